@@ -1,0 +1,39 @@
+"""What a test needs from the machine: skip with the reason on a laptop, fail where CI promised it."""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def require(tool: str, why: str) -> str:
+    """Path of the program `tool`; without it the test is skipped with `why`, or fails when `CI=true`."""
+    return require_any((tool,), why)
+
+
+def require_any(tools: tuple[str, ...], why: str) -> str:
+    """Path of the first of `tools` that is installed; see `require`."""
+    for tool in tools:
+        if found := shutil.which(tool):
+            return found
+    missing(f"{' or '.join(tools)} is not installed: {why}")
+
+
+def require_browser(why: str) -> str:
+    """Path of an installed Chromium, for `playwright`'s `executable_path`; see `require`."""
+    return require_any(BROWSERS, f"{why} (`make test` installs it where it may: apt, as root)")
+
+
+def missing(reason: str) -> NoReturn:
+    """End the test because of what the machine lacks: skipped on a laptop, failed when `CI=true`."""
+    if in_ci():
+        pytest.fail(f"CI must provide this: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def in_ci() -> bool:
+    """Whether this machine promised to have everything."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
