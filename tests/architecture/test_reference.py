@@ -20,19 +20,16 @@ def error_codes(cls: type[ClarionError] = ClarionError) -> set[str]:
     return {cls.code}.union(*map(error_codes, cls.__subclasses__()))
 
 
-@pytest.mark.parametrize("status", Status)
-def test_every_status_is_explained(reference, status):
+def test_every_status_is_explained(reference):
     """Whoever sees a status in the API finds what it promises."""
-    assert f"`{status}`" in reference
+    assert [status for status in Status if f"`{status}`" not in reference] == []
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_reason_is_explained(reference, reason):
+def test_every_reason_is_explained(reference):
     """Whoever sees a reason in an explanation or a metric label finds what it means."""
-    assert f"`{reason}`" in reference
+    assert [reason for reason in Reason if f"`{reason}`" not in reference] == []
 
 
-@pytest.mark.parametrize("code", sorted(error_codes()))
-def test_every_error_code_is_explained(reference, code):
+def test_every_error_code_is_explained(reference):
     """Whoever catches an error by its code finds what to do."""
-    assert f"`{code}`" in reference
+    assert [code for code in sorted(error_codes()) if f"`{code}`" not in reference] == []
