@@ -1,0 +1,1 @@
+"""Inbox changes to gateway nodes."""

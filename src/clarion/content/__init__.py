@@ -1,0 +1,1 @@
+"""From templates to channel content: compile, localise, render."""

@@ -1,0 +1,138 @@
+"""Every error Clarion raises on purpose, in one tree.
+
+::
+
+    ClarionError
+    ├── InvalidInput            the caller sent something we cannot accept (HTTP 4xx)
+    │   ├── NotFound            the named thing does not exist in this tenant
+    │   └── Conflict            it clashes with what is stored or under way
+    │       ├── IdempotencyMismatch   same key, other body
+    │       └── IdempotencyInFlight   same key, first request still running
+    ├── Unauthenticated         no valid credential
+    ├── Forbidden               a valid credential without the needed scope
+    ├── Busy                    a queue is full; try again after `retry_after_s`
+    ├── Unavailable             a part is down or the disk is full; nothing was accepted
+    ├── ContentError            a template could not be rendered for this message
+    ├── ConfigError             settings are unsafe or incomplete; the process must not start
+    └── SealBroken              sealed bytes could not be opened (wrong or destroyed key)
+
+Expected failures of a provider are values (`clarion.model.outcome`), never exceptions.
+"""
+
+from __future__ import annotations
+
+
+class ClarionError(Exception):
+    """Base of all deliberate errors. `code` is stable and documented; `detail` says what to do."""
+
+    code = "internal"
+    status = 500
+
+    def __init__(self, detail: str, *, pointer: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+        """JSON pointer (`#/data/name`) of the offending field, when there is one."""
+
+
+class InvalidInput(ClarionError):
+    """The request is wrong and will stay wrong: fix it, do not retry."""
+
+    code = "invalid_request"
+    status = 400
+
+    def __init__(
+        self, detail: str, *, pointer: str | None = None, code: str | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(detail, pointer=pointer)
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+
+
+class NotFound(InvalidInput):
+    """The named thing does not exist in this tenant."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(InvalidInput):
+    """The request clashes with the stored state."""
+
+    code = "conflict"
+    status = 409
+
+
+class IdempotencyMismatch(Conflict):
+    """The idempotency key was used before with another body."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class IdempotencyInFlight(Conflict):
+    """The first request with this idempotency key is still running: retry shortly."""
+
+    code = "idempotency_in_flight"
+    status = 409
+
+
+class Unauthenticated(ClarionError):
+    """No credential, or one that is malformed, unknown, expired or revoked."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class Forbidden(ClarionError):
+    """The credential is valid but lacks the needed scope."""
+
+    code = "forbidden"
+    status = 403
+
+
+class Busy(ClarionError):
+    """A bounded queue is full. Nothing was accepted; retry after `retry_after_s` seconds."""
+
+    code = "too_busy"
+    status = 429
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(ClarionError):
+    """A needed part is down, closing, or out of disk. Nothing was accepted; retry later."""
+
+    code = "unavailable"
+    status = 503
+
+    def __init__(self, detail: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class ContentError(ClarionError):
+    """A template is missing, does not compile or failed to render. Concerns one message only."""
+
+    code = "content_error"
+    status = 422
+
+    def __init__(self, detail: str, *, pointer: str | None = None, line: int | None = None) -> None:
+        super().__init__(detail, pointer=pointer)
+        self.line = line
+
+
+class ConfigError(ClarionError):
+    """The settings are unsafe, incomplete or contradictory; the process must not start."""
+
+    code = "config_error"
+
+
+class SealBroken(ClarionError):
+    """Sealed bytes could not be opened: the key was destroyed, or the bytes were altered."""
+
+    code = "seal_broken"

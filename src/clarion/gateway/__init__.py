@@ -1,0 +1,1 @@
+"""The in-app edge: live inboxes over WebSocket and SSE."""

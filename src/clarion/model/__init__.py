@@ -1,0 +1,1 @@
+"""Frozen values that every part of Clarion speaks. No I/O, no clock, no randomness."""

@@ -1,0 +1,30 @@
+"""Channels and lanes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Channel(StrEnum):
+    """A way to reach a person."""
+
+    IN_APP = "in_app"
+    EMAIL = "email"
+    SMS = "sms"
+    PUSH = "push"
+    CHAT = "chat"
+    WEBHOOK = "webhook"
+    VOICE = "voice"
+
+
+class Lane(StrEnum):
+    """A priority class with its own queue, workers and budget. Declared most urgent first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+
+LANES: tuple[Lane, ...] = tuple(Lane)
+CHANNELS: tuple[Channel, ...] = tuple(Channel)

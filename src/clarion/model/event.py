@@ -1,0 +1,72 @@
+"""Events: what happened, and the entry of it that waits in a lane."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.channel import Lane
+from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo
+
+EMPTY_DATA = msgspec.Raw(b"{}")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event on its way through one workflow. This is what gets sealed and logged."""
+
+    id: EventId
+    tenant: TenantId
+    lane: Lane
+    workflow: str
+    at: Instant
+    users: tuple[UserNo, ...] = ()
+    topics: tuple[str, ...] = ()
+    after: UserNo = NO_USER
+    """Fan-out of `topics` continues behind this user; set on continuation entries."""
+    data: msgspec.Raw = EMPTY_DATA
+    """The caller's JSON object, as it came."""
+    actor: str | None = None
+    overrides: msgspec.Raw | None = None
+    """Per-channel content fields that replace what the template renders: `{"email": {"subject": ".."}}`."""
+    expires_at: Instant | None = None
+    source: str = ""
+    type: str = ""
+    subject: str = ""
+    time: Instant | None = None
+    traceparent: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it lies in a lane's log: sealed, with what the log needs in the clear."""
+
+    event_id: EventId
+    tenant: TenantId
+    lane: Lane
+    workflow: str
+    sealed: bytes
+    sealed_for: UserNo
+    """Whose data key opens `sealed`: the only recipient, or `NO_USER` for the tenant's own key."""
+    seq: int = 0
+    """Position in the lane's log; 0 before it is durable."""
+    event: Event | None = None
+    """The opened event while it is still in memory; None when it was read back."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """First come, first served on a key: an idempotency key, or a CloudEvent's (source, id)."""
+
+    tenant: TenantId
+    key: bytes
+    """16-byte keyed hash."""
+    fingerprint: bytes
+    """Hash of the request body; another body under the same key is refused."""
+    answer: bytes
+    """What to answer now and on every repeat."""
+    expires_at: Instant
+
+
+class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a claim was first. If not, `fingerprint` and `answer` are those of the first."""
+
+    fresh: bool
+    fingerprint: bytes
+    answer: bytes

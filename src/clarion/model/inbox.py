@@ -1,0 +1,63 @@
+"""The in-app inbox and the captured messages: what the ledger stores for a person to see."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo
+
+
+class InboxItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One item of a user's inbox in its latest state.
+
+    `offset` is the item's place in the user's stream of changes: it grows by one with every new item and with
+    every change of an item (seen, read, archived), which moves the item to the new offset. So "all items with
+    an offset above N" is exactly what a client that stopped at N has missed.
+    """
+
+    tenant: TenantId
+    user: UserNo
+    message_id: MessageId
+    sealed: bytes
+    """The InAppContent as JSON, sealed under the user's key."""
+    at: Instant
+    offset: int = 0
+    seen_at: Instant | None = None
+    read_at: Instant | None = None
+    archived_at: Instant | None = None
+    workflow: str = ""
+    category: str = ""
+
+
+class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Exact counters over items that are not archived."""
+
+    unseen: int
+    unread: int
+    total: int
+
+
+class InboxChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A committed change of one user's inbox: fanned out to the user's connected devices."""
+
+    tenant: TenantId
+    user: UserNo
+    items: tuple[InboxItem, ...]
+    """The changed items in their new state, offsets ascending and without gaps."""
+    content: tuple[bytes, ...] = ()
+    """Content JSON per item while it is still in memory (fresh deliveries); empty: open `sealed`."""
+
+
+class Captured(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider would have been given."""
+
+    tenant: TenantId
+    user: UserNo
+    message_id: MessageId
+    channel: Channel
+    integration: str
+    sealed: bytes
+    """JSON `{"to": ..., "content": {...}}`, sealed under the user's key."""
+    at: Instant
+    seq: int = 0

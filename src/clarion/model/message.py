@@ -1,0 +1,122 @@
+"""Runs and messages: the plan, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.status import Reason, Status
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one rule said, from which inputs, and why. A list of these is the explanation."""
+
+    rule: str
+    """`preferences`, `suppression`, `contact`, `quiet_hours`, `send_window`, `frequency_cap`, `dedupe`,
+    `collapse`, `thread`, `channel_choice`, `ladder`, `expiry`, `critical`."""
+    result: str
+    """`allow`, `defer`, `stop`, `skip`."""
+    reason: str
+    """A `Reason` value, or the name of the setting that allowed it (`tenant_default`, `user_choice`, ...)."""
+    inputs: dict[str, Any] = {}
+    """What the rule looked at: settings, local time, counts. Never an address or content."""
+
+
+class ChannelPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The plan for one step on one channel, whether or not a message came of it."""
+
+    step: str
+    channel: Channel
+    status: Status
+    """`queued` or `deferred` when a message will go; otherwise the terminal status it was born with."""
+    reason: Reason | None = None
+    due_at: Instant | None = None
+    message_id: MessageId | None = None
+    """None when the channel was skipped without a message (not chosen by `first`)."""
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One workflow for one recipient of one event, with its explanation."""
+
+    id: RunId
+    tenant: TenantId
+    user: UserNo
+    event_id: EventId
+    lane: Lane
+    event_seq: int
+    workflow: str
+    workflow_version: int
+    at: Instant
+    channels: tuple[ChannelPlan, ...]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's notification on one channel: the row the engine moves."""
+
+    id: MessageId
+    tenant: TenantId
+    user: UserNo
+    event_id: EventId
+    event_seq: int
+    workflow: str
+    workflow_version: int
+    category: str
+    step: str
+    template: str
+    channel: Channel
+    lane: Lane
+    status: Status
+    created_at: Instant
+    reason: Reason | None = None
+    due_at: Instant | None = None
+    """When it should next be looked at. While a worker holds it: when the lease runs out. None: never."""
+    expires_at: Instant | None = None
+    attempt: int = 0
+    """Provider calls recorded so far."""
+    unknowns: int = 0
+    """Attempts whose outcome is unknown."""
+    fence: int = 0
+    """Grows with every claim; a write with an older fence is refused."""
+    until: str = ""
+    """Ladder only: the `Success` that satisfies it."""
+    later_rungs: tuple[MessageId, ...] = ()
+    """Ladder only: the rungs behind this one, in order."""
+    waits_for: MessageId | None = None
+    """Thread order: the message that must be finished first."""
+    threaded: bool = False
+    """Another message may wait for this one."""
+    charged: bool = False
+    """Its frequency caps have been counted."""
+    updated_at: Instant = Instant(0)
+    integration: str | None = None
+    sent_at: Instant | None = None
+    delivered_at: Instant | None = None
+    seen_at: Instant | None = None
+    read_at: Instant | None = None
+    clicked_at: Instant | None = None
+    archived_at: Instant | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One record per status change or attempt; a message's timeline is its changes in order."""
+
+    seq: int = 0
+    message_id: MessageId
+    tenant: TenantId
+    at: Instant
+    status: Status
+    reason: Reason | None = None
+    attempt: int = 0
+    integration: str | None = None
+    outcome: str | None = None
+    """Name of the provider outcome when this records an attempt."""
+    provider_id: str | None = None
+    took_ms: int | None = None
+    detail: str | None = None
+    """Provider's own words, bounded and redacted."""
+    due_at: Instant | None = None
+    traceparent: str | None = None

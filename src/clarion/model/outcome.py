@@ -1,0 +1,56 @@
+"""What a provider can answer, one value per message. Expected failure is a value, not an exception."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.inbox import Captured, InboxItem
+from clarion.model.status import Reason
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider owns it now. `delivered` when acceptance is arrival (the in-app inbox)."""
+
+    provider_id: str | None = None
+    delivered: bool = False
+    record: InboxItem | Captured | None = None
+    """Stored by the ledger in the very transaction that settles the message: exactly once."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """Not now. `after_s` is the provider's own wish (Retry-After), honoured as a minimum."""
+
+    reason: Reason = Reason.PROVIDER_ERROR
+    after_s: float | None = None
+    detail: str | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """This message, never. The address stays usable."""
+
+    reason: Reason = Reason.PROVIDER_REJECTED
+    detail: str | None = None
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """This address, never again: it becomes a suppression."""
+
+    reason: Reason = Reason.ADDRESS_GONE
+    detail: str | None = None
+
+
+class Misconfigured(msgspec.Struct, frozen=True, kw_only=True):
+    """Credentials or set-up are wrong: open the circuit, alert, fail over. Not the message's fault."""
+
+    reason: Reason = Reason.MISCONFIGURED
+    detail: str | None = None
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """It may have been sent: the request went out and no answer came."""
+
+    reason: Reason = Reason.OUTCOME_UNKNOWN
+    detail: str | None = None
+
+
+Outcome = Accepted | Retry | Rejected | Gone | Misconfigured | Unknown

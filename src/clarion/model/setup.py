@@ -1,0 +1,202 @@
+"""What a tenant configures: categories, workflows, templates, integrations, keys."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import Instant, TenantId
+from clarion.model.user import Value, Window
+
+
+class FrequencyCap(Value, frozen=True, kw_only=True):
+    """At most `limit` messages to one user in any sliding `window_s` seconds, across workflows."""
+
+    limit: int
+    window_s: int
+    channel: Channel | None = None
+    """Counts this channel only; None counts every channel together."""
+
+
+class Tenant(Value, frozen=True, kw_only=True):
+    """An isolated customer of the installation, with its defaults."""
+
+    id: TenantId
+    key: str
+    name: str = ""
+    locale: str = "en"
+    timezone: str = "UTC"
+    channels: dict[Channel, bool] = {}
+    """Default per channel for all categories; a channel not named is on."""
+    caps: tuple[FrequencyCap, ...] = ()
+    """Caps over all non-critical categories together."""
+
+
+class UnknownPolicy(StrEnum):
+    """What to do when a provider call may or may not have gone through."""
+
+    SEND_AGAIN = "send_again"
+    DO_NOT_SEND = "do_not_send"
+
+
+class Category(Value, frozen=True, kw_only=True):
+    """The unit of opt-out. `critical` cannot be opted out and ignores quiet hours, windows and caps."""
+
+    key: str
+    name: str = ""
+    description: str = ""
+    critical: bool = False
+    enabled: bool = True
+    """Default when the user has not chosen (False makes it opt-in)."""
+    channels: dict[Channel, bool] = {}
+    caps: tuple[FrequencyCap, ...] = ()
+    send_window: tuple[Window, ...] = ()
+    """When non-empty, non-critical messages go only inside one of these, in the user's time zone."""
+    on_unknown: UnknownPolicy | None = None
+    """None: critical sends again, everything else does not."""
+
+    @property
+    def unknown_policy(self) -> UnknownPolicy:
+        """The policy in force."""
+        if self.on_unknown is not None:
+            return self.on_unknown
+        return UnknownPolicy.SEND_AGAIN if self.critical else UnknownPolicy.DO_NOT_SEND
+
+
+class Success(StrEnum):
+    """The event that stops a ladder."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    SEEN = "seen"
+    READ = "read"
+
+
+class Rung(Value, frozen=True, kw_only=True):
+    """One try of a ladder: the next rung starts when this fails, or `wait_s` passes without success."""
+
+    channel: Channel
+    wait_s: int = 30
+
+
+class SendAll(Value, frozen=True, kw_only=True, tag="all", tag_field="mode"):
+    """Every listed channel the user can be reached on."""
+
+    channels: tuple[Channel, ...]
+
+
+class SendFirst(Value, frozen=True, kw_only=True, tag="first", tag_field="mode"):
+    """The first listed channel the user can be reached on and has not opted out of."""
+
+    channels: tuple[Channel, ...]
+
+
+class SendLadder(Value, frozen=True, kw_only=True, tag="ladder", tag_field="mode"):
+    """One rung after another until one succeeds; `always` channels go at once, outside the ladder."""
+
+    rungs: tuple[Rung, ...]
+    until: Success = Success.DELIVERED
+    always: tuple[Channel, ...] = ()
+
+
+class SendStep(Value, frozen=True, kw_only=True):
+    """Send one template over the chosen channels."""
+
+    key: str
+    template: str
+    to: SendAll | SendFirst | SendLadder
+
+
+class Dedupe(Value, frozen=True, kw_only=True):
+    """Runs with the same key for the same user inside `window_s` become one."""
+
+    key: str
+    """JSON pointer into the event's data, e.g. `/order_id`; empty: the whole workflow and user."""
+    window_s: int = 3600
+
+
+class EventMatch(Value, frozen=True, kw_only=True):
+    """Starts the workflow for CloudEvents whose type matches `type` (`*` matches one or more segments)."""
+
+    type: str
+    recipients: str = ""
+    """JSON pointer into data holding a recipient or a list of them; empty: the event's `subject`."""
+
+
+class Workflow(Value, frozen=True, kw_only=True):
+    """What to do about an event."""
+
+    key: str
+    name: str = ""
+    version: int = 1
+    category: str
+    lane: Lane = Lane.NORMAL
+    on: EventMatch | None = None
+    steps: tuple[SendStep, ...] = ()
+    dedupe: Dedupe | None = None
+    collapse_key: str | None = None
+    """JSON pointer into data (or empty string: the workflow): newer supersedes undelivered older."""
+    thread: str | None = None
+    """JSON pointer into data (or empty string: the workflow): messages of one thread keep their order."""
+    expires_after_s: int | None = None
+    send_window: tuple[Window, ...] = ()
+    example_data: dict[str, Any] = {}
+
+
+class Template(Value, frozen=True, kw_only=True):
+    """Content per channel, locale and field, as MiniJinja sources."""
+
+    key: str
+    name: str = ""
+    version: int = 1
+    default_locale: str = "en"
+    channels: dict[Channel, dict[str, dict[str, str]]]
+    """channel -> locale -> field (`subject`, `text`, `html`, `title`, `body`, `url`, ...) -> source."""
+    example_data: dict[str, Any] = {}
+
+
+class IntegrationLimits(Value, frozen=True, kw_only=True):
+    """How hard an integration may be driven."""
+
+    per_second: float | None = None
+    concurrency: int = 8
+    """Batches under way at once."""
+    timeout_s: float = 30.0
+
+
+class Integration(Value, frozen=True, kw_only=True):
+    """A provider with credentials, a weight and limits."""
+
+    key: str
+    channel: Channel
+    provider: str
+    weight: int = 100
+    enabled: bool = True
+    config: dict[str, Any] = {}
+    """Provider settings. Secret fields are sealed at rest and never returned by the API."""
+    limits: IntegrationLimits = IntegrationLimits()
+
+
+class Scope(StrEnum):
+    """What an API key may do; `admin` implies `send`, `send` implies `read`."""
+
+    ADMIN = "admin"
+    SEND = "send"
+    READ = "read"
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored API key: its keyed hash, never the key."""
+
+    id: str
+    tenant: TenantId
+    name: str
+    hash: bytes
+    scope: Scope
+    created_at: Instant
+    expires_at: Instant | None = None
+    last_used_at: Instant | None = None
+    revoked_at: Instant | None = None

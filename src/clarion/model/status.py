@@ -1,0 +1,135 @@
+"""The life of a message as one table: statuses, closed reasons, and which move may follow which.
+
+`STATUS_DOC` and `MOVES` are the single source for the SQL guards, the drawn diagram and the documentation
+(each is tested against them).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a message is. See `STATUS_DOC` for who moves it there and what it promises."""
+
+    QUEUED = "queued"
+    DEFERRED = "deferred"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    REJECTED = "rejected"
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"
+    DEAD_LETTERED = "dead_lettered"
+    SUPPRESSED = "suppressed"
+    THROTTLED = "throttled"
+    MERGED = "merged"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def is_terminal(self) -> bool:
+        """No worker will touch the message again (a receipt may still move `sent` forward)."""
+        return self not in ACTIVE
+
+    @property
+    def needs_reason(self) -> bool:
+        """Failed for good, or decided not to send: always carries a closed `Reason`."""
+        return self in FAILED_FOR_GOOD or self in NOT_SENT
+
+
+ACTIVE = frozenset({Status.QUEUED, Status.DEFERRED, Status.SENDING})
+SUCCEEDED = frozenset({Status.SENT, Status.DELIVERED})
+FAILED_FOR_GOOD = frozenset(
+    {Status.BOUNCED, Status.REJECTED, Status.UNDELIVERED, Status.FAILED, Status.DEAD_LETTERED}
+)
+NOT_SENT = frozenset(
+    {Status.SUPPRESSED, Status.THROTTLED, Status.MERGED, Status.CANCELED, Status.EXPIRED}
+)
+
+STATUS_DOC: dict[Status, str] = {
+    Status.QUEUED: "Planned and due: a worker holds it or will claim it next.",
+    Status.DEFERRED: "Waiting for a known moment (`due_at`): quiet hours over, a retry, the next rung, its turn.",
+    Status.SENDING: "Handed to a provider that cannot deduplicate; no answer recorded yet.",
+    Status.SENT: "The provider accepted it. Final unless a receipt follows.",
+    Status.DELIVERED: "A receipt says it arrived (in-app: stored in the inbox).",
+    Status.BOUNCED: "The address refused it after acceptance, for good.",
+    Status.REJECTED: "The provider refused this message for good.",
+    Status.UNDELIVERED: "The provider gave up delivering it.",
+    Status.FAILED: "It could not be produced or its outcome stayed unknown.",
+    Status.DEAD_LETTERED: "Every allowed attempt failed; kept for inspection and redrive.",
+    Status.SUPPRESSED: "Must not be sent: opted out, suppressed address, or no way to reach the user.",
+    Status.THROTTLED: "A frequency cap was reached.",
+    Status.MERGED: "A duplicate, or replaced by a newer message.",
+    Status.CANCELED: "Stopped by a caller, or another rung of the ladder succeeded.",
+    Status.EXPIRED: "Its `expires_at` passed before it could be sent.",
+}
+
+_STOPS = NOT_SENT | {Status.FAILED, Status.DEAD_LETTERED}
+_RESULTS = SUCCEEDED | FAILED_FOR_GOOD
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.DEFERRED, Status.SENDING}) | _STOPS | _RESULTS,
+    Status.DEFERRED: frozenset({Status.QUEUED, Status.DEFERRED, Status.SENDING}) | _STOPS | _RESULTS,
+    Status.SENDING: frozenset({Status.DEFERRED, Status.QUEUED}) | _RESULTS | _STOPS,
+    Status.SENT: frozenset({Status.DELIVERED, Status.BOUNCED, Status.UNDELIVERED}),
+    Status.DELIVERED: frozenset({Status.BOUNCED}),
+    # A person may redrive what failed; nothing else leaves these.
+    Status.DEAD_LETTERED: frozenset({Status.QUEUED}),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.REJECTED: frozenset({Status.QUEUED}),
+    Status.UNDELIVERED: frozenset({Status.QUEUED}),
+    Status.BOUNCED: frozenset(),
+    Status.SUPPRESSED: frozenset(),
+    Status.THROTTLED: frozenset(),
+    Status.MERGED: frozenset(),
+    Status.CANCELED: frozenset(),
+    Status.EXPIRED: frozenset(),
+}
+RETRYABLE_BY_HAND = frozenset(s for s, moves in MOVES.items() if Status.QUEUED in moves and s not in ACTIVE)
+
+
+def may_move(old: Status, new: Status) -> bool:
+    """Whether a message may go from `old` to `new`."""
+    return new in MOVES[old]
+
+
+class Reason(StrEnum):
+    """Why a message is where it is: closed, machine-readable, and the metric label."""
+
+    # deferred
+    QUIET_HOURS = "quiet_hours"
+    SEND_WINDOW = "send_window"
+    RETRY = "retry"
+    RATE_LIMITED = "rate_limited"
+    CIRCUIT_OPEN = "circuit_open"
+    INTEGRATION_BUSY = "integration_busy"
+    WAITING_FOR_RUNG = "waiting_for_rung"
+    WAITING_FOR_TURN = "waiting_for_turn"
+    NO_INTEGRATION = "no_integration"
+    # suppressed
+    OPTED_OUT = "opted_out"
+    SUPPRESSED_ADDRESS = "suppressed_address"
+    NO_CONTACT = "no_contact"
+    USER_DELETED = "user_deleted"
+    # throttled, merged, canceled, expired
+    FREQUENCY_CAP = "frequency_cap"
+    DUPLICATE = "duplicate"
+    SUPERSEDED = "superseded"
+    CANCELED_BY_CALLER = "canceled_by_caller"
+    LADDER_SATISFIED = "ladder_satisfied"
+    EXPIRED = "expired"
+    # failures
+    TEMPLATE_ERROR = "template_error"
+    PROVIDER_REJECTED = "provider_rejected"
+    ADDRESS_GONE = "address_gone"
+    PROVIDER_ERROR = "provider_error"
+    PROVIDER_TIMEOUT = "provider_timeout"
+    MISCONFIGURED = "misconfigured"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    TOO_OLD = "too_old"
+    INTERNAL_ERROR = "internal_error"
+    # moved by hand
+    REDRIVEN = "redriven"

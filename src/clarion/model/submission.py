@@ -1,0 +1,57 @@
+"""What a caller hands in, after the edge has checked its form and before intake resolves it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from clarion.model.channel import Lane
+from clarion.model.event import EMPTY_DATA
+from clarion.model.ids import EventId, Instant
+from clarion.model.user import Value
+
+
+class Recipient(Value, frozen=True, kw_only=True):
+    """A user (created or updated in passing by the other fields), or a topic. Exactly one of the two."""
+
+    user_id: str | None = None
+    topic: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+    attributes: dict[str, Any] | None = None
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as it came in. `workflow=None`: matched to workflows by `type` (CloudEvents)."""
+
+    workflow: str | None = None
+    recipients: tuple[str | Recipient, ...] = ()
+    data: msgspec.Raw = EMPTY_DATA
+    actor: str | None = None
+    lane: Lane | None = None
+    """None: the workflow's own lane."""
+    expires_at: Instant | None = None
+    overrides: msgspec.Raw | None = None
+    source: str = ""
+    type: str = ""
+    subject: str = ""
+    time: Instant | None = None
+    event_key: str = ""
+    """The CloudEvent's own `id`; with `source` it makes repeats harmless for 24 hours."""
+    idempotency_key: str = ""
+    fingerprint: bytes = b""
+    """Hash of the request body, compared on a repeat of `idempotency_key`."""
+    traceparent: str = ""
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """The durable answer to a submission."""
+
+    event_id: EventId
+    accepted: int
+    """Recipients (users and topics) times workflows; 0 when no workflow matches."""
+    repeated: bool = False
+    """An earlier submission with the same key gave this answer."""

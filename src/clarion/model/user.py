@@ -1,0 +1,78 @@
+"""Users, contacts, preferences and the time windows a person or a sender may set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId, UserNo
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of every value that also crosses the HTTP edge."""
+
+
+class Window(Value, frozen=True, kw_only=True):
+    """A daily wall-clock window, `[start, end)`. `end <= start` runs over midnight; equal means all day."""
+
+    start: str
+    """`HH:MM`, local time."""
+    end: str
+    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+    """Weekdays on which the window *starts*; Monday is 0."""
+
+
+class CategoryPreference(Value, frozen=True, kw_only=True):
+    """A user's choice for one category; None means "as the category says"."""
+
+    enabled: bool | None = None
+    channels: dict[Channel, bool] = {}
+
+
+class Preferences(Value, frozen=True, kw_only=True):
+    """What a user chose. Anything not chosen falls to the category, then to the tenant."""
+
+    channels: dict[Channel, bool] = {}
+    categories: dict[str, CategoryPreference] = {}
+    quiet_hours: tuple[Window, ...] = ()
+
+
+class Contact(Value, frozen=True, kw_only=True):
+    """One address of a user on one channel."""
+
+    channel: Channel
+    address: str
+    """Email address, E.164 phone, device token or URL, as the channel needs it."""
+    hash: bytes = b""
+    """Keyed hash of the normalised address; set by Clarion, used for look-ups and suppressions."""
+    label: str = ""
+    verified: bool = False
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, array_like=True):
+    """All that is personal about a user: sealed as one piece under the user's own key."""
+
+    contacts: tuple[Contact, ...] = ()
+    attributes: dict[str, Any] = {}
+    locale: str = ""
+    timezone: str = ""
+    preferences: Preferences = Preferences()
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
+    """A person as the engine sees them: opened, with the suppressions of their contacts."""
+
+    no: UserNo
+    tenant: TenantId
+    id: str
+    key: bytes
+    """The user's data key, unwrapped. Never leaves the process."""
+    profile: Profile
+    suppressed: frozenset[bytes] = frozenset()
+    """Contact hashes that must not be used."""
+    revision: int = 0
+    inbox_epoch: str = ""
+    created_at: int = 0
+    updated_at: int = 0

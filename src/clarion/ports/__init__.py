@@ -1,0 +1,1 @@
+"""Protocols between the engine and the world. At most six methods each; adapters implement them."""

@@ -1,0 +1,48 @@
+"""The lanes: where accepted events wait until they are planned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from clarion.model.channel import Lane
+from clarion.model.event import Claim, ClaimResult, Entry
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of one lane, in order; leased to the consumer until acknowledged or the process ends."""
+
+    lane: Lane
+    entries: tuple[Entry, ...]
+    token: int
+    """Hand back to `ack`."""
+
+
+class Broker(Protocol):
+    """At-least-once delivery of entries, lane by lane."""
+
+    async def publish(self, entries: Sequence[Entry], claims: Sequence[Claim | None]) -> Sequence[ClaimResult | None]:
+        """Returns only after every entry is durable (fsync or quorum).
+
+        `claims[i]` guards `entries[i]` (entries of one claim stand together and repeat the same claim value):
+        an entry whose claim is not fresh is not published. Atomic per call. Raises Busy when the lane's
+        buffer is full and Unavailable when the store cannot write; nothing was accepted then.
+        """
+
+    def consume(self, lane: Lane, limit: int) -> AsyncIterator[Batch]:
+        """Batches of up to `limit` entries, growing with load, never lingering on a short queue.
+
+        One consumer per lane and process. Starts behind the last acknowledged entry. The next batch may be
+        asked for before the last one was acknowledged; acknowledge in order.
+        """
+
+    async def ack(self, batch: Batch) -> None:
+        """The batch is planned: never deliver it again. Need not be awaited before the next batch."""
+
+    async def depth(self, lane: Lane) -> int:
+        """Entries not yet acknowledged."""
+
+    async def close(self) -> None:
+        """Stop delivering; what is unacknowledged comes again after the next start."""

@@ -1,0 +1,30 @@
+"""Time and randomness come in through here, so that a simulation can replay a seed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from clarion.model.ids import Instant
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> Instant:
+        """Wall clock, milliseconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards; only differences mean something."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the caller."""
+
+
+class Entropy(Protocol):
+    """The only source of randomness."""
+
+    def bytes(self, n: int) -> bytes:
+        """`n` unpredictable bytes, fit for keys."""
+
+    def uniform(self) -> float:
+        """A float in [0, 1); for jitter, not for secrets."""

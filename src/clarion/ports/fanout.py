@@ -1,0 +1,18 @@
+"""Committed inbox changes on their way to connected devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from clarion.model.inbox import InboxChange
+
+
+class Fanout(Protocol):
+    """Publish to every gateway. Best effort: a device that misses a change replays it from the ledger."""
+
+    def publish(self, changes: Sequence[InboxChange]) -> None:
+        """Hand over changes in commit order; never blocks and never raises."""
+
+    def subscribe(self, receive: Callable[[Sequence[InboxChange]], None]) -> Callable[[], None]:
+        """Call `receive` on the event loop for every publication; returns the unsubscribe function."""

@@ -1,0 +1,445 @@
+"""All durable state, one small protocol per aggregate. Every call is bound to a tenant or to ids we derived.
+
+Writes are durable when the awaited call returns. Every method may raise Unavailable (disk full, closing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.inbox import Captured, InboxChange, InboxCounts, InboxItem
+from clarion.model.message import Change, Message, Run
+from clarion.model.setup import ApiKey, Category, Integration, Template, Tenant, Workflow
+from clarion.model.status import Reason, Status
+from clarion.model.user import Profile, User
+
+T = TypeVar("T")
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class EventLog(Protocol):
+    """An append-only log per lane, and the cursor of what has been planned."""
+
+    async def append(
+        self, entries: Sequence[Entry], claims: Sequence[Claim | None]
+    ) -> tuple[Sequence[Entry], Sequence[ClaimResult | None]]:
+        """One transaction: the published entries with their `seq` (those with stale claims left out)."""
+
+    def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
+        """Entries behind `after`, in order. A short local read."""
+
+    def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
+        """Entries by position, planned or not, as long as retention keeps them."""
+
+    def position(self, lane: Lane) -> int:
+        """The last acknowledged position."""
+
+    async def advance(self, lane: Lane, position: int) -> None:
+        """Everything up to `position` is planned. Never goes backwards."""
+
+    def end(self, lane: Lane) -> int:
+        """The last position ever written."""
+
+
+# ── users ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class UserPut(msgspec.Struct, frozen=True, kw_only=True):
+    """Create or replace a user; `profile=None` only makes sure the user exists."""
+
+    id: str
+    profile: Profile | None = None
+    revision: int | None = None
+    """When given, the stored revision must still be this one, else Conflict."""
+
+
+class Users(Protocol):
+    """People, opened. Reads come from a bounded in-process cache that every write keeps true."""
+
+    async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
+        """Those that exist, by their id."""
+
+    async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
+        """Those that exist, by their number."""
+
+    def current(self, no: UserNo) -> User | None:
+        """The user as of the last committed write if cached, else None. Never waits: the last look before a call."""
+
+    async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
+        """Create or replace; contacts get their `hash`. One transaction."""
+
+    async def delete(self, tenant: TenantId, user_id: str) -> bool:
+        """Destroy the user's key, profile, inbox, captures and subscriptions; cancel what is active
+        (`suppressed`, `user_deleted`). Numbers in messages stay as anonymous statistics."""
+
+    async def page(self, tenant: TenantId, after: UserNo, limit: int) -> Sequence[User]:
+        """Users in order of number."""
+
+
+class Suppression(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that must not be used again; only its keyed hash is kept."""
+
+    tenant: TenantId
+    channel: Channel
+    hash: bytes
+    reason: str
+    at: Instant
+
+
+class Suppressions(Protocol):
+    """Addresses never to be contacted."""
+
+    async def add(self, rows: Sequence[Suppression]) -> None:
+        """Effective for every attempt that starts after this returns."""
+
+    async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
+        """Whether it was there."""
+
+    async def page(self, tenant: TenantId, after: bytes, limit: int) -> Sequence[Suppression]:
+        """In order of hash."""
+
+    async def owner(self, tenant: TenantId, channel: Channel, hash: bytes) -> User | None:
+        """The user who has this contact."""
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """A group users subscribe to."""
+
+    key: str
+    name: str = ""
+    members: int = 0
+
+
+class Topics(Protocol):
+    """Explicit groups."""
+
+    async def put(self, tenant: TenantId, topic: Topic) -> None:
+        """Create or rename."""
+
+    async def delete(self, tenant: TenantId, key: str) -> bool:
+        """With its subscriptions."""
+
+    async def page(self, tenant: TenantId, after: str, limit: int) -> Sequence[Topic]:
+        """In order of key, with member counts."""
+
+    async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
+        """Adds members (creating the topic when missing); how many were new."""
+
+    async def unsubscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
+        """How many were removed."""
+
+    async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
+        """In order of number; the fan-out walks this page by page."""
+
+
+# ── set-up ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Shelf(Protocol[T]):
+    """Keyed documents of a tenant (categories, workflows, templates, integrations), held in memory."""
+
+    def all(self, tenant: TenantId) -> Mapping[str, T]:
+        """Every document by key: the live, committed versions. Never waits; do not mutate."""
+
+    async def put(self, tenant: TenantId, document: T) -> T:
+        """Create or replace; workflows and templates get the next `version`, older ones are kept."""
+
+    async def delete(self, tenant: TenantId, key: str) -> bool:
+        """Whether it was there."""
+
+    async def version(self, tenant: TenantId, key: str, version: int) -> T | None:
+        """An exact version, live or old."""
+
+
+class Setup(Protocol):
+    """All configuration of all tenants."""
+
+    tenants: Tenants
+    categories: Shelf[Category]
+    workflows: Shelf[Workflow]
+    templates: Shelf[Template]
+    integrations: Shelf[Integration]
+    keys: Keys
+
+
+class Tenants(Protocol):
+    """The tenants of this installation, held in memory."""
+
+    def all(self) -> Mapping[TenantId, Tenant]:
+        """By id."""
+
+    async def put(self, tenant: Tenant) -> Tenant:
+        """Create (id 0: the store assigns one) or replace by id."""
+
+
+class Keys(Protocol):
+    """API keys, by keyed hash."""
+
+    async def find(self, hash: bytes) -> ApiKey | None:
+        """Also revoked and expired ones; the caller decides."""
+
+    async def add(self, key: ApiKey) -> None:
+        """Store a new key."""
+
+    async def page(self, tenant: TenantId) -> Sequence[ApiKey]:
+        """All keys of a tenant, newest first."""
+
+    async def revoke(self, tenant: TenantId, key_id: str, at: Instant) -> bool:
+        """Whether a live key was revoked."""
+
+    async def touch(self, used: Mapping[str, Instant]) -> None:
+        """Record last use, key id to time; called now and then, in batches."""
+
+
+# ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CapCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """Count this message against a cap; it becomes `throttled` when `limit` others lie inside the window."""
+
+    message_id: MessageId
+    user: UserNo
+    scope: str
+    """Names the cap: `tenant/*`, `tenant/sms`, `category/marketing/*`, ..."""
+    limit: int
+    window_s: int
+    at: Instant
+
+
+class DedupeClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """The run's messages become `merged` (`duplicate`) when another run holds this key and has not expired."""
+
+    run_id: RunId
+    key: bytes
+    expires_at: Instant
+    at: Instant
+
+
+class Collapse(msgspec.Struct, frozen=True, kw_only=True):
+    """This message replaces the still undelivered message that holds the key (it becomes `merged`, `superseded`)."""
+
+    message_id: MessageId
+    key: bytes
+
+
+class ThreadTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """This message waits (`deferred`, `waiting_for_turn`) while the last message of the thread is active."""
+
+    message_id: MessageId
+    key: bytes
+
+
+class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one planned batch writes, in one transaction. Repeating it changes nothing."""
+
+    runs: tuple[Run, ...]
+    messages: tuple[Message, ...]
+    """`fence=1` and `due_at` = lease end when the planner keeps it; `fence=0` when anyone may claim it."""
+    charges: tuple[CapCharge, ...] = ()
+    dedupes: tuple[DedupeClaim, ...] = ()
+    collapses: tuple[Collapse, ...] = ()
+    turns: tuple[ThreadTurn, ...] = ()
+    continuations: tuple[Entry, ...] = ()
+    """Fan-out that goes on behind these; appended to their lane's log in the same transaction."""
+
+
+class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the exact checks inside the transaction changed."""
+
+    changed: Mapping[MessageId, tuple[Status, Reason]] = {}
+    """Messages that did not go in as planned; do not dispatch them."""
+    known: frozenset[MessageId] = frozenset()
+    """Messages that were there before (a replay); do not dispatch them."""
+    runs: tuple[Run, ...] = ()
+    """Runs whose explanation grew by the exact checks."""
+    continued: tuple[Entry, ...] = ()
+    """The continuations with their `seq`."""
+
+
+class Plans(Protocol):
+    """The write side of planning."""
+
+    async def commit(self, plan: PlanCommit) -> PlanResult:
+        """One transaction, idempotent by derived ids."""
+
+    async def preview(self, plan: PlanCommit) -> PlanResult:
+        """The same statements, rolled back: what a dry run shows."""
+
+    async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
+        """Count messages that waited before they could be counted; the ids that are over a cap."""
+
+    async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
+        """The stored explanations of an event."""
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one held message. Refused when the fence is old (somebody else holds it now)."""
+
+    message: Message
+    """As the worker holds it."""
+    status: Status
+    at: Instant
+    reason: Reason | None = None
+    due_at: Instant | None = None
+    attempt: int
+    """Provider calls so far, this one included."""
+    unknowns: int = 0
+    integration: str | None = None
+    outcome: str | None = None
+    provider_id: str | None = None
+    took_ms: int | None = None
+    detail: str | None = None
+    traceparent: str | None = None
+    record: InboxItem | Captured | None = None
+    """Stored in the same transaction."""
+    cancels: tuple[MessageId, ...] = ()
+    """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
+    advances: MessageId | None = None
+    """The next rung: due now if it is still waiting."""
+    suppress: bytes | None = None
+    """Contact hash that is gone for good."""
+
+
+class SettleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a batch of settlements."""
+
+    refused: frozenset[MessageId] = frozenset()
+    inbox: tuple[InboxChange, ...] = ()
+    """The stored inbox items with their offsets, ready for the fan-out."""
+
+
+class Messages(Protocol):
+    """The hot pair, claim and settle, and what belongs to them."""
+
+    async def claim(
+        self, lane: Lane, channel: Channel, limit: int, now: Instant, lease_until: Instant
+    ) -> Sequence[Message]:
+        """Lease due messages, oldest `due_at` first; each comes back with a higher fence.
+
+        The returned `status` is the one found: `sending` means an earlier holder died with the outcome unknown.
+        """
+
+    async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
+        """Durably note that a call is about to start; the ids that were refused (old fence)."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> SettleResult:
+        """Attempts and new states in one transaction."""
+
+    def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
+        """The queues that have something to claim. A short local read."""
+
+    async def take_over(self, now: Instant) -> int:
+        """At start-up of the only process: make everything held by an earlier process due now. How many."""
+
+    async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
+        """Active messages per queue, bounded counting (at most 100,000 each)."""
+
+
+class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    user: UserNo | None = None
+    event_id: EventId | None = None
+    workflow: str | None = None
+    channel: Channel | None = None
+    status: Status | None = None
+    reason: Reason | None = None
+    since: Instant | None = None
+    before: Instant | None = None
+
+
+class MessageRecords(Protocol):
+    """Looking things up, and moves made by hand."""
+
+    async def get(self, tenant: TenantId, message_id: MessageId) -> Message | None:
+        """One message."""
+
+    async def page(
+        self, tenant: TenantId, where: MessageFilter, before: MessageId | None, limit: int
+    ) -> tuple[Sequence[Message], MessageId | None]:
+        """Newest first, and the cursor to go on from (None: the end). A page may be short, even empty, when
+        the filter is rare: the scan per call is bounded; go on with the cursor."""
+
+    async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
+        """The timeline, oldest first."""
+
+    async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
+        """Changes of all messages behind position `after` (-1: only the newest `limit`)."""
+
+    async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
+        """Cancel if it has not started; the status it has now, None when there is no such message."""
+
+    async def requeue(
+        self, tenant: TenantId, where: MessageFilter, ids: Sequence[MessageId] | None, at: Instant, limit: int
+    ) -> int:
+        """Put failed messages (`RETRYABLE_BY_HAND`) back with fresh attempts; how many (at most `limit`)."""
+
+
+# ── what people see ───────────────────────────────────────────────────────────────────────────────────────
+
+InboxAction = Literal["seen", "read", "unread", "archived", "unarchived"]
+
+
+class Inboxes(Protocol):
+    """The in-app inbox of a user."""
+
+    async def page(
+        self, user: UserNo, before: MessageId | None, limit: int, *, archived: bool = False, unread: bool = False
+    ) -> Sequence[InboxItem]:
+        """Newest first."""
+
+    def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
+        """Items changed behind `offset`, offsets ascending: the replay. A short local read."""
+
+    def head(self, user: UserNo) -> tuple[int, InboxCounts]:
+        """The newest offset and the counters at that offset. A short local read."""
+
+    async def mark(
+        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId] | None, at: Instant
+    ) -> InboxChange | None:
+        """Mark the given items (None: all not archived); None when nothing changed. Also stamps the messages
+        and cancels later rungs of ladders that were waiting for `seen` or `read`."""
+
+
+class Captures(Protocol):
+    """What capture integrations kept."""
+
+    async def page(
+        self, tenant: TenantId, before: int | None, limit: int, *, user: UserNo | None, channel: Channel | None
+    ) -> Sequence[Captured]:
+        """Newest first, cursor is `seq`."""
+
+    async def of(self, tenant: TenantId, message_id: MessageId) -> Sequence[Captured]:
+        """Every capture of one message, oldest first."""
+
+
+class Ledger(Protocol):
+    """The store as a whole, opened once by the composition root."""
+
+    log: EventLog
+    users: Users
+    suppressions: Suppressions
+    topics: Topics
+    setup: Setup
+    plans: Plans
+    messages: Messages
+    records: MessageRecords
+    inboxes: Inboxes
+    captures: Captures
+
+    def stats(self) -> Mapping[str, Any]:
+        """Counters for metrics: commits, rows, queue length, last commit milliseconds, file bytes."""
+
+    async def close(self) -> None:
+        """Commit what is pending, then close the file."""

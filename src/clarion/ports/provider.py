@@ -1,0 +1,72 @@
+"""Providers: how a message leaves the house. A plug-in is one file plus one entry-point line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from clarion.model.channel import Channel
+from clarion.model.content import AnyContent
+from clarion.model.message import Message
+from clarion.model.outcome import Outcome
+from clarion.model.setup import Integration
+from clarion.model.user import Contact, User
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.vault import Vault
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One message, ready to go. `message.id` is its idempotency key, the same on every attempt."""
+
+    message: Message
+    user: User
+    contact: Contact | None
+    """None on channels that need no address (in-app)."""
+    content: AnyContent
+    traceparent: str = ""
+
+
+class Provider(Protocol):
+    """One live connection to a provider, opened from an integration."""
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """One outcome per message, in order. Expected failures are outcomes; an exception means "retry, alert".
+
+        Must bound its own time below the integration's `timeout_s`; cancellation must not leak connections.
+        """
+
+    async def ping(self) -> None:
+        """Reach the provider without sending anything; raises ConfigError or Unavailable saying what to do."""
+
+    async def close(self) -> None:
+        """Release connections; called once, after the last send has returned."""
+
+
+class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
+    """What the house lends to a provider."""
+
+    clock: Clock
+    entropy: Entropy
+    vault: Vault
+
+
+class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a provider brings: found through the entry-point group `clarion.providers`."""
+
+    name: str
+    title: str
+    channels: frozenset[Channel]
+    config: type[msgspec.Struct]
+    """Its settings; the integration's `config` is validated against this."""
+    open: Callable[[Integration, Any, ProviderTools], Provider]
+    """`open(integration, config, tools)`, where `config` is an instance of the `config` type."""
+    idempotent: bool = False
+    """A repeated call with the same message id has no second effect, so no `sending` mark is needed."""
+    batch: int = 1
+    """Most messages one call takes."""
+    secrets: frozenset[str] = frozenset()
+    """Names of config fields that must never be returned or logged."""
+    example: dict[str, Any] = {}
+    """A valid config, for documentation and the contract suite."""
