@@ -30,7 +30,7 @@ check: $(DEV_READY) ## style, types and architecture, as CI sees them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --cache-dir .cache/imports
+	$(BIN)/lint-imports --no-logo --cache-dir .cache/imports
 
 fmt: $(DEV_READY) ## format and repair what ruff can repair
 	$(BIN)/ruff check --fix .
