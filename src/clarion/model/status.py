@@ -44,9 +44,7 @@ SUCCEEDED = frozenset({Status.SENT, Status.DELIVERED})
 FAILED_FOR_GOOD = frozenset(
     {Status.BOUNCED, Status.REJECTED, Status.UNDELIVERED, Status.FAILED, Status.DEAD_LETTERED}
 )
-NOT_SENT = frozenset(
-    {Status.SUPPRESSED, Status.THROTTLED, Status.MERGED, Status.CANCELED, Status.EXPIRED}
-)
+NOT_SENT = frozenset({Status.SUPPRESSED, Status.THROTTLED, Status.MERGED, Status.CANCELED, Status.EXPIRED})
 
 STATUS_DOC: dict[Status, str] = {
     Status.QUEUED: "Planned and due: a worker holds it or will claim it next.",

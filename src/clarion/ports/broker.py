@@ -23,7 +23,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Broker(Protocol):
     """At-least-once delivery of entries, lane by lane."""
 
-    async def publish(self, entries: Sequence[Entry], claims: Sequence[Claim | None]) -> Sequence[ClaimResult | None]:
+    async def publish(
+        self, entries: Sequence[Entry], claims: Sequence[Claim | None]
+    ) -> Sequence[ClaimResult | None]:
         """Returns only after every entry is durable (fsync or quorum).
 
         `claims[i]` guards `entries[i]` (entries of one claim stand together and repeat the same claim value):

@@ -395,7 +395,13 @@ class Inboxes(Protocol):
     """The in-app inbox of a user."""
 
     async def page(
-        self, user: UserNo, before: MessageId | None, limit: int, *, archived: bool = False, unread: bool = False
+        self,
+        user: UserNo,
+        before: MessageId | None,
+        limit: int,
+        *,
+        archived: bool = False,
+        unread: bool = False,
     ) -> Sequence[InboxItem]:
         """Newest first."""
 
@@ -416,7 +422,13 @@ class Captures(Protocol):
     """What capture integrations kept."""
 
     async def page(
-        self, tenant: TenantId, before: int | None, limit: int, *, user: UserNo | None, channel: Channel | None
+        self,
+        tenant: TenantId,
+        before: int | None,
+        limit: int,
+        *,
+        user: UserNo | None,
+        channel: Channel | None,
     ) -> Sequence[Captured]:
         """Newest first, cursor is `seq`."""
 
