@@ -1,0 +1,113 @@
+"""A scripted provider for tests of what stands around one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from clarion.model.channel import CHANNELS, Channel
+from clarion.model.ids import MessageId
+from clarion.model.outcome import Accepted, Outcome, Unknown
+from clarion.ports.provider import Outgoing, ProviderPlugin
+
+HANG: Final = "hang"
+"""In a script: never answer. The call ends when it is cancelled."""
+
+Answer = Outcome | Exception | Literal["hang"]
+
+
+class RecordingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The recording provider needs no settings."""
+
+
+class RecordingProvider:
+    """Implements `ports.provider.Provider`: remembers every call and answers as scripted.
+
+    `script` maps a message id, or a pair of message id and number of the call for it (from 1), to what to answer:
+    an outcome, an exception that the whole call raises, or `HANG`. Everything else gets `otherwise`.
+
+        provider = RecordingProvider({(first, 1): Retry(), second: Gone()}, batch=10)
+        plugins = {"recording": provider.plugin()}
+
+    Not idempotent unless told so: every accepted or unknown message is one more effect, also a repeated one.
+    """
+
+    def __init__(
+        self,
+        script: Mapping[MessageId | tuple[MessageId, int], Answer] | None = None,
+        *,
+        otherwise: Answer | None = None,
+        idempotent: bool = False,
+        batch: int = 1,
+    ) -> None:
+        self.script = dict(script or {})
+        self.otherwise: Answer = Accepted() if otherwise is None else otherwise
+        self.idempotent = idempotent
+        self.batch = batch
+        self.calls: list[tuple[Outgoing, ...]] = []
+        """Every batch, in the order the calls began."""
+        self.effects: list[Outgoing] = []
+        """What reached somebody, in order."""
+        self.gate = asyncio.Event()
+        """Calls wait while this is cleared; it starts open."""
+        self.gate.set()
+        self.under_way = 0
+        self.most_under_way = 0
+        self.closed = False
+        self._calls_of: Counter[MessageId] = Counter()
+        self._reached: set[MessageId] = set()
+
+    def plugin(self, name: str = "recording", channels: Iterable[Channel] = CHANNELS) -> ProviderPlugin:
+        """A plug-in whose every integration is this very provider."""
+        return ProviderPlugin(
+            name=name,
+            title="Recording (tests)",
+            channels=frozenset(channels),
+            config=RecordingConfig,
+            open=lambda integration, config, tools: self,
+            idempotent=self.idempotent,
+            batch=self.batch,
+        )
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """Answers as scripted, message by message."""
+        if self.closed:
+            raise RuntimeError("send after close")
+        self.calls.append(tuple(batch))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await self.gate.wait()
+            answers = [self._answer(outgoing) for outgoing in batch]
+            if HANG in answers:
+                await asyncio.get_running_loop().create_future()
+            return [self._effect(outgoing, answer) for outgoing, answer in zip(batch, answers, strict=True)]
+        finally:
+            self.under_way -= 1
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    async def close(self) -> None:
+        """Any later call is an error of the caller."""
+        self.closed = True
+
+    def _answer(self, outgoing: Outgoing) -> Answer:
+        id = outgoing.message.id
+        self._calls_of[id] += 1
+        numbered = self.script.get((id, self._calls_of[id]))
+        return numbered if numbered is not None else self.script.get(id, self.otherwise)
+
+    def _effect(self, outgoing: Outgoing, answer: Answer) -> Outcome:
+        if isinstance(answer, Exception):
+            raise answer
+        assert not isinstance(answer, str)
+        known = self.idempotent and outgoing.message.id in self._reached
+        if isinstance(answer, Accepted | Unknown) and not known:
+            self._reached.add(outgoing.message.id)
+            self.effects.append(outgoing)
+        return answer
