@@ -1,0 +1,304 @@
+"""Settings: read once from `clarion.toml` and `CLARION_*`, checked, then frozen.
+
+Nothing else in Clarion reads the environment. A later source wins: defaults, file, environment, command line.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from clarion.errors import ConfigError
+
+DEFAULT_FILE = Path("clarion.toml")
+PREFIX = "CLARION_"
+CLIENT_VARIABLES = frozenset({"CLARION_URL", "CLARION_API_KEY", "CLARION_CONFIG"})
+"""Read by the commands that talk to a running Clarion; they are no settings."""
+DEV_FILE = "dev.json"
+"""Where `clarion dev` leaves its address and key; its presence marks a directory of demo data."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Log(_Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least urgent record that is written."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """`auto`: readable on a terminal, JSON lines elsewhere."""
+
+
+class Limits(_Section):
+    """Where Clarion says "too much" instead of growing."""
+
+    body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    """Largest request body; over it 413."""
+    batch: int = Field(default=1_000, ge=1, le=10_000)
+    """Most events or users in one call."""
+    intake_queue: int = Field(default=10_000, ge=100)
+    """Accepted events that may wait for the next commit; over it 429 with `Retry-After`."""
+    dispatch_queue: int = Field(default=20_000, ge=100)
+    """Messages held in memory between planning and sending; the rest waits in the database."""
+
+
+class Gateway(_Section):
+    """The in-app edge."""
+
+    connections: int = Field(default=19_000, ge=1)
+    """Most sockets of this process."""
+    connections_per_user: int = Field(default=20, ge=1)
+    """Most sockets of one user."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages that may open an inbox from another origin, e.g. `https://shop.example`."""
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+class Settings(_Section):
+    """All settings of one process."""
+
+    mode: Literal["dev", "serve"] = "serve"
+    """Set by the command: `clarion dev` or `clarion serve`."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65_535)
+    """Port to listen on; 0 takes a free one."""
+    public_url: str = ""
+    """How people and devices reach this installation, e.g. `https://notify.example`."""
+    allow_plain_http: bool = False
+    """Acknowledges that a public address is served without TLS."""
+    data_dir: Path = Path("clarion-data")
+    """Directory of the database and the key file."""
+    database: Path = Path("clarion.db")
+    """SQLite file, relative to `data_dir`."""
+    key_file: Path = Path("installation.key")
+    """The key that wraps all data keys, relative to `data_dir`. Whoever has it and the database reads everything."""
+    retention_days: int = Field(default=90, ge=1)
+    """How long finished messages, their timelines and the event log are kept."""
+    drain_s: float = Field(default=10.0, ge=0)
+    """How long a stop waits for what is under way."""
+    dev_key: SecretStr = SecretStr("")
+    """The demo tenant's API key; set by `clarion dev`, never from a file."""
+    log: Log = Log()
+    limits: Limits = Limits()
+    gateway: Gateway = Gateway()
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/")):
+            raise ValueError("must be a web address without a path, such as https://notify.example")
+        return value.rstrip("/")
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / self.database
+
+    @property
+    def key_path(self) -> Path:
+        """The installation's key file."""
+        return self.data_dir / self.key_file
+
+    @property
+    def base_url(self) -> str:
+        """Where this process can be reached: `public_url`, else the address it listens on."""
+        shown = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 (a comparison)
+        return self.public_url or f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}"
+
+    @classmethod
+    def load(cls, config: Path | None = None, **overrides: Any) -> Self:
+        """Settings from `config` (default: `./clarion.toml` if there is one), the environment and `overrides`.
+
+        Raises ConfigError naming every wrong key, where it was set and what to do about it.
+        """
+        file = config or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+        text, from_file = _read(file)
+        from_env = _from_environment(os.environ)
+        _refuse_unknown(cls, from_file, lambda key: f"{file}:{_line_of(text, key)}", lambda key: key)
+        _refuse_unknown(cls, from_env, lambda _: "environment", _variable)
+        merged = _merge(_merge(from_file, from_env), {k: v for k, v in overrides.items() if v is not None})
+        try:
+            return cls.model_validate(merged)
+        except ValidationError as wrong:
+            said = [_problem(e, text, file, from_env, overrides) for e in wrong.errors(include_url=False)]
+            raise ConfigError("\n".join(said)) from None
+
+
+def unsafe(settings: Settings) -> Iterator[str]:
+    """Why these settings must not serve real users; each reason says what to do. Reads file modes only."""
+    yield from _unsafe_address(settings)
+    yield from _unsafe_files(settings)
+    if settings.log.level == "debug":
+        yield "log.level is `debug`: it slows every request. Set log.level to `info`."
+    if sys.flags.dev_mode:
+        yield "Python runs in development mode. Unset PYTHONDEVMODE and leave out -X dev."
+
+
+def _unsafe_address(settings: Settings) -> Iterator[str]:
+    if _is_loopback(settings.host):
+        return
+    if not settings.public_url:
+        yield (
+            f"host is {settings.host}, a public address, but public_url is not set. Set public_url to the "
+            "https:// address of your proxy, or listen on 127.0.0.1."
+        )
+    elif settings.public_url.startswith("http://") and not settings.allow_plain_http:
+        yield (
+            "public_url is not https://: API keys and messages would travel in the clear. Put a TLS proxy in "
+            "front and use its https:// address, or set allow_plain_http = true to accept the risk."
+        )
+
+
+def _unsafe_files(settings: Settings) -> Iterator[str]:
+    folder, key = settings.data_dir, settings.key_path
+    if not folder.is_dir():
+        yield f"data_dir {folder} does not exist. Create it with `clarion migrate --data {folder}`."
+        return
+    if folder.stat().st_mode & stat.S_IWOTH:
+        yield f"data_dir {folder} can be written by everyone. Run: chmod o-w {folder}"
+    if (folder / DEV_FILE).exists():
+        yield (
+            f"data_dir {folder} belongs to `clarion dev` (it holds {DEV_FILE}): demo users, and an API key in a "
+            "file. Use another data_dir."
+        )
+    if not key.exists():
+        yield f"key_file {key} does not exist. Create it with `clarion migrate`, or restore it from your backup."
+    elif key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield f"key_file {key} can be read by others. Run: chmod 600 {key}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
+    if file is None:
+        return "", {}
+    try:
+        text = file.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(
+            f"{file}: cannot be read ({error.strerror}). Check the path given to --config."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not valid TOML: {error}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in CLIENT_VARIABLES:
+            *sections, last = name.removeprefix(PREFIX).lower().split("__")
+            place = found
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[last] = environ[name]
+    return found
+
+
+def _merge(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+# ── saying what is wrong ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key that may be set, dotted."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _names(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _given(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key that was set, dotted."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _given(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _refuse_unknown(model: type[BaseModel], values: Mapping[str, Any], where: Any, spell: Any) -> None:
+    known = set(_names(model)) - {"mode", "dev_key"}
+    said = [
+        f"{spell(key)} ({where(key)}): there is no such setting.{_nearest(key, known, spell)}"
+        for key in _given(values)
+        if key not in known
+    ]
+    if said:
+        raise ConfigError("\n".join(said))
+
+
+def _nearest(key: str, known: Iterable[str], spell: Any) -> str:
+    by_last = {name.rpartition(".")[2]: name for name in known}
+    close = get_close_matches(key, list(known), 1) or [
+        by_last[last] for last in get_close_matches(key.rpartition(".")[2], list(by_last), 1)
+    ]
+    return f" Did you mean {spell(close[0])}?" if close else " See docs/reference/configuration.md."
+
+
+def _problem(
+    error: Any, text: str, file: Path | None, from_env: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> str:
+    # A tuple element adds its index to the place; the key is what the person can look for.
+    key = ".".join(part for part in error["loc"] if isinstance(part, str))
+    if overrides.get(key.partition(".")[0]) is not None:
+        source = f"--{key.replace('_', '-')}"
+    elif key in set(_given(from_env)):
+        source = _variable(key)
+    else:
+        source = f"{file}:{_line_of(text, key)}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{key} ({source}): {said[:1].lower()}{said[1:]}; it is {error['input']!r}."
+
+
+def _variable(key: str) -> str:
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _line_of(text: str, key: str) -> int:
+    """The line that sets a dotted key; tomllib does not tell, so look for its section, then its name."""
+    section, _, name = key.rpartition(".")
+    current, fallback = "", 1
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if line.startswith("["):
+            current = line.strip("[] ")
+        elif line.partition("=")[0].strip().strip("\"'") in {name, key}:
+            if current == section:
+                return number
+            fallback = number
+    return fallback

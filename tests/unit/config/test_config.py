@@ -1,0 +1,201 @@
+"""Settings are checked before anything starts, and every complaint says where and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from clarion.config import Settings, unsafe
+from clarion.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch, tmp_path):
+    for name in ("CLARION_PORT", "CLARION_DATA_DIR", "CLARION_PUBLIC_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_nothing_needs_to_be_set():
+    """The defaults are a complete, loopback-only installation."""
+    settings = Settings.load()
+    assert (settings.host, settings.port, settings.base_url) == ("127.0.0.1", 8080, "http://127.0.0.1:8080")
+
+
+def test_later_sources_win(tmp_path, monkeypatch):
+    """The command line beats the environment, which beats the file."""
+    file = write(tmp_path / "a.toml", 'port = 1000\nhost = "::1"\n[limits]\nbatch = 7\nbody_bytes = 2048\n')
+    monkeypatch.setenv("CLARION_PORT", "2000")
+    monkeypatch.setenv("CLARION_LIMITS__BATCH", "8")
+    settings = Settings.load(file, port=3000, host=None)
+    assert (settings.port, settings.host) == (3000, "::1")
+    assert (settings.limits.batch, settings.limits.body_bytes) == (8, 2048)
+
+
+def test_the_file_beside_the_process_is_found(tmp_path):
+    """`./clarion.toml` is read without being asked for."""
+    write(tmp_path / "clarion.toml", "retention_days = 7")
+    assert Settings.load().retention_days == 7
+
+
+def test_lists_can_come_from_the_environment(monkeypatch):
+    """Origins are separated by commas there."""
+    monkeypatch.setenv("CLARION_GATEWAY__ALLOWED_ORIGINS", "https://a.example, https://b.example")
+    assert Settings.load().gateway.allowed_origins == ("https://a.example", "https://b.example")
+
+
+def test_a_wrong_value_in_the_file_is_shown_with_its_line(tmp_path):
+    """Whoever edits the file can jump to the mistake."""
+    file = write(tmp_path / "a.toml", '[log]\nlevel = "info"\n\n[limits]\nbatch = "many"\n')
+    with pytest.raises(ConfigError, match=rf"limits\.batch \({file}:5\): .*integer.*'many'"):
+        Settings.load(file)
+
+
+def test_a_wrong_value_in_the_environment_names_the_variable(monkeypatch):
+    """Whoever deploys sees which variable to change."""
+    monkeypatch.setenv("CLARION_PORT", "eighty")
+    with pytest.raises(ConfigError, match=r"port \(CLARION_PORT\)"):
+        Settings.load()
+
+
+def test_a_wrong_option_names_the_option():
+    """Whoever typed it sees what they typed."""
+    with pytest.raises(ConfigError, match=r"port \(--port\): .*65535.*99999"):
+        Settings.load(port=99_999)
+
+
+@pytest.mark.parametrize(
+    ("line", "nearest"),
+    [("prot = 1", "port"), ("[limits]\nbody_byte = 1", "limits.body_bytes"), ("batch = 5", "limits.batch")],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_name(tmp_path, line, nearest):
+    """A typing mistake never turns into a default silently."""
+    file = write(tmp_path / "a.toml", line)
+    with pytest.raises(ConfigError, match=rf"no such setting\. Did you mean {nearest}\?"):
+        Settings.load(file)
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch):
+    """The same holds for the environment, spelled as there."""
+    monkeypatch.setenv("CLARION_LIMITS__BACTH", "5")
+    with pytest.raises(ConfigError, match=r"CLARION_LIMITS__BACTH .*Did you mean CLARION_LIMITS__BATCH\?"):
+        Settings.load()
+
+
+def test_the_variables_of_client_commands_are_no_settings(monkeypatch):
+    """`CLARION_URL` and `CLARION_API_KEY` may be set where a server starts."""
+    monkeypatch.setenv("CLARION_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("CLARION_API_KEY", "clr_x")
+    assert Settings.load().port == 8080
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+def test_the_development_key_cannot_be_configured(tmp_path, monkeypatch, source):
+    """Only `clarion dev` gives out a key that is shown in a page."""
+    if source == "file":
+        write(tmp_path / "clarion.toml", 'dev_key = "clr_x"')
+    else:
+        monkeypatch.setenv("CLARION_DEV_KEY", "clr_x")
+    with pytest.raises(ConfigError, match="no such setting"):
+        Settings.load()
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path):
+    """The parser's line reaches the reader."""
+    with pytest.raises(ConfigError, match=r"not valid TOML.*line 1"):
+        Settings.load(write(tmp_path / "a.toml", "port = = 1"))
+
+
+def test_a_missing_file_is_an_error_when_asked_for(tmp_path):
+    """`--config` never falls back to defaults."""
+    with pytest.raises(ConfigError, match="--config"):
+        Settings.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("url", ["notify.example", "ftp://x", "https://x/path", "https://"])
+def test_a_public_url_must_be_a_web_address(url):
+    """Links in messages are built on it."""
+    with pytest.raises(ConfigError, match="public_url"):
+        Settings.load(public_url=url)
+
+
+def test_settings_cannot_change_later():
+    """They are read once."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.load().port = 1
+
+
+class TestSafety:
+    """What `clarion serve` refuses."""
+
+    @pytest.fixture
+    def data(self, tmp_path) -> Path:
+        folder = tmp_path / "data"
+        folder.mkdir(mode=0o700)
+        write(folder / "installation.key", "key").chmod(0o600)
+        return folder
+
+    def test_a_prepared_directory_on_loopback_is_fine(self, data):
+        """Nothing to refuse."""
+        assert list(unsafe(Settings.load(data_dir=data))) == []
+
+    def test_a_key_others_can_read_is_refused(self, data):
+        """It opens every contact and message."""
+        (data / "installation.key").chmod(0o640)
+        (said,) = unsafe(Settings.load(data_dir=data))
+        assert "chmod 600" in said
+
+    def test_a_missing_key_is_refused(self, data):
+        """A fresh key beside an old database would read nothing."""
+        (data / "installation.key").unlink()
+        (said,) = unsafe(Settings.load(data_dir=data))
+        assert "does not exist" in said
+
+    def test_a_missing_directory_is_refused(self, tmp_path):
+        """An unmounted volume must not start an empty installation."""
+        (said,) = unsafe(Settings.load(data_dir=tmp_path / "gone"))
+        assert "clarion migrate" in said
+
+    def test_a_directory_open_to_everyone_is_refused(self, data):
+        """Anyone could replace the database."""
+        data.chmod(0o777)
+        (said,) = unsafe(Settings.load(data_dir=data))
+        assert "chmod o-w" in said
+
+    def test_demo_data_is_refused(self, data):
+        """Its API key lies in a file and was shown on a page."""
+        write(data / "dev.json", "{}")
+        (said,) = unsafe(Settings.load(data_dir=data))
+        assert "clarion dev" in said
+
+    @pytest.mark.parametrize(
+        ("given", "word"),
+        [
+            ({}, "public_url is not set"),
+            ({"public_url": "http://notify.example"}, "allow_plain_http"),
+        ],
+    )
+    def test_a_public_address_needs_a_tls_address(self, data, given, word):
+        """API keys do not travel in the clear by accident."""
+        (said,) = unsafe(Settings.load(data_dir=data, host="0.0.0.0", **given))
+        assert word in said
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"public_url": "https://notify.example"},
+            {"public_url": "http://notify.lan", "allow_plain_http": True},
+        ],
+    )
+    def test_a_public_address_with_tls_or_consent_is_fine(self, data, given):
+        """Somebody thought about it."""
+        assert list(unsafe(Settings.load(data_dir=data, host="0.0.0.0", **given))) == []
+
+    def test_debug_records_are_refused(self, data):
+        """They are for `clarion dev`."""
+        (said,) = unsafe(Settings.load(data_dir=data, log={"level": "debug"}))
+        assert "log.level" in said
