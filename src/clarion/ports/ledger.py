@@ -12,9 +12,10 @@ import msgspec
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Claim, ClaimResult, Entry
-from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.inbox import Captured, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Change, Message, Run
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
 from clarion.model.setup import ApiKey, Category, Integration, Template, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import Profile, User
@@ -200,41 +201,6 @@ class Keys(Protocol):
 
 
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class CapCharge(msgspec.Struct, frozen=True, kw_only=True):
-    """Count this message against a cap; it becomes `throttled` when `limit` others lie inside the window."""
-
-    message_id: MessageId
-    user: UserNo
-    scope: str
-    """Names the cap: `tenant/*`, `tenant/sms`, `category/marketing/*`, ..."""
-    limit: int
-    window_s: int
-    at: Instant
-
-
-class DedupeClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """The run's messages become `merged` (`duplicate`) when another run holds this key and has not expired."""
-
-    run_id: RunId
-    key: bytes
-    expires_at: Instant
-    at: Instant
-
-
-class Collapse(msgspec.Struct, frozen=True, kw_only=True):
-    """This message replaces the still undelivered message that holds the key (it becomes `merged`, `superseded`)."""
-
-    message_id: MessageId
-    key: bytes
-
-
-class ThreadTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """This message waits (`deferred`, `waiting_for_turn`) while the last message of the thread is active."""
-
-    message_id: MessageId
-    key: bytes
 
 
 class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
