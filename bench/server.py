@@ -1,0 +1,159 @@
+"""A Clarion process to measure or to mistreat: started, watched, stopped and killed from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.wire import Api
+
+ROOT = Path(__file__).parents[1]
+PR_SET_PDEATHSIG = 1
+"""The kernel ends the server when whoever started it is gone: no run leaves a process behind."""
+TICKS = os.sysconf("SC_CLK_TCK")
+# Below the kernel's ephemeral ports: a client that retries an ephemeral port of a server that is down can end up
+# connected to itself.
+PORTS = range(18_000, 32_000)
+
+
+def free_port() -> int:
+    """A port nobody listens on, and that no outgoing connection will take."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+class Server:
+    """`clarion dev` on a data directory and a port that stay the same over restarts."""
+
+    def __init__(self, data: Path, *, core: int | None = None, env: dict[str, str] | None = None) -> None:
+        self.data, self.port, self.core = data, free_port(), core
+        self.env = env or {}
+        self.log = data.with_name(data.name + ".log")
+        self.started_in = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def api(self) -> Api:
+        """A new client with the demo tenant's key."""
+        return Api(self.port, self.dev["api_key"])
+
+    @property
+    def dev(self) -> dict[str, Any]:
+        """What the server wrote for scripts."""
+        found: dict[str, Any] = json.loads((self.data / "dev.json").read_text())
+        return found
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    async def start(self, *, within: float = 30) -> Server:
+        """Start and wait until it says that it is ready."""
+        began = time.perf_counter()
+        self._process = self._spawn()
+        probe = Api(self.port)
+        while time.perf_counter() - began < within:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self._process.returncode}:\n{self.tail()}")
+            try:
+                if (await probe.call("GET", "/readyz", within=within)).status == 200:
+                    self.started_in = time.perf_counter() - began
+                    return self
+            except OSError:
+                pass
+            await asyncio.sleep(0.01)
+        raise RuntimeError(f"the server was not ready within {within} s:\n{self.tail()}")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "clarion", "dev", "--port", str(self.port), "--data", str(self.data)]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.env},
+                start_new_session=True,
+                preexec_fn=self._in_the_child,  # noqa: PLW1509 - single-threaded here, and nothing else can do it
+            )
+
+    def _in_the_child(self) -> None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.core is not None:
+            os.sched_setaffinity(0, {self.core})
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self, within: float = 15) -> int:
+        """The exit code, once it has ended."""
+        assert self._process is not None
+        until = time.perf_counter() + within
+        while self._process.poll() is None:
+            if time.perf_counter() > until:
+                raise TimeoutError(f"still running {within} s later:\n{self.tail()}")
+            await asyncio.sleep(0.01)
+        return self._process.returncode
+
+    async def stop(self, within: float = 15) -> int:
+        """Ask it to finish, and wait; the exit code."""
+        self.signal()
+        return await self.ended(within)
+
+    def tail(self, lines: int = 40) -> str:
+        """The end of its output."""
+        if not self.log.exists():
+            return "(no output)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    # -- what it costs --
+
+    def cpu_s(self) -> float:
+        """CPU seconds used so far, user and system, all threads."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory_kib(self) -> dict[str, int]:
+        """`Rss` and `Pss` in KiB."""
+        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return {name: int(kib) for name, kib in re.findall(r"^(Rss|Pss):\s+(\d+) kB", rollup, re.MULTILINE)}
+
+    async def metrics(self) -> dict[str, float]:
+        """Every sample of /metrics by its full name with labels."""
+        answer = await Api(self.port, self.dev["api_key"]).call("GET", "/metrics")
+        samples = (
+            line.rpartition(" ") for line in answer.body.decode().splitlines() if line[:1] not in {"#", ""}
+        )
+        return {name: float(value) for name, _, value in samples}

@@ -1,0 +1,74 @@
+"""The accept promise: 202 means synced, so even a power cut loses nothing that was accepted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.power import ForgetfulDisk, build_shim
+
+WRITER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode=WAL")
+db.execute("PRAGMA synchronous=" + sys.argv[2])
+db.execute("PRAGMA wal_autocheckpoint=50")
+db.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY AUTOINCREMENT, v BLOB)")
+while True:
+    n = db.execute("INSERT INTO t (v) VALUES (randomblob(300)) RETURNING n").fetchone()[0]
+    print(n, flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory) -> Path:
+    """The compiled shim."""
+    return build_shim(tmp_path_factory.mktemp("shim"))
+
+
+def rows_after_power_cuts(shim: Path, folder: Path, synchronous: str, rounds: int = 3) -> tuple[int, int]:
+    """The last row a writer saw committed before the last cut, and the last row that is there afterwards."""
+    disk = ForgetfulDisk(shim=shim, data=folder / "data")
+    file = disk.data / "t.db"
+    promised = 0
+    for _ in range(rounds):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file), synchronous],
+            env={**os.environ, **disk.watch()},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as writer:
+            assert writer.stdout is not None
+            for line in writer.stdout:
+                promised = int(line)
+                if promised % 400 == 0:
+                    break
+            writer.kill()
+            rest = writer.stdout.read().split()
+            promised = int(rest[-2]) if len(rest) > 1 else promised
+        disk.cut()
+        time.sleep(0.01)
+    with sqlite3.connect(file) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        (stored,) = db.execute("SELECT max(n) FROM t").fetchone()
+    db.close()
+    return promised, stored or 0
+
+
+def test_the_forgetful_disk_keeps_what_was_synced(shim, tmp_path):
+    """SQLite with synchronous=FULL loses no committed row on it."""
+    promised, stored = rows_after_power_cuts(shim, tmp_path, "FULL")
+    assert promised
+    assert stored >= promised
+
+
+def test_the_forgetful_disk_drops_what_was_not_synced(shim, tmp_path):
+    """SQLite with synchronous=NORMAL does lose committed rows on it: the test can fail."""
+    promised, stored = rows_after_power_cuts(shim, tmp_path, "NORMAL", rounds=1)
+    assert stored < promised
