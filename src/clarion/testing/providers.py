@@ -97,10 +97,10 @@ class RecordingProvider:
         self.closed = True
 
     def _answer(self, outgoing: Outgoing) -> Answer:
-        id = outgoing.message.id
-        self._calls_of[id] += 1
-        numbered = self.script.get((id, self._calls_of[id]))
-        return numbered if numbered is not None else self.script.get(id, self.otherwise)
+        message_id = outgoing.message.id
+        self._calls_of[message_id] += 1
+        numbered = self.script.get((message_id, self._calls_of[message_id]))
+        return numbered if numbered is not None else self.script.get(message_id, self.otherwise)
 
     def _effect(self, outgoing: Outgoing, answer: Answer) -> Outcome:
         if isinstance(answer, Exception):
