@@ -9,6 +9,7 @@
     │       ├── IdempotencyMismatch   same key, other body
     │       └── IdempotencyInFlight   same key, first request still running
     ├── Unauthenticated         no valid credential
+    │   └── TokenExpired            a user token that was valid: get a new one
     ├── Forbidden               a valid credential without the needed scope
     ├── Busy                    a queue is full; try again after `retry_after_s`
     ├── Unavailable             a part is down or the disk is full; nothing was accepted
@@ -84,6 +85,12 @@ class Unauthenticated(ClarionError):
 
     code = "unauthenticated"
     status = 401
+
+
+class TokenExpired(Unauthenticated):
+    """A genuine user token whose time has passed: ask your backend for a new one."""
+
+    code = "token_expired"
 
 
 class Forbidden(ClarionError):

@@ -44,7 +44,9 @@ class InboxChange(msgspec.Struct, frozen=True, kw_only=True):
     tenant: TenantId
     user: UserNo
     items: tuple[InboxItem, ...]
-    """The changed items in their new state, offsets ascending and without gaps."""
+    """The changed items in their new state, offsets ascending and without gaps. Empty: the inbox is gone with its user."""
+    counts: InboxCounts | None = None
+    """The counters after this change, where the store knows them for free; None: read them."""
     content: tuple[bytes, ...] = ()
     """Content JSON per item while it is still in memory (fresh deliveries); empty: open `sealed`."""
 
