@@ -1,0 +1,184 @@
+"""The problem catalogue: every error answer of the HTTP edge, as RFC 9457 `application/problem+json`.
+
+A code is stable, has one status, and an entry in `docs/reference/errors.md` (tests compare all three).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from clarion.errors import Busy, ClarionError, InvalidInput, Unauthenticated, Unavailable
+
+MEDIA_TYPE = b"application/problem+json"
+DOCS = "/docs/errors#"
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is wrong."""
+
+    detail: str
+    pointer: str = ""
+    """JSON pointer of the offending place in the body, `#/recipients/0/email`."""
+    parameter: str = ""
+    """Name of the offending query or path parameter."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error answer (RFC 9457). Programs branch on `code`; `detail` tells a person what to do."""
+
+    type: str
+    code: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[Fault, ...] = ()
+    incident: str = ""
+    """On unexpected errors: the id under which the log has the rest."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What is always the same about a code."""
+
+    status: int
+    title: str
+    advice: str
+
+
+CATALOGUE: dict[str, Kind] = {
+    "invalid_request": Kind(
+        400,
+        "The request is not valid",
+        "Read `errors`: each entry points at a field or names a parameter and says what it must be. Correct it; sending the same again will fail again.",
+    ),
+    "malformed_json": Kind(
+        400, "The body is not JSON", "Send one valid UTF-8 JSON document (or one per line for NDJSON)."
+    ),
+    "unauthenticated": Kind(
+        401,
+        "A valid credential is needed",
+        "Send `Authorization: Bearer clr_...` with a live API key; for the inbox, that user's own token works too.",
+    ),
+    "forbidden": Kind(
+        403,
+        "The credential does not allow this",
+        "Use a key with the scope named in `detail` (`admin` includes `send`, `send` includes `read`).",
+    ),
+    "not_found": Kind(
+        404, "It does not exist", "Check the spelling, and that the key belongs to the right tenant."
+    ),
+    "method_not_allowed": Kind(
+        405, "The method is not allowed here", "Use one of the methods listed in the `Allow` header."
+    ),
+    "conflict": Kind(
+        409,
+        "It conflicts with the stored state",
+        "Read the current state, then decide whether the request still makes sense.",
+    ),
+    "idempotency_in_flight": Kind(
+        409,
+        "The first request with this key is still running",
+        "Wait `Retry-After` seconds and repeat the very same request.",
+    ),
+    "body_too_large": Kind(
+        413, "The body is too large", "Split it: the limit is in `detail`, and batches may be sent in parallel."
+    ),
+    "batch_too_large": Kind(413, "Too many items in one call", "Send at most as many as `detail` says per call."),
+    "too_deep": Kind(413, "The JSON is nested too deeply", "Flatten the data below the depth named in `detail`."),
+    "unsupported_media_type": Kind(
+        415, "The media type is not understood", "Set `Content-Type` to one of those named in `detail`."
+    ),
+    "idempotency_key_reused": Kind(
+        422,
+        "The idempotency key was used with another request",
+        "Use a fresh key for every new request; repeat a key only with the same path and body.",
+    ),
+    "all_rejected": Kind(
+        422, "No item of the batch was accepted", "Read `events`: each entry holds the problem of one item."
+    ),
+    "content_error": Kind(
+        422,
+        "The template cannot be rendered",
+        "Read `errors`: they point at the field and name the line. Correct the template and store it again.",
+    ),
+    "too_busy": Kind(
+        429,
+        "A queue is full",
+        "Nothing was accepted. Wait `Retry-After` seconds, then send the same again (with the same Idempotency-Key).",
+    ),
+    "internal": Kind(
+        500,
+        "Something unexpected happened",
+        "This is a fault of Clarion. Report it with the `incident` id, under which the server's log has the cause.",
+    ),
+    "config_error": Kind(
+        500,
+        "The server is not configured for this",
+        "Whoever runs the server must correct what `detail` names; `clarion check` finds it.",
+    ),
+    "seal_broken": Kind(
+        500,
+        "Stored data cannot be opened",
+        "The encryption key was destroyed or does not fit. For a deleted user this is final; else restore the installation key.",
+    ),
+    "unavailable": Kind(
+        503,
+        "A needed part is not available",
+        "Nothing was accepted. Wait `Retry-After` seconds and repeat; `/readyz` says which part it is.",
+    ),
+    "timeout": Kind(
+        503,
+        "The request took too long",
+        "Repeat it with the same Idempotency-Key: if the first one was accepted after all, you get its answer.",
+    ),
+}
+
+
+class Rejected(InvalidInput):
+    """A request with several faults, each at its place."""
+
+    def __init__(self, detail: str, faults: Sequence[Fault], *, code: str = "invalid_request") -> None:
+        super().__init__(detail, code=code, status=CATALOGUE[code].status)
+        self.faults = tuple(faults)
+
+
+def refuse(code: str, detail: str, *, pointer: str | None = None) -> InvalidInput:
+    """The error of a catalogued code."""
+    return InvalidInput(detail, pointer=pointer, code=code, status=CATALOGUE[code].status)
+
+
+def wrong_parameter(name: str, detail: str) -> Rejected:
+    """A query or path parameter that cannot be used."""
+    return Rejected(detail, [Fault(detail=detail, parameter=name)])
+
+
+def problem(error: ClarionError, incident: str = "") -> Problem:
+    """What to answer for `error`. The details of server-side faults stay in the log."""
+    code = error.code if error.code in CATALOGUE else "internal"
+    kind = CATALOGUE[code]
+    faults = error.faults if isinstance(error, Rejected) else ()
+    if not faults and error.pointer is not None:
+        faults = (Fault(detail=error.detail, pointer=error.pointer),)
+    hidden = code == "internal"
+    return Problem(
+        type=DOCS + code,
+        code=code,
+        title=kind.title,
+        status=kind.status,
+        detail=kind.advice if hidden else error.detail,
+        errors=() if hidden else faults,
+        incident=incident,
+    )
+
+
+def headers_of(error: ClarionError) -> list[tuple[bytes, bytes]]:
+    """The headers an error answer carries besides its body."""
+    headers = [(b"content-type", MEDIA_TYPE)]
+    if isinstance(error, Busy | Unavailable):
+        headers.append((b"retry-after", b"%d" % max(1, error.retry_after_s)))
+    elif error.code == "idempotency_in_flight":
+        headers.append((b"retry-after", b"1"))
+    elif isinstance(error, Unauthenticated):
+        headers.append((b"www-authenticate", b'Bearer realm="clarion"'))
+    return headers
