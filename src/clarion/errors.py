@@ -90,8 +90,6 @@ class Unauthenticated(ClarionError):
 class TokenExpired(Unauthenticated):
     """A genuine user token whose time has passed: ask your backend for a new one."""
 
-    code = "token_expired"
-
 
 class Forbidden(ClarionError):
     """The credential is valid but lacks the needed scope."""
