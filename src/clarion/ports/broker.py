@@ -33,6 +33,9 @@ class Broker(Protocol):
         buffer is full and Unavailable when the store cannot write; nothing was accepted then.
         """
 
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Entries that are durable already (a fan-out's continuation, stored with its plan); never blocks."""
+
     def consume(self, lane: Lane, limit: int) -> AsyncIterator[Batch]:
         """Batches of up to `limit` entries, growing with load, never lingering on a short queue.
 

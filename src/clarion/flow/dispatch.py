@@ -1,0 +1,341 @@
+"""Stage 3, dispatch: look once more, render late, choose the integration, send in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
+import structlog
+
+from clarion.errors import ContentError
+from clarion.flow.catalog import setup_of
+from clarion.flow.integrations import Closed, Integrations, LiveIntegration
+from clarion.flow.pacing import Pacer
+from clarion.flow.patience import until_stored
+from clarion.flow.queues import Held, LaneQueue, Queues
+from clarion.flow.rendering import Rendering
+from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
+from clarion.model.channel import Lane
+from clarion.model.ids import Instant, MessageId
+from clarion.model.message import Message
+from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.model.user import User
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.ledger import Ledger, Settlement
+from clarion.ports.provider import Outgoing
+from clarion.rules.gate import Gate, gate
+
+log = structlog.get_logger(__name__)
+
+BATCH = {Lane.CRITICAL: 64, Lane.HIGH: 128, Lane.NORMAL: 128, Lane.BULK: 64}
+"""Messages looked at in one go; between two goes more urgent lanes have their turn."""
+LEASE_MARGIN_MS = 5_000
+
+Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]
+"""Stores settlements; the ids that were refused."""
+
+
+class Dispatcher:
+    """Sends what the queues hold. One loop per lane and channel; one task per batch, none per message."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        queues: Queues,
+        integrations: Integrations,
+        settle: Settle,
+        rendering: Rendering,
+        pacer: Pacer,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._ledger = ledger
+        self._queues = queues
+        self._integrations = integrations
+        self._store = settle
+        self._rendering = rendering
+        self._pacer = pacer
+        self._clock = clock
+        self._entropy = entropy
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._slot_free = {(q.lane, q.channel): asyncio.Event() for q in queues}
+        self.attempts = 0
+        self.unknown_outcomes = 0
+
+    async def run(self, queue: LaneQueue) -> None:
+        """Work on one queue until cancelled."""
+        while True:
+            await queue.ready.wait()
+            batch = queue.take(BATCH[queue.lane])
+            self._pacer.begin(queue.lane, len(batch))
+            try:
+                await self._dispatch(queue, batch)
+            finally:
+                self._pacer.end(queue.lane, len(batch))
+            await self._pacer.turn(queue.lane)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for the calls under way; what does not answer in time is cancelled and recovered at the next start."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=0.5)
+
+    async def _dispatch(self, queue: LaneQueue, batch: Sequence[Held]) -> None:
+        now = self._clock.now()
+        done: list[Settlement] = []
+        groups: dict[str, tuple[LiveIntegration, list[Held]]] = {}
+        stale = 0
+        await self._refresh_users(batch)
+        for held in batch:
+            if held.lease_until - LEASE_MARGIN_MS <= now:
+                stale += 1  # Not ours any more: whoever claims it next sends it.
+                continue
+            stop = self._look_again(held, now)
+            if stop is not None:
+                done.append(stop)
+                continue
+            chosen = self._choose(held.message)
+            if isinstance(chosen, Closed):
+                done.append(self._put_off(held.message, chosen.reason, chosen.wait_s, now))
+            else:
+                groups.setdefault(chosen.key, (chosen, []))[1].append(held)
+        if stale:
+            queue.release(stale)
+        if done:
+            self._spawn(self._settle(queue, done, [s.message for s in done]))
+        for live, group in groups.values():
+            await self._start(queue, live, group)
+
+    async def _refresh_users(self, batch: Sequence[Held]) -> None:
+        """Users as of the last committed write, so that an opt-out binds whatever is queued (I8)."""
+        current = self._ledger.users.current
+        missing = [held for held in batch if current(held.user.no) is None]
+        if missing:
+            await self._ledger.users.get([held.user.no for held in missing])
+
+    def _look_again(self, held: Held, now: Instant) -> Settlement | None:
+        """The verdict right before the call; None when it still says send."""
+        message = held.message
+        user = self._ledger.users.current(message.user)
+        if user is None:
+            return decided_settlement(message, Status.SUPPRESSED, Reason.USER_DELETED, now)
+        verdict = held.gate
+        if verdict is None or user is not held.user or now >= verdict.valid_until:
+            verdict = self._gate(message, user, now)
+            held.user, held.gate = user, verdict
+        if verdict is None:
+            return decided_settlement(
+                message, Status.CANCELED, Reason.CANCELED_BY_CALLER, now, detail="its workflow was deleted"
+            )
+        if verdict.verdict == "send":
+            return None
+        return decided_settlement(
+            message, verdict.status, verdict.reason or Reason.INTERNAL_ERROR, now, due_at=verdict.due_at
+        )
+
+    def _gate(self, message: Message, user: User, now: Instant) -> Gate | None:
+        setup = setup_of(self._ledger.setup, message.tenant, message.workflow)
+        if setup is None:
+            return None
+        tenant, workflow, category = setup
+        return gate(
+            tenant=tenant,
+            category=category,
+            workflow=workflow,
+            user=user,
+            channel=message.channel,
+            now=now,
+            expires_at=message.expires_at,
+        )
+
+    def _choose(self, message: Message) -> LiveIntegration | Closed:
+        failed = (
+            frozenset((message.integration,)) if message.integration and message.attempt else frozenset[str]()
+        )
+        return self._integrations.pick(message, failed, self._clock.monotonic())
+
+    def _put_off(self, message: Message, reason: Reason, wait_s: float, now: Instant) -> Settlement:
+        due = Instant(now + max(50, round(wait_s * 1000 * (1.0 + 0.2 * self._entropy.uniform()))))
+        if message.expires_at is not None and due >= message.expires_at:
+            return decided_settlement(message, Status.EXPIRED, Reason.EXPIRED, now)
+        return decided_settlement(message, Status.DEFERRED, reason, now, due_at=due)
+
+    async def _start(self, queue: LaneQueue, live: LiveIntegration, group: list[Held]) -> None:
+        """Start the calls of one integration; waits for a slot, which holds back this queue only."""
+        size = live.plugin.batch
+        free = self._slot_free[queue.lane, queue.channel]
+        for at in range(0, len(group), size):
+            part = group[at : at + size]
+            waited = 0.0
+            while not live.has_slot(queue.lane, self._clock.monotonic()):
+                free.clear()
+                began = self._clock.monotonic()
+                try:
+                    async with asyncio.timeout(1.0):
+                        await free.wait()
+                except TimeoutError:
+                    pass
+                waited += self._clock.monotonic() - began
+                if waited >= 1.0:
+                    self._release_group(queue, group[at:], Reason.INTEGRATION_BUSY, 1.0)
+                    return
+            granted, wait_s = live.grant(queue.lane, len(part), self._clock.monotonic())
+            if granted < len(part):
+                self._release_group(queue, part[granted:], Reason.RATE_LIMITED, wait_s)
+                part = part[:granted]
+            if part:
+                live.begin(queue.lane)
+                self._spawn(self._send(queue, live, part))
+
+    def _release_group(self, queue: LaneQueue, group: Sequence[Held], reason: Reason, wait_s: float) -> None:
+        now = self._clock.now()
+        messages = [held.message for held in group]
+        self._spawn(self._settle(queue, [self._put_off(m, reason, wait_s, now) for m in messages], messages))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _settle(
+        self, queue: LaneQueue, settlements: list[Settlement], messages: Sequence[Message]
+    ) -> None:
+        try:
+            await self._store(settlements)
+        finally:
+            queue.release(len(messages))
+
+    async def _send(self, queue: LaneQueue, live: LiveIntegration, group: list[Held]) -> None:
+        try:
+            settlements = await self._attempt(queue, live, group)
+        except BaseException:
+            queue.release(len(group))  # Cancelled by a drain: the lease brings them back.
+            raise
+        finally:
+            await live.end(queue.lane)
+            self._slot_free[queue.lane, queue.channel].set()
+        self._pacer.begin(queue.lane)
+        try:
+            await self._settle(queue, settlements, [held.message for held in group])
+        finally:
+            self._pacer.end(queue.lane)
+
+    async def _attempt(self, queue: LaneQueue, live: LiveIntegration, group: list[Held]) -> list[Settlement]:
+        settlements: list[Settlement] = []
+        ready: list[tuple[Held, Outgoing]] = []
+        for held in group:
+            try:
+                ready.append((held, self._outgoing(held)))
+            except ContentError as wrong:
+                settlements.append(
+                    decided_settlement(
+                        held.message,
+                        Status.FAILED,
+                        Reason.TEMPLATE_ERROR,
+                        self._clock.now(),
+                        detail=wrong.detail,
+                    )
+                )
+        if ready and not live.plugin.idempotent:
+            ready = await self._marked(ready, settlements)
+        if not ready:
+            return settlements
+        started = self._clock.monotonic()
+        outcomes = await self._call(live, [outgoing for _, outgoing in ready])
+        ended = self._clock.monotonic()
+        self.attempts += len(ready)
+        self._judge(live, outcomes, ended)
+        took_ms = round((ended - started) * 1000)
+        now = self._clock.now()
+        alternatives = self._integrations.count(group[0].message.tenant, queue.channel) - 1
+        for (held, outgoing), outcome in zip(ready, outcomes, strict=True):
+            settlements.append(
+                settlement_of(
+                    held.message,
+                    outcome,
+                    Attempt(
+                        integration=live.key,
+                        idempotent=live.plugin.idempotent,
+                        alternatives=alternatives,
+                        took_ms=took_ms,
+                        traceparent=outgoing.traceparent,
+                        contact_hash=outgoing.contact.hash if outgoing.contact else None,
+                        on_unknown=self._unknown_policy(held.message),
+                        wait_s=5.0,
+                    ),
+                    now=now,
+                    uniform=self._entropy.uniform(),
+                )
+            )
+        return settlements
+
+    async def _marked(
+        self, ready: list[tuple[Held, Outgoing]], settlements: list[Settlement]
+    ) -> list[tuple[Held, Outgoing]]:
+        """Durably note that the calls are about to start, then look once more: the note took time."""
+        messages = [held.message for held, _ in ready]
+        refused = await until_stored(
+            "mark_sending",
+            lambda: self._ledger.messages.mark_sending(messages, self._clock.now()),
+            self._clock,
+        )
+        now = self._clock.now()
+        going: list[tuple[Held, Outgoing]] = []
+        for held, outgoing in ready:
+            if held.message.id in refused:
+                continue
+            stop = self._look_again(held, now)
+            if stop is None:
+                going.append((held, outgoing))
+            else:
+                settlements.append(stop)
+        return going
+
+    async def _call(self, live: LiveIntegration, batch: list[Outgoing]) -> Sequence[Outcome]:
+        """One outcome per message, whatever the provider does."""
+        try:
+            async with asyncio.timeout(live.integration.limits.timeout_s):
+                outcomes = await live.provider.send(batch)
+        except TimeoutError:
+            self.unknown_outcomes += 0 if live.plugin.idempotent else len(batch)
+            late: Outcome = (
+                Retry(reason=Reason.PROVIDER_TIMEOUT, detail="no answer in time")
+                if live.plugin.idempotent
+                else Unknown(reason=Reason.PROVIDER_TIMEOUT, detail="no answer in time")
+            )
+            return [late] * len(batch)
+        except Exception as surprise:
+            log.exception("provider_raised", integration=live.key, error=type(surprise).__name__)
+            return [Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)] * len(batch)
+        if len(outcomes) != len(batch):
+            log.error("provider_outcomes_missing", integration=live.key, want=len(batch), got=len(outcomes))
+            return [Unknown(detail="the provider did not report on every message")] * len(batch)
+        return outcomes
+
+    def _judge(self, live: LiveIntegration, outcomes: Sequence[Outcome], now_s: float) -> None:
+        """Feed the circuit breaker: rejections are the message's fault, not the provider's."""
+        ok = sum(1 for o in outcomes if isinstance(o, Accepted | Rejected))
+        failed = sum(1 for o in outcomes if isinstance(o, Retry | Unknown))
+        if any(isinstance(o, Misconfigured) for o in outcomes):
+            live.trip(now_s)
+        elif ok or failed:
+            live.record(now_s, ok=ok, failed=failed)
+
+    def _unknown_policy(self, message: Message) -> UnknownPolicy:
+        category = self._ledger.setup.categories.all(message.tenant).get(message.category)
+        return category.unknown_policy if category is not None else UnknownPolicy.DO_NOT_SEND
+
+    def _outgoing(self, held: Held) -> Outgoing:
+        message = held.message
+        return Outgoing(
+            message=message,
+            user=held.user,
+            contact=held.gate.contact if held.gate is not None else None,
+            content=self._rendering.content(held),
+            traceparent=held.event.traceparent,
+        )

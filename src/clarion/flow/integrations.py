@@ -1,0 +1,180 @@
+"""Live integrations: each a bulkhead with its own provider, circuit breaker, rate limit and slots per lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from clarion.errors import ConfigError
+from clarion.model.channel import LANES, Channel, Lane
+from clarion.model.ids import TenantId
+from clarion.model.message import Message
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.ports.ledger import Shelf
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
+from clarion.rules import breaker, limiter
+from clarion.rules.choice import choose
+
+log = structlog.get_logger(__name__)
+
+URGENT_SHARE = 0.2
+"""Part of a rate limit that only the critical lane may use up."""
+NO_INTEGRATION_WAIT_S = 30.0
+
+
+class LiveIntegration:
+    """An integration in use. One per tenant and key; replaced when its configuration changes."""
+
+    def __init__(self, integration: Integration, plugin: ProviderPlugin, provider: Provider) -> None:
+        self.integration = integration
+        self.plugin = plugin
+        self.provider = provider
+        self.health = breaker.Breaker()
+        self.bucket = limiter.Bucket.of(integration.limits.per_second)
+        self._busy = dict.fromkeys(LANES, 0)
+        self._retired = False
+
+    @property
+    def key(self) -> str:
+        """The integration's key."""
+        return self.integration.key
+
+    def has_slot(self, lane: Lane, now_s: float) -> bool:
+        """Whether another batch of `lane` may start; half open, only one probe at a time."""
+        if breaker.state(self.health, now_s) == "half_open":
+            return not any(self._busy.values())
+        return self._busy[lane] < self.integration.limits.concurrency
+
+    def begin(self, lane: Lane) -> None:
+        """A batch starts."""
+        self._busy[lane] += 1
+
+    async def end(self, lane: Lane) -> None:
+        """A batch is over; a replaced integration closes with its last one."""
+        self._busy[lane] -= 1
+        if self._retired and not any(self._busy.values()):
+            await self.provider.close()
+
+    async def retire(self) -> None:
+        """No new batches; close as soon as nothing runs."""
+        self._retired = True
+        if not any(self._busy.values()):
+            await self.provider.close()
+
+    def grant(self, lane: Lane, n: int, now_s: float) -> tuple[int, float]:
+        """How many of `n` messages the rate limit lets through now, and how long the rest should wait."""
+        if self.bucket is None:
+            return n, 0.0
+        reserve = 0.0 if lane is Lane.CRITICAL else URGENT_SHARE * self.bucket.burst
+        self.bucket, granted, wait_s = limiter.take(self.bucket, now_s, n, reserve=reserve)
+        return granted, wait_s
+
+    def record(self, now_s: float, *, ok: int, failed: int) -> None:
+        """Feed the breaker with the results of a batch."""
+        before = breaker.state(self.health, now_s)
+        self.health = breaker.record(self.health, now_s, ok, failed)
+        self._tell(before, now_s)
+
+    def trip(self, now_s: float) -> None:
+        """Open the circuit at once: the provider says it is set up wrongly."""
+        before = breaker.state(self.health, now_s)
+        self.health = breaker.trip(self.health, now_s)
+        self._tell(before, now_s)
+
+    def _tell(self, before: str, now_s: float) -> None:
+        after = breaker.state(self.health, now_s)
+        if after != before:
+            log.warning("circuit_changed", integration=self.key, before=before, after=after)
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True):
+    """No integration can take the message now."""
+
+    reason: Reason
+    wait_s: float
+
+
+class Integrations:
+    """Finds the integration for a message; opens, replaces and closes them as the configuration changes."""
+
+    def __init__(
+        self, shelf: Shelf[Integration], plugins: Mapping[str, ProviderPlugin], tools: ProviderTools
+    ) -> None:
+        self._shelf = shelf
+        self._plugins = plugins
+        self._tools = tools
+        self._live: dict[tuple[TenantId, str], LiveIntegration] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.freed: dict[tuple[Lane, Channel], asyncio.Event] = {}
+        """Set when a slot of that lane and channel was given back."""
+
+    def pick(self, message: Message, exclude: frozenset[str], now_s: float) -> LiveIntegration | Closed:
+        """The healthy integration this message prefers, by weight; stable for the same message."""
+        wait_s = NO_INTEGRATION_WAIT_S
+        usable: list[tuple[str, int]] = []
+        found = False
+        for integration in self._shelf.all(message.tenant).values():
+            if integration.channel is not message.channel or not integration.enabled:
+                continue
+            found = True
+            live = self._current(message.tenant, integration)
+            if live is None:
+                continue
+            if breaker.state(live.health, now_s) == "open":
+                wait_s = min(wait_s, max(0.05, breaker.open_for_s(live.health, now_s)))
+                continue
+            usable.append((integration.key, integration.weight))
+        if not usable:
+            return Closed(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
+        key: str | None = usable[0][0]
+        if len(usable) > 1:
+            key = choose(usable, message.id, exclude) or choose(usable, message.id, frozenset())
+        return self._live[message.tenant, key or usable[0][0]]
+
+    def count(self, tenant: TenantId, channel: Channel) -> int:
+        """Enabled integrations of a channel."""
+        return sum(1 for i in self._shelf.all(tenant).values() if i.channel is channel and i.enabled)
+
+    def states(self, now_s: float) -> Mapping[str, str]:
+        """Breaker state by `tenant/key`, for health and metrics."""
+        return {
+            f"{tenant}/{key}": breaker.state(live.health, now_s) for (tenant, key), live in self._live.items()
+        }
+
+    async def close(self) -> None:
+        """Close every provider."""
+        for live in self._live.values():
+            await live.retire()
+        self._live.clear()
+
+    def _current(self, tenant: TenantId, integration: Integration) -> LiveIntegration | None:
+        live = self._live.get((tenant, integration.key))
+        if live is not None and live.integration is integration:
+            return live
+        opened = self._open(integration)
+        if live is not None:
+            task = asyncio.ensure_future(live.retire())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        if opened is None:
+            self._live.pop((tenant, integration.key), None)
+        else:
+            self._live[tenant, integration.key] = opened
+        return opened
+
+    def _open(self, integration: Integration) -> LiveIntegration | None:
+        plugin = self._plugins.get(integration.provider)
+        if plugin is None:
+            log.error("provider_missing", integration=integration.key, provider=integration.provider)
+            return None
+        try:
+            config = msgspec.convert(integration.config, plugin.config)
+            provider = plugin.open(integration, config, self._tools)
+        except (msgspec.ValidationError, ConfigError) as wrong:
+            log.error("integration_unusable", integration=integration.key, error=type(wrong).__name__)
+            return None
+        return LiveIntegration(integration, plugin, provider)

@@ -1,0 +1,32 @@
+"""Outlasting a store that is unavailable: what is known in memory must not be lost for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from clarion.errors import Unavailable
+from clarion.ports.clock import Clock
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+
+async def until_stored(what: str, write: Callable[[], Awaitable[T]], clock: Clock) -> T:
+    """The result of `write()`, repeated with growing pauses while it raises Unavailable.
+
+    For writes that are harmless to repeat. A lease that runs out meanwhile is caught by its fence.
+    """
+    pause = FIRST_PAUSE_S
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            log.warning("store_unavailable", waiting=what, retry_in_s=pause)
+            await clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)

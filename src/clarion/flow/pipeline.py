@@ -1,0 +1,153 @@
+"""The way of a notification, in order: intake, plan, dispatch, track, wake.
+
+This file wires the stages and says when they start and stop; what they do is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from clarion.content import Renderer
+from clarion.errors import ClarionError, NotFound
+from clarion.flow.catalog import setup_of
+from clarion.flow.dispatch import Dispatcher
+from clarion.flow.intake import Intake
+from clarion.flow.integrations import Integrations
+from clarion.flow.pacing import Pacer
+from clarion.flow.plan import Planner
+from clarion.flow.queues import Queues
+from clarion.flow.rehearse import Rehearsal
+from clarion.flow.rendering import Rendering
+from clarion.flow.sealing import opened
+from clarion.flow.track import Tracker
+from clarion.flow.wake import Waker
+from clarion.flow.worker import Worker
+from clarion.model.channel import LANES
+from clarion.model.content import AnyContent
+from clarion.model.ids import TenantId
+from clarion.model.message import Message, Run
+from clarion.model.submission import Acceptance, Submission
+from clarion.ports.broker import Broker
+from clarion.ports.fanout import Fanout
+from clarion.ports.ledger import Ledger
+from clarion.ports.provider import ProviderPlugin, ProviderTools
+
+
+class Pipeline:
+    """One per process. `start` it, `submit` to it, `drain` it."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        broker: Broker,
+        fanout: Fanout,
+        renderer: Renderer,
+        plugins: Mapping[str, ProviderPlugin],
+        tools: ProviderTools,
+    ) -> None:
+        clock, entropy, vault = tools.clock, tools.entropy, tools.vault
+        self._ledger = ledger
+        self._broker = broker
+        self._clock = clock
+        self._vault = vault
+        pacer = Pacer(clock)
+        self._queues = Queues()
+        self._rendering = Rendering(ledger.setup, renderer)
+        self._intake = Intake(ledger, broker, vault, clock, entropy)
+        self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
+        self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
+        self._tracker = Tracker(ledger.messages, fanout, clock)
+        self._dispatcher = Dispatcher(
+            ledger,
+            self._queues,
+            self._integrations,
+            self._tracker.settle,
+            self._rendering,
+            pacer,
+            clock,
+            entropy,
+        )
+        self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)
+        self._rehearsal = Rehearsal(ledger, vault, clock, entropy)
+        self._worker = Worker(clock)
+        self._draining = False
+
+    async def start(self) -> None:
+        """Take over what an earlier process held, then run every lane."""
+        await self._ledger.messages.take_over(self._clock.now())
+        for lane in LANES:
+            self._worker.start(f"plan-{lane}", lambda lane=lane: self._planner.run(lane))  # type: ignore[misc]
+            self._worker.start(f"wake-{lane}", lambda lane=lane: self._waker.run(lane))  # type: ignore[misc]
+        for queue in self._queues:
+            self._worker.start(
+                f"dispatch-{queue.lane}-{queue.channel}",
+                lambda queue=queue: self._dispatcher.run(queue),  # type: ignore[misc]
+            )
+
+    async def submit(
+        self, tenant: TenantId, submissions: Sequence[Submission]
+    ) -> Sequence[Acceptance | ClarionError]:
+        """One result per submission, in order, durable when this returns. Raises Busy or Unavailable for all."""
+        return await self._intake.submit(tenant, submissions)
+
+    async def dry_run(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
+        """The plan per recipient as (user id, run), decided by the same code; nothing is stored."""
+        return await self._rehearsal.runs(tenant, submission)
+
+    async def render(self, message: Message) -> AnyContent:
+        """The content of a stored message. Raises ContentError, or NotFound when it can no longer be opened."""
+        users = await self._ledger.users.get([message.user])
+        entry = self._ledger.log.fetch(message.lane, [message.event_seq]).get(message.event_seq)
+        user = users.get(message.user)
+        event = opened(entry, users, self._vault) if entry is not None else None
+        if (
+            user is None
+            or event is None
+            or setup_of(self._ledger.setup, message.tenant, message.workflow) is None
+        ):
+            raise NotFound(
+                "The content of this message can no longer be opened: its user or workflow was deleted."
+            )
+        return self._rendering.render(message, user, event, msgspec.json.decode(event.data))
+
+    async def drain(self, timeout_s: float) -> None:
+        """Graceful stop: plan nothing more, start no call, let the calls under way finish and be recorded.
+
+        What still waits in memory is leased and comes back at the next start.
+        """
+        self._draining = True
+        await self._broker.close()
+        await self._worker.finished("plan-", timeout_s / 2)
+        await self._worker.stop()
+        await self._dispatcher.drain(timeout_s / 2)
+        await self._integrations.close()
+
+    def health(self) -> Mapping[str, str]:
+        """Part to "ok", or what is wrong with it."""
+        parts = {"engine": "draining" if self._draining else "ok"}
+        parts.update({name: f"restarting after {error}" for name, error in self._worker.failing.items()})
+        return parts
+
+    def stats(self) -> Mapping[str, float]:
+        """Counters and gauges of the engine, read when metrics are scraped."""
+        flat: dict[str, float] = {
+            "accepted": self._intake.accepted,
+            "repeated": self._intake.repeated,
+            "planned": self._planner.planned,
+            "orphaned": self._planner.orphaned,
+            "attempts": self._dispatcher.attempts,
+            "unknown_outcomes": self._dispatcher.unknown_outcomes,
+            "claimed": self._waker.claimed,
+            "refused_settlements": self._tracker.refused,
+        }
+        for queue in self._queues:
+            if queue.held:
+                flat[f"held.{queue.lane}.{queue.channel}"] = queue.held
+        for (channel, status, reason), count in self._tracker.settled.items():
+            flat[f"settled.{channel}.{status}.{reason}"] = count
+        for name, state in self._integrations.states(self._clock.monotonic()).items():
+            flat[f"circuit.{name}"] = {"closed": 0, "half_open": 1, "open": 2}[state]
+        return flat

@@ -1,0 +1,188 @@
+"""Stage 2, plan: events become runs and messages, in one transaction per batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+
+from clarion.errors import Unavailable
+from clarion.flow.catalog import setup_of
+from clarion.flow.draft import Draft
+from clarion.flow.pacing import Pacer
+from clarion.flow.patience import until_stored
+from clarion.flow.queues import LEASE_MS, Held, Queues
+from clarion.flow.sealing import opened, sealed_entry
+from clarion.model.channel import Lane
+from clarion.model.event import Entry, Event
+from clarion.model.ids import NO_USER, Instant, UserNo
+from clarion.model.setup import Category, Tenant, Workflow
+from clarion.model.status import Status
+from clarion.model.user import User
+from clarion.ports.broker import Batch, Broker
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Ledger, PlanResult
+from clarion.ports.vault import Vault
+from clarion.rules.plan import plan_run
+
+log = structlog.get_logger(__name__)
+
+FANOUT_PAGE = 500
+"""Members of a topic planned per entry; the rest follows in a continuation."""
+CHUNK = {Lane.CRITICAL: 64, Lane.HIGH: 64, Lane.NORMAL: 48, Lane.BULK: 32}
+"""Runs planned between two looks at more urgent work."""
+
+
+class Planner:
+    """Plans the batches of every lane; messages that are due go straight to the dispatcher's queues."""
+
+    def __init__(
+        self, ledger: Ledger, broker: Broker, queues: Queues, pacer: Pacer, vault: Vault, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._broker = broker
+        self._queues = queues
+        self._pacer = pacer
+        self._vault = vault
+        self._clock = clock
+        self.planned = 0
+        self.orphaned = 0
+        """Entries whose workflow or only recipient was deleted before they were planned."""
+
+    async def run(self, lane: Lane, limit: int = 512) -> None:
+        """Plan a lane until the broker closes. While one batch commits, the next is being planned."""
+        last: asyncio.Future[None] | None = None
+        async for batch in self._broker.consume(lane, limit):
+            draft = await self._draft(batch)
+            storing = asyncio.ensure_future(self._store(batch, draft, last))
+            if last is not None:
+                await last  # Two commits under way at the most.
+            last = storing
+        if last is not None:
+            await last
+
+    async def _draft(self, batch: Batch) -> Draft:
+        users = await self._people(batch.entries)
+        draft = Draft()
+        now = self._clock.now()
+        chunk = CHUNK[batch.lane]
+        for entry in batch.entries:
+            event = opened(entry, users, self._vault)
+            if event is None:
+                self.orphaned += 1
+                continue
+            setup = setup_of(self._ledger.setup, event.tenant, event.workflow)
+            if setup is None:
+                self.orphaned += 1
+                continue
+            members = await self._members(event, draft) if event.topics else {}
+            for no in _targets(event, members):
+                user = users.get(no) or members.get(no)
+                if user is None:
+                    continue
+                self._plan_one(draft, event, entry.seq, *setup, user, now)
+                if len(draft.runs) % chunk == 0:
+                    await self._pacer.turn(batch.lane)
+        return draft
+
+    def _plan_one(
+        self,
+        draft: Draft,
+        event: Event,
+        seq: int,
+        tenant: Tenant,
+        workflow: Workflow,
+        category: Category,
+        user: User,
+        now: Instant,
+    ) -> None:
+        lease = Instant(now + LEASE_MS)
+        planned = plan_run(
+            event=event,
+            event_seq=seq,
+            workflow=workflow,
+            category=category,
+            tenant=tenant,
+            user=user,
+            now=now,
+            hash=self._vault.hash,
+            lease_until=lease,
+        )
+        draft.add(planned)
+        for message, gate in zip(planned.messages, planned.gates, strict=True):
+            if message.status is not Status.QUEUED:
+                draft.messages.append(message)
+            elif self._queues.of(message.lane, message.channel).reserve():
+                draft.messages.append(message)
+                draft.held.append(Held(message, event, user, gate, lease))
+            else:
+                draft.messages.append(msgspec.structs.replace(message, fence=0, due_at=now))
+
+    async def _store(self, batch: Batch, draft: Draft, before: asyncio.Future[None] | None) -> None:
+        urgent = len(draft.held)
+        self._pacer.begin(batch.lane, urgent)
+        try:
+            result = PlanResult()
+            if draft.runs or draft.continuations:
+                commit = draft.commit()
+                result = await until_stored("plan", lambda: self._ledger.plans.commit(commit), self._clock)
+            self._hand_over(draft, result)
+        finally:
+            self._pacer.end(batch.lane, urgent)
+        self.planned += len(draft.runs)
+        if before is not None:
+            await before
+        await self._acknowledge(batch)
+
+    async def _acknowledge(self, batch: Batch) -> None:
+        try:
+            await self._broker.ack(batch)
+        except Unavailable:
+            # The next acknowledgement covers this one; after a crash the batch is planned again, to no effect.
+            log.warning("ack_failed", lane=batch.lane)
+
+    def _hand_over(self, draft: Draft, result: PlanResult) -> None:
+        untouched = not result.changed and not result.known
+        for held in draft.held:
+            message = held.message
+            queue = self._queues.of(message.lane, message.channel)
+            if untouched or (message.id not in result.changed and message.id not in result.known):
+                queue.put(held)
+            else:
+                queue.release(1)
+        if result.continued:
+            self._broker.offer(result.continued)
+
+    async def _people(self, entries: Sequence[Entry]) -> dict[UserNo, User]:
+        wanted: dict[UserNo, None] = {}
+        for entry in entries:
+            if entry.event is not None:
+                for no in entry.event.users:
+                    wanted[no] = None
+            elif entry.sealed_for != NO_USER:
+                wanted[entry.sealed_for] = None
+            else:
+                event = opened(entry, {}, self._vault)
+                for no in event.users if event is not None else ():
+                    wanted[no] = None
+        return dict(await self._ledger.users.get(list(wanted)))
+
+    async def _members(self, event: Event, draft: Draft) -> dict[UserNo, User]:
+        """One page of the first topic; what is left goes on in a continuation entry."""
+        topic = event.topics[0]
+        page = await self._ledger.topics.members(event.tenant, topic, event.after, FANOUT_PAGE)
+        rest: Event | None = None
+        if len(page) == FANOUT_PAGE:
+            rest = msgspec.structs.replace(event, users=(), after=page[-1])
+        elif len(event.topics) > 1:
+            rest = msgspec.structs.replace(event, users=(), topics=event.topics[1:], after=NO_USER)
+        if rest is not None:
+            draft.continuations.append(sealed_entry(rest, None, self._vault))
+        return dict(await self._ledger.users.get(page))
+
+
+def _targets(event: Event, members: Iterable[UserNo]) -> Iterable[UserNo]:
+    """Everyone an entry concerns, once."""
+    return event.users if not event.topics else dict.fromkeys((*event.users, *members))

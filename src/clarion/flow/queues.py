@@ -1,0 +1,113 @@
+"""Messages a worker holds in memory: one bounded queue per lane and channel.
+
+A slot is reserved before a message is written as leased and released when it is settled, so the number of
+messages in memory is bounded whatever the backlog. What finds no slot is written unleased and claimed later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from clarion.model.channel import CHANNELS, LANES, Channel, Lane
+from clarion.model.event import Event
+from clarion.model.ids import Instant
+from clarion.model.message import Message
+from clarion.model.user import User
+from clarion.rules.gate import Gate
+
+CAPACITY = {Lane.CRITICAL: 4_000, Lane.HIGH: 4_000, Lane.NORMAL: 4_000, Lane.BULK: 2_000}
+"""Messages held per queue, waiting and under way together."""
+LEASE_MS = 120_000
+"""How long this process may hold a message before another may claim it."""
+
+
+class Held:
+    """A message this process holds, with what is needed to send it."""
+
+    __slots__ = ("data", "event", "gate", "lease_until", "message", "user")
+
+    def __init__(
+        self, message: Message, event: Event, user: User, gate: Gate | None, lease_until: Instant
+    ) -> None:
+        self.message = message
+        self.event = event
+        self.user = user
+        self.gate = gate
+        """The verdict it was planned on; None makes the dispatcher decide again."""
+        self.lease_until = lease_until
+        self.data: Any = None
+        """The event's data, decoded when first rendered."""
+
+
+class LaneQueue:
+    """The queue of one lane and channel."""
+
+    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready")
+
+    def __init__(self, lane: Lane, channel: Channel, capacity: int) -> None:
+        self.lane = lane
+        self.channel = channel
+        self.ready = asyncio.Event()
+        self._capacity = capacity
+        self._used = 0
+        self._waiting: deque[Held] = deque()
+
+    @property
+    def room(self) -> int:
+        """Slots that are free."""
+        return self._capacity - self._used
+
+    @property
+    def held(self) -> int:
+        """Slots in use: reserved, waiting or under way."""
+        return self._used
+
+    @property
+    def waiting(self) -> int:
+        """Messages not yet taken by the dispatcher."""
+        return len(self._waiting)
+
+    def reserve(self) -> bool:
+        """Take one slot, if there is one."""
+        if self._used >= self._capacity:
+            return False
+        self._used += 1
+        return True
+
+    def release(self, n: int) -> None:
+        """Give back `n` slots: settled, or never used."""
+        self._used -= n
+
+    def put(self, held: Held) -> None:
+        """Hand over a message whose slot was reserved."""
+        self._waiting.append(held)
+        self.ready.set()
+
+    def take(self, limit: int) -> list[Held]:
+        """Up to `limit` messages, oldest first; they keep their slots."""
+        waiting = self._waiting
+        batch = [waiting.popleft() for _ in range(min(limit, len(waiting)))]
+        if not waiting:
+            self.ready.clear()
+        return batch
+
+
+class Queues:
+    """All queues of this process."""
+
+    def __init__(self) -> None:
+        self._queues = {
+            (lane, channel): LaneQueue(lane, channel, CAPACITY[lane])
+            for lane in LANES
+            for channel in CHANNELS
+        }
+
+    def of(self, lane: Lane, channel: Channel) -> LaneQueue:
+        """The queue of a lane and channel."""
+        return self._queues[lane, channel]
+
+    def __iter__(self) -> Iterator[LaneQueue]:
+        return iter(self._queues.values())

@@ -1,0 +1,187 @@
+"""What an outcome means for a message: the decision behind every settlement, pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.ids import Instant
+from clarion.model.inbox import Captured, InboxItem
+from clarion.model.message import Message
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.ports.ledger import Settlement
+from clarion.rules import ladder, retry
+
+DETAIL_LIMIT = 500
+MAX_UNKNOWNS = 1
+"""A message whose outcome was unknown is sent again at most this often: one possible duplicate, no more."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """The circumstances of one provider call."""
+
+    integration: str
+    idempotent: bool
+    alternatives: int
+    """Other integrations of the channel that could take over."""
+    took_ms: int
+    traceparent: str
+    contact_hash: bytes | None
+    on_unknown: UnknownPolicy
+    wait_s: float | None = None
+    """Misconfigured: how long the circuit stays open."""
+
+
+def settlement_of(
+    message: Message, outcome: Outcome, attempt: Attempt, *, now: Instant, uniform: float
+) -> Settlement:
+    """What the outcome of a call means for the message."""
+    if type(outcome) is Accepted:
+        return _settle(
+            message,
+            Status.DELIVERED if outcome.delivered else Status.SENT,
+            None,
+            attempt,
+            outcome,
+            now,
+            provider_id=outcome.provider_id,
+            record=outcome.record,
+        )
+    if isinstance(outcome, Unknown) and not attempt.idempotent:
+        return unknown_settlement(message, attempt.on_unknown, now, attempt=attempt, outcome=outcome)
+    if isinstance(outcome, Rejected):
+        return _settle(message, Status.REJECTED, outcome.reason, attempt, outcome, now)
+    if isinstance(outcome, Gone):
+        return _settle(
+            message, Status.BOUNCED, outcome.reason, attempt, outcome, now, suppress=attempt.contact_hash
+        )
+    if isinstance(outcome, Misconfigured):
+        return _wait_for_repair(message, outcome, attempt, now)
+    return _try_again(message, outcome, attempt, now, uniform)
+
+
+def unknown_settlement(
+    message: Message,
+    policy: UnknownPolicy,
+    now: Instant,
+    *,
+    attempt: Attempt | None = None,
+    outcome: Outcome | None = None,
+) -> Settlement:
+    """It may have gone out: send again once when the category says so, else end here, counted."""
+    again = policy is UnknownPolicy.SEND_AGAIN and message.unknowns < MAX_UNKNOWNS
+    return _settle(
+        message,
+        Status.DEFERRED if again else Status.FAILED,
+        Reason.RETRY if again else Reason.OUTCOME_UNKNOWN,
+        attempt,
+        outcome or Unknown(),
+        now,
+        due_at=now if again else None,
+        unknowns=message.unknowns + 1,
+    )
+
+
+def _wait_for_repair(message: Message, outcome: Misconfigured, attempt: Attempt, now: Instant) -> Settlement:
+    """Not the message's fault: another integration at once, else when the circuit may close again."""
+    wait_s = 0.0 if attempt.alternatives else (attempt.wait_s or 0.0)
+    policy = retry.POLICIES[message.lane]
+    if now - message.created_at >= policy.max_age_s * 1000:
+        return _settle(message, Status.DEAD_LETTERED, Reason.MISCONFIGURED, attempt, outcome, now)
+    return _settle(
+        message,
+        Status.DEFERRED,
+        Reason.MISCONFIGURED,
+        attempt,
+        outcome,
+        now,
+        due_at=Instant(now + round(wait_s * 1000)),
+        calls=message.attempt,
+    )
+
+
+def _try_again(
+    message: Message, outcome: Retry | Unknown | Outcome, attempt: Attempt, now: Instant, uniform: float
+) -> Settlement:
+    after_s = outcome.after_s if isinstance(outcome, Retry) else None
+    calls = message.attempt + 1
+    due = retry.next_attempt(
+        retry.POLICIES[message.lane],
+        attempt=calls,
+        created_at=message.created_at,
+        now=now,
+        uniform=uniform,
+        after_s=after_s,
+        expires_at=message.expires_at,
+    )
+    if isinstance(due, Reason):
+        status = Status.EXPIRED if due is Reason.EXPIRED else Status.DEAD_LETTERED
+        return _settle(message, status, due, attempt, outcome, now)
+    if calls <= attempt.alternatives:
+        due = now  # Fail over at once while there is an integration that has not been tried.
+    return _settle(message, Status.DEFERRED, Reason.RETRY, attempt, outcome, now, due_at=due)
+
+
+def _settle(
+    message: Message,
+    status: Status,
+    reason: Reason | None,
+    attempt: Attempt | None,
+    outcome: Outcome,
+    now: Instant,
+    *,
+    due_at: Instant | None = None,
+    unknowns: int | None = None,
+    calls: int | None = None,
+    provider_id: str | None = None,
+    record: InboxItem | Captured | None = None,
+    suppress: bytes | None = None,
+) -> Settlement:
+    cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
+    detail = getattr(outcome, "detail", None)
+    return Settlement(
+        message=message,
+        status=status,
+        reason=reason,
+        at=now,
+        due_at=due_at,
+        attempt=message.attempt + 1 if calls is None else calls,
+        unknowns=message.unknowns if unknowns is None else unknowns,
+        integration=attempt.integration if attempt else message.integration,
+        outcome=type(outcome).__name__.lower(),
+        provider_id=provider_id,
+        took_ms=attempt.took_ms if attempt else None,
+        detail=detail[:DETAIL_LIMIT] if detail else None,
+        traceparent=(attempt.traceparent or None) if attempt else None,
+        record=record,
+        cancels=cancels,
+        advances=advances,
+        suppress=suppress,
+    )
+
+
+def decided_settlement(
+    message: Message,
+    status: Status,
+    reason: Reason,
+    now: Instant,
+    *,
+    due_at: Instant | None = None,
+    detail: str = "",
+) -> Settlement:
+    """A settlement without a provider call: put off, suppressed, expired, not renderable."""
+    cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
+    return Settlement(
+        message=message,
+        status=status,
+        reason=reason,
+        at=now,
+        due_at=due_at,
+        attempt=message.attempt,
+        unknowns=message.unknowns,
+        integration=message.integration,
+        detail=detail[:DETAIL_LIMIT] or None,
+        cancels=cancels,
+        advances=advances,
+    )

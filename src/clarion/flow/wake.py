@@ -1,0 +1,149 @@
+"""Stage 5, wake: whatever has a due time comes back: retries, quiet hours over, ladder timers, lost leases."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+
+from clarion.errors import Unavailable
+from clarion.flow.catalog import setup_of
+from clarion.flow.pacing import Pacer
+from clarion.flow.queues import LEASE_MS, Held, LaneQueue, Queues
+from clarion.flow.sealing import opened
+from clarion.flow.settlement import decided_settlement, unknown_settlement
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import Entry, Event
+from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.message import Message
+from clarion.model.plan import CapCharge
+from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.model.user import User
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Ledger, Settlement
+from clarion.ports.vault import Vault
+from clarion.rules.plan import charges_for
+
+log = structlog.get_logger(__name__)
+
+SWEEP_S = 0.1
+CLAIM = 256
+"""Messages claimed per queue in one go."""
+
+Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]
+
+
+class Waker:
+    """Claims due messages, as many as the queues have room for, and prepares them for the dispatcher."""
+
+    def __init__(
+        self, ledger: Ledger, queues: Queues, settle: Settle, pacer: Pacer, vault: Vault, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._queues = queues
+        self._settle = settle
+        self._pacer = pacer
+        self._vault = vault
+        self._clock = clock
+        self.claimed = 0
+
+    async def run(self, lane: Lane) -> None:
+        """Sweep a lane until cancelled; without pause while there is more than one claim takes."""
+        while True:
+            try:
+                busy = await self.sweep(lane)
+            except Unavailable:
+                busy = False
+                log.warning("sweep_waits", lane=lane)
+            if busy:
+                await self._pacer.turn(lane)
+            else:
+                await self._clock.sleep(SWEEP_S)
+
+    async def sweep(self, lane: Lane) -> bool:
+        """Claim once from every queue of the lane that has something due; whether any had more to give."""
+        more = False
+        for due_lane, channel in self._ledger.messages.due(self._clock.now()):
+            if due_lane is lane:
+                more |= await self._claim(self._queues.of(lane, channel), channel)
+        return more
+
+    async def _claim(self, queue: LaneQueue, channel: Channel) -> bool:
+        limit = min(CLAIM, queue.room)
+        if limit <= 0:
+            return False
+        for _ in range(limit):
+            queue.reserve()
+        claimed: Sequence[Message] = ()
+        unused = limit
+        try:
+            now = self._clock.now()
+            lease = Instant(now + LEASE_MS)
+            claimed = await self._ledger.messages.claim(queue.lane, channel, limit, now, lease)
+            held, settlements = await self._prepare(claimed, now, lease)
+            unused = limit - len(held)
+            for item in held:
+                queue.put(item)
+        finally:
+            queue.release(unused)
+        self.claimed += len(claimed)
+        if settlements:
+            await self._settle(settlements)
+        return len(claimed) == limit
+
+    async def _prepare(
+        self, claimed: Sequence[Message], now: Instant, lease: Instant
+    ) -> tuple[list[Held], list[Settlement]]:
+        """What can be sent, and what is settled without a call."""
+        users = await self._ledger.users.get([m.user for m in claimed])
+        events = self._events(claimed, users)
+        over_cap = await self._count(claimed, users, now)
+        held: list[Held] = []
+        settlements: list[Settlement] = []
+        for message in claimed:
+            user = users.get(message.user)
+            event = events.get((message.lane, message.event_seq))
+            if user is None or event is None:
+                settlements.append(decided_settlement(message, Status.SUPPRESSED, Reason.USER_DELETED, now))
+            elif message.status is Status.SENDING:
+                # Its last holder died between the call and the record.
+                settlements.append(unknown_settlement(message, self._unknown_policy(message), now))
+            elif message.id in over_cap:
+                settlements.append(decided_settlement(message, Status.THROTTLED, Reason.FREQUENCY_CAP, now))
+            else:
+                held.append(Held(message, event, user, None, lease))
+        return held, settlements
+
+    def _unknown_policy(self, message: Message) -> UnknownPolicy:
+        category = self._ledger.setup.categories.all(message.tenant).get(message.category)
+        return category.unknown_policy if category is not None else UnknownPolicy.DO_NOT_SEND
+
+    def _events(
+        self, claimed: Sequence[Message], users: Mapping[UserNo, User]
+    ) -> dict[tuple[Lane, int], Event]:
+        by_lane: dict[Lane, set[int]] = {}
+        for message in claimed:
+            by_lane.setdefault(message.lane, set()).add(message.event_seq)
+        events: dict[tuple[Lane, int], Event] = {}
+        for lane, seqs in by_lane.items():
+            entries: Mapping[int, Entry] = self._ledger.log.fetch(lane, list(seqs))
+            for seq, entry in entries.items():
+                event = opened(entry, users, self._vault)
+                if event is not None:
+                    events[lane, seq] = event
+        return events
+
+    async def _count(
+        self, claimed: Sequence[Message], users: Mapping[UserNo, User], now: Instant
+    ) -> frozenset[MessageId]:
+        """Count the messages that waited before their caps were counted; those over a cap."""
+        charges: list[CapCharge] = []
+        for message in claimed:
+            if message.charged or message.user not in users:
+                continue
+            setup = setup_of(self._ledger.setup, message.tenant, message.workflow)
+            if setup is not None:
+                tenant, _, category = setup
+                charges += charges_for(message, tenant, category, now)
+        return await self._ledger.plans.charge(charges) if charges else frozenset()
