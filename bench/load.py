@@ -73,8 +73,7 @@ class Pool:
     def close(self) -> None:
         """Hang up."""
         for connection in self.connections:
-            if connection.transport is not None:
-                connection.transport.close()
+            connection.close()
 
 
 class Tally:

@@ -77,6 +77,11 @@ class Connection(asyncio.Protocol):
         self._waiting.append(sink)
         self.transport.write(raw)
 
+    def close(self) -> None:
+        """Hang up."""
+        if self.transport is not None:
+            self.transport.close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         assert isinstance(transport, asyncio.Transport)
@@ -181,8 +186,8 @@ class Api:
 
     def close(self) -> None:
         """Drop the connection."""
-        if self._connection is not None and self._connection.transport is not None:
-            self._connection.transport.close()
+        if self._connection is not None:
+            self._connection.close()
         self._connection = None
 
 

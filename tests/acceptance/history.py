@@ -153,18 +153,29 @@ def inboxes_exact(seen: Seen) -> Iterator[str]:
 
 @dataclass
 class Stream:
-    """What one device saw of an inbox over all its connections: offsets must have no hole and no repeat."""
+    """What one device saw of an inbox nobody marks, over all its connections: no hole, no repeat."""
 
+    epoch: str = ""
     offset: int = 0
     items: list[str] = field(default_factory=list)
+    """Message ids in the order they came."""
     problems: list[str] = field(default_factory=list)
     connections: int = 0
-    resets: int = 0
-    """Times the server could not say what was missed and sent the full state instead."""
 
-    def receive(self, offset: int, message_id: str) -> None:
-        """One item, in the order it arrived."""
-        if offset != self.offset + 1:
-            self.problems.append(f"offset {offset} came after {self.offset} (message {message_id})")
-        self.offset = max(self.offset, offset)
-        self.items.append(message_id)
+    def connected(self, epoch: str, offset: int, recovered: bool, items: list[tuple[int, str]]) -> None:
+        """The first frame of a connection: what was missed since the last one."""
+        self.connections += 1
+        if self.epoch and not recovered:
+            self.problems.append(f"connection {self.connections} was not recovered (offset {self.offset})")
+        self.epoch = epoch
+        self.receive(offset, items)
+
+    def receive(self, offset: int, items: list[tuple[int, str]]) -> None:
+        """Items as (offset, message id), which bring the device to `offset`."""
+        for at, message_id in items:
+            if at != self.offset + 1:
+                self.problems.append(f"offset {at} came after {self.offset} (message {message_id})")
+            self.offset = at
+            self.items.append(message_id)
+        if offset != self.offset:
+            self.problems.append(f"the frame ends at {offset}, its items at {self.offset}")

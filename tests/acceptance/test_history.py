@@ -123,5 +123,14 @@ def test_a_hole_or_a_repeat_in_a_stream_is_found(offsets: tuple[int, ...]):
     """A device that missed an item, or saw one twice, says so."""
     stream = Stream()
     for offset in offsets:
-        stream.receive(offset, f"m{offset}")
+        stream.receive(offset, [(offset, f"m{offset}")])
+    assert stream.problems
+
+
+def test_a_connection_that_was_not_recovered_is_found():
+    """Starting over is not the same as missing nothing."""
+    stream = Stream()
+    stream.connected("a", 1, False, [(1, "m1")])
+    assert not stream.problems
+    stream.connected("a", 2, False, [(2, "m2")])
     assert stream.problems

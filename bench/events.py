@@ -1,0 +1,43 @@
+"""The events of a measurement: numbered, spread over users, built into requests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import count, cycle
+
+from bench.tenant import user_id
+from bench.wire import request
+
+LINE = (
+    '{{"specversion":"1.0","id":"{run}-{n}","source":"/bench","type":"{type}","subject":"{user}",'
+    '"data":{{"n":{n},"place":"Lisbon","order":{{"id":"A-{n}","total":"129.90","currency":"EUR",'
+    '"items":[{{"sku":"SKU-1","qty":2}},{{"sku":"SKU-2","qty":1}}]}}}}}}'
+)
+"""About 300 bytes, as a shop would send it."""
+
+
+class Events:
+    """Requests with events for the given users; `n` numbers the events of a whole run."""
+
+    def __init__(self, key: str, users: Sequence[int], run: str) -> None:
+        shuffled = list(users)
+        random.Random(7).shuffle(shuffled)
+        self._users = cycle([user_id(i) for i in shuffled])
+        self._key, self._run = key, run
+        self._numbers = count()
+
+    def trigger(self, workflow: str) -> tuple[int, bytes]:
+        """One event for one user: its number, and the request."""
+        n = next(self._numbers)
+        body = f'{{"recipients":["{next(self._users)}"],"data":{{"n":{n},"place":"Lisbon"}}}}'
+        return n, request("POST", f"/v1/workflows/{workflow}/trigger", body.encode(), key=self._key)
+
+    def batch(self, workflow: str, size: int) -> tuple[range, bytes]:
+        """`size` events for as many users: their numbers, and the request (NDJSON)."""
+        numbers = [next(self._numbers) for _ in range(size)]
+        kind = workflow.replace("-", ".")
+        lines = "\n".join(LINE.format(run=self._run, n=n, type=kind, user=next(self._users)) for n in numbers)
+        headers = {"content-type": "application/x-ndjson"}
+        raw = request("POST", "/v1/events", lines.encode(), key=self._key, headers=headers)
+        return range(numbers[0], numbers[-1] + 1), raw

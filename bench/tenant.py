@@ -1,0 +1,108 @@
+"""The tenant that is measured: everything that costs time is on, and nothing stops a message.
+
+Users have contacts on every channel, a locale, a time zone, preferences and quiet hours (never the current hour).
+Categories and the workflows' users have frequency caps, high enough not to be reached, so every message is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from bench.wire import Api
+
+LOCALES = ("en", "de", "fr")
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC", "America/Sao_Paulo", "Asia/Kolkata")
+UPDATES, ALERTS = "bench-updates", "bench-alerts"
+
+IN_APP, EMAIL, ALERT, BULK_PUSH, BULK_EMAIL = (
+    "bench-in-app",
+    "bench-email",
+    "bench-alert",
+    "bench-bulk-push",
+    "bench-bulk-email",
+)
+MARK = "~"
+"""Stands on both sides of the request's number in every title, so that a frame's sender finds it unparsed."""
+
+WORDS = {
+    "en": ("Order {n} is on its way", "Hello {name}, your order leaves {place} today."),
+    "de": ("Bestellung {n} ist unterwegs", "Hallo {name}, deine Bestellung verlässt heute {place}."),
+    "fr": ("Votre commande {n} est en route", "Bonjour {name}, votre commande quitte {place} aujourd'hui."),
+}
+
+
+def user_id(i: int) -> str:
+    """The id of the i-th user."""
+    return f"bench-{i}"
+
+
+def _template() -> dict[str, Any]:
+    def say(text: str) -> str:
+        values = {"n": "{{ data.n }}", "name": "{{ user.id }}", "place": "{{ data.place }}"}
+        return text.format(**values)
+
+    number = f"{MARK}{{{{ data.n }}}}{MARK}"
+    texts = {locale: (say(title), say(body)) for locale, (title, body) in WORDS.items()}
+    html = (
+        "<html><body><h1>{0}</h1><p>{1}</p>"
+        + "<p>Thank you for your trust in us.</p>" * 40
+        + "</body></html>"
+    )
+    return {
+        "default_locale": "en",
+        "channels": {
+            "in_app": {k: {"title": f"{number} {t}", "body": b} for k, (t, b) in texts.items()},
+            "push": {k: {"title": f"{number} {t}", "body": b} for k, (t, b) in texts.items()},
+            "email": {
+                k: {"subject": f"{number} {t}", "text": b, "html": html.format(t, b)}
+                for k, (t, b) in texts.items()
+            },
+        },
+    }
+
+
+def _workflow(category: str, lane: str, channel: str) -> dict[str, Any]:
+    return {
+        "category": category,
+        "lane": lane,
+        "steps": [{"key": "send", "template": "bench-note", "to": {"mode": "all", "channels": [channel]}}],
+    }
+
+
+def _user(i: int) -> dict[str, Any]:
+    hour = time.gmtime().tm_hour
+    quiet = {"start": f"{(hour + 30) % 24:02}:00", "end": f"{(hour + 31) % 24:02}:00"}
+    return {
+        "user_id": user_id(i),
+        "locale": LOCALES[i % len(LOCALES)],
+        "timezone": "UTC",
+        "contacts": [
+            {"channel": "email", "address": f"bench-{i}@example.com"},
+            {"channel": "sms", "address": f"+1202555{i % 10_000:04}"},
+            {"channel": "push", "address": f"token-{i:08}"},
+        ],
+        "attributes": {"plan": "free" if i % 3 else "pro"},
+        "preferences": {
+            "channels": {"sms": True},
+            "categories": {UPDATES: {"channels": {"email": True, "in_app": True}}},
+            "quiet_hours": [quiet],
+        },
+    }
+
+
+async def furnish(api: Api, users: int) -> None:
+    """Create categories, template, workflows and `users` users."""
+    caps = [{"limit": 100_000, "window_s": 86_400}, {"limit": 50_000, "window_s": 3_600, "channel": "email"}]
+    await api.put(f"/v1/categories/{UPDATES}", {"name": "Updates", "caps": caps})
+    await api.put(f"/v1/categories/{ALERTS}", {"name": "Alerts", "critical": True})
+    await api.put("/v1/templates/bench-note", _template())
+    await api.put(f"/v1/workflows/{IN_APP}", _workflow(UPDATES, "normal", "in_app"))
+    await api.put(f"/v1/workflows/{EMAIL}", _workflow(UPDATES, "normal", "email"))
+    await api.put(f"/v1/workflows/{ALERT}", _workflow(ALERTS, "critical", "in_app"))
+    await api.put(f"/v1/workflows/{BULK_PUSH}", _workflow(UPDATES, "bulk", "push"))
+    await api.put(f"/v1/workflows/{BULK_EMAIL}", _workflow(UPDATES, "bulk", "email"))
+    for start in range(0, users, 500):
+        lines = b"\n".join(json.dumps(_user(i)).encode() for i in range(start, min(start + 500, users)))
+        await api.post("/v1/users", lines, headers={"content-type": "application/x-ndjson"})
