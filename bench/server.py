@@ -74,15 +74,26 @@ class Server:
     async def start(self, *, within: float = 30) -> Server:
         """Start and wait until it says that it is ready."""
         began = time.perf_counter()
+        self.launch()
+        await self.ready(within)
+        self.started_in = time.perf_counter() - began
+        return self
+
+    def launch(self) -> None:
+        """Start the process and do not wait for it."""
         self._process = self._spawn()
+
+    async def ready(self, within: float = 30) -> None:
+        """Wait until `/readyz` says so; RuntimeError with its output when it does not come up."""
+        assert self._process is not None
         probe = Api(self.port)
-        while time.perf_counter() - began < within:
+        until = time.perf_counter() + within
+        while time.perf_counter() < until:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self._process.returncode}:\n{self.tail()}")
             try:
                 if (await probe.call("GET", "/readyz", within=within)).status == 200:
-                    self.started_in = time.perf_counter() - began
-                    return self
+                    return
             except OSError:
                 pass
             await asyncio.sleep(0.01)

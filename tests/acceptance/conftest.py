@@ -1,0 +1,19 @@
+"""A real server process for each test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.server import Server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server on an empty data directory, not started yet. Whatever the test does, it is gone afterwards."""
+    server = Server(tmp_path / "data")
+    yield server
+    server.kill()
+    print(server.tail())
