@@ -115,6 +115,7 @@ class Reason(StrEnum):
     FREQUENCY_CAP = "frequency_cap"
     DUPLICATE = "duplicate"
     SUPERSEDED = "superseded"
+    NOT_CHOSEN = "not_chosen"
     CANCELED_BY_CALLER = "canceled_by_caller"
     LADDER_SATISFIED = "ladder_satisfied"
     EXPIRED = "expired"

@@ -1,0 +1,17 @@
+"""Instants as people and programs read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from clarion.model.ids import Instant
+
+FOREVER = Instant(253_402_300_799_000)
+"""9999-12-31T23:59:59Z: later than anything that happens."""
+
+
+def rfc3339(instant: Instant) -> str:
+    """`2026-03-30T06:00:00Z`; milliseconds only when there are some."""
+    text = datetime.fromtimestamp(instant // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    thousandths = instant % 1000
+    return f"{text}.{thousandths:03d}Z" if thousandths else f"{text}Z"

@@ -1,0 +1,61 @@
+"""Keys from the event's data: what counts as the same order, the same thread, the same thing to replace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from clarion.model.channel import Channel
+from clarion.model.event import Event
+from clarion.model.ids import UserNo
+from clarion.model.setup import Workflow
+from clarion.rules.match import MISSING, resolve
+
+KeyedHash = Callable[[str, bytes], bytes]
+"""`Vault.hash`: purpose and value to 16 bytes."""
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Keys:
+    """The keys of one run. Data is decoded only when a pointer asks for it, and then once."""
+
+    __slots__ = ("_data", "_event", "_hash", "_user", "_workflow")
+
+    def __init__(self, event: Event, workflow: Workflow, user: UserNo, hash: KeyedHash) -> None:
+        self._event = event
+        self._workflow = workflow
+        self._user = user
+        self._hash = hash
+        self._data: Any = MISSING
+
+    def found(self, pointer: str) -> bool:
+        """Whether the pointer leads to something; a key over nothing is a key over `null`."""
+        return not pointer or self._value(pointer) is not MISSING
+
+    def of_run(self, purpose: str, pointer: str) -> bytes:
+        """One key for all channels, within the workflow."""
+        return self._key(purpose, pointer, b"*", within_workflow=True)
+
+    def of_message(self, purpose: str, pointer: str, channel: Channel, *, within_workflow: bool) -> bytes:
+        """One key per channel: a push never waits for an email, nor replaces one."""
+        return self._key(purpose, pointer, channel.value.encode(), within_workflow=within_workflow)
+
+    def _key(self, purpose: str, pointer: str, channel: bytes, *, within_workflow: bool) -> bytes:
+        if pointer:
+            value = self._value(pointer)
+            what = b"%s\0%s" % (pointer.encode(), _encode(None if value is MISSING else value))
+        else:
+            what, within_workflow = b"", True
+        workflow = self._workflow.key.encode() if within_workflow else b""
+        return self._hash(
+            purpose, b"%d\0%d\0%s\0%s\0%s" % (self._event.tenant, self._user, channel, workflow, what)
+        )
+
+    def _value(self, pointer: str) -> Any:
+        if self._data is MISSING:
+            self._data = _decode(self._event.data)
+        return resolve(self._data, pointer)

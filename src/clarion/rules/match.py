@@ -1,0 +1,82 @@
+"""Finding things by name and path: event types, JSON pointers, and the name somebody meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """Nothing is there; different from a `null` that is."""
+
+
+MISSING: Final = Missing()
+
+
+def matches(pattern: str, type: str) -> bool:
+    """Whether a CloudEvents type fits a pattern; `*` stands for one or more whole segments between dots."""
+    wanted, given = pattern.split("."), type.split(".")
+    at = 0
+    star: int | None = None
+    taken = 0
+    i = 0
+    while i < len(given):
+        if at < len(wanted) and wanted[at] == "*":
+            star, taken = at, i  # It takes this segment, and more when what follows does not fit.
+            at += 1
+            i += 1
+        elif at < len(wanted) and wanted[at] == given[i]:
+            at += 1
+            i += 1
+        elif star is not None:
+            taken += 1
+            at, i = star + 1, taken + 1
+        else:
+            return False
+    return at == len(wanted)
+
+
+_ESCAPE = re.compile(r"~(?![01])")
+_INDEX = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+
+
+def check_pointer(pointer: str) -> str | None:
+    """What is wrong with a JSON pointer (RFC 6901); None when nothing is."""
+    if pointer and not pointer.startswith("/"):
+        return f"a JSON pointer starts with '/': write '/{pointer}'"
+    if _ESCAPE.search(pointer):
+        return "in a JSON pointer '~' is written '~0' and '/' inside a name '~1'"
+    return None
+
+
+def resolve(data: Any, pointer: str) -> Any:
+    """What `pointer` leads to in decoded JSON, or `MISSING`. Raises ValueError for a malformed pointer."""
+    wrong = check_pointer(pointer)
+    if wrong:
+        raise ValueError(wrong)
+    for token in pointer.split("/")[1:]:
+        if isinstance(data, dict):
+            data = data.get(token.replace("~1", "/").replace("~0", "~"), MISSING)
+        elif (
+            isinstance(data, list) and _INDEX.fullmatch(token) and len(token) < 10 and int(token) < len(data)
+        ):
+            data = data[int(token)]
+        else:
+            return MISSING
+    return data
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that helps whoever mistyped a name: the closest known one, else some of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    if not names:
+        return "None exists yet."
+    shown = ", ".join(repr(known_name) for known_name in names[:5])
+    return f"There is {shown}{' and others' if len(names) > 5 else ''}."

@@ -1,0 +1,422 @@
+"""One workflow for one recipient of one event: the messages that will go, and why the others will not."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+from clarion.model.channel import Channel
+from clarion.model.event import Event
+from clarion.model.ids import Instant, MessageId, message_id, run_id
+from clarion.model.message import ChannelPlan, Message, Run, Verdict
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
+from clarion.model.setup import Category, SendAll, SendFirst, SendLadder, SendStep, Tenant, Workflow
+from clarion.model.status import Reason, Status
+from clarion.model.user import User
+from clarion.rules import caps
+from clarion.rules.gate import Gate, Verdicts, gate
+from clarion.rules.keys import KeyedHash, Keys
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one run writes."""
+
+    run: Run
+    messages: tuple[Message, ...]
+    gates: tuple[Gate, ...]
+    """The decision behind each message, in the same order."""
+    charges: tuple[CapCharge, ...] = ()
+    dedupe: DedupeClaim | None = None
+    collapses: tuple[Collapse, ...] = ()
+    turns: tuple[ThreadTurn, ...] = ()
+
+
+def plan_run(
+    *,
+    event: Event,
+    event_seq: int,
+    workflow: Workflow,
+    category: Category,
+    tenant: Tenant,
+    user: User,
+    now: Instant,
+    hash: KeyedHash,
+    lease_until: Instant | None = None,
+) -> Planned:
+    """Decide everything about one recipient. The same inputs give the same plan.
+
+    With `lease_until`, messages that are due are born held by the caller (`fence=1`, due when the lease runs out).
+    """
+    draft = _Draft(event, event_seq, workflow, category, tenant, user, now, lease_until, hash)
+    for step in workflow.steps:
+        draft.add(step)
+    return draft.finished()
+
+
+def expiry(event: Event, workflow: Workflow) -> Instant | None:
+    """After which instant nothing of the event may be sent: the sender's limit or the workflow's, the earlier."""
+    if workflow.expires_after_s is None:
+        return event.expires_at
+    limit = Instant(event.at + workflow.expires_after_s * 1_000)
+    return limit if event.expires_at is None else min(limit, event.expires_at)
+
+
+class _Draft:
+    """A plan in the making."""
+
+    __slots__ = (
+        "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_keys",
+        "_lease_until", "_messages", "_now", "_remarks", "_run", "_tenant", "_user", "_workflow",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        event: Event,
+        event_seq: int,
+        workflow: Workflow,
+        category: Category,
+        tenant: Tenant,
+        user: User,
+        now: Instant,
+        lease_until: Instant | None,
+        hash: KeyedHash,
+    ) -> None:
+        self._event = event
+        self._event_seq = event_seq
+        self._workflow = workflow
+        self._category = category
+        self._tenant = tenant
+        self._user = user
+        self._now = now
+        self._lease_until = lease_until
+        self._expires_at = expiry(event, workflow)
+        self._run = run_id(event.id, workflow.key, user.no)
+        self._keys = None if _keyless(workflow) else Keys(event, workflow, user.no, hash)
+        self._remarks: Verdicts = () if self._keys is None else _remarks(workflow, self._keys)
+        self._channels: list[ChannelPlan] = []
+        self._messages: list[Message] = []
+        self._gates: list[Gate] = []
+        self._charges: list[CapCharge] = []
+
+    # -- the three ways to choose channels -------------------------------------------------------------
+
+    def add(self, step: SendStep) -> None:
+        """Plan one step."""
+        to = step.to
+        if isinstance(to, SendAll):
+            for channel in dict.fromkeys(to.channels):
+                self._message(step, channel, self._gate(channel))
+        elif isinstance(to, SendFirst):
+            self._first(step, list(dict.fromkeys(to.channels)))
+        else:
+            self._ladder(step, to)
+
+    def _first(self, step: SendStep, channels: list[Channel]) -> None:
+        """The first channel that is not stopped; when all are, the first one is listed with its reason."""
+        decisions: dict[Channel, Gate] = {}
+        for channel in channels:
+            decided = decisions[channel] = self._gate(channel)
+            if decided.verdict != "stop":
+                break
+        else:
+            self._refused(step, decisions)
+            return
+        for other in channels:
+            if other is channel:
+                self._message(step, channel, decided, _FIRST_AVAILABLE)
+            elif other in decisions:
+                self._skip(step, other, decisions[other], _NOT_AVAILABLE)
+            else:
+                self._not_chosen(step, other, channel)
+
+    def _ladder(self, step: SendStep, to: SendLadder) -> None:
+        """Rungs one after another, each due when the wait of the one before may be over; the others at once."""
+        waits = {rung.channel: rung.wait_s for rung in reversed(to.rungs)}
+        rungs = {rung.channel: self._gate(rung.channel) for rung in to.rungs}
+        always = {channel: self._gate(channel) for channel in to.always if channel not in rungs}
+        reached = [channel for channel, decided in rungs.items() if decided.verdict != "stop"]
+        if reached or any(decided.verdict != "stop" for decided in always.values()):
+            self._climb(step, to, rungs, reached, waits)
+        else:
+            self._refused(step, rungs)
+        for channel, decided in always.items():
+            self._message(step, channel, decided, _ALWAYS)
+
+    def _climb(
+        self,
+        step: SendStep,
+        to: SendLadder,
+        rungs: dict[Channel, Gate],
+        reached: list[Channel],
+        waits: dict[Channel, int],
+    ) -> None:
+        ids = tuple(message_id(self._run, step.key, channel) for channel in reached)
+        until = to.until.value
+        starts = self._now
+        place = 0
+        for channel, ready in rungs.items():
+            if ready.verdict == "stop":
+                self._skip(step, channel, ready, _RUNG_SKIPPED)
+                continue
+            decided = ready
+            if place:
+                before = reached[place - 1]
+                decided = self._waiting(channel, ready, Instant(starts + waits[before] * 1_000))
+                remark = _rung(place + 1, before.value, waits[before], until)
+            else:
+                remark = _rung(1, "", 0, until)
+            place += 1
+            self._message(step, channel, decided, remark, until, ids[place:])
+            starts = decided.due_at if decided.due_at is not None else starts
+
+    def _waiting(self, channel: Channel, decided: Gate, at: Instant) -> Gate:
+        """The decision for a rung that is not tried before `at`, unless the one before it fails sooner."""
+        if at >= decided.valid_until:
+            later = self._gate(channel, at)
+            if later.verdict == "stop":  # It can only go sooner; then it is decided again.
+                at = at if self._expires_at is None else min(at, self._expires_at)
+            else:
+                decided = later
+        due_at = at if decided.due_at is None else max(at, decided.due_at)
+        return Gate(
+            verdict="defer",
+            status=Status.DEFERRED,
+            reason=Reason.WAITING_FOR_RUNG,
+            due_at=due_at,
+            valid_until=due_at,
+            verdicts=decided.verdicts,
+            contact=decided.contact,
+        )
+
+    # -- what becomes of a channel ---------------------------------------------------------------------
+
+    def _gate(self, channel: Channel, at: Instant | None = None) -> Gate:
+        return gate(
+            tenant=self._tenant,
+            category=self._category,
+            workflow=self._workflow,
+            user=self._user,
+            channel=channel,
+            now=self._now if at is None else at,
+            expires_at=self._expires_at,
+        )
+
+    def _message(
+        self,
+        step: SendStep,
+        channel: Channel,
+        decided: Gate,
+        remark: Verdicts = (),
+        until: str = "",
+        later: tuple[MessageId, ...] = (),
+    ) -> None:
+        event, workflow, now = self._event, self._workflow, self._now
+        status = decided.status
+        due = status is Status.QUEUED
+        held = due and self._lease_until is not None
+        threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
+        message = Message(
+            id=message_id(self._run, step.key, channel),
+            tenant=event.tenant,
+            user=self._user.no,
+            event_id=event.id,
+            event_seq=self._event_seq,
+            workflow=workflow.key,
+            workflow_version=workflow.version,
+            category=workflow.category,
+            step=step.key,
+            template=step.template,
+            channel=channel,
+            lane=event.lane,
+            status=status,
+            created_at=now,
+            reason=decided.reason,
+            due_at=(self._lease_until if held else now) if due else decided.due_at,
+            expires_at=self._expires_at,
+            fence=1 if held else 0,
+            until=until,
+            later_rungs=later,
+            threaded=threaded,
+            charged=due,
+            updated_at=now,
+        )
+        self._messages.append(message)
+        self._gates.append(decided)
+        if decided.verdict != "stop":
+            remark = remark + self._remarks
+        self._channels.append(
+            ChannelPlan(
+                step=step.key,
+                channel=channel,
+                status=status,
+                reason=decided.reason,
+                due_at=now if due else decided.due_at,
+                message_id=message.id,
+                verdicts=decided.verdicts + remark,
+            )
+        )
+        if due:
+            self._charges += caps.charges(
+                tenant=self._tenant,
+                category=self._category,
+                channel=channel,
+                user=self._user.no,
+                message_id=message.id,
+                at=now,
+            )
+
+    def _refused(self, step: SendStep, decisions: dict[Channel, Gate]) -> None:
+        """No channel remains: the first one is listed as a message that was not sent, the others are explained."""
+        for at, (channel, decided) in enumerate(decisions.items()):
+            if at:
+                self._skip(step, channel, decided, _NOT_AVAILABLE)
+            else:
+                self._message(step, channel, decided)
+
+    def _skip(self, step: SendStep, channel: Channel, decided: Gate, remark: Verdicts) -> None:
+        self._channels.append(
+            ChannelPlan(
+                step=step.key,
+                channel=channel,
+                status=decided.status,
+                reason=decided.reason,
+                verdicts=decided.verdicts + remark,
+            )
+        )
+
+    def _not_chosen(self, step: SendStep, channel: Channel, chosen: Channel) -> None:
+        self._channels.append(
+            ChannelPlan(
+                step=step.key,
+                channel=channel,
+                status=Status.CANCELED,
+                reason=Reason.NOT_CHOSEN,
+                verdicts=_not_chosen(chosen.value),
+            )
+        )
+
+    # -- the whole -------------------------------------------------------------------------------------
+
+    def finished(self) -> Planned:
+        """The plan."""
+        event, workflow = self._event, self._workflow
+        run = Run(
+            id=self._run,
+            tenant=event.tenant,
+            user=self._user.no,
+            event_id=event.id,
+            lane=event.lane,
+            event_seq=self._event_seq,
+            workflow=workflow.key,
+            workflow_version=workflow.version,
+            at=self._now,
+            channels=tuple(self._channels),
+        )
+        messages, gates = tuple(self._messages), tuple(self._gates)
+        if self._keys is None:
+            return Planned(run=run, messages=messages, gates=gates, charges=tuple(self._charges))
+        live = [
+            message for message, decided in zip(messages, gates, strict=True) if decided.verdict != "stop"
+        ]
+        return Planned(
+            run=run,
+            messages=messages,
+            gates=gates,
+            charges=tuple(self._charges),
+            dedupe=self._dedupe(self._keys) if live else None,
+            collapses=self._collapses(self._keys, live),
+            turns=self._turns(self._keys, live),
+        )
+
+    def _dedupe(self, keys: Keys) -> DedupeClaim | None:
+        dedupe = self._workflow.dedupe
+        if dedupe is None:
+            return None
+        at = self._event.at  # When it happened, so that a long queue neither makes nor hides duplicates.
+        return DedupeClaim(
+            run_id=self._run,
+            key=keys.of_run("dedupe", dedupe.key),
+            expires_at=Instant(at + dedupe.window_s * 1_000),
+            at=at,
+        )
+
+    def _collapses(self, keys: Keys, live: list[Message]) -> tuple[Collapse, ...]:
+        pointer = self._workflow.collapse_key
+        if pointer is None:
+            return ()
+        return tuple(
+            Collapse(
+                message_id=message.id,
+                key=keys.of_message("collapse", pointer, message.channel, within_workflow=True),
+            )
+            for message in live
+        )
+
+    def _turns(self, keys: Keys, live: list[Message]) -> tuple[ThreadTurn, ...]:
+        pointer = self._workflow.thread
+        if pointer is None:
+            return ()
+        return tuple(
+            ThreadTurn(
+                message_id=message.id,
+                key=keys.of_message("thread", pointer, message.channel, within_workflow=False),
+            )
+            for message in live
+            if message.threaded
+        )
+
+
+def _takes_turns(decided: Gate) -> bool:
+    """A rung that waits for another one keeps no place in the thread: most never start."""
+    return decided.reason is not Reason.WAITING_FOR_RUNG
+
+
+# -- remarks: what the explanation says about the choice of channels, shared by all plans ------------------------
+
+_FIRST_AVAILABLE: Verdicts = (Verdict(rule="channel_choice", result="allow", reason="first_available"),)
+_NOT_AVAILABLE: Verdicts = (Verdict(rule="channel_choice", result="skip", reason="not_available"),)
+_RUNG_SKIPPED: Verdicts = (Verdict(rule="ladder", result="skip", reason="not_available"),)
+_ALWAYS: Verdicts = (Verdict(rule="ladder", result="allow", reason="always"),)
+
+
+@lru_cache(maxsize=64)
+def _not_chosen(chosen: str) -> Verdicts:
+    inputs = {"chosen": chosen}
+    return (Verdict(rule="channel_choice", result="skip", reason=Reason.NOT_CHOSEN.value, inputs=inputs),)
+
+
+@lru_cache(maxsize=1_024)
+def _rung(place: int, before: str, wait_s: int, until: str) -> Verdicts:
+    if place == 1:
+        return (Verdict(rule="ladder", result="allow", reason="first_rung", inputs={"until": until}),)
+    inputs = {"rung": place, "after": before, "wait_s": wait_s, "until": until}
+    return (Verdict(rule="ladder", result="defer", reason=Reason.WAITING_FOR_RUNG.value, inputs=inputs),)
+
+
+def _keyless(workflow: Workflow) -> bool:
+    return workflow.dedupe is None and workflow.collapse_key is None and workflow.thread is None
+
+
+def _remarks(workflow: Workflow, keys: Keys) -> Verdicts:
+    """Which keys the messages carry; never the values behind them."""
+    dedupe = workflow.dedupe
+    pointers = (
+        ("dedupe", dedupe.key if dedupe else None, dedupe.window_s if dedupe else 0),
+        ("collapse", workflow.collapse_key, 0),
+        ("thread", workflow.thread, 0),
+    )
+    return tuple(
+        _keyed(rule, pointer, window_s, keys.found(pointer))
+        for rule, pointer, window_s in pointers
+        if pointer is not None
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _keyed(rule: str, pointer: str, window_s: int, found: bool) -> Verdict:
+    inputs: dict[str, object] = {"pointer": pointer} if pointer else {}
+    if window_s:
+        inputs["window_s"] = window_s
+    reason = ("keyed" if found else "key_missing") if pointer else "whole_workflow"
+    return Verdict(rule=rule, result="allow", reason=reason, inputs=inputs)
