@@ -1,0 +1,71 @@
+"""Why the gateway ends a connection. The range of the code tells the client whether to come back."""
+
+from __future__ import annotations
+
+import msgspec
+
+LAST_RECONNECT = 4499
+
+
+class Close(msgspec.Struct, frozen=True):
+    """An ending. 4000-4499: reconnect (with back-off and jitter). 4500-4999: do not, until `advice` is followed."""
+
+    code: int
+    reason: str
+    """Stable word for programs and metrics."""
+    status: int
+    """HTTP answer when the connection was never accepted."""
+    advice: str
+
+    @property
+    def reconnect(self) -> bool:
+        """Whether the same request may work later."""
+        return self.code <= LAST_RECONNECT
+
+
+SHUTTING_DOWN = Close(
+    4001, "shutting_down", 503, "The server is going down: reconnect, another one or its successor answers."
+)
+SLOW_CONSUMER = Close(
+    4002,
+    "slow_consumer",
+    503,
+    "You read more slowly than changes came: reconnect, what you missed is replayed.",
+)
+PING_TIMEOUT = Close(4003, "ping_timeout", 503, "You stopped answering pings: reconnect.")
+STATE_LOST = Close(
+    4004, "state_lost", 503, "The server could not keep your state in step: reconnect, you get it anew."
+)
+TOO_FAST = Close(4005, "too_many_commands", 429, "You sent commands too fast: reconnect, and send fewer.")
+FULL = Close(4006, "full", 503, "There is no room for more connections: reconnect later.")
+
+BAD_TOKEN = Close(4500, "bad_token", 401, "This is not a valid user token: get one from your backend.")
+TOKEN_EXPIRED = Close(4501, "token_expired", 401, "The user token has expired: get a new one, then connect.")
+TOO_MANY_CONNECTIONS = Close(
+    4502, "too_many_connections", 429, "This user has too many connections: close one first."
+)
+PROTOCOL_ERROR = Close(
+    4503, "protocol_error", 400, "The client broke the protocol: see the error frame before this."
+)
+USER_DELETED = Close(4504, "user_deleted", 410, "The user does not exist any more.")
+ORIGIN_REFUSED = Close(
+    4505,
+    "origin_refused",
+    403,
+    "Pages of this origin may not open an inbox: add it to gateway.allowed_origins.",
+)
+
+CLOSES: tuple[Close, ...] = (
+    SHUTTING_DOWN,
+    SLOW_CONSUMER,
+    PING_TIMEOUT,
+    STATE_LOST,
+    TOO_FAST,
+    FULL,
+    BAD_TOKEN,
+    TOKEN_EXPIRED,
+    TOO_MANY_CONNECTIONS,
+    PROTOCOL_ERROR,
+    USER_DELETED,
+    ORIGIN_REFUSED,
+)

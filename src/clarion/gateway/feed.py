@@ -1,0 +1,117 @@
+"""The changes of one user's inbox as all devices of that user follow them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clarion.gateway import frames
+from clarion.gateway.frames import Frame
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.inbox import InboxCounts, InboxItem
+from clarion.model.user import User
+from clarion.ports.ledger import Inboxes
+from clarion.ports.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clarion.gateway.device import Device
+
+NOTHING = InboxCounts(unseen=0, unread=0, total=0)
+
+
+class Feed:
+    """All live devices of a user stand at `offset`: a change is encoded once and moves them together."""
+
+    __slots__ = ("counts", "devices", "epoch", "key", "offset", "tenant", "user")
+
+    def __init__(self, user: User) -> None:
+        self.user: UserNo = user.no
+        self.tenant: TenantId = user.tenant
+        self.key = user.key
+        self.epoch = user.inbox_epoch
+        self.offset = 0
+        self.counts = NOTHING
+        self.devices: tuple[Device, ...] = ()
+
+    def add(self, device: Device) -> None:
+        """From now on it gets every change."""
+        self.devices = (*self.devices, device)
+
+    def remove(self, device: Device) -> None:
+        """It has gone."""
+        self.devices = tuple(other for other in self.devices if other is not device)
+
+    def push(self, frame: Frame) -> None:
+        """Move every device to the frame's offset."""
+        for device in self.devices:
+            device.perform(device.session.push(frame))
+
+
+class FeedLost(Exception):
+    """The feed cannot go on without leaving something out; its devices have to start over."""
+
+
+class Reader:
+    """Turns what the ledger holds into what a feed sends. No method gives way in the middle of a state.
+
+    Ledger reads may see commits that are not published yet. So a state is always `head` first, then the items
+    behind some offset *up to that head*: an item that moved beyond the head meanwhile is left out here and comes
+    with its own change, which is behind the head and therefore still to be pushed. Nothing is lost or told twice.
+    """
+
+    def __init__(self, inboxes: Inboxes, vault: Vault, most: int) -> None:
+        self._inboxes = inboxes
+        self._vault = vault
+        self._most = most
+
+    def catch_up(self, feed: Feed) -> Frame | None:
+        """Move the feed to the ledger's head; the frame that takes its devices there, None when it was there."""
+        offset, counts = self._inboxes.head(feed.user)
+        if offset == feed.offset:
+            return None
+        if offset < feed.offset:
+            raise FeedLost
+        changed = self.changed(feed, feed.offset, offset)
+        if changed is None:
+            raise FeedLost
+        return self.advance(feed, changed, (), counts, offset)
+
+    def advance(
+        self,
+        feed: Feed,
+        items: Sequence[InboxItem],
+        content: Sequence[bytes],
+        counts: InboxCounts,
+        offset: int,
+    ) -> Frame:
+        """Move the feed over `items` to `offset`; the frame that takes its devices there."""
+        frame = frames.items(
+            before=feed.offset, offset=offset, items=self.shown(feed, items, content), counts=counts
+        )
+        feed.offset = offset
+        feed.counts = counts
+        return frame
+
+    def jump(self, feed: Feed) -> None:
+        """Move a feed nobody follows yet to the ledger's head."""
+        feed.offset, feed.counts = self._inboxes.head(feed.user)
+
+    def changed(self, feed: Feed, after: int, upto: int) -> list[InboxItem] | None:
+        """Items whose last change lies in (after, upto], offsets ascending; None when they are too many."""
+        found = self._inboxes.since(feed.user, after, self._most + 1)
+        if len(found) > self._most:
+            return None
+        return [item for item in found if item.offset <= upto]
+
+    async def newest(self, feed: Feed, limit: int) -> Sequence[InboxItem]:
+        """The newest unarchived items; the only read that gives way."""
+        return await self._inboxes.page(feed.user, None, limit)
+
+    def shown(
+        self, feed: Feed, items: Sequence[InboxItem], content: Sequence[bytes] = ()
+    ) -> list[frames.Item]:
+        """Items as the client sees them; `content` spares the opening where it is still in memory."""
+        if len(content) == len(items):
+            return list(map(frames.item, items, content))
+        return [frames.item(item, self._vault.open(feed.key, item.sealed)) for item in items]

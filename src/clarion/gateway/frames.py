@@ -1,0 +1,207 @@
+"""The words of the inbox protocol: what crosses the wire, in both directions. `docs/reference/realtime.md` says it for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from clarion.gateway.closes import Close
+from clarion.model.ids import Instant, id_text
+from clarion.model.inbox import InboxCounts, InboxItem
+from clarion.ports.ledger import InboxAction
+
+LONGEST_REF = 64
+MOST_IDS = 400
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One text frame, encoded once for all devices of a user."""
+
+    text: str
+    offset: int = -1
+    """Where a client that has applied it stands; -1 on frames that carry no state."""
+    before: int = -1
+    """Where a client must stand to apply it."""
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What an item shows; the inside of InAppContent."""
+
+    title: str = ""
+    body: str = ""
+    url: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+# ── server to client ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """An inbox item in its latest state."""
+
+    id: str
+    offset: int
+    title: str
+    body: str
+    url: str
+    data: msgspec.Raw
+    workflow: str
+    category: str
+    created_at: str
+    seen_at: str | None
+    read_at: str | None
+    archived_at: str | None
+
+
+class Connected(msgspec.Struct, frozen=True, kw_only=True, tag="connected"):
+    """The first frame."""
+
+    session: str
+    epoch: str
+    offset: int
+    recovered: bool
+    counts: InboxCounts
+    items: Sequence[Item]
+    ping_s: int
+
+
+class Items(msgspec.Struct, frozen=True, kw_only=True, tag="items", rename={"before": "from"}):
+    """Everything that changed behind `before`, up to `offset`."""
+
+    before: int
+    offset: int
+    items: Sequence[Item]
+    counts: InboxCounts
+
+
+class Ok(msgspec.Struct, frozen=True, tag="ok"):
+    """A command was carried out and is durable."""
+
+    ref: str
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
+    """A command was not carried out."""
+
+    ref: str | None
+    code: str
+    detail: str
+
+
+class Bye(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
+    """What the close code says on a WebSocket, for transports without close codes."""
+
+    code: int
+    reason: str
+    reconnect: bool
+
+
+# ── client to server ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class MarkCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mark"):
+    """Mark items on all devices of the user."""
+
+    action: InboxAction
+    ids: Literal["all"] | Annotated[list[str], msgspec.Meta(max_length=MOST_IDS)]
+    ref: Annotated[str, msgspec.Meta(max_length=LONGEST_REF)] = ""
+
+
+class PingCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ping"):
+    """Are you there?"""
+
+
+class PongCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pong"):
+    """I am here."""
+
+
+Command = MarkCommand | PingCommand | PongCommand
+
+_content = msgspec.json.Decoder(Content)
+_command: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_encode = msgspec.json.Encoder().encode
+
+
+def _text(value: msgspec.Struct) -> str:
+    return _encode(value).decode()
+
+
+def moment(at: Instant | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def item(stored: InboxItem, content: bytes) -> Item:
+    """A stored item and its opened content as the client sees them."""
+    shown = _content.decode(content)
+    return Item(
+        id=id_text(stored.message_id),
+        offset=stored.offset,
+        title=shown.title,
+        body=shown.body,
+        url=shown.url,
+        data=shown.data,
+        workflow=stored.workflow,
+        category=stored.category,
+        created_at=moment(stored.at) or "",
+        seen_at=moment(stored.seen_at),
+        read_at=moment(stored.read_at),
+        archived_at=moment(stored.archived_at),
+    )
+
+
+def connected(
+    *,
+    session: str,
+    epoch: str,
+    offset: int,
+    recovered: bool,
+    counts: InboxCounts,
+    items: Sequence[Item],
+    ping_s: int,
+) -> Frame:
+    """The first frame of a session, which puts the client at `offset`."""
+    value = Connected(
+        session=session,
+        epoch=epoch,
+        offset=offset,
+        recovered=recovered,
+        counts=counts,
+        items=items,
+        ping_s=ping_s,
+    )
+    return Frame(_text(value), offset)
+
+
+def items(*, before: int, offset: int, items: Sequence[Item], counts: InboxCounts) -> Frame:
+    """A live change, which takes a client from `before` to `offset`."""
+    return Frame(_text(Items(before=before, offset=offset, items=items, counts=counts)), offset, before)
+
+
+def ok(ref: str) -> Frame:
+    """The answer to a command that was carried out."""
+    return Frame(_text(Ok(ref)))
+
+
+def error(ref: str | None, code: str, detail: str) -> Frame:
+    """The answer to a command that was not."""
+    return Frame(_text(Error(ref=ref, code=code, detail=detail)))
+
+
+def bye(close: Close) -> Frame:
+    """The last frame, for transports without close codes."""
+    return Frame(_text(Bye(code=close.code, reason=close.reason, reconnect=close.reconnect)))
+
+
+def command(data: bytes) -> Command:
+    """What the client wants; msgspec.DecodeError when it is none of the commands."""
+    return _command.decode(data)
+
+
+PING = Frame('{"type":"ping"}')
+PONG = Frame('{"type":"pong"}')

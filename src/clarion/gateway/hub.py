@@ -1,0 +1,282 @@
+"""Who is connected, and what reaches them: changes in, frames out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+
+from clarion.errors import ClarionError
+from clarion.gateway import frames
+from clarion.gateway.closes import (
+    FULL,
+    SHUTTING_DOWN,
+    STATE_LOST,
+    TOO_MANY_CONNECTIONS,
+    USER_DELETED,
+    Close,
+)
+from clarion.gateway.device import Device
+from clarion.gateway.feed import Feed, FeedLost, Reader
+from clarion.gateway.frames import Frame
+from clarion.gateway.parts import GatewayParts
+from clarion.gateway.session import Effects, Mark, Resume, Session, State
+from clarion.gateway.wheel import Wheel
+from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.inbox import InboxChange, InboxItem
+from clarion.model.user import User
+
+log = structlog.get_logger(__name__)
+
+TURN_S = 1.0
+AT_ONCE = 200
+"""Devices handled before the loop gets a turn."""
+
+
+class Hub:
+    """Lives on one event loop. Everything here is synchronous except reading a full state and waiting for time:
+    between two awaits nobody else can see or change a feed, which is what makes joining exact.
+    """
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._users = parts.users
+        self._engagement = parts.engagement
+        self._clock = parts.clock
+        self._entropy = parts.entropy
+        self._fanout = parts.fanout
+        self._limits = parts.limits
+        self._rules = parts.limits.session
+        self._reader = Reader(parts.inboxes, parts.vault, parts.limits.session.replay)
+        self._feeds: dict[UserNo, Feed] = {}
+        self._per_tenant: Counter[TenantId] = Counter()
+        self._devices: set[Device] = set()
+        self._wheel = Wheel()
+        self._turning: asyncio.Task[None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._closing = False
+        self.counted: Counter[str] = Counter()
+        """What happened so far, for metrics: `frames`, `recovered`, `full`, `closed_<reason>`, ..."""
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Follow the fan-out and the time. Call it on the loop that serves the connections."""
+        self._unsubscribe = self._fanout.subscribe(self.receive)
+        self._turning = asyncio.get_running_loop().create_task(self._turn_forever())
+
+    async def close(self, timeout_s: float) -> None:
+        """Tell every client to reconnect elsewhere; returns when they are gone, or after `timeout_s`."""
+        self._closing = True
+        for number, device in enumerate(list(self._devices), 1):
+            self._perform(device, device.session.close(SHUTTING_DOWN))
+            if number % AT_ONCE == 0:
+                await self._clock.sleep(0)
+        until = self._clock.monotonic() + timeout_s
+        while self._devices and self._clock.monotonic() < until:
+            await self._clock.sleep(0.01)
+        for device in list(self._devices):
+            device.abort()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        if self._turning is not None:
+            self._turning.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._turning
+
+    def stats(self) -> Mapping[str, float]:
+        """Gauges and counters."""
+        return {"connections": len(self._devices), "users": len(self._feeds), **self.counted}
+
+    # ── joining and leaving ───────────────────────────────────────────────────────────────────────────────
+
+    def session(self, expires_at: Instant) -> Session:
+        """A new session whose token is good until `expires_at`."""
+        now = self._clock.monotonic()
+        lasts_s = (expires_at - self._clock.now()) / 1000
+        return Session(self._rules, now, now + lasts_s, 0.5 + self._entropy.uniform() / 2)
+
+    def feed(self, user: User) -> Feed | Close:
+        """The feed a new device of `user` may join, or why it may not. Join before the next await."""
+        if self._closing:
+            return SHUTTING_DOWN
+        if len(self._devices) >= self._limits.connections:
+            return FULL
+        if self._per_tenant[user.tenant] >= self._limits.connections_per_tenant:
+            return FULL
+        feed = self._feeds.get(user.no)
+        if feed is not None:
+            full = len(feed.devices) >= self._limits.connections_per_user
+            return TOO_MANY_CONNECTIONS if full else feed
+        feed = Feed(user)
+        try:
+            self._reader.jump(feed)
+        except ClarionError:
+            return STATE_LOST
+        return feed
+
+    def join(self, device: Device) -> None:
+        """The device gets every change from here on, once it has loaded its state."""
+        feed = device.feed
+        self._feeds[feed.user] = feed
+        feed.add(device)
+        self._devices.add(device)
+        self._per_tenant[feed.tenant] += 1
+        self._wheel.put(device, device.session.due())
+
+    def leave(self, device: Device) -> None:
+        """The connection has ended, whoever ended it."""
+        feed = device.feed
+        device.leave()
+        feed.remove(device)
+        if not feed.devices and self._feeds.get(feed.user) is feed:
+            del self._feeds[feed.user]
+        self._devices.discard(device)
+        self._per_tenant[feed.tenant] -= 1
+        self._wheel.remove(device)
+        ended = device.session.ended
+        self.counted[f"closed_{ended.reason}" if ended else "closed_by_client"] += 1
+
+    async def load(self, device: Device, asked: Resume | None) -> None:
+        """Send the first frame: what `asked` missed, or the full state, never a part of either."""
+        feed, session = device.feed, device.session
+        try:
+            self._catch_up(feed)
+            missed = None
+            if asked is not None and asked.fits(feed.epoch, feed.offset):
+                missed = self._reader.changed(feed, asked.offset, feed.offset)
+            items = await self._full(feed) if missed is None else missed
+            effects = session.loaded(self._connected(feed, items, recovered=missed is not None))
+        except FeedLost:
+            self._lose(feed, STATE_LOST)
+        except ClarionError as wrong:
+            log.warning("inbox_not_loaded", tenant=feed.tenant, code=wrong.code)
+            self._perform(device, session.close(STATE_LOST))
+        else:
+            self._perform(device, effects)
+            self.counted["full" if missed is None else "recovered"] += 1
+
+    async def _full(self, feed: Feed) -> Sequence[InboxItem]:
+        """The newest unarchived items as they are at the feed's offset when this returns."""
+        before = feed.offset
+        page = await self._reader.newest(feed, self._rules.snapshot)
+        self._catch_up(feed)
+        since = self._reader.changed(feed, before, feed.offset)
+        if since is None:
+            raise FeedLost
+        latest = {item.message_id: item for item in (*page, *since)}
+        alive = [item for item in latest.values() if item.archived_at is None]
+        return sorted(alive, key=lambda item: item.message_id, reverse=True)[: self._rules.snapshot]
+
+    def _connected(self, feed: Feed, items: Sequence[InboxItem], *, recovered: bool) -> Frame:
+        return frames.connected(
+            session=self._entropy.bytes(8).hex(),
+            epoch=feed.epoch,
+            offset=feed.offset,
+            recovered=recovered,
+            counts=feed.counts,
+            items=self._reader.shown(feed, items),
+            ping_s=self._rules.ping_s,
+        )
+
+    # ── changes ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def receive(self, changes: Sequence[InboxChange]) -> None:
+        """Changes from the fan-out, in any order, some perhaps twice or never: the ledger fills the gaps."""
+        feeds = self._feeds
+        for change in changes:
+            feed = feeds.get(change.user)
+            if feed is None:
+                continue
+            try:
+                self._follow(feed, change)
+            except FeedLost:
+                self._lose(feed, STATE_LOST)
+            except Exception:
+                log.exception("inbox_change_not_followed", tenant=feed.tenant)
+                self._lose(feed, STATE_LOST)
+
+    def _follow(self, feed: Feed, change: InboxChange) -> None:
+        items = change.items
+        if not items:
+            self._lose(feed, USER_DELETED)
+        elif items[-1].offset <= feed.offset:
+            return
+        elif change.counts is not None and items[0].offset == feed.offset + 1:
+            self._push(
+                feed, self._reader.advance(feed, items, change.content, change.counts, items[-1].offset)
+            )
+        else:
+            self._catch_up(feed)
+
+    def _catch_up(self, feed: Feed) -> None:
+        frame = self._reader.catch_up(feed)
+        if frame is not None:
+            self._push(feed, frame)
+
+    def _push(self, feed: Feed, frame: Frame) -> None:
+        for device in feed.devices:
+            self._perform(device, device.session.push(frame))
+        self.counted["frames"] += len(feed.devices)
+
+    async def mark(self, device: Device, mark: Mark) -> None:
+        """Carry out a client's command and answer it."""
+        try:
+            await self._engagement.mark(device.feed.user, mark.action, mark.ids)
+        except ClarionError as wrong:
+            effects = device.session.refused(mark.ref, wrong.code, wrong.detail)
+        else:
+            effects = device.session.answered(mark.ref)
+        self._perform(device, effects)
+
+    def _lose(self, feed: Feed, close: Close) -> None:
+        """End all sessions of a feed; whoever comes back starts a new one."""
+        if self._feeds.get(feed.user) is feed:
+            del self._feeds[feed.user]
+        for device in feed.devices:
+            self._perform(device, device.session.close(close))
+
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _turn_forever(self) -> None:
+        while True:
+            await self._clock.sleep(TURN_S)
+            try:
+                await self._turn()
+            except Exception:
+                log.exception("gateway_turn_failed")
+
+    async def _turn(self) -> None:
+        """Ping, expire and time out whoever's time it is, and find users that were deleted unannounced."""
+        now = self._clock.monotonic()
+        due = self._wheel.turn(now)
+        for start in range(0, len(due), AT_ONCE):
+            batch = due[start : start + AT_ONCE]
+            deleted = await self._deleted({device.feed.user for device in batch})
+            for device in batch:
+                self._look_at(device, now, deleted)
+            await self._clock.sleep(0)
+
+    def _look_at(self, device: Device, now: float, deleted: set[UserNo]) -> None:
+        if device not in device.feed.devices:
+            return
+        session = device.session
+        effects = session.close(USER_DELETED) if device.feed.user in deleted else session.tick(now)
+        self._perform(device, effects)
+        if session.state is not State.GONE:
+            self._wheel.put(device, session.due())
+
+    async def _deleted(self, users: set[UserNo]) -> set[UserNo]:
+        unsure = [no for no in users if self._users.current(no) is None]
+        return set(unsure) - set(await self._users.get(unsure)) if unsure else set()
+
+    # ── carrying out ──────────────────────────────────────────────────────────────────────────────────────
+
+    def perform(self, device: Device, data: str | bytes) -> Mark | None:
+        """Hand a client's frame to its session; what only `mark` can do is returned."""
+        return self._perform(device, device.session.receive(data, self._clock.monotonic()))
+
+    def _perform(self, device: Device, effects: Effects) -> Mark | None:
+        return device.perform(effects) if effects else None

@@ -1,0 +1,42 @@
+"""What the gateway is made of; the composition root fills it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from clarion.flow.engagement import Engagement
+from clarion.flow.tokens import UserTokens
+from clarion.gateway.session import Rules
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.fanout import Fanout
+from clarion.ports.ledger import Inboxes, Users
+from clarion.ports.vault import Vault
+
+
+class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How many may be connected, and the rules every session keeps."""
+
+    connections: int = 19_000
+    """Of this process."""
+    connections_per_tenant: int = 19_000
+    connections_per_user: int = 10
+    session: Rules = Rules()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayParts:
+    """Collaborators of the gateway."""
+
+    users: Users
+    inboxes: Inboxes
+    vault: Vault
+    clock: Clock
+    entropy: Entropy
+    fanout: Fanout
+    tokens: UserTokens
+    engagement: Engagement
+    limits: GatewayLimits = field(default_factory=GatewayLimits)
+    allowed_origins: tuple[str, ...] = ()
+    """Web origins that may open an inbox (`https://shop.example`, `*` for all); empty: the page's own host only."""

@@ -1,0 +1,86 @@
+"""The inbox as server-sent events, for networks and clients without WebSockets. Commands go through the HTTP API."""
+
+from __future__ import annotations
+
+from clarion.gateway import frames
+from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send
+from clarion.gateway.closes import Close
+from clarion.gateway.door import Door, Request
+from clarion.gateway.feed import Feed
+from clarion.gateway.frames import PING, Frame
+from clarion.gateway.hub import Hub
+from clarion.gateway.refusals import refuse
+from clarion.gateway.session import Resume
+
+RETRY_MS = 2000
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+]
+
+
+class EventStreamDevice(AsgiDevice):
+    """A device on an event stream; the browser remembers the last `id` and sends it when it comes back."""
+
+    __slots__ = ()
+
+    def frame_event(self, frame: Frame) -> Event:
+        if frame is PING:
+            return _body(b":\n\n")
+        if frame.offset < 0:
+            return _body(b"data: %s\n\n" % frame.text.encode())
+        position = f"{self.feed.epoch}:{frame.offset}"
+        return _body(f"id: {position}\ndata: {frame.text}\n\n".encode())
+
+    def close_event(self, close: Close) -> Event:
+        return _body(b"data: %s\n\n" % frames.bye(close).text.encode(), more=False)
+
+
+def _body(text: bytes, *, more: bool = True) -> Event:
+    return {"type": "http.response.body", "body": text, "more_body": more}
+
+
+class EventStreams:
+    """Serves `GET /v1/inbox/sse`."""
+
+    def __init__(self, door: Door, hub: Hub) -> None:
+        self._door = door
+        self._hub = hub
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One event stream, from the request to its end."""
+        request = Request(scope)
+        entered = await self._enter(request, send)
+        if entered is None:
+            return
+        device, resume = entered
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS + _cors(request)})
+            await send(_body(b"retry: %d\n\n" % RETRY_MS))
+            await self._hub.load(device, resume)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except OSError:
+            pass  # The client is gone; it will come back and be replayed what it missed.
+        finally:
+            self._hub.leave(device)
+
+    async def _enter(self, request: Request, send: Send) -> tuple[EventStreamDevice, Resume | None] | None:
+        visitor = await self._door.admit(request)
+        if isinstance(visitor, Close):
+            await refuse(send, visitor)
+            return None
+        feed = self._hub.feed(visitor.user)
+        if not isinstance(feed, Feed):
+            await refuse(send, feed)
+            return None
+        device = EventStreamDevice(self._hub.session(visitor.expires_at), feed, send)
+        self._hub.join(device)
+        return device, visitor.resume
+
+
+def _cors(request: Request) -> list[tuple[bytes, bytes]]:
+    if not request.origin:
+        return []
+    return [(b"access-control-allow-origin", request.origin.encode("latin-1")), (b"vary", b"origin")]

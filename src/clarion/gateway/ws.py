@@ -1,0 +1,79 @@
+"""The inbox over WebSocket."""
+
+from __future__ import annotations
+
+from clarion.gateway.asgi import HUNG_UP, AsgiDevice, Event, Receive, Scope, Send
+from clarion.gateway.closes import ORIGIN_REFUSED, Close
+from clarion.gateway.door import Door, Request
+from clarion.gateway.feed import Feed
+from clarion.gateway.frames import Frame
+from clarion.gateway.hub import Hub
+from clarion.gateway.refusals import refuse
+from clarion.gateway.session import Resume
+
+REJECTION = "websocket.http.response"
+
+
+class WebSocketDevice(AsgiDevice):
+    """A device on a WebSocket."""
+
+    __slots__ = ()
+
+    def frame_event(self, frame: Frame) -> Event:
+        return {"type": "websocket.send", "text": frame.text}
+
+    def close_event(self, close: Close) -> Event:
+        return {"type": "websocket.close", "code": close.code, "reason": close.reason}
+
+
+class WebSockets:
+    """Serves `/v1/inbox/ws`: one coroutine per connection, which waits for the client and does nothing else."""
+
+    def __init__(self, door: Door, hub: Hub) -> None:
+        self._door = door
+        self._hub = hub
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection, from the handshake to its end."""
+        await receive()  # websocket.connect
+        entered = await self._enter(scope, send)
+        if entered is None:
+            return
+        device, resume = entered
+        try:
+            await send({"type": "websocket.accept"})
+            await self._hub.load(device, resume)
+            while (event := await receive())["type"] == "websocket.receive":
+                mark = self._hub.perform(device, event.get("text") or event.get("bytes") or b"")
+                if mark is not None:
+                    await self._hub.mark(device, mark)
+        except HUNG_UP:
+            pass  # The client is gone; it will come back and be replayed what it missed.
+        finally:
+            self._hub.leave(device)
+
+    async def _enter(self, scope: Scope, send: Send) -> tuple[WebSocketDevice, Resume | None] | None:
+        request = Request(scope)
+        visitor = await self._door.admit(request)
+        if isinstance(visitor, Close):
+            await self._refuse(scope, send, request, visitor)
+            return None
+        feed = self._hub.feed(visitor.user)
+        if not isinstance(feed, Feed):
+            await self._refuse(scope, send, request, feed)
+            return None
+        device = WebSocketDevice(self._hub.session(visitor.expires_at), feed, send)
+        self._hub.join(device)
+        return device, visitor.resume
+
+    async def _refuse(self, scope: Scope, send: Send, request: Request, close: Close) -> None:
+        """By HTTP status where the client can see it. A browser shows its page only close codes, so it gets one."""
+        readable = REJECTION in scope.get("extensions", {}) and not request.origin
+        if readable or close is ORIGIN_REFUSED:
+            if REJECTION in scope.get("extensions", {}):
+                await refuse(send, close, "websocket.")
+            else:
+                await send({"type": "websocket.close", "code": close.code})
+            return
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": close.code, "reason": close.reason})
