@@ -37,6 +37,12 @@ ALLOWED = {
 """What each scope includes."""
 
 
+def mint(entropy: Entropy) -> str:
+    """A fresh key's text. It means nothing until `ApiKeys.adopt` stores its hash."""
+    body = PREFIX + _base62(entropy.bytes(RANDOM_BYTES), RANDOM_CHARS)
+    return body + _checksum(body)
+
+
 def well_formed(text: str) -> bool:
     """Whether `text` can be a key at all: length, prefix and checksum fit. Needs no store."""
     return (
@@ -64,22 +70,17 @@ class ApiKeys:
         self, tenant: TenantId, name: str, scope: Scope, expires_at: Instant | None = None
     ) -> tuple[ApiKey, str]:
         """A new key and its text. The text exists only in this answer: show it once."""
-        now = self._clock.now()
-        if expires_at is not None and expires_at <= now:
+        if expires_at is not None and expires_at <= self._clock.now():
             raise InvalidInput("expires_at has already passed: send a later time.", pointer="#/expires_at")
-        body = PREFIX + _base62(self._entropy.bytes(RANDOM_BYTES), RANDOM_CHARS)
-        text = body + _checksum(body)
-        key = ApiKey(
-            id="key_" + _base62(self._entropy.bytes(8), 11),
-            tenant=tenant,
-            name=name,
-            hash=self._hash(text),
-            scope=scope,
-            created_at=now,
-            expires_at=expires_at,
-        )
-        await self._keys.add(key)
-        return key, text
+        text = mint(self._entropy)
+        return await self._add(tenant, name, scope, text, expires_at), text
+
+    async def adopt(self, tenant: TenantId, name: str, scope: Scope, text: str) -> ApiKey:
+        """Store a key that was minted before, as `clarion dev` does with its own. Repeating it changes nothing."""
+        if not well_formed(text):
+            raise InvalidInput("this is not a well-formed API key: make one with `clarion keys create`.")
+        known = await self._keys.find(self._hash(text))
+        return known if known is not None else await self._add(tenant, name, scope, text, None)
 
     def recall(self, text: str) -> ApiKey | None:
         """The key if it was verified within the last seconds; never waits. None: ask `verify`."""
@@ -101,10 +102,10 @@ class ApiKeys:
             )
         if (recalled := self.recall(text)) is not None:
             return recalled
-        hash = self._hash(text)
+        hashed = self._hash(text)
         revocations = self._revocations
-        key = await self._keys.find(hash)
-        if key is None or not hmac.compare_digest(key.hash, hash):
+        key = await self._keys.find(hashed)
+        if key is None or not hmac.compare_digest(key.hash, hashed):
             raise Unauthenticated("This API key is not known here. Create one with `clarion keys create`.")
         now = self._clock.now()
         if key.revoked_at is not None:
@@ -113,7 +114,7 @@ class ApiKeys:
             raise Unauthenticated("This API key has expired. Create another with `clarion keys create`.")
         self._used[key.id] = now
         if revocations == self._revocations:
-            self._remember(hash, key)
+            self._remember(hashed, key)
         if self._clock.monotonic() - self._touched_at >= TOUCH_EVERY_S:
             await self.flush()
         return key
@@ -122,7 +123,7 @@ class ApiKeys:
         """From the moment this returns the key is refused in this process, in others within seconds."""
         revoked = await self._keys.revoke(tenant, key_id, self._clock.now())
         self._revocations += 1
-        self._known = {hash: known for hash, known in self._known.items() if known[0].id != key_id}
+        self._known = {h: known for h, known in self._known.items() if known[0].id != key_id}
         if not revoked:
             raise NotFound(f"There is no live API key {key_id!r}: it does not exist or was revoked before.")
 
@@ -132,6 +133,21 @@ class ApiKeys:
         self._touched_at = self._clock.monotonic()
         if used:
             await self._keys.touch(used)
+
+    async def _add(
+        self, tenant: TenantId, name: str, scope: Scope, text: str, expires_at: Instant | None
+    ) -> ApiKey:
+        key = ApiKey(
+            id="key_" + _base62(self._entropy.bytes(8), 11),
+            tenant=tenant,
+            name=name,
+            hash=self._hash(text),
+            scope=scope,
+            created_at=self._clock.now(),
+            expires_at=expires_at,
+        )
+        await self._keys.add(key)
+        return key
 
     def _hash(self, text: str) -> bytes:
         return self._vault.hash("api-key", text.encode())

@@ -23,7 +23,7 @@ from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Ledger, Settlement
 from clarion.ports.vault import Vault
-from clarion.rules.plan import charges_for
+from clarion.rules import caps
 
 log = structlog.get_logger(__name__)
 
@@ -145,5 +145,12 @@ class Waker:
             setup = setup_of(self._ledger.setup, message.tenant, message.workflow)
             if setup is not None:
                 tenant, _, category = setup
-                charges += charges_for(message, tenant, category, now)
+                charges += caps.charges(
+                    tenant=tenant,
+                    category=category,
+                    channel=message.channel,
+                    user=message.user,
+                    message_id=message.id,
+                    at=now,
+                )
         return await self._ledger.plans.charge(charges) if charges else frozenset()

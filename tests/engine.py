@@ -1,0 +1,193 @@
+"""A whole engine on a real SQLite file, with a clock that moves when told and a scripted provider."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from clarion.adapters.brokers.sql import SqlBroker
+from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.ledgers.sqlite import SqliteLedger, migrate
+from clarion.adapters.providers.inapp import plugin as inapp
+from clarion.adapters.vaults.local import LocalVault
+from clarion.content import Renderer
+from clarion.flow.engagement import Engagement
+from clarion.flow.pipeline import Pipeline
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import MessageId, TenantId, id_text
+from clarion.model.message import Message
+from clarion.model.setup import (
+    Category,
+    Integration,
+    SendAll,
+    SendStep,
+    Template,
+    Tenant,
+    Workflow,
+)
+from clarion.model.submission import Acceptance, Submission
+from clarion.model.user import Contact, Preferences, Profile, User
+from clarion.ports.ledger import MessageFilter, UserPut
+from clarion.ports.provider import ProviderTools
+from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.providers import RecordingProvider
+
+EVERYWHERE = Template(
+    key="note",
+    channels={
+        Channel.SMS: {"en": {"text": "{{ data.text }}"}},
+        Channel.EMAIL: {"en": {"subject": "{{ data.text }}", "text": "{{ data.text }}"}},
+        Channel.PUSH: {"en": {"title": "{{ data.text }}"}},
+        Channel.IN_APP: {"en": {"title": "{{ data.text }}"}},
+    },
+    example_data={"text": "hello"},
+)
+
+
+def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, **more: object) -> Workflow:
+    """A workflow that sends the note on one channel, unless `steps` says otherwise."""
+    fields: dict[str, object] = {
+        "steps": (SendStep(key="note", template="note", to=SendAll(channels=(channel,))),),
+        **more,
+    }
+    return Workflow(key=key, category=category, **fields)  # type: ignore[arg-type]
+
+
+class Engine:
+    """One life of the process. `crash` ends it without a word; open another one on the same directory."""
+
+    def __init__(self, directory: Path, clock: ManualClock, provider: RecordingProvider, seed: int) -> None:
+        self.directory = directory
+        self.clock = clock
+        self.provider = provider
+        self.entropy = SeededEntropy(seed)
+        self.vault = LocalVault(b"k" * 32, self.entropy)
+        self.tenant = TenantId(1)
+
+    async def open(self) -> Engine:
+        path = self.directory / "clarion.db"
+        if not path.exists():
+            migrate(path)
+        self.ledger = await SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
+        self.fanout = MemoryFanout()
+        self.broker = SqlBroker(self.ledger.log)
+        self.pipeline = Pipeline(
+            ledger=self.ledger,
+            broker=self.broker,
+            fanout=self.fanout,
+            renderer=Renderer(),
+            plugins={"recording": self.provider.plugin(), "inapp": inapp},
+            tools=ProviderTools(clock=self.clock, entropy=self.entropy, vault=self.vault),
+        )
+        self.engagement = Engagement(self.ledger.inboxes, self.fanout, self.clock)
+        await self.pipeline.start()
+        return self
+
+    async def furnish(self, *workflows: Workflow, categories: tuple[Category, ...] = ()) -> None:
+        """A tenant with the note template, integrations for every channel, and the given set-up."""
+        setup = self.ledger.setup
+        if not setup.tenants.all():
+            await setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
+        await setup.templates.put(self.tenant, EVERYWHERE)
+        for channel in (Channel.SMS, Channel.EMAIL, Channel.PUSH):
+            await setup.integrations.put(
+                self.tenant, Integration(key=f"main-{channel}", channel=channel, provider="recording")
+            )
+        await setup.integrations.put(
+            self.tenant, Integration(key="inbox", channel=Channel.IN_APP, provider="inapp")
+        )
+        for category in categories:
+            await setup.categories.put(self.tenant, category)
+        for one in workflows:
+            await setup.workflows.put(self.tenant, one)
+
+    async def person(self, user_id: str, preferences: Preferences | None = None, zone: str = "UTC") -> User:
+        """A user reachable on every channel; keeps everything else they have."""
+        profile = Profile(
+            contacts=(
+                Contact(channel=Channel.SMS, address="+4915112345678"),
+                Contact(channel=Channel.EMAIL, address=f"{user_id}@example.org"),
+                Contact(channel=Channel.PUSH, address=f"token-{user_id}"),
+            ),
+            locale="en",
+            timezone=zone,
+            preferences=preferences or Preferences(),
+        )
+        (user,) = await self.ledger.users.put(self.tenant, [UserPut(id=user_id, profile=profile)])
+        return user
+
+    async def trigger(self, key: str, *users: str, **more: object) -> Acceptance:
+        """Submit and insist on acceptance."""
+        fields: dict[str, object] = {"data": msgspec.Raw(b'{"text":"hello"}'), **more}
+        submission = Submission(workflow=key, recipients=users, **fields)  # type: ignore[arg-type]
+        (answer,) = await self.pipeline.submit(self.tenant, [submission])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def quiet(self) -> None:
+        """Wait (in real time) until nothing more happens without the clock moving."""
+        calm = 0
+        for _ in range(2_000):
+            busy = any(queue.held for queue in self.pipeline._queues) and not self.provider.under_way
+            behind = any([await self.broker.depth(lane) for lane in Lane])
+            calm = 0 if busy or behind else calm + 1
+            if calm >= 3:
+                return
+            await asyncio.sleep(0.001)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass in steps that wake the sweeps, settling in between."""
+        await self.quiet()
+        self.clock.advance(seconds)
+        for _ in range(3):
+            await self.quiet()
+            self.clock.advance(0.2)
+        await self.quiet()
+
+    async def messages(self, **where: object) -> Mapping[MessageId, Message]:
+        """All messages that match, by id."""
+        found: dict[MessageId, Message] = {}
+        cursor: MessageId | None = None
+        while True:
+            page, cursor = await self.ledger.records.page(
+                self.tenant, MessageFilter(**where), cursor, 200  # type: ignore[arg-type]
+            )
+            found.update((m.id, m) for m in page)
+            if cursor is None:
+                return found
+
+    async def one(self, **where: object) -> Message:
+        """The only message that matches."""
+        found = list((await self.messages(**where)).values())
+        assert len(found) == 1, [f"{id_text(m.id)} {m.channel} {m.status} {m.reason}" for m in found]
+        return found[0]
+
+    async def crash(self) -> None:
+        """End without draining: whatever was not committed is gone."""
+        await self.pipeline._worker.stop()
+        for task in list(self.pipeline._dispatcher._under_way):
+            task.cancel()
+        await asyncio.sleep(0)
+        await self.ledger.close()
+
+    async def stop(self) -> None:
+        """A graceful stop."""
+        await self.pipeline.drain(1.0)
+        await self.ledger.close()
+
+
+@contextlib.asynccontextmanager
+async def engine(
+    directory: Path, *, provider: RecordingProvider | None = None, clock: ManualClock | None = None, seed: int = 1
+) -> AsyncIterator[Engine]:
+    """An engine that is stopped at the end."""
+    one = await Engine(directory, clock or ManualClock(), provider or RecordingProvider(batch=50), seed).open()
+    try:
+        yield one
+    finally:
+        await one.stop()

@@ -1,0 +1,572 @@
+"""From a submission to a message that somebody got, or a reason why not."""
+
+import msgspec
+import pytest
+
+from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import Instant, id_text
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
+from clarion.model.setup import (
+    Category,
+    Dedupe,
+    EventMatch,
+    FrequencyCap,
+    Integration,
+    Rung,
+    SendFirst,
+    SendLadder,
+    SendStep,
+    UnknownPolicy,
+)
+from clarion.model.status import Reason, Status
+from clarion.model.submission import Recipient, Submission
+from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.ports.ledger import Suppression
+from clarion.testing.providers import HANG, RecordingProvider
+from tests.engine import engine, workflow
+
+
+async def test_a_triggered_workflow_reaches_the_user_and_says_so(tmp_path):
+    """One trigger, one provider call with the rendered text, one message that is `sent`."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        answer = await house.trigger("hello", "ada")
+        await house.quiet()
+        message = await house.one(event_id=answer.event_id)
+        assert (message.status, message.reason) == (Status.SENT, None)
+        assert [o.content.text for o in house.provider.effects] == ["hello"]
+        assert house.provider.effects[0].contact.address == "+4915112345678"
+
+
+async def test_an_unknown_user_is_created_and_has_an_inbox_waiting(tmp_path):
+    """A user id nobody has seen is no error: an in-app message waits until they first look."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", channel=Channel.IN_APP))
+        await house.trigger("hello", "newcomer")
+        await house.quiet()
+        message = await house.one()
+        assert message.status is Status.DELIVERED
+        offset, counts = house.ledger.inboxes.head(message.user)
+        assert (offset, counts.unread, counts.unseen) == (1, 1, 1)
+
+
+async def test_inline_fields_of_a_recipient_are_kept_with_the_user(tmp_path):
+    """`{"user_id", "email"}` updates the user first and then reaches them there."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", channel=Channel.EMAIL))
+        await house.trigger("hello", Recipient(user_id="eve", email="eve@example.net"))
+        await house.quiet()
+        assert [o.contact.address for o in house.provider.effects] == ["eve@example.net"]
+
+
+async def test_an_event_finds_its_workflows_by_type(tmp_path):
+    """A CloudEvent starts every workflow whose pattern matches; its subject is the recipient."""
+    async with engine(tmp_path) as house:
+        await house.furnish(
+            workflow("shipped", on=EventMatch(type="com.shop.order.*")),
+            workflow("other", on=EventMatch(type="com.shop.user.*")),
+        )
+        await house.person("ada")
+        event = Submission(
+            type="com.shop.order.shipped", source="/shop", subject="ada", event_key="1", data=msgspec.Raw(b'{"text":"x"}')
+        )
+        (first,) = await house.pipeline.submit(house.tenant, [event])
+        (again,) = await house.pipeline.submit(house.tenant, [event])
+        await house.quiet()
+        assert (first.accepted, again.event_id, again.repeated) == (1, first.event_id, True)
+        assert (await house.one()).workflow == "shipped"
+
+
+async def test_what_cannot_be_accepted_is_refused_with_its_place(tmp_path):
+    """Unknown workflow, no recipient, already expired: errors as values, naming the field."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        answers = await house.pipeline.submit(
+            house.tenant,
+            [
+                Submission(workflow="helo", recipients=("ada",)),
+                Submission(workflow="hello"),
+                Submission(workflow="hello", recipients=("ada",), expires_at=Instant(1)),
+            ],
+        )
+        assert [type(a) for a in answers] == [NotFound, InvalidInput, InvalidInput]
+        assert [a.pointer for a in answers] == ["#/workflow", "#/recipients", "#/expires_at"]
+        assert "hello" in answers[0].detail
+        assert await house.messages() == {}
+
+
+async def test_the_same_idempotency_key_gives_the_same_answer_and_another_body_is_refused(tmp_path):
+    """I3, across a restart."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        first = await house.trigger("hello", "ada", idempotency_key="k", fingerprint=b"body")
+        clock, provider = house.clock, house.provider
+    async with engine(tmp_path, clock=clock, provider=RecordingProvider(batch=50)) as house:
+        again = await house.trigger("hello", "ada", idempotency_key="k", fingerprint=b"body")
+        assert (again.event_id, again.repeated) == (first.event_id, True)
+        with pytest.raises(IdempotencyMismatch):
+            await house.trigger("hello", "ada", idempotency_key="k", fingerprint=b"other")
+        await house.quiet()
+        assert len(await house.messages()) == 1
+    del provider
+
+
+async def test_a_topic_reaches_all_its_members_once_however_many(tmp_path):
+    """Fan-out goes on in pages of 500; a member named twice is told once."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", channel=Channel.IN_APP))
+        from clarion.ports.ledger import UserPut
+
+        users = await house.ledger.users.put(house.tenant, [UserPut(id=f"u{n}") for n in range(1_203)])
+        await house.ledger.topics.subscribe(house.tenant, "all", [u.no for u in users])
+        await house.trigger("hello", Recipient(topic="all"), "u7")
+        await house.quiet()
+        found = await house.messages()
+        assert len(found) == 1_203
+        assert {m.status for m in found.values()} == {Status.DELIVERED}
+
+
+async def test_a_failing_provider_is_tried_again_later_and_the_timeline_tells(tmp_path):
+    """Retry with back-off, then success; every step leaves one record."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        waiting = await house.one()
+        assert (waiting.status, waiting.reason, waiting.attempt) == (Status.DEFERRED, Reason.RETRY, 1)
+        provider.otherwise = Accepted(provider_id="p1")
+        await house.pass_time(900)
+        message = await house.one()
+        assert (message.status, message.attempt) == (Status.SENT, 2)
+        changes = await house.ledger.records.changes(house.tenant, message.id)
+        assert [c.status for c in changes] == [
+            Status.QUEUED,
+            Status.SENDING,
+            Status.DEFERRED,
+            Status.SENDING,
+            Status.SENT,
+        ] or [c.status for c in changes] == [Status.QUEUED, Status.DEFERRED, Status.SENT]
+
+
+async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_be_redriven(tmp_path):
+    """Attempts are bounded; a person may put the message back, with fresh attempts."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello", lane=Lane.CRITICAL))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        for _ in range(40):
+            await house.pass_time(30)
+        dead = await house.one()
+        assert dead.status is Status.DEAD_LETTERED
+        assert dead.reason in {Reason.ATTEMPTS_EXHAUSTED, Reason.TOO_OLD}
+        provider.otherwise = Accepted()
+        from clarion.ports.ledger import MessageFilter
+
+        moved = await house.ledger.records.requeue(
+            house.tenant, MessageFilter(status=Status.DEAD_LETTERED), None, house.clock.now(), 100
+        )
+        await house.pass_time(60)
+        assert moved == 1
+        assert (await house.one()).status is Status.SENT
+
+
+async def test_another_integration_takes_over_when_the_first_fails(tmp_path):
+    """Failover: a retry goes to an integration that has not failed, without waiting."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.ledger.setup.integrations.put(
+            house.tenant, Integration(key="second", channel=Channel.SMS, provider="recording")
+        )
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.pass_time(1)
+        changes = await house.ledger.records.changes(house.tenant, (await house.one()).id)
+        tried = [c.integration for c in changes if c.outcome]
+        assert set(tried[:2]) == {"main-sms", "second"}
+
+
+async def test_a_misconfigured_provider_opens_its_circuit_and_the_other_one_is_used(tmp_path):
+    """The message is not to blame: no attempt is counted, and nobody calls the broken one again."""
+    provider = RecordingProvider(batch=50, otherwise=Misconfigured())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        message = await house.one()
+        assert (message.status, message.reason, message.attempt) == (Status.DEFERRED, Reason.MISCONFIGURED, 0)
+        calls = len(provider.calls)
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert len(provider.calls) == calls
+
+
+async def test_a_dead_address_is_suppressed_and_never_used_again(tmp_path):
+    """I9: `Gone` ends the message and suppresses the address for every later one."""
+    provider = RecordingProvider(batch=50, otherwise=Gone())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        first = await house.trigger("hello", "ada")
+        await house.quiet()
+        assert (await house.one(event_id=first.event_id)).reason is Reason.ADDRESS_GONE
+        calls = len(provider.calls)
+        second = await house.trigger("hello", "ada")
+        await house.quiet()
+        message = await house.one(event_id=second.event_id)
+        assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.SUPPRESSED_ADDRESS)
+        assert len(provider.calls) == calls
+
+
+async def test_a_rejected_message_ends_but_the_address_stays_usable(tmp_path):
+    """`Rejected` is about this message only."""
+    provider = RecordingProvider(batch=50, otherwise=Rejected(detail="too long"))
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert (await house.one()).status is Status.REJECTED
+        provider.otherwise = Accepted()
+        second = await house.trigger("hello", "ada")
+        await house.quiet()
+        assert (await house.one(event_id=second.event_id)).status is Status.SENT
+
+
+@pytest.mark.parametrize(
+    ("policy", "effects", "status"),
+    [(UnknownPolicy.SEND_AGAIN, 2, Status.FAILED), (UnknownPolicy.DO_NOT_SEND, 1, Status.FAILED)],
+)
+async def test_an_unknown_outcome_follows_the_policy_of_the_category(tmp_path, policy, effects, status):
+    """At most one extra send where the category wants it, none where it does not; never more (I2, I15)."""
+    provider = RecordingProvider(batch=50, otherwise=Unknown())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"), categories=(Category(key="news", on_unknown=policy),))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.pass_time(5)
+        await house.pass_time(5)
+        message = await house.one()
+        assert (message.status, message.reason) == (status, Reason.OUTCOME_UNKNOWN)
+        assert len(provider.effects) == effects
+
+
+async def test_an_opt_out_binds_what_is_already_queued(tmp_path):
+    """I8: a message deferred before the opt-out is suppressed after it."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        calls = len(provider.calls)
+        await house.person("ada", Preferences(categories={"news": CategoryPreference(enabled=False)}))
+        await house.pass_time(3_600)
+        message = await house.one()
+        assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.OPTED_OUT)
+        assert len(provider.calls) == calls
+
+
+async def test_a_critical_category_cannot_be_opted_out_and_ignores_quiet_hours(tmp_path):
+    """Security codes arrive at night and whatever the user switched off."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("otp", "security"), categories=(Category(key="security", critical=True),))
+        await house.person(
+            "ada",
+            Preferences(
+                channels={Channel.SMS: False},
+                categories={"security": CategoryPreference(enabled=False)},
+                quiet_hours=(Window(start="00:00", end="00:00"),),
+            ),
+        )
+        await house.trigger("otp", "ada")
+        await house.quiet()
+        assert (await house.one()).status is Status.SENT
+
+
+async def test_quiet_hours_defer_to_their_end_and_then_it_goes(tmp_path):
+    """Noon is quiet for this user until two: deferred, then sent, never dropped (I6)."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada", Preferences(quiet_hours=(Window(start="11:00", end="14:00"),)))
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        waiting = await house.one()
+        assert (waiting.status, waiting.reason) == (Status.DEFERRED, Reason.QUIET_HOURS)
+        assert waiting.due_at == house.clock.now() + 2 * 3600 * 1000
+        await house.pass_time(2 * 3600 - 1)
+        assert house.provider.calls == []
+        await house.pass_time(2)
+        assert (await house.one()).status is Status.SENT
+
+
+async def test_a_frequency_cap_holds_across_workflows(tmp_path):
+    """Two a day over two workflows of a category: the third is throttled and explained (I7)."""
+    cap = FrequencyCap(limit=2, window_s=86_400)
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("a"), workflow("b"), categories=(Category(key="news", caps=(cap,)),))
+        await house.person("ada")
+        for key in ("a", "b", "a", "b"):
+            await house.trigger(key, "ada")
+        await house.quiet()
+        statuses = sorted(m.status for m in (await house.messages()).values())
+        assert statuses == [Status.SENT, Status.SENT, Status.THROTTLED, Status.THROTTLED]
+        await house.pass_time(86_401)
+        await house.trigger("a", "ada")
+        await house.quiet()
+        assert len(house.provider.effects) == 3
+
+
+async def test_a_repeat_inside_the_dedupe_window_is_merged(tmp_path):
+    """The same order id within the window makes one message; another one makes its own."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", dedupe=Dedupe(key="/order", window_s=60)))
+        await house.person("ada")
+        for order in (1, 1, 2):
+            await house.trigger("hello", "ada", data=msgspec.Raw(b'{"text":"t","order":%d}' % order))
+        await house.quiet()
+        found = list((await house.messages()).values())
+        assert sorted(m.status for m in found) == [Status.MERGED, Status.SENT, Status.SENT]
+        assert [m.reason for m in found if m.status is Status.MERGED] == [Reason.DUPLICATE]
+
+
+async def test_a_newer_message_replaces_an_undelivered_older_one_of_its_collapse_key(tmp_path):
+    """The score of a match: whoever was offline wants the last one only."""
+    provider = RecordingProvider(batch=50, otherwise=Retry(after_s=60))
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("score", collapse_key="/match"))
+        await house.person("ada")
+        first = await house.trigger("score", "ada", data=msgspec.Raw(b'{"text":"1:0","match":7}'))
+        await house.quiet()
+        provider.otherwise = Accepted()
+        second = await house.trigger("score", "ada", data=msgspec.Raw(b'{"text":"2:0","match":7}'))
+        await house.pass_time(3_600)
+        old = await house.one(event_id=first.event_id)
+        assert (old.status, old.reason) == (Status.MERGED, Reason.SUPERSEDED)
+        assert (await house.one(event_id=second.event_id)).status is Status.SENT
+        assert [o.content.text for o in provider.effects] == ["2:0"]
+
+
+async def test_messages_of_a_thread_keep_their_order_through_retries(tmp_path):
+    """I4: the second waits while the first is being retried."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("chat", thread="/room"))
+        await house.person("ada")
+        for text in (b"one", b"two", b"three"):
+            await house.trigger("chat", "ada", data=msgspec.Raw(b'{"text":"%s","room":1}' % text))
+            await house.quiet()
+        provider.otherwise = Accepted()
+        for _ in range(4):
+            await house.pass_time(900)
+        assert [o.content.text for o in provider.effects] == ["one", "two", "three"]
+
+
+LADDER = SendLadder(
+    rungs=(Rung(channel=Channel.PUSH, wait_s=30), Rung(channel=Channel.SMS)), always=(Channel.IN_APP,)
+)
+
+
+def ladder_workflow(**more):
+    return workflow("climb", steps=(SendStep(key="note", template="note", to=LADDER),), **more)
+
+
+async def test_the_next_rung_goes_when_the_first_is_not_delivered_in_time(tmp_path):
+    """Push accepted but never confirmed: after 30 seconds the text goes out; the inbox had it at once."""
+    async with engine(tmp_path) as house:
+        await house.furnish(ladder_workflow())
+        await house.person("ada")
+        await house.trigger("climb", "ada")
+        await house.quiet()
+        assert [o.message.channel for o in house.provider.effects] == [Channel.PUSH]
+        await house.pass_time(31)
+        assert [o.message.channel for o in house.provider.effects] == [Channel.PUSH, Channel.SMS]
+        assert (await house.one(channel=Channel.IN_APP)).status is Status.DELIVERED
+
+
+async def test_the_next_rung_goes_at_once_when_the_first_fails(tmp_path):
+    """No need to wait for a push that was refused."""
+    provider = RecordingProvider(batch=50, otherwise=Rejected())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(ladder_workflow())
+        await house.person("ada")
+        await house.trigger("climb", "ada")
+        await house.quiet()
+        provider.otherwise = Accepted()
+        await house.pass_time(1)
+        assert [o.message.channel for o in provider.effects] == [Channel.SMS]
+
+
+async def test_success_on_one_rung_cancels_the_later_ones(tmp_path):
+    """Never two rungs for one success."""
+    provider = RecordingProvider(batch=50, otherwise=Accepted(delivered=True))
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(ladder_workflow())
+        await house.person("ada")
+        await house.trigger("climb", "ada")
+        await house.pass_time(120)
+        second = await house.one(channel=Channel.SMS)
+        assert (second.status, second.reason) == (Status.CANCELED, Reason.LADDER_SATISFIED)
+        assert [o.message.channel for o in provider.effects] == [Channel.PUSH]
+
+
+async def test_first_available_skips_what_the_user_switched_off(tmp_path):
+    """`first` picks the first channel the user can be reached on and wants."""
+    steps = (SendStep(key="note", template="note", to=SendFirst(channels=(Channel.PUSH, Channel.EMAIL))),)
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", steps=steps))
+        await house.person("ada", Preferences(channels={Channel.PUSH: False}))
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert [o.message.channel for o in house.provider.effects] == [Channel.EMAIL]
+
+
+async def test_nothing_is_sent_after_it_expired(tmp_path):
+    """I5: a retry that would come too late does not come."""
+    provider = RecordingProvider(batch=50, otherwise=Retry(after_s=120))
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada", expires_at=Instant(house.clock.now() + 60_000))
+        await house.pass_time(600)
+        message = await house.one()
+        assert (message.status, message.reason) == (Status.EXPIRED, Reason.EXPIRED)
+        assert len(provider.calls) == 1
+
+
+async def test_a_template_error_ends_this_message_only(tmp_path):
+    """A missing variable fails one message with its place; the others go on."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        bad = await house.trigger("hello", "ada", data=msgspec.Raw(b"{}"))
+        good = await house.trigger("hello", "ada")
+        await house.quiet()
+        message = await house.one(event_id=bad.event_id)
+        assert (message.status, message.reason) == (Status.FAILED, Reason.TEMPLATE_ERROR)
+        assert (await house.one(event_id=good.event_id)).status is Status.SENT
+
+
+async def test_a_hung_provider_holds_back_neither_other_channels_nor_other_lanes(tmp_path):
+    """I10: text messages hang; email of the same lane and critical text go through."""
+    provider = RecordingProvider(batch=1)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(
+            workflow("bulk", lane=Lane.BULK),
+            workflow("mail", channel=Channel.EMAIL, lane=Lane.BULK),
+            workflow("otp", lane=Lane.CRITICAL),
+        )
+        await house.person("ada")
+        provider.otherwise = HANG
+        for _ in range(40):
+            await house.trigger("bulk", "ada")
+        await house.quiet()
+        provider.otherwise = Accepted()
+        mail = await house.trigger("mail", "ada")
+        otp = await house.trigger("otp", "ada")
+        await house.quiet()
+        assert (await house.one(event_id=mail.event_id)).status is Status.SENT
+        assert (await house.one(event_id=otp.event_id)).status is Status.SENT
+
+
+async def test_a_dry_run_says_what_would_happen_and_stores_nothing(tmp_path):
+    """The same rules and exact checks; no event, no message, no user is left behind."""
+    cap = FrequencyCap(limit=1, window_s=3_600)
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"), categories=(Category(key="news", caps=(cap,)),))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        runs = await house.pipeline.dry_run(house.tenant, Submission(workflow="hello", recipients=("ada", "nobody")))
+        verdict = {user: run.channels[0] for user, run in runs}
+        assert (verdict["ada"].status, verdict["ada"].reason) == (Status.THROTTLED, Reason.FREQUENCY_CAP)
+        assert (verdict["nobody"].status, verdict["nobody"].reason) == (Status.SUPPRESSED, Reason.NO_CONTACT)
+        assert len(await house.messages()) == 1
+        assert await house.ledger.users.find(house.tenant, ["nobody"]) == {}
+
+
+async def test_deleting_a_user_ends_what_was_queued_and_leaves_nothing_readable(tmp_path):
+    """Erasure: the deferred message is suppressed, its event cannot be opened, the number remains."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada", Preferences(quiet_hours=(Window(start="11:00", end="14:00"),)))
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert await house.ledger.users.delete(house.tenant, "ada")
+        message = await house.one()
+        assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.USER_DELETED)
+        with pytest.raises(NotFound):
+            await house.pipeline.render(message)
+        await house.pass_time(3 * 3600)
+        assert house.provider.calls == []
+
+
+async def test_a_suppressed_address_is_not_contacted_even_if_the_message_was_queued_before(tmp_path):
+    """I9 for what waits."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        user = await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        phone = next(c for c in user.profile.contacts if c.channel is Channel.SMS)
+        await house.ledger.suppressions.add(
+            [
+                Suppression(
+                    tenant=house.tenant, channel=Channel.SMS, hash=phone.hash, reason="stop", at=house.clock.now()
+                )
+            ]
+        )
+        await house.pass_time(3_600)
+        assert (await house.one()).reason is Reason.SUPPRESSED_ADDRESS
+        assert len(provider.calls) == 1
+
+
+async def test_what_was_held_when_the_process_died_is_sent_after_the_restart(tmp_path):
+    """I1 and I2: a batch that was under way is recovered; a provider that deduplicates sees no second effect."""
+    provider = RecordingProvider(batch=50, idempotent=True)
+    provider.gate.clear()
+    house = await _opened(tmp_path, provider)
+    await house.furnish(workflow("hello"))
+    await house.person("ada")
+    for _ in range(5):
+        await house.trigger("hello", "ada")
+    await house.quiet()
+    await house.crash()
+    later = RecordingProvider(batch=50, idempotent=True)
+    async with engine(tmp_path, provider=later, clock=house.clock, seed=2) as again:
+        await again.pass_time(1)
+        found = await again.messages()
+        assert [m.status for m in found.values()] == [Status.SENT] * 5
+        assert len({o.message.id for o in later.effects}) == len(later.effects) == 5
+
+
+async def test_a_crash_between_call_and_record_is_an_unknown_outcome(tmp_path):
+    """A provider that cannot deduplicate: marketing is not sent again, and says why."""
+    provider = RecordingProvider(batch=50)
+    provider.gate.clear()
+    house = await _opened(tmp_path, provider)
+    await house.furnish(workflow("hello"))
+    await house.person("ada")
+    answer = await house.trigger("hello", "ada")
+    await house.quiet()
+    await house.crash()
+    later = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=later, clock=house.clock, seed=2) as again:
+        await again.pass_time(1)
+        message = await again.one(event_id=answer.event_id)
+        assert (message.status, message.reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN), id_text(message.id)
+        assert later.calls == []
+
+
+async def _opened(directory, provider):
+    from clarion.testing.ports import ManualClock
+    from tests.engine import Engine
+
+    return await Engine(directory, ManualClock(), provider, 1).open()
