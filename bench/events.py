@@ -17,13 +17,19 @@ LINE = (
 """About 300 bytes, as a shop would send it."""
 
 
+def half_connected(sockets: int) -> list[int]:
+    """Users 0 to `sockets` (connected) and as many others, in turn: even numbers go to a connected user."""
+    connected, others = list(range(sockets)), list(range(sockets, 2 * sockets))
+    random.Random(7).shuffle(connected)
+    random.Random(8).shuffle(others)
+    return [user for pair in zip(connected, others, strict=True) for user in pair]
+
+
 class Events:
-    """Requests with events for the given users; `n` numbers the events of a whole run."""
+    """Requests with events for the given users in turn; `n` numbers the events of a whole run."""
 
     def __init__(self, key: str, users: Sequence[int], run: str) -> None:
-        shuffled = list(users)
-        random.Random(7).shuffle(shuffled)
-        self._users = cycle([user_id(i) for i in shuffled])
+        self._users = cycle([user_id(i) for i in users])
         self._key, self._run = key, run
         self._numbers = count()
 

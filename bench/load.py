@@ -135,6 +135,19 @@ async def closed_loop(
     return time.perf_counter() - begin
 
 
+async def accepted(pool: Pool, raw: bytes) -> None:
+    """Send until it is accepted; a refusal that asks for patience gets some."""
+    while True:
+        answered: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        pool.send(raw, answered.set_result)
+        answer = await answered
+        if answer is not None and answer.status == 202:
+            return
+        if answer is None or answer.status not in {429, 503}:
+            raise RuntimeError(f"not accepted: {answer}")
+        await asyncio.sleep(0.02)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` of all lie (0.99 for p99); NaN without values."""
     if not values:

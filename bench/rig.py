@@ -1,0 +1,83 @@
+"""The rig: a fresh furnished server on its core, the generator on the other, and how much is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.server import Server
+from bench.tenant import furnish
+from bench.wire import Api
+
+SERVER_CORE, GENERATOR_CORE = 0, 1
+BILLION_A_DAY = 11_574
+"""Messages a second."""
+ENDED = {
+    "sent", "delivered", "bounced", "rejected", "undelivered", "failed", "dead_lettered",
+    "suppressed", "throttled", "merged", "canceled", "expired",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rig:
+    """How to run the figures."""
+
+    quick: bool = False
+    """A smoke run: the same way, a fraction of the load; its numbers mean nothing."""
+    pinned: bool = True
+
+    def much(self, full: int, smoke: int) -> int:
+        """How much of something to use."""
+        return smoke if self.quick else full
+
+    def long(self, full_s: float) -> float:
+        """How long to go on with something."""
+        return min(full_s, 2.0) if self.quick else full_s
+
+    def pin(self) -> None:
+        """Take the generator's core (or all of them)."""
+        cores = (
+            {GENERATOR_CORE} if self.pinned and (os.cpu_count() or 1) > 1 else set(range(os.cpu_count() or 1))
+        )
+        os.sched_setaffinity(0, cores)
+
+    @asynccontextmanager
+    async def server(self, users: int = 0) -> AsyncIterator[Server]:
+        """A fresh server with the tenant of `bench/tenant.py`; gone, with its data, afterwards."""
+        with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
+            server = Server(Path(folder) / "data", core=SERVER_CORE if self.pinned else None)
+            try:
+                await server.start()
+                if users:
+                    await furnish(server.api, users)
+                yield server
+            finally:
+                server.kill()
+
+
+async def ended(server: Server, channel: str | None = None) -> int:
+    """Messages that have reached their last status since the server started."""
+    raise NotImplementedError
+
+
+async def until_ended(
+    server: Server, wanted: int, *, channel: str | None = None, within: float = 180
+) -> float:
+    """Wait until `wanted` messages have ended; the moment it was seen."""
+    until = time.perf_counter() + within
+    while (done := await ended(server, channel)) < wanted:
+        if time.perf_counter() > until:
+            raise TimeoutError(f"{done:,} of {wanted:,} messages ended within {within} s:\n{server.tail(5)}")
+        await asyncio.sleep(0.1)
+    return time.perf_counter()
+
+
+async def set_outcome(api: Api, channel: str, outcome: str) -> None:
+    """Let the capture integration of `channel` answer `outcome` from now on."""
+    raise NotImplementedError

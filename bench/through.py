@@ -1,0 +1,124 @@
+"""Messages a second from the first submit to the last terminal status, and what one costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from bench.events import Events, half_connected
+from bench.inboxes import Arrivals, close_inboxes, open_inboxes
+from bench.load import Pool, Tally, accepted, eventually, open_loop
+from bench.report import Figure
+from bench.rig import BILLION_A_DAY, Rig, ended, until_ended
+from bench.server import Server
+from bench.tenant import EMAIL, IN_APP
+
+SOCKETS = 2_000
+BATCH = 500
+SUSTAINED_BATCH = 100
+
+
+async def in_app(rig: Rig) -> list[Figure]:
+    """In-app with live sockets: half of the messages go to a connected user."""
+    sockets = rig.much(SOCKETS, 50)
+    arrivals = Arrivals()
+    async with rig.server(2 * sockets) as server:
+        opened = await open_inboxes(server, range(sockets), arrivals.received)
+        figures = await _measure(rig, server, "in-app", IN_APP, half_connected(sockets))
+        expected = await ended(server, "in_app") // 2  # every second event is for a connected user
+        await eventually(lambda: len(arrivals.at) >= expected, 10, f"{expected} arrivals at sockets")
+        close_inboxes(opened)
+    if arrivals.repeated:
+        raise RuntimeError(f"{arrivals.repeated} messages arrived twice")
+    return figures
+
+
+async def email(rig: Rig) -> list[Figure]:
+    """Email into capture: rendered, sealed and stored as a provider would have been given it."""
+    users = rig.much(4_000, 100)
+    async with rig.server(users) as server:
+        return await _measure(rig, server, "email to capture", EMAIL, range(users))
+
+
+async def _measure(rig: Rig, server: Server, title: str, workflow: str, users: Sequence[int]) -> list[Figure]:
+    events = Events(server.dev["api_key"], users, "through")
+    pool = await Pool.to(server.port, 4)
+    await submit(pool, events, workflow, rig.much(10_000, 500))
+    await until_ended(server, rig.much(10_000, 500))
+
+    number = rig.much(120_000, 2_000)
+    before, cpu, began = await ended(server), server.cpu_s(), time.perf_counter()
+    await submit(pool, events, workflow, number)
+    took = await until_ended(server, before + number) - began
+    spent = server.cpu_s() - cpu
+    at_once = [
+        Figure(
+            name=f"{title}: end to end",
+            value=number / took,
+            unit="messages/s",
+            target=BILLION_A_DAY,
+            note=f"{number:,} messages, {BATCH} events a request, first submit to last terminal status",
+        ),
+        Figure(
+            name=f"{title}: CPU",
+            value=spent / number * 1e6,
+            unit="us/message",
+            note=f"{spent / took:.2f} cores",
+        ),
+    ]
+    sustained = await _sustained(rig, server, pool, events, title, workflow)
+    pool.close()
+    return at_once + sustained
+
+
+async def submit(pool: Pool, events: Events, workflow: str, number: int) -> None:
+    """All of them, as fast as they are accepted; what is refused is sent again."""
+    ready = [events.batch(workflow, BATCH)[1] for _ in range(number // BATCH)]
+
+    async def drive() -> None:
+        while ready:
+            await accepted(pool, ready.pop())
+
+    await asyncio.gather(*(drive() for _ in pool.connections))
+
+
+async def _sustained(
+    rig: Rig, server: Server, pool: Pool, events: Events, title: str, workflow: str
+) -> list[Figure]:
+    """A billion a day, for a while: accepted minus ended must not grow."""
+    seconds = rig.long(12)
+    rate = rig.much(BILLION_A_DAY, 1_000)
+    size = SUSTAINED_BATCH
+    ready = [events.batch(workflow, size)[1] for _ in range(int(rate / size * seconds))]
+    tally = Tally()
+    before, cpu = await ended(server), server.cpu_s()
+    backlogs: list[int] = []
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            backlogs.append(before + tally.accepted - await ended(server))
+
+    began = time.perf_counter()
+    watching = asyncio.create_task(watch())
+    await open_loop(rate / size, seconds, lambda i, due: pool.send(ready[i], tally.sink(due, size)))
+    took = time.perf_counter() - began
+    spent = server.cpu_s() - cpu
+    watching.cancel()
+    backlog = before + len(ready) * size - await ended(server)
+    await pool.idle()
+    tally.require_clean()
+    await until_ended(server, before + len(ready) * size)
+    half = len(backlogs) // 2
+    shown = f"largest {max(backlogs[:half], default=0):,}, then {max(backlogs[half:], default=0):,}"
+    return [
+        Figure(
+            name=f"{title}: backlog at {rate:,}/s",
+            value=backlog,
+            unit="messages",
+            target=rate,
+            at_most=True,
+            note=f"after {seconds:.0f} s, {size} events a request; {shown} in the two halves; {spent / took:.2f} cores",
+        )
+    ]
