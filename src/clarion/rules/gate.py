@@ -65,14 +65,28 @@ def gate(
             valid_until=FOREVER if expires_at is None else expires_at,
             verdicts=verdicts,
         )
-    hours = Hours.of(tenant, category, workflow, user, channel)
-    if hours is not None:
-        return hours.gate(contact, verdicts, now, expires_at)
+    hours = opening(tenant, category, workflow, user, channel, now)
+    if hours.verdicts:
+        verdicts = verdicts + hours.verdicts
+    if hours.blocking is None:
+        return Gate(
+            verdict="send",
+            status=Status.QUEUED,
+            valid_until=hours.holds_until if expires_at is None else min(hours.holds_until, expires_at),
+            verdicts=verdicts,
+            contact=contact,
+        )
+    if expires_at is not None and hours.at >= expires_at:
+        return expired(expires_at, verdicts)
+    if hours.at == FOREVER:
+        return Gate(verdict="stop", status=Status.SUPPRESSED, reason=hours.blocking, verdicts=verdicts)
     return Gate(
-        verdict="send",
-        status=Status.QUEUED,
-        valid_until=FOREVER if expires_at is None else expires_at,
-        verdicts=verdicts if not category.critical else _bypassing(category, workflow, user, verdicts),
+        verdict="defer",
+        status=Status.DEFERRED,
+        reason=hours.blocking,
+        due_at=hours.at,
+        valid_until=hours.holds_until,
+        verdicts=verdicts,
         contact=contact,
     )
 
@@ -143,136 +157,137 @@ def _suppressed(result: str, contacts: int) -> Verdict:
 
 # -- when --------------------------------------------------------------------------------------------------
 
-_CRITICAL_QUIET = Verdict(rule="quiet_hours", result="allow", reason="critical")
-_CRITICAL_WINDOW = Verdict(rule="send_window", result="allow", reason="critical")
-_SILENT = Verdict(rule="quiet_hours", result="allow", reason="in_app_is_silent")
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What quiet hours and send windows say at one instant."""
+
+    at: Instant
+    """The first instant at which nothing is closed; `FOREVER` when that never comes."""
+    holds_until: Instant
+    """Until when this stays so, asked at any instant from now on."""
+    blocking: Reason | None = None
+    """What is closed now; None when nothing is."""
+    verdicts: Verdicts = ()
 
 
-class Hours(msgspec.Struct, frozen=True, gc=False):
-    """The quiet hours and send windows that bind one message, in the person's zone."""
+_ALWAYS_OPEN = Opening(at=Instant(0), holds_until=FOREVER)
+_ALWAYS_OPEN_SILENT = Opening(
+    at=Instant(0),
+    holds_until=FOREVER,
+    verdicts=(Verdict(rule="quiet_hours", result="allow", reason="in_app_is_silent"),),
+)
 
-    quiet: tuple[Window, ...]
-    windows: tuple[tuple[Window, ...], ...]
-    """Each must be open: the category's and the workflow's."""
-    zone: str
-    silent: bool
-    """The user has quiet hours, which do not concern this channel."""
 
-    @staticmethod
-    def of(
-        tenant: Tenant, category: Category, workflow: Workflow, user: User, channel: Channel
-    ) -> Hours | None:
-        """None when the hour does not matter."""
-        quiet = user.profile.preferences.quiet_hours
-        if category.critical or not (quiet or category.send_window or workflow.send_window):
-            return None
-        silent = channel is Channel.IN_APP and bool(quiet)
-        zone = user.profile.timezone
-        if not zone or not check_zone(zone):
-            zone = tenant.timezone
-        return Hours(
-            () if silent else quiet,
-            tuple(window for window in (category.send_window, workflow.send_window) if window),
-            zone,
-            silent,
-        )
+def opening(
+    tenant: Tenant, category: Category, workflow: Workflow, user: User, channel: Channel, now: Instant
+) -> Opening:
+    """When the hour allows this message, in the person's zone (else the tenant's)."""
+    profile = user.profile
+    quiet = profile.preferences.quiet_hours
+    legal, wanted = category.send_window, workflow.send_window
+    if not (quiet or legal or wanted):
+        return _ALWAYS_OPEN
+    if category.critical:
+        return _critical(bool(quiet), bool(legal or wanted))
+    if channel is Channel.IN_APP and quiet:
+        if not (legal or wanted):
+            return _ALWAYS_OPEN_SILENT
+        found = _opening((), legal, wanted, profile.timezone, tenant.timezone, now)
+        return msgspec.structs.replace(found, verdicts=_ALWAYS_OPEN_SILENT.verdicts + found.verdicts)
+    return _opening(quiet, legal, wanted, profile.timezone, tenant.timezone, now)
 
-    def gate(
-        self, contact: Contact | None, verdicts: Verdicts, now: Instant, expires_at: Instant | None
-    ) -> Gate:
-        """The verdict of the hours for a message that may otherwise go."""
-        due_at, holds_until, blocking = self.first_allowed(now)
-        if blocking is None:
-            return Gate(
-                verdict="send",
-                status=Status.QUEUED,
-                valid_until=holds_until if expires_at is None else min(holds_until, expires_at),
-                verdicts=verdicts + _open_verdicts(self.quiet, self.windows, self.zone, self.silent),
-                contact=contact,
-            )
-        verdicts = verdicts + _closed_verdicts(self.quiet, self.windows, self.zone, self.silent, now, due_at)
-        if expires_at is not None and due_at >= expires_at:
-            return expired(expires_at, verdicts)
-        if due_at == FOREVER:
-            return Gate(verdict="stop", status=Status.SUPPRESSED, reason=blocking, verdicts=verdicts)
-        return Gate(
-            verdict="defer",
-            status=Status.DEFERRED,
-            reason=blocking,
-            due_at=due_at,
-            valid_until=due_at,
-            verdicts=verdicts,
-            contact=contact,
-        )
 
-    def first_allowed(self, now: Instant) -> tuple[Instant, Instant, Reason | None]:
-        """The first instant from `now` on at which everything is open, until when it is, and what blocks `now`.
-
-        Whatever closes moves the instant on until all agree; (FOREVER, FOREVER, reason) when they never do.
-        """
-        at, blocking = now, None
-        while at - now <= HORIZON_MS:
-            began, until = at, FOREVER
-            if self.quiet:
-                on, change = state(self.quiet, self.zone, at)
-                if on:
-                    at, blocking = change, blocking or Reason.QUIET_HOURS
-                else:
-                    until = change
-            for windows in self.windows:
-                is_open, change = state(windows, self.zone, at, careful_inside=True)
-                if is_open:
-                    until = min(until, change)
-                else:
-                    at, blocking = change, blocking or Reason.SEND_WINDOW
-            if at == began:
-                return at, until, blocking
-        return FOREVER, FOREVER, blocking
+@lru_cache(maxsize=4)
+def _critical(quiet: bool, windows: bool) -> Opening:
+    rules = [name for name, passed in (("quiet_hours", quiet), ("send_window", windows)) if passed]
+    verdicts = tuple(Verdict(rule=rule, result="allow", reason="critical") for rule in rules)
+    return Opening(at=Instant(0), holds_until=FOREVER, verdicts=verdicts)
 
 
 @lru_cache(maxsize=4_096)
-def _open_verdicts(
-    quiet: tuple[Window, ...], windows: tuple[tuple[Window, ...], ...], zone: str, silent: bool
-) -> Verdicts:
-    found = []
-    if silent:
-        found.append(_SILENT)
+def _opening(
+    quiet: tuple[Window, ...],
+    legal: tuple[Window, ...],
+    wanted: tuple[Window, ...],
+    user_zone: str,
+    tenant_zone: str,
+    now: Instant,
+) -> Opening:
+    """Kept, because a batch asks this for many people at the same `now`."""
+    zone = user_zone if user_zone and check_zone(user_zone) else tenant_zone
+    windows = tuple(window for window in (legal, wanted) if window)
+    at, holds_until, blocking = _first_open(quiet, windows, zone, now)
+    if blocking is None:
+        return Opening(at=at, holds_until=holds_until, verdicts=_open_verdicts(quiet, windows, zone))
+    return Opening(
+        at=at,
+        holds_until=at,
+        blocking=blocking,
+        verdicts=_closed_verdicts(quiet, windows, zone, now, at),
+    )
+
+
+def _first_open(
+    quiet: tuple[Window, ...], windows: tuple[tuple[Window, ...], ...], zone: str, now: Instant
+) -> tuple[Instant, Instant, Reason | None]:
+    """The first instant from `now` on at which all agree, until when they do, and what is closed `now`.
+
+    Whatever is closed moves the instant on to where it opens, until nothing moves it any more.
+    """
+    at, blocking = now, None
+    while at - now <= HORIZON_MS:
+        began, until = at, FOREVER
+        if quiet:
+            on, change = state(quiet, zone, at)
+            if on:
+                at, blocking = change, blocking or Reason.QUIET_HOURS
+            else:
+                until = change
+        for window in windows:
+            is_open, change = state(window, zone, at, careful_inside=True)
+            if is_open:
+                until = min(until, change)
+            else:
+                at, blocking = change, blocking or Reason.SEND_WINDOW
+        if at == began:
+            return at, until, blocking
+    return FOREVER, FOREVER, blocking
+
+
+@lru_cache(maxsize=4_096)
+def _open_verdicts(quiet: tuple[Window, ...], windows: tuple[tuple[Window, ...], ...], zone: str) -> Verdicts:
+    found = [_hours_verdict("send_window", "allow", "open", window, zone) for window in windows]
     if quiet:
-        found.append(_hours_verdict("quiet_hours", "allow", "outside", quiet, zone))
-    found.extend(_hours_verdict("send_window", "allow", "open", window, zone) for window in windows)
+        found.insert(0, _hours_verdict("quiet_hours", "allow", "outside", quiet, zone))
     return tuple(found)
 
 
-@lru_cache(maxsize=4_096)
 def _closed_verdicts(
     quiet: tuple[Window, ...],
     windows: tuple[tuple[Window, ...], ...],
     zone: str,
-    silent: bool,
     now: Instant,
-    due_at: Instant,
+    at: Instant,
 ) -> Verdicts:
-    """What each rule says at `now`, and when the message goes instead."""
-    more: dict[str, Any] = {"local_time": local_clock(zone, now)}
-    ever = due_at != FOREVER
-    if ever:
-        more["until"] = rfc3339(due_at)
+    """What each rule says now, and when the message goes instead."""
+    ever = at != FOREVER
     result = "defer" if ever else "stop"
-    found = [_SILENT] if silent else []
+    more: dict[str, Any] = {"local_time": local_clock(zone, now)}
+    if ever:
+        more["until"] = rfc3339(at)
+    found = []
     if quiet:
-        on, _ = state(quiet, zone, now)
-        found.append(
-            _hours_verdict("quiet_hours", result, "inside" if ever else "never_over", quiet, zone, more)
-            if on
-            else _hours_verdict("quiet_hours", "allow", "outside", quiet, zone)
-        )
+        if state(quiet, zone, now)[0]:
+            reason = "inside" if ever else "never_over"
+            found.append(_hours_verdict("quiet_hours", result, reason, quiet, zone, more))
+        else:
+            found.append(_hours_verdict("quiet_hours", "allow", "outside", quiet, zone))
     for window in windows:
-        is_open, _ = state(window, zone, now, careful_inside=True)
-        found.append(
-            _hours_verdict("send_window", "allow", "open", window, zone)
-            if is_open
-            else _hours_verdict("send_window", result, "closed" if ever else "never_open", window, zone, more)
-        )
+        if state(window, zone, now, careful_inside=True)[0]:
+            found.append(_hours_verdict("send_window", "allow", "open", window, zone))
+        else:
+            reason = "closed" if ever else "never_open"
+            found.append(_hours_verdict("send_window", result, reason, window, zone, more))
     return tuple(found)
 
 
@@ -296,12 +311,3 @@ def _shown(window: Window) -> str:
     days = sorted(set(window.days))
     times = f"{window.start}-{window.end}"
     return times if len(days) == 7 else f"{times} {','.join(_DAYS[day] for day in days)}"
-
-
-def _bypassing(category: Category, workflow: Workflow, user: User, verdicts: Verdicts) -> Verdicts:
-    """Say which hours a critical message passes over."""
-    if user.profile.preferences.quiet_hours:
-        verdicts = (*verdicts, _CRITICAL_QUIET)
-    if category.send_window or workflow.send_window:
-        verdicts = (*verdicts, _CRITICAL_WINDOW)
-    return verdicts

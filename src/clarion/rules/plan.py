@@ -151,7 +151,7 @@ class _Draft:
         reached: list[Channel],
         waits: dict[Channel, int],
     ) -> None:
-        ids = tuple(message_id(self._run, step.key, channel) for channel in reached)
+        ids = tuple([message_id(self._run, step.key, channel) for channel in reached])
         until = to.until.value
         starts = self._now
         place = 0
@@ -167,7 +167,7 @@ class _Draft:
             else:
                 remark = _rung(1, "", 0, until)
             place += 1
-            self._message(step, channel, decided, remark, until, ids[place:])
+            self._message(step, channel, decided, remark, until, ids[place - 1 :])
             starts = decided.due_at if decided.due_at is not None else starts
 
     def _waiting(self, channel: Channel, decided: Gate, at: Instant) -> Gate:
@@ -209,39 +209,42 @@ class _Draft:
         decided: Gate,
         remark: Verdicts = (),
         until: str = "",
-        later: tuple[MessageId, ...] = (),
+        rungs: tuple[MessageId, ...] = (),
     ) -> None:
+        """`rungs`: the ids of this rung and of those behind it."""
         event, workflow, now = self._event, self._workflow, self._now
+        number = rungs[0] if rungs else message_id(self._run, step.key, channel)
         status = decided.status
         due = status is Status.QUEUED
         held = due and self._lease_until is not None
         threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
-        message = Message(
-            id=message_id(self._run, step.key, channel),
-            tenant=event.tenant,
-            user=self._user.no,
-            event_id=event.id,
-            event_seq=self._event_seq,
-            workflow=workflow.key,
-            workflow_version=workflow.version,
-            category=workflow.category,
-            step=step.key,
-            template=step.template,
-            channel=channel,
-            lane=event.lane,
-            status=status,
-            created_at=now,
-            reason=decided.reason,
-            due_at=(self._lease_until if held else now) if due else decided.due_at,
-            expires_at=self._expires_at,
-            fence=1 if held else 0,
-            until=until,
-            later_rungs=later,
-            threaded=threaded,
-            charged=due,
-            updated_at=now,
+        self._messages.append(
+            Message(
+                id=number,
+                tenant=event.tenant,
+                user=self._user.no,
+                event_id=event.id,
+                event_seq=self._event_seq,
+                workflow=workflow.key,
+                workflow_version=workflow.version,
+                category=workflow.category,
+                step=step.key,
+                template=step.template,
+                channel=channel,
+                lane=event.lane,
+                status=status,
+                created_at=now,
+                reason=decided.reason,
+                due_at=(self._lease_until if held else now) if due else decided.due_at,
+                expires_at=self._expires_at,
+                fence=1 if held else 0,
+                until=until,
+                later_rungs=rungs[1:],
+                threaded=threaded,
+                charged=due,
+                updated_at=now,
+            )
         )
-        self._messages.append(message)
         self._gates.append(decided)
         if decided.verdict != "stop":
             remark = remark + self._remarks
@@ -252,17 +255,17 @@ class _Draft:
                 status=status,
                 reason=decided.reason,
                 due_at=now if due else decided.due_at,
-                message_id=message.id,
+                message_id=number,
                 verdicts=decided.verdicts + remark,
             )
         )
-        if due:
+        if due and (self._tenant.caps or self._category.caps):
             self._charges += caps.charges(
                 tenant=self._tenant,
                 category=self._category,
                 channel=channel,
                 user=self._user.no,
-                message_id=message.id,
+                message_id=number,
                 at=now,
             )
 

@@ -1,0 +1,145 @@
+"""What may be said about a person: ids, addresses, locales, zones, attributes, windows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from clarion.errors import InvalidInput
+from clarion.model.channel import Channel
+from clarion.model.submission import Recipient
+from clarion.model.user import Contact, Preferences, Window
+from clarion.rules.quiet_hours import check_window, check_zone
+
+USER_ID_CHARS = 255
+KEY_CHARS = 128
+ADDRESS_CHARS = 4096
+"""Enough for a web-push subscription."""
+ATTRIBUTES = 64
+ATTRIBUTES_BYTES = 16 * 1024
+CONTACTS = 50
+
+_EMAIL = re.compile(
+    r"[^@\s\x00-\x1f\x7f<>\"(),:;\[\\\]]{1,64}@(?:[\w](?:[\w-]{0,61}[\w])?\.)+[^\W\d][\w-]{0,61}[\w]"
+)
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+_LOCALE = re.compile(
+    r"[A-Za-z]{2,3}(?:-[A-Za-z]{4})?(?:-(?:[A-Za-z]{2}|[0-9]{3}))?"
+    r"(?:-(?:[A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*(?:-[A-WY-Za-wy-z0-9](?:-[A-Za-z0-9]{2,8})+)*"
+)
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+
+
+def check_user_id(user_id: str, pointer: str) -> None:
+    """1 to 255 printable characters, no space around."""
+    if not _is_user_id(user_id):
+        raise InvalidInput(
+            f"a user_id has 1 to {USER_ID_CHARS} printable characters and no space around it.",
+            pointer=pointer,
+        )
+
+
+def check_key(key: str, pointer: str) -> None:
+    """Keys of what a tenant sets up stand in paths, logs and metrics: kept plain."""
+    if len(key) > KEY_CHARS or not _KEY.fullmatch(key):
+        raise InvalidInput(
+            f"a key has 1 to {KEY_CHARS} letters, digits, `.`, `_`, `:` or `-`, the first a letter or digit.",
+            pointer=pointer,
+        )
+
+
+def check_address(channel: Channel, address: str, pointer: str) -> None:
+    """The syntax an address of this channel must have; whether it exists shows on sending."""
+    if not 0 < len(address) <= ADDRESS_CHARS or not address.isprintable():
+        raise InvalidInput(
+            f"an address has 1 to {ADDRESS_CHARS} printable characters and no line breaks.", pointer=pointer
+        )
+    if channel is Channel.EMAIL and (len(address) > 254 or not _EMAIL.fullmatch(address)):
+        raise InvalidInput("this is not an email address like ada@example.com.", pointer=pointer)
+    if channel in (Channel.SMS, Channel.VOICE) and not _PHONE.fullmatch(address):
+        raise InvalidInput(
+            "this is not a phone number in E.164 form: + country code number, like +4915112345678.",
+            pointer=pointer,
+        )
+    if channel is Channel.WEBHOOK and not address.startswith(("https://", "http://")):
+        raise InvalidInput("a webhook address is a URL that starts with https://.", pointer=pointer)
+
+
+def check_locale(locale: str, pointer: str) -> None:
+    """A BCP 47 language tag."""
+    if not locale or len(locale) > 35 or not _LOCALE.fullmatch(locale):
+        hint = f"; write {locale.replace('_', '-')}" if _LOCALE.fullmatch(locale.replace("_", "-")) else ""
+        raise InvalidInput(f"this is not a language tag (BCP 47) like de or pt-BR{hint}.", pointer=pointer)
+
+
+def check_timezone(zone: str, pointer: str) -> None:
+    """An IANA zone name."""
+    if not check_zone(zone):
+        raise InvalidInput("this is not an IANA time zone like Europe/Berlin.", pointer=pointer)
+
+
+def check_attributes(attributes: dict[str, Any], pointer: str) -> None:
+    """At most 64 attributes, 16 KiB as JSON."""
+    if len(attributes) > ATTRIBUTES:
+        raise InvalidInput(f"at most {ATTRIBUTES} attributes.", pointer=pointer)
+    if len(msgspec.json.encode(attributes)) > ATTRIBUTES_BYTES:
+        raise InvalidInput(
+            f"attributes may take at most {ATTRIBUTES_BYTES:,} bytes of JSON.", pointer=pointer
+        )
+
+
+def check_contacts(contacts: Iterable[Contact], pointer: str) -> None:
+    """Every address fits its channel, and there are not too many."""
+    for index, contact in enumerate(contacts):
+        if index >= CONTACTS:
+            raise InvalidInput(f"a user has at most {CONTACTS} contacts.", pointer=pointer)
+        check_address(contact.channel, contact.address, f"{pointer}/{index}/address")
+
+
+def check_windows(windows: Iterable[Window], pointer: str) -> None:
+    """Every window has real times and weekdays."""
+    for index, window in enumerate(windows):
+        if (wrong := check_window(window)) is not None:
+            raise InvalidInput(f"{wrong}.", pointer=f"{pointer}/{index}")
+
+
+def check_preferences(preferences: Preferences, pointer: str) -> None:
+    """Keys and windows of what a user chose."""
+    for key in preferences.categories:
+        check_key(key, f"{pointer}/categories")
+    check_windows(preferences.quiet_hours, f"{pointer}/quiet_hours")
+
+
+def check_recipient(recipient: str | Recipient, pointer: str, index: int) -> None:
+    """A user id, or an object that names exactly one user or topic; it stands at `index` of `pointer`."""
+    if isinstance(recipient, str):
+        # every event passes here: the place is spelt out only when it is needed
+        if not _is_user_id(recipient):
+            check_user_id(recipient, f"{pointer}/{index}")
+        return
+    place = f"{pointer}/{index}"
+    if recipient.topic is not None:
+        if recipient != Recipient(topic=recipient.topic):
+            raise InvalidInput("a recipient is either a user or a topic: give `topic` alone.", pointer=place)
+        check_key(recipient.topic, f"{place}/topic")
+        return
+    if recipient.user_id is None:
+        raise InvalidInput("a recipient needs `user_id` or `topic`.", pointer=place)
+    check_user_id(recipient.user_id, f"{place}/user_id")
+    if recipient.email is not None:
+        check_address(Channel.EMAIL, recipient.email, f"{place}/email")
+    if recipient.phone is not None:
+        check_address(Channel.SMS, recipient.phone, f"{place}/phone")
+    if recipient.locale is not None:
+        check_locale(recipient.locale, f"{place}/locale")
+    if recipient.timezone is not None:
+        check_timezone(recipient.timezone, f"{place}/timezone")
+    if recipient.attributes is not None:
+        check_attributes(recipient.attributes, f"{place}/attributes")
+
+
+def _is_user_id(text: str) -> bool:
+    return 0 < len(text) <= USER_ID_CHARS and text.isprintable() and text == text.strip()
