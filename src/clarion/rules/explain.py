@@ -1,0 +1,197 @@
+"""The explanation of a run, in one shape for the dry run, the API, the command line and the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clarion.model.channel import Channel
+from clarion.model.ids import id_text
+from clarion.model.message import ChannelPlan, Run, Verdict
+from clarion.model.status import Reason, Status
+from clarion.rules.instants import rfc3339
+
+NAMES: dict[Channel, str] = {
+    Channel.IN_APP: "in-app",
+    Channel.EMAIL: "email",
+    Channel.SMS: "SMS",
+    Channel.PUSH: "push",
+    Channel.CHAT: "chat",
+    Channel.WEBHOOK: "webhook",
+    Channel.VOICE: "voice",
+}
+"""Channels inside a sentence."""
+
+
+def explanation(run: Run, user_id: str) -> dict[str, Any]:
+    """Everything that was decided about a run, ready for JSON."""
+    return {
+        "event_id": id_text(run.event_id),
+        "user_id": user_id,
+        "workflow": run.workflow,
+        "workflow_version": run.workflow_version,
+        "decided_at": rfc3339(run.at),
+        "channels": [_channel(plan) for plan in run.channels],
+        "summary": _summary(run.channels),
+    }
+
+
+def _channel(plan: ChannelPlan) -> dict[str, Any]:
+    return {
+        "step": plan.step,
+        "channel": plan.channel.value,
+        "status": plan.status.value,
+        "reason": plan.reason.value if plan.reason else None,
+        "due_at": None if plan.due_at is None else rfc3339(plan.due_at),
+        "message_id": None if plan.message_id is None else id_text(plan.message_id),
+        "text": sentence(plan),
+        "verdicts": [
+            {"rule": v.rule, "result": v.result, "reason": v.reason, "inputs": v.inputs}
+            for v in plan.verdicts
+        ],
+    }
+
+
+def sentence(plan: ChannelPlan) -> str:
+    """What happens on one channel, and why, in one sentence."""
+    name = NAMES[plan.channel]
+    shown = name[0].upper() + name[1:]
+    if plan.status is Status.QUEUED:
+        return f"{shown}: goes out at once{_favour(plan)}."
+    if plan.status is Status.DEFERRED:
+        when = f"will be sent at {rfc3339(plan.due_at)}" if plan.due_at is not None else "will be sent later"
+        return f"{shown}: {when}{_delay(plan)}."
+    return f"{shown}: {_ENDED.get(plan.status, 'not sent')}{_obstacle(plan, name)}."
+
+
+_ENDED = {
+    Status.MERGED: "not sent separately",
+    Status.CANCELED: "not sent",
+    Status.FAILED: "failed",
+    Status.DEAD_LETTERED: "failed",
+}
+_OPT_OUT = {
+    "user_category_channel": "the user turned off {channel} for this category",
+    "user_category": "the user opted out of this category",
+    "user_channel": "the user turned off {channel}",
+    "category_channel": "{channel} is off for this category and the user has not turned it on",
+    "category_default": "this category is opt-in and the user has not opted in",
+    "tenant_channel": "{channel} is off by default and the user has not turned it on",
+}
+_OBSTACLES = {
+    Reason.NO_CONTACT: "the user has no {channel} contact",
+    Reason.SUPPRESSED_ADDRESS: "every {channel} contact of the user is suppressed",
+    Reason.USER_DELETED: "the user was deleted",
+    Reason.FREQUENCY_CAP: "a frequency cap was reached",
+    Reason.DUPLICATE: "it repeats an earlier one inside the dedupe window",
+    Reason.SUPERSEDED: "a newer one replaced it",
+    Reason.CANCELED_BY_CALLER: "it was canceled",
+    Reason.LADDER_SATISFIED: "an earlier rung of the ladder succeeded",
+}
+
+
+def _favour(plan: ChannelPlan) -> str:
+    """Why it may go, where that is worth saying."""
+    if _said(plan, "preferences", "critical"):
+        return " because the category is critical"
+    if _said(plan, "channel_choice", "first_available"):
+        return " as the first channel that is available"
+    if _said(plan, "ladder", "first_rung"):
+        return " as the first rung of the ladder"
+    if _said(plan, "ladder", "always"):
+        return " beside the ladder"
+    return ""
+
+
+def _delay(plan: ChannelPlan) -> str:
+    if plan.reason is Reason.WAITING_FOR_RUNG:
+        rung = _said(plan, "ladder", Reason.WAITING_FOR_RUNG)
+        if rung is not None:
+            before = NAMES[Channel(rung.inputs["after"])]
+            return f" unless {before} has been {rung.inputs['until']} by then, or sooner if {before} fails"
+    if plan.reason is Reason.WAITING_FOR_TURN:
+        return " because an earlier message of its thread is still under way"
+    return _hours(plan) or _because(plan.reason)
+
+
+def _obstacle(plan: ChannelPlan, name: str) -> str:
+    if plan.reason is Reason.OPTED_OUT:
+        off = next((v.reason for v in plan.verdicts if v.rule == "preferences" and v.result == "stop"), "")
+        return f" because {_OPT_OUT.get(off, 'the user opted out').format(channel=name)}"
+    if plan.reason is Reason.EXPIRED:
+        expiry = _said(plan, "expiry", "expired")
+        limit = f" at {expiry.inputs['expires_at']}" if expiry is not None else ""
+        return f" because it expires{limit}{_held_until(plan)}"
+    if plan.reason is Reason.NOT_CHOSEN:
+        choice = _said(plan, "channel_choice", Reason.NOT_CHOSEN)
+        chosen = NAMES[Channel(choice.inputs["chosen"])] if choice is not None else "another channel"
+        return f" because {chosen} was chosen"
+    if plan.reason in _OBSTACLES:
+        return f" because {_OBSTACLES[plan.reason].format(channel=name)}"
+    return _hours(plan) or _because(plan.reason)
+
+
+def _held_until(plan: ChannelPlan) -> str:
+    held = _closed(plan)
+    return (
+        f", before {_shown(held)} would let it go at {held.inputs['until']}"
+        if held and "until" in held.inputs
+        else ""
+    )
+
+
+def _hours(plan: ChannelPlan) -> str:
+    closed = _closed(plan)
+    if closed is None:
+        return ""
+    state = {
+        ("quiet_hours", "inside"): "are on",
+        ("quiet_hours", "never_over"): "never leave room for it",
+        ("send_window", "closed"): "is closed",
+        ("send_window", "never_open"): "is never open for it",
+    }
+    return f" because {_shown(closed)} {state.get((closed.rule, closed.reason), 'say so')}"
+
+
+def _shown(closed: Verdict) -> str:
+    windows = ", ".join(closed.inputs.get("windows", ()))
+    name = "quiet hours" if closed.rule == "quiet_hours" else "the send window"
+    return f"{name} {windows} ({closed.inputs.get('timezone', 'UTC')})"
+
+
+def _closed(plan: ChannelPlan) -> Verdict | None:
+    """The hours that hold it back."""
+    return next(
+        (v for v in plan.verdicts if v.rule in {"quiet_hours", "send_window"} and v.result != "allow"), None
+    )
+
+
+def _said(plan: ChannelPlan, rule: str, reason: str) -> Verdict | None:
+    return next((v for v in plan.verdicts if v.rule == rule and v.reason == reason), None)
+
+
+def _because(reason: Reason | None) -> str:
+    return f" because of {reason.value.replace('_', ' ')}" if reason else ""
+
+
+def _summary(channels: tuple[ChannelPlan, ...]) -> str:
+    """The whole run in one sentence."""
+    at_once = [plan for plan in channels if plan.status is Status.QUEUED]
+    later = [plan for plan in channels if plan.status is Status.DEFERRED]
+    never = [plan for plan in channels if plan.status not in {Status.QUEUED, Status.DEFERRED}]
+    if not channels:
+        return "Nothing is sent: the workflow has no channel."
+    if not at_once and not later:
+        return f"Nothing is sent, not by {_listed(never, 'or')}."
+    parts = []
+    if at_once:
+        parts.append(f"by {_listed(at_once, 'and')} at once")
+    if later:
+        parts.append(f"by {_listed(later, 'and')} later")
+    if never:
+        parts.append(f"not by {_listed(never, 'or')}")
+    return f"Goes out {', '.join(parts)}."
+
+
+def _listed(plans: list[ChannelPlan], word: str) -> str:
+    names = list(dict.fromkeys(NAMES[plan.channel] for plan in plans))
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
