@@ -58,7 +58,7 @@ class Rig:
                     await furnish(server.api, users)
                 yield server
             finally:
-                server.kill()
+                await server.discard()
 
 
 async def ended(server: Server, channel: str | None = None) -> int:

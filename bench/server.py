@@ -48,11 +48,14 @@ class Server:
         self.log = data.with_name(data.name + ".log")
         self.started_in = 0.0
         self._process: subprocess.Popen[bytes] | None = None
+        self._api: Api | None = None
 
     @property
     def api(self) -> Api:
-        """A new client with the demo tenant's key."""
-        return Api(self.port, self.dev["api_key"])
+        """A client with the demo tenant's key; survives restarts."""
+        if self._api is None:
+            self._api = Api(self.port, self.dev["api_key"])
+        return self._api
 
     @property
     def dev(self) -> dict[str, Any]:
@@ -96,6 +99,8 @@ class Server:
                     return
             except OSError:
                 pass
+            finally:
+                probe.close()
             await asyncio.sleep(0.01)
         raise RuntimeError(f"the server was not ready within {within} s:\n{self.tail()}")
 
@@ -122,6 +127,13 @@ class Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    async def discard(self) -> None:
+        """Leave nothing behind: no process, no connection."""
+        self.kill()
+        if self._api is not None:
+            self._api.close()
+            await asyncio.sleep(0)  # lets the loop close the socket
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal and do not wait."""
@@ -163,7 +175,7 @@ class Server:
 
     async def metrics(self) -> dict[str, float]:
         """Every sample of /metrics by its full name with labels."""
-        answer = await Api(self.port, self.dev["api_key"]).call("GET", "/metrics")
+        answer = await self.api.call("GET", "/metrics")
         samples = (
             line.rpartition(" ") for line in answer.body.decode().splitlines() if line[:1] not in {"#", ""}
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,9 @@ from bench.server import Server
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
     """A server on an empty data directory, not started yet. Whatever the test does, it is gone afterwards."""
     server = Server(tmp_path / "data")
     yield server
-    server.kill()
+    await server.discard()
     print(server.tail())

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,12 +43,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(small_disk: Path) -> Iterator[Server]:
+async def server(small_disk: Path) -> AsyncIterator[Server]:
     """A server whose data lies on the small disk, and its log elsewhere."""
     server = Server(small_disk / "data")
     server.log = small_disk.with_name("server.log")
     yield server
-    server.kill()
+    await server.discard()
     print(server.tail())
 
 
