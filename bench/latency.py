@@ -118,6 +118,7 @@ async def _alerts(pool: Pool, events: Events, arrivals: Arrivals, seconds: float
     ready = [events.trigger(ALERT) for _ in range(int(ALERTS_A_SECOND * seconds))]
     due_at: dict[int, float] = {}
     tally = Tally()
+    await pool.refresh()
 
     def fire(i: int, due: float) -> None:
         n, raw = ready[i]

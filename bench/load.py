@@ -47,14 +47,23 @@ async def eventually(true: Callable[[], bool], within: float, what: str) -> None
 class Pool:
     """A fixed number of kept-open connections."""
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
-        self.connections = connections
-        self._turn = cycle(connections)
+    def __init__(self, port: int, size: int) -> None:
+        self._port, self._size = port, size
+        self.connections: list[Connection] = []
+        self._turn = cycle(self.connections)
 
     @classmethod
     async def to(cls, port: int, size: int) -> Pool:
         """Open `size` connections."""
-        return cls([await connect(port) for _ in range(size)])
+        pool = cls(port, size)
+        await pool.refresh()
+        return pool
+
+    async def refresh(self) -> None:
+        """Replace what the server closed because it was idle; call it before each measurement."""
+        kept = [connection for connection in self.connections if connection.open]
+        self.connections = kept + [await connect(self._port) for _ in range(self._size - len(kept))]
+        self._turn = cycle(self.connections)
 
     def send(self, raw: bytes, sink: Callable[[Answer | None], None]) -> None:
         """On the next free connection, else behind the shortest queue."""
@@ -107,6 +116,7 @@ async def closed_loop(
     pool: Pool, seconds: float, build: Callable[[int], bytes], tally: Tally, events: int = 1
 ) -> float:
     """As fast as the server answers, one request under way per connection; the seconds it took."""
+    await pool.refresh()
     sent = 0
     begin = time.perf_counter()
     until = begin + seconds

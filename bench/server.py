@@ -106,13 +106,15 @@ class Server:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "clarion", "dev", "--port", str(self.port), "--data", str(self.data)]
+        # Settings of the machine this runs on are none of ours.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **self.env},
+                env={**inherited, **self.env},
                 start_new_session=True,
                 preexec_fn=self._in_the_child,  # noqa: PLW1509 - single-threaded here, and nothing else can do it
             )

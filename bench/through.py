@@ -74,6 +74,7 @@ async def _measure(rig: Rig, server: Server, title: str, workflow: str, users: S
 
 async def submit(pool: Pool, events: Events, workflow: str, number: int) -> None:
     """All of them, as fast as they are accepted; what is refused is sent again."""
+    await pool.refresh()
     ready = [events.batch(workflow, BATCH)[1] for _ in range(number // BATCH)]
 
     async def drive() -> None:
@@ -91,6 +92,7 @@ async def _sustained(
     rate = rig.much(BILLION_A_DAY, 1_000)
     size = SUSTAINED_BATCH
     ready = [events.batch(workflow, size)[1] for _ in range(int(rate / size * seconds))]
+    await pool.refresh()
     tally = Tally()
     before, cpu = await ended(server), server.cpu_s()
     backlogs: list[int] = []
