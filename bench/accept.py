@@ -8,7 +8,7 @@ from bench.report import Figure
 from bench.rig import Rig
 from bench.tenant import IN_APP
 
-USERS = 20_000
+USERS = 10_000
 CONNECTIONS = 64
 RATE = 3_600
 BATCH = 500

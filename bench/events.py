@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from itertools import count, cycle
 
-from bench.tenant import user_id
+from bench.tenant import event_type, user_id
 from bench.wire import request
 
 LINE = (
@@ -42,8 +42,10 @@ class Events:
     def batch(self, workflow: str, size: int) -> tuple[range, bytes]:
         """`size` events for as many users: their numbers, and the request (NDJSON)."""
         numbers = [next(self._numbers) for _ in range(size)]
-        kind = workflow.replace("-", ".")
-        lines = "\n".join(LINE.format(run=self._run, n=n, type=kind, user=next(self._users)) for n in numbers)
+        lines = "\n".join(
+            LINE.format(run=self._run, n=n, type=event_type(workflow), user=next(self._users))
+            for n in numbers
+        )
         headers = {"content-type": "application/x-ndjson"}
         raw = request("POST", "/v1/events", lines.encode(), key=self._key, headers=headers)
         return range(numbers[0], numbers[-1] + 1), raw

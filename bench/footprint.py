@@ -49,7 +49,7 @@ async def idle(rig: Rig) -> list[Figure]:
 
 async def million(rig: Rig) -> list[Figure]:
     """Memory after a million in-app messages."""
-    users, number = rig.much(20_000, 200), rig.much(MESSAGES, 5_000)
+    users, number = rig.much(10_000, 200), rig.much(MESSAGES, 5_000)
     async with rig.server(users) as server:
         before = server.memory_kib()["Rss"]
         pool = await Pool.to(server.port, 4)

@@ -62,7 +62,7 @@ async def arrival(rig: Rig) -> list[Figure]:
 
 async def critical(rig: Rig) -> list[Figure]:
     """Critical alerts alone, then in the thick of bulk with an integration that hangs."""
-    users = rig.much(20_000, 200)
+    users = rig.much(10_000, 200)
     number = rig.much(BULK, 2_000)
     arrivals = Arrivals()
     async with rig.server(users) as server:

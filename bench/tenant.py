@@ -7,10 +7,12 @@ Categories and the workflows' users have frequency caps, high enough not to be r
 from __future__ import annotations
 
 import json
-import time
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from bench.wire import Api
+from bench.load import Pool
+from bench.wire import Answer, Api, request
 
 LOCALES = ("en", "de", "fr")
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC", "America/Sao_Paulo", "Asia/Kolkata")
@@ -63,33 +65,54 @@ def _template() -> dict[str, Any]:
     }
 
 
-def _workflow(category: str, lane: str, channel: str) -> dict[str, Any]:
+def event_type(workflow: str) -> str:
+    """The CloudEvents type that starts the workflow."""
+    return workflow.replace("-", ".")
+
+
+WORKFLOWS = {
+    IN_APP: (UPDATES, "normal", "in_app"),
+    EMAIL: (UPDATES, "normal", "email"),
+    ALERT: (ALERTS, "critical", "in_app"),
+    BULK_PUSH: (UPDATES, "bulk", "push"),
+    BULK_EMAIL: (UPDATES, "bulk", "email"),
+}
+"""Key -> category, lane, channel."""
+
+
+def _workflow(key: str, category: str, lane: str, channel: str) -> dict[str, Any]:
     return {
         "category": category,
         "lane": lane,
+        "on": {"type": event_type(key)},
         "steps": [{"key": "send", "template": "bench-note", "to": {"mode": "all", "channels": [channel]}}],
     }
 
 
 def _user(i: int) -> dict[str, Any]:
-    hour = time.gmtime().tm_hour
-    quiet = {"start": f"{(hour + 30) % 24:02}:00", "end": f"{(hour + 31) % 24:02}:00"}
     return {
         "user_id": user_id(i),
         "locale": LOCALES[i % len(LOCALES)],
-        "timezone": "UTC",
+        "timezone": ZONES[i % len(ZONES)],
         "contacts": [
             {"channel": "email", "address": f"bench-{i}@example.com"},
             {"channel": "sms", "address": f"+1202555{i % 10_000:04}"},
             {"channel": "push", "address": f"token-{i:08}"},
         ],
         "attributes": {"plan": "free" if i % 3 else "pro"},
-        "preferences": {
-            "channels": {"sms": True},
-            "categories": {UPDATES: {"channels": {"email": True, "in_app": True}}},
-            "quiet_hours": [quiet],
-        },
     }
+
+
+def _preferences(i: int) -> bytes:
+    zone = ZoneInfo(ZONES[i % len(ZONES)])
+    hour = datetime.now(zone).hour
+    quiet = {"start": f"{(hour + 6) % 24:02}:00", "end": f"{(hour + 7) % 24:02}:00"}
+    chosen = {
+        "channels": {"sms": True},
+        "categories": {UPDATES: {"channels": {"email": True, "in_app": True}}},
+        "quiet_hours": [quiet],
+    }
+    return json.dumps(chosen).encode()
 
 
 async def furnish(api: Api, users: int) -> None:
@@ -98,11 +121,25 @@ async def furnish(api: Api, users: int) -> None:
     await api.put(f"/v1/categories/{UPDATES}", {"name": "Updates", "caps": caps})
     await api.put(f"/v1/categories/{ALERTS}", {"name": "Alerts", "critical": True})
     await api.put("/v1/templates/bench-note", _template())
-    await api.put(f"/v1/workflows/{IN_APP}", _workflow(UPDATES, "normal", "in_app"))
-    await api.put(f"/v1/workflows/{EMAIL}", _workflow(UPDATES, "normal", "email"))
-    await api.put(f"/v1/workflows/{ALERT}", _workflow(ALERTS, "critical", "in_app"))
-    await api.put(f"/v1/workflows/{BULK_PUSH}", _workflow(UPDATES, "bulk", "push"))
-    await api.put(f"/v1/workflows/{BULK_EMAIL}", _workflow(UPDATES, "bulk", "email"))
+    for key, (category, lane, channel) in WORKFLOWS.items():
+        await api.put(f"/v1/workflows/{key}", _workflow(key, category, lane, channel))
     for start in range(0, users, 500):
         lines = b"\n".join(json.dumps(_user(i)).encode() for i in range(start, min(start + 500, users)))
-        await api.post("/v1/users", lines, headers={"content-type": "application/x-ndjson"})
+        await api.post("/v1/users/bulk", lines, headers={"content-type": "application/x-ndjson"})
+    await _choose(api, users)
+
+
+async def _choose(api: Api, users: int) -> None:
+    """Store every user's preferences."""
+    pool = await Pool.to(api.port, 16)
+
+    def stored(answer: Answer | None) -> None:
+        if answer is None or answer.status >= 300:
+            raise RuntimeError(f"preferences were not stored: {answer}")
+
+    for i in range(users):
+        pool.send(request("PUT", f"/v1/users/{user_id(i)}/preferences", _preferences(i), key=api.key), stored)
+        if i % 64 == 63:
+            await pool.idle()
+    await pool.idle()
+    pool.close()

@@ -57,5 +57,5 @@ class Device:
 
 async def user_token(api: Api, user: str) -> str:
     """A token that opens the user's inbox."""
-    token: str = (await api.post(f"/v1/users/{user}/tokens", {}))["token"]
+    token: str = (await api.post(f"/v1/users/{user}/tokens", {"ttl_s": 7_200}))["token"]
     return token

@@ -22,7 +22,7 @@ async def pages(api: Api, path: str, **where: Any) -> AsyncIterator[dict[str, An
         page = await api.get(f"{path}?{query}")
         for item in page["items"]:
             yield item
-        cursor = page.get("next")
+        cursor = page.get("next_cursor")
         if not cursor:
             return
 
