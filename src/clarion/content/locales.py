@@ -1,0 +1,91 @@
+"""Which of a template's languages a reader gets: CLDR's parents, never across scripts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from babel.core import get_global
+
+TAG = re.compile(r"([a-z]{2,3})(?:[-_]([a-z]{4}))?(?:[-_]([a-z]{2}|[0-9]{3}))?(?![a-z0-9])", re.IGNORECASE)
+"""Language, script and region of a BCP 47 tag; what follows (variants, extensions) selects no text."""
+
+
+def canonical(tag: str) -> str:
+    """`zh_hant_tw` -> `zh-Hant-TW`, `iw` -> `he`; empty when it is no language tag at all."""
+    match = TAG.match(tag)
+    if match is None:
+        return ""
+    language, script, region = (part or "" for part in match.groups())
+    modern = _split(get_global("language_aliases").get(language.lower(), language.lower()))
+    return _join(modern[0], script.title() or modern[1], region.upper() or modern[2])
+
+
+@lru_cache(maxsize=4096)
+def fallbacks(tag: str) -> tuple[str, ...]:
+    """The locales a reader of `tag` understands, best first: `es-MX` -> `es-MX`, `es-419`, `es`, ...
+
+    All are written in the reader's script: `zh-Hant` never falls to `zh`, which is simplified, nor `sr-Latn` to `sr`.
+    """
+    start = canonical(tag)
+    if not start:
+        return ()
+    script = _script(start)
+    language, _, region = _split(start)
+    home = _split(_likely(_join(language, script, "")) or _likely(language))[2]
+    candidates = [
+        *_ancestors(start),
+        *_ancestors(_join(language, script, region)),
+        _join(language, "", home),
+        _join(language, script, home),
+    ]
+    return tuple(dict.fromkeys(c for c in candidates if _script(c) == script))
+
+
+def choose(available: Iterable[str], *wanted: str) -> str | None:
+    """The entry of `available` that serves the first of `wanted` it can, else its first entry; None when empty."""
+    by_tag: dict[str, str] = {}
+    for locale in available:
+        by_tag.setdefault(canonical(locale) or locale, locale)
+    for tag in wanted:
+        for candidate in fallbacks(tag):
+            if candidate in by_tag:
+                return by_tag[candidate]
+    return next(iter(by_tag.values()), None)
+
+
+def language_of(tag: str) -> str:
+    """`pt-BR` -> `pt`."""
+    return canonical(tag).partition("-")[0]
+
+
+def _ancestors(tag: str) -> Iterator[str]:
+    parents: Mapping[str, str] = get_global("parent_exceptions")
+    seen: set[str] = set()
+    while tag and tag not in seen:
+        seen.add(tag)
+        yield tag
+        parent = parents.get(tag.replace("-", "_"))
+        tag = tag.rpartition("-")[0] if parent is None else parent.replace("_", "-")
+
+
+def _script(tag: str) -> str:
+    """The script a tag is written in, named or likely (`zh-TW`: Hant); empty when nobody knows."""
+    language, script, region = _split(tag)
+    return script or _split(_likely(_join(language, "", region)) or _likely(language))[1]
+
+
+def _likely(tag: str) -> str:
+    likely: Mapping[str, str] = get_global("likely_subtags")
+    return likely.get(tag.replace("-", "_"), "").replace("_", "-")
+
+
+def _split(tag: str) -> tuple[str, str, str]:
+    match = TAG.match(tag)
+    language, script, region = match.groups() if match else ("", "", "")
+    return language or "", script or "", region or ""
+
+
+def _join(language: str, script: str, region: str) -> str:
+    return "-".join(part for part in (language, script, region) if part)
