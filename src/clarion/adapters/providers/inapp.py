@@ -1,0 +1,72 @@
+"""The in-app inbox as a provider: what it accepts is stored in the inbox, and that is arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clarion.model.channel import Channel
+from clarion.model.inbox import InboxItem
+from clarion.model.outcome import Accepted, Outcome
+from clarion.model.setup import Integration
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+
+_encode = msgspec.json.Encoder().encode
+
+
+class InAppConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The inbox needs no settings."""
+
+
+class InApp:
+    """Implements `ports.provider.Provider` without leaving the house.
+
+    The ledger stores the items in the transaction that settles the messages, once per message id. What is sealed
+    is the content as JSON; a dispatcher that wants to push it to devices at once encodes the content again, which
+    costs less than opening the seal.
+    """
+
+    def __init__(self, tools: ProviderTools) -> None:
+        self._clock = tools.clock
+        self._seal = tools.vault.seal
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """Accepts and delivers everything."""
+        now = self._clock.now()
+        outcomes: list[Outcome] = []
+        for outgoing in batch:
+            message = outgoing.message
+            item = InboxItem(
+                tenant=message.tenant,
+                user=message.user,
+                message_id=message.id,
+                sealed=self._seal(outgoing.user.key, _encode(outgoing.content)),
+                at=now,
+                workflow=message.workflow,
+                category=message.category,
+            )
+            outcomes.append(Accepted(delivered=True, record=item))
+        return outcomes
+
+    async def ping(self) -> None:
+        """The inbox is where the ledger is."""
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    return InApp(tools)
+
+
+plugin = ProviderPlugin(
+    name="inapp",
+    title="In-app inbox",
+    channels=frozenset({Channel.IN_APP}),
+    config=InAppConfig,
+    open=_open,
+    idempotent=True,
+    batch=500,
+)
