@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from clarion.errors import ConfigError
 
@@ -48,10 +48,6 @@ class Limits(_Section):
     """Largest request body; over it 413."""
     batch: int = Field(default=1_000, ge=1, le=10_000)
     """Most events or users in one call."""
-    intake_queue: int = Field(default=10_000, ge=100)
-    """Accepted events that may wait for the next commit; over it 429 with `Retry-After`."""
-    dispatch_queue: int = Field(default=20_000, ge=100)
-    """Messages held in memory between planning and sending; the rest waits in the database."""
 
 
 class Gateway(_Section):
@@ -89,12 +85,8 @@ class Settings(_Section):
     """SQLite file, relative to `data_dir`."""
     key_file: Path = Path("installation.key")
     """The key that wraps all data keys, relative to `data_dir`. Whoever has it and the database reads everything."""
-    retention_days: int = Field(default=90, ge=1)
-    """How long finished messages, their timelines and the event log are kept."""
     drain_s: float = Field(default=10.0, ge=0)
     """How long a stop waits for what is under way."""
-    dev_key: SecretStr = SecretStr("")
-    """The demo tenant's API key; set by `clarion dev`, never from a file."""
     log: Log = Log()
     limits: Limits = Limits()
     gateway: Gateway = Gateway()
@@ -252,7 +244,7 @@ def _given(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _refuse_unknown(model: type[BaseModel], values: Mapping[str, Any], where: Any, spell: Any) -> None:
-    known = set(_names(model)) - {"mode", "dev_key"}
+    known = set(_names(model)) - {"mode"}
     said = [
         f"{spell(key)} ({where(key)}): there is no such setting.{_nearest(key, known, spell)}"
         for key in _given(values)

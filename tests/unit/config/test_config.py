@@ -38,8 +38,8 @@ def test_later_sources_win(tmp_path, monkeypatch):
 
 def test_the_file_beside_the_process_is_found(tmp_path):
     """`./clarion.toml` is read without being asked for."""
-    write(tmp_path / "clarion.toml", "retention_days = 7")
-    assert Settings.load().retention_days == 7
+    write(tmp_path / "clarion.toml", "drain_s = 7")
+    assert Settings.load().drain_s == 7
 
 
 def test_lists_can_come_from_the_environment(monkeypatch):
@@ -94,12 +94,12 @@ def test_the_variables_of_client_commands_are_no_settings(monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["file", "environment"])
-def test_the_development_key_cannot_be_configured(tmp_path, monkeypatch, source):
-    """Only `clarion dev` gives out a key that is shown in a page."""
+def test_the_mode_cannot_be_configured(tmp_path, monkeypatch, source):
+    """The command decides it: a stray setting must not open the development page on a server."""
     if source == "file":
-        write(tmp_path / "clarion.toml", 'dev_key = "clr_x"')
+        write(tmp_path / "clarion.toml", 'mode = "dev"')
     else:
-        monkeypatch.setenv("CLARION_DEV_KEY", "clr_x")
+        monkeypatch.setenv("CLARION_MODE", "dev")
     with pytest.raises(ConfigError, match="no such setting"):
         Settings.load()
 

@@ -1,0 +1,146 @@
+"""The form that sends: a demo workflow, people, and data; and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from clarion.errors import InvalidInput
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
+from clarion.model.setup import Category, SendAll, SendFirst, SendLadder, SendStep, Workflow
+from clarion.model.submission import Submission
+from clarion.ports.ledger import Setup
+
+CHANNEL_NAMES = {
+    Channel.IN_APP: "in-app",
+    Channel.EMAIL: "email",
+    Channel.SMS: "SMS",
+    Channel.PUSH: "push",
+    Channel.CHAT: "chat",
+    Channel.WEBHOOK: "webhook",
+    Channel.VOICE: "voice",
+}
+KINDS: Mapping[type, str] = {bool: "boolean", int: "number", float: "number", str: "string"}
+
+
+def choices(setup: Setup, tenant: TenantId) -> list[dict[str, Any]]:
+    """The workflows to choose from, everyday ones in the order of their names."""
+    categories = setup.categories.all(tenant)
+    workflows = sorted(setup.workflows.all(tenant).values(), key=lambda w: (w.lane, w.name or w.key))
+    return [choice(workflow, categories.get(workflow.category)) for workflow in workflows]
+
+
+def choice(workflow: Workflow, category: Category | None) -> dict[str, Any]:
+    """One workflow as a tile."""
+    return {
+        "key": workflow.key,
+        "name": workflow.name or workflow.key,
+        "channels": [str(channel) for channel in dict.fromkeys(_channels(workflow.steps))],
+        "mark": "critical" if category and category.critical else "bulk" if workflow.lane == "bulk" else "",
+    }
+
+
+def form(setup: Setup, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
+    """The chosen workflow: what it does in a sentence, and fields for its example data."""
+    example = workflow.example_data or _template_example(setup, tenant, workflow)
+    return {
+        "key": workflow.key,
+        "route": route(workflow, setup.categories.all(tenant).get(workflow.category)),
+        "data": msgspec.json.format(msgspec.json.encode(example), indent=2).decode(),
+        "fields": [_field(name, value) for name, value in example.items()],
+    }
+
+
+def route(workflow: Workflow, category: Category | None) -> str:
+    """What the workflow does, for people: channels, then the rules that bind it."""
+    said = [_way(step) for step in workflow.steps]
+    if category is not None and category.critical:
+        said.append("Nobody can opt out, and no quiet hours hold it.")
+    elif category is not None:
+        said += [f"At most {cap.limit} per person {_window(cap.window_s)}." for cap in category.caps]
+        if category.send_window or workflow.send_window:
+            said.append("Only at decent hours.")
+    return " ".join(said)
+
+
+def submission(fields: Mapping[str, list[str]]) -> Submission:
+    """What the posted form asks for. Raises InvalidInput saying which part is wrong."""
+    people = tuple(fields.get("to", ()))
+    if not people:
+        raise InvalidInput("Choose at least one person.")
+    return Submission(
+        workflow=fields.get("workflow", [""])[0],
+        recipients=people,
+        data=_data(fields.get("data", ["{}"])[0]),
+    )
+
+
+def _data(text: str) -> msgspec.Raw:
+    raw = text.strip().encode() or b"{}"
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise InvalidInput(f"The data is not valid JSON: {wrong}.") from None
+    if not isinstance(value, dict):
+        raise InvalidInput("The data must be a JSON object: { … }.")
+    return msgspec.Raw(raw)
+
+
+def _template_example(setup: Setup, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
+    templates = setup.templates.all(tenant)
+    examples = [
+        templates[step.template].example_data for step in workflow.steps if step.template in templates
+    ]
+    return {name: value for example in examples for name, value in example.items()}
+
+
+def _field(name: str, value: Any) -> dict[str, Any]:
+    kind = KINDS.get(type(value), "json")
+    shown = msgspec.json.encode(value).decode() if kind in {"json", "number"} else value
+    return {"name": name, "kind": kind, "value": shown}
+
+
+def _channels(steps: Sequence[SendStep]) -> list[Channel]:
+    found: list[Channel] = []
+    for step in steps:
+        match step.to:
+            case SendAll(channels=channels) | SendFirst(channels=channels):
+                found += channels
+            case SendLadder(rungs=rungs, always=always):
+                found += [*always, *(rung.channel for rung in rungs)]
+    return found
+
+
+def _way(step: SendStep) -> str:
+    match step.to:
+        case SendAll(channels=channels):
+            return _sentence(_listed(channels))
+        case SendFirst(channels=channels):
+            return _sentence(", or else ".join(CHANNEL_NAMES[channel] for channel in channels))
+        case SendLadder(rungs=rungs, always=always, until=until):
+            first, *later = rungs
+            said = _sentence(f"{CHANNEL_NAMES[first.channel]} first")
+            wait = first.wait_s
+            for rung in later:
+                said += f" If it is not {until} within {wait} s, {CHANNEL_NAMES[rung.channel]}."
+                wait = rung.wait_s
+            return f"{said} {_sentence(_listed(always) + ' always')}" if always else said
+
+
+def _listed(channels: Sequence[Channel]) -> str:
+    *head, last = [CHANNEL_NAMES[channel] for channel in channels]
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _window(seconds: int) -> str:
+    for name, length in (("a week", 7 * 86_400), ("a day", 86_400), ("an hour", 3_600), ("a minute", 60)):
+        if seconds == length:
+            return name
+    return f"in {seconds} s"

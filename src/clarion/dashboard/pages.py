@@ -1,0 +1,67 @@
+"""Templates and static files, read once."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+from typing import Any
+
+from minijinja import Environment
+
+from clarion.dashboard.exchange import Request, Response
+
+TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "woff2": "font/woff2",
+}
+A_YEAR = "public, max-age=31536000, immutable"
+
+
+@cache
+def _folder(name: str) -> dict[str, bytes]:
+    return {
+        file.name: file.read_bytes()
+        for file in files("clarion.dashboard").joinpath(name).iterdir()
+        if file.is_file()
+    }
+
+
+@cache
+def _environment() -> Environment:
+    sources = {name: content.decode() for name, content in _folder("templates").items()}
+    return Environment(templates=sources, trim_blocks=True, lstrip_blocks=True, globals={"static": address})
+
+
+@cache
+def _version() -> str:
+    """Changes with any static file: modules import one another, so they carry one version together."""
+    digest = blake2b(digest_size=6)
+    for name, content in sorted(_folder("static").items()):
+        digest.update(name.encode() + content)
+    return digest.hexdigest()
+
+
+def address(name: str) -> str:
+    """Where a static file is served, with its version, so that browsers may keep it for good."""
+    if name not in _folder("static"):
+        raise LookupError(name)
+    return f"/ui/static/{_version()}/{name}"
+
+
+def static(request: Request) -> Response:
+    """A static file."""
+    version, _, name = request.path.removeprefix("/ui/static/").partition("/")
+    content = _folder("static").get(name)
+    kind = TYPES.get(name.rpartition(".")[2])
+    if content is None or kind is None:
+        return Response(status=404, body=b"not found", type="text/plain")
+    keep = A_YEAR if version == _version() else "no-cache"
+    return Response(body=content, type=kind, headers={"cache-control": keep})
+
+
+def render(name: str, **context: Any) -> bytes:
+    """A template filled in; everything in `context` is escaped."""
+    return _environment().render_template(name, **context).encode()

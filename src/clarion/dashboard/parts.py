@@ -1,0 +1,31 @@
+"""What the pages need from the rest of Clarion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from clarion.flow.engagement import Engagement
+from clarion.flow.pipeline import Pipeline
+from clarion.flow.tokens import UserTokens
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.ledger import Ledger
+from clarion.ports.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DashboardParts:
+    """Handed over once by the composition root."""
+
+    mode: Literal["dev", "serve"]
+    """`serve` shows a plain page and nothing else."""
+    pipeline: Pipeline
+    ledger: Ledger
+    vault: Vault
+    clock: Clock
+    entropy: Entropy
+    tokens: UserTokens
+    engagement: Engagement
+    dev_file: Path
+    """`dev.json` of `clarion dev`: address, API key and tenant the page acts for. Not read in `serve` mode."""

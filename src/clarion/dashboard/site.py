@@ -1,0 +1,257 @@
+"""The pages as one ASGI application: which address shows what, and what stands before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import msgspec
+import structlog
+
+from clarion.dashboard import compose, pages
+from clarion.dashboard.board import Board
+from clarion.dashboard.detail import Detail
+from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scope, Send, answer, read
+from clarion.dashboard.guard import Guard
+from clarion.dashboard.parts import DashboardParts
+from clarion.dashboard.people import person
+from clarion.errors import ClarionError, NotFound, Unavailable
+from clarion.model.ids import MessageId, TenantId, UserNo, parse_id
+
+log = structlog.get_logger(__name__)
+
+PEOPLE = 6
+"""Faces on the page: the first users of the tenant."""
+TOKEN_S = 900
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+EMAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+"""An email brings its own styles and nothing else: no script, no request to anywhere."""
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+class DevFile(msgspec.Struct, frozen=True):
+    """What `clarion dev` wrote for scripts, and for this page."""
+
+    url: str
+    api_key: str
+    tenant: str
+
+
+Handler = Callable[["Site", Request, str], Awaitable[Response]]
+ROUTES: list[tuple[str, re.Pattern[str], Handler]] = []
+
+
+def route(method: str, path: str) -> Callable[[Handler], Handler]:
+    """Serve `path` (a `*` is handed over) with the decorated function."""
+
+    def add(handler: Handler) -> Handler:
+        ROUTES.append((method, re.compile(re.escape(path).replace(r"\*", "([^/]+)")), handler))
+        return handler
+
+    return add
+
+
+class Site:
+    """Development pages for one browser on this machine; in `serve` mode one plain page."""
+
+    def __init__(self, parts: DashboardParts) -> None:
+        self.parts = parts
+        self.guard = Guard(parts.entropy.bytes(24))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = await read(scope, receive)
+        if request is None:
+            response = plain(413, "That is more than this page ever sends.")
+        else:
+            response = await self.respond(request)
+        headers = {"content-security-policy": POLICY, **HEADERS, **response.headers}
+        whole = msgspec.structs.replace(response, headers=headers)
+        await answer(send, whole, head=scope["method"] == "HEAD")
+
+    async def respond(self, request: Request) -> Response:
+        """The answer, whatever happens."""
+        method = "GET" if request.method == "HEAD" else request.method
+        if request.path.startswith("/ui/static/") and method == "GET":
+            return pages.static(request)
+        if self.parts.mode == "serve":
+            return (
+                Response(body=pages.render("plain.html"))
+                if (method, request.path) == ("GET", "/")
+                else MISSING
+            )
+        refusal = self.guard.refusal(request, cookie=request.path != "/")
+        if refusal:
+            return plain(403, refusal)
+        for wanted, pattern, handler in ROUTES:
+            match = pattern.fullmatch(request.path)
+            if match and wanted == method:
+                return await self._guarded(handler, request, unquote(match[1]) if match.groups() else "")
+        return MISSING
+
+    async def _guarded(self, handler: Handler, request: Request, name: str) -> Response:
+        try:
+            return await handler(self, request, name)
+        except ClarionError as error:
+            if error.status >= 500:
+                log.warning("page_failed", path=request.path, code=error.code)
+            return fragment("refused.html", status=error.status, detail=error.detail)
+        except Exception:
+            log.exception("page_failed", path=request.path)
+            return plain(500, "This page met a fault in Clarion; the log says more.")
+
+    def dev(self) -> DevFile:
+        """The running demo. Raises Unavailable in the moment before it is ready."""
+        try:
+            return msgspec.json.decode(_content(self.parts.dev_file), type=DevFile)
+        except (OSError, msgspec.MsgspecError):
+            raise Unavailable("The demo is being prepared: load this page again in a second.") from None
+
+    def tenant(self) -> TenantId:
+        """The demo tenant."""
+        key = self.dev().tenant
+        for tenant in self.parts.ledger.setup.tenants.all().values():
+            if tenant.key == key:
+                return tenant.id
+        raise Unavailable("The demo is being prepared: load this page again in a second.")
+
+
+def create(parts: DashboardParts) -> AsgiApp:
+    """The ASGI application for `/` and `/ui/...`."""
+    return Site(parts)
+
+
+# ── what the addresses answer ─────────────────────────────────────────────────────────────────────────────
+
+
+@route("GET", "/")
+async def page(site: Site, request: Request, _: str) -> Response:
+    """The whole page."""
+    dev, tenant = site.dev(), site.tenant()
+    setup = site.parts.ledger.setup
+    users = await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)
+    faces = [person(user) for user in users]
+    workflows = compose.choices(setup, tenant)
+    first = setup.workflows.all(tenant).get(workflows[0]["key"]) if workflows else None
+    body = pages.render(
+        "page.html",
+        base_url=dev.url,
+        api_key=dev.api_key,
+        people=faces,
+        workflows=workflows,
+        chosen=compose.form(setup, tenant, first) if first else {"fields": [], "data": "{}"},
+        **await Board(site.parts, tenant).first(),
+    )
+    return Response(body=body, headers={"set-cookie": site.guard.cookie()})
+
+
+@route("GET", "/ui/workflows/*")
+async def workflow_form(site: Site, request: Request, key: str) -> Response:
+    """The data fields of a workflow."""
+    setup, tenant = site.parts.ledger.setup, site.tenant()
+    workflow = setup.workflows.all(tenant).get(key)
+    if workflow is None:
+        raise NotFound(f"There is no workflow {key!r} any more.")
+    chosen = compose.form(setup, tenant, workflow)
+    response = fragment("data.html", chosen=chosen)
+    return msgspec.structs.replace(response, headers={"clarion-route": quote(chosen["route"])})
+
+
+@route("POST", "/ui/send")
+async def send(site: Site, request: Request, _: str) -> Response:
+    """Submit an event, as the API would."""
+    began = site.parts.clock.monotonic()
+    (result,) = await site.parts.pipeline.submit(site.tenant(), [compose.submission(request.form())])
+    if isinstance(result, ClarionError):
+        raise result
+    took_ms = (site.parts.clock.monotonic() - began) * 1000
+    return fragment(
+        "accepted.html", event_id=result.event_id.hex(), accepted=result.accepted, took_ms=took_ms
+    )
+
+
+@route("POST", "/ui/dry-run")
+async def dry_run(site: Site, request: Request, _: str) -> Response:
+    """What would happen."""
+    tenant = site.tenant()
+    plans = await Detail(site.parts, tenant).dry_run(compose.submission(request.form()))
+    response = fragment("plan.html", plans=plans)
+    return msgspec.structs.replace(response, headers={"clarion-into": "sheet"})
+
+
+@route("GET", "/ui/feed")
+async def feed(site: Site, request: Request, _: str) -> Response:
+    """What arrived since the page last asked; 204 when nothing did."""
+    after = request.query.get("after", "")
+    news = await Board(site.parts, site.tenant()).since(int(after) if after.isdigit() else -1)
+    if news is None:
+        return Response(status=204)
+    return Response(body=news[1], headers={"clarion-seq": str(news[0])})
+
+
+@route("GET", "/ui/messages/*")
+async def message(site: Site, request: Request, id: str) -> Response:
+    """Timeline, explanation and content of one message."""
+    return fragment("message.html", **await Detail(site.parts, site.tenant()).message(_message_id(id)))
+
+
+@route("POST", "/ui/messages/*/cancel")
+async def cancel(site: Site, request: Request, id: str) -> Response:
+    """Stop a message that waits."""
+    await site.parts.ledger.records.cancel(site.tenant(), _message_id(id), site.parts.clock.now())
+    return await message(site, request, id)
+
+
+@route("GET", "/ui/emails/*")
+async def email(site: Site, request: Request, id: str) -> Response:
+    """A captured email as a document of its own, for a frame that may do nothing."""
+    content = await Board(site.parts, site.tenant()).email(_message_id(id))
+    if content is None:
+        raise NotFound("This email can no longer be opened: its user was deleted.")
+    body = content.html.encode() or pages.render("text.html", text=content.text)
+    return Response(body=body, headers={"content-security-policy": EMAIL_POLICY})
+
+
+@route("POST", "/ui/tokens/*")
+async def token(site: Site, request: Request, user_id: str) -> Response:
+    """A short-lived token for one demo user's inbox."""
+    tenant = site.tenant()
+    if user_id not in await site.parts.ledger.users.find(tenant, [user_id]):
+        raise NotFound(f"There is no user {user_id!r}.")
+    minted = site.parts.tokens.mint(tenant, user_id, TOKEN_S)
+    return Response(body=msgspec.json.encode({"token": minted}), type="application/json")
+
+
+def _message_id(text: str) -> MessageId:
+    try:
+        return MessageId(parse_id(text))
+    except ValueError:
+        raise NotFound("There is no such message.") from None
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def fragment(name: str, *, status: int = 200, **context: object) -> Response:
+    """A piece of the page."""
+    return Response(status=status, body=pages.render(name, **context))
+
+
+def plain(status: int, text: str) -> Response:
+    """A sentence."""
+    return Response(status=status, body=text.encode(), type="text/plain; charset=utf-8")
+
+
+MISSING = plain(404, "There is no page here. The API lives under /v1, its documentation under /docs.")
