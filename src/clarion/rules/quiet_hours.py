@@ -21,6 +21,8 @@ from clarion.model.ids import Instant
 from clarion.model.user import Window
 from clarion.rules.instants import FOREVER
 
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
 _WEEK_MS = _WEEK * 60_000
@@ -213,4 +215,5 @@ def _zone(name: str) -> ZoneInfo:
 
 def local_clock(zone: str, at: Instant) -> str:
     """What the clock on the wall shows: `Sun 22:05`."""
-    return datetime.fromtimestamp(at // 1000, _zone(zone)).strftime("%a %H:%M")
+    wall = datetime.fromtimestamp(at // 1000, _zone(zone))
+    return f"{DAYS[wall.weekday()]} {wall.hour:02d}:{wall.minute:02d}"

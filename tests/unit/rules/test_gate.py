@@ -1,0 +1,193 @@
+"""May this message go now? Each rule in its order, and the verdicts that explain it."""
+
+import pytest
+
+from clarion.model.channel import Channel
+from clarion.model.setup import Category, Tenant
+from clarion.model.status import Reason, Status
+from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.rules.instants import FOREVER, rfc3339
+from tests.unit.rules.world import (
+    BERLIN,
+    CATEGORY,
+    CRITICAL,
+    EMAIL,
+    MIDNIGHT,
+    NIGHT,
+    NOON,
+    TENANT,
+    at,
+    contact,
+    decide,
+    person,
+    said,
+)
+
+MORNING = at("2026-03-25 08:00", BERLIN)
+EVENING = at("2026-03-25 22:00", BERLIN)
+OFFICE = Category(key="orders", send_window=(Window(start="09:00", end="17:00", days=(0, 1, 2, 3, 4)),))
+
+
+def test_with_nothing_against_it_a_message_goes_and_the_verdict_holds_for_good():
+    """The common case: reachable, on by default, no hours."""
+    decided = decide()
+    assert (decided.verdict, decided.status, decided.reason) == ("send", Status.QUEUED, None)
+    assert decided.valid_until == FOREVER
+    assert decided.contact == contact(Channel.EMAIL)
+    assert said(decided.verdicts, "contact") == [("allow", "found")]
+    assert said(decided.verdicts, "preferences") == [("allow", "default")]
+
+
+def test_the_inbox_needs_no_contact():
+    """In-app messages reach everybody."""
+    decided = decide(Channel.IN_APP, user=person(contacts=()))
+    assert (decided.verdict, decided.contact) == ("send", None)
+
+
+@pytest.mark.parametrize("channel", [c for c in Channel if c is not Channel.IN_APP])
+def test_every_other_channel_needs_one(channel):
+    """Without a contact of that channel nothing can be sent."""
+    others = tuple(contact(other) for other in Channel if other is not channel)
+    decided = decide(channel, user=person(contacts=others))
+    assert (decided.verdict, decided.status, decided.reason) == ("stop", Status.SUPPRESSED, Reason.NO_CONTACT)
+
+
+def test_the_first_contact_that_is_not_suppressed_is_used():
+    """A dead address is passed over, and the explanation says so without naming it."""
+    dead, live = contact(Channel.EMAIL, "dead"), contact(Channel.EMAIL, "live")
+    decided = decide(user=person(contacts=(dead, live), suppressed=(dead,)))
+    assert decided.contact == live
+    assert said(decided.verdicts, "suppression") == [("skip", "suppressed_address")]
+    assert "dead" not in str(decided.verdicts)
+
+
+def test_when_every_contact_is_suppressed_nothing_is_sent_even_if_critical():
+    """Suppressed addresses are never contacted."""
+    dead = contact(Channel.EMAIL)
+    decided = decide(user=person(suppressed=(dead,)), category=CRITICAL)
+    assert (decided.verdict, decided.reason) == ("stop", Reason.SUPPRESSED_ADDRESS)
+    assert decided.contact is None
+
+
+def test_an_opt_out_stops_it():
+    """And the explanation names the setting."""
+    preferences = Preferences(categories={"orders": CategoryPreference(enabled=False)})
+    decided = decide(user=person(preferences=preferences))
+    assert (decided.verdict, decided.status, decided.reason) == ("stop", Status.SUPPRESSED, Reason.OPTED_OUT)
+    assert said(decided.verdicts, "preferences") == [("stop", "user_category")]
+
+
+def test_expiry_comes_first():
+    """Nothing is sent at or after `expires_at`, whatever else holds."""
+    decided = decide(category=CRITICAL, user=person(contacts=()), expires_at=NOON)
+    assert (decided.verdict, decided.status, decided.reason) == ("stop", Status.EXPIRED, Reason.EXPIRED)
+
+
+def test_a_verdict_holds_until_the_message_expires():
+    """What may go now may not go then."""
+    assert decide(expires_at=NOON + 1).valid_until == NOON + 1
+
+
+def test_quiet_hours_defer_to_their_end():
+    """Not dropped: held until 08:00 in the user's own zone."""
+    decided = decide(user=person(quiet=(NIGHT,)), now=MIDNIGHT)
+    assert (decided.verdict, decided.status, decided.reason) == ("defer", Status.DEFERRED, Reason.QUIET_HOURS)
+    assert decided.due_at == decided.valid_until == MORNING
+    (verdict,) = [v for v in decided.verdicts if v.rule == "quiet_hours"]
+    assert verdict.inputs == {
+        "windows": ["22:00-08:00"],
+        "timezone": BERLIN,
+        "local_time": "Wed 00:00",
+        "until": rfc3339(MORNING),
+    }
+
+
+def test_outside_quiet_hours_the_verdict_holds_until_they_begin():
+    """A worker that holds the message over 22:00 must ask again."""
+    decided = decide(user=person(quiet=(NIGHT,)), now=NOON)
+    assert (decided.verdict, decided.valid_until) == ("send", EVENING)
+    assert said(decided.verdicts, "quiet_hours") == [("allow", "outside")]
+
+
+def test_an_inbox_makes_no_noise():
+    """Quiet hours do not hold back in-app messages."""
+    decided = decide(Channel.IN_APP, user=person(quiet=(NIGHT,)), now=MIDNIGHT)
+    assert decided.verdict == "send"
+    assert said(decided.verdicts, "quiet_hours") == [("allow", "in_app_is_silent")]
+
+
+def test_send_windows_do_hold_back_the_inbox():
+    """They are the sender's or the law's, not about noise."""
+    decided = decide(Channel.IN_APP, user=person(quiet=(NIGHT,)), category=OFFICE, now=MIDNIGHT)
+    assert (decided.verdict, decided.reason) == ("defer", Reason.SEND_WINDOW)
+    assert decided.due_at == at("2026-03-25 09:00", BERLIN)
+
+
+def test_critical_passes_quiet_hours_and_send_windows():
+    """A security code is for now; that it passed them is said."""
+    critical = Category(key="security", critical=True, send_window=OFFICE.send_window)
+    decided = decide(user=person(quiet=(NIGHT,)), category=critical, now=MIDNIGHT)
+    assert (decided.verdict, decided.valid_until) == ("send", FOREVER)
+    assert said(decided.verdicts, "quiet_hours") == [("allow", "critical")]
+    assert said(decided.verdicts, "send_window") == [("allow", "critical")]
+
+
+def test_without_a_zone_of_their_own_people_live_in_the_tenants():
+    """Also when the stored zone is none the tz database knows."""
+    tokyo = Tenant(id=TENANT.id, key="shop", timezone="Asia/Tokyo")
+    for zone in ("", "Mars/Olympus"):
+        decided = decide(user=person(quiet=(NIGHT,), zone=zone), tenant=tokyo, now=at("2026-03-25 23:00", "Asia/Tokyo"))
+        assert decided.due_at == at("2026-03-26 08:00", "Asia/Tokyo")
+
+
+def test_an_unknown_zone_of_the_tenant_is_an_error_and_not_utc():
+    """The edges refuse it; should it get here, guessing would violate quiet hours."""
+    broken = Tenant(id=TENANT.id, key="shop", timezone="Mars/Olympus")
+    with pytest.raises(ValueError, match="IANA"):
+        decide(user=person(quiet=(NIGHT,), zone=""), tenant=broken)
+
+
+def test_category_and_workflow_windows_must_both_be_open():
+    """The message goes at the first instant that suits quiet hours and both windows."""
+    from msgspec.structs import replace
+
+    flow = replace(EMAIL, send_window=(Window(start="10:30", end="12:00"),))
+    saturday_night = at("2026-03-28 23:00", BERLIN)
+    decided = decide(user=person(quiet=(NIGHT,)), category=OFFICE, flow=flow, now=saturday_night)
+    assert decided.due_at == at("2026-03-30 10:30", BERLIN)
+    assert decided.reason is Reason.QUIET_HOURS
+    assert said(decided.verdicts, "send_window") == [("defer", "closed"), ("defer", "closed")]
+
+
+def test_an_open_window_bounds_how_long_the_verdict_holds():
+    """At 12:00 the office is open until 17:00."""
+    assert decide(category=OFFICE).valid_until == at("2026-03-25 17:00", BERLIN)
+
+
+def test_what_could_go_only_after_it_expires_expires_now():
+    """It is not kept through the night in vain."""
+    decided = decide(user=person(quiet=(NIGHT,)), now=MIDNIGHT, expires_at=MORNING)
+    assert (decided.verdict, decided.status, decided.reason) == ("stop", Status.EXPIRED, Reason.EXPIRED)
+    assert said(decided.verdicts, "quiet_hours") == [("defer", "inside")]
+    assert decide(user=person(quiet=(NIGHT,)), now=MIDNIGHT, expires_at=MORNING + 1).verdict == "defer"
+
+
+def test_hours_that_never_leave_room_stop_it():
+    """Quiet all day and night, or quiet whenever the window is open: it ends here instead of waiting for ever."""
+    always = decide(user=person(quiet=(Window(start="00:00", end="00:00"),)))
+    assert (always.verdict, always.status, always.reason) == ("stop", Status.SUPPRESSED, Reason.QUIET_HOURS)
+    disjoint = decide(user=person(quiet=(Window(start="08:00", end="18:00"),)), category=OFFICE)
+    assert (disjoint.verdict, disjoint.status) == ("stop", Status.SUPPRESSED)
+
+
+def test_the_same_question_gets_the_same_answer_with_shared_verdicts():
+    """The common explanations are one value for all messages, so a million of them cost nothing."""
+    assert decide(user=person(no=1)).verdicts is decide(user=person(no=2)).verdicts
+
+
+def test_caps_are_not_the_gates_business():
+    """They are counted exactly by the ledger; here they change nothing."""
+    from clarion.model.setup import FrequencyCap
+
+    capped = Category(key="orders", caps=(FrequencyCap(limit=0, window_s=60),))
+    assert decide(category=capped) == decide(category=CATEGORY)

@@ -1,0 +1,85 @@
+"""When to try again, and when to stop."""
+
+import pytest
+
+from clarion.model.channel import LANES, Lane
+from clarion.model.status import Reason
+from clarion.rules.retry import POLICIES, next_attempt
+from tests.unit.rules.world import NOON
+
+NORMAL = POLICIES[Lane.NORMAL]
+
+
+def again(policy=NORMAL, *, attempt=1, created_at=NOON, now=NOON, uniform=0.5, after_s=None, expires_at=None):
+    """Ask with a fresh message's circumstances unless told otherwise."""
+    return next_attempt(
+        policy,
+        attempt=attempt,
+        created_at=created_at,
+        now=now,
+        uniform=uniform,
+        after_s=after_s,
+        expires_at=expires_at,
+    )
+
+
+def test_every_lane_has_a_policy():
+    """And the more urgent the lane, the shorter its first pause."""
+    assert set(POLICIES) == set(LANES)
+    bases = [POLICIES[lane].base_s for lane in LANES]
+    assert bases == sorted(bases)
+
+
+def test_the_pause_doubles_up_to_the_cap():
+    """Half of 2, 4, 8 ... seconds at a jitter of one half, never more than half the cap."""
+    pauses = [again(attempt=n) - NOON for n in range(1, 10)]
+    assert pauses[:4] == [1_000, 2_000, 4_000, 8_000]
+    assert again(NORMAL.__class__(max_attempts=99, max_age_s=1e9, base_s=2, cap_s=10), attempt=50) - NOON == 5_000
+
+
+def test_jitter_is_full():
+    """From at once to the whole pause, so that a thousand failures do not come back together."""
+    assert again(uniform=0.0) == NOON + 1
+    assert again(uniform=0.999) - NOON == 1_998
+
+
+def test_the_providers_wish_is_a_minimum():
+    """Retry-After 60 means not before 60 seconds, and the jitter comes on top."""
+    assert again(after_s=60, uniform=0.0) == NOON + 60_000
+    assert again(after_s=60, uniform=0.5) == NOON + 61_000
+
+
+@pytest.mark.parametrize(("after_s", "seconds"), [(-5.0, 0), (float("nan"), 0)])
+def test_a_senseless_wish_is_ignored(after_s, seconds):
+    """Providers send all sorts of numbers."""
+    assert again(after_s=after_s, uniform=0.5) == NOON + 1_000 + seconds
+
+
+def test_an_endless_wish_ends_it():
+    """Longer than a message may live is too long."""
+    assert again(after_s=float("inf")) is Reason.TOO_OLD
+    assert again(after_s=10**300) is Reason.TOO_OLD
+
+
+def test_it_stops_after_the_last_allowed_attempt():
+    """The tenth call was the last."""
+    assert isinstance(again(attempt=NORMAL.max_attempts - 1), int)
+    assert again(attempt=NORMAL.max_attempts) is Reason.ATTEMPTS_EXHAUSTED
+
+
+def test_it_stops_when_the_message_is_too_old():
+    """Age counts from the plan, whatever the number of attempts."""
+    assert again(created_at=NOON - 24 * 3_600_000) is Reason.TOO_OLD
+
+
+def test_it_stops_when_the_next_attempt_would_come_after_the_expiry():
+    """And when the message has expired already."""
+    assert again(expires_at=NOON + 1_000) is Reason.EXPIRED
+    assert again(expires_at=NOON + 1_001) == NOON + 1_000
+    assert again(expires_at=NOON) is Reason.EXPIRED
+
+
+def test_enormous_numbers_of_attempts_do_not_overflow():
+    """The doubling is clamped."""
+    endless = NORMAL.__class__(max_attempts=10**9, max_age_s=1e12, base_s=2, cap_s=900)
+    assert again(endless, attempt=10**8) == NOON + 450_000
