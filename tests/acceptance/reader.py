@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench.wire import Api
-from tests.acceptance.history import ACTIVE, Seen, SeenInbox, SeenMessage
+from tests.acceptance.history import ACTIVE, History, Seen, SeenInbox, SeenMessage
+from tests.acceptance.world import USERS
 
 PAGE = 200
 
@@ -27,43 +28,35 @@ async def pages(api: Api, path: str, **where: Any) -> AsyncIterator[dict[str, An
             return
 
 
-async def drained(api: Api, within: float = 60) -> None:
-    """Wait until no message is on its way any more."""
+async def settled(api: Api, history: History, within: float = 60) -> Seen:
+    """What the system shows once every accepted event is planned and every message has ended.
+
+    When that does not happen in time the checker is left to say what is missing.
+    """
+    expected = sum(len(s.users) * len(s.channels) for s in history.accepted)
     until = time.perf_counter() + within
     while True:
-        left = [m async for status in _each(ACTIVE) async for m in pages(api, "/v1/messages", status=status)]
-        if not left and not await waiting(api):
-            return
-        if time.perf_counter() > until:
-            raise TimeoutError(f"{len(left)} messages are not done after {within} s, for one {left[:1]}")
-        await asyncio.sleep(0.1)
+        messages = [_message(m) async for m in pages(api, "/v1/messages")]
+        done = len(messages) >= expected and not any(m.status in ACTIVE for m in messages)
+        if done or time.perf_counter() > until:
+            return await _around(api, messages, USERS)
+        await asyncio.sleep(0.5)
 
 
-async def _each(values: Iterable[str]) -> AsyncIterator[str]:
-    for value in values:
-        yield value
+def _message(m: dict[str, Any]) -> SeenMessage:
+    return SeenMessage(
+        id=m["id"],
+        event_id=m["event_id"],
+        user=m["user_id"],
+        channel=m["channel"],
+        status=m["status"],
+        reason=m["reason"],
+        attempts=m["attempt"],
+    )
 
 
-async def waiting(api: Api) -> int:
-    """Accepted events that are not planned yet."""
-    raise NotImplementedError
-
-
-async def everything(api: Api, users: Iterable[str]) -> Seen:
-    """All messages and captures, and the inboxes of `users`."""
-    seen = Seen()
-    async for m in pages(api, "/v1/messages"):
-        seen.messages.append(
-            SeenMessage(
-                id=m["id"],
-                event_id=m["event_id"],
-                user=m["user_id"],
-                channel=m["channel"],
-                status=m["status"],
-                reason=m.get("reason"),
-                attempts=m.get("attempt", 0),
-            )
-        )
+async def _around(api: Api, messages: list[SeenMessage], users: Iterable[str]) -> Seen:
+    seen = Seen(messages=messages)
     async for captured in pages(api, "/v1/captures"):
         seen.captures[captured["message_id"]] += 1
     for user in users:

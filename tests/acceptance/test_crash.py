@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.history import History, violations
-from tests.acceptance.reader import drained, everything
+from tests.acceptance.reader import settled
 from tests.acceptance.traffic import Traffic
 from tests.acceptance.world import USERS, furnish
 
@@ -44,8 +44,7 @@ async def test_every_accepted_event_survives_crashes_exactly_once(server):
             await server.start()
         traffic.stopping = True
         await traffic.settle_unanswered()
-        await drained(server.api)
-        seen = await everything(server.api, USERS)
+        seen = await settled(server.api, history)
         await caught_up(devices, {user: len(inbox.items) for user, inbox in seen.inboxes.items()})
         for device in devices:
             device.stop()

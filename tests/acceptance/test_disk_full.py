@@ -13,7 +13,7 @@ import pytest
 
 from bench.server import Server
 from tests.acceptance.history import History, violations
-from tests.acceptance.reader import drained, everything
+from tests.acceptance.reader import settled
 from tests.acceptance.traffic import Traffic
 from tests.acceptance.world import USERS, furnish
 from tests.needs import missing, require
@@ -99,8 +99,7 @@ async def test_a_full_disk_refuses_honestly_and_recovers(server, small_disk):
     traffic.stopping = True
     await task
     await traffic.settle_unanswered()
-    await drained(server.api)
-    assert violations(history, await everything(server.api, USERS)) == []
+    assert violations(history, await settled(server.api, history)) == []
 
 
 async def test_what_was_accepted_before_the_disk_filled_survives_a_crash(server, small_disk):
@@ -118,5 +117,4 @@ async def test_what_was_accepted_before_the_disk_filled_survives_a_crash(server,
     traffic.stopping = True
     await task
     await traffic.settle_unanswered()
-    await drained(server.api)
-    assert violations(history, await everything(server.api, USERS)) == []
+    assert violations(history, await settled(server.api, history)) == []

@@ -9,9 +9,9 @@ import pytest
 
 from bench.server import Server
 from tests.acceptance.history import History, Seen, violations
-from tests.acceptance.reader import drained, everything
+from tests.acceptance.reader import settled
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.world import USERS, furnish, rehearse
+from tests.acceptance.world import furnish, rehearse
 
 DRAIN_S = 5.0
 
@@ -27,12 +27,11 @@ async def under_load(server: Server, history: History, seed: int) -> tuple[Traff
     return traffic, task
 
 
-async def finish(server: Server, traffics: list[Traffic]) -> Seen:
+async def finish(server: Server, history: History, traffics: list[Traffic]) -> Seen:
     """Everything visible after all traffic was answered and drained."""
     for traffic in traffics:
         await traffic.settle_unanswered()
-    await drained(server.api)
-    return await everything(server.api, USERS)
+    return await settled(server.api, history)
 
 
 async def test_a_stop_under_load_loses_nothing_and_sends_nothing_twice(server):
@@ -49,7 +48,7 @@ async def test_a_stop_under_load_loses_nothing_and_sends_nothing_twice(server):
         await task
         traffics.append(traffic)
         await server.start()
-    seen = await finish(server, traffics)
+    seen = await finish(server, history, traffics)
     assert violations(history, seen) == []
     assert {message.attempts for message in seen.messages} == {1}
 
@@ -73,5 +72,5 @@ async def test_a_second_signal_stops_at_once_and_loses_nothing(server, channel):
     await task
     await server.start()
     await rehearse(server.api, channel, "accept")
-    seen = await finish(server, [traffic])
+    seen = await finish(server, history, [traffic])
     assert violations(history, seen) == []

@@ -12,7 +12,7 @@ from bench.wire import Answer, Connection, connect, request
 from tests.acceptance.history import History, Submission
 from tests.acceptance.world import USERS, WORKFLOWS, event_type
 
-BATCH = 12
+BATCH = 6
 AGAIN = 0.15
 """Share of requests that repeat an earlier one, answered or not."""
 
@@ -40,9 +40,9 @@ class Traffic:
         history: History,
         seed: int,
         *,
-        callers: int = 8,
+        callers: int = 6,
         workflows: Sequence[str] = tuple(WORKFLOWS),
-        pause_s: float = 0.004,
+        pause_s: float = 0.01,
     ) -> None:
         self.history = history
         self.stopping = False
@@ -83,7 +83,7 @@ class Traffic:
     def _next(self) -> Request:
         if self._requests and self._dice.random() < AGAIN:
             return self._dice.choice(self._requests[-200:])
-        fresh = self._batch() if self._dice.random() < 0.3 else self._trigger()
+        fresh = self._batch() if self._dice.random() < 0.2 else self._trigger()
         self._requests.append(fresh)
         self.history.submissions.update((s.key, s) for s in fresh.submissions)
         return fresh
