@@ -118,9 +118,7 @@ def _obstacle(plan: ChannelPlan, name: str) -> str:
         off = next((v.reason for v in plan.verdicts if v.rule == "preferences" and v.result == "stop"), "")
         return f" because {_OPT_OUT.get(off, 'the user opted out').format(channel=name)}"
     if plan.reason is Reason.EXPIRED:
-        expiry = _said(plan, "expiry", "expired")
-        limit = f" at {expiry.inputs['expires_at']}" if expiry is not None else ""
-        return f" because it expires{limit}{_held_until(plan)}"
+        return _expiry(plan)
     if plan.reason is Reason.NOT_CHOSEN:
         choice = _said(plan, "channel_choice", Reason.NOT_CHOSEN)
         chosen = NAMES[Channel(choice.inputs["chosen"])] if choice is not None else "another channel"
@@ -130,12 +128,16 @@ def _obstacle(plan: ChannelPlan, name: str) -> str:
     return _hours(plan) or _because(plan.reason)
 
 
-def _held_until(plan: ChannelPlan) -> str:
+def _expiry(plan: ChannelPlan) -> str:
+    limit = _said(plan, "expiry", "expired")
+    if limit is None:
+        return " because it expired"
     held = _closed(plan)
+    if held is None or "until" not in held.inputs:
+        return f" because it expired at {limit.inputs['expires_at']}"
     return (
-        f", before {_shown(held)} would let it go at {held.inputs['until']}"
-        if held and "until" in held.inputs
-        else ""
+        f" because it expires at {limit.inputs['expires_at']}, before {_shown(held)} "
+        f"would let it go at {held.inputs['until']}"
     )
 
 

@@ -1,9 +1,10 @@
 """May this message go now? Each rule in its order, and the verdicts that explain it."""
 
 import pytest
+from msgspec.structs import replace
 
 from clarion.model.channel import Channel
-from clarion.model.setup import Category, Tenant
+from clarion.model.setup import Category, FrequencyCap, Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.rules.instants import FOREVER, rfc3339
@@ -136,7 +137,9 @@ def test_without_a_zone_of_their_own_people_live_in_the_tenants():
     """Also when the stored zone is none the tz database knows."""
     tokyo = Tenant(id=TENANT.id, key="shop", timezone="Asia/Tokyo")
     for zone in ("", "Mars/Olympus"):
-        decided = decide(user=person(quiet=(NIGHT,), zone=zone), tenant=tokyo, now=at("2026-03-25 23:00", "Asia/Tokyo"))
+        decided = decide(
+            user=person(quiet=(NIGHT,), zone=zone), tenant=tokyo, now=at("2026-03-25 23:00", "Asia/Tokyo")
+        )
         assert decided.due_at == at("2026-03-26 08:00", "Asia/Tokyo")
 
 
@@ -149,8 +152,6 @@ def test_an_unknown_zone_of_the_tenant_is_an_error_and_not_utc():
 
 def test_category_and_workflow_windows_must_both_be_open():
     """The message goes at the first instant that suits quiet hours and both windows."""
-    from msgspec.structs import replace
-
     flow = replace(EMAIL, send_window=(Window(start="10:30", end="12:00"),))
     saturday_night = at("2026-03-28 23:00", BERLIN)
     decided = decide(user=person(quiet=(NIGHT,)), category=OFFICE, flow=flow, now=saturday_night)
@@ -187,7 +188,5 @@ def test_the_same_question_gets_the_same_answer_with_shared_verdicts():
 
 def test_caps_are_not_the_gates_business():
     """They are counted exactly by the ledger; here they change nothing."""
-    from clarion.model.setup import FrequencyCap
-
     capped = Category(key="orders", caps=(FrequencyCap(limit=0, window_s=60),))
     assert decide(category=capped) == decide(category=CATEGORY)

@@ -40,7 +40,10 @@ def test_pointers_lead_where_the_rfc_says(pointer, value):
     assert resolve(RFC_6901, pointer) == value
 
 
-@pytest.mark.parametrize("pointer", ["/nope", "/foo/2", "/foo/-", "/foo/01", "/foo/-1", "/foo/bar", "/a~1b/x", "/foo/٠", "/foo/99999999999"])
+@pytest.mark.parametrize(
+    "pointer",
+    ["/nope", "/foo/2", "/foo/-", "/foo/01", "/foo/-1", "/foo/bar", "/a~1b/x", "/foo/٠", "/foo/99999999999"],
+)
 def test_a_pointer_into_nothing_is_missing(pointer):
     """Which is not the same as a null that is there."""
     assert resolve(RFC_6901, pointer) is MISSING

@@ -59,7 +59,8 @@ def test_nothing_set_means_on():
 def test_a_critical_category_cannot_be_turned_off():
     """Not by any setting of the user, the category or the tenant."""
     preferences = Preferences(
-        channels={SMS: False}, categories={"security": CategoryPreference(enabled=False, channels={SMS: False})}
+        channels={SMS: False},
+        categories={"security": CategoryPreference(enabled=False, channels={SMS: False})},
     )
     assert allowed(TENANT, CRITICAL, preferences, SMS) == (True, "critical")
 

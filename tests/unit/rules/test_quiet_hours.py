@@ -20,7 +20,9 @@ def test_a_night_window_is_still_on_after_midnight():
     assert window_end([NIGHT], BERLIN, at("2026-06-02 03:00", BERLIN)) == at("2026-06-02 08:00", BERLIN)
 
 
-@pytest.mark.parametrize(("clock", "on"), [("21:59", False), ("22:00", True), ("07:59", True), ("08:00", False)])
+@pytest.mark.parametrize(
+    ("clock", "on"), [("21:59", False), ("22:00", True), ("07:59", True), ("08:00", False)]
+)
 def test_a_window_includes_its_start_and_not_its_end(clock, on):
     """The edges belong to exactly one side."""
     assert (window_end([NIGHT], BERLIN, at(f"2026-06-03 {clock}", BERLIN)) is not None) is on
@@ -89,13 +91,21 @@ def test_an_end_that_exists_twice_is_the_later_one():
 def test_a_start_that_exists_twice_is_the_earlier_one():
     """Quiet hours from 02:30 begin at the first 02:30 and stay on through the repeated hour."""
     windows = [Window(start="02:30", end="06:00")]
-    assert window_end(windows, BERLIN, at("2026-10-25 02:10", BERLIN, fold=1)) == at("2026-10-25 06:00", BERLIN)
+    assert window_end(windows, BERLIN, at("2026-10-25 02:10", BERLIN, fold=1)) == at(
+        "2026-10-25 06:00", BERLIN
+    )
 
 
 def test_a_night_is_an_hour_shorter_or_longer_when_the_clock_changes():
     """The end is a wall-clock time, not a number of hours."""
-    assert window_end([NIGHT], BERLIN, at("2026-03-28 22:00", BERLIN)) == at("2026-03-28 22:00", BERLIN) + 9 * 3_600_000
-    assert window_end([NIGHT], BERLIN, at("2026-10-24 22:00", BERLIN)) == at("2026-10-24 22:00", BERLIN) + 11 * 3_600_000
+    assert (
+        window_end([NIGHT], BERLIN, at("2026-03-28 22:00", BERLIN))
+        == at("2026-03-28 22:00", BERLIN) + 9 * 3_600_000
+    )
+    assert (
+        window_end([NIGHT], BERLIN, at("2026-10-24 22:00", BERLIN))
+        == at("2026-10-24 22:00", BERLIN) + 11 * 3_600_000
+    )
 
 
 def test_a_window_inside_a_gap_does_not_happen():
@@ -124,7 +134,9 @@ def test_a_send_window_is_open_or_says_when_it_opens():
     """Sending is allowed from 08:00 to 21:00 on the wall of the recipient."""
     office = [Window(start="08:00", end="21:00")]
     assert window_opening(office, NEW_YORK, at("2026-06-01 12:00", NEW_YORK)) is None
-    assert window_opening(office, NEW_YORK, at("2026-06-01 21:00", NEW_YORK)) == at("2026-06-02 08:00", NEW_YORK)
+    assert window_opening(office, NEW_YORK, at("2026-06-01 21:00", NEW_YORK)) == at(
+        "2026-06-02 08:00", NEW_YORK
+    )
     assert window_opening([], NEW_YORK, at("2026-06-01 03:00", NEW_YORK)) is None
 
 
@@ -148,10 +160,14 @@ def test_a_send_window_inside_the_repeated_hour_is_open_once():
 def test_a_weekly_window_that_falls_into_the_gap_opens_a_week_later():
     """Sundays 02:15-02:45 does not exist on 8 March 2026 in New York, but on the 15th."""
     window = [Window(start="02:15", end="02:45", days=(6,))]
-    assert window_opening(window, NEW_YORK, at("2026-03-01 03:00", NEW_YORK)) == at("2026-03-15 02:15", NEW_YORK)
+    assert window_opening(window, NEW_YORK, at("2026-03-01 03:00", NEW_YORK)) == at(
+        "2026-03-15 02:15", NEW_YORK
+    )
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "europe/berlin", "Europe", "right/Europe/Berlin", "../UTC", "x" * 999])
+@pytest.mark.parametrize(
+    "zone", ["", "Mars/Olympus", "europe/berlin", "Europe", "right/Europe/Berlin", "../UTC", "x" * 999]
+)
 def test_an_unknown_zone_is_refused_and_never_taken_for_utc(zone):
     """A wrong zone would move every night; the edge asks `check_zone` first."""
     assert not check_zone(zone)
@@ -159,7 +175,9 @@ def test_an_unknown_zone_is_refused_and_never_taken_for_utc(zone):
         window_end([NIGHT], zone, at("2026-06-01 23:30"))
 
 
-@pytest.mark.parametrize("zone", ["UTC", BERLIN, "Asia/Kolkata", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
+@pytest.mark.parametrize(
+    "zone", ["UTC", BERLIN, "Asia/Kolkata", "America/Argentina/Buenos_Aires", "Etc/GMT+5"]
+)
 def test_iana_zones_are_known(zone):
     """What a browser reports as its zone is accepted."""
     assert check_zone(zone)

@@ -34,7 +34,10 @@ def test_the_pause_doubles_up_to_the_cap():
     """Half of 2, 4, 8 ... seconds at a jitter of one half, never more than half the cap."""
     pauses = [again(attempt=n) - NOON for n in range(1, 10)]
     assert pauses[:4] == [1_000, 2_000, 4_000, 8_000]
-    assert again(NORMAL.__class__(max_attempts=99, max_age_s=1e9, base_s=2, cap_s=10), attempt=50) - NOON == 5_000
+    assert (
+        again(NORMAL.__class__(max_attempts=99, max_age_s=1e9, base_s=2, cap_s=10), attempt=50) - NOON
+        == 5_000
+    )
 
 
 def test_jitter_is_full():

@@ -66,9 +66,7 @@ def person(
 
 def workflow(*steps, **more) -> Workflow:
     """A workflow of the shop; every argument is what one step sends to."""
-    named = tuple(
-        SendStep(key=f"step-{i}", template="order", to=to) for i, to in enumerate(steps, start=1)
-    )
+    named = tuple(SendStep(key=f"step-{i}", template="order", to=to) for i, to in enumerate(steps, start=1))
     return Workflow(key="order-shipped", category="orders", steps=named, **more)
 
 
