@@ -6,9 +6,10 @@ import asyncio
 import json
 import time
 
+from bench.rig import set_outcome
 from bench.wire import Api
 from tests.acceptance.device import Device, user_token
-from tests.acceptance.world import USERS, event_type, furnish, rehearse
+from tests.acceptance.world import USERS, event_type, furnish
 
 ALARMS = 40
 BULK = 4_000
@@ -57,7 +58,7 @@ async def test_a_hung_provider_and_a_full_bulk_lane_leave_critical_untouched(ser
     follow = asyncio.create_task(device.run())
     api = server.api
     await alarms(api, device)
-    await rehearse(api, "email", "hang")
+    await set_outcome(api, "email", "hang")
     bulk = asyncio.create_task(queue_bulk(server.api, BULK))
     crowded = await alarms(api, device)
     await bulk
@@ -76,7 +77,7 @@ async def test_one_hung_integration_does_not_hold_back_another(server):
     await server.start()
     await furnish(server.api)
     api = server.api
-    await rehearse(api, "email", "hang")
+    await set_outcome(api, "email", "hang")
     await queue_bulk(api, 200)
     async with asyncio.timeout(20):
         while True:

@@ -7,11 +7,12 @@ import time
 
 import pytest
 
+from bench.rig import set_outcome
 from bench.server import Server
 from tests.acceptance.history import History, Seen, violations
 from tests.acceptance.reader import settled
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.world import furnish, rehearse
+from tests.acceptance.world import furnish
 
 DRAIN_S = 5.0
 
@@ -59,7 +60,7 @@ async def test_a_second_signal_stops_at_once_and_loses_nothing(server, channel):
     history = History()
     await server.start()
     await furnish(server.api)
-    await rehearse(server.api, channel, "hang")
+    await set_outcome(server.api, channel, "hang")
     traffic, task = await under_load(server, history, 1)
     server.signal()
     await asyncio.sleep(0.1)
@@ -71,6 +72,6 @@ async def test_a_second_signal_stops_at_once_and_loses_nothing(server, channel):
     traffic.stopping = True
     await task
     await server.start()
-    await rehearse(server.api, channel, "accept")
+    await set_outcome(server.api, channel, "accept")
     seen = await finish(server, history, [traffic])
     assert violations(history, seen) == []

@@ -55,11 +55,3 @@ async def furnish(api: Api) -> None:
         await api.put(f"/v1/workflows/{workflow}", document)
     lines = b"\n".join(json.dumps(_user(user, i)).encode() for i, user in enumerate(USERS))
     await api.post("/v1/users/bulk", lines, headers={"content-type": "application/x-ndjson"})
-
-
-async def rehearse(api: Api, channel: str, outcome: str) -> None:
-    """Make the capture integration of `channel` answer `outcome` from now on."""
-    await api.put(
-        f"/v1/integrations/capture-{channel}",
-        {"channel": channel, "provider": "capture", "config": {"outcome": outcome}},
-    )
