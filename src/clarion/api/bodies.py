@@ -108,6 +108,8 @@ def check_text(raw: bytes) -> None:
 def invalid(error: msgspec.DecodeError | RecursionError, expected: Any) -> InvalidInput:
     """Our error for one of the parser's: where, what, and the nearest valid name."""
     text = str(error)
+    if isinstance(error, RecursionError):
+        return refuse("too_deep", "The JSON is nested far too deeply.")
     if not isinstance(error, msgspec.ValidationError):
         return refuse("malformed_json", f"{text.rstrip('.')}. Send one valid JSON document.")
     what, _, path = text.partition(" - at `")
@@ -126,7 +128,7 @@ def invalid(error: msgspec.DecodeError | RecursionError, expected: Any) -> Inval
     )
 
 
-def decode(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+def decode(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw) -> T:
     """The value of a JSON text, or InvalidInput with a pointer."""
     try:
         return decoder.decode(raw)

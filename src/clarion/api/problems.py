@@ -60,6 +60,11 @@ CATALOGUE: dict[str, Kind] = {
         "A valid credential is needed",
         "Send `Authorization: Bearer clr_...` with a live API key; for the inbox, that user's own token works too.",
     ),
+    "token_expired": Kind(
+        401,
+        "The user token has expired",
+        "Ask your backend for a new one: `POST /v1/users/{user_id}/tokens`.",
+    ),
     "forbidden": Kind(
         403,
         "The credential does not allow this",
@@ -82,10 +87,16 @@ CATALOGUE: dict[str, Kind] = {
         "Wait `Retry-After` seconds and repeat the very same request.",
     ),
     "body_too_large": Kind(
-        413, "The body is too large", "Split it: the limit is in `detail`, and batches may be sent in parallel."
+        413,
+        "The body is too large",
+        "Split it: the limit is in `detail`, and batches may be sent in parallel.",
     ),
-    "batch_too_large": Kind(413, "Too many items in one call", "Send at most as many as `detail` says per call."),
-    "too_deep": Kind(413, "The JSON is nested too deeply", "Flatten the data below the depth named in `detail`."),
+    "batch_too_large": Kind(
+        413, "Too many items in one call", "Send at most as many as `detail` says per call."
+    ),
+    "too_deep": Kind(
+        413, "The JSON is nested too deeply", "Flatten the data below the depth named in `detail`."
+    ),
     "unsupported_media_type": Kind(
         415, "The media type is not understood", "Set `Content-Type` to one of those named in `detail`."
     ),
@@ -143,14 +154,38 @@ class Rejected(InvalidInput):
         self.faults = tuple(faults)
 
 
+class MethodNotAllowed(InvalidInput):
+    """The path is right, the method is not."""
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"Use {allow} here.", code="method_not_allowed", status=405)
+        self.allow = allow
+
+
 def refuse(code: str, detail: str, *, pointer: str | None = None) -> InvalidInput:
     """The error of a catalogued code."""
     return InvalidInput(detail, pointer=pointer, code=code, status=CATALOGUE[code].status)
 
 
+def timed_out(seconds: float) -> Unavailable:
+    """The request took longer than it may."""
+    error = Unavailable(f"The request took longer than {seconds:g} seconds.", retry_after_s=1)
+    error.code = "timeout"
+    return error
+
+
 def wrong_parameter(name: str, detail: str) -> Rejected:
     """A query or path parameter that cannot be used."""
     return Rejected(detail, [Fault(detail=detail, parameter=name)])
+
+
+def faults_at(place: str, error: ClarionError) -> tuple[Fault, ...]:
+    """The faults of an error, their pointers moved below `place` (`/3`)."""
+    faults = problem(error).errors or (Fault(detail=error.detail),)
+    return tuple(
+        msgspec.structs.replace(fault, pointer=f"#{place}{fault.pointer.removeprefix('#')}")
+        for fault in faults
+    )
 
 
 def problem(error: ClarionError, incident: str = "") -> Problem:
@@ -173,12 +208,13 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
 
 
 def headers_of(error: ClarionError) -> list[tuple[bytes, bytes]]:
-    """The headers an error answer carries besides its body."""
-    headers = [(b"content-type", MEDIA_TYPE)]
+    """What an error answer says besides its body: when to come back, or how to identify oneself."""
     if isinstance(error, Busy | Unavailable):
-        headers.append((b"retry-after", b"%d" % max(1, error.retry_after_s)))
-    elif error.code == "idempotency_in_flight":
-        headers.append((b"retry-after", b"1"))
-    elif isinstance(error, Unauthenticated):
-        headers.append((b"www-authenticate", b'Bearer realm="clarion"'))
-    return headers
+        return [(b"retry-after", b"%d" % max(1, error.retry_after_s))]
+    if error.code == "idempotency_in_flight":
+        return [(b"retry-after", b"1")]
+    if isinstance(error, Unauthenticated):
+        return [(b"www-authenticate", b'Bearer realm="clarion"')]
+    if isinstance(error, MethodNotAllowed):
+        return [(b"allow", error.allow.encode())]
+    return []

@@ -1,14 +1,15 @@
-"""Instants as RFC 3339 text: milliseconds inside, strings at the door."""
+"""RFC 3339 text at the door, milliseconds inside."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
-from clarion.errors import InvalidInput
+from clarion.api.problems import wrong_parameter
 from clarion.model.ids import Instant
+from clarion.rules.instants import rfc3339
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with an offset or `Z`")]
 
@@ -23,21 +24,19 @@ def instant_or_none(moment: datetime | None) -> Instant | None:
     return None if moment is None else instant(moment)
 
 
-def parse_instant(text: str, parameter: str) -> Instant:
-    """The instant of an RFC 3339 text; InvalidInput naming `parameter` when it is not one."""
+def instant_of(text: str | None, parameter: str) -> Instant | None:
+    """The instant of a query parameter; refused by its name when it is not a time."""
+    if text is None:
+        return None
     try:
-        return instant(msgspec.convert(text, Moment))
+        # A `+` in a query is a space to whoever parses forms.
+        return instant(msgspec.convert(text.replace(" ", "+"), Moment))
     except msgspec.ValidationError:
-        raise InvalidInput(
-            f"`{parameter}` must be an RFC 3339 time with an offset, like 2026-05-01T09:30:00Z."
+        raise wrong_parameter(
+            parameter, f"`{parameter}` must be an RFC 3339 time with an offset, like 2026-05-01T09:30:00Z."
         ) from None
 
 
-def rfc3339(at: Instant) -> str:
-    """`2026-05-01T09:30:00.000Z`."""
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def rfc3339_or_none(at: Instant | None) -> str | None:
-    """The same for what may be missing."""
+def text_or_none(at: Instant | None) -> str | None:
+    """RFC 3339 of what may be missing."""
     return None if at is None else rfc3339(at)

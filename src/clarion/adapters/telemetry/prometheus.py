@@ -1,0 +1,121 @@
+"""The metrics page: what the parts count anyway, read when Prometheus asks. Nothing is done per message.
+
+A part hands over flat numbers. A dotted name carries label values behind its first word: `settled.email.sent.`
+becomes `clarion_messages_settled_total{channel="email",status="sent",reason=""}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+Stats = Callable[[], Mapping[str, Any]]
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """How one number of a part is shown."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    scale: float = 1.0
+    """Base units: milliseconds times 0.001 are seconds."""
+
+    @property
+    def counts(self) -> bool:
+        """It only ever grows."""
+        return self.name.endswith("_total")
+
+
+MEANINGS: dict[tuple[str, str], Meaning] = {
+    ("pipeline", "accepted"): Meaning("clarion_events_accepted_total", "Events accepted and durable."),
+    ("pipeline", "repeated"): Meaning(
+        "clarion_events_repeated_total", "Submissions answered from an earlier one with the same key."
+    ),
+    ("pipeline", "planned"): Meaning("clarion_runs_planned_total", "Runs planned."),
+    ("pipeline", "orphaned"): Meaning(
+        "clarion_events_orphaned_total", "Events whose workflow or users were gone when they were planned."
+    ),
+    ("pipeline", "attempts"): Meaning("clarion_attempts_total", "Provider calls, counted per message."),
+    ("pipeline", "unknown_outcomes"): Meaning(
+        "clarion_attempts_unknown_total", "Attempts that may or may not have gone through."
+    ),
+    ("pipeline", "claimed"): Meaning(
+        "clarion_messages_claimed_total", "Due messages claimed from the ledger."
+    ),
+    ("pipeline", "refused_settlements"): Meaning(
+        "clarion_settlements_refused_total", "Late results of a worker that had lost its lease."
+    ),
+    ("pipeline", "held"): Meaning(
+        "clarion_messages_held", "Messages in memory waiting for a provider.", ("lane", "channel")
+    ),
+    ("pipeline", "settled"): Meaning(
+        "clarion_messages_settled_total",
+        "Status changes recorded by the engine.",
+        ("channel", "status", "reason"),
+    ),
+    ("pipeline", "circuit"): Meaning(
+        "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
+    ),
+    ("http", "requests"): Meaning("clarion_http_requests_total", "Requests to the API.", ("route",)),
+    ("http", "problems"): Meaning("clarion_http_problems_total", "Error answers by code.", ("code",)),
+}
+"""What is known about the numbers of the parts. Others are shown under their own names as gauges."""
+
+
+class Metrics:
+    """The registry of one process. Parts are added while it is composed, then only read."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, Stats]] = []
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._registry.register(_Parts(self._parts))
+
+    def add(self, part: str, stats: Stats) -> None:
+        """Ask `stats` at every scrape."""
+        self._parts.append((part, stats))
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The page and its media type: Prometheus text, or OpenMetrics when `accept` asks for it."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type
+
+
+class _Parts(Collector):
+    def __init__(self, parts: list[tuple[str, Stats]]) -> None:
+        self._parts = parts
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing to ask before the parts are there."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """One family per meaning, gathered over all parts."""
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for part, stats in self._parts:
+            for key, value in stats().items():
+                if isinstance(value, bool | int | float):
+                    _gather(families, part, key, value)
+        yield from families.values()
+
+
+def _gather(
+    families: dict[str, CounterMetricFamily | GaugeMetricFamily], part: str, key: str, value: float
+) -> None:
+    word, _, rest = key.partition(".")
+    meaning = MEANINGS.get((part, word)) or Meaning(f"clarion_{part}_{word}", f"{word} of the {part}.")
+    family = families.get(meaning.name)
+    if family is None:
+        kind = CounterMetricFamily if meaning.counts else GaugeMetricFamily
+        family = families[meaning.name] = kind(meaning.name, meaning.help, labels=meaning.labels)
+    values = rest.split(".", len(meaning.labels) - 1) if meaning.labels else []
+    family.add_metric(values, value * meaning.scale)

@@ -1,0 +1,112 @@
+"""What every ordinary route gets handed in, and the guards that stand before it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar.connection import ASGIConnection, Request
+from litestar.handlers import BaseRouteHandler
+from litestar.params import Dependency
+
+from clarion.api.auth import Caller
+from clarion.api.bodies import nearest
+from clarion.api.cloudevents import is_json
+from clarion.api.parts import ApiParts
+from clarion.api.problems import refuse, wrong_parameter
+from clarion.errors import NotFound
+from clarion.model.ids import MessageId, UserNo, parse_id
+from clarion.model.setup import Scope
+from clarion.model.user import User
+
+SLASH = "\ue000"
+"""Stands for an escaped slash inside a path segment on its way through the router (no user id can contain it)."""
+
+HANDED_IN = frozenset({"parts", "caller", "person", "name", "data", "request"})
+"""Arguments of handlers that do not come from the query."""
+
+Parts = Annotated[ApiParts, Dependency(skip_validation=True)]
+Who = Annotated[Caller, Dependency(skip_validation=True)]
+Person = Annotated[User, Dependency(skip_validation=True)]
+"""The user the path names; 404 when there is none."""
+
+READ: dict[str, Any] = {"scope": Scope.READ}
+SEND: dict[str, Any] = {"scope": Scope.SEND}
+ADMIN: dict[str, Any] = {"scope": Scope.ADMIN}
+OPEN: dict[str, Any] = {"scope": None}
+"""No credential needed."""
+OWN_READ: dict[str, Any] = {"scope": Scope.READ, "own": True}
+"""The user's own token will do instead of a key."""
+OWN_SEND: dict[str, Any] = {"scope": Scope.SEND, "own": True}
+
+
+def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+    """The verified credential of this request."""
+    return request.auth  # type: ignore[no-any-return]
+
+
+def provide_name(user_id: str) -> str:
+    """The user id of the path, as the caller meant it."""
+    return user_id.replace(SLASH, "/")
+
+
+async def provide_person(name: str, caller: Who, parts: Parts) -> User:
+    """The user of the path."""
+    return await the_user(parts, caller, name)
+
+
+async def the_user(parts: ApiParts, caller: Caller, user_id: str) -> User:
+    """A user by id, or NotFound."""
+    found = await parts.ledger.users.find(caller.tenant, [user_id])
+    if user_id not in found:
+        raise NotFound(f"There is no user {user_id!r}. Create one with PUT /v1/users/{{user_id}}.")
+    return found[user_id]
+
+
+async def names_of(parts: ApiParts, numbers: set[UserNo]) -> dict[UserNo, str]:
+    """The ids of users by their numbers; deleted ones are missing."""
+    return {no: user.id for no, user in (await parts.ledger.users.get(list(numbers))).items()}
+
+
+def a_message_id(text: str) -> MessageId:
+    """The message a path names."""
+    try:
+        return MessageId(parse_id(text))
+    except ValueError:
+        raise NotFound("There is no such message: an id is a UUID.") from None
+
+
+def check_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard: the caller may use this route."""
+    scope: Scope | None = handler.opt["scope"]
+    if scope is None:
+        return
+    caller: Caller = connection.auth
+    if handler.opt.get("own"):
+        caller.require_own(provide_name(connection.path_params["user_id"]), scope)
+    else:
+        caller.require(scope)
+
+
+def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard: a misspelt filter must not silently match everything."""
+    if not connection.query_params:
+        return
+    known = [
+        name
+        for name in handler.parsed_fn_signature.parameters
+        if name not in HANDED_IN and name not in connection.path_params
+    ]
+    for name in connection.query_params:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"; did you mean `{near}`?" if near else f"; known here: {', '.join(known) or 'none'}."
+            raise wrong_parameter(name, f"unknown parameter `{name}`{hint}")
+
+
+def check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard: a body is what the route reads."""
+    if connection.scope["method"] in ("GET", "DELETE") or handler.opt.get("ndjson"):  # type: ignore[typeddict-item]
+        return
+    given = connection.headers.get("content-type")
+    if given is not None and not is_json(given):
+        raise refuse("unsupported_media_type", "Send `Content-Type: application/json`.")

@@ -1,0 +1,85 @@
+"""`/v1/captures`: what capture integrations kept instead of sending it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import Router, get
+
+from clarion.api.access import READ, Parts, Who
+from clarion.api.messages import ByUser
+from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.parts import ApiParts
+from clarion.model.channel import Channel
+from clarion.model.ids import UserNo, id_text
+from clarion.model.inbox import Captured
+from clarion.model.user import User
+from clarion.rules.instants import rfc3339
+
+
+class CaptureView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider would have been given."""
+
+    message_id: str
+    user_id: str
+    channel: Channel
+    integration: str
+    at: str
+    to: Any
+    content: dict[str, Any]
+
+
+class _Kept(msgspec.Struct):
+    content: dict[str, Any]
+    to: Any = None
+
+
+@get("/", opt=READ)
+async def list_captures(
+    caller: Who,
+    parts: Parts,
+    user: ByUser = None,
+    channel: Channel | None = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Page[CaptureView]:
+    """Captured messages, newest first, with address and content."""
+    number: UserNo | None = None
+    if user is not None:
+        found = await parts.ledger.users.find(caller.tenant, [user])
+        if user not in found:
+            return Page(items=[])
+        number = found[user].no
+    kept = await parts.ledger.captures.page(
+        caller.tenant, position(cursor, 0) or None, limit, user=number, channel=channel
+    )
+    return Page(
+        items=await opened(parts, kept), next_cursor=cursor_of(kept[-1].seq) if len(kept) == limit else None
+    )
+
+
+async def opened(parts: ApiParts, kept: Sequence[Captured]) -> list[CaptureView]:
+    """Captures in the clear; those of deleted users are gone for good."""
+    users = await parts.ledger.users.get(list({one.user for one in kept}))
+    return [view(one, users[one.user], parts) for one in kept if one.user in users]
+
+
+def view(one: Captured, user: User, parts: ApiParts) -> CaptureView:
+    """A capture, opened."""
+    inside = _KEPT.decode(parts.vault.open(user.key, one.sealed))
+    return CaptureView(
+        message_id=id_text(one.message_id),
+        user_id=user.id,
+        channel=one.channel,
+        integration=one.integration,
+        at=rfc3339(one.at),
+        to=inside.to,
+        content=inside.content,
+    )
+
+
+_KEPT = msgspec.json.Decoder(_Kept)
+
+router = Router("/v1/captures", route_handlers=[list_captures], tags=["Messages"])

@@ -1,0 +1,62 @@
+"""`/v1/categories`: the units of opt-out."""
+
+from __future__ import annotations
+
+from litestar import Router, delete, get, put
+
+from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.pages import Page
+from clarion.api.shelves import found, named, remove
+from clarion.errors import Conflict, InvalidInput
+from clarion.model.setup import Category, FrequencyCap
+from clarion.rules import people
+
+
+class CategoryBody(Category, frozen=True, kw_only=True):
+    """A category; its key stands in the path."""
+
+    key: str = ""
+
+
+@get("/", opt=READ)
+async def list_categories(caller: Who, parts: Parts) -> Page[Category]:
+    """All categories."""
+    return Page(items=list(parts.ledger.setup.categories.all(caller.tenant).values()))
+
+
+@get("/{key:str}", opt=READ)
+async def get_category(key: str, caller: Who, parts: Parts) -> Category:
+    """One category."""
+    return found(parts.ledger.setup.categories, caller.tenant, key, "category")
+
+
+@put("/{key:str}", opt=ADMIN)
+async def put_category(key: str, data: CategoryBody, caller: Who, parts: Parts) -> Category:
+    """Create or replace a category."""
+    category = named(Category, data, key)
+    people.check_windows(category.send_window, "#/send_window")
+    check_caps(category.caps)
+    return await parts.ledger.setup.categories.put(caller.tenant, category)
+
+
+@delete("/{key:str}", opt=ADMIN)
+async def delete_category(key: str, caller: Who, parts: Parts) -> None:
+    """Delete a category that no workflow uses."""
+    users = [w.key for w in parts.ledger.setup.workflows.all(caller.tenant).values() if w.category == key]
+    if users:
+        raise Conflict(f"The category is used by the workflows {', '.join(users)}: change those first.")
+    await remove(parts.ledger.setup.categories, caller.tenant, key, "category")
+
+
+def check_caps(caps: tuple[FrequencyCap, ...]) -> None:
+    """A cap allows something, within some time."""
+    for index, cap in enumerate(caps):
+        if cap.limit < 1 or cap.window_s < 1:
+            raise InvalidInput("a cap needs `limit` and `window_s` of at least 1.", pointer=f"#/caps/{index}")
+
+
+router = Router(
+    "/v1/categories",
+    route_handlers=[list_categories, get_category, put_category, delete_category],
+    tags=["Set-up"],
+)

@@ -1,0 +1,231 @@
+"""The two ingest routes: bare ASGI, because every event of an installation comes through here.
+
+They share credentials, limits and problem catalogue with all other routes and stand in the same OpenAPI document.
+Budget: 30 us of CPU for a single event, 3 us for one of a batch, the engine not counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from clarion.api import bodies, submissions
+from clarion.api.answers import JSON, HttpScope, Send, answer
+from clarion.api.auth import Doorkeeper
+from clarion.api.cloudevents import is_json
+from clarion.api.parts import ApiParts
+from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
+from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, InvalidInput
+from clarion.model.ids import TenantId, id_text
+from clarion.model.setup import Scope
+from clarion.model.submission import Acceptance, Submission
+from clarion.rules.explain import explanation
+
+IDEMPOTENCY_KEY_CHARS = 255
+_REPLAYED = (b"idempotency-replayed", b"true")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+Results = list[Acceptance | ClarionError | None]
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The event is durable."""
+
+    event_id: str
+    accepted: int
+    """Recipients times workflows; 0 when no workflow matches."""
+
+
+class Ingest:
+    """`POST /v1/workflows/{key}/trigger` and `POST /v1/events`."""
+
+    def __init__(self, parts: ApiParts, doorkeeper: Doorkeeper) -> None:
+        self._pipeline = parts.pipeline
+        self._limits = parts.limits
+        self._door = doorkeeper
+
+    async def trigger(self, workflow: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+        """Accept one event for one workflow."""
+        headers = dict(scope["headers"])
+        key = await self._door.key(headers, Scope.SEND)
+        rehearse = scope["query_string"] != b"" and _dry_run(scope["query_string"])
+        given = headers.get(b"content-type")
+        if given != b"application/json" and given is not None and not is_json(given.decode("latin-1")):
+            raise refuse("unsupported_media_type", "Send `Content-Type: application/json`.")
+        body = await bodies.read(receive, headers, self._limits.body_bytes)
+        bodies.check_depth(body, self._limits.depth)
+        bodies.check_text(body)
+        submission = submissions.of_trigger(body, workflow, _traceparent(headers))
+        if rehearse:
+            await self._rehearse(send, key.tenant, (submission,))
+            return
+        if b"idempotency-key" in headers:
+            submission = _claimed(submission, _idempotency_key(headers), _fingerprint(scope, body))
+        await self._accept_one(send, key.tenant, submission)
+
+    async def events(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+        """Accept one event, or a batch of CloudEvents and triggers."""
+        headers = dict(scope["headers"])
+        key = await self._door.key(headers, Scope.SEND)
+        rehearse = scope["query_string"] != b"" and _dry_run(scope["query_string"])
+        body = await bodies.read(receive, headers, self._limits.body_bytes)
+        bodies.check_text(body)
+        trace = _traceparent(headers)
+        claim = _idempotency_key(headers) if b"idempotency-key" in headers else ""
+        fingerprint = _fingerprint(scope, body) if claim else b""
+        items = submissions.items_of(headers, body)
+        if items is None:
+            bodies.check_depth(body, self._limits.depth)
+            submission = submissions.of_single(headers, body, trace)
+            if rehearse:
+                await self._rehearse(send, key.tenant, (submission,))
+                return
+            await self._accept_one(
+                send, key.tenant, _claimed(submission, claim, fingerprint) if claim else submission
+            )
+            return
+        if len(items) > self._limits.batch:
+            raise refuse("batch_too_large", f"One call takes at most {self._limits.batch:,} events.")
+        results, good = _parsed(items, trace, self._limits.depth)
+        if rehearse:
+            _need_all(results)
+            await self._rehearse(send, key.tenant, good.values())
+            return
+        if claim:
+            await self._accept_claimed(key.tenant, results, good, claim, fingerprint)
+        elif good:
+            outcomes = await self._pipeline.submit(key.tenant, list(good.values()))
+            for index, outcome in zip(good, outcomes, strict=True):
+                results[index] = outcome
+        await _answer_batch(send, results, replayable=claim != "")
+
+    async def _accept_one(self, send: Send, tenant: TenantId, submission: Submission) -> None:
+        (result,) = await self._pipeline.submit(tenant, (submission,))
+        if isinstance(result, ClarionError):
+            raise result
+        body = b'{"event_id":"%s","accepted":%d}' % (id_text(result.event_id).encode(), result.accepted)
+        headers = [*JSON, (b"content-length", b"%d" % len(body))]
+        if result.repeated and submission.idempotency_key:
+            headers.append(_REPLAYED)
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _accept_claimed(
+        self, tenant: TenantId, results: Results, good: dict[int, Submission], claim: str, fingerprint: bytes
+    ) -> None:
+        """One idempotency key covers the call: its first event goes ahead alone and holds the key itself, so that
+        another call under the same key is refused before any of it is accepted."""
+        pending = [
+            (index, _claimed(submission, f"{claim}#{index}" if position else claim, fingerprint))
+            for position, (index, submission) in enumerate(good.items())
+        ]
+        for part in (pending[:1], pending[1:]):
+            if not part:
+                return
+            outcomes = await self._pipeline.submit(tenant, [submission for _, submission in part])
+            for (index, _), outcome in zip(part, outcomes, strict=True):
+                if isinstance(outcome, IdempotencyMismatch | IdempotencyInFlight):
+                    raise outcome
+                results[index] = outcome
+
+    async def _rehearse(self, send: Send, tenant: TenantId, planned: Iterable[Submission]) -> None:
+        runs = [
+            explanation(run, user_id)
+            for submission in planned
+            for user_id, run in await self._pipeline.dry_run(tenant, submission)
+        ]
+        await answer(send, 200, msgspec.json.encode({"dry_run": True, "runs": runs}))
+
+
+def _parsed(items: Sequence[bytes], trace: str, depth: int) -> tuple[Results, dict[int, Submission]]:
+    """A slot per item, holding its error if it has one, and the good submissions by index."""
+    results: Results = [None] * len(items)
+    good: dict[int, Submission] = {}
+    for index, item in enumerate(items):
+        try:
+            bodies.check_depth(item, depth)
+            good[index] = submissions.of_item(item, trace)
+        except ClarionError as wrong:
+            results[index] = wrong
+    return results, good
+
+
+def _need_all(results: Results) -> None:
+    faults = [
+        fault
+        for index, wrong in enumerate(results)
+        if isinstance(wrong, ClarionError)
+        for fault in faults_at(f"/{index}", wrong)
+    ]
+    if faults:
+        raise Rejected("A dry run needs every event to be valid; see `errors`.", faults)
+
+
+async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> None:
+    lines: list[bytes] = []
+    accepted, repeated = 0, 0
+    for index, result in enumerate(results):
+        if isinstance(result, Acceptance):
+            accepted += 1
+            repeated += result.repeated
+            lines.append(
+                b'{"index":%d,"event_id":"%s","accepted":%d}'
+                % (index, id_text(result.event_id).encode(), result.accepted)
+            )
+        elif result is not None:
+            lines.append(b'{"index":%d,"error":%s}' % (index, msgspec.json.encode(problem(result))))
+    rejected = len(lines) - accepted
+    events = b'"accepted":%d,"rejected":%d,"events":[%s]}' % (accepted, rejected, b",".join(lines))
+    if lines and not accepted:
+        whole = problem(
+            refuse("all_rejected", f"None of the {rejected:,} events was accepted; see `events`.")
+        )
+        body = msgspec.json.encode(whole)[:-1] + b"," + events
+        await answer(send, whole.status, body, media_type=MEDIA_TYPE)
+    elif replayable and repeated == accepted > 0:
+        await answer(send, 202, b"{" + events, _REPLAYED)
+    else:
+        await answer(send, 202, b"{" + events)
+
+
+def _claimed(submission: Submission, claim: str, fingerprint: bytes) -> Submission:
+    return msgspec.structs.replace(submission, idempotency_key=claim, fingerprint=fingerprint)
+
+
+def _fingerprint(scope: HttpScope, body: bytes) -> bytes:
+    digest = blake2b(scope["method"].encode() + b" " + scope["path"].encode() + b"\n", digest_size=16)
+    digest.update(body)
+    return digest.digest()
+
+
+def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
+    """The key, whether sent as a structured-field string (quoted) or bare."""
+    text = headers[b"idempotency-key"].decode("latin-1").strip()
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if not (0 < len(text) <= IDEMPOTENCY_KEY_CHARS and text.isascii() and text.isprintable()):
+        raise InvalidInput(
+            f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_CHARS} printable ASCII characters."
+        )
+    return text
+
+
+def _traceparent(headers: Mapping[bytes, bytes]) -> str:
+    """The caller's W3C trace context, if it is one: a broken trace is no reason to refuse an event."""
+    value = headers.get(b"traceparent")
+    return value.decode() if value is not None and _TRACEPARENT.fullmatch(value) else ""
+
+
+def _dry_run(query: bytes) -> bool:
+    wanted = False
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name != "dry_run":
+            raise wrong_parameter(name, f"unknown parameter `{name}`; only `dry_run` is known here.")
+        if value.lower() not in ("true", "false"):
+            raise wrong_parameter(name, "`dry_run` is true or false.")
+        wanted = value.lower() == "true"
+    return wanted

@@ -1,0 +1,72 @@
+"""`GET /v1/events/{id}` and `GET /v1/explain`: what came of an event, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Router, get
+
+from clarion.api.access import READ, Parts, Who, names_of, the_user
+from clarion.api.messages import MessageView, an_event_id, page_of
+from clarion.api.pages import PAGE, Cursor, Limit
+from clarion.errors import NotFound
+from clarion.ports.ledger import MessageFilter
+from clarion.rules.explain import explanation
+
+SHOWN_RUNS = 200
+"""Explanations in one answer; of a wider event ask person by person with `/v1/explain`."""
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """An event with its runs and messages."""
+
+    event_id: str
+    runs: list[dict[str, Any]]
+    """The explanation per recipient and workflow, on the first page and for at most 200 of them."""
+    messages: list[MessageView]
+    next_cursor: str | None
+    """Leads to more messages."""
+
+
+class ExplainView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a person was or was not notified."""
+
+    runs: list[dict[str, Any]]
+
+
+@get("/events/{event_id:str}", opt=READ)
+async def get_event(
+    event_id: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+) -> EventView:
+    """What came of an event. Right after the 202 nothing may be planned yet: ask again in a moment."""
+    event = an_event_id(event_id)
+    page = await page_of(parts, caller, MessageFilter(event_id=event), cursor, limit)
+    runs = [] if cursor else (await parts.ledger.plans.runs_of(caller.tenant, event, None))[:SHOWN_RUNS]
+    if not runs and not page.items and not cursor:
+        raise NotFound(
+            f"Nothing is planned for the event {event_id}: it is too new (ask again in a moment), reached nobody, "
+            "or is not of this tenant."
+        )
+    names = await names_of(parts, {run.user for run in runs})
+    return EventView(
+        event_id=event_id,
+        runs=[explanation(run, names.get(run.user, "")) for run in runs],
+        messages=page.items,
+        next_cursor=page.next_cursor,
+    )
+
+
+@get("/explain", opt=READ)
+async def explain(event_id: str, user_id: str, caller: Who, parts: Parts) -> ExplainView:
+    """Every rule that decided whether, how and when this user hears of this event."""
+    user = await the_user(parts, caller, user_id)
+    runs = await parts.ledger.plans.runs_of(caller.tenant, an_event_id(event_id), user.no)
+    if not runs:
+        raise NotFound(
+            f"The event {event_id} has no run for {user_id!r}: the user was not among its recipients, or it is not planned yet."
+        )
+    return ExplainView(runs=[explanation(run, user.id) for run in runs])
+
+
+router = Router("/v1", route_handlers=[get_event, explain], tags=["Events"])

@@ -1,0 +1,51 @@
+"""`/healthz`, `/readyz`, `/metrics`: for machines that watch. No credential needed, nothing about tenants shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response, Router, get
+
+from clarion.api.access import OPEN, Parts
+
+
+class Alive(msgspec.Struct, frozen=True, kw_only=True):
+    """The process answers."""
+
+    status: str
+    version: str
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether requests should be sent here, and if not, which part is to blame."""
+
+    status: str
+    parts: dict[str, str]
+    """Part to `ok`, or what is wrong with it."""
+
+
+@get("/healthz", opt=OPEN)
+async def healthz(parts: Parts) -> Alive:
+    """The process is alive. Says nothing about its parts: see `/readyz`."""
+    return Alive(status="ok", version=parts.version)
+
+
+@get("/readyz", opt=OPEN)
+async def readyz(parts: Parts) -> Response[Ready]:
+    """200 when every part works, 503 naming the part that does not."""
+    health = dict(parts.health())
+    ready = all(state == "ok" for state in health.values())
+    return Response(
+        Ready(status="ready" if ready else "not ready", parts=health), status_code=200 if ready else 503
+    )
+
+
+@get("/metrics", opt=OPEN, media_type=MediaType.TEXT)
+async def metrics(request: Request[Any, Any, Any], parts: Parts) -> Response[bytes]:
+    """Counters and gauges in the Prometheus text format; OpenMetrics when asked for."""
+    page, media_type = parts.metrics.render(request.headers.get("accept", ""))
+    return Response(page, headers={"content-type": media_type})
+
+
+router = Router("/", route_handlers=[healthz, readyz, metrics], tags=["Health"])

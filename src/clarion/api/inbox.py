@@ -1,0 +1,118 @@
+"""`/v1/users/{user_id}/inbox`: what a person has received in the app. A user's own token will do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import Router, get, post
+
+from clarion.api.access import OWN_READ, OWN_SEND, Parts, Person
+from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.parts import ApiParts
+from clarion.api.times import text_or_none
+from clarion.errors import InvalidInput
+from clarion.model.content import InAppContent
+from clarion.model.ids import MessageId, id_text, parse_id
+from clarion.model.inbox import InboxCounts, InboxItem
+from clarion.model.user import User, Value
+from clarion.ports.ledger import InboxAction
+from clarion.rules.instants import rfc3339
+
+
+class ItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of an inbox."""
+
+    id: str
+    at: str
+    content: InAppContent
+    workflow: str
+    category: str
+    seen_at: str | None
+    read_at: str | None
+    archived_at: str | None
+
+
+class InboxView(Page[ItemView], frozen=True, kw_only=True):
+    """A page of an inbox with its counters."""
+
+    counts: InboxCounts
+
+
+class MarkBody(Value, frozen=True, kw_only=True):
+    """What to mark, and as what."""
+
+    action: InboxAction
+    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] | None = None
+    """Left out: everything that is not archived."""
+
+
+class MarkView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many items changed, and the counters now."""
+
+    changed: int
+    counts: InboxCounts
+
+
+@get("/", opt=OWN_READ)
+async def get_inbox(
+    person: Person,
+    parts: Parts,
+    archived: bool = False,
+    unread: bool = False,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> InboxView:
+    """The inbox, newest first: live items, or the archive; all of them, or the unread ones."""
+    start = position(cursor, b"")
+    before = MessageId(start) if start else None
+    items = await parts.ledger.inboxes.page(person.no, before, limit, archived=archived, unread=unread)
+    return InboxView(
+        items=[view(item, person, parts) for item in items],
+        next_cursor=cursor_of(items[-1].message_id) if len(items) == limit else None,
+        counts=_counts(parts, person),
+    )
+
+
+@get("/counts", opt=OWN_READ)
+async def get_counts(person: Person, parts: Parts) -> InboxCounts:
+    """How much is unseen and unread, exactly."""
+    return _counts(parts, person)
+
+
+@post("/mark", opt=OWN_SEND, status_code=200)
+async def mark(person: Person, data: MarkBody, parts: Parts) -> MarkView:
+    """Mark items seen, read or archived, or take that back; all devices of the user are told."""
+    ids = None if data.ids is None else [_id(text, index) for index, text in enumerate(data.ids)]
+    change = await parts.engagement.mark(person.no, data.action, ids)
+    return MarkView(changed=len(change.items) if change is not None else 0, counts=_counts(parts, person))
+
+
+def view(item: InboxItem, user: User, parts: ApiParts) -> ItemView:
+    """An item, opened."""
+    return ItemView(
+        id=id_text(item.message_id),
+        at=rfc3339(item.at),
+        content=_CONTENT.decode(parts.vault.open(user.key, item.sealed)),
+        workflow=item.workflow,
+        category=item.category,
+        seen_at=text_or_none(item.seen_at),
+        read_at=text_or_none(item.read_at),
+        archived_at=text_or_none(item.archived_at),
+    )
+
+
+def _counts(parts: ApiParts, user: User) -> InboxCounts:
+    return parts.ledger.inboxes.head(user.no)[1]
+
+
+def _id(text: str, index: int) -> MessageId:
+    try:
+        return MessageId(parse_id(text))
+    except ValueError:
+        raise InvalidInput("an item's id is a UUID.", pointer=f"#/ids/{index}") from None
+
+
+_CONTENT = msgspec.json.Decoder(InAppContent)
+
+router = Router("/v1/users/{user_id:str}/inbox", route_handlers=[get_inbox, get_counts, mark], tags=["Inbox"])

@@ -1,0 +1,110 @@
+"""`/v1/integrations`: providers with their settings. Secrets go in and never come out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Router, delete, get, put
+
+from clarion.api import bodies
+from clarion.api.access import ADMIN, Parts, Who
+from clarion.api.pages import Page
+from clarion.api.parts import ApiParts
+from clarion.api.shelves import found, named, remove
+from clarion.errors import InvalidInput
+from clarion.model.setup import Integration
+from clarion.ports.provider import ProviderPlugin
+from clarion.rules.match import nearest
+
+MASK = "********"
+"""Stands for a secret. Sent back, it keeps the stored one."""
+
+
+class IntegrationBody(Integration, frozen=True, kw_only=True):
+    """An integration; its key stands in the path."""
+
+    key: str = ""
+
+
+@get("/", opt=ADMIN)
+async def list_integrations(caller: Who, parts: Parts) -> Page[Integration]:
+    """All integrations, secrets masked."""
+    every = parts.ledger.setup.integrations.all(caller.tenant).values()
+    return Page(items=[masked(one, parts) for one in every])
+
+
+@get("/{key:str}", opt=ADMIN)
+async def get_integration(key: str, caller: Who, parts: Parts) -> Integration:
+    """One integration, secrets masked."""
+    return masked(found(parts.ledger.setup.integrations, caller.tenant, key, "integration"), parts)
+
+
+@put("/{key:str}", opt=ADMIN)
+async def put_integration(key: str, data: IntegrationBody, caller: Who, parts: Parts) -> Integration:
+    """Create or replace an integration. A secret sent as `********` keeps its stored value."""
+    sent = named(Integration, data, key)
+    plugin = parts.providers.get(sent.provider)
+    if plugin is None:
+        raise InvalidInput(
+            f"There is no provider {sent.provider!r}. {nearest(sent.provider, parts.providers)}".rstrip(),
+            pointer="#/provider",
+        )
+    if sent.channel not in plugin.channels:
+        able = ", ".join(sorted(plugin.channels))
+        raise InvalidInput(f"{plugin.title} does not serve {sent.channel}, but {able}.", pointer="#/channel")
+    if sent.weight < 0 or sent.limits.concurrency < 1 or sent.limits.timeout_s <= 0:
+        raise InvalidInput(
+            "weight must not be negative; limits.concurrency must be at least 1 and limits.timeout_s above 0."
+        )
+    stored = parts.ledger.setup.integrations.all(caller.tenant).get(key)
+    config = unmasked(sent.config, stored, plugin)
+    check_config(config, plugin)
+    whole = msgspec.structs.replace(sent, config=config)
+    return masked(await parts.ledger.setup.integrations.put(caller.tenant, whole), parts)
+
+
+@delete("/{key:str}", opt=ADMIN)
+async def delete_integration(key: str, caller: Who, parts: Parts) -> None:
+    """Delete an integration; messages go through the others of their channel."""
+    await remove(parts.ledger.setup.integrations, caller.tenant, key, "integration")
+
+
+def masked(integration: Integration, parts: ApiParts) -> Integration:
+    """The integration with every secret replaced. Of an unknown provider nothing is shown."""
+    plugin = parts.providers.get(integration.provider)
+    config = {
+        name: MASK if plugin is None or name in plugin.secrets else value
+        for name, value in integration.config.items()
+    }
+    return msgspec.structs.replace(integration, config=config)
+
+
+def unmasked(config: dict[str, Any], stored: Integration | None, plugin: ProviderPlugin) -> dict[str, Any]:
+    """The config with masks replaced by what is stored for the same provider."""
+    known = stored.config if stored is not None and stored.provider == plugin.name else {}
+    whole = dict(config)
+    for name in plugin.secrets:
+        if whole.get(name) == MASK:
+            if name not in known:
+                raise InvalidInput(
+                    f"there is no stored {name} to keep: send the secret.", pointer=f"#/config/{name}"
+                )
+            whole[name] = known[name]
+    return whole
+
+
+def check_config(config: dict[str, Any], plugin: ProviderPlugin) -> None:
+    """The provider's own type accepts it. Says where it does not, and never quotes a secret."""
+    try:
+        bodies.convert(config, plugin.config)
+    except InvalidInput as wrong:
+        place = f"#/config{(wrong.pointer or '#')[1:]}"
+        raise InvalidInput(f"config of {plugin.title}: {wrong.detail}", pointer=place) from None
+
+
+router = Router(
+    "/v1/integrations",
+    route_handlers=[list_integrations, get_integration, put_integration, delete_integration],
+    tags=["Set-up"],
+)

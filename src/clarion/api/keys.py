@@ -1,0 +1,80 @@
+"""`/v1/keys`: the API keys of a tenant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import Router, delete, get, post
+
+from clarion.api.access import ADMIN, Parts, Who
+from clarion.api.pages import Page
+from clarion.api.times import Moment, instant_or_none, text_or_none
+from clarion.model.setup import ApiKey, Scope
+from clarion.model.user import Value
+from clarion.rules.instants import rfc3339
+
+
+class KeyBody(Value, frozen=True, kw_only=True):
+    """A key to create."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    """What it is for: you will want to know when you revoke it."""
+    scope: Scope
+    expires_at: Moment | None = None
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A key, without the key."""
+
+    id: str
+    name: str
+    scope: Scope
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+
+
+class NewKey(KeyView, frozen=True, kw_only=True):
+    """A key just created."""
+
+    key: str
+    """The key itself, shown this once."""
+
+
+@get("/", opt=ADMIN)
+async def list_keys(caller: Who, parts: Parts) -> Page[KeyView]:
+    """All keys, newest first. Last uses are at most a minute old."""
+    return Page(items=[view(key) for key in await parts.ledger.setup.keys.page(caller.tenant)])
+
+
+@post("/", opt=ADMIN)
+async def create_key(data: KeyBody, caller: Who, parts: Parts) -> NewKey:
+    """Create a key. Several may live side by side, so that they can be changed without a gap."""
+    key, text = await parts.keys.create(
+        caller.tenant, data.name, data.scope, instant_or_none(data.expires_at)
+    )
+    return NewKey(key=text, **msgspec.structs.asdict(view(key)))
+
+
+@delete("/{key_id:str}", opt=ADMIN)
+async def revoke_key(key_id: str, caller: Who, parts: Parts) -> None:
+    """Revoke a key: this process refuses it at once, others within ten seconds."""
+    await parts.keys.revoke(caller.tenant, key_id)
+
+
+def view(key: ApiKey) -> KeyView:
+    """A key as callers see it."""
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        scope=key.scope,
+        created_at=rfc3339(key.created_at),
+        expires_at=text_or_none(key.expires_at),
+        last_used_at=text_or_none(key.last_used_at),
+        revoked_at=text_or_none(key.revoked_at),
+    )
+
+
+router = Router("/v1/keys", route_handlers=[list_keys, create_key, revoke_key], tags=["Access"])

@@ -1,0 +1,296 @@
+"""`/v1/messages`: what became of every notification, and moves made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Router, get, post
+from litestar.params import Parameter
+
+from clarion.api.access import READ, SEND, Parts, Who, a_message_id, names_of
+from clarion.api.auth import Caller
+from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.parts import ApiParts
+from clarion.api.problems import wrong_parameter
+from clarion.api.times import instant_of, text_or_none
+from clarion.errors import ClarionError, Conflict, NotFound
+from clarion.model.channel import Channel, Lane
+from clarion.model.content import AnyContent
+from clarion.model.ids import EventId, MessageId, id_text, parse_id
+from clarion.model.message import Change, Message
+from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
+from clarion.ports.ledger import MessageFilter
+from clarion.rules.explain import explanation
+from clarion.rules.instants import rfc3339
+
+LOOK_EVERY_S = 0.25
+"""How often a waiting tail looks for new changes."""
+
+ByUser = Annotated[str | None, Parameter(description="Only this user's")]
+ByEvent = Annotated[str | None, Parameter(description="Only those of this event")]
+Since = Annotated[str | None, Parameter(description="Created at or after, RFC 3339")]
+Until = Annotated[str | None, Parameter(description="Created before, RFC 3339")]
+
+
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    """One notification on one channel."""
+
+    id: str
+    event_id: str
+    user_id: str | None
+    """Null once the user was deleted."""
+    workflow: str
+    workflow_version: int
+    category: str
+    step: str
+    channel: Channel
+    lane: Lane
+    status: Status
+    reason: Reason | None
+    attempt: int
+    """Provider calls so far."""
+    integration: str | None
+    created_at: str
+    updated_at: str
+    due_at: str | None
+    """When it is looked at next."""
+    expires_at: str | None
+    sent_at: str | None
+    delivered_at: str | None
+    seen_at: str | None
+    read_at: str | None
+    clicked_at: str | None
+    archived_at: str | None
+
+
+class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of a message's status, or one attempt to send it."""
+
+    message_id: str
+    at: str
+    status: Status
+    reason: Reason | None
+    attempt: int
+    integration: str | None
+    outcome: str | None
+    """What the provider answered, when this records an attempt."""
+    provider_id: str | None
+    took_ms: int | None
+    detail: str | None
+    due_at: str | None
+    traceparent: str | None
+
+
+class MessageDetail(MessageView, frozen=True, kw_only=True):
+    """A message with everything that is known about it."""
+
+    timeline: list[ChangeView]
+    attempts: list[ChangeView]
+    """The changes that record an attempt."""
+    explanation: dict[str, Any] | None
+    """Why it is planned as it is: the whole run."""
+    content: AnyContent | None
+    """What is sent, as the template renders it; null when it can no longer be opened."""
+    content_problem: str | None
+    """Why there is no content."""
+
+
+@get("/", opt=READ)
+async def list_messages(
+    caller: Who,
+    parts: Parts,
+    user: ByUser = None,
+    event: ByEvent = None,
+    workflow: str | None = None,
+    channel: Channel | None = None,
+    status: Status | None = None,
+    reason: Reason | None = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Page[MessageView]:
+    """Messages, newest first. A page may be short when a filter is rare: go on while `next_cursor` is set."""
+    where = MessageFilter(
+        event_id=None if event is None else an_event_id(event),
+        workflow=workflow,
+        channel=channel,
+        status=status,
+        reason=reason,
+        since=instant_of(since, "since"),
+        before=instant_of(until, "until"),
+    )
+    if user is not None:
+        found = await parts.ledger.users.find(caller.tenant, [user])
+        if user not in found:
+            return Page(items=[])
+        where = msgspec.structs.replace(where, user=found[user].no)
+    return await page_of(parts, caller, where, cursor, limit)
+
+
+@get("/tail", opt=READ)
+async def tail(
+    caller: Who,
+    parts: Parts,
+    cursor: Cursor = None,
+    wait_s: Annotated[float, Parameter(ge=0, le=25, description="Longest to wait for a change")] = 20,
+    limit: Limit = PAGE,
+) -> Page[ChangeView]:
+    """Changes of all messages as they happen: answers as soon as there is one, else after `wait_s`.
+
+    Without a cursor the newest changes; then go on with `next_cursor`, which is always set.
+    """
+    after = position(cursor, -1)
+    give_up = parts.clock.monotonic() + wait_s
+    changes = await parts.ledger.records.tail(caller.tenant, after, limit)
+    while not changes and parts.clock.monotonic() < give_up:
+        await parts.clock.sleep(LOOK_EVERY_S)
+        changes = await parts.ledger.records.tail(caller.tenant, after, limit)
+    last = max((change.seq for change in changes), default=max(after, 0))
+    return Page(items=[change_view(change) for change in changes], next_cursor=cursor_of(last))
+
+
+@get("/{message_id:str}", opt=READ)
+async def get_message(message_id: str, caller: Who, parts: Parts) -> MessageDetail:
+    """One message with its timeline, attempts, explanation and content."""
+    message = await the_message(parts, caller, message_id)
+    return await detail_of(parts, caller, message)
+
+
+@post("/{message_id:str}/cancel", opt=SEND, status_code=200)
+async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
+    """Stop a message that has not started to be sent."""
+    message = await the_message(parts, caller, message_id)
+    status = await parts.ledger.records.cancel(caller.tenant, message.id, parts.clock.now())
+    if status is not Status.CANCELED:
+        raise Conflict(f"The message is {status}: only what has not started to be sent can be canceled.")
+    return await again(parts, caller, message_id)
+
+
+@post("/{message_id:str}/retry", opt=SEND, status_code=200)
+async def retry_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
+    """Send a message that failed once more, with fresh attempts."""
+    message = await the_message(parts, caller, message_id)
+    done = await parts.ledger.records.requeue(
+        caller.tenant, MessageFilter(), [message.id], parts.clock.now(), 1
+    )
+    if not done:
+        able = ", ".join(sorted(RETRYABLE_BY_HAND))
+        raise Conflict(f"The message is {message.status}: only {able} can be retried.")
+    return await again(parts, caller, message_id)
+
+
+async def page_of(
+    parts: ApiParts, caller: Caller, where: MessageFilter, cursor: str | None, limit: int
+) -> Page[MessageView]:
+    """A page of messages with the ids of their users."""
+    start = position(cursor, b"")
+    messages, following = await parts.ledger.records.page(
+        caller.tenant, where, MessageId(start) if start else None, limit
+    )
+    return Page(items=await views_of(parts, messages), next_cursor=cursor_of(following))
+
+
+async def views_of(parts: ApiParts, messages: Sequence[Message]) -> list[MessageView]:
+    """Messages as callers see them."""
+    names = await names_of(parts, {message.user for message in messages})
+    return [view(message, names.get(message.user)) for message in messages]
+
+
+async def the_message(parts: ApiParts, caller: Caller, text: str) -> Message:
+    """The message of a path, in this tenant."""
+    message = await parts.ledger.records.get(caller.tenant, a_message_id(text))
+    if message is None:
+        raise NotFound(f"There is no message {text}.")
+    return message
+
+
+async def again(parts: ApiParts, caller: Caller, text: str) -> MessageView:
+    """The message as it is now."""
+    (shown,) = await views_of(parts, [await the_message(parts, caller, text)])
+    return shown
+
+
+async def detail_of(parts: ApiParts, caller: Caller, message: Message) -> MessageDetail:
+    """Everything about one message."""
+    (shown,) = await views_of(parts, [message])
+    timeline = [change_view(c) for c in await parts.ledger.records.changes(caller.tenant, message.id)]
+    runs = await parts.ledger.plans.runs_of(caller.tenant, message.event_id, message.user)
+    run = next((run for run in runs if run.workflow == message.workflow), None)
+    content, problem = None, None
+    try:
+        content = await parts.pipeline.render(message)
+    except ClarionError as wrong:
+        problem = wrong.detail
+    return MessageDetail(
+        **msgspec.structs.asdict(shown),
+        timeline=timeline,
+        attempts=[change for change in timeline if change.outcome is not None],
+        explanation=None if run is None else explanation(run, shown.user_id or ""),
+        content=content,
+        content_problem=problem,
+    )
+
+
+def an_event_id(text: str) -> EventId:
+    """The event a parameter names."""
+    try:
+        return EventId(parse_id(text))
+    except ValueError:
+        raise wrong_parameter("event", "an event id is a UUID, as the 202 answer gave it.") from None
+
+
+def view(message: Message, user_id: str | None) -> MessageView:
+    """A message as callers see it."""
+    return MessageView(
+        id=id_text(message.id),
+        event_id=id_text(message.event_id),
+        user_id=user_id,
+        workflow=message.workflow,
+        workflow_version=message.workflow_version,
+        category=message.category,
+        step=message.step,
+        channel=message.channel,
+        lane=message.lane,
+        status=message.status,
+        reason=message.reason,
+        attempt=message.attempt,
+        integration=message.integration,
+        created_at=rfc3339(message.created_at),
+        updated_at=rfc3339(message.updated_at or message.created_at),
+        due_at=text_or_none(message.due_at),
+        expires_at=text_or_none(message.expires_at),
+        sent_at=text_or_none(message.sent_at),
+        delivered_at=text_or_none(message.delivered_at),
+        seen_at=text_or_none(message.seen_at),
+        read_at=text_or_none(message.read_at),
+        clicked_at=text_or_none(message.clicked_at),
+        archived_at=text_or_none(message.archived_at),
+    )
+
+
+def change_view(change: Change) -> ChangeView:
+    """A change as callers see it."""
+    return ChangeView(
+        message_id=id_text(change.message_id),
+        at=rfc3339(change.at),
+        status=change.status,
+        reason=change.reason,
+        attempt=change.attempt,
+        integration=change.integration,
+        outcome=change.outcome,
+        provider_id=change.provider_id,
+        took_ms=change.took_ms,
+        detail=change.detail,
+        due_at=text_or_none(change.due_at),
+        traceparent=change.traceparent,
+    )
+
+
+router = Router(
+    "/v1/messages",
+    route_handlers=[list_messages, tail, get_message, cancel_message, retry_message],
+    tags=["Messages"],
+)

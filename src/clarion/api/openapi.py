@@ -1,0 +1,211 @@
+"""The OpenAPI document: Litestar describes the ordinary routes, this adds the ingest routes and what all share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import msgspec
+from litestar import Request, Router
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+from clarion.api.cloudevents import CloudEvent
+from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
+from clarion.api.problems import Problem
+from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
+from clarion.api.users import UserBody
+
+TITLE = "Clarion"
+DESCRIPTION = (
+    "Tell Clarion what happened; it decides who hears about it, on which channel and when, and makes sure it "
+    "arrives once. Every call needs `Authorization: Bearer` with an API key; the inbox also takes that user's own "
+    "token. Errors are RFC 9457 problems with a stable `code`, listed at `/docs/errors`. Unknown fields and "
+    "parameters are refused."
+)
+TAGS = ("Events", "Users", "Inbox", "Topics", "Messages", "Set-up", "Access", "Health")
+"""In the order in which the documentation shows them."""
+PATH = "/openapi.json"
+REF = "#/components/schemas/{name}"
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one event of a batch: an `event_id`, or an `error`."""
+
+    index: int
+    event_id: str | None = None
+    accepted: int | None = None
+    error: Problem | None = None
+
+
+class BatchAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch: each entry of `events` has an `event_id` or an `error`."""
+
+    accepted: int
+    rejected: int
+    events: list[Item]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What would happen. Nothing is stored."""
+
+    dry_run: bool
+    runs: list[dict[str, Any]]
+    """One explanation per recipient and workflow."""
+
+
+class Document(OpenAPIRenderPlugin):
+    """Serves the whole document."""
+
+    def __init__(self) -> None:
+        super().__init__(path=["/", PATH], media_type="application/json")  # type: ignore[arg-type]
+        self._page = b""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The document as JSON, put together on first use."""
+        if not self._page:
+            self._page = msgspec.json.encode(whole(openapi_schema))
+        return self._page
+
+
+def config(version: str) -> OpenAPIConfig:
+    """How Litestar is to describe its routes."""
+    return OpenAPIConfig(
+        title=TITLE,
+        version=version,
+        description=DESCRIPTION,
+        use_handler_docstrings=True,
+        operation_id_creator=lambda handler, *_: handler.handler_name,
+        render_plugins=[Document()],
+        openapi_router=Router(PATH, route_handlers=[], include_in_schema=False, opt={"scope": None}),
+    )
+
+
+def whole(described: dict[str, Any]) -> dict[str, Any]:
+    """The document with the ingest routes, bodies, credentials and problems."""
+    paths: dict[str, Any] = {**described["paths"], **_ingest()}
+    schemas = {**described.get("components", {}).get("schemas", {}), **_schemas()}
+    for _, _, operation in operations({"paths": paths}):
+        _say_what_all_share(operation)
+    paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
+    return {
+        **described,
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in TAGS],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {
+                "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key, `clr_...`"},
+                "userToken": {"type": "http", "scheme": "bearer", "description": "A user's own inbox token"},
+            },
+        },
+    }
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(path, method, operation) of a document."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                yield path, method, operation
+
+
+def _say_what_all_share(operation: dict[str, Any]) -> None:
+    tag = operation["tags"][0]
+    operation["responses"] = {
+        status: response for status, response in operation["responses"].items() if status != "400"
+    }
+    if tag != "Health":
+        operation["security"] = [{"apiKey": []}] + ([{"userToken": []}] if tag == "Inbox" else [])
+        operation["responses"]["default"] = {
+            "description": "A problem from the catalogue at `/docs/errors`",
+            "content": {"application/problem+json": {"schema": _ref(Problem)}},
+        }
+
+
+def _schemas() -> dict[str, Any]:
+    """The types only the ingest routes know."""
+    _, found = msgspec.json.schema_components(
+        (Trigger, TriggerLine, CloudEvent, Accepted, BatchAccepted, Plan, Problem, UserBody), ref_template=REF
+    )
+    return dict(found)
+
+
+def _ingest() -> dict[str, Any]:
+    shared = [
+        _parameter("query", "dry_run", "Say what would happen instead of doing it", {"type": "boolean"}),
+        _parameter(
+            "header",
+            "Idempotency-Key",
+            "Makes a repeat harmless for 24 hours: same body, same answer",
+            {"type": "string", "maxLength": IDEMPOTENCY_KEY_CHARS},
+        ),
+        _parameter("header", "traceparent", "W3C trace context; reaches every attempt", {"type": "string"}),
+    ]
+    accepted = "Durable. Repeats of an Idempotency-Key carry `Idempotency-Replayed: true`."
+    one_or_many = {"oneOf": [_ref(CloudEvent), _ref(TriggerLine)]}
+    many = {"type": "array", "items": one_or_many, "maxItems": 1000}
+    return {
+        "/v1/workflows/{key}/trigger": {
+            "post": {
+                "tags": ["Events"],
+                "operationId": "trigger",
+                "summary": "Trigger",
+                "description": "Start a workflow for users and topics. Answered once the event is durable.",
+                "parameters": [
+                    {**_parameter("path", "key", "The workflow", {"type": "string"}), "required": True},
+                    *shared,
+                ],
+                "requestBody": _body({"application/json": _ref(Trigger)}),
+                "responses": {
+                    "202": _reply(accepted, Accepted),
+                    "200": _reply("The plan of a dry run", Plan),
+                },
+            }
+        },
+        "/v1/events": {
+            "post": {
+                "tags": ["Events"],
+                "operationId": "send_events",
+                "summary": "SendEvents",
+                "description": (
+                    "Send one event or up to 1,000: CloudEvents 1.0 (structured, batched, or binary with `ce-` "
+                    "headers), which start the workflows whose `on.type` matches, and triggers that name their "
+                    "workflow. A batch is answered 202 when any event was accepted; each entry of `events` has an "
+                    "`event_id` or an `error`."
+                ),
+                "parameters": shared,
+                "requestBody": _body(
+                    {
+                        STRUCTURED: _ref(CloudEvent),
+                        BATCHED: {"type": "array", "items": _ref(CloudEvent), "maxItems": 1000},
+                        "application/json": {"oneOf": [*one_or_many["oneOf"], many]},
+                        "application/x-ndjson": one_or_many,
+                    }
+                ),
+                "responses": {
+                    "202": _reply(accepted, Accepted | BatchAccepted),
+                    "200": _reply("The plan of a dry run", Plan),
+                },
+            }
+        },
+    }
+
+
+def _parameter(place: str, name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"in": place, "name": name, "description": description, "required": False, "schema": schema}
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {kind: {"schema": schema} for kind, schema in content.items()}}
+
+
+def _reply(description: str, kind: Any) -> dict[str, Any]:
+    kinds = get_args(kind) or (kind,)
+    schema = _ref(kinds[0]) if len(kinds) == 1 else {"oneOf": [_ref(one) for one in kinds]}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _ref(kind: type) -> dict[str, Any]:
+    return {"$ref": REF.format(name=kind.__name__)}

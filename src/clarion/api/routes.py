@@ -1,0 +1,129 @@
+"""All ordinary routes as one Litestar application whose errors are the catalogue's."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import msgspec
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+
+from clarion.api import (
+    bodies,
+    captures,
+    categories,
+    dead_letters,
+    documents,
+    happenings,
+    health,
+    inbox,
+    integrations,
+    keys,
+    messages,
+    openapi,
+    templates,
+    topics,
+    users,
+    workflows,
+)
+from clarion.api.access import (
+    check_media_type,
+    check_query,
+    check_scope,
+    provide_caller,
+    provide_name,
+    provide_person,
+)
+from clarion.api.parts import ApiParts
+from clarion.api.problems import Fault, MethodNotAllowed, Rejected, refuse
+from clarion.errors import ClarionError, InvalidInput
+
+ROUTERS = (
+    captures.router,
+    categories.router,
+    dead_letters.router,
+    documents.router,
+    happenings.router,
+    health.router,
+    inbox.router,
+    integrations.router,
+    keys.router,
+    messages.router,
+    templates.router,
+    topics.router,
+    users.router,
+    workflows.router,
+)
+
+
+def routed(parts: ApiParts) -> Litestar:
+    """The routes, with what they need handed in and their guards before them."""
+    return Litestar(
+        route_handlers=list(ROUTERS),
+        dependencies={
+            "parts": Provide(lambda: parts, sync_to_thread=False, use_cache=True),
+            "caller": Provide(provide_caller, sync_to_thread=False),
+            "name": Provide(provide_name, sync_to_thread=False),
+            "person": Provide(provide_person),
+        },
+        guards=[check_scope, check_query, check_media_type],
+        exception_handlers={Exception: translate},
+        openapi_config=openapi.config(parts.version),
+        logging_config=None,
+    )
+
+
+def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
+    """Raise our error for one of the framework's; the edge answers it."""
+    if isinstance(error, ClarionError):
+        raise error
+    if isinstance(error, MethodNotAllowedException):
+        allow = (error.headers or {}).get("Allow", "")
+        raise MethodNotAllowed(allow) from None
+    if isinstance(error, NotFoundException):
+        path = request.scope["path"]
+        raise refuse("not_found", f"There is nothing at {path}; /docs shows what there is.") from None
+    if (cause := _decoding(error)) is not None and not isinstance(cause, msgspec.ValidationError):
+        raise bodies.invalid(cause, None) from None
+    if isinstance(error, ValidationException):
+        raise _invalid(request, error, cause) from None
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        raise InvalidInput(error.detail) from None
+    raise error
+
+
+def _decoding(error: BaseException) -> msgspec.DecodeError | None:
+    """The parser's error behind the framework's."""
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, msgspec.DecodeError):
+        cause = cause.__cause__
+    return cause
+
+
+def _invalid(
+    request: Request[Any, Any, Any], error: ValidationException, cause: msgspec.DecodeError | None
+) -> InvalidInput:
+    extra: list[dict[str, str]] = error.extra if isinstance(error.extra, list) else []
+    parameters = [
+        Fault(detail=f"{one['message']}.", parameter=one["key"])
+        for one in extra
+        if one.get("source") in ("query", "path") and "key" in one
+    ]
+    if parameters:
+        return Rejected(f"`{parameters[0].parameter}`: {parameters[0].detail}", parameters)
+    field = request.route_handler.parsed_data_field
+    if field is not None and cause is not None:
+        return bodies.invalid(
+            msgspec.ValidationError(str(cause).replace("`$.data", "`$", 1)), field.annotation
+        )
+    missing = [one.get("key", "") for one in extra]
+    return Rejected(
+        f"Something is missing or malformed: {', '.join(filter(None, missing)) or error.detail}.",
+        [Fault(detail=f"{one.get('message', '')}.", parameter=one.get("key", "")) for one in extra],
+    )

@@ -1,0 +1,141 @@
+"""What callers send to have people notified, checked and turned into submissions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from clarion.api import bodies, cloudevents
+from clarion.rules.people import check_recipient
+from clarion.api.problems import refuse
+from clarion.api.times import Moment, instant_or_none
+from clarion.errors import InvalidInput
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import EMPTY_DATA
+from clarion.model.submission import Recipient, Submission
+from clarion.model.user import Value
+
+RAW_OBJECT = msgspec.Meta(extra_json_schema={"type": "object"})
+NDJSON = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+)
+STRUCTURED = "application/cloudevents+json"
+BATCHED = "application/cloudevents-batch+json"
+
+
+class Trigger(Value, frozen=True, kw_only=True):
+    """Start one workflow for the given recipients."""
+
+    recipients: Annotated[tuple[str | Recipient, ...], msgspec.Meta(min_length=1, max_length=1000)]
+    """User ids, `{"user_id": ...}` (created or updated in passing) or `{"topic": ...}`."""
+    data: Annotated[msgspec.Raw, RAW_OBJECT] = EMPTY_DATA
+    """What templates and rules can read: a JSON object."""
+    actor: str | None = None
+    """Who caused it, when that is a user."""
+    lane: Lane | None = None
+    """Instead of the workflow's own lane."""
+    expires_at: Moment | None = None
+    """Nothing of this event is sent afterwards."""
+    overrides: Annotated[msgspec.Raw, RAW_OBJECT] = EMPTY_DATA
+    """Per channel, content fields that replace what the template renders: `{"email": {"subject": "..."}}`."""
+
+
+class TriggerLine(Trigger, frozen=True, kw_only=True):
+    """One trigger of a batch."""
+
+    workflow: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+_TRIGGER = msgspec.json.Decoder(Trigger)
+_LINE = msgspec.json.Decoder(TriggerLine)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_OVERRIDES = msgspec.json.Decoder(dict[Channel, dict[str, Any]])
+
+
+def of_trigger(body: bytes, workflow: str, traceparent: str) -> Submission:
+    """The submission of a trigger whose workflow stands in the path."""
+    return _submission(bodies.decode(_TRIGGER, body), workflow, traceparent)
+
+
+def of_single(headers: Mapping[bytes, bytes], body: bytes, traceparent: str) -> Submission:
+    """The submission of a call that carries one event: binary when attributes stand in headers."""
+    if is_binary(headers):
+        return _traced(cloudevents.binary(headers, body), traceparent)
+    return of_item(body, traceparent)
+
+
+def of_item(raw: bytes, traceparent: str) -> Submission:
+    """The submission of a CloudEvent, known by its `specversion`, or of a trigger."""
+    if b'"specversion"' in raw:
+        try:
+            return _traced(cloudevents.structured(raw), traceparent)
+        except InvalidInput:
+            if b'"workflow"' not in raw:
+                raise
+    line = bodies.decode(_LINE, raw)
+    return _submission(line, line.workflow, traceparent)
+
+
+def items_of(headers: Mapping[bytes, bytes], body: bytes) -> list[bytes] | None:
+    """The items of a batch; None when the call carries a single event."""
+    kind = media_type(headers)
+    if kind in NDJSON:
+        return [line for line in body.split(b"\n") if line and not line.isspace()]
+    if is_binary(headers) or kind == STRUCTURED:
+        return None
+    if kind == BATCHED or (kind == "application/json" and body.lstrip()[:1] == b"["):
+        return [bytes(item) for item in bodies.decode(_ARRAY, body)]
+    if kind == "application/json":
+        return None
+    raise refuse(
+        "unsupported_media_type",
+        f"Send application/json, {STRUCTURED}, {BATCHED}, application/x-ndjson, or a CloudEvent in binary mode "
+        "(`ce-` headers).",
+    )
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> str:
+    """The media type without parameters; JSON when none is given."""
+    given = headers.get(b"content-type", b"application/json")
+    return given.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def is_binary(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a CloudEvent's attributes stand in the headers."""
+    return b"ce-specversion" in headers or b"ce-id" in headers
+
+
+def _submission(trigger: Trigger, workflow: str, traceparent: str) -> Submission:
+    for index, recipient in enumerate(trigger.recipients):
+        check_recipient(recipient, "#/recipients", index)
+    expires_at = trigger.expires_at
+    return Submission(
+        workflow=workflow,
+        recipients=trigger.recipients,
+        data=cloudevents.checked_data(trigger.data, "#/data"),
+        actor=trigger.actor,
+        lane=trigger.lane,
+        expires_at=None if expires_at is None else instant_or_none(expires_at),
+        overrides=_overrides(trigger.overrides),
+        traceparent=traceparent,
+    )
+
+
+def _overrides(raw: msgspec.Raw) -> msgspec.Raw | None:
+    if raw is EMPTY_DATA or bytes(raw) == cloudevents.NULL:
+        return None
+    try:
+        bodies.decode(_OVERRIDES, raw)
+    except InvalidInput as wrong:
+        where = f"#/overrides{(wrong.pointer or '#')[1:]}"
+        raise InvalidInput(f"overrides: {wrong.detail}", pointer=where) from None
+    return raw
+
+
+def _traced(submission: Submission, traceparent: str) -> Submission:
+    """The event's own trace goes before the call's."""
+    if not traceparent or submission.traceparent:
+        return submission
+    return msgspec.structs.replace(submission, traceparent=traceparent)

@@ -1,0 +1,115 @@
+"""`/v1/workflows`: what to do about events. Triggering one is in `events.py`."""
+
+from __future__ import annotations
+
+from litestar import Router, delete, get, put
+
+from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.auth import Caller
+from clarion.api.pages import Page
+from clarion.api.parts import ApiParts
+from clarion.api.problems import Fault, Rejected
+from clarion.api.shelves import found_version, missing, named, remove
+from clarion.model.channel import Channel
+from clarion.model.setup import SendFirst, SendLadder, SendStep, Template, Workflow
+from clarion.rules import people
+
+
+class WorkflowBody(Workflow, frozen=True, kw_only=True):
+    """A workflow; its key stands in the path, its version is counted by Clarion."""
+
+    key: str = ""
+
+
+@get("/", opt=READ)
+async def list_workflows(caller: Who, parts: Parts) -> Page[Workflow]:
+    """All workflows in their live versions."""
+    return Page(items=list(parts.ledger.setup.workflows.all(caller.tenant).values()))
+
+
+@get("/{key:str}", opt=READ)
+async def get_workflow(key: str, caller: Who, parts: Parts, version: int | None = None) -> Workflow:
+    """One workflow: the live version, or an exact one."""
+    return await found_version(parts.ledger.setup.workflows, caller.tenant, key, version, "workflow")
+
+
+@put("/{key:str}", opt=ADMIN)
+async def put_workflow(key: str, data: WorkflowBody, caller: Who, parts: Parts) -> Workflow:
+    """Publish a workflow: the next version is live at once, messages under way keep theirs."""
+    workflow = named(Workflow, data, key)
+    if faults := faults_of(workflow, parts, caller):
+        raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults)
+    return await parts.ledger.setup.workflows.put(caller.tenant, workflow)
+
+
+@delete("/{key:str}", opt=ADMIN)
+async def delete_workflow(key: str, caller: Who, parts: Parts) -> None:
+    """Delete a workflow; what it has planned already is not sent."""
+    await remove(parts.ledger.setup.workflows, caller.tenant, key, "workflow")
+
+
+def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault]:
+    """Everything that would keep the workflow from working."""
+    setup = parts.ledger.setup
+    categories, templates = setup.categories.all(caller.tenant), setup.templates.all(caller.tenant)
+    faults = []
+    if workflow.category not in categories:
+        detail = missing("category", workflow.category, categories).detail
+        faults.append(Fault(detail=detail, pointer="#/category"))
+    if not workflow.steps:
+        faults.append(Fault(detail="a workflow needs at least one step.", pointer="#/steps"))
+    seen: set[str] = set()
+    for index, step in enumerate(workflow.steps):
+        place = f"#/steps/{index}"
+        if step.key in seen:
+            faults.append(Fault(detail=f"the step key {step.key!r} is used twice.", pointer=f"{place}/key"))
+        seen.add(step.key)
+        if step.template not in templates:
+            detail = missing("template", step.template, templates).detail
+            faults.append(Fault(detail=detail, pointer=f"{place}/template"))
+        else:
+            faults += _unwritten(step, templates[step.template], place)
+    for field in ("collapse_key", "thread"):
+        faults += _not_a_pointer(getattr(workflow, field), f"#/{field}")
+    if workflow.dedupe is not None:
+        faults += _not_a_pointer(workflow.dedupe.key, "#/dedupe/key")
+    if workflow.on is not None:
+        faults += _not_a_pointer(workflow.on.recipients, "#/on/recipients")
+    people.check_windows(workflow.send_window, "#/send_window")
+    return faults
+
+
+def channels_of(step: SendStep) -> tuple[Channel, ...]:
+    """Every channel a step may use."""
+    if isinstance(step.to, SendLadder):
+        return (*(rung.channel for rung in step.to.rungs), *step.to.always)
+    return step.to.channels
+
+
+def _unwritten(step: SendStep, template: Template, place: str) -> list[Fault]:
+    channels = channels_of(step)
+    if not channels:
+        field = "rungs" if isinstance(step.to, SendLadder) else "channels"
+        return [Fault(detail="name at least one channel.", pointer=f"{place}/to/{field}")]
+    lacking = [channel for channel in dict.fromkeys(channels) if channel not in template.channels]
+    if not lacking or isinstance(step.to, SendFirst):
+        return []
+    return [
+        Fault(
+            detail=f"the template {template.key!r} has no content for {', '.join(lacking)}.",
+            pointer=f"{place}/to",
+        )
+    ]
+
+
+def _not_a_pointer(pointer: str | None, place: str) -> list[Fault]:
+    if not pointer or pointer.startswith("/"):
+        return []
+    return [Fault(detail="this must be a JSON pointer into data, like /order_id, or empty.", pointer=place)]
+
+
+router = Router(
+    "/v1/workflows",
+    route_handlers=[list_workflows, get_workflow, put_workflow, delete_workflow],
+    tags=["Set-up"],
+)
