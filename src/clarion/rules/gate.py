@@ -234,22 +234,18 @@ def _first_open(
 
     Whatever is closed moves the instant on to where it opens, until nothing moves it any more.
     """
+    send_windows = [(window, True, Reason.SEND_WINDOW) for window in windows]
+    rules = [(quiet, False, Reason.QUIET_HOURS), *send_windows] if quiet else send_windows
     at, blocking = now, None
     while at - now <= HORIZON_MS:
-        began, until = at, FOREVER
-        if quiet:
-            on, change = state(quiet, zone, at)
-            if on:
-                at, blocking = change, blocking or Reason.QUIET_HOURS
-            else:
-                until = change
-        for window in windows:
-            is_open, change = state(window, zone, at, careful_inside=True)
-            if is_open:
-                until = min(until, change)
-            else:
-                at, blocking = change, blocking or Reason.SEND_WINDOW
-        if at == began:
+        until = FOREVER
+        for hours, wanted_inside, reason in rules:
+            inside, change = state(hours, zone, at, careful_inside=wanted_inside)
+            if inside is not wanted_inside:
+                at, blocking = change, blocking or reason
+                break
+            until = min(until, change)
+        else:
             return at, until, blocking
     return FOREVER, FOREVER, blocking
 

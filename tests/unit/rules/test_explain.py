@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel
+from clarion.model.ids import Instant
 from clarion.model.message import ChannelPlan, Verdict
 from clarion.model.setup import Category, Rung, SendAll, SendFirst, SendLadder
 from clarion.model.status import Reason, Status
@@ -65,8 +66,10 @@ def test_send_windows_are_named_too():
     """With their weekdays when it is not every day."""
     office = Category(key="orders", send_window=(Window(start="09:00", end="17:00", days=(0, 1, 2)),))
     assert texts(plan(category=office, now=MIDNIGHT)) == [
-        "Email: will be sent at 2026-03-25T08:00:00Z because the send window 09:00-17:00 Mon,Tue,Wed "
-        "(Europe/Berlin) is closed."
+        (
+            "Email: will be sent at 2026-03-25T08:00:00Z because the send window "
+            "09:00-17:00 Mon,Tue,Wed (Europe/Berlin) is closed."
+        )
     ]
 
 
@@ -120,10 +123,12 @@ def test_expiry_names_the_limit_and_what_held_it_back():
     assert texts(plan(what=event(expires_at=NOON))) == [
         f"Email: not sent because it expired at {rfc3339(NOON)}."
     ]
-    what = event(happened=MIDNIGHT, expires_at=MIDNIGHT + 1_000)
+    what = event(happened=MIDNIGHT, expires_at=Instant(MIDNIGHT + 1_000))
     assert texts(plan(what=what, user=person(quiet=(NIGHT,)), now=MIDNIGHT)) == [
-        "Email: not sent because it expires at 2026-03-24T23:00:01Z, before quiet hours 22:00-08:00 "
-        "(Europe/Berlin) would let it go at 2026-03-25T07:00:00Z."
+        (
+            "Email: not sent because it expires at 2026-03-24T23:00:01Z, before quiet hours "
+            "22:00-08:00 (Europe/Berlin) would let it go at 2026-03-25T07:00:00Z."
+        )
     ]
 
 

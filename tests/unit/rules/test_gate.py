@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel
+from clarion.model.ids import Instant
 from clarion.model.setup import Category, FrequencyCap, Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
@@ -86,7 +87,7 @@ def test_expiry_comes_first():
 
 def test_a_verdict_holds_until_the_message_expires():
     """What may go now may not go then."""
-    assert decide(expires_at=NOON + 1).valid_until == NOON + 1
+    assert decide(expires_at=Instant(NOON + 1)).valid_until == NOON + 1
 
 
 def test_quiet_hours_defer_to_their_end():
@@ -170,7 +171,9 @@ def test_what_could_go_only_after_it_expires_expires_now():
     decided = decide(user=person(quiet=(NIGHT,)), now=MIDNIGHT, expires_at=MORNING)
     assert (decided.verdict, decided.status, decided.reason) == ("stop", Status.EXPIRED, Reason.EXPIRED)
     assert said(decided.verdicts, "quiet_hours") == [("defer", "inside")]
-    assert decide(user=person(quiet=(NIGHT,)), now=MIDNIGHT, expires_at=MORNING + 1).verdict == "defer"
+    assert (
+        decide(user=person(quiet=(NIGHT,)), now=MIDNIGHT, expires_at=Instant(MORNING + 1)).verdict == "defer"
+    )
 
 
 def test_hours_that_never_leave_room_stop_it():

@@ -3,7 +3,7 @@
 import pytest
 
 from clarion.model.channel import CHANNELS, Channel
-from clarion.model.setup import Category
+from clarion.model.setup import Category, Tenant
 from clarion.model.user import CategoryPreference, Preferences
 from clarion.rules.preferences import SETTINGS, allowed, effective
 from tests.unit.rules.world import CATEGORY, CRITICAL, TENANT
@@ -20,7 +20,7 @@ LADDER = [
 ]
 
 
-def the_rest(place: int) -> tuple[Preferences, dict, dict]:
+def the_rest(place: int) -> tuple[dict, dict, dict]:
     """Everything less specific than `place`, all of it saying yes."""
     user: dict = {}
     category: dict = {}
@@ -43,7 +43,7 @@ def test_a_setting_beats_everything_less_specific(place):
     if place == 0:
         user["categories"] = {"orders": CategoryPreference(enabled=True, channels={SMS: False})}
     decided = allowed(
-        TENANT.__class__(**{"id": TENANT.id, "key": "shop", **below_tenant, **tenant}),
+        Tenant(**{"id": TENANT.id, "key": "shop", **below_tenant, **tenant}),
         Category(**{"key": "orders", **below_category, **category}),
         Preferences(**user),
         SMS,

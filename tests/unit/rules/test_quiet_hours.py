@@ -196,7 +196,9 @@ def test_iana_zones_are_known(zone):
 )
 def test_a_malformed_window_is_explained(window, says):
     """Whoever typed it reads which field is wrong; it is never guessed at."""
-    assert check_window(window).startswith(says)
+    wrong = check_window(window)
+    assert wrong is not None
+    assert wrong.startswith(says)
     with pytest.raises(ValueError, match=says):
         window_end([window], BERLIN, at("2026-06-01 23:30"))
 
