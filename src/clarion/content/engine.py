@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,27 +13,20 @@ from clarion.content.sandbox import Refused, inspect
 
 FUEL = 10_000
 """Instructions of one field: about a thousand turns of a small loop, or 1 ms."""
+FULL_FUEL_BYTES = 8_192
+"""Above this size of the data there is less fuel for sources with instructions that walk through them."""
 MAX_OUTPUT = 262_144
 """Characters of one rendered field."""
+_PATH = re.compile(r"[\w.]*\Z")
 HTML = ".html"
 """Ends the names of sources that escape every value."""
+# fmt: off
 WITHHELD_FILTERS = (
-    *(
-        "attr",
-        "batch",
-        "bool",
-        "chain",
-        "format",
-        "groupby",
-        "indent",
-        "lines",
-        "list",
-        "pluralize",
-        "pprint",
-    ),
-    *("safe", "slice", "split", "string", "striptags", "wordwrap", "zip"),
+    "attr", "batch", "bool", "chain", "filesizeformat", "format", "groupby", "indent", "lines", "list",
+    "pluralize", "pprint", "safe", "slice", "split", "string", "striptags", "unique", "wordwrap", "zip",
 )
-"""Filters of MiniJinja that grow without bound, print unescaped, or that nobody asked for yet."""
+# fmt: on
+"""Filters of MiniJinja that grow without bound, cost too much, print unescaped, or that nobody asked for yet."""
 
 
 class Faulty(Exception):
@@ -52,6 +46,7 @@ class Engine:
         self._printed = 0
         self._count = 0
         self._sources: dict[str, str] = {}
+        self._scanning: set[str] = set()
         self._environment = Environment(
             filters=filters(self.reader),
             debug=False,
@@ -72,24 +67,28 @@ class Engine:
         self._count += 1
         name = f"{self._count}{HTML if escape else ''}"
         try:
-            inspect(source)
+            scans = inspect(source)
             self._environment.add_template(name, source)
         except Refused as refused:
             raise Faulty(refused.detail, refused.line) from None
         except TemplateError as error:
             raise Faulty(error.detail or error.message, error.line) from None
         self._sources[name] = source
+        if scans:
+            self._scanning.add(name)
         return name
 
     def forget(self, name: str) -> None:
         """Drop a compiled source."""
         del self._sources[name]
+        self._scanning.discard(name)
         self._environment.remove_template(name)
 
     def render(self, name: str, context: dict[str, Any]) -> str:
         """The text of the source `name`. Raises Faulty, and nothing else, when there is none."""
         self._printed = 0
         try:
+            self._environment.fuel = _fuel(context) if name in self._scanning else FUEL
             text = self._environment.render_template(name, **context)
         except TemplateError as error:
             raise Faulty(self._explain(name, error), error.line) from None
@@ -119,8 +118,7 @@ class Engine:
 
     def _explain(self, name: str, error: TemplateError) -> str:
         """What went wrong in words that name the expression, not the values in it."""
-        start, end = error.range or (0, 0)
-        expression = self._sources[name].encode()[start:end].decode(errors="replace")[:100]
+        expression = _expression(self._sources[name], error.range)
         match error.kind:
             case "UndefinedError":
                 return (
@@ -135,3 +133,17 @@ class Engine:
             if expression
             else f"rendering failed ({error.kind})"
         )
+
+
+def _fuel(context: dict[str, Any]) -> int:
+    size = len(msgspec.json.encode(context, enc_hook=str))
+    return FUEL if size <= FULL_FUEL_BYTES else max(FUEL * FULL_FUEL_BYTES // size, 64)
+
+
+def _expression(source: str, where: tuple[int, int] | None) -> str:
+    """The part of `source` that an error points at (in bytes), with the path in front of it."""
+    if where is None:
+        return ""
+    before, part = source.encode()[: where[0]].decode(errors="ignore"), source.encode()[slice(*where)]
+    path = _PATH.search(before)
+    return ((path.group() if path else "") + part.decode(errors="ignore"))[:100]

@@ -16,6 +16,8 @@ MAX_SOURCE = 100_000
 """Characters of one field."""
 MAX_OPERATORS = 64
 """Terms of one tag: a longer chain would recurse as deep in the compiler."""
+MAX_TOKENS = 256
+MAX_TAGS = 2_000
 MAX_BRANCHES = 100
 """`elif` of one field; they nest in the compiler."""
 MAX_JOINS = 8
@@ -25,53 +27,18 @@ MAX_LOOP_TEXT = 8_192
 
 STATEMENTS = frozenset({"if", "elif", "else", "endif", "for", "endfor", "set"})
 FUNCTIONS = frozenset({"range"})
-FILTERS = frozenset(
-    {
-        *(
-            "abs",
-            "capitalize",
-            "count",
-            "d",
-            "date",
-            "datetime",
-            "default",
-            "dictsort",
-            "e",
-            "escape",
-            "first",
-            "float",
-        ),
-        *(
-            "int",
-            "items",
-            "join",
-            "last",
-            "length",
-            "lower",
-            "map",
-            "max",
-            "min",
-            "money",
-            "number",
-            "percent",
-            "reject",
-        ),
-        *(
-            "rejectattr",
-            "replace",
-            "reverse",
-            "round",
-            "select",
-            "selectattr",
-            "sort",
-            "sum",
-            "time",
-            "times",
-            "title",
-        ),
-        *("tojson", "trim", "truncate", "unique", "upper", "urlencode"),
-    }
-)
+# fmt: off
+CHEAP_FILTERS = frozenset({
+    "abs", "capitalize", "count", "d", "date", "datetime", "default", "e", "escape", "first", "float", "int",
+    "items", "last", "length", "lower", "money", "number", "percent", "round", "time", "times", "title", "trim",
+    "truncate", "upper", "urlencode",
+})
+FILTERS = CHEAP_FILTERS | frozenset({
+    "dictsort", "join", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "select",
+    "selectattr", "sort", "sum", "tojson",
+})
+# fmt: on
+_COMPARISONS = frozenset({"in", "is", "==", "!=", "<", ">", "<=", ">="})
 _WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "elif", "for", "set"})
 """Names that are operators."""
 
@@ -96,27 +63,28 @@ class Refused(Exception):
         self.line = line
 
 
-def inspect(source: str) -> None:
-    """Raises Refused unless `source` keeps to the rules of this module."""
+def inspect(source: str) -> bool:
+    """Whether `source` holds operations whose cost grows with the data. Raises Refused when it breaks a rule."""
     if len(source) > MAX_SOURCE:
         raise Refused(f"the source has {len(source)} characters, at most {MAX_SOURCE} are allowed", 1)
     loops = joins = branches = loop_text = 0
-    for start, text, tokens in _pieces(source):
-        line = source.count("\n", 0, start) + 1
+    scans = False
+    for number, (line, text, opening, tokens) in enumerate(_pieces(source)):
         loop_text += len(text) if loops else 0
         if loop_text > MAX_LOOP_TEXT:
             raise Refused(
                 f"more than {MAX_LOOP_TEXT} characters of text stand inside loops: shorten the loop", line
             )
+        if number > MAX_TAGS:
+            raise Refused(f"more than {MAX_TAGS} tags: use a loop, or split the template", line)
         if not tokens:
             continue
         tag_joins = sum(token in ("~", "+") for token in tokens)
-        statement = tokens[0] if source.startswith("{%", start) else ""
-        if statement:
+        if opening == "{%":
             _check_statement(tokens, line)
             joins += tag_joins
-            branches += statement == "elif"
-            loops += (statement == "for") - (statement == "endfor")
+            branches += tokens[0] == "elif"
+            loops += (tokens[0] == "for") - (tokens[0] == "endfor")
         if max(joins, tag_joins) > MAX_JOINS:
             raise Refused(f"text is joined more than {MAX_JOINS} times: write it out in the template", line)
         if branches > MAX_BRANCHES:
@@ -124,47 +92,47 @@ def inspect(source: str) -> None:
                 f"more than {MAX_BRANCHES} `elif`: prepare the value before you send the event", line
             )
         _check_expression(tokens, line)
+        scans = scans or _scans(tokens)
+    return scans
 
 
-def _pieces(source: str) -> Iterator[tuple[int, str, list[str]]]:
-    """(position, text before, tokens) of every tag, then the text behind the last one, without tokens."""
-    position = 0
+def _pieces(source: str) -> Iterator[tuple[int, str, str, list[str]]]:
+    """Line, text before, opening and tokens of every tag; comments and the end of the source have no tokens."""
+    position, line = 0, 1
     while tag := _OPEN.search(source, position):
-        start, text = tag.start(), source[position : tag.start()]
-        if tag.group() == "{#":
-            end = source.find("#}", tag.end())
-            if end < 0:
-                raise Refused("the comment `{#` is never closed by `#}`", source.count("\n", 0, start) + 1)
-            position = end + 2
-            yield start, text, []
-            continue
-        tokens, position = _tokens(source, tag.end(), tag.group())
-        yield start, text, tokens
-    yield len(source), source[position:], []
+        text, opening = source[position : tag.start()], tag.group()
+        line += text.count("\n")
+        if opening == "{#":
+            position = source.find("#}", tag.end()) + 2
+            if position < 2:
+                raise Refused("the comment `{#` is never closed by `#}`", line)
+            tokens: list[str] = []
+        else:
+            tokens, position = _tokens(source, tag.end(), opening, line)
+        yield line, text, opening, tokens
+        line += source.count("\n", tag.start(), position)
+    yield line, source[position:], "", []
 
 
-def _tokens(source: str, position: int, opening: str) -> tuple[list[str], int]:
+def _tokens(source: str, position: int, opening: str, line: int) -> tuple[list[str], int]:
     """The tokens of one tag and where the text goes on."""
-    line = source.count("\n", 0, position) + 1
     if source[position : position + 1] in ("-", "+"):
         position += 1
     tokens: list[str] = []
     depth = 0
-    while True:
-        closing = _CLOSE[opening].match(source, position) if depth == 0 else None
-        if closing:
-            return tokens, closing.end()
+    while depth or not (closing := _CLOSE[opening].match(source, position)):
         token = _TOKEN.match(source, position)
         if token is None:
             if position >= len(source):
                 raise Refused(f"the tag `{opening}` is never closed", line)
             raise Refused(f"unexpected `{source[position]}` inside `{opening}`", line)
         position = token.end()
-        if token.lastgroup == "space":
-            continue
-        word = token.group()
-        depth += (word in "([") - (word in ")]")
-        tokens.append(word)
+        if token.lastgroup != "space":
+            depth += (token.group() in "([") - (token.group() in ")]")
+            tokens.append(token.group())
+        if len(tokens) > MAX_TOKENS:
+            raise Refused("the tag is too long: split it with `set`", line)
+    return tokens, closing.end()
 
 
 def _check_statement(tokens: list[str], line: int) -> None:
@@ -192,6 +160,15 @@ def _check_expression(tokens: list[str], line: int) -> None:
             raise Refused(f"there is no filter `{word}`; {hint}", line)
         if word == "(" and not _may_precede_bracket(before):
             raise Refused(f"`{before[-1]}` cannot be called: use filters, `value|filter(...)`", line)
+
+
+def _scans(tokens: list[str]) -> bool:
+    """Whether one step of this tag may walk through whole lists or objects."""
+    rest = tokens[tokens.index("in") + 1 :] if tokens[0] == "for" and "in" in tokens else tokens
+    pairs = zip(["", *rest], rest, strict=False)
+    return any(
+        word in _COMPARISONS or (before == "|" and word not in CHEAP_FILTERS) for before, word in pairs
+    )
 
 
 def _may_precede_bracket(before: list[str]) -> bool:

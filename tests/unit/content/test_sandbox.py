@@ -1,0 +1,195 @@
+"""What a hostile or clumsy template cannot do."""
+
+import time
+
+import pytest
+
+from clarion.content import Renderer
+from clarion.content.engine import WITHHELD_FILTERS
+from clarion.content.sandbox import FILTERS
+from clarion.errors import ContentError
+from tests.unit.content.people import render, sms, text
+
+LOOPS = {
+    "a huge range": "{% for i in range(1000000000) %}x{% endfor %}",
+    "loops in loops": "{% for i in range(1000) %}{% for j in range(1000) %}{% for k in range(1000) %}"
+    "{% endfor %}{% endfor %}{% endfor %}",
+    "a loop over long data": "{% for i in many %}{% for j in many %}{{ i }}{% endfor %}{% endfor %}",
+    "a long text in a loop": "{% for i in range(1000) %}{% for j in range(10) %}{{ long }}{% endfor %}{% endfor %}",
+    "lists made in a loop": "{% for i in range(1000) %}{% set x = range(1000)|reverse %}{{ x }}{% endfor %}",
+    "a recursive loop": "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+}
+GROWTH = {
+    "repeated text": "{{ 'x' * 1000000000 }}",
+    "repeated list": "{{ [1] * 100000000 }}",
+    "a power": "{{ 9 ** 9 ** 9 }}",
+    "text doubled over and over": "{% set a = long ~ long %}" + "{% set a = a ~ a %}" * 40 + "{{ a }}",
+    "text doubled in nested loops": "".join(f"{{% for a{i + 1} in [a{i} ~ a{i}] %}}" for i in range(40)),
+    "a replacement that grows": "{{ long|replace('a', long) }}",
+    "a separator that grows": "{{ range(1000)|join(long) }}",
+    "json of json of json": "{{ '\"'" + "|tojson" * 40 + " }}",
+    "a wide format": "{{ '%1000000000d'|format(1) }}",
+    "a deep indent": "{{ long|indent(1000000000) }}",
+    "many batches": "{{ range(10)|batch(1000000000, 'x') }}",
+    "a filter by its name": "{{ [long]|map('indent', 1000000000)|join }}",
+    "a product": "{{ n" + "|times(1000000)" * 30 + " }}",
+    "a number with a million digits": "{{ '1e1000000'|number }}",
+    "a value caught in a block": "{% set a %}{{ long }}{% endset %}" * 30,
+}
+DEPTH = {
+    "brackets": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "lists": "{{ " + "[" * 5000 + "1" + "]" * 5000 + " }}",
+    "ifs": "{% if true %}" * 5000 + "{% endif %}" * 5000,
+    "elifs": "{% if n == 1 %}" + "{% elif n == 2 %}" * 5000 + "{% endif %}",
+    "a long sum": "{{ 1" + " + 1" * 9000 + " }}",
+    "a long path": "{{ a" + ".a" * 9000 + " }}",
+    "many filters": "{{ 1" + "|abs" * 9000 + " }}",
+    "many signs": "{{ " + "-" * 9000 + "1 }}",
+    "many nots": "{{ " + "not " * 9000 + "1 }}",
+    "many ands": "{{ 1" + " and 1" * 9000 + " }}",
+    "many conditions": "{{ " + "1 if n else " * 9000 + "1 }}",
+    "many indexes": "{{ many" + "[0]" * 9000 + " }}",
+    "a macro that calls itself": "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+    "a block that calls itself": "{% block a %}{{ self.a() }}{% endblock %}",
+    "a template that includes itself": "{% include '1' %}",
+}
+REACH = {
+    "a method that changes the data": "{{ data.pop('n') }}",
+    "a method of a dictionary": "{{ data.keys() }}",
+    "a method of a list": "{{ many.append(1) }}",
+    "a call of a call": "{{ (data.keys)() }}",
+    "a call behind a test": "{{ n is defined and data.pop('n') }}",
+    "a call behind a negation": "{{ not data.pop('n') }}",
+    "a call of an index": "{{ data['pop']('n') }}",
+    "a class": "{{ data.__class__ }}",
+    "a class by a filter": "{{ data|attr('__class__') }}",
+    "a class by a filter's argument": "{{ [data]|map(attribute='__class__')|first }}",
+    "the state": "{{ debug() }}",
+    "a name space": "{% set ns = namespace(a=1) %}",
+    "a file": "{% include '/etc/passwd' %}",
+    "an import": "{% import 'os' as os %}",
+    "a parent": "{% extends '/etc/passwd' %}",
+    "a loop's own call": "{% for i in [1] %}{{ loop.cycle(1) }}{% endfor %}",
+    "unescaped text": "{{ long|safe }}",
+    "no escaping": "{% autoescape false %}{{ long }}{% endautoescape %}",
+    "a raw block": "{% raw %}{{ data.pop('n') }}{% endraw %}",
+    "a dictionary": "{{ {'a': 1} }}",
+}
+HOSTILE = LOOPS | GROWTH | DEPTH | REACH
+
+
+@pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_template_fails_quickly_and_alone(source):
+    """Within 50 ms, as the failure of that message, and the next message is fine."""
+    renderer = Renderer()
+    data = {"n": 10**6, "many": list(range(2000)), "long": "a" * 20_000}
+    assert text("warm {{ 1 }}", renderer=renderer) == "warm 1"
+    before = time.perf_counter()
+    with pytest.raises(ContentError):
+        render(sms(source), data, renderer=renderer)
+    assert time.perf_counter() - before < 0.05
+    assert data["n"] == 10**6
+    assert text("fine {{ 1 }}", renderer=renderer) == "fine 1"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{% if 'z' in many %}{% endif %}",
+        "{% if many == same %}{% endif %}",
+        "{% set x = many|sort %}",
+        "{% set x = many|join %}",
+        "{% set x = many|map('upper')|max %}",
+        "{{ long|replace('a', 'b')|length }}",
+    ],
+)
+def test_a_loop_over_steps_that_walk_through_big_data_ends_soon(step):
+    """The bigger the data, the fewer such steps; the time stays the same."""
+    many = [f"s{n}" for n in range(20_000)]
+    data = {"many": many, "same": list(many), "long": "a" * 200_000}
+    renderer = Renderer()
+    before = time.perf_counter()
+    with pytest.raises(ContentError, match="too many steps"):
+        text("{% for i in range(1000) %}" + step + "{% endfor %}", data, renderer=renderer)
+    assert time.perf_counter() - before < 0.2
+
+
+def test_plain_text_in_a_loop_is_bounded_too():
+    """Fuel counts instructions; this counts characters."""
+    with pytest.raises(ContentError, match="inside loops"):
+        text("{% for i in range(1000) %}" + "x" * 9000 + "{% endfor %}")
+    with pytest.raises(ContentError, match="longer than"):
+        text("{% for i in range(1000) %}" + "x" * 8000 + "{% endfor %}")
+
+
+def test_a_source_is_bounded():
+    """Megabytes belong elsewhere."""
+    with pytest.raises(ContentError, match="at most 100000"):
+        text("x{{ 1 }}" * 20_000)
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_every_filter_that_is_promised_exists(name):
+    """A filter on the list is a filter of the engine."""
+    said = ""
+    try:
+        text("{{ value|" + name + " }}", {"value": "x"})
+    except ContentError as error:
+        said = str(error)
+    assert "unknown" not in said
+    assert "no filter" not in said
+
+
+@pytest.mark.parametrize("name", [*WITHHELD_FILTERS, "xmlattr", "random", "urlize", "center"])
+def test_a_filter_that_is_not_promised_is_out_of_reach(name):
+    """Neither by name nor as the argument of another filter, whatever the engine learns in a later version."""
+    with pytest.raises(ContentError, match="no filter"):
+        text("{{ value|" + name + " }}", {"value": "x"})
+    with pytest.raises(ContentError, match="unknown filter"):
+        text("{{ [value]|map(name)|join }}", {"value": "x", "name": name})
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("{{ name|uper }}", "did you mean `upper`"),
+        ("{{ price * 3 }}", "write `a|times(b)`"),
+        ("{{ name.upper() }}", "`value|filter(...)`"),
+        ("a\n{{ name", "never closed"),
+        ("a\n{# name", "never closed"),
+        ("{% macro a() %}", "`macro` is not available"),
+        ("{{ name ? }}", "unexpected `?`"),
+    ],
+)
+def test_a_refusal_says_what_to_write_instead(source, hint):
+    """An author is helped, not only stopped."""
+    with pytest.raises(ContentError) as caught:
+        text(source)
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{{ 'a}}b' }}", "a}}b"),
+        ("{{- ' a ' -}} b", " a b"),
+        ("{# note #}x", "x"),
+        ("{% set total = price|times(3) + 1 %}{{ total }}", "31"),
+        ("{% for i in items if i.ok %}{{ i.name }}{% if not loop.last %}, {% endif %}{% endfor %}", "b, c"),
+        ("{% for k, v in pairs|items %}{{ k }}={{ v }};{% else %}none{% endfor %}", "x=1;"),
+        ("{{ items|map(attribute='name')|join(', ') }}", "a, b, c"),
+        ("{{ items|selectattr('ok')|length }}", "2"),
+        ("{% if price is divisibleby(5) and not (price in [1, 2]) %}yes{% endif %}", "yes"),
+        ("{% if price is not divisibleby(3) %}yes{% endif %}", "yes"),
+        ("{{ 'big' if price > 5 else 'small' }}", "big"),
+        ("{{ items[0].name }}{{ items[-1]['name'] }}{{ 'abc'[1:] }}", "acbc"),
+        ("{{ price // 3 }} {{ price % 3 }} {{ -price }} {{ price / 4 }}", "3 1 -10 2.5"),
+        ("{% for i in range(3) %}{{ loop.index }}{% endfor %}{{ range(2, 9, 3)|join }}", "123258"),
+        ("{{ 'x' ~ price ~ 'y' }}", "x10y"),
+        ("a {single} {brace} }} %}", "a {single} {brace} }} %}"),
+    ],
+)
+def test_what_authors_need_works(source, said):
+    """Conditions, loops, arithmetic, lists, and text with braces in it."""
+    items = [{"name": "a", "ok": False}, {"name": "b", "ok": True}, {"name": "c", "ok": True}]
+    assert text(source, {"price": 10, "items": items, "pairs": {"x": 1}}) == said
