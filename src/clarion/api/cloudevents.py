@@ -23,6 +23,11 @@ NULL = b"null"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
+def no_data() -> msgspec.Raw:
+    """What stands for absent data."""
+    return EMPTY_DATA
+
+
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A CloudEvent in the JSON format. Further attributes (extensions) are allowed and not used."""
 
@@ -37,7 +42,9 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: Moment | None = None
     datacontenttype: str = ""
     dataschema: str = ""
-    data: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})] = EMPTY_DATA
+    data: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})] = msgspec.field(
+        default_factory=no_data
+    )
     data_base64: str = ""
     traceparent: str = ""
 

@@ -55,7 +55,7 @@ class Edge:
             await self._refuse(send, error)
         except TimeoutError:
             await self._refuse(send, timed_out(self._limits.request_s))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (nothing is behind this but the server)
             await self._refuse(send, error)
 
     def stats(self) -> Mapping[str, float]:

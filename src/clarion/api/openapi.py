@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from clarion.api.cloudevents import CloudEvent
+from clarion.api.described import describe
 from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
 from clarion.api.problems import Problem
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
@@ -27,6 +29,10 @@ TAGS = ("Events", "Users", "Inbox", "Topics", "Messages", "Set-up", "Access", "H
 """In the order in which the documentation shows them."""
 PATH = "/openapi.json"
 REF = "#/components/schemas/{name}"
+
+
+_PAGE_NAME = re.compile(rb"Page_[\w.]*?(\w+)_(?=\")")
+"""`Page_clarion.api.users.UserView_` reads better as `UserViewPage`."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,10 +91,11 @@ def whole(described: dict[str, Any]) -> dict[str, Any]:
     """The document with the ingest routes, bodies, credentials and problems."""
     paths: dict[str, Any] = {**described["paths"], **_ingest()}
     schemas = {**described.get("components", {}).get("schemas", {}), **_schemas()}
+    describe(schemas)
     for _, _, operation in operations({"paths": paths}):
         _say_what_all_share(operation)
     paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
-    return {
+    document = {
         **described,
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in TAGS],
@@ -101,6 +108,8 @@ def whole(described: dict[str, Any]) -> dict[str, Any]:
             },
         },
     }
+    plain = _PAGE_NAME.sub(rb"\1Page", msgspec.json.encode(document))
+    return dict(msgspec.json.decode(plain))
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -113,6 +122,13 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def _say_what_all_share(operation: dict[str, Any]) -> None:
     tag = operation["tags"][0]
+    operation["summary"] = operation["description"].partition(". ")[0].partition(": ")[0].rstrip(".")
+    for parameter in operation.get("parameters", ()):
+        for noise in ("deprecated", "allowEmptyValue", "allowReserved"):
+            parameter.pop(noise, None)
+        choices = parameter["schema"].get("oneOf", ())
+        if {"type": "null"} in choices:  # a parameter that is left out is not null
+            (parameter["schema"],) = [one for one in choices if one != {"type": "null"}]
     operation["responses"] = {
         status: response for status, response in operation["responses"].items() if status != "400"
     }
@@ -151,7 +167,6 @@ def _ingest() -> dict[str, Any]:
             "post": {
                 "tags": ["Events"],
                 "operationId": "trigger",
-                "summary": "Trigger",
                 "description": "Start a workflow for users and topics. Answered once the event is durable.",
                 "parameters": [
                     {**_parameter("path", "key", "The workflow", {"type": "string"}), "required": True},
@@ -168,7 +183,6 @@ def _ingest() -> dict[str, Any]:
             "post": {
                 "tags": ["Events"],
                 "operationId": "send_events",
-                "summary": "SendEvents",
                 "description": (
                     "Send one event or up to 1,000: CloudEvents 1.0 (structured, batched, or binary with `ce-` "
                     "headers), which start the workflows whose `on.type` matches, and triggers that name their "

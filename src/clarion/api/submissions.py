@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import msgspec
 
 from clarion.api import bodies, cloudevents
-from clarion.rules.people import check_recipient
 from clarion.api.problems import refuse
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import InvalidInput
@@ -16,6 +15,7 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.event import EMPTY_DATA
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Value
+from clarion.rules.people import check_recipient
 
 RAW_OBJECT = msgspec.Meta(extra_json_schema={"type": "object"})
 NDJSON = frozenset(
@@ -30,7 +30,7 @@ class Trigger(Value, frozen=True, kw_only=True):
 
     recipients: Annotated[tuple[str | Recipient, ...], msgspec.Meta(min_length=1, max_length=1000)]
     """User ids, `{"user_id": ...}` (created or updated in passing) or `{"topic": ...}`."""
-    data: Annotated[msgspec.Raw, RAW_OBJECT] = EMPTY_DATA
+    data: Annotated[msgspec.Raw, RAW_OBJECT] = msgspec.field(default_factory=cloudevents.no_data)
     """What templates and rules can read: a JSON object."""
     actor: str | None = None
     """Who caused it, when that is a user."""
@@ -38,7 +38,7 @@ class Trigger(Value, frozen=True, kw_only=True):
     """Instead of the workflow's own lane."""
     expires_at: Moment | None = None
     """Nothing of this event is sent afterwards."""
-    overrides: Annotated[msgspec.Raw, RAW_OBJECT] = EMPTY_DATA
+    overrides: Annotated[msgspec.Raw, RAW_OBJECT] = msgspec.field(default_factory=cloudevents.no_data)
     """Per channel, content fields that replace what the template renders: `{"email": {"subject": "..."}}`."""
 
 

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Request, Router, delete, get, patch, post, put
 
 from clarion.api import bodies
-from clarion.api.access import READ, SEND, Parts, Person, Who, the_user
+from clarion.api.access import READ, SEND, Parts, Person, Who
 from clarion.api.auth import Caller
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
+
+_PHONES = frozenset({Channel.SMS, Channel.VOICE})
 
 
 class Vault(Protocol):
@@ -27,3 +30,18 @@ class Vault(Protocol):
 
     def hash(self, purpose: str, value: bytes) -> bytes:
         """16-byte keyed hash for look-ups; different purposes never collide on purpose."""
+
+
+def contact_hash(vault: Vault, tenant: TenantId, channel: Channel, address: str) -> bytes:
+    """What an address is recognised by: the same for every spelling that reaches the same place."""
+    return vault.hash(f"contact:{tenant}:{channel}", normal_address(channel, address).encode())
+
+
+def normal_address(channel: Channel, address: str) -> str:
+    """One spelling for the addresses that reach the same place."""
+    if channel is Channel.EMAIL:
+        return address.strip().lower()
+    if channel in _PHONES:
+        plus = "+" if address.strip().startswith("+") else ""
+        return plus + "".join(c for c in address if c.isdecimal())
+    return address

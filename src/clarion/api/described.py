@@ -1,0 +1,50 @@
+"""What the docstrings of values say, as descriptions in the OpenAPI document: written once, read everywhere."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+
+def describe(schemas: dict[str, Any]) -> None:
+    """Give every schema, and every field of it, the words that stand in the source."""
+    known = {kind.__name__: kind for kind in _structs(msgspec.Struct)}
+    for name, schema in schemas.items():
+        kind = known.get(name)
+        if kind is None or "properties" not in schema:
+            continue
+        schema["description"] = inspect.getdoc(kind) or ""
+        for field, words in _fields(kind).items():
+            shown = schema["properties"].get(field)
+            if shown is not None and "$ref" not in shown:
+                shown["description"] = words
+            elif shown is not None:
+                schema["properties"][field] = {"allOf": [shown], "description": words}
+
+
+def _structs(kind: type) -> Iterator[type]:
+    children: list[type] = kind.__subclasses__()
+    for child in children:
+        if child.__module__.startswith("clarion."):
+            yield child
+        yield from _structs(child)
+
+
+def _fields(kind: type) -> dict[str, str]:
+    """Attribute docstrings, inherited ones included."""
+    words: dict[str, str] = {}
+    for owner in reversed(kind.__mro__):
+        if not owner.__module__.startswith("clarion."):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, said in zip(body.body, body.body[1:], strict=False):
+            match field, said:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    words[name] = inspect.cleandoc(text)
+    return words
