@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -61,9 +62,17 @@ class Rig:
                 await server.discard()
 
 
+SETTLED = re.compile(r'clarion_messages_settled_total\{channel="(\w+)",status="(\w+)",reason="\w*"\}')
+
+
 async def ended(server: Server, channel: str | None = None) -> int:
     """Messages that have reached their last status since the server started."""
-    raise NotImplementedError
+    total = 0.0
+    for name, value in (await server.metrics()).items():
+        found = SETTLED.fullmatch(name)
+        if found and found[2] in ENDED and channel in {None, found[1]}:
+            total += value
+    return int(total)
 
 
 async def until_ended(
