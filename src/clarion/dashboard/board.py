@@ -32,7 +32,7 @@ FOLLOWED = 100
 class Caught(msgspec.Struct, frozen=True):
     """What a capture integration sealed."""
 
-    to: str
+    to: str | None
     content: AnyContent
 
 
@@ -148,7 +148,7 @@ def _card(captured: Captured, opened: Caught, face: Person) -> Card | None:
         "seq": captured.seq,
         "message": id_text(captured.message_id),
         "person": face,
-        "to": opened.to,
+        "to": opened.to or "",
         **when(captured.at),
     }
     match opened.content:

@@ -1,0 +1,12 @@
+"""`clarion` and `python -m clarion`."""
+
+
+def main() -> None:
+    """Run the command line."""
+    from clarion.cli.program import program
+
+    program()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""`clarion check`: is this installation fit to serve?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from clarion.cli.exits import Exit
+from clarion.cli.options import Config, DataDir, Json
+
+if TYPE_CHECKING:
+    from clarion.config import Settings
+
+Finding = tuple[str, str]
+"""What was looked at, and what is wrong with it; empty: nothing."""
+
+PATIENCE_S = 10.0
+
+
+def check(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Check settings, files, key and schema, and reach every integration. The exit code is 1 when something is wrong.
+
+    \b
+    Examples:
+      clarion check --config /etc/clarion.toml
+      clarion check --json | jq '.[] | select(.ok | not)'
+    """
+    import asyncio
+
+    from clarion.cli import show
+    from clarion.config import Settings
+
+    settings = Settings.load(config, data_dir=data_dir)
+    findings = asyncio.run(_look(settings))
+    if json:
+        show.as_json([{"check": name, "ok": not wrong, "detail": wrong} for name, wrong in findings])
+    else:
+        _print(findings)
+    if any(wrong for _, wrong in findings):
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _look(settings: Settings) -> list[Finding]:
+    from clarion.config import unsafe
+
+    findings: list[Finding] = [("settings", "")]
+    findings += [("safety", said) for said in unsafe(settings)] or [("safety", "")]
+    findings += [finding async for finding in _store(settings)]
+    return findings
+
+
+async def _store(settings: Settings) -> AsyncIterator[Finding]:
+    """The key, the schema, and every integration of every tenant."""
+    from clarion.adapters.ledgers.sqlite import SqliteLedger
+    from clarion.adapters.system import SystemClock, SystemEntropy
+    from clarion.adapters.vaults.local import LocalVault
+    from clarion.errors import ClarionError
+    from clarion.ports.provider import ProviderTools
+
+    if not settings.database_path.exists():
+        yield "database", f"there is no {settings.database_path}: run `clarion migrate`."
+        return
+    clock, entropy = SystemClock(), SystemEntropy()
+    part = "key"
+    try:
+        vault = LocalVault.from_file(settings.key_path, entropy, create=False)
+        yield part, ""
+        part = "database"
+        ledger = await SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
+    except ClarionError as error:
+        yield part, error.detail
+        return
+    try:
+        yield part, ""
+        tools = ProviderTools(clock=clock, entropy=entropy, vault=vault)
+        for tenant in ledger.setup.tenants.all().values():
+            for integration in ledger.setup.integrations.all(tenant.id).values():
+                yield f"integration {tenant.key}/{integration.key}", await _reach(integration, tools)
+    finally:
+        await ledger.close()
+
+
+async def _reach(integration: Any, tools: Any) -> str:
+    """What is wrong with an integration; nothing when its provider answers."""
+    import asyncio
+
+    import msgspec
+
+    from clarion import plugins
+    from clarion.errors import ClarionError
+
+    plugin = plugins.providers().get(integration.provider)
+    if plugin is None:
+        return f"there is no provider {integration.provider!r}: install its plug-in."
+    try:
+        provider = plugin.open(integration, msgspec.convert(integration.config, plugin.config), tools)
+    except (ClarionError, msgspec.MsgspecError) as error:
+        return f"its settings are wrong: {error}"
+    try:
+        await asyncio.wait_for(provider.ping(), PATIENCE_S)
+    except ClarionError as error:
+        return error.detail
+    except TimeoutError:
+        return f"no answer within {PATIENCE_S:.0f} s: check address, port and firewall."
+    finally:
+        await provider.close()
+    return ""
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.text import Text
+
+    from clarion.cli import show
+
+    for name, wrong in findings:
+        mark = Text("✗ ", "red") if wrong else Text("✓ ", "green")
+        show.out().print(mark, Text(name), Text(f": {wrong}" if wrong else ""), sep="")

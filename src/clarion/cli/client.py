@@ -1,0 +1,139 @@
+"""A running Clarion over its HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from clarion.cli.options import DATA_DIR
+from clarion.errors import ClarionError, ConfigError
+
+if TYPE_CHECKING:
+    from pyreqwest.exceptions import PyreqwestError
+
+PATIENCE_S = 35
+DEV_FILE = "dev.json"
+
+
+class Unreachable(ClarionError):
+    """Nobody answers."""
+
+    code = "unreachable"
+    status = 503
+
+
+class Answered(ClarionError):
+    """Clarion answered with an error."""
+
+    def __init__(self, status: int, code: str, detail: str, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class Client:
+    """Calls with one address and one key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        from datetime import timedelta
+        from urllib.parse import urlsplit
+
+        from pyreqwest.client import SyncClientBuilder
+
+        self._url = url.rstrip("/")
+        self._key = key
+        builder = SyncClientBuilder().timeout(timedelta(seconds=PATIENCE_S)).follow_redirects(False)
+        if urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}:
+            builder = builder.no_proxy()
+        self._http = builder.build()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """A JSON document."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.call("GET", f"{path}?{urlencode(given)}" if given else path)
+
+    def call(
+        self, method: str, path: str, body: bytes | Any = None, headers: Mapping[str, str] | None = None
+    ) -> Any:
+        """The answer as JSON, None when it is empty. Raises Unreachable or Answered."""
+        from pyreqwest.exceptions import PyreqwestError
+
+        given = {
+            "authorization": f"Bearer {self._key}",
+            "content-type": "application/json",
+            **(headers or {}),
+        }
+        request = self._http.request(method, self._url + path).headers(given)
+        if body is not None:
+            request = request.body_bytes(body if isinstance(body, bytes) else msgspec.json.encode(body))
+        try:
+            response = request.build().send()
+            content = bytes(response.bytes())
+        except PyreqwestError as error:
+            raise Unreachable(
+                f"{self._url} does not answer ({_cause(error)}). Is Clarion running there? "
+                "Name another address with --url or CLARION_URL."
+            ) from None
+        if response.status >= 400:
+            raise _problem(response.status, content, response.headers.get("retry-after"))
+        return msgspec.json.decode(content) if content else None
+
+    def pages(self, path: str, limit: int, **query: Any) -> Iterator[Any]:
+        """The items of a paged list, at most `limit`."""
+        cursor, left = None, limit
+        while left > 0:
+            page = self.get(path, limit=min(left, 100), cursor=cursor, **query)
+            for item in page["items"][:left]:
+                left -= 1
+                yield item
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+
+def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
+    """A client for the named address, else for the `clarion dev` that runs in `data`."""
+    if url and key:
+        return Client(url, key)
+    try:
+        dev = msgspec.json.decode((data / DEV_FILE).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError):
+        raise ConfigError(
+            f"Which Clarion? There is no {data / DEV_FILE}. Start one with `clarion dev`, or name a running one "
+            "with --url and --api-key (CLARION_URL, CLARION_API_KEY)."
+        ) from None
+    return Client(url or dev["url"], key or dev["api_key"])
+
+
+def segment(text: str) -> str:
+    """`text` as one segment of a path."""
+    return quote(text, safe="")
+
+
+def _problem(status: int, content: bytes, retry_after: str | None) -> Answered:
+    try:
+        told = msgspec.json.decode(content, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return Answered(status, "internal", f"Clarion answered with HTTP {status} and no reason.")
+    lines = [str(told.get("detail") or told.get("title") or f"HTTP {status}")]
+    for fault in told.get("errors", ()):
+        place = fault.get("pointer") or fault.get("parameter") or ""
+        said = f"{place}: {fault['detail']}" if place else fault["detail"]
+        if fault["detail"] != lines[0]:
+            lines.append(said)
+        elif place:
+            lines[0] = said
+    wait = int(retry_after) if retry_after and retry_after.isdigit() else None
+    return Answered(status, told.get("code", "internal"), "\n".join(lines), wait)
+
+
+def _cause(error: PyreqwestError) -> str:
+    """The innermost reason: "Connection refused", not the layers around it."""
+    details: Any = error.args[1] if len(error.args) > 1 else None
+    causes = details.get("causes") if isinstance(details, dict) else None
+    return str(causes[-1]["message"] if causes else error.args[0] if error.args else type(error).__name__)

@@ -1,0 +1,39 @@
+"""`clarion explain`: why somebody was, or was not, notified."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+
+def explain(
+    event_id: Annotated[str, typer.Argument(help="The event, as `clarion trigger` printed it.")],
+    user: Annotated[str | None, typer.Option("--user", help="Only this user.")] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Say for everyone an event concerned what was decided, by which rules, and why.
+
+    \b
+    Examples:
+      clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+      clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --user ada --json
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    client = connect(url, api_key, data)
+    if user is None:
+        runs = client.get(f"/v1/events/{segment(event_id)}")["runs"]
+    else:
+        runs = client.get("/v1/explain", event_id=event_id, user_id=user)["runs"]
+    if json:
+        show.as_json(runs)
+    else:
+        for run in runs:
+            show.explained(run)

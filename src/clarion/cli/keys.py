@@ -1,0 +1,214 @@
+"""`clarion keys`: API keys, made directly in the database: no server is needed, and no key to begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from clarion.cli.options import Config, DataDir, Json
+
+if TYPE_CHECKING:
+    from clarion.adapters.ledgers.sqlite import SqliteLedger
+    from clarion.flow.keys import ApiKeys
+    from clarion.model.ids import TenantId
+    from clarion.model.setup import ApiKey
+
+T = TypeVar("T")
+program = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys of this installation.")
+
+TenantName = Annotated[
+    str | None, typer.Option("--tenant", help="Key of the tenant; needed when there are several.")
+]
+
+
+@program.command()
+def create(
+    name: Annotated[
+        str, typer.Option("--name", help="What it is for: you will want to know when you revoke it.")
+    ],
+    scope: Annotated[
+        str,
+        typer.Option("--scope", help="admin, send (trigger, manage users) or read. Each includes the next."),
+    ] = "send",
+    expires_days: Annotated[
+        int | None, typer.Option(min=1, help="Days until it expires; default never.")
+    ] = None,
+    tenant: TenantName = None,
+    create_tenant: Annotated[
+        bool,
+        typer.Option(
+            "--create-tenant", help="Create the tenant if it does not exist. Clarion must be stopped."
+        ),
+    ] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Create a key. It is shown once and cannot be read again.
+
+    The first key of an installation also creates its tenant (`default`, or the name given by --tenant).
+
+    \b
+    Examples:
+      clarion keys create --name setup --scope admin
+      clarion keys create --name shop --tenant acme --create-tenant
+      export CLARION_API_KEY=$(clarion keys create --name ci --json | jq -r .key)
+    """
+    from clarion.cli import show
+    from clarion.model.setup import Scope
+
+    if scope not in set(Scope):
+        raise typer.BadParameter("must be admin, send or read", param_hint="--scope")
+
+    async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> dict[str, Any]:
+        owner = await _tenant(ledger, tenant, create_tenant, config, data_dir)
+        expires = None if expires_days is None else now + expires_days * 86_400_000
+        key, text = await keys.create(owner, name, Scope(scope), expires)  # type: ignore[arg-type]
+        return {"key": text, **_view(key)}
+
+    made = _with_ledger(config, data_dir, work)
+    if json:
+        show.as_json(made)
+    else:
+        show.out().print(made["key"])
+        show.err().print(f"{made['id']} ({made['scope']}). It is shown this once: put it where secrets live.")
+
+
+@program.command("list")
+def list_(
+    tenant: TenantName = None, config: Config = None, data_dir: DataDir = None, json: Json = False
+) -> None:
+    """List the keys of a tenant, without the keys.
+
+    \b
+    Example:
+      clarion keys list --json
+    """
+    from clarion.cli import show
+
+    async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> list[dict[str, Any]]:
+        owner = await _tenant(ledger, tenant, False, config, data_dir)
+        return [_view(key) for key in await ledger.setup.keys.page(owner)]
+
+    found = _with_ledger(config, data_dir, work)
+    if json:
+        show.as_json(found)
+        return
+    show.table(
+        ["id", "name", "scope", "created", "last used", "state"],
+        (
+            (
+                key["id"],
+                key["name"],
+                key["scope"],
+                show.clock(key["created_at"]),
+                show.clock(key["last_used_at"]) or "never",
+                f"revoked {show.clock(key['revoked_at'])}"
+                if key["revoked_at"]
+                else f"until {show.clock(key['expires_at'])}"
+                if key["expires_at"]
+                else "live",
+            )
+            for key in found
+        ),
+    )
+
+
+@program.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, from `clarion keys list`.")],
+    tenant: TenantName = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Revoke a key. A running Clarion refuses it within ten seconds.
+
+    \b
+    Example:
+      clarion keys revoke key_4fG7kLm2QwX
+    """
+    from clarion.cli import show
+
+    async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> None:
+        await keys.revoke(await _tenant(ledger, tenant, False, config, data_dir), key_id)
+
+    _with_ledger(config, data_dir, work)
+    if json:
+        show.as_json({"revoked": key_id})
+    else:
+        show.out().print(f"{key_id} is revoked.")
+
+
+def _with_ledger(config: Any, data_dir: Any, work: Callable[[SqliteLedger, ApiKeys, int], Awaitable[T]]) -> T:
+    """Open the database of the settings, work, close."""
+    import asyncio
+
+    from clarion.adapters.ledgers.sqlite import SqliteLedger
+    from clarion.adapters.system import SystemClock, SystemEntropy
+    from clarion.adapters.vaults.local import LocalVault
+    from clarion.config import Settings
+    from clarion.errors import ConfigError
+    from clarion.flow.keys import ApiKeys
+
+    settings = Settings.load(config, data_dir=data_dir)
+    if not settings.database_path.exists():
+        raise ConfigError(f"there is no database {settings.database_path}: run `clarion migrate` first.")
+
+    async def run() -> T:
+        clock, entropy = SystemClock(), SystemEntropy()
+        vault = LocalVault.from_file(settings.key_path, entropy, create=False)
+        ledger = await SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
+        try:
+            return await work(ledger, ApiKeys(ledger.setup.keys, vault, clock, entropy), clock.now())
+        finally:
+            await ledger.close()
+
+    return asyncio.run(run())
+
+
+async def _tenant(
+    ledger: SqliteLedger, name: str | None, create: bool, config: Any, data_dir: Any
+) -> TenantId:
+    """The named tenant, the only one, or a new one."""
+    from clarion.errors import ConfigError, NotFound
+    from clarion.model.ids import TenantId
+    from clarion.model.setup import Tenant
+
+    known = {tenant.key: tenant.id for tenant in ledger.setup.tenants.all().values()}
+    if name is None and len(known) == 1:
+        return next(iter(known.values()))
+    if name in known:
+        return known[name]
+    if known and name is None:
+        raise ConfigError(f"which tenant? Choose with --tenant among {', '.join(sorted(known))}.")
+    if known and not create:
+        raise NotFound(
+            f"there is no tenant {name!r}, only {', '.join(sorted(known))}. To make it add --create-tenant."
+        )
+    from clarion.app import only_process
+    from clarion.config import Settings
+
+    # A running Clarion holds the tenants in memory and would not see this one.
+    with only_process(Settings.load(config, data_dir=data_dir).data_dir):
+        made = await ledger.setup.tenants.put(Tenant(id=TenantId(0), key=name or "default", name=name or ""))
+    return made.id
+
+
+def _view(key: ApiKey) -> dict[str, Any]:
+    from clarion.rules.instants import rfc3339
+
+    def text(at: Any) -> str | None:
+        return None if at is None else rfc3339(at)
+
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scope": str(key.scope),
+        "created_at": text(key.created_at),
+        "expires_at": text(key.expires_at),
+        "last_used_at": text(key.last_used_at),
+        "revoked_at": text(key.revoked_at),
+    }

@@ -1,0 +1,189 @@
+"""`clarion messages`: what became of every notification."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+program = typer.Typer(no_args_is_help=True, help="See what became of every notification.")
+
+User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
+Workflow = Annotated[str | None, typer.Option("--workflow", help="Only of this workflow.")]
+Channel = Annotated[str | None, typer.Option("--channel", help="Only on this channel.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
+
+
+@program.command("list")
+def list_(
+    user: User = None,
+    event: Annotated[str | None, typer.Option("--event", help="Only of this event.")] = None,
+    workflow: Workflow = None,
+    channel: Channel = None,
+    status: Annotated[str | None, typer.Option("--status", help="Only in this status.")] = None,
+    reason: Reason = None,
+    limit: Limit = 20,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """List messages, newest first.
+
+    \b
+    Examples:
+      clarion messages list --user ada
+      clarion messages list --status suppressed --reason opted_out --json
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    found = connect(url, api_key, data).pages(
+        "/v1/messages",
+        limit,
+        user=user,
+        event=event,
+        workflow=workflow,
+        channel=channel,
+        status=status,
+        reason=reason,
+    )
+    if json:
+        show.as_json(list(found))
+    else:
+        table(found)
+
+
+@program.command("show")
+def show_(
+    message_id: Annotated[str, typer.Argument(help="Id of the message.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Show one message: its timeline, its explanation, and what it says.
+
+    \b
+    Example:
+      clarion messages show 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    message = connect(url, api_key, data).get(f"/v1/messages/{segment(message_id)}")
+    if json:
+        show.as_json(message)
+    else:
+        _detail(message)
+
+
+@program.command()
+def tail(
+    user: User = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Follow every change of every message until Ctrl-C; with --json one document a line.
+
+    \b
+    Examples:
+      clarion messages tail
+      clarion messages tail --json | jq 'select(.status == "dead_lettered")'
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    client = connect(url, api_key, data)
+    mine = _Mine(client, user) if user else None
+    cursor = None
+    while True:
+        page = client.get("/v1/messages/tail", cursor=cursor, limit=20 if cursor is None else 200)
+        cursor = page["next_cursor"]
+        for change in page["items"]:
+            if mine is None or change["message_id"] in mine:
+                show.as_line(change) if json else _change(change)
+
+
+class _Mine:
+    """Which messages are a user's; asked once per message."""
+
+    def __init__(self, client: Any, user: str) -> None:
+        self._client, self._user = client, user
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, message_id: str) -> bool:
+        if message_id not in self._known:
+            owner = self._client.get(f"/v1/messages/{message_id}")["user_id"]
+            self._known[message_id] = owner == self._user
+        return self._known[message_id]
+
+
+def table(messages: Any) -> None:
+    """Messages as a table."""
+    from clarion.cli import show
+
+    show.table(
+        ["created", "user", "workflow", "channel", "status", "reason", "id"],
+        (
+            (
+                show.clock(m["created_at"]),
+                m["user_id"] or "(deleted)",
+                m["workflow"],
+                m["channel"],
+                show.status(m["status"]),
+                m["reason"] or "",
+                m["id"],
+            )
+            for m in messages
+        ),
+    )
+
+
+def _detail(message: Any) -> None:
+    from rich.text import Text
+
+    from clarion.cli import show
+
+    console = show.out()
+    console.print(
+        Text(
+            f"{message['workflow']} to {message['user_id'] or '(deleted)'} by {message['channel']}: ", "bold"
+        ),
+        show.status(message["status"]),
+        Text(f" ({message['reason']})" if message["reason"] else ""),
+        sep="",
+    )
+    for change in message["timeline"]:
+        _change(change)
+    if message["explanation"]:
+        show.explained(message["explanation"])
+    for name, value in (message["content"] or {}).items():
+        if value and name not in {"channel", "html"}:
+            console.print(Text(f"  {name}: ", style=show.SILENT), Text(str(value)), sep="")
+    if message["content_problem"]:
+        console.print(Text(f"  content: {message['content_problem']}", style=show.SILENT))
+
+
+def _change(change: Any) -> None:
+    from rich.text import Text
+
+    from clarion.cli import show
+
+    more = [change["reason"] or ""]
+    if change["outcome"]:
+        more.append(f"attempt {change['attempt']} by {change['integration']}: {change['outcome']}")
+    if change["due_at"] and change["status"] == "deferred":
+        more.append(f"until {show.clock(change['due_at'])}")
+    more.append(change["detail"] or "")
+    show.out().print(
+        Text(f"{show.clock(change['at'])}  {change['message_id']}  ", style=show.SILENT),
+        show.status(f"{change['status']:<13}"),
+        Text(" · ".join(filter(None, more))),
+        sep="",
+    )

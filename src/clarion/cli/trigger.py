@@ -1,0 +1,100 @@
+"""`clarion trigger`: something happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+
+def trigger(
+    workflow: Annotated[str, typer.Argument(help="Key of the workflow.")],
+    to: Annotated[list[str] | None, typer.Option("--to", help="A user; may be repeated.")] = None,
+    topic: Annotated[list[str] | None, typer.Option("--topic", help="A topic; may be repeated.")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A value of the data, NAME=VALUE; JSON values are understood."),
+    ] = None,
+    data_json: Annotated[
+        str | None, typer.Option("--data-json", help="All data as one JSON object; @FILE reads a file.")
+    ] = None,
+    lane: Annotated[
+        str | None, typer.Option(help="critical, high, normal or bulk, instead of the workflow's own.")
+    ] = None,
+    expires_at: Annotated[
+        str | None, typer.Option(help="Send nothing after this time (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Repeats with the same key within 24 hours change nothing.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen, and why.")] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Tell Clarion that something happened, or ask what would come of it.
+
+    \b
+    Examples:
+      clarion trigger order-shipped --to ada --data-json '{"order": "C-2041", "items": 2, "arrives": "2030-05-14"}'
+      clarion trigger flash-sale --topic readers --set percent=0.2 --set ends=2030-06-01T18:00:00Z
+      clarion trigger otp --to ada --set code=493021 --dry-run
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    body: dict[str, Any] = {
+        "recipients": [*(to or ()), *({"topic": key} for key in topic or ())],
+        "data": _data(data_json, given or []),
+    }
+    if not body["recipients"]:
+        raise typer.BadParameter("name at least one recipient with --to or --topic")
+    body |= {k: v for k, v in {"lane": lane, "expires_at": expires_at}.items() if v is not None}
+    path = f"/v1/workflows/{segment(workflow)}/trigger"
+    headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
+    answer = connect(url, api_key, data).call(
+        "POST", f"{path}?dry_run=true" if dry_run else path, body, headers
+    )
+    if json:
+        show.as_json(answer)
+    elif dry_run:
+        for run in answer["runs"]:
+            show.explained(run)
+    else:
+        show.out().print(f"Accepted for {answer['accepted']}: event {answer['event_id']}")
+        show.out().print(f"See what comes of it: clarion explain {answer['event_id']}", style=show.SILENT)
+
+
+def _data(text: str | None, given: list[str]) -> dict[str, Any]:
+    import msgspec
+
+    data: Any = {}
+    try:
+        if text is not None:
+            source = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+            data = msgspec.json.decode(source)
+    except OSError as error:
+        raise typer.BadParameter(f"{text}: {error.strerror}", param_hint="--data-json") from None
+    except msgspec.DecodeError as error:
+        raise typer.BadParameter(f"not valid JSON: {error}", param_hint="--data-json") from None
+    if not isinstance(data, dict):
+        raise typer.BadParameter("must be a JSON object", param_hint="--data-json")
+    for pair in given:
+        name, found, value = pair.partition("=")
+        if not found or not name:
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
+        data[name] = _value(value)
+    return data
+
+
+def _value(text: str) -> Any:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
