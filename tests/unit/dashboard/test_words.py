@@ -1,0 +1,46 @@
+"""People read words, never the names of constants."""
+
+import pytest
+
+from clarion.dashboard import words
+from clarion.model.status import Reason, Status
+
+
+def test_every_status_has_a_name():
+    """A new status cannot reach the page without words."""
+    assert set(words.STATUS_NAMES) == set(Status)
+
+
+def test_every_reason_can_be_said():
+    """A new reason cannot reach the page without words."""
+    assert set(words.BECAUSE) == set(Reason)
+
+
+def test_a_verdict_says_what_it_looked_at():
+    """The local time decides quiet hours, so it is named."""
+    said = words.verdict("quiet_hours", "inside", {"local_time": "Mon 23:10"})
+    assert said == "It is Mon 23:10 for them, inside their quiet hours"
+
+
+def test_a_verdict_without_its_inputs_is_still_said():
+    """An old explanation may lack what newer words ask for."""
+    assert "quiet hours" in words.verdict("quiet_hours", "inside", {})
+
+
+def test_an_unknown_rule_speaks_for_itself():
+    """A rule that is newer than the page is shown, not hidden."""
+    assert words.verdict("moon_phase", "full_moon", {}) == "moon phase: full moon"
+
+
+@pytest.mark.parametrize(
+    ("status", "tone"),
+    [
+        (Status.DELIVERED, "good"),
+        (Status.DEFERRED, "wait"),
+        (Status.BOUNCED, "bad"),
+        (Status.SUPPRESSED, ""),
+    ],
+)
+def test_a_tone_tells_success_from_waiting_failure_and_restraint(status, tone):
+    """Deciding not to send is no failure."""
+    assert words.tone(status) == tone
