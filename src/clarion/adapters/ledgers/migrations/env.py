@@ -1,0 +1,9 @@
+"""What Alembic runs: the steps, on the connection it was given, in one transaction."""
+
+from alembic import context
+
+from clarion.adapters.ledgers.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()

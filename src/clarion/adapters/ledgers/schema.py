@@ -1,0 +1,383 @@
+"""The tables of the ledger, once, for every engine. `migrations` brings a file or a server here step by step.
+
+Three habits keep it fast: ids are time-ordered, so a new row goes to the end of its table; what is equal for
+all messages of one step is a row of `routes`, named by number; indexes are partial wherever most rows are done.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from clarion.model.channel import CHANNELS, LANES, Lane
+from clarion.model.setup import Scope
+from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
+
+REVISION = "0001"
+"""The migration this code is written for; a file at any other one is refused at start."""
+
+metadata = MetaData()
+
+
+def listed(values: frozenset[Status] | tuple[StrEnum, ...] | type[StrEnum]) -> str:
+    """`'queued', 'deferred', ...` in order of declaration, for SQL."""
+    order = list(Status) if isinstance(values, frozenset) else list(values)
+    return ", ".join(f"'{value.value}'" for value in order if value in values)
+
+
+def _one_of(column: str, values: tuple[StrEnum, ...] | type[StrEnum]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({listed(values)})", name=f"{column}_known")
+
+
+def _number(name: str, *, null: bool = False, default: int | None = None) -> Column[int]:
+    return Column(
+        name, Integer, nullable=null, server_default=None if default is None else text(str(default))
+    )
+
+
+def _blob(name: str, *, null: bool = False, key: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=null, primary_key=key)
+
+
+def _text(name: str, *, null: bool = False, default: str | None = None) -> Column[str]:
+    return Column(name, Text, nullable=null, server_default=default)
+
+
+def _key(name: str) -> Column[int]:
+    return Column(name, Integer, primary_key=True, autoincrement=False, nullable=False)
+
+
+def _text_key(name: str) -> Column[str]:
+    return Column(name, Text, primary_key=True, nullable=False)
+
+
+def _counted(name: str) -> Column[int]:
+    return Column(name, Integer, primary_key=True, autoincrement=True)
+
+
+# ── the installation ──────────────────────────────────────────────────────────────────────────────────────
+
+meta = Table("meta", metadata, _text_key("key"), _number("value"))
+
+tenants = Table(
+    "tenants",
+    metadata,
+    _counted("id"),
+    Column("key", Text, nullable=False, unique=True),
+    _blob("body"),
+    sqlite_autoincrement=True,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _text_key("id"),
+    _number("tenant"),
+    _text("name"),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    _text("scope"),
+    _number("created_at"),
+    _number("expires_at", null=True),
+    _number("last_used_at", null=True),
+    _number("revoked_at", null=True),
+    _one_of("scope", Scope),
+    Index("api_keys_tenant", "tenant"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    _text_key("shelf"),
+    _key("tenant"),
+    _text_key("key"),
+    _key("version"),
+    _number("live"),
+    _blob("body"),
+    sqlite_with_rowid=False,
+)
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _log(lane: Lane) -> Table:
+    # AUTOINCREMENT: without it SQLite hands out positions again, and a reader behind its cursor skips rows.
+    return Table(
+        f"log_{lane.value}",
+        metadata,
+        _counted("seq"),
+        _blob("event_id"),
+        _number("tenant"),
+        _text("workflow"),
+        _number("sealed_for"),
+        _blob("sealed"),
+        sqlite_autoincrement=True,
+    )
+
+
+logs = {lane: _log(lane) for lane in LANES}
+
+cursors = Table("cursors", metadata, _text_key("lane"), _number("position"), _one_of("lane", Lane))
+
+claims = Table(
+    "claims",
+    metadata,
+    _key("tenant"),
+    _blob("key", key=True),
+    _blob("fingerprint"),
+    _blob("answer"),
+    _number("expires_at"),
+    Index("claims_expiry", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+# ── people ────────────────────────────────────────────────────────────────────────────────────────────────
+
+users = Table(
+    "users",
+    metadata,
+    _counted("no"),
+    _number("tenant"),
+    _text("user_id"),
+    _blob("wrapped_key"),
+    _blob("profile"),
+    _number("revision"),
+    _text("inbox_epoch"),
+    _number("created_at"),
+    _number("updated_at"),
+    UniqueConstraint("tenant", "user_id"),
+    Index("users_tenant", "tenant"),
+    sqlite_autoincrement=True,
+)
+
+contact_hashes = Table(
+    "contact_hashes",
+    metadata,
+    _key("tenant"),
+    _blob("hash", key=True),
+    _text_key("channel"),
+    _key("user"),
+    Index("contact_hashes_user", "user"),
+    sqlite_with_rowid=False,
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    _key("tenant"),
+    _blob("hash", key=True),
+    _text_key("channel"),
+    _text("reason"),
+    _number("at"),
+    sqlite_with_rowid=False,
+)
+
+topics = Table("topics", metadata, _key("tenant"), _text_key("key"), _text("name"), sqlite_with_rowid=False)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _key("tenant"),
+    _text_key("topic"),
+    _key("user"),
+    Index("subscriptions_user", "user"),
+    sqlite_with_rowid=False,
+)
+
+# ── runs and messages ─────────────────────────────────────────────────────────────────────────────────────
+
+routes = Table(
+    "routes",
+    metadata,
+    _counted("no"),
+    _number("tenant"),
+    _text("workflow"),
+    _number("workflow_version"),
+    _text("category"),
+    _text("step"),
+    _text("template"),
+    _text("channel"),
+    _text("lane"),
+    _text("until"),
+    _one_of("channel", CHANNELS),
+    _one_of("lane", Lane),
+    UniqueConstraint(
+        "tenant",
+        "workflow",
+        "workflow_version",
+        "category",
+        "step",
+        "template",
+        "channel",
+        "lane",
+        "until",
+    ),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _blob("id", key=True),
+    _number("tenant"),
+    _number("user"),
+    _blob("event_id"),
+    _text("lane"),
+    _number("event_seq"),
+    _text("workflow"),
+    _number("workflow_version"),
+    _number("at"),
+    _blob("explanation"),
+    sqlite_with_rowid=False,
+)
+
+FAILURES = FAILED_FOR_GOOD
+"""What dead-letter and failure lists look for."""
+
+messages = Table(
+    "messages",
+    metadata,
+    _blob("id", key=True),
+    _number("user"),
+    _blob("event_id"),
+    _number("event_seq"),
+    _number("route"),
+    _number("queue"),
+    _text("status"),
+    _text("reason", null=True),
+    _number("created_at"),
+    _number("due_at", null=True),
+    _number("expires_at", null=True),
+    _number("attempt", default=0),
+    _number("unknowns", default=0),
+    _number("fence"),
+    _number("holder", null=True),
+    _blob("later_rungs", null=True),
+    _blob("waits_for", null=True),
+    _number("threaded", default=0),
+    _number("charged", default=0),
+    _number("updated_at"),
+    _text("integration", null=True),
+    _number("sent_at", null=True),
+    _number("delivered_at", null=True),
+    _number("seen_at", null=True),
+    _number("read_at", null=True),
+    _number("clicked_at", null=True),
+    _number("archived_at", null=True),
+    _one_of("status", Status),
+    CheckConstraint(
+        f"reason IS NOT NULL OR status NOT IN ({listed(FAILED_FOR_GOOD | NOT_SENT)})", name="reason_given"
+    ),
+    CheckConstraint(f"due_at IS NULL OR status IN ({listed(ACTIVE)})", name="done_is_done"),
+    sqlite_with_rowid=False,
+)
+Index("messages_user", messages.c.user, messages.c.id)
+Index(
+    "messages_due",
+    messages.c.queue,
+    messages.c.due_at,
+    messages.c.id,
+    sqlite_where=messages.c.due_at.is_not(None),
+)
+Index("messages_waiting", messages.c.waits_for, sqlite_where=messages.c.waits_for.is_not(None))
+Index(
+    "messages_failed",
+    messages.c.status,
+    messages.c.id,
+    sqlite_where=text(f"status IN ({listed(FAILURES)})"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    _counted("seq"),
+    _blob("message_id"),
+    _number("tenant"),
+    _number("at"),
+    _text("status"),
+    _text("reason", null=True),
+    _number("attempt", default=0),
+    _text("integration", null=True),
+    _text("outcome", null=True),
+    _text("provider_id", null=True),
+    _number("took_ms", null=True),
+    _text("detail", null=True),
+    _number("due_at", null=True),
+    _text("traceparent", null=True),
+    Index("changes_message", "message_id"),
+    sqlite_autoincrement=True,
+)
+
+# ── exact checks ──────────────────────────────────────────────────────────────────────────────────────────
+
+cap_uses = Table(
+    "cap_uses",
+    metadata,
+    _key("user"),
+    _text_key("scope"),
+    _key("at"),
+    _blob("message_id", key=True),
+    _number("expires_at"),
+    sqlite_with_rowid=False,
+)
+
+dedupes = Table(
+    "dedupes",
+    metadata,
+    _blob("key", key=True),
+    _blob("run_id"),
+    _number("expires_at"),
+    Index("dedupes_expiry", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+collapses = Table("collapses", metadata, _blob("key", key=True), _blob("message_id"), sqlite_with_rowid=False)
+
+threads = Table("threads", metadata, _blob("key", key=True), _blob("message_id"), sqlite_with_rowid=False)
+
+# ── what people see ───────────────────────────────────────────────────────────────────────────────────────
+
+inbox = Table(
+    "inbox",
+    metadata,
+    _key("user"),
+    Column("offset", Integer, primary_key=True, autoincrement=False, nullable=False),
+    _blob("message_id"),
+    _number("route"),
+    _number("at"),
+    _number("seen_at", null=True),
+    _number("read_at", null=True),
+    _number("archived_at", null=True),
+    Index("inbox_message", "message_id"),
+    sqlite_with_rowid=False,
+)
+"""Small rows, because every change of an item moves its row; the content lies still in `inbox_content`."""
+
+inbox_content = Table(
+    "inbox_content", metadata, _blob("message_id", key=True), _blob("sealed"), sqlite_with_rowid=False
+)
+
+captures = Table(
+    "captures",
+    metadata,
+    _counted("seq"),
+    _blob("message_id"),
+    _number("user"),
+    _number("route"),
+    _text("integration"),
+    _blob("sealed"),
+    _number("at"),
+    Index("captures_message", "message_id"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,56 @@
+"""What capture integrations kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.model.channel import Channel
+from clarion.model.ids import MessageId, TenantId, UserNo
+from clarion.model.inbox import Captured
+
+
+class SqliteCaptures:
+    """Implements `ports.ledger.Captures`."""
+
+    def __init__(self, readers: Readers, routes: Routes) -> None:
+        self._readers = readers
+        self._routes = routes
+
+    async def page(
+        self,
+        tenant: TenantId,
+        before: int | None,
+        limit: int,
+        *,
+        user: UserNo | None,
+        channel: Channel | None,
+    ) -> Sequence[Captured]:
+        routes = self._routes.matching(
+            lambda route: route.tenant == tenant and channel in (None, route.channel)
+        )
+        values = (encoded(routes), before, limit, user)
+        found = await self._readers.rows(sql.CAPTURES_PAGE if user is None else sql.CAPTURES_OF_USER, values)
+        return [self._captured(row) for row in found]
+
+    async def of(self, tenant: TenantId, message_id: MessageId) -> Sequence[Captured]:
+        found = await self._readers.rows(sql.CAPTURES_OF, (message_id,))
+        return [captured for row in found if (captured := self._captured(row)).tenant == tenant]
+
+    def _captured(self, row: list[Any]) -> Captured:
+        seq, message_id, user, route_no, integration, sealed, at = row
+        route = self._routes[route_no]
+        return Captured(
+            tenant=route.tenant,
+            user=user,
+            message_id=MessageId(bytes.fromhex(message_id)),
+            channel=route.channel,
+            integration=integration,
+            sealed=bytes.fromhex(sealed),
+            at=at,
+            seq=seq,
+        )

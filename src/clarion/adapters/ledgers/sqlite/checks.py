@@ -1,0 +1,233 @@
+"""The checks that are exact because they are made inside the transaction that stores the plan: dedupe, caps,
+collapse and thread order, in that order. What one message of a transaction changes, the next one sees.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
+from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
+from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.model.ids import Instant, MessageId, RunId, id_text
+from clarion.model.message import ChannelPlan, Message, Run, Verdict
+from clarion.model.plan import DedupeClaim
+from clarion.model.status import ACTIVE, Reason, Status
+from clarion.ports.ledger import PlanCommit, PlanResult
+
+
+def needed(plan: PlanCommit) -> bool:
+    """Whether a plan asks for any exact check."""
+    return bool(plan.charges or plan.dedupes or plan.collapses or plan.turns)
+
+
+class Checks:
+    """The checks of all plans of one transaction."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        plans: Sequence[PlanCommit],
+        known: Collection[bytes],
+        endings: Endings,
+    ) -> None:
+        self._connection = connection
+        self._endings = endings
+        self._new = {m.id: m for plan in plans for m in plan.messages if m.id not in known}
+        self._verdicts: dict[MessageId, list[Verdict]] = {}
+        self._stored: dict[bytes, str] = {}
+        self._superseded: dict[bytes, Instant] = {}
+        self._threaded: set[bytes] = set()
+        self._claimed: dict[bytes, DedupeClaim] = {}
+        self._collapsed: dict[bytes, MessageId] = {}
+        self._queued: dict[bytes, MessageId] = {}
+        self._caps = Caps(connection, [c for plan in plans for c in plan.charges])
+        self._claims: dict[bytes, tuple[bytes, int]] = {
+            bytes.fromhex(key): (bytes.fromhex(run), expires_at)
+            for key, run, expires_at in self._find(
+                sql.DEDUPES_FIND, (c.key for p in plans for c in p.dedupes)
+            )
+        }
+        self._latest = self._holders(sql.COLLAPSES_FIND, (c.key for p in plans for c in p.collapses))
+        self._last = self._holders(sql.THREADS_FIND, (t.key for p in plans for t in p.turns))
+
+    def decide(self, plan: PlanCommit) -> None:
+        """All checks of one plan; `messages` and `result` tell what came of it when all plans are decided."""
+        of_run: dict[RunId, list[MessageId]] = {
+            run.id: [c.message_id for c in run.channels if c.message_id is not None] for run in plan.runs
+        }
+        for claim in plan.dedupes:
+            self._dedupe(claim, self._going(of_run.get(claim.run_id, ())))
+        charges = by_message(plan.charges)
+        for message in self._going(charges):
+            allowed, verdicts = self._caps.judge(charges[message.id])
+            if allowed:
+                self._new[message.id] = replace(message, charged=True)
+            else:
+                self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
+            self._say(message, *verdicts)
+        for collapse in plan.collapses:
+            for message in self._going((collapse.message_id,)):
+                self._collapse(message, collapse.key)
+        for turn in plan.turns:
+            for message in self._going((turn.message_id,)):
+                self._take_turn(message, turn.key)
+
+    def messages(self, plan: PlanCommit) -> list[Message]:
+        """The plan's new messages as they are to be stored."""
+        return [self._new[m.id] for m in plan.messages if m.id in self._new]
+
+    def result(self, plan: PlanCommit) -> PlanResult:
+        """What the checks changed."""
+        changed = {
+            m.id: (now.status, now.reason)
+            for m in plan.messages
+            if (now := self._new.get(m.id)) is not None and (now.status, now.reason) != (m.status, m.reason)
+        }
+        runs = tuple(self._explained(run) for run in plan.runs if self._grew(run))
+        return PlanResult(changed=changed, runs=runs)  # type: ignore[arg-type]  # every end has a reason
+
+    def store(self) -> None:
+        """Everything but runs and messages."""
+        write = self._connection.execute
+        self._caps.store(self._connection)
+        if self._claimed:
+            ids = b"".join(key + claim.run_id for key, claim in self._claimed.items())
+            write(sql.DEDUPES_ADD, (encoded([(c.expires_at,) for c in self._claimed.values()]), ids))
+            write(sql.DEDUPES_PURGE, (max(c.at for c in self._claimed.values()),))
+        for statement, pointers in ((sql.COLLAPSES_ADD, self._collapsed), (sql.THREADS_ADD, self._queued)):
+            if pointers:
+                ids = b"".join(key + message_id for key, message_id in pointers.items())
+                write(statement, (encoded([0] * len(pointers)), ids))
+        if self._threaded:
+            write(sql.THREADED, keys(self._threaded))
+        if self._superseded:
+            at = max(self._superseded.values())
+            self._endings.stop(
+                self._connection, map(MessageId, self._superseded), Status.MERGED, Reason.SUPERSEDED, at
+            )
+
+    # -- one check each ---------------------------------------------------------------------------------------
+
+    def _dedupe(self, claim: DedupeClaim, messages: Iterable[Message]) -> None:
+        holder, expires_at = self._claims.get(claim.key, (claim.run_id, 0))
+        duplicate = holder != claim.run_id and expires_at > claim.at
+        inputs = {"first_run": id_text(holder)} if duplicate else {}
+        for message in messages:
+            if duplicate:
+                self._end(message, Status.MERGED, Reason.DUPLICATE)
+            self._say(
+                message, _verdict("dedupe", Reason.DUPLICATE if duplicate else "first_in_window", **inputs)
+            )
+        if not duplicate:
+            self._claims[claim.key] = (claim.run_id, claim.expires_at)
+            self._claimed[claim.key] = claim
+
+    def _collapse(self, message: Message, key: bytes) -> None:
+        older = self._latest.get(key)
+        self._latest[key] = self._collapsed[key] = message.id
+        replaced = older is not None and older != message.id and self._status(older) in NOT_STARTED
+        if replaced and older is not None:
+            self._supersede(older, message)
+        inputs = {"replaced": id_text(older)} if replaced and older is not None else {}
+        self._say(message, _verdict("collapse", "newest", **inputs))
+
+    def _supersede(self, older: bytes, newer: Message) -> None:
+        at = newer.created_at
+        ours = self._new.get(MessageId(older))
+        if ours is None:
+            self._superseded[older] = at
+        else:
+            self._end(ours, Status.MERGED, Reason.SUPERSEDED)
+            self._say(ours, _verdict("collapse", Reason.SUPERSEDED, replaced_by=id_text(newer.id)))
+        for message in [m for m in self._new.values() if m.waits_for == older]:
+            self._new[message.id] = replace(message, waits_for=None, due_at=at)
+
+    def _take_turn(self, message: Message, key: bytes) -> None:
+        last = self._last.get(key)
+        self._last[key] = self._queued[key] = message.id
+        if last is None or last == message.id or self._status(last) not in ACTIVE:
+            self._say(message, _verdict("thread", "its_turn"))
+            return
+        ours = self._new.get(MessageId(last))
+        if ours is None:
+            self._threaded.add(last)
+        else:
+            self._new[ours.id] = replace(ours, threaded=True)
+        self._new[message.id] = replace(
+            message,
+            status=Status.DEFERRED,
+            reason=Reason.WAITING_FOR_TURN,
+            due_at=None,
+            fence=0,
+            waits_for=MessageId(last),
+        )
+        self._endings.anyone_waits = True
+        self._say(message, _verdict("thread", Reason.WAITING_FOR_TURN, "defer", waits_for=id_text(last)))
+
+    # -- what is known and said -------------------------------------------------------------------------------
+
+    def _going(self, ids: Iterable[MessageId]) -> list[Message]:
+        found = map(self._new.get, ids)
+        return [m for m in found if m is not None and m.status in ACTIVE]
+
+    def _status(self, id: bytes) -> str:
+        ours = self._new.get(MessageId(id))
+        if ours is not None:
+            return ours.status
+        return Status.MERGED if id in self._superseded else self._stored[id]
+
+    def _end(self, message: Message, status: Status, reason: Reason) -> None:
+        self._new[message.id] = replace(message, status=status, reason=reason, due_at=None, waits_for=None)
+
+    def _say(self, message: Message, *verdicts: Verdict) -> None:
+        self._verdicts.setdefault(message.id, []).extend(verdicts)
+
+    def _grew(self, run: Run) -> bool:
+        return any(plan.message_id in self._verdicts for plan in run.channels)
+
+    def explained(self, run: Run) -> Run:
+        """The run with what the checks said, if they said anything."""
+        return self._explained(run) if self._grew(run) else run
+
+    def _explained(self, run: Run) -> Run:
+        return replace(run, channels=tuple(map(self._with_verdicts, run.channels)))
+
+    def _with_verdicts(self, plan: ChannelPlan) -> ChannelPlan:
+        said = self._verdicts.get(plan.message_id) if plan.message_id else None
+        if not said or plan.message_id is None:
+            return plan
+        message = self._new[plan.message_id]
+        moved = (message.status, message.reason) != (plan.status, plan.reason)
+        return replace(
+            plan,
+            status=message.status,
+            reason=message.reason,
+            due_at=message.due_at if moved else plan.due_at,
+            verdicts=(*plan.verdicts, *said),
+        )
+
+    def _find(self, statement: str, wanted: Iterable[bytes]) -> list[Any]:
+        ids = dict.fromkeys(wanted)
+        return rows(self._connection, statement, keys(ids)) if ids else []
+
+    def _holders(self, statement: str, wanted: Iterable[bytes]) -> dict[bytes, bytes]:
+        found = {}
+        for key, message_id, status in self._find(statement, wanted):
+            holder = bytes.fromhex(message_id)
+            found[bytes.fromhex(key)] = holder
+            self._stored[holder] = status
+        return found
+
+
+def _verdict(rule: str, reason: str, result: str | None = None, **inputs: str) -> Verdict:
+    stops = isinstance(reason, Reason)
+    return Verdict(
+        rule=rule, result=result or ("stop" if stops else "allow"), reason=str(reason), inputs=dict(inputs)
+    )

@@ -1,0 +1,153 @@
+"""Rows that came out of the hot statements, as the model's values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clarion.adapters.ledgers.sqlite.packing import split_ids, unhex
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.model.channel import Lane
+from clarion.model.event import Entry
+from clarion.model.ids import EventId, MessageId
+from clarion.model.inbox import InboxItem
+from clarion.model.message import Change, Message
+from clarion.model.status import Reason, Status
+
+_STATUS = {status.value: status for status in Status}
+_REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in Reason} | {None: None}
+
+
+def entry(lane: Lane, row: list[Any]) -> Entry:
+    """A row of `statements.READ`."""
+    seq, event_id, tenant, workflow, sealed_for, sealed = row
+    return Entry(
+        event_id=EventId(bytes.fromhex(event_id)),
+        tenant=tenant,
+        lane=lane,
+        workflow=workflow,
+        sealed=bytes.fromhex(sealed),
+        sealed_for=sealed_for,
+        seq=seq,
+    )
+
+
+def message(routes: Routes, row: list[Any]) -> Message:
+    """A row of `statements.MESSAGE`."""
+    (
+        message_id,
+        user,
+        event_id,
+        event_seq,
+        route_no,
+        status,
+        created_at,
+        reason,
+        due_at,
+        expires_at,
+        attempt,
+        unknowns,
+        fence,
+        later_rungs,
+        waits_for,
+        threaded,
+        charged,
+        updated_at,
+        integration,
+        sent_at,
+        delivered_at,
+        seen_at,
+        read_at,
+        clicked_at,
+        archived_at,
+    ) = row
+    route = routes[route_no]
+    return Message(
+        id=MessageId(bytes.fromhex(message_id)),
+        tenant=route.tenant,
+        user=user,
+        event_id=EventId(bytes.fromhex(event_id)),
+        event_seq=event_seq,
+        workflow=route.workflow,
+        workflow_version=route.workflow_version,
+        category=route.category,
+        step=route.step,
+        template=route.template,
+        channel=route.channel,
+        lane=route.lane,
+        status=_STATUS[status],
+        created_at=created_at,
+        reason=_REASON[reason],
+        due_at=due_at,
+        expires_at=expires_at,
+        attempt=attempt,
+        unknowns=unknowns,
+        fence=fence,
+        until=route.until,
+        later_rungs=split_ids(later_rungs),  # type: ignore[arg-type]
+        waits_for=unhex(waits_for),  # type: ignore[arg-type]
+        threaded=bool(threaded),
+        charged=bool(charged),
+        updated_at=updated_at,
+        integration=integration,
+        sent_at=sent_at,
+        delivered_at=delivered_at,
+        seen_at=seen_at,
+        read_at=read_at,
+        clicked_at=clicked_at,
+        archived_at=archived_at,
+    )
+
+
+def item(routes: Routes, row: list[Any]) -> InboxItem:
+    """A row of `statements.ITEM`."""
+    user, offset, message_id, route_no, at, seen_at, read_at, archived_at, sealed = row
+    route = routes[route_no]
+    return InboxItem(
+        tenant=route.tenant,
+        user=user,
+        message_id=MessageId(bytes.fromhex(message_id)),
+        sealed=bytes.fromhex(sealed),
+        at=at,
+        offset=offset,
+        seen_at=seen_at,
+        read_at=read_at,
+        archived_at=archived_at,
+        workflow=route.workflow,
+        category=route.category,
+    )
+
+
+def change(row: list[Any]) -> Change:
+    """A row of `changes`."""
+    (
+        seq,
+        message_id,
+        tenant,
+        at,
+        status,
+        reason,
+        attempt,
+        integration,
+        outcome,
+        provider_id,
+        took_ms,
+        detail,
+        due_at,
+        traceparent,
+    ) = row
+    return Change(
+        seq=seq,
+        message_id=MessageId(bytes.fromhex(message_id)),
+        tenant=tenant,
+        at=at,
+        status=_STATUS[status],
+        reason=_REASON[reason],
+        attempt=attempt,
+        integration=integration,
+        outcome=outcome,
+        provider_id=provider_id,
+        took_ms=took_ms,
+        detail=detail,
+        due_at=due_at,
+        traceparent=traceparent,
+    )

@@ -1,0 +1,50 @@
+"""Messages that stop before they were sent, and the messages that were waiting for them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.model.ids import Instant, MessageId
+from clarion.model.status import Reason, Status
+
+NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
+
+
+class Endings:
+    """Used by every writer of messages, inside its transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, routes: Routes) -> None:
+        self._routes = routes
+        self.anyone_waits = one(connection, sql.ANYONE_WAITS) is not None
+        """Whether a message may be waiting for its turn; most installations never have one."""
+
+    def stop(
+        self,
+        connection: sqlite3.Connection,
+        ids: Iterable[MessageId],
+        status: Status,
+        reason: Reason,
+        at: Instant,
+        *,
+        only: Sequence[Status] = NOT_STARTED,
+    ) -> list[bytes]:
+        """End those of `ids` that are still `only`, with a change each; whoever holds one will be refused."""
+        found = rows(connection, sql.STOPPABLE, (*keys(ids), encoded(only)))
+        stopped = [bytes.fromhex(row[0]) for row in found]
+        if stopped:
+            moved = (status.value, reason.value, at)
+            connection.execute(sql.STOP, (*keys(stopped), *moved))
+            tenants = encoded([(self._routes[row[1]].tenant,) for row in found])
+            connection.execute(sql.CHANGES_STOPPED, (tenants, b"".join(stopped), *moved))
+            self.release(connection, stopped, at)
+        return stopped
+
+    def release(self, connection: sqlite3.Connection, finished: Iterable[bytes], at: Instant) -> None:
+        """Whoever waited for one of these has its turn now."""
+        if self.anyone_waits:
+            connection.execute(sql.RELEASE, (*keys(finished), at))

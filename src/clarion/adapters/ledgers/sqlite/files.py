@@ -1,0 +1,126 @@
+"""Connections to the ledger's file, and what each is tuned for."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clarion.adapters.ledgers.schema import REVISION
+from clarion.errors import ClarionError, ConfigError, Unavailable
+
+OLDEST_SQLITE = (3, 38, 0)
+"""First version with the `->>` operator, which the hot statements read their rows with."""
+
+CACHE_KIB = 32 * 1024
+WAL_KEPT = 64 << 20
+"""Bytes the write-ahead log may keep on disk after a checkpoint."""
+CHECKPOINT_PAGES = 8_000
+"""A page written again and again is copied home once per checkpoint, so larger is cheaper; too large stalls."""
+BUSY_MS = 5_000
+
+_OUT_OF_REACH = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_MS / 1000
+    )
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The one connection that writes: a commit returns when the disk has it."""
+    connection = _connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; it sees the last commit and waits for nobody."""
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def require_current(path: Path) -> None:
+    """Raises ConfigError saying what to do when the file is missing or of another version."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise ConfigError(
+            f"Python was built with SQLite {sqlite3.sqlite_version}; Clarion needs "
+            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer: use a newer Python"
+        )
+    if not path.exists():
+        raise ConfigError(f"there is no ledger at {path}: run `clarion migrate` to create it")
+    connection = sqlite3.connect(path)
+    try:
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+            raise ConfigError(f"{path} cannot be read as a ledger: {error}") from None
+        found = None
+    finally:
+        connection.close()
+    if found is None or found[0] != REVISION:
+        raise ConfigError(
+            f"the ledger at {path} is at schema {found[0] if found else 'none'}, this version of Clarion needs "
+            f"{REVISION}: run `clarion migrate`"
+        )
+
+
+def refusal(error: BaseException) -> ClarionError | None:
+    """What to tell the caller when the file could not be written; None when it is another kind of error."""
+    if not isinstance(error, sqlite3.Error):
+        return None
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return Unavailable("the disk is full: nothing was stored; free space and try again")
+    if code in _OUT_OF_REACH:
+        name = getattr(error, "sqlite_errorname", "an error")
+        return Unavailable(f"the ledger's file cannot be written ({name}): nothing was stored; try again")
+    return None
+
+
+def one(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> Any:
+    """The only column of the only row."""
+    row = connection.execute(sql, parameters).fetchone()
+    return None if row is None else row[0]
+
+
+def changed(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> int:
+    """How many rows a statement wrote. (`Cursor.rowcount` does not know behind a WITH.)"""
+    before = connection.total_changes
+    connection.execute(sql, parameters)
+    return connection.total_changes - before
+
+
+def rows(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> list[Any]:
+    """The rows of a statement that returns them as one JSON array of arrays.
+
+    `sqlite3` gives up the interpreter lock around every row it fetches and has to queue for it again behind
+    a busy event loop; a result of one row costs that once.
+    """
+    text = one(connection, sql, parameters)
+    return _decode(text) if text else []
+
+
+_decode = msgspec.json.Decoder(list[Any]).decode

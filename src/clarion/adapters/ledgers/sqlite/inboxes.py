@@ -1,0 +1,185 @@
+"""The in-app inbox of a user: a stream of changes in which every item stands once, at its latest change."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.decoding import item as item_of
+from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys, split_ids
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
+from clarion.model.setup import Success
+from clarion.model.status import Reason, Status
+from clarion.ports.ledger import InboxAction, Settlement
+
+HEADS_KEPT = 50_000
+"""Users whose newest offset the writer remembers."""
+
+Change = Callable[[InboxItem, Instant], InboxItem]
+
+_ACTIONS: dict[InboxAction, Change] = {
+    "seen": lambda item, at: replace(item, seen_at=item.seen_at or at),
+    "read": lambda item, at: replace(item, seen_at=item.seen_at or at, read_at=item.read_at or at),
+    "unread": lambda item, at: replace(item, read_at=None),
+    "archived": lambda item, at: replace(item, archived_at=item.archived_at or at),
+    "unarchived": lambda item, at: replace(item, archived_at=None),
+}
+_SATISFIES: dict[InboxAction, tuple[Success, ...]] = {
+    "seen": (Success.SEEN,),
+    "read": (Success.SEEN, Success.READ),
+}
+
+
+class SqliteInboxes:
+    """Implements `ports.ledger.Inboxes`."""
+
+    def __init__(
+        self, writer: Writer, local: sqlite3.Connection, readers: Readers, routes: Routes, endings: Endings
+    ) -> None:
+        self._writer = writer
+        self._local = local
+        self._readers = readers
+        self._routes = routes
+        self._endings = endings
+        self._heads: dict[UserNo, int] = {}
+        writer.on_rollback(self._heads.clear)
+
+    async def page(
+        self,
+        user: UserNo,
+        before: MessageId | None,
+        limit: int,
+        *,
+        archived: bool = False,
+        unread: bool = False,
+    ) -> Sequence[InboxItem]:
+        found = await self._readers.rows(sql.INBOX_PAGE, (user, before, limit, archived, unread))
+        return [item_of(self._routes, row) for row in found]
+
+    def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
+        return [
+            item_of(self._routes, row) for row in rows(self._local, sql.INBOX_SINCE, (user, offset, limit))
+        ]
+
+    def head(self, user: UserNo) -> tuple[int, InboxCounts]:
+        ((offset, unseen, unread, total),) = rows(self._local, sql.INBOX_HEAD, (user,))
+        return offset, InboxCounts(unseen=unseen, unread=unread, total=total)
+
+    async def mark(
+        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId] | None, at: Instant
+    ) -> InboxChange | None:
+        return await self._writer.call(
+            lambda connection: self._mark(connection, user, action, ids, at),
+            rows=100 if ids is None else max(1, len(ids)),
+            after=lambda change: self.changed((change,) if change else ()),
+        )
+
+    # -- in the writer's thread -------------------------------------------------------------------------------
+
+    def add(
+        self, connection: sqlite3.Connection, batches: Sequence[Sequence[Settlement]]
+    ) -> list[tuple[InboxChange, ...]]:
+        """Stores the inbox items among the settlements' records; per batch what to fan out."""
+        found = [[(s, s.record) for s in batch if type(s.record) is InboxItem] for batch in batches]
+        if not any(found):
+            return [()] * len(batches)
+        self._load_heads(connection, {item.user for batch in found for _, item in batch})
+        heads, number = self._heads, self._routes.number
+        tail = Tail(item.message_id for batch in found for _, item in batch)
+        packed: list[Any] = []
+        changes = []
+        for batch in found:
+            by_user: dict[UserNo, list[InboxItem]] = {}
+            for settlement, item in batch:
+                offset = heads[item.user] = heads[item.user] + 1
+                route = number(connection, settlement.message)
+                sealed = item.sealed
+                packed.append((item.user, offset, route, item.at, tail.add(sealed), len(sealed)))
+                by_user.setdefault(item.user, []).append(replace(item, offset=offset))
+            changes.append(tuple(map(_change, by_user.values())))
+        parameters = (encoded(packed), tail.joined())
+        connection.execute(sql.INBOX_ADD, parameters)
+        connection.execute(sql.INBOX_CONTENT_ADD, parameters)
+        return changes
+
+    def forget(self, user: UserNo) -> None:
+        """The user is gone."""
+        self._heads.pop(user, None)
+
+    def _load_heads(self, connection: sqlite3.Connection, users: Iterable[UserNo]) -> None:
+        if len(self._heads) > HEADS_KEPT:
+            self._heads.clear()
+        unknown = [user for user in users if user not in self._heads]
+        if unknown:
+            self._heads.update(map(tuple, rows(connection, sql.INBOX_HEADS, (encoded(unknown),))))
+
+    def _mark(
+        self,
+        connection: sqlite3.Connection,
+        user: UserNo,
+        action: InboxAction,
+        ids: Sequence[MessageId] | None,
+        at: Instant,
+    ) -> InboxChange | None:
+        found = [item_of(self._routes, row) for row in self._wanted(connection, user, ids)]
+        change = _ACTIONS[action]
+        moved = [(item.offset, new) for item in found if (new := change(item, at)) != item]
+        if not moved:
+            return None
+        self._load_heads(connection, (user,))
+        head = self._heads[user]
+        items = [replace(new, offset=head + place) for place, (_, new) in enumerate(moved, 1)]
+        self._heads[user] = items[-1].offset
+        packed = [
+            (old, item.offset, item.seen_at, item.read_at, item.archived_at)
+            for (old, _), item in zip(moved, items, strict=True)
+        ]
+        connection.execute(sql.INBOX_MOVE, (encoded(packed), user))
+        stamps = [row[2:] for row in packed]
+        ids = [item.message_id for item in items]
+        connection.execute(sql.MESSAGES_STAMP, (encoded(stamps), b"".join(ids)))
+        self._satisfy(connection, action, ids, at)
+        return _change(items)
+
+    def _wanted(
+        self, connection: sqlite3.Connection, user: UserNo, ids: Sequence[MessageId] | None
+    ) -> list[Any]:
+        if ids is None:
+            return rows(connection, sql.INBOX_ALL, (user,))
+        return rows(connection, sql.INBOX_NAMED, (*keys(ids), user))
+
+    def _satisfy(
+        self, connection: sqlite3.Connection, action: InboxAction, ids: Sequence[MessageId], at: Instant
+    ) -> None:
+        until = _SATISFIES.get(action)
+        if not until:
+            return
+        later = [
+            MessageId(rung)
+            for route, rungs in rows(connection, sql.LATER_RUNGS, keys(ids))
+            if self._routes[route].until in until
+            for rung in split_ids(rungs)
+        ]
+        if later:
+            self._endings.stop(
+                connection, later, Status.CANCELED, Reason.LADDER_SATISFIED, at, only=(Status.DEFERRED,)
+            )
+
+    # -- on the event loop, after the commit ------------------------------------------------------------------
+
+    def changed(self, changes: Iterable[InboxChange]) -> None:
+        """These were committed, in this order."""
+
+
+def _change(items: Sequence[InboxItem]) -> InboxChange:
+    return InboxChange(tenant=items[0].tenant, user=items[0].user, items=tuple(items))

@@ -1,0 +1,101 @@
+"""The ledger in one SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
+from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
+from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
+from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.adapters.ledgers.sqlite.people import People
+from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
+from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
+from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
+from clarion.adapters.ledgers.sqlite.users import Desk, Eraser, SqliteUsers
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.vault import Vault
+
+
+class SqliteLedger:
+    """Implements `ports.ledger.Ledger`. Open it once per process, use it from one event loop."""
+
+    @classmethod
+    def open(
+        cls, path: Path, *, vault: Vault, clock: Clock, entropy: Entropy, user_cache: int = 20_000
+    ) -> SqliteLedger:
+        """The ledger at `path`; `user_cache` people are kept opened in memory.
+
+        Raises ConfigError when the file is missing or its schema is not the current one.
+        """
+        require_current(path)
+        return cls(path, vault, clock, entropy, user_cache)
+
+    def __init__(self, path: Path, vault: Vault, clock: Clock, entropy: Entropy, user_cache: int) -> None:
+        epoch = _next_epoch(path)
+        self._path = path
+        self._local = local = open_reader(path)
+        self._readers = readers = Readers(path)
+        self._writer = writer = Writer(path, clock)
+        self._people = people = People(user_cache)
+        routes = Routes(local)
+        writer.on_rollback(routes.forget)
+        endings = Endings(local, routes)
+        desk = Desk(vault, clock, entropy)
+        self.log = SqliteLog(writer, local, clock)
+        self.inboxes = SqliteInboxes(writer, local, readers, routes, endings)
+        eraser = Eraser(endings, clock, self.inboxes.forget)
+        self.users = SqliteUsers(writer, local, readers, people, desk, eraser)
+        self.suppressions = SqliteSuppressions(writer, readers, people, desk)
+        self.topics = SqliteTopics(writer, readers)
+        self.setup = SqliteSetup(writer, readers, local, vault)
+        self.plans = SqlitePlans(writer, readers, self.log, routes, endings, epoch)
+        self.messages = SqliteMessages(
+            writer, local, readers, routes, endings, self.inboxes, self.suppressions, epoch
+        )
+        self.records = SqliteRecords(writer, readers, routes, endings)
+        self.captures = SqliteCaptures(readers, routes)
+
+    def stats(self) -> Mapping[str, Any]:
+        writer = self._writer
+        return {
+            "commits": writer.commits,
+            "jobs": writer.jobs,
+            "rows": writer.rows,
+            "redone": writer.redone,
+            "failures": writer.failures,
+            "queued_rows": writer.queued,
+            "last_commit_ms": writer.last_ms,
+            "cached_users": len(self._people),
+            "file_bytes": _size(self._path),
+            "wal_bytes": _size(self._path.with_name(self._path.name + "-wal")),
+        }
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._readers.close()
+        self._local.close()
+
+
+def _next_epoch(path: Path) -> int:
+    """This opening's number: what an earlier one held is told apart by it."""
+    connection = open_writer(path)
+    try:
+        epoch = connection.execute(sql.NEXT_EPOCH).fetchone()[0]
+    finally:
+        connection.close()
+    return int(epoch)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

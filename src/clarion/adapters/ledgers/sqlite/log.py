@@ -1,0 +1,183 @@
+"""The event log: one table per lane, and the cursor of what has been planned."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.decoding import entry as entry_of
+from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import LANES, Lane
+from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.ids import TenantId
+from clarion.ports.clock import Clock
+
+Published = tuple[Sequence[Entry], Sequence[ClaimResult | None]]
+Held = dict[tuple[TenantId, bytes], ClaimResult]
+"""Claims that somebody was first on, as anybody later is told."""
+
+PURGE_EVERY = 64
+"""Rounds of claims between two looks for expired ones."""
+
+
+class SqliteLog:
+    """Implements `ports.ledger.EventLog`."""
+
+    def __init__(self, writer: Writer, local: sqlite3.Connection, clock: Clock) -> None:
+        self._writer = writer
+        self._local = local
+        self._clock = clock
+        self._rounds = 0
+        self._position = {lane: int(one(local, sql.POSITION, (lane.value,)) or 0) for lane in LANES}
+        self._end = {lane: int(one(local, sql.END, (f"log_{lane.value}",)) or 0) for lane in LANES}
+
+    async def append(self, entries: Sequence[Entry], claims: Sequence[Claim | None]) -> Published:
+        if not entries:
+            return (), ()
+        done: Published = await self._writer.do(
+            self._append,
+            (entries, claims),
+            rows=len(entries),
+            urgent=entries[0].lane is Lane.CRITICAL,
+            refuse=True,
+            after=self._appended,
+        )
+        return done
+
+    def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
+        return [entry_of(lane, row) for row in rows(self._local, sql.READ[lane], (after, limit))]
+
+    def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
+        found = rows(self._local, sql.FETCH[lane], (encoded(seqs),))
+        return {row[0]: entry_of(lane, row) for row in found}
+
+    def position(self, lane: Lane) -> int:
+        return self._position[lane]
+
+    async def advance(self, lane: Lane, position: int) -> None:
+        await self._writer.do(
+            self._advance, (lane, position), urgent=lane is Lane.CRITICAL, after=self._advanced
+        )
+
+    def end(self, lane: Lane) -> int:
+        return self._end[lane]
+
+    # -- in the writer's thread -------------------------------------------------------------------------------
+
+    def add(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Entry]:
+        """Writes entries to their lanes; the same entries with their positions."""
+        lanes: dict[Lane, list[int]] = {}
+        for place, entry in enumerate(entries):
+            lanes.setdefault(entry.lane, []).append(place)
+        added = list(entries)
+        for lane, places in lanes.items():
+            ours = [entries[place] for place in places]
+            tail = Tail([e.event_id for e in ours])
+            packed = encoded(
+                [(e.tenant, e.workflow, e.sealed_for, tail.add(e.sealed), len(e.sealed)) for e in ours]
+            )
+            last = connection.execute(sql.APPEND[lane], (packed, tail.joined())).lastrowid
+            assert last is not None
+            for place, entry, seq in zip(places, ours, range(last - len(ours) + 1, last + 1), strict=True):
+                added[place] = msgspec.structs.replace(entry, seq=seq)
+        return added
+
+    def _append(
+        self,
+        connection: sqlite3.Connection,
+        items: Sequence[tuple[Sequence[Entry], Sequence[Claim | None]]],
+        careful: bool,
+    ) -> Sequence[Published]:
+        guarded = any(claim is not None for _, claims in items for claim in claims)
+        held = self._held(connection, items) if guarded else {}
+        fresh: list[Claim] = []
+        judged = [(entries, _judge(claims, held, fresh)) for entries, claims in items]
+        self._claim(connection, fresh)
+        kept = [
+            [e for e, result in zip(entries, results, strict=True) if result is None or result.fresh]
+            for entries, results in judged
+        ]
+        added = iter(self.add(connection, [entry for entries in kept for entry in entries]))
+        return [
+            ([next(added) for _ in entries], results)
+            for entries, (_, results) in zip(kept, judged, strict=True)
+        ]
+
+    def _held(
+        self, connection: sqlite3.Connection, items: Sequence[tuple[Any, Sequence[Claim | None]]]
+    ) -> Held:
+        wanted = list({(c.tenant, c.key) for _, claims in items for c in claims if c is not None})
+        packed = encoded([(tenant,) for tenant, _ in wanted]), b"".join(key for _, key in wanted)
+        return {
+            (tenant, bytes.fromhex(key)): ClaimResult(
+                fresh=False, fingerprint=bytes.fromhex(fingerprint), answer=bytes.fromhex(answer)
+            )
+            for tenant, key, fingerprint, answer in rows(
+                connection, sql.CLAIMS_FIND, (*packed, self._clock.now())
+            )
+        }
+
+    def _claim(self, connection: sqlite3.Connection, fresh: Sequence[Claim]) -> None:
+        if not fresh:
+            return
+        tail = Tail([c.key for c in fresh])
+        packed = [
+            (
+                c.tenant,
+                tail.add(c.fingerprint),
+                len(c.fingerprint),
+                tail.add(c.answer),
+                len(c.answer),
+                c.expires_at,
+            )
+            for c in fresh
+        ]
+        connection.execute(sql.CLAIMS_ADD, (encoded(packed), tail.joined()))
+        self._rounds += 1
+        if self._rounds % PURGE_EVERY == 0:
+            connection.execute(sql.CLAIMS_PURGE, (self._clock.now(),))
+
+    def _advance(
+        self, connection: sqlite3.Connection, items: Sequence[tuple[Lane, int]], careful: bool
+    ) -> Sequence[tuple[Lane, int]]:
+        for lane, position in dict(sorted(items, key=lambda item: item[1])).items():
+            connection.execute(sql.ADVANCE, (lane.value, position))
+        return items
+
+    # -- on the event loop, after the commit ------------------------------------------------------------------
+
+    def noted(self, entries: Sequence[Entry]) -> None:
+        """These were committed, in this order."""
+        for entry in entries:
+            self._end[entry.lane] = entry.seq
+
+    def _appended(self, published: Published) -> None:
+        self.noted(published[0])
+
+    def _advanced(self, item: tuple[Lane, int]) -> None:
+        lane, position = item
+        self._position[lane] = max(self._position[lane], position)
+
+
+def _judge(claims: Sequence[Claim | None], held: Held, fresh: list[Claim]) -> list[ClaimResult | None]:
+    """Who is first; entries of one submission repeat its claim and share the answer."""
+    ours: dict[Claim, ClaimResult] = {}
+    results: list[ClaimResult | None] = []
+    for claim in claims:
+        if claim is None:
+            results.append(None)
+            continue
+        result = ours.get(claim) or held.get((claim.tenant, claim.key))
+        if result is None:
+            result = ClaimResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
+            ours[claim] = result
+            held[claim.tenant, claim.key] = msgspec.structs.replace(result, fresh=False)
+            fresh.append(claim)
+        results.append(result)
+    return results

@@ -1,0 +1,255 @@
+"""Claim and settle: the hot pair."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import msgspec
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.decoding import message as message_of
+from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.files import changed, one, rows
+from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
+from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, QUEUES, Routes
+from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
+from clarion.adapters.ledgers.sqlite.writer import Unusual, Writer
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import Instant, MessageId
+from clarion.model.inbox import Captured
+from clarion.model.message import Message
+from clarion.model.status import ACTIVE, Reason, Status
+from clarion.ports.ledger import Settlement, SettleResult, Suppression
+
+DEEPEST = 100_000
+"""Where counting a queue stops."""
+
+_ALL_QUEUES = encoded(list(QUEUES))
+
+
+class _Claim(NamedTuple):
+    queue: int
+    limit: int
+    now: Instant
+    lease_until: Instant
+
+
+class _Marks(NamedTuple):
+    messages: Sequence[Message]
+    at: Instant
+
+
+class _Settled(NamedTuple):
+    """What the callers are told, and what the cache of users has to know."""
+
+    result: SettleResult
+    suppressed: Owned
+
+
+class SqliteMessages:
+    """Implements `ports.ledger.Messages`."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        local: sqlite3.Connection,
+        readers: Readers,
+        routes: Routes,
+        endings: Endings,
+        inboxes: SqliteInboxes,
+        suppressions: SqliteSuppressions,
+        epoch: int,
+    ) -> None:
+        self._writer = writer
+        self._local = local
+        self._readers = readers
+        self._routes = routes
+        self._endings = endings
+        self._inboxes = inboxes
+        self._suppressions = suppressions
+        self._epoch = epoch
+
+    async def claim(
+        self, lane: Lane, channel: Channel, limit: int, now: Instant, lease_until: Instant
+    ) -> Sequence[Message]:
+        wanted = _Claim(QUEUE_OF[lane, channel], limit, now, lease_until)
+        urgent = lane is Lane.CRITICAL
+        claimed = await self._writer.do(self._claim, wanted, rows=limit, urgent=urgent)
+        return [self._leased(message_of(self._routes, row), lease_until) for row in claimed]
+
+    async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
+        if not messages:
+            return frozenset()
+        refused: frozenset[MessageId] = await self._writer.do(
+            self._mark_sending, _Marks(messages, at), rows=len(messages), urgent=_urgent(messages[0])
+        )
+        return refused
+
+    async def settle(self, settlements: Sequence[Settlement]) -> SettleResult:
+        if not settlements:
+            return SettleResult()
+        settled: _Settled = await self._writer.do(
+            self._settle,
+            settlements,
+            rows=2 * len(settlements),
+            urgent=_urgent(settlements[0].message),
+            after=self._settled,
+        )
+        return settled.result
+
+    def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
+        return [QUEUES[queue] for (queue,) in rows(self._local, sql.QUEUES_DUE, (_ALL_QUEUES, now))]
+
+    async def take_over(self, now: Instant) -> int:
+        return await self._writer.call(
+            lambda connection: changed(connection, sql.TAKE_OVER, (now, self._epoch))
+        )
+
+    async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
+        def count(connection: sqlite3.Connection) -> Mapping[tuple[Lane, Channel], int]:
+            return {
+                pair: one(connection, sql.QUEUE_DEPTH, (queue, DEEPEST)) for queue, pair in QUEUES.items()
+            }
+
+        return {pair: depth for pair, depth in (await self._readers.call(count)).items() if depth}
+
+    def _leased(self, message: Message, lease_until: Instant) -> Message:
+        return msgspec.structs.replace(message, fence=message.fence + 1, due_at=lease_until)
+
+    # -- in the writer's thread -------------------------------------------------------------------------------
+
+    def _claim(
+        self, connection: sqlite3.Connection, items: Sequence[_Claim], careful: bool
+    ) -> Sequence[list[Any]]:
+        claimed = []
+        for wanted in items:
+            of = (wanted.queue, wanted.now, wanted.limit)
+            found = rows(connection, sql.DUE, of)
+            if found:
+                connection.execute(sql.CLAIM, (*of, wanted.lease_until, self._epoch))
+            claimed.append(found)
+        return claimed
+
+    def _mark_sending(
+        self, connection: sqlite3.Connection, items: Sequence[_Marks], careful: bool
+    ) -> Sequence[frozenset[MessageId]]:
+        marks = [(m, item.at) for item in items for m in item.messages]
+        refused: frozenset[MessageId] = frozenset()
+        if careful:
+            refused = self._refused(
+                connection, [_mark_row(m, at) for m, at in marks], [m.id for m, _ in marks]
+            )
+            marks = [(m, at) for m, at in marks if m.id not in refused]
+        parameters = (encoded([_mark_row(m, at) for m, at in marks]), b"".join(m.id for m, _ in marks))
+        if changed(connection, sql.MARK_SENDING, (*parameters, self._epoch)) != len(marks):
+            raise Unusual("some are no longer held")
+        connection.execute(sql.CHANGES_SETTLED, parameters)
+        return [refused] * len(items)
+
+    def _settle(
+        self, connection: sqlite3.Connection, items: Sequence[Sequence[Settlement]], careful: bool
+    ) -> Sequence[_Settled]:
+        refused: frozenset[MessageId] = frozenset()
+        if careful:
+            (batch,) = items
+            batch = list({s.message.id: s for s in reversed(batch)}.values())[
+                ::-1
+            ]  # the first of a double counts
+            refused = self._refused(
+                connection, [_settled_row(s) for s in batch], [s.message.id for s in batch]
+            )
+            items = [[s for s in batch if s.message.id not in refused]]
+        everything = list(chain.from_iterable(items))
+        packed = encoded([_settled_row(s) for s in everything]), b"".join([s.message.id for s in everything])
+        if changed(connection, sql.SETTLE, (*packed, self._epoch)) != len(everything):
+            raise Unusual("some are no longer held")
+        connection.execute(sql.CHANGES_SETTLED, packed)
+        self._store_captures(connection, everything)
+        changes = self._inboxes.add(connection, items)
+        self._move_on(connection, everything)
+        suppressed = [self._suppress(connection, batch) for batch in items]
+        return [
+            _Settled(SettleResult(refused=refused, inbox=inbox), gone)
+            for inbox, gone in zip(changes, suppressed, strict=True)
+        ]
+
+    def _refused(
+        self, connection: sqlite3.Connection, packed: Sequence[Any], ids: Sequence[MessageId]
+    ) -> frozenset[MessageId]:
+        found = rows(connection, sql.HELD, (encoded(packed), b"".join(ids), self._epoch))
+        return frozenset(ids) - {MessageId(bytes.fromhex(row[0])) for row in found}
+
+    def _store_captures(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
+        kept = [(s.message, s.record) for s in settlements if type(s.record) is Captured]
+        if not kept:
+            return
+        number = self._routes.number
+        tail = Tail([m.id for m, _ in kept])
+        packed = [
+            (m.user, number(connection, m), c.integration, c.at, tail.add(c.sealed), len(c.sealed))
+            for m, c in kept
+        ]
+        connection.execute(sql.CAPTURES_ADD, (encoded(packed), tail.joined()))
+
+    def _move_on(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
+        """Rungs and turns that follow from these."""
+        now = settlements[-1].at if settlements else Instant(0)
+        if advanced := [s.advances for s in settlements if s.advances is not None]:
+            connection.execute(sql.ADVANCE_RUNGS, (*keys(advanced), now))
+        if canceled := [rung for s in settlements for rung in s.cancels]:
+            self._endings.stop(
+                connection, canceled, Status.CANCELED, Reason.LADDER_SATISFIED, now, only=(Status.DEFERRED,)
+            )
+        if self._endings.anyone_waits:
+            finished = [s.message.id for s in settlements if s.status not in ACTIVE]
+            self._endings.release(connection, finished, now)
+
+    def _suppress(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> Owned:
+        gone = [
+            Suppression(
+                tenant=s.message.tenant,
+                channel=s.message.channel,
+                hash=s.suppress,
+                reason=s.reason or Reason.ADDRESS_GONE,
+                at=s.at,
+            )
+            for s in settlements
+            if s.suppress is not None
+        ]
+        return self._suppressions.store(connection, gone) if gone else []
+
+    def _settled(self, settled: _Settled) -> None:
+        self._inboxes.changed(settled.result.inbox)
+        self._suppressions.stored(settled.suppressed)
+
+
+def _urgent(message: Message) -> bool:
+    return message.lane is Lane.CRITICAL
+
+
+def _settled_row(s: Settlement) -> tuple[Any, ...]:
+    return (
+        s.message.fence,
+        s.status,
+        s.reason,
+        s.due_at,
+        s.attempt,
+        s.unknowns,
+        s.integration,
+        s.at,
+        s.message.tenant,
+        s.outcome,
+        s.provider_id,
+        s.took_ms,
+        s.detail,
+        s.traceparent,
+    )
+
+
+def _mark_row(m: Message, at: Instant) -> tuple[Any, ...]:
+    return (m.fence, Status.SENDING, None, None, m.attempt, 0, None, at, m.tenant)

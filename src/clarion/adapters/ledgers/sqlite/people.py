@@ -1,0 +1,63 @@
+"""The users somebody asked for lately, opened. Lives on the event loop; every write keeps it true."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.user import User
+
+
+class People:
+    """At most `most` users, the least recently used one leaves first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._users: OrderedDict[UserNo, User] = OrderedDict()
+        self._numbers: dict[tuple[TenantId, str], UserNo] = {}
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def get(self, no: UserNo) -> User | None:
+        """By number."""
+        user = self._users.get(no)
+        if user is not None:
+            self._users.move_to_end(no)
+        return user
+
+    def find(self, tenant: TenantId, id: str) -> User | None:
+        """By the caller's id."""
+        no = self._numbers.get((tenant, id))
+        return None if no is None else self.get(no)
+
+    def keep(self, users: Iterable[User]) -> None:
+        """As they are now stored."""
+        for user in users:
+            self._users[user.no] = user
+            self._users.move_to_end(user.no)
+            self._numbers[user.tenant, user.id] = user.no
+        while len(self._users) > self._most:
+            _, left = self._users.popitem(last=False)
+            del self._numbers[left.tenant, left.id]
+
+    def drop(self, no: UserNo) -> None:
+        """Deleted."""
+        user = self._users.pop(no, None)
+        if user is not None:
+            del self._numbers[user.tenant, user.id]
+
+    def suppress(self, no: UserNo, hash: bytes) -> None:
+        """One of the user's contacts must not be used any more."""
+        user = self._users.get(no)
+        if user is not None:
+            self._users[no] = replace(user, suppressed=user.suppressed | {hash})
+
+    def allow(self, no: UserNo, hash: bytes) -> None:
+        """It may be used again."""
+        user = self._users.get(no)
+        if user is not None:
+            self._users[no] = replace(user, suppressed=user.suppressed - {hash})

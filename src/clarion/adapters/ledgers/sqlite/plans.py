@@ -1,0 +1,214 @@
+"""The write side of planning: runs, messages and their first changes, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
+from clarion.adapters.ledgers.sqlite.checks import Checks, needed
+from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import Lane
+from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, children_range
+from clarion.model.message import ChannelPlan, Message, Run
+from clarion.model.plan import CapCharge
+from clarion.model.status import ACTIVE
+from clarion.ports.ledger import PlanCommit, PlanResult
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(tuple[ChannelPlan, ...]).decode
+
+NOTHING = PlanResult()
+
+
+class SqlitePlans:
+    """Implements `ports.ledger.Plans`."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        log: SqliteLog,
+        routes: Routes,
+        endings: Endings,
+        epoch: int,
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._log = log
+        self._routes = routes
+        self._endings = endings
+        self._epoch = epoch
+
+    async def commit(self, plan: PlanCommit) -> PlanResult:
+        result: PlanResult = await self._writer.do(
+            self._commit,
+            plan,
+            rows=len(plan.runs) + len(plan.messages) + len(plan.continuations),
+            urgent=any(run.lane is Lane.CRITICAL for run in plan.runs[:1]),
+            after=self._committed,
+        )
+        return result
+
+    async def preview(self, plan: PlanCommit) -> PlanResult:
+        return await self._writer.rehearse(lambda connection: self._commit(connection, [plan], True)[0])
+
+    async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
+        if not charges:
+            return frozenset()
+        return await self._writer.call(lambda connection: _charge(connection, charges), rows=len(charges))
+
+    async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
+        lowest, highest = children_range(event_id)
+        found = await self._readers.rows(sql.RUNS_OF, (lowest, highest, event_id, tenant, user))
+        return [_run(row) for row in found]
+
+    # -- in the writer's thread -------------------------------------------------------------------------------
+
+    def _commit(
+        self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
+    ) -> Sequence[PlanResult]:
+        checked = any(map(needed, plans))
+        if not checked and not careful:
+            self._add(connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages])
+            return self._go_on(connection, plans, [NOTHING] * len(plans), frozenset())
+        known = _known(connection, plans)
+        checks = Checks(connection, plans, known, self._endings)
+        for plan in plans:
+            checks.decide(plan)
+        checks.store()
+        self._add(
+            connection,
+            [checks.explained(run) for plan in plans for run in plan.runs if run.id not in known],
+            [m for plan in plans for m in checks.messages(plan)],
+        )
+        results = [
+            msgspec.structs.replace(
+                checks.result(plan), known=frozenset(m.id for m in plan.messages if m.id in known)
+            )
+            for plan in plans
+        ]
+        return self._go_on(connection, plans, results, known)
+
+    def _add(self, connection: sqlite3.Connection, runs: Sequence[Run], messages: Sequence[Message]) -> None:
+        if runs:
+            tail = Tail(part for run in runs for part in (run.id, run.event_id))
+            packed = [_run_row(run, tail) for run in runs]
+            connection.execute(sql.RUNS_ADD, (encoded(packed), tail.joined()))
+        if messages:
+            number, epoch = self._routes.number, self._epoch
+            tail = Tail(part for m in messages for part in (m.id, m.event_id))
+            packed = [_message_row(m, number(connection, m), epoch, tail) for m in messages]
+            parameters = (encoded(packed), tail.joined())
+            connection.execute(sql.MESSAGES_ADD, parameters)
+            connection.execute(sql.CHANGES_PLANNED, parameters)
+
+    def _go_on(
+        self,
+        connection: sqlite3.Connection,
+        plans: Sequence[PlanCommit],
+        results: Sequence[PlanResult],
+        known: Collection[bytes],
+    ) -> Sequence[PlanResult]:
+        """Appends continuations, unless the pages before them are a replay: then they are in the log already."""
+        wanted = [[e for e in p.continuations if not _replayed(p, e.event_id, known)] for p in plans]
+        if not any(wanted):
+            return results
+        added = iter(self._log.add(connection, [entry for entries in wanted for entry in entries]))
+        return [
+            msgspec.structs.replace(result, continued=tuple(next(added) for _ in entries))
+            for result, entries in zip(results, wanted, strict=True)
+        ]
+
+    def _committed(self, result: PlanResult) -> None:
+        self._log.noted(result.continued)
+
+
+def _charge(connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
+    of_message = by_message(charges)
+    for (done,) in rows(connection, sql.CHARGED_FIND, keys(of_message)):
+        del of_message[MessageId(bytes.fromhex(done))]
+    caps = Caps(connection, charges)
+    refused = frozenset(message_id for message_id, its in of_message.items() if not caps.judge(its)[0])
+    caps.store(connection)
+    connection.execute(sql.CHARGED, keys(of_message.keys() - refused))
+    return refused
+
+
+def _known(connection: sqlite3.Connection, plans: Iterable[PlanCommit]) -> set[bytes]:
+    """Ids of runs and messages that are stored already."""
+    plans = list(plans)
+    runs = rows(connection, sql.RUNS_KNOWN, keys(run.id for plan in plans for run in plan.runs))
+    messages = rows(connection, sql.MESSAGES_KNOWN, keys(m.id for plan in plans for m in plan.messages))
+    return {bytes.fromhex(row[0]) for row in (*runs, *messages)}
+
+
+def _replayed(plan: PlanCommit, event_id: EventId, known: Collection[bytes]) -> bool:
+    runs = [run.id for run in plan.runs if run.event_id == event_id] if known else []
+    return bool(runs) and all(run in known for run in runs)
+
+
+def _run_row(run: Run, tail: Tail) -> tuple[Any, ...]:
+    explanation = _pack(run.channels)
+    return (
+        run.tenant,
+        run.user,
+        run.lane,
+        run.event_seq,
+        run.workflow,
+        run.workflow_version,
+        run.at,
+        tail.add(explanation),
+        len(explanation),
+    )
+
+
+def _message_row(m: Message, route: int, epoch: int, tail: Tail) -> tuple[Any, ...]:
+    rungs = b"".join(m.later_rungs)
+    return (
+        m.user,
+        m.event_seq,
+        route,
+        QUEUE_OF[m.lane, m.channel],
+        m.status,
+        m.reason,
+        m.created_at,
+        m.due_at,
+        m.expires_at,
+        m.fence,
+        epoch if m.fence and m.status in ACTIVE else None,
+        tail.add(rungs) if rungs else None,
+        len(rungs),
+        tail.add(m.waits_for) if m.waits_for else None,
+        m.threaded,
+        m.charged,
+        m.attempt,
+        m.unknowns,
+        m.tenant,
+    )
+
+
+def _run(row: list[Any]) -> Run:
+    run_id, tenant, user, event_id, lane, event_seq, workflow, version, at, explanation = row
+    return Run(
+        id=RunId(bytes.fromhex(run_id)),
+        tenant=tenant,
+        user=user,
+        event_id=EventId(bytes.fromhex(event_id)),
+        lane=Lane(lane),
+        event_seq=event_seq,
+        workflow=workflow,
+        workflow_version=version,
+        at=at,
+        channels=_unpack(bytes.fromhex(explanation)),
+    )

@@ -1,0 +1,166 @@
+"""Looking messages up, and moves made by hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.decoding import change as change_of
+from clarion.adapters.ledgers.sqlite.decoding import message as message_of
+from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.ids import Instant, MessageId, TenantId, children_range, first_id_at
+from clarion.model.message import Change, Message
+from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
+from clarion.ports.ledger import MessageFilter
+
+SCANNED = 20_000
+"""Rows one call looks at, so that a rare filter cannot hold up a reader for long."""
+
+LOWEST, HIGHEST = b"", b"\xff" * 17
+
+
+class SqliteRecords:
+    """Implements `ports.ledger.MessageRecords`."""
+
+    def __init__(self, writer: Writer, readers: Readers, routes: Routes, endings: Endings) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._routes = routes
+        self._endings = endings
+
+    async def get(self, tenant: TenantId, message_id: MessageId) -> Message | None:
+        found = await self._readers.rows(sql.MESSAGE_BY_ID, (message_id,))
+        messages = [message_of(self._routes, row) for row in found]
+        return messages[0] if messages and messages[0].tenant == tenant else None
+
+    async def page(
+        self, tenant: TenantId, where: MessageFilter, before: MessageId | None, limit: int
+    ) -> tuple[Sequence[Message], MessageId | None]:
+        search = self._search(tenant, where, before)
+        found, end = await self._readers.call(lambda connection: search.run(connection, limit))
+        messages = [message_of(self._routes, row) for row in found]
+        if len(messages) == limit:
+            return messages, messages[-1].id
+        return messages, None if end is None else MessageId(end)
+
+    async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
+        found = await self._readers.rows(sql.CHANGES_OF, (message_id, tenant))
+        return [change_of(row) for row in found]
+
+    async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
+        if after >= 0:
+            found = await self._readers.rows(sql.CHANGES_TAIL, (tenant, after, limit))
+        else:
+            found = (await self._readers.rows(sql.CHANGES_NEWEST, (tenant, limit)))[::-1]
+        return [change_of(row) for row in found]
+
+    async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
+        def cancel(connection: sqlite3.Connection) -> Status | None:
+            found = rows(connection, sql.MESSAGE_BY_ID, (message_id,))
+            if not found or message_of(self._routes, found[0]).tenant != tenant:
+                return None
+            self._endings.stop(connection, [message_id], Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+            return Status(one(connection, sql.STATUS_OF, (message_id,)))
+
+        return await self._writer.call(cancel)
+
+    async def requeue(
+        self,
+        tenant: TenantId,
+        where: MessageFilter,
+        ids: Sequence[MessageId] | None,
+        at: Instant,
+        limit: int,
+    ) -> int:
+        search = self._search(tenant, where, None)
+        return await self._writer.call(lambda c: _requeue(c, search, ids, tenant, at, limit), rows=limit)
+
+    def _search(self, tenant: TenantId, where: MessageFilter, before: MessageId | None) -> Search:
+        lowest, highest = LOWEST, HIGHEST
+        if where.event_id is not None:
+            lowest, last = children_range(where.event_id)
+            highest = last + b"\x00"
+        if where.since is not None:
+            lowest = max(lowest, first_id_at(where.since))
+        if where.before is not None:
+            highest = min(highest, first_id_at(where.before))
+        if before is not None:
+            highest = min(highest, before)
+        routes = self._routes.matching(
+            lambda route: (
+                route.tenant == tenant
+                and where.workflow in (None, route.workflow)
+                and where.channel in (None, route.channel)
+            )
+        )
+        return Search(
+            lowest=lowest,
+            highest=highest,
+            user=where.user,
+            event_id=where.event_id,
+            routes=encoded(routes),
+            status=where.status,
+            reason=where.reason,
+        )
+
+
+class Search(NamedTuple):
+    """A filter as the statements take it."""
+
+    lowest: bytes
+    highest: bytes
+    user: int | None
+    event_id: bytes | None
+    routes: str
+    status: Status | None
+    reason: Reason | None
+
+    def run(self, connection: sqlite3.Connection, limit: int) -> tuple[list[Any], bytes | None]:
+        """The rows, newest first, and the id where the scan stopped short of the end."""
+        way = sql.way_to(self.user is not None, self.status)
+        values = self.values()
+        found = rows(connection, sql.SEARCH[way], {**values, "most": limit})
+        return found, one(connection, sql.SEARCH_END[way], values)
+
+    def values(self) -> dict[str, Any]:
+        """The parameters of every way."""
+        return {
+            "lowest": self.lowest,
+            "highest": self.highest,
+            "user": self.user,
+            "event_id": self.event_id,
+            "routes": self.routes,
+            "status": self.status.value if self.status else None,
+            "reason": self.reason.value if self.reason else None,
+            "scanned": SCANNED,
+        }
+
+
+def _requeue(
+    connection: sqlite3.Connection,
+    search: Search,
+    ids: Sequence[MessageId] | None,
+    tenant: TenantId,
+    at: Instant,
+    limit: int,
+) -> int:
+    values = {**search.values(), "most": limit, "statuses": encoded(sorted(RETRYABLE_BY_HAND))}
+    if ids is None:
+        found = rows(connection, sql.RETRYABLE, values)
+    else:
+        some, joined = keys(ids)
+        found = rows(connection, sql.RETRYABLE_NAMED, {**values, "rows": some, "ids": joined})
+    chosen = [bytes.fromhex(row[0]) for row in found]
+    if chosen:
+        connection.execute(sql.REQUEUE, (*keys(chosen), at))
+        moved = (Status.QUEUED.value, Reason.REDRIVEN.value, at)
+        tenants = encoded([(tenant,)] * len(chosen))
+        connection.execute(sql.CHANGES_STOPPED, (tenants, b"".join(chosen), *moved))
+    return len(chosen)

@@ -1,0 +1,270 @@
+"""What tenants configure: small, read on every event, so it is held in memory and only written to the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.errors import Conflict
+from clarion.model.ids import Instant, TenantId
+from clarion.model.setup import ApiKey, Category, Integration, Scope, Template, Tenant, Workflow
+from clarion.ports.vault import Vault
+
+
+class Document(Protocol):
+    """What lies on a shelf."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the tenant."""
+
+
+D = TypeVar("D", bound=Document)
+
+_encode = msgspec.json.Encoder().encode
+
+# ── documents ─────────────────────────────────────────────────────────────────────────────────────────────
+
+_doc = schema.documents.c
+_of = (
+    (_doc.shelf == bindparam("on_shelf"))
+    & (_doc.tenant == bindparam("of_tenant"))
+    & (_doc.key == bindparam("of_key"))
+)
+DOCUMENTS_LIVE = Query(
+    select(_doc.tenant, _doc.body).where(_doc.shelf == bindparam("on_shelf"), _doc.live == 1).limit(-1)
+)
+DOCUMENT = Query(select(_doc.body).where(_of, _doc.version == bindparam("of_version")).limit(1))
+NEWEST = Query(select(func.coalesce(func.max(_doc.version), 0)).where(_of).limit(1))
+RETIRE = Command(update(schema.documents).where(_of, _doc.live == 1).values(live=0))
+DISCARD = Command(delete(schema.documents).where(_of))
+STORE = Command(
+    insert(schema.documents).values(
+        shelf=bindparam("on_shelf"),
+        tenant=bindparam("of_tenant"),
+        key=bindparam("of_key"),
+        version=bindparam("of_version"),
+        live=1,
+        body=bindparam("new_body"),
+    )
+)
+
+
+class SqliteShelf(Generic[D]):
+    """Implements `ports.ledger.Shelf`. `versioned`: older versions are kept. `sealed`: holds credentials."""
+
+    def __init__(
+        self,
+        name: str,
+        type_: type[D],
+        writer: Writer,
+        readers: Readers,
+        local: sqlite3.Connection,
+        vault: Vault,
+        *,
+        versioned: bool = False,
+        sealed: bool = False,
+    ) -> None:
+        self._name = name
+        self._decoder = msgspec.json.Decoder(type_)
+        self._writer = writer
+        self._readers = readers
+        self._vault = vault
+        self._versioned = versioned
+        self._sealed = sealed
+        self._live: dict[TenantId, dict[str, D]] = {}
+        for tenant, body in DOCUMENTS_LIVE.rows(local, on_shelf=name):
+            document = self._opened(tenant, body)
+            self._live.setdefault(tenant, {})[document.key] = document
+
+    def all(self, tenant: TenantId) -> Mapping[str, D]:
+        return self._live.get(tenant, {})
+
+    async def put(self, tenant: TenantId, document: D) -> D:
+        def store(connection: sqlite3.Connection) -> D:
+            place = self._place(tenant, document.key)
+            stored, version = document, 1
+            if self._versioned:
+                ((newest,),) = NEWEST.rows(connection, **place)
+                version = newest + 1
+                stored = replace(document, version=version)  # type: ignore[type-var]
+                RETIRE(connection, **place)
+            else:
+                DISCARD(connection, **place)
+            STORE(connection, **place, of_version=version, new_body=self._closed(tenant, stored))
+            return stored
+
+        return await self._writer.call(store, after=lambda stored: self._put(tenant, stored))
+
+    async def delete(self, tenant: TenantId, key: str) -> bool:
+        discard = RETIRE if self._versioned else DISCARD
+        found = await self._writer.call(
+            lambda connection: discard(connection, **self._place(tenant, key)),
+            after=lambda _: self._drop(tenant, key),
+        )
+        return found > 0
+
+    async def version(self, tenant: TenantId, key: str, version: int) -> D | None:
+        live = self.all(tenant).get(key)
+        if live is not None and getattr(live, "version", 1) == version:
+            return live
+        found = await self._readers.call(
+            lambda connection: DOCUMENT.rows(connection, **self._place(tenant, key), of_version=version)
+        )
+        return self._opened(tenant, found[0][0]) if found else None
+
+    def _place(self, tenant: TenantId, key: str) -> dict[str, Any]:
+        return {"on_shelf": self._name, "of_tenant": tenant, "of_key": key}
+
+    def _closed(self, tenant: TenantId, document: D) -> bytes:
+        body = _encode(document)
+        return self._vault.seal(self._vault.tenant_key(tenant), body) if self._sealed else body
+
+    def _opened(self, tenant: TenantId, body: bytes) -> D:
+        return self._decoder.decode(
+            self._vault.open(self._vault.tenant_key(tenant), body) if self._sealed else body
+        )
+
+    def _put(self, tenant: TenantId, document: D) -> None:
+        # A new mapping each time: whoever walks the old one is not disturbed.
+        self._live[tenant] = {**self.all(tenant), document.key: document}
+
+    def _drop(self, tenant: TenantId, key: str) -> None:
+        self._live[tenant] = {k: document for k, document in self.all(tenant).items() if k != key}
+
+
+# ── tenants ───────────────────────────────────────────────────────────────────────────────────────────────
+
+_tenant = schema.tenants.c
+TENANTS = Query(select(_tenant.id, _tenant.body).order_by(_tenant.id).limit(-1))
+TENANT_NAMED = Query(select(_tenant.id).where(_tenant.key == bindparam("named")).limit(1))
+TENANT_ADD = Command(insert(schema.tenants).values(key=bindparam("named"), body=b""))
+TENANT_ADD_AT = Command(
+    insert(schema.tenants).values(id=bindparam("of_id"), key=bindparam("named"), body=b"")
+)
+TENANT_REPLACE = Command(
+    update(schema.tenants)
+    .where(_tenant.id == bindparam("of_id"))
+    .values(key=bindparam("named"), body=bindparam("new_body"))
+)
+
+_tenant_of = msgspec.json.Decoder(Tenant).decode
+
+
+class SqliteTenants:
+    """Implements `ports.ledger.Tenants`."""
+
+    def __init__(self, writer: Writer, local: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._all = {no: _tenant_of(body) for no, body in TENANTS.rows(local)}
+
+    def all(self) -> Mapping[TenantId, Tenant]:
+        return self._all
+
+    async def put(self, tenant: Tenant) -> Tenant:
+        return await self._writer.call(lambda connection: _put_tenant(connection, tenant), after=self._put)
+
+    def _put(self, tenant: Tenant) -> None:
+        self._all = {**self._all, tenant.id: tenant}
+
+
+def _put_tenant(connection: sqlite3.Connection, tenant: Tenant) -> Tenant:
+    same_name = TENANT_NAMED.rows(connection, named=tenant.key)
+    if same_name and same_name[0] != [tenant.id]:
+        raise Conflict(f"there is a tenant {tenant.key!r} already: choose another key", pointer="#/key")
+    if not tenant.id:
+        TENANT_ADD(connection, named=tenant.key)
+        ((no,),) = TENANT_NAMED.rows(connection, named=tenant.key)
+        tenant = replace(tenant, id=TenantId(no))
+    body = _encode(tenant)
+    if not TENANT_REPLACE(connection, of_id=tenant.id, named=tenant.key, new_body=body):
+        TENANT_ADD_AT(connection, of_id=tenant.id, named=tenant.key)
+        TENANT_REPLACE(connection, of_id=tenant.id, named=tenant.key, new_body=body)
+    return tenant
+
+
+# ── API keys ──────────────────────────────────────────────────────────────────────────────────────────────
+
+_key = schema.api_keys.c
+KEY_FIND = Query(select(schema.api_keys).where(_key.hash == bindparam("of_hash")).limit(1))
+KEYS_PAGE = Query(
+    select(schema.api_keys)
+    .where(_key.tenant == bindparam("of_tenant"))
+    .order_by(_key.created_at.desc(), _key.id.desc())
+    .limit(-1)
+)
+KEY_ADD = Command(insert(schema.api_keys).values({c.name: bindparam(f"new_{c.name}") for c in _key}))
+KEY_REVOKE = Command(
+    update(schema.api_keys)
+    .where(_key.tenant == bindparam("of_tenant"), _key.id == bindparam("of_id"), _key.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
+KEY_TOUCH = Command(
+    update(schema.api_keys)
+    .where(_key.id == bindparam("of_id"), func.coalesce(_key.last_used_at, 0) < bindparam("now"))
+    .values(last_used_at=bindparam("now"))
+)
+
+
+class SqliteKeys:
+    """Implements `ports.ledger.Keys`."""
+
+    def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._local = local
+
+    async def find(self, hash: bytes) -> ApiKey | None:
+        found = KEY_FIND.rows(self._local, of_hash=hash)
+        return _api_key(found[0]) if found else None
+
+    async def add(self, key: ApiKey) -> None:
+        values = {f"new_{name}": getattr(key, name) for name in key.__struct_fields__} | {
+            "new_scope": key.scope.value
+        }
+        await self._writer.call(lambda connection: KEY_ADD(connection, **values))
+
+    async def page(self, tenant: TenantId) -> Sequence[ApiKey]:
+        found = await self._readers.call(lambda connection: KEYS_PAGE.rows(connection, of_tenant=tenant))
+        return [_api_key(row) for row in found]
+
+    async def revoke(self, tenant: TenantId, key_id: str, at: Instant) -> bool:
+        return bool(await self._writer.call(lambda c: KEY_REVOKE(c, of_tenant=tenant, of_id=key_id, now=at)))
+
+    async def touch(self, used: Mapping[str, Instant]) -> None:
+        def touch(connection: sqlite3.Connection) -> None:
+            for key_id, at in used.items():
+                KEY_TOUCH(connection, of_id=key_id, now=at)
+
+        if used:
+            await self._writer.call(touch, rows=len(used))
+
+
+def _api_key(row: list[Any]) -> ApiKey:
+    key = dict(zip((c.name for c in _key), row, strict=True))
+    return ApiKey(**key | {"scope": Scope(key["scope"])})
+
+
+# ── together ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SqliteSetup:
+    """Implements `ports.ledger.Setup`."""
+
+    def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
+        parts = (writer, readers, local, vault)
+        self.tenants = SqliteTenants(writer, local)
+        self.categories = SqliteShelf("category", Category, *parts)
+        self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
+        self.templates = SqliteShelf("template", Template, *parts, versioned=True)
+        self.integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
+        self.keys = SqliteKeys(writer, readers, local)

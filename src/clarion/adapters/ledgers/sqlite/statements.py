@@ -1,0 +1,634 @@
+"""Every hot statement of the ledger, together, so that their query plans can be read and tested together.
+
+`?1` is a JSON array of rows and `?2` their bytes (see `packing`); what a statement returns in bulk is one JSON
+array in one row.
+"""
+
+from __future__ import annotations
+
+from clarion.adapters.ledgers.schema import FAILURES, listed
+from clarion.adapters.ledgers.sqlite.packing import bytes_at, field, id_at
+from clarion.model.channel import LANES
+from clarion.model.status import ACTIVE, MOVES, Status
+
+_MOVES = ", ".join(f"'{old.value}>{new.value}'" for old in MOVES for new in Status if new in MOVES[old])
+
+
+def may_move(new: str) -> str:
+    """SQL: the status may become `new`, or stays what it is."""
+    return f"(messages.status = {new} OR messages.status || '>' || {new} IN ({_MOVES}))"
+
+
+def _insert(table: str, values: dict[str, str], *, source: str = "json_each(?1)", end: str = "") -> str:
+    return (
+        f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source} {end}"
+    )
+
+
+def _array(columns: str) -> str:
+    return f"json_group_array(json_array({columns}))"
+
+
+IDS = f"(SELECT {id_at(0, 1)} FROM json_each(?1))"
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────────
+
+APPEND = {
+    lane: _insert(
+        f"log_{lane.value}",
+        {
+            "event_id": id_at(0, 1),
+            "tenant": field(0),
+            "workflow": field(1),
+            "sealed_for": field(2),
+            "sealed": bytes_at(3, 4),
+        },
+    )
+    for lane in LANES
+}
+
+_ENTRY = _array("seq, hex(event_id), tenant, workflow, sealed_for, hex(sealed)")
+
+READ = {
+    lane: f"SELECT {_ENTRY} FROM (SELECT * FROM log_{lane.value} WHERE seq > ? ORDER BY seq LIMIT ?)"
+    for lane in LANES
+}
+
+FETCH = {
+    lane: f"SELECT {_ENTRY} FROM log_{lane.value} WHERE seq IN (SELECT value FROM json_each(?))"
+    for lane in LANES
+}
+
+POSITION = "SELECT position FROM cursors WHERE lane = ?"
+END = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+ADVANCE = """
+    INSERT INTO cursors (lane, position) VALUES (?1, ?2)
+    ON CONFLICT (lane) DO UPDATE SET position = max(position, excluded.position)
+"""
+
+CLAIMS_FIND = f"""
+    SELECT {_array("claims.tenant, hex(claims.key), hex(fingerprint), hex(answer)")}
+    FROM json_each(?1) AS wanted CROSS JOIN claims
+    WHERE claims.tenant = wanted.value ->> 0
+      AND claims.key = substr(?2, wanted.key * 16 + 1, 16) AND claims.expires_at > ?3
+"""
+
+CLAIMS_ADD = (
+    _insert(
+        "claims",
+        {
+            "tenant": field(0),
+            "key": id_at(0, 1),
+            "fingerprint": bytes_at(1, 2),
+            "answer": bytes_at(3, 4),
+            "expires_at": field(5),
+        },
+    )
+    + """WHERE true ON CONFLICT (tenant, key) DO UPDATE SET
+    fingerprint = excluded.fingerprint, answer = excluded.answer, expires_at = excluded.expires_at"""
+)
+
+CLAIMS_PURGE = """
+    DELETE FROM claims WHERE (tenant, key) IN
+        (SELECT tenant, key FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 500)
+"""
+
+# ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
+
+RUNS_ADD = _insert(
+    "runs",
+    {
+        "id": id_at(0, 2),
+        "event_id": id_at(1, 2),
+        "tenant": field(0),
+        "user": field(1),
+        "lane": field(2),
+        "event_seq": field(3),
+        "workflow": field(4),
+        "workflow_version": field(5),
+        "at": field(6),
+        "explanation": bytes_at(7, 8),
+    },
+)
+
+_PLANNED = (
+    "user",
+    "event_seq",
+    "route",
+    "queue",
+    "status",
+    "reason",
+    "created_at",
+    "due_at",
+    "expires_at",
+    "fence",
+    "holder",
+    "later_rungs",
+    "later_bytes",
+    "waits_for",
+    "threaded",
+    "charged",
+    "attempt",
+    "unknowns",
+    "tenant",
+)
+_P = {name: field(index) for index, name in enumerate(_PLANNED)}
+
+MESSAGES_ADD = _insert(
+    "messages",
+    {
+        "id": id_at(0, 2),
+        "event_id": id_at(1, 2),
+        **{
+            name: _P[name]
+            for name in _PLANNED
+            if name not in ("later_rungs", "later_bytes", "waits_for", "tenant")
+        },
+        "later_rungs": bytes_at(_PLANNED.index("later_rungs"), _PLANNED.index("later_bytes")),
+        "waits_for": bytes_at(_PLANNED.index("waits_for")),
+        "updated_at": _P["created_at"],
+    },
+)
+
+CHANGES_PLANNED = _insert(
+    "changes",
+    {
+        "message_id": id_at(0, 2),
+        "tenant": _P["tenant"],
+        "at": _P["created_at"],
+        "status": _P["status"],
+        "reason": _P["reason"],
+        "due_at": f"CASE {_P['status']} WHEN 'deferred' THEN {_P['due_at']} END",
+    },
+)
+"""From the parameters of `MESSAGES_ADD`: one record for every message, in the same transaction."""
+
+RUNS_KNOWN = f"SELECT {_array('hex(id)')} FROM runs WHERE id IN {IDS}"
+MESSAGES_KNOWN = f"SELECT {_array('hex(id), status')} FROM messages WHERE id IN {IDS}"
+
+RUNS_OF = f"""
+    SELECT {_array("hex(id), tenant, user, hex(event_id), lane, event_seq, workflow, workflow_version, at, hex(explanation)")}
+    FROM runs WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND tenant = ?4 AND (?5 IS NULL OR user = ?5)
+"""
+
+# ── exact checks ──────────────────────────────────────────────────────────────────────────────────────────
+
+DEDUPES_FIND = f"SELECT {_array('hex(key), hex(run_id), expires_at')} FROM dedupes WHERE key IN {IDS}"
+DEDUPES_ADD = (
+    _insert("dedupes", {"key": id_at(0, 2), "run_id": id_at(1, 2), "expires_at": field(0)})
+    + "WHERE true ON CONFLICT (key) DO UPDATE SET run_id = excluded.run_id, expires_at = excluded.expires_at"
+)
+DEDUPES_PURGE = """
+    DELETE FROM dedupes WHERE key IN
+        (SELECT key FROM dedupes WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 500)
+"""
+
+CAPS_FIND = f"""
+    SELECT {_array("cap_uses.user, cap_uses.scope, cap_uses.at, hex(message_id)")}
+    FROM json_each(?1) AS wanted CROSS JOIN cap_uses
+    WHERE cap_uses.user = wanted.value ->> 0 AND cap_uses.scope = wanted.value ->> 1
+      AND cap_uses.at > wanted.value ->> 2
+"""
+CAPS_ADD = (
+    _insert(
+        "cap_uses",
+        {
+            "user": field(0),
+            "scope": field(1),
+            "at": field(2),
+            "message_id": id_at(0, 1),
+            "expires_at": field(3),
+        },
+    )
+    + """WHERE true ON CONFLICT (user, scope, at, message_id) DO UPDATE SET
+    expires_at = max(expires_at, excluded.expires_at)"""
+)
+CAPS_PURGE = """
+    DELETE FROM cap_uses WHERE (user, scope, at, message_id) IN (
+        SELECT cap_uses.user, cap_uses.scope, cap_uses.at, cap_uses.message_id
+        FROM json_each(?1) AS wanted CROSS JOIN cap_uses
+        WHERE cap_uses.user = wanted.value ->> 0 AND cap_uses.scope = wanted.value ->> 1
+          AND cap_uses.expires_at <= ?2
+    )
+"""
+
+_HOLDERS = """
+    SELECT json_group_array(json_array(hex({table}.key), hex({table}.message_id), messages.status))
+    FROM {table} JOIN messages ON messages.id = {table}.message_id WHERE {table}.key IN {ids}
+"""
+_POINT = """ON CONFLICT (key) DO UPDATE SET message_id = excluded.message_id"""
+COLLAPSES_FIND = _HOLDERS.format(table="collapses", ids=IDS)
+COLLAPSES_ADD = _insert("collapses", {"key": id_at(0, 2), "message_id": id_at(1, 2)}) + f"WHERE true {_POINT}"
+THREADS_FIND = _HOLDERS.format(table="threads", ids=IDS)
+THREADS_ADD = _insert("threads", {"key": id_at(0, 2), "message_id": id_at(1, 2)}) + f"WHERE true {_POINT}"
+
+THREADED = f"UPDATE messages SET threaded = 1 WHERE id IN {IDS}"
+CHARGED_FIND = f"SELECT {_array('hex(id)')} FROM messages WHERE charged = 1 AND id IN {IDS}"
+CHARGED = f"UPDATE messages SET charged = 1 WHERE id IN {IDS}"
+
+# ── claim and settle ──────────────────────────────────────────────────────────────────────────────────────
+
+MESSAGE = (
+    "hex(id), user, hex(event_id), event_seq, route, status, created_at, reason, due_at, expires_at, "
+    "attempt, unknowns, fence, hex(later_rungs), nullif(hex(waits_for), ''), threaded, "
+    "charged, updated_at, integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at"
+)
+"""What `rows.message` reads."""
+
+_DUE = "messages WHERE queue = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
+
+DUE = f"SELECT {_array(MESSAGE)} FROM (SELECT * FROM {_DUE})"
+
+CLAIM = f"""
+    UPDATE messages SET due_at = ?4, fence = fence + 1, holder = ?5,
+        status = iif(status = 'sending', 'sending', 'queued')
+    WHERE id IN (SELECT id FROM {_DUE})
+"""
+"""Right after `DUE` in the same transaction, so of the very same rows."""
+
+QUEUES_DUE = f"""
+    SELECT {_array("value")} FROM json_each(?1)
+    WHERE EXISTS (SELECT 1 FROM messages WHERE queue = value AND due_at <= ?2)
+"""
+
+QUEUE_DEPTH = """
+    SELECT count(*) FROM (SELECT 1 FROM messages WHERE queue = ?1 AND due_at IS NOT NULL LIMIT ?2)
+"""
+
+TAKE_OVER = """
+    UPDATE messages SET due_at = ?1, fence = fence + 1, holder = NULL
+    WHERE due_at IS NOT NULL AND holder IS NOT NULL AND holder <> ?2
+"""
+
+_SETTLED = (
+    "fence",
+    "status",
+    "reason",
+    "due_at",
+    "attempt",
+    "unknowns",
+    "integration",
+    "at",
+    "tenant",
+    "outcome",
+    "provider_id",
+    "took_ms",
+    "detail",
+    "traceparent",
+)
+_S = {name: field(index) for index, name in enumerate(_SETTLED)}
+_SETTLED_ROWS = f"""
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, {", ".join(f"{_S[name]} AS {name}" for name in _SETTLED[:8])}
+        FROM json_each(?1)
+    )
+"""
+_HELD = f"""
+    messages.id = new.id AND messages.fence = new.fence AND messages.holder = ?3
+    AND {may_move("new.status")}
+"""
+
+SETTLE = f"""
+    {_SETTLED_ROWS}
+    UPDATE messages SET
+        status = new.status,
+        reason = new.reason,
+        due_at = iif(new.status IN ({listed(ACTIVE)}), new.due_at, NULL),
+        attempt = new.attempt,
+        unknowns = new.unknowns,
+        integration = coalesce(new.integration, messages.integration),
+        updated_at = new.at,
+        holder = iif(new.status IN ('queued', 'sending'), messages.holder, NULL),
+        sent_at = iif(new.status IN ('sent', 'delivered'), coalesce(messages.sent_at, new.at), messages.sent_at),
+        delivered_at = iif(new.status = 'delivered', new.at, messages.delivered_at)
+    FROM new WHERE {_HELD}
+"""
+
+HELD = f"""
+    {_SETTLED_ROWS}
+    SELECT {_array("hex(new.id)")} FROM new CROSS JOIN messages WHERE {_HELD}
+"""
+"""Which rows `SETTLE` would take."""
+
+CHANGES_SETTLED = _insert(
+    "changes",
+    {
+        "message_id": id_at(0, 1),
+        "tenant": _S["tenant"],
+        "at": _S["at"],
+        "status": _S["status"],
+        "reason": _S["reason"],
+        "attempt": _S["attempt"],
+        "integration": _S["integration"],
+        "outcome": _S["outcome"],
+        "provider_id": _S["provider_id"],
+        "took_ms": _S["took_ms"],
+        "detail": _S["detail"],
+        "due_at": f"CASE {_S['status']} WHEN 'deferred' THEN {_S['due_at']} END",
+        "traceparent": _S["traceparent"],
+    },
+)
+"""From the parameters of `SETTLE`."""
+
+MARK_SENDING = f"""
+    {_SETTLED_ROWS}
+    UPDATE messages SET status = 'sending', updated_at = new.at FROM new WHERE {_HELD}
+"""
+
+# ── endings, turns and rungs ──────────────────────────────────────────────────────────────────────────────
+
+STOPPABLE = f"""
+    SELECT {_array("hex(id), route")} FROM messages
+    WHERE id IN {IDS} AND status IN (SELECT value FROM json_each(?3))
+"""
+
+STOP = f"""
+    UPDATE messages SET status = ?3, reason = ?4, due_at = NULL, waits_for = NULL, holder = NULL,
+        fence = fence + 1, updated_at = ?5
+    WHERE id IN {IDS} AND {may_move("?3")}
+"""
+
+CHANGES_STOPPED = _insert(
+    "changes",
+    {"message_id": id_at(0, 1), "tenant": field(0), "status": "?3", "reason": "?4", "at": "?5"},
+)
+
+ANYONE_WAITS = "SELECT 1 FROM messages WHERE waits_for IS NOT NULL LIMIT 1"
+RELEASE = f"UPDATE messages SET waits_for = NULL, due_at = ?3 WHERE waits_for IN {IDS}"
+
+ADVANCE_RUNGS = f"""
+    UPDATE messages SET due_at = ?3
+    WHERE id IN {IDS} AND status = 'deferred' AND reason = 'waiting_for_rung' AND due_at > ?3
+"""
+
+# ── what people see ───────────────────────────────────────────────────────────────────────────────────────
+
+INBOX_HEADS = f"""
+    SELECT {_array("value, (SELECT coalesce(max(offset), 0) FROM inbox WHERE user = value)")} FROM json_each(?1)
+"""
+
+INBOX_ADD = _insert(
+    "inbox",
+    {"message_id": id_at(0, 1), "user": field(0), "offset": field(1), "route": field(2), "at": field(3)},
+)
+INBOX_CONTENT_ADD = _insert("inbox_content", {"message_id": id_at(0, 1), "sealed": bytes_at(4, 5)})
+"""From the parameters of `INBOX_ADD`."""
+
+ITEM = (
+    "user, offset, hex(inbox.message_id), route, at, seen_at, read_at, archived_at, "
+    "(SELECT hex(sealed) FROM inbox_content WHERE inbox_content.message_id = inbox.message_id)"
+)
+"""What `rows.item` reads."""
+
+INBOX_SINCE = f"""
+    SELECT {_array(ITEM)} FROM (SELECT * FROM inbox WHERE user = ? AND offset > ? ORDER BY offset LIMIT ?) AS inbox
+"""
+
+INBOX_HEAD = """
+    SELECT json_array(json_array(
+        (SELECT coalesce(max(offset), 0) FROM inbox WHERE user = ?1),
+        count(*) FILTER (WHERE seen_at IS NULL), count(*) FILTER (WHERE read_at IS NULL), count(*)))
+    FROM inbox WHERE user = ?1 AND archived_at IS NULL
+"""
+
+INBOX_PAGE = f"""
+    SELECT {_array(ITEM)} FROM (
+        SELECT * FROM inbox WHERE user = ?1 AND (?2 IS NULL OR message_id < ?2)
+            AND (archived_at IS NOT NULL) = ?4 AND (?5 = 0 OR read_at IS NULL)
+        ORDER BY message_id DESC LIMIT ?3
+    ) AS inbox
+"""
+
+INBOX_ALL = f"""
+    SELECT {_array(ITEM)} FROM (
+        SELECT * FROM inbox WHERE user = ? AND archived_at IS NULL ORDER BY offset LIMIT -1
+    ) AS inbox
+"""
+
+INBOX_NAMED = f"""
+    SELECT {_array(ITEM)} FROM (
+        SELECT * FROM inbox WHERE message_id IN {IDS} AND user = ?3 ORDER BY offset LIMIT -1
+    ) AS inbox
+"""
+
+INBOX_MOVE = """
+    WITH new AS MATERIALIZED (
+        SELECT value ->> 0 AS old, value ->> 1 AS offset, value ->> 2 AS seen_at, value ->> 3 AS read_at,
+            value ->> 4 AS archived_at
+        FROM json_each(?1)
+    )
+    UPDATE inbox SET offset = new.offset, seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
+    FROM new WHERE inbox.user = ?2 AND inbox.offset = new.old
+"""
+
+MESSAGES_STAMP = f"""
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, value ->> 0 AS seen_at, value ->> 1 AS read_at, value ->> 2 AS archived_at
+        FROM json_each(?1)
+    )
+    UPDATE messages SET seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
+    FROM new WHERE messages.id = new.id
+"""
+
+LATER_RUNGS = f"""
+    SELECT {_array("route, hex(later_rungs)")} FROM messages WHERE id IN {IDS} AND later_rungs IS NOT NULL
+"""
+
+CAPTURES_ADD = _insert(
+    "captures",
+    {
+        "message_id": id_at(0, 1),
+        "user": field(0),
+        "route": field(1),
+        "integration": field(2),
+        "at": field(3),
+        "sealed": bytes_at(4, 5),
+    },
+)
+
+# ── people ────────────────────────────────────────────────────────────────────────────────────────────────
+
+USER = "no, tenant, user_id, hex(wrapped_key), hex(profile), revision, inbox_epoch, created_at, updated_at"
+"""What `rows.user` reads."""
+
+USERS_BY_ID = f"""
+    SELECT {_array(USER)} FROM users WHERE tenant = ?2 AND user_id IN (SELECT value FROM json_each(?1))
+"""
+USERS_BY_NUMBER = f"SELECT {_array(USER)} FROM users WHERE no IN (SELECT value FROM json_each(?1))"
+
+USERS_PAGE = f"""
+    SELECT {_array(USER)} FROM (SELECT * FROM users WHERE tenant = ?1 AND no > ?2 ORDER BY no LIMIT ?3)
+"""
+
+USERS_ADD = _insert(
+    "users",
+    {
+        "tenant": field(0),
+        "user_id": field(1),
+        "revision": field(2),
+        "inbox_epoch": field(3),
+        "created_at": field(4),
+        "updated_at": field(4),
+        "wrapped_key": bytes_at(5, 6),
+        "profile": bytes_at(7, 8),
+    },
+)
+
+USERS_REPLACE = f"""
+    WITH new AS MATERIALIZED (
+        SELECT value ->> 0 AS no, value ->> 1 AS revision, value ->> 2 AS at, {bytes_at(3, 4)} AS profile
+        FROM json_each(?1)
+    )
+    UPDATE users SET profile = new.profile, revision = new.revision, updated_at = new.at
+    FROM new WHERE users.no = new.no
+"""
+
+CONTACTS_DROP = "DELETE FROM contact_hashes WHERE user IN (SELECT value FROM json_each(?1))"
+CONTACTS_ADD = _insert(
+    "contact_hashes", {"hash": id_at(0, 1), "tenant": field(0), "channel": field(1), "user": field(2)}
+)
+
+OWNERS = f"""
+    SELECT {_array("wanted.key, contact_hashes.user")} FROM json_each(?1) AS wanted CROSS JOIN contact_hashes
+    WHERE contact_hashes.tenant = wanted.value ->> 0
+      AND contact_hashes.hash = substr(?2, wanted.key * 16 + 1, 16)
+      AND contact_hashes.channel = wanted.value ->> 1
+"""
+SUPPRESS = (
+    _insert(
+        "suppressions",
+        {"hash": id_at(0, 1), "tenant": field(0), "channel": field(1), "reason": field(2), "at": field(3)},
+    )
+    + "WHERE true ON CONFLICT (tenant, hash, channel) DO NOTHING"
+)
+"""From the parameters of `OWNERS`."""
+
+ALLOW = "DELETE FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?"
+SUPPRESSIONS_PAGE = f"""
+    SELECT {_array("hex(hash), channel, reason, at")} FROM (
+        SELECT * FROM suppressions WHERE tenant = ?1 AND hash > ?2 ORDER BY hash, channel LIMIT ?3
+    )
+"""
+
+SUPPRESSED = f"""
+    SELECT {_array("hex(suppressions.hash)")}
+    FROM json_each(?1) AS wanted CROSS JOIN suppressions
+    WHERE suppressions.tenant = wanted.value AND suppressions.hash = substr(?2, wanted.key * 16 + 1, 16)
+"""
+
+# Erasing one person: everything that could identify them or say what they were told.
+ACTIVE_OF_USER = f"""
+    SELECT {_array("hex(id)")} FROM messages WHERE user = ?1 AND status IN ({listed(ACTIVE)})
+"""
+ERASE = (
+    "DELETE FROM captures WHERE message_id IN (SELECT id FROM messages WHERE user = ?1)",
+    "DELETE FROM inbox_content WHERE message_id IN (SELECT message_id FROM inbox WHERE user = ?1)",
+    "DELETE FROM inbox WHERE user = ?1",
+    "DELETE FROM subscriptions WHERE user = ?1",
+    "DELETE FROM contact_hashes WHERE user = ?1",
+    "DELETE FROM cap_uses WHERE user = ?1",
+    # Written over before it is dropped, so that the key is gone from this page even if the row moves.
+    """UPDATE users SET wrapped_key = zeroblob(length(wrapped_key)), profile = zeroblob(length(profile))
+    WHERE no = ?1""",
+    "DELETE FROM users WHERE no = ?1",
+)
+
+# ── looking things up ─────────────────────────────────────────────────────────────────────────────────────
+
+MESSAGE_BY_ID = f"SELECT {_array(MESSAGE)} FROM messages WHERE id = ?"
+STATUS_OF = "SELECT status FROM messages WHERE id = ?"
+
+_FAILED = f"status = :status AND status IN ({listed(FAILURES)})"
+_WAYS = {
+    "user": "messages INDEXED BY messages_user WHERE user = :user AND",
+    "failed": f"messages INDEXED BY messages_failed WHERE {_FAILED} AND",
+    "all": "messages WHERE",
+}
+_RANGE = "id >= :lowest AND id < :highest ORDER BY id DESC LIMIT"
+_MATCHES = """
+    route IN (SELECT value FROM json_each(:routes))
+    AND (:user IS NULL OR user = :user) AND (:event_id IS NULL OR event_id = :event_id)
+    AND (:status IS NULL OR status = :status) AND (:reason IS NULL OR reason = :reason)
+"""
+
+
+def way_to(has_user: bool, status: Status | None) -> str:
+    """Which of `SEARCH` is shortest."""
+    return "user" if has_user else "failed" if status in FAILURES else "all"
+
+
+SEARCH = {
+    way: f"""
+    SELECT {_array(MESSAGE)} FROM (
+        SELECT * FROM (SELECT * FROM {source} {_RANGE} :scanned) WHERE {_MATCHES} LIMIT :most
+    )
+"""
+    for way, source in _WAYS.items()
+}
+SEARCH_END = {way: f"SELECT id FROM {source} {_RANGE} 1 OFFSET :scanned - 1" for way, source in _WAYS.items()}
+"""Where the scan of the same `SEARCH` stopped; nothing when it came to the end."""
+
+RETRYABLE = f"""
+    SELECT {_array("hex(id)")} FROM (
+        SELECT id FROM messages INDEXED BY messages_failed
+        WHERE status IN ({listed(FAILURES)}) AND status IN (SELECT value FROM json_each(:statuses))
+            AND id >= :lowest AND id < :highest AND {_MATCHES}
+        LIMIT :most
+    )
+"""
+RETRYABLE_NAMED = f"""
+    SELECT {_array("hex(id)")} FROM (
+        SELECT id FROM messages
+        WHERE id IN (SELECT substr(:ids, key * 16 + 1, 16) FROM json_each(:rows))
+            AND status IN (SELECT value FROM json_each(:statuses)) AND {_MATCHES}
+        LIMIT :most
+    )
+"""
+REQUEUE = f"""
+    UPDATE messages SET status = 'queued', reason = 'redriven', attempt = 0, unknowns = 0, due_at = ?3,
+        fence = fence + 1, holder = NULL, updated_at = ?3
+    WHERE id IN {IDS}
+"""
+
+_CHANGE = (
+    "seq, hex(message_id), tenant, at, status, reason, attempt, integration, outcome, provider_id, took_ms, "
+    "detail, due_at, traceparent"
+)
+"""What `decoding.change` reads."""
+
+CHANGES_OF = f"""
+    SELECT {_array(_CHANGE)} FROM (
+        SELECT * FROM changes WHERE message_id = ?1 AND tenant = ?2 ORDER BY seq LIMIT -1
+    )
+"""
+CHANGES_TAIL = f"""
+    SELECT {_array(_CHANGE)} FROM (SELECT * FROM changes WHERE tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3)
+"""
+CHANGES_NEWEST = f"""
+    SELECT {_array(_CHANGE)} FROM (SELECT * FROM changes WHERE tenant = ?1 ORDER BY seq DESC LIMIT ?2)
+"""
+
+_CAPTURE = "seq, hex(message_id), user, route, integration, hex(sealed), at"
+
+CAPTURES_PAGE = f"""
+    SELECT {_array(_CAPTURE)} FROM (
+        SELECT * FROM captures WHERE (?2 IS NULL OR seq < ?2) AND route IN (SELECT value FROM json_each(?1))
+        ORDER BY seq DESC LIMIT ?3
+    )
+"""
+CAPTURES_OF_USER = f"""
+    SELECT {_array(_CAPTURE)} FROM (
+        SELECT captures.* FROM messages INDEXED BY messages_user CROSS JOIN captures
+        WHERE messages.user = ?4 AND captures.message_id = messages.id AND (?2 IS NULL OR seq < ?2)
+            AND captures.route IN (SELECT value FROM json_each(?1))
+        ORDER BY seq DESC LIMIT ?3
+    )
+"""
+CAPTURES_OF = f"""
+    SELECT {_array(_CAPTURE)} FROM (SELECT * FROM captures WHERE message_id = ? ORDER BY seq LIMIT -1)
+"""
+
+NEXT_EPOCH = """
+    INSERT INTO meta (key, value) VALUES ('epoch', 1)
+    ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value
+"""

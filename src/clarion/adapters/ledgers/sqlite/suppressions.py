@@ -1,0 +1,89 @@
+"""Addresses that must not be used again, by keyed hash."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.files import changed, rows
+from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.people import People
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.users import Desk
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.user import User
+from clarion.ports.ledger import Suppression
+
+Owned = list[tuple[Suppression, Sequence[UserNo]]]
+"""Suppressions, each with the users who have the contact."""
+
+
+class SqliteSuppressions:
+    """Implements `ports.ledger.Suppressions`."""
+
+    def __init__(self, writer: Writer, readers: Readers, people: People, desk: Desk) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._people = people
+        self._desk = desk
+
+    async def add(self, rows: Sequence[Suppression]) -> None:
+        if rows:
+            await self._writer.call(
+                lambda connection: self.store(connection, rows), rows=len(rows), after=self.stored
+            )
+
+    async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
+        def remove(connection: sqlite3.Connection) -> tuple[bool, list[UserNo]]:
+            found = changed(connection, sql.ALLOW, (tenant, hash, channel.value))
+            return bool(found), [user for _, user in _owners(connection, [(tenant, channel, hash)])]
+
+        def removed(result: tuple[bool, list[UserNo]]) -> None:
+            for user in result[1]:
+                self._people.allow(user, hash)
+
+        return (await self._writer.call(remove, after=removed))[0]
+
+    async def page(self, tenant: TenantId, after: bytes, limit: int) -> Sequence[Suppression]:
+        found = await self._readers.rows(sql.SUPPRESSIONS_PAGE, (tenant, after, limit))
+        return [
+            Suppression(
+                tenant=tenant, channel=Channel(channel), hash=bytes.fromhex(digest), reason=reason, at=at
+            )
+            for digest, channel, reason, at in found
+        ]
+
+    async def owner(self, tenant: TenantId, channel: Channel, hash: bytes) -> User | None:
+        def find(connection: sqlite3.Connection) -> User | None:
+            numbers = sorted(user for _, user in _owners(connection, [(tenant, channel, hash)]))
+            found = self._desk.opened(connection, sql.USERS_BY_NUMBER, (encoded(numbers[:1]),))
+            return found[0] if found else None
+
+        return await self._readers.call(find)
+
+    def store(self, connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Owned:
+        """Writes them, in a transaction of the writer. Hand what it returns to `stored` after the commit."""
+        rows_ = encoded([(s.tenant, s.channel, s.reason, s.at) for s in gone])
+        connection.execute(sql.SUPPRESS, (rows_, b"".join(s.hash for s in gone)))
+        owners: dict[int, list[UserNo]] = {}
+        for place, user in _owners(connection, [(s.tenant, s.channel, s.hash) for s in gone]):
+            owners.setdefault(place, []).append(user)
+        return [(s, owners.get(place, ())) for place, s in enumerate(gone)]
+
+    def stored(self, owned: Owned) -> None:
+        """On the event loop, after the commit: whoever has the contact is known to have lost it."""
+        for suppression, users in owned:
+            for user in users:
+                self._people.suppress(user, suppression.hash)
+
+
+def _owners(
+    connection: sqlite3.Connection, contacts: Sequence[tuple[TenantId, Channel, bytes]]
+) -> list[tuple[int, Any]]:
+    wanted = encoded([(tenant, channel) for tenant, channel, _ in contacts])
+    found = rows(connection, sql.OWNERS, (wanted, b"".join(contact[2] for contact in contacts)))
+    return [(place, user) for place, user in found]

@@ -1,0 +1,302 @@
+"""People: one row each, what is personal sealed in one piece under a key of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
+from clarion.adapters.ledgers.sqlite.people import People
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.errors import Conflict
+from clarion.model.ids import NO_USER, Instant, MessageId, TenantId, UserNo
+from clarion.model.status import ACTIVE, Reason, Status
+from clarion.model.user import Profile, User
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.ledger import UserPut
+from clarion.ports.vault import Vault, contact_hash
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Profile).decode
+
+EMPTY = Profile()
+
+
+class SqliteUsers:
+    """Implements `ports.ledger.Users`."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        local: sqlite3.Connection,
+        readers: Readers,
+        people: People,
+        desk: Desk,
+        erase: Callable[[sqlite3.Connection, User], None],
+    ) -> None:
+        self._writer = writer
+        self._local = local
+        self._readers = readers
+        self._people = people
+        self._desk = desk
+        self._erase = erase
+
+    async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
+        found = {user_id: user for user_id in ids if (user := self._people.find(tenant, user_id)) is not None}
+        missing = [user_id for user_id in ids if user_id not in found]
+        if missing:
+            read = self._desk.by_id(self._local, tenant, missing)
+            self._people.keep(read)
+            found.update((user.id, user) for user in read)
+        return found
+
+    async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
+        found = {no: user for no in numbers if (user := self._people.get(no)) is not None}
+        missing = [no for no in numbers if no not in found]
+        if missing:
+            read = self._desk.opened(self._local, sql.USERS_BY_NUMBER, (encoded(missing),))
+            self._people.keep(read)
+            found.update((user.no, user) for user in read)
+        return found
+
+    def current(self, no: UserNo) -> User | None:
+        return self._people.get(no)
+
+    async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
+        if not users:
+            return ()
+        return await self._writer.call(
+            lambda connection: self._desk.put(connection, tenant, users),
+            rows=len(users),
+            after=self._people.keep,
+        )
+
+    async def delete(self, tenant: TenantId, user_id: str) -> bool:
+        def delete(connection: sqlite3.Connection) -> UserNo | None:
+            for user in self._desk.by_id(connection, tenant, [user_id], sealed=True):
+                self._erase(connection, user)
+                return user.no
+            return None
+
+        return await self._writer.call(delete, after=self._deleted) is not None
+
+    async def page(self, tenant: TenantId, after: UserNo, limit: int) -> Sequence[User]:
+        return await self._readers.call(
+            lambda connection: self._desk.opened(connection, sql.USERS_PAGE, (tenant, after, limit))
+        )
+
+    def _deleted(self, no: UserNo | None) -> None:
+        if no is not None:
+            self._people.drop(no)
+            self._writer.scrub()
+
+
+class Desk:
+    """Opens and seals the rows of users, on whatever connection and thread."""
+
+    def __init__(self, vault: Vault, clock: Clock, entropy: Entropy) -> None:
+        self._vault = vault
+        self._clock = clock
+        self._entropy = entropy
+
+    def by_id(
+        self, connection: sqlite3.Connection, tenant: TenantId, ids: Sequence[str], *, sealed: bool = False
+    ) -> list[User]:
+        """Those that exist; with `sealed` without their keys and profiles, which may be beyond opening."""
+        wanted = (encoded(ids), tenant)
+        if sealed:
+            return [_closed(row) for row in rows(connection, sql.USERS_BY_ID, wanted)]
+        return self.opened(connection, sql.USERS_BY_ID, wanted)
+
+    def opened(self, connection: sqlite3.Connection, statement: str, parameters: Any) -> list[User]:
+        """The users a statement finds, with their keys, profiles and suppressions."""
+        return self._with_suppressions(
+            connection, [self._open(row) for row in rows(connection, statement, parameters)]
+        )
+
+    def put(self, connection: sqlite3.Connection, tenant: TenantId, puts: Sequence[UserPut]) -> list[User]:
+        """Creates or replaces, in a transaction of the writer."""
+        now = self._clock.now()
+        stored = {user.id: user for user in self.by_id(connection, tenant, list({p.id for p in puts}))}
+        _require_revisions(stored, puts)
+        users = dict(stored)
+        wrapped: dict[str, bytes] = {}
+        for put in puts:
+            user = users.get(put.id)
+            if user is None:
+                key, wrapped[put.id] = self._vault.new_key()
+                user = self._new(tenant, put.id, key, now)
+            users[put.id] = self._replaced(user, put.profile, now)
+        added = [users[user_id] for user_id in wrapped]
+        changed = [u for u in users.values() if u.id not in wrapped and u is not stored[u.id]]
+        first = self._add(connection, added, wrapped)
+        added = [replace(user, no=UserNo(first + place)) for place, user in enumerate(added)]
+        self._change(connection, changed)
+        written = self._with_suppressions(connection, [*added, *changed])
+        _replace_contacts(connection, written, changed)
+        users.update((user.id, user) for user in written)
+        return [users[put.id] for put in puts]
+
+    def _new(self, tenant: TenantId, id: str, key: bytes, now: Instant) -> User:
+        return User(
+            no=NO_USER,
+            tenant=tenant,
+            id=id,
+            key=key,
+            profile=EMPTY,
+            revision=1,
+            inbox_epoch=self._entropy.bytes(8).hex(),
+            created_at=now,
+            updated_at=now,
+        )
+
+    def _replaced(self, user: User, profile: Profile | None, now: Instant) -> User:
+        if profile is None:
+            return user
+        profile = self._hashed(user.tenant, profile)
+        if profile == user.profile:
+            return user
+        revision = user.revision + 1 if user.no else 1
+        return replace(user, profile=profile, revision=revision, updated_at=now)
+
+    def _hashed(self, tenant: TenantId, profile: Profile) -> Profile:
+        return replace(
+            profile,
+            contacts=tuple(
+                replace(contact, hash=contact_hash(self._vault, tenant, contact.channel, contact.address))
+                for contact in profile.contacts
+            ),
+        )
+
+    def _add(
+        self, connection: sqlite3.Connection, users: Sequence[User], wrapped: Mapping[str, bytes]
+    ) -> int:
+        if not users:
+            return 0
+        tail = Tail()
+        packed = []
+        for user in users:
+            key, profile = wrapped[user.id], self._sealed(user)
+            packed.append(
+                (
+                    user.tenant,
+                    user.id,
+                    user.revision,
+                    user.inbox_epoch,
+                    user.created_at,
+                    tail.add(key),
+                    len(key),
+                    tail.add(profile),
+                    len(profile),
+                )
+            )
+        last = connection.execute(sql.USERS_ADD, (encoded(packed), tail.joined())).lastrowid
+        assert last is not None
+        return last - len(users) + 1
+
+    def _change(self, connection: sqlite3.Connection, users: Sequence[User]) -> None:
+        if not users:
+            return
+        tail = Tail()
+        packed = []
+        for user in users:
+            profile = self._sealed(user)
+            packed.append((user.no, user.revision, user.updated_at, tail.add(profile), len(profile)))
+        connection.execute(sql.USERS_REPLACE, (encoded(packed), tail.joined()))
+
+    def _sealed(self, user: User) -> bytes:
+        return self._vault.seal(user.key, _pack(user.profile))
+
+    def _open(self, row: list[Any]) -> User:
+        user = _closed(row)
+        key = self._vault.unwrap(bytes.fromhex(row[3]))
+        return replace(user, key=key, profile=_unpack(self._vault.open(key, bytes.fromhex(row[4]))))
+
+    def _with_suppressions(self, connection: sqlite3.Connection, users: list[User]) -> list[User]:
+        contacts = [(user.tenant, contact.hash) for user in users for contact in user.profile.contacts]
+        if not contacts:
+            return users
+        wanted = (encoded([tenant for tenant, _ in contacts]), b"".join(digest for _, digest in contacts))
+        gone = frozenset(bytes.fromhex(row[0]) for row in rows(connection, sql.SUPPRESSED, wanted))
+        return [replace(user, suppressed=_hashes(user) & gone) if gone else user for user in users]
+
+
+class Eraser:
+    """Takes one person out of every table, and leaves their number in the messages."""
+
+    def __init__(self, endings: Endings, clock: Clock, forget_inbox: Callable[[UserNo], None]) -> None:
+        self._endings = endings
+        self._clock = clock
+        self._forget_inbox = forget_inbox
+
+    def __call__(self, connection: sqlite3.Connection, user: User) -> None:
+        active = [
+            MessageId(bytes.fromhex(row[0])) for row in rows(connection, sql.ACTIVE_OF_USER, (user.no,))
+        ]
+        self._endings.stop(
+            connection,
+            active,
+            Status.SUPPRESSED,
+            Reason.USER_DELETED,
+            self._clock.now(),
+            only=tuple(ACTIVE),
+        )
+        for statement in sql.ERASE:
+            connection.execute(statement, (user.no,))
+        self._forget_inbox(user.no)
+
+
+def _hashes(user: User) -> frozenset[bytes]:
+    return frozenset(contact.hash for contact in user.profile.contacts)
+
+
+def _require_revisions(stored: Mapping[str, User], puts: Iterable[UserPut]) -> None:
+    for put in puts:
+        if put.revision is None:
+            continue
+        found = stored[put.id].revision if put.id in stored else 0
+        if found != put.revision:
+            raise Conflict(
+                f"the user was changed meanwhile: expected revision {put.revision}, found {found}; "
+                "read it again and repeat the change"
+            )
+
+
+def _replace_contacts(connection: sqlite3.Connection, users: Iterable[User], changed: Sequence[User]) -> None:
+    if changed:
+        connection.execute(sql.CONTACTS_DROP, (encoded([user.no for user in changed]),))
+    contacts = {
+        (user.tenant, contact.channel, user.no, contact.hash)
+        for user in users
+        for contact in user.profile.contacts
+    }
+    if contacts:
+        ordered = sorted(contacts)
+        parameters = (
+            encoded([(t, c, no) for t, c, no, _ in ordered]),
+            b"".join(contact[3] for contact in ordered),
+        )
+        connection.execute(sql.CONTACTS_ADD, parameters)
+
+
+def _closed(row: list[Any]) -> User:
+    no, tenant, user_id, _, _, revision, inbox_epoch, created_at, updated_at = row
+    return User(
+        no=no,
+        tenant=tenant,
+        id=user_id,
+        key=b"",
+        profile=EMPTY,
+        revision=revision,
+        inbox_epoch=inbox_epoch,
+        created_at=created_at,
+        updated_at=updated_at,
+    )

@@ -1,0 +1,348 @@
+"""One thread writes, and one commit takes along everything that is pending: a disk sync costs the same for
+one row and for a thousand.
+
+Jobs of the same kind are done together. When that fails, the transaction is rolled back and every job is done
+again alone, inside its own savepoint and with `careful=True`, so that only the one at fault fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from clarion.adapters.ledgers.sqlite.files import open_writer, refusal
+from clarion.errors import Busy, Unavailable
+from clarion.ports.clock import Clock
+
+T = TypeVar("T")
+
+ROWS_PER_COMMIT = 1_500
+"""Keeps a commit near 10 ms, and so the wait of an urgent job behind it."""
+ROWS_QUEUED = 20_000
+"""More than this is refused or waits: memory stays bounded however slow the disk."""
+
+
+Work = Callable[[sqlite3.Connection, Sequence[Any], bool], Sequence[Any]]
+"""One kind of job, `(connection, items, careful)`: does many at once and returns one result per item.
+
+A result that is an exception is raised to the item's caller. Unless `careful`, it may assume the usual (nothing
+repeated, nothing refused) and raises `Unusual` when that turns out wrong.
+"""
+
+
+class Unusual(Exception):
+    """Done together, the jobs met something that has to be looked at one by one."""
+
+
+class Job:
+    """One item of work and whoever waits for it."""
+
+    __slots__ = ("after", "future", "item", "rows", "work")
+
+    def __init__(
+        self,
+        work: Work,
+        item: Any,
+        rows: int,
+        future: asyncio.Future[Any],
+        after: Callable[[Any], None] | None,
+    ) -> None:
+        self.work = work
+        self.item = item
+        self.rows = rows
+        self.future = future
+        self.after = after
+
+
+class Writer:
+    """The only thing that writes to the file. Called from the event loop; works in its own thread."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._connection = open_writer(path)
+        self._inbox: SimpleQueue[tuple[bool, Job] | None] = SimpleQueue()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._forget: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._queued = 0
+        self._closing = False
+        self._truncate = False
+        self.commits = self.jobs = self.rows = self.failures = self.redone = 0
+        self.last_ms = 0.0
+        self._thread = threading.Thread(target=self._run, name="clarion-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def queued(self) -> int:
+        """Rows not yet committed."""
+        return self._queued
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """Call `forget` in the writer's thread after every rollback: what it remembers may not be so."""
+        self._forget.append(forget)
+
+    # -- the event loop's side ------------------------------------------------------------------------------
+
+    async def do(
+        self,
+        work: Work,
+        item: Any,
+        *,
+        rows: int = 1,
+        urgent: bool = False,
+        refuse: bool = False,
+        after: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """The item's result, once it is on disk. Cancelling the caller does not undo the job.
+
+        `after` runs on the event loop with the result, in order of commits, even if nobody waits any more.
+        A full queue makes the caller wait, or with `refuse` raises Busy.
+        """
+        room = ROWS_QUEUED * 2 if urgent else ROWS_QUEUED
+        while self._queued and self._queued + rows > room and not self._closing:
+            if refuse:
+                raise Busy("the ledger cannot write as fast as events arrive: nothing was stored")
+            await self._room()
+        if self._closing:
+            raise Unavailable("the ledger is closing: nothing was stored")
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queued += rows
+        self._inbox.put((urgent, Job(work, item, rows, future, after)))
+        return await future
+
+    async def call(
+        self,
+        function: Callable[[sqlite3.Connection], T],
+        *,
+        rows: int = 1,
+        after: Callable[[T], None] | None = None,
+    ) -> T:
+        """What `function` returns, in a savepoint of its own; whatever it raises undoes it and nothing else."""
+        result: T = await self.do(_calls, function, rows=rows, after=after)
+        return result
+
+    async def rehearse(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """What `function` returns; everything it wrote is undone."""
+        result: T = await self.do(self._rehearsals, function)
+        return result
+
+    async def close(self) -> None:
+        """Commit what is pending, copy the log home, and close the file."""
+        if not self._closing:
+            self._closing = True
+            self._loop = asyncio.get_running_loop()
+            self._closed = self._loop.create_future()
+            self._inbox.put(None)
+        assert self._closed is not None
+        await asyncio.shield(self._closed)
+
+    def scrub(self) -> None:
+        """Empty the write-ahead log soon: it may still hold what was just destroyed."""
+        self._truncate = True
+
+    async def _room(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _settle(self, outcomes: Sequence[tuple[Job, Any]]) -> None:
+        for job, outcome in outcomes:
+            self._queued -= job.rows
+            failed = isinstance(outcome, BaseException)
+            if job.after is not None and not failed:
+                job.after(outcome)
+            if job.future.done():
+                continue
+            if failed:
+                job.future.set_exception(outcome)
+            else:
+                job.future.set_result(outcome)
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+
+    # -- the thread's side ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        urgent: deque[Job] = deque()
+        ordinary: deque[Job] = deque()
+        open_ = True
+        while open_ or urgent or ordinary:
+            while open_ and (not (urgent or ordinary) or not self._inbox.empty()):
+                taken = self._inbox.get()
+                if taken is None:
+                    open_ = False
+                else:
+                    (urgent if taken[0] else ordinary).append(taken[1])
+            jobs = _take(urgent, ordinary)
+            if jobs:
+                self._report(self._settle, self._transact(jobs))
+            if self._truncate and not (urgent or ordinary):
+                self._scrub()
+        self._finish()
+
+    def _report(self, function: Callable[..., None], *values: Any) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(function, *values)
+        except RuntimeError:  # the event loop is gone, and everybody who waited with it
+            self._closing = True
+
+    def _transact(self, jobs: Sequence[Job]) -> list[tuple[Job, Any]]:
+        started = self._clock.monotonic()
+        try:
+            outcomes = self._attempt(self._together, jobs)
+        except Exception as error:  # noqa: BLE001 - belongs to one of the jobs: each finds out alone
+            self.redone += 1
+            outcomes = self._failed(jobs, error) or self._alone(jobs)
+        self.last_ms = (self._clock.monotonic() - started) * 1000
+        self.jobs += len(jobs)
+        return outcomes
+
+    def _alone(self, jobs: Sequence[Job]) -> list[tuple[Job, Any]]:
+        try:
+            return self._attempt(self._one_by_one, jobs)
+        except Exception as error:  # noqa: BLE001 - the callers are told
+            return self._failed(jobs, error) or [(job, error) for job in jobs]
+
+    def _failed(self, jobs: Sequence[Job], error: Exception) -> list[tuple[Job, Any]]:
+        told = refusal(error)
+        if told is None:
+            return []
+        self.failures += 1
+        return [(job, told) for job in jobs]
+
+    def _attempt(
+        self, way: Callable[[Sequence[Job]], list[tuple[Job, Any]]], jobs: Sequence[Job]
+    ) -> list[tuple[Job, Any]]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = way(jobs)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+        self.commits += 1
+        self.rows += sum(job.rows for job in jobs)
+        return outcomes
+
+    def _together(self, jobs: Sequence[Job]) -> list[tuple[Job, Any]]:
+        kinds: dict[Work, list[Job]] = {}
+        for job in jobs:
+            kinds.setdefault(job.work, []).append(job)
+        outcomes: list[tuple[Job, Any]] = []
+        for work, alike in kinds.items():
+            results = work(self._connection, [job.item for job in alike], False)
+            outcomes += zip(alike, results, strict=True)
+        return outcomes
+
+    def _one_by_one(self, jobs: Sequence[Job]) -> list[tuple[Job, Any]]:
+        outcomes: list[tuple[Job, Any]] = []
+        for job in jobs:
+            try:
+                (result,) = _guarded(
+                    self._connection,
+                    lambda job=job: job.work(self._connection, [job.item], True),  # type: ignore[misc]
+                )
+            except Exception as error:  # told to whoever waits for this job
+                if refusal(error):
+                    raise
+                self._forget_all()
+                result = error
+            outcomes.append((job, result))
+        return outcomes
+
+    def _rehearsals(
+        self, connection: sqlite3.Connection, items: Sequence[Any], careful: bool
+    ) -> Sequence[Any]:
+        results = []
+        for function in items:
+            connection.execute("SAVEPOINT rehearsal")
+            try:
+                results.append(function(connection))
+            finally:
+                connection.execute("ROLLBACK TO rehearsal")
+                connection.execute("RELEASE rehearsal")
+                self._forget_all()
+        return results
+
+    def _rollback(self) -> None:
+        self._forget_all()
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:  # not to be trusted any more
+            self._connection.close()
+            self._connection = open_writer(self._path)
+
+    def _forget_all(self) -> None:
+        for forget in self._forget:
+            forget()
+
+    def _scrub(self) -> None:
+        self._truncate = False
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:  # a reader is in the way: next time
+            self._truncate = True
+
+    def _finish(self) -> None:
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:  # nothing is lost: the next opening reads the log
+            pass
+        self._connection.close()
+
+        def closed() -> None:
+            assert self._closed is not None
+            if not self._closed.done():
+                self._closed.set_result(None)
+
+        self._report(closed)
+
+
+def _take(urgent: deque[Job], ordinary: deque[Job]) -> list[Job]:
+    """The next jobs, urgent ones first: at least one, and no more rows than a short commit can take."""
+    jobs: list[Job] = []
+    rows = 0
+    for queue in (urgent, ordinary):
+        while queue and (not jobs or rows + queue[0].rows <= ROWS_PER_COMMIT):
+            jobs.append(queue.popleft())
+            rows += jobs[-1].rows
+    return jobs
+
+
+def _guarded(connection: sqlite3.Connection, function: Callable[[], T]) -> T:
+    connection.execute("SAVEPOINT job")
+    try:
+        result = function()
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        raise
+    connection.execute("RELEASE job")
+    return result
+
+
+def _calls(connection: sqlite3.Connection, items: Sequence[Any], careful: bool) -> Sequence[Any]:
+    results: list[Any] = []
+    for function in items:
+        try:
+            results.append(_guarded(connection, lambda function=function: function(connection)))  # type: ignore[misc]
+        except Exception as error:
+            if refusal(error):
+                raise
+            results.append(error)
+    return results
