@@ -38,7 +38,7 @@ h3{font-size:1rem;margin:1rem 0 .2rem}
 @get("/docs", opt=OPEN, media_type=MediaType.HTML, include_in_schema=False)
 async def reference(request: Request[Any, Any, Any]) -> Response[str]:
     """The API in one readable page."""
-    document = openapi.whole(request.app.openapi_schema.to_schema())
+    document = openapi.whole(request.app)
     return _page("Clarion HTTP API", "".join(_reference(document)))
 
 
@@ -70,7 +70,8 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
     description = operation.get("description", "")
     yield f'<details id="{escape(operation["operationId"])}"><summary><span class=m>{method.upper()}</span>'
     yield f"<code>{escape(path)}</code><span class=t>{_text(description.split('. ')[0])}</span></summary><div>"
-    yield f"<p>{_text(description)}</p>"
+    scope = operation.get("x-scope")
+    yield f"<p>{_text(description)} {f'Scope: <code>{scope}</code>.' if scope else ''}</p>"
     if parameters := operation.get("parameters"):
         yield "<h3>Parameters</h3><table>"
         for one in parameters:

@@ -166,20 +166,19 @@ def _need_all(results: Results) -> None:
 
 
 async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> None:
-    lines: list[bytes] = []
+    lines: list[str] = []
     accepted, repeated = 0, 0
     for index, result in enumerate(results):
         if isinstance(result, Acceptance):
             accepted += 1
             repeated += result.repeated
             lines.append(
-                b'{"index":%d,"event_id":"%s","accepted":%d}'
-                % (index, id_text(result.event_id).encode(), result.accepted)
+                f'{{"index":{index},"event_id":"{id_text(result.event_id)}","accepted":{result.accepted}}}'
             )
         elif result is not None:
-            lines.append(b'{"index":%d,"error":%s}' % (index, msgspec.json.encode(problem(result))))
+            lines.append(f'{{"index":{index},"error":{msgspec.json.encode(problem(result)).decode()}}}')
     rejected = len(lines) - accepted
-    events = b'"accepted":%d,"rejected":%d,"events":[%s]}' % (accepted, rejected, b",".join(lines))
+    events = f'"accepted":{accepted},"rejected":{rejected},"events":[{",".join(lines)}]}}'.encode()
     if lines and not accepted:
         whole = problem(
             refuse("all_rejected", f"None of the {rejected:,} events was accepted; see `events`.")

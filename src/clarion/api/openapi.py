@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import msgspec
-from litestar import Request, Router
+from litestar import Litestar, Request, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.routes import HTTPRoute
 
 from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
@@ -17,6 +18,7 @@ from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
 from clarion.api.problems import Problem
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
 from clarion.api.users import UserBody
+from clarion.model.setup import Scope
 
 TITLE = "Clarion"
 DESCRIPTION = (
@@ -70,7 +72,7 @@ class Document(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The document as JSON, put together on first use."""
         if not self._page:
-            self._page = msgspec.json.encode(whole(openapi_schema))
+            self._page = msgspec.json.encode(whole(request.app))
         return self._page
 
 
@@ -87,13 +89,20 @@ def config(version: str) -> OpenAPIConfig:
     )
 
 
-def whole(described: dict[str, Any]) -> dict[str, Any]:
+def whole(app: Litestar) -> dict[str, Any]:
     """The document with the ingest routes, bodies, credentials and problems."""
+    described = app.openapi_schema.to_schema()
+    scopes = {
+        handler.handler_name: handler.opt["scope"]
+        for route in app.routes
+        for handler in (route.route_handlers if isinstance(route, HTTPRoute) else ())
+        if "scope" in handler.opt
+    }
     paths: dict[str, Any] = {**described["paths"], **_ingest()}
     schemas = {**described.get("components", {}).get("schemas", {}), **_schemas()}
     describe(schemas)
     for _, _, operation in operations({"paths": paths}):
-        _say_what_all_share(operation)
+        _say_what_all_share(operation, scopes.get(operation["operationId"], Scope.SEND))
     paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
     document = {
         **described,
@@ -120,7 +129,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
                 yield path, method, operation
 
 
-def _say_what_all_share(operation: dict[str, Any]) -> None:
+def _say_what_all_share(operation: dict[str, Any], scope: Scope | None) -> None:
     tag = operation["tags"][0]
     operation["summary"] = operation["description"].partition(". ")[0].partition(": ")[0].rstrip(".")
     for parameter in operation.get("parameters", ()):
@@ -132,7 +141,8 @@ def _say_what_all_share(operation: dict[str, Any]) -> None:
     operation["responses"] = {
         status: response for status, response in operation["responses"].items() if status != "400"
     }
-    if tag != "Health":
+    if scope is not None:
+        operation["x-scope"] = scope.value
         operation["security"] = [{"apiKey": []}] + ([{"userToken": []}] if tag == "Inbox" else [])
         operation["responses"]["default"] = {
             "description": "A problem from the catalogue at `/docs/errors`",

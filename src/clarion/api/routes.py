@@ -64,8 +64,8 @@ ROUTERS = (
 )
 
 
-def routed(parts: ApiParts) -> Litestar:
-    """The routes, with what they need handed in and their guards before them."""
+def routed(parts: ApiParts | None, version: str) -> Litestar:
+    """The routes, with what they need handed in and their guards before them. No parts: only to be described."""
     return Litestar(
         route_handlers=list(ROUTERS),
         dependencies={
@@ -76,7 +76,7 @@ def routed(parts: ApiParts) -> Litestar:
         },
         guards=[check_scope, check_query, check_media_type],
         exception_handlers={Exception: translate},
-        openapi_config=openapi.config(parts.version),
+        openapi_config=openapi.config(version),
         logging_config=None,
     )
 

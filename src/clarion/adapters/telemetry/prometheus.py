@@ -63,6 +63,16 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
     ("pipeline", "circuit"): Meaning(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),
+    ("gateway", "connections"): Meaning("clarion_gateway_connections", "Open WebSockets and event streams."),
+    ("gateway", "users"): Meaning("clarion_gateway_users", "People with at least one device connected."),
+    ("gateway", "frames"): Meaning("clarion_gateway_frames_total", "Inbox changes pushed to devices."),
+    ("gateway", "recovered"): Meaning(
+        "clarion_gateway_recovered_total", "Reconnects that were given exactly what they had missed."
+    ),
+    ("gateway", "full"): Meaning("clarion_gateway_full_total", "Connects that were given the full state."),
+    ("gateway", "closed"): Meaning(
+        "clarion_gateway_closed_total", "Connections ended, by reason.", ("reason",)
+    ),
     ("http", "requests"): Meaning("clarion_http_requests_total", "Requests to the API.", ("route",)),
     ("http", "problems"): Meaning("clarion_http_problems_total", "Error answers by code.", ("code",)),
 }
@@ -111,7 +121,7 @@ class _Parts(Collector):
 def _gather(
     families: dict[str, CounterMetricFamily | GaugeMetricFamily], part: str, key: str, value: float
 ) -> None:
-    word, _, rest = key.partition(".")
+    word, _, rest = key.replace("closed_", "closed.", 1).partition(".")
     meaning = MEANINGS.get((part, word)) or Meaning(f"clarion_{part}_{word}", f"{word} of the {part}.")
     family = families.get(meaning.name)
     if family is None:
