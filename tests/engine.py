@@ -11,7 +11,8 @@ import msgspec
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.ledgers.sqlite import SqliteLedger, migrate
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.providers.inapp import plugin as inapp
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
@@ -72,7 +73,7 @@ class Engine:
         path = self.directory / "clarion.db"
         if not path.exists():
             migrate(path)
-        self.ledger = await SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
+        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)
         self.pipeline = Pipeline(

@@ -20,7 +20,7 @@ import uvloop
 from clarion import __version__, api, dashboard, gateway, plugins
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
@@ -91,7 +91,7 @@ class App:
             vault = LocalVault.from_file(
                 settings.key_path, entropy, create=not settings.database_path.exists()
             )
-            ledger = await SqliteLedger.open(
+            ledger = SqliteLedger.open(
                 settings.database_path, vault=vault, clock=clock, entropy=entropy
             )
             stack.push_async_callback(ledger.close)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.sqlite import migrate
+from clarion.adapters.ledgers.migrate import migrate
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, id_text
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
