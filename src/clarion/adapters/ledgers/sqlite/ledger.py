@@ -31,7 +31,7 @@ class SqliteLedger:
     """Implements `ports.ledger.Ledger`. Open it once per process, use it from one event loop."""
 
     @classmethod
-    async def open(
+    def open(
         cls, path: Path, *, vault: Vault, clock: Clock, entropy: Entropy, user_cache: int = 20_000
     ) -> SqliteLedger:
         """The ledger at `path`; `user_cache` people are kept opened in memory.
