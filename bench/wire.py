@@ -12,7 +12,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 Sink = Callable[["Answer | None"], None]
 """Receives one answer, or None when the connection broke before it came."""
@@ -84,8 +84,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Every request still without an answer gets None."""
@@ -211,8 +210,7 @@ class Socket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the handshake."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         lines = [
             f"GET {self._path} HTTP/1.1",
             "host: clarion",
@@ -222,7 +220,7 @@ class Socket(asyncio.Protocol):
             f"sec-websocket-key: {base64.b64encode(os.urandom(16)).decode()}",
             *(f"{name}: {value}" for name, value in self._headers.items()),
         ]
-        transport.write("\r\n".join(lines).encode() + b"\r\n\r\n")
+        self.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n")
 
     def send(self, payload: bytes, opcode: int = TEXT) -> None:
         """One masked frame (with the mask 0, which leaves the payload as it is)."""
