@@ -33,8 +33,11 @@ class SqliteCaptures:
         routes = self._routes.matching(
             lambda route: route.tenant == tenant and channel in (None, route.channel)
         )
-        values = (encoded(routes), before, limit, user)
-        found = await self._readers.rows(sql.CAPTURES_PAGE if user is None else sql.CAPTURES_OF_USER, values)
+        values = (encoded(routes), before, limit)
+        if user is None:
+            found = await self._readers.rows(sql.CAPTURES_PAGE, values)
+        else:
+            found = await self._readers.rows(sql.CAPTURES_OF_USER, (*values, user))
         return [self._captured(row) for row in found]
 
     async def of(self, tenant: TenantId, message_id: MessageId) -> Sequence[Captured]:
