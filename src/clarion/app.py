@@ -211,7 +211,7 @@ class _Server(uvicorn.Server):
 async def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
     """Serve until SIGINT or SIGTERM, then drain; the exit code. A second signal ends the process at once.
 
-    `on_ready` is called when the port is open and the engine runs.
+    `on_ready` is called when the engine runs and the port is taken; requests are answered once it has returned.
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -237,13 +237,11 @@ async def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
                     timeout_graceful_shutdown=1,
                 )
             )
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            while not server.started and not serving.done():
-                await app.clock.sleep(0.005)
             if on_ready is not None:
                 await on_ready(app)
             gc.collect()
             gc.freeze()
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
             await asyncio.wait(
                 {serving, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
             )
