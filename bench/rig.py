@@ -62,16 +62,17 @@ class Rig:
                 await server.discard()
 
 
-SETTLED = re.compile(r'clarion_messages_settled_total\{channel="(\w+)",status="(\w+)",reason="\w*"\}')
+LABELS = re.compile(r'(\w+)="(\w*)"')
 
 
 async def ended(server: Server, channel: str | None = None) -> int:
     """Messages that have reached their last status since the server started."""
     total = 0.0
     for name, value in (await server.metrics()).items():
-        found = SETTLED.fullmatch(name)
-        if found and found[2] in ENDED and channel in {None, found[1]}:
-            total += value
+        if name.startswith("clarion_messages_settled_total{"):
+            labels = dict(LABELS.findall(name))
+            if labels["status"] in ENDED and channel in {None, labels["channel"]}:
+                total += value
     return int(total)
 
 

@@ -87,7 +87,7 @@ class Server:
         self._process = self._spawn()
 
     async def ready(self, within: float = 30) -> None:
-        """Wait until `/readyz` says so; RuntimeError with its output when it does not come up."""
+        """Wait until `/readyz` says so and `dev.json` is there; RuntimeError with its output if that does not come."""
         assert self._process is not None
         probe = Api(self.port)
         until = time.perf_counter() + within
@@ -95,7 +95,8 @@ class Server:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self._process.returncode}:\n{self.tail()}")
             try:
-                if (await probe.call("GET", "/readyz", within=within)).status == 200:
+                answer = await probe.call("GET", "/readyz", within=within)
+                if answer.status == 200 and (self.data / "dev.json").exists():
                     return
             except OSError:
                 pass
