@@ -43,10 +43,10 @@ def check(template: Template) -> list[Problem]:
         for locale in locales:
             variant = Variant(engine, template, channel, locale)
             engine.reader.locale = locale
-            faults = variant.try_out(_example(template, locale)) if template.example_data else variant.faults
+            example = _example(template, locale) if template.example_data else None
             problems += [
                 Problem(pointer=variant.pointer(field), line=fault.line, detail=fault.detail)
-                for field, fault in faults
+                for field, fault in variant.try_out(example)
             ]
     return problems
 

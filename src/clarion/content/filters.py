@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from babel import dates, numbers
 from babel.core import Locale, UnknownLocaleError
-from minijinja import safe
 
 from clarion.content.locales import fallbacks
 
@@ -21,7 +20,7 @@ WIDTHS = ("short", "medium", "long", "full")
 MAX_TEXT = 262_144
 """Characters any one value may grow to."""
 MAX_RANGE = 1_000
-_JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
+_HARMLESS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
 
 
 class FilterError(ValueError):
@@ -101,15 +100,15 @@ def join(value: Any, separator: Any = "") -> str:
 def replace(value: Any, old: Any, new: Any) -> str:
     """`value` with every `old` replaced by `new`."""
     text, before, after = str(value), str(old), str(new)
-    _refuse_growth("replace", len(text) + text.count(before) * len(after))
+    _refuse_growth("replace", len(text) + text.count(before) * max(len(after) - len(before), 0))
     return text.replace(before, after)
 
 
 def to_json(value: Any) -> str:
-    """`value` as JSON that is also safe inside HTML."""
-    text = msgspec.json.encode(value).decode().translate(_JSON_IN_HTML)
+    """`value` as JSON, also harmless in a script. In HTML it is escaped like any other text."""
+    text = msgspec.json.encode(value).decode().translate(_HARMLESS)
     _refuse_growth("tojson", len(text))
-    return safe(text)
+    return text
 
 
 def range_(*bounds: int) -> list[int]:

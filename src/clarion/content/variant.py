@@ -51,13 +51,13 @@ class Variant:
             raise self._error("", Faulty(lacking))
         return self.layout.content(**values)
 
-    def try_out(self, context: dict[str, Any]) -> list[tuple[str, Faulty]]:
-        """All faults of this variant, those of compiling and those that `context` brings to light."""
+    def try_out(self, context: dict[str, Any] | None) -> list[tuple[str, Faulty]]:
+        """All faults of this variant: those of compiling and, given a `context`, those it brings to light."""
         faults = list(self.faults)
         values = dict(self._constants)
         for field, finish, name in self._sources:
             try:
-                values[field] = self._render(finish, name, context)
+                values[field] = "?" if context is None else self._render(finish, name, context)
             except Faulty as fault:
                 faults.append((field, fault))
         if not faults and (lacking := self.layout.lacks(values)):
