@@ -1,0 +1,60 @@
+"""Providers are found by entry points, and a broken one is named."""
+
+import sys
+from importlib.metadata import EntryPoint
+from types import ModuleType
+
+import msgspec
+import pytest
+
+from clarion.adapters.providers import capture
+from clarion.errors import ConfigError
+from clarion.plugins import PROVIDERS, providers
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """A module of somebody else's."""
+    module = ModuleType("pigeon")
+    module.plugin = msgspec.structs.replace(capture.plugin, name="pigeon")  # type: ignore[attr-defined]
+    module.twin = msgspec.structs.replace(capture.plugin, name="pigeon", title="Twin")  # type: ignore[attr-defined]
+    module.nonsense = 7  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pigeon", module)
+    return module
+
+
+def point(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, value, PROVIDERS)
+
+
+def test_what_is_installed_is_found():
+    """Our own providers come the same way as everybody else's."""
+    assert {"inapp", "capture"} <= providers().keys()
+    assert all(name == plugin.name for name, plugin in providers().items())
+
+
+def test_a_foreign_plugin_is_found_by_its_name(package):
+    """One line in its pyproject.toml is all it takes."""
+    assert providers([point("pigeon", "pigeon:plugin")]) == {"pigeon": package.plugin}
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([("pigeon", "no_such_module:plugin")], "cannot be loaded"),
+        ([("pigeon", "pigeon:missing")], "cannot be loaded"),
+        ([("pigeon", "pigeon:nonsense")], "is not a ProviderPlugin"),
+        ([("dove", "pigeon:plugin")], "give both one name"),
+        ([("pigeon", "pigeon:plugin"), ("pigeon", "pigeon:twin")], "two packages"),
+    ],
+)
+def test_a_broken_plugin_stops_the_start_and_is_named(package, points, said):
+    """The error says which entry point and what to do."""
+    with pytest.raises(ConfigError, match=said) as caught:
+        providers([point(*p) for p in points])
+    assert "pigeon" in str(caught.value)
+
+
+def test_the_same_plugin_listed_twice_is_one(package):
+    """An editable and a normal installation of one package may both be visible."""
+    assert len(providers([point("pigeon", "pigeon:plugin")] * 2)) == 1
