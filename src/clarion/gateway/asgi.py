@@ -24,6 +24,19 @@ HUNG_UP = (OSError, RuntimeError)
 itself has closed the connection (a missed keep-alive, its own shutdown) and not told us yet."""
 
 
+def forget_handshake(scope: Scope, send: Send) -> None:
+    """Let go of the request's head once it has been read: it would live as long as the connection.
+
+    Uvicorn keeps it three times over, which is a third of what an idle connection costs; on other servers only the
+    scope is emptied.
+    """
+    scope["headers"] = []
+    protocol = getattr(send, "__self__", None)
+    for name in ("request", "response"):
+        if getattr(protocol, name, None) is not None:
+            setattr(protocol, name, None)
+
+
 class AsgiDevice(Device):
     """Steps the server's `send` itself: while the write buffer has room it never suspends, so a push costs no task
     and no turn of the loop. The one time it suspends, the step already taken is handed to a task and the session

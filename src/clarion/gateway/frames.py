@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -129,6 +130,7 @@ def _text(value: msgspec.Struct) -> str:
     return _encode(value).decode()
 
 
+@lru_cache(maxsize=1024)  # Items of one batch share their millisecond.
 def moment(at: Instant | None) -> str | None:
     """RFC 3339 in UTC with milliseconds."""
     if at is None:

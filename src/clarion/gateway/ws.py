@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clarion.gateway.asgi import HUNG_UP, AsgiDevice, Event, Receive, Scope, Send
+from clarion.gateway.asgi import HUNG_UP, AsgiDevice, Event, Receive, Scope, Send, forget_handshake
 from clarion.gateway.closes import ORIGIN_REFUSED, Close
 from clarion.gateway.door import Door, Request
 from clarion.gateway.feed import Feed
@@ -42,6 +42,7 @@ class WebSockets:
         device, resume = entered
         try:
             await send({"type": "websocket.accept"})
+            forget_handshake(scope, send)
             await self._hub.load(device, resume)
             while (event := await receive())["type"] == "websocket.receive":
                 mark = self._hub.perform(device, event.get("text") or event.get("bytes") or b"")

@@ -1,0 +1,275 @@
+"""A gateway on a reference ledger, and the two ends of a connection to it: an ASGI server's, and a client's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.vaults.local import LocalVault
+from clarion.flow.engagement import Engagement
+from clarion.flow.tokens import UserTokens
+from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, GatewayParts, create
+from clarion.gateway.asgi import Event
+from clarion.model.ids import id_text
+from clarion.model.inbox import InboxChange
+from clarion.model.user import User
+from clarion.testing.ports import ManualClock, SeededEntropy
+from tests.inboxes import MemoryInboxes, MemoryUsers
+
+HOST = "clarion.example"
+
+
+class Town:
+    """Users with inboxes, and the gateway their devices connect to."""
+
+    def __init__(
+        self,
+        limits: GatewayLimits | None = None,
+        origins: tuple[str, ...] = (),
+        inboxes: MemoryInboxes | None = None,
+    ) -> None:
+        self.clock = ManualClock()
+        entropy = SeededEntropy(1)
+        self.vault = LocalVault(b"k" * 32, entropy)
+        self.users = MemoryUsers(self.vault)
+        self.inboxes = inboxes or MemoryInboxes()
+        self.fanout = MemoryFanout()
+        self.tokens = UserTokens(self.vault, self.clock)
+        self.engagement = Engagement(self.inboxes, self.fanout, self.clock)
+        self.gateway = create(
+            GatewayParts(
+                users=self.users,
+                inboxes=self.inboxes,
+                vault=self.vault,
+                clock=self.clock,
+                entropy=entropy,
+                fanout=self.fanout,
+                tokens=self.tokens,
+                engagement=self.engagement,
+                limits=limits or GatewayLimits(),
+                allowed_origins=origins,
+            )
+        )
+        self.connections: list[Connection] = []
+
+    def store(self, user: User, *titles: str) -> InboxChange:
+        """Commit new items without telling the gateway yet."""
+        sealed = [self.vault.seal(user.key, json.dumps({"channel": "in_app", "title": t}).encode()) for t in titles]
+        return self.inboxes.deliver(user, sealed, self.clock.now())
+
+    def deliver(self, user: User, *titles: str) -> InboxChange:
+        """Commit new items and publish them."""
+        change = self.store(user, *titles)
+        self.fanout.publish((change,))
+        return change
+
+    async def connect(self, user: User, path: str = WS_PATH, **asked: object) -> Connection:
+        """A device of `user`, connected and past its first frame (or refused)."""
+        token = asked.pop("token", None) or self.tokens.mint(user.tenant, user.id)
+        headers = asked.pop("headers", {})
+        assert isinstance(headers, dict)
+        query = "&".join(f"{name}={quote(str(value))}" for name, value in {"token": token, **asked}.items())
+        connection = Connection(path, query, headers)
+        self.connections.append(connection)
+        connection.task = asyncio.get_running_loop().create_task(self._serve(connection))
+        await settled()
+        return connection
+
+    async def _serve(self, connection: Connection) -> None:
+        await self.gateway(connection.scope, connection.receive, connection.send)
+
+    async def pass_time(self, seconds: int) -> None:
+        """Second by second, so that nothing is skipped."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            await settled()
+
+    async def close(self) -> None:
+        """Stop the gateway and everything connected to it."""
+        for connection in self.connections:
+            connection.hang_up()
+        await settled()
+        closing = asyncio.get_running_loop().create_task(self.gateway.close(0))
+        await settled()
+        await closing
+
+
+async def settled() -> None:
+    """Let everything run that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+class Connection:
+    """The server's side of one connection: what uvicorn does, without the network."""
+
+    def __init__(self, path: str, query: str, headers: Mapping[str, str]) -> None:
+        self.is_ws = path == WS_PATH
+        self.scope: dict[str, Any] = {
+            "type": "websocket" if self.is_ws else "http",
+            "method": "GET",
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(k.encode(), v.encode()) for k, v in {"host": HOST, **headers}.items()],
+            "extensions": {"websocket.http.response": {}},
+        }
+        self._incoming: asyncio.Queue[Event] = asyncio.Queue()
+        self._incoming.put_nowait({"type": "websocket.connect" if self.is_ws else "http.request"})
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._lost = False
+        self.aborted = False
+        self.events: list[Event] = []
+        self.transport = self
+        self.task: asyncio.Task[None] | None = None
+
+    # what the gateway sees
+
+    async def receive(self) -> Event:
+        return await self._incoming.get()
+
+    async def send(self, event: Event) -> None:
+        await self._writable.wait()
+        if self._lost:
+            raise OSError
+        self.events.append(event)
+        if event["type"] == "websocket.close" or event.get("more_body") is False:
+            self._incoming.put_nowait({"type": "websocket.disconnect" if self.is_ws else "http.disconnect"})
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.hang_up()
+
+    # what a test does
+
+    def say(self, **command: object) -> None:
+        """The client sends a command."""
+        self.say_raw(json.dumps(command))
+
+    def say_raw(self, text: str) -> None:
+        """The client sends a frame."""
+        self._incoming.put_nowait({"type": "websocket.receive", "text": text})
+
+    def hang_up(self) -> None:
+        """The network is cut: nothing more comes or goes."""
+        self._lost = True
+        self._writable.set()
+        self._incoming.put_nowait({"type": "websocket.disconnect" if self.is_ws else "http.disconnect"})
+
+    def stop_reading(self) -> None:
+        """The write buffer is full."""
+        self._writable.clear()
+
+    def read_on(self) -> None:
+        """There is room again."""
+        self._writable.set()
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        """All frames sent so far."""
+        if self.is_ws:
+            return [json.loads(e["text"]) for e in self.events if e["type"] == "websocket.send"]
+        return [json.loads(fields["data"]) for fields in self.stream if "data" in fields]
+
+    @property
+    def stream(self) -> list[dict[str, str]]:
+        """The blocks of an event stream, by field; a comment is the field ''."""
+        body = b"".join(e.get("body", b"") for e in self.events if e["type"] == "http.response.body").decode()
+        return [
+            dict(line.split(": ", 1) if ": " in line else ("", line) for line in block.split("\n"))
+            for block in body.split("\n\n")
+            if block
+        ]
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the close frame, None while open."""
+        return next((e["code"] for e in self.events if e["type"] == "websocket.close"), None)
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of the answer."""
+        return next((e["status"] for e in self.events if "status" in e), None)
+
+    @property
+    def over(self) -> bool:
+        """Whether the gateway is done with it."""
+        return self.task is not None and self.task.done()
+
+
+class Phone:
+    """A client that follows the protocol and believes everything it is told, and checks what it can."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, dict[str, Any]] = {}
+        self.epoch: str | None = None
+        self.offset: int | None = None
+        self.counts: dict[str, int] = {}
+        self.recovered: list[bool] = []
+        self._applied = 0
+        self.connection: Connection | None = None
+
+    def plug_in(self, connection: Connection) -> None:
+        """Go on over a new connection."""
+        self.connection, self._applied = connection, 0
+
+    def listen(self) -> None:
+        """Apply what has come."""
+        assert self.connection is not None
+        frames = self.connection.frames
+        for frame in frames[self._applied :]:
+            self._apply(frame)
+        self._applied = len(frames)
+
+    def _apply(self, frame: dict[str, Any]) -> None:
+        if frame["type"] == "connected":
+            self.recovered.append(frame["recovered"])
+            if frame["recovered"]:
+                assert frame["epoch"] == self.epoch
+                assert frame["offset"] >= (self.offset or 0), "an offset went back"
+                self._behind(self.offset or 0, frame)
+            else:
+                self.items = {}
+            self.epoch = frame["epoch"]
+        elif frame["type"] == "items":
+            assert frame["from"] == self.offset, "a gap the client can see"
+            self._behind(frame["from"], frame)
+        else:
+            return
+        self.items.update((item["id"], item) for item in frame["items"])
+        self.offset, self.counts = frame["offset"], frame["counts"]
+
+    def _behind(self, offset: int, frame: dict[str, Any]) -> None:
+        offsets = [item["offset"] for item in frame["items"]]
+        assert offsets == sorted(set(offsets)), "offsets do not ascend"
+        assert all(offset < o <= frame["offset"] for o in offsets), "an item from outside the frame's range"
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """What is on the screen."""
+        return {id: item for id, item in self.items.items() if item["archived_at"] is None}
+
+
+Screen = dict[str, tuple[int, bool, bool]]
+"""Id to (offset, seen, read) of the unarchived items."""
+
+
+def truth(inboxes: MemoryInboxes, user: User) -> Screen:
+    """What a complete client shows."""
+    return {
+        id_text(item.message_id): (item.offset, item.seen_at is not None, item.read_at is not None)
+        for item in inboxes.everything(user.no).values()
+        if item.archived_at is None
+    }
+
+
+def told(phone: Phone) -> Screen:
+    """What this client shows."""
+    return {
+        id: (item["offset"], item["seen_at"] is not None, item["read_at"] is not None)
+        for id, item in phone.shown().items()
+    }
+

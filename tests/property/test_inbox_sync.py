@@ -1,0 +1,239 @@
+"""Whatever happens to connections, publications and buffers: no device ever shows anything but a true state.
+
+The reference is the history of the inbox itself. After every step each device must show exactly what the inbox was at
+the offset the device believes to be at, with the counters of that offset; and when the dust settles, all devices that
+come back show the present.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from clarion.gateway import GatewayLimits, Rules
+from clarion.model.ids import MessageId, UserNo, id_text
+from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
+from clarion.model.user import User
+from tests.gateway import SSE_PATH, WS_PATH, Phone, Screen, Town, settled, told, truth
+from tests.inboxes import MemoryInboxes
+
+PHONES = st.integers(0, 2)
+ACTIONS = ("seen", "read", "unread", "archived", "unarchived")
+LIMITS = GatewayLimits(session=Rules(replay=4, snapshot=1000, pending_frames=3))
+
+
+class RememberingInboxes(MemoryInboxes):
+    """Knows what every inbox was at every offset, and lets things happen while a page is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[tuple[UserNo, int], tuple[Screen, InboxCounts]] = {}
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def remember(self, user: User) -> None:
+        offset, counts = self.head(user.no)
+        self.history[user.no, offset] = (truth(self, user), counts)
+
+    async def page(self, user, before, limit, *, archived=False, unread=False) -> list[InboxItem]:
+        self._happen()
+        items = await super().page(user, before, limit, archived=archived, unread=unread)
+        await asyncio.sleep(0)
+        self._happen()
+        return list(items)
+
+    def _happen(self) -> None:
+        if self.meanwhile:
+            self.meanwhile.pop()()
+
+
+class Devices(RuleBasedStateMachine):
+    """Two users, their devices, and everything that may go wrong between an inbox and a screen."""
+
+    @initialize()
+    def start(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.inboxes = RememberingInboxes()
+        self.town = Town(LIMITS, inboxes=self.inboxes)
+        self.people = [self.town.users.add(name) for name in ("anna", "bob")]
+        for user in self.people:
+            self.inboxes.remember(user)
+        anna, bob = self.people
+        self.owner: dict[Phone, User] = {Phone(): anna, Phone(): anna, Phone(): bob}
+        self.held_back: list[InboxChange] = []
+        self.run(self._start)
+
+    async def _start(self) -> None:
+        self.town.gateway.start()
+
+    def run(self, do, *args) -> None:
+        """One step, until nothing more happens; then every screen must be true."""
+
+        async def step() -> None:
+            await do(*args)
+            await settled()
+
+        self.loop.run_until_complete(step())
+        for phone, user in self.owner.items():
+            if phone.connection is not None:
+                phone.listen()
+            if phone.offset is not None:
+                screen, counts = self.inboxes.history[user.no, phone.offset]
+                assert told(phone) == screen
+                assert phone.counts == {"unseen": counts.unseen, "unread": counts.unread, "total": counts.total}
+
+    # ── what happens to the inbox ─────────────────────────────────────────────────────────────────────────
+
+    def store(self, who: int, number: int) -> InboxChange:
+        change = self.town.store(self.people[who], *[f"item {n}" for n in range(number)])
+        self.inboxes.remember(self.people[who])
+        return change
+
+    @rule(who=st.integers(0, 1), number=st.integers(1, 3))
+    def deliver(self, who: int, number: int) -> None:
+        async def do() -> None:
+            self.town.fanout.publish([self.store(who, number)])
+
+        self.run(do)
+
+    @rule(who=st.integers(0, 1))
+    def deliver_but_publish_later(self, who: int) -> None:
+        self.held_back.append(self.store(who, 1))
+
+    @precondition(lambda self: self.held_back)
+    @rule(data=st.data(), forget=st.booleans(), bare=st.booleans())
+    def publish_late(self, data: st.DataObject, forget: bool, bare: bool) -> None:
+        change = self.held_back.pop(data.draw(st.integers(0, len(self.held_back) - 1)))
+        if bare:
+            change = InboxChange(tenant=change.tenant, user=change.user, items=change.items)
+
+        async def do() -> None:
+            self.town.fanout.publish([] if forget else [change, change])
+
+        self.run(do)
+
+    @rule(who=st.integers(0, 1), action=st.sampled_from(ACTIONS), data=st.data())
+    def mark_over_the_api(self, who: int, action, data: st.DataObject) -> None:
+        user = self.people[who]
+        ids = self._some_ids(user, data)
+
+        async def do() -> None:
+            change = await self.inboxes.mark(user.no, action, ids, self.town.clock.now())
+            self.inboxes.remember(user)
+            if change is not None:
+                self.town.fanout.publish([change])
+
+        self.run(do)
+
+    @rule(n=PHONES, action=st.sampled_from(ACTIONS), data=st.data())
+    def mark_on_a_device(self, n: int, action, data: st.DataObject) -> None:
+        phone = self.phone(n)
+        user = self.owner[phone]
+        ids = self._some_ids(user, data)
+
+        async def do() -> None:
+            connection = phone.connection
+            if connection is not None and connection.is_ws and not connection.over:
+                connection.say(type="mark", action=action, ids=[id_text(i) for i in ids])
+                await settled()
+                self.inboxes.remember(user)
+
+        self.run(do)
+
+    def phone(self, n: int) -> Phone:
+        return list(self.owner)[n]
+
+    def _some_ids(self, user: User, data: st.DataObject) -> list[MessageId]:
+        known = sorted(self.inboxes.everything(user.no))
+        return data.draw(st.lists(st.sampled_from(known), max_size=4, unique=True)) if known else []
+
+    # ── what happens to connections ───────────────────────────────────────────────────────────────────────
+
+    @rule(
+        n=PHONES,
+        path=st.sampled_from([WS_PATH, SSE_PATH]),
+        meanwhile=st.lists(st.booleans(), max_size=2),
+    )
+    def connect(self, n: int, path: str, meanwhile: list[bool]) -> None:
+        """With what the phone remembers, while things happen to the inbox."""
+        phone = self.phone(n)
+        who = self.people.index(self.owner[phone])
+        for published in meanwhile:
+            self.inboxes.meanwhile.append(
+                lambda published=published: (
+                    self.town.fanout.publish([self.store(who, 1)]) if published else self.deliver_but_publish_later(who)
+                )
+            )
+        asked = {} if phone.offset is None else {"epoch": phone.epoch, "offset": phone.offset}
+        self.run(self._connect, phone, path, asked)
+        self.inboxes.meanwhile.clear()
+
+    @rule(n=PHONES, offset=st.integers(0, 60), epoch=st.sampled_from(["epoch-1", "epoch-2", "epoch-3", ""]))
+    def connect_confused(self, n: int, offset: int, epoch: str) -> None:
+        """With somebody else's memory, or the memory of another life."""
+        phone = self.phone(n)
+        if epoch != self.owner[phone].inbox_epoch:
+            self.run(self._connect, phone, WS_PATH, {"epoch": epoch, "offset": offset})
+            assert phone.recovered[-1] is False
+
+    async def _connect(self, phone: Phone, path: str, asked: dict) -> None:
+        if phone.connection is not None:
+            phone.connection.hang_up()
+            await settled()
+        phone.plug_in(await self.town.connect(self.owner[phone], path, **asked))
+
+    @rule(n=PHONES)
+    def lose_the_network(self, n: int) -> None:
+        phone = self.phone(n)
+        async def do() -> None:
+            if phone.connection is not None:
+                phone.connection.hang_up()
+
+        self.run(do)
+
+    @rule(n=PHONES)
+    def stop_reading(self, n: int) -> None:
+        phone = self.phone(n)
+        if phone.connection is not None:
+            phone.connection.stop_reading()
+
+    @rule(n=PHONES)
+    def read_on(self, n: int) -> None:
+        phone = self.phone(n)
+        async def do() -> None:
+            if phone.connection is not None:
+                phone.connection.read_on()
+
+        self.run(do)
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @rule()
+    def settle_down(self) -> None:
+        """The last publications arrive, everybody reads on or comes back: all screens show the present."""
+        self.held_back.clear()
+        for who in range(len(self.people)):
+            self.deliver(who, 1)
+        for phone, user in self.owner.items():
+            if phone.connection is not None:
+                phone.connection.read_on()
+                self.run(settled)
+            if phone.connection is None or phone.connection.over:
+                asked = {} if phone.offset is None else {"epoch": phone.epoch, "offset": phone.offset}
+                self.run(self._connect, phone, WS_PATH, asked)
+            assert told(phone) == truth(self.inboxes, user)
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            try:
+                self.settle_down()
+            finally:
+                self.loop.run_until_complete(self.town.close())
+                self.loop.close()
+
+
+TestDevices = Devices.TestCase
+TestDevices.settings = settings(stateful_step_count=30)

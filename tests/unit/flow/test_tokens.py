@@ -1,0 +1,109 @@
+"""User tokens: short-lived, for one user, unforgeable."""
+
+import base64
+import json
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from clarion.adapters.vaults.local import LocalVault
+from clarion.errors import TokenExpired, Unauthenticated
+from clarion.flow.tokens import UserTokens
+from clarion.model.ids import TenantId
+from clarion.testing.ports import ManualClock, SeededEntropy
+
+
+def vault(master: bytes = b"k" * 32) -> LocalVault:
+    return LocalVault(master, SeededEntropy(1))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def tokens(clock: ManualClock) -> UserTokens:
+    return UserTokens(vault(), clock)
+
+
+def part(token: str, number: int) -> dict:
+    text = token.split(".")[number]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def repacked(header: dict, claims: dict, signature: str = "") -> str:
+    def packed(value: dict) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    return f"{packed(header)}.{packed(claims)}.{signature}"
+
+
+def test_a_token_names_its_tenant_user_and_end(tokens, clock):
+    """What was minted is what is read, and it lasts as long as asked."""
+    token = tokens.mint(TenantId(7), "anna@work", ttl_s=60)
+    assert tokens.verify(token) == (7, "anna@work", clock.now() + 60_000)
+
+
+def test_a_token_is_good_until_its_last_second(tokens, clock):
+    """It dies at its time by our clock, not before, and says so."""
+    token = tokens.mint(TenantId(1), "anna", ttl_s=60)
+    clock.advance(59)
+    tokens.verify(token)
+    clock.advance(1)
+    with pytest.raises(TokenExpired):
+        tokens.verify(token)
+
+
+def test_two_processes_of_one_installation_accept_each_others_tokens(tokens, clock):
+    """The key is derived from the installation's, so nothing has to be shared or stored."""
+    assert UserTokens(vault(), clock).verify(tokens.mint(TenantId(1), "anna"))[1] == "anna"
+
+
+def test_another_installations_token_is_refused(tokens, clock):
+    """A token is worth nothing where another key rules."""
+    with pytest.raises(Unauthenticated):
+        tokens.verify(UserTokens(vault(b"x" * 32), clock).mint(TenantId(1), "anna"))
+
+
+def test_an_altered_token_is_refused(tokens):
+    """Nobody turns their token into somebody else's."""
+    header, claims = part(token := tokens.mint(TenantId(1), "anna"), 0), part(token, 1)
+    forged = repacked(header, {**claims, "sub": "bob"}, token.split(".")[2])
+    with pytest.raises(Unauthenticated):
+        tokens.verify(forged)
+
+
+def test_a_token_cannot_choose_its_algorithm(tokens):
+    """`none` and other algorithms are refused, whatever the header says."""
+    claims = part(tokens.mint(TenantId(1), "anna"), 1)
+    with pytest.raises(Unauthenticated):
+        tokens.verify(repacked({"alg": "none", "typ": "JWT"}, claims))
+    strange = jwt.encode({"alg": "HS512"}, claims, OctKey.import_key(b"k" * 64), algorithms=["HS512"])
+    with pytest.raises(Unauthenticated):
+        tokens.verify(strange)
+
+
+def test_a_token_for_another_purpose_is_refused(tokens):
+    """Even when the key is right, only tokens for the inbox open the inbox."""
+    claims = {**part(tokens.mint(TenantId(1), "anna"), 1), "aud": "clarion-admin"}
+    with pytest.raises(Unauthenticated):
+        tokens.verify(jwt.encode({"alg": "HS256"}, claims, tokens._key, algorithms=["HS256"]))
+
+
+@pytest.mark.parametrize("missing", ["aud", "tenant", "sub", "exp"])
+def test_a_token_without_one_of_its_claims_is_refused(tokens, missing):
+    """Above all one without an end."""
+    claims = part(tokens.mint(TenantId(1), "anna"), 1)
+    del claims[missing]
+    with pytest.raises(Unauthenticated):
+        tokens.verify(jwt.encode({"alg": "HS256"}, claims, tokens._key, algorithms=["HS256"]))
+
+
+@pytest.mark.parametrize("nonsense", ["", ".", "..", "a.b.c", "ü.ü.ü", "x" * 5000, "eyJhbGciOiJIUzI1NiJ9.W10.x"])
+def test_nonsense_is_refused_without_being_repeated(tokens, nonsense):
+    """Whatever comes is an ordinary refusal, and its text does not quote the credential."""
+    with pytest.raises(Unauthenticated) as refused:
+        tokens.verify(nonsense)
+    assert len(nonsense) < 2 or nonsense not in str(refused.value)

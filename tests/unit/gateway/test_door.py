@@ -1,0 +1,105 @@
+"""Who may come in, and how the others are told."""
+
+import json
+
+import pytest
+
+from tests.gateway import HOST, SSE_PATH, WS_PATH, Connection, Town
+
+
+def code_of(connection: Connection) -> str:
+    return json.loads(connection.events[1]["body"])["code"]
+
+
+@pytest.mark.parametrize("path", [WS_PATH, SSE_PATH])
+async def test_programs_are_refused_by_status(town: Town, path):
+    """Before anything is accepted, with a problem that says what to do."""
+    anna = town.users.add("anna")
+    expired = town.tokens.mint(anna.tenant, anna.id, ttl_s=-1)
+    bad, old = await town.connect(anna, path, token="nonsense"), await town.connect(anna, path, token=expired)
+    assert [(c.status, code_of(c)) for c in (bad, old)] == [(401, "bad_token"), (401, "token_expired")]
+
+
+async def test_browsers_are_refused_by_close_code(town: Town):
+    """A page never sees the HTTP status of a failed handshake; without a code it would retry for ever."""
+    origin = {"origin": f"https://{HOST}"}
+    refused = await town.connect(town.users.add("anna"), token="nonsense", headers=origin)
+    assert refused.close_code == 4500
+    assert refused.over
+
+
+async def test_a_server_without_http_answers_gets_close_codes(town: Town):
+    """The ASGI extension is optional."""
+    anna = town.users.add("anna")
+    connection = Connection(WS_PATH, "token=nonsense", {})
+    del connection.scope["extensions"]
+    await town.gateway(connection.scope, connection.receive, connection.send)
+    assert connection.close_code == 4500
+    strange = Connection(WS_PATH, f"token={town.tokens.mint(anna.tenant, anna.id)}", {"origin": "https://evil.example"})
+    del strange.scope["extensions"]
+    await town.gateway(strange.scope, strange.receive, strange.send)
+    assert [event["type"] for event in strange.events] == ["websocket.close"]
+
+
+async def test_a_token_may_come_in_the_header(town: Town):
+    """Where the client can set one, it stays out of URLs."""
+    anna = town.users.add("anna")
+    bearer = {"authorization": f"Bearer {town.tokens.mint(anna.tenant, anna.id)}"}
+    assert (await town.connect(anna, token=" ", headers=bearer)).frames[0]["type"] == "connected"
+
+
+async def test_a_token_in_the_query_is_gone_before_anyone_logs_the_path(town: Town):
+    """The server writes accepted paths into its log: by then the query is empty."""
+    for path in (WS_PATH, SSE_PATH):
+        connection = await town.connect(town.users.add("anna"), path)
+        assert connection.frames
+        assert connection.scope["query_string"] == b""
+
+
+async def test_a_query_of_nonsense_is_a_bad_token(town: Town):
+    """Hundreds of parameters are not read."""
+    anna = town.users.add("anna")
+    many = {f"p{n}": n for n in range(100)}
+    assert (await town.connect(anna, **many)).status == 401
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", f"https://{HOST}.evil.example", f"https://x.{HOST}"])
+async def test_pages_of_other_origins_are_refused(town: Town, origin):
+    """By default only the page's own host may open an inbox, even with a good token."""
+    anna = town.users.add("anna")
+    for path in (WS_PATH, SSE_PATH):
+        assert (await town.connect(anna, path, headers={"origin": origin})).status == 403
+
+
+async def test_pages_of_allowed_origins_come_in(build):
+    """The list replaces the default; `*` lets all in."""
+    for origins, allowed in (
+        (("https://shop.example",), {"https://shop.example": True, f"https://{HOST}": False}),
+        (("*",), {"https://shop.example": True, "null": True}),
+        ((), {f"https://{HOST}": True, f"https://{HOST.upper()}": True}),
+    ):
+        town = build(origins=origins)
+        anna = town.users.add("anna")
+        for origin, fine in allowed.items():
+            connection = await town.connect(anna, headers={"origin": origin})
+            assert bool(connection.frames) is fine, (origins, origin)
+
+
+async def test_a_token_of_another_tenant_opens_only_that_tenants_inbox(town: Town):
+    """The same user id in two tenants is two people."""
+    from clarion.model.ids import TenantId
+
+    ours, theirs = town.users.add("anna"), town.users.add("anna", TenantId(2))
+    town.store(ours, "ours")
+    assert (await town.connect(theirs)).frames[0]["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"), [(WS_PATH, "GET", 426), (SSE_PATH, "POST", 405), ("/v1/inbox/else", "GET", 404)]
+)
+async def test_requests_that_lead_nowhere_get_a_plain_answer(town: Town, path, method, status):
+    """HTTP where a WebSocket is served, a wrong method, an unknown path."""
+    connection = Connection(path, "", {})
+    connection.scope.update(type="http", method=method)
+    await town.gateway(connection.scope, connection.receive, connection.send)
+    assert connection.status == status
