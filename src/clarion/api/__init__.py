@@ -11,6 +11,6 @@ __all__ = ["ApiParts", "Limits", "create"]
 
 def create(parts: ApiParts) -> Edge:
     """The HTTP API as an ASGI application, counted among the metrics."""
-    edge = Edge(parts, routed(parts, parts.version))
+    edge = Edge(parts, routed(parts.version))
     parts.metrics.add("http", edge.stats)
     return edge

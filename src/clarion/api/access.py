@@ -21,6 +21,8 @@ from clarion.model.user import User
 SLASH = "\ue000"
 """Stands for an escaped slash inside a path segment on its way through the router (no user id can contain it)."""
 
+PARTS = "clarion.parts"
+"""Where the edge puts its parts in the scope of a request."""
 HANDED_IN = frozenset({"parts", "caller", "person", "name", "data", "request"})
 """Arguments of handlers that do not come from the query."""
 
@@ -37,6 +39,11 @@ OPEN: dict[str, Any] = {"scope": None}
 OWN_READ: dict[str, Any] = {"scope": Scope.READ, "own": True}
 """The user's own token will do instead of a key."""
 OWN_SEND: dict[str, Any] = {"scope": Scope.SEND, "own": True}
+
+
+def provide_parts(request: Request[Any, Any, Any]) -> ApiParts:
+    """What the edge gave this request to work with."""
+    return request.scope[PARTS]  # type: ignore[literal-required,no-any-return]
 
 
 def provide_caller(request: Request[Any, Any, Any]) -> Caller:

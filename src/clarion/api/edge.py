@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import structlog
 
 from clarion.api import bodies
-from clarion.api.access import SLASH
+from clarion.api.access import PARTS, SLASH
 from clarion.api.answers import SAFE, HttpScope, Send, answer_problem
 from clarion.api.auth import Doorkeeper
 from clarion.api.events import Ingest
@@ -33,8 +33,8 @@ class Edge:
     """The HTTP API as an ASGI application."""
 
     def __init__(self, parts: ApiParts, router: App) -> None:
+        self._parts = parts
         self._limits = parts.limits
-        self._entropy = parts.entropy
         self._router = router
         self._door = Doorkeeper(parts.keys, parts.tokens)
         self._ingest = Ingest(parts, self._door)
@@ -66,24 +66,24 @@ class Edge:
 
     async def _dispatch(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         path: str = scope["path"]
-        if scope["method"] == "POST":
-            if path == EVENTS:
-                self._requests["events"] += 1
-                await self._ingest.events(scope, receive, send)
+        if path == EVENTS:
+            _need_post(scope)
+            self._requests["events"] += 1
+            await self._ingest.events(scope, receive, send)
+            return
+        if path.startswith(TRIGGER_HEAD) and path.endswith(TRIGGER_TAIL):
+            workflow = path[len(TRIGGER_HEAD) : -len(TRIGGER_TAIL)]
+            if workflow and "/" not in workflow:
+                _need_post(scope)
+                self._requests["trigger"] += 1
+                await self._ingest.trigger(workflow, scope, receive, send)
                 return
-            if path.startswith(TRIGGER_HEAD) and path.endswith(TRIGGER_TAIL):
-                workflow = path[len(TRIGGER_HEAD) : -len(TRIGGER_TAIL)]
-                if workflow and "/" not in workflow:
-                    self._requests["trigger"] += 1
-                    await self._ingest.trigger(workflow, scope, receive, send)
-                    return
-        elif path == EVENTS:
-            raise MethodNotAllowed("POST")
         self._requests["other"] += 1
         await self._ordinary(scope, receive, send)
 
     async def _ordinary(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         headers = dict(scope["headers"])
+        scope[PARTS] = self._parts
         if scope["path"].startswith("/v1/"):
             scope["auth"] = await self._door.caller(headers)
             scope["path"] = _addressable(scope)
@@ -99,10 +99,15 @@ class Edge:
             await answer_problem(send, error)
             return
         # Nobody expected it: the log has the cause, once, and the answer the id under which to find it there.
-        incident = self._entropy.bytes(8).hex()
+        incident = self._parts.entropy.bytes(8).hex()
         _log.error("unexpected error in a request", incident=incident, exc_info=error)
         self._problems[ClarionError.code] += 1
         await answer_problem(send, ClarionError("unexpected"), incident)
+
+
+def _need_post(scope: HttpScope) -> None:
+    if scope["method"] != "POST":
+        raise MethodNotAllowed("POST")
 
 
 def _addressable(scope: HttpScope) -> str:

@@ -16,7 +16,7 @@ NOTE = "<!-- Written by `python -m clarion.api.reference docs/reference`: change
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    document = openapi.whole(routed(None, "1"))
+    document = openapi.whole(routed("1"))
     return {"http-api.md": "\n".join(_api(document)), "errors.md": "\n".join(_errors())}
 
 

@@ -13,6 +13,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from litestar.routes import HTTPRoute
 
 from clarion.api import (
     bodies,
@@ -39,9 +40,9 @@ from clarion.api.access import (
     check_scope,
     provide_caller,
     provide_name,
+    provide_parts,
     provide_person,
 )
-from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, MethodNotAllowed, Rejected, refuse
 from clarion.errors import ClarionError, InvalidInput
 
@@ -64,12 +65,12 @@ ROUTERS = (
 )
 
 
-def routed(parts: ApiParts | None, version: str) -> Litestar:
-    """The routes, with what they need handed in and their guards before them. No parts: only to be described."""
+def routed(version: str) -> Litestar:
+    """The routes with their guards. The edge gives each request the parts it works with."""
     return Litestar(
         route_handlers=list(ROUTERS),
         dependencies={
-            "parts": Provide(lambda: parts, sync_to_thread=False, use_cache=True),
+            "parts": Provide(provide_parts, sync_to_thread=False),
             "caller": Provide(provide_caller, sync_to_thread=False),
             "name": Provide(provide_name, sync_to_thread=False),
             "person": Provide(provide_person),
@@ -86,8 +87,7 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
     if isinstance(error, ClarionError):
         raise error
     if isinstance(error, MethodNotAllowedException):
-        allow = (error.headers or {}).get("Allow", "")
-        raise MethodNotAllowed(allow) from None
+        raise MethodNotAllowed(", ".join(methods_at(request.app, request.scope["path"]))) from None
     if isinstance(error, NotFoundException):
         path = request.scope["path"]
         raise refuse("not_found", f"There is nothing at {path}; /docs shows what there is.") from None
@@ -98,6 +98,22 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
     if isinstance(error, HTTPException) and error.status_code < 500:
         raise InvalidInput(error.detail) from None
     raise error
+
+
+def methods_at(app: Litestar, path: str) -> list[str]:
+    """The methods of the route that matches best: a fixed segment before a parameter."""
+    segments = path.strip("/").split("/")
+    matching = [
+        ([isinstance(part, str) for part in route.path_components], sorted(route.methods - {"OPTIONS"}))
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        and len(route.path_components) == len(segments)
+        and all(
+            not isinstance(part, str) or part == segment
+            for part, segment in zip(route.path_components, segments, strict=True)
+        )
+    ]
+    return max(matching, default=([], []))[1]
 
 
 def _decoding(error: BaseException) -> msgspec.DecodeError | None:

@@ -1,0 +1,225 @@
+"""The whole API over a real engine on a real SQLite file, called in process."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from clarion.adapters.brokers.sql import SqlBroker
+from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.providers.capture import plugin as capture
+from clarion.adapters.providers.inapp import plugin as inapp
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.telemetry.prometheus import Metrics
+from clarion.adapters.vaults.local import LocalVault
+from clarion.api import ApiParts, Limits
+from clarion.api.edge import Edge
+from clarion.api.routes import routed
+from clarion.content import Renderer, check
+from clarion.flow.engagement import Engagement
+from clarion.flow.keys import ApiKeys
+from clarion.flow.pipeline import Pipeline
+from clarion.flow.tokens import UserTokens
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
+from clarion.model.setup import (
+    Category,
+    EventMatch,
+    Integration,
+    Scope,
+    SendAll,
+    SendStep,
+    Template,
+    Tenant,
+    Workflow,
+)
+from clarion.ports.provider import ProviderPlugin, ProviderTools
+
+ROUTES = routed("1.2.3")
+ACME = TenantId(1)
+OTHER = TenantId(2)
+
+
+class MailerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings with a secret among them."""
+
+    host: str
+    password: str
+    port: int = 587
+
+
+MAILER = ProviderPlugin(
+    name="mailer",
+    title="Mailer",
+    channels=frozenset({Channel.EMAIL}),
+    config=MailerConfig,
+    open=capture.open,
+    secrets=frozenset({"password"}),
+)
+
+
+class Api:
+    """A client that speaks for one credential."""
+
+    def __init__(self, edge: Edge, credential: str) -> None:
+        self._http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(edge),
+            base_url="http://clarion",
+            headers={"authorization": f"Bearer {credential}"} if credential else {},
+        )
+
+    async def __call__(self, method: str, path: str, json: Any = None, **more: Any) -> httpx.Response:
+        if json is not None:
+            more["content"] = msgspec.json.encode(json)
+            more["headers"] = {"content-type": "application/json", **more.get("headers", {})}
+        return await self._http.request(method, path, **more)
+
+    async def ok(self, method: str, path: str, json: Any = None, **more: Any) -> Any:
+        """The answer's body, which must be a success."""
+        answer = await self(method, path, json, **more)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def problem(self, method: str, path: str, json: Any = None, **more: Any) -> dict[str, Any]:
+        """The problem of an answer, which must be one."""
+        answer = await self(method, path, json, **more)
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        shown: dict[str, Any] = answer.json()
+        assert shown["status"] == answer.status_code
+        return shown
+
+
+class House:
+    """Everything the API stands on, and clients for it."""
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / "clarion.db"
+        self.clock, self.entropy = SystemClock(), SystemEntropy()
+        self.vault = LocalVault(b"k" * 32, self.entropy)
+        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
+        self.fanout = MemoryFanout()
+        self.providers = {"capture": capture, "inapp": inapp, "mailer": MAILER}
+        self.keys = ApiKeys(self.ledger.setup.keys, self.vault, self.clock, self.entropy)
+        self.tokens = UserTokens(self.vault, self.clock)
+        self.pipeline = Pipeline(
+            ledger=self.ledger,
+            broker=SqlBroker(self.ledger.log),
+            fanout=self.fanout,
+            renderer=Renderer(),
+            plugins=self.providers,
+            tools=ProviderTools(clock=self.clock, entropy=self.entropy, vault=self.vault),
+        )
+        self.health = {"engine": "ok"}
+        self.edge = self.with_limits(Limits())
+
+    def with_limits(self, limits: Limits, **other: Any) -> Edge:
+        """The API with other limits, or other parts."""
+        metrics = Metrics()
+        metrics.add("ledger", self.ledger.stats)
+        metrics.add("pipeline", self.pipeline.stats)
+        parts: dict[str, Any] = {
+            "pipeline": self.pipeline,
+            "ledger": self.ledger,
+            "vault": self.vault,
+            "clock": self.clock,
+            "entropy": self.entropy,
+            "keys": self.keys,
+            "tokens": self.tokens,
+            "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
+            "check_template": check,
+            "providers": self.providers,
+            "health": lambda: self.health,
+            "metrics": metrics,
+            "version": "1.2.3",
+            "limits": limits,
+        }
+        return Edge(ApiParts(**{**parts, **other}), ROUTES)
+
+    async def client(self, scope: Scope, tenant: TenantId = ACME, edge: Edge | None = None) -> Api:
+        """A client with a fresh key."""
+        _, text = await self.keys.create(tenant, "test", scope)
+        return Api(edge or self.edge, text)
+
+    def bearer(self, credential: str, edge: Edge | None = None) -> Api:
+        """A client with any credential."""
+        return Api(edge or self.edge, credential)
+
+    async def furnish(self) -> None:
+        """Two tenants; the first with a workflow over every channel that capture keeps."""
+        setup = self.ledger.setup
+        for key in ("acme", "other"):
+            await setup.tenants.put(Tenant(id=TenantId(0), key=key))
+        await setup.categories.put(ACME, Category(key="orders"))
+        await setup.templates.put(
+            ACME,
+            Template(
+                key="paid",
+                channels={
+                    Channel.EMAIL: {
+                        "en": {"subject": "Order {{ data.id }}", "text": "Thanks, {{ data.id }}"}
+                    },
+                    Channel.SMS: {"en": {"text": "Paid {{ data.id }}"}},
+                    Channel.IN_APP: {"en": {"title": "Paid {{ data.id }}", "body": "Thanks"}},
+                },
+            ),
+        )
+        for channel, provider in (
+            (Channel.EMAIL, "capture"),
+            (Channel.SMS, "capture"),
+            (Channel.IN_APP, "inapp"),
+        ):
+            await setup.integrations.put(
+                ACME, Integration(key=f"main-{channel}", channel=channel, provider=provider)
+            )
+        to = SendAll(channels=(Channel.EMAIL, Channel.SMS, Channel.IN_APP))
+        await setup.workflows.put(
+            ACME,
+            Workflow(
+                key="order-paid",
+                category="orders",
+                on=EventMatch(type="order.paid"),
+                steps=(SendStep(key="note", template="paid", to=to),),
+            ),
+        )
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database nobody has written to, to copy from."""
+    path = tmp_path_factory.mktemp("empty") / "clarion.db"
+    migrate(path)
+    return path
+
+
+@pytest.fixture
+async def house(tmp_path: Path, empty: Path) -> AsyncIterator[House]:
+    """A furnished house whose engine runs."""
+    shutil.copy(empty, tmp_path)
+    house = House(tmp_path)
+    await house.furnish()
+    await house.pipeline.start()
+    yield house
+    await house.pipeline.drain(1.0)
+    await house.ledger.close()
+
+
+@pytest.fixture
+async def admin(house: House) -> Api:
+    """May do everything."""
+    return await house.client(Scope.ADMIN)
+
+
+@pytest.fixture
+async def ada(admin: Api) -> dict[str, Any]:
+    """A user with email and phone."""
+    body = {"email": "ada@example.com", "phone": "+4915112345678", "locale": "en"}
+    user: dict[str, Any] = await admin.ok("PUT", "/v1/users/ada", body)
+    return user
