@@ -53,7 +53,7 @@ async def _look(settings: Settings) -> list[Finding]:
 
 async def _store(settings: Settings) -> AsyncIterator[Finding]:
     """The key, the schema, and every integration of every tenant."""
-    from clarion.adapters.ledgers.sqlite import SqliteLedger
+    from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.adapters.system import SystemClock, SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
     from clarion.errors import ClarionError
@@ -68,7 +68,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
         vault = LocalVault.from_file(settings.key_path, entropy, create=False)
         yield part, ""
         part = "database"
-        ledger = await SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
+        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
     except ClarionError as error:
         yield part, error.detail
         return

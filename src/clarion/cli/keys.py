@@ -10,7 +10,7 @@ import typer
 from clarion.cli.options import Config, DataDir, Json
 
 if TYPE_CHECKING:
-    from clarion.adapters.ledgers.sqlite import SqliteLedger
+    from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.flow.keys import ApiKeys
     from clarion.model.ids import TenantId
     from clarion.model.setup import ApiKey
@@ -146,7 +146,7 @@ def _with_ledger(config: Any, data_dir: Any, work: Callable[[SqliteLedger, ApiKe
     """Open the database of the settings, work, close."""
     import asyncio
 
-    from clarion.adapters.ledgers.sqlite import SqliteLedger
+    from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.adapters.system import SystemClock, SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
     from clarion.config import Settings
@@ -160,7 +160,7 @@ def _with_ledger(config: Any, data_dir: Any, work: Callable[[SqliteLedger, ApiKe
     async def run() -> T:
         clock, entropy = SystemClock(), SystemEntropy()
         vault = LocalVault.from_file(settings.key_path, entropy, create=False)
-        ledger = await SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
+        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
         try:
             return await work(ledger, ApiKeys(ledger.setup.keys, vault, clock, entropy), clock.now())
         finally:

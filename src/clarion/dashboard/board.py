@@ -85,7 +85,10 @@ class Board:
         rows = [render("activity.html", row=row) for row in await self._rows(messages)]
         tried = dict.fromkeys(change.message_id for change in changes if change.outcome is not None)
         cards = await self._cards([c for i in tried for c in await self._captures(i)])
-        html = [render(card.template, card={**card.values, "open": True}) for card in cards]
+        last = max((at for at, card in enumerate(cards) if card.into == "emails"), default=-1)
+        html = [
+            render(card.template, card={**card.values, "open": at == last}) for at, card in enumerate(cards)
+        ]
         return changes[-1].seq, b"".join(html + rows)
 
     async def email(self, message_id: MessageId) -> EmailContent | None:

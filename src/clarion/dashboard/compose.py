@@ -27,10 +27,10 @@ KINDS: Mapping[type, str] = {bool: "boolean", int: "number", float: "number", st
 
 
 def choices(setup: Setup, tenant: TenantId) -> list[dict[str, Any]]:
-    """The workflows to choose from, everyday ones in the order of their names."""
+    """The workflows to choose from: those that reach people in the most ways come first."""
     categories = setup.categories.all(tenant)
-    workflows = sorted(setup.workflows.all(tenant).values(), key=lambda w: (w.lane, w.name or w.key))
-    return [choice(workflow, categories.get(workflow.category)) for workflow in workflows]
+    tiles = [choice(w, categories.get(w.category)) for w in setup.workflows.all(tenant).values()]
+    return sorted(tiles, key=lambda tile: (-len(tile["channels"]), tile["name"]))
 
 
 def choice(workflow: Workflow, category: Category | None) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Detail:
             "tone": tone(message.status),
             "why": because(message.reason),
             "line": await self._line(message, face),
-            "timeline": [_step(change) for change in changes],
+            "timeline": [_step(change, changes[0]) for change in changes],
             "content": await self._content(message),
             "cancelable": message.status in {Status.QUEUED, Status.DEFERRED},
         }
@@ -103,6 +103,8 @@ def _line(channel: dict[str, Any]) -> dict[str, Any]:
     """One channel of an explanation, as the template shows it."""
     status = Status(channel["status"])
     would = {Status.QUEUED: "Goes now", Status.DEFERRED: "Later"}.get(status, "Not sent")
+    if channel["reason"] == Reason.NOT_CHOSEN:
+        would = "Not needed"
     return {
         "channel": channel["channel"],
         "channel_name": CHANNEL_NAMES[Channel(channel["channel"])],
@@ -120,7 +122,7 @@ def _line(channel: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _step(change: Change) -> dict[str, Any]:
+def _step(change: Change, first: Change) -> dict[str, Any]:
     """One line of the timeline."""
     more: list[str] = []
     if change.reason is not None:
@@ -130,13 +132,23 @@ def _step(change: Change) -> dict[str, Any]:
         more.append(f"attempt {change.attempt} by {change.integration}: {change.outcome}{took}")
     if change.detail:
         more.append(change.detail)
+    planned = change is first and change.status is Status.QUEUED
     return {
-        "title": "Sent again by hand" if change.reason is Reason.REDRIVEN else status_name(change.status),
-        "tone": tone(change.status),
+        "title": "Planned" if planned else status_name(change.status),
+        "later": "" if change is first else f"+{span(change.at - first.at)}",
+        "tone": "" if planned else tone(change.status),
         "more": _joined(more),
         "due": moment(change.due_at) if change.status is Status.DEFERRED else "",
         **when(change.at),
     }
+
+
+def span(ms: int) -> str:
+    """A duration with its two leading digits or so."""
+    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        if ms >= length:
+            return f"{ms / length:.3g} {unit}"
+    return f"{ms} ms"
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -106,7 +106,7 @@ class Site:
         except ClarionError as error:
             if error.status >= 500:
                 log.warning("page_failed", path=request.path, code=error.code)
-            return fragment("refused.html", status=error.status, detail=error.detail)
+            return fragment("refused.html", code=error.status, detail=error.detail)
         except Exception:
             log.exception("page_failed", path=request.path)
             return plain(500, "This page met a fault in Clarion; the log says more.")
@@ -244,9 +244,9 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def fragment(name: str, *, status: int = 200, **context: object) -> Response:
+def fragment(name: str, *, code: int = 200, **context: object) -> Response:
     """A piece of the page."""
-    return Response(status=status, body=pages.render(name, **context))
+    return Response(status=code, body=pages.render(name, **context))
 
 
 def plain(status: int, text: str) -> Response:

@@ -7,7 +7,14 @@ export function showTime(element, iso) {
   const at = new Date(iso);
   element.dateTime = iso;
   element.title = full.format(at);
-  element.textContent = Math.abs(Date.now() - at) < 12 * 3600e3 ? clock.format(at) : day.format(at);
+  const soon = Math.abs(Date.now() - at) < 12 * 3600e3;
+  const { there, place } = element.dataset;
+  element.textContent = there ? `${inZone(there, soon).format(at)} in ${place}` : (soon ? clock : day).format(at);
+}
+
+function inZone(timeZone, soon) {
+  const weekday = soon ? {} : { weekday: "short" };
+  return new Intl.DateTimeFormat(undefined, { timeZone, hour: "numeric", minute: "2-digit", ...weekday });
 }
 
 export function showTimes(root) {
@@ -17,8 +24,7 @@ export function showTimes(root) {
 function showZones() {
   for (const place of document.querySelectorAll("[data-zone]")) {
     const city = (place.dataset.city ??= place.textContent);
-    const there = new Intl.DateTimeFormat(undefined, { timeZone: place.dataset.zone, hour: "numeric", minute: "2-digit" });
-    place.textContent = `${city} ${there.format(new Date())}`;
+    place.textContent = `${city} ${inZone(place.dataset.zone, true).format(new Date())}`;
   }
 }
 
