@@ -21,6 +21,8 @@ from clarion.model.plan import DedupeClaim
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.ports.ledger import PlanCommit, PlanResult
 
+_STATUS = tuple(Status)
+
 
 def needed(plan: PlanCommit) -> bool:
     """Whether a plan asks for any exact check."""
@@ -41,7 +43,7 @@ class Checks:
         self._endings = endings
         self._new = {m.id: m for plan in plans for m in plan.messages if m.id not in known}
         self._verdicts: dict[MessageId, list[Verdict]] = {}
-        self._stored: dict[bytes, str] = {}
+        self._stored: dict[bytes, Status] = {}
         self._superseded: dict[bytes, Instant] = {}
         self._threaded: set[bytes] = set()
         self._claimed: dict[bytes, DedupeClaim] = {}
@@ -177,7 +179,7 @@ class Checks:
         found = map(self._new.get, ids)
         return [m for m in found if m is not None and m.status in ACTIVE]
 
-    def _status(self, id: bytes) -> str:
+    def _status(self, id: bytes) -> Status:
         ours = self._new.get(MessageId(id))
         if ours is not None:
             return ours.status
@@ -222,7 +224,7 @@ class Checks:
         for key, message_id, status in self._find(statement, wanted):
             holder = bytes.fromhex(message_id)
             found[bytes.fromhex(key)] = holder
-            self._stored[holder] = status
+            self._stored[holder] = _STATUS[status]
         return found
 
 

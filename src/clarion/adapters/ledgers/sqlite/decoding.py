@@ -13,7 +13,7 @@ from clarion.model.inbox import InboxItem
 from clarion.model.message import Change, Message
 from clarion.model.status import Reason, Status
 
-_STATUS = {status.value: status for status in Status}
+_STATUS = tuple(Status)
 _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in Reason} | {None: None}
 
 
@@ -100,7 +100,7 @@ def message(routes: Routes, row: list[Any]) -> Message:
 
 def item(routes: Routes, row: list[Any]) -> InboxItem:
     """A row of `statements.ITEM`."""
-    user, offset, message_id, route_no, at, seen_at, read_at, archived_at, sealed = row
+    user, offset, message_id, at, seen_at, read_at, archived_at, route_no, sealed = row
     route = routes[route_no]
     return InboxItem(
         tenant=route.tenant,
@@ -117,12 +117,11 @@ def item(routes: Routes, row: list[Any]) -> InboxItem:
     )
 
 
-def change(row: list[Any]) -> Change:
-    """A row of `changes`."""
+def change(routes: Routes, row: list[Any]) -> Change:
+    """A row of `statements.CHANGES_OF`."""
     (
         seq,
         message_id,
-        tenant,
         at,
         status,
         reason,
@@ -134,11 +133,12 @@ def change(row: list[Any]) -> Change:
         detail,
         due_at,
         traceparent,
+        route_no,
     ) = row
     return Change(
         seq=seq,
         message_id=MessageId(bytes.fromhex(message_id)),
-        tenant=tenant,
+        tenant=routes[route_no].tenant,
         at=at,
         status=_STATUS[status],
         reason=_REASON[reason],

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
-from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.model.ids import Instant, MessageId
 from clarion.model.status import Reason, Status
 
@@ -18,8 +18,7 @@ NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
 class Endings:
     """Used by every writer of messages, inside its transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, routes: Routes) -> None:
-        self._routes = routes
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self.anyone_waits = one(connection, sql.ANYONE_WAITS) is not None
         """Whether a message may be waiting for its turn; most installations never have one."""
 
@@ -34,13 +33,13 @@ class Endings:
         only: Sequence[Status] = NOT_STARTED,
     ) -> list[bytes]:
         """End those of `ids` that are still `only`, with a change each; whoever holds one will be refused."""
-        found = rows(connection, sql.STOPPABLE, (*keys(ids), encoded(only)))
+        codes = encoded([CODES[old] for old in only])
+        found = rows(connection, sql.STOPPABLE, (*keys(ids), codes))
         stopped = [bytes.fromhex(row[0]) for row in found]
         if stopped:
-            moved = (status.value, reason.value, at)
-            connection.execute(sql.STOP, (*keys(stopped), *moved))
-            tenants = encoded([(self._routes[row[1]].tenant,) for row in found])
-            connection.execute(sql.CHANGES_STOPPED, (tenants, b"".join(stopped), *moved))
+            moved = (*keys(stopped), CODES[status], reason.value, at)
+            connection.execute(sql.STOP, moved)
+            connection.execute(sql.CHANGES_STOPPED, moved)
             self.release(connection, stopped, at)
         return stopped
 

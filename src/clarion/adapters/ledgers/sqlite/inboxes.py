@@ -90,21 +90,20 @@ class SqliteInboxes:
         self, connection: sqlite3.Connection, batches: Sequence[Sequence[Settlement]]
     ) -> list[tuple[InboxChange, ...]]:
         """Stores the inbox items among the settlements' records; per batch what to fan out."""
-        found = [[(s, s.record) for s in batch if type(s.record) is InboxItem] for batch in batches]
+        found = [[s.record for s in batch if type(s.record) is InboxItem] for batch in batches]
         if not any(found):
             return [()] * len(batches)
-        self._load_heads(connection, {item.user for batch in found for _, item in batch})
-        heads, number = self._heads, self._routes.number
-        tail = Tail(item.message_id for batch in found for _, item in batch)
+        self._load_heads(connection, {item.user for batch in found for item in batch})
+        heads = self._heads
+        tail = Tail([item.message_id for batch in found for item in batch])
         packed: list[Any] = []
         changes = []
         for batch in found:
             by_user: dict[UserNo, list[InboxItem]] = {}
-            for settlement, item in batch:
+            for item in batch:
                 offset = heads[item.user] = heads[item.user] + 1
-                route = number(connection, settlement.message)
                 sealed = item.sealed
-                packed.append((item.user, offset, route, item.at, tail.add(sealed), len(sealed)))
+                packed.append((item.user, offset, item.at, tail.add(sealed), len(sealed)))
                 by_user.setdefault(item.user, []).append(replace(item, offset=offset))
             changes.append(tuple(map(_change, by_user.values())))
         parameters = (encoded(packed), tail.joined())

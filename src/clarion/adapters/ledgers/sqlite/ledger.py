@@ -50,7 +50,7 @@ class SqliteLedger:
         self._people = people = People(user_cache)
         routes = Routes(local)
         writer.on_rollback(routes.forget)
-        endings = Endings(local, routes)
+        endings = Endings(local)
         desk = Desk(vault, clock, entropy)
         self.log = SqliteLog(writer, local, clock)
         self.inboxes = SqliteInboxes(writer, local, readers, routes, endings)

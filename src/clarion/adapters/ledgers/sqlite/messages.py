@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
@@ -138,17 +139,12 @@ class SqliteMessages:
     def _mark_sending(
         self, connection: sqlite3.Connection, items: Sequence[_Marks], careful: bool
     ) -> Sequence[frozenset[MessageId]]:
-        marks = [(m, item.at) for item in items for m in item.messages]
+        marks = [_mark(m, item.at) for item in items for m in item.messages]
         refused: frozenset[MessageId] = frozenset()
         if careful:
-            refused = self._refused(
-                connection, [_mark_row(m, at) for m, at in marks], [m.id for m, _ in marks]
-            )
-            marks = [(m, at) for m, at in marks if m.id not in refused]
-        parameters = (encoded([_mark_row(m, at) for m, at in marks]), b"".join(m.id for m, _ in marks))
-        if changed(connection, sql.MARK_SENDING, (*parameters, self._epoch)) != len(marks):
-            raise Unusual("some are no longer held")
-        connection.execute(sql.CHANGES_SETTLED, parameters)
+            refused = self._refused(connection, marks)
+            marks = [mark for mark in marks if mark.message.id not in refused]
+        self._follow(connection, sql.MARK_SENDING, marks)
         return [refused] * len(items)
 
     def _settle(
@@ -160,15 +156,10 @@ class SqliteMessages:
             batch = list({s.message.id: s for s in reversed(batch)}.values())[
                 ::-1
             ]  # the first of a double counts
-            refused = self._refused(
-                connection, [_settled_row(s) for s in batch], [s.message.id for s in batch]
-            )
+            refused = self._refused(connection, batch)
             items = [[s for s in batch if s.message.id not in refused]]
         everything = list(chain.from_iterable(items))
-        packed = encoded([_settled_row(s) for s in everything]), b"".join([s.message.id for s in everything])
-        if changed(connection, sql.SETTLE, (*packed, self._epoch)) != len(everything):
-            raise Unusual("some are no longer held")
-        connection.execute(sql.CHANGES_SETTLED, packed)
+        self._follow(connection, sql.SETTLE, everything)
         self._store_captures(connection, everything)
         changes = self._inboxes.add(connection, items)
         self._move_on(connection, everything)
@@ -178,23 +169,37 @@ class SqliteMessages:
             for inbox, gone in zip(changes, suppressed, strict=True)
         ]
 
+    def _follow(self, connection: sqlite3.Connection, statement: str, new: Sequence[Settlement]) -> None:
+        """Adds the changes, and lets the messages follow them."""
+        plain: list[Settlement] = []
+        explained: list[Settlement] = []
+        for s in new:
+            (explained if _says_more(s) else plain).append(s)
+        for addition, row, some in (
+            (sql.CHANGES_SETTLED, _row, plain),
+            (sql.CHANGES_EXPLAINED, _explained_row, explained),
+        ):
+            if some:
+                packed = encoded([row(s) for s in some]), b"".join([s.message.id for s in some])
+                last = connection.execute(addition, packed).lastrowid
+                assert last is not None
+                if changed(connection, statement, (last - len(some), last, self._epoch)) != len(some):
+                    raise Unusual("some are no longer held")
+
     def _refused(
-        self, connection: sqlite3.Connection, packed: Sequence[Any], ids: Sequence[MessageId]
+        self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
     ) -> frozenset[MessageId]:
-        found = rows(connection, sql.HELD, (encoded(packed), b"".join(ids), self._epoch))
+        ids = [s.message.id for s in settlements]
+        packed = encoded([(s.message.fence, CODES[s.status]) for s in settlements])
+        found = rows(connection, sql.HELD, (packed, b"".join(ids), self._epoch))
         return frozenset(ids) - {MessageId(bytes.fromhex(row[0])) for row in found}
 
     def _store_captures(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
-        kept = [(s.message, s.record) for s in settlements if type(s.record) is Captured]
-        if not kept:
-            return
-        number = self._routes.number
-        tail = Tail([m.id for m, _ in kept])
-        packed = [
-            (m.user, number(connection, m), c.integration, c.at, tail.add(c.sealed), len(c.sealed))
-            for m, c in kept
-        ]
-        connection.execute(sql.CAPTURES_ADD, (encoded(packed), tail.joined()))
+        kept = [s.record for s in settlements if type(s.record) is Captured]
+        if kept:
+            tail = Tail([c.message_id for c in kept])
+            packed = [(c.user, c.integration, c.at, tail.add(c.sealed), len(c.sealed)) for c in kept]
+            connection.execute(sql.CAPTURES_ADD, (encoded(packed), tail.joined()))
 
     def _move_on(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
         """Rungs and turns that follow from these."""
@@ -232,24 +237,27 @@ def _urgent(message: Message) -> bool:
     return message.lane is Lane.CRITICAL
 
 
-def _settled_row(s: Settlement) -> tuple[Any, ...]:
-    return (
-        s.message.fence,
-        s.status,
-        s.reason,
-        s.due_at,
-        s.attempt,
-        s.unknowns,
-        s.integration,
-        s.at,
-        s.message.tenant,
-        s.outcome,
-        s.provider_id,
-        s.took_ms,
-        s.detail,
-        s.traceparent,
+def _mark(message: Message, at: Instant) -> Settlement:
+    return Settlement(
+        message=message, status=Status.SENDING, at=at, attempt=message.attempt, unknowns=message.unknowns
     )
 
 
-def _mark_row(m: Message, at: Instant) -> tuple[Any, ...]:
-    return (m.fence, Status.SENDING, None, None, m.attempt, 0, None, at, m.tenant)
+def _says_more(s: Settlement) -> bool:
+    """Whether it says more than `statements.SETTLED`."""
+    return not (
+        s.reason is None
+        and s.due_at is None
+        and not s.unknowns
+        and s.provider_id is None
+        and s.detail is None
+        and s.traceparent is None
+    )
+
+
+def _row(s: Settlement) -> tuple[Any, ...]:
+    return (s.message.fence, CODES[s.status], s.at, s.attempt, s.integration, s.outcome, s.took_ms)
+
+
+def _explained_row(s: Settlement) -> tuple[Any, ...]:
+    return (*_row(s), s.reason, s.due_at, s.unknowns, s.provider_id, s.detail, s.traceparent)

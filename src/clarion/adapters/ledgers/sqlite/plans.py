@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
 from clarion.adapters.ledgers.sqlite.checks import Checks, needed
@@ -22,7 +23,6 @@ from clarion.model.channel import Lane
 from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, children_range
 from clarion.model.message import ChannelPlan, Message, Run
 from clarion.model.plan import CapCharge
-from clarion.model.status import ACTIVE
 from clarion.ports.ledger import PlanCommit, PlanResult
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -105,13 +105,23 @@ class SqlitePlans:
             tail = Tail(part for run in runs for part in (run.id, run.event_id))
             packed = [_run_row(run, tail) for run in runs]
             connection.execute(sql.RUNS_ADD, (encoded(packed), tail.joined()))
-        if messages:
-            number, epoch = self._routes.number, self._epoch
-            tail = Tail(part for m in messages for part in (m.id, m.event_id))
-            packed = [_message_row(m, number(connection, m), epoch, tail) for m in messages]
-            parameters = (encoded(packed), tail.joined())
-            connection.execute(sql.MESSAGES_ADD, parameters)
-            connection.execute(sql.CHANGES_PLANNED, parameters)
+        plain: list[Message] = []
+        rich: list[Message] = []
+        for m in messages:
+            (rich if _is_rich(m) else plain).append(m)
+        for statement, some in ((sql.MESSAGES_ADD_PLAIN, plain), (sql.MESSAGES_ADD_RICH, rich)):
+            if some:
+                self._add_messages(connection, statement, some)
+
+    def _add_messages(
+        self, connection: sqlite3.Connection, statement: str, messages: Sequence[Message]
+    ) -> None:
+        number = self._routes.number
+        tail = Tail([part for m in messages for part in (m.id, m.event_id)])
+        row = _plain_row if statement is sql.MESSAGES_ADD_PLAIN else _rich_row
+        packed = encoded([row(m, number(connection, m), tail) for m in messages]), tail.joined()
+        connection.execute(statement, (*packed, self._epoch))
+        connection.execute(sql.CHANGES_PLANNED, packed)
 
     def _go_on(
         self,
@@ -173,28 +183,43 @@ def _run_row(run: Run, tail: Tail) -> tuple[Any, ...]:
     )
 
 
-def _message_row(m: Message, route: int, epoch: int, tail: Tail) -> tuple[Any, ...]:
-    rungs = b"".join(m.later_rungs)
+def _is_rich(m: Message) -> bool:
+    """Whether it says more than `statements.PLAIN`."""
+    return not (
+        m.reason is None
+        and m.expires_at is None
+        and not m.later_rungs
+        and m.waits_for is None
+        and not (m.threaded or m.charged or m.attempt or m.unknowns)
+    )
+
+
+def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
     return (
         m.user,
         m.event_seq,
         route,
         QUEUE_OF[m.lane, m.channel],
-        m.status,
-        m.reason,
+        CODES[m.status],
         m.created_at,
         m.due_at,
-        m.expires_at,
         m.fence,
-        epoch if m.fence and m.status in ACTIVE else None,
+    )
+
+
+def _rich_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
+    rungs = b"".join(m.later_rungs)
+    return (
+        *_plain_row(m, route, tail),
+        m.reason,
+        m.expires_at,
+        m.attempt,
+        m.unknowns,
+        m.threaded,
+        m.charged,
         tail.add(rungs) if rungs else None,
         len(rungs),
         tail.add(m.waits_for) if m.waits_for else None,
-        m.threaded,
-        m.charged,
-        m.attempt,
-        m.unknowns,
-        m.tenant,
     )
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.decoding import change as change_of
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
@@ -51,15 +52,17 @@ class SqliteRecords:
         return messages, None if end is None else MessageId(end)
 
     async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
-        found = await self._readers.rows(sql.CHANGES_OF, (message_id, tenant))
-        return [change_of(row) for row in found]
+        found = await self._readers.rows(sql.CHANGES_OF, (message_id,))
+        timeline = [change_of(self._routes, row) for row in found]
+        return [change for change in timeline if change.tenant == tenant]
 
     async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
+        routes = encoded(self._routes.matching(lambda route: route.tenant == tenant))
         if after >= 0:
-            found = await self._readers.rows(sql.CHANGES_TAIL, (tenant, after, limit))
+            found = await self._readers.rows(sql.CHANGES_TAIL, (routes, after, limit))
         else:
-            found = (await self._readers.rows(sql.CHANGES_NEWEST, (tenant, limit)))[::-1]
-        return [change_of(row) for row in found]
+            found = (await self._readers.rows(sql.CHANGES_NEWEST, (routes, limit)))[::-1]
+        return [change_of(self._routes, row) for row in found]
 
     async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
         def cancel(connection: sqlite3.Connection) -> Status | None:
@@ -67,7 +70,8 @@ class SqliteRecords:
             if not found or message_of(self._routes, found[0]).tenant != tenant:
                 return None
             self._endings.stop(connection, [message_id], Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
-            return Status(one(connection, sql.STATUS_OF, (message_id,)))
+            code: int = one(connection, sql.STATUS_OF, (message_id,))
+            return tuple(Status)[code]
 
         return await self._writer.call(cancel)
 
@@ -80,7 +84,7 @@ class SqliteRecords:
         limit: int,
     ) -> int:
         search = self._search(tenant, where, None)
-        return await self._writer.call(lambda c: _requeue(c, search, ids, tenant, at, limit), rows=limit)
+        return await self._writer.call(lambda c: _requeue(c, search, ids, at, limit), rows=limit)
 
     def _search(self, tenant: TenantId, where: MessageFilter, before: MessageId | None) -> Search:
         lowest, highest = LOWEST, HIGHEST
@@ -137,7 +141,7 @@ class Search(NamedTuple):
             "user": self.user,
             "event_id": self.event_id,
             "routes": self.routes,
-            "status": self.status.value if self.status else None,
+            "status": CODES[self.status] if self.status else None,
             "reason": self.reason.value if self.reason else None,
             "scanned": SCANNED,
         }
@@ -147,11 +151,14 @@ def _requeue(
     connection: sqlite3.Connection,
     search: Search,
     ids: Sequence[MessageId] | None,
-    tenant: TenantId,
     at: Instant,
     limit: int,
 ) -> int:
-    values = {**search.values(), "most": limit, "statuses": encoded(sorted(RETRYABLE_BY_HAND))}
+    values = {
+        **search.values(),
+        "most": limit,
+        "statuses": encoded([CODES[status] for status in RETRYABLE_BY_HAND]),
+    }
     if ids is None:
         found = rows(connection, sql.RETRYABLE, values)
     else:
@@ -160,7 +167,6 @@ def _requeue(
     chosen = [bytes.fromhex(row[0]) for row in found]
     if chosen:
         connection.execute(sql.REQUEUE, (*keys(chosen), at))
-        moved = (Status.QUEUED.value, Reason.REDRIVEN.value, at)
-        tenants = encoded([(tenant,)] * len(chosen))
-        connection.execute(sql.CHANGES_STOPPED, (tenants, b"".join(chosen), *moved))
+        moved = (CODES[Status.QUEUED], Reason.REDRIVEN.value, at)
+        connection.execute(sql.CHANGES_STOPPED, (*keys(chosen), *moved))
     return len(chosen)

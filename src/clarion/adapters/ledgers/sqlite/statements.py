@@ -6,17 +6,24 @@ array in one row.
 
 from __future__ import annotations
 
-from clarion.adapters.ledgers.schema import FAILURES, listed
+from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.adapters.ledgers.sqlite.packing import bytes_at, field, id_at
 from clarion.model.channel import LANES
-from clarion.model.status import ACTIVE, MOVES, Status
+from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, MOVES, SUCCEEDED, Reason, Status
 
-_MOVES = ", ".join(f"'{old.value}>{new.value}'" for old in MOVES for new in Status if new in MOVES[old])
+
+def _allowed(old: Status) -> int:
+    """One bit per status that may follow; what is active may also stay as it is."""
+    following = MOVES[old] | ({old} if old in ACTIVE else set())
+    return sum(1 << CODES[new] for new in following)
+
+
+_ALLOWED = " ".join(f"WHEN {CODES[old]} THEN {_allowed(old)}" for old in MOVES)
 
 
 def may_move(new: str) -> str:
-    """SQL: the status may become `new`, or stays what it is."""
-    return f"(messages.status = {new} OR messages.status || '>' || {new} IN ({_MOVES}))"
+    """SQL: a message may go to the status `new`. From `MOVES`."""
+    return f"((CASE messages.status {_ALLOWED} END >> {new}) & 1)"
 
 
 def _insert(table: str, values: dict[str, str], *, source: str = "json_each(?1)", end: str = "") -> str:
@@ -111,57 +118,31 @@ RUNS_ADD = _insert(
     },
 )
 
-_PLANNED = (
-    "user",
-    "event_seq",
-    "route",
-    "queue",
-    "status",
-    "reason",
-    "created_at",
-    "due_at",
-    "expires_at",
-    "fence",
-    "holder",
-    "later_rungs",
-    "later_bytes",
-    "waits_for",
-    "threaded",
-    "charged",
-    "attempt",
-    "unknowns",
-    "tenant",
-)
-_P = {name: field(index) for index, name in enumerate(_PLANNED)}
+PLAIN = ("user", "event_seq", "route", "queue", "status", "created_at", "due_at", "fence")
+"""What every planned message has."""
+RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded", "charged")
+"""What some have besides; behind these the places of `later_rungs` (with its length) and `waits_for`."""
+_RUNGS, _RUNGS_BYTES, _WAITS = range(len(RICH), len(RICH) + 3)
 
-MESSAGES_ADD = _insert(
-    "messages",
-    {
-        "id": id_at(0, 2),
-        "event_id": id_at(1, 2),
-        **{
-            name: _P[name]
-            for name in _PLANNED
-            if name not in ("later_rungs", "later_bytes", "waits_for", "tenant")
-        },
-        "later_rungs": bytes_at(_PLANNED.index("later_rungs"), _PLANNED.index("later_bytes")),
-        "waits_for": bytes_at(_PLANNED.index("waits_for")),
-        "updated_at": _P["created_at"],
-    },
+
+def _planned(fields: tuple[str, ...], more: dict[str, str]) -> str:
+    values = {name: field(place) for place, name in enumerate(fields)}
+    held = f"iif({values['fence']} AND {values['status']} IN ({coded(ACTIVE)}), ?3, NULL)"
+    ids = {"id": id_at(0, 2), "event_id": id_at(1, 2)}
+    return _insert("messages", ids | values | {"holder": held} | more)
+
+
+MESSAGES_ADD_PLAIN = _planned(PLAIN, {})
+MESSAGES_ADD_RICH = _planned(
+    RICH, {"later_rungs": bytes_at(_RUNGS, _RUNGS_BYTES), "waits_for": bytes_at(_WAITS)}
 )
 
-CHANGES_PLANNED = _insert(
-    "changes",
-    {
-        "message_id": id_at(0, 2),
-        "tenant": _P["tenant"],
-        "at": _P["created_at"],
-        "status": _P["status"],
-        "reason": _P["reason"],
-        "due_at": f"CASE {_P['status']} WHEN 'deferred' THEN {_P['due_at']} END",
-    },
-)
-"""From the parameters of `MESSAGES_ADD`: one record for every message, in the same transaction."""
+CHANGES_PLANNED = f"""
+    INSERT INTO changes (message_id, at, status, reason, fence, due_at)
+    SELECT id, created_at, status, reason, fence, due_at FROM messages
+    WHERE id IN (SELECT {id_at(0, 2)} FROM json_each(?1))
+"""
+"""The first record of each message just added: reading them back is cheaper than unpacking them again."""
 
 RUNS_KNOWN = f"SELECT {_array('hex(id)')} FROM runs WHERE id IN {IDS}"
 MESSAGES_KNOWN = f"SELECT {_array('hex(id), status')} FROM messages WHERE id IN {IDS}"
@@ -231,7 +212,7 @@ CHARGED = f"UPDATE messages SET charged = 1 WHERE id IN {IDS}"
 MESSAGE = (
     "hex(id), user, hex(event_id), event_seq, route, status, created_at, reason, due_at, expires_at, "
     "attempt, unknowns, fence, hex(later_rungs), nullif(hex(waits_for), ''), threaded, "
-    "charged, updated_at, integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at"
+    "charged, coalesce(updated_at, created_at), integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at"
 )
 """What `rows.message` reads."""
 
@@ -241,7 +222,7 @@ DUE = f"SELECT {_array(MESSAGE)} FROM (SELECT * FROM {_DUE})"
 
 CLAIM = f"""
     UPDATE messages SET due_at = ?4, fence = fence + 1, holder = ?5,
-        status = iif(status = 'sending', 'sending', 'queued')
+        status = iif(status = {CODES[Status.SENDING]}, status, {CODES[Status.QUEUED]})
     WHERE id IN (SELECT id FROM {_DUE})
 """
 """Right after `DUE` in the same transaction, so of the very same rows."""
@@ -260,85 +241,58 @@ TAKE_OVER = """
     WHERE due_at IS NOT NULL AND holder IS NOT NULL AND holder <> ?2
 """
 
-_SETTLED = (
-    "fence",
-    "status",
-    "reason",
-    "due_at",
-    "attempt",
-    "unknowns",
-    "integration",
-    "at",
-    "tenant",
-    "outcome",
-    "provider_id",
-    "took_ms",
-    "detail",
-    "traceparent",
-)
-_S = {name: field(index) for index, name in enumerate(_SETTLED)}
-_SETTLED_ROWS = f"""
-    WITH new AS MATERIALIZED (
-        SELECT {id_at(0, 1)} AS id, {", ".join(f"{_S[name]} AS {name}" for name in _SETTLED[:8])}
-        FROM json_each(?1)
-    )
-"""
+SETTLED = ("fence", "status", "at", "attempt", "integration", "outcome", "took_ms")
+"""What every settlement says."""
+EXPLAINED = (*SETTLED, "reason", "due_at", "unknowns", "provider_id", "detail", "traceparent")
+"""What some say besides."""
+
+
+def _changes(fields: tuple[str, ...]) -> str:
+    return _insert("changes", {"message_id": id_at(0, 1)} | {f: field(n) for n, f in enumerate(fields)})
+
+
+CHANGES_SETTLED = _changes(SETTLED)
+CHANGES_EXPLAINED = _changes(EXPLAINED)
+
 _HELD = f"""
     messages.id = new.id AND messages.fence = new.fence AND messages.holder = ?3
     AND {may_move("new.status")}
 """
 
+HELD = f"""
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, {field(0)} AS fence, {field(1)} AS status FROM json_each(?1)
+    )
+    SELECT {_array("hex(new.id)")} FROM new CROSS JOIN messages WHERE {_HELD}
+"""
+"""Which of some settlements would be taken."""
+
+_FOLLOW = f"""
+    FROM (SELECT message_id AS id, * FROM changes WHERE seq > ?1 AND seq <= ?2) AS new WHERE {_HELD}
+"""
+
 SETTLE = f"""
-    {_SETTLED_ROWS}
     UPDATE messages SET
         status = new.status,
         reason = new.reason,
-        due_at = iif(new.status IN ({listed(ACTIVE)}), new.due_at, NULL),
+        due_at = iif(new.status IN ({coded(ACTIVE)}), new.due_at, NULL),
         attempt = new.attempt,
         unknowns = new.unknowns,
         integration = coalesce(new.integration, messages.integration),
         updated_at = new.at,
-        holder = iif(new.status IN ('queued', 'sending'), messages.holder, NULL),
-        sent_at = iif(new.status IN ('sent', 'delivered'), coalesce(messages.sent_at, new.at), messages.sent_at),
-        delivered_at = iif(new.status = 'delivered', new.at, messages.delivered_at)
-    FROM new WHERE {_HELD}
+        holder = iif(new.status IN ({coded([Status.QUEUED, Status.SENDING])}), messages.holder, NULL),
+        sent_at = iif(new.status IN ({coded(SUCCEEDED)}), coalesce(messages.sent_at, new.at), messages.sent_at),
+        delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, new.at, messages.delivered_at)
+    {_FOLLOW}
 """
+"""Messages follow the changes just added, as far as they are held."""
 
-HELD = f"""
-    {_SETTLED_ROWS}
-    SELECT {_array("hex(new.id)")} FROM new CROSS JOIN messages WHERE {_HELD}
-"""
-"""Which rows `SETTLE` would take."""
-
-CHANGES_SETTLED = _insert(
-    "changes",
-    {
-        "message_id": id_at(0, 1),
-        "tenant": _S["tenant"],
-        "at": _S["at"],
-        "status": _S["status"],
-        "reason": _S["reason"],
-        "attempt": _S["attempt"],
-        "integration": _S["integration"],
-        "outcome": _S["outcome"],
-        "provider_id": _S["provider_id"],
-        "took_ms": _S["took_ms"],
-        "detail": _S["detail"],
-        "due_at": f"CASE {_S['status']} WHEN 'deferred' THEN {_S['due_at']} END",
-        "traceparent": _S["traceparent"],
-    },
-)
-"""From the parameters of `SETTLE`."""
-
-MARK_SENDING = f"""
-    {_SETTLED_ROWS}
-    UPDATE messages SET status = 'sending', updated_at = new.at FROM new WHERE {_HELD}
-"""
+MARK_SENDING = f"UPDATE messages SET status = new.status, updated_at = new.at {_FOLLOW}"
 
 # ── endings, turns and rungs ──────────────────────────────────────────────────────────────────────────────
 
 STOPPABLE = f"""
-    SELECT {_array("hex(id), route")} FROM messages
+    SELECT {_array("hex(id)")} FROM messages
     WHERE id IN {IDS} AND status IN (SELECT value FROM json_each(?3))
 """
 
@@ -348,17 +302,14 @@ STOP = f"""
     WHERE id IN {IDS} AND {may_move("?3")}
 """
 
-CHANGES_STOPPED = _insert(
-    "changes",
-    {"message_id": id_at(0, 1), "tenant": field(0), "status": "?3", "reason": "?4", "at": "?5"},
-)
+CHANGES_STOPPED = _insert("changes", {"message_id": id_at(0, 1), "status": "?3", "reason": "?4", "at": "?5"})
 
 ANYONE_WAITS = "SELECT 1 FROM messages WHERE waits_for IS NOT NULL LIMIT 1"
 RELEASE = f"UPDATE messages SET waits_for = NULL, due_at = ?3 WHERE waits_for IN {IDS}"
 
 ADVANCE_RUNGS = f"""
     UPDATE messages SET due_at = ?3
-    WHERE id IN {IDS} AND status = 'deferred' AND reason = 'waiting_for_rung' AND due_at > ?3
+    WHERE id IN {IDS} AND status = {CODES[Status.DEFERRED]} AND reason = '{Reason.WAITING_FOR_RUNG}' AND due_at > ?3
 """
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
@@ -369,13 +320,14 @@ INBOX_HEADS = f"""
 
 INBOX_ADD = _insert(
     "inbox",
-    {"message_id": id_at(0, 1), "user": field(0), "offset": field(1), "route": field(2), "at": field(3)},
+    {"message_id": id_at(0, 1), "user": field(0), "offset": field(1), "at": field(2)},
 )
-INBOX_CONTENT_ADD = _insert("inbox_content", {"message_id": id_at(0, 1), "sealed": bytes_at(4, 5)})
+INBOX_CONTENT_ADD = _insert("inbox_content", {"message_id": id_at(0, 1), "sealed": bytes_at(3, 4)})
 """From the parameters of `INBOX_ADD`."""
 
 ITEM = (
-    "user, offset, hex(inbox.message_id), route, at, seen_at, read_at, archived_at, "
+    "user, offset, hex(inbox.message_id), at, seen_at, read_at, archived_at, "
+    "(SELECT route FROM messages WHERE messages.id = inbox.message_id), "
     "(SELECT hex(sealed) FROM inbox_content WHERE inbox_content.message_id = inbox.message_id)"
 )
 """What `rows.item` reads."""
@@ -439,10 +391,10 @@ CAPTURES_ADD = _insert(
     {
         "message_id": id_at(0, 1),
         "user": field(0),
-        "route": field(1),
-        "integration": field(2),
-        "at": field(3),
-        "sealed": bytes_at(4, 5),
+        "route": f"(SELECT route FROM messages WHERE id = {id_at(0, 1)})",
+        "integration": field(1),
+        "at": field(2),
+        "sealed": bytes_at(3, 4),
     },
 )
 
@@ -518,7 +470,7 @@ SUPPRESSED = f"""
 
 # Erasing one person: everything that could identify them or say what they were told.
 ACTIVE_OF_USER = f"""
-    SELECT {_array("hex(id)")} FROM messages WHERE user = ?1 AND status IN ({listed(ACTIVE)})
+    SELECT {_array("hex(id)")} FROM messages WHERE user = ?1 AND status IN ({coded(ACTIVE)})
 """
 ERASE = (
     "DELETE FROM captures WHERE message_id IN (SELECT id FROM messages WHERE user = ?1)",
@@ -538,7 +490,7 @@ ERASE = (
 MESSAGE_BY_ID = f"SELECT {_array(MESSAGE)} FROM messages WHERE id = ?"
 STATUS_OF = "SELECT status FROM messages WHERE id = ?"
 
-_FAILED = f"status = :status AND status IN ({listed(FAILURES)})"
+_FAILED = f"status = :status AND status IN ({coded(FAILED_FOR_GOOD)})"
 _WAYS = {
     "user": "messages INDEXED BY messages_user WHERE user = :user AND",
     "failed": f"messages INDEXED BY messages_failed WHERE {_FAILED} AND",
@@ -554,7 +506,7 @@ _MATCHES = """
 
 def way_to(has_user: bool, status: Status | None) -> str:
     """Which of `SEARCH` is shortest."""
-    return "user" if has_user else "failed" if status in FAILURES else "all"
+    return "user" if has_user else "failed" if status in FAILED_FOR_GOOD else "all"
 
 
 SEARCH = {
@@ -571,7 +523,7 @@ SEARCH_END = {way: f"SELECT id FROM {source} {_RANGE} 1 OFFSET :scanned - 1" for
 RETRYABLE = f"""
     SELECT {_array("hex(id)")} FROM (
         SELECT id FROM messages INDEXED BY messages_failed
-        WHERE status IN ({listed(FAILURES)}) AND status IN (SELECT value FROM json_each(:statuses))
+        WHERE status IN ({coded(FAILED_FOR_GOOD)}) AND status IN (SELECT value FROM json_each(:statuses))
             AND id >= :lowest AND id < :highest AND {_MATCHES}
         LIMIT :most
     )
@@ -585,27 +537,35 @@ RETRYABLE_NAMED = f"""
     )
 """
 REQUEUE = f"""
-    UPDATE messages SET status = 'queued', reason = 'redriven', attempt = 0, unknowns = 0, due_at = ?3,
+    UPDATE messages SET status = {CODES[Status.QUEUED]}, reason = '{Reason.REDRIVEN}', attempt = 0, unknowns = 0, due_at = ?3,
         fence = fence + 1, holder = NULL, updated_at = ?3
     WHERE id IN {IDS}
 """
 
 _CHANGE = (
-    "seq, hex(message_id), tenant, at, status, reason, attempt, integration, outcome, provider_id, took_ms, "
-    "detail, due_at, traceparent"
+    "seq, hex(message_id), at, status, reason, attempt, integration, outcome, provider_id, took_ms, detail, "
+    f"iif(status = {CODES[Status.DEFERRED]}, due_at, NULL), traceparent, "
+    "(SELECT route FROM messages WHERE messages.id = changes.message_id)"
 )
 """What `decoding.change` reads."""
 
 CHANGES_OF = f"""
     SELECT {_array(_CHANGE)} FROM (
-        SELECT * FROM changes WHERE message_id = ?1 AND tenant = ?2 ORDER BY seq LIMIT -1
-    )
+        SELECT * FROM changes WHERE message_id = ? ORDER BY seq LIMIT -1
+    ) AS changes
 """
+_OURS = """EXISTS (
+    SELECT 1 FROM messages WHERE id = message_id AND route IN (SELECT value FROM json_each(?1))
+)"""
 CHANGES_TAIL = f"""
-    SELECT {_array(_CHANGE)} FROM (SELECT * FROM changes WHERE tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3)
+    SELECT {_array(_CHANGE)} FROM (
+        SELECT * FROM changes WHERE seq > ?2 AND {_OURS} ORDER BY seq LIMIT ?3
+    ) AS changes
 """
 CHANGES_NEWEST = f"""
-    SELECT {_array(_CHANGE)} FROM (SELECT * FROM changes WHERE tenant = ?1 ORDER BY seq DESC LIMIT ?2)
+    SELECT {_array(_CHANGE)} FROM (
+        SELECT * FROM changes WHERE {_OURS} ORDER BY seq DESC LIMIT ?2
+    ) AS changes
 """
 
 _CAPTURE = "seq, hex(message_id), user, route, integration, hex(sealed), at"

@@ -35,11 +35,12 @@ CREATE INDEX captures_message ON captures (message_id);
 CREATE TABLE changes (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
 	message_id BLOB NOT NULL, 
-	tenant INTEGER NOT NULL, 
 	at INTEGER NOT NULL, 
-	status TEXT NOT NULL, 
+	status INTEGER NOT NULL, 
 	reason TEXT, 
+	fence INTEGER DEFAULT 0 NOT NULL, 
 	attempt INTEGER DEFAULT 0 NOT NULL, 
+	unknowns INTEGER DEFAULT 0 NOT NULL, 
 	integration TEXT, 
 	outcome TEXT, 
 	provider_id TEXT, 
@@ -102,7 +103,6 @@ CREATE TABLE inbox (
 	user INTEGER NOT NULL, 
 	"offset" INTEGER NOT NULL, 
 	message_id BLOB NOT NULL, 
-	route INTEGER NOT NULL, 
 	at INTEGER NOT NULL, 
 	seen_at INTEGER, 
 	read_at INTEGER, 
@@ -156,7 +156,7 @@ CREATE TABLE messages (
 	event_seq INTEGER NOT NULL, 
 	route INTEGER NOT NULL, 
 	queue INTEGER NOT NULL, 
-	status TEXT NOT NULL, 
+	status INTEGER NOT NULL, 
 	reason TEXT, 
 	created_at INTEGER NOT NULL, 
 	due_at INTEGER, 
@@ -169,7 +169,7 @@ CREATE TABLE messages (
 	waits_for BLOB, 
 	threaded INTEGER DEFAULT 0 NOT NULL, 
 	charged INTEGER DEFAULT 0 NOT NULL, 
-	updated_at INTEGER NOT NULL, 
+	updated_at INTEGER, 
 	integration TEXT, 
 	sent_at INTEGER, 
 	delivered_at INTEGER, 
@@ -178,13 +178,13 @@ CREATE TABLE messages (
 	clicked_at INTEGER, 
 	archived_at INTEGER, 
 	PRIMARY KEY (id), 
-	CONSTRAINT status_known CHECK (status IN ('queued', 'deferred', 'sending', 'sent', 'delivered', 'bounced', 'rejected', 'undelivered', 'failed', 'dead_lettered', 'suppressed', 'throttled', 'merged', 'canceled', 'expired')), 
-	CONSTRAINT reason_given CHECK (reason IS NOT NULL OR status NOT IN ('bounced', 'rejected', 'undelivered', 'failed', 'dead_lettered', 'suppressed', 'throttled', 'merged', 'canceled', 'expired')), 
-	CONSTRAINT done_is_done CHECK (due_at IS NULL OR status IN ('queued', 'deferred', 'sending'))
+	CONSTRAINT status_known CHECK (status BETWEEN 0 AND 14), 
+	CONSTRAINT reason_given CHECK (status < 5 OR reason IS NOT NULL), 
+	CONSTRAINT done_is_done CHECK (status < 3 OR due_at IS NULL)
 )
  WITHOUT ROWID;
 CREATE INDEX messages_due ON messages (queue, due_at, id) WHERE due_at IS NOT NULL;
-CREATE INDEX messages_failed ON messages (status, id) WHERE status IN ('bounced', 'rejected', 'undelivered', 'failed', 'dead_lettered');
+CREATE INDEX messages_failed ON messages (status, id) WHERE status IN (5, 6, 7, 8, 9);
 CREATE INDEX messages_user ON messages (user, id);
 CREATE INDEX messages_waiting ON messages (waits_for) WHERE waits_for IS NOT NULL;
 CREATE TABLE meta (
@@ -221,6 +221,11 @@ CREATE TABLE runs (
 	PRIMARY KEY (id)
 )
  WITHOUT ROWID;
+CREATE TABLE statuses (
+	code INTEGER NOT NULL, 
+	name TEXT NOT NULL, 
+	PRIMARY KEY (code)
+);
 CREATE TABLE subscriptions (
 	tenant INTEGER NOT NULL, 
 	topic TEXT NOT NULL, 
@@ -270,3 +275,4 @@ CREATE TABLE users (
 	UNIQUE (tenant, user_id)
 );
 CREATE INDEX users_tenant ON users (tenant);
+INSERT INTO statuses (code, name) VALUES (0, 'queued'), (1, 'deferred'), (2, 'sending'), (3, 'sent'), (4, 'delivered'), (5, 'bounced'), (6, 'rejected'), (7, 'undelivered'), (8, 'failed'), (9, 'dead_lettered'), (10, 'suppressed'), (11, 'throttled'), (12, 'merged'), (13, 'canceled'), (14, 'expired');
