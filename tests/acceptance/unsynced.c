@@ -255,6 +255,29 @@ int rename(const char *old, const char *new) {
     return rc;
 }
 
+static void linked(const char *old, const char *new) {
+    REAL(int, "link", const char *, const char *);
+    char from[PATH_MAX], to[PATH_MAX];
+    if (copy_path(old, from) && copy_path(new, to) && real(from, to)) {
+        int fd = raw_open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);  /* nothing of it was ever synced */
+        if (fd >= 0) close(fd);
+    }
+}
+
+int link(const char *old, const char *new) {
+    REAL(int, "link", const char *, const char *);
+    int rc = real(old, new);
+    if (rc == 0) linked(old, new);
+    return rc;
+}
+
+int linkat(int olddir, const char *old, int newdir, const char *new, int flags) {
+    REAL(int, "linkat", int, const char *, int, const char *, int);
+    int rc = real(olddir, old, newdir, new, flags);
+    if (rc == 0 && (olddir == AT_FDCWD || *old == '/') && (newdir == AT_FDCWD || *new == '/')) linked(old, new);
+    return rc;
+}
+
 static void forget(const char *copy) {
     REAL(int, "unlink", const char *);
     pthread_mutex_lock(&lock);
