@@ -6,37 +6,37 @@ from litestar import Router, delete, get, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.pages import Page
-from clarion.api.shelves import found, named, remove
+from clarion.api.shelves import every, found, named, remove, shown
 from clarion.errors import Conflict, InvalidInput
 from clarion.model.setup import Category, FrequencyCap
 from clarion.rules import people
 
 
-class CategoryBody(Category, frozen=True, kw_only=True):
+class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False):
     """A category; its key stands in the path."""
 
     key: str = ""
 
 
 @get("/", opt=READ)
-async def list_categories(caller: Who, parts: Parts) -> Page[Category]:
+async def list_categories(caller: Who, parts: Parts) -> Page[CategoryDocument]:
     """All categories."""
-    return Page(items=list(parts.ledger.setup.categories.all(caller.tenant).values()))
+    return Page(items=every(CategoryDocument, parts.ledger.setup.categories, caller.tenant))
 
 
 @get("/{key:str}", opt=READ)
-async def get_category(key: str, caller: Who, parts: Parts) -> Category:
+async def get_category(key: str, caller: Who, parts: Parts) -> CategoryDocument:
     """One category."""
-    return found(parts.ledger.setup.categories, caller.tenant, key, "category")
+    return shown(CategoryDocument, found(parts.ledger.setup.categories, caller.tenant, key, "category"))
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_category(key: str, data: CategoryBody, caller: Who, parts: Parts) -> Category:
+async def put_category(key: str, data: CategoryDocument, caller: Who, parts: Parts) -> CategoryDocument:
     """Create or replace a category."""
     category = named(Category, data, key)
     people.check_windows(category.send_window, "#/send_window")
     check_caps(category.caps)
-    return await parts.ledger.setup.categories.put(caller.tenant, category)
+    return shown(CategoryDocument, await parts.ledger.setup.categories.put(caller.tenant, category))
 
 
 @delete("/{key:str}", opt=ADMIN)

@@ -11,7 +11,7 @@ from clarion.api import bodies
 from clarion.api.access import ADMIN, Parts, Who
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
-from clarion.api.shelves import found, named, remove
+from clarion.api.shelves import found, named, remove, shown
 from clarion.errors import InvalidInput
 from clarion.model.setup import Integration
 from clarion.ports.provider import ProviderPlugin
@@ -21,27 +21,29 @@ MASK = "********"
 """Stands for a secret. Sent back, it keeps the stored one."""
 
 
-class IntegrationBody(Integration, frozen=True, kw_only=True):
+class IntegrationDocument(Integration, frozen=True, kw_only=True, omit_defaults=False):
     """An integration; its key stands in the path."""
 
     key: str = ""
 
 
 @get("/", opt=ADMIN)
-async def list_integrations(caller: Who, parts: Parts) -> Page[Integration]:
+async def list_integrations(caller: Who, parts: Parts) -> Page[IntegrationDocument]:
     """All integrations, secrets masked."""
-    every = parts.ledger.setup.integrations.all(caller.tenant).values()
-    return Page(items=[masked(one, parts) for one in every])
+    stored = parts.ledger.setup.integrations.all(caller.tenant).values()
+    return Page(items=[masked(one, parts) for one in stored])
 
 
 @get("/{key:str}", opt=ADMIN)
-async def get_integration(key: str, caller: Who, parts: Parts) -> Integration:
+async def get_integration(key: str, caller: Who, parts: Parts) -> IntegrationDocument:
     """One integration, secrets masked."""
     return masked(found(parts.ledger.setup.integrations, caller.tenant, key, "integration"), parts)
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_integration(key: str, data: IntegrationBody, caller: Who, parts: Parts) -> Integration:
+async def put_integration(
+    key: str, data: IntegrationDocument, caller: Who, parts: Parts
+) -> IntegrationDocument:
     """Create or replace an integration. A secret sent as `********` keeps its stored value."""
     sent = named(Integration, data, key)
     plugin = parts.providers.get(sent.provider)
@@ -70,14 +72,14 @@ async def delete_integration(key: str, caller: Who, parts: Parts) -> None:
     await remove(parts.ledger.setup.integrations, caller.tenant, key, "integration")
 
 
-def masked(integration: Integration, parts: ApiParts) -> Integration:
+def masked(integration: Integration, parts: ApiParts) -> IntegrationDocument:
     """The integration with every secret replaced. Of an unknown provider nothing is shown."""
     plugin = parts.providers.get(integration.provider)
     config = {
         name: MASK if plugin is None or name in plugin.secrets else value
         for name, value in integration.config.items()
     }
-    return msgspec.structs.replace(integration, config=config)
+    return shown(IntegrationDocument, msgspec.structs.replace(integration, config=config))
 
 
 def unmasked(config: dict[str, Any], stored: Integration | None, plugin: ProviderPlugin) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -43,8 +45,10 @@ from clarion.api.access import (
     provide_parts,
     provide_person,
 )
-from clarion.api.problems import Fault, MethodNotAllowed, Rejected, refuse
+from clarion.api.problems import Fault, MethodNotAllowed, Rejected, refuse, wrong_parameter
 from clarion.errors import ClarionError, InvalidInput
+
+_ABSENT = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 ROUTERS = (
     captures.router,
@@ -100,7 +104,7 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
     raise error
 
 
-def methods_at(app: Litestar, path: str) -> list[str]:
+def methods_at(app: Litestar, path: str) -> Sequence[str]:
     """The methods of the route that matches best: a fixed segment before a parameter."""
     segments = path.strip("/").split("/")
     matching = [
@@ -135,13 +139,13 @@ def _invalid(
     ]
     if parameters:
         return Rejected(f"`{parameters[0].parameter}`: {parameters[0].detail}", parameters)
+    if (absent := _ABSENT.match(error.detail)) is not None:
+        return wrong_parameter(absent.group(1), f"the parameter `{absent.group(1)}` is needed.")
     field = request.route_handler.parsed_data_field
+    if field is not None and str(cause) == "Object missing required field `data`":
+        return refuse("malformed_json", "A JSON document is needed as the body.")
     if field is not None and cause is not None:
         return bodies.invalid(
             msgspec.ValidationError(str(cause).replace("`$.data", "`$", 1)), field.annotation
         )
-    missing = [one.get("key", "") for one in extra]
-    return Rejected(
-        f"Something is missing or malformed: {', '.join(filter(None, missing)) or error.detail}.",
-        [Fault(detail=f"{one.get('message', '')}.", parameter=one.get("key", "")) for one in extra],
-    )
+    return InvalidInput(f"{error.detail}.")

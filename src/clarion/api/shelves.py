@@ -14,6 +14,7 @@ from clarion.rules import people
 from clarion.rules.match import nearest
 
 D = TypeVar("D", bound=Value)
+V = TypeVar("V", bound=Value)
 
 
 def named(kind: type[D], body: Value, key: str) -> D:
@@ -23,6 +24,16 @@ def named(kind: type[D], body: Value, key: str) -> D:
         raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
     people.check_key(key, "#/key")
     return kind(**{**fields, "key": key})
+
+
+def shown(kind: type[V], document: Any) -> V:
+    """The document with every field spelt out, as it can be sent back."""
+    return kind(**msgspec.structs.asdict(document))
+
+
+def every(kind: type[V], shelf: Shelf[Any], tenant: TenantId) -> list[V]:
+    """All live documents, by key."""
+    return [shown(kind, document) for _, document in sorted(shelf.all(tenant).items())]
 
 
 def found(shelf: Shelf[D], tenant: TenantId, key: str, noun: str) -> D:

@@ -7,31 +7,34 @@ from litestar import Router, delete, get, put
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.pages import Page
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import found_version, named, remove
+from clarion.api.shelves import every, found_version, named, remove, shown
 from clarion.errors import Conflict
 from clarion.model.setup import Template
 
 
-class TemplateBody(Template, frozen=True, kw_only=True):
+class TemplateDocument(Template, frozen=True, kw_only=True, omit_defaults=False):
     """A template; its key stands in the path, its version is counted by Clarion."""
 
     key: str = ""
 
 
 @get("/", opt=READ)
-async def list_templates(caller: Who, parts: Parts) -> Page[Template]:
+async def list_templates(caller: Who, parts: Parts) -> Page[TemplateDocument]:
     """All templates in their live versions."""
-    return Page(items=list(parts.ledger.setup.templates.all(caller.tenant).values()))
+    return Page(items=every(TemplateDocument, parts.ledger.setup.templates, caller.tenant))
 
 
 @get("/{key:str}", opt=READ)
-async def get_template(key: str, caller: Who, parts: Parts, version: int | None = None) -> Template:
+async def get_template(key: str, caller: Who, parts: Parts, version: int | None = None) -> TemplateDocument:
     """One template: the live version, or an exact one."""
-    return await found_version(parts.ledger.setup.templates, caller.tenant, key, version, "template")
+    return shown(
+        TemplateDocument,
+        await found_version(parts.ledger.setup.templates, caller.tenant, key, version, "template"),
+    )
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_template(key: str, data: TemplateBody, caller: Who, parts: Parts) -> Template:
+async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Parts) -> TemplateDocument:
     """Publish a template: every source is compiled, and rendered with `example_data` when there are any."""
     template = named(Template, data, key)
     faults = [
@@ -40,7 +43,7 @@ async def put_template(key: str, data: TemplateBody, caller: Who, parts: Parts) 
     ]
     if faults:
         raise Rejected(f"The template cannot be used: {faults[0].detail}", faults, code="content_error")
-    return await parts.ledger.setup.templates.put(caller.tenant, template)
+    return shown(TemplateDocument, await parts.ledger.setup.templates.put(caller.tenant, template))
 
 
 @delete("/{key:str}", opt=ADMIN)

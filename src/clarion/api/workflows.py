@@ -9,37 +9,40 @@ from clarion.api.auth import Caller
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import found_version, missing, named, remove
+from clarion.api.shelves import every, found_version, missing, named, remove, shown
 from clarion.model.channel import Channel
 from clarion.model.setup import SendFirst, SendLadder, SendStep, Template, Workflow
 from clarion.rules import people
 
 
-class WorkflowBody(Workflow, frozen=True, kw_only=True):
+class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False):
     """A workflow; its key stands in the path, its version is counted by Clarion."""
 
     key: str = ""
 
 
 @get("/", opt=READ)
-async def list_workflows(caller: Who, parts: Parts) -> Page[Workflow]:
+async def list_workflows(caller: Who, parts: Parts) -> Page[WorkflowDocument]:
     """All workflows in their live versions."""
-    return Page(items=list(parts.ledger.setup.workflows.all(caller.tenant).values()))
+    return Page(items=every(WorkflowDocument, parts.ledger.setup.workflows, caller.tenant))
 
 
 @get("/{key:str}", opt=READ)
-async def get_workflow(key: str, caller: Who, parts: Parts, version: int | None = None) -> Workflow:
+async def get_workflow(key: str, caller: Who, parts: Parts, version: int | None = None) -> WorkflowDocument:
     """One workflow: the live version, or an exact one."""
-    return await found_version(parts.ledger.setup.workflows, caller.tenant, key, version, "workflow")
+    return shown(
+        WorkflowDocument,
+        await found_version(parts.ledger.setup.workflows, caller.tenant, key, version, "workflow"),
+    )
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_workflow(key: str, data: WorkflowBody, caller: Who, parts: Parts) -> Workflow:
+async def put_workflow(key: str, data: WorkflowDocument, caller: Who, parts: Parts) -> WorkflowDocument:
     """Publish a workflow: the next version is live at once, messages under way keep theirs."""
     workflow = named(Workflow, data, key)
     if faults := faults_of(workflow, parts, caller):
         raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults)
-    return await parts.ledger.setup.workflows.put(caller.tenant, workflow)
+    return shown(WorkflowDocument, await parts.ledger.setup.workflows.put(caller.tenant, workflow))
 
 
 @delete("/{key:str}", opt=ADMIN)

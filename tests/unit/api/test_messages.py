@@ -1,0 +1,257 @@
+"""Looking up what became of notifications, and moving them by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import Instant
+from clarion.model.status import Reason, Status
+from clarion.ports.ledger import Settlement
+from tests.unit.api.conftest import Api
+from tests.unit.api.test_ingest import TRIGGER, messages_of
+
+
+async def trigger(api: Api, **more: Any) -> str:
+    """The event id of a trigger for ada."""
+    answer = await api.ok("POST", TRIGGER, {"recipients": ["ada"], "data": {"id": "1"}, **more})
+    return str(answer["event_id"])
+
+
+async def until(api: Api, path: str, good: Any) -> list[dict[str, Any]]:
+    """The items of a list once they are as wished."""
+    for _ in range(200):
+        items: list[dict[str, Any]] = (await api.ok("GET", path))["items"]
+        if good(items):
+            return items
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"never came: {items}")
+
+
+async def deferred(api: Api) -> dict[str, Any]:
+    """A message that waits for the end of quiet hours that never let it out today."""
+    await api.ok("PUT", "/v1/users/ada/preferences", {"quiet_hours": [{"start": "00:00", "end": "23:59"}]})
+    event = await trigger(api)
+    items = await until(
+        api, f"/v1/messages?event={event}", lambda items: any(m["status"] == "deferred" for m in items)
+    )
+    return next(m for m in items if m["status"] == "deferred")
+
+
+async def failed(api: Api) -> dict[str, Any]:
+    """An email that its provider refused for good."""
+    await api.ok(
+        "PUT",
+        "/v1/integrations/main-email",
+        {"channel": "email", "provider": "capture", "config": {"outcome": "reject"}},
+    )
+    event = await trigger(api)
+    items = await until(
+        api, f"/v1/messages?event={event}", lambda items: any(m["status"] == "rejected" for m in items)
+    )
+    return next(m for m in items if m["status"] == "rejected")
+
+
+async def test_a_message_tells_its_whole_story(admin, ada):
+    """Timeline, attempts, explanation and content in one answer."""
+    found = await messages_of(admin, await trigger(admin))
+    email = next(m for m in found if m["channel"] == "email")
+    detail = await admin.ok("GET", f"/v1/messages/{email['id']}")
+    assert detail["content"]["subject"] == "Order 1"
+    assert [c["status"] for c in detail["timeline"]][-1] == "sent"
+    assert [a["outcome"] for a in detail["attempts"]] == ["accepted"]
+    assert detail["attempts"][0]["integration"] == "main-email"
+    assert detail["explanation"]["user_id"] == "ada"
+    assert "email" in {c["channel"] for c in detail["explanation"]["channels"]}
+
+
+async def test_messages_are_found_by_every_filter(admin, ada):
+    """Each filter alone, and all of them together."""
+    event = await trigger(admin)
+    await messages_of(admin, event)
+    for query, count in (
+        ("", 3),
+        ("user=ada", 3),
+        ("user=nobody", 0),
+        (f"event={event}", 3),
+        ("workflow=order-paid", 3),
+        ("workflow=other", 0),
+        ("channel=sms", 1),
+        ("status=delivered&channel=in_app", 1),
+        ("status=bounced", 0),
+        ("reason=opted_out", 0),
+        ("since=2020-01-01T00:00:00Z", 3),
+        ("since=2020-01-01T00:00:00%2B02:00", 3),
+        ("until=2020-01-01T00:00:00Z", 0),
+        (f"user=ada&event={event}&workflow=order-paid&channel=email&status=sent", 1),
+    ):
+        items = (await admin.ok("GET", f"/v1/messages?{query}"))["items"]
+        assert len(items) == count, query
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter", "said"),
+    [
+        ("statuss=sent", "statuss", "did you mean `status`?"),
+        ("status=gone", "status", ""),
+        ("since=monday", "since", "RFC 3339"),
+        ("event=42", "event", "UUID"),
+    ],
+)
+async def test_a_wrong_filter_is_refused_and_does_not_match_everything(admin, query, parameter, said):
+    """The parameter is named."""
+    shown = await admin.problem("GET", f"/v1/messages?{query}")
+    assert shown["status"] == 400
+    assert shown["errors"][0]["parameter"] == parameter
+    assert said in shown["errors"][0]["detail"]
+
+
+async def test_pages_of_messages_cover_everything_once(admin, ada):
+    """Cursor by cursor, newest first."""
+    for _ in range(4):
+        await messages_of(admin, await trigger(admin))
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = await admin.ok("GET", f"/v1/messages?limit=5{f'&cursor={cursor}' if cursor else ''}")
+        seen += [m["id"] for m in page["items"]]
+        cursor = page["next_cursor"]
+    assert len(seen) == len(set(seen)) == 12
+    assert seen == sorted(seen, reverse=True)
+
+
+async def test_a_waiting_message_can_be_canceled_once(admin, ada):
+    """What has not started is stopped; what has ended is a conflict."""
+    message = await deferred(admin)
+    canceled = await admin.ok("POST", f"/v1/messages/{message['id']}/cancel")
+    assert (canceled["status"], canceled["reason"]) == ("canceled", "canceled_by_caller")
+    sent = next(m for m in await messages_of(admin, await _sent(admin)) if m["status"] == "sent")
+    shown = await admin.problem("POST", f"/v1/messages/{sent['id']}/cancel")
+    assert (shown["status"], shown["code"]) == (409, "conflict")
+
+
+async def _sent(api: Api) -> str:
+    await api.ok("PUT", "/v1/users/ada/preferences", {})
+    return await trigger(api)
+
+
+async def test_a_failed_message_can_be_retried(admin, ada):
+    """Put right what was wrong, then send it again."""
+    message = await failed(admin)
+    await admin.ok(
+        "PUT", "/v1/integrations/main-email", {"channel": "email", "provider": "capture", "config": {}}
+    )
+    await admin.ok("POST", f"/v1/messages/{message['id']}/retry")
+    await until(admin, f"/v1/messages?event={message['event_id']}&status=sent&channel=email", len)
+    shown = await admin.problem("POST", f"/v1/messages/{message['id']}/retry")
+    assert (shown["status"], shown["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("message_id", ["42", "00000000-0000-7000-8000-000000000000"])
+async def test_an_unknown_message_is_not_found(admin, message_id):
+    """Well-formed or not."""
+    for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry")):
+        assert (await admin.problem(method, f"/v1/messages/{message_id}{path}"))["code"] == "not_found"
+    assert (await admin.problem("GET", f"/v1/dead-letters/{message_id}"))["code"] == "not_found"
+
+
+async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
+    """An email whose allowed attempts all failed."""
+    await api.ok(
+        "PUT",
+        "/v1/integrations/main-email",
+        {"channel": "email", "provider": "capture", "config": {"outcome": "retry"}},
+    )
+    event = await trigger(api)
+    items = await until(
+        api, f"/v1/messages?event={event}&channel=email", lambda i: i and i[0]["status"] == "deferred"
+    )
+    late = Instant(house.clock.now() + 3_600_000)
+    (message,) = await house.ledger.messages.claim(Lane.NORMAL, Channel.EMAIL, 10, late, late)
+    settlement = Settlement(
+        message=message, status=Status.DEAD_LETTERED, at=late, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=9
+    )
+    assert not (await house.ledger.messages.settle([settlement])).refused
+    return items[0]
+
+
+async def test_dead_letters_are_listed_inspected_and_redriven(house, admin, ada):
+    """One by id, or all that match."""
+    letter = await dead_letter(house, admin)
+    listed = (await admin.ok("GET", "/v1/dead-letters?user=ada&channel=email"))["items"]
+    assert [m["id"] for m in listed] == [letter["id"]]
+    detail = await admin.ok("GET", f"/v1/dead-letters/{letter['id']}")
+    assert detail["attempts"]
+    await admin.ok(
+        "PUT", "/v1/integrations/main-email", {"channel": "email", "provider": "capture", "config": {}}
+    )
+    assert await admin.ok("POST", "/v1/dead-letters/redrive", {"filter": {"workflow": "other"}}) == {
+        "redriven": 0
+    }
+    assert await admin.ok("POST", "/v1/dead-letters/redrive", {"filter": {"user_id": "ada"}}) == {
+        "redriven": 1
+    }
+    await until(admin, f"/v1/messages?event={letter['event_id']}&status=sent&channel=email", len)
+    assert (await admin.ok("GET", "/v1/dead-letters"))["items"] == []
+    assert await admin.ok("POST", "/v1/dead-letters/redrive", {"ids": [letter["id"]]}) == {"redriven": 0}
+    assert (await admin.problem("GET", f"/v1/dead-letters/{letter['id']}"))["status"] == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"ids": [], "filter": {}},
+        {"ids": ["x"]},
+        {"filter": {"status": "sent"}},
+        {"filter": {}, "limit": 0},
+    ],
+)
+async def test_a_redrive_must_say_what_it_means(admin, body):
+    """Never everything by mistake."""
+    assert (await admin.problem("POST", "/v1/dead-letters/redrive", body))["code"] == "invalid_request"
+
+
+async def test_a_tail_follows_what_happens(admin, ada):
+    """It waits for the next change, and goes on where it was."""
+    page = await admin.ok("GET", "/v1/messages/tail?wait_s=0")
+    assert page["items"] == []
+    waiting = asyncio.create_task(admin.ok("GET", f"/v1/messages/tail?cursor={page['next_cursor']}&wait_s=5"))
+    await asyncio.sleep(0.05)
+    event = await trigger(admin)
+    seen = (await waiting)["items"]
+    assert seen
+    await messages_of(admin, event)
+    statuses = {c["status"] for c in (await admin.ok("GET", "/v1/messages/tail?wait_s=0&limit=200"))["items"]}
+    assert {"sent", "delivered"} <= statuses
+
+
+async def test_an_event_shows_its_runs_and_messages(admin, ada):
+    """What came of it, and why; an unknown one is not found."""
+    event = await trigger(admin)
+    await messages_of(admin, event)
+    shown = await admin.ok("GET", f"/v1/events/{event}")
+    assert [run["user_id"] for run in shown["runs"]] == ["ada"]
+    assert len(shown["messages"]) == 3
+    explained = await admin.ok("GET", f"/v1/explain?event_id={event}&user_id=ada")
+    assert explained["runs"] == shown["runs"]
+    missing = await admin.problem("GET", "/v1/events/00000000-0000-7000-8000-000000000000")
+    assert missing["code"] == "not_found"
+    await admin.ok("PUT", "/v1/users/eve", {})
+    assert (await admin.problem("GET", f"/v1/explain?event_id={event}&user_id=eve"))["status"] == 404
+    assert (await admin.problem("GET", f"/v1/explain?event_id={event}"))["errors"][0][
+        "parameter"
+    ] == "user_id"
+
+
+async def test_captures_show_what_would_have_gone_out(admin, ada):
+    """Address and content, per channel and user."""
+    await messages_of(admin, await trigger(admin))
+    (sms,) = (await admin.ok("GET", "/v1/captures?user=ada&channel=sms"))["items"]
+    assert (sms["to"], sms["content"]["text"]) == ("+4915112345678", "Paid 1")
+    page = await admin.ok("GET", "/v1/captures?limit=1")
+    rest = await admin.ok("GET", f"/v1/captures?limit=1&cursor={page['next_cursor']}")
+    assert {page["items"][0]["channel"], rest["items"][0]["channel"]} == {"sms", "email"}
+    assert (await admin.ok("GET", "/v1/captures?user=nobody"))["items"] == []

@@ -1,0 +1,149 @@
+"""What a tenant configures: checked when it is stored, so that nothing fails when it is used."""
+
+from __future__ import annotations
+
+import pytest
+
+TEMPLATE = {"channels": {"sms": {"en": {"text": "Hello {{ user.id }}"}}}}
+WORKFLOW = {
+    "category": "orders",
+    "steps": [{"key": "s", "template": "paid", "to": {"mode": "all", "channels": ["email", "sms"]}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/categories/news", {"name": "News", "enabled": False, "channels": {"email": True}}),
+        ("/v1/templates/hello", TEMPLATE),
+        ("/v1/workflows/welcome", WORKFLOW),
+        (
+            "/v1/integrations/mail",
+            {"channel": "email", "provider": "mailer", "config": {"host": "h", "password": "p"}},
+        ),
+    ],
+)
+async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, body):
+    """PUT, GET, list, PUT what was got, DELETE: no field gets in the way."""
+    put = await admin.ok("PUT", path, body)
+    assert put["key"] == path.rpartition("/")[2]
+    got = await admin.ok("GET", path)
+    assert got == put
+    assert got in (await admin.ok("GET", path.rpartition("/")[0]))["items"]
+    again = await admin.ok("PUT", path, got)
+    assert {**again, "version": 0} == {**got, "version": 0}
+    assert (await admin("DELETE", path)).status_code == 204
+    assert (await admin.problem("GET", path))["code"] == "not_found"
+    assert (await admin.problem("DELETE", path))["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "said"),
+    [
+        ("categories/x", {"key": "y"}, "#/key", "differs"),
+        ("categories/x", {"caps": [{"limit": 0, "window_s": 60}]}, "#/caps/0", "at least 1"),
+        ("categories/x", {"send_window": [{"start": "9", "end": "17:00"}]}, "#/send_window/0", "07:30"),
+        ("categories/x%20y", {}, "#/key", "letters, digits"),
+        ("categories/x", {"critcal": True}, "#/critcal", "did you mean `critical`?"),
+        ("workflows/x", {**WORKFLOW, "category": "order"}, "#/category", "Did you mean 'orders'?"),
+        ("workflows/x", {**WORKFLOW, "steps": []}, "#/steps", "at least one step"),
+        ("workflows/x", {**WORKFLOW, "thread": "order"}, "#/thread", "JSON pointer"),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [{"key": "s", "template": "paids", "to": {"mode": "all", "channels": ["sms"]}}],
+            },
+            "#/steps/0/template",
+            "Did you mean 'paid'?",
+        ),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [{"key": "s", "template": "paid", "to": {"mode": "all", "channels": ["push"]}}],
+            },
+            "#/steps/0/to",
+            "no content for push",
+        ),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [{"key": "s", "template": "paid", "to": {"mode": "every", "channels": []}}],
+            },
+            "#/steps/0/to/mode",
+            "`all`, `first`, `ladder`",
+        ),
+        ("integrations/x", {"channel": "email", "provider": "mailr"}, "#/provider", "Did you mean 'mailer'?"),
+        ("integrations/x", {"channel": "sms", "provider": "mailer"}, "#/channel", "does not serve sms"),
+        (
+            "integrations/x",
+            {"channel": "email", "provider": "mailer", "config": {"host": 1, "password": "s3cret"}},
+            "#/config/host",
+            "Expected `str`",
+        ),
+        (
+            "integrations/x",
+            {"channel": "email", "provider": "mailer", "config": {"hots": "h"}},
+            "#/config/hots",
+            "did you mean `host`?",
+        ),
+    ],
+)
+async def test_what_could_not_work_is_refused_where_it_is_wrong(admin, path, body, pointer, said):
+    """A pointer, and what to do."""
+    shown = await admin.problem("PUT", f"/v1/{path}", body)
+    assert (shown["status"], shown["code"]) == (400, "invalid_request")
+    assert shown["errors"][0]["pointer"] == pointer
+    assert said in shown["errors"][0]["detail"]
+    assert "s3cret" not in str(shown)
+
+
+async def test_a_template_that_does_not_compile_is_refused_with_the_line(admin):
+    """Nobody is sent a broken template."""
+    body = {"channels": {"sms": {"en": {"text": "Hello\n{{ user.id "}}}}
+    shown = await admin.problem("PUT", "/v1/templates/broken", body)
+    assert (shown["status"], shown["code"]) == (422, "content_error")
+    assert shown["errors"][0]["pointer"] == "#/channels/sms/en/text"
+    assert "line 2" in shown["errors"][0]["detail"]
+    assert (await admin.problem("GET", "/v1/templates/broken"))["status"] == 404
+
+
+async def test_old_versions_of_workflows_and_templates_can_be_read(admin):
+    """Messages under way keep their version; so does whoever looks."""
+    first = await admin.ok("PUT", "/v1/templates/hello", TEMPLATE)
+    second = await admin.ok("PUT", "/v1/templates/hello", {**TEMPLATE, "name": "new"})
+    assert (first["version"], second["version"]) == (1, 2)
+    assert (await admin.ok("GET", "/v1/templates/hello?version=1"))["name"] == ""
+    assert (await admin.ok("GET", "/v1/templates/hello"))["name"] == "new"
+    assert (await admin.problem("GET", "/v1/templates/hello?version=9"))["status"] == 404
+
+
+async def test_what_is_in_use_is_not_deleted(admin):
+    """A workflow never loses its category or template."""
+    for path in ("/v1/categories/orders", "/v1/templates/paid"):
+        shown = await admin.problem("DELETE", path)
+        assert (shown["status"], shown["code"]) == (409, "conflict")
+        assert "order-paid" in shown["detail"]
+
+
+async def test_secrets_go_in_and_never_come_out(house, admin):
+    """Masked in every answer; the mask sent back keeps the stored one."""
+    path = "/v1/integrations/mail"
+    body = {"channel": "email", "provider": "mailer", "config": {"host": "h", "password": "s3cret"}}
+    put = await admin("PUT", path, body)
+    got = await admin("GET", path)
+    listed = await admin("GET", "/v1/integrations")
+    assert all("s3cret" not in answer.text for answer in (put, got, listed))
+    assert got.json()["config"] == {"host": "h", "password": "********"}
+    await admin.ok("PUT", path, {**got.json(), "config": {"host": "other", "password": "********"}})
+    stored = house.ledger.setup.integrations.all(1)["mail"]
+    assert stored.config == {"host": "other", "password": "s3cret"}
+
+
+async def test_a_mask_without_a_stored_secret_is_refused(admin):
+    """Nothing is stored under the literal asterisks."""
+    body = {"channel": "email", "provider": "mailer", "config": {"host": "h", "password": "********"}}
+    shown = await admin.problem("PUT", "/v1/integrations/mail", body)
+    assert shown["errors"][0]["pointer"] == "#/config/password"

@@ -1,0 +1,271 @@
+"""People: written, changed, found, erased."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from clarion.model.setup import Scope
+from tests.unit.api.conftest import OTHER
+
+
+async def test_a_user_is_created_read_and_erased(admin):
+    """PUT, GET, DELETE; afterwards there is nobody."""
+    body = {
+        "email": "ada@example.com",
+        "locale": "pt-BR",
+        "timezone": "Europe/Berlin",
+        "attributes": {"plan": "pro"},
+    }
+    put = await admin.ok("PUT", "/v1/users/ada", body)
+    assert put == await admin.ok("GET", "/v1/users/ada")
+    assert (put["email"], put["phone"], put["attributes"]) == ("ada@example.com", None, {"plan": "pro"})
+    assert put["created_at"].endswith("Z")
+    assert (await admin("DELETE", "/v1/users/ada")).status_code == 204
+    assert (await admin.problem("GET", "/v1/users/ada"))["code"] == "not_found"
+    assert (await admin.problem("DELETE", "/v1/users/ada"))["code"] == "not_found"
+
+
+async def test_erasing_a_user_leaves_anonymous_messages_and_no_captures(admin, ada):
+    """What was sent stays countable; whom it concerned and what it said are gone."""
+    await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    for _ in range(200):
+        if len((await admin.ok("GET", "/v1/captures"))["items"]) == 2:
+            break
+        await asyncio.sleep(0.01)
+    await admin.ok("DELETE", "/v1/users/ada")
+    messages = (await admin.ok("GET", "/v1/messages"))["items"]
+    assert [m["user_id"] for m in messages] == [None, None, None]
+    assert (await admin.ok("GET", "/v1/captures"))["items"] == []
+    detail = await admin.ok("GET", f"/v1/messages/{messages[0]['id']}")
+    assert detail["content"] is None
+    assert detail["content_problem"]
+
+
+async def test_put_replaces_and_keeps_what_is_a_resource_of_its_own(admin, ada):
+    """Locale and phone go when they are left out; device tokens and preferences stay."""
+    await admin.ok("POST", "/v1/users/ada/contacts", {"channel": "push", "address": "device-1"})
+    await admin.ok("PUT", "/v1/users/ada/preferences", {"channels": {"sms": False}})
+    user = await admin.ok("PUT", "/v1/users/ada", {"email": "new@example.com"})
+    assert (user["email"], user["phone"], user["locale"]) == ("new@example.com", None, "")
+    assert [c["channel"] for c in user["contacts"]] == ["email", "push"]
+    stored = (await admin.ok("GET", "/v1/users/ada/preferences"))["stored"]
+    assert stored == {"channels": {"sms": False}}
+
+
+async def test_put_with_contacts_replaces_all_of_them(admin, ada):
+    """An explicit list is the whole truth, and email or phone come first in it."""
+    contacts = [{"channel": "email", "address": "b@example.com"}, {"channel": "push", "address": "t"}]
+    user = await admin.ok("PUT", "/v1/users/ada", {"contacts": contacts, "phone": "+441632960960"})
+    assert {(c["channel"], c["address"]) for c in user["contacts"]} == {
+        ("email", "b@example.com"),
+        ("push", "t"),
+        ("sms", "+441632960960"),
+    }
+
+
+async def test_a_merge_patch_changes_what_it_names(admin, ada):
+    """null removes, objects merge, the rest stays."""
+    await admin.ok("PATCH", "/v1/users/ada", {"attributes": {"a": 1, "b": {"c": 2}}})
+    user = await admin.ok(
+        "PATCH", "/v1/users/ada", {"attributes": {"a": None, "b": {"d": 3}}, "phone": None, "locale": "de"}
+    )
+    assert user["attributes"] == {"b": {"c": 2, "d": 3}}
+    assert (user["email"], user["phone"], user["locale"]) == ("ada@example.com", None, "de")
+    merged = await admin("PATCH", "/v1/users/ada", content=b'{"email": "x@example.com"}', headers={
+        "content-type": "application/merge-patch+json"
+    })  # fmt: skip
+    assert merged.json()["email"] == "x@example.com"
+    assert len(merged.json()["contacts"]) == 1
+
+
+async def test_patches_at_once_lose_nothing(admin, ada):
+    """Ten writers, ten attributes."""
+    await asyncio.gather(
+        *(admin.ok("PATCH", "/v1/users/ada", {"attributes": {f"a{n}": n}}) for n in range(4))
+    )
+    assert len((await admin.ok("GET", "/v1/users/ada"))["attributes"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "said"),
+    [
+        ({"emial": "x"}, "#/emial", "did you mean `email`?"),
+        ({"email": "no at sign"}, "#/email", "ada@example.com"),
+        ({"email": "a@b"}, "#/email", "ada@example.com"),
+        ({"email": "a@b.com\nBcc: c@d.com"}, "#/email", "line breaks"),
+        ({"phone": "015112345678"}, "#/phone", "E.164"),
+        ({"locale": "english"}, "#/locale", "BCP 47"),
+        ({"timezone": "Mars/Olympus"}, "#/timezone", "Europe/Berlin"),
+        ({"attributes": {str(n): n for n in range(65)}}, "#/attributes", "64"),
+        ({"attributes": {"a": "x" * 17_000}}, "#/attributes", "16,384"),
+        ({"contacts": [{"channel": "fax", "address": "1"}]}, "#/contacts/0/channel", "`email`"),
+        ({"contacts": [{"channel": "sms", "address": "1"}]}, "#/contacts/0/address", "E.164"),
+        ({"contacts": [{"channel": "webhook", "address": "ftp://x"}]}, "#/contacts/0/address", "https://"),
+        ({"user_id": "somebody-else"}, "#/user_id", "differs"),
+        ({"attributes": []}, "#/attributes", "Expected `object`"),
+        ([], "#", "Expected `object`"),
+    ],
+)
+async def test_a_wrong_user_is_refused_with_a_pointer(admin, body, pointer, said):
+    """Every field says what it must be."""
+    shown = await admin.problem("PUT", "/v1/users/ada", body)
+    assert (shown["status"], shown["code"]) == (400, "invalid_request")
+    assert shown["errors"][0]["pointer"] == pointer
+    assert said in shown["errors"][0]["detail"]
+
+
+async def test_a_body_that_is_no_json_is_refused(admin):
+    """Also where a framework decodes it."""
+    for raw in (b"{", b"", b'{"email": "\xff"}'):
+        shown = await admin.problem(
+            "PUT", "/v1/users/ada", content=raw, headers={"content-type": "application/json"}
+        )
+        assert shown["status"] == 400
+        assert shown["code"] in ("malformed_json", "invalid_request")
+    deep = b'{"attributes": ' + b'{"a":' * 40 + b"1" + b"}" * 41
+    shown = await admin.problem(
+        "PUT", "/v1/users/a", content=deep, headers={"content-type": "application/json"}
+    )
+    assert shown["code"] == "too_deep"
+
+
+@pytest.mark.parametrize(
+    "user_id", ["auth0|1", "a/b", "jürgen", "a b", "x%2fy", "ada@example.com", "ü" * 255]
+)
+async def test_any_printable_id_can_be_addressed(admin, user_id):
+    """Ids come from other systems: slashes, spaces and letters of all scripts work, once escaped."""
+    from urllib.parse import quote
+
+    path = f"/v1/users/{quote(user_id, safe='')}"
+    assert (await admin.ok("PUT", path, {}))["user_id"] == user_id
+    assert (await admin.ok("GET", path))["user_id"] == user_id
+    assert (await admin.ok("GET", f"{path}/inbox/counts"))["total"] == 0
+    await admin.ok("DELETE", path)
+
+
+@pytest.mark.parametrize("user_id", ["x" * 256, "%00", "%0A", "%20", "a%20"])
+async def test_other_ids_are_refused(admin, user_id):
+    """Control characters and overlong ids would only hide."""
+    assert (await admin.problem("PUT", f"/v1/users/{user_id}", {}))["code"] == "invalid_request"
+
+
+async def test_many_users_come_as_ndjson_and_bad_lines_are_named(admin):
+    """A bulk call creates the good ones and reports the others by index."""
+    lines = [
+        b'{"user_id": "u1", "email": "u1@example.com"}',
+        b'{"user_id": "u2", "email": "broken"}',
+        b'{"email": "nobody@example.com"}',
+        b"",
+        b'{"user_id": "u3", "attributes": {"n": 3}}',
+    ]
+    headers = {"content-type": "application/x-ndjson"}
+    shown = await admin.ok("POST", "/v1/users/bulk", content=b"\n".join(lines), headers=headers)
+    assert (shown["accepted"], shown["rejected"]) == (2, 2)
+    assert [(e["index"], e["error"]["errors"][0]["pointer"]) for e in shown["errors"]] == [
+        (1, "#/email"),
+        (2, "#/user_id"),
+    ]
+    assert {u["user_id"] for u in (await admin.ok("GET", "/v1/users"))["items"]} == {"u1", "u3"}
+    over = b"\n".join([b'{"user_id": "u"}'] * 1_001)
+    shown = await admin.problem("POST", "/v1/users/bulk", content=over, headers=headers)
+    assert shown["code"] == "batch_too_large"
+
+
+async def test_lists_come_in_pages_until_the_cursor_is_null(admin):
+    """Nobody is missed and nobody comes twice; a made-up cursor is refused."""
+    body = b"\n".join(msgspec.json.encode({"user_id": f"u{n}"}) for n in range(7))
+    await admin.ok("POST", "/v1/users/bulk", content=body, headers={"content-type": "application/jsonl"})
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = await admin.ok("GET", f"/v1/users?limit=3{f'&cursor={cursor}' if cursor else ''}")
+        seen += [u["user_id"] for u in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == [f"u{n}" for n in range(7)]
+    shown = await admin.problem("GET", "/v1/users?cursor=nonsense")
+    assert shown["errors"][0]["parameter"] == "cursor"
+    for limit in ("0", "201", "many"):
+        shown = await admin.problem("GET", f"/v1/users?limit={limit}")
+        assert shown["errors"][0]["parameter"] == "limit"
+
+
+async def test_contacts_are_added_listed_and_removed(admin, ada):
+    """A device registers its token and leaves again; adding it twice changes nothing."""
+    token = {"channel": "push", "address": "device-1", "label": "phone"}
+    added = await admin.ok("POST", "/v1/users/ada/contacts", token)
+    assert added == await admin.ok("POST", "/v1/users/ada/contacts", token)
+    assert len((await admin.ok("GET", "/v1/users/ada/contacts"))["items"]) == 3
+    await admin.ok("DELETE", f"/v1/users/ada/contacts/{added['id']}")
+    assert len((await admin.ok("GET", "/v1/users/ada/contacts"))["items"]) == 2
+    assert (await admin.problem("DELETE", f"/v1/users/ada/contacts/{added['id']}"))["status"] == 404
+
+
+async def test_preferences_show_what_was_chosen_and_what_is_in_force(admin, ada):
+    """The matrix says per category and channel whether it is on and which setting decided."""
+    chosen = {
+        "categories": {"orders": {"channels": {"sms": False}}},
+        "quiet_hours": [{"start": "22:00", "end": "07:00"}],
+    }
+    put = await admin.ok("PUT", "/v1/users/ada/preferences", chosen)
+    assert put == await admin.ok("GET", "/v1/users/ada/preferences")
+    assert put["effective"]["orders"]["sms"] == {"enabled": False, "decided_by": "user_category_channel"}
+    assert put["effective"]["orders"]["email"]["enabled"] is True
+    wrong = {"quiet_hours": [{"start": "25:00", "end": "07:00"}]}
+    shown = await admin.problem("PUT", "/v1/users/ada/preferences", wrong)
+    assert shown["errors"][0]["pointer"] == "#/quiet_hours/0"
+
+
+async def test_a_suppressed_address_is_recognised_in_every_spelling(admin, ada):
+    """Suppress by address, see it on the contact, allow it again."""
+    added = await admin.ok(
+        "POST", "/v1/suppressions", {"channel": "email", "address": "ADA@example.com", "reason": "legal"}
+    )
+    listed = (await admin.ok("GET", "/v1/suppressions"))["items"]
+    assert listed == [added]
+    assert "ada" not in str(listed).lower()
+    contact = (await admin.ok("GET", "/v1/users/ada"))["contacts"][0]
+    assert (contact["suppressed"], contact["id"]) == (True, added["id"])
+    await admin.ok("DELETE", f"/v1/suppressions/email/{added['id']}")
+    assert (await admin.ok("GET", "/v1/users/ada"))["contacts"][0]["suppressed"] is False
+    assert (await admin.problem("DELETE", f"/v1/suppressions/email/{added['id']}"))["status"] == 404
+    assert (await admin.problem("DELETE", "/v1/suppressions/email/xyz"))["status"] == 400
+
+
+async def test_topics_have_members(admin, ada):
+    """Subscribe, list, unsubscribe, delete."""
+    await admin.ok("PUT", "/v1/topics/vip", {"name": "Important people"})
+    assert (await admin.ok("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada"]})) == {"added": 1}
+    assert (await admin.ok("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada"]})) == {"added": 0}
+    topics = (await admin.ok("GET", "/v1/topics"))["items"]
+    assert topics == [{"key": "vip", "name": "Important people", "members": 1}]
+    assert (await admin.ok("GET", "/v1/topics/vip/subscriptions"))["items"] == [{"user_id": "ada"}]
+    shown = await admin.problem("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada", "ghost"]})
+    assert shown["errors"][0]["pointer"] == "#/user_ids/1"
+    await admin.ok("DELETE", "/v1/topics/vip/subscriptions/ada")
+    assert (await admin.problem("DELETE", "/v1/topics/vip/subscriptions/ada"))["status"] == 404
+    await admin.ok("DELETE", "/v1/topics/vip")
+    assert (await admin.problem("DELETE", "/v1/topics/vip"))["status"] == 404
+
+
+async def test_tenants_do_not_see_each_other(house, admin, ada):
+    """A key of one tenant finds nothing of another, by any path."""
+    other = await house.client(Scope.ADMIN, OTHER)
+    assert (await other.ok("GET", "/v1/users"))["items"] == []
+    for path in ("/v1/users/ada", "/v1/users/ada/inbox", "/v1/workflows/order-paid", "/v1/templates/paid"):
+        assert (await other.problem("GET", path))["status"] == 404
+    await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    for _ in range(200):
+        messages = (await admin.ok("GET", "/v1/messages"))["items"]
+        if messages:
+            break
+        await asyncio.sleep(0.01)
+    assert (await other.ok("GET", "/v1/messages"))["items"] == []
+    assert (await other.ok("GET", "/v1/captures"))["items"] == []
+    assert (await other.ok("GET", "/v1/messages/tail?wait_s=0"))["items"] == []
+    assert (await other.problem("GET", f"/v1/messages/{messages[0]['id']}"))["status"] == 404
+    assert (await other.problem("GET", f"/v1/events/{messages[0]['event_id']}"))["status"] == 404
+    assert (await other.problem("POST", f"/v1/messages/{messages[0]['id']}/cancel"))["status"] == 404
+    body = {"workflow": "order-paid", "recipients": ["ada"]}
+    assert (await other.problem("POST", "/v1/events", body))["status"] == 404
