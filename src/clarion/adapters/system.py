@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import threading
 import time
 
 from clarion.model.ids import Instant
@@ -27,28 +26,12 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-POOL_BYTES = 4096
-"""Fetched from the operating system at once: a system call for every nonce costs more than the nonce."""
-
-
 class SystemEntropy:
-    """`ports.Entropy` from the operating system. No byte is handed out twice, also not to two threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool = b""
-        self._used = 0
+    """`ports.Entropy` from the operating system."""
 
     def bytes(self, n: int) -> bytes:
         """`n` unpredictable bytes."""
-        with self._lock:
-            start = self._used
-            self._used = end = start + n
-            if end <= len(self._pool):
-                return self._pool[start:end]
-            self._pool = os.urandom(max(POOL_BYTES, n))
-            self._used = n
-            return self._pool[:n]
+        return os.urandom(n)
 
     def uniform(self) -> float:
         """A float in [0, 1), for jitter."""
