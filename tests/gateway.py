@@ -12,7 +12,7 @@ from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.vaults.local import LocalVault
 from clarion.flow.engagement import Engagement
 from clarion.flow.tokens import UserTokens
-from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, GatewayParts, create
+from clarion.gateway import WS_PATH, GatewayLimits, GatewayParts, create
 from clarion.gateway.asgi import Event
 from clarion.model.ids import id_text
 from clarion.model.inbox import InboxChange
@@ -58,7 +58,9 @@ class Town:
 
     def store(self, user: User, *titles: str) -> InboxChange:
         """Commit new items without telling the gateway yet."""
-        sealed = [self.vault.seal(user.key, json.dumps({"channel": "in_app", "title": t}).encode()) for t in titles]
+        sealed = [
+            self.vault.seal(user.key, json.dumps({"channel": "in_app", "title": t}).encode()) for t in titles
+        ]
         return self.inboxes.deliver(user, sealed, self.clock.now())
 
     def deliver(self, user: User, *titles: str) -> InboxChange:
@@ -179,11 +181,7 @@ class Connection:
     def stream(self) -> list[dict[str, str]]:
         """The blocks of an event stream, by field; a comment is the field ''."""
         body = b"".join(e.get("body", b"") for e in self.events if e["type"] == "http.response.body").decode()
-        return [
-            dict(line.split(": ", 1) if ": " in line else ("", line) for line in block.split("\n"))
-            for block in body.split("\n\n")
-            if block
-        ]
+        return [dict(map(_field, block.split("\n"))) for block in body.split("\n\n") if block]
 
     @property
     def close_code(self) -> int | None:
@@ -199,6 +197,11 @@ class Connection:
     def over(self) -> bool:
         """Whether the gateway is done with it."""
         return self.task is not None and self.task.done()
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(": ")
+    return (name, value) if colon else ("", line)
 
 
 class Phone:
@@ -250,7 +253,7 @@ class Phone:
 
     def shown(self) -> dict[str, dict[str, Any]]:
         """What is on the screen."""
-        return {id: item for id, item in self.items.items() if item["archived_at"] is None}
+        return {key: item for key, item in self.items.items() if item["archived_at"] is None}
 
 
 Screen = dict[str, tuple[int, bool, bool]]
@@ -269,7 +272,6 @@ def truth(inboxes: MemoryInboxes, user: User) -> Screen:
 def told(phone: Phone) -> Screen:
     """What this client shows."""
     return {
-        id: (item["offset"], item["seen_at"] is not None, item["read_at"] is not None)
-        for id, item in phone.shown().items()
+        key: (item["offset"], item["seen_at"] is not None, item["read_at"] is not None)
+        for key, item in phone.shown().items()
     }
-

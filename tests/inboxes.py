@@ -24,7 +24,9 @@ class MemoryInboxes:
         self._heads: dict[UserNo, int] = {}
         self._made = 0
 
-    def deliver(self, user: User, sealed: Sequence[bytes], at: Instant, content: Sequence[bytes] = ()) -> InboxChange:
+    def deliver(
+        self, user: User, sealed: Sequence[bytes], at: Instant, content: Sequence[bytes] = ()
+    ) -> InboxChange:
         """New items, stored; the change to publish."""
         fresh = []
         for one in sealed:
@@ -42,7 +44,9 @@ class MemoryInboxes:
             )
         return self._store(user.no, fresh, tuple(content))
 
-    def _store(self, user: UserNo, items: Sequence[InboxItem], content: tuple[bytes, ...] = ()) -> InboxChange:
+    def _store(
+        self, user: UserNo, items: Sequence[InboxItem], content: tuple[bytes, ...] = ()
+    ) -> InboxChange:
         box = self._items.setdefault(user, {})
         head = self._heads.get(user, 0)
         moved = tuple(msgspec.structs.replace(item, offset=head + n) for n, item in enumerate(items, 1))
@@ -62,7 +66,13 @@ class MemoryInboxes:
         return self._items.get(user, {})
 
     async def page(
-        self, user: UserNo, before: MessageId | None, limit: int, *, archived: bool = False, unread: bool = False
+        self,
+        user: UserNo,
+        before: MessageId | None,
+        limit: int,
+        *,
+        archived: bool = False,
+        unread: bool = False,
     ) -> Sequence[InboxItem]:
         fits = [
             item
@@ -96,14 +106,14 @@ class MemoryInboxes:
 
 def marked_as(item: InboxItem, action: InboxAction, at: Instant) -> InboxItem:
     """The item after the action, the same when it changes nothing."""
-    changes: dict[str, Any] = {
+    every: dict[InboxAction, dict[str, Any]] = {
         "seen": {"seen_at": item.seen_at or at},
         "read": {"seen_at": item.seen_at or at, "read_at": item.read_at or at},
         "unread": {"read_at": None},
         "archived": {"archived_at": item.archived_at or at},
         "unarchived": {"archived_at": None},
-    }[action]
-    return msgspec.structs.replace(item, **changes)
+    }
+    return msgspec.structs.replace(item, **every[action])
 
 
 class MemoryUsers:

@@ -8,17 +8,18 @@ come back show the present.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from clarion.gateway import GatewayLimits, Rules
+from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, Rules
 from clarion.model.ids import MessageId, UserNo, id_text
 from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
 from clarion.model.user import User
-from tests.gateway import SSE_PATH, WS_PATH, Phone, Screen, Town, settled, told, truth
+from tests.gateway import Phone, Screen, Town, settled, told, truth
 from tests.inboxes import MemoryInboxes
 
 PHONES = st.integers(0, 2)
@@ -33,6 +34,8 @@ class RememberingInboxes(MemoryInboxes):
         super().__init__()
         self.history: dict[tuple[UserNo, int], tuple[Screen, InboxCounts]] = {}
         self.meanwhile: list[Callable[[], object]] = []
+        self.overtake: Callable[[], object] | None = None
+        """Happens between the next two reads, as commits of another thread do."""
 
     def remember(self, user: User) -> None:
         offset, counts = self.head(user.no)
@@ -44,6 +47,12 @@ class RememberingInboxes(MemoryInboxes):
         await asyncio.sleep(0)
         self._happen()
         return list(items)
+
+    def since(self, user, offset, limit) -> Sequence[InboxItem]:
+        overtake, self.overtake = self.overtake, None
+        if overtake is not None:
+            overtake()
+        return super().since(user, offset, limit)
 
     def _happen(self) -> None:
         if self.meanwhile:
@@ -83,7 +92,11 @@ class Devices(RuleBasedStateMachine):
             if phone.offset is not None:
                 screen, counts = self.inboxes.history[user.no, phone.offset]
                 assert told(phone) == screen
-                assert phone.counts == {"unseen": counts.unseen, "unread": counts.unread, "total": counts.total}
+                assert phone.counts == {
+                    "unseen": counts.unseen,
+                    "unread": counts.unread,
+                    "total": counts.total,
+                }
 
     # ── what happens to the inbox ─────────────────────────────────────────────────────────────────────────
 
@@ -95,13 +108,20 @@ class Devices(RuleBasedStateMachine):
     @rule(who=st.integers(0, 1), number=st.integers(1, 3))
     def deliver(self, who: int, number: int) -> None:
         async def do() -> None:
-            self.town.fanout.publish([self.store(who, number)])
+            self.deliver_now(who, number)
 
         self.run(do)
+
+    def deliver_now(self, who: int, number: int = 1) -> None:
+        self.town.fanout.publish([self.store(who, number)])
 
     @rule(who=st.integers(0, 1))
     def deliver_but_publish_later(self, who: int) -> None:
         self.held_back.append(self.store(who, 1))
+
+    @rule(who=st.integers(0, 1))
+    def commit_between_the_next_two_reads(self, who: int) -> None:
+        self.inboxes.overtake = partial(self.deliver_but_publish_later, who)
 
     @precondition(lambda self: self.held_back)
     @rule(data=st.data(), forget=st.booleans(), bare=st.booleans())
@@ -161,12 +181,8 @@ class Devices(RuleBasedStateMachine):
         """With what the phone remembers, while things happen to the inbox."""
         phone = self.phone(n)
         who = self.people.index(self.owner[phone])
-        for published in meanwhile:
-            self.inboxes.meanwhile.append(
-                lambda published=published: (
-                    self.town.fanout.publish([self.store(who, 1)]) if published else self.deliver_but_publish_later(who)
-                )
-            )
+        happen = {True: partial(self.deliver_now, who), False: partial(self.deliver_but_publish_later, who)}
+        self.inboxes.meanwhile.extend(happen[published] for published in meanwhile)
         asked = {} if phone.offset is None else {"epoch": phone.epoch, "offset": phone.offset}
         self.run(self._connect, phone, path, asked)
         self.inboxes.meanwhile.clear()
@@ -188,6 +204,7 @@ class Devices(RuleBasedStateMachine):
     @rule(n=PHONES)
     def lose_the_network(self, n: int) -> None:
         phone = self.phone(n)
+
         async def do() -> None:
             if phone.connection is not None:
                 phone.connection.hang_up()
@@ -203,6 +220,7 @@ class Devices(RuleBasedStateMachine):
     @rule(n=PHONES)
     def read_on(self, n: int) -> None:
         phone = self.phone(n)
+
         async def do() -> None:
             if phone.connection is not None:
                 phone.connection.read_on()
@@ -215,6 +233,7 @@ class Devices(RuleBasedStateMachine):
     def settle_down(self) -> None:
         """The last publications arrive, everybody reads on or comes back: all screens show the present."""
         self.held_back.clear()
+        self.inboxes.overtake = None
         for who in range(len(self.people)):
             self.deliver(who, 1)
         for phone, user in self.owner.items():

@@ -101,7 +101,9 @@ def test_a_token_without_one_of_its_claims_is_refused(tokens, missing):
         tokens.verify(jwt.encode({"alg": "HS256"}, claims, tokens._key, algorithms=["HS256"]))
 
 
-@pytest.mark.parametrize("nonsense", ["", ".", "..", "a.b.c", "ü.ü.ü", "x" * 5000, "eyJhbGciOiJIUzI1NiJ9.W10.x"])
+@pytest.mark.parametrize(
+    "nonsense", ["", ".", "..", "a.b.c", "ü.ü.ü", "x" * 5000, "eyJhbGciOiJIUzI1NiJ9.W10.x"]
+)
 def test_nonsense_is_refused_without_being_repeated(tokens, nonsense):
     """Whatever comes is an ordinary refusal, and its text does not quote the credential."""
     with pytest.raises(Unauthenticated) as refused:

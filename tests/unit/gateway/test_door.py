@@ -1,10 +1,13 @@
 """Who may come in, and how the others are told."""
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.gateway import HOST, SSE_PATH, WS_PATH, Connection, Town
+from clarion.gateway import SSE_PATH, WS_PATH
+from clarion.model.ids import TenantId
+from tests.gateway import HOST, Connection, Town
 
 
 def code_of(connection: Connection) -> str:
@@ -35,7 +38,9 @@ async def test_a_server_without_http_answers_gets_close_codes(town: Town):
     del connection.scope["extensions"]
     await town.gateway(connection.scope, connection.receive, connection.send)
     assert connection.close_code == 4500
-    strange = Connection(WS_PATH, f"token={town.tokens.mint(anna.tenant, anna.id)}", {"origin": "https://evil.example"})
+    strange = Connection(
+        WS_PATH, f"token={town.tokens.mint(anna.tenant, anna.id)}", {"origin": "https://evil.example"}
+    )
     del strange.scope["extensions"]
     await town.gateway(strange.scope, strange.receive, strange.send)
     assert [event["type"] for event in strange.events] == ["websocket.close"]
@@ -59,11 +64,13 @@ async def test_a_token_in_the_query_is_gone_before_anyone_logs_the_path(town: To
 async def test_a_query_of_nonsense_is_a_bad_token(town: Town):
     """Hundreds of parameters are not read."""
     anna = town.users.add("anna")
-    many = {f"p{n}": n for n in range(100)}
+    many: dict[str, Any] = {f"p{n}": n for n in range(100)}
     assert (await town.connect(anna, **many)).status == 401
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", f"https://{HOST}.evil.example", f"https://x.{HOST}"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", f"https://{HOST}.evil.example", f"https://x.{HOST}"]
+)
 async def test_pages_of_other_origins_are_refused(town: Town, origin):
     """By default only the page's own host may open an inbox, even with a good token."""
     anna = town.users.add("anna")
@@ -87,15 +94,14 @@ async def test_pages_of_allowed_origins_come_in(build):
 
 async def test_a_token_of_another_tenant_opens_only_that_tenants_inbox(town: Town):
     """The same user id in two tenants is two people."""
-    from clarion.model.ids import TenantId
-
     ours, theirs = town.users.add("anna"), town.users.add("anna", TenantId(2))
     town.store(ours, "ours")
     assert (await town.connect(theirs)).frames[0]["items"] == []
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "status"), [(WS_PATH, "GET", 426), (SSE_PATH, "POST", 405), ("/v1/inbox/else", "GET", 404)]
+    ("path", "method", "status"),
+    [(WS_PATH, "GET", 426), (SSE_PATH, "POST", 405), ("/v1/inbox/else", "GET", 404)],
 )
 async def test_requests_that_lead_nowhere_get_a_plain_answer(town: Town, path, method, status):
     """HTTP where a WebSocket is served, a wrong method, an unknown path."""

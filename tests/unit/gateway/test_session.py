@@ -18,7 +18,7 @@ from clarion.gateway.closes import (
 )
 from clarion.gateway.frames import PING, PONG, Frame
 from clarion.gateway.session import ABORT, Effect, Mark, Resume, Rules, Session, State
-from clarion.model.ids import id_text
+from clarion.model.ids import MessageId, id_text
 
 RULES = Rules(pending_frames=3, pending_bytes=100, commands_per_s=1, command_burst=3, frame_bytes=200)
 AN_HOUR = 3600.0
@@ -99,9 +99,9 @@ def test_a_gap_ends_the_session_rather_than_reach_the_client():
 
 def test_a_mark_is_handed_on_with_its_reference():
     """What only the ledger can do is asked for, and answered by the same `ref`."""
-    session, id = live(), b"m" * 16
-    command = json.dumps({"type": "mark", "ref": "r1", "action": "read", "ids": [id_text(id)]})
-    assert session.receive(command, 1.0) == (Mark("r1", "read", (id,)),)
+    session, item = live(), MessageId(b"m" * 16)
+    command = json.dumps({"type": "mark", "ref": "r1", "action": "read", "ids": [id_text(item)]})
+    assert session.receive(command, 1.0) == (Mark("r1", "read", (item,)),)
     assert texts(session.answered("r1")) == [{"type": "ok", "ref": "r1"}]
     assert texts(session.refused("r1", "unavailable", "later")) == [
         {"type": "error", "ref": "r1", "code": "unavailable", "detail": "later"}
@@ -203,7 +203,8 @@ def test_an_answer_and_a_close_keep_their_order_on_a_line_that_blocks_between_th
     session = live()
     error, close = session.receive("nonsense", 1.0)
     session.blocked()
-    session.keep(close)
+    assert close is PROTOCOL_ERROR
+    session.keep(PROTOCOL_ERROR)
     assert [session.drained(), session.drained()] == [close, None]
     assert isinstance(error, Frame)
 

@@ -1,6 +1,7 @@
 """The same session over server-sent events."""
 
-from tests.gateway import HOST, SSE_PATH, Town, settled
+from clarion.gateway import SSE_PATH
+from tests.gateway import HOST, Town, settled
 
 
 async def test_a_stream_is_the_same_frames_with_a_position_each(town: Town):

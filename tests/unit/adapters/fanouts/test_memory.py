@@ -26,7 +26,12 @@ def test_who_has_unsubscribed_hears_nothing_more():
     """Even when it happens while a publication is on its way."""
     fanout = MemoryFanout()
     heard: list[int] = []
-    stop = fanout.subscribe(lambda changes: (heard.append(len(changes)), stop()))
+
+    def hear_one(changes: Sequence[InboxChange]) -> None:
+        heard.append(len(changes))
+        stop()
+
+    stop = fanout.subscribe(hear_one)
     fanout.publish([CHANGE])
     fanout.publish([CHANGE])
     assert heard == [1]
