@@ -81,7 +81,6 @@ _OBSTACLES = {
     Reason.NO_CONTACT: "the user has no {channel} contact",
     Reason.SUPPRESSED_ADDRESS: "every {channel} contact of the user is suppressed",
     Reason.USER_DELETED: "the user was deleted",
-    Reason.FREQUENCY_CAP: "a frequency cap was reached",
     Reason.DUPLICATE: "it repeats an earlier one inside the dedupe window",
     Reason.SUPERSEDED: "a newer one replaced it",
     Reason.CANCELED_BY_CALLER: "it was canceled",
@@ -123,9 +122,18 @@ def _obstacle(plan: ChannelPlan, name: str) -> str:
         choice = _said(plan, "channel_choice", Reason.NOT_CHOSEN)
         chosen = NAMES[Channel(choice.inputs["chosen"])] if choice is not None else "another channel"
         return f" because {chosen} was chosen"
+    if plan.reason is Reason.FREQUENCY_CAP:
+        return _cap(plan)
     if plan.reason in _OBSTACLES:
         return f" because {_OBSTACLES[plan.reason].format(channel=name)}"
     return _hours(plan) or _because(plan.reason)
+
+
+def _cap(plan: ChannelPlan) -> str:
+    cap = next((v for v in plan.verdicts if v.rule == "frequency_cap" and v.result == "stop"), None)
+    if cap is None or not {"scope", "limit", "window_s"} <= cap.inputs.keys():
+        return " because a frequency cap was reached"
+    return " because the cap {scope} of {limit} in {window_s} seconds was reached".format(**cap.inputs)
 
 
 def _expiry(plan: ChannelPlan) -> str:

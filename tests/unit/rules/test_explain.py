@@ -186,6 +186,16 @@ def test_a_workflow_without_channels_is_explained():
     assert found["summary"] == "Nothing is sent: the workflow has no channel."
 
 
+def test_a_cap_is_named_with_its_count():
+    """The ledger counted; its verdict says which cap, how many and in which time."""
+    inputs = {"scope": "tenant/sms", "limit": 3, "window_s": 3600, "count": 3}
+    verdict = Verdict(rule="frequency_cap", result="stop", reason="frequency_cap", inputs=inputs)
+    capped = ChannelPlan(
+        step="s", channel=SMS, status=Status.THROTTLED, reason=Reason.FREQUENCY_CAP, verdicts=(verdict,)
+    )
+    assert sentence(capped) == "SMS: not sent because the cap tenant/sms of 3 in 3600 seconds was reached."
+
+
 def test_verdicts_the_rules_do_not_know_are_passed_on():
     """The ledger adds its own, such as the count of a cap."""
     run = plan().run
