@@ -128,9 +128,7 @@ class App:
             ledger=self.ledger,
             vault=self.vault,
             clock=self.clock,
-            entropy=self.entropy,
             tokens=self.tokens,
-            engagement=self.engagement,
             dev_file=self.settings.data_dir / DEV_FILE,
         )
 

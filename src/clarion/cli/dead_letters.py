@@ -95,7 +95,7 @@ def _all(client: Any, chosen: dict[str, str], *, quiet: bool) -> int:
         task = bar.add_task("Redriving", total=None)
         while True:
             body = {"filter": chosen, "limit": PER_CALL}
-            more = client.call("POST", "/v1/dead-letters/redrive", body)["redriven"]
+            more = int(client.call("POST", "/v1/dead-letters/redrive", body)["redriven"])
             done += more
             bar.update(task, completed=done)
             if more < PER_CALL:

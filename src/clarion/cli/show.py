@@ -22,13 +22,18 @@ TONES = {
     "dead_lettered": "red",
 }
 SILENT = "bright_black"
+FILE_WIDTH = 200
 
 
 def out() -> Console:
     """Standard output, in colour on a terminal."""
+    import sys
+
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    # In a pipe there is no width to keep, and an id in two pieces is none.
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def err() -> Console:
@@ -74,6 +79,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    if not shown.row_count:
+        err().print("Nothing found.", style=SILENT)
+        return
     out().print(shown)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clarion.cli.exits import Exit
+from clarion.cli.exits import Exit, for_status
 from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+if TYPE_CHECKING:
+    from clarion.errors import ClarionError
 
 program = typer.Typer(no_args_is_help=True, help="Manage the people who are notified.")
 
 BATCH = 500
+BATCH_BYTES = 1024 * 1024
 TRIES = 6
 COLUMNS = ("user_id", "email", "phone", "locale", "timezone")
 ATTRIBUTE = "attributes."
@@ -34,7 +38,10 @@ def import_(
     ],
     errors: Annotated[
         Path | None,
-        typer.Option("--errors", help="Where refused lines go, as they were; default FILE.errors."),
+        typer.Option(
+            "--errors",
+            help="Where refused lines go, as they were; default NAME.errors.SUFFIX beside the file.",
+        ),
     ] = None,
     skip: Annotated[
         int, typer.Option("--skip", min=0, help="Go on behind this line, as the last run said.")
@@ -59,12 +66,14 @@ def import_(
     """
     from clarion.cli.client import connect
 
-    target = errors or file.with_name(f"{file.name}.errors")
+    target = errors or file.with_name(f"{file.stem}.errors{file.suffix}")
     run = _Import(connect(url, api_key, data), file, target, quiet=json)
     run.go(skip)
     run.report(json=json)
-    if run.problems or run.stopped:
-        raise typer.Exit(Exit.UNREACHABLE if run.stopped else Exit.FAILED)
+    if run.stopped:
+        raise typer.Exit(for_status(run.stopped.status))
+    if run.problems:
+        raise typer.Exit(Exit.FAILED)
 
 
 class Line:
@@ -82,7 +91,7 @@ class _Import:
         self.accepted = 0
         self.done_line = 0
         self.problems: list[tuple[int, str]] = []
-        self.stopped = ""
+        self.stopped: ClarionError | None = None
 
     def go(self, skip: int) -> None:
         from clarion.cli import show
@@ -95,7 +104,7 @@ class _Import:
         ):
             task = bar.add_task("Importing", total=self._file.stat().st_size)
             header, lines = _csv(source) if is_csv else ("", _ndjson(source))
-            with _Refused(self._target, header) as refused:
+            with _Refused(self._target, header, more=skip > 0) as refused:
                 for batch in _batches(line for line in lines if line.number > skip):
                     if not self._send(batch, refused):
                         return
@@ -106,14 +115,12 @@ class _Import:
         from clarion.errors import ClarionError
 
         good = [line for line in batch if not line.problem]
+        answer: dict[str, Any] = {"accepted": 0, "errors": []}
         try:
-            answer = (
-                self._call(b"\n".join(line.user for line in good)) if good else {"accepted": 0, "errors": []}
-            )
+            if good:
+                answer = self._call(b"\n".join(line.user for line in good))
         except ClarionError as error:
-            if error.status in {401, 403, 404}:
-                raise
-            self.stopped = error.detail
+            self.stopped = error
             return False
         for wrong in answer["errors"]:
             good[wrong["index"]].problem = _said(wrong["error"])
@@ -148,7 +155,7 @@ class _Import:
                     "accepted": self.accepted,
                     "rejected": len(self.problems),
                     "last_line": self.done_line,
-                    "stopped": self.stopped or None,
+                    "stopped": self.stopped.detail if self.stopped else None,
                     "errors": [{"line": number, "detail": text} for number, text in self.problems],
                 }
             )
@@ -162,7 +169,7 @@ class _Import:
             )
         if self.stopped:
             show.complain(
-                f"stopped behind line {self.done_line}: {self.stopped}\n"
+                f"stopped behind line {self.done_line}: {self.stopped.detail}\n"
                 f"Go on with: clarion users import {self._file} --skip {self.done_line}"
             )
 
@@ -176,10 +183,10 @@ def _pause(seconds: float) -> None:
 
 
 class _Refused:
-    """The file of refused lines; made when the first one comes."""
+    """The file of refused lines; made when the first one comes, continued when the import is."""
 
-    def __init__(self, target: Path, header: str) -> None:
-        self._target, self._header = target, header
+    def __init__(self, target: Path, header: str, *, more: bool) -> None:
+        self._target, self._header, self._more = target, header, more
         self._file: Any = None
 
     def __enter__(self) -> _Refused:
@@ -191,19 +198,21 @@ class _Refused:
 
     def write(self, raw: str) -> None:
         if self._file is None:
-            self._file = self._target.open("w", encoding="utf-8")
-            if self._header:
+            self._file = self._target.open("a" if self._more else "w", encoding="utf-8")
+            if self._header and self._file.tell() == 0:
                 self._file.write(self._header + "\n")
         self._file.write(raw + "\n")
 
 
 def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
     batch: list[Line] = []
+    size = 0
     for line in lines:
         batch.append(line)
-        if len(batch) == BATCH:
+        size += len(line.user)
+        if len(batch) == BATCH or size >= BATCH_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch
 

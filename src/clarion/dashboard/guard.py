@@ -17,7 +17,7 @@ COOKIE = "clarion_dev"
 
 
 class Guard:
-    """One per process; its secret is new at every start."""
+    """One per process. The secret belongs to the installation, so an open page survives a restart."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret.hex()
@@ -39,5 +39,5 @@ class Guard:
         if origin is not None and urlsplit(origin).netloc != host.netloc:
             return "This address is for the page itself, not for other sites."
         if not hmac.compare_digest(request.cookie(COOKIE).encode(), self._secret.encode()):
-            return "The page has restarted since you opened it: load it again."
+            return "This page does not know your browser: load it again."
         return None

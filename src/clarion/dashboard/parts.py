@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clarion.flow.engagement import Engagement
 from clarion.flow.pipeline import Pipeline
 from clarion.flow.tokens import UserTokens
-from clarion.ports.clock import Clock, Entropy
+from clarion.ports.clock import Clock
 from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 
@@ -24,8 +23,6 @@ class DashboardParts:
     ledger: Ledger
     vault: Vault
     clock: Clock
-    entropy: Entropy
     tokens: UserTokens
-    engagement: Engagement
     dev_file: Path
     """`dev.json` of `clarion dev`: address, API key and tenant the page acts for. Not read in `serve` mode."""

@@ -67,7 +67,7 @@ class Site:
 
     def __init__(self, parts: DashboardParts) -> None:
         self.parts = parts
-        self.guard = Guard(parts.entropy.bytes(24))
+        self.guard = Guard(parts.vault.hash("development-page", b"cookie"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
