@@ -11,6 +11,10 @@ from typing import Any
 import msgspec
 
 
+OURS = ("clarion.model.", "clarion.api.")
+"""Where the values of the edge are defined; others may bear the same names."""
+
+
 def describe(schemas: dict[str, Any]) -> None:
     """Give every schema, and every field of it, the words that stand in the source."""
     known = {kind.__name__: kind for kind in _structs(msgspec.Struct)}
@@ -30,7 +34,7 @@ def describe(schemas: dict[str, Any]) -> None:
 def _structs(kind: type) -> Iterator[type]:
     children: list[type] = kind.__subclasses__()
     for child in children:
-        if child.__module__.startswith("clarion."):
+        if child.__module__.startswith(OURS):
             yield child
         yield from _structs(child)
 
@@ -39,7 +43,7 @@ def _fields(kind: type) -> dict[str, str]:
     """Attribute docstrings, inherited ones included."""
     words: dict[str, str] = {}
     for owner in reversed(kind.__mro__):
-        if not owner.__module__.startswith("clarion."):
+        if not owner.__module__.startswith(OURS):
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
         assert isinstance(body, ast.ClassDef)

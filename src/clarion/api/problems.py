@@ -60,11 +60,6 @@ CATALOGUE: dict[str, Kind] = {
         "A valid credential is needed",
         "Send `Authorization: Bearer clr_...` with a live API key; for the inbox, that user's own token works too.",
     ),
-    "token_expired": Kind(
-        401,
-        "The user token has expired",
-        "Ask your backend for a new one: `POST /v1/users/{user_id}/tokens`.",
-    ),
     "forbidden": Kind(
         403,
         "The credential does not allow this",

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from litestar import Litestar
+
 from clarion.api import openapi
 from clarion.api.problems import CATALOGUE
 from clarion.api.routes import routed
@@ -14,9 +16,9 @@ from clarion.api.routes import routed
 NOTE = "<!-- Written by `python -m clarion.api.reference docs/reference`: change the docstrings, not this page. -->"
 
 
-def pages() -> dict[str, str]:
+def pages(app: Litestar) -> dict[str, str]:
     """File name to text."""
-    document = openapi.whole(routed("1"))
+    document = openapi.whole(app)
     return {"http-api.md": "\n".join(_api(document)), "errors.md": "\n".join(_errors())}
 
 
@@ -112,5 +114,5 @@ def _errors() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for name, text in pages().items():
+    for name, text in pages(routed("")).items():
         Path(sys.argv[1], name).write_text(text, encoding="utf-8")

@@ -97,7 +97,8 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
         raise refuse("not_found", f"There is nothing at {path}; /docs shows what there is.") from None
     if (cause := _decoding(error)) is not None and not isinstance(cause, msgspec.ValidationError):
         raise bodies.invalid(cause, None) from None
-    if isinstance(error, ValidationException):
+    # A body field that is named like something handed in makes the framework call it its own fault.
+    if isinstance(error, ValidationException) or (cause is not None and "`$.data" in str(cause)):
         raise _invalid(request, error, cause) from None
     if isinstance(error, HTTPException) and error.status_code < 500:
         raise InvalidInput(error.detail) from None
@@ -129,9 +130,9 @@ def _decoding(error: BaseException) -> msgspec.DecodeError | None:
 
 
 def _invalid(
-    request: Request[Any, Any, Any], error: ValidationException, cause: msgspec.DecodeError | None
+    request: Request[Any, Any, Any], error: Exception, cause: msgspec.DecodeError | None
 ) -> InvalidInput:
-    extra: list[dict[str, str]] = error.extra if isinstance(error.extra, list) else []
+    extra: list[dict[str, str]] = getattr(error, "extra", None) or []
     parameters = [
         Fault(detail=f"{one['message']}.", parameter=one["key"])
         for one in extra
@@ -139,7 +140,7 @@ def _invalid(
     ]
     if parameters:
         return Rejected(f"`{parameters[0].parameter}`: {parameters[0].detail}", parameters)
-    if (absent := _ABSENT.match(error.detail)) is not None:
+    if (absent := _ABSENT.search(str(error))) is not None:
         return wrong_parameter(absent.group(1), f"the parameter `{absent.group(1)}` is needed.")
     field = request.route_handler.parsed_data_field
     if field is not None and str(cause) == "Object missing required field `data`":
@@ -148,4 +149,4 @@ def _invalid(
         return bodies.invalid(
             msgspec.ValidationError(str(cause).replace("`$.data", "`$", 1)), field.annotation
         )
-    return InvalidInput(f"{error.detail}.")
+    return InvalidInput(f"{getattr(error, 'detail', 'The request cannot be read')}.")

@@ -1,0 +1,104 @@
+"""The API describes itself, completely and offline."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from openapi_spec_validator import validate
+
+from clarion.api import reference
+from tests.architecture.house import ROOT
+from tests.unit.api.conftest import ROUTES
+from tests.unit.api.test_access import handlers
+
+
+@pytest.fixture
+async def document(house):
+    """The document as a client gets it, without a credential."""
+    return await house.bearer("").ok("GET", "/openapi.json")
+
+
+async def test_the_document_is_valid_openapi_3_1(document):
+    """Generators can read it."""
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["version"] == "1.2.3"
+    validate(document)
+
+
+async def test_every_route_stands_in_the_document_with_a_scope_and_the_problem(document):
+    """Ordinary routes and the two ingest routes alike."""
+    for path in ("/v1/events", "/v1/workflows/{key}/trigger"):
+        assert "post" in document["paths"][path]
+    for path, handler in handlers():
+        if handler.opt["scope"] is None:
+            continue
+        shown = document["paths"][re.sub(r":\w+}", "}", path)]
+        for method in handler.http_methods:
+            if method != "HEAD":
+                operation = shown[str(method).lower()]
+                assert operation["x-scope"] == handler.opt["scope"]
+                assert "application/problem+json" in operation["responses"]["default"]["content"]
+                assert operation["description"], path
+
+
+async def test_names_are_plain(document):
+    """No module path of ours is part of the contract."""
+    assert [name for name in document["components"]["schemas"] if "." in name or "_" in name] == []
+
+
+async def test_docstrings_of_fields_are_descriptions(document):
+    """Written once, read everywhere."""
+    fields = document["components"]["schemas"]["Trigger"]["properties"]
+    assert fields["expires_at"]["description"] == "Nothing of this event is sent afterwards."
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/errors"])
+async def test_the_pages_load_nothing_from_elsewhere(house, path):
+    """They work without a network, in light and dark, and run no script."""
+    answer = await house.bearer("")("GET", path)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", answer.text) == []
+    assert "<script" not in answer.text
+    assert "light dark" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_every_link_inside_the_pages_leads_somewhere(house):
+    """Anchors, types and error codes."""
+    text = (await house.bearer("")("GET", "/docs")).text
+    ids = set(re.findall(r'id="([^"]+)"', text))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= ids
+    assert 'id="invalid_request"' in (await house.bearer("")("GET", "/docs/errors")).text
+
+
+@pytest.mark.parametrize("name", ["http-api.md", "errors.md"])
+def test_the_written_reference_is_up_to_date(name):
+    """Run `python -m clarion.api.reference docs/reference` after a change of routes, types or codes."""
+    written = (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
+    assert reference.pages(ROUTES)[name] == written
+
+
+async def test_health_metrics_and_readiness_need_no_credential(house):
+    """For machines; readiness names the part that is not ready."""
+    nobody = house.bearer("")
+    assert (await nobody.ok("GET", "/healthz")) == {"status": "ok", "version": "1.2.3"}
+    assert (await nobody.ok("GET", "/readyz")) == {"status": "ready", "parts": {"engine": "ok"}}
+    house.health["ledger"] = "the disk is full"
+    answer = await nobody("GET", "/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["parts"]["ledger"] == "the disk is full"
+
+
+async def test_metrics_speak_prometheus_and_openmetrics(house, admin):
+    """Numbers of ledger, engine and edge on one page, nothing about tenants."""
+    await admin("GET", "/v1/users/nobody")
+    plain = await house.bearer("")("GET", "/metrics")
+    assert plain.headers["content-type"].startswith("text/plain; version=")
+    assert "clarion_events_accepted_total 0.0" in plain.text
+    assert "ada" not in plain.text
+    opened = await house.bearer("")(
+        "GET", "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"}
+    )
+    assert opened.headers["content-type"].startswith("application/openmetrics-text")
+    assert opened.text.endswith("# EOF\n")
