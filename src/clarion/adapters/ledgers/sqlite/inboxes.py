@@ -23,7 +23,7 @@ from clarion.model.status import Reason, Status
 from clarion.ports.ledger import InboxAction, Settlement
 
 HEADS_KEPT = 50_000
-"""Users whose newest offset the writer remembers."""
+"""Users whose newest offset and counters the writer remembers."""
 
 Change = Callable[[InboxItem, Instant], InboxItem]
 
@@ -40,6 +40,39 @@ _SATISFIES: dict[InboxAction, tuple[Success, ...]] = {
 }
 
 
+class _Head:
+    """Where a user's inbox stands in the writer's thread, the open transaction included."""
+
+    __slots__ = ("offset", "total", "unread", "unseen")
+
+    def __init__(self, offset: int, unseen: int, unread: int, total: int) -> None:
+        self.offset = offset
+        self.unseen = unseen
+        self.unread = unread
+        self.total = total
+
+    def next(self) -> int:
+        """The offset of the next change."""
+        self.offset += 1
+        return self.offset
+
+    def count(self, item: InboxItem, times: int) -> None:
+        """The item is there once more (1) or once less (-1)."""
+        if item.archived_at is None:
+            self.total += times
+            self.unseen += times if item.seen_at is None else 0
+            self.unread += times if item.read_at is None else 0
+
+    def change(self, items: Sequence[InboxItem]) -> InboxChange:
+        """What to fan out when these were the last to change."""
+        return InboxChange(
+            tenant=items[0].tenant,
+            user=items[0].user,
+            items=tuple(items),
+            counts=InboxCounts(unseen=self.unseen, unread=self.unread, total=self.total),
+        )
+
+
 class SqliteInboxes:
     """Implements `ports.ledger.Inboxes`."""
 
@@ -51,7 +84,7 @@ class SqliteInboxes:
         self._readers = readers
         self._routes = routes
         self._endings = endings
-        self._heads: dict[UserNo, int] = {}
+        self._heads: dict[UserNo, _Head] = {}
         writer.on_rollback(self._heads.clear)
 
     async def page(
@@ -101,11 +134,13 @@ class SqliteInboxes:
         for batch in found:
             by_user: dict[UserNo, list[InboxItem]] = {}
             for item in batch:
-                offset = heads[item.user] = heads[item.user] + 1
+                head = heads[item.user]
+                head.count(item, 1)
+                offset = head.next()
                 sealed = item.sealed
                 packed.append((item.user, offset, item.at, tail.add(sealed), len(sealed)))
                 by_user.setdefault(item.user, []).append(replace(item, offset=offset))
-            changes.append(tuple(map(_change, by_user.values())))
+            changes.append(tuple(heads[user].change(items) for user, items in by_user.items()))
         parameters = (encoded(packed), tail.joined())
         connection.execute(sql.INBOX_ADD, parameters)
         connection.execute(sql.INBOX_CONTENT_ADD, parameters)
@@ -120,7 +155,8 @@ class SqliteInboxes:
             self._heads.clear()
         unknown = [user for user in users if user not in self._heads]
         if unknown:
-            self._heads.update(map(tuple, rows(connection, sql.INBOX_HEADS, (encoded(unknown),))))
+            for user, *state in rows(connection, sql.INBOX_HEADS, (encoded(unknown),)):
+                self._heads[user] = _Head(*state)
 
     def _mark(
         self,
@@ -132,15 +168,17 @@ class SqliteInboxes:
     ) -> InboxChange | None:
         found = [item_of(self._routes, row) for row in self._wanted(connection, user, ids)]
         change = _ACTIONS[action]
-        moved = [(item.offset, new) for item in found if (new := change(item, at)) != item]
+        moved = [(item, new) for item in found if (new := change(item, at)) != item]
         if not moved:
             return None
         self._load_heads(connection, (user,))
         head = self._heads[user]
-        items = [replace(new, offset=head + place) for place, (_, new) in enumerate(moved, 1)]
-        self._heads[user] = items[-1].offset
+        items = [replace(new, offset=head.next()) for _, new in moved]
+        for old, new in moved:
+            head.count(old, -1)
+            head.count(new, 1)
         packed = [
-            (old, item.offset, item.seen_at, item.read_at, item.archived_at)
+            (old.offset, item.offset, item.seen_at, item.read_at, item.archived_at)
             for (old, _), item in zip(moved, items, strict=True)
         ]
         connection.execute(sql.INBOX_MOVE, (encoded(packed), user))
@@ -148,7 +186,7 @@ class SqliteInboxes:
         ids = [item.message_id for item in items]
         connection.execute(sql.MESSAGES_STAMP, (encoded(stamps), b"".join(ids)))
         self._satisfy(connection, action, ids, at)
-        return _change(items)
+        return head.change(items)
 
     def _wanted(
         self, connection: sqlite3.Connection, user: UserNo, ids: Sequence[MessageId] | None
@@ -178,7 +216,3 @@ class SqliteInboxes:
 
     def changed(self, changes: Iterable[InboxChange]) -> None:
         """These were committed, in this order."""
-
-
-def _change(items: Sequence[InboxItem]) -> InboxChange:
-    return InboxChange(tenant=items[0].tenant, user=items[0].user, items=tuple(items))

@@ -315,7 +315,13 @@ ADVANCE_RUNGS = f"""
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
 
 INBOX_HEADS = f"""
-    SELECT {_array("value, (SELECT coalesce(max(offset), 0) FROM inbox WHERE user = value)")} FROM json_each(?1)
+    SELECT {_array("user, head, unseen, unread, total")} FROM (
+        SELECT value AS user, coalesce(max(offset), 0) AS head,
+            count(offset) FILTER (WHERE archived_at IS NULL AND seen_at IS NULL) AS unseen,
+            count(offset) FILTER (WHERE archived_at IS NULL AND read_at IS NULL) AS unread,
+            count(offset) FILTER (WHERE archived_at IS NULL) AS total
+        FROM json_each(?1) LEFT JOIN inbox ON inbox.user = value GROUP BY value
+    )
 """
 
 INBOX_ADD = _insert(
