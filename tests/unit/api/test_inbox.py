@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from clarion.model.inbox import InboxChange
 from clarion.model.setup import Scope
 from tests.unit.api.conftest import ACME, OTHER
 
@@ -49,7 +50,7 @@ async def test_items_are_marked_one_by_one_or_all_at_once(inbox):
 
 async def test_marking_reaches_all_devices(house, inbox):
     """What one device does, the fan-out tells the others."""
-    heard = []
+    heard: list[InboxChange] = []
     house.fanout.subscribe(heard.extend)
     await inbox.ok("POST", "/v1/users/ada/inbox/mark", {"action": "seen"})
     await asyncio.sleep(0)

@@ -27,6 +27,7 @@ EVENT: dict[str, Any] = {
 
 async def messages_of(api: Api, event_id: str, count: int = 3) -> list[dict[str, Any]]:
     """The finished messages of an event, once there are `count` of them."""
+    found: list[dict[str, Any]] = []
     for _ in range(200):
         found = (await api.ok("GET", f"/v1/messages?event={event_id}"))["items"]
         if len(found) == count and all(m["status"] in ("sent", "delivered", "suppressed") for m in found):

@@ -23,8 +23,9 @@ async def trigger(api: Api, **more: Any) -> str:
 
 async def until(api: Api, path: str, good: Any) -> list[dict[str, Any]]:
     """The items of a list once they are as wished."""
+    items: list[dict[str, Any]] = []
     for _ in range(200):
-        items: list[dict[str, Any]] = (await api.ok("GET", path))["items"]
+        items = (await api.ok("GET", path))["items"]
         if good(items):
             return items
         await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -256,6 +257,7 @@ async def test_tenants_do_not_see_each_other(house, admin, ada):
     for path in ("/v1/users/ada", "/v1/users/ada/inbox", "/v1/workflows/order-paid", "/v1/templates/paid"):
         assert (await other.problem("GET", path))["status"] == 404
     await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    messages: list[dict[str, Any]] = []
     for _ in range(200):
         messages = (await admin.ok("GET", "/v1/messages"))["items"]
         if messages:
