@@ -7,6 +7,7 @@ import re
 import pytest
 from openapi_spec_validator import validate
 
+from clarion.adapters.telemetry.prometheus import MEANINGS
 from clarion.api import reference
 from tests.architecture.house import ROOT
 from tests.unit.api.conftest import ROUTES
@@ -102,3 +103,10 @@ async def test_metrics_speak_prometheus_and_openmetrics(house, admin):
     )
     assert opened.headers["content-type"].startswith("application/openmetrics-text")
     assert opened.text.endswith("# EOF\n")
+
+
+async def test_every_number_of_ledger_and_engine_has_a_meaning(house, admin, ada):
+    """Nothing is counted that the reference does not explain."""
+    await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    for part, stats in (("ledger", house.ledger.stats()), ("pipeline", house.pipeline.stats())):
+        assert {key for key in stats if (part, key.partition(".")[0]) not in MEANINGS} == set()

@@ -63,6 +63,20 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
     ("pipeline", "circuit"): Meaning(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),
+    ("ledger", "commits"): Meaning("clarion_ledger_commits_total", "Transactions made durable."),
+    ("ledger", "jobs"): Meaning("clarion_ledger_jobs_total", "Writes asked for; many share one commit."),
+    ("ledger", "rows"): Meaning("clarion_ledger_rows_total", "Rows written, as far as the writers said."),
+    ("ledger", "redone"): Meaning(
+        "clarion_ledger_jobs_redone_total", "Writes done again because another of their commit failed."
+    ),
+    ("ledger", "failures"): Meaning("clarion_ledger_failures_total", "Commits that failed."),
+    ("ledger", "queued_rows"): Meaning("clarion_ledger_queued_rows", "Rows waiting for the next commit."),
+    ("ledger", "last_commit_ms"): Meaning(
+        "clarion_ledger_last_commit_seconds", "How long the newest commit took.", scale=0.001
+    ),
+    ("ledger", "cached_users"): Meaning("clarion_ledger_cached_users", "People kept opened in memory."),
+    ("ledger", "file_bytes"): Meaning("clarion_ledger_file_bytes", "Size of the database."),
+    ("ledger", "wal_bytes"): Meaning("clarion_ledger_wal_bytes", "Size of its write-ahead log."),
     ("gateway", "connections"): Meaning("clarion_gateway_connections", "Open WebSockets and event streams."),
     ("gateway", "users"): Meaning("clarion_gateway_users", "People with at least one device connected."),
     ("gateway", "frames"): Meaning("clarion_gateway_frames_total", "Inbox changes pushed to devices."),
