@@ -24,11 +24,34 @@ from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
 from clarion.adapters.ledgers.sqlite.users import Desk, Eraser, SqliteUsers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.ports.clock import Clock, Entropy
+from clarion.ports.ledger import (
+    Captures,
+    EventLog,
+    Inboxes,
+    MessageRecords,
+    Messages,
+    Plans,
+    Setup,
+    Suppressions,
+    Topics,
+    Users,
+)
 from clarion.ports.vault import Vault
 
 
 class SqliteLedger:
     """Implements `ports.ledger.Ledger`. Open it once per process, use it from one event loop."""
+
+    log: EventLog
+    users: Users
+    suppressions: Suppressions
+    topics: Topics
+    setup: Setup
+    plans: Plans
+    messages: Messages
+    records: MessageRecords
+    inboxes: Inboxes
+    captures: Captures
 
     @classmethod
     def open(
@@ -52,17 +75,18 @@ class SqliteLedger:
         writer.on_rollback(routes.forget)
         endings = Endings(local)
         desk = Desk(vault, clock, entropy)
-        self.log = SqliteLog(writer, local, clock)
-        self.inboxes = SqliteInboxes(writer, local, readers, routes, endings)
-        eraser = Eraser(endings, clock, self.inboxes.forget)
+        log = SqliteLog(writer, local, clock)
+        inboxes = SqliteInboxes(writer, local, readers, routes, endings)
+        suppressions = SqliteSuppressions(writer, readers, people, desk)
+        eraser = Eraser(endings, clock, inboxes.forget)
+        self.log = log
+        self.inboxes = inboxes
+        self.suppressions = suppressions
         self.users = SqliteUsers(writer, local, readers, people, desk, eraser)
-        self.suppressions = SqliteSuppressions(writer, readers, people, desk)
         self.topics = SqliteTopics(writer, readers)
         self.setup = SqliteSetup(writer, readers, local, vault)
-        self.plans = SqlitePlans(writer, readers, self.log, routes, endings, epoch)
-        self.messages = SqliteMessages(
-            writer, local, readers, routes, endings, self.inboxes, self.suppressions, epoch
-        )
+        self.plans = SqlitePlans(writer, readers, log, routes, endings, epoch)
+        self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
 

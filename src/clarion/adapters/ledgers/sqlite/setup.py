@@ -17,6 +17,7 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import ApiKey, Category, Integration, Scope, Template, Tenant, Workflow
+from clarion.ports.ledger import Keys, Shelf, Tenants
 from clarion.ports.vault import Vault
 
 
@@ -259,6 +260,13 @@ def _api_key(row: list[Any]) -> ApiKey:
 
 class SqliteSetup:
     """Implements `ports.ledger.Setup`."""
+
+    tenants: Tenants
+    categories: Shelf[Category]
+    workflows: Shelf[Workflow]
+    templates: Shelf[Template]
+    integrations: Shelf[Integration]
+    keys: Keys
 
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
         parts = (writer, readers, local, vault)

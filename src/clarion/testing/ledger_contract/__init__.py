@@ -1,0 +1,28 @@
+"""What every ledger must do, as checks to run over yours, each on a new and empty one.
+
+import pytest
+from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
+
+@pytest.mark.parametrize("check", LEDGER_CONTRACT, ids=lambda check: check.__name__)
+async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, entropy):
+    await check(await World(my_ledger, clock, entropy).furnish())
+"""
+
+from clarion.testing.ledger_contract.log import LOG_CONTRACT
+from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
+from clarion.testing.ledger_contract.people import PEOPLE_CONTRACT
+from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
+from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
+from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
+from clarion.testing.ledger_contract.world import World
+
+LEDGER_CONTRACT = (
+    *LOG_CONTRACT,
+    *PEOPLE_CONTRACT,
+    *SETUP_CONTRACT,
+    *PLANS_CONTRACT,
+    *MESSAGES_CONTRACT,
+    *RECORDS_CONTRACT,
+)
+
+__all__ = ["LEDGER_CONTRACT", "World"]

@@ -1,0 +1,150 @@
+"""The event log and its claims."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clarion.model.channel import LANES, Lane
+from clarion.model.event import Claim
+from clarion.model.ids import Instant
+from clarion.testing.ledger_contract.world import World, together
+
+
+def claim(world: World, answer: bytes = b"first", *, key: bytes = b"k" * 16, body: bytes = b"body") -> Claim:
+    """On a key, for a day."""
+    return Claim(
+        tenant=world.tenant,
+        key=key,
+        fingerprint=body,
+        answer=answer,
+        expires_at=Instant(world.now + 86_400_000),
+    )
+
+
+async def entries_come_back_in_order_with_their_positions(world: World) -> None:
+    """What is appended is read in that order, lane by lane, byte for byte."""
+    log = world.ledger.log
+    appended, results = await log.append([world.entry(sealed=bytes([n])) for n in range(5)], [None] * 5)
+    await log.append([world.entry(lane=Lane.BULK)], [None])
+    assert list(results) == [None] * 5
+    assert list(log.read(Lane.NORMAL, 0, 10)) == list(appended)
+    assert [e.seq for e in appended] == sorted({e.seq for e in appended})
+    assert list(log.read(Lane.NORMAL, appended[1].seq, 2)) == list(appended[2:4])
+    assert log.end(Lane.NORMAL) == appended[-1].seq
+    assert len(log.read(Lane.BULK, 0, 10)) == 1
+
+
+async def one_call_may_fill_several_lanes(world: World) -> None:
+    """Each entry goes to its own lane."""
+    appended, _ = await world.ledger.log.append(
+        [world.entry(lane=lane) for lane in LANES], [None] * len(LANES)
+    )
+    for entry in appended:
+        assert list(world.ledger.log.read(entry.lane, 0, 10)) == [entry]
+
+
+async def appends_at_once_are_all_kept(world: World) -> None:
+    """Nothing is lost or doubled when many callers append together, and each gets its own positions."""
+    done = await together(
+        *(world.ledger.log.append([world.entry(sealed=b"%d" % n)], [None]) for n in range(200))
+    )
+    read = world.ledger.log.read(Lane.NORMAL, 0, 1000)
+    assert {e.sealed: e.seq for (e,), _ in done} == {e.sealed: e.seq for e in read}
+    assert len(read) == 200
+
+
+async def entries_are_fetched_by_position(world: World) -> None:
+    """Planned or not; a position that does not exist is left out."""
+    log = world.ledger.log
+    appended, _ = await log.append([world.entry() for _ in range(3)], [None] * 3)
+    await log.advance(Lane.NORMAL, appended[-1].seq)
+    wanted = [appended[0].seq, appended[2].seq]
+    assert log.fetch(Lane.NORMAL, [*wanted, 999]) == {e.seq: e for e in (appended[0], appended[2])}
+
+
+async def the_cursor_never_goes_back(world: World) -> None:
+    """A late acknowledgement of something earlier changes nothing."""
+    log = world.ledger.log
+    assert log.position(Lane.HIGH) == 0
+    await together(log.advance(Lane.HIGH, 7), log.advance(Lane.HIGH, 3))
+    await log.advance(Lane.HIGH, 5)
+    assert log.position(Lane.HIGH) == 7
+
+
+async def the_first_claim_wins(world: World) -> None:
+    """A repeat is not published, and gets the answer of the first, also when the body differs."""
+    log = world.ledger.log
+    _, (first,) = await log.append([world.entry()], [claim(world)])
+    published, (again,) = await log.append([world.entry()], [claim(world, b"second", body=b"other")])
+    assert first is not None
+    assert again is not None
+    assert first.fresh
+    assert not again.fresh
+    assert (again.answer, again.fingerprint) == (b"first", b"body")
+    assert list(published) == []
+    assert len(log.read(Lane.NORMAL, 0, 10)) == 1
+
+
+async def of_claims_at_once_exactly_one_wins(world: World) -> None:
+    """However the calls interleave, one is published and everybody gets its answer."""
+    calls = [world.ledger.log.append([world.entry()], [claim(world, b"%d" % n)]) for n in range(50)]
+    done = await together(*calls)
+    winners = [result for _, (result,) in done if result is not None and result.fresh]
+    assert len(winners) == 1
+    assert {result.answer for _, (result,) in done if result is not None} == {winners[0].answer}
+    assert len(world.ledger.log.read(Lane.NORMAL, 0, 100)) == 1
+
+
+async def entries_of_one_submission_share_its_claim(world: World) -> None:
+    """All of them are published by the first, none by the repeat."""
+    log = world.ledger.log
+    shared = claim(world)
+    published, results = await log.append(
+        [world.entry(), world.entry("other"), world.entry()], [shared, shared, None]
+    )
+    assert len(published) == 3
+    assert [r.fresh for r in results if r is not None] == [True, True]
+    published, _ = await log.append([world.entry(), world.entry()], [claim(world, b"2")] * 2)
+    assert len(published) == 0
+
+
+async def one_call_may_hold_two_submissions_with_one_key(world: World) -> None:
+    """The second is a repeat of the first, though both came together."""
+    entries = [world.entry(), world.entry()]
+    published, results = await world.ledger.log.append(entries, [claim(world, b"1"), claim(world, b"2")])
+    assert [r.fresh for r in results if r is not None] == [True, False]
+    assert [e.event_id for e in published] == [entries[0].event_id]
+
+
+async def claims_of_tenants_do_not_meet(world: World) -> None:
+    """The same key means something else to somebody else."""
+    other = replace(claim(world), tenant=world.tenant + 1)
+    _, results = await world.ledger.log.append([world.entry(), world.entry()], [claim(world), other])
+    assert [r.fresh for r in results if r is not None] == [True, True]
+
+
+async def an_expired_claim_is_free_again(world: World) -> None:
+    """After its time the key may be used for something new."""
+    await world.ledger.log.append([world.entry()], [claim(world)])
+    world.clock.advance(86_401)
+    _, (result,) = await world.ledger.log.append([world.entry()], [claim(world, b"later")])
+    assert result is not None
+    assert result.fresh
+    _, (again,) = await world.ledger.log.append([world.entry()], [claim(world, b"even later")])
+    assert again is not None
+    assert again.answer == b"later"
+
+
+LOG_CONTRACT = (
+    entries_come_back_in_order_with_their_positions,
+    one_call_may_fill_several_lanes,
+    appends_at_once_are_all_kept,
+    entries_are_fetched_by_position,
+    the_cursor_never_goes_back,
+    the_first_claim_wins,
+    of_claims_at_once_exactly_one_wins,
+    entries_of_one_submission_share_its_claim,
+    one_call_may_hold_two_submissions_with_one_key,
+    claims_of_tenants_do_not_meet,
+    an_expired_claim_is_free_again,
+)

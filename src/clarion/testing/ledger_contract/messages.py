@@ -1,0 +1,303 @@
+"""Claim and settle, with fences, ladders and records."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clarion.model.channel import CHANNELS, LANES, Channel, Lane
+from clarion.model.ids import Instant
+from clarion.model.status import Reason, Status
+from clarion.testing.ledger_contract.world import LEASE_MS, World, later, rungs, together
+
+QUEUED, DEFERRED, SENDING, SENT = Status.QUEUED, Status.DEFERRED, Status.SENDING, Status.SENT
+
+
+async def only_what_is_due_is_claimed_oldest_first(world: World) -> None:
+    """Of one lane and channel, at most as many as asked for."""
+    soon, sooner, not_yet = (later(world.planned(), seconds) for seconds in (9, 5, 60))
+    elsewhere = [world.planned(channel=Channel.SMS, fence=0), world.planned(lane=Lane.BULK, fence=0)]
+    free = world.planned(fence=0, due_at=Instant(world.now + 7000))
+    await world.plan(soon, sooner, not_yet, free, *elsewhere, world.planned())
+    assert list(await world.claim()) == []
+    world.clock.advance(10)
+    assert [m.id for m in await world.claim(limit=2)] == [sooner.id, free.id]
+    assert [m.id for m in await world.claim()] == [soon.id]
+    assert list(await world.claim()) == []
+
+
+async def a_claim_is_a_lease(world: World) -> None:
+    """It comes with a higher fence and the status found; when it runs out anybody may claim again."""
+    waiting = later(world.planned(), 0)
+    await world.plan(waiting)
+    (first,) = await world.claim()
+    assert (first.status, first.reason) == (DEFERRED, Reason.QUIET_HOURS)
+    assert first == replace(waiting, fence=waiting.fence + 1, due_at=Instant(world.now + LEASE_MS))
+    assert (await world.stored(first)).status is QUEUED
+    assert list(await world.claim()) == []
+    world.clock.advance(60)
+    (second,) = await world.claim()
+    assert second.fence > first.fence
+    assert (await world.settle(first)).refused == {first.id}
+    assert (await world.settle(second)).refused == frozenset()
+
+
+async def a_planned_lease_runs_out_too(world: World) -> None:
+    """If the planner's process dies, its messages are claimed by whoever comes."""
+    message = world.planned()
+    await world.plan(message)
+    world.clock.advance(60)
+    (claimed,) = await world.claim()
+    assert (claimed.id, claimed.status, claimed.fence) == (message.id, QUEUED, message.fence + 1)
+    assert (await world.settle(message)).refused == {message.id}
+
+
+async def claims_at_once_share_nothing(world: World) -> None:
+    """Every message is claimed by exactly one."""
+    await world.plan(*(world.planned(fence=0) for _ in range(50)))
+    claimed = await together(*(world.claim(limit=7) for _ in range(10)))
+    ids = [m.id for batch in claimed for m in batch]
+    assert len(ids) == len(set(ids)) == 50
+
+
+async def what_was_being_sent_says_so_when_claimed(world: World) -> None:
+    """The outcome of an earlier holder's call is unknown, whatever happens in between."""
+    message = world.planned()
+    await world.plan(message)
+    assert await world.ledger.messages.mark_sending([message], world.now) == frozenset()
+    assert await world.timeline(message) == [(QUEUED, None), (SENDING, None)]
+    world.clock.advance(60)
+    (claimed,) = await world.claim()
+    assert claimed.status is SENDING
+    world.clock.advance(60)
+    (claimed,) = await world.claim()
+    assert claimed.status is SENDING
+    assert await world.ledger.messages.mark_sending([message], world.now) == {message.id}
+    assert await world.ledger.messages.mark_sending([claimed], world.now) == frozenset()
+    assert (await world.settle(claimed)).refused == frozenset()
+
+
+async def a_settlement_is_stored_whole(world: World) -> None:
+    """State, times and one change with everything the attempt said."""
+    message = world.planned()
+    await world.plan(message)
+    world.clock.advance(2)
+    await world.settle(
+        message,
+        SENT,
+        provider_id="abc",
+        outcome="accepted",
+        took_ms=12,
+        detail="queued as \ud83d, \u00e9",
+        traceparent="00-1-2-01",
+        integration="main",
+    )
+    stored = await world.stored(message)
+    assert stored == replace(
+        message,
+        status=SENT,
+        due_at=None,
+        attempt=1,
+        integration="main",
+        updated_at=world.now,
+        sent_at=world.now,
+    )
+    _, change = await world.ledger.records.changes(world.tenant, message.id)
+    assert (change.status, change.attempt, change.integration, change.at) == (SENT, 1, "main", world.now)
+    assert (change.outcome, change.provider_id, change.took_ms) == ("accepted", "abc", 12)
+    assert (change.detail, change.traceparent) == ("queued as ?, \u00e9", "00-1-2-01")
+
+
+async def a_retry_waits_for_its_time(world: World) -> None:
+    """Unheld, with its attempts counted; it comes back when due."""
+    message = world.planned()
+    await world.plan(message)
+    due = Instant(world.now + 5000)
+    await world.settle(message, DEFERRED, reason=Reason.RETRY, due_at=due, attempt=1, unknowns=1)
+    stored = await world.stored(message)
+    assert (stored.status, stored.due_at, stored.attempt, stored.unknowns) == (DEFERRED, due, 1, 1)
+    assert (await world.settle(message)).refused == {message.id}, "the lease was given back"
+    world.clock.advance(5)
+    (claimed,) = await world.claim()
+    assert (claimed.attempt, claimed.reason) == (1, Reason.RETRY)
+
+
+async def the_status_never_goes_back(world: World) -> None:
+    """A finished message is not touched, whatever fence the late one holds."""
+    message = world.planned()
+    await world.plan(message)
+    await world.settle(message, Status.DELIVERED)
+    for status in (SENT, DEFERRED, Status.FAILED):
+        reason = None if status is SENT else Reason.RETRY
+        assert (await world.settle(message, status, reason=reason)).refused == {message.id}
+    assert await world.timeline(message) == [(QUEUED, None), (Status.DELIVERED, None)]
+
+
+async def a_refused_settlement_leaves_nothing_behind(world: World) -> None:
+    """No change, no inbox item, no capture, no suppression, no step of the ladder; its neighbours are stored."""
+    ladder = rungs(world, Channel.IN_APP, Channel.SMS, until="delivered")
+    good, stale, captured = ladder[0], world.planned(channel=Channel.IN_APP), world.planned()
+    await world.plan(*ladder, stale, captured)
+    world.clock.advance(60)
+    await world.claim(channel=Channel.IN_APP)
+    gone = world.ada.profile.contacts[0].hash
+    result = await world.ledger.messages.settle(
+        [
+            world.settlement(stale, Status.DELIVERED, record=world.item(stale), suppress=gone),
+            world.settlement(
+                good, Status.DELIVERED, record=world.item(good), cancels=good.later_rungs, suppress=gone
+            ),
+            world.settlement(captured, SENT, record=world.captured(captured)),
+        ]
+    )
+    assert result.refused == {stale.id, good.id}
+    assert result.inbox == ()
+    assert world.ledger.inboxes.head(world.ada.no)[0] == 0
+    assert await world.state(ladder[1]) == (DEFERRED, Reason.WAITING_FOR_RUNG)
+    assert await world.timeline(good) == [(QUEUED, None)]
+    assert world.ledger.users.current(world.ada.no) == world.ada
+    assert len(await world.ledger.captures.of(world.tenant, captured.id)) == 1
+
+
+async def a_batch_may_name_a_message_twice(world: World) -> None:
+    """The first word counts."""
+    message = world.planned()
+    await world.plan(message)
+    await world.ledger.messages.settle(
+        [world.settlement(message, SENT), world.settlement(message, Status.DELIVERED)]
+    )
+    assert await world.timeline(message) == [(QUEUED, None), (SENT, None)]
+
+
+async def settlements_at_once_are_kept_apart(world: World) -> None:
+    """Each caller learns only of its own refusals."""
+    messages = [world.planned() for _ in range(30)]
+    await world.plan(*messages)
+    stale = replace(messages[11], fence=0)
+    results = await together(*(world.settle(stale if n == 11 else m) for n, m in enumerate(messages)))
+    assert [bool(result.refused) for result in results] == [n == 11 for n in range(30)]
+
+
+async def the_inbox_item_comes_with_its_offset(world: World) -> None:
+    """Grouped by user, in order, without gaps, also for items of one batch."""
+    messages = [world.planned(user, channel=Channel.IN_APP) for user in (world.ada, world.bob, world.ada)]
+    await world.plan(*messages)
+    result = await world.ledger.messages.settle(
+        [world.settlement(m, Status.DELIVERED, record=world.item(m)) for m in messages]
+    )
+    offsets = {change.user: [item.offset for item in change.items] for change in result.inbox}
+    assert offsets == {world.ada.no: [1, 2], world.bob.no: [1]}
+    by_user = {change.user: change for change in result.inbox}
+    assert list(world.ledger.inboxes.since(world.ada.no, 0, 10)) == list(by_user[world.ada.no].items)
+    stored = await world.stored(messages[0])
+    assert (stored.sent_at, stored.delivered_at) == (world.now, world.now)
+
+
+async def a_satisfied_ladder_stops(world: World) -> None:
+    """Later rungs that have not started are cancelled."""
+    ladder = rungs(world, Channel.PUSH, Channel.SMS, Channel.EMAIL, until="sent")
+    await world.plan(*ladder)
+    await world.settle(ladder[0], SENT, cancels=ladder[0].later_rungs)
+    for rung in ladder[1:]:
+        assert await world.state(rung) == (Status.CANCELED, Reason.LADDER_SATISFIED)
+        assert (await world.timeline(rung))[-1] == (Status.CANCELED, Reason.LADDER_SATISFIED)
+    world.clock.advance(100)
+    assert list(await world.claim()) == []
+
+
+async def a_failed_rung_calls_the_next(world: World) -> None:
+    """At once instead of at its own time; one that started already is left alone."""
+    ladder = rungs(world, Channel.PUSH, Channel.SMS, until="sent")
+    await world.plan(*ladder)
+    world.clock.advance(1)
+    await world.settle(ladder[0], Status.FAILED, reason=Reason.OUTCOME_UNKNOWN, advances=ladder[1].id)
+    (second,) = await world.claim(channel=Channel.SMS)
+    assert second.id == ladder[1].id
+    other = rungs(world, Channel.PUSH, Channel.SMS, until="sent")
+    await world.plan(*other)
+    world.clock.advance(31)
+    (held,) = await world.claim(channel=Channel.SMS)
+    await world.settle(other[0], SENT, advances=other[1].id)
+    assert (await world.stored(held)).fence == held.fence
+
+
+async def an_address_that_is_gone_is_suppressed(world: World) -> None:
+    """For everybody who has it, from the moment the settlement is acknowledged."""
+    message = world.planned()
+    await world.plan(message)
+    gone = world.ada.profile.contacts[0].hash
+    twin = await world.person("twin", "ada@example.org")
+    await world.settle(message, Status.BOUNCED, reason=Reason.ADDRESS_GONE, suppress=gone)
+    for user in (world.ada, twin):
+        now = world.ledger.users.current(user.no)
+        assert now is not None
+        assert now.suppressed == {gone}
+    (row,) = await world.ledger.suppressions.page(world.tenant, b"", 10)
+    assert (row.hash, row.channel, row.reason) == (gone, Channel.EMAIL, "address_gone")
+
+
+async def due_names_the_queues_with_work(world: World) -> None:
+    """And only those, as of the given moment."""
+    await world.plan(
+        world.planned(fence=0),
+        world.planned(fence=0, lane=Lane.CRITICAL, channel=Channel.SMS),
+        later(world.planned(channel=Channel.PUSH), 10),
+    )
+    due = world.ledger.messages.due
+    assert set(due(world.now)) == {(Lane.NORMAL, Channel.EMAIL), (Lane.CRITICAL, Channel.SMS)}
+    assert (Lane.NORMAL, Channel.PUSH) in due(Instant(world.now + 10_000))
+    assert set(due(Instant(0))) == set()
+
+
+async def every_queue_can_be_claimed(world: World) -> None:
+    """Each lane and channel is a queue of its own."""
+    everything = [
+        world.planned(fence=0, lane=lane, channel=channel) for lane in LANES for channel in CHANNELS
+    ]
+    await world.plan(*everything)
+    for message in everything:
+        (claimed,) = await world.claim(message.lane, message.channel)
+        assert claimed.id == message.id
+
+
+async def depth_counts_what_is_active(world: World) -> None:
+    """Per queue; what is finished does not count."""
+    done = world.planned()
+    await world.plan(
+        done, world.planned(), world.planned(fence=0), later(world.planned(channel=Channel.SMS), 9)
+    )
+    await world.settle(done)
+    assert await world.ledger.messages.depth() == {
+        (Lane.NORMAL, Channel.EMAIL): 2,
+        (Lane.NORMAL, Channel.SMS): 1,
+    }
+
+
+async def taking_over_leaves_our_own_alone(world: World) -> None:
+    """What this process holds is not pulled away from it."""
+    message = world.planned()
+    await world.plan(message)
+    assert await world.ledger.messages.take_over(world.now) == 0
+    assert (await world.settle(message)).refused == frozenset()
+
+
+MESSAGES_CONTRACT = (
+    only_what_is_due_is_claimed_oldest_first,
+    a_claim_is_a_lease,
+    a_planned_lease_runs_out_too,
+    claims_at_once_share_nothing,
+    what_was_being_sent_says_so_when_claimed,
+    a_settlement_is_stored_whole,
+    a_retry_waits_for_its_time,
+    the_status_never_goes_back,
+    a_refused_settlement_leaves_nothing_behind,
+    a_batch_may_name_a_message_twice,
+    settlements_at_once_are_kept_apart,
+    the_inbox_item_comes_with_its_offset,
+    a_satisfied_ladder_stops,
+    a_failed_rung_calls_the_next,
+    an_address_that_is_gone_is_suppressed,
+    due_names_the_queues_with_work,
+    every_queue_can_be_claimed,
+    depth_counts_what_is_active,
+    taking_over_leaves_our_own_alone,
+)

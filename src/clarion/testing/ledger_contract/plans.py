@@ -1,0 +1,396 @@
+"""Planning: storing, repeating, and the exact checks."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import Instant, MessageId
+from clarion.model.message import Run
+from clarion.model.status import Reason, Status
+from clarion.testing.ledger_contract.world import LEASE_MS, World, later, together
+
+MERGED, THROTTLED, DEFERRED = Status.MERGED, Status.THROTTLED, Status.DEFERRED
+
+
+def said(run: Run, message_id: MessageId) -> list[tuple[str, str, str]]:
+    """What the rules said about a message: rule, result, reason."""
+    (plan,) = [plan for plan in run.channels if plan.message_id == message_id]
+    return [(v.rule, v.result, v.reason) for v in plan.verdicts]
+
+
+async def a_plan_is_stored_as_planned(world: World) -> None:
+    """Every field of every message and run, and one change for each message."""
+    event_id = world.event()
+    plain = world.planned(event_id=event_id)
+    rich = world.planned(
+        event_id=event_id,
+        channel=Channel.SMS,
+        expires_at=Instant(world.now + 5000),
+        until="delivered",
+        later_rungs=(world.planned().id, world.planned().id),
+        threaded=True,
+        charged=True,
+    )
+    waiting = later(world.planned(event_id=event_id, channel=Channel.PUSH), 30)
+    dropped = world.planned(
+        event_id=event_id, channel=Channel.CHAT, status=Status.SUPPRESSED, reason=Reason.OPTED_OUT
+    )
+    result = await world.plan(plain, rich, waiting, dropped)
+    assert (result.changed, result.known, result.runs) == ({}, frozenset(), ())
+    for message in (plain, rich, waiting, dropped):
+        assert await world.stored(message) == message
+        assert await world.timeline(message) == [(message.status, message.reason)]
+    runs = await world.ledger.plans.runs_of(world.tenant, event_id, None)
+    assert list(runs) == [world.run(plain, rich, waiting, dropped)]
+
+
+async def a_repeated_plan_changes_nothing(world: World) -> None:
+    """What was there is reported as known and stays where it has got to; what is new goes in."""
+    first, second = world.planned(), world.planned(world.bob)
+    await world.plan(first)
+    await world.settle(first)
+    result = await world.plan(first, second, charges=(world.charge(first, 1), world.charge(second, 1)))
+    assert result.known == {first.id}
+    assert await world.timeline(first) == [(Status.QUEUED, None), (Status.SENT, None)]
+    assert await world.timeline(second) == [(Status.QUEUED, None)]
+    assert len(await world.ledger.plans.runs_of(world.tenant, first.event_id, None)) == 1
+
+
+async def plans_at_once_are_all_stored(world: World) -> None:
+    """Each gets its own result, also when one of them is a repeat."""
+    messages = [world.planned() for _ in range(40)]
+    await world.plan(messages[7])
+    results = await together(*(world.plan(message) for message in messages))
+    assert [bool(result.known) for result in results] == [n == 7 for n in range(40)]
+    for message in messages:
+        assert await world.state(message) == (Status.QUEUED, None)
+
+
+async def runs_are_found_by_event_and_user(world: World) -> None:
+    """And only by the tenant they belong to."""
+    event_id = world.event()
+    ours, theirs = world.planned(event_id=event_id), world.planned(world.bob, event_id=event_id)
+    await world.plan(ours, theirs, world.planned())
+    plans = world.ledger.plans
+    assert len(await plans.runs_of(world.tenant, event_id, None)) == 2
+    assert [run.user for run in await plans.runs_of(world.tenant, event_id, world.bob.no)] == [world.bob.no]
+    assert list(await plans.runs_of(world.tenant + 1, event_id, None)) == []  # type: ignore[arg-type]
+
+
+async def continuations_join_their_lane(world: World) -> None:
+    """In the same transaction, and not again when the plan before them is repeated."""
+    message = world.planned()
+    rest = replace(world.entry(lane=Lane.BULK), event_id=message.event_id)
+    plan = world.plan_of(message, continuations=(rest,))
+    result = await world.ledger.plans.commit(plan)
+    (appended,) = result.continued
+    assert list(world.ledger.log.read(Lane.BULK, 0, 10)) == [appended]
+    assert world.ledger.log.end(Lane.BULK) == appended.seq
+    again = await world.ledger.plans.commit(plan)
+    assert again.continued == ()
+    assert len(world.ledger.log.read(Lane.BULK, 0, 10)) == 1
+
+
+async def a_preview_stores_nothing(world: World) -> None:
+    """It says what a commit would say, and the next commit finds everything as before."""
+    first, second = world.planned(), world.planned()
+    await world.plan(first, dedupes=(world.dedupe(first),))
+    plan = world.plan_of(
+        second, dedupes=(world.dedupe(second),), continuations=(world.entry(lane=Lane.BULK),)
+    )
+    first_look, second_look = [await world.ledger.plans.preview(plan) for _ in range(2)]
+    assert first_look == second_look
+    assert first_look.changed == {second.id: (MERGED, Reason.DUPLICATE)}
+    assert len(first_look.runs) == 1
+    assert await world.ledger.records.get(world.tenant, second.id) is None
+    assert list(world.ledger.log.read(Lane.BULK, 0, 10)) == []
+    assert await world.ledger.plans.commit(plan) == first_look
+    assert await world.state(second) == (MERGED, Reason.DUPLICATE)
+
+
+# ── dedupe ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def a_duplicate_is_merged(world: World) -> None:
+    """All messages of the second run within the window; the explanation says so on both sides."""
+    first, event_id = world.planned(), world.event()
+    second = [world.planned(event_id=event_id, channel=channel) for channel in (Channel.EMAIL, Channel.SMS)]
+    dropped = world.planned(
+        event_id=event_id, channel=Channel.PUSH, status=Status.SUPPRESSED, reason=Reason.OPTED_OUT
+    )
+    kept = await world.plan(first, dedupes=(world.dedupe(first),))
+    merged = await world.plan(*second, dropped, dedupes=(world.dedupe(second[0]),))
+    assert kept.changed == {}
+    assert merged.changed == {m.id: (MERGED, Reason.DUPLICATE) for m in second}
+    for message in second:
+        assert await world.timeline(message) == [(MERGED, Reason.DUPLICATE)]
+        assert (await world.stored(message)).due_at is None
+    assert await world.state(dropped) == (Status.SUPPRESSED, Reason.OPTED_OUT)
+    assert said(kept.runs[0], first.id) == [("dedupe", "allow", "first_in_window")]
+    assert said(merged.runs[0], second[0].id) == [("dedupe", "stop", "duplicate")]
+    assert said(merged.runs[0], dropped.id) == []
+    assert (await world.ledger.plans.runs_of(world.tenant, event_id, None)) == list(merged.runs)
+
+
+async def a_dedupe_window_ends(world: World) -> None:
+    """Afterwards the next one is the first again."""
+    first, second = world.planned(), world.planned()
+    await world.plan(first, dedupes=(world.dedupe(first, window_s=60),))
+    world.clock.advance(61)
+    result = await world.plan(second, dedupes=(world.dedupe(second, window_s=60),))
+    assert result.changed == {}
+    third = world.planned()
+    result = await world.plan(third, dedupes=(world.dedupe(third),))
+    assert result.changed == {third.id: (MERGED, Reason.DUPLICATE)}
+
+
+async def of_duplicates_at_once_one_is_kept(world: World) -> None:
+    """In one plan, and in many plans at the same time."""
+    messages = [world.planned() for _ in range(20)]
+    one_plan = await world.plan(*messages, dedupes=tuple(world.dedupe(m) for m in messages))
+    assert len(one_plan.changed) == 19
+    others = [world.planned() for _ in range(20)]
+    results = await together(*(world.plan(m, dedupes=(world.dedupe(m, b"e" * 16),)) for m in others))
+    assert sum(len(result.changed) for result in results) == 19
+
+
+# ── frequency caps ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def a_cap_is_never_exceeded(world: World) -> None:
+    """At any concurrency, within a plan and across plans."""
+    batches = [[world.planned() for _ in range(3)] for _ in range(20)]
+    results = await together(
+        *(world.plan(*batch, charges=tuple(world.charge(m, 5) for m in batch)) for batch in batches)
+    )
+    refused = {message_id for result in results for message_id in result.changed}
+    assert len(refused) == 60 - 5
+    for message in (m for batch in batches for m in batch):
+        expected = (THROTTLED, Reason.FREQUENCY_CAP) if message.id in refused else (Status.QUEUED, None)
+        assert await world.state(message) == expected
+        assert (await world.stored(message)).charged == (message.id not in refused)
+
+
+async def a_cap_slides(world: World) -> None:
+    """What lies outside the window counts no more, to the millisecond."""
+    first, second, third = (world.planned() for _ in range(3))
+    await world.plan(first, charges=(world.charge(first, 1, window_s=60),))
+    world.clock.advance(59.999)
+    result = await world.plan(second, charges=(world.charge(second, 1, window_s=60),))
+    assert result.changed == {second.id: (THROTTLED, Reason.FREQUENCY_CAP)}
+    world.clock.advance(0.001)
+    assert (await world.plan(third, charges=(world.charge(third, 1, window_s=60),))).changed == {}
+
+
+async def caps_are_counted_per_user_and_scope(world: World) -> None:
+    """A message below every one of its caps counts against all; above one, against none."""
+    first, second, third = (world.planned() for _ in range(3))
+    other = world.planned(world.bob)
+    two = {"scope": "category/news/*"}
+    await world.plan(first, charges=(world.charge(first, 1),))
+    result = await world.plan(
+        second,
+        other,
+        charges=(world.charge(second, 1, **two), world.charge(second, 1), world.charge(other, 1)),
+    )
+    assert result.changed == {second.id: (THROTTLED, Reason.FREQUENCY_CAP)}
+    assert (await world.plan(third, charges=(world.charge(third, 1, **two),))).changed == {}
+
+
+async def two_windows_of_one_scope_count_the_same_uses(world: World) -> None:
+    """`3 a minute` and `4 an hour`: one use each time, seen by both."""
+    sent = 0
+    for _ in range(6):
+        message = world.planned()
+        charges = (world.charge(message, 3, window_s=60), world.charge(message, 4, window_s=3600))
+        sent += not (await world.plan(message, charges=charges)).changed
+        world.clock.advance(25)
+    assert sent == 4
+
+
+async def a_cap_explains_its_count(world: World) -> None:
+    """Allowed or not, the verdict carries the numbers it was decided on."""
+    first, second = world.planned(), world.planned()
+    allowed = await world.plan(first, charges=(world.charge(first, 1),))
+    refused = await world.plan(second, charges=(world.charge(second, 1),))
+    assert said(allowed.runs[0], first.id) == [("frequency_cap", "allow", "below_cap")]
+    assert said(refused.runs[0], second.id) == [("frequency_cap", "stop", "frequency_cap")]
+    (plan,) = refused.runs[0].channels
+    assert (plan.status, plan.reason, plan.due_at) == (THROTTLED, Reason.FREQUENCY_CAP, None)
+    assert plan.verdicts[-1].inputs == {"scope": "tenant/*", "limit": 1, "window_s": 3600, "count": 1}
+
+
+async def what_is_decided_already_is_not_counted(world: World) -> None:
+    """A duplicate and a message that was stopped by a rule leave room for one that goes."""
+    first, twin, third = (world.planned() for _ in range(3))
+    stopped = world.planned(status=Status.SUPPRESSED, reason=Reason.OPTED_OUT)
+    messages = (first, twin, stopped, third)
+    result = await world.plan(
+        *messages,
+        dedupes=(world.dedupe(first), world.dedupe(twin)),
+        charges=tuple(world.charge(m, 2) for m in messages),
+    )
+    assert result.changed == {twin.id: (MERGED, Reason.DUPLICATE)}
+
+
+async def a_message_that_waited_is_counted_when_it_wakes(world: World) -> None:
+    """Once, however often it is asked for; those over the cap are named."""
+    messages = [later(world.planned(), 10) for _ in range(3)]
+    await world.plan(*messages)
+    charge = world.ledger.plans.charge
+    first = await charge([world.charge(messages[0], 2), world.charge(messages[1], 2)])
+    assert first == frozenset()
+    again, refused = await together(
+        charge([world.charge(messages[0], 2)]), charge([world.charge(messages[2], 2)])
+    )
+    assert not again
+    assert refused == {messages[2].id}
+    assert [(await world.stored(m)).charged for m in messages] == [True, True, False]
+
+
+# ── collapse ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def a_newer_message_replaces_an_undelivered_one(world: World) -> None:
+    """Whoever holds the older one is refused; the newest one stays."""
+    first, second = world.planned(), world.planned()
+    await world.plan(first, collapses=(world.collapse(first),))
+    result = await world.plan(second, collapses=(world.collapse(second),))
+    assert result.changed == {}
+    assert await world.timeline(first) == [(Status.QUEUED, None), (MERGED, Reason.SUPERSEDED)]
+    assert (await world.settle(first)).refused == {first.id}
+    assert await world.state(second) == (Status.QUEUED, None)
+    assert said(result.runs[0], second.id) == [("collapse", "allow", "newest")]
+
+
+async def what_is_sent_or_being_sent_is_not_replaced(world: World) -> None:
+    """Only what nobody has started can be taken back."""
+    sending, sent, newest = (world.planned() for _ in range(3))
+    await world.plan(sending, collapses=(world.collapse(sending),))
+    await world.ledger.messages.mark_sending([sending], world.now)
+    await world.plan(sent, collapses=(world.collapse(sent),))
+    await world.settle(sent)
+    await world.plan(newest, collapses=(world.collapse(newest),))
+    assert await world.state(sending) == (Status.SENDING, None)
+    assert await world.state(sent) == (Status.SENT, None)
+    assert await world.state(newest) == (Status.QUEUED, None)
+
+
+async def of_messages_that_collapse_at_once_the_last_stays(world: World) -> None:
+    """Born replaced: one change, never dispatched."""
+    messages = [world.planned() for _ in range(4)]
+    result = await world.plan(*messages, collapses=tuple(world.collapse(m) for m in messages))
+    assert result.changed == {m.id: (MERGED, Reason.SUPERSEDED) for m in messages[:3]}
+    assert await world.timeline(messages[0]) == [(MERGED, Reason.SUPERSEDED)]
+    assert await world.state(messages[3]) == (Status.QUEUED, None)
+    others = [world.planned() for _ in range(10)]
+    await together(*(world.plan(m, collapses=(world.collapse(m),)) for m in others))
+    states = [await world.state(m) for m in (messages[3], *others)]
+    assert states.count((Status.QUEUED, None)) == 1
+
+
+# ── thread order ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def a_thread_goes_one_by_one(world: World) -> None:
+    """The next one waits, unleased and without a due time, until the one before it is out."""
+    messages = [world.planned() for _ in range(3)]
+    result = await world.plan(*messages, turns=tuple(world.turn(m) for m in messages))
+    assert result.changed == {m.id: (DEFERRED, Reason.WAITING_FOR_TURN) for m in messages[1:]}
+    assert list(await world.claim()) == []
+    waiting = await world.stored(messages[1])
+    assert (waiting.waits_for, waiting.due_at, waiting.fence) == (messages[0].id, None, 0)
+    world.clock.advance(3)
+    await world.settle(messages[0], Status.SENT)
+    (second,) = await world.claim()
+    assert (second.id, second.status, second.waits_for) == (messages[1].id, DEFERRED, None)
+    await world.settle(second, Status.FAILED, reason=Reason.TEMPLATE_ERROR)
+    (third,) = await world.claim()
+    assert third.id == messages[2].id
+
+
+async def a_retry_keeps_the_thread_waiting(world: World) -> None:
+    """Deferred again is not out: order is kept across retries."""
+    first, second = world.planned(), world.planned()
+    await world.plan(first, turns=(world.turn(first),))
+    await world.plan(second, turns=(world.turn(second),))
+    await world.settle(first, DEFERRED, reason=Reason.RETRY, due_at=Instant(world.now + 1000))
+    assert (await world.stored(second)).waits_for == first.id
+    assert (await world.stored(first)).threaded
+    world.clock.advance(1)
+    assert [m.id for m in await world.claim()] == [first.id]
+
+
+async def an_idle_thread_makes_nobody_wait(world: World) -> None:
+    """Nor does another thread, nor a message that never goes."""
+    first, second, stopped, third = (world.planned() for _ in range(4))
+    stopped = replace(stopped, status=Status.SUPPRESSED, reason=Reason.OPTED_OUT, due_at=None, fence=0)
+    await world.plan(first, turns=(world.turn(first),))
+    await world.settle(first)
+    result = await world.plan(second, turns=(world.turn(second),))
+    assert result.changed == {}
+    assert said(result.runs[0], second.id) == [("thread", "allow", "its_turn")]
+    await world.settle(second)
+    result = await world.plan(stopped, third, turns=(world.turn(stopped), world.turn(third)))
+    assert result.changed == {}
+
+
+async def whatever_ends_a_message_gives_the_next_its_turn(world: World) -> None:
+    """Cancelled, replaced or deleted: nobody waits for what will never go."""
+    first, second = world.planned(), world.planned()
+    await world.plan(first, turns=(world.turn(first),), collapses=(world.collapse(first),))
+    await world.plan(second, turns=(world.turn(second),))
+    newer = world.planned()
+    await world.plan(newer, collapses=(world.collapse(newer),))
+    assert await world.state(first) == (MERGED, Reason.SUPERSEDED)
+    assert (await world.stored(second)).due_at is not None
+    third, fourth = world.planned(), world.planned()
+    await world.plan(third, turns=(world.turn(third),))
+    assert (await world.stored(third)).waits_for == second.id
+    await world.plan(fourth, turns=(world.turn(fourth),))
+    await world.ledger.records.cancel(world.tenant, second.id, world.now)
+    assert (await world.stored(third)).waits_for is None
+    assert (await world.stored(fourth)).waits_for == third.id
+
+
+async def a_replaced_message_leaves_its_place_in_the_thread(world: World) -> None:
+    """Collapse and thread on one key: the newest goes at once, nothing waits for the replaced one."""
+    messages = [world.planned() for _ in range(3)]
+    for message in messages[:2]:
+        await world.plan(message, turns=(world.turn(message),), collapses=(world.collapse(message),))
+    assert await world.state(messages[1]) == (Status.QUEUED, None)
+    both = [world.planned() for _ in range(2)]
+    await world.plan(*both, turns=tuple(map(world.turn, both)), collapses=tuple(map(world.collapse, both)))
+    assert await world.state(messages[1]) == (MERGED, Reason.SUPERSEDED)
+    assert await world.state(both[0]) == (MERGED, Reason.SUPERSEDED)
+    last = await world.stored(both[1])
+    assert (last.waits_for, last.due_at) in ((None, world.now), (None, Instant(world.now + LEASE_MS)))
+
+
+PLANS_CONTRACT = (
+    a_plan_is_stored_as_planned,
+    a_repeated_plan_changes_nothing,
+    plans_at_once_are_all_stored,
+    runs_are_found_by_event_and_user,
+    continuations_join_their_lane,
+    a_preview_stores_nothing,
+    a_duplicate_is_merged,
+    a_dedupe_window_ends,
+    of_duplicates_at_once_one_is_kept,
+    a_cap_is_never_exceeded,
+    a_cap_slides,
+    caps_are_counted_per_user_and_scope,
+    two_windows_of_one_scope_count_the_same_uses,
+    a_cap_explains_its_count,
+    what_is_decided_already_is_not_counted,
+    a_message_that_waited_is_counted_when_it_wakes,
+    a_newer_message_replaces_an_undelivered_one,
+    what_is_sent_or_being_sent_is_not_replaced,
+    of_messages_that_collapse_at_once_the_last_stays,
+    a_thread_goes_one_by_one,
+    a_retry_keeps_the_thread_waiting,
+    an_idle_thread_makes_nobody_wait,
+    whatever_ends_a_message_gives_the_next_its_turn,
+    a_replaced_message_leaves_its_place_in_the_thread,
+)

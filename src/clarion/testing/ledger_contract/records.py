@@ -1,0 +1,311 @@
+"""Looking things up, moves made by hand, inboxes and captures."""
+
+from __future__ import annotations
+
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.inbox import InboxCounts
+from clarion.model.message import Message
+from clarion.model.status import Reason, Status
+from clarion.ports.ledger import MessageFilter
+from clarion.testing.ledger_contract.world import World, rungs, together
+
+
+async def _all(world: World, where: MessageFilter, limit: int = 2) -> list[MessageId]:
+    """Every page of a filter."""
+    found: list[MessageId] = []
+    before: MessageId | None = None
+    while True:
+        page, before = await world.ledger.records.page(world.tenant, where, before, limit)
+        found += [m.id for m in page]
+        if before is None:
+            return found
+
+
+def _newest_first(messages: list[Message]) -> list[MessageId]:
+    return sorted((m.id for m in messages), reverse=True)
+
+
+async def a_message_is_found_by_its_tenant_only(world: World) -> None:
+    """To anybody else it does not exist."""
+    message = world.planned()
+    await world.plan(message)
+    records, stranger = world.ledger.records, TenantId(world.tenant + 1)
+    assert await records.get(stranger, message.id) is None
+    assert list(await records.changes(stranger, message.id)) == []
+    assert await records.cancel(stranger, message.id, world.now) is None
+    assert await world.ledger.records.get(world.tenant, MessageId(b"x" * 16)) is None
+
+
+async def pages_come_newest_first(world: World) -> None:
+    """Whole and without doubles, whatever the filter."""
+    messages: list[Message] = []
+    for n in range(6):
+        event_id = world.event()
+        for user in (world.ada, world.bob):
+            channel = Channel.SMS if n % 3 == 0 else Channel.EMAIL
+            messages.append(world.planned(user, event_id=event_id, channel=channel, workflow=f"w{n % 2}"))
+        world.clock.advance(1)
+    await world.plan(*messages)
+    failed = messages[3]
+    await world.settle(failed, Status.DEAD_LETTERED, reason=Reason.ATTEMPTS_EXHAUSTED)
+    start = messages[0].created_at
+
+    async def check(expected: list[Message], **fields: object) -> None:
+        where = MessageFilter(**fields)  # type: ignore[arg-type]
+        assert await _all(world, where) == _newest_first(expected), fields
+
+    await check(messages)
+    await check([m for m in messages if m.user == world.bob.no], user=world.bob.no)
+    await check([m for m in messages if m.event_id == messages[4].event_id], event_id=messages[4].event_id)
+    await check([m for m in messages if m.workflow == "w1"], workflow="w1")
+    await check([m for m in messages if m.channel is Channel.SMS], channel=Channel.SMS)
+    await check([failed], status=Status.DEAD_LETTERED)
+    await check([failed], reason=Reason.ATTEMPTS_EXHAUSTED, user=failed.user)
+    await check([m for m in messages if m is not failed], status=Status.QUEUED)
+    await check(messages[4:8], since=Instant(start + 2000), before=Instant(start + 4000))
+    await check([], workflow="unknown")
+
+
+async def the_tail_follows_all_changes(world: World) -> None:
+    """Behind a position, or the newest few."""
+    messages = [world.planned() for _ in range(3)]
+    await world.plan(*messages)
+    await world.settle(messages[1])
+    tail = world.ledger.records.tail
+    everything = await tail(world.tenant, 0, 10)
+    assert len(everything) == 4
+    assert [c.message_id for c in everything[3:]] == [messages[1].id]
+    assert list(await tail(world.tenant, everything[1].seq, 10)) == list(everything[2:])
+    assert list(await tail(world.tenant, -1, 2)) == list(everything[2:])
+    assert list(await tail(TenantId(world.tenant + 1), 0, 10)) == []
+
+
+async def a_message_is_cancelled_before_it_starts(world: World) -> None:
+    """And only then: the caller learns where it is."""
+    waiting, sending, sent = (world.planned() for _ in range(3))
+    await world.plan(waiting, sending, sent)
+    await world.ledger.messages.mark_sending([sending], world.now)
+    await world.settle(sent)
+    cancel = world.ledger.records.cancel
+    assert await cancel(world.tenant, waiting.id, world.now) is Status.CANCELED
+    assert await cancel(world.tenant, sending.id, world.now) is Status.SENDING
+    assert await cancel(world.tenant, sent.id, world.now) is Status.SENT
+    assert await world.state(waiting) == (Status.CANCELED, Reason.CANCELED_BY_CALLER)
+    assert (await world.settle(waiting)).refused == {waiting.id}
+
+
+async def what_failed_can_be_put_back(world: World) -> None:
+    """With fresh attempts, by id or by filter, at most as many as asked for; what did not fail stays."""
+    messages = [world.planned(workflow=f"w{n % 2}") for n in range(6)]
+    sent = world.planned()
+    await world.plan(*messages, sent)
+    await world.settle(sent)
+    for message in messages:
+        await world.settle(message, Status.DEAD_LETTERED, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=7)
+    requeue, everything = world.ledger.records.requeue, MessageFilter()
+    ids = [messages[0].id, sent.id, MessageId(b"x" * 16)]
+    assert await requeue(world.tenant, everything, ids, world.now, 10) == 1
+    assert await requeue(TenantId(world.tenant + 1), everything, None, world.now, 10) == 0
+    assert await requeue(world.tenant, MessageFilter(workflow="w1"), None, world.now, 2) == 2
+    assert await requeue(world.tenant, everything, None, world.now, 10) == 3
+    back = await world.stored(messages[0])
+    assert (back.status, back.reason, back.attempt) == (Status.QUEUED, Reason.REDRIVEN, 0)
+    assert (await world.timeline(messages[0]))[-1] == (Status.QUEUED, Reason.REDRIVEN)
+    assert len(await world.claim()) == 6
+
+
+# ── inboxes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def a_client_misses_nothing(world: World) -> None:
+    """All items behind an offset are exactly what changed since, each once and in its latest state."""
+    messages = [await world.delivered() for _ in range(4)]
+    inboxes, ada = world.ledger.inboxes, world.ada.no
+    seen = inboxes.head(ada)[0]
+    assert seen == 4
+    await inboxes.mark(ada, "read", [messages[1].id], world.now)
+    await inboxes.mark(ada, "archived", [messages[1].id], world.now)
+    missed = inboxes.since(ada, seen, 10)
+    assert [item.message_id for item in missed] == [messages[1].id]
+    assert (missed[0].read_at, missed[0].archived_at) == (world.now, world.now)
+    assert [item.offset for item in inboxes.since(ada, 0, 10)] == [1, 3, 4, 6]
+    assert len(inboxes.since(ada, 0, 2)) == 2
+
+
+async def the_counters_are_exact(world: World) -> None:
+    """Over what is not archived, after every kind of change."""
+    messages = [await world.delivered() for _ in range(3)]
+    inboxes, ada = world.ledger.inboxes, world.ada.no
+
+    def counts() -> tuple[int, int, int]:
+        now = inboxes.head(ada)[1]
+        return now.unseen, now.unread, now.total
+
+    assert counts() == (3, 3, 3)
+    await inboxes.mark(ada, "seen", None, world.now)
+    assert counts() == (0, 3, 3)
+    await inboxes.mark(ada, "read", [messages[0].id], world.now)
+    assert counts() == (0, 2, 3)
+    await inboxes.mark(ada, "unread", [messages[0].id], world.now)
+    assert counts() == (0, 3, 3)
+    await inboxes.mark(ada, "archived", [messages[0].id, messages[1].id], world.now)
+    assert counts() == (0, 1, 1)
+    await inboxes.mark(ada, "unarchived", [messages[1].id], world.now)
+    assert counts() == (0, 2, 2)
+    await world.delivered()
+    assert counts() == (1, 3, 3)
+    assert inboxes.head(world.bob.no) == (0, InboxCounts(unseen=0, unread=0, total=0))
+
+
+async def a_change_carries_the_counters_if_any(world: World) -> None:
+    """What a change says it counted is what a look at that moment counts."""
+    await world.delivered()
+    message = world.planned(channel=Channel.IN_APP)
+    await world.plan(message)
+    settled = await world.settle(message, Status.DELIVERED, record=world.item(message))
+    for change in settled.inbox:
+        assert change.counts in (None, world.ledger.inboxes.head(world.ada.no)[1])
+    marked = await world.ledger.inboxes.mark(world.ada.no, "read", [message.id], world.now)
+    assert marked is not None
+    assert marked.counts in (None, world.ledger.inboxes.head(world.ada.no)[1])
+
+
+async def marking_moves_the_items(world: World) -> None:
+    """To new offsets, without gaps, stamped on the messages too; nothing changed is nothing said."""
+    messages = [await world.delivered() for _ in range(3)]
+    stranger = await world.delivered(world.bob)
+    inboxes, ada = world.ledger.inboxes, world.ada.no
+    world.clock.advance(5)
+    change = await inboxes.mark(ada, "read", [messages[0].id, messages[2].id, stranger.id], world.now)
+    assert change is not None
+    assert [(item.message_id, item.offset) for item in change.items] == [
+        (messages[0].id, 4),
+        (messages[2].id, 5),
+    ]
+    assert all(item.seen_at == item.read_at == world.now for item in change.items)
+    assert await inboxes.mark(ada, "read", [messages[0].id], world.now) is None
+    assert await inboxes.mark(ada, "read", [], world.now) is None
+    stored = await world.stored(messages[0])
+    assert (stored.seen_at, stored.read_at) == (world.now, world.now)
+    assert (await world.stored(stranger)).read_at is None
+    everything = await inboxes.mark(ada, "seen", None, world.now)
+    assert everything is not None
+    assert [item.message_id for item in everything.items] == [messages[1].id]
+
+
+async def marks_and_deliveries_at_once_share_no_offset(world: World) -> None:
+    """However they interleave, the stream has no gaps and no doubles."""
+    first = await world.delivered()
+    await together(
+        *(world.delivered() for _ in range(10)),
+        *(
+            world.ledger.inboxes.mark(world.ada.no, action, [first.id], world.now)
+            for action in ("read", "unread", "archived", "unarchived")
+        ),
+    )
+    offsets = [item.offset for item in world.ledger.inboxes.since(world.ada.no, 0, 100)]
+    assert len(offsets) == 11
+    assert offsets == sorted(set(offsets))
+    assert world.ledger.inboxes.head(world.ada.no)[0] == offsets[-1] == 15
+
+
+async def reading_stops_a_ladder_that_waits_for_it(world: World) -> None:
+    """`seen` stops one that waits for seen; `read` implies seen; another ladder goes on."""
+    for until, action, stops in (
+        ("seen", "seen", True),
+        ("seen", "read", True),
+        ("read", "seen", False),
+        ("read", "read", True),
+        ("delivered", "read", False),
+    ):
+        first, second = rungs(world, Channel.IN_APP, Channel.SMS, until=until)
+        await world.plan(first, second)
+        await world.settle(first, Status.DELIVERED, record=world.item(first))
+        await world.ledger.inboxes.mark(world.ada.no, action, [first.id], world.now)  # type: ignore[arg-type]
+        expected = (
+            (Status.CANCELED, Reason.LADDER_SATISFIED)
+            if stops
+            else (Status.DEFERRED, Reason.WAITING_FOR_RUNG)
+        )
+        assert await world.state(second) == expected, (until, action)
+
+
+async def an_inbox_is_paged_newest_first(world: World) -> None:
+    """Archived apart from the rest, unread only if asked."""
+    messages = []
+    for _ in range(5):
+        messages.append(await world.delivered())
+        world.clock.advance(1)
+    inboxes, ada = world.ledger.inboxes, world.ada.no
+    await inboxes.mark(ada, "archived", [messages[0].id], world.now)
+    await inboxes.mark(ada, "read", [messages[3].id], world.now)
+
+    def ids(items: object) -> list[MessageId]:
+        return [item.message_id for item in items]  # type: ignore[attr-defined]
+
+    newest = [m.id for m in reversed(messages)]
+    first = await inboxes.page(ada, None, 2)
+    assert ids(first) == newest[:2]
+    assert ids(await inboxes.page(ada, first[-1].message_id, 9)) == newest[2:4]
+    assert ids(await inboxes.page(ada, None, 9, archived=True)) == [messages[0].id]
+    assert ids(await inboxes.page(ada, None, 9, unread=True)) == [
+        i for i in newest[:4] if i != messages[3].id
+    ]
+    assert first[0].sealed == b"content"
+    assert (first[0].workflow, first[0].category, first[0].tenant) == ("news", "updates", world.tenant)
+
+
+# ── captures ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def captures_are_kept_and_paged(world: World) -> None:
+    """Newest first, by user and channel if asked; a retried message has several, in order."""
+    made: list[Message] = []
+    for n in range(5):
+        user = world.ada if n % 2 else world.bob
+        made.append(world.planned(user, channel=Channel.SMS if n < 2 else Channel.EMAIL))
+    await world.plan(*made)
+    for message in made:
+        await world.settle(message, Status.SENT, record=world.captured(message, message.id))
+    captures = world.ledger.captures
+
+    async def page(before: int | None = None, limit: int = 9, **fields: object) -> list[MessageId]:
+        where = {"user": None, "channel": None} | fields
+        found = await captures.page(world.tenant, before, limit, **where)  # type: ignore[arg-type]
+        assert all(c.sealed == c.message_id for c in found)
+        return [c.message_id for c in found]
+
+    ids = [m.id for m in reversed(made)]
+    assert await page() == ids
+    first = await captures.page(world.tenant, None, 2, user=None, channel=None)
+    assert await page(first[-1].seq) == ids[2:]
+    assert await page(user=world.ada.no) == [m.id for m in reversed(made) if m.user == world.ada.no]
+    assert await page(channel=Channel.SMS) == ids[3:]
+    assert await page(user=world.ada.no, channel=Channel.SMS) == [made[1].id]
+    assert list(await captures.page(TenantId(99), None, 9, user=None, channel=None)) == []
+    again = world.planned()
+    await world.plan(again)
+    await world.settle(
+        again, Status.DEFERRED, reason=Reason.RETRY, due_at=world.now, record=world.captured(again, b"1")
+    )
+    (claimed,) = await world.claim()
+    await world.settle(claimed, Status.SENT, record=world.captured(claimed, b"2"))
+    assert [c.sealed for c in await captures.of(world.tenant, again.id)] == [b"1", b"2"]
+
+
+RECORDS_CONTRACT = (
+    a_message_is_found_by_its_tenant_only,
+    pages_come_newest_first,
+    the_tail_follows_all_changes,
+    a_message_is_cancelled_before_it_starts,
+    what_failed_can_be_put_back,
+    a_client_misses_nothing,
+    the_counters_are_exact,
+    a_change_carries_the_counters_if_any,
+    marking_moves_the_items,
+    marks_and_deliveries_at_once_share_no_offset,
+    reading_stops_a_ladder_that_waits_for_it,
+    an_inbox_is_paged_newest_first,
+    captures_are_kept_and_paged,
+)

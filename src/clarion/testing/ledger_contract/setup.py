@@ -1,0 +1,99 @@
+"""What tenants configure."""
+
+from __future__ import annotations
+
+from clarion.errors import Conflict
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant, TenantId
+from clarion.model.setup import ApiKey, Category, Integration, Scope, Template, Tenant, Workflow
+from clarion.testing.ledger_contract.world import World
+
+
+async def a_document_is_there_once_put(world: World) -> None:
+    """Without waiting, for its tenant only, until it is deleted."""
+    shelf = world.ledger.setup.categories
+    await shelf.put(world.tenant, Category(key="news", name="News"))
+    await shelf.put(world.tenant, Category(key="news", name="Latest news"))
+    assert shelf.all(world.tenant) == {"news": Category(key="news", name="Latest news")}
+    assert shelf.all(TenantId(999)) == {}
+    assert await shelf.delete(world.tenant, "news")
+    assert not await shelf.delete(world.tenant, "news")
+    assert shelf.all(world.tenant) == {}
+
+
+async def workflows_and_templates_count_their_versions(world: World) -> None:
+    """Older versions stay readable; deleting and putting again goes on counting."""
+    workflows, templates = world.ledger.setup.workflows, world.ledger.setup.templates
+    first = await workflows.put(world.tenant, Workflow(key="w", name="one", category="news"))
+    second = await workflows.put(world.tenant, Workflow(key="w", name="two", category="news"))
+    assert (first.version, second.version) == (1, 2)
+    assert workflows.all(world.tenant) == {"w": second}
+    assert await workflows.version(world.tenant, "w", 1) == first
+    assert await workflows.version(world.tenant, "w", 2) == second
+    assert await workflows.version(world.tenant, "w", 3) is None
+    await workflows.delete(world.tenant, "w")
+    assert await workflows.version(world.tenant, "w", 2) == second
+    third = await workflows.put(world.tenant, Workflow(key="w", category="news"))
+    assert third.version == 3
+    template = Template(key="t", channels={Channel.SMS: {"en": {"text": "hi"}}})
+    assert (await templates.put(world.tenant, template)).version == 1
+
+
+async def an_integration_keeps_its_settings(world: World) -> None:
+    """Credentials come back as they were given."""
+    given = Integration(key="sms", channel=Channel.SMS, provider="twilio", config={"token": "s3cret"})
+    await world.ledger.setup.integrations.put(world.tenant, given)
+    assert world.ledger.setup.integrations.all(world.tenant) == {"sms": given}
+
+
+async def a_tenant_gets_its_number(world: World) -> None:
+    """And keeps it when replaced; two tenants never share a key."""
+    tenants = world.ledger.setup.tenants
+    other = await tenants.put(Tenant(id=TenantId(0), key="other"))
+    assert other.id not in (0, world.tenant)
+    renamed = await tenants.put(Tenant(id=other.id, key="other", name="The other one"))
+    assert tenants.all()[other.id] == renamed
+    try:
+        await tenants.put(Tenant(id=TenantId(0), key="acme"))
+    except Conflict:
+        return
+    raise AssertionError("a second tenant with the same key must be refused")
+
+
+async def keys_are_found_by_hash(world: World) -> None:
+    """Also revoked ones: the caller decides. A key is revoked once, by its own tenant."""
+    keys = world.ledger.setup.keys
+    made = [
+        ApiKey(
+            id=f"key-{n}",
+            tenant=world.tenant,
+            name=f"key {n}",
+            hash=bytes([n]) * 32,
+            scope=Scope.SEND,
+            created_at=Instant(world.now + n),
+        )
+        for n in range(3)
+    ]
+    for key in made:
+        await keys.add(key)
+    assert await keys.find(made[1].hash) == made[1]
+    assert await keys.find(b"unknown") is None
+    assert [key.id for key in await keys.page(world.tenant)] == ["key-2", "key-1", "key-0"]
+    assert not await keys.revoke(TenantId(999), "key-1", world.now)
+    assert await keys.revoke(world.tenant, "key-1", world.now)
+    assert not await keys.revoke(world.tenant, "key-1", world.now)
+    revoked = await keys.find(made[1].hash)
+    assert revoked is not None
+    assert revoked.revoked_at == world.now
+    await keys.touch({"key-0": Instant(50), "key-2": Instant(70)})
+    await keys.touch({"key-2": Instant(60)})
+    assert [key.last_used_at for key in await keys.page(world.tenant)] == [70, None, 50]
+
+
+SETUP_CONTRACT = (
+    a_document_is_there_once_put,
+    workflows_and_templates_count_their_versions,
+    an_integration_keeps_its_settings,
+    a_tenant_gets_its_number,
+    keys_are_found_by_hash,
+)

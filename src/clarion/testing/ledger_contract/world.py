@@ -1,0 +1,254 @@
+"""A small world to check a ledger in: one tenant, two people, and messages made with few words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import Entry
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, message_id, new_event_id, run_id
+from clarion.model.inbox import Captured, InboxItem
+from clarion.model.message import ChannelPlan, Message, Run
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
+from clarion.model.setup import Tenant
+from clarion.model.status import Reason, Status
+from clarion.model.user import Contact, Profile, User
+from clarion.ports.ledger import Ledger, PlanCommit, PlanResult, Settlement, SettleResult, UserPut
+from clarion.testing.ports import ManualClock, SeededEntropy
+
+T = TypeVar("T")
+
+LEASE_MS = 60_000
+
+
+class World:
+    """A ledger with somebody in it. `furnish` it before use."""
+
+    def __init__(self, ledger: Ledger, clock: ManualClock, entropy: SeededEntropy) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.entropy = entropy
+        self.tenant = TenantId(0)
+        self.ada: User
+        self.bob: User
+
+    async def furnish(self) -> World:
+        """The tenant and the people."""
+        self.tenant = (await self.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))).id
+        self.ada = await self.person("ada", "ada@example.org")
+        self.bob = await self.person("bob", "bob@example.org")
+        return self
+
+    async def person(self, user_id: str, email: str = "", tenant: TenantId | None = None) -> User:
+        """A user with an email address."""
+        contacts = (Contact(channel=Channel.EMAIL, address=email),) if email else ()
+        put = UserPut(id=user_id, profile=Profile(contacts=contacts))
+        (user,) = await self.ledger.users.put(tenant or self.tenant, [put])
+        return user
+
+    @property
+    def now(self) -> Instant:
+        """The clock's time."""
+        return self.clock.now()
+
+    def event(self) -> EventId:
+        """A new event's id."""
+        return new_event_id(self.now, self.entropy.bytes(10))
+
+    def entry(self, workflow: str = "news", lane: Lane = Lane.NORMAL, sealed: bytes = b"sealed") -> Entry:
+        """An event as it lies in the log."""
+        return Entry(
+            event_id=self.event(),
+            tenant=self.tenant,
+            lane=lane,
+            workflow=workflow,
+            sealed=sealed,
+            sealed_for=self.ada.no,
+        )
+
+    def planned(self, user: User | None = None, *, event_id: EventId | None = None, **fields: Any) -> Message:
+        """A message as the planner makes it: leased to this process unless `fence=0` is given."""
+        event_id = event_id or self.event()
+        user = user or self.ada
+        workflow = fields.pop("workflow", "news")
+        channel = fields.pop("channel", Channel.EMAIL)
+        step = fields.pop("step", "send")
+        status = fields.setdefault("status", Status.QUEUED)
+        fence = fields.setdefault("fence", int(status is Status.QUEUED))
+        if status in (Status.QUEUED, Status.DEFERRED):
+            fields.setdefault("due_at", self.now + LEASE_MS if fence else self.now)
+        return Message(
+            id=message_id(run_id(event_id, workflow, user.no), step, channel),
+            tenant=user.tenant,
+            user=user.no,
+            event_id=event_id,
+            event_seq=fields.pop("event_seq", 1),
+            workflow=workflow,
+            workflow_version=1,
+            category=fields.pop("category", "updates"),
+            step=step,
+            template="note",
+            channel=channel,
+            lane=fields.pop("lane", Lane.NORMAL),
+            created_at=self.now,
+            updated_at=self.now,
+            **fields,
+        )
+
+    def run(self, *messages: Message) -> Run:
+        """The run that made these messages."""
+        first = messages[0]
+        return Run(
+            id=run_id(first.event_id, first.workflow, first.user),
+            tenant=first.tenant,
+            user=first.user,
+            event_id=first.event_id,
+            lane=first.lane,
+            event_seq=first.event_seq,
+            workflow=first.workflow,
+            workflow_version=first.workflow_version,
+            at=first.created_at,
+            channels=tuple(
+                ChannelPlan(
+                    step=m.step,
+                    channel=m.channel,
+                    status=m.status,
+                    reason=m.reason,
+                    due_at=m.due_at,
+                    message_id=m.id,
+                )
+                for m in messages
+            ),
+        )
+
+    def plan_of(self, *messages: Message, **more: Any) -> PlanCommit:
+        """A plan of these messages; those of one run are told by event, workflow and user."""
+        runs: dict[bytes, list[Message]] = {}
+        for m in messages:
+            runs.setdefault(run_id(m.event_id, m.workflow, m.user), []).append(m)
+        return PlanCommit(
+            runs=tuple(self.run(*of_run) for of_run in runs.values()), messages=messages, **more
+        )
+
+    async def plan(self, *messages: Message, **more: Any) -> PlanResult:
+        """Commits `plan_of` these."""
+        return await self.ledger.plans.commit(self.plan_of(*messages, **more))
+
+    def charge(self, message: Message, limit: int, **fields: Any) -> CapCharge:
+        """Counts a message against the tenant's cap of `limit` an hour."""
+        cap: dict[str, Any] = {"scope": "tenant/*", "window_s": 3600, "at": self.now} | fields
+        return CapCharge(message_id=message.id, user=message.user, limit=limit, **cap)
+
+    def dedupe(self, message: Message, key: bytes = b"d" * 16, window_s: int = 3600) -> DedupeClaim:
+        """Claims a dedupe key for the message's run."""
+        return DedupeClaim(
+            run_id=run_id(message.event_id, message.workflow, message.user),
+            key=key,
+            expires_at=Instant(self.now + window_s * 1000),
+            at=self.now,
+        )
+
+    def collapse(self, message: Message, key: bytes = b"c" * 16) -> Collapse:
+        """Collapses on a key."""
+        return Collapse(message_id=message.id, key=key)
+
+    def turn(self, message: Message, key: bytes = b"t" * 16) -> ThreadTurn:
+        """Queues in a thread."""
+        return ThreadTurn(message_id=message.id, key=key)
+
+    def settlement(self, message: Message, status: Status = Status.SENT, **fields: Any) -> Settlement:
+        """What became of a message."""
+        said: dict[str, Any] = {
+            "at": self.now,
+            "attempt": message.attempt + 1,
+            "integration": "main",
+        } | fields
+        return Settlement(message=message, status=status, **said)
+
+    async def settle(self, message: Message, status: Status = Status.SENT, **fields: Any) -> SettleResult:
+        """Settles one message."""
+        return await self.ledger.messages.settle([self.settlement(message, status, **fields)])
+
+    async def claim(
+        self, lane: Lane = Lane.NORMAL, channel: Channel = Channel.EMAIL, limit: int = 100
+    ) -> Sequence[Message]:
+        """Claims what is due now, for a minute."""
+        lease_until = Instant(self.now + LEASE_MS)
+        return await self.ledger.messages.claim(lane, channel, limit, self.now, lease_until)
+
+    def item(self, message: Message, sealed: bytes = b"content") -> InboxItem:
+        """What the in-app provider would have stored for a message."""
+        return InboxItem(
+            tenant=message.tenant,
+            user=message.user,
+            message_id=message.id,
+            sealed=sealed,
+            at=self.now,
+            workflow=message.workflow,
+            category=message.category,
+        )
+
+    def captured(self, message: Message, sealed: bytes = b"content") -> Captured:
+        """What the capture provider would have stored for a message."""
+        return Captured(
+            tenant=message.tenant,
+            user=message.user,
+            message_id=message.id,
+            channel=message.channel,
+            integration="main",
+            sealed=sealed,
+            at=self.now,
+        )
+
+    async def delivered(self, user: User | None = None, **fields: Any) -> Message:
+        """A message in somebody's inbox."""
+        message = self.planned(user, channel=Channel.IN_APP, **fields)
+        await self.plan(message)
+        await self.settle(message, Status.DELIVERED, record=self.item(message))
+        return message
+
+    async def stored(self, message: Message) -> Message:
+        """The message as the ledger has it."""
+        found = await self.ledger.records.get(message.tenant, message.id)
+        assert found is not None, "the message is not stored"
+        return found
+
+    async def state(self, message: Message) -> tuple[Status, Reason | None]:
+        """Where the message is, and why."""
+        now = await self.stored(message)
+        return now.status, now.reason
+
+    async def timeline(self, message: Message) -> list[tuple[Status, Reason | None]]:
+        """Where it has been."""
+        changes = await self.ledger.records.changes(message.tenant, message.id)
+        return [(change.status, change.reason) for change in changes]
+
+
+async def together(*waiting: Awaitable[T]) -> list[T]:
+    """All at once, so that a ledger that groups commits groups these."""
+    return list(await asyncio.gather(*waiting))
+
+
+def later(message: Message, seconds: float) -> Message:
+    """The message as one that waits that long."""
+    due = Instant(message.created_at + round(seconds * 1000))
+    return replace(message, status=Status.DEFERRED, reason=Reason.QUIET_HOURS, due_at=due, fence=0)
+
+
+def rungs(world: World, *channels: Channel, until: str) -> list[Message]:
+    """A ladder's messages: the first goes now, the others wait for their rung."""
+    event_id = world.event()
+    messages = [world.planned(event_id=event_id, channel=channel, until=until) for channel in channels]
+    ids: list[MessageId] = [m.id for m in messages]
+    return [
+        replace(m, later_rungs=tuple(ids[place + 1 :]))
+        if place == 0
+        else replace(
+            later(m, 30 * place), reason=Reason.WAITING_FOR_RUNG, later_rungs=tuple(ids[place + 1 :])
+        )
+        for place, m in enumerate(messages)
+    ]

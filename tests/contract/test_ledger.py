@@ -1,0 +1,51 @@
+"""Every ledger keeps the contract."""
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("clarion.testing.ledger_contract")
+
+from clarion.adapters.ledgers.migrate import migrate  # noqa: E402
+from clarion.adapters.ledgers.sqlite import SqliteLedger  # noqa: E402
+from clarion.adapters.vaults.local import LocalVault  # noqa: E402
+from clarion.ports.ledger import Ledger  # noqa: E402
+from clarion.testing.ledger_contract import LEDGER_CONTRACT, World  # noqa: E402
+from clarion.testing.ports import ManualClock, SeededEntropy  # noqa: E402
+
+Open = Callable[[Path, ManualClock, SeededEntropy], Ledger]
+
+
+@cache
+def empty() -> bytes:
+    """A new file, made once."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "clarion.db")
+        migrate(path)
+        return path.read_bytes()
+
+
+def in_sqlite(directory: Path, clock: ManualClock, entropy: SeededEntropy) -> Ledger:
+    """With a cache so small that the checks outgrow it."""
+    path = directory / "clarion.db"
+    path.write_bytes(empty())
+    vault = LocalVault(entropy.bytes(32), entropy)
+    return SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy, user_cache=16)
+
+
+LEDGERS: dict[str, Open] = {"sqlite": in_sqlite}
+
+
+@pytest.mark.parametrize("check", LEDGER_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", LEDGERS)
+async def test_every_ledger_keeps_the_contract(name, check, tmp_path):
+    """On a new and empty one for every check."""
+    clock, entropy = ManualClock(), SeededEntropy()
+    ledger = LEDGERS[name](tmp_path, clock, entropy)
+    try:
+        await check(await World(ledger, clock, entropy).furnish())
+    finally:
+        await ledger.close()
