@@ -69,8 +69,8 @@ STEPS = st.lists(
         st.tuples(st.just("pass"), st.sampled_from((1, 20, 600, 3_601, 8 * 3_600))),
         st.tuples(st.just("crash")),
     ),
-    min_size=1,
-    max_size=25,
+    min_size=6,
+    max_size=30,
 )
 
 
