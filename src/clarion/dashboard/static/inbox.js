@@ -24,9 +24,12 @@ class Inbox {
     this.state = "connecting";
     this.failures = 0;
     this.connect();
+    window.addEventListener("back", () => this.timer && this.connect());
   }
 
   async connect() {
+    clearTimeout(this.timer);
+    this.timer = 0;
     this.become("connecting");
     let token;
     try {
@@ -52,7 +55,7 @@ class Inbox {
     this.become("closed");
     // Full jitter: after a restart the clients of a whole product must not come back in step.
     const wait = Math.random() * Math.min(LONGEST_WAIT_MS, 250 * 2 ** this.failures++);
-    setTimeout(() => this.connect(), 100 + wait);
+    this.timer = setTimeout(() => this.connect(), 100 + wait);
   }
 
   receive(frame) {

@@ -27,6 +27,8 @@ export async function ask(path, options = {}) {
 }
 
 function say(text) {
+  const back = !text && !trouble.hidden;
   if (trouble.textContent !== text) trouble.textContent = text;
   trouble.hidden = !text;
+  if (back) window.dispatchEvent(new Event("back"));
 }
