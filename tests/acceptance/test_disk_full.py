@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,13 +43,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def server(small_disk: Path) -> AsyncIterator[Server]:
-    """A server whose data lies on the small disk, and its log elsewhere."""
-    server = Server(small_disk / "data")
-    server.log = small_disk.with_name("server.log")
-    yield server
-    await server.discard()
-    print(server.tail())
+def server(small_disk: Path, new_server: Callable[[str], Server]) -> Server:
+    """A server whose data lies on the small disk (its log does not)."""
+    return new_server(f"{small_disk.name}/data")
 
 
 def fill(disk: Path) -> Path:

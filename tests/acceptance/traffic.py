@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,12 +59,13 @@ class Traffic:
 
     async def settle_unanswered(self, within: float = 60) -> None:
         """Repeat what never got an answer until it gets one: then every event is known."""
-        async with asyncio.timeout(within):
-            for again in [r for r in self._requests if not r.answered]:
-                while not again.answered:
-                    connection = await connect(self._port)
-                    await self._send(connection, again)
-                    connection.close()
+        until = time.perf_counter() + within
+        for again in [r for r in self._requests if not r.answered]:
+            while not again.answered:
+                assert time.perf_counter() < until, f"still not accepted: {dict(self.history.answers)}"
+                connection = await connect(self._port)
+                await self._send(connection, again)
+                connection.close()
 
     async def _caller(self) -> None:
         connection: Connection | None = None
