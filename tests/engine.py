@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from clarion.content import Renderer
 from clarion.flow.engagement import Engagement
 from clarion.flow.pipeline import Pipeline
 from clarion.model.channel import Channel, Lane
+from clarion.model.content import SmsContent
 from clarion.model.ids import MessageId, TenantId, id_text
 from clarion.model.message import Message
 from clarion.model.setup import (
@@ -30,10 +32,10 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.model.submission import Acceptance, Submission
+from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User
 from clarion.ports.ledger import MessageFilter, UserPut
-from clarion.ports.provider import ProviderTools
+from clarion.ports.provider import Outgoing, ProviderTools
 from clarion.testing.ports import ManualClock, SeededEntropy
 from clarion.testing.providers import RecordingProvider
 
@@ -49,13 +51,19 @@ EVERYWHERE = Template(
 )
 
 
-def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, **more: object) -> Workflow:
+def said(outgoing: Outgoing) -> str:
+    """The words of a text message."""
+    assert isinstance(outgoing.content, SmsContent)
+    return outgoing.content.text
+
+
+def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, **more: Any) -> Workflow:
     """A workflow that sends the note on one channel, unless `steps` says otherwise."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "steps": (SendStep(key="note", template="note", to=SendAll(channels=(channel,))),),
         **more,
     }
-    return Workflow(key=key, category=category, **fields)  # type: ignore[arg-type]
+    return Workflow(key=key, category=category, **fields)
 
 
 class Engine:
@@ -64,7 +72,7 @@ class Engine:
     def __init__(self, directory: Path, clock: ManualClock, provider: RecordingProvider, seed: int) -> None:
         self.directory = directory
         self.clock = clock
-        self.provider = provider
+        self.provider: Any = provider
         self.entropy = SeededEntropy(seed)
         self.vault = LocalVault(b"k" * 32, self.entropy)
         self.tenant = TenantId(1)
@@ -76,7 +84,7 @@ class Engine:
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)
-        self.pipeline = Pipeline(
+        self.pipeline: Any = Pipeline(
             ledger=self.ledger,
             broker=self.broker,
             fanout=self.fanout,
@@ -121,10 +129,10 @@ class Engine:
         (user,) = await self.ledger.users.put(self.tenant, [UserPut(id=user_id, profile=profile)])
         return user
 
-    async def trigger(self, key: str, *users: str, **more: object) -> Acceptance:
+    async def trigger(self, key: str, *users: str | Recipient, **more: Any) -> Acceptance:
         """Submit and insist on acceptance."""
-        fields: dict[str, object] = {"data": msgspec.Raw(b'{"text":"hello"}'), **more}
-        submission = Submission(workflow=key, recipients=users, **fields)  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"data": msgspec.Raw(b'{"text":"hello"}'), **more}
+        submission = Submission(workflow=key, recipients=users, **fields)
         (answer,) = await self.pipeline.submit(self.tenant, [submission])
         if isinstance(answer, Exception):
             raise answer
@@ -150,19 +158,22 @@ class Engine:
             self.clock.advance(0.2)
         await self.quiet()
 
-    async def messages(self, **where: object) -> Mapping[MessageId, Message]:
+    async def messages(self, **where: Any) -> Mapping[MessageId, Message]:
         """All messages that match, by id."""
         found: dict[MessageId, Message] = {}
         cursor: MessageId | None = None
         while True:
             page, cursor = await self.ledger.records.page(
-                self.tenant, MessageFilter(**where), cursor, 200  # type: ignore[arg-type]
+                self.tenant,
+                MessageFilter(**where),
+                cursor,
+                200,
             )
             found.update((m.id, m) for m in page)
             if cursor is None:
                 return found
 
-    async def one(self, **where: object) -> Message:
+    async def one(self, **where: Any) -> Message:
         """The only message that matches."""
         found = list((await self.messages(**where)).values())
         assert len(found) == 1, [f"{id_text(m.id)} {m.channel} {m.status} {m.reason}" for m in found]
@@ -184,10 +195,16 @@ class Engine:
 
 @contextlib.asynccontextmanager
 async def engine(
-    directory: Path, *, provider: RecordingProvider | None = None, clock: ManualClock | None = None, seed: int = 1
+    directory: Path,
+    *,
+    provider: RecordingProvider | None = None,
+    clock: ManualClock | None = None,
+    seed: int = 1,
 ) -> AsyncIterator[Engine]:
     """An engine that is stopped at the end."""
-    one = await Engine(directory, clock or ManualClock(), provider or RecordingProvider(batch=50), seed).open()
+    one = await Engine(
+        directory, clock or ManualClock(), provider or RecordingProvider(batch=50), seed
+    ).open()
     try:
         yield one
     finally:

@@ -22,9 +22,10 @@ from clarion.model.setup import (
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import CategoryPreference, Preferences, Window
-from clarion.ports.ledger import Suppression
+from clarion.ports.ledger import MessageFilter, Suppression, UserPut
+from clarion.testing.ports import ManualClock
 from clarion.testing.providers import HANG, RecordingProvider
-from tests.engine import engine, workflow
+from tests.engine import Engine, engine, said, workflow
 
 
 async def test_a_triggered_workflow_reaches_the_user_and_says_so(tmp_path):
@@ -36,7 +37,7 @@ async def test_a_triggered_workflow_reaches_the_user_and_says_so(tmp_path):
         await house.quiet()
         message = await house.one(event_id=answer.event_id)
         assert (message.status, message.reason) == (Status.SENT, None)
-        assert [o.content.text for o in house.provider.effects] == ["hello"]
+        assert [said(o) for o in house.provider.effects] == ["hello"]
         assert house.provider.effects[0].contact.address == "+4915112345678"
 
 
@@ -121,8 +122,6 @@ async def test_a_topic_reaches_all_its_members_once_however_many(tmp_path):
     """Fan-out goes on in pages of 500; a member named twice is told once."""
     async with engine(tmp_path) as house:
         await house.furnish(workflow("hello", channel=Channel.IN_APP))
-        from clarion.ports.ledger import UserPut
-
         users = await house.ledger.users.put(house.tenant, [UserPut(id=f"u{n}") for n in range(1_203)])
         await house.ledger.topics.subscribe(house.tenant, "all", [u.no for u in users])
         await house.trigger("hello", Recipient(topic="all"), "u7")
@@ -169,8 +168,6 @@ async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_b
         assert dead.status is Status.DEAD_LETTERED
         assert dead.reason in {Reason.ATTEMPTS_EXHAUSTED, Reason.TOO_OLD}
         provider.otherwise = Accepted()
-        from clarion.ports.ledger import MessageFilter
-
         moved = await house.ledger.records.requeue(
             house.tenant, MessageFilter(status=Status.DEAD_LETTERED), None, house.clock.now(), 100
         )
@@ -369,7 +366,7 @@ async def test_a_newer_message_replaces_an_undelivered_older_one_of_its_collapse
         old = await house.one(event_id=first.event_id)
         assert (old.status, old.reason) == (Status.MERGED, Reason.SUPERSEDED)
         assert (await house.one(event_id=second.event_id)).status is Status.SENT
-        assert [o.content.text for o in provider.effects] == ["2:0"]
+        assert [said(o) for o in provider.effects] == ["2:0"]
 
 
 async def test_messages_of_a_thread_keep_their_order_through_retries(tmp_path):
@@ -384,7 +381,7 @@ async def test_messages_of_a_thread_keep_their_order_through_retries(tmp_path):
         provider.otherwise = Accepted()
         for _ in range(4):
             await house.pass_time(900)
-        assert [o.content.text for o in provider.effects] == ["one", "two", "three"]
+        assert [said(o) for o in provider.effects] == ["one", "two", "three"]
 
 
 LADDER = SendLadder(
@@ -593,7 +590,4 @@ async def test_a_crash_between_call_and_record_is_an_unknown_outcome(tmp_path):
 
 
 async def _opened(directory, provider):
-    from clarion.testing.ports import ManualClock
-    from tests.engine import Engine
-
     return await Engine(directory, ManualClock(), provider, 1).open()

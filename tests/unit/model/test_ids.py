@@ -61,5 +61,5 @@ def test_text_and_bytes_of_an_id_are_two_sides_of_one(raw):
 )
 def test_what_is_no_uuid_is_refused(text):
     """Blanks, other lengths and other letters are not passed over."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"UUID|hexadecimal"):
         parse_id(text)
