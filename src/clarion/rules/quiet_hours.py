@@ -182,9 +182,6 @@ def _spans(windows: tuple[Window, ...]) -> tuple[_Span, ...]:
             united[-1] = (united[-1][0], max(united[-1][1], end))
         else:
             united.append((start, end))
-    while len(united) > 1 and united[0][0] + _WEEK <= united[-1][1]:
-        _, end = united.pop(0)
-        united[-1] = (united[-1][0], max(united[-1][1], end + _WEEK))
     if len(united) == 1 and united[0][1] - united[0][0] >= _WEEK:
         return _ALWAYS
     return tuple(united)

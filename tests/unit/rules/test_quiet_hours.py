@@ -58,6 +58,21 @@ def test_a_chain_may_run_over_the_end_of_the_week():
     assert window_end(weekend, BERLIN, at("2026-06-05 22:00", BERLIN)) == at("2026-06-08 08:00", BERLIN)
 
 
+def test_a_chain_goes_on_where_one_week_ends_and_the_next_begins():
+    """Sunday evening and Monday morning touch at midnight."""
+    windows = [Window(start="20:00", end="00:00", days=(6,)), Window(start="00:00", end="08:00", days=(0,))]
+    sunday = at("2026-06-07 21:00", BERLIN)
+    assert window_end(windows, BERLIN, sunday) == at("2026-06-08 08:00", BERLIN)
+    assert next_start(windows, BERLIN, sunday) == at("2026-06-14 20:00", BERLIN)
+
+
+def test_windows_that_touch_only_because_the_clock_jumped_are_one_that_night():
+    """22:00-02:00 and 03:00-08:00 have an hour between them, but not on 29 March 2026 in Berlin."""
+    windows = [Window(start="22:00", end="02:00"), Window(start="03:00", end="08:00")]
+    assert window_end(windows, BERLIN, at("2026-03-28 23:00", BERLIN)) == at("2026-03-29 08:00", BERLIN)
+    assert window_end(windows, BERLIN, at("2026-03-29 23:00", BERLIN)) == at("2026-03-30 02:00", BERLIN)
+
+
 def test_equal_start_and_end_mean_a_whole_day():
     """`09:00-09:00` on Mondays lasts until Tuesday 09:00."""
     monday = [Window(start="09:00", end="09:00", days=(0,))]
