@@ -9,14 +9,14 @@ import structlog
 
 from clarion.errors import ContentError
 from clarion.flow.catalog import setup_of
-from clarion.flow.integrations import Closed, Integrations, LiveIntegration
+from clarion.flow.integrations import Closed, Integrations, LiveIntegration, Usable
 from clarion.flow.pacing import Pacer
 from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held, LaneQueue, Queues
 from clarion.flow.rendering import Rendering
 from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
 from clarion.model.channel import Lane
-from clarion.model.ids import Instant, MessageId
+from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import UnknownPolicy
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 BATCH = {Lane.CRITICAL: 64, Lane.HIGH: 128, Lane.NORMAL: 128, Lane.BULK: 64}
 """Messages looked at in one go; between two goes more urgent lanes have their turn."""
 LEASE_MARGIN_MS = 5_000
+SLOT_WAIT_S = 1.0
+"""How long a batch waits for a slot of its integration before it is put off."""
 
 Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]
 """Stores settlements; the ids that were refused."""
@@ -88,7 +90,8 @@ class Dispatcher:
     async def _dispatch(self, queue: LaneQueue, batch: Sequence[Held]) -> None:
         now = self._clock.now()
         done: list[Settlement] = []
-        groups: dict[str, tuple[LiveIntegration, list[Held]]] = {}
+        groups: dict[LiveIntegration, list[Held]] = {}
+        choices: dict[TenantId, Usable | Closed] = {}
         stale = 0
         await self._refresh_users(batch)
         for held in batch:
@@ -99,16 +102,21 @@ class Dispatcher:
             if stop is not None:
                 done.append(stop)
                 continue
-            chosen = self._choose(held.message)
-            if isinstance(chosen, Closed):
-                done.append(self._put_off(held.message, chosen.reason, chosen.wait_s, now))
+            tenant = held.message.tenant
+            usable = choices.get(tenant)
+            if usable is None:
+                usable = choices[tenant] = self._integrations.usable(
+                    tenant, queue.channel, queue.lane, self._clock.monotonic()
+                )
+            if isinstance(usable, Closed):
+                done.append(self._put_off(held.message, usable.reason, usable.wait_s, now))
             else:
-                groups.setdefault(chosen.key, (chosen, []))[1].append(held)
+                groups.setdefault(usable.choose(held.message), []).append(held)
         if stale:
             queue.release(stale)
         if done:
             self._spawn(self._settle(queue, done, [s.message for s in done]))
-        for live, group in groups.values():
+        for live, group in groups.items():
             await self._start(queue, live, group)
 
     async def _refresh_users(self, batch: Sequence[Held]) -> None:
@@ -153,12 +161,6 @@ class Dispatcher:
             expires_at=message.expires_at,
         )
 
-    def _choose(self, message: Message) -> LiveIntegration | Closed:
-        failed = (
-            frozenset((message.integration,)) if message.integration and message.attempt else frozenset[str]()
-        )
-        return self._integrations.pick(message, failed, self._clock.monotonic())
-
     def _put_off(self, message: Message, reason: Reason, wait_s: float, now: Instant) -> Settlement:
         due = Instant(now + max(50, round(wait_s * 1000 * (1.0 + 0.2 * self._entropy.uniform()))))
         if message.expires_at is not None and due >= message.expires_at:
@@ -176,26 +178,30 @@ class Dispatcher:
                 free.clear()
                 began = self._clock.monotonic()
                 try:
-                    async with asyncio.timeout(1.0):
+                    async with asyncio.timeout(SLOT_WAIT_S):
                         await free.wait()
                 except TimeoutError:
                     pass
                 waited += self._clock.monotonic() - began
-                if waited >= 1.0:
-                    self._release_group(queue, group[at:], Reason.INTEGRATION_BUSY, 1.0)
+                if waited >= SLOT_WAIT_S:
+                    self._put_off_all(queue, group[at:], Reason.INTEGRATION_BUSY, SLOT_WAIT_S, 0.0)
                     return
             granted, wait_s = live.grant(queue.lane, len(part), self._clock.monotonic())
             if granted < len(part):
-                self._release_group(queue, part[granted:], Reason.RATE_LIMITED, wait_s)
+                # Each in its turn, so that they do not all come back for the next token.
+                self._put_off_all(queue, part[granted:], Reason.RATE_LIMITED, wait_s, live.seconds_each)
                 part = part[:granted]
             if part:
                 live.begin(queue.lane)
                 self._spawn(self._send(queue, live, part))
 
-    def _release_group(self, queue: LaneQueue, group: Sequence[Held], reason: Reason, wait_s: float) -> None:
+    def _put_off_all(
+        self, queue: LaneQueue, group: Sequence[Held], reason: Reason, wait_s: float, apart_s: float
+    ) -> None:
         now = self._clock.now()
         messages = [held.message for held in group]
-        self._spawn(self._settle(queue, [self._put_off(m, reason, wait_s, now) for m in messages], messages))
+        put_off = [self._put_off(m, reason, wait_s + i * apart_s, now) for i, m in enumerate(messages)]
+        self._spawn(self._settle(queue, put_off, messages))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -250,24 +256,21 @@ class Dispatcher:
         ended = self._clock.monotonic()
         self.attempts += len(ready)
         self._judge(live, outcomes, ended)
-        took_ms = round((ended - started) * 1000)
+        attempt = Attempt(
+            integration=live.key,
+            idempotent=live.plugin.idempotent,
+            alternatives=self._integrations.count(group[0].message.tenant, queue.channel) - 1,
+            took_ms=round((ended - started) * 1000),
+            wait_s=live.closed_for_s(ended),
+        )
         now = self._clock.now()
-        alternatives = self._integrations.count(group[0].message.tenant, queue.channel) - 1
         for (held, outgoing), outcome in zip(ready, outcomes, strict=True):
             settlements.append(
                 settlement_of(
-                    held.message,
+                    outgoing,
                     outcome,
-                    Attempt(
-                        integration=live.key,
-                        idempotent=live.plugin.idempotent,
-                        alternatives=alternatives,
-                        took_ms=took_ms,
-                        traceparent=outgoing.traceparent,
-                        contact_hash=outgoing.contact.hash if outgoing.contact else None,
-                        on_unknown=self._unknown_policy(held.message),
-                        wait_s=5.0,
-                    ),
+                    attempt,
+                    on_unknown=self._unknown_policy(held.message),
                     now=now,
                     uniform=self._entropy.uniform(),
                 )

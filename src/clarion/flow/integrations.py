@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
@@ -21,6 +21,7 @@ from clarion.rules.choice import choose
 
 log = structlog.get_logger(__name__)
 
+_NONE: frozenset[str] = frozenset()
 URGENT_SHARE = 0.2
 """Part of a rate limit that only the critical lane may use up."""
 NO_INTEGRATION_WAIT_S = 30.0
@@ -42,6 +43,15 @@ class LiveIntegration:
     def key(self) -> str:
         """The integration's key."""
         return self.integration.key
+
+    @property
+    def seconds_each(self) -> float:
+        """Seconds per message at the rate limit; 0 without one."""
+        return 0.0 if self.bucket is None else 1.0 / self.bucket.rate
+
+    def closed_for_s(self, now_s: float) -> float:
+        """How long its circuit will not let anything through."""
+        return breaker.open_for_s(self.health, now_s)
 
     def has_slot(self, lane: Lane, now_s: float) -> bool:
         """Whether another batch of `lane` may start; half open, only one probe at a time."""
@@ -98,6 +108,24 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float
 
 
+class Usable:
+    """Integrations that can take messages of one channel now."""
+
+    __slots__ = ("_live", "_weights")
+
+    def __init__(self, live: Sequence[LiveIntegration]) -> None:
+        self._live = {one.key: one for one in live}
+        self._weights = [(one.key, one.integration.weight) for one in live]
+
+    def choose(self, message: Message) -> LiveIntegration:
+        """The one this message prefers by weight, stable for the same message; not the one that just failed."""
+        if len(self._weights) == 1:
+            return self._live[self._weights[0][0]]
+        failed = frozenset((message.integration,)) if message.integration and message.attempt else _NONE
+        key = choose(self._weights, message.id, failed) or choose(self._weights, message.id, _NONE)
+        return self._live[key or self._weights[0][0]]
+
+
 class Integrations:
     """Finds the integration for a message; opens, replaces and closes them as the configuration changes."""
 
@@ -109,31 +137,26 @@ class Integrations:
         self._tools = tools
         self._live: dict[tuple[TenantId, str], LiveIntegration] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self.freed: dict[tuple[Lane, Channel], asyncio.Event] = {}
-        """Set when a slot of that lane and channel was given back."""
 
-    def pick(self, message: Message, exclude: frozenset[str], now_s: float) -> LiveIntegration | Closed:
-        """The healthy integration this message prefers, by weight; stable for the same message."""
+    def usable(self, tenant: TenantId, channel: Channel, lane: Lane, now_s: float) -> Usable | Closed:
+        """The healthy integrations of a channel; those with a free slot, unless none has one."""
         wait_s = NO_INTEGRATION_WAIT_S
-        usable: list[tuple[str, int]] = []
+        healthy: list[LiveIntegration] = []
         found = False
-        for integration in self._shelf.all(message.tenant).values():
-            if integration.channel is not message.channel or not integration.enabled:
+        for integration in self._shelf.all(tenant).values():
+            if integration.channel is not channel or not integration.enabled:
                 continue
             found = True
-            live = self._current(message.tenant, integration)
+            live = self._current(tenant, integration)
             if live is None:
                 continue
             if breaker.state(live.health, now_s) == "open":
                 wait_s = min(wait_s, max(0.05, breaker.open_for_s(live.health, now_s)))
-                continue
-            usable.append((integration.key, integration.weight))
-        if not usable:
+            else:
+                healthy.append(live)
+        if not healthy:
             return Closed(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
-        key: str | None = usable[0][0]
-        if len(usable) > 1:
-            key = choose(usable, message.id, exclude) or choose(usable, message.id, frozenset())
-        return self._live[message.tenant, key or usable[0][0]]
+        return Usable([live for live in healthy if live.has_slot(lane, now_s)] or healthy)
 
     def count(self, tenant: TenantId, channel: Channel) -> int:
         """Enabled integrations of a channel."""

@@ -11,6 +11,7 @@ from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Reject
 from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.ports.ledger import Settlement
+from clarion.ports.provider import Outgoing
 from clarion.rules import ladder, retry
 
 DETAIL_LIMIT = 500
@@ -19,24 +20,42 @@ MAX_UNKNOWNS = 1
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """The circumstances of one provider call."""
+    """The circumstances of one provider call, the same for every message of its batch."""
 
     integration: str
     idempotent: bool
     alternatives: int
     """Other integrations of the channel that could take over."""
     took_ms: int
-    traceparent: str
-    contact_hash: bytes | None
-    on_unknown: UnknownPolicy
-    wait_s: float | None = None
+    wait_s: float = 0.0
     """Misconfigured: how long the circuit stays open."""
 
 
 def settlement_of(
-    message: Message, outcome: Outcome, attempt: Attempt, *, now: Instant, uniform: float
+    outgoing: Outgoing,
+    outcome: Outcome,
+    attempt: Attempt,
+    *,
+    on_unknown: UnknownPolicy,
+    now: Instant,
+    uniform: float,
 ) -> Settlement:
-    """What the outcome of a call means for the message."""
+    """What the outcome of a call means for its message. `uniform` in [0, 1) is the jitter of a retry."""
+    settlement = _of_outcome(outgoing, outcome, attempt, on_unknown, now, uniform)
+    if not outgoing.traceparent:
+        return settlement
+    return msgspec.structs.replace(settlement, traceparent=outgoing.traceparent)
+
+
+def _of_outcome(
+    outgoing: Outgoing,
+    outcome: Outcome,
+    attempt: Attempt,
+    on_unknown: UnknownPolicy,
+    now: Instant,
+    uniform: float,
+) -> Settlement:
+    message = outgoing.message
     if type(outcome) is Accepted:
         return _settle(
             message,
@@ -49,12 +68,18 @@ def settlement_of(
             record=outcome.record,
         )
     if isinstance(outcome, Unknown) and not attempt.idempotent:
-        return unknown_settlement(message, attempt.on_unknown, now, attempt=attempt, outcome=outcome)
+        return unknown_settlement(message, on_unknown, now, attempt=attempt, outcome=outcome)
     if isinstance(outcome, Rejected):
         return _settle(message, Status.REJECTED, outcome.reason, attempt, outcome, now)
     if isinstance(outcome, Gone):
         return _settle(
-            message, Status.BOUNCED, outcome.reason, attempt, outcome, now, suppress=attempt.contact_hash
+            message,
+            Status.BOUNCED,
+            outcome.reason,
+            attempt,
+            outcome,
+            now,
+            suppress=outgoing.contact.hash if outgoing.contact is not None else None,
         )
     if isinstance(outcome, Misconfigured):
         return _wait_for_repair(message, outcome, attempt, now)
@@ -85,7 +110,7 @@ def unknown_settlement(
 
 def _wait_for_repair(message: Message, outcome: Misconfigured, attempt: Attempt, now: Instant) -> Settlement:
     """Not the message's fault: another integration at once, else when the circuit may close again."""
-    wait_s = 0.0 if attempt.alternatives else (attempt.wait_s or 0.0)
+    wait_s = 0.0 if attempt.alternatives else attempt.wait_s
     policy = retry.POLICIES[message.lane]
     if now - message.created_at >= policy.max_age_s * 1000:
         return _settle(message, Status.DEAD_LETTERED, Reason.MISCONFIGURED, attempt, outcome, now)
@@ -153,7 +178,6 @@ def _settle(
         provider_id=provider_id,
         took_ms=attempt.took_ms if attempt else None,
         detail=detail[:DETAIL_LIMIT] if detail else None,
-        traceparent=(attempt.traceparent or None) if attempt else None,
         record=record,
         cancels=cancels,
         advances=advances,
