@@ -12,11 +12,13 @@ from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.vaults.local import LocalVault
 from clarion.flow.engagement import Engagement
 from clarion.flow.tokens import UserTokens
-from clarion.gateway import WS_PATH, GatewayLimits, GatewayParts, create
+from clarion.gateway import WS_PATH, Gateway, GatewayLimits, GatewayParts, create
 from clarion.gateway.asgi import Event
 from clarion.model.ids import id_text
 from clarion.model.inbox import InboxChange
 from clarion.model.user import User
+from clarion.ports.clock import Entropy
+from clarion.ports.ledger import Inboxes, Users
 from clarion.testing.ports import ManualClock, SeededEntropy
 from tests.inboxes import MemoryInboxes, MemoryUsers
 
@@ -37,13 +39,25 @@ class Town:
         self.vault = LocalVault(b"k" * 32, entropy)
         self.users = MemoryUsers(self.vault)
         self.inboxes = inboxes or MemoryInboxes()
+        self.gateway = self.build(self.users, self.inboxes, entropy, limits, origins)
+        self.connections: list[Connection] = []
+
+    def build(
+        self,
+        users: Users,
+        inboxes: Inboxes,
+        entropy: Entropy,
+        limits: GatewayLimits | None,
+        origins: tuple[str, ...],
+    ) -> Gateway:
+        """A gateway over these, not started."""
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
-        self.engagement = Engagement(self.inboxes, self.fanout, self.clock)
-        self.gateway = create(
+        self.engagement = Engagement(inboxes, self.fanout, self.clock)
+        return create(
             GatewayParts(
-                users=self.users,
-                inboxes=self.inboxes,
+                users=users,
+                inboxes=inboxes,
                 vault=self.vault,
                 clock=self.clock,
                 entropy=entropy,
@@ -54,7 +68,6 @@ class Town:
                 allowed_origins=origins,
             )
         )
-        self.connections: list[Connection] = []
 
     def store(self, user: User, *titles: str) -> InboxChange:
         """Commit new items without telling the gateway yet."""
@@ -225,10 +238,11 @@ class Phone:
         assert self.connection is not None
         frames = self.connection.frames
         for frame in frames[self._applied :]:
-            self._apply(frame)
+            self.apply(frame)
         self._applied = len(frames)
 
-    def _apply(self, frame: dict[str, Any]) -> None:
+    def apply(self, frame: dict[str, Any]) -> None:
+        """One frame."""
         if frame["type"] == "connected":
             self.recovered.append(frame["recovered"])
             if frame["recovered"]:

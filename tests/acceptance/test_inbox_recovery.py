@@ -1,0 +1,242 @@
+"""The inbox over real sockets, a real server and a real ledger: whatever happens to a device, it misses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, Rules
+from clarion.model.user import User
+from tests.gateway import Phone, told
+from tests.post import Post
+
+CUTS = 100
+LIMITS = GatewayLimits(session=Rules(snapshot=100_000, pending_frames=20, pending_bytes=64 * 1024))
+
+
+class Server:
+    """The gateway behind uvicorn, as `clarion serve` runs it."""
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        config = uvicorn.Config(
+            post.gateway,
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+        )
+        self.uvicorn = uvicorn.Server(config)
+
+    def url(self, path: str, user: User, phone: Phone | None = None, scheme: str = "ws") -> str:
+        token = self.post.tokens.mint(user.tenant, user.id)
+        resume = f"&epoch={phone.epoch}&offset={phone.offset}" if phone and phone.epoch else ""
+        return f"{scheme}://127.0.0.1:{self.port}{path}?token={token}{resume}"
+
+
+@pytest.fixture
+async def server(tmp_path) -> AsyncIterator[Server]:
+    """A running one, with two people."""
+    post = await Post(tmp_path, LIMITS).start()
+    server = Server(post)
+    serving = asyncio.create_task(server.uvicorn.serve(sockets=[server.listener]))
+    await until(lambda: server.uvicorn.started)
+    yield server
+    await post.stop()
+    server.uvicorn.should_exit = True
+    await serving
+
+
+async def until(it_is_so: Callable[[], bool]) -> None:
+    """Wait for something that has no event; at most ten seconds."""
+    async with asyncio.timeout(10):
+        while not it_is_so():  # noqa: ASYNC110 - the point of this function
+            await asyncio.sleep(0.02)
+
+
+class Wire:
+    """Feeds a phone frame by frame."""
+
+    def __init__(self) -> None:
+        self.phone = Phone()
+        self.connections = 0
+        self.ready = asyncio.Event()
+
+    def take(self, text: str | bytes) -> None:
+        frame = json.loads(text)
+        if frame["type"] == "connected":
+            self.connections += 1
+            self.ready.set()
+        self.phone.apply(frame)
+
+
+class WebSocketPhone(Wire):
+    """Follows an inbox with the `websockets` library; comes back whenever it is cut."""
+
+    socket: ClientConnection | None = None
+
+    async def run(self, server: Server, user: User) -> None:
+        while True:
+            try:
+                async with connect(server.url(WS_PATH, user, self.phone), max_size=None) as self.socket:
+                    async for text in self.socket:
+                        self.take(text)
+            except (ConnectionClosed, OSError):
+                continue
+
+    def cut(self) -> None:
+        """Without a goodbye."""
+        self.ready.clear()
+        if self.socket is not None:
+            self.socket.transport.abort()
+
+    async def mark(self, **command: Any) -> None:
+        """If there is a line."""
+        try:
+            if self.socket is not None:
+                await self.socket.send(json.dumps({"type": "mark", **command}))
+        except ConnectionClosed:
+            pass
+
+
+class StreamPhone(Wire):
+    """Follows an inbox as a browser's EventSource does: the same URL every time, and `Last-Event-ID`."""
+
+    writer: asyncio.StreamWriter | None = None
+    last_id = ""
+
+    async def run(self, server: Server, user: User) -> None:
+        path = server.url(SSE_PATH, user, scheme="http").split(str(server.port))[1]
+        while True:
+            try:
+                reader, self.writer = await asyncio.open_connection("127.0.0.1", server.port)
+                last = f"Last-Event-ID: {self.last_id}\r\n" if self.last_id else ""
+                self.writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+                await self._follow(reader)
+            except OSError:
+                pass
+            finally:
+                if self.writer is not None:
+                    self.writer.transport.abort()
+
+    async def _follow(self, reader: asyncio.StreamReader) -> None:
+        position = ""
+        while line := await reader.readline():
+            if line.startswith(b"id: "):
+                position = line[4:].decode().strip()
+            elif line.startswith(b"data: ") and line.endswith(b"\n"):
+                self.take(line[6:])
+                self.last_id = position
+
+    def cut(self) -> None:
+        """Without a goodbye."""
+        self.ready.clear()
+        if self.writer is not None:
+            self.writer.transport.abort()
+
+
+@pytest.mark.parametrize("kind", [WebSocketPhone, StreamPhone])
+async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind: type[Any]):
+    """While items keep coming and another device keeps marking them; it is never sent more than it missed."""
+    dice, post = random.Random(7), server.post
+    ada, bob = post.world.ada, post.world.bob
+    tried, steady = kind(), WebSocketPhone()
+
+    async def deliver() -> None:
+        for n in range(1_000_000):
+            await post.deliver(ada, *(f"{n}.{i}" for i in range(dice.randint(1, 4))))
+            await post.deliver(bob, "not for ada")
+            await asyncio.sleep(dice.choice([0, 0, 0.005, 0.02]))
+
+    async def mark() -> None:
+        while True:
+            await asyncio.sleep(0.03)
+            known = list(steady.phone.items)
+            if known:
+                action = dice.choice(["seen", "read", "unread", "archived", "unarchived"])
+                await steady.mark(action=action, ids=dice.sample(known, min(5, len(known))))
+
+    following = [asyncio.create_task(phone.run(server, ada)) for phone in (tried, steady)]
+    load = [asyncio.create_task(deliver()), asyncio.create_task(mark())]
+    await tried.ready.wait()
+    for _ in range(CUTS):
+        await asyncio.sleep(dice.uniform(0, 0.06))
+        tried.cut()
+    for task in load:
+        task.cancel()
+    await asyncio.gather(*load, return_exceptions=True)
+    # What was committed but cancelled before it was published is made up for by the next publication.
+    await post.deliver(ada, "the last")
+    await until(lambda: {tried.phone.offset, steady.phone.offset} == {post.ledger.inboxes.head(ada.no)[0]})
+    assert told(tried.phone) == told(steady.phone) == post.truth(ada)
+    assert tried.connections > CUTS / 4
+    assert tried.phone.recovered == [False] + [True] * (tried.connections - 1)
+    for task in following:
+        task.cancel()
+    await asyncio.gather(*following, return_exceptions=True)
+
+
+async def test_a_device_that_does_not_read_is_sent_away_and_made_whole(server: Server):
+    """A real, full TCP buffer: 4002, and everything it did not read is in its replay."""
+    post, ada = server.post, server.post.world.ada
+    phone = WebSocketPhone()
+    async with connect(server.url(WS_PATH, ada), max_queue=1, ping_interval=None, max_size=None) as slow:
+        phone.take(await slow.recv())
+        for n in range(300):
+            await post.deliver(ada, f"{n}" + "x" * 20_000)
+        with pytest.raises(ConnectionClosed) as closed:
+            async for text in slow:
+                phone.take(text)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4002
+    assert phone.phone.offset != 300
+    following = asyncio.create_task(phone.run(server, ada))
+    await until(lambda: phone.phone.offset == 300)
+    assert told(phone.phone) == post.truth(ada)
+    assert phone.phone.recovered == [False, True]
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_shutdown_reaches_every_device_with_a_code(server: Server):
+    """4001 arrives before the socket closes, so that clients know to come back."""
+    ada, bob = server.post.world.ada, server.post.world.bob
+    sockets = [await connect(server.url(WS_PATH, user)) for user in (ada, bob) for _ in range(5)]
+    for one in sockets:
+        await one.recv()
+    await server.post.gateway.close(2.0)
+    codes = set()
+    for one in sockets:
+        with pytest.raises(ConnectionClosed) as closed:
+            await one.recv()
+        assert closed.value.rcvd is not None
+        codes.add(closed.value.rcvd.code)
+    assert codes == {4001}
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(server.url(WS_PATH, ada))
+    assert refused.value.response.status_code == 503
+
+
+async def test_a_token_never_reaches_the_log(server: Server, caplog):
+    """The server logs the path of what it accepts; the token is not in it."""
+    caplog.set_level(logging.INFO)
+    ada = server.post.world.ada
+    async with connect(url := server.url(WS_PATH, ada)) as one:
+        await one.recv()
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]
+    assert any("[accepted]" in line for line in said)
+    assert [line for line in said if url.partition("token=")[2] in line] == []

@@ -1,0 +1,83 @@
+"""A gateway above a real ledger, and messages for the people in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.vaults.local import LocalVault
+from clarion.flow.engagement import Engagement
+from clarion.flow.tokens import UserTokens
+from clarion.gateway import GatewayLimits, GatewayParts, create
+from clarion.model.channel import Channel
+from clarion.model.ids import id_text
+from clarion.model.status import Status
+from clarion.model.user import User
+from clarion.testing.ledger_contract import World
+from clarion.testing.ports import ManualClock, SeededEntropy
+from tests.gateway import Screen
+
+
+class Post:
+    """Everything on one event loop, as in `clarion serve`; the ledger commits on its own thread."""
+
+    def __init__(self, directory: Path, limits: GatewayLimits | None = None) -> None:
+        path = directory / "clarion.db"
+        migrate(path)
+        clock, self.clock, entropy = ManualClock(), SystemClock(), SystemEntropy()
+        self.vault = LocalVault(b"k" * 32, entropy)
+        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=clock, entropy=entropy)
+        self.world = World(self.ledger, clock, SeededEntropy(1))
+        self.fanout = MemoryFanout()
+        self.tokens = UserTokens(self.vault, self.clock)
+        self.engagement = Engagement(self.ledger.inboxes, self.fanout, self.clock)
+        self.gateway = create(
+            GatewayParts(
+                users=self.ledger.users,
+                inboxes=self.ledger.inboxes,
+                vault=self.vault,
+                clock=self.clock,
+                entropy=entropy,
+                fanout=self.fanout,
+                tokens=self.tokens,
+                engagement=self.engagement,
+                limits=limits or GatewayLimits(),
+            )
+        )
+
+    async def start(self) -> Post:
+        """With two people, ada and bob."""
+        await self.world.furnish()
+        self.gateway.start()
+        return self
+
+    async def stop(self) -> None:
+        """Everything down, in order."""
+        await self.gateway.close(2.0)
+        await self.ledger.close()
+
+    async def deliver(self, user: User, *titles: str) -> None:
+        """Settle in-app messages in one batch and publish what came of it, as the engine does."""
+        messages = [self.world.planned(user, channel=Channel.IN_APP) for _ in titles]
+        await self.world.plan(*messages)
+        sealed = [
+            self.vault.seal(user.key, json.dumps({"channel": "in_app", "title": t}).encode()) for t in titles
+        ]
+        settlements = [
+            self.world.settlement(message, Status.DELIVERED, record=self.world.item(message, content))
+            for message, content in zip(messages, sealed, strict=True)
+        ]
+        result = await self.ledger.messages.settle(settlements)
+        self.fanout.publish(result.inbox)
+
+    def truth(self, user: User) -> Screen:
+        """What a complete client shows."""
+        return {
+            id_text(item.message_id): (item.offset, item.seen_at is not None, item.read_at is not None)
+            for item in self.ledger.inboxes.since(user.no, 0, 1_000_000)
+            if item.archived_at is None
+        }
