@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-
 OURS = ("clarion.model.", "clarion.api.")
 """Where the values of the edge are defined; others may bear the same names."""
 

@@ -69,7 +69,7 @@ def _reference(document: dict[str, Any]) -> Iterator[str]:
 def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
     description = operation.get("description", "")
     yield f'<details id="{escape(operation["operationId"])}"><summary><span class=m>{method.upper()}</span>'
-    yield f"<code>{escape(path)}</code><span class=t>{_text(description.split('. ')[0])}</span></summary><div>"
+    yield f"<code>{escape(path)}</code><span class=t>{_text(operation['summary'])}</span></summary><div>"
     scope = operation.get("x-scope")
     yield f"<p>{_text(description)} {f'Scope: <code>{scope}</code>.' if scope else ''}</p>"
     if parameters := operation.get("parameters"):
@@ -82,7 +82,10 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
     if body := operation.get("requestBody"):
         yield "<h3>Body</h3><table>"
         for media_type, content in body["content"].items():
-            yield f"<tr><td><code>{escape(media_type)}</code></td><td>{_kind(content['schema'])}</td></tr>"
+            yield f"<tr><td><code>{escape(media_type)}</code></td><td>{_kind(content['schema'])}"
+            if "example" in content:
+                yield f"<pre><code>{escape(json.dumps(content['example'], indent=2))}</code></pre>"
+            yield "</td></tr>"
         yield "</table>"
     yield "<h3>Answers</h3><table>"
     for status, response in operation["responses"].items():

@@ -33,6 +33,21 @@ PATH = "/openapi.json"
 REF = "#/components/schemas/{name}"
 
 
+TRIGGER_EXAMPLE = {
+    "recipients": ["ada", {"user_id": "grace", "email": "grace@example.com"}, {"topic": "shareholders"}],
+    "data": {"order_id": "4711", "total": "12.50"},
+    "expires_at": "2030-01-01T00:00:00Z",
+    "overrides": {"email": {"subject": "Your order 4711"}},
+}
+EVENT_EXAMPLE = {
+    "specversion": "1.0",
+    "id": "4711",
+    "source": "/shop",
+    "type": "order.paid",
+    "subject": "ada",
+    "data": {"order_id": "4711", "total": "12.50"},
+}
+
 _PAGE_NAME = re.compile(rb"Page_[\w.]*?(\w+)_(?=\")")
 """`Page_clarion.api.users.UserView_` reads better as `UserViewPage`."""
 
@@ -182,7 +197,7 @@ def _ingest() -> dict[str, Any]:
                     {**_parameter("path", "key", "The workflow", {"type": "string"}), "required": True},
                     *shared,
                 ],
-                "requestBody": _body({"application/json": _ref(Trigger)}),
+                "requestBody": _body({"application/json": _ref(Trigger)}, TRIGGER_EXAMPLE),
                 "responses": {
                     "202": _reply(accepted, Accepted),
                     "200": _reply("The plan of a dry run", Plan),
@@ -206,7 +221,8 @@ def _ingest() -> dict[str, Any]:
                         BATCHED: {"type": "array", "items": _ref(CloudEvent), "maxItems": 1000},
                         "application/json": {"oneOf": [*one_or_many["oneOf"], many]},
                         "application/x-ndjson": one_or_many,
-                    }
+                    },
+                    EVENT_EXAMPLE,
                 ),
                 "responses": {
                     "202": _reply(accepted, Accepted | BatchAccepted),
@@ -221,8 +237,12 @@ def _parameter(place: str, name: str, description: str, schema: dict[str, Any]) 
     return {"in": place, "name": name, "description": description, "required": False, "schema": schema}
 
 
-def _body(content: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {kind: {"schema": schema} for kind, schema in content.items()}}
+def _body(content: dict[str, Any], example: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A request body; the example is one of the first media type."""
+    kinds = {kind: {"schema": schema} for kind, schema in content.items()}
+    if example is not None:
+        next(iter(kinds.values()))["example"] = example
+    return {"required": True, "content": kinds}
 
 
 def _reply(description: str, kind: Any) -> dict[str, Any]:

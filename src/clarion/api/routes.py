@@ -37,11 +37,8 @@ from clarion.api import (
     workflows,
 )
 from clarion.api.access import (
-    check_media_type,
-    check_query,
-    check_scope,
+    guard,
     provide_caller,
-    provide_name,
     provide_parts,
     provide_person,
 )
@@ -76,10 +73,9 @@ def routed(version: str) -> Litestar:
         dependencies={
             "parts": Provide(provide_parts, sync_to_thread=False),
             "caller": Provide(provide_caller, sync_to_thread=False),
-            "name": Provide(provide_name, sync_to_thread=False),
             "person": Provide(provide_person),
         },
-        guards=[check_scope, check_query, check_media_type],
+        guards=[guard],
         exception_handlers={Exception: translate},
         openapi_config=openapi.config(version),
         logging_config=None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar import Router, delete, get, post, put
 
-from clarion.api.access import READ, SEND, Parts, Who, names_of, provide_name
+from clarion.api.access import READ, SEND, Parts, Who, addressed, names_of
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.ids import UserNo
@@ -107,7 +107,7 @@ async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> S
 @delete("/{key:str}/subscriptions/{user_id:str}", opt=SEND)
 async def unsubscribe(key: str, user_id: str, caller: Who, parts: Parts) -> None:
     """Remove one subscription."""
-    name = provide_name(user_id)
+    name = addressed(user_id)
     found = await parts.ledger.users.find(caller.tenant, [name])
     numbers = [user.no for user in found.values()]
     if not numbers or not await parts.ledger.topics.unsubscribe(caller.tenant, key, numbers):

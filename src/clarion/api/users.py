@@ -9,7 +9,7 @@ import msgspec
 from litestar import Request, Router, delete, get, patch, post, put
 
 from clarion.api import bodies
-from clarion.api.access import READ, SEND, Parts, Person, Who
+from clarion.api.access import READ, SEND, Parts, Person, Who, addressed
 from clarion.api.auth import Caller
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
@@ -133,8 +133,9 @@ async def get_user(person: Person) -> UserView:
 
 
 @put("/{user_id:str}", opt=SEND)
-async def put_user(name: str, data: UserBody, caller: Who, parts: Parts) -> UserView:
+async def put_user(user_id: str, data: UserBody, caller: Who, parts: Parts) -> UserView:
     """Create the user or replace what is known about them."""
+    name = addressed(user_id)
     if data.user_id not in ("", name):
         raise InvalidInput("user_id differs from the one in the path: leave it out.", pointer="#/user_id")
     check_user(data, name)

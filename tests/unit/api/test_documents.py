@@ -43,6 +43,16 @@ async def test_every_route_stands_in_the_document_with_a_scope_and_the_problem(d
                 assert operation["description"], path
 
 
+async def test_the_examples_can_be_sent_as_they_stand(admin, ada, document):
+    """What the documentation shows is accepted."""
+    await admin.ok("POST", "/v1/topics/shareholders/subscriptions", {"user_ids": ["ada"]})
+    paths = document["paths"]
+    trigger = paths["/v1/workflows/{key}/trigger"]["post"]["requestBody"]["content"]["application/json"]
+    await admin.ok("POST", "/v1/workflows/order-paid/trigger", trigger["example"])
+    event = paths["/v1/events"]["post"]["requestBody"]["content"]["application/cloudevents+json"]
+    assert (await admin.ok("POST", "/v1/events", event["example"]))["accepted"] == 1
+
+
 async def test_names_are_plain(document):
     """No module path of ours is part of the contract."""
     assert [name for name in document["components"]["schemas"] if "." in name or "_" in name] == []
