@@ -32,6 +32,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User
 from clarion.ports.ledger import MessageFilter, UserPut
@@ -178,6 +179,15 @@ class Engine:
         found = list((await self.messages(**where)).values())
         assert len(found) == 1, [f"{id_text(m.id)} {m.channel} {m.status} {m.reason}" for m in found]
         return found[0]
+
+    async def eventually(self, status: Status, **where: Any) -> bool:
+        """Whether the only message that matches gets that far within seconds, while others may hang."""
+        for _ in range(500):
+            found = list((await self.messages(**where)).values())
+            if [m.status for m in found] == [status]:
+                return True
+            await asyncio.sleep(0.01)
+        return False
 
     async def crash(self) -> None:
         """End without draining: whatever was not committed is gone."""
