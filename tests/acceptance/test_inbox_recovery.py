@@ -93,10 +93,14 @@ class WebSocketPhone(Wire):
         while True:
             try:
                 async with connect(server.url(WS_PATH, user, self.phone), max_size=None) as self.socket:
-                    async for text in self.socket:
-                        self.take(text)
+                    await self.read(self.socket)
             except (ConnectionClosed, OSError):
                 continue
+
+    async def read(self, socket: ClientConnection) -> None:
+        """To its end."""
+        async for text in socket:
+            self.take(text)
 
     def cut(self) -> None:
         """Without a goodbye."""
@@ -199,8 +203,7 @@ async def test_a_device_that_does_not_read_is_sent_away_and_made_whole(server: S
         for n in range(300):
             await post.deliver(ada, f"{n}" + "x" * 20_000)
         with pytest.raises(ConnectionClosed) as closed:
-            async for text in slow:
-                phone.take(text)
+            await phone.read(slow)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4002
     assert phone.phone.offset != 300

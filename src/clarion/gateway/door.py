@@ -74,7 +74,8 @@ class Door:
         origin = request.origin.lower()
         if not origin or "*" in self._origins or origin in self._origins:
             return True
-        return not self._origins and urlsplit(origin).netloc == request.headers.get("host", "").lower()
+        host = urlsplit(origin).netloc
+        return not self._origins and bool(host) and host == request.headers.get("host", "").lower()
 
     async def admit(self, request: Request) -> Visitor | Close:
         """Who it is, or why they cannot come in."""

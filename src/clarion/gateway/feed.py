@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+import structlog
+
+from clarion.errors import SealBroken
 from clarion.gateway import frames
 from clarion.gateway.frames import Frame
 from clarion.model.ids import TenantId, UserNo
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clarion.gateway.device import Device
+
+log = structlog.get_logger(__name__)
 
 NOTHING = InboxCounts(unseen=0, unread=0, total=0)
 
@@ -41,11 +47,6 @@ class Feed:
     def remove(self, device: Device) -> None:
         """It has gone."""
         self.devices = tuple(other for other in self.devices if other is not device)
-
-    def push(self, frame: Frame) -> None:
-        """Move every device to the frame's offset."""
-        for device in self.devices:
-            device.perform(device.session.push(frame))
 
 
 class FeedLost(Exception):
@@ -114,4 +115,12 @@ class Reader:
         """Items as the client sees them; `content` spares the opening where it is still in memory."""
         if len(content) == len(items):
             return list(map(frames.item, items, content))
-        return [frames.item(item, self._vault.open(feed.key, item.sealed)) for item in items]
+        return [self._opened(feed, item) for item in items]
+
+    def _opened(self, feed: Feed, item: InboxItem) -> frames.Item:
+        try:
+            return frames.item(item, self._vault.open(feed.key, item.sealed))
+        except (SealBroken, msgspec.DecodeError) as wrong:
+            # One damaged item must not keep its owner from all the others.
+            log.warning("inbox_item_unreadable", tenant=feed.tenant, error=type(wrong).__name__)
+            return frames.item(item, b"{}")

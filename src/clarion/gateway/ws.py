@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clarion.gateway.asgi import HUNG_UP, AsgiDevice, Event, Receive, Scope, Send, forget_handshake
+from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send, forget_handshake
 from clarion.gateway.closes import ORIGIN_REFUSED, Close
 from clarion.gateway.door import Door, Request
 from clarion.gateway.feed import Feed
@@ -48,7 +48,7 @@ class WebSockets:
                 mark = self._hub.perform(device, event.get("text") or event.get("bytes") or b"")
                 if mark is not None:
                     await self._hub.mark(device, mark)
-        except HUNG_UP:
+        except OSError:
             pass  # The client is gone; it will come back and be replayed what it missed.
         finally:
             self._hub.leave(device)

@@ -305,15 +305,47 @@ async def test_a_store_that_went_back_ends_the_feed(town: Town):
     assert again.frames[0]["recovered"] is False
 
 
-async def test_one_broken_inbox_does_not_silence_the_others(town: Town):
-    """An item that cannot be opened ends that user's sessions; everybody else in the publication is served."""
+async def test_one_damaged_item_does_not_hide_the_others(town: Town):
+    """It is shown without content; the rest of the inbox is as it should be."""
+    anna = town.users.add("anna")
+    live = await town.connect(anna)
+    damaged = [b"not sealed", town.vault.seal(anna.key, b"not JSON")]
+    town.fanout.publish([town.inboxes.deliver(anna, damaged, town.clock.now()), town.store(anna, "fine")])
+    again = await town.connect(anna)
+    assert [item["title"] for frame in live.frames[1:] for item in frame["items"]] == ["", "", "fine"]
+    assert [item["title"] for item in again.frames[0]["items"]] == ["fine", "", ""]
+
+
+async def test_one_failing_inbox_does_not_silence_the_others(town: Town, monkeypatch):
+    """Its devices are told to come back; everybody else in the publication is served."""
     anna, bob = town.users.add("anna"), town.users.add("bob")
-    broken, fine = await town.connect(anna), await town.connect(bob)
-    bad = town.inboxes.deliver(anna, [b"not sealed"], town.clock.now())
-    town.fanout.publish([bad, town.store(bob, "hello")])
+    failing, fine = await town.connect(anna), await town.connect(bob)
+    head = town.inboxes.head
+
+    def broken(user):
+        if user == anna.no:
+            raise ZeroDivisionError
+        return head(user)
+
+    monkeypatch.setattr(town.inboxes, "head", broken)
+    town.fanout.publish([_moved_change(town.store(bob, "hidden"), anna), town.store(bob, "hello")])
     await settled()
-    assert broken.close_code == 4004
+    assert failing.close_code == 4004
     assert types(fine) == ["connected", "items"]
+
+
+async def test_content_still_in_memory_is_not_opened_again(town: Town):
+    """A change that carries its content is shown as it is."""
+    anna = town.users.add("anna")
+    live = await town.connect(anna)
+    change = town.inboxes.deliver(anna, [b"never opened"], town.clock.now(), [b'{"title":"fresh"}'])
+    town.fanout.publish([change])
+    assert live.frames[1]["items"][0]["title"] == "fresh"
+
+
+def _moved_change(change, user):
+    items = tuple(msgspec.structs.replace(item, user=user.no, offset=7) for item in change.items)
+    return InboxChange(tenant=user.tenant, user=user.no, items=items)
 
 
 def _moved(item, offset):
