@@ -22,6 +22,7 @@ from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.telemetry import logs
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
 from clarion.config import DEV_FILE, Settings
@@ -258,6 +259,7 @@ def _on_signal(stop: asyncio.Event) -> None:
 
 def serve(settings: Settings, *, on_ready: OnReady | None = None) -> int:
     """`run` on a fast event loop of its own."""
+    logs.set_up(settings.log.level, settings.log.format)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLD)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
