@@ -23,6 +23,9 @@ settings.register_profile(
 settings.register_profile("deep", max_examples=5_000, deadline=None, database=FOUND)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if in_ci() else "default"))
 
+# A failed check of a contract shows its values, like any other assertion.
+pytest.register_assert_rewrite("clarion.testing.ledger_contract", "clarion.testing.provider_contract")
+
 ACCEPTANCE = Path(__file__).parent / "acceptance"
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("clarion.testing.ledger_contract")
-
-from clarion.adapters.ledgers.migrate import migrate  # noqa: E402
-from clarion.adapters.ledgers.sqlite import SqliteLedger  # noqa: E402
-from clarion.adapters.vaults.local import LocalVault  # noqa: E402
-from clarion.ports.ledger import Ledger  # noqa: E402
-from clarion.testing.ledger_contract import LEDGER_CONTRACT, World  # noqa: E402
-from clarion.testing.ports import ManualClock, SeededEntropy  # noqa: E402
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.vaults.local import LocalVault
+from clarion.ports.ledger import Ledger
+from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
+from clarion.testing.ports import ManualClock, SeededEntropy
 
 Open = Callable[[Path, ManualClock, SeededEntropy], Ledger]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clarion.errors import Conflict
+from clarion.errors import Conflict, InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo
 from clarion.model.inbox import InboxCounts
@@ -87,6 +87,19 @@ async def a_stale_revision_is_a_conflict(world: World) -> None:
     current = UserPut(id="ada", profile=Profile(locale="fr"), revision=found["ada"].revision)
     (ada,) = await users.put(world.tenant, [current])
     assert ada.profile.locale == "fr"
+
+
+async def an_id_is_never_cut_short(world: World) -> None:
+    """What a store might take for the end of a text does not lead to somebody else."""
+    users = world.ledger.users
+    assert await users.find(world.tenant, ["ada\0x", "ada\0"]) == {}
+    assert not await users.delete(world.tenant, "ada\0x")
+    try:
+        await users.put(world.tenant, [UserPut(id="ada\0x", profile=Profile())])
+    except InvalidInput:
+        assert (await users.find(world.tenant, ["ada"]))["ada"] == world.ada
+    else:
+        assert len(await users.find(world.tenant, ["ada", "ada\0x"])) == 2
 
 
 async def current_is_the_last_commit(world: World) -> None:
@@ -205,6 +218,7 @@ PEOPLE_CONTRACT = (
     contacts_get_a_hash_of_their_normal_spelling,
     putting_nothing_only_makes_sure_they_exist,
     a_stale_revision_is_a_conflict,
+    an_id_is_never_cut_short,
     current_is_the_last_commit,
     puts_at_once_do_not_lose_one,
     users_are_paged_by_number,

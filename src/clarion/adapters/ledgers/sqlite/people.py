@@ -12,7 +12,10 @@ from clarion.model.user import User
 
 
 class People:
-    """At most `most` users, the least recently used one leaves first."""
+    """At most `most` users, the least recently used one leaves first.
+
+    A user stays the same object until something about them changes.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -53,11 +56,11 @@ class People:
     def suppress(self, no: UserNo, hash: bytes) -> None:
         """One of the user's contacts must not be used any more."""
         user = self._users.get(no)
-        if user is not None:
+        if user is not None and hash not in user.suppressed:
             self._users[no] = replace(user, suppressed=user.suppressed | {hash})
 
     def allow(self, no: UserNo, hash: bytes) -> None:
         """It may be used again."""
         user = self._users.get(no)
-        if user is not None:
+        if user is not None and hash in user.suppressed:
             self._users[no] = replace(user, suppressed=user.suppressed - {hash})

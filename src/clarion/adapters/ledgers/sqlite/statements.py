@@ -96,8 +96,9 @@ CLAIMS_ADD = (
 )
 
 CLAIMS_PURGE = """
-    DELETE FROM claims WHERE (tenant, key) IN
-        (SELECT tenant, key FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 500)
+    DELETE FROM claims WHERE expires_at <= (
+        SELECT max(expires_at) FROM (SELECT expires_at FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 500)
+    )
 """
 
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,8 +161,9 @@ DEDUPES_ADD = (
     + "WHERE true ON CONFLICT (key) DO UPDATE SET run_id = excluded.run_id, expires_at = excluded.expires_at"
 )
 DEDUPES_PURGE = """
-    DELETE FROM dedupes WHERE key IN
-        (SELECT key FROM dedupes WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 500)
+    DELETE FROM dedupes WHERE expires_at <= (
+        SELECT max(expires_at) FROM (SELECT expires_at FROM dedupes WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 500)
+    )
 """
 
 CAPS_FIND = f"""
@@ -185,12 +187,7 @@ CAPS_ADD = (
     expires_at = max(expires_at, excluded.expires_at)"""
 )
 CAPS_PURGE = """
-    DELETE FROM cap_uses WHERE (user, scope, at, message_id) IN (
-        SELECT cap_uses.user, cap_uses.scope, cap_uses.at, cap_uses.message_id
-        FROM json_each(?1) AS wanted CROSS JOIN cap_uses
-        WHERE cap_uses.user = wanted.value ->> 0 AND cap_uses.scope = wanted.value ->> 1
-          AND cap_uses.expires_at <= ?2
-    )
+    DELETE FROM cap_uses WHERE user IN (SELECT value ->> 0 FROM json_each(?1)) AND expires_at <= ?2
 """
 
 _HOLDERS = """
@@ -365,7 +362,7 @@ INBOX_ALL = f"""
 
 INBOX_NAMED = f"""
     SELECT {_array(ITEM)} FROM (
-        SELECT * FROM inbox WHERE message_id IN {IDS} AND user = ?3 ORDER BY offset LIMIT -1
+        SELECT * FROM inbox INDEXED BY inbox_message WHERE message_id IN {IDS} AND user = ?3 ORDER BY offset LIMIT -1
     ) AS inbox
 """
 
@@ -570,7 +567,7 @@ CHANGES_TAIL = f"""
 """
 CHANGES_NEWEST = f"""
     SELECT {_array(_CHANGE)} FROM (
-        SELECT * FROM changes WHERE {_OURS} ORDER BY seq DESC LIMIT ?2
+        SELECT * FROM (SELECT * FROM changes ORDER BY seq DESC LIMIT 100000) WHERE {_OURS} LIMIT ?2
     ) AS changes
 """
 

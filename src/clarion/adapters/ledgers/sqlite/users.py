@@ -16,7 +16,7 @@ from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.errors import Conflict
+from clarion.errors import Conflict, InvalidInput
 from clarion.model.ids import NO_USER, Instant, MessageId, TenantId, UserNo
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import Profile, User
@@ -51,7 +51,8 @@ class SqliteUsers:
 
     async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
         found = {user_id: user for user_id in ids if (user := self._people.find(tenant, user_id)) is not None}
-        missing = [user_id for user_id in ids if user_id not in found]
+        # SQLite ends a text at a NUL: such an id would find somebody else.
+        missing = [user_id for user_id in ids if user_id not in found and "\0" not in user_id]
         if missing:
             read = self._desk.by_id(self._local, tenant, missing)
             self._people.keep(read)
@@ -73,6 +74,8 @@ class SqliteUsers:
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         if not users:
             return ()
+        if any("\0" in put.id for put in users):
+            raise InvalidInput("a user id must not contain the NUL character", pointer="#/user_id")
         return await self._writer.call(
             lambda connection: self._desk.put(connection, tenant, users),
             rows=len(users),
@@ -80,6 +83,9 @@ class SqliteUsers:
         )
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
+        if "\0" in user_id:
+            return False
+
         def delete(connection: sqlite3.Connection) -> UserNo | None:
             for user in self._desk.by_id(connection, tenant, [user_id], sealed=True):
                 self._erase(connection, user)

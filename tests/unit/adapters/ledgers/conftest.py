@@ -1,0 +1,61 @@
+"""A real file for every test, and a ledger on it."""
+
+from pathlib import Path
+
+import pytest
+
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.vaults.local import LocalVault
+from clarion.testing.ledger_contract import World
+from clarion.testing.ports import ManualClock, SeededEntropy
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory) -> bytes:
+    """An empty ledger's file, made once."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    migrate(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def path(migrated, tmp_path) -> Path:
+    """An empty ledger."""
+    path = tmp_path / "clarion.db"
+    path.write_bytes(migrated)
+    return path
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def entropy() -> SeededEntropy:
+    return SeededEntropy()
+
+
+@pytest.fixture
+def opened(path, clock, entropy):
+    """Opens the ledger, as often as the test wants."""
+
+    def open_it() -> SqliteLedger:
+        vault = LocalVault(b"k" * 32, entropy)
+        return SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy, user_cache=16)
+
+    return open_it
+
+
+@pytest.fixture
+async def ledger(opened):
+    ledger = opened()
+    yield ledger
+    await ledger.close()
+
+
+@pytest.fixture
+async def world(ledger, clock, entropy) -> World:
+    """The ledger with somebody in it."""
+    return await World(ledger, clock, entropy).furnish()

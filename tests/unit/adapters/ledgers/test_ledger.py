@@ -1,0 +1,199 @@
+"""The ledger over openings, crashes and a full disk, and what must never be readable in its file."""
+
+import asyncio
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.errors import SealBroken, Unavailable
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import UserNo
+from clarion.model.setup import Integration, Workflow
+from clarion.model.status import Reason, Status
+from clarion.model.user import Contact, Profile
+from clarion.ports.ledger import UserPut
+from clarion.testing.ledger_contract import World
+
+
+async def reopened(world: World, opened) -> World:
+    """The same world after a restart."""
+    await world.ledger.close()
+    world.ledger = opened()
+    return world
+
+
+async def test_everything_is_there_after_a_restart(path, opened, clock, entropy):
+    """People, set-up, logs, cursors, messages, inboxes; positions go on where they were."""
+    world = await World(opened(), clock, entropy).furnish()
+    await world.ledger.setup.workflows.put(world.tenant, Workflow(key="w", category="news"))
+    ((entry,), _) = await world.ledger.log.append([world.entry()], [None])
+    await world.ledger.log.advance(Lane.NORMAL, entry.seq)
+    message = await world.delivered()
+    tenant = world.ledger.setup.tenants.all()
+    world = await reopened(world, opened)
+    try:
+        ledger = world.ledger
+        assert ledger.setup.tenants.all() == tenant
+        assert list(ledger.setup.workflows.all(world.tenant)) == ["w"]
+        assert ledger.log.position(Lane.NORMAL) == ledger.log.end(Lane.NORMAL) == entry.seq
+        assert ledger.users.current(world.ada.no) is None, "the cache starts empty"
+        assert await ledger.users.find(world.tenant, ["ada"]) == {"ada": world.ada}
+        assert (await world.stored(message)).status is Status.DELIVERED
+        assert ledger.inboxes.head(world.ada.no)[0] == 1
+        ((after,), _) = await ledger.log.append([world.entry()], [None])
+        assert after.seq > entry.seq
+    finally:
+        await world.ledger.close()
+
+
+async def test_positions_are_never_handed_out_twice(path, opened, clock, entropy):
+    """Even when retention has emptied the log: a cursor behind them would skip what comes next."""
+    world = await World(opened(), clock, entropy).furnish()
+    (*_, last), _ = await world.ledger.log.append([world.entry() for _ in range(5)], [None] * 5)
+    await world.ledger.close()
+    raw = sqlite3.connect(path)
+    with raw:
+        raw.execute("DELETE FROM log_normal")
+    raw.close()
+    world.ledger = opened()
+    ((entry,), _) = await world.ledger.log.append([world.entry()], [None])
+    assert entry.seq == last.seq + 1
+    await world.ledger.close()
+
+
+async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, entropy):
+    """At once, with a higher fence; what only waits is left to its time; what was being sent says so."""
+    world = await World(opened(), clock, entropy).furnish()
+    held, sending = world.planned(), world.planned()
+    waiting = replace(
+        world.planned(), status=Status.DEFERRED, reason=Reason.RETRY, fence=0, due_at=world.now + 9
+    )
+    await world.plan(held, sending, waiting)
+    await world.ledger.messages.mark_sending([sending], world.now)
+    world = await reopened(world, opened)
+    try:
+        assert list(await world.claim()) == []
+        assert await world.ledger.messages.take_over(world.now) == 2
+        assert await world.ledger.messages.take_over(world.now) == 0
+        claimed = {m.id: m for m in await world.claim()}
+        assert set(claimed) == {held.id, sending.id}
+        assert claimed[held.id].fence > held.fence
+        assert claimed[sending.id].status is Status.SENDING
+        assert (await world.settle(held)).refused == {held.id}
+        assert (await world.settle(claimed[held.id])).refused == frozenset()
+    finally:
+        await world.ledger.close()
+
+
+async def test_a_lease_of_the_old_process_is_worth_nothing(opened, clock, entropy):
+    """Its fence may still fit, but it is not the holder any more."""
+    world = await World(opened(), clock, entropy).furnish()
+    message = world.planned()
+    await world.plan(message)
+    world = await reopened(world, opened)
+    try:
+        assert (await world.settle(message)).refused == {message.id}
+        assert await world.timeline(message) == [(Status.QUEUED, None)]
+    finally:
+        await world.ledger.close()
+
+
+async def test_a_full_disk_refuses_and_recovers(ledger, world):
+    """503 and nothing stored while it is full; afterwards everything goes on."""
+    connection = ledger._writer._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    big = [world.entry(sealed=b"x" * 100_000)]
+    with pytest.raises(Unavailable, match="disk is full"):
+        await ledger.log.append(big, [None])
+    message = world.planned(workflow="never-seen-before")
+    with pytest.raises(Unavailable):
+        await ledger.plans.commit(world.plan_of(message, continuations=tuple(big)))
+    assert list(ledger.log.read(Lane.NORMAL, 0, 10)) == []
+    assert await ledger.records.get(world.tenant, message.id) is None
+    connection.execute("PRAGMA max_page_count = 1000000")
+    await world.plan(message)
+    assert await world.stored(message) == message
+    await ledger.log.append(big, [None])
+    assert ledger.log.end(Lane.NORMAL) == 1
+
+
+async def test_group_commit_shows_in_the_figures(ledger, world):
+    """Many jobs, few commits."""
+    before = ledger.stats()
+    await asyncio.gather(*(ledger.log.append([world.entry()], [None]) for _ in range(500)))
+    after = ledger.stats()
+    assert after["jobs"] - before["jobs"] == 500
+    assert after["commits"] - before["commits"] < 50
+    assert after["queued_rows"] == 0
+    assert after["file_bytes"] > 0
+
+
+async def test_a_closed_ledger_says_so(opened, clock, entropy):
+    """Reads and writes alike."""
+    world = await World(opened(), clock, entropy).furnish()
+    await world.ledger.close()
+    await world.ledger.close()
+    with pytest.raises(Unavailable):
+        await world.plan(world.planned())
+    with pytest.raises(Unavailable):
+        await world.ledger.users.page(world.tenant, UserNo(0), 1)
+
+
+# ── what the file must not tell ───────────────────────────────────────────────────────────────────────────
+
+
+def everything(path: Path) -> bytes:
+    """All bytes of the ledger on disk."""
+    return b"".join(file.read_bytes() for file in path.parent.iterdir() if file.is_file())
+
+
+async def test_nothing_personal_and_no_secret_stands_in_the_clear(path, ledger, world):
+    """Neither contacts, attributes and preferences nor the credentials of integrations."""
+    profile = Profile(
+        contacts=(Contact(channel=Channel.EMAIL, address="findme@example.org"),),
+        attributes={"note": "find-this-too"},
+        timezone="Antarctica/Troll",
+    )
+    await ledger.users.put(world.tenant, [UserPut(id="u", profile=profile)])
+    await ledger.setup.integrations.put(
+        world.tenant,
+        Integration(key="i", channel=Channel.SMS, provider="p", config={"token": "find-my-token"}),
+    )
+    assert re.search(rb"findme|find-this-too|Antarctica|find-my-token", everything(path)) is None
+
+
+async def test_a_deleted_users_key_is_gone_from_the_disk(path, ledger, world):
+    """The wrapped key is overwritten in the file and in its log, so that no copy of sealed data opens again."""
+    raw = sqlite3.connect(path)
+    (wrapped,) = raw.execute("SELECT wrapped_key FROM users WHERE no = ?", (world.ada.no,)).fetchone()
+    raw.close()
+    assert wrapped in everything(path)
+    assert await ledger.users.delete(world.tenant, "ada")
+    await ledger.close()
+    assert wrapped not in everything(path)
+
+
+async def test_a_user_whose_key_is_broken_can_still_be_deleted(path, opened, ledger, world):
+    """Erasing must not need what it erases."""
+    await ledger.close()
+    raw = sqlite3.connect(path)
+    with raw:
+        raw.execute("UPDATE users SET wrapped_key = x'00' WHERE no = ?", (world.ada.no,))
+    raw.close()
+    again = opened()
+    with pytest.raises(SealBroken):
+        await again.users.find(world.tenant, ["ada"])
+    assert await again.users.delete(world.tenant, "ada")
+    await again.close()
+
+
+def test_migrating_makes_missing_folders(tmp_path):
+    """`--data some/new/place` just works."""
+    path = tmp_path / "some" / "new" / "place" / "clarion.db"
+    migrate(path)
+    assert path.exists()

@@ -1,0 +1,140 @@
+"""The tables, the steps that make them, and the guards that hold every writer to the status table."""
+
+import sqlite3
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from clarion.adapters.ledgers import migrations
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.schema import CODES, REVISION, metadata
+from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
+from clarion.adapters.vaults.local import LocalVault
+from clarion.errors import ConfigError
+from clarion.model.status import ACTIVE, MOVES, Reason, Status, may_move
+
+MIGRATIONS = Path(migrations.__file__).parent
+
+INSERT = """
+    INSERT INTO messages (id, user, event_id, event_seq, route, queue, status, reason, created_at, due_at, fence)
+    VALUES (?, 1, x'00', 1, 1, 0, ?, ?, 0, ?, 0)
+"""
+
+
+def definitions(connection: sqlite3.Connection) -> dict[str, str]:
+    """Every table and index as SQL, spaces apart."""
+    found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: " ".join(sql.split()) for name, sql in found if not name.startswith(("alembic", "sqlite"))}
+
+
+@pytest.fixture
+def raw(path):
+    connection = sqlite3.connect(path, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def test_the_migrations_make_what_the_schema_says(raw, tmp_path):
+    """All steps together give exactly the tables and indexes of `schema.py`."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'created.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    created = sqlite3.connect(tmp_path / "created.db")
+    assert definitions(raw) == definitions(created)
+    created.close()
+
+
+def test_the_code_is_written_for_the_last_migration(raw):
+    """A new step raises `REVISION` with it, and has one predecessor."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [REVISION]
+    steps = [step.revision for step in scripts.walk_revisions()][::-1]
+    assert all(scripts.get_revision(b).down_revision == a for a, b in pairwise(steps))
+
+
+def test_migrating_again_changes_nothing(path, raw):
+    """And keeps what is stored."""
+    raw.execute("INSERT INTO meta VALUES ('epoch', 7)")
+    before = definitions(raw)
+    migrate(path)
+    assert definitions(raw) == before
+    assert raw.execute("SELECT value FROM meta").fetchall() == [(7,)]
+
+
+def test_the_file_tells_what_its_status_numbers_mean(raw):
+    """The numbers are for ever: a status may be added behind the others, never between them."""
+    stored = raw.execute("SELECT name, code FROM statuses ORDER BY code").fetchall()
+    assert stored == [(status.value, code) for status, code in CODES.items()]
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_reason_and_a_due_time_stand_where_they_must(raw, status):
+    """The database itself refuses a failure without a reason and a finished message with a due time."""
+
+    def stored(reason: Reason | None, due_at: int | None) -> bool:
+        try:
+            raw.execute(
+                INSERT,
+                (
+                    bytes([len(raw.execute("SELECT id FROM messages").fetchall())]),
+                    CODES[status],
+                    reason and reason.value,
+                    due_at,
+                ),
+            )
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    assert stored(Reason.RETRY, None)
+    assert stored(None, None) is not status.needs_reason
+    assert stored(Reason.RETRY, 5) is (status in ACTIVE)
+
+
+@pytest.mark.parametrize("number", [-1, len(Status)])
+def test_an_unknown_status_is_refused(raw, number):
+    """There is no message without a known status."""
+    with pytest.raises(sqlite3.IntegrityError, match="status_known"):
+        raw.execute(INSERT, (b"x", number, "retry", None))
+
+
+@pytest.mark.parametrize("old", Status)
+def test_the_guard_of_moves_is_the_table_of_moves(raw, old):
+    """Every pair of statuses; what is active may also stay."""
+    raw.execute(INSERT, (b"x", CODES[old], "retry", None))
+    guard = f"SELECT 1 FROM messages WHERE {statements.may_move('?1')}"
+    allowed = {new for new in Status if raw.execute(guard, (CODES[new],)).fetchone()}
+    assert allowed == {new for new in Status if may_move(old, new) or (new is old and old in ACTIVE)}
+    assert MOVES[old] <= allowed
+
+
+async def test_a_missing_file_is_not_created_by_opening(tmp_path, clock, entropy):
+    """The operator is told which command makes it."""
+    with pytest.raises(ConfigError, match="clarion migrate"):
+        SqliteLedger.open(
+            tmp_path / "none.db", vault=LocalVault(b"k" * 32, entropy), clock=clock, entropy=entropy
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("found", ["0000", None])
+async def test_a_file_of_another_version_is_not_opened(opened, raw, found):
+    """The operator is told what was found, what is needed and what to run."""
+    raw.execute("DELETE FROM alembic_version")
+    if found:
+        raw.execute("INSERT INTO alembic_version VALUES (?)", (found,))
+    with pytest.raises(ConfigError, match=rf"schema {found or 'none'}.*{REVISION}.*clarion migrate"):
+        opened()
+
+
+async def test_another_file_is_not_opened(opened, path):
+    """Nor one that is no database at all."""
+    path.write_bytes(b"something else entirely" * 300)
+    with pytest.raises(ConfigError, match="cannot be read as a ledger"):
+        opened()

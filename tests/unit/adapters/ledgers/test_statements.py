@@ -1,0 +1,97 @@
+"""The hot statements find their rows by an index, whatever the tables hold."""
+
+import re
+import sqlite3
+
+import pytest
+
+from clarion.adapters.ledgers.sqlite import statements
+
+STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
+
+WALKS = {
+    "TAKE_OVER": "once at start, over the index of what is active",
+    "CHANGES_NEWEST": "at most 100,000 rows from the end",
+    "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",
+    "END": "a table of one row per log",
+}
+"""Statements that may walk along a table, and why that is all right."""
+
+
+def hot() -> dict[str, str]:
+    """All statements of the module, those in tables and tuples too."""
+    found: dict[str, str] = {}
+    for name, value in vars(statements).items():
+        if name.isupper() and not name.startswith("_"):
+            several = (
+                value.items()
+                if isinstance(value, dict)
+                else enumerate(value)
+                if isinstance(value, tuple)
+                else [("", value)]
+            )
+            found |= {
+                f"{name} {key}".strip(): sql
+                for key, sql in several
+                if isinstance(sql, str) and STATEMENT.match(sql)
+            }
+    return found
+
+
+def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
+    """What SQLite is going to do."""
+    named = set(re.findall(r":(\w+)", sql))
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", sql)]
+    unknown = dict.fromkeys(named) if named else (None,) * (max(numbered) if numbered else sql.count("?"))
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", unknown)]
+
+
+@pytest.fixture
+def connection(path):
+    connection = sqlite3.connect(path)
+    yield connection
+    connection.close()
+
+
+def test_there_are_statements_to_look_at():
+    """The search finds them at all."""
+    assert len(hot()) > 60
+
+
+@pytest.mark.parametrize("name", hot())
+def test_a_statement_never_walks_a_table(connection, name):
+    """It searches by key or index; only parameters and its own results are walked."""
+    steps = plan(connection, hot()[name])
+    own = {step.split()[-1] for step in steps if step.startswith(("CO-ROUTINE", "MATERIALIZE"))}
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    walked = [step for step in steps if (m := re.match(r"SCAN (\w+)", step)) and m[1] in tables - own]
+    if name.split()[0] in WALKS:
+        return
+    assert walked == []
+
+
+@pytest.mark.parametrize("name", hot())
+def test_an_index_is_used_as_far_as_it_goes(connection, name):
+    """A search in a big table names more than the tenant, which would be half the table."""
+    vague = [step for step in plan(connection, hot()[name]) if step.endswith("(tenant=?)")]
+    assert vague == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("DUE", "SEARCH messages USING INDEX messages_due (queue=? AND due_at<?)"),
+        ("CLAIM", "SEARCH messages USING COVERING INDEX messages_due (queue=? AND due_at<?)"),
+        ("SETTLE", "SEARCH changes USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        ("SETTLE", "SEARCH messages USING PRIMARY KEY (id=?)"),
+        ("RELEASE", "SEARCH messages USING COVERING INDEX messages_waiting (waits_for=?)"),
+        ("CAPS_FIND", "SEARCH cap_uses USING PRIMARY KEY (user=? AND scope=? AND at>?)"),
+        ("INBOX_SINCE", "SEARCH inbox USING PRIMARY KEY (user=? AND offset>?)"),
+        ("SEARCH user", "SEARCH messages USING INDEX messages_user (user=? AND id>? AND id<?)"),
+        ("USERS_BY_ID", "SEARCH users USING INDEX sqlite_autoindex_users_1 (tenant=? AND user_id=?)"),
+        ("CLAIMS_PURGE", "SEARCH claims USING COVERING INDEX claims_expiry (expires_at<?)"),
+    ],
+)
+def test_the_hottest_go_the_way_they_were_made_for(connection, name, expected):
+    """Queues by due time, settlements by position and id, inboxes and caps by user."""
+    assert expected in plan(connection, hot()[name])
