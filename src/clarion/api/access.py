@@ -85,6 +85,8 @@ def a_message_id(text: str) -> MessageId:
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Stands before every ordinary route. (A coroutine: the framework would give each plain function a thread.)"""
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
+        return
     check_scope(connection, handler)
     check_query(connection, handler)
     check_media_type(connection, handler)

@@ -19,7 +19,7 @@ from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
-from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, InvalidInput
+from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, InvalidInput, NotFound
 from clarion.model.ids import TenantId, id_text
 from clarion.model.setup import Scope
 from clarion.model.submission import Acceptance, Submission
@@ -60,12 +60,16 @@ class Ingest:
         bodies.check_depth(body, self._limits.depth)
         bodies.check_text(body)
         submission = submissions.of_trigger(body, workflow, _traceparent(headers))
-        if rehearse:
-            await self._rehearse(send, key.tenant, (submission,))
-            return
-        if b"idempotency-key" in headers:
-            submission = _claimed(submission, _idempotency_key(headers), _fingerprint(scope, body))
-        await self._accept_one(send, key.tenant, submission)
+        try:
+            if rehearse:
+                await self._rehearse(send, key.tenant, (submission,))
+                return
+            if b"idempotency-key" in headers:
+                submission = _claimed(submission, _idempotency_key(headers), _fingerprint(scope, body))
+            await self._accept_one(send, key.tenant, submission)
+        except NotFound as wrong:
+            wrong.pointer = None  # the workflow stands in the path, not in the body
+            raise
 
     async def events(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Accept one event, or a batch of CloudEvents and triggers."""

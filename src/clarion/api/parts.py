@@ -6,45 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clarion.errors import ClarionError
+from clarion.content.check import Problem
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
+from clarion.flow.pipeline import Pipeline
 from clarion.flow.tokens import UserTokens
-from clarion.model.content import AnyContent
-from clarion.model.ids import TenantId
-from clarion.model.message import Message, Run
 from clarion.model.setup import Template
-from clarion.model.submission import Acceptance, Submission
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger
 from clarion.ports.provider import ProviderPlugin
 from clarion.ports.vault import Vault
-
-
-class Engine(Protocol):
-    """What the edge asks of `clarion.flow.pipeline.Pipeline`."""
-
-    async def submit(
-        self, tenant: TenantId, submissions: Sequence[Submission]
-    ) -> Sequence[Acceptance | ClarionError]:
-        """Durable when it returns; one result per submission."""
-
-    async def dry_run(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
-        """The plan as (user id, run); nothing is stored."""
-
-    async def render(self, message: Message) -> AnyContent:
-        """The content of a stored message."""
-
-
-class TemplateFault(Protocol):
-    """One thing wrong with a template."""
-
-    @property
-    def pointer(self) -> str: ...
-    @property
-    def line(self) -> int | None: ...
-    @property
-    def detail(self) -> str: ...
 
 
 class Metrics(Protocol):
@@ -74,7 +45,7 @@ class Limits:
 class ApiParts:
     """Everything the edge works with."""
 
-    pipeline: Engine
+    pipeline: Pipeline
     ledger: Ledger
     vault: Vault
     clock: Clock
@@ -82,7 +53,7 @@ class ApiParts:
     keys: ApiKeys
     tokens: UserTokens
     engagement: Engagement
-    check_template: Callable[[Template], Sequence[TemplateFault]]
+    check_template: Callable[[Template], Sequence[Problem]]
     providers: Mapping[str, ProviderPlugin]
     health: Callable[[], Mapping[str, str]]
     """Part to "ok", or what is wrong with it."""

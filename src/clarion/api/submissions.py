@@ -11,6 +11,7 @@ from clarion.api import bodies, cloudevents
 from clarion.api.problems import refuse
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import InvalidInput
+from clarion.flow.resolve import MAX_RECIPIENTS
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import EMPTY_DATA
 from clarion.model.submission import Recipient, Submission
@@ -28,7 +29,7 @@ BATCHED = "application/cloudevents-batch+json"
 class Trigger(Value, frozen=True, kw_only=True):
     """Start one workflow for the given recipients."""
 
-    recipients: Annotated[tuple[str | Recipient, ...], msgspec.Meta(min_length=1, max_length=1000)]
+    recipients: Annotated[tuple[str | Recipient, ...], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)]
     """User ids, `{"user_id": ...}` (created or updated in passing) or `{"topic": ...}`."""
     data: Annotated[msgspec.Raw, RAW_OBJECT] = msgspec.field(default_factory=cloudevents.no_data)
     """What templates and rules can read: a JSON object."""
@@ -109,7 +110,7 @@ def is_binary(headers: Mapping[bytes, bytes]) -> bool:
 
 def _submission(trigger: Trigger, workflow: str, traceparent: str) -> Submission:
     for index, recipient in enumerate(trigger.recipients):
-        check_recipient(recipient, "#/recipients", index)
+        check_recipient(recipient, f"#/recipients/{index}")
     expires_at = trigger.expires_at
     return Submission(
         workflow=workflow,

@@ -13,7 +13,7 @@ from clarion.model.ids import Instant
 from clarion.model.setup import Workflow
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Contact, Profile
-from clarion.rules import match
+from clarion.rules import match, people
 
 MAX_RECIPIENTS = 1_000
 """Explicit recipients of one event; use a topic for more."""
@@ -99,14 +99,20 @@ def _event_recipients(submission: Submission, workflow: Workflow) -> tuple[str |
     """Recipients of a CloudEvent: where the workflow's pointer leads in data, else the subject."""
     pointer = workflow.on.recipients if workflow.on is not None else ""
     if not pointer:
+        if submission.subject:
+            people.check_user_id(submission.subject, "#/subject")
         return (submission.subject,) if submission.subject else ()
     found: Any = match.resolve(_JSON.decode(submission.data), pointer)
     if found is match.MISSING or found is None:
         return ()
+    place = f"#/data{pointer}"
     try:
-        return tuple(msgspec.convert(found if isinstance(found, list) else [found], list[str | Recipient]))
+        named = msgspec.convert(found if isinstance(found, list) else [found], list[str | Recipient])
     except msgspec.ValidationError as wrong:
         raise InvalidInput(
             f"data{pointer} must hold a user id, a recipient object, or a list of them: {wrong}.",
-            pointer=f"#/data{pointer}",
+            pointer=place,
         ) from None
+    for index, recipient in enumerate(named):
+        people.check_recipient(recipient, f"{place}/{index}" if isinstance(found, list) else place)
+    return tuple(named)

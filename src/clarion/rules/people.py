@@ -35,7 +35,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 def check_user_id(user_id: str, pointer: str) -> None:
     """1 to 255 printable characters, no space around."""
-    if not _is_user_id(user_id):
+    if not (0 < len(user_id) <= USER_ID_CHARS and user_id.isprintable() and user_id == user_id.strip()):
         raise InvalidInput(
             f"a user_id has 1 to {USER_ID_CHARS} printable characters and no space around it.",
             pointer=pointer,
@@ -113,14 +113,11 @@ def check_preferences(preferences: Preferences, pointer: str) -> None:
     check_windows(preferences.quiet_hours, f"{pointer}/quiet_hours")
 
 
-def check_recipient(recipient: str | Recipient, pointer: str, index: int) -> None:
-    """A user id, or an object that names exactly one user or topic; it stands at `index` of `pointer`."""
+def check_recipient(recipient: str | Recipient, place: str) -> None:
+    """A user id, or an object that names exactly one user or topic."""
     if isinstance(recipient, str):
-        # every event passes here: the place is spelt out only when it is needed
-        if not _is_user_id(recipient):
-            check_user_id(recipient, f"{pointer}/{index}")
+        check_user_id(recipient, place)
         return
-    place = f"{pointer}/{index}"
     if recipient.topic is not None:
         if recipient != Recipient(topic=recipient.topic):
             raise InvalidInput("a recipient is either a user or a topic: give `topic` alone.", pointer=place)
@@ -139,7 +136,3 @@ def check_recipient(recipient: str | Recipient, pointer: str, index: int) -> Non
         check_timezone(recipient.timezone, f"{place}/timezone")
     if recipient.attributes is not None:
         check_attributes(recipient.attributes, f"{place}/attributes")
-
-
-def _is_user_id(text: str) -> bool:
-    return 0 < len(text) <= USER_ID_CHARS and text.isprintable() and text == text.strip()

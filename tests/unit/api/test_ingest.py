@@ -90,6 +90,7 @@ async def test_an_unknown_workflow_is_not_found_with_the_nearest_name(admin):
     shown = await admin.problem("POST", "/v1/workflows/order-payed/trigger", {"recipients": ["ada"]})
     assert shown["code"] == "not_found"
     assert "order-paid" in shown["detail"]
+    assert "errors" not in shown
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,8 @@ async def test_base64_data_is_read_when_it_is_json(admin, ada):
         ({"datacontenttype": "text/xml"}, "unsupported_media_type", "must be JSON"),
         ({"data": "text"}, "invalid_request", "JSON object"),
         ({"data_base64": "%%"}, "invalid_request", "not both"),
+        ({"subject": "line\nbreak"}, "invalid_request", "printable"),
+        ({"subject": ""}, "invalid_request", "No recipients"),
     ],
 )
 async def test_a_broken_cloudevent_is_refused(admin, change, code, said):
