@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
@@ -187,6 +188,8 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind:
     await post.deliver(ada, "the last")
     await until(lambda: {tried.phone.offset, steady.phone.offset} == {post.ledger.inboxes.head(ada.no)[0]})
     assert told(tried.phone) == told(steady.phone) == post.truth(ada)
+    counts = msgspec.structs.asdict(post.ledger.inboxes.head(ada.no)[1])
+    assert tried.phone.counts == steady.phone.counts == counts
     assert tried.connections > CUTS / 4
     assert tried.phone.recovered == [False] + [True] * (tried.connections - 1)
     for task in following:
