@@ -100,6 +100,8 @@ def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
     """A client for the named address, else for the `clarion dev` that runs in `data`."""
     if url and key:
         return Client(url, key)
+    if url:
+        raise ConfigError(f"{url} needs an API key: name it with --api-key, or better in CLARION_API_KEY.")
     try:
         dev = msgspec.json.decode((data / DEV_FILE).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError):
@@ -107,7 +109,7 @@ def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
             f"Which Clarion? There is no {data / DEV_FILE}. Start one with `clarion dev`, or name a running one "
             "with --url and --api-key (CLARION_URL, CLARION_API_KEY)."
         ) from None
-    return Client(url or dev["url"], key or dev["api_key"])
+    return Client(dev["url"], key or dev["api_key"])
 
 
 def segment(text: str) -> str:

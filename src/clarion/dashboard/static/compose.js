@@ -1,4 +1,5 @@
 // The form: fields and JSON are two views of one document; the terminal command follows every keystroke.
+import { fault } from "./json.js";
 import { ask } from "./server.js";
 import { showSheet } from "./sheet.js";
 import { choose } from "./tabs.js";
@@ -120,17 +121,10 @@ function parsed() {
     mark(source(), false);
     return data;
   } catch (error) {
-    complain(error instanceof SyntaxError ? explain(error, text) : error.message);
+    complain(error instanceof SyntaxError ? fault(text) || error.message : error.message);
     mark(source(), true);
     return null;
   }
-}
-
-function explain(error, text) {
-  const at = Number(/position (\d+)/.exec(error.message)?.[1] ?? text.length);
-  const before = text.slice(0, at).split("\n");
-  const what = error.message.replace(/ in JSON.*| \(line.*|, ("|\.\.\.).*/s, "");
-  return `Line ${before.length}, column ${before.at(-1).length + 1}: ${what[0].toLowerCase()}${what.slice(1)}.`;
 }
 
 function complain(text) {

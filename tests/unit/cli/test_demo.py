@@ -1,0 +1,61 @@
+"""The demo is complete, speaks three languages, and leaves alone what somebody changed."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.vaults.local import LocalVault
+from clarion.cli import demo
+from clarion.content import check
+from clarion.dashboard.compose import _channels
+
+DEMO = demo.load()
+TEMPLATES = {template.key: template for template in demo.templates(DEMO)}
+
+
+@pytest.mark.parametrize("key", sorted(TEMPLATES))
+def test_every_template_is_sound(key):
+    """The check that the API runs finds nothing."""
+    assert check(TEMPLATES[key]) == []
+
+
+@pytest.mark.parametrize("workflow", DEMO.workflows, ids=lambda workflow: workflow.key)
+def test_every_workflow_has_its_category_and_words_on_every_channel(workflow):
+    """Nothing in the first minute fails for want of a template."""
+    assert workflow.category in {category.key for category in DEMO.categories}
+    channels = {integration.channel for integration in DEMO.integrations}
+    for step in workflow.steps:
+        for channel in _channels((step,)):
+            assert channel in channels
+            assert set(TEMPLATES[step.template].channels[channel]) == {"en", "de", "ja"}
+
+
+def test_people_live_in_three_languages_and_zones():
+    """That is what makes the same event look and arrive differently."""
+    assert len({user.locale for user in DEMO.users}) == len({user.timezone for user in DEMO.users}) == 3
+
+
+async def test_what_somebody_changed_survives_the_next_start(tmp_path: Path):
+    """Seeding again adds what is missing and touches nothing else."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    migrate(tmp_path / "db")
+    vault = LocalVault.from_file(tmp_path / "key", entropy)
+    ledger = SqliteLedger.open(tmp_path / "db", vault=vault, clock=clock, entropy=entropy)
+    try:
+        tenant = await demo.seed(ledger, DEMO)
+        otp = ledger.setup.workflows.all(tenant.id)["otp"]
+        changed = await ledger.setup.workflows.put(tenant.id, msgspec.structs.replace(otp, name="Mine"))
+        assert await ledger.users.delete(tenant.id, "misaki")
+        assert await demo.seed(ledger, DEMO) == tenant
+        assert ledger.setup.workflows.all(tenant.id)["otp"] == changed
+        assert sorted(await ledger.users.find(tenant.id, ["ada", "juergen", "misaki"])) == [
+            "ada",
+            "juergen",
+            "misaki",
+        ]
+    finally:
+        await ledger.close()

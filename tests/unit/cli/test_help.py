@@ -1,0 +1,71 @@
+"""The command line explains itself, and quickly."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from clarion.cli.exits import Exit
+from clarion.cli.program import program
+from tests.architecture.house import ROOT
+
+REFERENCE = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+
+
+def commands(group=None, path=()):
+    """Every command with its words."""
+    group = group or get_command(program)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+ALL = dict(commands())
+
+
+def test_the_commands_are_the_promised_ones():
+    """Scripts rely on them."""
+    assert sorted(ALL) == sorted(
+        """check|dead-letters list|dead-letters redrive|dev|explain|keys create|keys list|keys revoke|messages list
+        |messages show|messages tail|migrate|serve|trigger|users import""".replace("\n", "")
+        .replace(" " * 8, "")
+        .split("|")
+    )
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_command_shows_an_example(name):
+    """Most people read nothing else."""
+    assert f"clarion {name}" in ALL[name].help
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_command_and_option_is_in_the_reference(name):
+    """Whoever reads the documentation finds all of them."""
+    assert f"clarion {name}" in REFERENCE
+    options = [
+        option for parameter in ALL[name].params for option in parameter.opts if option.startswith("--")
+    ]
+    assert [option for option in options if f"`{option}" not in REFERENCE and option != "--help"] == []
+
+
+@pytest.mark.parametrize("code", list(Exit))
+def test_every_exit_code_is_in_the_reference(code):
+    """A script's author finds what a number means."""
+    assert f"| {int(code)} |" in REFERENCE
+
+
+def test_help_needs_nothing_heavy():
+    """`clarion --help` answers before anybody wonders."""
+    script = (
+        "import clarion.cli.program, sys;"
+        "print(*[m for m in ('rich', 'pydantic', 'litestar', 'sqlalchemy', 'cryptography', 'uvicorn', 'asyncio')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == []

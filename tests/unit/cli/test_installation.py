@@ -1,0 +1,97 @@
+"""From an empty directory to an installation that may serve: migrate, keys, check, and what `serve` refuses."""
+
+import json
+import stat
+
+import pytest
+from typer.testing import CliRunner
+
+from clarion.cli.program import program
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("CLARION_URL", "CLARION_API_KEY", "CLARION_CONFIG", "CLARION_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*words: str):
+    return CliRunner().invoke(program, list(words))
+
+
+def test_an_installation_is_made_by_two_commands():
+    """After `migrate` and `keys create` everything is there, and only its owner can read it."""
+    assert run("migrate", "--data", "data").exit_code == 0
+    made = run("keys", "create", "--data", "data", "--name", "setup", "--scope", "admin", "--json")
+    assert made.exit_code == 0
+    assert json.loads(made.stdout)["key"].startswith("clr_")
+    assert json.loads(run("keys", "list", "--data", "data", "--json").stdout)[0]["name"] == "setup"
+    checked = run("check", "--data", "data", "--json")
+    assert (checked.exit_code, [c for c in json.loads(checked.stdout) if not c["ok"]]) == (0, [])
+
+
+def test_migrating_again_changes_nothing(tmp_path):
+    """The key above all."""
+    run("migrate", "--data", "data")
+    key = (tmp_path / "data/installation.key").read_bytes()
+    assert json.loads(run("migrate", "--data", "data", "--json").stdout)["created"] is False
+    assert (tmp_path / "data/installation.key").read_bytes() == key
+    assert stat.S_IMODE((tmp_path / "data/installation.key").stat().st_mode) == 0o600
+
+
+def test_a_lost_key_is_never_replaced_silently(tmp_path):
+    """A new one would leave the database unreadable for good."""
+    run("migrate", "--data", "data")
+    (tmp_path / "data/installation.key").unlink()
+    again = run("migrate", "--data", "data")
+    assert again.exit_code == 2
+    assert "backup" in again.stderr
+    assert not (tmp_path / "data/installation.key").exists()
+
+
+def test_a_revoked_key_shows_as_revoked_and_cannot_be_revoked_again():
+    """Each by its id."""
+    run("migrate", "--data", "data")
+    made = json.loads(run("keys", "create", "--data", "data", "--name", "x", "--json").stdout)
+    assert run("keys", "revoke", made["id"], "--data", "data").exit_code == 0
+    assert json.loads(run("keys", "list", "--data", "data", "--json").stdout)[0]["revoked_at"]
+    assert run("keys", "revoke", made["id"], "--data", "data").exit_code == 4
+
+
+def test_a_second_tenant_is_made_only_when_asked_for():
+    """A misspelt name must not become a tenant."""
+    run("migrate", "--data", "data")
+    run("keys", "create", "--data", "data", "--name", "a", "--tenant", "acme")
+    refused = run("keys", "create", "--data", "data", "--name", "b", "--tenant", "acmee")
+    assert refused.exit_code == 4
+    assert "acme" in refused.stderr
+    made = run("keys", "create", "--data", "data", "--name", "b", "--tenant", "globex", "--create-tenant")
+    assert made.exit_code == 0
+    assert run("keys", "list", "--data", "data").exit_code == 2  # which of the two?
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("serve", "--data", "data"), "clarion migrate"),
+        (("serve", "--data", "data", "--host", "0.0.0.0"), "public_url"),
+        (("serve", "--config", "none.toml"), "none.toml"),
+        (("keys", "list", "--data", "data"), "clarion migrate"),
+        (("keys", "create", "--name", "x", "--scope", "root"), "admin, send or read"),
+        (("messages", "list"), "clarion dev"),
+    ],
+)
+def test_a_command_that_cannot_start_says_what_to_do(words, said):
+    """And leaves with the code for usage and settings."""
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+
+
+def test_check_names_everything_that_is_wrong():
+    """All at once, not one after the other."""
+    run("migrate", "--data", "data")
+    checked = run("check", "--data", "elsewhere", "--json")
+    assert checked.exit_code == 1
+    assert [c["check"] for c in json.loads(checked.stdout) if not c["ok"]] == ["safety", "database"]
