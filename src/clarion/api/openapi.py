@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, get_args
 
 import msgspec
@@ -82,13 +83,10 @@ class Document(OpenAPIRenderPlugin):
 
     def __init__(self) -> None:
         super().__init__(path=["/", PATH], media_type="application/json")  # type: ignore[arg-type]
-        self._page = b""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The document as JSON, put together on first use."""
-        if not self._page:
-            self._page = msgspec.json.encode(whole(request.app))
-        return self._page
+        """The document as JSON."""
+        return msgspec.json.encode(whole(request.app))
 
 
 def config(version: str) -> OpenAPIConfig:
@@ -104,8 +102,9 @@ def config(version: str) -> OpenAPIConfig:
     )
 
 
+@lru_cache(maxsize=1)
 def whole(app: Litestar) -> dict[str, Any]:
-    """The document with the ingest routes, bodies, credentials and problems."""
+    """The document with the ingest routes, bodies, credentials and problems. Put together once: do not mutate."""
     described = app.openapi_schema.to_schema()
     scopes = {
         handler.handler_name: handler.opt["scope"]
