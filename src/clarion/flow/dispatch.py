@@ -98,7 +98,11 @@ class Dispatcher:
             if held.lease_until - LEASE_MARGIN_MS <= now:
                 stale += 1  # Not ours any more: whoever claims it next sends it.
                 continue
-            stop = self._look_again(held, now)
+            try:
+                stop = self._look_again(held, now)
+            except Exception as fault:
+                log.exception("decision_failed", workflow=held.message.workflow, error=type(fault).__name__)
+                stop = decided_settlement(held.message, Status.FAILED, Reason.INTERNAL_ERROR, now)
             if stop is not None:
                 done.append(stop)
                 continue
@@ -206,7 +210,13 @@ class Dispatcher:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            # The messages stay leased and come back when the lease runs out.
+            log.error("batch_failed", error=type(fault).__name__, exc_info=fault)
 
     async def _settle(
         self, queue: LaneQueue, settlements: list[Settlement], messages: Sequence[Message]

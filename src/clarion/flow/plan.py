@@ -82,7 +82,12 @@ class Planner:
                 user = users.get(no) or members.get(no)
                 if user is None:
                     continue
-                self._plan_one(draft, event, entry.seq, *setup, user, now)
+                try:
+                    self._plan_one(draft, event, entry.seq, *setup, user, now)
+                except Exception as fault:
+                    # One recipient's broken set-up must not hold back everybody behind them.
+                    log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
+                    draft.fail(event, entry.seq, setup[1], user, now)
                 if len(draft.runs) % chunk == 0:
                     await self._pacer.turn(batch.lane)
         return draft

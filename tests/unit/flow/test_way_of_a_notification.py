@@ -590,3 +590,17 @@ async def test_a_crash_between_call_and_record_is_an_unknown_outcome(tmp_path):
 
 async def _opened(directory, provider):
     return await Engine(directory, ManualClock(), provider, 1).open()
+
+
+async def test_one_recipient_that_cannot_be_planned_does_not_hold_back_the_others(tmp_path):
+    """A set-up that slipped past the edge ends as a failed message with a reason; the lane goes on (I1)."""
+    async with engine(tmp_path) as house:
+        broken = workflow("broken", thread="no pointer at all")
+        await house.furnish(broken, workflow("hello"))
+        await house.person("ada")
+        bad = await house.trigger("broken", "ada")
+        good = await house.trigger("hello", "ada")
+        await house.quiet()
+        message = await house.one(event_id=bad.event_id)
+        assert (message.status, message.reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
+        assert (await house.one(event_id=good.event_id)).status is Status.SENT

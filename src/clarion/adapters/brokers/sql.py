@@ -29,6 +29,12 @@ class _LaneTail:
         self.entries: deque[Entry] = deque()
         self.wake = asyncio.Event()
 
+    def restart(self, acked: int) -> None:
+        """Begin again behind what was acknowledged: an earlier consumer may have given up half-way."""
+        if self.taken != acked:
+            self.taken = acked
+            self.entries.clear()
+
     def add(self, entry: Entry) -> None:
         entries = self.entries
         if not entries or (entry.seq == entries[-1].seq + 1 and len(entries) < TAIL_LIMIT):
@@ -78,6 +84,7 @@ class SqlBroker:
     async def consume(self, lane: Lane, limit: int) -> AsyncIterator[Batch]:
         """See `ports.Broker.consume`."""
         tail = self._lanes[lane]
+        tail.restart(self._acked[lane])
         while not self._closed:
             entries = tail.take(limit, self._log, lane)
             if entries:
