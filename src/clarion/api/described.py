@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
+import sys
 from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -42,12 +44,25 @@ def _fields(kind: type) -> dict[str, str]:
     """Attribute docstrings, inherited ones included."""
     words: dict[str, str] = {}
     for owner in reversed(kind.__mro__):
-        if not owner.__module__.startswith(OURS):
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for field, said in zip(body.body, body.body[1:], strict=False):
-            match field, said:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    words[name] = inspect.cleandoc(text)
+        if owner.__module__.startswith(OURS):
+            words |= _said_in(owner.__module__).get(owner.__name__, {})
     return words
+
+
+@cache
+def _said_in(module: str) -> dict[str, dict[str, str]]:
+    """Class to field to what stands below it, of one module."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {
+        owner.name: {
+            field.target.id: inspect.cleandoc(said.value.value)
+            for field, said in pairwise(owner.body)
+            if isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(said, ast.Expr)
+            and isinstance(said.value, ast.Constant)
+            and isinstance(said.value.value, str)
+        }
+        for owner in tree.body
+        if isinstance(owner, ast.ClassDef)
+    }
