@@ -5,7 +5,7 @@ import pytest
 
 from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import Instant, id_text
+from clarion.model.ids import Instant, TenantId, id_text
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.setup import (
     Category,
@@ -13,10 +13,12 @@ from clarion.model.setup import (
     EventMatch,
     FrequencyCap,
     Integration,
+    IntegrationLimits,
     Rung,
     SendFirst,
     SendLadder,
     SendStep,
+    Tenant,
     UnknownPolicy,
 )
 from clarion.model.status import Reason, Status
@@ -604,3 +606,82 @@ async def test_one_recipient_that_cannot_be_planned_does_not_hold_back_the_other
         message = await house.one(event_id=bad.event_id)
         assert (message.status, message.reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
         assert (await house.one(event_id=good.event_id)).status is Status.SENT
+
+
+async def test_a_provider_that_keeps_failing_is_left_alone_until_it_recovers(tmp_path):
+    """The circuit opens: the rest waits without spending attempts, then goes when a probe succeeds."""
+    provider = RecordingProvider(batch=1, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        for _ in range(30):
+            await house.trigger("hello", "ada")
+            await house.quiet()
+        reasons = {m.reason for m in (await house.messages()).values()}
+        assert Reason.CIRCUIT_OPEN in reasons
+        assert len(provider.calls) < 30
+        provider.otherwise = Accepted()
+        for _ in range(20):
+            await house.pass_time(120)
+        assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
+
+
+async def test_a_rate_limit_is_kept_and_everything_goes_out_in_its_time(tmp_path):
+    """Five a second: never more than the burst and what came back since, and nobody is forgotten."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.ledger.setup.integrations.put(
+            house.tenant,
+            Integration(
+                key="main-sms",
+                channel=Channel.SMS,
+                provider="recording",
+                limits=IntegrationLimits(per_second=5),
+            ),
+        )
+        await house.person("ada")
+        began = house.clock.now()
+        for _ in range(20):
+            await house.trigger("hello", "ada")
+        for _ in range(60):
+            await house.quiet()
+            passed_s = (house.clock.now() - began) / 1000
+            assert len(house.provider.effects) <= 5 + 5 * passed_s
+            house.clock.advance(0.2)
+        assert len(house.provider.effects) == 20
+
+
+async def test_the_caller_s_trace_reaches_every_attempt_and_the_timeline(tmp_path):
+    """One `traceparent` from the request to the provider and into the record of the attempt."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada", traceparent=trace)
+        await house.quiet()
+        assert house.provider.effects[0].traceparent == trace
+        changes = await house.ledger.records.changes(house.tenant, (await house.one()).id)
+        assert changes[-1].traceparent == trace
+
+
+async def test_two_tenants_with_the_same_names_use_their_own_integrations(tmp_path):
+    """Isolation: the same workflow, user and integration keys in two tenants never meet."""
+    theirs = RecordingProvider(batch=50)
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        ours = house.tenant
+        house.tenant = (await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))).id
+        house.pipeline._integrations._plugins["theirs"] = theirs.plugin("theirs")
+        await house.furnish(workflow("hello"))
+        await house.ledger.setup.integrations.put(
+            house.tenant, Integration(key="main-sms", channel=Channel.SMS, provider="theirs")
+        )
+        await house.person("ada")
+        submissions = [Submission(workflow="hello", recipients=("ada",), data=msgspec.Raw(b'{"text":"x"}'))]
+        await house.pipeline.submit(ours, submissions * 3)
+        await house.pipeline.submit(house.tenant, submissions * 2)
+        await house.quiet()
+        assert {o.message.tenant for o in house.provider.effects} == {ours}
+        assert {o.message.tenant for o in theirs.effects} == {house.tenant}
+        assert (len(house.provider.effects), len(theirs.effects)) == (3, 2)
