@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch
-from clarion.flow.resolve import Resolved, merged_profile, resolve, topics, user_ids
+from clarion.errors import Busy, ClarionError, Conflict, IdempotencyInFlight, IdempotencyMismatch
+from clarion.flow.resolve import Target, merged_profile, resolve
 from clarion.flow.sealing import sealed_entry
 from clarion.model.event import Claim, ClaimResult, Entry, Event
 from clarion.model.ids import EventId, Instant, TenantId, new_event_id
-from clarion.model.setup import Workflow
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import Profile, User
 from clarion.ports.broker import Broker
@@ -19,6 +18,8 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, UserPut
 from clarion.ports.vault import Vault
 
+MERGE_TRIES = 20
+"""How often inline fields are merged again when somebody else changes the same user at the same time."""
 CLAIM_MS = 24 * 3600 * 1000
 """How long idempotency keys and CloudEvent ids are remembered."""
 _ANSWER = msgspec.msgpack.Encoder()
@@ -45,13 +46,13 @@ class Intake:
         results: list[Acceptance | ClarionError | None] = [None] * len(submissions)
         now = self._clock.now()
         workflows = self._ledger.setup.workflows.all(tenant)
-        resolved: list[tuple[int, Resolved]] = []
+        resolved: list[tuple[int, tuple[Target, ...]]] = []
         for index, submission in enumerate(submissions):
             try:
                 resolved.append((index, resolve(workflows, submission, now)))
             except ClarionError as wrong:
                 results[index] = wrong
-        users = await self._users(tenant, [r for _, r in resolved])
+        users = await self._users(tenant, [target for _, targets in resolved for target in targets])
         entries: list[Entry] = []
         claims: list[Claim | None] = []
         answers: list[
@@ -59,10 +60,10 @@ class Intake:
         ] = []  # index, id, accepted, first entry, running key
         running: list[bytes] = []
         try:
-            for index, item in resolved:
-                submission = item.submission
+            for index, targets in resolved:
+                submission = submissions[index]
                 event_id = new_event_id(now, self._entropy.bytes(10))
-                accepted = len(item.recipients) * len(item.workflows)
+                accepted = sum(len(target.users) + len(target.topics) for target in targets)
                 claim = self._claim(tenant, submission, event_id, accepted, now)
                 key = b""
                 if claim is not None and submission.idempotency_key:
@@ -74,12 +75,12 @@ class Intake:
                         continue
                     self._running.add(key)
                     running.append(key)
-                if not item.workflows:
+                if not targets:
                     results[index] = Acceptance(event_id=event_id, accepted=0)
                     continue
                 answers.append((index, event_id, accepted, len(entries), key))
-                for workflow in item.workflows:
-                    entries.append(self._entry(tenant, item, workflow, event_id, users, now))
+                for target in targets:
+                    entries.append(self._entry(tenant, submission, target, event_id, users, now))
                     claims.append(claim)
             outcomes = await self._broker.publish(entries, claims) if entries else ()
         finally:
@@ -88,49 +89,40 @@ class Intake:
             results[index] = self._answer(submissions[index], outcomes[first], event_id, accepted)
         return results  # type: ignore[return-value]
 
-    async def _users(self, tenant: TenantId, items: Sequence[Resolved]) -> Mapping[str, User]:
-        """All users the submissions name; missing ones are created, inline fields applied."""
-        wanted = user_ids(r for item in items for r in item.recipients)
-        users = dict(await self._ledger.users.find(tenant, wanted))
-        puts: dict[str, UserPut] = {}
-        for item in items:
-            for recipient in item.recipients:
-                if isinstance(recipient, str):
-                    if recipient not in users and recipient not in puts:
-                        puts[recipient] = UserPut(id=recipient)
-                elif recipient.user_id is not None:
-                    user_id = recipient.user_id
-                    put = puts.get(user_id)
-                    before = (put.profile if put else None) or (
-                        users[user_id].profile if user_id in users else Profile()
-                    )
-                    after = merged_profile(before, recipient)
-                    if after is not before or user_id not in users:
-                        puts[user_id] = UserPut(id=user_id, profile=after)
-        if puts:
-            for user in await self._ledger.users.put(tenant, list(puts.values())):
-                users[user.id] = user
-        return users
+    async def _users(self, tenant: TenantId, targets: Sequence[Target]) -> Mapping[str, User]:
+        """All users the targets name; missing ones are created, inline fields applied."""
+        wanted = list(dict.fromkeys(user_id for target in targets for user_id in target.users))
+        for _ in range(MERGE_TRIES):
+            users = dict(await self._ledger.users.find(tenant, wanted))
+            puts = _puts(wanted, targets, users)
+            if not puts:
+                return users
+            try:
+                for user in await self._ledger.users.put(tenant, puts):
+                    users[user.id] = user
+                return users
+            except Conflict:
+                continue  # Somebody changed one of them meanwhile: merge into what they stored.
+        raise Busy("The same users are being changed by many calls at once.")
 
     def _entry(
         self,
         tenant: TenantId,
-        item: Resolved,
-        workflow: Workflow,
+        submission: Submission,
+        target: Target,
         event_id: EventId,
         users: Mapping[str, User],
         now: Instant,
     ) -> Entry:
-        submission = item.submission
-        people = [users[user_id] for user_id in user_ids(item.recipients)]
+        workflow = target.workflow
         event = Event(
             id=event_id,
             tenant=tenant,
             lane=submission.lane or workflow.lane,
             workflow=workflow.key,
             at=now,
-            users=tuple([user.no for user in people]),
-            topics=topics(item.recipients),
+            users=tuple([users[user_id].no for user_id in target.users]),
+            topics=target.topics,
             data=submission.data,
             actor=submission.actor,
             overrides=submission.overrides,
@@ -141,7 +133,7 @@ class Intake:
             time=submission.time,
             traceparent=submission.traceparent,
         )
-        sole = people[0] if len(people) == 1 and not event.topics else None
+        sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
         return sealed_entry(event, sole, self._vault)
 
     def _claim(
@@ -176,3 +168,23 @@ class Intake:
         first_id, first_accepted = _ANSWER_TYPE.decode(result.answer)
         self.repeated += 1
         return Acceptance(event_id=EventId(first_id), accepted=first_accepted, repeated=True)
+
+
+def _puts(wanted: Sequence[str], targets: Sequence[Target], users: Mapping[str, User]) -> list[UserPut]:
+    """What has to be stored before the events: new users, and profiles that inline fields change."""
+    profiles: dict[str, Profile] = {}
+    for target in targets:
+        for inline in target.inline:
+            user_id = inline.user_id or ""
+            stored = users[user_id].profile if user_id in users else Profile()
+            before = profiles.get(user_id, stored)
+            after = merged_profile(before, inline)
+            if after is not before:
+                profiles[user_id] = after
+    changed = [
+        UserPut(id=user_id, profile=profile, revision=users[user_id].revision if user_id in users else 0)
+        for user_id, profile in profiles.items()
+    ]
+    return changed + [
+        UserPut(id=user_id) for user_id in wanted if user_id not in users and user_id not in profiles
+    ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from clarion.flow.catalog import setup_of
 from clarion.flow.draft import Draft
-from clarion.flow.resolve import Resolved, merged_profile, resolve, topics, user_ids
+from clarion.flow.resolve import Target, merged_profile, resolve
 from clarion.model.event import Event
-from clarion.model.ids import TenantId, UserNo, new_event_id
+from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
 from clarion.model.message import Run
 from clarion.model.setup import Workflow
 from clarion.model.submission import Submission
@@ -34,19 +36,20 @@ class Rehearsal:
     async def runs(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
         """(user id, run) for every recipient and workflow, topics by their first members."""
         now = self._clock.now()
-        resolved = resolve(self._ledger.setup.workflows.all(tenant), submission, now)
-        people = await self._people(tenant, resolved)
         draft = Draft()
-        for workflow in resolved.workflows:
-            event = self._event(tenant, resolved, workflow, tuple(u.no for u in people))
-            setup = setup_of(self._ledger.setup, tenant, workflow.key)
+        names: dict[UserNo, str] = {}
+        for target in resolve(self._ledger.setup.workflows.all(tenant), submission, now):
+            setup = setup_of(self._ledger.setup, tenant, target.workflow.key)
+            people = await self._people(tenant, target)
+            names.update((user.no, user.id) for user in people)
+            event = self._event(tenant, submission, target.workflow, tuple(user.no for user in people), now)
             if setup is None:
                 continue
             for user in people:
                 planned = plan_run(
                     event=event,
                     event_seq=0,
-                    workflow=workflow,
+                    workflow=target.workflow,
                     category=setup[2],
                     tenant=setup[0],
                     user=user,
@@ -58,45 +61,38 @@ class Rehearsal:
                 draft.messages += planned.messages
         result = await self._ledger.plans.preview(draft.commit())
         final = {run.id: run for run in (*draft.runs, *result.runs)}
-        names = {user.no: user.id for user in people}
         return [(names[run.user], run) for run in final.values()]
 
-    async def _people(self, tenant: TenantId, resolved: Resolved) -> list[User]:
+    async def _people(self, tenant: TenantId, target: Target) -> list[User]:
         """Everyone concerned, as they would be once inline fields are applied; new ones get passing numbers."""
-        wanted = user_ids(resolved.recipients)
-        known = dict(await self._ledger.users.find(tenant, wanted))
-        for index, user_id in enumerate(wanted):
+        known = dict(await self._ledger.users.find(tenant, target.users))
+        for user_id in target.users:
             if user_id not in known:
-                known[user_id] = User(
-                    no=UserNo(-1 - index),
-                    tenant=tenant,
-                    id=user_id,
-                    key=self._entropy.bytes(32),
-                    profile=Profile(),
-                )
-        for recipient in resolved.recipients:
-            if not isinstance(recipient, str) and recipient.user_id is not None:
-                user = known[recipient.user_id]
-                known[user.id] = User(
-                    no=user.no,
-                    tenant=tenant,
-                    id=user.id,
-                    key=user.key,
-                    profile=merged_profile(user.profile, recipient),
-                    suppressed=user.suppressed,
-                )
+                known[user_id] = self._newcomer(tenant, user_id)
+        for inline in target.inline:
+            user = known[inline.user_id or ""]
+            known[user.id] = msgspec.structs.replace(user, profile=merged_profile(user.profile, inline))
         people = {user.no: user for user in known.values()}
-        for topic in topics(resolved.recipients):
+        for topic in target.topics:
             members = await self._ledger.topics.members(tenant, topic, UserNo(0), TOPIC_SAMPLE)
             for no, user in (await self._ledger.users.get(members)).items():
                 people.setdefault(no, user)
         return list(people.values())
 
+    def _newcomer(self, tenant: TenantId, user_id: str) -> User:
+        number = -1 - int.from_bytes(self._entropy.bytes(4), "big")
+        return User(
+            no=UserNo(number), tenant=tenant, id=user_id, key=self._entropy.bytes(32), profile=Profile()
+        )
+
     def _event(
-        self, tenant: TenantId, resolved: Resolved, workflow: Workflow, users: tuple[UserNo, ...]
+        self,
+        tenant: TenantId,
+        submission: Submission,
+        workflow: Workflow,
+        users: tuple[UserNo, ...],
+        now: Instant,
     ) -> Event:
-        submission = resolved.submission
-        now = self._clock.now()
         return Event(
             id=new_event_id(now, self._entropy.bytes(10)),
             tenant=tenant,

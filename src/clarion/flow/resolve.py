@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,28 +21,31 @@ MAX_RECIPIENTS = 1_000
 _JSON = msgspec.json.Decoder()
 
 
-class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """A submission with its workflows and recipients found."""
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One workflow that a submission starts, and for whom."""
 
-    submission: Submission
-    workflows: tuple[Workflow, ...]
-    recipients: tuple[str | Recipient, ...]
+    workflow: Workflow
+    users: tuple[str, ...]
+    """User ids, each once."""
+    topics: tuple[str, ...] = ()
+    """Topic keys, each once."""
+    inline: tuple[Recipient, ...] = ()
+    """Users that came with fields to be kept."""
 
-
-def user_ids(recipients: Iterable[str | Recipient]) -> list[str]:
-    """The user ids among recipients, without repeats, in order."""
-    seen: dict[str, None] = {}
-    for recipient in recipients:
-        if isinstance(recipient, str):
-            seen[recipient] = None
-        elif recipient.user_id is not None:
-            seen[recipient.user_id] = None
-    return list(seen)
-
-
-def topics(recipients: Iterable[str | Recipient]) -> tuple[str, ...]:
-    """The topic keys among recipients, without repeats, in order."""
-    return tuple(dict.fromkeys(r.topic for r in recipients if not isinstance(r, str) and r.topic is not None))
+    @staticmethod
+    def of(workflow: Workflow, recipients: Sequence[str | Recipient]) -> Target:
+        """Sort out recipients."""
+        if len(recipients) == 1 and isinstance(recipients[0], str):
+            return Target(workflow=workflow, users=(recipients[0],))
+        inline = tuple(r for r in recipients if not isinstance(r, str) and r.user_id is not None)
+        named = (r if isinstance(r, str) else r.user_id for r in recipients)
+        topics = (r.topic for r in recipients if not isinstance(r, str) and r.topic is not None)
+        return Target(
+            workflow=workflow,
+            users=tuple(dict.fromkeys(name for name in named if name is not None)),
+            topics=tuple(dict.fromkeys(topics)),
+            inline=inline,
+        )
 
 
 def merged_profile(profile: Profile, inline: Recipient) -> Profile:
@@ -62,8 +65,8 @@ def merged_profile(profile: Profile, inline: Recipient) -> Profile:
     return profile if merged == profile else merged
 
 
-def resolve(workflows: Mapping[str, Workflow], submission: Submission, now: Instant) -> Resolved:
-    """Find the workflows and recipients; raises InvalidInput or NotFound naming the field."""
+def resolve(workflows: Mapping[str, Workflow], submission: Submission, now: Instant) -> tuple[Target, ...]:
+    """What a submission starts; nothing when no workflow matches. Raises InvalidInput or NotFound with the field."""
     if submission.expires_at is not None and submission.expires_at <= now:
         raise InvalidInput("expires_at has already passed: send a later time.", pointer="#/expires_at")
     if submission.workflow is not None:
@@ -74,15 +77,16 @@ def resolve(workflows: Mapping[str, Workflow], submission: Submission, now: Inst
                 f"{match.nearest(submission.workflow, workflows)}",
                 pointer="#/workflow",
             )
-        found: tuple[Workflow, ...] = (workflow,)
-    else:
-        found = tuple(
-            w for w in workflows.values() if w.on is not None and match.matches(w.on.type, submission.type)
-        )
-    recipients = submission.recipients
-    if not recipients and found and submission.workflow is None:
-        recipients = _event_recipients(submission, found[0])
-    if found and not recipients:
+        return (_target(workflow, submission.recipients),)
+    return tuple(
+        _target(workflow, submission.recipients or _event_recipients(submission, workflow))
+        for workflow in workflows.values()
+        if workflow.on is not None and match.matches(workflow.on.type, submission.type)
+    )
+
+
+def _target(workflow: Workflow, recipients: Sequence[str | Recipient]) -> Target:
+    if not recipients:
         raise InvalidInput(
             "No recipients: name at least one user or topic (for a CloudEvent: its subject, or the "
             "workflow's recipients pointer into data).",
@@ -92,7 +96,7 @@ def resolve(workflows: Mapping[str, Workflow], submission: Submission, now: Inst
         raise InvalidInput(
             f"At most {MAX_RECIPIENTS} recipients in one event; use a topic for more.", pointer="#/recipients"
         )
-    return Resolved(submission=submission, workflows=found, recipients=recipients)
+    return Target.of(workflow, recipients)
 
 
 def _event_recipients(submission: Submission, workflow: Workflow) -> tuple[str | Recipient, ...]:

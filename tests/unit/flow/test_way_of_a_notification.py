@@ -1,5 +1,7 @@
 """From a submission to a message that somebody got, or a reason why not."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -685,3 +687,50 @@ async def test_two_tenants_with_the_same_names_use_their_own_integrations(tmp_pa
         assert {o.message.tenant for o in house.provider.effects} == {ours}
         assert {o.message.tenant for o in theirs.effects} == {house.tenant}
         assert (len(house.provider.effects), len(theirs.effects)) == (3, 2)
+
+
+async def test_every_workflow_of_an_event_finds_its_own_recipients(tmp_path):
+    """Two workflows match one event: one tells the subject, the other those its pointer names."""
+    async with engine(tmp_path) as house:
+        await house.furnish(
+            workflow("buyer", on=EventMatch(type="shop.sold")),
+            workflow("sellers", on=EventMatch(type="shop.sold", recipients="/sellers")),
+        )
+        for name in ("ada", "bob", "cy"):
+            await house.person(name)
+        (answer,) = await house.pipeline.submit(
+            house.tenant,
+            [
+                Submission(
+                    type="shop.sold",
+                    source="/shop",
+                    subject="ada",
+                    data=msgspec.Raw(b'{"text":"sold","sellers":["bob",{"user_id":"cy"},"bob"]}'),
+                )
+            ],
+        )
+        await house.quiet()
+        assert answer.accepted == 3
+        told = sorted((o.message.workflow, o.user.id) for o in house.provider.effects)
+        assert told == [("buyer", "ada"), ("sellers", "bob"), ("sellers", "cy")]
+
+
+async def test_inline_fields_never_undo_a_choice_made_at_the_same_time(tmp_path):
+    """A trigger that carries an email address and an opt-out that arrive together: both are kept (I8)."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", channel=Channel.EMAIL))
+        await house.person("ada")
+        opted_out = Preferences(categories={"news": CategoryPreference(enabled=False)})
+        submission = Submission(
+            workflow="hello",
+            recipients=(Recipient(user_id="ada", email="new@example.net"),),
+            data=msgspec.Raw(b'{"text":"x"}'),
+        )
+        await asyncio.gather(
+            *(house.pipeline.submit(house.tenant, [submission]) for _ in range(5)),
+            house.person("ada", opted_out),
+            *(house.pipeline.submit(house.tenant, [submission]) for _ in range(5)),
+        )
+        user = (await house.ledger.users.find(house.tenant, ["ada"]))["ada"]
+        assert user.profile.preferences == opted_out
+        assert "new@example.net" in {c.address for c in user.profile.contacts}

@@ -48,7 +48,8 @@ async def publish(broker, some):
 
 async def take(broker, lane, count, limit=100):
     """The workflows of the next `count` entries and the batches they came in."""
-    names, batches = [], []
+    names: list[str] = []
+    batches = []
     async with aclosing(broker.consume(lane, limit)) as consuming:
         while len(names) < count:
             batch = await asyncio.wait_for(anext(consuming), 5)
