@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ from clarion.flow.tokens import UserTokens
 from clarion.gateway import WS_PATH, Gateway, GatewayLimits, GatewayParts, create
 from clarion.gateway.asgi import Event
 from clarion.model.ids import id_text
-from clarion.model.inbox import InboxChange
+from clarion.model.inbox import InboxChange, InboxItem
 from clarion.model.user import User
 from clarion.ports.clock import Entropy
 from clarion.ports.ledger import Inboxes, Users
@@ -276,9 +276,14 @@ Screen = dict[str, tuple[int, bool, bool]]
 
 def truth(inboxes: MemoryInboxes, user: User) -> Screen:
     """What a complete client shows."""
+    return screen(inboxes.everything(user.no).values())
+
+
+def screen(items: Iterable[InboxItem]) -> Screen:
+    """What these items look like."""
     return {
         id_text(item.message_id): (item.offset, item.seen_at is not None, item.read_at is not None)
-        for item in inboxes.everything(user.no).values()
+        for item in items
         if item.archived_at is None
     }
 

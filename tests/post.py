@@ -14,12 +14,11 @@ from clarion.flow.engagement import Engagement
 from clarion.flow.tokens import UserTokens
 from clarion.gateway import GatewayLimits, GatewayParts, create
 from clarion.model.channel import Channel
-from clarion.model.ids import id_text
 from clarion.model.status import Status
 from clarion.model.user import User
 from clarion.testing.ledger_contract import World
 from clarion.testing.ports import ManualClock, SeededEntropy
-from tests.gateway import Screen
+from tests.gateway import Screen, screen
 
 
 class Post:
@@ -76,8 +75,4 @@ class Post:
 
     def truth(self, user: User) -> Screen:
         """What a complete client shows."""
-        return {
-            id_text(item.message_id): (item.offset, item.seen_at is not None, item.read_at is not None)
-            for item in self.ledger.inboxes.since(user.no, 0, 1_000_000)
-            if item.archived_at is None
-        }
+        return screen(self.ledger.inboxes.since(user.no, 0, 1_000_000))

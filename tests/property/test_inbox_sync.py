@@ -19,7 +19,7 @@ from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, Rules
 from clarion.model.ids import MessageId, UserNo, id_text
 from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
 from clarion.model.user import User
-from tests.gateway import Phone, Screen, Town, settled, told, truth
+from tests.gateway import Phone, Screen, Town, screen, settled, told, truth
 from tests.inboxes import MemoryInboxes
 
 PHONES = st.integers(0, 2)
@@ -37,9 +37,14 @@ class RememberingInboxes(MemoryInboxes):
         self.overtake: Callable[[], object] | None = None
         """Happens between the next two reads, as commits of another thread do."""
 
-    def remember(self, user: User) -> None:
-        offset, counts = self.head(user.no)
-        self.history[user.no, offset] = (truth(self, user), counts)
+    def remember(self, user: UserNo) -> None:
+        offset, counts = self.head(user)
+        self.history[user, offset] = (screen(self.everything(user).values()), counts)
+
+    def _store(self, user, items, content=()) -> InboxChange:
+        change = super()._store(user, items, content)
+        self.remember(user)
+        return change
 
     async def page(self, user, before, limit, *, archived=False, unread=False) -> list[InboxItem]:
         self._happen()
@@ -69,7 +74,7 @@ class Devices(RuleBasedStateMachine):
         self.town = Town(LIMITS, inboxes=self.inboxes)
         self.people = [self.town.users.add(name) for name in ("anna", "bob")]
         for user in self.people:
-            self.inboxes.remember(user)
+            self.inboxes.remember(user.no)
         anna, bob = self.people
         self.owner: dict[Phone, User] = {Phone(): anna, Phone(): anna, Phone(): bob}
         self.held_back: list[InboxChange] = []
@@ -101,9 +106,7 @@ class Devices(RuleBasedStateMachine):
     # ── what happens to the inbox ─────────────────────────────────────────────────────────────────────────
 
     def store(self, who: int, number: int) -> InboxChange:
-        change = self.town.store(self.people[who], *[f"item {n}" for n in range(number)])
-        self.inboxes.remember(self.people[who])
-        return change
+        return self.town.store(self.people[who], *[f"item {n}" for n in range(number)])
 
     @rule(who=st.integers(0, 1), number=st.integers(1, 3))
     def deliver(self, who: int, number: int) -> None:
@@ -142,7 +145,6 @@ class Devices(RuleBasedStateMachine):
 
         async def do() -> None:
             change = await self.inboxes.mark(user.no, action, ids, self.town.clock.now())
-            self.inboxes.remember(user)
             if change is not None:
                 self.town.fanout.publish([change])
 
@@ -159,7 +161,6 @@ class Devices(RuleBasedStateMachine):
             if connection is not None and connection.is_ws and not connection.over:
                 connection.say(type="mark", action=action, ids=[id_text(i) for i in ids])
                 await settled()
-                self.inboxes.remember(user)
 
         self.run(do)
 
