@@ -67,7 +67,7 @@ async def _ready(app: App) -> dict[str, Any]:
     tenant = await demo.seed(app.ledger, shipped)
     path = app.settings.data_dir / DEV_FILE
     told = {
-        "url": f"http://127.0.0.1:{app.settings.port}",
+        "url": app.settings.base_url,
         "api_key": await _key(app, tenant.id, path),
         "tenant": tenant.key,
         "users": [user.id for user in shipped.users],

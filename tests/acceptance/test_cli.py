@@ -1,0 +1,133 @@
+"""The command line against a running demo, as a person and as a script use it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.server import Server
+
+WELCOME = ("--set", "plan=Reader", "--set", "voucher=HELLO")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def clarion(*words: str | Path, cwd: Path) -> Done:
+    """Run a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "clarion",
+        *map(str, words),
+        cwd=cwd,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return Done(process.returncode, out.decode(), err.decode())
+
+
+async def test_what_was_triggered_can_be_followed_and_explained(server: Server, tmp_path: Path):
+    """From the event to every message of it and the reason of each."""
+    await server.start()
+
+    async def run(*words: str) -> Done:
+        return await clarion(*words, "--data", server.data, "--json", cwd=tmp_path)
+
+    rehearsed = await run("trigger", "welcome", "--to", "juergen", *WELCOME, "--dry-run")
+    assert len(rehearsed.json["runs"][0]["channels"]) == 5
+    event = (await run("trigger", "welcome", "--to", "juergen", *WELCOME)).json["event_id"]
+    await _settled(server, event)
+    (told,) = (await run("explain", event, "--user", "juergen")).json
+    assert {c["channel"]: c["reason"] for c in told["channels"]}["chat"] == "no_contact"
+    listed = (await run("messages", "list", "--event", event)).json
+    assert sorted(m["channel"] for m in listed) == ["chat", "email", "in_app", "push", "sms"]
+    sent = next(m["id"] for m in listed if m["channel"] == "sms")
+    shown = (await run("messages", "show", sent)).json
+    assert [change["status"] for change in shown["timeline"]] == ["queued", "sent"]
+    assert (await run("messages", "show", "0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e")).code == 4
+    assert (await run("trigger", "nope", "--to", "ada")).code == 4
+    wrong = await run("trigger", "welcome", "--to", "ada", "--lane", "slow")
+    assert (wrong.code, "lane" in wrong.err) == (6, True)
+
+
+async def _settled(server: Server, event: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            answer = await server.api.get(f"/v1/messages?event={event}")
+            states = [message["status"] for message in answer["items"]]
+            if len(states) == 5 and not {"queued", "sending"} & set(states):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_an_import_survives_wrong_lines_and_gives_them_back(server: Server, tmp_path: Path):
+    """The good ones are in; the refused ones lie in a file that can be corrected and imported."""
+    await server.start()
+    file = tmp_path / "people.csv"
+    rows = [f"u{n},u{n}@example.com" for n in range(1200)]
+    rows[700] = "u700,nonsense"
+    file.write_text("\n".join(["user_id,email", *rows]) + "\n", encoding="utf-8")
+    done = await clarion("users", "import", file, "--data", server.data, "--json", cwd=tmp_path)
+    assert (done.code, done.json["accepted"], done.json["last_line"]) == (1, 1199, 1201)
+    assert [error["line"] for error in done.json["errors"]] == [702]
+    refused = tmp_path / "people.errors.csv"
+    assert refused.read_text() == "user_id,email\nu700,nonsense\n"
+    refused.write_text("user_id,email\nu700,u700@example.com\n", encoding="utf-8")
+    assert (await clarion("users", "import", refused, "--data", server.data, cwd=tmp_path)).code == 0
+
+
+async def test_a_command_without_its_server_or_key_leaves_with_its_own_code(server: Server, tmp_path: Path):
+    """Scripts can tell "later" from "never" and from "not you"."""
+    await server.start()
+    here = f"http://127.0.0.1:{server.port}"
+    nobody = await clarion("messages", "list", "--url", "http://127.0.0.1:9", "--api-key", "x", cwd=tmp_path)
+    stranger = await clarion("messages", "list", "--url", here, "--api-key", "clr_x", cwd=tmp_path)
+    assert (nobody.code, stranger.code) == (3, 5)
+    assert "Traceback" not in nobody.err + stranger.err
+
+
+async def test_the_demo_comes_back_with_the_same_key(server: Server, tmp_path: Path):
+    """Ctrl-C ends it within two seconds; only its owner can read what it wrote; a lost file brings a new key."""
+    await server.start()
+    first, path = server.dev, server.data / "dev.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert first["users"] == ["ada", "juergen", "misaki"]
+    began = time.perf_counter()
+    server.signal(signal.SIGINT)
+    await server.ended(within=2)
+    assert time.perf_counter() - began < 2
+    await server.start()
+    assert server.dev == first
+    await server.stop()
+    path.unlink()
+    await server.start()
+    assert server.dev["api_key"] != first["api_key"]
+
+
+async def test_a_port_or_a_directory_in_use_is_said_and_nothing_is_harmed(server: Server, tmp_path: Path):
+    """With what to do about it."""
+    await server.start()
+    port = await clarion(
+        "dev", "--port", str(server.port), "--data", tmp_path / "new", "--no-open", cwd=tmp_path
+    )
+    assert (port.code, "--port" in port.err) == (2, True)
+    for words in (("dev", "--port", "0", "--no-open"), ("migrate",)):
+        held = await clarion(*words, "--data", server.data, cwd=tmp_path)
+        assert (held.code, "in use by another Clarion process" in held.err) == (2, True)
+    assert server.running
