@@ -250,7 +250,7 @@ async def test_an_email_can_do_nothing_and_the_page_asks_nobody_else(open_page, 
         "/v1/workflows/order-shipped/trigger",
         {
             "recipients": ["ada"],
-            "data": {"order": "1", "items": 1, "total": 1, "arrives": "2030-01-01"},
+            "data": {"order": "1", "carrier": "DHL"},
             "overrides": {"email": {"html": html}},
         },
     )

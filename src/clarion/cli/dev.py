@@ -128,21 +128,21 @@ def _welcome(told: dict[str, Any], data: Path, took_s: float) -> None:
     facts.add_row("Data", Text(f"{data}  (delete it to start afresh)"))
     console.print()
     console.print(
-        Text("  Clarion is running", style="bold green"),
+        Text("Clarion is running", style="bold green"),
         Text(f" after {took_s:.1f} s", style=show.SILENT),
         sep="",
     )
     console.print(
-        "  API, engine, live inboxes and pages in this process. Email, SMS, push and chat are captured, not sent."
+        "API, engine, live inboxes and pages in this process. Email, SMS, push and chat are captured, not sent."
     )
     console.print()
-    console.print(facts, new_line_start=True)
+    console.print(facts)
     console.print()
-    console.print("  Try it from another terminal:", style=show.SILENT)
+    console.print("Try it from another terminal:", style=show.SILENT)
     console.print()
     console.print(Text(_curl(told)))
     console.print()
-    console.print("  Ctrl-C stops it.", style=show.SILENT)
+    console.print("Ctrl-C stops it.", style=show.SILENT)
 
 
 def _curl(told: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ def trigger(
 
     \b
     Examples:
-      clarion trigger order-shipped --to ada --data-json '{"order": "C-2041", "items": 2, "arrives": "2030-05-14"}'
+      clarion trigger order-shipped --to ada --data-json '{"order": "A-1042", "carrier": "DHL"}'
       clarion trigger flash-sale --topic readers --set percent=0.2 --set ends=2030-06-01T18:00:00Z
       clarion trigger otp --to ada --set code=493021 --dry-run
     """
