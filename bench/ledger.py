@@ -179,7 +179,10 @@ async def run(options: argparse.Namespace, directory: Path) -> None:
         path, vault=LocalVault(entropy.bytes(32), entropy), clock=SystemClock(), entropy=entropy
     )
     await ledger.setup.tenants.put(Tenant(id=TenantId(0), key="bench"))
-    await ledger.users.put(TENANT, [UserPut(id=f"u{i}") for i in range(options.users)])
+    for start in range(0, options.users, 10_000):
+        await ledger.users.put(
+            TENANT, [UserPut(id=f"u{start + i}") for i in range(10_000)][: options.users - start]
+        )
     bench = Bench(ledger, options.batches, options.users)
     sys.setswitchinterval(options.switch)
     rival = Rival()

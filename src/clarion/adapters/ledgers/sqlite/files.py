@@ -14,11 +14,11 @@ from clarion.errors import ClarionError, ConfigError, Unavailable
 OLDEST_SQLITE = (3, 38, 0)
 """First version with the `->>` operator, which the hot statements read their rows with."""
 
-CACHE_KIB = 32 * 1024
+WRITER_CACHE_KIB = 32 * 1024
+READER_CACHE_KIB = 4 * 1024
+"""What a reader misses the system's own cache still has; the writer's pages are changed over and over."""
 WAL_KEPT = 64 << 20
 """Bytes the write-ahead log may keep on disk after a checkpoint."""
-CHECKPOINT_PAGES = 8_000
-"""A page written again and again is copied home once per checkpoint, so larger is cheaper; too large stalls."""
 BUSY_MS = 5_000
 
 _OUT_OF_REACH = frozenset(
@@ -35,29 +35,29 @@ _OUT_OF_REACH = frozenset(
 )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_MS / 1000
     )
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path, cache_kib: int = WRITER_CACHE_KIB) -> sqlite3.Connection:
     """The one connection that writes: a commit returns when the disk has it."""
-    connection = _connect(path)
+    connection = _connect(path, cache_kib)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `checkpoints`
     return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write; it sees the last commit and waits for nobody."""
-    connection = _connect(path)
+    connection = _connect(path, READER_CACHE_KIB)
     connection.execute("PRAGMA query_only = ON")
     return connection
 

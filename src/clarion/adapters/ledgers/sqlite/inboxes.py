@@ -114,7 +114,6 @@ class SqliteInboxes:
         return await self._writer.call(
             lambda connection: self._mark(connection, user, action, ids, at),
             rows=100 if ids is None else max(1, len(ids)),
-            after=lambda change: self.changed((change,) if change else ()),
         )
 
     # -- in the writer's thread -------------------------------------------------------------------------------
@@ -211,8 +210,3 @@ class SqliteInboxes:
             self._endings.stop(
                 connection, later, Status.CANCELED, Reason.LADDER_SATISFIED, at, only=(Status.DEFERRED,)
             )
-
-    # -- on the event loop, after the commit ------------------------------------------------------------------
-
-    def changed(self, changes: Iterable[InboxChange]) -> None:
-        """These were committed, in this order."""

@@ -229,7 +229,6 @@ class SqliteMessages:
         return self._suppressions.store(connection, gone) if gone else []
 
     def _settled(self, settled: _Settled) -> None:
-        self._inboxes.changed(settled.result.inbox)
         self._suppressions.stored(settled.suppressed)
 
 

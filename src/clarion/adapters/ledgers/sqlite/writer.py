@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from clarion.adapters.ledgers.sqlite.checkpoints import Checkpoints
 from clarion.adapters.ledgers.sqlite.files import open_writer, refusal
 from clarion.errors import Busy, Unavailable
 from clarion.ports.clock import Clock
@@ -67,6 +68,7 @@ class Writer:
         self._path = path
         self._clock = clock
         self._connection = open_writer(path)
+        self._checkpoints = Checkpoints(path)
         self._inbox: SimpleQueue[tuple[bool, Job] | None] = SimpleQueue()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._forget: list[Callable[[], None]] = []
@@ -188,6 +190,7 @@ class Writer:
             jobs = _take(urgent, ordinary)
             if jobs:
                 self._report(self._settle, self._transact(jobs))
+                self._checkpoints.committed(sum(job.rows for job in jobs), self._connection)
             if self._truncate and not (urgent or ordinary):
                 self._scrub()
         self._finish()
@@ -291,17 +294,14 @@ class Writer:
             forget()
 
     def _scrub(self) -> None:
-        self._truncate = False
         try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:  # a reader is in the way: next time
-            self._truncate = True
+            self._truncate = not self._checkpoints.empty(self._connection)
+        except sqlite3.Error:  # tried again after the next commit
+            pass
 
     def _finish(self) -> None:
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:  # nothing is lost: the next opening reads the log
-            pass
+        self._checkpoints.close()
+        self._scrub()  # if that fails nothing is lost: the next opening reads the log
         self._connection.close()
 
         def closed() -> None:
