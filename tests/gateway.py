@@ -175,6 +175,10 @@ class Connection:
         self._writable.set()
         self._incoming.put_nowait({"type": "websocket.disconnect" if self.is_ws else "http.disconnect"})
 
+    def vanish(self) -> None:
+        """The connection ends while a write still waits, and the server never answers that write."""
+        self._incoming.put_nowait({"type": "websocket.disconnect"})
+
     def stop_reading(self) -> None:
         """The write buffer is full."""
         self._writable.clear()

@@ -59,16 +59,13 @@ class AsgiDevice(Device):
         """The ASGI event that ends the connection."""
 
     def send(self, frame: Frame) -> None:
-        if self._writer is None:
-            self._write(self.frame_event(frame))
-        else:
-            self.session.keep(frame)
+        self._write(self.frame_event(frame))
 
     def close(self, close: Close) -> None:
         if self._writer is None:
             self._write(self.close_event(close))
         else:
-            self.session.keep(close)
+            self.session.close_later(close)
 
     def abort(self) -> None:
         # ASGI has no word for it. Uvicorn's `send` is a method of the object that owns the transport; elsewhere the

@@ -210,13 +210,9 @@ class Session:
         if self._pending is None:
             self._pending = deque()
 
-    def keep(self, effect: Frame | Close) -> None:
-        """The line blocked while carrying out several effects: this one of them has to wait."""
-        if isinstance(effect, Close):
-            self._closing = effect
-        elif self._pending is not None:
-            self._pending.append(effect)
-            self._held += len(effect.text)
+    def close_later(self, close: Close) -> None:
+        """The line blocked on the frame that went before `close`, so this has to wait."""
+        self._closing = close
 
     def drained(self) -> Frame | Close | None:
         """The blocked write went through: what to write next; None when the line is free again."""

@@ -397,6 +397,31 @@ async def test_a_client_that_does_not_read_is_told_to_come_back(build):
     assert town.gateway.stats()["closed_slow_consumer"] == 1
 
 
+async def test_a_client_that_breaks_the_protocol_and_does_not_read_still_learns_why(town: Town):
+    """The error frame blocks, the code follows it when there is room."""
+    connection = await town.connect(town.users.add("anna"))
+    connection.stop_reading()
+    connection.say_raw("nonsense")
+    await settled()
+    connection.read_on()
+    await settled()
+    assert types(connection) == ["connected", "error"]
+    assert connection.close_code == 4503
+
+
+async def test_a_write_that_is_never_answered_does_not_outlive_its_connection(town: Town):
+    """No task is left behind."""
+    anna = town.users.add("anna")
+    before = asyncio.all_tasks()
+    connection = await town.connect(anna)
+    connection.stop_reading()
+    town.deliver(anna, "hello")
+    connection.vanish()
+    await settled()
+    assert connection.over
+    assert asyncio.all_tasks() == before
+
+
 async def test_a_slow_device_does_not_slow_the_others(town: Town):
     """Each has its own buffer."""
     anna = town.users.add("anna")
@@ -535,6 +560,8 @@ async def test_a_tenant_and_the_process_may_have_so_many_connections(build):
         refused = await town.connect(town.users.add("bob"))
         assert refused.status == 503
         assert (b"retry-after", b"5") in refused.events[0]["headers"]
+        town.connections[0].hang_up()
+        assert types(await town.connect(town.users.add("carol"))) == ["connected"]
 
 
 async def test_a_shutdown_tells_everyone_to_come_back(town: Town):

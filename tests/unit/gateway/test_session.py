@@ -186,6 +186,16 @@ def test_what_comes_while_the_line_is_blocked_waits_in_order():
     assert session.push(change(2)) != ()
 
 
+def test_what_was_read_at_last_no_longer_counts():
+    """A client may pause again and again, as long as it reads on."""
+    session = live()
+    for n in range(10):
+        session.blocked()
+        assert session.push(change(n, size=60)) == ()
+        assert [session.drained(), session.drained()] != [None, None]
+    assert session.state is State.LIVE
+
+
 @pytest.mark.parametrize("flood", [[10, 10, 10, 10], [60, 60]])
 def test_a_client_that_does_not_read_is_closed_before_it_costs_memory(flood):
     """Too many frames, or too many bytes: what waited is dropped and the code says `come back and be replayed`."""
@@ -204,7 +214,7 @@ def test_an_answer_and_a_close_keep_their_order_on_a_line_that_blocks_between_th
     error, close = session.receive("nonsense", 1.0)
     session.blocked()
     assert close is PROTOCOL_ERROR
-    session.keep(PROTOCOL_ERROR)
+    session.close_later(PROTOCOL_ERROR)
     assert [session.drained(), session.drained()] == [close, None]
     assert isinstance(error, Frame)
 
