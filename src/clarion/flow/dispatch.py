@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 BATCH = {Lane.CRITICAL: 64, Lane.HIGH: 128, Lane.NORMAL: 128, Lane.BULK: 64}
 """Messages looked at in one go; between two goes more urgent lanes have their turn."""
 LEASE_MARGIN_MS = 5_000
+LONGEST_REST_S = 5.0
+"""How long a queue whose messages cannot be sent is left alone before the next look."""
 SLOT_WAIT_S = 1.0
 """How long a batch waits for a slot of its integration before it is put off."""
 
@@ -116,6 +118,8 @@ class Dispatcher:
                 done.append(self._put_off(held.message, usable.reason, usable.wait_s, now))
             else:
                 groups.setdefault(usable.choose(held.message), []).append(held)
+        if not groups and choices:
+            self._rest(queue, max(usable.wait_s for usable in choices.values() if isinstance(usable, Closed)))
         if stale:
             queue.release(stale)
         if done:
@@ -202,10 +206,15 @@ class Dispatcher:
     def _put_off_all(
         self, queue: LaneQueue, group: Sequence[Held], reason: Reason, wait_s: float, apart_s: float
     ) -> None:
+        self._rest(queue, wait_s + len(group) * apart_s)
         now = self._clock.now()
         messages = [held.message for held in group]
         put_off = [self._put_off(m, reason, wait_s + i * apart_s, now) for i, m in enumerate(messages)]
         self._spawn(self._settle(queue, put_off, messages))
+
+    def _rest(self, queue: LaneQueue, wait_s: float) -> None:
+        """Claim nothing for a while: a long backlog must not be fetched and put back over and over."""
+        queue.rests_until_s = self._clock.monotonic() + min(wait_s, LONGEST_REST_S)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -45,12 +45,14 @@ class Held:
 class LaneQueue:
     """The queue of one lane and channel."""
 
-    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready")
+    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready", "rests_until_s")
 
     def __init__(self, lane: Lane, channel: Channel, capacity: int) -> None:
         self.lane = lane
         self.channel = channel
         self.ready = asyncio.Event()
+        self.rests_until_s = 0.0
+        """Monotonic: until then nothing is claimed, because nothing could be sent. What is planned still comes in."""
         self._capacity = capacity
         self._used = 0
         self._waiting: deque[Held] = deque()

@@ -71,7 +71,7 @@ class Waker:
 
     async def _claim(self, queue: LaneQueue, channel: Channel) -> bool:
         limit = min(CLAIM, queue.room)
-        if limit <= 0:
+        if limit <= 0 or self._clock.monotonic() < queue.rests_until_s:
             return False
         for _ in range(limit):
             queue.reserve()
