@@ -237,9 +237,11 @@ async def test_a_shutdown_reaches_every_device_with_a_code(server: Server):
     assert refused.value.response.status_code == 503
 
 
-async def test_a_token_never_reaches_the_log(server: Server, caplog):
+async def test_a_token_never_reaches_the_log(server: Server, caplog, monkeypatch):
     """The server logs the path of what it accepts; the token is not in it."""
-    caplog.set_level(logging.INFO)
+    for name in ("uvicorn.error", "uvicorn.access"):
+        caplog.set_level(logging.INFO, name)
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)  # other tests configure logging
     ada = server.post.world.ada
     async with connect(url := server.url(WS_PATH, ada)) as one:
         await one.recv()
