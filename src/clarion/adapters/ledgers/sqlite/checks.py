@@ -15,9 +15,9 @@ from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
 from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
-from clarion.model.ids import Instant, MessageId, RunId, id_text
+from clarion.model.ids import Instant, MessageId, id_text
 from clarion.model.message import ChannelPlan, Message, Run, Verdict
-from clarion.model.plan import DedupeClaim
+from clarion.model.plan import CapCharge, DedupeClaim
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.ports.ledger import PlanCommit, PlanResult
 
@@ -60,26 +60,25 @@ class Checks:
         self._last = self._holders(sql.THREADS_FIND, (t.key for p in plans for t in p.turns))
 
     def decide(self, plan: PlanCommit) -> None:
-        """All checks of one plan; `messages` and `result` tell what came of it when all plans are decided."""
-        of_run: dict[RunId, list[MessageId]] = {
-            run.id: [c.message_id for c in run.channels if c.message_id is not None] for run in plan.runs
-        }
-        for claim in plan.dedupes:
-            self._dedupe(claim, self._going(of_run.get(claim.run_id, ())))
+        """All checks of one plan, message by message, as if each had been planned alone.
+
+        `messages` and `result` tell what came of it when all plans are decided.
+        """
+        claims = {claim.run_id: claim for claim in plan.dedupes}
+        runs = {c.message_id: run for run in plan.runs for c in run.channels} if claims else {}
         charges = by_message(plan.charges)
-        for message in self._going(charges):
-            allowed, verdicts = self._caps.judge(charges[message.id])
-            if allowed:
-                self._new[message.id] = replace(message, charged=True)
-            else:
-                self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
-            self._say(message, *verdicts)
-        for collapse in plan.collapses:
-            for message in self._going((collapse.message_id,)):
-                self._collapse(message, collapse.key)
-        for turn in plan.turns:
-            for message in self._going((turn.message_id,)):
-                self._take_turn(message, turn.key)
+        collapses = {collapse.message_id: collapse.key for collapse in plan.collapses}
+        turns = {turn.message_id: turn.key for turn in plan.turns}
+        for message_id in (m.id for m in plan.messages):
+            run = runs.get(message_id)
+            if run is not None and (claim := claims.pop(run.id, None)) is not None:
+                self._dedupe(claim, filter(None, (self._going(c.message_id) for c in run.channels)))
+            if message_id in charges and (message := self._going(message_id)):
+                self._count(message, charges[message_id])
+            if message_id in collapses and (message := self._going(message_id)):
+                self._collapse(message, collapses[message_id])
+            if message_id in turns and (message := self._going(message_id)):
+                self._take_turn(message, turns[message_id])
 
     def messages(self, plan: PlanCommit) -> list[Message]:
         """The plan's new messages as they are to be stored."""
@@ -131,6 +130,14 @@ class Checks:
             self._claims[claim.key] = (claim.run_id, claim.expires_at)
             self._claimed[claim.key] = claim
 
+    def _count(self, message: Message, charges: Sequence[CapCharge]) -> None:
+        allowed, verdicts = self._caps.judge(charges)
+        if allowed:
+            self._new[message.id] = replace(message, charged=True)
+        else:
+            self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
+        self._say(message, *verdicts)
+
     def _collapse(self, message: Message, key: bytes) -> None:
         older = self._latest.get(key)
         self._latest[key] = self._collapsed[key] = message.id
@@ -175,9 +182,10 @@ class Checks:
 
     # -- what is known and said -------------------------------------------------------------------------------
 
-    def _going(self, ids: Iterable[MessageId]) -> list[Message]:
-        found = map(self._new.get, ids)
-        return [m for m in found if m is not None and m.status in ACTIVE]
+    def _going(self, message_id: MessageId | None) -> Message | None:
+        """A new message that is still to be sent."""
+        message = self._new.get(message_id) if message_id else None
+        return message if message is not None and message.status in ACTIVE else None
 
     def _status(self, id: bytes) -> Status:
         ours = self._new.get(MessageId(id))

@@ -1,0 +1,119 @@
+"""The exact checks decide the same however the messages are cut into plans and however the plans are committed."""
+
+import asyncio
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.vaults.local import LocalVault
+from clarion.model.message import Message
+from clarion.model.status import ACTIVE, Reason, Status
+from clarion.testing.ledger_contract import World
+from clarion.testing.ports import ManualClock, SeededEntropy
+
+KEYS = [bytes([n]) * 16 for n in range(3)]
+
+
+class Wish(NamedTuple):
+    """One message and the checks it asks for; a key of None asks for none."""
+
+    bob: bool
+    limit: int | None
+    dedupe: bytes | None
+    collapse: bytes | None
+    thread: bytes | None
+    stopped: bool
+
+
+WISHES = st.lists(
+    st.builds(
+        Wish,
+        bob=st.booleans(),
+        limit=st.none() | st.integers(1, 3),
+        dedupe=st.none() | st.sampled_from(KEYS),
+        collapse=st.none() | st.sampled_from(KEYS),
+        thread=st.none() | st.sampled_from(KEYS),
+        stopped=st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@cache
+def empty() -> bytes:
+    """A new file, made once."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "clarion.db")
+        migrate(path)
+        return path.read_bytes()
+
+
+def fill(path: Path) -> None:
+    """Makes a new ledger there."""
+    path.write_bytes(empty())
+
+
+def messages_of(world: World, wishes: list[Wish]) -> list[Message]:
+    """The messages wished for, as a planner makes them."""
+    stopped: dict[str, Any] = {"status": Status.SUPPRESSED, "reason": Reason.OPTED_OUT}
+    return [world.planned(world.bob if w.bob else world.ada, **(stopped if w.stopped else {})) for w in wishes]
+
+
+def plan_of(world: World, wished: list[tuple[Wish, Message]]):
+    """One plan of some of them."""
+    return world.plan_of(
+        *(m for _, m in wished),
+        charges=tuple(world.charge(m, w.limit) for w, m in wished if w.limit),
+        dedupes=tuple(world.dedupe(m, w.dedupe) for w, m in wished if w.dedupe),
+        collapses=tuple(world.collapse(m, w.collapse) for w, m in wished if w.collapse),
+        turns=tuple(world.turn(m, w.thread) for w, m in wished if w.thread),
+    )
+
+
+async def outcome(
+    wishes: list[Wish], size: int, *, together: bool = False, twice: bool = False
+) -> list[object]:
+    """Where every message ends when plans hold `size` of them."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "clarion.db")
+        fill(path)
+        clock, entropy = ManualClock(), SeededEntropy()
+        vault = LocalVault(b"k" * 32, entropy)
+        ledger = SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy)
+        world = await World(ledger, clock, entropy).furnish()
+        messages = messages_of(world, wishes)
+        wished = list(zip(wishes, messages, strict=True))
+        plans = [plan_of(world, wished[at : at + size]) for at in range(0, len(wished), size)]
+        for _ in range(1 + twice):
+            if together:
+                await asyncio.gather(*map(ledger.plans.commit, plans))
+            else:
+                for plan in plans:
+                    await ledger.plans.commit(plan)
+        places = {m.id: n for n, m in enumerate(messages)}
+        found: list[object] = []
+        for message in messages:
+            now = await world.stored(message)
+            changes = await world.timeline(message)
+            assert changes[-1] == (now.status, now.reason)
+            assert (now.due_at is None) == (now.status not in ACTIVE or now.waits_for is not None)
+            waits_for = places[now.waits_for] if now.waits_for else None
+            found.append((now.status, now.reason, now.charged, waits_for))
+        await ledger.close()
+        return found
+
+
+@given(WISHES, st.integers(1, 12))
+async def test_how_plans_are_cut_does_not_matter(wishes, size):
+    """One message at a time, several, or all in one plan; one commit each, one for all, or everything again."""
+    expected = await outcome(wishes, 1)
+    assert await outcome(wishes, size) == expected
+    assert await outcome(wishes, size, together=True) == expected
+    assert await outcome(wishes, size, twice=True) == expected
