@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+from clarion.adapters.ledgers.schema import REVISION
 
 
 def migrate(path: Path) -> None:
     """Create the file if it is missing, then run every step it has not seen. Repeating it changes nothing.
 
-    Alembic is loaded here and nowhere else: a process that only serves never pays for it.
+    Alembic is loaded here and nowhere else, and only when there is something to do.
     """
+    if path.exists() and revision(path) == REVISION:
+        return
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
@@ -26,3 +32,13 @@ def migrate(path: Path) -> None:
             connection.commit()
     finally:
         engine.dispose()
+
+
+def revision(path: Path) -> str | None:
+    """The last step a ledger file has seen; None when it has seen none. Raises DatabaseError for another kind of file."""
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError:
+            return None
+    return None if found is None else str(found[0])

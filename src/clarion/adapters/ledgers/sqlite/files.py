@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.ledgers.migrate import revision
 from clarion.adapters.ledgers.schema import REVISION
 from clarion.errors import ClarionError, ConfigError, Unavailable
 
@@ -71,19 +72,14 @@ def require_current(path: Path) -> None:
         )
     if not path.exists():
         raise ConfigError(f"there is no ledger at {path}: run `clarion migrate` to create it")
-    connection = sqlite3.connect(path)
     try:
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        found = revision(path)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
-            raise ConfigError(f"{path} cannot be read as a ledger: {error}") from None
-        found = None
-    finally:
-        connection.close()
-    if found is None or found[0] != REVISION:
+        raise ConfigError(f"{path} cannot be read as a ledger: {error}") from None
+    if found != REVISION:
         raise ConfigError(
-            f"the ledger at {path} is at schema {found[0] if found else 'none'}, this version of Clarion needs "
-            f"{REVISION}: run `clarion migrate`"
+            f"the ledger at {path} is at schema {found or 'none'}, this version of Clarion needs {REVISION}: "
+            "run `clarion migrate`"
         )
 
 
