@@ -76,7 +76,7 @@ async def sockets(rig: Rig) -> list[Figure]:
     """Authenticated inbox sockets in one process, and what each adds to its memory."""
     number = rig.much(SOCKETS, 200)
     arrivals = Arrivals()
-    async with rig.server(number) as server:
+    async with rig.server(number, preferences=False) as server:
         await server.api.get("/v1/users?limit=1")
         before = server.memory_kib()["Rss"]
         opened = await open_inboxes(server, range(number), arrivals.received)

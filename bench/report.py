@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sqlite3
@@ -43,13 +44,15 @@ class Figure:
     @property
     def met(self) -> bool | None:
         """None: there is no target."""
-        if self.target is None:
+        if self.target is None or math.isnan(self.value):
             return None
         return self.value <= self.target if self.at_most else self.value >= self.target
 
     @property
     def verdict(self) -> str:
         """`met`, or by which factor it was missed."""
+        if math.isnan(self.value):
+            return "not measured"
         if self.met is None:
             return ""
         if self.met:
@@ -97,8 +100,8 @@ def show(figures: Sequence[Figure], about: str) -> None:
     table.add_column("note", style="dim", overflow="fold")
     for f in figures:
         target = "" if f.target is None else f"{'<=' if f.at_most else '>='} {number(f.target)}"
-        colour = {True: "green", False: "red", None: ""}[f.met]
-        verdict = f"[{colour}]{f.verdict}[/]" if colour else ""
+        colour = {True: "green", False: "red", None: "yellow"}[f.met]
+        verdict = f"[{colour}]{f.verdict}[/]"
         table.add_row(f.name, number(f.value), target, f.unit, verdict, f.note)
     console = Console()
     console.width = max(console.width, 140)

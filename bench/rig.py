@@ -49,14 +49,14 @@ class Rig:
         os.sched_setaffinity(0, cores)
 
     @asynccontextmanager
-    async def server(self, users: int = 0) -> AsyncIterator[Server]:
+    async def server(self, users: int = 0, *, preferences: bool = True) -> AsyncIterator[Server]:
         """A fresh server with the tenant of `bench/tenant.py`; gone, with its data, afterwards."""
         with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
             server = Server(Path(folder) / "data", core=SERVER_CORE if self.pinned else None)
             try:
                 await server.start()
                 if users:
-                    await furnish(server.api, users)
+                    await furnish(server.api, users, preferences=preferences)
                 yield server
             finally:
                 await server.discard()
@@ -88,7 +88,12 @@ async def until_ended(
     return time.perf_counter()
 
 
-async def set_outcome(api: Api, channel: str, outcome: str) -> None:
-    """Let the capture integration of `channel` answer `outcome` from now on."""
-    whole = {"channel": channel, "provider": "capture", "config": {"outcome": outcome}}
+async def set_outcome(api: Api, channel: str, outcome: str, *, timeout_s: float = 30) -> None:
+    """Let the capture integration of `channel` answer `outcome` from now on; a call may take `timeout_s`."""
+    whole = {
+        "channel": channel,
+        "provider": "capture",
+        "config": {"outcome": outcome},
+        "limits": {"timeout_s": timeout_s},
+    }
     await api.put(f"/v1/integrations/capture-{channel}", whole)

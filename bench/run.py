@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -67,9 +68,7 @@ async def measure(names: list[str], rig: Rig) -> list[Figure]:
         try:
             figures += await FIGURES[name](rig)
         except Exception as failure:  # noqa: BLE001 - one broken figure must not cost the others
-            figures.append(
-                Figure(name=name, value=float("nan"), unit="", target=0, note=f"not measured: {failure}")
-            )
+            figures.append(Figure(name=name, value=float("nan"), unit="", note=str(failure)))
         print(f" {time.perf_counter() - began:.0f} s", file=sys.stderr)
     return figures
 
@@ -98,7 +97,7 @@ def main() -> None:
     show(figures, about)
     if asked.json:
         save(figures, asked.json, about)
-    sys.exit(any(f.value != f.value for f in figures))
+    sys.exit(any(math.isnan(f.value) for f in figures))
 
 
 if __name__ == "__main__":

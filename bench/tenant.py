@@ -115,7 +115,7 @@ def _preferences(i: int) -> bytes:
     return json.dumps(chosen).encode()
 
 
-async def furnish(api: Api, users: int) -> None:
+async def furnish(api: Api, users: int, *, preferences: bool = True) -> None:
     """Create categories, template, workflows and `users` users."""
     caps = [{"limit": 100_000, "window_s": 86_400}, {"limit": 50_000, "window_s": 3_600, "channel": "email"}]
     await api.put(f"/v1/categories/{UPDATES}", {"name": "Updates", "caps": caps})
@@ -126,7 +126,8 @@ async def furnish(api: Api, users: int) -> None:
     for start in range(0, users, 500):
         lines = b"\n".join(json.dumps(_user(i)).encode() for i in range(start, min(start + 500, users)))
         await api.post("/v1/users/bulk", lines, headers={"content-type": "application/x-ndjson"})
-    await _choose(api, users)
+    if preferences:
+        await _choose(api, users)
 
 
 async def _choose(api: Api, users: int) -> None:

@@ -60,7 +60,7 @@ async def test_a_second_signal_stops_at_once_and_loses_nothing(server, channel):
     history = History()
     await server.start()
     await furnish(server.api)
-    await set_outcome(server.api, channel, "hang")
+    await set_outcome(server.api, channel, "hang", timeout_s=5)
     traffic, task = await under_load(server, history, 1)
     server.signal()
     await asyncio.sleep(0.1)
