@@ -9,7 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.migrate import migrate
-from clarion.errors import SealBroken, Unavailable
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.vaults.local import LocalVault
+from clarion.errors import ConfigError, SealBroken, Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import UserNo
 from clarion.model.setup import Integration, Workflow
@@ -142,6 +144,15 @@ async def test_a_closed_ledger_says_so(opened, clock, entropy):
         await world.plan(world.planned())
     with pytest.raises(Unavailable):
         await world.ledger.users.page(world.tenant, UserNo(0), 1)
+
+
+async def test_a_ledger_is_not_opened_with_another_key(path, opened, clock, entropy):
+    """The operator hears it at once, not with the first message."""
+    world = await World(opened(), clock, entropy).furnish()
+    await world.ledger.close()
+    with pytest.raises(ConfigError, match="installation key is not the one"):
+        SqliteLedger.open(path, vault=LocalVault(b"x" * 32, entropy), clock=clock, entropy=entropy)
+    await opened().close()
 
 
 # ── what the file must not tell ───────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from typing import Any
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.endings import Endings
-from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
+from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current, require_key
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
@@ -59,9 +59,11 @@ class SqliteLedger:
     ) -> SqliteLedger:
         """The ledger at `path`; `user_cache` people are kept opened in memory.
 
-        Raises ConfigError when the file is missing or its schema is not the current one.
+        Raises ConfigError when the file is missing, its schema is not the current one, or the vault's key is
+        not the one it was written with.
         """
         require_current(path)
+        require_key(path, vault)
         return cls(path, vault, clock, entropy, user_cache)
 
     def __init__(self, path: Path, vault: Vault, clock: Clock, entropy: Entropy, user_cache: int) -> None:
