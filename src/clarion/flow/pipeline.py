@@ -127,7 +127,7 @@ class Pipeline:
 
     def health(self) -> Mapping[str, str]:
         """Part to "ok", or what is wrong with it."""
-        parts = {"engine": "draining" if self._draining else "ok"}
+        parts = {"engine": "draining" if self._draining else "ok", "ledger": self._ledger.health()}
         parts.update({name: f"restarting after {error}" for name, error in self._worker.failing.items()})
         return parts
 

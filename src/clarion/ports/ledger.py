@@ -416,6 +416,9 @@ class Ledger(Protocol):
     inboxes: Inboxes
     captures: Captures
 
+    def health(self) -> str:
+        """`ok`, or why nothing can be written. Asking makes a broken store look again by itself."""
+
     def stats(self) -> Mapping[str, Any]:
         """Counters for metrics: commits, rows, queue length, last commit milliseconds, file bytes."""
 

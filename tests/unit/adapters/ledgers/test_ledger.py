@@ -112,12 +112,16 @@ async def test_a_full_disk_refuses_and_recovers(ledger, world):
     big = [world.entry(sealed=b"x" * 100_000)]
     with pytest.raises(Unavailable, match="disk is full"):
         await ledger.log.append(big, [None])
+    assert "disk is full" in ledger.health()
     message = world.planned(workflow="never-seen-before")
     with pytest.raises(Unavailable):
         await ledger.plans.commit(world.plan_of(message, continuations=tuple(big)))
     assert list(ledger.log.read(Lane.NORMAL, 0, 10)) == []
     assert await ledger.records.get(world.tenant, message.id) is None
     connection.execute("PRAGMA max_page_count = 1000000")
+    async with asyncio.timeout(5):
+        while ledger.health() != "ok":  # noqa: ASYNC110 - it finds out by being asked
+            await asyncio.sleep(0.01)
     await world.plan(message)
     assert await world.stored(message) == message
     await ledger.log.append(big, [None])

@@ -92,6 +92,12 @@ class SqliteLedger:
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
 
+    def health(self) -> str:
+        trouble = self._writer.trouble
+        if trouble:
+            self._writer.probe()
+        return trouble or "ok"
+
     def stats(self) -> Mapping[str, Any]:
         writer = self._writer
         return {

@@ -79,6 +79,9 @@ class Writer:
         self._truncate = False
         self.commits = self.jobs = self.rows = self.failures = self.redone = 0
         self.last_ms = 0.0
+        self.trouble = ""
+        """Why the last commit could not be written; empty when it was."""
+        self._probing: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="clarion-writer", daemon=True)
         self._thread.start()
 
@@ -147,6 +150,17 @@ class Writer:
             self._inbox.put(None)
         assert self._closed is not None
         await asyncio.shield(self._closed)
+
+    def probe(self) -> None:
+        """Find out whether writing works again, without waiting for the answer."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.ensure_future(self._probe())
+
+    async def _probe(self) -> None:
+        try:
+            await self.call(lambda connection: connection.execute("UPDATE meta SET value = value"))
+        except Unavailable:
+            pass  # still not
 
     def scrub(self) -> None:
         """Empty the write-ahead log soon: it may still hold what was just destroyed."""
@@ -224,6 +238,7 @@ class Writer:
         if told is None:
             return []
         self.failures += 1
+        self.trouble = told.detail
         return [(job, told) for job in jobs]
 
     def _attempt(
@@ -237,6 +252,7 @@ class Writer:
             self._rollback()
             raise
         self.commits += 1
+        self.trouble = ""
         self.rows += sum(job.rows for job in jobs)
         return outcomes
 
