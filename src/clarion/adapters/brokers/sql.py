@@ -15,7 +15,7 @@ from clarion.model.event import Claim, ClaimResult, Entry
 from clarion.ports.broker import Batch
 from clarion.ports.ledger import EventLog
 
-TAIL_LIMIT = 10_000
+TAIL_LIMIT = 20_000
 """Entries a lane keeps in memory."""
 
 

@@ -25,7 +25,7 @@ HEADER_BYTES = 13
 """The version and a 96-bit random nonce."""
 TAG_BYTES = 16
 HASH_BYTES = 16
-CACHED_CIPHERS = 1024
+CACHED_CIPHERS = 4096
 """A prepared cipher costs more than sealing a short text with it, and 2.6 KiB to keep."""
 CACHED_PURPOSES = 256
 
