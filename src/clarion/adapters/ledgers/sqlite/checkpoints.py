@@ -11,12 +11,15 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from clarion.adapters.ledgers.sqlite.files import open_writer
+from clarion.adapters.ledgers.sqlite.files import BUSY_MS, open_writer
 
 ROWS_BETWEEN = 4_000
 """Rows committed between two copies; a row costs about a page. A page written twice in between is copied once."""
 LONG = 12_000
 """Pages from which the log had better start anew: 48 MiB, within `files.WAL_KEPT`."""
+
+PATIENCE_MS = 100
+"""How long the writer waits for readers before it goes on and empties the log another time."""
 
 
 class Checkpoints:
@@ -45,7 +48,11 @@ class Checkpoints:
     def empty(self, connection: sqlite3.Connection) -> bool:
         """In the writer's thread: copy everything and leave nothing in the log; whether nobody was in the way."""
         with self._copying:
-            return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+            try:
+                return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def close(self) -> None:
         """Wait for a copy under way."""

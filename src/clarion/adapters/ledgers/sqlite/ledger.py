@@ -123,7 +123,7 @@ def _next_epoch(path: Path) -> int:
     """This opening's number: what an earlier one held is told apart by it."""
     connection = open_writer(path)
     try:
-        epoch = connection.execute(sql.NEXT_EPOCH).fetchone()[0]
+        ((epoch,),) = connection.execute(sql.NEXT_EPOCH).fetchall()
     finally:
         connection.close()
     return int(epoch)

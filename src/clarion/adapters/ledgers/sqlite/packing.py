@@ -11,7 +11,6 @@ width, so the i-th id is found in `?2` by its index; other bytes follow at the o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -85,8 +84,3 @@ def split_ids(joined: str | None) -> tuple[bytes, ...]:
         return ()
     step = 2 * ID_BYTES
     return tuple(bytes.fromhex(joined[i : i + step]) for i in range(0, len(joined), step))
-
-
-def flat(parts: Iterable[Iterable[Any]]) -> list[Any]:
-    """One list of all."""
-    return list(chain.from_iterable(parts))

@@ -29,6 +29,9 @@ ROWS_QUEUED = 20_000
 """More than this is refused or waits: memory stays bounded however slow the disk."""
 
 
+CLOSE, SCRUB = "close", "scrub"
+"""Words to the thread among its jobs."""
+
 Work = Callable[[sqlite3.Connection, Sequence[Any], bool], Sequence[Any]]
 """One kind of job, `(connection, items, careful)`: does many at once and returns one result per item.
 
@@ -44,19 +47,21 @@ class Unusual(Exception):
 class Job:
     """One item of work and whoever waits for it."""
 
-    __slots__ = ("after", "future", "item", "rows", "work")
+    __slots__ = ("after", "future", "item", "rows", "urgent", "work")
 
     def __init__(
         self,
         work: Work,
         item: Any,
         rows: int,
+        urgent: bool,
         future: asyncio.Future[Any],
         after: Callable[[Any], None] | None,
     ) -> None:
         self.work = work
         self.item = item
         self.rows = rows
+        self.urgent = urgent
         self.future = future
         self.after = after
 
@@ -69,7 +74,7 @@ class Writer:
         self._clock = clock
         self._connection = open_writer(path)
         self._checkpoints = Checkpoints(path)
-        self._inbox: SimpleQueue[tuple[bool, Job] | None] = SimpleQueue()
+        self._inbox: SimpleQueue[Job | str] = SimpleQueue()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._forget: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,7 +127,7 @@ class Writer:
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queued += rows
-        self._inbox.put((urgent, Job(work, item, rows, future, after)))
+        self._inbox.put(Job(work, item, rows, urgent, future, after))
         return await future
 
     async def call(
@@ -143,12 +148,11 @@ class Writer:
 
     async def close(self) -> None:
         """Commit what is pending, copy the log home, and close the file."""
-        if not self._closing:
+        if self._closed is None:
             self._closing = True
             self._loop = asyncio.get_running_loop()
             self._closed = self._loop.create_future()
-            self._inbox.put(None)
-        assert self._closed is not None
+            self._inbox.put(CLOSE)
         await asyncio.shield(self._closed)
 
     def probe(self) -> None:
@@ -164,7 +168,7 @@ class Writer:
 
     def scrub(self) -> None:
         """Empty the write-ahead log soon: it may still hold what was just destroyed."""
-        self._truncate = True
+        self._inbox.put(SCRUB)
 
     async def _room(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -195,14 +199,17 @@ class Writer:
         ordinary: deque[Job] = deque()
         open_ = True
         while open_ or urgent or ordinary:
-            while open_ and (not (urgent or ordinary) or not self._inbox.empty()):
+            idle = not (urgent or ordinary)
+            while open_ and (idle or not self._inbox.empty()):
+                idle = False
                 taken = self._inbox.get()
-                if taken is None:
+                if taken == CLOSE:
                     open_ = False
-                else:
-                    (urgent if taken[0] else ordinary).append(taken[1])
-            jobs = _take(urgent, ordinary)
-            if jobs:
+                elif taken == SCRUB:
+                    self._truncate = True
+                elif isinstance(taken, Job):
+                    (urgent if taken.urgent else ordinary).append(taken)
+            if jobs := _take(urgent, ordinary):
                 self._report(self._settle, self._transact(jobs))
                 self._checkpoints.committed(sum(job.rows for job in jobs), self._connection)
             if self._truncate and not (urgent or ordinary):
