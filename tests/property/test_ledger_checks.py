@@ -63,7 +63,9 @@ def fill(path: Path) -> None:
 def messages_of(world: World, wishes: list[Wish]) -> list[Message]:
     """The messages wished for, as a planner makes them."""
     stopped: dict[str, Any] = {"status": Status.SUPPRESSED, "reason": Reason.OPTED_OUT}
-    return [world.planned(world.bob if w.bob else world.ada, **(stopped if w.stopped else {})) for w in wishes]
+    return [
+        world.planned(world.bob if w.bob else world.ada, **(stopped if w.stopped else {})) for w in wishes
+    ]
 
 
 def plan_of(world: World, wished: list[tuple[Wish, Message]]):
