@@ -34,7 +34,7 @@ from clarion.flow.pipeline import Pipeline
 from clarion.flow.tokens import UserTokens
 from clarion.ports.provider import ProviderTools
 
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0002
 """The writer thread must get the interpreter back soon after each file system call."""
 GC_THRESHOLD = (50_000, 20, 100)
 """A batch allocates thousands of short-lived values; the default would collect in the middle of every one."""

@@ -15,18 +15,21 @@ from clarion.model.event import Claim, ClaimResult, Entry
 from clarion.ports.broker import Batch
 from clarion.ports.ledger import EventLog
 
-TAIL_LIMIT = 20_000
-"""Entries a lane keeps in memory."""
+TAIL_BYTES = 48 * 1024 * 1024
+"""Memory a lane's entries may take, roughly; what comes on top is read back from the log."""
+ENTRY_BYTES = 1_000
+"""What an entry takes in memory besides its data, which it holds sealed and open."""
 
 
 class _LaneTail:
     """One lane's entries behind `taken`, as far as they are in memory."""
 
-    __slots__ = ("entries", "taken", "wake")
+    __slots__ = ("bytes", "entries", "taken", "wake")
 
     def __init__(self, taken: int) -> None:
         self.taken = taken
         self.entries: deque[Entry] = deque()
+        self.bytes = 0
         self.wake = asyncio.Event()
 
     def restart(self, acked: int) -> None:
@@ -34,18 +37,25 @@ class _LaneTail:
         if self.taken != acked:
             self.taken = acked
             self.entries.clear()
+            self.bytes = 0
 
     def add(self, entry: Entry) -> None:
         entries = self.entries
-        if not entries or (entry.seq == entries[-1].seq + 1 and len(entries) < TAIL_LIMIT):
+        if not entries or (entry.seq == entries[-1].seq + 1 and self.bytes < TAIL_BYTES):
             entries.append(entry)
+            self.bytes += _size(entry)
+
+    def pop(self) -> Entry:
+        entry = self.entries.popleft()
+        self.bytes -= _size(entry)
+        return entry
 
     def take(self, limit: int, log: EventLog, lane: Lane) -> Sequence[Entry]:
         entries = self.entries
         while entries and entries[0].seq <= self.taken:
-            entries.popleft()
+            self.pop()
         if entries and entries[0].seq == self.taken + 1:
-            taken: Sequence[Entry] = [entries.popleft() for _ in range(min(limit, len(entries)))]
+            taken: Sequence[Entry] = [self.pop() for _ in range(min(limit, len(entries)))]
         elif log.end(lane) > self.taken:
             # What is missing before the tail (or all of it) lies in the log only.
             taken = log.read(lane, self.taken, limit)
@@ -54,6 +64,10 @@ class _LaneTail:
         if taken:
             self.taken = taken[-1].seq
         return taken
+
+
+def _size(entry: Entry) -> int:
+    return ENTRY_BYTES + 2 * len(entry.sealed)
 
 
 class SqlBroker:

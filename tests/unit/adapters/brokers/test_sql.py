@@ -79,7 +79,7 @@ async def test_a_waiting_consumer_wakes_for_a_new_entry(ledger):
 
 async def test_what_does_not_fit_in_memory_is_read_from_the_log(ledger, monkeypatch):
     """A long queue costs no memory and loses nothing."""
-    monkeypatch.setattr(sql, "TAIL_LIMIT", 5)
+    monkeypatch.setattr(sql, "TAIL_BYTES", 5_000)
     broker = SqlBroker(ledger.log)
     for start in range(0, 40, 8):
         await publish(broker, entries(8, start=start))
