@@ -108,6 +108,8 @@ def _write(path: Path, told: dict[str, Any]) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+        file.flush()
+        os.fsync(descriptor)  # else a power cut may leave an empty file behind the new name
     draft.replace(path)
 
 
