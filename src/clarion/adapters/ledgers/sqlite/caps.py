@@ -4,7 +4,6 @@ transaction that adds the next one."""
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from clarion.adapters.ledgers.sqlite import statements as sql
@@ -17,18 +16,20 @@ from clarion.model.status import Reason
 
 
 class Caps:
-    """The uses that matter for some charges, and those added by them."""
+    """How far the caps of some charges are used up, and what those charges add.
+
+    A message is judged once in its life (a replay is known before it comes here), so no use is its own. What is
+    over a cap is not counted, so a count never exceeds its limit by more than what was lowered since.
+    """
 
     def __init__(self, connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> None:
-        self._uses: dict[tuple[UserNo, str], list[tuple[int, bytes]]] = defaultdict(list)
         self._added: list[CapCharge] = []
-        self._since: dict[tuple[UserNo, str], int] = {}
+        since: dict[tuple[UserNo, str, int], int] = {}
         for charge in charges:
-            cap, since = (charge.user, charge.scope), charge.at - charge.window_s * 1000
-            self._since[cap] = min(since, self._since.get(cap, since))
-        wanted = encoded([(*cap, since) for cap, since in self._since.items()])
-        for user, scope, at, message_id in rows(connection, sql.CAPS_FIND, (wanted,)):
-            self._uses[user, scope].append((at, bytes.fromhex(message_id)))
+            cap, start = _cap(charge), charge.at - charge.window_s * 1000
+            since[cap] = min(start, since.get(cap, start))
+        wanted = encoded([(user, scope, start) for (user, scope, _), start in since.items()])
+        self._used = dict(zip(since, rows(connection, sql.CAPS_COUNT, (wanted,)), strict=True))
 
     def judge(self, charges: Sequence[CapCharge]) -> tuple[bool, list[Verdict]]:
         """Whether one message stays below all its caps, and the verdicts. Counted only when it does."""
@@ -36,7 +37,7 @@ class Caps:
         allowed = all(verdict.result == "allow" for verdict in verdicts)
         if allowed:
             for charge in charges:
-                self._uses[charge.user, charge.scope].append((charge.at, charge.message_id))
+                self._used[_cap(charge)] += 1
             self._added += charges
         return allowed, verdicts
 
@@ -47,14 +48,12 @@ class Caps:
         packed = [(c.user, c.scope, c.at, c.at + c.window_s * 1000) for c in self._added]
         ids = b"".join(c.message_id for c in self._added)
         oldest = min(c.at for c in self._added)
-        connection.execute(sql.CAPS_PURGE, (encoded(list(self._since)), oldest))
+        connection.execute(sql.CAPS_PURGE, (encoded(list({(user, scope) for user, scope, _ in self._used})), oldest))
         connection.execute(sql.CAPS_ADD, (encoded(packed), ids))
 
     def _verdict(self, charge: CapCharge) -> Verdict:
-        since = charge.at - charge.window_s * 1000
-        used = self._uses[charge.user, charge.scope]
-        others = {message for at, message in used if at > since} - {charge.message_id}
-        over = len(others) >= charge.limit
+        count = self._used[_cap(charge)]
+        over = count >= charge.limit
         return Verdict(
             rule="frequency_cap",
             result="stop" if over else "allow",
@@ -63,9 +62,14 @@ class Caps:
                 "scope": charge.scope,
                 "limit": charge.limit,
                 "window_s": charge.window_s,
-                "count": len(others),
+                "count": count,
             },
         )
+
+
+def _cap(charge: CapCharge) -> tuple[UserNo, str, int]:
+    """Uses of one scope are shared; every window over them counts for itself."""
+    return charge.user, charge.scope, charge.window_s
 
 
 def by_message(charges: Iterable[CapCharge]) -> dict[MessageId, list[CapCharge]]:

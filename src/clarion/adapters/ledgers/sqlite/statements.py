@@ -166,11 +166,12 @@ DEDUPES_PURGE = """
     )
 """
 
-CAPS_FIND = f"""
-    SELECT {_array("cap_uses.user, cap_uses.scope, cap_uses.at, hex(message_id)")}
-    FROM json_each(?1) AS wanted CROSS JOIN cap_uses
-    WHERE cap_uses.user = wanted.value ->> 0 AND cap_uses.scope = wanted.value ->> 1
-      AND cap_uses.at > wanted.value ->> 2
+CAPS_COUNT = """
+    SELECT json_group_array((
+        SELECT count(*) FROM cap_uses
+        WHERE cap_uses.user = wanted.value ->> 0 AND cap_uses.scope = wanted.value ->> 1
+          AND cap_uses.at > wanted.value ->> 2
+    )) FROM json_each(?1) AS wanted
 """
 CAPS_ADD = (
     _insert(
