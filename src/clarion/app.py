@@ -94,9 +94,7 @@ class App:
             vault = LocalVault.from_file(
                 settings.key_path, entropy, create=not settings.database_path.exists()
             )
-            ledger = SqliteLedger.open(
-                settings.database_path, vault=vault, clock=clock, entropy=entropy
-            )
+            ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
             stack.push_async_callback(ledger.close)
             app = cls(settings, ledger, vault, ProviderTools(clock=clock, entropy=entropy, vault=vault))
             stack.push_async_callback(app.keys.flush)

@@ -48,7 +48,9 @@ class Caps:
         packed = [(c.user, c.scope, c.at, c.at + c.window_s * 1000) for c in self._added]
         ids = b"".join(c.message_id for c in self._added)
         oldest = min(c.at for c in self._added)
-        connection.execute(sql.CAPS_PURGE, (encoded(list({(user, scope) for user, scope, _ in self._used})), oldest))
+        connection.execute(
+            sql.CAPS_PURGE, (encoded(list({(user, scope) for user, scope, _ in self._used})), oldest)
+        )
         connection.execute(sql.CAPS_ADD, (encoded(packed), ids))
 
     def _verdict(self, charge: CapCharge) -> Verdict:
