@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clarion.adapters.ledgers.migrate import migrate
+from clarion.flow.intake import CLAIM_MS
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, id_text
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
@@ -157,7 +158,7 @@ async def _live_through(folder: Path, steps, start_hour: int) -> None:
     house = await Engine(folder, clock, witness, 1).open()
     await house.furnish(*WORKFLOWS, categories=CATEGORIES)
     people = {name: await house.person(name, zone=ZONES[name]) for name in USERS}
-    accepted: dict[str, tuple[bytes, int]] = {}
+    accepted: dict[str, tuple[bytes, int, int]] = {}
     sent_texts: list[str] = []
     crashes = 0
     for number, step in enumerate(steps):
@@ -172,7 +173,7 @@ async def _live_through(folder: Path, steps, start_hour: int) -> None:
                     fingerprint=b"f",
                     expires_at=None if expires_s is None else Instant(clock.now() + expires_s * 1000),
                 )
-                accepted[str(number)] = (answer.event_id, answer.accepted)
+                accepted[str(number)] = (answer.event_id, answer.accepted, clock.now())
                 sent_texts.append(key)
             case ("choose", user, opted_out, quiet):
                 await house.person(
@@ -225,7 +226,9 @@ async def _check(house: Engine, witness: Witness, accepted, crashes: int) -> Non
         assert message.status.is_terminal, f"I1 still active: {told}"
         assert (message.reason is not None) or not message.status.needs_reason, f"I1 no reason: {told}"
     per_event = Counter(m.event_id for m in found.values())
-    assert per_event == Counter(dict(accepted.values())), "I1 messages per accepted event"
+    assert per_event == Counter({event_id: count for event_id, count, _ in accepted.values()}), (
+        "I1 messages per accepted event"
+    )
     effects = Counter(o.message.id for o in witness.effects)
     worst = max(effects.values(), default=0)
     assert worst <= 2, "I2 more than one extra send"
@@ -234,8 +237,8 @@ async def _check(house: Engine, witness: Witness, accepted, crashes: int) -> Non
             assert found[message_id].unknowns >= 1, (
                 f"I2 duplicate without an unknown outcome: {id_text(message_id)}"
             )
-    for key, (event_id, _) in accepted.items():
-        if CATEGORY_OF:
+    for key, (event_id, _, at) in accepted.items():
+        if house.clock.now() - at < CLAIM_MS:  # keys are remembered for 24 hours
             again = await house.trigger("otp", "ada", idempotency_key=key, fingerprint=b"f")
             assert again.event_id == event_id, "I3 same key, other answer"
     await _check_threads(house, witness)

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from clarion.errors import Busy, ClarionError, Conflict, IdempotencyInFlight, IdempotencyMismatch
+from clarion.flow.pacing import Pacer
 from clarion.flow.resolve import Target, merged_profile, resolve
 from clarion.flow.sealing import sealed_entry
+from clarion.model.channel import Lane
 from clarion.model.event import Claim, ClaimResult, Entry, Event
 from clarion.model.ids import EventId, Instant, TenantId, new_event_id
 from clarion.model.submission import Acceptance, Submission
@@ -18,6 +20,8 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, UserPut
 from clarion.ports.vault import Vault
 
+CHUNK = 32
+"""Submissions of one call handled between two looks at more urgent work."""
 MERGE_TRIES = 20
 """How often inline fields are merged again when somebody else changes the same user at the same time."""
 CLAIM_MS = 24 * 3600 * 1000
@@ -29,9 +33,12 @@ _ANSWER_TYPE = msgspec.msgpack.Decoder(tuple[bytes, int])
 class Intake:
     """Accepts submissions. What it returned an `Acceptance` for survives any crash."""
 
-    def __init__(self, ledger: Ledger, broker: Broker, vault: Vault, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self, ledger: Ledger, broker: Broker, pacer: Pacer, vault: Vault, clock: Clock, entropy: Entropy
+    ) -> None:
         self._ledger = ledger
         self._broker = broker
+        self._pacer = pacer
         self._vault = vault
         self._clock = clock
         self._entropy = entropy
@@ -52,6 +59,7 @@ class Intake:
                 resolved.append((index, resolve(workflows, submission, now)))
             except ClarionError as wrong:
                 results[index] = wrong
+            await self._give_way(index)
         users = await self._users(tenant, [target for _, targets in resolved for target in targets])
         entries: list[Entry] = []
         claims: list[Claim | None] = []
@@ -82,12 +90,28 @@ class Intake:
                 for target in targets:
                     entries.append(self._entry(tenant, submission, target, event_id, users, now))
                     claims.append(claim)
-            outcomes = await self._broker.publish(entries, claims) if entries else ()
+                await self._give_way(index)
+            outcomes = await self._publish(entries, claims) if entries else ()
         finally:
             self._running.difference_update(running)
         for index, event_id, accepted, first, _ in answers:
             results[index] = self._answer(submissions[index], outcomes[first], event_id, accepted)
         return results  # type: ignore[return-value]
+
+    async def _publish(
+        self, entries: Sequence[Entry], claims: Sequence[Claim | None]
+    ) -> Sequence[ClaimResult | None]:
+        urgent = sum(1 for entry in entries if entry.lane is Lane.CRITICAL)
+        self._pacer.begin(Lane.CRITICAL, urgent)
+        try:
+            return await self._broker.publish(entries, claims)
+        finally:
+            self._pacer.end(Lane.CRITICAL, urgent)
+
+    async def _give_way(self, index: int) -> None:
+        """A large batch must not keep the event loop from what is urgent."""
+        if index % CHUNK == CHUNK - 1:
+            await self._pacer.turn(Lane.NORMAL)
 
     async def _users(self, tenant: TenantId, targets: Sequence[Target]) -> Mapping[str, User]:
         """All users the targets name; missing ones are created, inline fields applied."""

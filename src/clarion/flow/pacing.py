@@ -25,7 +25,7 @@ class Pacer:
 
     def begin(self, lane: Lane, n: int = 1) -> None:
         """`n` pieces of work of `lane` are in memory now."""
-        if lane is Lane.CRITICAL:
+        if lane is Lane.CRITICAL and n:
             self._urgent += n
             self._calm.clear()
 

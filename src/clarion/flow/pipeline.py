@@ -56,7 +56,7 @@ class Pipeline:
         pacer = Pacer(clock)
         self._queues = Queues()
         self._rendering = Rendering(ledger.setup, renderer)
-        self._intake = Intake(ledger, broker, vault, clock, entropy)
+        self._intake = Intake(ledger, broker, pacer, vault, clock, entropy)
         self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
         self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
         self._tracker = Tracker(ledger.messages, fanout, clock)
