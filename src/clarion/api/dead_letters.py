@@ -15,6 +15,7 @@ from clarion.api.messages import (
     Since,
     Until,
     detail_of,
+    narrowed,
     page_of,
     the_message,
 )
@@ -78,12 +79,8 @@ async def list_dead_letters(
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
     )
-    if user is not None:
-        found = await parts.ledger.users.find(caller.tenant, [user])
-        if user not in found:
-            return Page(items=[])
-        where = msgspec.structs.replace(where, user=found[user].no)
-    return await page_of(parts, caller, where, cursor, limit)
+    of_user = await narrowed(parts, caller, where, user)
+    return Page(items=[]) if of_user is None else await page_of(parts, caller, of_user, cursor, limit)
 
 
 @get("/{message_id:str}", opt=READ)
@@ -110,12 +107,10 @@ async def redrive(data: RedriveBody, caller: Who, parts: Parts) -> Redriven:
         since=instant_or_none(chosen.since),
         before=instant_or_none(chosen.until),
     )
-    if chosen.user_id is not None:
-        found = await parts.ledger.users.find(caller.tenant, [chosen.user_id])
-        if chosen.user_id not in found:
-            return Redriven(redriven=0)
-        where = msgspec.structs.replace(where, user=found[chosen.user_id].no)
-    done = await parts.ledger.records.requeue(caller.tenant, where, ids, parts.clock.now(), data.limit)
+    of_user = await narrowed(parts, caller, where, chosen.user_id)
+    if of_user is None:
+        return Redriven(redriven=0)
+    done = await parts.ledger.records.requeue(caller.tenant, of_user, ids, parts.clock.now(), data.limit)
     return Redriven(redriven=done)
 
 

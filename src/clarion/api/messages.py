@@ -122,12 +122,8 @@ async def list_messages(
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
     )
-    if user is not None:
-        found = await parts.ledger.users.find(caller.tenant, [user])
-        if user not in found:
-            return Page(items=[])
-        where = msgspec.structs.replace(where, user=found[user].no)
-    return await page_of(parts, caller, where, cursor, limit)
+    of_user = await narrowed(parts, caller, where, user)
+    return Page(items=[]) if of_user is None else await page_of(parts, caller, of_user, cursor, limit)
 
 
 @get("/tail", opt=READ)
@@ -180,6 +176,16 @@ async def retry_message(message_id: str, caller: Who, parts: Parts) -> MessageVi
         able = ", ".join(sorted(RETRYABLE_BY_HAND))
         raise Conflict(f"The message is {message.status}: only {able} can be retried.")
     return await again(parts, caller, message_id)
+
+
+async def narrowed(
+    parts: ApiParts, caller: Caller, where: MessageFilter, user_id: str | None
+) -> MessageFilter | None:
+    """The filter for one user's messages (unchanged without `user_id`); None when there is no such user."""
+    if user_id is None:
+        return where
+    user = (await parts.ledger.users.find(caller.tenant, [user_id])).get(user_id)
+    return None if user is None else msgspec.structs.replace(where, user=user.no)
 
 
 async def page_of(

@@ -67,11 +67,6 @@ class LaneQueue:
         """Slots in use: reserved, waiting or under way."""
         return self._used
 
-    @property
-    def waiting(self) -> int:
-        """Messages not yet taken by the dispatcher."""
-        return len(self._waiting)
-
     def reserve(self) -> bool:
         """Take one slot, if there is one."""
         if self._used >= self._capacity:
