@@ -6,9 +6,29 @@ from typing import Any
 
 import msgspec
 
+from clarion.model.user import Value
+
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="channel"):
     """Base of the channel contents; tagged with the channel's name on the wire."""
+
+
+class Attachment(Value, frozen=True, kw_only=True):
+    """A file that goes with an email: uploaded (`content`) or fetched when the mail is sent (`url`)."""
+
+    name: str
+    type: str = "application/octet-stream"
+    content: bytes = b""
+    url: str = ""
+    inline_id: str = ""
+    """Shown inside the HTML, which refers to it as `cid:<inline_id>`."""
+
+
+class Action(Value, frozen=True, kw_only=True):
+    """A button."""
+
+    label: str
+    url: str = ""
 
 
 class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
@@ -18,6 +38,7 @@ class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
     text: str = ""
     html: str = ""
     preheader: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class SmsContent(Content, frozen=True, kw_only=True, tag="sms"):
@@ -33,6 +54,7 @@ class PushContent(Content, frozen=True, kw_only=True, tag="push"):
     body: str = ""
     url: str = ""
     image: str = ""
+    actions: tuple[Action, ...] = ()
     data: dict[str, Any] = {}
 
 
@@ -42,6 +64,7 @@ class InAppContent(Content, frozen=True, kw_only=True, tag="in_app"):
     title: str
     body: str = ""
     url: str = ""
+    actions: tuple[Action, ...] = ()
     data: dict[str, Any] = {}
 
 
@@ -51,6 +74,10 @@ class ChatContent(Content, frozen=True, kw_only=True, tag="chat"):
     text: str
     title: str = ""
     url: str = ""
+    image: str = ""
+    fields: dict[str, str] = {}
+    """Short facts shown side by side, label to value."""
+    actions: tuple[Action, ...] = ()
 
 
 class WebhookContent(Content, frozen=True, kw_only=True, tag="webhook"):

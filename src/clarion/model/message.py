@@ -67,6 +67,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     category: str
     step: str
     template: str
+    template_version: int = 0
+    """The version that was live when it was planned; 0: the one that is live when it is rendered."""
     channel: Channel
     lane: Lane
     status: Status

@@ -33,6 +33,12 @@ class Tenant(Value, frozen=True, kw_only=True):
     """Default per channel for all categories; a channel not named is on."""
     caps: tuple[FrequencyCap, ...] = ()
     """Caps over all non-critical categories together."""
+    required_locales: tuple[str, ...] = ()
+    """Every template must have these before it can be published."""
+    sms_segments: int = 0
+    """Most segments one text message may take; 0: no limit of the tenant's own."""
+    sms_prices: dict[str, float] = {}
+    """Price of one segment by ISO 3166 country code, in the tenant's own currency."""
 
 
 class UnknownPolicy(StrEnum):
@@ -156,6 +162,19 @@ class Template(Value, frozen=True, kw_only=True):
     channels: dict[Channel, dict[str, dict[str, str]]]
     """channel -> locale -> field (`subject`, `text`, `html`, `title`, `body`, `url`, ...) -> source."""
     example_data: dict[str, Any] = {}
+    data_schema: dict[str, Any] | None = None
+    """JSON Schema of the event's data; an event that starts a workflow with this template must satisfy it."""
+    partials: dict[str, str] = {}
+    """The layouts and partials it uses, by key, as they were when it was published. Set by Clarion."""
+
+
+class Partial(Value, frozen=True, kw_only=True):
+    """A layout (`{% extends "key" %}`) or a piece (`{% include "key" %}`) that templates of a tenant share."""
+
+    key: str
+    name: str = ""
+    version: int = 1
+    source: str
 
 
 class IntegrationLimits(Value, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """None on channels that need no address (in-app)."""
     content: AnyContent
     traceparent: str = ""
+    unsubscribe_url: str = ""
+    """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
 
 
 class Provider(Protocol):
@@ -50,6 +52,8 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     entropy: Entropy
     vault: Vault
+    allowed_networks: tuple[str, ...] = ()
+    """Ranges (CIDR) that URLs given by users may reach although they are not public; the operator's choice."""
 
 
 class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,32 @@
+"""One request and what came back, as values: HTTP providers are two pure functions between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to be sent."""
+
+    url: str
+    method: str = "POST"
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    """Bounded: what lies behind the limit is cut off."""
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds to wait, from `Retry-After` (delta or date is resolved by the sender)."""
+        value = self.headers.get("retry-after", "")
+        return float(value) if value.isdecimal() else None
