@@ -253,6 +253,7 @@ class Dispatcher:
     async def _attempt(self, queue: LaneQueue, live: LiveIntegration, group: list[Held]) -> list[Settlement]:
         settlements: list[Settlement] = []
         ready: list[tuple[Held, Outgoing]] = []
+        await self._rendering.prepare(group)
         for held in group:
             try:
                 ready.append((held, self._outgoing(held)))

@@ -111,7 +111,8 @@ class Pipeline:
             raise NotFound(
                 "The content of this message can no longer be opened: its user or workflow was deleted."
             )
-        return self._rendering.render(message, user, event, msgspec.json.decode(event.data))
+        template = await self._rendering.template(message)
+        return self._rendering.render(template, message, user, event, msgspec.json.decode(event.data))
 
     async def drain(self, timeout_s: float) -> None:
         """Graceful stop: plan nothing more, start no call, let the calls under way finish and be recorded.

@@ -114,6 +114,7 @@ class Planner:
             now=now,
             hash=self._vault.hash,
             lease_until=lease,
+            templates=self._ledger.setup.templates.all(event.tenant),
         )
         draft.add(planned)
         for message, gate in zip(planned.messages, planned.gates, strict=True):

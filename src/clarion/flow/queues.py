@@ -15,6 +15,7 @@ from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import Instant
 from clarion.model.message import Message
+from clarion.model.setup import Template
 from clarion.model.user import User
 from clarion.rules.gate import Gate
 
@@ -27,7 +28,7 @@ LEASE_MS = 120_000
 class Held:
     """A message this process holds, with what is needed to send it."""
 
-    __slots__ = ("data", "event", "gate", "lease_until", "message", "user")
+    __slots__ = ("data", "event", "gate", "lease_until", "message", "template", "user")
 
     def __init__(
         self, message: Message, event: Event, user: User, gate: Gate | None, lease_until: Instant
@@ -40,6 +41,8 @@ class Held:
         self.lease_until = lease_until
         self.data: Any = None
         """The event's data, decoded when first rendered."""
+        self.template: Template | None = None
+        """What it is rendered from, found right before."""
 
 
 class LaneQueue:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 import msgspec
 
@@ -11,7 +13,16 @@ from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, message_id, run_id
 from clarion.model.message import ChannelPlan, Message, Run, Verdict
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
-from clarion.model.setup import Category, SendAll, SendFirst, SendLadder, SendStep, Tenant, Workflow
+from clarion.model.setup import (
+    Category,
+    SendAll,
+    SendFirst,
+    SendLadder,
+    SendStep,
+    Template,
+    Tenant,
+    Workflow,
+)
 from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.rules import caps
@@ -32,6 +43,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     turns: tuple[ThreadTurn, ...] = ()
 
 
+_NONE: Mapping[str, Template] = MappingProxyType({})
+
+
 def plan_run(
     *,
     event: Event,
@@ -43,12 +57,14 @@ def plan_run(
     now: Instant,
     hash: KeyedHash,
     lease_until: Instant | None = None,
+    templates: Mapping[str, Template] = _NONE,
 ) -> Planned:
     """Decide everything about one recipient. The same inputs give the same plan.
 
     With `lease_until`, messages that are due are born held by the caller (`fence=1`, due when the lease runs out).
+    `templates` are the live ones: every message keeps the version it was planned with.
     """
-    draft = _Draft(event, event_seq, workflow, category, tenant, user, now, lease_until, hash)
+    draft = _Draft(event, event_seq, workflow, category, tenant, user, now, lease_until, hash, templates)
     for step in workflow.steps:
         draft.add(step)
     return draft.finished()
@@ -67,7 +83,7 @@ class _Draft:
 
     __slots__ = (
         "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_keys",
-        "_lease_until", "_messages", "_now", "_remarks", "_run", "_tenant", "_user", "_workflow",
+        "_lease_until", "_messages", "_now", "_remarks", "_run", "_templates", "_tenant", "_user", "_workflow",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +97,7 @@ class _Draft:
         now: Instant,
         lease_until: Instant | None,
         hash: KeyedHash,
+        templates: Mapping[str, Template],
     ) -> None:
         self._event = event
         self._event_seq = event_seq
@@ -90,6 +107,7 @@ class _Draft:
         self._user = user
         self._now = now
         self._lease_until = lease_until
+        self._templates = templates
         self._expires_at = expiry(event, workflow)
         self._run = run_id(event.id, workflow.key, user.no)
         self._keys = None if _keyless(workflow) else Keys(event, workflow, user.no, hash)
@@ -218,6 +236,7 @@ class _Draft:
         due = status is Status.QUEUED
         held = due and self._lease_until is not None
         threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
+        template = self._templates.get(step.template)
         self._messages.append(
             Message(
                 id=number,
@@ -230,6 +249,7 @@ class _Draft:
                 category=workflow.category,
                 step=step.key,
                 template=step.template,
+                template_version=template.version if template is not None else 0,
                 channel=channel,
                 lane=event.lane,
                 status=status,

@@ -10,9 +10,9 @@ from clarion.adapters.ledgers.schema import REVISION
 
 
 def migrate(path: Path) -> None:
-    """Create the file if it is missing, then run every step it has not seen. Repeating it changes nothing.
+    """Create the file if it is missing, then run every step it has not seen: all of them or none.
 
-    Alembic is loaded here and nowhere else, and only when there is something to do.
+    Repeating it changes nothing. Alembic is loaded here and nowhere else, and only when there is something to do.
     """
     if path.exists() and revision(path) == REVISION:
         return
@@ -27,6 +27,8 @@ def migrate(path: Path) -> None:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            # By itself the driver would commit every CREATE and ALTER at once, and a crash leave half a step behind.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()

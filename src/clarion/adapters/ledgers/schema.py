@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -215,6 +215,7 @@ routes = Table(
     _text("category"),
     _text("step"),
     _text("template"),
+    _number("template_version", default=0),
     _text("channel"),
     _text("lane"),
     _text("until"),
@@ -227,6 +228,7 @@ routes = Table(
         "category",
         "step",
         "template",
+        "template_version",
         "channel",
         "lane",
         "until",

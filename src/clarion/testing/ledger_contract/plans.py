@@ -26,6 +26,7 @@ async def a_plan_is_stored_as_planned(world: World) -> None:
     rich = world.planned(
         event_id=event_id,
         channel=Channel.SMS,
+        template_version=3,
         expires_at=Instant(world.now + 5000),
         until="delivered",
         later_rungs=(world.planned().id, world.planned().id),

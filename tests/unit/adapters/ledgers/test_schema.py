@@ -1,16 +1,18 @@
 """The tables, the steps that make them, and the guards that hold every writer to the status table."""
 
 import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, event
 
 from clarion.adapters.ledgers import migrations
-from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.migrate import migrate, revision
 from clarion.adapters.ledgers.schema import CODES, REVISION, metadata
 from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
 from clarion.adapters.vaults.local import LocalVault
@@ -24,11 +26,26 @@ INSERT = """
     VALUES (?, 1, x'00', 1, 1, 0, ?, ?, 0, ?, 0)
 """
 
+OLD_ROUTE = "tenant, workflow, workflow_version, category, step, template, channel, lane, until"
+
 
 def definitions(connection: sqlite3.Connection) -> dict[str, str]:
     """Every table and index as SQL, spaces apart."""
     found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return {name: " ".join(sql.split()) for name, sql in found if not name.startswith(("alembic", "sqlite"))}
+
+
+@pytest.fixture
+def step(monkeypatch):
+    """Brings a new file to an older revision, as the release of that day did."""
+
+    def to(revision: str, path: Path) -> None:
+        newest = command.upgrade
+        with monkeypatch.context() as past:
+            past.setattr(command, "upgrade", lambda config, _: newest(config, revision))
+            migrate(path)
+
+    return to
 
 
 @pytest.fixture
@@ -65,6 +82,49 @@ def test_migrating_again_changes_nothing(path, raw):
     migrate(path)
     assert definitions(raw) == before
     assert raw.execute("SELECT value FROM meta").fetchall() == [(7,)]
+
+
+def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):
+    """A route of before keeps its number and knows no template version; new ones count on behind it."""
+    path = tmp_path / "older.db"
+    step("0001", path)
+    older = sqlite3.connect(path)
+    older.execute(
+        f"INSERT INTO routes (no, {OLD_ROUTE}) VALUES (7, 1, 'w', 2, 'c', 's', 't', 'sms', 'bulk', '')"
+    )
+    older.commit()
+    older.close()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        found = newer.execute(f"SELECT no, template_version, {OLD_ROUTE} FROM routes").fetchall()
+        assert found == [(7, 0, 1, "w", 2, "c", "s", "t", "sms", "bulk", "")]
+        newer.execute(
+            f"INSERT INTO routes ({OLD_ROUTE}) VALUES (1, 'w', 3, 'c', 's', 't', 'sms', 'bulk', '')"
+        )
+        assert newer.execute("SELECT max(no) FROM routes").fetchall() == [(8,)]
+
+
+def test_a_step_that_breaks_leaves_nothing_behind(tmp_path, step, monkeypatch):
+    """A power cut in the middle: the file is as before, and the next start takes the whole step."""
+    path = tmp_path / "older.db"
+    step("0001", path)
+    with closing(sqlite3.connect(path)) as older:
+        before = definitions(older)
+
+    def cut(connection, cursor, statement, *rest):
+        if statement.startswith("DROP TABLE routes_before"):
+            raise OSError("no power")
+
+    event.listen(Engine, "before_cursor_execute", cut)
+    try:
+        with pytest.raises(OSError, match="no power"):
+            migrate(path)
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut)
+    with closing(sqlite3.connect(path)) as kept:
+        assert definitions(kept) == before
+    migrate(path)
+    assert revision(path) == REVISION
 
 
 def test_the_file_tells_what_its_status_numbers_mean(raw):

@@ -72,6 +72,7 @@ def message(routes: Routes, row: list[Any]) -> Message:
         category=route.category,
         step=route.step,
         template=route.template,
+        template_version=route.template_version,
         channel=route.channel,
         lane=route.lane,
         status=_STATUS[status],

@@ -14,11 +14,13 @@ from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.ids import TenantId
 from clarion.model.message import Message
 
-_COLUMNS = "tenant, workflow, workflow_version, category, step, template, channel, lane, until"
+_COLUMNS = (
+    "tenant, workflow, workflow_version, category, step, template, template_version, channel, lane, until"
+)
 _READ = f"""
     SELECT json_group_array(json_array(no, {_COLUMNS})) FROM routes
 """
-_ADD = f"INSERT INTO routes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD = f"INSERT INTO routes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 QUEUES: dict[int, tuple[Lane, Channel]] = {
     16 * lane_place + place: (lane, channel)
@@ -38,6 +40,7 @@ class Route(NamedTuple):
     category: str
     step: str
     template: str
+    template_version: int
     channel: Channel
     lane: Lane
     until: str
@@ -66,6 +69,7 @@ class Routes:
             m.category,
             m.step,
             m.template,
+            m.template_version,
             m.channel,
             m.lane,
             m.until,
@@ -94,16 +98,6 @@ class Routes:
         return no
 
     def _keep(self, no: int, columns: list[Any]) -> None:
-        tenant, workflow, version, category, step, template, channel, lane, until = columns
-        self._by_number[no] = Route(
-            tenant,
-            workflow,
-            version,
-            category,
-            step,
-            template,
-            Channel(channel),
-            Lane(lane),
-            until,
-        )
+        route = Route(*columns)
+        self._by_number[no] = route._replace(channel=Channel(route.channel), lane=Lane(route.lane))
         self._numbers[tuple(columns)] = no
