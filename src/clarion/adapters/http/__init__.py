@@ -1,6 +1,7 @@
 """Calling other people's HTTP servers: one sender for every provider, and a guard for URLs that users gave us."""
 
-from clarion.adapters.http.calls import Call, Reply
+from clarion.adapters.http.caller import Caller, Fetch
+from clarion.adapters.http.calls import Call, Failure, Reply
 from clarion.adapters.http.sender import HttpProvider
 
-__all__ = ["Call", "HttpProvider", "Reply"]
+__all__ = ["Call", "Caller", "Failure", "Fetch", "HttpProvider", "Reply"]

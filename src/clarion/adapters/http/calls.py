@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -14,8 +15,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "POST"
     headers: Mapping[str, str] = {}
     body: bytes = b""
-    from_user: bool = False
-    """The URL came from a user although the provider's own do not: guarded as with `urls="user"`."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +25,19 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Names in lower case."""
     body: bytes
     """Bounded: what lies behind the limit is cut off."""
+    cut: bool = False
+    """The body is not whole: it was longer than the limit, or broke off."""
 
     @property
     def retry_after_s(self) -> float | None:
         """Seconds to wait, from `Retry-After` (delta or date is resolved by the sender)."""
         value = self.headers.get("retry-after", "")
         return float(value) if value.isdecimal() else None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """No answer. `detail` names the server at most, never the path: there may be a secret in it."""
+
+    kind: Literal["refused", "unsent", "unanswered"]
+    """`refused`: not allowed or not a URL, now and later. `unsent`: it never left. `unanswered`: it may have arrived."""
+    detail: str

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Literal
 
-from clarion.adapters.http.calls import Call, Reply
-from clarion.model.outcome import Outcome, Retry
+import structlog
+
+from clarion.adapters.http.caller import Caller, Urls
+from clarion.adapters.http.calls import Call, Failure, Reply
+from clarion.errors import ConfigError, ContentError, Unavailable
+from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
+from clarion.model.status import Reason
 from clarion.ports.provider import Outgoing, ProviderTools
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 64
+"""Calls of one batch under way at the same time."""
+REPLY_BYTES = 64 * 1024
+TIME_SHARE = 0.9
+"""Part of the integration's time limit that calls may use, so that every message gets its own outcome."""
 
 
 class HttpProvider:
@@ -16,7 +29,7 @@ class HttpProvider:
 
     `build(outgoing)` makes the request, or an outcome when there is nothing to send; `read(outgoing, reply)` says what
     the answer means. A request that never left is `Retry`; one that got no answer is `Unknown`, or `Retry` when
-    the provider takes our idempotency key.
+    the provider takes our idempotency key. `read` never sees a redirect: it is not followed, and a failure.
     """
 
     def __init__(
@@ -27,20 +40,95 @@ class HttpProvider:
         build: Callable[[Outgoing], Call | Outcome],
         read: Callable[[Outgoing, Reply], Outcome],
         ping: Call | None = None,
-        urls: Literal["operator", "user"] = "operator",
+        urls: Urls = "operator",
         idempotent: bool = False,
     ) -> None:
-        """`urls="user"`: the URL came from a user, so it must lead to a public address, and redirects are failures."""
+        """`urls="user"`: the URL came from a user, so it must lead to a public address."""
+        self._integration = integration.key
         self._build = build
         self._read = read
         self._ping = ping
+        self._urls = urls
+        self._idempotent = idempotent
+        self._clock = tools.clock
+        self._timeout_s = TIME_SHARE * integration.limits.timeout_s
+        self._caller = Caller(tools, timeout_s=self._timeout_s, urls=urls)
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """All of the batch at once, as far as the client's connections go."""
-        return [Retry(detail="not built yet") for _ in batch]
+        """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`."""
+        until_s = self._clock.monotonic() + self._timeout_s
+        if len(batch) == 1:
+            return [await self._send_one(batch[0], until_s)]
+        outcomes: dict[int, Outcome] = {}
+        todo = iter(enumerate(batch))
+
+        async def work() -> None:
+            for at, outgoing in todo:
+                outcomes[at] = await self._send_one(outgoing, until_s)
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(AT_ONCE, len(batch))):
+                workers.create_task(work())
+        return [outcomes[at] for at in range(len(batch))]
 
     async def ping(self) -> None:
         """Reach the server without sending anything."""
+        if self._ping is None:
+            return
+        until_s = self._clock.monotonic() + self._timeout_s
+        answer = await self._caller.call(self._ping, until_s=until_s, limit=REPLY_BYTES)
+        if isinstance(answer, Failure):
+            raise Unavailable(answer.detail)
+        if answer.status in {401, 403}:
+            raise ConfigError(f"the server refuses the credentials ({answer.status}): check them")
+        if not 200 <= answer.status < 300:
+            raise Unavailable(f"the server answered {answer.status}")
 
     async def close(self) -> None:
         """Release the connections."""
+        await self._caller.close()
+
+    async def _send_one(self, outgoing: Outgoing, until_s: float) -> Outcome:
+        try:
+            call = self._build(outgoing)
+        except ContentError as wrong:
+            return Rejected(detail=wrong.detail)
+        except Exception as surprise:  # noqa: BLE001 - concerns this message only
+            self._tell("request_not_built", surprise)
+            return Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)
+        if not isinstance(call, Call):
+            return call
+        answer = await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
+        if isinstance(answer, Failure):
+            return self._unanswered(answer)
+        if 300 <= answer.status < 400:
+            return self._redirected(answer)
+        try:
+            return self._read(outgoing, answer)
+        except Exception as surprise:  # noqa: BLE001 - concerns this message only
+            self._tell("answer_not_understood", surprise)
+            return self._in_doubt(
+                Reason.OUTCOME_UNKNOWN, f"the answer ({answer.status}) could not be understood"
+            )
+
+    def _unanswered(self, failure: Failure) -> Outcome:
+        if failure.kind == "unsent":
+            return Retry(detail=failure.detail)
+        if failure.kind == "unanswered":
+            return self._in_doubt(Reason.PROVIDER_TIMEOUT, failure.detail)
+        return (
+            Rejected(detail=failure.detail) if self._urls == "user" else Misconfigured(detail=failure.detail)
+        )
+
+    def _redirected(self, reply: Reply) -> Outcome:
+        detail = f"answered with a redirect ({reply.status}), which is not followed: give the final URL"
+        return Retry(detail=detail) if self._urls == "user" else Misconfigured(detail=detail)
+
+    def _in_doubt(self, reason: Reason, detail: str) -> Outcome:
+        return (
+            Retry(reason=reason, detail=detail) if self._idempotent else Unknown(reason=reason, detail=detail)
+        )
+
+    def _tell(self, what: str, surprise: Exception) -> None:
+        """Only the kind of error: its words may hold what the message or the server said."""
+        log.error(what, integration=self._integration, error=type(surprise).__name__)

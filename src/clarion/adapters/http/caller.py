@@ -1,0 +1,82 @@
+"""Calls out of the house, guarded or not, each with a bound on time and size."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from clarion.adapters.http.calls import Call, Failure, Reply
+from clarion.adapters.http.clients import OperatorClients, Resolve, UserClients
+from clarion.adapters.http.exchange import exchange
+from clarion.adapters.http.guard import Guard
+from clarion.ports.provider import ProviderTools
+
+Urls = Literal["operator", "user"]
+"""Who says where to: the operator's settings, or a user, whose URLs must lead to public addresses."""
+LONGEST_CONNECT_S = 10.0
+
+
+class Caller:
+    """Makes calls over pooled connections, HTTP/2 where offered. Redirects are answers like any other."""
+
+    def __init__(
+        self, tools: ProviderTools, *, timeout_s: float, urls: Urls, resolve: Resolve | None = None
+    ) -> None:
+        """`timeout_s` is the longest a call may take, and tells how long a connection may take."""
+        self.connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
+        self._clock = tools.clock
+        self._clients: OperatorClients | UserClients = (
+            UserClients(Guard(tools.allowed_networks), tools.clock, self.connect_s, resolve)
+            if urls == "user"
+            else OperatorClients(self.connect_s)
+        )
+
+    async def call(self, call: Call, *, until_s: float, limit: int) -> Reply | Failure:
+        """What was answered until `until_s` on the monotonic clock, at most `limit` bytes of it."""
+        found = await self._clients.at(call.url)
+        if isinstance(found, Failure):
+            return found
+        client, url = found
+        left_s = until_s - self._clock.monotonic()
+        if (
+            left_s <= self.connect_s
+        ):  # Else a connection that hangs could not be told from an answer that does.
+            return Failure(kind="unsent", detail="no time was left to begin")
+        answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=self._clock.now())
+        if isinstance(answer, Failure) and answer.kind == "unsent" and isinstance(self._clients, UserClients):
+            self._clients.unreachable(url.host_str or "", client)
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._clients.close()
+
+
+class Fetch:
+    """GETs small things by URL: a mail's attachments, a health page.
+
+    `reply = await fetch.get(url)`: a `Reply` of any status (a redirect too: it is not followed), or a `Failure`.
+    """
+
+    def __init__(
+        self,
+        tools: ProviderTools,
+        *,
+        timeout_s: float = 20.0,
+        limit: int = 10 * 1024 * 1024,
+        urls: Urls = "user",
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._caller = Caller(tools, timeout_s=timeout_s, urls=urls, resolve=resolve)
+        self._clock = tools.clock
+        self._timeout_s = timeout_s
+        self._limit = limit
+
+    async def get(self, url: str, headers: dict[str, str] | None = None) -> Reply | Failure:
+        """What is at `url`; `Reply.cut` when it is larger than the limit."""
+        call = Call(url=url, method="GET", headers=headers or {})
+        until_s = self._clock.monotonic() + self._timeout_s
+        return await self._caller.call(call, until_s=until_s, limit=self._limit)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._caller.close()

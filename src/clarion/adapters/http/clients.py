@@ -1,0 +1,148 @@
+"""The connections: one pool for addresses of the operator's, one pool per vetted host for those of users."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from pyreqwest.client import Client
+from pyreqwest.http import Url
+
+from clarion.adapters.http.calls import Failure
+from clarion.adapters.http.exchange import builder
+from clarion.adapters.http.guard import Guard, Refused, target
+from clarion.ports.clock import Clock
+
+HOSTS = 128
+"""Hosts of users that keep their connections; each takes about 240 KB."""
+RESOLVE_AGAIN_S = 60.0
+RESOLVERS = 4
+
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+"""All addresses of a host name; OSError when it has none or nobody answers."""
+
+
+class OperatorClients:
+    """One client: the operator's own settings say where to."""
+
+    def __init__(self, connect_s: float) -> None:
+        self._client = builder(connect_s).build()
+
+    async def at(self, text: str) -> tuple[Client, Url] | Failure:
+        """The client for a URL."""
+        try:
+            return self._client, Url(text)
+        except ValueError:
+            return Failure(kind="refused", detail="the URL cannot be read")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+class _Pin(msgspec.Struct, frozen=True, kw_only=True):
+    """A host whose addresses have been looked at, and a client that knows no other."""
+
+    addresses: tuple[str, ...]
+    client: Client
+    until_s: float
+
+
+class UserClients:
+    """A client per host, tied to an address that the guard has seen: what was vetted is what gets connected.
+
+    A name is resolved once and all its addresses are checked; the client is given one of them and asks nobody again,
+    so a name server that answers differently the next time (DNS rebinding) changes nothing.
+    """
+
+    def __init__(self, guard: Guard, clock: Clock, connect_s: float, resolve: Resolve | None = None) -> None:
+        self._guard = guard
+        self._clock = clock
+        self._connect_s = connect_s
+        self._threads = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolve")
+        self._resolve = resolve or self._ask_system
+        self._addresses = builder(connect_s).build()
+        self._pins: OrderedDict[str, _Pin] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[_Pin | Failure]] = {}
+
+    async def at(self, text: str) -> tuple[Client, Url] | Failure:
+        """The client for a URL, or why there is none."""
+        goal = target(text)
+        if isinstance(goal, Refused):
+            return Failure(kind="refused", detail=goal.detail)
+        if goal.address is not None:
+            refused = self._guard.vet(goal.host, (str(goal.address),), secure=goal.secure)
+            client = self._addresses
+        else:
+            pin = await self._pin(goal.host)
+            if isinstance(pin, Failure):
+                return pin
+            refused = self._guard.vet(goal.host, pin.addresses, secure=goal.secure)
+            client = pin.client
+        return Failure(kind="refused", detail=refused.detail) if refused else (client, goal.url)
+
+    def unreachable(self, host: str, client: Client) -> None:
+        """`client` got no connection: the next call tries another address of the host."""
+        pin = self._pins.get(host)
+        if pin is not None and pin.client is client and len(pin.addresses) > 1:
+            del self._pins[host]
+            self._keep(host, (*pin.addresses[1:], pin.addresses[0]), pin.until_s)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for asking in self._asking.values():
+            asking.cancel()
+        for client in (self._addresses, *(pin.client for pin in self._pins.values())):
+            await client.close()
+        self._pins.clear()
+
+    async def _pin(self, host: str) -> _Pin | Failure:
+        pin = self._pins.get(host)
+        if pin is not None and self._clock.monotonic() < pin.until_s:
+            self._pins.move_to_end(host)
+            return pin
+        asking = self._asking.get(host)
+        if asking is None:
+            asking = self._asking[host] = asyncio.create_task(self._ask(host))
+            asking.add_done_callback(lambda _: self._asking.pop(host, None))
+        return await asyncio.shield(asking)  # Others wait for the same answer.
+
+    async def _ask(self, host: str) -> _Pin | Failure:
+        try:
+            async with asyncio.timeout(self._connect_s):
+                addresses = tuple(dict.fromkeys(await self._resolve(host)))
+        except (OSError, UnicodeError):
+            addresses = ()
+        if not addresses:
+            return Failure(kind="unsent", detail=f"{host} has no address, or its name server did not answer")
+        refused = self._guard.vet(host, addresses, secure=True)
+        if refused:
+            self._pins.pop(host, None)
+            return Failure(kind="refused", detail=refused.detail)
+        return self._keep(host, addresses, self._clock.monotonic() + RESOLVE_AGAIN_S)
+
+    def _keep(self, host: str, addresses: tuple[str, ...], until_s: float) -> _Pin:
+        old = self._pins.get(host)
+        if old is not None and old.addresses[0] in addresses:
+            first = old.addresses[0]
+            addresses = (first, *(one for one in addresses if one != first))
+            client = old.client  # Keeps its open connections.
+        else:
+            client = builder(self._connect_s).resolve(host, addresses[0], 0).build()
+        pin = self._pins[host] = _Pin(addresses=addresses, client=client, until_s=until_s)
+        self._pins.move_to_end(host)
+        if len(self._pins) > HOSTS:
+            self._pins.popitem(last=False)  # Calls under way keep their client until they end.
+        return pin
+
+    async def _ask_system(self, host: str) -> Sequence[str]:
+        """In threads of its own: names of users that take long to resolve must not hold up the rest of the house."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        )
+        return [str(address[0]) for *_, address in found]

@@ -1,0 +1,102 @@
+"""One request over a client: what was answered, or how far it came."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError
+from pyreqwest.http import Url
+from pyreqwest.response import Response
+
+from clarion.adapters.http.calls import Call, Failure, Reply
+from clarion.model.ids import Instant
+
+LONGEST_WAIT_S = 7 * 86_400
+"""A server cannot put us off for longer."""
+IDLE_S = 30.0
+"""Idle connections are closed before most servers do it: a request must not meet a closing door."""
+_NEVER_CONNECTED = "client error (Connect)"
+"""The library's class of an error does not tell a connection that failed from one that broke later; its causes do."""
+
+
+def builder(connect_s: float) -> ClientBuilder:
+    """Settings of every client: no redirects, no proxy that would resolve names for us, nothing unpacked."""
+    return (
+        ClientBuilder()
+        .user_agent("Clarion")
+        .http2(True)
+        .follow_redirects(False)
+        .referer(False)
+        .no_proxy()
+        .gzip(False)
+        .brotli(False)
+        .zstd(False)
+        .deflate(False)
+        .connect_timeout(timedelta(seconds=connect_s))
+        .pool_idle_timeout(timedelta(seconds=IDLE_S))
+    )
+
+
+def shown(url: Url) -> str:
+    """What may be said of a URL: the rest can hold a secret or a contact."""
+    return f"{url.scheme}://{url.host_str or ''}"
+
+
+async def exchange(
+    client: Client, url: Url, call: Call, *, timeout_s: float, limit: int, now: Instant
+) -> Reply | Failure:
+    """Send `call` to `url` and read at most `limit` bytes of the answer."""
+    try:
+        request = (
+            client.request(call.method, url)
+            .headers(call.headers)
+            .body_bytes(call.body)
+            .timeout(timedelta(seconds=timeout_s))
+            .build_streamed()
+        )
+    except (ValueError, PyreqwestError):
+        return Failure(
+            kind="refused", detail=f"the request to {shown(url)} cannot be written: check method and headers"
+        )
+    try:
+        async with request as response:
+            return await _reply(response, limit, now)
+    except PyreqwestError as broken:
+        return _failure(broken, url)
+
+
+async def _reply(response: Response, limit: int, now: Instant) -> Reply:
+    headers = dict(response.headers.items())
+    if "retry-after" in headers:
+        headers["retry-after"] = _seconds(headers["retry-after"], now)
+    try:
+        body = bytes(await response.body_reader.read(limit + 1) or b"")
+        cut = len(body) > limit
+    except PyreqwestError:
+        body, cut = b"", True  # The status has been said; a body that does not come changes nothing about it.
+    return Reply(status=response.status, headers=headers, body=body[:limit], cut=cut)
+
+
+def _seconds(retry_after: str, now: Instant) -> str:
+    """`Retry-After` in whole seconds (RFC 9110, 10.2.3); empty when it is neither a number nor a date."""
+    value = retry_after.strip()
+    if value.isdecimal() and value.isascii():
+        return str(min(LONGEST_WAIT_S, int(value[:12])))
+    try:
+        at = parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return ""
+    return str(min(LONGEST_WAIT_S, max(0, round(at - now / 1000))))
+
+
+def _failure(broken: PyreqwestError, url: Url) -> Failure:
+    details = getattr(broken, "details", None) or {}
+    causes = [cause["message"] for cause in details.get("causes") or ()]
+    unsent = _NEVER_CONNECTED in causes or isinstance(broken, PoolTimeoutError)
+    why = causes[-1] if len(causes) > 1 and "://" not in causes[-1] else broken.message
+    return Failure(
+        kind="unsent" if unsent else "unanswered",
+        detail=f"{shown(url)} {'could not be reached' if unsent else 'did not answer'}: {why[:200]}",
+    )
