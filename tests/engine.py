@@ -36,8 +36,8 @@ from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User
 from clarion.ports.ledger import MessageFilter, UserPut
-from clarion.ports.provider import Outgoing, ProviderTools
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.ports.provider import Outgoing
+from clarion.testing.ports import ManualClock, SeededEntropy, provider_tools
 from clarion.testing.providers import RecordingProvider
 
 EVERYWHERE = Template(
@@ -91,7 +91,7 @@ class Engine:
             fanout=self.fanout,
             renderer=Renderer(),
             plugins={"recording": self.provider.plugin(), "inapp": inapp},
-            tools=ProviderTools(clock=self.clock, entropy=self.entropy, vault=self.vault),
+            tools=provider_tools(self.clock, self.entropy, self.vault),
         )
         self.engagement = Engagement(self.ledger.inboxes, self.fanout, self.clock)
         await self.pipeline.start()

@@ -27,10 +27,12 @@ from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
 from clarion.config import DEV_FILE, Settings
 from clarion.content import Renderer, check
+from clarion.content.mail import MimeMailwright
 from clarion.errors import ConfigError
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
+from clarion.flow.return_tags import ReturnTags
 from clarion.flow.tokens import UserTokens
 from clarion.ports.provider import ProviderTools
 
@@ -96,7 +98,10 @@ class App:
             )
             ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
             stack.push_async_callback(ledger.close)
-            app = cls(settings, ledger, vault, ProviderTools(clock=clock, entropy=entropy, vault=vault))
+            tools = ProviderTools(
+                clock=clock, entropy=entropy, vault=vault, mail=MimeMailwright(ReturnTags(vault).of)
+            )
+            app = cls(settings, ledger, vault, tools)
             stack.push_async_callback(app.keys.flush)
             app.gateway.start()
             await app.pipeline.start()

@@ -13,12 +13,12 @@ from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry
-from clarion.ports.provider import ProviderTools
+from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import PROVIDER_CONTRACT, Subject
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-provider.md"
 ENTROPY = SystemEntropy()
-TOOLS = ProviderTools(clock=SystemClock(), entropy=ENTROPY, vault=LocalVault(ENTROPY.bytes(32), ENTROPY))
+TOOLS = provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY))
 
 
 class Gateway:

@@ -10,7 +10,8 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Retry
 from clarion.plugins import providers
-from clarion.ports.provider import ProviderPlugin, ProviderTools
+from clarion.ports.provider import ProviderPlugin
+from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import (
     PROVIDER_CONTRACT,
     WORDS,
@@ -27,7 +28,7 @@ from clarion.testing.provider_contract import (
 from clarion.testing.providers import RecordingProvider
 
 ENTROPY = SystemEntropy()
-TOOLS = ProviderTools(clock=SystemClock(), entropy=ENTROPY, vault=LocalVault(ENTROPY.bytes(32), ENTROPY))
+TOOLS = provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY))
 
 
 class Remembering(RecordingProvider):

@@ -56,7 +56,9 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.adapters.system import SystemClock, SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
+    from clarion.content.mail import MimeMailwright
     from clarion.errors import ClarionError
+    from clarion.flow.return_tags import ReturnTags
     from clarion.ports.provider import ProviderTools
 
     if not settings.database_path.exists():
@@ -74,7 +76,9 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         yield part, ""
-        tools = ProviderTools(clock=clock, entropy=entropy, vault=vault)
+        tools = ProviderTools(
+            clock=clock, entropy=entropy, vault=vault, mail=MimeMailwright(ReturnTags(vault).of)
+        )
         for tenant in ledger.setup.tenants.all().values():
             for integration in ledger.setup.integrations.all(tenant.id).values():
                 yield f"integration {tenant.key}/{integration.key}", await _reach(integration, tools)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from clarion.model.content import EmailContent
 from clarion.model.ids import Instant
 from clarion.model.message import Message
+
+ReturnTag = Callable[[Message], str]
+"""What a message's return path carries, so that a bounce finds it: signed, `[a-z0-9]`, at most 60 characters."""
 
 
 class DkimKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +36,8 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     feedback_id: str = ""
     """Sender part of Feedback-ID; empty: none is written."""
     dkim: tuple[DkimKey, ...] = ()
+    seven_bit: bool = False
+    """The next hop does not take 8-bit mail (RFC 6152). Signed mail is always 7 bit: nobody may re-encode it."""
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,5 +67,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 class Mailwright(Protocol):
     """Makes mails. CPU only: attachments are fetched before. Callable from any thread."""
 
+    def check(self, sender: Sender) -> None:
+        """Raises ConfigError saying what is wrong with a sender: an address, a domain, a key."""
+
     def make(self, sender: Sender, letter: Letter) -> Mail:
-        """The mail. Raises ContentError for what cannot be written as one."""
+        """The mail, the same for the same letter. Raises ContentError for what cannot be written as one."""

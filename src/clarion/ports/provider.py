@@ -14,6 +14,7 @@ from clarion.model.outcome import Outcome
 from clarion.model.setup import Integration
 from clarion.model.user import Contact, User
 from clarion.ports.clock import Clock, Entropy
+from clarion.ports.mail import Mailwright
 from clarion.ports.vault import Vault
 
 
@@ -52,6 +53,7 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     entropy: Entropy
     vault: Vault
+    mail: Mailwright
     allowed_networks: tuple[str, ...] = ()
     """Ranges (CIDR) that URLs given by users may reach although they are not public; the operator's choice."""
 

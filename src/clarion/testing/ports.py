@@ -1,4 +1,4 @@
-"""A clock that moves when told and dice that fall the same way every time: what a test hands to the engine."""
+"""What a test hands to the engine and to providers: a clock that moves when told, dice that fall the same way, tools."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import asyncio
 from hashlib import blake2b
 from heapq import heappop, heappush
 
+from clarion.content.mail import MimeMailwright
 from clarion.model.ids import Instant
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.provider import ProviderTools
+from clarion.ports.vault import Vault
 
 MONDAY_NOON = Instant(1_767_614_400_000)
 """2026-01-05T12:00:00Z: an ordinary hour of an ordinary week."""
@@ -66,3 +70,13 @@ class SeededEntropy:
             self._drawn += 1
             out += blake2b(self._drawn.to_bytes(8, "big"), key=self._seed, digest_size=64).digest()
         return out[:n]
+
+
+def provider_tools(clock: Clock, entropy: Entropy, vault: Vault) -> ProviderTools:
+    """What the house lends to a provider; a mail's return path carries the plain message id."""
+    return ProviderTools(
+        clock=clock,
+        entropy=entropy,
+        vault=vault,
+        mail=MimeMailwright(lambda message: message.id.hex()),
+    )

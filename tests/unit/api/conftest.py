@@ -41,7 +41,8 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.provider import ProviderPlugin, ProviderTools
+from clarion.ports.provider import ProviderPlugin
+from clarion.testing.ports import provider_tools
 
 ROUTES = routed("1.2.3")
 ACME = TenantId(1)
@@ -115,7 +116,7 @@ class House:
             fanout=self.fanout,
             renderer=Renderer(),
             plugins=self.providers,
-            tools=ProviderTools(clock=self.clock, entropy=self.entropy, vault=self.vault),
+            tools=provider_tools(self.clock, self.entropy, self.vault),
         )
         self.health = {"engine": "ok"}
         self.edge = self.with_limits(Limits())

@@ -14,7 +14,7 @@ from clarion.model.content import InAppContent
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.status import Reason
-from clarion.ports.provider import ProviderTools
+from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import Subject
 
 ENTROPY = SystemEntropy()
@@ -32,7 +32,7 @@ class Stopwatch(SystemClock):
 
 
 def subject(plugin, **config):
-    tools = ProviderTools(clock=Stopwatch(), entropy=ENTROPY, vault=VAULT)
+    tools = provider_tools(Stopwatch(), ENTROPY, VAULT)
     return Subject(plugin=plugin, tools=tools, config=config)
 
 

@@ -1,0 +1,5 @@
+"""Content as RFC 5322: MIME parts, header fields that nothing can be smuggled into, DKIM signatures. No I/O."""
+
+from clarion.content.mail.wright import MimeMailwright
+
+__all__ = ["MimeMailwright"]
