@@ -22,33 +22,51 @@ class Caller:
         self, tools: ProviderTools, *, timeout_s: float, urls: Urls, resolve: Resolve | None = None
     ) -> None:
         """`timeout_s` is the longest a call may take, and tells how long a connection may take."""
-        self.connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
-        self._clock = tools.clock
-        self._clients: OperatorClients | UserClients = (
-            UserClients(Guard(tools.allowed_networks), tools.clock, self.connect_s, resolve)
-            if urls == "user"
-            else OperatorClients(self.connect_s)
-        )
+        self._tools = tools
+        self._urls = urls
+        self._resolve = resolve
+        self._connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
+        self._guard = Guard(tools.allowed_networks)
+        self._open: dict[Urls, OperatorClients | UserClients] = {}
+
+    def urls_of(self, call: Call) -> Urls:
+        """Whose URL it is."""
+        return "user" if call.from_user else self._urls
 
     async def call(self, call: Call, *, until_s: float, limit: int) -> Reply | Failure:
         """What was answered until `until_s` on the monotonic clock, at most `limit` bytes of it."""
-        found = await self._clients.at(call.url)
+        clients = self._clients(self.urls_of(call))
+        found = await clients.at(call.url)
         if isinstance(found, Failure):
             return found
         client, url = found
-        left_s = until_s - self._clock.monotonic()
+        clock = self._tools.clock
+        left_s = until_s - clock.monotonic()
         if (
-            left_s <= self.connect_s
+            left_s <= self._connect_s
         ):  # Else a connection that hangs could not be told from an answer that does.
             return Failure(kind="unsent", detail="no time was left to begin")
-        answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=self._clock.now())
-        if isinstance(answer, Failure) and answer.kind == "unsent" and isinstance(self._clients, UserClients):
-            self._clients.unreachable(url.host_str or "", client)
+        answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=clock.now())
+        if isinstance(answer, Failure) and answer.kind == "unsent":
+            clients.unreachable(url, client)
         return answer
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._clients.close()
+        for clients in self._open.values():
+            await clients.close()
+        self._open.clear()
+
+    def _clients(self, urls: Urls) -> OperatorClients | UserClients:
+        if (found := self._open.get(urls)) is not None:
+            return found
+        opened: OperatorClients | UserClients = (
+            UserClients(self._guard, self._tools.clock, self._connect_s, self._resolve)
+            if urls == "user"
+            else OperatorClients(self._connect_s)
+        )
+        self._open[urls] = opened
+        return opened
 
 
 class Fetch:

@@ -15,6 +15,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "POST"
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    from_user: bool = False
+    """The URL came from a user although the provider's own do not: guarded as with `urls="user"`."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,9 @@ class OperatorClients:
         except ValueError:
             return Failure(kind="refused", detail="the URL cannot be read")
 
+    def unreachable(self, url: Url, client: Client) -> None:
+        """Nothing to be done: the client itself knows all addresses."""
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
@@ -50,6 +53,8 @@ class _Pin(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
     client: Client
     until_s: float
+    refused_plain: Refused | None
+    """Why `http://` will not do."""
 
 
 class UserClients:
@@ -81,12 +86,13 @@ class UserClients:
             pin = await self._pin(goal.host)
             if isinstance(pin, Failure):
                 return pin
-            refused = self._guard.vet(goal.host, pin.addresses, secure=goal.secure)
+            refused = None if goal.secure else pin.refused_plain
             client = pin.client
         return Failure(kind="refused", detail=refused.detail) if refused else (client, goal.url)
 
-    def unreachable(self, host: str, client: Client) -> None:
+    def unreachable(self, url: Url, client: Client) -> None:
         """`client` got no connection: the next call tries another address of the host."""
+        host = url.host_str or ""
         pin = self._pins.get(host)
         if pin is not None and pin.client is client and len(pin.addresses) > 1:
             del self._pins[host]
@@ -134,7 +140,12 @@ class UserClients:
             client = old.client  # Keeps its open connections.
         else:
             client = builder(self._connect_s).resolve(host, addresses[0], 0).build()
-        pin = self._pins[host] = _Pin(addresses=addresses, client=client, until_s=until_s)
+        pin = self._pins[host] = _Pin(
+            addresses=addresses,
+            client=client,
+            until_s=until_s,
+            refused_plain=self._guard.vet(host, addresses, secure=False),
+        )
         self._pins.move_to_end(host)
         if len(self._pins) > HOSTS:
             self._pins.popitem(last=False)  # Calls under way keep their client until they end.

@@ -48,7 +48,6 @@ class HttpProvider:
         self._build = build
         self._read = read
         self._ping = ping
-        self._urls = urls
         self._idempotent = idempotent
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
@@ -100,9 +99,9 @@ class HttpProvider:
             return call
         answer = await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
         if isinstance(answer, Failure):
-            return self._unanswered(answer)
+            return self._unanswered(call, answer)
         if 300 <= answer.status < 400:
-            return self._redirected(answer)
+            return self._redirected(call, answer)
         try:
             return self._read(outgoing, answer)
         except Exception as surprise:  # noqa: BLE001 - concerns this message only
@@ -111,18 +110,24 @@ class HttpProvider:
                 Reason.OUTCOME_UNKNOWN, f"the answer ({answer.status}) could not be understood"
             )
 
-    def _unanswered(self, failure: Failure) -> Outcome:
+    def _unanswered(self, call: Call, failure: Failure) -> Outcome:
         if failure.kind == "unsent":
             return Retry(detail=failure.detail)
         if failure.kind == "unanswered":
             return self._in_doubt(Reason.PROVIDER_TIMEOUT, failure.detail)
         return (
-            Rejected(detail=failure.detail) if self._urls == "user" else Misconfigured(detail=failure.detail)
+            Rejected(detail=failure.detail)
+            if self._is_of_user(call)
+            else Misconfigured(detail=failure.detail)
         )
 
-    def _redirected(self, reply: Reply) -> Outcome:
+    def _redirected(self, call: Call, reply: Reply) -> Outcome:
         detail = f"answered with a redirect ({reply.status}), which is not followed: give the final URL"
-        return Retry(detail=detail) if self._urls == "user" else Misconfigured(detail=detail)
+        return Retry(detail=detail) if self._is_of_user(call) else Misconfigured(detail=detail)
+
+    def _is_of_user(self, call: Call) -> bool:
+        """A user's URL that leads nowhere is that message's fault; the operator's is the set-up's."""
+        return self._caller.urls_of(call) == "user"
 
     def _in_doubt(self, reason: Reason, detail: str) -> Outcome:
         return (
