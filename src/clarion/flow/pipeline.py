@@ -28,6 +28,7 @@ from clarion.model.channel import LANES
 from clarion.model.content import AnyContent
 from clarion.model.ids import TenantId
 from clarion.model.message import Message, Run
+from clarion.model.receipt import Receipt
 from clarion.model.submission import Acceptance, Submission
 from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
@@ -59,7 +60,7 @@ class Pipeline:
         self._intake = Intake(ledger, broker, pacer, vault, clock, entropy)
         self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
         self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
-        self._tracker = Tracker(ledger.messages, fanout, clock)
+        self._tracker = Tracker(ledger, fanout, clock)
         self._dispatcher = Dispatcher(
             ledger,
             self._queues,
@@ -92,6 +93,10 @@ class Pipeline:
     ) -> Sequence[Acceptance | ClarionError]:
         """One result per submission, in order, durable when this returns. Raises Busy or Unavailable for all."""
         return await self._intake.submit(tenant, submissions)
+
+    async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
+        """Store what providers and people reported; for each whether it changed anything."""
+        return await self._tracker.receive(receipts)
 
     async def dry_run(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
         """The plan per recipient as (user id, run), decided by the same code; nothing is stored."""
@@ -149,6 +154,8 @@ class Pipeline:
                 flat[f"held.{queue.lane}.{queue.channel}"] = queue.held
         for (channel, status, reason), count in self._tracker.settled.items():
             flat[f"settled.{channel}.{status}.{reason}"] = count
+        for (kind, new), count in self._tracker.received.items():
+            flat[f"receipts.{kind}.{'taken' if new else 'ignored'}"] = count
         for name, state in self._integrations.states(self._clock.monotonic()).items():
             flat[f"circuit.{name}"] = {"closed": 0, "half_open": 1, "open": 2}[state]
         return flat

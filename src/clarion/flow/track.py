@@ -5,24 +5,38 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from clarion.flow.patience import until_stored
-from clarion.model.ids import MessageId
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.message import Message
+from clarion.model.receipt import Receipt
+from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.fanout import Fanout
-from clarion.ports.ledger import Messages, Settlement
+from clarion.ports.ledger import Consequence, Ledger, Settlement, Suppression
+from clarion.rules.receipts import SOFT_WINDOW_MS, Meaning, is_soft, meaning
+
+DETAIL_LIMIT = 500
+RECEIPTS = 500
+"""Stored in one transaction."""
 
 
 class Tracker:
     """Stores settlements, however long the store is unavailable, and publishes what they changed."""
 
-    def __init__(self, messages: Messages, fanout: Fanout, clock: Clock) -> None:
-        self._messages = messages
+    def __init__(self, ledger: Ledger, fanout: Fanout, clock: Clock) -> None:
+        self._ledger = ledger
+        self._messages = ledger.messages
         self._fanout = fanout
         self._clock = clock
         self.settled: Counter[tuple[str, str, str]] = Counter()
         """(channel, status, reason) to how many; read by metrics."""
         self.refused = 0
         """Settlements that came too late: somebody else holds the message now."""
+        self.received: Counter[tuple[str, bool]] = Counter()
+        """(kind, whether it changed anything) to how many receipts; read by metrics."""
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
         """Returns when stored; the ids that were refused."""
@@ -36,3 +50,83 @@ class Tracker:
         for s in settlements:
             count[s.message.channel._value_, s.status._value_, s.reason._value_ if s.reason else ""] += 1
         return result.refused
+
+    async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
+        """Store what was reported, however long the store is unavailable; for each whether it changed anything.
+
+        Late, repeated, and about messages that do not exist (here, or for this tenant): nothing changes.
+        """
+        taken: list[bool] = []
+        for at in range(0, len(receipts), RECEIPTS):
+            taken += await self._receive(receipts[at : at + RECEIPTS])
+        for receipt, new in zip(receipts, taken, strict=True):
+            self.received[receipt.kind._value_, new] += 1
+        return taken
+
+    async def _receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
+        found = await self._ledger.receipts.messages([r.message_id for r in receipts])
+        known = [
+            (place, receipt, message)
+            for place, receipt in enumerate(receipts)
+            if (message := found.get(receipt.message_id)) is not None and message.tenant == receipt.tenant
+        ]
+        soft = await self._soft_bounces([message for _, receipt, message in known if is_soft(receipt)])
+        users = await self._ledger.users.get(list({message.user for _, _, message in known}))
+        now = self._clock.now()
+        consequences = []
+        for _, receipt, message in known:
+            means = meaning(message, receipt, soft.get((message.user, message.channel), 0))
+            said = replace(receipt, at=min(max(receipt.at, message.created_at), now))
+            consequences.append(_consequence(said, message, means, users.get(message.user)))
+        stored = await until_stored(
+            "receive", lambda: self._ledger.receipts.receive(consequences), self._clock
+        )
+        taken = [False] * len(receipts)
+        for (place, _, _), new in zip(known, stored, strict=True):
+            taken[place] = new
+        return taken
+
+    async def _soft_bounces(self, messages: Sequence[Message]) -> dict[tuple[UserNo, Channel], int]:
+        """How often each person of these had soft bounces lately, on the channel of their message."""
+        since = Instant(max(0, self._clock.now() - SOFT_WINDOW_MS))
+        counted: dict[tuple[UserNo, Channel], int] = {}
+        for channel in {message.channel for message in messages}:
+            users = list({message.user for message in messages if message.channel is channel})
+            counts = await self._ledger.receipts.soft_bounces(users, channel, since)
+            counted.update(((user, channel), count) for user, count in zip(users, counts, strict=True))
+        return counted
+
+
+def _consequence(receipt: Receipt, message: Message, means: Meaning, user: User | None) -> Consequence:
+    contact = receipt.contact or _contact(message, user)
+    suppression = Suppression(
+        tenant=message.tenant,
+        channel=message.channel,
+        hash=contact,
+        reason=means.suppress,
+        at=receipt.at,
+    )
+    return Consequence(
+        message=message,
+        kind=receipt.kind,
+        at=receipt.at,
+        status=means.status,
+        reason=means.reason,
+        detail=receipt.detail[:DETAIL_LIMIT] or None,
+        provider_id=receipt.provider_id,
+        cancels=means.cancels,
+        advances=means.advances,
+        suppression=suppression if means.suppress and contact else None,
+    )
+
+
+def _contact(message: Message, user: User | None) -> bytes:
+    """The contact a message went to: the first that may be used, as the gate chooses."""
+    if user is None:
+        return b""
+    usable = (
+        contact.hash
+        for contact in user.profile.contacts
+        if contact.channel is message.channel and contact.hash not in user.suppressed
+    )
+    return next(usable, b"")

@@ -123,6 +123,8 @@ class Reason(StrEnum):
     TEMPLATE_ERROR = "template_error"
     PROVIDER_REJECTED = "provider_rejected"
     ADDRESS_GONE = "address_gone"
+    SOFT_BOUNCE = "soft_bounce"
+    BLOCKED = "blocked"
     PROVIDER_ERROR = "provider_error"
     PROVIDER_TIMEOUT = "provider_timeout"
     MISCONFIGURED = "misconfigured"

@@ -16,7 +16,17 @@ from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.inbox import Captured, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Change, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
-from clarion.model.setup import ApiKey, Category, Integration, Template, Tenant, Workflow
+from clarion.model.receipt import Kind
+from clarion.model.setup import (
+    ApiKey,
+    Category,
+    Draft,
+    Integration,
+    Partial,
+    Template,
+    Tenant,
+    Workflow,
+)
 from clarion.model.status import Reason, Status
 from clarion.model.user import Profile, User
 
@@ -145,19 +155,22 @@ class Topics(Protocol):
 
 
 class Shelf(Protocol[T]):
-    """Keyed documents of a tenant (categories, workflows, templates, integrations), held in memory."""
+    """Keyed documents of a tenant (categories, workflows, templates, ...), held in memory."""
 
     def all(self, tenant: TenantId) -> Mapping[str, T]:
         """Every document by key: the live, committed versions. Never waits; do not mutate."""
 
     async def put(self, tenant: TenantId, document: T) -> T:
-        """Create or replace; workflows and templates get the next `version`, older ones are kept."""
+        """Create or replace; workflows, templates and partials get the next `version`, older ones are kept."""
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
         """Whether it was there."""
 
     async def version(self, tenant: TenantId, key: str, version: int) -> T | None:
         """An exact version, live or old."""
+
+    async def versions(self, tenant: TenantId, key: str, before: int | None, limit: int) -> Sequence[T]:
+        """All versions that were ever live, newest first, also of a deleted document; those below `before`."""
 
 
 class Setup(Protocol):
@@ -167,8 +180,23 @@ class Setup(Protocol):
     categories: Shelf[Category]
     workflows: Shelf[Workflow]
     templates: Shelf[Template]
+    drafts: Shelf[Draft]
+    partials: Shelf[Partial]
     integrations: Shelf[Integration]
     keys: Keys
+
+    async def release(
+        self,
+        tenant: TenantId,
+        templates: Sequence[Template],
+        *,
+        partial: Partial | None = None,
+        draft: str | None = None,
+    ) -> Sequence[Template]:
+        """One transaction: next versions of the templates and of the partial are live, the draft is gone.
+
+        The templates as they are stored, in order.
+        """
 
 
 class Tenants(Protocol):
@@ -312,6 +340,41 @@ class Messages(Protocol):
         """Active messages per queue, bounded counting (at most 100,000 each)."""
 
 
+class Consequence(msgspec.Struct, frozen=True, kw_only=True):
+    """What one receipt means for its message, as `rules.receipts` decided it."""
+
+    message: Message
+    kind: Kind
+    at: Instant
+    status: Status | None = None
+    """Where the message goes if it may; None: it stays where it is."""
+    reason: Reason | None = None
+    detail: str | None = None
+    provider_id: str | None = None
+    cancels: tuple[MessageId, ...] = ()
+    """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
+    advances: MessageId | None = None
+    """The next rung: due now if it is still waiting."""
+    suppression: Suppression | None = None
+
+
+class Receipts(Protocol):
+    """What providers, mail servers and people report about messages that were sent."""
+
+    async def messages(self, ids: Sequence[MessageId]) -> Mapping[MessageId, Message]:
+        """Those that exist."""
+
+    async def receive(self, consequences: Sequence[Consequence]) -> Sequence[bool]:
+        """One transaction; for each whether it changed anything, in order.
+
+        Taken is what moves its message forward, and what has more to say than a status (stays, or suppresses)
+        if it is the first of its kind for its message. Whatever is taken leaves one change.
+        """
+
+    async def soft_bounces(self, users: Sequence[UserNo], channel: Channel, since: Instant) -> Sequence[int]:
+        """How many messages to each user on the channel came back with `soft_bounce` since then."""
+
+
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """All given fields must match."""
 
@@ -412,6 +475,7 @@ class Ledger(Protocol):
     setup: Setup
     plans: Plans
     messages: Messages
+    receipts: Receipts
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures

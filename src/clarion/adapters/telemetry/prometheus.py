@@ -60,6 +60,11 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
         "Status changes recorded by the engine.",
         ("channel", "status", "reason"),
     ),
+    ("pipeline", "receipts"): Meaning(
+        "clarion_receipts_total",
+        "What came back about sent messages, by kind and effect.",
+        ("kind", "effect"),
+    ),
     ("pipeline", "circuit"): Meaning(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),

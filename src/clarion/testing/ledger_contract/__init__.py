@@ -12,6 +12,7 @@ from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.people import PEOPLE_CONTRACT
 from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
+from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ledger_contract.world import World
@@ -22,6 +23,7 @@ LEDGER_CONTRACT = (
     *SETUP_CONTRACT,
     *PLANS_CONTRACT,
     *MESSAGES_CONTRACT,
+    *RECEIPTS_CONTRACT,
     *RECORDS_CONTRACT,
 )
 

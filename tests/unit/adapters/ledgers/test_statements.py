@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from clarion.adapters.ledgers.sqlite import statements
+from clarion.adapters.ledgers.sqlite import receipt_statements, statements
 
 STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
@@ -19,9 +19,9 @@ WALKS = {
 
 
 def hot() -> dict[str, str]:
-    """All statements of the module, those in tables and tuples too."""
+    """All statements of the modules, those in tables and tuples too."""
     found: dict[str, str] = {}
-    for name, value in vars(statements).items():
+    for name, value in {**vars(statements), **vars(receipt_statements)}.items():
         if name.isupper() and not name.startswith("_"):
             several = (
                 value.items()

@@ -16,6 +16,7 @@ from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
@@ -31,6 +32,7 @@ from clarion.ports.ledger import (
     MessageRecords,
     Messages,
     Plans,
+    Receipts,
     Setup,
     Suppressions,
     Topics,
@@ -49,6 +51,7 @@ class SqliteLedger:
     setup: Setup
     plans: Plans
     messages: Messages
+    receipts: Receipts
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures
@@ -89,6 +92,7 @@ class SqliteLedger:
         self.setup = SqliteSetup(writer, readers, local, vault)
         self.plans = SqlitePlans(writer, readers, log, routes, endings, epoch)
         self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
+        self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
 

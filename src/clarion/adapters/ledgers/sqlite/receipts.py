@@ -1,0 +1,139 @@
+"""Receipts: messages move forward on what is reported about them, and never back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import receipt_statements as sql
+from clarion.adapters.ledgers.sqlite import statements
+from clarion.adapters.ledgers.sqlite.decoding import message as message_of
+from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import CHANNELS, Channel
+from clarion.model.ids import Instant, MessageId, UserNo, first_id_at
+from clarion.model.message import Message
+from clarion.model.receipt import Kind
+from clarion.model.status import ACTIVE, Reason, Status
+from clarion.ports.ledger import Consequence
+
+_ACTIVE = frozenset(CODES[status] for status in ACTIVE)
+_A_STATUS = frozenset({Kind.DELIVERED, Kind.BOUNCED, Kind.BLOCKED})
+"""These say nothing but where the message is."""
+
+
+class _Received(NamedTuple):
+    """What the caller is told, and what the cache of users has to know."""
+
+    taken: list[bool]
+    suppressed: Owned
+
+
+class SqliteReceipts:
+    """Implements `ports.ledger.Receipts`."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        routes: Routes,
+        endings: Endings,
+        suppressions: SqliteSuppressions,
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._routes = routes
+        self._endings = endings
+        self._suppressions = suppressions
+
+    async def messages(self, ids: Sequence[MessageId]) -> Mapping[MessageId, Message]:
+        found = await self._readers.rows(sql.MESSAGES_FOUND, keys(ids))
+        messages = [message_of(self._routes, row) for row in found]
+        return {message.id: message for message in messages}
+
+    async def receive(self, consequences: Sequence[Consequence]) -> Sequence[bool]:
+        if not consequences:
+            return ()
+        received = await self._writer.call(
+            lambda connection: self._receive(connection, consequences),
+            rows=2 * len(consequences),
+            after=self._received,
+        )
+        return received.taken
+
+    async def soft_bounces(self, users: Sequence[UserNo], channel: Channel, since: Instant) -> Sequence[int]:
+        place = CHANNELS.index(channel)
+        found = await self._readers.rows(sql.SOFT_BOUNCES, (encoded(users), first_id_at(since), place))
+        return [count for (count,) in found]
+
+    # -- in the writer's thread -------------------------------------------------------------------------------
+
+    def _receive(self, connection: sqlite3.Connection, consequences: Sequence[Consequence]) -> _Received:
+        taken = [False] * len(consequences)
+        for places in _rounds(consequences):
+            some = [consequences[place] for place in places]
+            moved = self._store(connection, some)
+            for place, consequence in zip(places, some, strict=True):
+                taken[place] = consequence.message.id in moved
+            self._move_on(connection, [c for c in some if c.message.id in moved], moved)
+        gone = [c.suppression for c, new in zip(consequences, taken, strict=True) if new and c.suppression]
+        return _Received(taken, self._suppressions.store(connection, gone) if gone else [])
+
+    def _store(self, connection: sqlite3.Connection, some: Sequence[Consequence]) -> dict[bytes, int]:
+        """Those that are taken, and the status each has now."""
+        packed = encoded([_row(c) for c in some]), b"".join([c.message.id for c in some])
+        added = connection.execute(sql.CHANGES_RECEIVED, packed).fetchall()
+        if added:
+            ((last,),) = connection.execute("SELECT last_insert_rowid()").fetchall()
+            connection.execute(sql.RECEIVE, (last - len(added), last))
+        return {bytes.fromhex(digits): status for digits, status in added}
+
+    def _move_on(
+        self, connection: sqlite3.Connection, taken: Sequence[Consequence], now_at: Mapping[bytes, int]
+    ) -> None:
+        """Rungs and turns that follow from these."""
+        for c in taken:
+            if c.advances is not None and c.status and CODES[c.status] == now_at[c.message.id]:
+                connection.execute(statements.ADVANCE_RUNGS, (*keys([c.advances]), c.at))
+            if c.cancels:
+                self._endings.stop(
+                    connection,
+                    c.cancels,
+                    Status.CANCELED,
+                    Reason.LADDER_SATISFIED,
+                    c.at,
+                    only=(Status.DEFERRED,),
+                )
+        finished = [c.message.id for c in taken if now_at[c.message.id] not in _ACTIVE]
+        if finished:
+            self._endings.release(connection, finished, taken[-1].at)
+
+    def _received(self, received: _Received) -> None:
+        self._suppressions.stored(received.suppressed)
+
+
+def _rounds(consequences: Sequence[Consequence]) -> Iterator[list[int]]:
+    """Places, in order, so that no message comes twice in one round: a later receipt builds on the earlier."""
+    left = list(range(len(consequences)))
+    while left:
+        seen: set[bytes] = set()
+        now: list[int] = []
+        later: list[int] = []
+        for place in left:
+            message_id = consequences[place].message.id
+            (later if message_id in seen else now).append(place)
+            seen.add(message_id)
+        yield now
+        left = later
+
+
+def _row(c: Consequence) -> tuple[Any, ...]:
+    says_more = c.kind not in _A_STATUS or c.suppression is not None
+    status = CODES[c.status] if c.status else None
+    return (c.kind.value, c.at, status, c.reason, c.detail, c.provider_id, says_more)

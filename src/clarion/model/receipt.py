@@ -1,0 +1,52 @@
+"""What comes back after a message was sent: said by a provider, a mail server, or the person."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from clarion.model.ids import Instant, MessageId, TenantId
+
+
+class Kind(StrEnum):
+    """What a receipt reports."""
+
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    BLOCKED = "blocked"
+    COMPLAINED = "complained"
+    DELAYED = "delayed"
+    AUTO_REPLY = "auto_reply"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+KIND_DOC: dict[Kind, str] = {
+    Kind.DELIVERED: "It arrived.",
+    Kind.BOUNCED: "It came back. `permanent`: the address will never work; else it could not be reached this time.",
+    Kind.BLOCKED: "The receiver refused the sender or the content: reputation, policy, spam. The address is fine.",
+    Kind.COMPLAINED: "The person called it spam.",
+    Kind.DELAYED: "It has not arrived yet; whoever carries it keeps trying.",
+    Kind.AUTO_REPLY: "A machine answered for the person: absent, or asking the sender to prove something.",
+    Kind.OPENED: "It was opened, as far as that can be told.",
+    Kind.CLICKED: "A link in it was followed.",
+    Kind.UNSUBSCRIBED: "The person left through the provider.",
+}
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """One report about one message. Repeating it changes nothing."""
+
+    tenant: TenantId
+    message_id: MessageId
+    kind: Kind
+    at: Instant
+    permanent: bool = False
+    """A bounce only: the address is gone for good."""
+    contact: bytes = b""
+    """Hash of the contact it is about; empty: the one the message went to, as far as it can be told."""
+    detail: str = ""
+    """The reporter's words, without addresses and content."""
+    provider_id: str | None = None

@@ -1,0 +1,75 @@
+"""What a receipt means for its message: where it goes, which rungs follow, whether its address is done for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from clarion.model.ids import MessageId
+from clarion.model.message import Message
+from clarion.model.receipt import Kind, Receipt
+from clarion.model.setup import Success
+from clarion.model.status import Reason, Status
+from clarion.rules import ladder
+
+SOFT_BOUNCES = 5
+"""An address that came back this often within `SOFT_WINDOW_MS` is done for."""
+SOFT_WINDOW_MS = 14 * 24 * 3_600_000
+
+COMPLAINT = "complaint"
+SOFT_BOUNCE_LIMIT = "soft_bounces"
+
+
+class Meaning(NamedTuple):
+    """See the module."""
+
+    status: Status | None
+    reason: Reason | None
+    cancels: tuple[MessageId, ...]
+    advances: MessageId | None
+    suppress: str
+    """Why the address must not be used again; empty: it may."""
+
+
+_ARRIVED = frozenset({Kind.DELIVERED, Kind.COMPLAINED, Kind.OPENED, Kind.CLICKED})
+"""Only what arrived can be complained about, opened or clicked."""
+_ATTENTION = {
+    Success.SEEN.value: frozenset({Kind.OPENED, Kind.CLICKED}),
+    Success.READ.value: frozenset({Kind.CLICKED}),
+}
+"""Mail programs fetch pictures unasked, so being opened proves that it was seen at most, never that it was read."""
+
+
+def meaning(message: Message, receipt: Receipt, soft_bounces: int = 0) -> Meaning:
+    """`soft_bounces`: how many earlier messages to the same person came back softly within the window."""
+    status, reason = _move(receipt)
+    cancels, advances = ladder.after(message, status) if status is not None else ((), None)
+    if receipt.kind in _ATTENTION.get(message.until, ()):
+        cancels = message.later_rungs
+    return Meaning(status, reason, cancels, advances, _suppress(receipt, soft_bounces))
+
+
+def is_soft(receipt: Receipt) -> bool:
+    """It came back, and the address may work another time."""
+    return receipt.kind is Kind.BOUNCED and not receipt.permanent
+
+
+def _move(receipt: Receipt) -> tuple[Status | None, Reason | None]:
+    if receipt.kind in _ARRIVED:
+        return Status.DELIVERED, None
+    if receipt.kind is Kind.BLOCKED:
+        return Status.UNDELIVERED, Reason.BLOCKED
+    if receipt.kind is not Kind.BOUNCED:
+        return None, None
+    if receipt.permanent:
+        return Status.BOUNCED, Reason.ADDRESS_GONE
+    return Status.UNDELIVERED, Reason.SOFT_BOUNCE
+
+
+def _suppress(receipt: Receipt, soft_bounces: int) -> str:
+    if receipt.kind is Kind.COMPLAINED:
+        return COMPLAINT
+    if receipt.kind is Kind.BOUNCED and receipt.permanent:
+        return Reason.ADDRESS_GONE.value
+    if is_soft(receipt) and soft_bounces + 1 >= SOFT_BOUNCES:
+        return SOFT_BOUNCE_LIMIT
+    return ""

@@ -1,0 +1,166 @@
+"""What providers and mail servers report afterwards moves messages forward, and only forward."""
+
+import pytest
+from msgspec.structs import replace
+
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.receipt import Kind, Receipt
+from clarion.model.setup import Rung, SendLadder, SendStep, Success
+from clarion.model.status import Reason, Status
+from clarion.rules.receipts import SOFT_BOUNCES, SOFT_WINDOW_MS
+from tests.engine import engine, workflow
+
+EMAIL, SMS = Channel.EMAIL, Channel.SMS
+
+
+def receipt(message, kind=Kind.BOUNCED, **more) -> Receipt:
+    """A report about a message, at the time it was last touched unless told otherwise."""
+    fields = {"at": message.updated_at} | more
+    return Receipt(tenant=message.tenant, message_id=message.id, kind=kind, **fields)
+
+
+def ladder(until: Success):
+    """Email first, then a text message an hour later."""
+    rungs = (Rung(channel=EMAIL, wait_s=3600), Rung(channel=SMS, wait_s=3600))
+    step = SendStep(key="note", template="note", to=SendLadder(rungs=rungs, until=until))
+    return workflow("climb", steps=(step,))
+
+
+async def sent(house, key="mail"):
+    """A mail that went out to ada."""
+    answer = await house.trigger(key, "ada")
+    await house.quiet()
+    return await house.one(event_id=answer.event_id, channel=EMAIL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "permanent", "status", "reason", "suppressed"),
+    [
+        (Kind.DELIVERED, False, Status.DELIVERED, None, False),
+        (Kind.BOUNCED, True, Status.BOUNCED, Reason.ADDRESS_GONE, True),
+        (Kind.BOUNCED, False, Status.UNDELIVERED, Reason.SOFT_BOUNCE, False),
+        (Kind.BLOCKED, False, Status.UNDELIVERED, Reason.BLOCKED, False),
+        (Kind.COMPLAINED, False, Status.DELIVERED, None, True),
+        (Kind.DELAYED, False, Status.SENT, None, False),
+        (Kind.AUTO_REPLY, False, Status.SENT, None, False),
+        (Kind.OPENED, False, Status.DELIVERED, None, False),
+    ],
+)
+async def test_what_each_kind_means(tmp_path, kind, permanent, status, reason, suppressed):
+    """Where the message goes and whether its address may be used again; the second time nothing happens."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        message = await sent(house)
+        told = receipt(message, kind, permanent=permanent)
+        assert await house.pipeline.receive([told]) == [True]
+        assert await house.pipeline.receive([told, told]) == [False, False]
+        stored = await house.one()
+        assert (stored.status, stored.reason) == (status, reason)
+        user = (await house.ledger.users.find(house.tenant, ["ada"]))["ada"]
+        assert bool(user.suppressed) is suppressed
+        assert house.pipeline.stats()[f"receipts.{kind}.ignored"] == 2
+
+
+async def test_after_a_bounce_the_address_is_left_alone(tmp_path):
+    """The next mail to the same person is suppressed, and says why."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        await house.pipeline.receive([receipt(await sent(house), permanent=True)])
+        second = await sent(house)
+        assert (second.status, second.reason) == (Status.SUPPRESSED, Reason.SUPPRESSED_ADDRESS)
+
+
+async def test_a_receipt_names_its_contact(tmp_path):
+    """An address that was replaced since takes the suppression with it; the new one stays usable."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        message = await sent(house)
+        await house.pipeline.receive([receipt(message, permanent=True, contact=b"o" * 16)])
+        (row,) = await house.ledger.suppressions.page(house.tenant, b"", 10)
+        assert (row.hash, row.reason) == (b"o" * 16, "address_gone")
+        assert (await sent(house)).status is Status.SENT
+
+
+async def test_an_address_that_keeps_coming_back_is_given_up(tmp_path):
+    """The fifth soft bounce within two weeks; older ones are forgotten."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        await house.pipeline.receive([receipt(await sent(house))])
+        await house.pass_time(SOFT_WINDOW_MS / 1000)
+        for _ in range(SOFT_BOUNCES - 1):
+            message = await sent(house)
+            assert message.status is Status.SENT
+            await house.pipeline.receive([receipt(message)])
+        assert list(await house.ledger.suppressions.page(house.tenant, b"", 10)) == []
+        await house.pipeline.receive([receipt(await sent(house))])
+        (row,) = await house.ledger.suppressions.page(house.tenant, b"", 10)
+        assert row.reason == "soft_bounces"
+
+
+async def test_a_bounce_starts_the_next_rung_at_once(tmp_path):
+    """Nobody waits an hour for a mail that came back."""
+    async with engine(tmp_path) as house:
+        await house.furnish(ladder(Success.DELIVERED))
+        await house.person("ada")
+        message = await sent(house, "climb")
+        await house.pipeline.receive([receipt(message, permanent=True)])
+        await house.pass_time(2)
+        assert (await house.one(channel=SMS)).status is Status.SENT
+
+
+@pytest.mark.parametrize(
+    ("until", "kind", "satisfied"),
+    [
+        (Success.DELIVERED, Kind.DELIVERED, True),
+        (Success.DELIVERED, Kind.COMPLAINED, True),
+        (Success.DELIVERED, Kind.DELAYED, False),
+        (Success.SEEN, Kind.DELIVERED, False),
+        (Success.SEEN, Kind.OPENED, True),
+        (Success.READ, Kind.OPENED, False),
+        (Success.READ, Kind.CLICKED, True),
+    ],
+)
+async def test_what_satisfies_a_ladder(tmp_path, until, kind, satisfied):
+    """The later rungs are cancelled by what the ladder waits for, and by nothing less."""
+    async with engine(tmp_path) as house:
+        await house.furnish(ladder(until))
+        await house.person("ada")
+        await house.pipeline.receive([receipt(await sent(house, "climb"), kind)])
+        second = await house.one(channel=SMS)
+        assert (second.status is Status.CANCELED) is satisfied
+
+
+async def test_strangers_and_fakes_are_ignored(tmp_path):
+    """A receipt of another tenant, or about a message nobody has, changes nothing for its neighbours."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        message = await sent(house)
+        told = receipt(message, Kind.DELIVERED)
+        batch = [
+            replace(told, tenant=TenantId(9)),
+            replace(told, message_id=MessageId(b"x" * 16)),
+            told,
+        ]
+        assert await house.pipeline.receive(batch) == [False, False, True]
+
+
+async def test_a_clock_that_is_wrong_elsewhere_is_corrected(tmp_path):
+    """A receipt from the future happened now; one from before the message happened with it."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        message = await sent(house)
+        await house.pipeline.receive(
+            [
+                receipt(message, Kind.DELAYED, at=Instant(5)),
+                receipt(message, Kind.DELIVERED, at=Instant(house.clock.now() + 10**9)),
+            ]
+        )
+        *_, delayed, delivered = await house.ledger.records.changes(house.tenant, message.id)
+        assert (delayed.at, delivered.at) == (message.created_at, house.clock.now())
