@@ -99,7 +99,11 @@ class App:
             ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
             stack.push_async_callback(ledger.close)
             tools = ProviderTools(
-                clock=clock, entropy=entropy, vault=vault, mail=MimeMailwright(ReturnTags(vault).of)
+                clock=clock,
+                entropy=entropy,
+                vault=vault,
+                mail=MimeMailwright(ReturnTags(vault).of),
+                allowed_networks=settings.outbound.allowed_networks,
             )
             app = cls(settings, ledger, vault, tools)
             stack.push_async_callback(app.keys.flush)

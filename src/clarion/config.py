@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -30,6 +30,11 @@ DEV_FILE = "dev.json"
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _parts(value: Any) -> Any:
+    """A list from a variable, where it is separated by commas."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 class Log(_Section):
@@ -63,7 +68,26 @@ class Gateway(_Section):
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+        return _parts(value)
+
+
+class Outbound(_Section):
+    """Calls to addresses that users gave: web push endpoints, webhooks, files to attach."""
+
+    allowed_networks: tuple[str, ...] = ()
+    """Ranges that such calls may reach although they are not public, e.g. `10.20.0.0/16`."""
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return _parts(value)
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _are_ranges(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ip_network(one)  # its ValueError says what is wrong
+        return value
 
 
 class Settings(_Section):
@@ -90,6 +114,7 @@ class Settings(_Section):
     log: Log = Log()
     limits: Limits = Limits()
     gateway: Gateway = Gateway()
+    outbound: Outbound = Outbound()
 
     @field_validator("public_url")
     @classmethod

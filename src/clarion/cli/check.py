@@ -77,7 +77,11 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     try:
         yield part, ""
         tools = ProviderTools(
-            clock=clock, entropy=entropy, vault=vault, mail=MimeMailwright(ReturnTags(vault).of)
+            clock=clock,
+            entropy=entropy,
+            vault=vault,
+            mail=MimeMailwright(ReturnTags(vault).of),
+            allowed_networks=settings.outbound.allowed_networks,
         )
         for tenant in ledger.setup.tenants.all().values():
             for integration in ledger.setup.integrations.all(tenant.id).values():

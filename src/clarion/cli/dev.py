@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 DRAIN_S = 1.0
 """Ctrl-C should feel immediate; what does not finish is picked up at the next start."""
 
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+"""Webhooks and pushes are tried out against servers on the same machine."""
+
 
 def dev(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
@@ -38,11 +41,13 @@ def dev(
     """
     from clarion import app
     from clarion.cli.migrate import prepare
-    from clarion.config import Settings
+    from clarion.config import Outbound, Settings
 
     settings = Settings.load(
         None, mode="dev", host="127.0.0.1", port=port, data_dir=data, public_url="", drain_s=DRAIN_S
     )
+    if not settings.outbound.allowed_networks:
+        settings = settings.model_copy(update={"outbound": Outbound(allowed_networks=LOOPBACK)})
     began = _monotonic()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     app.listen(settings.host, port).close()

@@ -48,6 +48,15 @@ def test_lists_can_come_from_the_environment(monkeypatch):
     assert Settings.load().gateway.allowed_origins == ("https://a.example", "https://b.example")
 
 
+def test_networks_users_may_reach_are_ranges(monkeypatch):
+    """A range that means something else than it says is refused before it opens anything."""
+    monkeypatch.setenv("CLARION_OUTBOUND__ALLOWED_NETWORKS", "10.20.0.0/16, fd00::/8")
+    assert Settings.load().outbound.allowed_networks == ("10.20.0.0/16", "fd00::/8")
+    monkeypatch.setenv("CLARION_OUTBOUND__ALLOWED_NETWORKS", "10.20.3.1/16")
+    with pytest.raises(ConfigError, match=r"CLARION_OUTBOUND__ALLOWED_NETWORKS.*host bits"):
+        Settings.load()
+
+
 def test_a_wrong_value_in_the_file_is_shown_with_its_line(tmp_path):
     """Whoever edits the file can jump to the mistake."""
     file = write(tmp_path / "a.toml", '[log]\nlevel = "info"\n\n[limits]\nbatch = "many"\n')
