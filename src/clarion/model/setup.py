@@ -166,6 +166,22 @@ class Template(Value, frozen=True, kw_only=True):
     """JSON Schema of the event's data; an event that starts a workflow with this template must satisfy it."""
     partials: dict[str, str] = {}
     """The layouts and partials it uses, by key, as they were when it was published. Set by Clarion."""
+    published_at: Instant = Instant(0)
+    """When this version went live. Set by Clarion."""
+    origin: str = ""
+    """What it was made from: `document`, `draft`, `version 3` or `partial footer`. Set by Clarion."""
+
+
+class Draft(Value, frozen=True, kw_only=True):
+    """A template in the making, which nobody is sent. It may be broken."""
+
+    key: str
+    template: Template
+    revision: int
+    """Another one with every save, and greater: what tells two people's changes apart."""
+    saved_at: Instant
+    based_on: int = 0
+    """The version that was live when it was begun; 0: none."""
 
 
 class Partial(Value, frozen=True, kw_only=True):
@@ -175,6 +191,8 @@ class Partial(Value, frozen=True, kw_only=True):
     name: str = ""
     version: int = 1
     source: str
+    published_at: Instant = Instant(0)
+    """When this version went live. Set by Clarion."""
 
 
 class IntegrationLimits(Value, frozen=True, kw_only=True):

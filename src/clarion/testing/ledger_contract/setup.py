@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from clarion.errors import Conflict
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
-from clarion.model.setup import ApiKey, Category, Integration, Scope, Template, Tenant, Workflow
+from clarion.model.setup import (
+    ApiKey,
+    Category,
+    Draft,
+    Integration,
+    Partial,
+    Scope,
+    Template,
+    Tenant,
+    Workflow,
+)
 from clarion.testing.ledger_contract.world import World
 
 
@@ -37,6 +49,46 @@ async def workflows_and_templates_count_their_versions(world: World) -> None:
     assert third.version == 3
     template = Template(key="t", channels={Channel.SMS: {"en": {"text": "hi"}}})
     assert (await templates.put(world.tenant, template)).version == 1
+
+
+def _template(text: str, **fields: Any) -> Template:
+    return Template(key=fields.pop("key", "t"), channels={Channel.SMS: {"en": {"text": text}}}, **fields)
+
+
+async def old_versions_are_listed(world: World) -> None:
+    """Newest first, page by page, also when the document was deleted; for its tenant only."""
+    templates = world.ledger.setup.templates
+    stored = [await templates.put(world.tenant, _template(f"words {n}")) for n in range(5)]
+    await templates.put(world.tenant, _template("other words", key="t2"))
+    await templates.delete(world.tenant, "t")
+    newest = await templates.versions(world.tenant, "t", None, 3)
+    assert list(newest) == [stored[4], stored[3], stored[2]]
+    assert list(await templates.versions(world.tenant, "t", newest[-1].version, 3)) == [stored[1], stored[0]]
+    assert list(await templates.versions(TenantId(999), "t", None, 3)) == []
+
+
+async def a_release_is_one_change(world: World) -> None:
+    """The partial, all templates that use it and the end of the draft are live together, each with its next version."""
+    setup = world.ledger.setup
+    await setup.templates.put(world.tenant, _template("old"))
+    draft = Draft(key="t", template=_template("{{"), revision=1, saved_at=world.now)
+    await setup.drafts.put(world.tenant, draft)
+    assert setup.drafts.all(world.tenant) == {"t": draft}
+    released = await setup.release(
+        world.tenant,
+        [_template("new"), _template("also", key="t2")],
+        partial=Partial(key="p", source="Hello"),
+        draft="t",
+    )
+    assert [(t.key, t.version) for t in released] == [("t", 2), ("t2", 1)]
+    assert list(setup.templates.all(world.tenant).values()) == list(released)
+    assert setup.partials.all(world.tenant) == {"p": Partial(key="p", source="Hello", version=1)}
+    assert setup.drafts.all(world.tenant) == {}
+    await setup.release(world.tenant, [], partial=Partial(key="p", source="Good day"))
+    first = await setup.partials.version(world.tenant, "p", 1)
+    assert first is not None
+    assert first.source == "Hello"
+    assert setup.partials.all(world.tenant)["p"].version == 2
 
 
 async def an_integration_keeps_its_settings(world: World) -> None:
@@ -93,6 +145,8 @@ async def keys_are_found_by_hash(world: World) -> None:
 SETUP_CONTRACT = (
     a_document_is_there_once_put,
     workflows_and_templates_count_their_versions,
+    old_versions_are_listed,
+    a_release_is_one_change,
     an_integration_keeps_its_settings,
     a_tenant_gets_its_number,
     keys_are_found_by_hash,

@@ -16,7 +16,17 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict
 from clarion.model.ids import Instant, TenantId
-from clarion.model.setup import ApiKey, Category, Integration, Scope, Template, Tenant, Workflow
+from clarion.model.setup import (
+    ApiKey,
+    Category,
+    Draft,
+    Integration,
+    Partial,
+    Scope,
+    Template,
+    Tenant,
+    Workflow,
+)
 from clarion.ports.ledger import Keys, Shelf, Tenants
 from clarion.ports.vault import Vault
 
@@ -30,6 +40,9 @@ class Document(Protocol):
 
 
 D = TypeVar("D", bound=Document)
+
+NO_VERSION = 2**62
+"""Above every version."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,6 +58,12 @@ DOCUMENTS_LIVE = Query(
     select(_doc.tenant, _doc.body).where(_doc.shelf == bindparam("on_shelf"), _doc.live == 1).limit(-1)
 )
 DOCUMENT = Query(select(_doc.body).where(_of, _doc.version == bindparam("of_version")).limit(1))
+DOCUMENT_VERSIONS = Query(
+    select(_doc.body)
+    .where(_of, _doc.version < bindparam("below"))
+    .order_by(_doc.version.desc())
+    .limit(bindparam("at_most"))
+)
 NEWEST = Query(select(func.coalesce(func.max(_doc.version), 0)).where(_of).limit(1))
 RETIRE = Command(update(schema.documents).where(_of, _doc.live == 1).values(live=0))
 DISCARD = Command(delete(schema.documents).where(_of))
@@ -91,26 +110,15 @@ class SqliteShelf(Generic[D]):
         return self._live.get(tenant, {})
 
     async def put(self, tenant: TenantId, document: D) -> D:
-        def store(connection: sqlite3.Connection) -> D:
-            place = self._place(tenant, document.key)
-            stored, version = document, 1
-            if self._versioned:
-                ((newest,),) = NEWEST.rows(connection, **place)
-                version = newest + 1
-                stored = replace(document, version=version)  # type: ignore[type-var]
-                RETIRE(connection, **place)
-            else:
-                DISCARD(connection, **place)
-            STORE(connection, **place, of_version=version, new_body=self._closed(tenant, stored))
-            return stored
-
-        return await self._writer.call(store, after=lambda stored: self._put(tenant, stored))
+        return await self._writer.call(
+            lambda connection: self.store(connection, tenant, document),
+            after=lambda stored: self.show(tenant, stored),
+        )
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
-        discard = RETIRE if self._versioned else DISCARD
         found = await self._writer.call(
-            lambda connection: discard(connection, **self._place(tenant, key)),
-            after=lambda _: self._drop(tenant, key),
+            lambda connection: self.discard(connection, tenant, key),
+            after=lambda _: self.hide(tenant, key),
         )
         return found > 0
 
@@ -123,6 +131,42 @@ class SqliteShelf(Generic[D]):
         )
         return self._opened(tenant, found[0][0]) if found else None
 
+    async def versions(self, tenant: TenantId, key: str, before: int | None, limit: int) -> Sequence[D]:
+        page = {"below": NO_VERSION if before is None else before, "at_most": limit}
+        found = await self._readers.call(
+            lambda connection: DOCUMENT_VERSIONS.rows(connection, **self._place(tenant, key), **page)
+        )
+        return [self._opened(tenant, body) for (body,) in found]
+
+    # A transaction over several shelves writes with `store` and `discard`, then tells with `show` and `hide`.
+
+    def store(self, connection: sqlite3.Connection, tenant: TenantId, document: D) -> D:
+        """Write the next version, or the document in place of what was there."""
+        place = self._place(tenant, document.key)
+        stored, version = document, 1
+        if self._versioned:
+            ((newest,),) = NEWEST.rows(connection, **place)
+            version = newest + 1
+            stored = replace(document, version=version)  # type: ignore[type-var]
+            RETIRE(connection, **place)
+        else:
+            DISCARD(connection, **place)
+        STORE(connection, **place, of_version=version, new_body=self._closed(tenant, stored))
+        return stored
+
+    def discard(self, connection: sqlite3.Connection, tenant: TenantId, key: str) -> int:
+        """Take a document off; how many there were."""
+        return (RETIRE if self._versioned else DISCARD)(connection, **self._place(tenant, key))
+
+    def show(self, tenant: TenantId, document: D) -> None:
+        """What was stored is live."""
+        # A new mapping each time: whoever walks the old one is not disturbed.
+        self._live[tenant] = {**self.all(tenant), document.key: document}
+
+    def hide(self, tenant: TenantId, key: str) -> None:
+        """What was discarded is no longer live."""
+        self._live[tenant] = {k: document for k, document in self.all(tenant).items() if k != key}
+
     def _place(self, tenant: TenantId, key: str) -> dict[str, Any]:
         return {"on_shelf": self._name, "of_tenant": tenant, "of_key": key}
 
@@ -134,13 +178,6 @@ class SqliteShelf(Generic[D]):
         return self._decoder.decode(
             self._vault.open(self._vault.tenant_key(tenant), body) if self._sealed else body
         )
-
-    def _put(self, tenant: TenantId, document: D) -> None:
-        # A new mapping each time: whoever walks the old one is not disturbed.
-        self._live[tenant] = {**self.all(tenant), document.key: document}
-
-    def _drop(self, tenant: TenantId, key: str) -> None:
-        self._live[tenant] = {k: document for k, document in self.all(tenant).items() if k != key}
 
 
 # ── tenants ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -265,14 +302,44 @@ class SqliteSetup:
     categories: Shelf[Category]
     workflows: Shelf[Workflow]
     templates: Shelf[Template]
+    drafts: Shelf[Draft]
+    partials: Shelf[Partial]
     integrations: Shelf[Integration]
     keys: Keys
 
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
         parts = (writer, readers, local, vault)
+        self._writer = writer
         self.tenants = SqliteTenants(writer, local)
         self.categories = SqliteShelf("category", Category, *parts)
         self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
-        self.templates = SqliteShelf("template", Template, *parts, versioned=True)
+        self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
+        self.drafts = self._drafts = SqliteShelf("draft", Draft, *parts)
+        self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
         self.integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
         self.keys = SqliteKeys(writer, readers, local)
+
+    async def release(
+        self,
+        tenant: TenantId,
+        templates: Sequence[Template],
+        *,
+        partial: Partial | None = None,
+        draft: str | None = None,
+    ) -> Sequence[Template]:
+        def store(connection: sqlite3.Connection) -> tuple[list[Template], Partial | None]:
+            if draft is not None:
+                self._drafts.discard(connection, tenant, draft)
+            kept = None if partial is None else self._partials.store(connection, tenant, partial)
+            return [self._templates.store(connection, tenant, template) for template in templates], kept
+
+        def show(stored: tuple[list[Template], Partial | None]) -> None:
+            if draft is not None:
+                self._drafts.hide(tenant, draft)
+            if stored[1] is not None:
+                self._partials.show(tenant, stored[1])
+            for template in stored[0]:
+                self._templates.show(tenant, template)
+
+        released, _ = await self._writer.call(store, after=show, rows=len(templates) + 1)
+        return released
