@@ -1,0 +1,24 @@
+"""What an HTTP status means where the provider says nothing more exact."""
+
+from __future__ import annotations
+
+from clarion.adapters.http.calls import Reply
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
+from clarion.model.status import Reason
+
+
+def outcome_of(reply: Reply) -> Outcome:
+    """2xx accepted, 401 and 403 our credentials, 404 and 410 the address, 429 and 5xx later, all else this message."""
+    status = reply.status
+    detail = f"status {status}"
+    if 200 <= status < 300:
+        return Accepted()
+    if status in (401, 403):
+        return Misconfigured(detail=f"{detail}: the credentials are refused")
+    if status in (404, 410):
+        return Gone(detail=detail)
+    if status == 429:
+        return Retry(reason=Reason.RATE_LIMITED, after_s=reply.retry_after_s, detail=detail)
+    if status in (408, 425) or status >= 500:
+        return Retry(after_s=reply.retry_after_s, detail=detail)
+    return Rejected(detail=detail)
