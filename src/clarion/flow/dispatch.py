@@ -346,7 +346,7 @@ class Dispatcher:
         failed = sum(1 for o in outcomes if isinstance(o, Retry | Unknown))
         if any(isinstance(o, Misconfigured) for o in outcomes):
             live.trip(now_s)
-        elif ok or failed:
+        elif (ok or failed) and not live.plugin.many_servers:
             live.record(now_s, ok=ok, failed=failed)
 
     def _unknown_policy(self, message: Message) -> UnknownPolicy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.message import Message
@@ -65,7 +66,6 @@ def _of_outcome(
             outcome,
             now,
             provider_id=outcome.provider_id,
-            record=outcome.record,
         )
     if isinstance(outcome, Unknown) and not attempt.idempotent:
         return unknown_settlement(message, on_unknown, now, attempt=attempt, outcome=outcome)
@@ -111,7 +111,7 @@ def unknown_settlement(
 def _wait_for_repair(message: Message, outcome: Misconfigured, attempt: Attempt, now: Instant) -> Settlement:
     """Not the message's fault: another integration at once, else when the circuit may close again."""
     wait_s = 0.0 if attempt.alternatives else attempt.wait_s
-    policy = retry.POLICIES[message.lane]
+    policy = retry.policy(message.lane, message.channel)
     if now - message.created_at >= policy.max_age_s * 1000:
         return _settle(message, Status.DEAD_LETTERED, Reason.MISCONFIGURED, attempt, outcome, now)
     return _settle(
@@ -132,7 +132,7 @@ def _try_again(
     after_s = outcome.after_s if isinstance(outcome, Retry) else None
     calls = message.attempt + 1
     due = retry.next_attempt(
-        retry.POLICIES[message.lane],
+        retry.policy(message.lane, message.channel),
         attempt=calls,
         created_at=message.created_at,
         now=now,
@@ -160,11 +160,11 @@ def _settle(
     unknowns: int | None = None,
     calls: int | None = None,
     provider_id: str | None = None,
-    record: InboxItem | Captured | None = None,
     suppress: bytes | None = None,
 ) -> Settlement:
     cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
     detail = getattr(outcome, "detail", None)
+    record: InboxItem | Captured | Delivery | None = getattr(outcome, "record", None)
     return Settlement(
         message=message,
         status=status,

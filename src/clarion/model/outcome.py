@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from clarion.model.endpoint import Delivery
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.status import Reason
 
@@ -13,8 +14,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
     provider_id: str | None = None
     delivered: bool = False
-    record: InboxItem | Captured | None = None
-    """Stored by the ledger in the very transaction that settles the message: exactly once."""
+    record: InboxItem | Captured | Delivery | None = None
+    """Stored by the ledger in the very transaction that settles the message: exactly once. So are those of failures."""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason = Reason.PROVIDER_ERROR
     after_s: float | None = None
     detail: str | None = None
+    record: Delivery | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: Reason = Reason.PROVIDER_REJECTED
     detail: str | None = None
+    record: Delivery | None = None
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +40,7 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: Reason = Reason.ADDRESS_GONE
     detail: str | None = None
+    record: Delivery | None = None
 
 
 class Misconfigured(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,7 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: Reason = Reason.OUTCOME_UNKNOWN
     detail: str | None = None
+    record: Delivery | None = None
 
 
 Outcome = Accepted | Retry | Rejected | Gone | Misconfigured | Unknown

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from clarion.model.channel import Channel
+from clarion.model.endpoint import Endpoint
 from clarion.model.ids import TenantId, UserNo
 
 
@@ -59,6 +60,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
     locale: str = ""
     timezone: str = ""
     preferences: Preferences = Preferences()
+    endpoints: tuple[Endpoint, ...] = ()
+    """Set through `ports.ledger.Endpoints` only: whoever replaces a profile leaves them as they are."""
+
+    def endpoint(self, id: bytes) -> Endpoint | None:
+        """The endpoint with this id."""
+        return next((one for one in self.endpoints if one.id == id), None)
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from clarion.model.channel import Channel, Lane
+from clarion.model.endpoint import Delivery
 from clarion.model.event import Claim, ClaimResult, Entry
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.inbox import Captured, InboxChange, InboxCounts, InboxItem
@@ -295,7 +296,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     took_ms: int | None = None
     detail: str | None = None
     traceparent: str | None = None
-    record: InboxItem | Captured | None = None
+    record: InboxItem | Captured | Delivery | None = None
     """Stored in the same transaction."""
     cancels: tuple[MessageId, ...] = ()
     """Later rungs to cancel (`ladder_satisfied`) if they have not started."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from clarion.model.channel import Lane
+from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant
 from clarion.model.status import Reason
 
@@ -23,6 +23,33 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     cap_s: float
     """No pause is longer, unless the provider asks for it."""
 
+    def pause_s(self, attempt: int, uniform: float, asked_s: float) -> float:
+        """After call number `attempt`: a part of what has doubled, behind what the provider asked for."""
+        longest = min(self.cap_s, self.base_s * 2.0 ** min(max(attempt - 1, 0), _MOST_DOUBLINGS))
+        return asked_s + uniform * longest
+
+
+class RetrySchedule(msgspec.Struct, frozen=True, kw_only=True):
+    """Named pauses, for receivers that are repaired by people."""
+
+    pauses_s: tuple[float, ...]
+    spread: float = 0.1
+    """Every pause is longer by up to this part of it, so that what failed together does not come back together."""
+
+    @property
+    def max_attempts(self) -> int:
+        """One more than there are pauses."""
+        return len(self.pauses_s) + 1
+
+    @property
+    def max_age_s(self) -> float:
+        """Long enough for every pause, and for waiting behind others in between."""
+        return 2 * sum(self.pauses_s)
+
+    def pause_s(self, attempt: int, uniform: float, asked_s: float) -> float:
+        """After call number `attempt`: as the schedule says, or as long as the receiver asked for."""
+        return max(asked_s, self.pauses_s[attempt - 1] * (1.0 + self.spread * uniform))
+
 
 POLICIES: Mapping[Lane, RetryPolicy] = {
     Lane.CRITICAL: RetryPolicy(max_attempts=8, max_age_s=600.0, base_s=0.5, cap_s=15.0),
@@ -31,12 +58,23 @@ POLICIES: Mapping[Lane, RetryPolicy] = {
     Lane.BULK: RetryPolicy(max_attempts=8, max_age_s=24 * 3_600.0, base_s=10.0, cap_s=3_600.0),
 }
 
+WEBHOOKS = RetrySchedule(
+    pauses_s=(5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+)
+"""Three days (Standard Webhooks 1.0.0, "Retry schedule"), whatever the lane: a server that is down over the weekend
+misses nothing."""
+
 _MOST_DOUBLINGS = 40
 """2**40 base units outlast every cap; more would only overflow."""
 
 
+def policy(lane: Lane, channel: Channel) -> RetryPolicy | RetrySchedule:
+    """How a message of this lane and channel is tried again."""
+    return WEBHOOKS if channel is Channel.WEBHOOK else POLICIES[lane]
+
+
 def next_attempt(
-    policy: RetryPolicy,
+    policy: RetryPolicy | RetrySchedule,
     *,
     attempt: int,
     created_at: Instant,
@@ -47,14 +85,13 @@ def next_attempt(
 ) -> Instant | Reason:
     """When to call again after call number `attempt`; a `Reason` when there must be no other call.
 
-    `uniform` in [0, 1) is the jitter. `after_s` is the provider's Retry-After: the pause is added behind it.
+    `uniform` in [0, 1) is the jitter. `after_s` is the provider's Retry-After: it is never called before.
     """
     if expires_at is not None and now >= expires_at:
         return Reason.EXPIRED
     if attempt >= policy.max_attempts:
         return Reason.ATTEMPTS_EXHAUSTED
-    longest = min(policy.cap_s, policy.base_s * 2.0 ** min(max(attempt - 1, 0), _MOST_DOUBLINGS))
-    pause_s = _asked(after_s, policy.max_age_s) + uniform * longest
+    pause_s = policy.pause_s(attempt, uniform, _asked(after_s, policy.max_age_s))
     due_at = Instant(now + max(1, math.ceil(pause_s * 1_000)))
     if due_at > created_at + policy.max_age_s * 1_000:
         return Reason.TOO_OLD

@@ -2,9 +2,9 @@
 
 import pytest
 
-from clarion.model.channel import LANES, Lane
+from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.status import Reason
-from clarion.rules.retry import POLICIES, next_attempt
+from clarion.rules.retry import POLICIES, WEBHOOKS, next_attempt, policy
 from tests.unit.rules.world import NOON
 
 NORMAL = POLICIES[Lane.NORMAL]
@@ -86,3 +86,42 @@ def test_enormous_numbers_of_attempts_do_not_overflow():
     """The doubling is clamped."""
     endless = NORMAL.__class__(max_attempts=10**9, max_age_s=1e12, base_s=2, cap_s=900)
     assert again(endless, attempt=10**8) == NOON + 450_000
+
+
+# ── webhooks ──────────────────────────────────────────────────────────────────────────────────────────────
+
+MINUTE, HOUR = 60_000, 3_600_000
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_webhooks_are_tried_for_days_in_every_lane(lane):
+    """Only the channel counts; other channels of the lane keep the lane's policy."""
+    assert policy(lane, Channel.WEBHOOK) is WEBHOOKS
+    assert policy(lane, Channel.EMAIL) is POLICIES[lane]
+
+
+def test_the_pauses_between_webhooks_are_those_of_the_standard():
+    """5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten attempts, then it is over."""
+    pauses = [again(WEBHOOKS, attempt=n, uniform=0.0) - NOON for n in range(1, 10)]
+    assert pauses == [5_000, 5 * MINUTE, 30 * MINUTE, *(n * HOUR for n in (2, 5, 10, 14, 20, 24))]
+    assert again(WEBHOOKS, attempt=10) is Reason.ATTEMPTS_EXHAUSTED
+
+
+def test_what_failed_together_does_not_come_back_together():
+    """Jitter stretches a pause by up to a tenth, and never shortens it."""
+    assert again(WEBHOOKS, attempt=4, uniform=0.999) - NOON == pytest.approx(2.2 * HOUR, rel=0.001)
+
+
+def test_every_pause_fits_into_the_age_of_a_webhook():
+    """The last attempt is not lost to the age limit, however the jitter falls."""
+    at = NOON
+    for attempt in range(1, WEBHOOKS.max_attempts):
+        due = again(WEBHOOKS, attempt=attempt, now=at, uniform=0.999)
+        assert not isinstance(due, Reason)
+        at = due
+
+
+def test_a_receiver_that_asks_for_more_time_gets_it():
+    """Retry-After counts when it is longer than the schedule, and is not added to it."""
+    assert again(WEBHOOKS, attempt=1, uniform=0.0, after_s=60) - NOON == MINUTE
+    assert again(WEBHOOKS, attempt=4, uniform=0.0, after_s=60) - NOON == 2 * HOUR

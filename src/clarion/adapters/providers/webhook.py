@@ -1,0 +1,205 @@
+"""Signed webhooks to URLs of users, as Standard Webhooks 1.0.0 wants them.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+
+What goes to an endpoint is signed with the endpoint's own secrets, and every call leaves a record. What goes to a
+plain contact (a URL without an endpoint) is signed with the integration's secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+import msgspec
+
+from clarion.adapters.http import Call, Caller, Failure, Reply
+from clarion.model.channel import Channel
+from clarion.model.content import WebhookContent
+from clarion.model.endpoint import Delivery, Endpoint, secret_key
+from clarion.model.ids import Instant, MessageId
+from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+
+AT_ONCE = 64
+"""Messages one call takes; all of them go out at the same time."""
+TIME_SHARE = 0.9
+"""Part of the integration's time limit that a call may take, so that every message gets its own outcome."""
+MOST_BODY = 256 * 1024
+"""Receivers are promised less than 20 kB (spec, "Payload size"); over this something is wrong."""
+KEPT_REQUEST = 16 * 1024
+KEPT_REPLY = 4 * 1024
+KEPT_HEADER = 200
+TOLD_HEADERS = frozenset({"content-type", "date", "location", "retry-after", "server", "x-request-id"})
+"""What is kept of a receiver's headers."""
+SIGNATURE = "webhook-signature"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How endpoints are called."""
+
+    timeout_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 15.0
+    """How long a receiver may take to answer (spec: 15 to 30 seconds)."""
+    secret: str = ""
+    """Signs what goes to webhook contacts that are no endpoints: `whsec_<base64>`."""
+
+
+def webhook_id(message_id: MessageId) -> str:
+    """The same on every attempt, so that a receiver can tell a repetition."""
+    return "msg_" + message_id.hex()
+
+
+def signature(secrets: Iterable[str], id: str, at_s: int, body: bytes) -> str:
+    """One `v1` signature per secret, separated by spaces. ValueError for what is no secret."""
+    signed = b"%s.%d.%s" % (id.encode(), at_s, body)
+    return " ".join(
+        "v1," + b64encode(hmac.digest(secret_key(secret), signed, sha256)).decode() for secret in secrets
+    )
+
+
+def payload(content: WebhookContent, happened: Instant) -> bytes:
+    """The body (spec, "Payload structure"); every attempt at the same content has the same bytes."""
+    at = datetime.fromtimestamp(happened / 1000, UTC).isoformat(timespec="milliseconds")
+    return _encode(
+        {
+            "type": content.type,
+            "timestamp": at.replace("+00:00", "Z"),
+            "data": msgspec.Raw(content.body.encode()),
+        }
+    )
+
+
+def outcome_of(reply: Reply, id: str) -> Outcome:
+    """2xx accepts, 410 ends the endpoint, anything else is tried again: a receiver may be repaired."""
+    if 200 <= reply.status < 300:
+        return Accepted(provider_id=id)
+    if reply.status == 410:
+        return Gone(detail="answered 410 Gone")
+    if 300 <= reply.status < 400:
+        return Retry(
+            detail=f"answered {reply.status}: redirects are not followed, the URL must be the final one"
+        )
+    return Retry(detail=f"answered {reply.status}", after_s=reply.retry_after_s)
+
+
+def outcome_without(failure: Failure) -> Outcome:
+    """Nobody answered. The receiver knows a repetition by its id, so there is no doubt to carry."""
+    if failure.kind == "refused":
+        return Rejected(detail=failure.detail)
+    reason = Reason.PROVIDER_TIMEOUT if failure.kind == "unanswered" else Reason.PROVIDER_ERROR
+    return Retry(reason=reason, detail=failure.detail)
+
+
+class Webhooks:
+    """Implements `ports.provider.Provider`: each message to its own server, all of a batch at once."""
+
+    def __init__(self, integration: Integration, config: WebhookConfig, tools: ProviderTools) -> None:
+        self._tools = tools
+        self._secret = config.secret
+        self._timeout_s = min(config.timeout_s, TIME_SHARE * integration.limits.timeout_s)
+        self._caller = Caller(tools, timeout_s=self._timeout_s, urls="user")
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """A hung receiver costs its own messages their time, and the batch no more than that."""
+        if len(batch) == 1:
+            return [await self._send_one(batch[0])]
+        return await asyncio.gather(*map(self._send_one, batch))
+
+    async def ping(self) -> None:
+        """There is no server of the integration's own to reach."""
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._caller.close()
+
+    async def _send_one(self, outgoing: Outgoing) -> Outcome:
+        contact, content = outgoing.contact, outgoing.content
+        if contact is None or not isinstance(content, WebhookContent):
+            return Rejected(detail="a webhook needs a URL and a JSON document")
+        endpoint = outgoing.user.profile.endpoint(contact.hash)
+        now = self._tools.clock.now()
+        secrets = endpoint.live_secrets(now) if endpoint is not None else (self._secret,)
+        name = webhook_id(outgoing.message.id)
+        try:
+            body = payload(content, outgoing.message.created_at)
+            signed = signature(secrets, name, now // 1000, body)
+        except ValueError:
+            return Rejected(reason=Reason.MISCONFIGURED, detail=_UNSIGNED)
+        if len(body) > MOST_BODY:
+            return Rejected(detail=f"the body has {len(body):,} bytes, at most {MOST_BODY:,} are sent")
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": name,
+            "webhook-timestamp": str(now // 1000),
+            SIGNATURE: signed,
+        }
+        call = Call(url=contact.address, headers=headers, body=body)
+        started = self._tools.clock.monotonic()
+        answer = await self._caller.call(call, until_s=started + self._timeout_s, limit=KEPT_REPLY)
+        outcome = outcome_of(answer, name) if isinstance(answer, Reply) else outcome_without(answer)
+        if endpoint is None:
+            return outcome
+        took_ms = round((self._tools.clock.monotonic() - started) * 1000)
+        record = self._record(outgoing, endpoint, call, answer, took_ms)
+        return msgspec.structs.replace(outcome, record=record)
+
+    def _record(
+        self, outgoing: Outgoing, endpoint: Endpoint, call: Call, answer: Reply | Failure, took_ms: int
+    ) -> Delivery:
+        status = answer.status if isinstance(answer, Reply) else 0
+        return Delivery(
+            tenant=outgoing.message.tenant,
+            user=outgoing.message.user,
+            message_id=outgoing.message.id,
+            endpoint=endpoint.id,
+            ok=200 <= status < 300,
+            status=status,
+            took_ms=took_ms,
+            at=self._tools.clock.now(),
+            sealed=self._tools.vault.seal(outgoing.user.key, _encode(exchange_of(call, answer))),
+        )
+
+
+def exchange_of(call: Call, answer: Reply | Failure) -> Mapping[str, Any]:
+    """What a person may see of a call: all but the signature, bounded."""
+    headers = {name: value for name, value in call.headers.items() if name != SIGNATURE}
+    request = {"url": call.url, "headers": headers, **_kept(call.body, KEPT_REQUEST)}
+    if isinstance(answer, Failure):
+        return {"request": request, "error": answer.detail}
+    told = {n: value[:KEPT_HEADER] for n, value in answer.headers.items() if n in TOLD_HEADERS}
+    response = {"status": answer.status, "headers": told, **_kept(answer.body, KEPT_REPLY)}
+    return {"request": request, "response": response | {"cut": answer.cut}}
+
+
+def _kept(body: bytes, most: int) -> dict[str, Any]:
+    return {"body": body[:most].decode("utf-8", "replace"), "cut": len(body) > most}
+
+
+_UNSIGNED = "this address cannot be signed for: give the user an endpoint (POST /v1/endpoints), or the integration a `secret`"
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    return Webhooks(integration, config, tools)
+
+
+plugin = ProviderPlugin(
+    name="webhook",
+    title="Webhooks (Standard Webhooks)",
+    channels=frozenset({Channel.WEBHOOK}),
+    config=WebhookConfig,
+    open=_open,
+    idempotent=True,
+    batch=AT_ONCE,
+    many_servers=True,
+    secrets=frozenset({"secret"}),
+    example={"timeout_s": 20, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+)
