@@ -130,10 +130,11 @@ def _try_again(
     message: Message, outcome: Retry | Unknown | Outcome, attempt: Attempt, now: Instant, uniform: float
 ) -> Settlement:
     after_s = outcome.after_s if isinstance(outcome, Retry) else None
-    calls = message.attempt + 1
+    put_off = outcome if isinstance(outcome, Retry) and not outcome.called else None
+    calls = message.attempt + (put_off is None)
     due = retry.next_attempt(
         retry.policy(message.lane, message.channel),
-        attempt=calls,
+        attempt=max(1, calls),
         created_at=message.created_at,
         now=now,
         uniform=uniform,
@@ -143,6 +144,10 @@ def _try_again(
     if isinstance(due, Reason):
         status = Status.EXPIRED if due is Reason.EXPIRED else Status.DEAD_LETTERED
         return _settle(message, status, due, attempt, outcome, now)
+    if put_off is not None:
+        return _settle(
+            message, Status.DEFERRED, put_off.reason, attempt, put_off, now, due_at=due, calls=calls
+        )
     if calls <= attempt.alternatives:
         due = now  # Fail over at once while there is an integration that has not been tried.
     return _settle(message, Status.DEFERRED, Reason.RETRY, attempt, outcome, now, due_at=due)

@@ -23,6 +23,10 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: Reason = Reason.PROVIDER_ERROR
     after_s: float | None = None
+    of_address: bool = False
+    """Only this address or its domain says so: the provider is well, and its circuit stays closed."""
+    called: bool = True
+    """False: put off without a call, which uses up no attempt."""
     detail: str | None = None
     record: Delivery | None = None
 
