@@ -92,6 +92,7 @@ class Engine:
             renderer=Renderer(),
             plugins={"recording": self.provider.plugin(), "inapp": inapp},
             tools=provider_tools(self.clock, self.entropy, self.vault),
+            public_url="https://notify.example",
         )
         self.engagement = Engagement(self.ledger.inboxes, self.fanout, self.clock)
         await self.pipeline.start()

@@ -73,6 +73,7 @@ class App:
             renderer=Renderer(),
             plugins=self.plugins,
             tools=system,
+            public_url=settings.base_url,
         )
         self.gateway = gateway.create(self._gateway_parts())
         self.metrics = Metrics()

@@ -18,7 +18,9 @@ from clarion.api.auth import Doorkeeper
 from clarion.api.events import Ingest
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MethodNotAllowed, timed_out
+from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
+from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -38,6 +40,7 @@ class Edge:
         self._router = router
         self._door = Doorkeeper(parts.keys, parts.tokens)
         self._ingest = Ingest(parts, self._door)
+        self._farewell = Farewell(parts)
         self._requests: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
@@ -78,6 +81,10 @@ class Edge:
                 self._requests["trigger"] += 1
                 await self._ingest.trigger(workflow, scope, receive, send)
                 return
+        if path.startswith(UNSUBSCRIBE):
+            self._requests["unsubscribe"] += 1
+            await self._farewell(scope, receive, send)
+            return
         self._requests["other"] += 1
         await self._ordinary(scope, receive, send)
 

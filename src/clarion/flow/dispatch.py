@@ -15,6 +15,7 @@ from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held, LaneQueue, Queues
 from clarion.flow.rendering import Rendering
 from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
+from clarion.flow.unsubscribe import Unsubscribing
 from clarion.model.channel import Lane
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Message
@@ -25,6 +26,7 @@ from clarion.model.user import User
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, Settlement
 from clarion.ports.provider import Outgoing
+from clarion.rules.endpoints import addresses
 from clarion.rules.gate import Gate, gate
 
 log = structlog.get_logger(__name__)
@@ -51,6 +53,7 @@ class Dispatcher:
         integrations: Integrations,
         settle: Settle,
         rendering: Rendering,
+        unsubscribing: Unsubscribing,
         pacer: Pacer,
         clock: Clock,
         entropy: Entropy,
@@ -60,6 +63,7 @@ class Dispatcher:
         self._integrations = integrations
         self._store = settle
         self._rendering = rendering
+        self._unsubscribing = unsubscribing
         self._pacer = pacer
         self._clock = clock
         self._entropy = entropy
@@ -167,6 +171,7 @@ class Dispatcher:
             channel=message.channel,
             now=now,
             expires_at=message.expires_at,
+            addresses=addresses(message, user),
         )
 
     def _put_off(self, message: Message, reason: Reason, wait_s: float, now: Instant) -> Settlement:
@@ -363,4 +368,5 @@ class Dispatcher:
             contact=held.gate.contact if held.gate is not None else None,
             content=self._rendering.content(held),
             traceparent=held.event.traceparent,
+            unsubscribe_url=self._unsubscribing.url(message),
         )

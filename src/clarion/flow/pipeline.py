@@ -22,6 +22,7 @@ from clarion.flow.rehearse import Rehearsal
 from clarion.flow.rendering import Rendering
 from clarion.flow.sealing import opened
 from clarion.flow.track import Tracker
+from clarion.flow.unsubscribe import Unsubscribing
 from clarion.flow.wake import Waker
 from clarion.flow.worker import Worker
 from clarion.model.channel import LANES
@@ -48,7 +49,9 @@ class Pipeline:
         renderer: Renderer,
         plugins: Mapping[str, ProviderPlugin],
         tools: ProviderTools,
+        public_url: str = "",
     ) -> None:
+        """`public_url`: where people reach this installation; without it mails offer no way to unsubscribe."""
         clock, entropy, vault = tools.clock, tools.entropy, tools.vault
         self._ledger = ledger
         self._broker = broker
@@ -57,6 +60,7 @@ class Pipeline:
         pacer = Pacer(clock)
         self._queues = Queues()
         self._rendering = Rendering(ledger.setup, renderer)
+        self.unsubscribing = Unsubscribing(ledger, vault, public_url)
         self._intake = Intake(ledger, broker, pacer, vault, clock, entropy)
         self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
         self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
@@ -67,6 +71,7 @@ class Pipeline:
             self._integrations,
             self._tracker.settle,
             self._rendering,
+            self.unsubscribing,
             pacer,
             clock,
             entropy,

@@ -117,6 +117,7 @@ class House:
             renderer=Renderer(),
             plugins=self.providers,
             tools=provider_tools(self.clock, self.entropy, self.vault),
+            public_url="https://notify.example",
         )
         self.health = {"engine": "ok"}
         self.edge = self.with_limits(Limits())

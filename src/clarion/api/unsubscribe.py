@@ -1,0 +1,115 @@
+"""`/u/{token}`: leaving a category from an email. A POST leaves (RFC 8058, one click); a GET only asks.
+
+Mail programs and link scanners open every link, so nothing but a POST may change anything. Whoever has the
+token may leave: no cookie, no credential, no redirect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+import structlog
+
+from clarion.api import bodies
+from clarion.api.answers import HttpScope, Send, answer
+from clarion.api.parts import ApiParts
+from clarion.api.problems import MethodNotAllowed
+from clarion.api.unsubscribe_page import HEADERS, State, page
+from clarion.api.unsubscribe_words import WORDS
+from clarion.content.locales import choose
+from clarion.errors import Busy, Conflict, Unavailable
+from clarion.flow.unsubscribe import PATH, Choice
+from clarion.rules.limiter import Bucket, take
+
+LONGEST_BODY = 16 * 1024
+RETURNS_PER_S = 20.0
+"""Subscribing again, by everybody together: what would let one token write without end. Leaving is never limited,
+and leaving twice writes once."""
+LONGEST_LANGUAGES = 512
+
+_HTML = b"text/html; charset=utf-8"
+_FORM = b"application/x-www-form-urlencoded"
+_STATUS: dict[State, int] = {"lost": 404, "busy": 503}
+
+_log = structlog.get_logger("clarion.api")
+
+
+class Farewell:
+    """The unsubscribe links of all tenants."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._unsubscribing = parts.pipeline.unsubscribing
+        self._clock = parts.clock
+        self._returns = Bucket(rate=RETURNS_PER_S, burst=RETURNS_PER_S, tokens=RETURNS_PER_S)
+
+    async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+        """Answer with a page, whatever happens: behind the link is a person, not a program."""
+        headers = dict(scope["headers"])
+        wanted = _languages(headers)
+        if scope["method"] not in ("GET", "HEAD", "POST"):
+            raise MethodNotAllowed("GET, HEAD, POST")
+        posted = scope["method"] == "POST"
+        body = await bodies.read(receive, headers, LONGEST_BODY) if posted else b""
+        try:
+            choice = await self._unsubscribing.read(scope["path"].removeprefix(PATH))
+            if choice is None:
+                await _show(send, "lost", choose(WORDS, *wanted))
+                return
+            state: State = "ask" if choice.subscribed else "done"
+            if posted:
+                state, choice = await self._act(choice, back=_wants_back(headers, body))
+        except (Busy, Unavailable, Conflict) as trouble:
+            _log.warning("unsubscribe_failed", code=trouble.code)
+            await _show(send, "busy", choose(WORDS, *wanted))
+            return
+        user, tenant, category = choice.user, choice.tenant, choice.category
+        own = (user.profile.locale,) if user is not None else ()
+        await _show(
+            send,
+            state,
+            choose(WORDS, *own, *wanted, tenant.locale),
+            category=category.name or category.key,
+            sender=tenant.name or tenant.key,
+            button=user is not None,
+        )
+
+    async def _act(self, choice: Choice, *, back: bool) -> tuple[State, Choice]:
+        if not back:
+            return "done", await self._unsubscribing.leave(choice)
+        self._returns, granted, wait_s = take(self._returns, self._clock.monotonic(), 1)
+        if not granted:
+            raise Busy(f"too many people subscribe again at once: try again in {wait_s:.0f} seconds")
+        return "back", await self._unsubscribing.return_to(choice)
+
+
+def _wants_back(headers: Mapping[bytes, bytes], body: bytes) -> bool:
+    """Whether it is the undo button of our own page; everything else that is posted here means to leave."""
+    if not headers.get(b"content-type", b"").lower().startswith(_FORM):
+        return False
+    return ("action", "back") in parse_qsl(body.decode("latin-1"), max_num_fields=16)
+
+
+def _languages(headers: Mapping[bytes, bytes]) -> list[str]:
+    """What the browser asks for, best first (RFC 9110 section 12.5.4)."""
+    asked: list[tuple[float, str]] = []
+    for part in headers.get(b"accept-language", b"")[:LONGEST_LANGUAGES].decode("latin-1").split(","):
+        tag, _, quality = part.partition(";")
+        try:
+            asked.append((float(quality.strip().removeprefix("q=") or 1), tag.strip()))
+        except ValueError:
+            continue
+    return [tag for quality, tag in sorted(asked, key=lambda one: -one[0]) if tag and quality > 0]
+
+
+async def _show(
+    send: Send,
+    state: State,
+    language: str | None,
+    *,
+    category: str = "",
+    sender: str = "",
+    button: bool = True,
+) -> None:
+    shown = page(state, language or "en", category=category, sender=sender, button=button)
+    await answer(send, _STATUS.get(state, 200), shown, *HEADERS, media_type=_HTML)

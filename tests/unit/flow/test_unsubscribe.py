@@ -1,0 +1,69 @@
+"""Mails say how to leave, and who left gets nothing more, whatever is queued."""
+
+import pytest
+
+from clarion.flow.unsubscribe import PATH
+from clarion.model.channel import Channel
+from clarion.model.setup import Category
+from clarion.model.status import Reason, Status
+from tests.engine import engine, workflow
+
+EMAIL = Channel.EMAIL
+
+
+@pytest.mark.parametrize(
+    ("category", "channel", "offered"),
+    [
+        (Category(key="news"), EMAIL, True),
+        (Category(key="alarm", critical=True), EMAIL, False),
+        (Category(key="news"), Channel.SMS, False),
+    ],
+)
+async def test_a_mail_says_how_to_leave_its_category(tmp_path, category, channel, offered):
+    """Where it can be left; the address leads to that person and category, and hides both."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", category.key, channel), categories=(category,))
+        ada = await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        url = house.provider.effects[0].unsubscribe_url
+        assert bool(url) is offered
+        if offered:
+            assert url.startswith(f"https://notify.example{PATH}")
+            choice = await house.pipeline.unsubscribing.read(url.rpartition("/")[2])
+            assert (choice.user.no, choice.category.key, choice.tenant.id) == (ada.no, "news", house.tenant)
+            assert choice.subscribed
+
+
+async def test_what_is_queued_is_not_sent_after_leaving(tmp_path):
+    """The mail was planned, due and in memory when the person left: it is suppressed, and says why."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", "news", EMAIL))
+        await house.person("ada")
+        unsubscribing = house.pipeline.unsubscribing
+        house.provider.gate.clear()
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        (first,) = house.provider.calls[0]
+        choice = await unsubscribing.read(first.unsubscribe_url.rpartition("/")[2])
+        second = await house.trigger("hello", "ada")
+        await unsubscribing.leave(choice)
+        house.provider.gate.set()
+        await house.quiet()
+        message = await house.one(event_id=second.event_id)
+        assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.OPTED_OUT)
+        assert len(house.provider.calls) == 1
+
+
+async def test_other_categories_go_on(tmp_path):
+    """Leaving one leaves the others alone."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello", "news", EMAIL), workflow("bill", "bills", EMAIL))
+        ada = await house.person("ada")
+        unsubscribing = house.pipeline.unsubscribing
+        await unsubscribing.leave(await unsubscribing.read(unsubscribing.token(house.tenant, ada.no, "news")))
+        for key in ("hello", "bill"):
+            await house.trigger(key, "ada")
+        await house.quiet()
+        assert (await house.one(workflow="hello")).status is Status.SUPPRESSED
+        assert (await house.one(workflow="bill")).status is Status.SENT
