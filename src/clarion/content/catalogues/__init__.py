@@ -1,0 +1,20 @@
+"""Message catalogues: templates out to translators and back, as gettext PO or XLIFF 2.0."""
+
+from clarion.content.catalogues.entries import Catalogue, Entry, Unreadable
+from clarion.content.catalogues.merge import Merged, Note, merge
+from clarion.content.catalogues.missing import Report, report, summary
+from clarion.content.catalogues.units import Unit, units
+
+__all__ = [
+    "Catalogue",
+    "Entry",
+    "Merged",
+    "Note",
+    "Report",
+    "Unit",
+    "Unreadable",
+    "merge",
+    "report",
+    "summary",
+    "units",
+]
