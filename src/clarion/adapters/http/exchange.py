@@ -54,6 +54,7 @@ async def exchange(
             .headers(call.headers)
             .body_bytes(call.body)
             .timeout(timedelta(seconds=timeout_s))
+            .streamed_read_buffer_limit(0)
             .build_streamed()
         )
     except (ValueError, PyreqwestError):

@@ -98,14 +98,9 @@ def target(text: str) -> Target | Refused:
         )
     if host.endswith("."):
         return Refused(detail="the host ends with a dot: leave it out")
-    return Target(url=url, host=host.strip("[]"), secure=url.scheme == "https", address=_address(host))
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host.strip("[]"))
-    except ValueError:
-        return None
+    bare = host.strip("[]")
+    address = ip_address(bare) if url.domain is None else None
+    return Target(url=url, host=bare, secure=url.scheme == "https", address=address)
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
@@ -134,8 +129,9 @@ class Guard:
     def vet(self, host: str, addresses: Iterable[str], *, secure: bool) -> Refused | None:
         """Why none of this may be called; None when every address may."""
         for one in addresses:
-            address = ip_address(one)  # what a resolver adds as a zone is part of it, and of no range
-            if self.is_allowed(address):
+            address = ip_address(one)
+            zoned = isinstance(address, IPv6Address) and address.scope_id is not None
+            if self.is_allowed(address) and not zoned:  # The client cannot be tied to a zone.
                 continue
             if not is_public(address):
                 return Refused(

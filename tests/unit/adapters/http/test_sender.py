@@ -1,0 +1,370 @@
+"""One sender for every provider that speaks HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+
+import msgspec
+import pytest
+
+from clarion.adapters.http import Call, Failure, Fetch, HttpProvider, Reply
+from clarion.adapters.http.sender import AT_ONCE, REPLY_BYTES
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.vaults.local import LocalVault
+from clarion.errors import ConfigError, ContentError, Unavailable
+from clarion.model.channel import Channel
+from clarion.model.content import ChatContent
+from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.setup import Integration, IntegrationLimits
+from clarion.model.status import Reason
+from clarion.ports.provider import Outgoing, ProviderTools
+from clarion.testing.ports import provider_tools
+from tests.outgoing import outgoing
+from tests.web import Asked, Web, answer, web
+
+SECRET = "T000-secret-B000"
+
+
+def tools(*networks: str) -> ProviderTools:
+    entropy = SystemEntropy()
+    lent = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+    return msgspec.structs.replace(lent, allowed_networks=networks)
+
+
+def ok(_: Outgoing, reply: Reply) -> Outcome:
+    return Accepted(provider_id=str(reply.status))
+
+
+def sender(
+    url: str,
+    *,
+    read: Callable[[Outgoing, Reply], Outcome] = ok,
+    build: Callable[[Outgoing], Call | Outcome] | None = None,
+    timeout_s: float = 3.0,
+    networks: tuple[str, ...] = (),
+    **options: object,
+) -> HttpProvider:
+    integration = Integration(
+        key="site", channel=Channel.CHAT, provider="x", limits=IntegrationLimits(timeout_s=timeout_s)
+    )
+    made = build or (
+        lambda _: Call(url=f"{url}/services/{SECRET}?to=ada", body=b"hello", headers={"X-A": "b"})
+    )
+    return HttpProvider(integration, tools(*networks), build=made, read=read, **options)  # type: ignore[arg-type]
+
+
+def batch(n: int) -> list[Outgoing]:
+    return [outgoing(ChatContent(text="hi"), number, channel=Channel.CHAT) for number in range(1, n + 1)]
+
+
+async def one(provider: HttpProvider) -> Outcome:
+    outcomes = await provider.send(batch(1))
+    await provider.close()
+    assert len(outcomes) == 1
+    return outcomes[0]
+
+
+async def hang(_: Asked) -> bytes:
+    await asyncio.sleep(30)
+    return b""
+
+
+async def test_what_is_built_is_what_is_asked():
+    """Method, path, headers and body arrive as they were made."""
+    async with web(lambda _: answer(201)) as site:
+        assert await one(sender(site.url)) == Accepted(provider_id="201")
+        asked = site.asked[0]
+        assert (asked.method, asked.path, asked.body) == ("POST", f"/services/{SECRET}?to=ada", b"hello")
+        assert asked.headers["x-a"] == "b"
+        assert asked.headers["user-agent"] == "Clarion"
+
+
+async def test_every_message_gets_its_own_outcome_in_order():
+    """A batch keeps its order, whoever answers first."""
+
+    async def respond(asked: Asked) -> bytes:
+        number = int(asked.path.rpartition("/")[2])
+        await asyncio.sleep(0.02 if number % 2 else 0)
+        return answer(200 + number)
+
+    async with web(respond) as site:
+        numbers = iter(range(10))
+        provider = sender("", build=lambda _: Call(url=f"{site.url}/{next(numbers)}"))
+        outcomes = await provider.send(batch(10))
+        await provider.close()
+        assert outcomes == [Accepted(provider_id=str(200 + n)) for n in range(10)]
+
+
+async def test_a_large_batch_goes_out_many_at_a_time_but_not_all():
+    """Connections are bounded, however large the batch."""
+
+    async def respond(_: Asked) -> bytes:
+        await asyncio.sleep(0.02)
+        return answer(200)
+
+    async with web(respond) as site:
+        provider = sender(site.url)
+        outcomes = await provider.send(batch(3 * AT_ONCE))
+        await provider.close()
+        assert outcomes == [Accepted(provider_id="200")] * (3 * AT_ONCE)
+        assert AT_ONCE // 2 < site.most_open <= AT_ONCE
+
+
+async def test_connections_are_used_again():
+    """The second message of a quiet day does not shake hands again."""
+    async with web(lambda _: answer(200)) as site:
+        provider = sender(site.url)
+        for _ in range(5):
+            await provider.send(batch(1))
+        await provider.close()
+        assert site.connections == 1
+
+
+async def test_nobody_there_means_later():
+    """A connection that was refused has sent nothing."""
+    outcome = await one(sender("http://127.0.0.1:9"))
+    assert isinstance(outcome, Retry)
+    assert SECRET not in (outcome.detail or "")
+    assert "http://127.0.0.1" in (outcome.detail or "")
+
+
+async def test_a_name_that_does_not_exist_means_later():
+    """A name server may be back in a minute."""
+    assert isinstance(await one(sender("http://nobody.invalid")), Retry)
+
+
+async def test_a_server_without_tls_means_later():
+    """A handshake that fails has sent nothing."""
+    async with web(lambda _: b"") as site:
+        assert isinstance(await one(sender(f"https://127.0.0.1:{site.port}")), Retry)
+
+
+@pytest.mark.parametrize("respond", [lambda _: b"", lambda _: b"gibberish\r\n\r\n", hang])
+@pytest.mark.parametrize(("idempotent", "expected"), [(False, Unknown), (True, Retry)])
+async def test_no_answer_is_doubt_unless_the_server_knows_our_ids(respond, idempotent, expected):
+    """The request went out: only a server that recognises a repetition may be asked again without asking."""
+    async with web(respond) as site:
+        began = time.monotonic()
+        outcome = await one(sender(site.url, idempotent=idempotent, timeout_s=0.6))
+        assert isinstance(outcome, expected), outcome
+        assert time.monotonic() - began < 0.6
+        assert SECRET not in (outcome.detail or "")
+
+
+async def test_a_hung_server_costs_no_more_than_the_time_limit():
+    """Every message of the batch has an outcome before the engine would cut the batch off."""
+    async with web(hang) as site:
+        provider = sender(site.url, timeout_s=0.6)
+        began = time.monotonic()
+        outcomes = await provider.send(batch(2 * AT_ONCE))
+        await provider.close()
+        assert time.monotonic() - began < 0.6
+        assert {type(outcome) for outcome in outcomes[:AT_ONCE]} == {Unknown}
+        assert {type(outcome) for outcome in outcomes[AT_ONCE:]} == {Retry}
+
+
+async def test_a_cancelled_batch_leaves_the_sender_usable():
+    """The engine gives up on a batch; the next one goes out."""
+    held = True
+
+    async def respond(_: Asked) -> bytes:
+        if held:
+            await asyncio.sleep(30)
+        return answer(200)
+
+    async with web(respond) as site:
+        provider = sender(site.url, timeout_s=30)
+        sending = asyncio.ensure_future(provider.send(batch(8)))
+        await asyncio.sleep(0.05)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        held = False
+        assert await one(provider) == Accepted(provider_id="200")
+
+
+async def test_a_status_counts_even_when_the_body_does_not_come():
+    """The server said 201: the message is not sent again because the rest got lost."""
+
+    async def respond(_: Asked) -> bytes:
+        return b"HTTP/1.1 201 x\r\ncontent-length: 50\r\n\r\nabc"
+
+    seen: list[Reply] = []
+
+    def read(_: Outgoing, reply: Reply) -> Outcome:
+        seen.append(reply)
+        return Accepted()
+
+    async with web(respond) as site:
+        assert await one(sender(site.url, timeout_s=0.6, read=read)) == Accepted()
+        assert seen[0].status == 201
+        assert seen[0].cut
+
+
+async def test_a_long_answer_is_cut():
+    """A server cannot fill our memory."""
+    seen: list[Reply] = []
+
+    def read(_: Outgoing, reply: Reply) -> Outcome:
+        seen.append(reply)
+        return Accepted()
+
+    async with web(lambda _: answer(200, b"x" * (REPLY_BYTES * 20))) as site:
+        await one(sender(site.url, read=read))
+        assert len(seen[0].body) == REPLY_BYTES
+        assert seen[0].cut
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(("urls", "expected"), [("operator", Misconfigured), ("user", Retry)])
+async def test_redirects_are_failures(status, urls, expected):
+    """What was vetted is not what a redirect leads to; the credentials stay here, too."""
+    async with (
+        web(lambda _: answer(200)) as elsewhere,
+        web(lambda _: answer(status, location=elsewhere.url)) as site,
+    ):
+        outcome = await one(sender(site.url, urls=urls, networks=("127.0.0.0/8",)))
+        assert isinstance(outcome, expected)
+        assert elsewhere.connections == 0
+
+
+async def test_urls_of_users_are_guarded():
+    """A private address ends the message, not the integration, and nobody is called."""
+    async with web(lambda _: answer(200)) as site:
+        outcome = await one(sender(site.url, urls="user"))
+        assert isinstance(outcome, Rejected)
+        assert SECRET not in (outcome.detail or "")
+        guarded = Call(url=site.url, from_user=True)
+        assert isinstance(await one(sender("", build=lambda _: guarded)), Rejected)
+        assert site.connections == 0
+        assert await one(sender("", build=lambda _: guarded, networks=("127.0.0.0/8",))) == Accepted(
+            provider_id="200"
+        )
+
+
+@pytest.mark.parametrize("bad", ["not a url", "http://", "https://exa mple"])
+async def test_an_operators_url_that_is_none_is_said_to_be_misconfigured(bad):
+    """The integration is wrong, not the message."""
+    assert isinstance(await one(sender("", build=lambda _: Call(url=bad))), Misconfigured)
+
+
+async def test_headers_cannot_carry_line_breaks():
+    """A value that would start a header of its own is never written."""
+    async with web(lambda _: answer(200)) as site:
+        call = Call(url=site.url, headers={"X-A": "b\r\nX-Evil: 1"}, from_user=True)
+        outcome = await one(sender("", build=lambda _: call, networks=("127.0.0.0/8",)))
+        assert isinstance(outcome, Rejected)
+        assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("120", 120), ("0", 0), ("99999999999999999", 604_800), ("soon", None), ("-5", None), ("1.5", None)],
+)
+async def test_retry_after_is_seconds(said, seconds):
+    """However a server says it; what is no number is no wish, and no wish is longer than a week."""
+    async with web(lambda _: answer(429, retry_after=said)) as site:
+        provider = sender(site.url, read=lambda _, reply: Retry(after_s=reply.retry_after_s))
+        assert await one(provider) == Retry(after_s=seconds)
+
+
+@pytest.mark.parametrize(("ahead_s", "least", "most"), [(90, 85, 91), (-90, 0, 0), (10**9, 604_800, 604_800)])
+async def test_retry_after_may_be_a_date(ahead_s, least, most):
+    """RFC 9110 allows a date; one in the past means now."""
+    date = formatdate(time.time() + ahead_s, usegmt=True)
+    async with web(lambda _: answer(503, retry_after=date)) as site:
+        provider = sender(site.url, read=lambda _, reply: Retry(after_s=reply.retry_after_s))
+        outcome = await one(provider)
+        assert isinstance(outcome, Retry)
+        assert outcome.after_s is not None
+        assert least <= outcome.after_s <= most
+
+
+async def test_what_one_message_breaks_stays_with_it():
+    """A surprise while building or reading concerns that message only, and says nothing of its content."""
+
+    def build(one: Outgoing) -> Call | Outcome:
+        match int.from_bytes(one.message.id, "big") % 5:
+            case 1:
+                raise ContentError("the title is longer than 256 characters")
+            case 2:
+                raise KeyError(SECRET)
+            case 3:
+                return Rejected(detail="nothing to say")
+            case _:
+                return Call(url=site.url)
+
+    def read(one: Outgoing, reply: Reply) -> Outcome:
+        if int.from_bytes(one.message.id, "big") % 5 == 4:
+            raise ValueError(SECRET)
+        return Accepted()
+
+    async with web(lambda _: answer(200)) as site:
+        provider = sender("", build=build, read=read)
+        outcomes = {int.from_bytes(o.message.id, "big") % 5: o for o in batch(5)}
+        answers = dict(zip(outcomes, await provider.send(list(outcomes.values())), strict=True))
+        await provider.close()
+    assert answers[0] == Accepted()
+    assert answers[1] == Rejected(detail="the title is longer than 256 characters")
+    assert answers[2] == Retry(reason=Reason.INTERNAL_ERROR, detail="KeyError")
+    assert answers[3] == Rejected(detail="nothing to say")
+    assert isinstance(answers[4], Unknown)
+    assert SECRET not in repr(answers)
+
+
+async def test_a_ping_says_what_is_wrong():
+    """Reached and welcome; refused; broken; not there."""
+    status = 200
+
+    def respond(_: Asked) -> bytes:
+        return answer(status)
+
+    async with web(respond) as site:
+        provider = sender(site.url, ping=Call(url=f"{site.url}/me", method="GET"))
+        await provider.ping()
+        assert site.asked[0].method == "GET"
+        status = 401
+        with pytest.raises(ConfigError, match="credentials"):
+            await provider.ping()
+        status = 500
+        with pytest.raises(Unavailable, match="500"):
+            await provider.ping()
+        await provider.close()
+    absent = sender("", ping=Call(url=f"http://127.0.0.1:9/{SECRET}"))
+    with pytest.raises(Unavailable) as wrong:
+        await absent.ping()
+    assert SECRET not in str(wrong.value)
+    await absent.close()
+
+
+async def test_a_fetch_is_bounded_in_size():
+    """An attachment larger than the limit is recognised as such."""
+    async with web(lambda _: answer(200, b"x" * 1000)) as site:
+        fetch = Fetch(tools(), urls="operator", limit=999)
+        reply = await fetch.get(site.url)
+        assert isinstance(reply, Reply)
+        assert (len(reply.body), reply.cut) == (999, True)
+        await fetch.close()
+        fetch = Fetch(tools(), urls="operator", limit=1000)
+        reply = await fetch.get(site.url, {"accept": "image/png"})
+        assert isinstance(reply, Reply)
+        assert (len(reply.body), reply.cut) == (1000, False)
+        assert site.asked[-1].headers["accept"] == "image/png"
+        await fetch.close()
+
+
+async def test_a_fetch_is_bounded_in_time():
+    """A server that hangs does not hold up a mail for good."""
+    async with web(hang) as site:
+        fetch = Fetch(tools(), urls="operator", timeout_s=0.3)
+        assert isinstance(await fetch.get(site.url), Failure)
+        await fetch.close()
+
+
+def test_the_scripted_server_answers_as_told():
+    """The tests' own server writes whole answers."""
+    assert answer(200, b"hi", x_a="b").endswith(b"x-a: b\r\n\r\nhi")
+    assert Web(lambda _: b"").url == "http://127.0.0.1:0"
