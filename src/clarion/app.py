@@ -26,9 +26,10 @@ from clarion.adapters.telemetry import logs
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
 from clarion.config import DEV_FILE, Settings
-from clarion.content import Renderer, check
+from clarion.content import Renderer
 from clarion.content.mail import MimeMailwright
 from clarion.errors import ConfigError
+from clarion.flow.authoring import Authoring
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
@@ -65,6 +66,7 @@ class App:
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(vault, self.clock)
         self.keys = ApiKeys(ledger.setup.keys, vault, self.clock, self.entropy)
+        self.authoring = Authoring(ledger.setup, self.clock)
         self.engagement = Engagement(ledger.inboxes, self.fanout, self.clock)
         self.pipeline = Pipeline(
             ledger=ledger,
@@ -154,7 +156,7 @@ class App:
             keys=self.keys,
             tokens=self.tokens,
             engagement=self.engagement,
-            check_template=check,
+            authoring=self.authoring,
             providers=self.plugins,
             health=self.pipeline.health,
             metrics=self.metrics,

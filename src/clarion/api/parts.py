@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from clarion.content.check import Problem
+from clarion.flow.authoring import Authoring
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
 from clarion.flow.tokens import UserTokens
-from clarion.model.setup import Template
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger
 from clarion.ports.provider import ProviderPlugin
@@ -53,7 +52,7 @@ class ApiParts:
     keys: ApiKeys
     tokens: UserTokens
     engagement: Engagement
-    check_template: Callable[[Template], Sequence[Problem]]
+    authoring: Authoring
     providers: Mapping[str, ProviderPlugin]
     health: Callable[[], Mapping[str, str]]
     """Part to "ok", or what is wrong with it."""

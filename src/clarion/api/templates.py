@@ -1,54 +1,122 @@
-"""`/v1/templates`: content per channel, language and field."""
+"""`/v1/templates`: content per channel, language and field, in versions: drafted, published, rolled back."""
 
 from __future__ import annotations
 
-from litestar import Router, delete, get, put
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import Router, delete, get, post, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import every, found_version, named, remove, shown
-from clarion.errors import Conflict
-from clarion.model.setup import Template
+from clarion.api.shelves import found_version, missing, remove
+from clarion.errors import Conflict, InvalidInput
+from clarion.flow.authoring import Finding, Published
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant
+from clarion.model.setup import Draft, Template
+from clarion.model.user import Value
+from clarion.rules import people
+from clarion.rules.instants import rfc3339
 
 
-class TemplateDocument(Template, frozen=True, kw_only=True, omit_defaults=False):
-    """A template; its key stands in the path, its version is counted by Clarion."""
+class TemplateDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """A template; its key stands in the path.
+
+    `version`, `partials`, `published_at` and `origin` are Clarion's: sent back, they are passed over.
+    """
 
     key: str = ""
+    name: str = ""
+    version: int = 0
+    default_locale: str = "en"
+    channels: dict[Channel, dict[str, dict[str, str]]]
+    """channel -> locale -> field (`subject`, `text`, `html`, `title`, `body`, `url`, ...) -> source."""
+    example_data: dict[str, Any] = {}
+    """What previews and checks are made with."""
+    data_schema: dict[str, Any] | None = None
+    """JSON Schema (2020-12) that the data of an event must satisfy to start a workflow with this template."""
+    partials: dict[str, str] = {}
+    """The layouts and partials it uses, as they were when it was published."""
+    published_at: str | None = None
+    """When this version went live."""
+    origin: str = ""
+    """What it was made from: `document`, `draft`, `version 3` or `partial footer`."""
+
+
+class DraftBody(Value, frozen=True, kw_only=True):
+    """A template in the making."""
+
+    template: TemplateDocument
+    revision: int | None = None
+    """The `revision` it was made from, 0 when there was no draft: refused when it is another one by now. Left out:
+    whatever is there is replaced."""
+
+
+class DraftView(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft, and everything to be said about it."""
+
+    template: TemplateDocument
+    revision: int
+    saved_at: str
+    based_on: int
+    """The version that was live when the draft was begun; 0: none."""
+    findings: list[Finding]
+
+
+class PublishedView(msgspec.Struct, frozen=True, kw_only=True):
+    """The new live version, and what is not wrong with it but could be better."""
+
+    template: TemplateDocument
+    findings: list[Finding]
+
+
+class RollbackBody(Value, frozen=True, kw_only=True):
+    """Where to go back to."""
+
+    version: int
+
+
+class VersionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a template."""
+
+    version: int
+    at: str | None
+    """When it went live."""
+    origin: str
+    """What it was made from: `document`, `draft`, `version 3` or `partial footer`."""
+    live: bool
 
 
 @get("/", opt=READ)
 async def list_templates(caller: Who, parts: Parts) -> Page[TemplateDocument]:
     """All templates in their live versions."""
-    return Page(items=every(TemplateDocument, parts.ledger.setup.templates, caller.tenant))
+    live = parts.ledger.setup.templates.all(caller.tenant)
+    return Page(items=[document_of(template) for _, template in sorted(live.items())])
 
 
 @get("/{key:str}", opt=READ)
 async def get_template(key: str, caller: Who, parts: Parts, version: int | None = None) -> TemplateDocument:
     """One template: the live version, or an exact one."""
-    return shown(
-        TemplateDocument,
-        await found_version(parts.ledger.setup.templates, caller.tenant, key, version, "template"),
-    )
+    templates = parts.ledger.setup.templates
+    return document_of(await found_version(templates, caller.tenant, key, version, "template"))
 
 
 @put("/{key:str}", opt=ADMIN)
 async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Parts) -> TemplateDocument:
-    """Publish a template: every source is compiled, and rendered with `example_data` when there are any."""
-    template = named(Template, data, key)
-    faults = [
-        Fault(detail=f"line {f.line}: {f.detail}" if f.line is not None else f.detail, pointer=f.pointer)
-        for f in parts.check_template(template)
-    ]
-    if faults:
-        raise Rejected(f"The template cannot be used: {faults[0].detail}", faults, code="content_error")
-    return shown(TemplateDocument, await parts.ledger.setup.templates.put(caller.tenant, template))
+    """Publish a template without a draft: the next version is live at once, messages planned before keep theirs.
+
+    Every source is compiled, and rendered with `example_data` when there are any.
+    """
+    published = await parts.authoring.publish(caller.tenant, template_of(data, key))
+    return live_or_refused(published).template
 
 
 @delete("/{key:str}", opt=ADMIN)
 async def delete_template(key: str, caller: Who, parts: Parts) -> None:
-    """Delete a template that no workflow uses."""
+    """Delete a template that no workflow uses. Its versions stay readable."""
     workflows = parts.ledger.setup.workflows.all(caller.tenant).values()
     users = [w.key for w in workflows if any(step.template == key for step in w.steps)]
     if users:
@@ -56,8 +124,130 @@ async def delete_template(key: str, caller: Who, parts: Parts) -> None:
     await remove(parts.ledger.setup.templates, caller.tenant, key, "template")
 
 
+@get("/{key:str}/draft", opt=READ)
+async def get_draft(key: str, caller: Who, parts: Parts) -> DraftView:
+    """The draft, and everything to be said about it."""
+    draft = parts.authoring.draft(caller.tenant, key)
+    return _draft_view(draft, await parts.authoring.findings(caller.tenant, draft.template))
+
+
+@put("/{key:str}/draft", opt=ADMIN)
+async def put_draft(key: str, data: DraftBody, caller: Who, parts: Parts) -> DraftView:
+    """Save a draft, however broken: nobody is sent it. Answers what publishing it would find."""
+    template = template_of(data.template, key, "#/template")
+    draft = await parts.authoring.save(caller.tenant, template, data.revision)
+    return _draft_view(draft, await parts.authoring.findings(caller.tenant, template))
+
+
+@delete("/{key:str}/draft", opt=ADMIN)
+async def delete_draft(key: str, caller: Who, parts: Parts) -> None:
+    """Throw the draft away."""
+    parts.authoring.draft(caller.tenant, key)
+    await parts.ledger.setup.drafts.delete(caller.tenant, key)
+
+
+@post("/{key:str}/publish", opt=ADMIN, status_code=200)
+async def publish_draft(key: str, caller: Who, parts: Parts) -> PublishedView:
+    """Make the draft the next version. Refused with all errors when there are any; the draft stays then."""
+    return live_or_refused(await parts.authoring.publish_draft(caller.tenant, key))
+
+
+@post("/{key:str}/rollback", opt=ADMIN, status_code=200)
+async def roll_back(key: str, data: RollbackBody, caller: Who, parts: Parts) -> PublishedView:
+    """Make an old version the next one, exactly as it was, partials included. Findings are told, none refuses."""
+    return live_or_refused(await parts.authoring.roll_back(caller.tenant, key, data.version))
+
+
+@get("/{key:str}/versions", opt=READ)
+async def list_versions(
+    key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+) -> Page[VersionView]:
+    """All versions, newest first, also of a template that was deleted."""
+    templates = parts.ledger.setup.templates
+    before = None if cursor is None else position(cursor, 0)
+    found = await templates.versions(caller.tenant, key, before, limit)
+    live = templates.all(caller.tenant).get(key)
+    if not found and cursor is None:
+        raise missing("template", key, templates.all(caller.tenant))
+    return Page(
+        items=[
+            VersionView(
+                version=one.version, at=_moment(one.published_at), origin=one.origin, live=one == live
+            )
+            for one in found
+        ],
+        next_cursor=cursor_of(found[-1].version if len(found) == limit else None),
+    )
+
+
+def template_of(body: TemplateDocument, key: str, place: str = "#") -> Template:
+    """The template of a body whose key stands in the path."""
+    if body.key not in ("", key):
+        raise InvalidInput("key differs from the one in the path: leave it out.", pointer=f"{place}/key")
+    people.check_key(key, f"{place}/key")
+    return Template(
+        key=key,
+        name=body.name,
+        default_locale=body.default_locale,
+        channels=body.channels,
+        example_data=body.example_data,
+        data_schema=body.data_schema,
+    )
+
+
+def document_of(template: Template) -> TemplateDocument:
+    """The template with every field spelt out, as it can be sent back."""
+    fields = msgspec.structs.asdict(template)
+    return TemplateDocument(**{**fields, "published_at": _moment(template.published_at)})
+
+
+def live_or_refused(published: Published) -> PublishedView:
+    """What is live now; Rejected with all errors when it was refused."""
+    if published.template is None:
+        faults = faults_of(published.findings)
+        raise Rejected(f"The template cannot be used: {faults[0].detail}", faults, code="content_error")
+    return PublishedView(template=document_of(published.template), findings=list(published.findings))
+
+
+def faults_of(findings: Sequence[Finding], place: str | None = None) -> list[Fault]:
+    """The errors among findings, as faults of the body; all at `place` when the body is another document."""
+    return [
+        Fault(
+            detail=f"line {f.line}: {f.detail}" if f.line is not None else f.detail,
+            pointer=f.pointer if place is None else place,
+        )
+        for f in findings
+        if f.severity == "error"
+    ]
+
+
+def _draft_view(draft: Draft, findings: Sequence[Finding]) -> DraftView:
+    return DraftView(
+        template=document_of(draft.template),
+        revision=draft.revision,
+        saved_at=rfc3339(draft.saved_at),
+        based_on=draft.based_on,
+        findings=list(findings),
+    )
+
+
+def _moment(at: Instant) -> str | None:
+    return rfc3339(at) if at else None
+
+
 router = Router(
     "/v1/templates",
-    route_handlers=[list_templates, get_template, put_template, delete_template],
+    route_handlers=[
+        list_templates,
+        get_template,
+        put_template,
+        delete_template,
+        get_draft,
+        put_draft,
+        delete_draft,
+        publish_draft,
+        roll_back,
+        list_versions,
+    ],
     tags=["Set-up"],
 )

@@ -23,7 +23,8 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.api import ApiParts, Limits
 from clarion.api.edge import Edge
 from clarion.api.routes import routed
-from clarion.content import Renderer, check
+from clarion.content import Renderer
+from clarion.flow.authoring import Authoring
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
@@ -136,7 +137,7 @@ class House:
             "keys": self.keys,
             "tokens": self.tokens,
             "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
-            "check_template": check,
+            "authoring": Authoring(self.ledger.setup, self.clock),
             "providers": self.providers,
             "health": lambda: self.health,
             "metrics": metrics,

@@ -1,0 +1,115 @@
+"""`/v1/partials`: layouts and pieces that templates share."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Router, delete, get, put
+
+from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.pages import Page
+from clarion.api.problems import Fault, Rejected
+from clarion.api.shelves import found_version
+from clarion.api.templates import faults_of
+from clarion.errors import InvalidInput
+from clarion.flow.authoring import PartialPublished
+from clarion.model.setup import Partial
+from clarion.model.user import Value
+from clarion.rules import people
+from clarion.rules.instants import rfc3339
+
+
+class PartialDocument(Value, frozen=True, kw_only=True):
+    """A layout (`{% extends "key" %}`) or a piece (`{% include "key" %}`); its key stands in the path.
+
+    `version` and `published_at` are Clarion's: sent back, they are passed over.
+    """
+
+    key: str = ""
+    name: str = ""
+    version: int = 0
+    source: str
+    published_at: str | None = None
+
+
+class TemplateVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A template that went live again."""
+
+    key: str
+    version: int
+
+
+class PartialView(msgspec.Struct, frozen=True, kw_only=True):
+    """A partial, and the templates that use it in the versions that go with it."""
+
+    partial: PartialDocument
+    templates: list[TemplateVersion]
+
+
+@get("/", opt=READ)
+async def list_partials(caller: Who, parts: Parts) -> Page[PartialDocument]:
+    """All layouts and partials in their live versions."""
+    live = parts.ledger.setup.partials.all(caller.tenant)
+    return Page(items=[_document(partial) for _, partial in sorted(live.items())])
+
+
+@get("/{key:str}", opt=READ)
+async def get_partial(key: str, caller: Who, parts: Parts, version: int | None = None) -> PartialView:
+    """One partial, the live version or an exact one, and the templates that use it now."""
+    shelf = parts.ledger.setup.partials
+    partial = await found_version(shelf, caller.tenant, key, version, "partial")
+    return PartialView(
+        partial=_document(partial),
+        templates=[
+            TemplateVersion(key=template.key, version=template.version)
+            for template in parts.authoring.users_of(caller.tenant, key)
+        ],
+    )
+
+
+@put("/{key:str}", opt=ADMIN)
+async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts) -> PartialView:
+    """Create or change a partial: all templates that use it go live with it, in the same moment, as next versions.
+
+    Refused, naming the templates, when it would break one.
+    """
+    if data.key not in ("", key):
+        raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
+    people.check_key(key, "#/key")
+    partial = Partial(key=key, name=data.name, source=data.source)
+    return _view(await parts.authoring.put_partial(caller.tenant, partial))
+
+
+@delete("/{key:str}", opt=ADMIN)
+async def delete_partial(key: str, caller: Who, parts: Parts) -> None:
+    """Delete a partial that no template uses."""
+    await parts.authoring.delete_partial(caller.tenant, key)
+
+
+def _view(published: PartialPublished) -> PartialView:
+    if published.partial is None:
+        faults = [
+            Fault(detail=f"template {key!r}: {fault.detail}", pointer="#/source")
+            for key, findings in published.broken.items()
+            for fault in faults_of(findings)
+        ]
+        broken = ", ".join(published.broken)
+        raise Rejected(f"It would break {broken}: {faults[0].detail}", faults, code="content_error")
+    return PartialView(
+        partial=_document(published.partial),
+        templates=[TemplateVersion(key=one.key, version=one.version) for one in published.templates],
+    )
+
+
+def _document(partial: Partial) -> PartialDocument:
+    return PartialDocument(
+        key=partial.key,
+        name=partial.name,
+        version=partial.version,
+        source=partial.source,
+        published_at=rfc3339(partial.published_at) if partial.published_at else None,
+    )
+
+
+router = Router(
+    "/v1/partials", route_handlers=[list_partials, get_partial, put_partial, delete_partial], tags=["Set-up"]
+)

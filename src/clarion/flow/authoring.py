@@ -1,0 +1,223 @@
+"""Writing templates: drafts, what is wrong with them, publishing, rolling back, and the partials they share.
+
+A version is complete in itself: it carries the partials it uses as they were, so what was published keeps rendering
+the same, whatever happens to them. A changed partial goes live as next versions of the templates that use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.content import check
+from clarion.errors import Conflict, NotFound
+from clarion.model.ids import Instant, TenantId
+from clarion.model.setup import Draft, Partial, Template, Tenant, Workflow
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Setup
+from clarion.rules.match import nearest
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to say about a template. `pointer` leads to the field, `line` into its source."""
+
+    severity: str
+    code: str
+    pointer: str
+    line: int | None = None
+    detail: str
+
+
+def review(template: Template, tenant: Tenant, *, opt_out: bool) -> Sequence[Finding]:
+    """Everything to be said about a template."""
+    return [
+        Finding(severity="error", code="content", pointer=p.pointer, line=p.line, detail=p.detail)
+        for p in check(template)
+    ]
+
+
+def partials_used(template: Template, partials: Mapping[str, str]) -> dict[str, str]:
+    """The partials a template uses."""
+    return {}
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of publishing: the new live version, or None when a finding is an error."""
+
+    template: Template | None
+    findings: Sequence[Finding]
+
+
+class PartialPublished(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a changed partial."""
+
+    partial: Partial | None
+    """As it is live now; None when it would break a template."""
+    templates: Sequence[Template]
+    """The next versions of the templates that use it, live with it."""
+    broken: Mapping[str, Sequence[Finding]]
+    """The errors it would cause, by the key of the template."""
+
+
+class Authoring:
+    """What authors do. One change at a time per tenant: what is checked is what goes live."""
+
+    def __init__(self, setup: Setup, clock: Clock) -> None:
+        self._setup = setup
+        self._clock = clock
+        self._turn: defaultdict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    # -- drafts ------------------------------------------------------------------------------------------
+
+    async def findings(self, tenant: TenantId, template: Template) -> Sequence[Finding]:
+        """Everything to be said about a template as it stands, with the tenant's live partials."""
+        return await self._reviewed(tenant, template, self._sources(tenant))
+
+    async def save(self, tenant: TenantId, template: Template, revision: int | None) -> Draft:
+        """Keep a template in the making, however broken.
+
+        `revision` is that of the draft it was made from (0: there was none); Conflict when there is another by now.
+        None replaces whatever is there.
+        """
+        async with self._turn[tenant]:
+            before = self._setup.drafts.all(tenant).get(template.key)
+            there = before.revision if before is not None else 0
+            if revision is not None and revision != there:
+                raise Conflict(
+                    "The draft was changed or removed meanwhile: read it again, then decide what to keep.",
+                    pointer="#/revision",
+                )
+            now = self._clock.now()
+            live = self._setup.templates.all(tenant).get(template.key)
+            draft = Draft(
+                key=template.key,
+                template=_plain(template),
+                revision=max(there + 1, now),  # also greater than those of drafts that are gone
+                saved_at=now,
+                based_on=before.based_on if before is not None else live.version if live is not None else 0,
+            )
+            return await self._setup.drafts.put(tenant, draft)
+
+    def draft(self, tenant: TenantId, key: str) -> Draft:
+        """The draft of a template, or NotFound."""
+        draft = self._setup.drafts.all(tenant).get(key)
+        if draft is None:
+            raise NotFound(f"The template {key!r} has no draft. Save one with PUT /v1/templates/{key}/draft.")
+        return draft
+
+    # -- publishing --------------------------------------------------------------------------------------
+
+    async def publish(self, tenant: TenantId, template: Template) -> Published:
+        """Make a template the live version, unless a finding is an error. A draft of it stays."""
+        async with self._turn[tenant]:
+            return await self._publish(tenant, template, "document", draft=None)
+
+    async def publish_draft(self, tenant: TenantId, key: str) -> Published:
+        """Make the draft the live version, unless a finding is an error; then it stays a draft. Or NotFound."""
+        async with self._turn[tenant]:
+            return await self._publish(tenant, self.draft(tenant, key).template, "draft", draft=key)
+
+    async def roll_back(self, tenant: TenantId, key: str, version: int) -> Published:
+        """Make an old version the next one, exactly as it was, partials included. Or NotFound.
+
+        Nothing is refused: it was good enough once, and it is needed now.
+        """
+        async with self._turn[tenant]:
+            old = await self._setup.templates.version(tenant, key, version)
+            if old is None:
+                raise NotFound(f"The template {key!r} has no version {version}.", pointer="#/version")
+            findings = await self._reviewed(tenant, old, old.partials)
+            (live,) = await self._setup.release(tenant, [self._stamped(old, f"version {version}")])
+            return Published(template=live, findings=findings)
+
+    async def _publish(
+        self, tenant: TenantId, template: Template, origin: str, *, draft: str | None
+    ) -> Published:
+        sources = self._sources(tenant)
+        findings = await self._reviewed(tenant, template, sources)
+        if _errors(findings):
+            return Published(template=None, findings=findings)
+        whole = replace(template, partials=partials_used(template, sources))
+        (live,) = await self._setup.release(tenant, [self._stamped(whole, origin)], draft=draft)
+        return Published(template=live, findings=findings)
+
+    # -- partials ----------------------------------------------------------------------------------------
+
+    async def put_partial(self, tenant: TenantId, partial: Partial) -> PartialPublished:
+        """Make a partial live together with next versions of all templates that use it; or nothing, if one broke."""
+        async with self._turn[tenant]:
+            sources = {**self._sources(tenant), partial.key: partial.source}
+            broken: dict[str, Sequence[Finding]] = {}
+            templates = []
+            for template in self.users_of(tenant, partial.key):
+                if errors := _errors(await self._reviewed(tenant, template, sources)):
+                    broken[template.key] = errors
+                else:
+                    whole = replace(template, partials=partials_used(template, sources))
+                    templates.append(self._stamped(whole, f"partial {partial.key}"))
+            if broken:
+                return PartialPublished(partial=None, templates=(), broken=broken)
+            stamped = replace(partial, published_at=self._clock.now())
+            released = await self._setup.release(tenant, templates, partial=stamped)
+            live = self._setup.partials.all(tenant)[partial.key]
+            return PartialPublished(partial=live, templates=released, broken={})
+
+    async def delete_partial(self, tenant: TenantId, key: str) -> None:
+        """Take away a partial that no live template uses. Conflict names those that do; or NotFound."""
+        async with self._turn[tenant]:
+            if users := [template.key for template in self.users_of(tenant, key)]:
+                raise Conflict(
+                    f"The partial is used by the templates {', '.join(users)}: change those first."
+                )
+            if not await self._setup.partials.delete(tenant, key):
+                there = self._setup.partials.all(tenant)
+                raise NotFound(f"There is no partial {key!r}. {nearest(key, there)}".rstrip())
+
+    def users_of(self, tenant: TenantId, key: str) -> list[Template]:
+        """The live templates that use a partial, directly or through others."""
+        return [t for _, t in sorted(self._setup.templates.all(tenant).items()) if key in t.partials]
+
+    # -- together ----------------------------------------------------------------------------------------
+
+    def _sources(self, tenant: TenantId) -> dict[str, str]:
+        return {key: partial.source for key, partial in self._setup.partials.all(tenant).items()}
+
+    async def _reviewed(
+        self, tenant: TenantId, template: Template, sources: Mapping[str, str]
+    ) -> Sequence[Finding]:
+        """In a thread: a long review must not keep messages waiting."""
+        return await asyncio.to_thread(
+            review,
+            replace(template, partials=dict(sources)),
+            self._setup.tenants.all()[tenant],
+            opt_out=self._can_be_left(tenant, template.key),
+        )
+
+    def _can_be_left(self, tenant: TenantId, key: str) -> bool:
+        """Some workflow sends it in a category that people may opt out of."""
+        categories = self._setup.categories.all(tenant)
+        return any(
+            not categories[workflow.category].critical
+            for workflow in self._setup.workflows.all(tenant).values()
+            if workflow.category in categories and _sends(workflow, key)
+        )
+
+    def _stamped(self, template: Template, origin: str) -> Template:
+        return replace(template, origin=origin, published_at=self._clock.now())
+
+
+def _sends(workflow: Workflow, template: str) -> bool:
+    return any(step.template == template for step in workflow.steps)
+
+
+def _plain(template: Template) -> Template:
+    """Without what only publishing knows."""
+    return replace(template, version=0, partials={}, published_at=Instant(0), origin="")
+
+
+def _errors(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity == "error"]
