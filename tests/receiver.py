@@ -69,7 +69,9 @@ async def receiver(respond: Callable[[Received], bytes] | None = None) -> AsyncI
             pass  # at the end of the test
         finally:
             running.discard(task)
-            writer.close()
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=2**20)
     one.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -77,6 +79,7 @@ async def receiver(respond: Callable[[Received], bytes] | None = None) -> AsyncI
         yield one
     finally:
         server.close()
-        for task in list(running):
+        ending = list(running)
+        for task in ending:
             task.cancel()
-        await asyncio.sleep(0)
+        await asyncio.gather(*ending, return_exceptions=True)

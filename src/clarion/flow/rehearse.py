@@ -104,4 +104,5 @@ class Rehearsal:
             actor=submission.actor,
             overrides=submission.overrides,
             expires_at=submission.expires_at,
+            type=submission.type,
         )

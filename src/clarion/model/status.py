@@ -109,6 +109,7 @@ class Reason(StrEnum):
     # suppressed
     OPTED_OUT = "opted_out"
     SUPPRESSED_ADDRESS = "suppressed_address"
+    ENDPOINT_DISABLED = "endpoint_disabled"
     NO_CONTACT = "no_contact"
     USER_DELETED = "user_deleted"
     # throttled, merged, canceled, expired

@@ -80,6 +80,7 @@ _OPT_OUT = {
 _OBSTACLES = {
     Reason.NO_CONTACT: "the user has no {channel} contact",
     Reason.SUPPRESSED_ADDRESS: "every {channel} contact of the user is suppressed",
+    Reason.ENDPOINT_DISABLED: "the endpoint is disabled",
     Reason.USER_DELETED: "the user was deleted",
     Reason.DUPLICATE: "it repeats an earlier one inside the dedupe window",
     Reason.SUPERSEDED: "a newer one replaced it",

@@ -6,6 +6,7 @@ caps are not decided here: they are exact, so the ledger counts them inside its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -52,11 +53,12 @@ def gate(
     channel: Channel,
     now: Instant,
     expires_at: Instant | None,
+    addresses: Sequence[Contact] | None = None,
 ) -> Gate:
-    """Decide about one channel of one user at `now`."""
+    """Decide about one channel of one user at `now`. `addresses`: where it may go, if not to any of their contacts."""
     if expires_at is not None and now >= expires_at:
         return expired(expires_at)
-    contact, verdicts, reason = reach(tenant, category, user, channel)
+    contact, verdicts, reason = reach(tenant, category, user, channel, addresses)
     if reason is not None:
         return Gate(
             verdict="stop",
@@ -118,39 +120,45 @@ _FOUND_ON = {name: (_FOUND, verdict) for name, verdict in _ON.items()}
 
 
 def reach(
-    tenant: Tenant, category: Category, user: User, channel: Channel
+    tenant: Tenant,
+    category: Category,
+    user: User,
+    channel: Channel,
+    addresses: Sequence[Contact] | None = None,
 ) -> tuple[Contact | None, Verdicts, Reason | None]:
     """The contact to use and why it may be used, or the reason why there is none. Time plays no part."""
     contact: Contact | None = None
-    skipped = 0
+    skipped, blocked = 0, Reason.SUPPRESSED_ADDRESS
     if channel is not Channel.IN_APP:
-        for candidate in user.profile.contacts:
+        for candidate in user.profile.contacts if addresses is None else addresses:
             if candidate.channel is channel:
                 if candidate.hash not in user.suppressed:
                     contact = candidate
                     break
                 skipped += 1
+                if user.profile.endpoint(candidate.hash) is not None:
+                    blocked = Reason.ENDPOINT_DISABLED
         else:
             if skipped:
-                return None, (_suppressed("stop", skipped),), Reason.SUPPRESSED_ADDRESS
+                return None, (_suppressed("stop", skipped, blocked),), blocked
             return None, _NO_CONTACT, Reason.NO_CONTACT
     enabled, setting = allowed(tenant, category, user.profile.preferences, channel)
     if enabled and not skipped:
         return contact, (_INBOX_ON if contact is None else _FOUND_ON)[setting], None
     seen: Verdicts = (_INBOX if contact is None else _FOUND,)
     if skipped:
-        seen = (_suppressed("skip", skipped), *seen)
+        seen = (_suppressed("skip", skipped, blocked), *seen)
     if enabled:
         return contact, (*seen, _ON[setting]), None
     return None, (*seen, _OFF[setting]), Reason.OPTED_OUT
 
 
 @lru_cache(maxsize=64)
-def _suppressed(result: str, contacts: int) -> Verdict:
+def _suppressed(result: str, contacts: int, reason: Reason) -> Verdict:
     return Verdict(
         rule="suppression",
         result=result,
-        reason=Reason.SUPPRESSED_ADDRESS.value,
+        reason=reason.value,
         inputs={"suppressed_contacts": contacts},
     )
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from clarion.model.channel import Channel
 from clarion.model.event import Event
 from clarion.model.ids import UserNo
 from clarion.model.setup import Workflow
@@ -40,9 +39,9 @@ class Keys:
         """One key for all channels, within the workflow."""
         return self._key(purpose, pointer, b"*", within_workflow=True)
 
-    def of_message(self, purpose: str, pointer: str, channel: Channel, *, within_workflow: bool) -> bytes:
-        """One key per channel: a push never waits for an email, nor replaces one."""
-        return self._key(purpose, pointer, channel.value.encode(), within_workflow=within_workflow)
+    def of_message(self, purpose: str, pointer: str, place: str, *, within_workflow: bool) -> bytes:
+        """One key per channel, or endpoint: a push never waits for an email, nor replaces one."""
+        return self._key(purpose, pointer, place.encode(), within_workflow=within_workflow)
 
     def _key(self, purpose: str, pointer: str, channel: bytes, *, within_workflow: bool) -> bytes:
         if pointer:

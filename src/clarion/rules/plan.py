@@ -24,8 +24,8 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.model.status import Reason, Status
-from clarion.model.user import User
-from clarion.rules import caps
+from clarion.model.user import Contact, User
+from clarion.rules import caps, endpoints
 from clarion.rules.gate import Gate, Verdicts, gate
 from clarion.rules.keys import KeyedHash, Keys
 
@@ -83,7 +83,7 @@ class _Draft:
 
     __slots__ = (
         "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_keys",
-        "_lease_until", "_messages", "_now", "_remarks", "_run", "_templates", "_tenant", "_user", "_workflow",
+        "_lease_until", "_messages", "_now", "_places", "_remarks", "_run", "_templates", "_tenant", "_user", "_workflow",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +114,7 @@ class _Draft:
         self._remarks: Verdicts = () if self._keys is None else _remarks(workflow, self._keys)
         self._channels: list[ChannelPlan] = []
         self._messages: list[Message] = []
+        self._places: dict[MessageId, str] = {}
         self._gates: list[Gate] = []
         self._charges: list[CapCharge] = []
 
@@ -124,11 +125,22 @@ class _Draft:
         to = step.to
         if isinstance(to, SendAll):
             for channel in dict.fromkeys(to.channels):
-                self._message(step, channel, self._gate(channel))
+                if channel is Channel.WEBHOOK and self._user.profile.endpoints:
+                    self._webhooks(step)
+                else:
+                    self._message(step, channel, self._gate(channel))
         elif isinstance(to, SendFirst):
             self._first(step, list(dict.fromkeys(to.channels)))
         else:
             self._ladder(step, to)
+
+    def _webhooks(self, step: SendStep) -> None:
+        """One message to each webhook address that hears of the event: endpoints succeed and fail on their own."""
+        addresses = self._listeners()
+        for address in addresses:
+            self._message(step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK, addresses=(address,)), to=address)
+        if not addresses:
+            self._message(step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK))
 
     def _first(self, step: SendStep, channels: list[Channel]) -> None:
         """The first channel that is not stopped; when all are, the first one is listed with its reason."""
@@ -169,7 +181,7 @@ class _Draft:
         reached: list[Channel],
         waits: dict[Channel, int],
     ) -> None:
-        ids = tuple([message_id(self._run, step.key, channel) for channel in reached])
+        ids = tuple([message_id(self._run, step.key, self._place(c, rungs[c].contact)) for c in reached])
         until = to.until.value
         starts = self._now
         place = 0
@@ -209,7 +221,11 @@ class _Draft:
 
     # -- what becomes of a channel ---------------------------------------------------------------------
 
-    def _gate(self, channel: Channel, at: Instant | None = None) -> Gate:
+    def _gate(
+        self, channel: Channel, at: Instant | None = None, addresses: tuple[Contact, ...] | None = None
+    ) -> Gate:
+        if channel is Channel.WEBHOOK and addresses is None and self._user.profile.endpoints:
+            addresses = self._listeners()
         return gate(
             tenant=self._tenant,
             category=self._category,
@@ -218,7 +234,15 @@ class _Draft:
             channel=channel,
             now=self._now if at is None else at,
             expires_at=self._expires_at,
+            addresses=addresses,
         )
+
+    def _listeners(self) -> tuple[Contact, ...]:
+        return endpoints.listeners(self._user, endpoints.event_type(self._event, self._workflow))
+
+    def _place(self, channel: Channel, contact: Contact | None) -> str:
+        """What ids and keys are made with: a webhook belongs to its endpoint, anything else to its channel."""
+        return channel if channel is not Channel.WEBHOOK else endpoints.place_of(self._user, contact)
 
     def _message(
         self,
@@ -228,10 +252,15 @@ class _Draft:
         remark: Verdicts = (),
         until: str = "",
         rungs: tuple[MessageId, ...] = (),
+        to: Contact | None = None,
     ) -> None:
-        """`rungs`: the ids of this rung and of those behind it."""
+        """`rungs`: the ids of this rung and of those behind it. `to`: for whom, also where it cannot go."""
         event, workflow, now = self._event, self._workflow, self._now
-        number = rungs[0] if rungs else message_id(self._run, step.key, channel)
+        place = self._place(channel, to or decided.contact)
+        number = rungs[0] if rungs else message_id(self._run, step.key, place)
+        if place != channel:
+            self._places[number] = place
+            remark = remark + _endpoint(place)
         status = decided.status
         due = status is Status.QUEUED
         held = due and self._lease_until is not None
@@ -371,7 +400,7 @@ class _Draft:
         return tuple(
             Collapse(
                 message_id=message.id,
-                key=keys.of_message("collapse", pointer, message.channel, within_workflow=True),
+                key=keys.of_message("collapse", pointer, self._place_of(message), within_workflow=True),
             )
             for message in live
         )
@@ -383,11 +412,15 @@ class _Draft:
         return tuple(
             ThreadTurn(
                 message_id=message.id,
-                key=keys.of_message("thread", pointer, message.channel, within_workflow=False),
+                key=keys.of_message("thread", pointer, self._place_of(message), within_workflow=False),
             )
             for message in live
             if message.threaded
         )
+
+
+    def _place_of(self, message: Message) -> str:
+        return self._places.get(message.id, message.channel)
 
 
 def _takes_turns(decided: Gate) -> bool:
@@ -401,6 +434,12 @@ _FIRST_AVAILABLE: Verdicts = (Verdict(rule="channel_choice", result="allow", rea
 _NOT_AVAILABLE: Verdicts = (Verdict(rule="channel_choice", result="skip", reason="not_available"),)
 _RUNG_SKIPPED: Verdicts = (Verdict(rule="ladder", result="skip", reason="not_available"),)
 _ALWAYS: Verdicts = (Verdict(rule="ladder", result="allow", reason="always"),)
+
+
+@lru_cache(maxsize=1_024)
+def _endpoint(place: str) -> Verdicts:
+    inputs = {"endpoint": place.partition("/")[2]}
+    return (Verdict(rule="endpoint", result="allow", reason="hears", inputs=inputs),)
 
 
 @lru_cache(maxsize=64)
