@@ -1,6 +1,7 @@
 """Every provider in the registry keeps the contract, and the contract catches one that does not."""
 
 import asyncio
+import importlib
 
 import msgspec
 import pytest
@@ -16,6 +17,10 @@ from clarion.testing.provider_contract import (
     PROVIDER_CONTRACT,
     WORDS,
     Subject,
+    Vendor,
+)
+from clarion.testing.provider_contract.promises import (
+    PROMISES,
     a_repeat_has_no_second_effect_if_it_says_so,
     it_answers_an_empty_batch_with_nothing,
     it_answers_every_message_in_order,
@@ -28,7 +33,10 @@ from clarion.testing.provider_contract import (
 from clarion.testing.providers import RecordingProvider
 
 ENTROPY = SystemEntropy()
-TOOLS = provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY))
+TOOLS = msgspec.structs.replace(
+    provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY)),
+    allowed_networks=("127.0.0.0/8",),  # where the servers of these tests are
+)
 
 
 class Remembering(RecordingProvider):
@@ -38,22 +46,47 @@ class Remembering(RecordingProvider):
         """May be opened again."""
 
 
-REGISTRY = {
+MEMORY = {
     "memory": Remembering(batch=10).plugin(),
     "memory, idempotent": Remembering(idempotent=True, batch=10).plugin(),
-    **providers(),
+}
+REGISTRY = providers()
+AT_HOME = {
+    "inapp": "never leaves the house",
+    "capture": "never leaves the house",
+}
+"""Providers without an HTTP server on the other side, and why. Every other one brings `tests/vendors/<name>.py`."""
+
+
+def vendors(name: str) -> dict[str, Vendor]:
+    """The other sides of a provider, by the way it is used; a provider that brings none fails here."""
+    return importlib.import_module(f"tests.vendors.{name}").VENDORS
+
+
+SUBJECTS = {
+    **{
+        name: Subject(plugin=plugin, tools=TOOLS)
+        for name, plugin in {**MEMORY, **REGISTRY}.items()
+        if name in MEMORY or name in AT_HOME
+    },
+    **{
+        f"{name}, {way}": Subject(plugin=REGISTRY[name], tools=TOOLS, vendor=vendor)
+        for name in REGISTRY
+        if name not in AT_HOME
+        for way, vendor in vendors(name).items()
+    },
 }
 
 
 @pytest.mark.parametrize("check", PROVIDER_CONTRACT, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", SUBJECTS)
 async def test_every_provider_keeps_the_contract(name, check):
     """The one in memory first, then everything that is installed."""
-    await check(Subject(plugin=REGISTRY[name], tools=TOOLS))
+    await check(SUBJECTS[name])
 
 
 @pytest.mark.parametrize("outcome", ["accept", "retry", "reject", "gone", "unknown", "misconfigured"])
-@pytest.mark.parametrize("check", PROVIDER_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", PROMISES, ids=lambda check: check.__name__)
 async def test_capture_keeps_it_whatever_it_rehearses(check, outcome):
     """Rehearsed failures are proper outcomes."""
     await check(Subject(plugin=providers()["capture"], tools=TOOLS, config={"outcome": outcome}))
@@ -145,13 +178,13 @@ def plugin_of(kind: type[RecordingProvider]) -> ProviderPlugin:
 )
 async def test_a_provider_that_breaks_a_promise_is_caught(plugin, check, monkeypatch):
     """Each check is there for a fault that it finds."""
-    monkeypatch.setattr("clarion.testing.provider_contract.PROMPTLY_S", 0.05)
+    monkeypatch.setattr("clarion.testing.provider_contract.promises.PROMPTLY_S", 0.05)
     with pytest.raises((AssertionError, LookupError)):
         await check(Subject(plugin=plugin, tools=TOOLS))
 
 
 def test_the_words_to_hide_are_in_every_content():
     """A check for leaks that looks for nothing would find nothing."""
-    subject = Subject(plugin=REGISTRY["memory"], tools=TOOLS)
+    subject = Subject(plugin=MEMORY["memory"], tools=TOOLS)
     for channel in Channel:
         assert WORDS in str(subject.messages(1, channel)[0].content)

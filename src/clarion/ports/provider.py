@@ -58,6 +58,13 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     """Ranges (CIDR) that URLs given by users may reach although they are not public; the operator's choice."""
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of a provider's settings: knows its fields, and shows none of their values."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.__struct_fields__)})"
+
+
 class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a provider brings: found through the entry-point group `clarion.providers`."""
 

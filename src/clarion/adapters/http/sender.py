@@ -40,14 +40,20 @@ class HttpProvider:
         build: Callable[[Outgoing], Call | Outcome],
         read: Callable[[Outgoing, Reply], Outcome],
         ping: Call | None = None,
+        check_pong: Callable[[Reply], None] | None = None,
         urls: Urls = "operator",
         idempotent: bool = False,
     ) -> None:
-        """`urls="user"`: the URL came from a user, so it must lead to a public address."""
+        """`urls="user"`: the URL came from a user, so it must lead to a public address.
+
+        `check_pong(reply)` judges the answer to `ping` where its status does not: it raises ConfigError or
+        Unavailable saying what to do.
+        """
         self._integration = integration.key
         self._build = build
         self._read = read
         self._ping = ping
+        self._check_pong = check_pong
         self._idempotent = idempotent
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
@@ -78,6 +84,9 @@ class HttpProvider:
         answer = await self._caller.call(self._ping, until_s=until_s, limit=REPLY_BYTES)
         if isinstance(answer, Failure):
             raise Unavailable(answer.detail)
+        if self._check_pong is not None:
+            self._check_pong(answer)
+            return
         if answer.status in {401, 403}:
             raise ConfigError(f"the server refuses the credentials ({answer.status}): check them")
         if not 200 <= answer.status < 300:

@@ -26,7 +26,7 @@ from clarion.model.ids import Instant, MessageId
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
 
 AT_ONCE = 64
 """Messages one call takes; all of them go out at the same time."""
@@ -44,7 +44,7 @@ SIGNATURE = "webhook-signature"
 _encode = msgspec.json.Encoder().encode
 
 
-class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebhookConfig(Settings, frozen=True, kw_only=True):
     """How endpoints are called."""
 
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 15.0

@@ -1,0 +1,179 @@
+"""What providers of chat share: text that stays text, links that lead to the web, sizes that fit, and where to send.
+
+The text of a chat message is shown as it is. Whatever somebody wrote into it mentions nobody, hides no link behind
+words and is no markup; links, buttons and facts come from fields of their own. A bare web address may be made
+clickable by the app that shows it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable
+from urllib.parse import quote
+
+import msgspec
+
+from clarion.adapters.http import Reply, outcome_of
+from clarion.model.content import ChatContent
+from clarion.model.outcome import Gone, Misconfigured, Outcome, Rejected
+from clarion.ports.provider import Outgoing
+
+URL_CHARS = 2000
+"""A longer link is left out: Discord takes 2048, the others more."""
+ELLIPSIS = "…"
+LOST = frozenset({401, 403, 404, 410})
+"""A webhook that answers so is no longer there, or not for us."""
+
+_WEB = re.compile(r"https?://[^\s/?#]", re.IGNORECASE)
+_URL_SAFE = "!#$%&'*+,-./:;=?@[]_~"
+_BARE = re.compile(r"(https?://[^\s<>\"|()\[\]\\`]+)", re.IGNORECASE)
+_MARKUP = re.compile(r"[\\`*_~|\[\]()<>]")
+_LINE_MARKUP = re.compile(r"^(\d*)([-+#=]|(?<=\d)\.)", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+_MENTION = re.compile(r"(?<![A-Za-z0-9])@|@(?![\w-]+\.\w)|~(?=\w)|<(?=[!@#\w])")
+_ZERO_WIDTH_SPACE = "\u200b"
+_NO_BREAK_SPACE = "\u00a0"
+
+Write = Callable[[str], str]
+"""Writes a text in a service's notation; never makes it shorter."""
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a message goes."""
+
+    url: str = ""
+    """A webhook; empty: through the provider's API."""
+    to: str = ""
+    """A person, chat or channel of the service; empty: where the webhook leads."""
+    own: bool
+    """It is the contact's, not the integration's default."""
+
+
+NOWHERE = Rejected(
+    detail="the contact's address is none of this provider's, and the integration has no default destination"
+)
+
+
+def content_of(outgoing: Outgoing) -> ChatContent:
+    """The content of a message on the chat channel."""
+    assert isinstance(outgoing.content, ChatContent), "each channel has its own content"
+    return outgoing.content
+
+
+def address_of(outgoing: Outgoing) -> str:
+    """Where the contact wants to be written to."""
+    return "" if outgoing.contact is None else outgoing.contact.address.strip()
+
+
+def is_web(address: str) -> bool:
+    """Whether this is a URL of a web server."""
+    return _WEB.match(address) is not None
+
+
+def webhook_of(outgoing: Outgoing, default_url: str) -> Destination | None:
+    """The webhook that the contact brings, else the integration's."""
+    if is_web(address := address_of(outgoing)):
+        return Destination(url=address, own=True)
+    return Destination(url=default_url, own=False) if default_url else None
+
+
+def lost(own: bool, detail: str) -> Gone | Misconfigured:
+    """What a destination that is no longer there means: only the contact's own can be given up for good."""
+    return Gone(detail=detail) if own else Misconfigured(detail=f"the default destination: {detail}")
+
+
+def webhook_outcome(reply: Reply, own: bool) -> Outcome:
+    """What the answer of a webhook means where its service says nothing more exact."""
+    if reply.status in LOST:
+        return lost(own, f"the webhook is gone or closed to us (status {reply.status})")
+    return outcome_of(reply)
+
+
+def json_of(reply: Reply) -> dict[str, object]:
+    """The answer as a JSON object; empty when it is none."""
+    try:
+        return msgspec.json.decode(reply.body, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def web_url(url: str) -> str:
+    """The URL with everything encoded that is no part of one (RFC 3986); empty when it does not lead to the web."""
+    if not is_web(url):
+        return ""
+    encoded = quote(url, safe=_URL_SAFE)
+    return encoded if len(encoded) <= URL_CHARS else ""
+
+
+def as_it_is(text: str) -> str:
+    """For places where nothing is interpreted."""
+    return text
+
+
+def unmentioning(text: str) -> str:
+    """Text in which `@channel` and the like look the same and mention nobody."""
+    return _outside_addresses(text, _unmentioned)
+
+
+def markdown(text: str) -> str:
+    """Markdown (of Discord and Mattermost) that shows the text as it is."""
+    return _outside_addresses(text, lambda part: _unmentioned(_escaped(part)))
+
+
+def units(text: str) -> int:
+    """Length as chat services count it: in UTF-16 code units, an emoji being two."""
+    return len(text) + sum(char > "\uffff" for char in text)
+
+
+def json_bytes(text: str) -> int:
+    """Length inside a JSON document."""
+    return len(msgspec.json.encode(text)) - 2
+
+
+class Room:
+    """What is left of a limit that several texts share."""
+
+    def __init__(self, size: int, measure: Callable[[str], int] = units) -> None:
+        self.left = size
+        self._measure = measure
+
+    def text(self, text: str, most: int, write: Write = as_it_is) -> str:
+        """`write(text)`, cut with an ellipsis where it does not fit."""
+        limit = min(most, self.left)
+        written = write(text[: limit + 1])
+        if len(text) > limit or self._measure(written) > limit:
+            written = self._cut(text[:limit], limit, write)
+        self.left -= self._measure(written)
+        return written
+
+    def link(self, url: str) -> str:
+        """`web_url(url)`, whole or not at all."""
+        url = web_url(url)
+        if self._measure(url) > self.left:
+            return ""
+        self.left -= self._measure(url)
+        return url
+
+    def _cut(self, text: str, limit: int, write: Write) -> str:
+        def size(end: int) -> int:
+            return self._measure(write(text[:end].rstrip() + ELLIPSIS))
+
+        fitting = bisect_right(range(len(text)), limit, key=size)
+        return write(text[: fitting - 1].rstrip() + ELLIPSIS) if fitting else ""
+
+
+def _outside_addresses(text: str, write: Write) -> str:
+    """`write` what is no bare web address; addresses stay, and an `@` in one is encoded."""
+    parts = _BARE.split(text)
+    return "".join(part.replace("@", "%40") if n % 2 else write(part) for n, part in enumerate(parts))
+
+
+def _unmentioned(text: str) -> str:
+    return _MENTION.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", text)
+
+
+def _escaped(text: str) -> str:
+    text = _MARKUP.sub(r"\\\g<0>", text)
+    text = _INDENT.sub(lambda indent: _NO_BREAK_SPACE * len(indent[0]), text)
+    return _LINE_MARKUP.sub(r"\1\\\2", text)

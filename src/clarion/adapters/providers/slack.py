@@ -1,0 +1,248 @@
+"""Slack: messages by a bot (`chat.postMessage`) or through an incoming webhook, laid out with Block Kit.
+
+https://docs.slack.dev/reference/methods/chat.postMessage, https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from clarion.adapters.chat import (
+    NOWHERE,
+    Destination,
+    Room,
+    address_of,
+    content_of,
+    is_web,
+    json_of,
+    lost,
+    web_url,
+    webhook_of,
+    webhook_outcome,
+)
+from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
+from clarion.errors import ConfigError, Unavailable
+from clarion.model.channel import Channel
+from clarion.model.content import ChatContent
+from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+
+# https://docs.slack.dev/reference/block-kit/blocks (header, section, image, actions)
+HEADER_CHARS = 150
+TEXT_CHARS = 3000
+FIELD_CHARS = 2000
+FIELDS_TOGETHER = 10
+FIELDS = 40
+IMAGE_TEXT_CHARS = 2000
+BUTTONS = 25
+BUTTON_CHARS = 75
+# https://docs.slack.dev/reference/methods/chat.postMessage#truncating
+FALLBACK_CHARS = 4000
+
+_ID = re.compile(r"[CDGUW][A-Z0-9]{2,20}|#[^\s,:]{1,80}")
+_CODE = re.compile(r"[a-z][a-z_]{1,63}")
+
+DESTINATION_ERRORS = frozenset(
+    {
+        *("channel_not_found", "is_archived", "channel_is_archived", "user_not_found", "user_disabled"),
+        *("no_service", "no_service_id", "no_active_hooks", "invalid_token", "no_team", "team_disabled"),
+    }
+)
+"""The channel, person or webhook is not there (any more)."""
+TOKEN_ERRORS = frozenset(
+    {
+        *(
+            "invalid_auth",
+            "not_authed",
+            "account_inactive",
+            "token_revoked",
+            "token_expired",
+            "missing_scope",
+        ),
+        *(
+            "no_permission",
+            "not_allowed_token_type",
+            "org_login_required",
+            "ekm_access_denied",
+            "access_denied",
+        ),
+        *(
+            "team_access_not_granted",
+            "two_factor_setup_required",
+            "accesslimited",
+            "enterprise_is_restricted",
+        ),
+    }
+)
+PASSING_ERRORS = frozenset(
+    {"internal_error", "service_unavailable", "request_timeout", "team_added_to_org", "rollup_error"}
+)
+RATE_ERRORS = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
+
+
+class SlackConfig(Settings, frozen=True, kw_only=True):
+    """A bot, a webhook, or neither: then every contact brings a webhook of its own."""
+
+    token: str = ""
+    """Of a bot with the scope `chat:write`: `xoxb-...`. Contacts are ids of people or channels, or `#channel`."""
+    channel: str = ""
+    """Where the bot writes to whose contact is no Slack address."""
+    url: str = ""
+    """An incoming webhook, for contacts that are no webhook themselves."""
+    api_url: str = "https://slack.com/api"
+
+    def __post_init__(self) -> None:
+        if self.token and self.url:
+            raise ValueError("set `token` (a bot) or `url` (an incoming webhook), not both")
+        if self.channel and not self.token:
+            raise ValueError("`channel` needs `token`: a webhook has its own channel")
+
+
+def destination(config: SlackConfig, outgoing: Outgoing) -> Destination | None:
+    """A webhook or a Slack id of the contact's; else the integration's default."""
+    if config.token:
+        address = address_of(outgoing)
+        if _ID.fullmatch(address):
+            return Destination(to=address, own=True)
+        if not is_web(address):
+            return Destination(to=config.channel, own=False) if config.channel else None
+    return webhook_of(outgoing, config.url)
+
+
+def build(config: SlackConfig, outgoing: Outgoing) -> Call | Outcome:
+    """The request for one message."""
+    goal = destination(config, outgoing)
+    if goal is None:
+        return NOWHERE
+    message = blocks_of(content_of(outgoing))
+    headers = {"content-type": "application/json; charset=utf-8"}
+    if goal.url:
+        return Call(url=goal.url, headers=headers, body=msgspec.json.encode(message), from_user=goal.own)
+    return Call(
+        url=f"{config.api_url.rstrip('/')}/chat.postMessage",
+        headers={**headers, "authorization": f"Bearer {config.token}"},
+        body=msgspec.json.encode({"channel": goal.to, **message}),
+    )
+
+
+def blocks_of(content: ChatContent) -> dict[str, Any]:
+    """The message. Only plain text objects and links: nothing in them is read as a mention or as markup."""
+    blocks: list[dict[str, Any]] = []
+    if content.title:
+        blocks.append(_heading(content.title, web_url(content.url)))
+    if content.text.strip():
+        blocks.append({"type": "section", "text": _plain(content.text, TEXT_CHARS)})
+    if content.url and not content.title and (url := web_url(content.url)):
+        blocks.append(_rich({"type": "link", "url": url}))
+    facts = [_plain(f"{label}\n{value}", FIELD_CHARS) for label, value in content.fields.items()][:FIELDS]
+    blocks += [
+        {"type": "section", "fields": facts[at : at + FIELDS_TOGETHER]}
+        for at in range(0, len(facts), FIELDS_TOGETHER)
+    ]
+    fallback = content.title or content.text
+    if image := web_url(content.image):
+        alt = Room(IMAGE_TEXT_CHARS).text(fallback, IMAGE_TEXT_CHARS)
+        blocks.append({"type": "image", "image_url": image, "alt_text": alt})
+    if buttons := [_button(action.label, url) for action in content.actions if (url := web_url(action.url))]:
+        blocks.append({"type": "actions", "elements": buttons[:BUTTONS]})
+    text = Room(FALLBACK_CHARS).text(fallback, FALLBACK_CHARS, escaped)
+    return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False, "blocks": blocks}
+
+
+def escaped(text: str) -> str:
+    """https://docs.slack.dev/messaging/formatting-message-text#escaping"""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _heading(title: str, url: str) -> dict[str, Any]:
+    if not url:
+        return {"type": "header", "text": _plain(title, HEADER_CHARS)}
+    text = Room(HEADER_CHARS).text(title, HEADER_CHARS)
+    return _rich({"type": "link", "url": url, "text": text, "style": {"bold": True}})
+
+
+def _plain(text: str, most: int) -> dict[str, Any]:
+    return {"type": "plain_text", "text": Room(most).text(text, most, escaped), "emoji": False}
+
+
+def _rich(element: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [element]}]}
+
+
+def _button(label: str, url: str) -> dict[str, Any]:
+    return {"type": "button", "text": _plain(label, BUTTON_CHARS), "url": url}
+
+
+def read(config: SlackConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+    """What Slack's answer means: JSON from the API, one word of plain text from a webhook."""
+    goal = destination(config, outgoing)
+    own = goal is not None and goal.own
+    answer = json_of(reply)
+    if answer.get("ok") is True:
+        return Accepted(provider_id=str(answer.get("ts", "")) or None)
+    code = str(answer.get("error", "")) or reply.body.decode("utf-8", "replace").strip()
+    if reply.status == 429 or code in RATE_ERRORS:
+        return Retry(reason=Reason.RATE_LIMITED, after_s=reply.retry_after_s, detail=_said(code, reply))
+    if code in DESTINATION_ERRORS:
+        return lost(own, _said(code, reply))
+    if code in TOKEN_ERRORS:
+        return Misconfigured(detail=_said(code, reply))
+    if code in PASSING_ERRORS:
+        return Retry(after_s=reply.retry_after_s, detail=_said(code, reply))
+    if (
+        code == "fatal_error"
+    ):  # "It's possible some aspect of the operation succeeded before the error was raised."
+        return Unknown(detail=_said(code, reply))
+    if answer.get("ok") is False or (400 <= reply.status < 500 and _CODE.fullmatch(code)):
+        return Rejected(detail=_said(code, reply))
+    if goal is not None and goal.url:
+        return webhook_outcome(reply, own)
+    outcome = outcome_of(reply)
+    return Unknown(detail="an answer that is not Slack's") if isinstance(outcome, Accepted) else outcome
+
+
+def _said(code: str, reply: Reply) -> str:
+    return f"Slack said {code}" if _CODE.fullmatch(code) else f"status {reply.status}"
+
+
+def check_pong(reply: Reply) -> None:
+    """`auth.test` answers 200 also to a token that is refused."""
+    answer = json_of(reply)
+    if answer.get("ok") is True:
+        return
+    said = _said(str(answer.get("error", "")), reply)
+    if answer.get("error") in TOKEN_ERRORS:
+        raise ConfigError(f"{said}: install the app again and set its bot token as `token`")
+    raise Unavailable(f"{said}: try again later, or look at https://slack-status.com")
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    ping = Call(
+        url=f"{config.api_url.rstrip('/')}/auth.test", headers={"authorization": f"Bearer {config.token}"}
+    )
+    return HttpProvider(
+        integration,
+        tools,
+        build=partial(build, config),
+        read=partial(read, config),
+        ping=ping if config.token else None,
+        check_pong=check_pong,
+    )
+
+
+plugin = ProviderPlugin(
+    name="slack",
+    title="Slack",
+    channels=frozenset({Channel.CHAT}),
+    config=SlackConfig,
+    open=_open,
+    batch=50,
+    secrets=frozenset({"token", "url"}),
+    example={"token": "xoxb-...", "channel": "#deliveries"},
+)

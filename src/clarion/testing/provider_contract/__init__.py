@@ -1,0 +1,27 @@
+"""What every provider must do, as checks to run over yours.
+
+import pytest
+from clarion.testing.provider_contract import PROVIDER_CONTRACT, Subject
+
+@pytest.mark.parametrize("check", PROVIDER_CONTRACT, ids=lambda check: check.__name__)
+async def test_my_provider_keeps_the_contract(check, tools):
+    await check(Subject(plugin=my_plugin, tools=tools, vendor=my_vendor))
+
+`my_vendor` says how to lead the provider to a server of ours and what the real one answers; with it, the provider
+meets servers that hang, drip, break off and never end. What a check cannot ask of a provider it says by
+`unittest.SkipTest`, which pytest shows as skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from clarion.testing.provider_contract.network import NETWORK, at_home
+from clarion.testing.provider_contract.promises import PROMISES
+from clarion.testing.provider_contract.subject import ADDRESSES, SECRET, WORDS, Recorded, Subject, Vendor
+
+Check = Callable[[Subject], Awaitable[None]]
+
+PROVIDER_CONTRACT: Sequence[Check] = (*map(at_home, PROMISES), *NETWORK)
+
+__all__ = ["ADDRESSES", "PROVIDER_CONTRACT", "SECRET", "WORDS", "Check", "Recorded", "Subject", "Vendor"]
