@@ -27,7 +27,6 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, Settlement
 from clarion.ports.provider import Outgoing
 from clarion.rules.endpoints import addresses
-from clarion.rules.endpoints import addresses
 from clarion.rules.gate import Gate, gate
 
 log = structlog.get_logger(__name__)

@@ -138,7 +138,9 @@ class _Draft:
         """One message to each webhook address that hears of the event: endpoints succeed and fail on their own."""
         addresses = self._listeners()
         for address in addresses:
-            self._message(step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK, addresses=(address,)), to=address)
+            self._message(
+                step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK, addresses=(address,)), to=address
+            )
         if not addresses:
             self._message(step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK))
 
@@ -417,7 +419,6 @@ class _Draft:
             for message in live
             if message.threaded
         )
-
 
     def _place_of(self, message: Message) -> str:
         return self._places.get(message.id, message.channel)
