@@ -2,6 +2,7 @@
 
 import subprocess
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,13 +22,13 @@ SNIPPETS = st.sampled_from(
 )  # fmt: skip
 
 
-def sources(*without: str) -> st.SearchStrategy[str]:
+def sources(*without: Any) -> st.SearchStrategy[str]:
     """What somebody may write, in any script; `without` characters of these categories."""
     words = st.text(st.characters(exclude_categories=["Cs", *without]), max_size=40)
     return st.lists(words | SNIPPETS, max_size=8).map("".join)
 
 
-def templates(*without: str) -> st.SearchStrategy[Template]:
+def templates(*without: Any) -> st.SearchStrategy[Template]:
     """An email in two languages."""
     source = sources(*without)
     emails = st.fixed_dictionaries({"subject": source, "html": source, "text": source})

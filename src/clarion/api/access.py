@@ -125,5 +125,9 @@ def check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     if connection.scope["method"] in ("GET", "DELETE") or handler.opt.get("ndjson"):  # type: ignore[typeddict-item]
         return
     given = connection.headers.get("content-type")
+    if reads := handler.opt.get("reads"):
+        if given is None or given.partition(";")[0].strip().lower() not in reads:
+            raise refuse("unsupported_media_type", f"Send `Content-Type: {' or '.join(reads)}`.")
+        return
     if given is not None and not is_json(given):
         raise refuse("unsupported_media_type", "Send `Content-Type: application/json`.")

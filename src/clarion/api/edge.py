@@ -15,6 +15,7 @@ from clarion.api import bodies
 from clarion.api.access import PARTS, SLASH
 from clarion.api.answers import SAFE, HttpScope, Send, answer_problem
 from clarion.api.auth import Doorkeeper
+from clarion.api.cloudevents import is_json
 from clarion.api.events import Ingest
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MethodNotAllowed, timed_out
@@ -95,7 +96,7 @@ class Edge:
             scope["auth"] = await self._door.caller(headers)
             scope["path"] = _addressable(scope)
         body = await bodies.read(receive, headers, self._limits.body_bytes)
-        if body and b"ndjson" not in headers.get(b"content-type", b""):
+        if body and is_json(headers.get(b"content-type", b"application/json").decode("latin-1")):
             bodies.check_text(body)
             bodies.check_depth(body, self._limits.depth)
         await self._router(scope, _replay(body, receive), _safe(send))

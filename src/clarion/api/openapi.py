@@ -13,6 +13,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.routes import HTTPRoute
 
+from clarion.api.catalogues import READS
 from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
 from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
@@ -117,6 +118,8 @@ def whole(app: Litestar) -> dict[str, Any]:
     describe(schemas)
     for _, _, operation in operations({"paths": paths}):
         _say_what_all_share(operation, scopes.get(operation["operationId"], Scope.SEND))
+    file = {"type": "string", "format": "binary"}
+    paths["/v1/catalogues/{locale}"]["put"]["requestBody"] = _body(dict.fromkeys(READS, file))
     paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
     document = {
         **described,

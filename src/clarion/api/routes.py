@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 from clarion.api import (
     bodies,
     captures,
+    catalogues,
     categories,
     dead_letters,
     documents,
@@ -50,6 +51,7 @@ _ABSENT = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 ROUTERS = (
     captures.router,
+    catalogues.router,
     categories.router,
     dead_letters.router,
     documents.router,

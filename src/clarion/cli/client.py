@@ -61,6 +61,13 @@ class Client:
         self, method: str, path: str, body: bytes | Any = None, headers: Mapping[str, str] | None = None
     ) -> Any:
         """The answer as JSON, None when it is empty. Raises Unreachable or Answered."""
+        content = self.fetch(method, path, body, headers)
+        return msgspec.json.decode(content) if content else None
+
+    def fetch(
+        self, method: str, path: str, body: bytes | Any = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """The answer as it comes. Raises Unreachable or Answered."""
         from pyreqwest.exceptions import PyreqwestError
 
         given = {
@@ -81,7 +88,7 @@ class Client:
             ) from None
         if response.status >= 400:
             raise _problem(response.status, content, response.headers.get("retry-after"))
-        return msgspec.json.decode(content) if content else None
+        return content
 
     def pages(self, path: str, limit: int, **query: Any) -> Iterator[Any]:
         """The items of a paged list, at most `limit`."""

@@ -7,7 +7,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from clarion.cli import check, dead_letters, dev, explain, keys, messages, migrate, serve, trigger, users
+from clarion.cli import (
+    catalogues,
+    check,
+    dead_letters,
+    dev,
+    explain,
+    keys,
+    messages,
+    migrate,
+    serve,
+    trigger,
+    users,
+)
 from clarion.cli.exits import Exit
 from clarion.errors import ClarionError, ConfigError
 
@@ -75,6 +87,7 @@ program.command("check", short_help="Is this installation fit to serve?")(check.
 program.command("trigger", short_help="Tell Clarion that something happened.")(trigger.trigger)
 program.command("explain", short_help="Why somebody was, or was not, notified.")(explain.explain)
 program.add_typer(users.program, name="users")
+program.add_typer(catalogues.program, name="catalogues")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
 program.add_typer(keys.program, name="keys")

@@ -1,5 +1,6 @@
 """Message catalogues: templates out to translators and back, as gettext PO or XLIFF 2.0."""
 
+from clarion.content.catalogues import po, xliff
 from clarion.content.catalogues.entries import Catalogue, Entry, Unreadable
 from clarion.content.catalogues.merge import Merged, Note, merge
 from clarion.content.catalogues.missing import Report, report, summary
@@ -14,7 +15,9 @@ __all__ = [
     "Unit",
     "Unreadable",
     "merge",
+    "po",
     "report",
     "summary",
     "units",
+    "xliff",
 ]

@@ -1,0 +1,145 @@
+"""`/v1/catalogues`: templates out to translators and back, and what is not translated yet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, Router, get, put
+from litestar.params import Parameter
+
+from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.pages import Page
+from clarion.api.parts import ApiParts
+from clarion.api.problems import Fault, Rejected
+from clarion.content.catalogues import Merged, Note, Report, Unreadable
+from clarion.errors import InvalidInput
+from clarion.flow.catalogues import Catalogues, Format
+
+READS = {form.media_type: form for form in (Format.PO, Format.XLIFF)}
+"""What a catalogue is sent as."""
+
+Source = Annotated[
+    str | None,
+    Parameter(
+        description="Language to translate from; left out: the one that all templates have as `default_locale`"
+    ),
+]
+Key = Annotated[str | None, Parameter(description="Only this template")]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be said about one entry of the file."""
+
+    template: str
+    entry: str
+    line: int
+    """Of the file."""
+    detail: str
+
+
+class ImportView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a catalogue."""
+
+    drafts: list[str]
+    """Templates whose draft changed: check and publish them."""
+    changed: int
+    """Texts that are new or different now."""
+    unchanged: int
+    untranslated: int
+    """Entries without a translation."""
+    incomplete: list[Told]
+    """Translated but not applied, because other texts of the same message are missing."""
+    review: list[Told]
+    """Marked as uncertain (PO: `fuzzy`), and so left out."""
+    outdated: list[Told]
+    """The source text is another one by now."""
+    unknown: list[Told]
+    """No template has this text."""
+
+
+@get("/", opt=READ)
+async def list_languages(caller: Who, parts: Parts) -> Page[Report]:
+    """Every language in use or required, and how much of it is translated."""
+    return Page(items=_catalogues(parts).summary(caller.tenant))
+
+
+@get("/{locale:str}", opt=READ)
+async def export_catalogue(
+    locale: str,
+    caller: Who,
+    parts: Parts,
+    format: Format = Format.PO,
+    source: Source = None,
+    template: Key = None,
+) -> Response[bytes]:
+    """A file for translators: every text of the templates (drafts first), with what is translated already."""
+    content = _catalogues(parts).write(caller.tenant, format, locale, source, template)
+    name = f"clarion.{locale}.{'po' if format is Format.PO else 'xlf'}"
+    return Response(
+        content,
+        media_type=format.media_type,
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@put("/{locale:str}", opt={**ADMIN, "reads": tuple(READS)})
+async def import_catalogue(
+    locale: str, request: Request[Any, Any, Any], caller: Who, parts: Parts, source: Source = None
+) -> ImportView:
+    """Bring translations back into the drafts of their templates.
+
+    Refused as a whole when a translation lacks a placeholder of its source or has another one.
+    """
+    form = READS[request.headers["content-type"].partition(";")[0].strip().lower()]
+    try:
+        catalogue = form.read(await request.body())
+    except Unreadable as wrong:
+        raise InvalidInput(f"Line {wrong.line}: {wrong.detail}.") from None
+    merged = await _catalogues(parts).bring_in(caller.tenant, catalogue, locale, source)
+    if merged.broken:
+        faults = [_fault(note) for note in merged.broken]
+        raise Rejected(
+            f"Nothing was stored: {len(faults)} translation(s) cannot be used. {faults[0].detail}",
+            faults,
+            code="content_error",
+        )
+    return _view(merged)
+
+
+@get("/{locale:str}/missing", opt=READ)
+async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> Report:
+    """What a language lacks: by template, channel and field, with counts and percent."""
+    return _catalogues(parts).missing(caller.tenant, locale, template)
+
+
+def _catalogues(parts: ApiParts) -> Catalogues:
+    return Catalogues(parts.ledger.setup, parts.authoring)
+
+
+def _fault(note: Note) -> Fault:
+    return Fault(detail=f"line {note.line}, {note.template} {note.entry}: {note.detail}")
+
+
+def _view(merged: Merged) -> ImportView:
+    return ImportView(
+        drafts=[template.key for template in merged.templates],
+        changed=merged.changed,
+        unchanged=merged.unchanged,
+        untranslated=merged.untranslated,
+        incomplete=_told(merged.incomplete),
+        review=_told(merged.review),
+        outdated=_told(merged.outdated),
+        unknown=_told(merged.unknown),
+    )
+
+
+def _told(notes: tuple[Note, ...]) -> list[Told]:
+    return [Told(**msgspec.structs.asdict(note)) for note in notes]
+
+
+router = Router(
+    "/v1/catalogues",
+    route_handlers=[list_languages, export_catalogue, import_catalogue, missing_texts],
+    tags=["Set-up"],
+)

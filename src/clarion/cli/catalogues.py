@@ -1,0 +1,185 @@
+"""`clarion catalogues`: templates out to translators and back."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.exits import Exit
+from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+program = typer.Typer(no_args_is_help=True, help="Send templates to translators, and take them back.")
+
+
+class Format(StrEnum):
+    """How a catalogue is written."""
+
+    PO = "po"
+    XLIFF = "xliff"
+
+
+MEDIA_TYPES = {Format.PO: "text/x-gettext-translation", Format.XLIFF: "application/xliff+xml"}
+SUFFIXES = {".po": Format.PO, ".pot": Format.PO, ".xlf": Format.XLIFF, ".xliff": Format.XLIFF}
+
+Source = Annotated[
+    str | None, typer.Option("--source", help="Language to translate from, if templates differ in theirs.")
+]
+Template = Annotated[str | None, typer.Option("--template", "-t", help="Only this template.")]
+
+
+@program.command("export")
+def export_(
+    locale: Annotated[str, typer.Argument(help="Language to translate to, like de or pt-BR.")],
+    format: Annotated[Format, typer.Option("--format", "-f", help="gettext PO, or XLIFF 2.0.")] = Format.PO,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file, not to the terminal.")
+    ] = None,
+    template: Template = None,
+    source: Source = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+) -> None:
+    """Write a file with every text of the templates and what is translated already.
+
+    \b
+    Examples:
+      clarion catalogues export de -o de.po
+      clarion catalogues export pt-BR --format xliff --template welcome > welcome.xlf
+    """
+    import sys
+    from urllib.parse import urlencode
+
+    from clarion.cli.client import connect, segment
+
+    given = {"format": format.value, "template": template, "source": source}
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    content = connect(url, api_key, data).fetch("GET", f"/v1/catalogues/{segment(locale)}?{query}")
+    if output is None:
+        sys.stdout.buffer.write(content)
+    else:
+        output.write_bytes(content)
+
+
+@program.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A .po, .xlf or .xliff file.")
+    ],
+    locale: Annotated[
+        str | None, typer.Option("--locale", help="Its language, if the file does not say.")
+    ] = None,
+    source: Source = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Bring translations back into the drafts of their templates.
+
+    A translation whose placeholders differ from its source is named by line, and then nothing is stored. What is
+    stored is a draft: look at it, then publish it.
+
+    \b
+    Examples:
+      clarion catalogues import de.po
+      clarion catalogues import welcome.xlf --locale pt-BR
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+    from clarion.errors import ConfigError
+
+    form = SUFFIXES.get(file.suffix.lower())
+    if form is None:
+        raise ConfigError(f"{file} is no catalogue: its name must end in {', '.join(SUFFIXES)}.")
+    content = file.read_bytes()
+    language = locale or _language(form, content, file)
+    query = f"?source={segment(source)}" if source else ""
+    told = connect(url, api_key, data).call(
+        "PUT",
+        f"/v1/catalogues/{segment(language)}{query}",
+        content,
+        {"content-type": MEDIA_TYPES[form]},
+    )
+    if json:
+        show.as_json(told)
+    else:
+        _report(told)
+    if told["unknown"] or told["outdated"] or told["incomplete"]:
+        raise typer.Exit(Exit.FAILED)
+
+
+@program.command()
+def missing(
+    locale: Annotated[
+        str | None, typer.Argument(help="The language to look at; without it: all of them.")
+    ] = None,
+    template: Template = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Show what is not translated yet.
+
+    \b
+    Examples:
+      clarion catalogues missing
+      clarion catalogues missing de --template welcome
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    client = connect(url, api_key, data)
+    if locale is None:
+        found = client.get("/v1/catalogues")["items"]
+        columns = ["language", "fields", "missing", "translated"]
+        rows = [[one["locale"], one["fields"], one["missing"], f"{one['percent']} %"] for one in found]
+    else:
+        found = client.get(f"/v1/catalogues/{segment(locale)}/missing", template=template)
+        columns = ["template", "channel", "missing", "served today"]
+        rows = [
+            [one["template"], channel["channel"], ", ".join(channel["missing"]), channel["served"]]
+            for one in found["templates"]
+            for channel in one["channels"]
+            if channel["missing"]
+        ]
+    if json:
+        show.as_json(found)
+    else:
+        show.table(columns, rows)
+
+
+def _language(form: Format, content: bytes, file: Path) -> str:
+    """The language the file says it is in."""
+    from clarion.content.catalogues import Unreadable, po, xliff
+    from clarion.errors import ConfigError
+
+    read = po.read if form is Format.PO else xliff.read
+    try:
+        found = read(content).target
+    except Unreadable as wrong:
+        raise ConfigError(f"{file}, line {wrong.line}: {wrong.detail}.") from None
+    if not found:
+        raise ConfigError(f"{file} does not say its language: name it with --locale.")
+    return found
+
+
+def _report(told: Any) -> None:
+    from rich.text import Text
+
+    from clarion.cli import show
+
+    console = show.out()
+    console.print(
+        f"{told['changed']} changed, {told['unchanged']} unchanged, {told['untranslated']} not translated."
+    )
+    if told["drafts"]:
+        console.print(f"Drafts to look at and publish: {', '.join(told['drafts'])}.")
+    for name in ("incomplete", "review", "outdated", "unknown"):
+        for note in told[name]:
+            where = f"line {note['line']}, {note['template']} {note['entry']}"
+            console.print(Text(f"{name}: {where}: {note['detail']}"), style=show.SILENT)

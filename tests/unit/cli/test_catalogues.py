@@ -1,0 +1,30 @@
+"""Files go out and come back under their own names."""
+
+import pytest
+
+from clarion.cli import catalogues
+from clarion.cli.catalogues import MEDIA_TYPES, Format, _language
+from clarion.errors import ConfigError
+from clarion.flow import catalogues as flow
+
+
+def test_the_command_line_and_the_server_speak_of_the_same_formats():
+    """The command line knows them without loading the engine."""
+    assert {form.value: MEDIA_TYPES[form] for form in Format} == {
+        form.value: form.media_type for form in flow.Format
+    }
+    assert set(catalogues.SUFFIXES.values()) == set(Format)
+
+
+def test_a_file_names_its_own_language(tmp_path):
+    """As gettext writes it, and as the web does."""
+    assert _language(Format.PO, b'msgid ""\nmsgstr "Language: pt_BR\\n"\n', tmp_path / "a.po") == "pt-BR"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b'msgid ""\nmsgstr ""\n', "--locale"), (b"?", "line 1: this is not PO")]
+)
+def test_a_file_that_does_not_is_refused(tmp_path, content, said):
+    """With its name."""
+    with pytest.raises(ConfigError, match=said):
+        _language(Format.PO, content, tmp_path / "a.po")
