@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -190,6 +190,20 @@ suppressions = Table(
     _number("at"),
     sqlite_with_rowid=False,
 )
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    _key("tenant"),
+    _blob("id", key=True),
+    _number("user"),
+    _number("failing_since", null=True),
+    _number("announced", default=0),
+    Index("endpoints_user", "user", "id"),
+    sqlite_with_rowid=False,
+)
+Index("endpoints_failing", endpoints.c.failing_since, sqlite_where=endpoints.c.failing_since.is_not(None))
+"""How they are doing; what they are (URL, secrets) is sealed in their user's profile."""
 
 topics = Table("topics", metadata, _key("tenant"), _text_key("key"), _text("name"), sqlite_with_rowid=False)
 
@@ -390,3 +404,21 @@ captures = Table(
     Index("captures_message", "message_id"),
     sqlite_autoincrement=True,
 )
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _counted("seq"),
+    _blob("endpoint"),
+    _blob("message_id"),
+    _number("tenant"),
+    _number("user"),
+    _number("ok"),
+    _number("status"),
+    _number("took_ms"),
+    _number("at"),
+    _blob("sealed"),
+    Index("deliveries_endpoint", "endpoint", "seq"),
+    sqlite_autoincrement=True,
+)
+"""What became of every call of an endpoint, for a month."""
