@@ -46,6 +46,10 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "text/html; charset=utf-8"
     headers: dict[str, str] = {}
 
+    def with_headers(self, headers: Mapping[str, str]) -> Response:
+        """The same answer, saying more."""
+        return msgspec.structs.replace(self, headers={**self.headers, **headers})
+
 
 async def read(scope: Scope, receive: Receive) -> Request | None:
     """The request; None when its body is larger than these pages ever send."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 import structlog
 
-from clarion.dashboard import compose, pages
+from clarion.dashboard import authors, compose, pages
 from clarion.dashboard.board import Board
 from clarion.dashboard.detail import Detail
 from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scope, Send, answer, read
 from clarion.dashboard.guard import Guard
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import person
+from clarion.dashboard.routing import Handler, Routes, fragment, plain
 from clarion.errors import ClarionError, NotFound, Unavailable
 from clarion.model.ids import MessageId, TenantId, UserNo, parse_id
 
@@ -48,18 +47,7 @@ class DevFile(msgspec.Struct, frozen=True):
     tenant: str
 
 
-Handler = Callable[["Site", Request, str], Awaitable[Response]]
-ROUTES: list[tuple[str, re.Pattern[str], Handler]] = []
-
-
-def route(method: str, path: str) -> Callable[[Handler], Handler]:
-    """Serve `path` (a `*` is handed over) with the decorated function."""
-
-    def add(handler: Handler) -> Handler:
-        ROUTES.append((method, re.compile(re.escape(path).replace(r"\*", "([^/]+)")), handler))
-        return handler
-
-    return add
+route = Routes()
 
 
 class Site:
@@ -76,8 +64,7 @@ class Site:
             response = plain(413, "That is more than this page ever sends.")
         else:
             response = await self.respond(request)
-        headers = {"content-security-policy": POLICY, **HEADERS, **response.headers}
-        whole = msgspec.structs.replace(response, headers=headers)
+        whole = response.with_headers({"content-security-policy": POLICY, **HEADERS, **response.headers})
         await answer(send, whole, head=scope["method"] == "HEAD")
 
     async def respond(self, request: Request) -> Response:
@@ -91,14 +78,17 @@ class Site:
                 if (method, request.path) == ("GET", "/")
                 else MISSING
             )
-        refusal = self.guard.refusal(request, cookie=request.path != "/")
+        chosen = next(
+            (r for r in (*route, *authors.route) if r.method == method and r.match(request.path) is not None),
+            None,
+        )
+        refusal = self.guard.refusal(request, cookie=chosen is None or not chosen.page)
         if refusal:
             return plain(403, refusal)
-        for wanted, pattern, handler in ROUTES:
-            match = pattern.fullmatch(request.path)
-            if match and wanted == method:
-                return await self._guarded(handler, request, unquote(match[1]) if match.groups() else "")
-        return MISSING
+        if chosen is None:
+            return MISSING
+        response = await self._guarded(chosen.handler, request, chosen.match(request.path) or "")
+        return response.with_headers({"set-cookie": self.guard.cookie()}) if chosen.page else response
 
     async def _guarded(self, handler: Handler, request: Request, name: str) -> Response:
         try:
@@ -135,7 +125,7 @@ def create(parts: DashboardParts) -> AsgiApp:
 # ── what the addresses answer ─────────────────────────────────────────────────────────────────────────────
 
 
-@route("GET", "/")
+@route("GET", "/", page=True)
 async def page(site: Site, request: Request, _: str) -> Response:
     """The whole page."""
     dev, tenant = site.dev(), site.tenant()
@@ -153,7 +143,7 @@ async def page(site: Site, request: Request, _: str) -> Response:
         chosen=compose.form(setup, tenant, first) if first else {"fields": [], "data": "{}"},
         **await Board(site.parts, tenant).first(),
     )
-    return Response(body=body, headers={"set-cookie": site.guard.cookie()})
+    return Response(body=body)
 
 
 @route("GET", "/ui/workflows/*")
@@ -164,8 +154,7 @@ async def workflow_form(site: Site, request: Request, key: str) -> Response:
     if workflow is None:
         raise NotFound(f"There is no workflow {key!r} any more.")
     chosen = compose.form(setup, tenant, workflow)
-    response = fragment("data.html", chosen=chosen)
-    return msgspec.structs.replace(response, headers={"clarion-route": quote(chosen["route"])})
+    return fragment("data.html", chosen=chosen).with_headers({"clarion-route": quote(chosen["route"])})
 
 
 @route("POST", "/ui/send")
@@ -186,8 +175,7 @@ async def dry_run(site: Site, request: Request, _: str) -> Response:
     """What would happen."""
     tenant = site.tenant()
     plans = await Detail(site.parts, tenant).dry_run(compose.submission(request.form()))
-    response = fragment("plan.html", plans=plans)
-    return msgspec.structs.replace(response, headers={"clarion-into": "sheet"})
+    return fragment("plan.html", plans=plans).with_headers({"clarion-into": "sheet"})
 
 
 @route("GET", "/ui/feed")
@@ -242,16 +230,6 @@ def _message_id(text: str) -> MessageId:
 
 def _content(path: Path) -> bytes:
     return path.read_bytes()
-
-
-def fragment(name: str, *, code: int = 200, **context: object) -> Response:
-    """A piece of the page."""
-    return Response(status=code, body=pages.render(name, **context))
-
-
-def plain(status: int, text: str) -> Response:
-    """A sentence."""
-    return Response(status=status, body=text.encode(), type="text/plain; charset=utf-8")
 
 
 MISSING = plain(404, "There is no page here. The API lives under /v1, its documentation under /docs.")

@@ -1,0 +1,62 @@
+"""Which address is answered by which function, and the answers they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from clarion.dashboard import pages
+from clarion.dashboard.exchange import Request, Response
+
+if TYPE_CHECKING:
+    from clarion.dashboard.site import Site
+
+Handler = Callable[["Site", Request, str], Awaitable[Response]]
+
+
+class Route:
+    """One address: a method, and a path whose `*` is handed to the function."""
+
+    __slots__ = ("_pattern", "handler", "method", "page")
+
+    def __init__(self, method: str, path: str, handler: Handler, *, page: bool) -> None:
+        self.method, self.handler = method, handler
+        self.page = page
+        """It may be opened by its address, and hands out the cookie that everything else needs."""
+        self._pattern = re.compile(re.escape(path).replace(r"\*", "([^/]+)"))
+
+    def match(self, path: str) -> str | None:
+        """What stands for `*`, empty without one; None when this is another address."""
+        found = self._pattern.fullmatch(path)
+        return found and (unquote(found[1]) if found.groups() else "")
+
+
+class Routes:
+    """The addresses of one part of the pages."""
+
+    def __init__(self) -> None:
+        self._routes: list[Route] = []
+
+    def __call__(self, method: str, path: str, *, page: bool = False) -> Callable[[Handler], Handler]:
+        """Serve `path` with the decorated function."""
+
+        def add(handler: Handler) -> Handler:
+            self._routes.append(Route(method, path, handler, page=page))
+            return handler
+
+        return add
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+
+def fragment(name: str, *, code: int = 200, **context: object) -> Response:
+    """A piece of a page."""
+    return Response(status=code, body=pages.render(name, **context))
+
+
+def plain(status: int, text: str) -> Response:
+    """A sentence."""
+    return Response(status=status, body=text.encode(), type="text/plain; charset=utf-8")
