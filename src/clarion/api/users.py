@@ -19,6 +19,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
 from clarion.model.user import Contact, Preferences, Profile, User, Value
 from clarion.ports.ledger import UserPut
+from clarion.ports.vault import normal_address
 from clarion.rules import people
 from clarion.rules.instants import rfc3339
 from clarion.rules.preferences import effective
@@ -193,16 +194,18 @@ async def list_contacts(person: Person) -> Page[ContactView]:
 async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Parts) -> ContactView:
     """Add an address, or update label and verification of one that is there: device tokens, for example."""
     people.check_address(data.channel, data.address, "#/address")
+    contact = _contact(data)
 
     def added(user: User | None) -> Profile:
         profile = user.profile if user is not None else Profile()
-        others = tuple(c for c in profile.contacts if (c.channel, c.address) != (data.channel, data.address))
-        contacts = (*others, _contact(data))
+        contacts = (*(c for c in profile.contacts if not _is_same(c, contact)), contact)
         people.check_contacts(contacts, "#")
         return msgspec.structs.replace(profile, contacts=contacts)
 
     user = await change(parts, caller, person.id, added)
-    return next(c for c in view(user).contacts if (c.channel, c.address) == (data.channel, data.address))
+    return next(
+        c for c in view(user).contacts if (c.channel, c.address) == (contact.channel, contact.address)
+    )
 
 
 @delete("/{user_id:str}/contacts/{contact_id:str}", opt=SEND)
@@ -282,7 +285,8 @@ def check_user(body: UserBody, user_id: str) -> None:
     if body.timezone:
         people.check_timezone(body.timezone, "#/timezone")
     people.check_attributes(body.attributes, "#/attributes")
-    people.check_contacts([_contact(c) for c in body.contacts or ()], "#/contacts")
+    given = [Contact(channel=contact.channel, address=contact.address) for contact in body.contacts or ()]
+    people.check_contacts(given, "#/contacts")
 
 
 def replaced(user: User | None, body: UserBody) -> Profile:
@@ -374,7 +378,16 @@ def _replacing(body: UserBody) -> Callable[[User | None], Profile]:
 
 
 def _contact(body: ContactBody) -> Contact:
-    return Contact(channel=body.channel, address=body.address, label=body.label, verified=body.verified)
+    """Call it with what was checked."""
+    address = people.plain_address(body.channel, body.address, "#")
+    return Contact(channel=body.channel, address=address, label=body.label, verified=body.verified)
+
+
+def _is_same(one: Contact, other: Contact) -> bool:
+    """Whether both reach the same place: a browser that renews its keys is still that browser."""
+    if one.channel is not other.channel:
+        return False
+    return normal_address(one.channel, one.address) == normal_address(other.channel, other.address)
 
 
 def _first(profile: Profile, channel: Channel) -> str | None:

@@ -28,6 +28,7 @@ from clarion.ports.ledger import Ledger, Settlement
 from clarion.ports.provider import Outgoing
 from clarion.rules.endpoints import addresses
 from clarion.rules.gate import Gate, gate
+from clarion.rules.keys import KeyedHash, Keys
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,7 @@ class Dispatcher:
         settle: Settle,
         rendering: Rendering,
         unsubscribing: Unsubscribing,
+        hash: KeyedHash,
         pacer: Pacer,
         clock: Clock,
         entropy: Entropy,
@@ -64,6 +66,7 @@ class Dispatcher:
         self._store = settle
         self._rendering = rendering
         self._unsubscribing = unsubscribing
+        self._hash = hash
         self._pacer = pacer
         self._clock = clock
         self._entropy = entropy
@@ -99,6 +102,7 @@ class Dispatcher:
         groups: dict[LiveIntegration, list[Held]] = {}
         choices: dict[TenantId, Usable | Closed] = {}
         stale = 0
+        closed_s = 0.0
         await self._refresh_users(batch)
         for held in batch:
             if held.lease_until - LEASE_MARGIN_MS <= now:
@@ -118,12 +122,14 @@ class Dispatcher:
                 usable = choices[tenant] = self._integrations.usable(
                     tenant, queue.channel, queue.lane, self._clock.monotonic()
                 )
-            if isinstance(usable, Closed):
-                done.append(self._put_off(held.message, usable.reason, usable.wait_s, now))
+            chosen = usable.choose(held.message, held.gate.contact if held.gate is not None else None)
+            if isinstance(chosen, Closed):
+                done.append(self._put_off(held.message, chosen.reason, chosen.wait_s, now))
+                closed_s = max(closed_s, chosen.wait_s)
             else:
-                groups.setdefault(usable.choose(held.message), []).append(held)
-        if not groups and choices:
-            self._rest(queue, max(usable.wait_s for usable in choices.values() if isinstance(usable, Closed)))
+                groups.setdefault(chosen, []).append(held)
+        if not groups and closed_s:
+            self._rest(queue, closed_s)
         if stale:
             queue.release(stale)
         if done:
@@ -284,7 +290,7 @@ class Dispatcher:
         attempt = Attempt(
             integration=live.key,
             idempotent=live.plugin.idempotent,
-            alternatives=self._integrations.count(group[0].message.tenant, queue.channel) - 1,
+            alternatives=self._integrations.alternatives(group[0].message.tenant, live),
             took_ms=round((ended - started) * 1000),
             wait_s=live.closed_for_s(ended),
         )
@@ -369,4 +375,16 @@ class Dispatcher:
             content=self._rendering.content(held),
             traceparent=held.event.traceparent,
             unsubscribe_url=self._unsubscribing.url(message),
+            collapse_key=self._collapse_key(held),
         )
+
+    def _collapse_key(self, held: Held) -> bytes:
+        """For providers that replace what has not arrived yet; the planner has replaced what was still here."""
+        message = held.message
+        workflow = self._ledger.setup.workflows.all(message.tenant).get(message.workflow)
+        if workflow is None or workflow.collapse_key is None:
+            return b""
+        keys = Keys(held.event, workflow, message.user, self._hash)
+        if not keys.found(workflow.collapse_key):
+            return b""
+        return keys.of_message("collapse", workflow.collapse_key, message.channel, within_workflow=True)

@@ -14,6 +14,7 @@ from clarion.model.ids import TenantId
 from clarion.model.message import Message
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
+from clarion.model.user import Contact
 from clarion.ports.ledger import Shelf
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 from clarion.rules import breaker, limiter
@@ -107,23 +108,55 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     wait_s: float
 
+    def choose(self, message: Message, contact: Contact | None) -> Closed:
+        """None: it stays closed for every message."""
+        return self
+
 
 class Usable:
     """Integrations that can take messages of one channel now."""
 
-    __slots__ = ("_live", "_weights")
+    __slots__ = ("_free", "_healthy", "_particular", "_tripped", "_wait_s", "_weights")
 
-    def __init__(self, live: Sequence[LiveIntegration]) -> None:
-        self._live = {one.key: one for one in live}
-        self._weights = [(one.key, one.integration.weight) for one in live]
+    def __init__(
+        self,
+        healthy: Sequence[LiveIntegration],
+        free: Sequence[LiveIntegration],
+        tripped: Sequence[LiveIntegration],
+        wait_s: float,
+    ) -> None:
+        """`free`: the healthy ones with a slot. `tripped`: those whose circuit is open, for `wait_s` at least."""
+        self._healthy = {one.key: one for one in healthy}
+        self._free = free or healthy
+        self._tripped = tripped
+        self._wait_s = wait_s
+        self._weights = [(one.key, one.integration.weight) for one in self._free]
+        self._particular = any(one.plugin.accepts is not None for one in (*healthy, *tripped))
 
-    def choose(self, message: Message) -> LiveIntegration:
+    def choose(self, message: Message, contact: Contact | None) -> LiveIntegration | Closed:
         """The one this message prefers by weight, stable for the same message; not the one that just failed."""
-        if len(self._weights) == 1:
-            return self._live[self._weights[0][0]]
+        weights = self._weights
+        if self._particular and contact is not None:
+            weights = self._fitting(contact)
+            if not weights:
+                return Closed(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+        if len(weights) == 1:
+            return self._healthy[weights[0][0]]
         failed = frozenset((message.integration,)) if message.integration and message.attempt else _NONE
-        key = choose(self._weights, message.id, failed) or choose(self._weights, message.id, _NONE)
-        return self._live[key or self._weights[0][0]]
+        key = choose(weights, message.id, failed) or choose(weights, message.id, _NONE)
+        return self._healthy[key or weights[0][0]]
+
+    def _fitting(self, contact: Contact) -> list[tuple[str, int]]:
+        """Those whose provider claims the contact, else those that take any, else all: one of them says what is wrong."""
+        known = (*self._healthy.values(), *self._tripped)
+        fitting = (
+            [one for one in known if one.plugin.accepts is not None and one.plugin.accepts(contact)]
+            or [one for one in known if one.plugin.accepts is None]
+            or known
+        )
+        free = [one for one in fitting if one in self._free]
+        usable = free or [one for one in fitting if one.key in self._healthy]
+        return [(one.key, one.integration.weight) for one in usable]
 
 
 class Integrations:
@@ -142,6 +175,7 @@ class Integrations:
         """The healthy integrations of a channel; those with a free slot, unless none has one."""
         wait_s = NO_INTEGRATION_WAIT_S
         healthy: list[LiveIntegration] = []
+        tripped: list[LiveIntegration] = []
         found = False
         for integration in self._shelf.all(tenant).values():
             if integration.channel is not channel or not integration.enabled:
@@ -152,15 +186,25 @@ class Integrations:
                 continue
             if breaker.state(live.health, now_s) == "open":
                 wait_s = min(wait_s, max(0.05, breaker.open_for_s(live.health, now_s)))
+                tripped.append(live)
             else:
                 healthy.append(live)
         if not healthy:
             return Closed(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
-        return Usable([live for live in healthy if live.has_slot(lane, now_s)] or healthy)
+        return Usable(healthy, [live for live in healthy if live.has_slot(lane, now_s)], tripped, wait_s)
 
-    def count(self, tenant: TenantId, channel: Channel) -> int:
-        """Enabled integrations of a channel."""
-        return sum(1 for i in self._shelf.all(tenant).values() if i.channel is channel and i.enabled)
+    def alternatives(self, tenant: TenantId, live: LiveIntegration) -> int:
+        """Other enabled integrations of the channel that take the same kind of contacts."""
+        channel, accepts = live.integration.channel, live.plugin.accepts
+        return sum(
+            1
+            for other in self._shelf.all(tenant).values()
+            if other.channel is channel
+            and other.enabled
+            and other.key != live.key
+            and (plugin := self._plugins.get(other.provider)) is not None
+            and plugin.accepts is accepts
+        )
 
     def states(self, now_s: float) -> Mapping[str, str]:
         """Breaker state by `tenant/key`, for health and metrics."""

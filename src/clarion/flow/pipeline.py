@@ -59,7 +59,7 @@ class Pipeline:
         self._vault = vault
         pacer = Pacer(clock)
         self._queues = Queues()
-        self._rendering = Rendering(ledger.setup, renderer)
+        self._rendering = Rendering(ledger.setup, renderer, clock)
         self.unsubscribing = Unsubscribing(ledger, vault, public_url)
         self._intake = Intake(ledger, broker, pacer, vault, clock, entropy)
         self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
@@ -72,6 +72,7 @@ class Pipeline:
             self._tracker.settle,
             self._rendering,
             self.unsubscribing,
+            vault.hash,
             pacer,
             clock,
             entropy,

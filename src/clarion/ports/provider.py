@@ -29,6 +29,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     unsubscribe_url: str = ""
     """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
+    collapse_key: bytes = b""
+    """The same for messages of which only the newest matters; empty: each matters."""
 
 
 class Provider(Protocol):
@@ -75,6 +77,9 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """Its settings; the integration's `config` is validated against this."""
     open: Callable[[Integration, Any, ProviderTools], Provider]
     """`open(integration, config, tools)`, where `config` is an instance of the `config` type."""
+    accepts: Callable[[Contact], bool] | None = None
+    """Tells the contacts it can reach, where a channel has several kinds (push: device tokens, browsers). None: any.
+    A contact goes to the providers that claim it before those that take any."""
     idempotent: bool = False
     """A repeated call with the same message id has no second effect, so no `sending` mark is needed."""
     batch: int = 1

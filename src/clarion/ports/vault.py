@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Protocol
 
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
+from clarion.model.subscription import is_subscription, read_subscription
 
 _PHONES = frozenset({Channel.SMS, Channel.VOICE})
 
@@ -44,4 +46,7 @@ def normal_address(channel: Channel, address: str) -> str:
     if channel in _PHONES:
         plus = "+" if address.strip().startswith("+") else ""
         return plus + "".join(c for c in address if c.isdecimal())
+    if channel is Channel.PUSH and is_subscription(address):
+        with suppress(ValueError):  # A broken one is refused where addresses come in.
+            return read_subscription(address).endpoint
     return address

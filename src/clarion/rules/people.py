@@ -11,6 +11,7 @@ import msgspec
 from clarion.errors import InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.submission import Recipient
+from clarion.model.subscription import is_subscription, plain_subscription
 from clarion.model.user import Contact, Preferences, Window
 from clarion.rules.quiet_hours import check_window, check_zone
 
@@ -64,8 +65,20 @@ def check_address(channel: Channel, address: str, pointer: str) -> None:
             "this is not a phone number in E.164 form: + country code number, like +4915112345678.",
             pointer=pointer,
         )
+    if channel is Channel.PUSH:
+        plain_address(channel, address, pointer)
     if channel is Channel.WEBHOOK and not address.startswith(("https://", "http://")):
         raise InvalidInput("a webhook address is a URL that starts with https://.", pointer=pointer)
+
+
+def plain_address(channel: Channel, address: str, pointer: str) -> str:
+    """The one spelling in which an address is stored: a browser's push subscription has many."""
+    if channel is not Channel.PUSH or not is_subscription(address):
+        return address
+    try:
+        return plain_subscription(address)
+    except ValueError as wrong:
+        raise InvalidInput(f"this is no web push subscription: {wrong}.", pointer=pointer) from None
 
 
 def check_locale(locale: str, pointer: str) -> None:

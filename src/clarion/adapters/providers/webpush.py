@@ -1,0 +1,193 @@
+"""Notifications in browsers, without a vendor between: web push (RFC 8030) with VAPID keys of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from clarion.adapters.http import Call, HttpProvider, Reply
+from clarion.adapters.webpush.encryption import LONGEST, encrypt, new_key
+from clarion.adapters.webpush.vapid import Vapid, private_key, public_of
+from clarion.errors import ConfigError
+from clarion.model.channel import Channel, Lane
+from clarion.model.content import PushContent
+from clarion.model.ids import id_text
+from clarion.model.message import Message
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.model.subscription import is_subscription, read_subscription, text_of
+from clarion.model.user import Contact
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+
+URGENCY: Mapping[Lane, str] = {
+    Lane.CRITICAL: "high",
+    Lane.HIGH: "high",
+    Lane.NORMAL: "normal",
+    Lane.BULK: "low",
+}
+"""RFC 8030, 5.3: a device on battery is woken for what is urgent only."""
+LONGEST_TTL_S = 28 * 86_400
+"""What the large push services keep at most."""
+
+_ORIGIN = re.compile(r"https?://[^/?#]+")
+_encode = msgspec.json.Encoder().encode
+
+
+class WebPushConfig(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key pair of `clarion vapid new`, and whom push services may write to."""
+
+    public_key: str
+    """Base64url: pages subscribe with it (`applicationServerKey`)."""
+    private_key: str
+    subject: str
+    """`mailto:` or `https://` address of whoever runs this: push services write there before they block."""
+    ttl_s: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_TTL_S)] = 86_400
+    """How long a push service keeps a message without `expires_at` for a device that is off. 0: now or never."""
+
+
+class _Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the service worker gets."""
+
+    title: str
+    body: str = ""
+    url: str = ""
+    image: str = ""
+    actions: tuple[Any, ...] = ()
+    data: dict[str, Any] = {}
+    message_id: str = ""
+
+
+class WebPush:
+    """The two pure ends of the provider: what is asked of a push service, and what its answer means."""
+
+    def __init__(self, config: WebPushConfig, tools: ProviderTools) -> None:
+        """Raises ConfigError when the keys are no pair."""
+        try:
+            key = private_key(config.private_key)
+        except ValueError as wrong:
+            raise ConfigError(f"private_key: {wrong}; make a pair with `clarion vapid new`") from None
+        if public_of(key) != config.public_key.rstrip("="):
+            raise ConfigError("public_key and private_key are not a pair: make one with `clarion vapid new`")
+        if not config.subject.startswith(("mailto:", "https://")):
+            raise ConfigError(
+                "subject is an address such as mailto:ops@example.com or https://example.com/contact"
+            )
+        self._vapid = Vapid(key, config.subject)
+        self._ttl_s = config.ttl_s
+        self._tools = tools
+        self._proven = False
+
+    def build(self, outgoing: Outgoing) -> Call | Outcome:
+        """The encrypted notification, or why there is none."""
+        contact = outgoing.contact
+        if contact is None or not is_subscription(contact.address):
+            return Rejected(
+                detail="this push contact is no web push subscription (JSON with endpoint and keys)"
+            )
+        plain = payload(outgoing)
+        if len(plain) > LONGEST:
+            return Rejected(
+                detail=f"the notification takes {len(plain):,} bytes of JSON, web push {LONGEST:,} at most: shorten it"
+            )
+        try:
+            subscription = read_subscription(contact.address)
+            body = encrypt(plain, subscription, salt=self._tools.entropy.bytes(16), key=new_key())
+        except ValueError:
+            return Rejected(detail="the keys of this web push subscription are broken: subscribe again")
+        now = self._tools.clock.now()
+        origin = _ORIGIN.match(subscription.endpoint)
+        headers = {
+            "TTL": str(self._ttl(outgoing.message, now)),
+            "Urgency": URGENCY[outgoing.message.lane],
+            "Content-Encoding": "aes128gcm",
+            "Content-Type": "application/octet-stream",
+            "Authorization": self._vapid.authorization(origin[0] if origin else "", now),
+        }
+        if outgoing.collapse_key:
+            headers["Topic"] = text_of(outgoing.collapse_key)[:32]
+        return Call(url=subscription.endpoint, headers=headers, body=body)
+
+    def read(self, _: Outgoing, reply: Reply) -> Outcome:
+        """What the push service said (RFC 8030, sections 5 to 8)."""
+        said = f"the push service answered {reply.status}"
+        match reply.status:
+            case 200 | 201 | 202 | 204:
+                self._proven = True
+                return Accepted()
+            case 404 | 410:
+                return Gone(detail=f"{said}: the browser is no longer subscribed")
+            case 413:
+                return Rejected(detail=f"{said}: the notification is too large for it")
+            case 401 | 403:
+                return self._refused(said)
+            case 429:
+                return Retry(reason=Reason.RATE_LIMITED, after_s=reply.retry_after_s, detail=said)
+            case status if status >= 500 or status == 408:
+                return Retry(after_s=reply.retry_after_s, detail=said)
+        return Rejected(detail=said)
+
+    def _refused(self, said: str) -> Outcome:
+        """Wrong keys, until somebody has accepted them: from then on it is about this subscription.
+
+        Endpoints are given by users. One of them, made with an older key or made to harm, must not stop all others.
+        """
+        if self._proven:
+            return Rejected(
+                detail=f"{said}: this subscription was made with another VAPID key, subscribe again"
+            )
+        return Misconfigured(detail=f"{said}: check the VAPID keys and the subject")
+
+    def _ttl(self, message: Message, now: int) -> int:
+        if message.expires_at is None:
+            return self._ttl_s
+        return min(LONGEST_TTL_S, max(0, (message.expires_at - now) // 1000))
+
+
+def payload(outgoing: Outgoing) -> bytes:
+    """The notification as the service worker reads it; what is empty is left out."""
+    content = outgoing.content
+    assert isinstance(content, PushContent)
+    return _encode(
+        _Payload(
+            title=content.title,
+            body=content.body,
+            url=content.url,
+            image=content.image,
+            actions=content.actions,
+            data=content.data,
+            message_id=id_text(outgoing.message.id),
+        )
+    )
+
+
+def accepts(contact: Contact) -> bool:
+    """Whether it is a browser's subscription, not a device token."""
+    return is_subscription(contact.address)
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    ends = WebPush(config, tools)
+    return HttpProvider(integration, tools, build=ends.build, read=ends.read, urls="user")
+
+
+plugin = ProviderPlugin(
+    name="webpush",
+    title="Web push (browsers)",
+    channels=frozenset({Channel.PUSH}),
+    config=WebPushConfig,
+    open=_open,
+    accepts=accepts,
+    batch=64,
+    many_servers=True,
+    secrets=frozenset({"private_key"}),
+    example={
+        # The sender's pair in RFC 8291, section 5: known to everybody.
+        "public_key": "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8",
+        "private_key": "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw",
+        "subject": "mailto:ops@example.com",
+    },
+)

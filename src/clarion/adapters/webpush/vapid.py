@@ -1,0 +1,87 @@
+"""Who is sending: a signed token per push service (RFC 8292)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    derive_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from clarion.adapters.webpush.encryption import new_key
+from clarion.model.ids import Instant
+from clarion.model.subscription import base64url, text_of
+
+LIFETIME_S = 12 * 3600
+"""Well below the day that the RFC allows (section 2)."""
+RENEW_S = 3600
+ORIGINS = 256
+"""Tokens kept. Endpoints come from users, so their origins could be without end."""
+
+_encode = msgspec.json.Encoder().encode
+_HEADER = text_of(_encode({"typ": "JWT", "alg": "ES256"}))
+
+
+class VapidKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """A key pair as browsers and configurations write it: base64url."""
+
+    public: str
+    private: str
+
+
+def new_keys() -> VapidKeys:
+    """A new pair. Subscriptions belong to the public key: another pair means subscribing again."""
+    key = new_key()
+    return VapidKeys(
+        public=public_of(key), private=text_of(key.private_numbers().private_value.to_bytes(32, "big"))
+    )
+
+
+def private_key(text: str) -> EllipticCurvePrivateKey:
+    """The key in its base64url form. ValueError when it is none."""
+    raw = base64url(text)
+    if len(raw) != 32:
+        raise ValueError("a VAPID private key has 32 bytes, written as base64url")
+    return derive_private_key(int.from_bytes(raw, "big"), SECP256R1())
+
+
+def public_of(key: EllipticCurvePrivateKey) -> str:
+    """The public key as `applicationServerKey` takes it."""
+    return text_of(key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+
+
+class Vapid:
+    """Writes `Authorization` headers, one signature per push service and half a day."""
+
+    def __init__(self, key: EllipticCurvePrivateKey, subject: str) -> None:
+        self._key = key
+        self._subject = subject
+        self._public = public_of(key)
+        self._kept: OrderedDict[str, tuple[Instant, str]] = OrderedDict()
+
+    def authorization(self, origin: str, now: Instant) -> str:
+        """The header for a push service such as `https://push.example`."""
+        kept = self._kept.get(origin)
+        if kept is None or kept[0] <= now:
+            kept = (
+                Instant(now + (LIFETIME_S - RENEW_S) * 1000),
+                self._signed(origin, now // 1000 + LIFETIME_S),
+            )
+            self._kept[origin] = kept
+            if len(self._kept) > ORIGINS:
+                self._kept.popitem(last=False)
+        return kept[1]
+
+    def _signed(self, origin: str, expires: int) -> str:
+        claims = _encode({"aud": origin, "exp": expires, "sub": self._subject})
+        said = f"{_HEADER}.{text_of(claims)}"
+        r, s = decode_dss_signature(self._key.sign(said.encode(), ECDSA(SHA256())))
+        token = f"{said}.{text_of(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+        return f"vapid t={token}, k={self._public}"
