@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.endpoint import Delivery
+from clarion.model.endpoint import Delivery, Endpoint, EndpointState
 from clarion.model.event import Claim, ClaimResult, Entry
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.inbox import Captured, InboxChange, InboxCounts, InboxItem
@@ -86,7 +86,7 @@ class Users(Protocol):
         """The user as of the last committed write if cached, else None. Never waits: the last look before a call."""
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
-        """Create or replace; contacts get their `hash`. One transaction."""
+        """Create or replace; contacts get their `hash`, endpoints stay as they are. One transaction."""
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
         """Destroy the user's key, profile, inbox, captures and subscriptions; cancel what is active
@@ -120,6 +120,43 @@ class Suppressions(Protocol):
 
     async def owner(self, tenant: TenantId, channel: Channel, hash: bytes) -> User | None:
         """The user who has this contact."""
+
+
+class Endpoints(Protocol):
+    """Webhook endpoints of users. A disabled one is a suppression of its id on the webhook channel."""
+
+    async def put(
+        self, tenant: TenantId, user: UserNo, endpoint: Endpoint, before: Endpoint | None
+    ) -> Endpoint:
+        """Create (`before=None`) or replace. Raises Conflict when what is stored is not `before`."""
+
+    async def delete(self, tenant: TenantId, endpoint_id: bytes) -> bool:
+        """Whether it was there. Its deliveries can no longer be found, and go when they are old."""
+
+    async def find(self, tenant: TenantId, endpoint_id: bytes) -> EndpointState | None:
+        """How it is doing."""
+
+    async def page(
+        self, tenant: TenantId, user: UserNo | None, after: bytes, limit: int
+    ) -> Sequence[EndpointState]:
+        """In order of id."""
+
+    async def failing(self, since: Instant, limit: int) -> Sequence[EndpointState]:
+        """Of all tenants: those that have failed since then or longer, and those whose receiver ended them; except
+        those that were switched off through `switch`."""
+
+    async def switch(self, tenant: TenantId, endpoint_id: bytes, off: str, at: Instant) -> bool:
+        """Disable for the reason `off` (a reason that is there stays), or enable when it is empty, as if it had never
+        failed. Whether there is such an endpoint."""
+
+
+class Deliveries(Protocol):
+    """The calls of endpoints that settlements brought along, kept for a month."""
+
+    async def page(
+        self, tenant: TenantId, endpoint: bytes, before: int | None, limit: int, *, ok: bool | None = None
+    ) -> Sequence[Delivery]:
+        """Newest first, cursor is `seq`."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -472,6 +509,8 @@ class Ledger(Protocol):
     log: EventLog
     users: Users
     suppressions: Suppressions
+    endpoints: Endpoints
+    deliveries: Deliveries
     topics: Topics
     setup: Setup
     plans: Plans

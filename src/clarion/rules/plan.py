@@ -10,7 +10,7 @@ import msgspec
 
 from clarion.model.channel import Channel
 from clarion.model.event import Event
-from clarion.model.ids import Instant, MessageId, message_id, run_id
+from clarion.model.ids import Instant, MessageId, id_text, message_id, run_id
 from clarion.model.message import ChannelPlan, Message, Run, Verdict
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
 from clarion.model.setup import (
@@ -439,7 +439,7 @@ _ALWAYS: Verdicts = (Verdict(rule="ladder", result="allow", reason="always"),)
 
 @lru_cache(maxsize=1_024)
 def _endpoint(place: str) -> Verdicts:
-    inputs = {"endpoint": place.partition("/")[2]}
+    inputs = {"endpoint": id_text(bytes.fromhex(place.partition("/")[2]))}
     return (Verdict(rule="endpoint", result="allow", reason="hears", inputs=inputs),)
 
 

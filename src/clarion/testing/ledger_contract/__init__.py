@@ -8,6 +8,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, entropy):
     await check(await World(my_ledger, clock, entropy).furnish())
 """
 
+from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.people import PEOPLE_CONTRACT
@@ -20,6 +21,7 @@ from clarion.testing.ledger_contract.world import World
 LEDGER_CONTRACT = (
     *LOG_CONTRACT,
     *PEOPLE_CONTRACT,
+    *ENDPOINTS_CONTRACT,
     *SETUP_CONTRACT,
     *PLANS_CONTRACT,
     *MESSAGES_CONTRACT,

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from clarion.adapters.ledgers.sqlite import receipt_statements, statements
+from clarion.adapters.ledgers.sqlite import endpoint_statements, receipt_statements, statements
 
 STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
@@ -13,6 +13,7 @@ WALKS = {
     "TAKE_OVER": "once at start, over the index of what is active",
     "CHANGES_NEWEST": "at most 100,000 rows from the end",
     "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",
+    "DELIVERIES_PURGE": "the oldest 200",
     "END": "a table of one row per log",
 }
 """Statements that may walk along a table, and why that is all right."""
@@ -21,7 +22,8 @@ WALKS = {
 def hot() -> dict[str, str]:
     """All statements of the modules, those in tables and tuples too."""
     found: dict[str, str] = {}
-    for name, value in {**vars(statements), **vars(receipt_statements)}.items():
+    modules = {**vars(endpoint_statements), **vars(receipt_statements), **vars(statements)}
+    for name, value in modules.items():
         if name.isupper() and not name.startswith("_"):
             several = (
                 value.items()

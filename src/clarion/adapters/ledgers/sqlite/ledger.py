@@ -8,7 +8,9 @@ from typing import Any
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
+from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
 from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current, require_key
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
@@ -27,6 +29,8 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import (
     Captures,
+    Deliveries,
+    Endpoints,
     EventLog,
     Inboxes,
     MessageRecords,
@@ -47,6 +51,8 @@ class SqliteLedger:
     log: EventLog
     users: Users
     suppressions: Suppressions
+    endpoints: Endpoints
+    deliveries: Deliveries
     topics: Topics
     setup: Setup
     plans: Plans
@@ -88,6 +94,8 @@ class SqliteLedger:
         self.inboxes = inboxes
         self.suppressions = suppressions
         self.users = SqliteUsers(writer, local, readers, people, desk, eraser)
+        self.endpoints = SqliteEndpoints(writer, readers, people, desk, suppressions)
+        self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
         self.setup = SqliteSetup(writer, readers, local, vault)
         self.plans = SqlitePlans(writer, readers, log, routes, endings, epoch)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import deliveries
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
@@ -161,6 +162,7 @@ class SqliteMessages:
         everything = list(chain.from_iterable(items))
         self._follow(connection, sql.SETTLE, everything)
         self._store_captures(connection, everything)
+        deliveries.store(connection, everything)
         changes = self._inboxes.add(connection, items)
         self._move_on(connection, everything)
         suppressed = [self._suppress(connection, batch) for batch in items]

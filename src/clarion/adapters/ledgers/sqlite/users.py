@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.sqlite import endpoint_statements
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import rows
@@ -17,6 +18,8 @@ from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict, InvalidInput
+from clarion.model.channel import Channel
+from clarion.model.endpoint import Endpoint
 from clarion.model.ids import NO_USER, Instant, MessageId, TenantId, UserNo
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import Profile, User
@@ -151,6 +154,17 @@ class Desk:
         users.update((user.id, user) for user in written)
         return [users[put.id] for put in puts]
 
+    def with_endpoints(
+        self, connection: sqlite3.Connection, user: User, endpoints: tuple[Endpoint, ...]
+    ) -> User:
+        """The user with other endpoints, in a transaction of the writer."""
+        profile = replace(user.profile, endpoints=endpoints)
+        user = replace(user, profile=profile, revision=user.revision + 1, updated_at=self._clock.now())
+        self._change(connection, [user])
+        written = self._with_suppressions(connection, [user])
+        _replace_contacts(connection, written, written)
+        return written[0]
+
     def _new(self, tenant: TenantId, id: str, key: bytes, now: Instant) -> User:
         return User(
             no=NO_USER,
@@ -167,7 +181,7 @@ class Desk:
     def _replaced(self, user: User, profile: Profile | None, now: Instant) -> User:
         if profile is None:
             return user
-        profile = self._hashed(user.tenant, profile)
+        profile = replace(self._hashed(user.tenant, profile), endpoints=user.profile.endpoints)
         if profile == user.profile:
             return user
         revision = user.revision + 1 if user.no else 1
@@ -227,7 +241,7 @@ class Desk:
         return replace(user, key=key, profile=_unpack(self._vault.open(key, bytes.fromhex(row[4]))))
 
     def _with_suppressions(self, connection: sqlite3.Connection, users: list[User]) -> list[User]:
-        contacts = [(user.tenant, contact.hash) for user in users for contact in user.profile.contacts]
+        contacts = [(user.tenant, digest) for user in users for _, digest in _addresses(user)]
         if not contacts:
             return users
         wanted = (encoded([tenant for tenant, _ in contacts]), b"".join(digest for _, digest in contacts))
@@ -255,13 +269,21 @@ class Eraser:
             self._clock.now(),
             only=tuple(ACTIVE),
         )
-        for statement in sql.ERASE:
+        for statement in (*endpoint_statements.ERASE, *sql.ERASE):
             connection.execute(statement, (user.no,))
         self._forget_inbox(user.no)
 
 
+def _addresses(user: User) -> list[tuple[Channel, bytes]]:
+    """What each of a user's addresses is recognised by."""
+    found = [(contact.channel, contact.hash) for contact in user.profile.contacts]
+    if user.profile.endpoints:
+        found += [(Channel.WEBHOOK, endpoint.id) for endpoint in user.profile.endpoints]
+    return found
+
+
 def _hashes(user: User) -> frozenset[bytes]:
-    return frozenset(contact.hash for contact in user.profile.contacts)
+    return frozenset(digest for _, digest in _addresses(user))
 
 
 def _require_revisions(stored: Mapping[str, User], puts: Iterable[UserPut]) -> None:
@@ -280,9 +302,9 @@ def _replace_contacts(connection: sqlite3.Connection, users: Iterable[User], cha
     if changed:
         connection.execute(sql.CONTACTS_DROP, (encoded([user.no for user in changed]),))
     contacts = {
-        (user.tenant, contact.channel, user.no, contact.hash)
+        (user.tenant, channel, user.no, digest)
         for user in users
-        for contact in user.profile.contacts
+        for channel, digest in _addresses(user)
     }
     if contacts:
         ordered = sorted(contacts)

@@ -1,0 +1,81 @@
+"""The log of calls to endpoints: written with the settlement, read page by page, kept for a month."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
+from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.model.endpoint import Delivery
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.ports.ledger import Settlement
+
+KEPT_MS = 30 * 24 * 3_600_000
+
+Place = tuple[TenantId, bytes]
+"""An endpoint of a tenant."""
+
+
+class SqliteDeliveries:
+    """Implements `ports.ledger.Deliveries`."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def page(
+        self, tenant: TenantId, endpoint: bytes, before: int | None, limit: int, *, ok: bool | None = None
+    ) -> Sequence[Delivery]:
+        found = await self._readers.rows(sql.DELIVERIES_PAGE, (tenant, endpoint, before, limit, ok))
+        return [_delivery(row) for row in found]
+
+
+def store(connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
+    """In a transaction of the writer: the calls among the settlements, and what they say about their endpoints."""
+    calls = [s.record for s in settlements if type(s.record) is Delivery]
+    if not calls:
+        return
+    tail = Tail([part for call in calls for part in (call.message_id, call.endpoint)])
+    packed = [
+        (c.tenant, c.user, c.ok, c.status, c.took_ms, c.at, tail.add(c.sealed), len(c.sealed)) for c in calls
+    ]
+    connection.execute(sql.DELIVERIES_ADD, (encoded(packed), tail.joined()))
+    connection.execute(sql.DELIVERIES_PURGE, (calls[-1].at - KEPT_MS,))
+    _follow(connection, calls)
+
+
+def _follow(connection: sqlite3.Connection, calls: Sequence[Delivery]) -> None:
+    """An endpoint fails from its first failure behind its last success."""
+    well: dict[Place, None] = {}
+    failing: dict[Place, Instant] = {}
+    for call in calls:
+        place = call.tenant, call.endpoint
+        if call.ok:
+            well[place] = None
+            failing.pop(place, None)
+        else:
+            failing.setdefault(place, call.at)
+    if well:
+        packed = encoded([(tenant,) for tenant, _ in well])
+        connection.execute(sql.ENDPOINTS_WELL, (packed, b"".join(digest for _, digest in well)))
+    if failing:
+        packed = encoded([(tenant, at) for (tenant, _), at in failing.items()])
+        connection.execute(sql.ENDPOINTS_FAIL, (packed, b"".join(digest for _, digest in failing)))
+
+
+def _delivery(row: list[Any]) -> Delivery:
+    seq, endpoint, message_id, tenant, user, ok, status, took_ms, at, sealed = row
+    return Delivery(
+        seq=seq,
+        endpoint=bytes.fromhex(endpoint),
+        message_id=MessageId(bytes.fromhex(message_id)),
+        tenant=tenant,
+        user=user,
+        ok=bool(ok),
+        status=status,
+        took_ms=took_ms,
+        at=at,
+        sealed=bytes.fromhex(sealed),
+    )

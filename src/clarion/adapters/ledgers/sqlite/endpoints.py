@@ -1,0 +1,136 @@
+"""Webhook endpoints: what they are lies in their user's profile, how they are doing in a table of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
+from clarion.adapters.ledgers.sqlite import statements
+from clarion.adapters.ledgers.sqlite.files import changed, rows
+from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.people import People
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
+from clarion.adapters.ledgers.sqlite.users import Desk
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.errors import Conflict, NotFound
+from clarion.model.channel import Channel
+from clarion.model.endpoint import Endpoint, EndpointState
+from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.user import User
+from clarion.ports.ledger import Suppression
+
+
+class SqliteEndpoints:
+    """Implements `ports.ledger.Endpoints`."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        people: People,
+        desk: Desk,
+        suppressions: SqliteSuppressions,
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._people = people
+        self._desk = desk
+        self._suppressions = suppressions
+
+    async def put(
+        self, tenant: TenantId, user: UserNo, endpoint: Endpoint, before: Endpoint | None
+    ) -> Endpoint:
+        def put(connection: sqlite3.Connection) -> User:
+            owner = self._owner(connection, user)
+            if owner is None or owner.tenant != tenant:
+                raise NotFound("the user of the endpoint was deleted meanwhile")
+            if owner.profile.endpoint(endpoint.id) != before:
+                raise Conflict("the endpoint was changed meanwhile: read it again and repeat the change")
+            connection.execute(sql.ENDPOINT_ADD, (tenant, endpoint.id, user))
+            others = tuple(one for one in owner.profile.endpoints if one.id != endpoint.id)
+            return self._desk.with_endpoints(connection, owner, (*others, endpoint))
+
+        await self._writer.call(put, after=self._changed)
+        return endpoint
+
+    async def delete(self, tenant: TenantId, endpoint_id: bytes) -> bool:
+        def delete(connection: sqlite3.Connection) -> User | None:
+            found = rows(connection, sql.ENDPOINT, (tenant, endpoint_id))
+            owner = self._owner(connection, state(found[0]).user) if found else None
+            if owner is None:
+                return None
+            connection.execute(sql.ENDPOINT_DROP, (tenant, endpoint_id))
+            connection.execute(sql.ENDPOINT_ALLOW, (tenant, endpoint_id))
+            left = tuple(one for one in owner.profile.endpoints if one.id != endpoint_id)
+            return self._desk.with_endpoints(connection, owner, left)
+
+        return await self._writer.call(delete, after=self._changed) is not None
+
+    async def find(self, tenant: TenantId, endpoint_id: bytes) -> EndpointState | None:
+        found = await self._readers.rows(sql.ENDPOINT, (tenant, endpoint_id))
+        return state(found[0]) if found else None
+
+    async def page(
+        self, tenant: TenantId, user: UserNo | None, after: bytes, limit: int
+    ) -> Sequence[EndpointState]:
+        if user is None:
+            found = await self._readers.rows(sql.ENDPOINTS_PAGE, (tenant, after, limit))
+        else:
+            found = await self._readers.rows(sql.ENDPOINTS_OF_USER, (tenant, after, limit, user))
+        return [state(row) for row in found]
+
+    async def failing(self, since: Instant, limit: int) -> Sequence[EndpointState]:
+        return [state(row) for row in await self._readers.rows(sql.ENDPOINTS_FAILING, (since, limit))]
+
+    async def switch(self, tenant: TenantId, endpoint_id: bytes, off: str, at: Instant) -> bool:
+        if off:
+            return await self._off(_off(tenant, endpoint_id, off, at))
+        place = (tenant, endpoint_id)
+        owner = await self.find(*place)
+
+        def on(connection: sqlite3.Connection) -> bool:
+            connection.execute(sql.ENDPOINT_ALLOW, place)
+            return bool(changed(connection, sql.ENDPOINT_ON, place))
+
+        def is_on(done: bool) -> None:
+            if owner is not None:
+                self._people.allow(owner.user, endpoint_id)
+
+        return await self._writer.call(on, after=is_on)
+
+    async def _off(self, suppression: Suppression) -> bool:
+        def off(connection: sqlite3.Connection) -> Owned:
+            if not changed(connection, sql.ENDPOINT_OFF, (suppression.tenant, suppression.hash)):
+                return []
+            return self._suppressions.store(connection, [suppression])
+
+        stored: Owned = await self._writer.call(off, after=self._suppressions.stored)
+        return bool(stored)
+
+    def _owner(self, connection: sqlite3.Connection, user: UserNo) -> User | None:
+        found = self._desk.opened(connection, statements.USERS_BY_NUMBER, (encoded([user]),))
+        return found[0] if found else None
+
+    def _changed(self, user: User | None) -> None:
+        if user is not None:
+            self._people.keep([user])
+
+
+def state(row: list[Any]) -> EndpointState:
+    """A row of the statements."""
+    endpoint_id, tenant, user, failing_since, disabled_at, reason = row
+    return EndpointState(
+        id=bytes.fromhex(endpoint_id),
+        tenant=tenant,
+        user=user,
+        failing_since=failing_since,
+        disabled_at=disabled_at,
+        disabled_reason=reason,
+    )
+
+
+def _off(tenant: TenantId, endpoint_id: bytes, reason: str, at: Instant) -> Suppression:
+    return Suppression(tenant=tenant, channel=Channel.WEBHOOK, hash=endpoint_id, reason=reason, at=at)
