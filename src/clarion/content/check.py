@@ -9,7 +9,8 @@ import msgspec
 
 from clarion.content.engine import Engine
 from clarion.content.locales import canonical
-from clarion.content.renderer import context_of
+from clarion.content.partials import pointer_to
+from clarion.content.scope import voice
 from clarion.content.variant import Variant
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId, UserNo
@@ -43,9 +44,11 @@ def check(template: Template) -> list[Problem]:
         for locale in locales:
             variant = Variant(engine, template, channel, locale)
             engine.reader.locale = locale
-            example = _example(template, locale) if template.example_data else None
+            example = _example(template, variant) if template.example_data else None
             problems += [
-                Problem(pointer=variant.pointer(field), line=fault.line, detail=fault.detail)
+                Problem(
+                    pointer=pointer_to(channel, locale, field, fault), line=fault.line, detail=fault.detail
+                )
                 for field, fault in variant.try_out(example)
             ]
     return problems
@@ -74,10 +77,14 @@ def _locales(channel: Channel, locales: dict[str, dict[str, str]]) -> Iterator[P
         seen[tag] = locale
 
 
-def _example(template: Template, locale: str) -> dict[str, Any]:
+def _example(template: Template, variant: Variant) -> dict[str, Any]:
+    locale = variant.locale
     profile = Profile(locale=locale, timezone="UTC")
     tenant = Tenant(id=TenantId(1), key="example", name="Example")
     user = User(no=UserNo(1), tenant=tenant.id, id="example", key=b"", profile=profile)
-    context = context_of(template.example_data, user, tenant)
-    context["user"]["attributes"] = AnyAttribute()
+    context = variant.scope.context(
+        template.example_data, user, tenant, voice(locale, locale), "https://example.com/"
+    )
+    if "user" in context:
+        context["user"]["attributes"] = AnyAttribute()
     return context

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from minijinja import Environment, TemplateError
 
+from clarion.content.faults import Code, Faulty, Refused
 from clarion.content.filters import FilterError, Reader, filters, range_
-from clarion.content.sandbox import Refused, inspect
+from clarion.content.places import guards
+from clarion.content.sandbox import inspect, tags
+from clarion.content.weave import Woven
 
 FUEL = 10_000
 """Instructions of one field: about a thousand turns of a small loop, or 1 ms."""
@@ -17,6 +21,12 @@ FULL_FUEL_BYTES = 8_192
 """Above this size of the data there is less fuel for sources with instructions that walk through them."""
 MAX_OUTPUT = 262_144
 """Characters of one rendered field."""
+SHORT = 128
+"""Texts up to this length are not even counted towards MAX_OUTPUT: fuel bounds how many there can be."""
+SEPARATOR = "\0"
+"""Between the texts of fields rendered at once. Data that hold one only make the fields be rendered one by one."""
+MARK = "passed"
+"""A filter that notes which tag is reached. Not for authors."""
 _PATH = re.compile(r"[\w.]*\Z")
 HTML = ".html"
 """Ends the names of sources that escape every value."""
@@ -29,13 +39,13 @@ WITHHELD_FILTERS = (
 """Filters of MiniJinja that grow without bound, cost too much, print unescaped, or that nobody asked for yet."""
 
 
-class Faulty(Exception):
-    """A source that is refused, does not compile, or cannot be rendered with this data. Never shows a value."""
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """One source in the engine."""
 
-    def __init__(self, detail: str, line: int | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.line = line
+    woven: Woven
+    escape: bool
+    scans: bool
+    """Whether the cost of a step grows with the data."""
 
 
 class Engine:
@@ -45,10 +55,12 @@ class Engine:
         self.reader = Reader()
         self._printed = 0
         self._count = 0
-        self._sources: dict[str, str] = {}
-        self._scanning: set[str] = set()
+        self._passed = 0
+        self._fuel = FUEL
+        self._sources: dict[str, Compiled] = {}
+        self._joined: dict[str, tuple[bool, int]] = {}
         self._environment = Environment(
-            filters=filters(self.reader),
+            filters={**filters(self.reader), MARK: self._pass},
             debug=False,
             fuel=FUEL,
             undefined_behavior="strict",
@@ -62,77 +74,167 @@ class Engine:
         for name in WITHHELD_FILTERS:
             self._environment.remove_filter(name)
 
-    def compile(self, source: str, *, escape: bool) -> str:
+    def compile(self, source: Woven, *, escape: bool) -> str:
         """The name under which `source` is now ready. Raises Faulty with the line when it is not acceptable."""
-        self._count += 1
-        name = f"{self._count}{HTML if escape else ''}"
+        name = self._name(HTML if escape else "")
         try:
-            scans = inspect(source)
-            self._environment.add_template(name, source)
+            if escape:
+                source = source.insert(guards(source.text))
+            scans = inspect(source.text)
+            self._environment.add_template(name, source.text)
         except Refused as refused:
-            raise Faulty(refused.detail, refused.line) from None
+            raise source.fault(refused.detail, refused.at, refused.code) from None
         except TemplateError as error:
-            raise Faulty(error.detail or error.message, error.line) from None
-        self._sources[name] = source
-        if scans:
-            self._scanning.add(name)
+            detail = error.detail or error.message
+            raise source.fault(detail, _offset(source.text, error), _code(error)) from None
+        self._sources[name] = Compiled(woven=source, escape=escape, scans=scans)
         return name
 
+    def join(self, names: Sequence[str]) -> str:
+        """One name under which the sources `names` are rendered at once, their texts apart by SEPARATOR."""
+        joined = self._name("")
+        sources = [self._sources[name] for name in names]
+        self._environment.add_template(joined, SEPARATOR.join(map(_enclosed, sources)))
+        self._joined[joined] = any(source.scans for source in sources), len(sources)
+        return joined
+
     def forget(self, name: str) -> None:
-        """Drop a compiled source."""
-        del self._sources[name]
-        self._scanning.discard(name)
+        """Drop a compiled source, or a join."""
+        self._sources.pop(name, None)
+        self._joined.pop(name, None)
         self._environment.remove_template(name)
 
     def render(self, name: str, context: dict[str, Any]) -> str:
         """The text of the source `name`. Raises Faulty, and nothing else, when there is none."""
-        self._printed = 0
+        source = self._sources[name]
         try:
-            self._environment.fuel = _fuel(context) if name in self._scanning else FUEL
-            text = self._environment.render_template(name, **context)
+            return self._render(name, context, _fuel(context) if source.scans else FUEL)
         except TemplateError as error:
-            raise Faulty(self._explain(name, error), error.line) from None
+            woven = source.woven
+            detail = _explain(woven.text, error)
+            raise woven.fault(detail, _offset(woven.text, error), _code(error)) from None
         except FilterError as error:
-            raise Faulty(str(error)) from None
-        except (Faulty, KeyboardInterrupt, SystemExit):
+            raise source.woven.fault(str(error), self._last_passed(source, context), Code.RENDERING) from None
+
+    def render_joined(self, name: str, context: dict[str, Any]) -> list[str] | None:
+        """The texts of a join; None when one of them fails, is too long, or prints a SEPARATOR: render each alone."""
+        scans, count = self._joined[name]
+        try:
+            texts = self._render(name, context, (_fuel(context) if scans else FUEL) * count).split(SEPARATOR)
+        except (TemplateError, FilterError, Faulty):
+            return None
+        return texts if len(texts) == count else None
+
+    def _render(self, name: str, context: dict[str, Any], fuel: int) -> str:
+        self._printed = 0
+        if fuel != self._fuel:
+            self._environment.fuel = self._fuel = fuel
+        try:
+            text = self._environment.render_template(name, **context)
+        except (TemplateError, FilterError, Faulty, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 (a panic in Rust is no Exception; whatever it is, it concerns one message)
             raise Faulty(f"rendering broke ({type(error).__name__})") from None
         if len(text) > MAX_OUTPUT:
-            raise Faulty(f"the text is longer than {MAX_OUTPUT} characters")
+            raise Faulty(f"the text is longer than {MAX_OUTPUT} characters", None, Code.LIMIT)
         return text
+
+    def _name(self, ending: str) -> str:
+        self._count += 1
+        return f"{self._count}{ending}"
+
+    def _last_passed(self, source: Compiled, context: dict[str, Any]) -> int | None:
+        """Where the tag starts in which a filter of ours failed: the engine does not tell, so it runs with marks."""
+        text = source.woven.text
+        marks = [
+            (tag.start, f"{{{{ {tag.start}|{MARK} }}}}")
+            for tag in tags(text)
+            if "|" in tag.tokens and (tag.opening == "{{" or tag.is_statement("if", "for", "set"))
+        ]
+        name = self._name("")
+        self._passed = -1
+        try:
+            self._environment.add_template(name, source.woven.insert(marks).text)
+            self._render(name, context, FUEL + 4 * len(marks))
+        except (TemplateError, FilterError, Faulty):
+            pass
+        finally:
+            self._environment.remove_template(name)
+        return self._passed if self._passed >= 0 else None
+
+    def _pass(self, at: int) -> str:
+        self._passed = at
+        return ""
 
     def _emit(self, value: Any) -> Any:
         """What `{{ value }}` prints: nothing for null, JSON for lists and objects; never more than MAX_OUTPUT."""
-        if value.__class__ is not str:
-            if value is None:
-                return ""
-            if isinstance(value, bool | list | tuple | dict):
-                value = msgspec.json.encode(value).decode()
-            elif not isinstance(value, str):
+        kind = value.__class__
+        if kind is str:
+            if len(value) <= SHORT:
                 return value
+        elif kind is int or kind is float:
+            return value
+        elif value is None:
+            return ""
+        elif isinstance(value, bool | list | tuple | dict):
+            value = msgspec.json.encode(value).decode()
+        elif not isinstance(value, str):
+            return value
         self._printed += len(value)
         if self._printed > MAX_OUTPUT:
-            raise Faulty(f"the text is longer than {MAX_OUTPUT} characters")
+            raise Faulty(f"the text is longer than {MAX_OUTPUT} characters", None, Code.LIMIT)
         return value
 
-    def _explain(self, name: str, error: TemplateError) -> str:
-        """What went wrong in words that name the expression, not the values in it."""
-        expression = _expression(self._sources[name], error.range)
-        match error.kind:
-            case "UndefinedError":
-                return (
-                    f"`{expression}` has no value; send it with the event or write `{expression}|default('')`"
-                )
-            case "OutOfFuel":
-                return "it takes too many steps: loop over less"
-            case "UnknownFilter" | "UnknownTest" | "UnknownFunction" | "UnknownMethod" | "SyntaxError":
-                return error.detail or error.message
-        return (
-            f"`{expression}` cannot be computed from this data"
-            if expression
-            else f"rendering failed ({error.kind})"
-        )
+
+def _enclosed(source: Compiled) -> str:
+    """In an escape mode of its own, and in a scope when it sets anything."""
+    text = source.woven.text
+    if any(tag.is_statement("set") for tag in tags(text)):
+        text = "{% with %}" + text + "{% endwith %}"
+    return "{% autoescape 'html' %}" + text + "{% endautoescape %}" if source.escape else text
+
+
+def _explain(source: str, error: TemplateError) -> str:
+    """What went wrong in words that name the expression, not the values in it."""
+    expression = _expression(source, error.range)
+    match error.kind:
+        case "UndefinedError":
+            return f"`{expression}` has no value; send it with the event or write `{expression}|default('')`"
+        case "OutOfFuel":
+            return "it takes too many steps: loop over less"
+        case "UnknownFilter" | "UnknownTest" | "UnknownFunction" | "UnknownMethod" | "SyntaxError":
+            return error.detail or error.message
+    return (
+        f"`{expression}` cannot be computed from this data"
+        if expression
+        else f"rendering failed ({error.kind})"
+    )
+
+
+def _code(error: TemplateError) -> Code:
+    match error.kind:
+        case "SyntaxError":
+            return Code.SYNTAX
+        case "UnknownFilter":
+            return Code.UNKNOWN_FILTER
+        case "UnknownTest":
+            return Code.UNKNOWN_TEST
+        case "UnknownFunction" | "UnknownMethod":
+            return Code.UNKNOWN_FUNCTION
+        case "UndefinedError":
+            return Code.UNKNOWN_VARIABLE
+        case "OutOfFuel":
+            return Code.LIMIT
+    return Code.RENDERING
+
+
+def _offset(source: str, error: TemplateError) -> int | None:
+    """Where in `source` it went wrong."""
+    if error.range is not None:
+        return len(source.encode()[: error.range[0]].decode(errors="ignore"))
+    if error.line is None:
+        return None
+    return sum(len(line) for line in source.splitlines(keepends=True)[: error.line - 1])
 
 
 def _fuel(context: dict[str, Any]) -> int:

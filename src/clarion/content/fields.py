@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
-from clarion.content.text import clean, link, one_line
+from clarion.content.text import WEB, app_scheme, app_schemes, clean, link, one_line
 from clarion.model.channel import Channel
 from clarion.model.content import (
+    Action,
     AnyContent,
+    Attachment,
     ChatContent,
     EmailContent,
     InAppContent,
@@ -22,6 +27,9 @@ from clarion.model.content import (
     WebhookContent,
 )
 
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:;[\t\x20-\x7e]*)?\Z", re.ASCII)
+_INLINE_ID = re.compile(r"[^\w.@+-]", re.ASCII)
+
 
 class Kind(Enum):
     """What a field holds, and so how it is made safe."""
@@ -30,7 +38,11 @@ class Kind(Enum):
     TEXT = "text"
     HTML = "HTML: every value is escaped"
     LINK = "a link"
+    MJML = "MJML, made into HTML when the template is compiled: every value is escaped"
     OBJECT = "a JSON object"
+    FACTS = "a JSON object of short texts"
+    ACTIONS = "a JSON list of buttons: label and url"
+    ATTACHMENTS = "a JSON list of attachments: name, type, and url or content"
     DOCUMENT = "a JSON document, as text"
 
 
@@ -54,9 +66,26 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         """What is missing for a message, in words; empty when nothing is."""
         if self.needs and not values.get(self.needs, "").strip():
             return f"`{self.needs}` is missing or blank"
-        if self.needs_one_of and not any(values.get(field, "").strip() for field in self.needs_one_of):
-            return f"one of {', '.join(f'`{field}`' for field in self.needs_one_of)} is needed"
-        return ""
+        if not self.needs_one_of:
+            return ""
+        for field in self.needs_one_of:
+            if values.get(field, "").strip():
+                return ""
+        return f"one of {', '.join(f'`{field}`' for field in self.needs_one_of)} is needed"
+
+
+Finish = Callable[[str], Any]
+"""Makes of rendered text what the content holds. ValueError says what the text should have been."""
+
+
+def finish(kind: Kind, source: str) -> Finish:
+    """What to do with the text of a field whose source is `source`."""
+    match kind:
+        case Kind.LINK:
+            return partial(link, schemes=app_scheme(source))
+        case Kind.ACTIONS:
+            return partial(_actions, schemes=app_schemes(source))
+    return _FINISH[kind]
 
 
 def _object(text: str) -> Any:
@@ -68,6 +97,33 @@ def _document(text: str) -> str:
     return text
 
 
+def _facts(text: str) -> dict[str, str]:
+    facts = _json(text, dict[str, str | int | float], "a JSON object of texts, label to value")
+    return {one_line(label): clean(str(value)) for label, value in facts.items()}
+
+
+def _actions(text: str, schemes: Collection[str]) -> tuple[Action, ...]:
+    wanted = 'a JSON list of buttons like `[{"label": "Open", "url": "https://..."}]`'
+    actions = _json(text, tuple[Action, ...], wanted)
+    return tuple(Action(label=one_line(a.label), url=link(a.url, schemes)) for a in actions)
+
+
+def _attachments(text: str) -> tuple[Attachment, ...]:
+    wanted = 'a JSON list of attachments like `[{"name": "a.pdf", "url": "https://..."}]`'
+    attachments: tuple[Attachment, ...] = _json(text, tuple[Attachment, ...], wanted)
+    for attachment in attachments:
+        if bool(attachment.url) == bool(attachment.content):
+            raise ValueError("an attachment has either a `url` or its `content` in base64")
+        if not _MEDIA_TYPE.match(attachment.type):
+            raise ValueError("the `type` of an attachment is a media type like `application/pdf`")
+    return tuple(
+        structs.replace(
+            a, name=one_line(a.name), url=link(a.url, WEB), inline_id=_INLINE_ID.sub("", a.inline_id)
+        )
+        for a in attachments
+    )
+
+
 def _json(text: str, type: Any, wanted: str) -> Any:
     try:
         return msgspec.json.decode(text, type=type)
@@ -75,22 +131,30 @@ def _json(text: str, type: Any, wanted: str) -> Any:
         raise ValueError(f"must render to {wanted}: write values as `{{{{ value|tojson }}}}`") from None
 
 
-FINISH: Mapping[Kind, Callable[[str], Any]] = {
+_FINISH: Mapping[Kind, Finish] = {
     Kind.LINE: one_line,
     Kind.TEXT: clean,
     Kind.HTML: clean,
-    Kind.LINK: link,
+    Kind.MJML: clean,
     Kind.OBJECT: _object,
     Kind.DOCUMENT: _document,
+    Kind.FACTS: _facts,
+    Kind.ATTACHMENTS: _attachments,
 }
-"""Makes of rendered text what the content holds. ValueError says what the text should have been."""
 
 LAYOUTS: Mapping[Channel, Layout] = {
     Channel.EMAIL: Layout(
         content=EmailContent,
-        kinds={"subject": Kind.LINE, "preheader": Kind.LINE, "text": Kind.TEXT, "html": Kind.HTML},
+        kinds={
+            "subject": Kind.LINE,
+            "preheader": Kind.LINE,
+            "html": Kind.HTML,
+            "mjml": Kind.MJML,
+            "text": Kind.TEXT,
+            "attachments": Kind.ATTACHMENTS,
+        },
         needs="subject",
-        needs_one_of=("text", "html"),
+        needs_one_of=("html", "mjml", "text"),
     ),
     Channel.SMS: Layout(content=SmsContent, kinds={"text": Kind.TEXT}, needs="text"),
     Channel.PUSH: Layout(
@@ -100,18 +164,32 @@ LAYOUTS: Mapping[Channel, Layout] = {
             "body": Kind.TEXT,
             "url": Kind.LINK,
             "image": Kind.LINK,
+            "actions": Kind.ACTIONS,
             "data": Kind.OBJECT,
         },
         needs="title",
     ),
     Channel.IN_APP: Layout(
         content=InAppContent,
-        kinds={"title": Kind.LINE, "body": Kind.TEXT, "url": Kind.LINK, "data": Kind.OBJECT},
+        kinds={
+            "title": Kind.LINE,
+            "body": Kind.TEXT,
+            "url": Kind.LINK,
+            "actions": Kind.ACTIONS,
+            "data": Kind.OBJECT,
+        },
         needs="title",
     ),
     Channel.CHAT: Layout(
         content=ChatContent,
-        kinds={"text": Kind.TEXT, "title": Kind.LINE, "url": Kind.LINK},
+        kinds={
+            "text": Kind.TEXT,
+            "title": Kind.LINE,
+            "url": Kind.LINK,
+            "image": Kind.LINK,
+            "fields": Kind.FACTS,
+            "actions": Kind.ACTIONS,
+        },
         needs="text",
     ),
     Channel.WEBHOOK: Layout(content=WebhookContent, kinds={"type": Kind.LINE, "body": Kind.DOCUMENT}),

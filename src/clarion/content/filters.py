@@ -14,6 +14,8 @@ from babel import dates, numbers
 from babel.core import Locale, UnknownLocaleError
 
 from clarion.content.locales import fallbacks
+from clarion.content.text import link
+from clarion.model.ids import Instant
 
 Width = Literal["short", "medium", "long", "full"]
 WIDTHS = ("short", "medium", "long", "full")
@@ -30,11 +32,12 @@ class FilterError(ValueError):
 class Reader:
     """For whom the current message is written; set before each rendering."""
 
-    __slots__ = ("locale", "timezone")
+    __slots__ = ("locale", "now", "timezone")
 
     def __init__(self) -> None:
         self.locale = "en"
         self.timezone = "UTC"
+        self.now: Instant | None = None
 
 
 def filters(reader: Reader) -> Mapping[str, Callable[..., Any]]:
@@ -67,6 +70,7 @@ def filters(reader: Reader) -> Mapping[str, Callable[..., Any]]:
         "date": on_date,
         "datetime": on_datetime,
         "join": join,
+        "link": on_link,
         "money": on_money,
         "number": on_number,
         "percent": on_percent,
@@ -75,6 +79,16 @@ def filters(reader: Reader) -> Mapping[str, Callable[..., Any]]:
         "times": times,
         "tojson": to_json,
     }
+
+
+def on_link(value: Any) -> str:
+    """A value that may start a link: relative, or with a harmless scheme."""
+    if isinstance(value, str):
+        try:
+            return link(value)
+        except ValueError as error:
+            raise FilterError(str(error)) from None
+    return str(value)
 
 
 def times(value: Any, factor: Any) -> int | float:

@@ -11,6 +11,10 @@ from babel.core import get_global
 TAG = re.compile(r"([a-z]{2,3})(?:[-_]([a-z]{4}))?(?:[-_]([a-z]{2}|[0-9]{3}))?(?![a-z0-9])", re.IGNORECASE)
 """Language, script and region of a BCP 47 tag; what follows (variants, extensions) selects no text."""
 
+_RIGHT_TO_LEFT = frozenset(
+    {"Adlm", "Arab", "Armi", "Avst", "Hebr", "Mand", "Mend", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa", "Yezi"}
+)
+
 
 def canonical(tag: str) -> str:
     """`zh_hant_tw` -> `zh-Hant-TW`, `iw` -> `he`; empty when it is no language tag at all."""
@@ -58,6 +62,11 @@ def choose(available: Iterable[str], *wanted: str) -> str | None:
 def language_of(tag: str) -> str:
     """`pt-BR` -> `pt`."""
     return canonical(tag).partition("-")[0]
+
+
+def direction_of(tag: str) -> str:
+    """`rtl` for locales written from right to left, else `ltr`."""
+    return "rtl" if _script(canonical(tag)) in _RIGHT_TO_LEFT else "ltr"
 
 
 def _ancestors(tag: str) -> Iterator[str]:

@@ -9,18 +9,21 @@ from typing import Any
 import msgspec
 
 from clarion.content.engine import Engine
-from clarion.content.fields import FINISH, LAYOUTS, Kind
-from clarion.content.locales import choose, language_of
+from clarion.content.fields import LAYOUTS, Kind, finish
+from clarion.content.locales import choose
+from clarion.content.scope import Voice, voice
 from clarion.content.variant import Variant
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent, WebhookContent
-from clarion.model.ids import TenantId
+from clarion.model.content import AnyContent
+from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
 
 PICKS_KEPT = 1024
 """Choices of a variant remembered per template version."""
+
+_JSON_KINDS = frozenset({Kind.OBJECT, Kind.DOCUMENT, Kind.FACTS, Kind.ACTIONS, Kind.ATTACHMENTS})
 
 _decode = msgspec.json.Decoder().decode
 _decode_overrides = msgspec.json.Decoder(dict[Channel, dict[str, Any]]).decode
@@ -29,12 +32,13 @@ _decode_overrides = msgspec.json.Decoder(dict[Channel, dict[str, Any]]).decode
 class Compiled:
     """A template version and its variants, each compiled when first needed."""
 
-    __slots__ = ("picks", "template", "variants")
+    __slots__ = ("picks", "template", "tenant", "variants")
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, tenant: TenantId) -> None:
         self.template = template
+        self.tenant = tenant
         self.variants: dict[tuple[Channel, str], Variant] = {}
-        self.picks: dict[tuple[Channel, str, str], tuple[Variant, str]] = {}
+        self.picks: dict[tuple[Channel, str, str], tuple[Variant, Voice]] = {}
 
 
 class Renderer:
@@ -45,8 +49,10 @@ class Renderer:
 
     def __init__(self, *, cache: int = 1024) -> None:
         self._engine = Engine()
+        self._reader = self._engine.reader
         self._lock = Lock()
         self._room = cache
+        self._last: Compiled | None = None
         self._compiled: OrderedDict[tuple[TenantId, str, int], Compiled] = OrderedDict()
 
     def render(
@@ -59,25 +65,39 @@ class Renderer:
         event_data: Any,
         overrides: msgspec.Raw | None = None,
         workflow: str = "",
+        unsubscribe_url: str = "",
+        now: Instant | None = None,
     ) -> AnyContent:
         """The content for `user` on `channel`, in the best locale the template has for them.
 
         `event_data` is the event's JSON (`msgspec.Raw`) or what was decoded from it: decode once per event when
-        it goes to many. Raises ContentError, and nothing else, with a pointer into the template and the line.
+        it goes to many. `now` is the time that relative times (`at|ago`) are told from. `unsubscribe_url` leads
+        this reader out of the category; empty where they cannot leave it. Raises ContentError, and nothing else,
+        with a pointer into the template and the line.
         """
-        context = context_of(event_data, user, tenant)
-        given = _overridden(overrides, channel) if overrides is not None else {}
+        if event_data.__class__ is msgspec.Raw:
+            event_data = _decoded(event_data)
+        given = _overridden(overrides, channel) if overrides is not None else None
         with self._lock:
-            variant, locale = self._pick(self._lookup(template, tenant.id), channel, user, tenant)
-            reader = self._engine.reader
-            reader.locale = locale
+            variant, spoken = self._pick(self._lookup(template, tenant.id), channel, user, tenant)
+            reader = self._reader
+            reader.locale = spoken.forms
             reader.timezone = user.profile.timezone or tenant.timezone
+            reader.now = now
+            context = variant.scope.context(event_data, user, tenant, spoken, unsubscribe_url)
             content = variant.fill(context, given)
-        if isinstance(content, WebhookContent) and not content.type:
+        if channel is Channel.WEBHOOK and not content.type:  # type: ignore[union-attr]
             return msgspec.structs.replace(content, type=workflow)
         return content
 
     def _lookup(self, template: Template, tenant: TenantId) -> Compiled:
+        last = self._last
+        if last is not None and last.template is template and last.tenant == tenant:
+            return last
+        last = self._last = self._found(template, tenant)
+        return last
+
+    def _found(self, template: Template, tenant: TenantId) -> Compiled:
         key = (tenant, template.key, template.version)
         compiled = self._compiled.get(key)
         if compiled is not None:
@@ -87,24 +107,25 @@ class Renderer:
             self._forget(self._compiled.pop(key))  # deleted, and made anew under the same version
         elif len(self._compiled) >= self._room:
             self._forget(self._compiled.popitem(last=False)[1])
-        compiled = self._compiled[key] = Compiled(template)
+        compiled = self._compiled[key] = Compiled(template, tenant)
         return compiled
 
     def _forget(self, compiled: Compiled) -> None:
         for variant in compiled.variants.values():
             variant.forget()
 
-    def _pick(self, compiled: Compiled, channel: Channel, user: User, tenant: Tenant) -> tuple[Variant, str]:
-        """The variant for this reader, and the locale in which dates and numbers are written."""
+    def _pick(
+        self, compiled: Compiled, channel: Channel, user: User, tenant: Tenant
+    ) -> tuple[Variant, Voice]:
+        """The variant for this reader, and how it speaks to them."""
         asked = (channel, user.profile.locale, tenant.locale)
         pick = compiled.picks.get(asked)
         if pick is None:
             if len(compiled.picks) >= PICKS_KEPT:
                 compiled.picks.clear()
             variant = self._variant(compiled, channel, user.profile.locale, tenant.locale)
-            own = user.profile.locale or tenant.locale
-            same_language = language_of(own) == language_of(variant.locale)
-            pick = compiled.picks[asked] = (variant, own if same_language else variant.locale)
+            spoken = voice(variant.locale, user.profile.locale or tenant.locale)
+            pick = compiled.picks[asked] = (variant, spoken)
         return pick
 
     def _variant(self, compiled: Compiled, channel: Channel, *wanted: str) -> Variant:
@@ -122,26 +143,11 @@ class Renderer:
         return variant
 
 
-def context_of(event_data: Any, user: User, tenant: Tenant) -> dict[str, Any]:
-    """What a template can see: the event's fields by name, and `data`, `user` and `tenant`, which win."""
-    if isinstance(event_data, msgspec.Raw):
-        try:
-            event_data = _decode(event_data)
-        except (ValueError, RecursionError):
-            raise ContentError("the event's data are not JSON", pointer="#/data") from None
-    fields = event_data if isinstance(event_data, dict) else {}
-    profile = user.profile
-    return {
-        **fields,
-        "data": event_data,
-        "user": {
-            "id": user.id,
-            "locale": profile.locale or tenant.locale,
-            "timezone": profile.timezone or tenant.timezone,
-            "attributes": profile.attributes,
-        },
-        "tenant": {"key": tenant.key, "name": tenant.name},
-    }
+def _decoded(event_data: msgspec.Raw) -> Any:
+    try:
+        return _decode(event_data)
+    except (ValueError, RecursionError):
+        raise ContentError("the event's data are not JSON", pointer="#/data") from None
 
 
 def _overridden(overrides: msgspec.Raw, channel: Channel) -> dict[str, Any]:
@@ -159,11 +165,11 @@ def _overridden(overrides: msgspec.Raw, channel: Channel) -> dict[str, Any]:
         kind = layout.kinds.get(field)
         if kind is None:
             raise ContentError(layout.unknown(field), pointer=pointer)
-        if not isinstance(value, str) and kind not in (Kind.OBJECT, Kind.DOCUMENT):
+        if not isinstance(value, str) and kind not in _JSON_KINDS:
             raise ContentError(f"`{field}` must be a string", pointer=pointer)
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         try:
-            values[field] = FINISH[kind](text)
+            values[field] = finish(kind, text)(text)
         except ValueError as error:
             raise ContentError(f"`{field}`: {error}", pointer=pointer) from None
     return values

@@ -9,8 +9,11 @@ methods cannot be called, only the filters and tests of this list.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
+from typing import NamedTuple
+
+from clarion.content.faults import Code, Refused
 
 MAX_SOURCE = 100_000
 """Characters of one field."""
@@ -26,11 +29,15 @@ MAX_LOOP_TEXT = 8_192
 """Characters of plain text inside loops: with the fuel they bound what a loop can print."""
 
 STATEMENTS = frozenset({"if", "elif", "else", "endif", "for", "endfor", "set"})
+WEAVING = frozenset({"extends", "include", "block", "endblock"})
+"""Statements that are gone, with `super()`, once a source is woven together with its partials."""
+_SCOPES = frozenset({"with", "endwith"})
+"""Put around woven pieces, so that what one sets, others do not see."""
 FUNCTIONS = frozenset({"range"})
 # fmt: off
 CHEAP_FILTERS = frozenset({
     "abs", "capitalize", "count", "d", "date", "datetime", "default", "e", "escape", "first", "float", "int",
-    "items", "last", "length", "lower", "money", "number", "percent", "round", "time", "times", "title", "trim",
+    "items", "last", "length", "link", "lower", "money", "number", "percent", "round", "time", "times", "title", "trim",
     "truncate", "upper", "urlencode",
 })
 FILTERS = CHEAP_FILTERS | frozenset({
@@ -38,9 +45,17 @@ FILTERS = CHEAP_FILTERS | frozenset({
     "selectattr", "sort", "sum", "tojson",
 })
 # fmt: on
+# fmt: off
+TESTS = frozenset({
+    "boolean", "defined", "divisibleby", "endingwith", "eq", "even", "false", "float", "ge", "gt", "in", "integer",
+    "iterable", "le", "lower", "lt", "mapping", "ne", "none", "number", "odd", "sequence", "startingwith", "string",
+    "true", "undefined", "upper",
+})
+# fmt: on
 _COMPARISONS = frozenset({"in", "is", "==", "!=", "<", ">", "<=", ">="})
 _WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "elif", "for", "set"})
 """Names that are operators."""
+_NO_VARIABLES = _WORDS | STATEMENTS | _SCOPES
 
 _OPEN = re.compile(r"\{[{%#]")
 _CLOSE = {"{{": re.compile(r"[-+]?\}\}"), "{%": re.compile(r"[-+]?%\}")}
@@ -54,68 +69,102 @@ _TOKEN = re.compile(
 )
 
 
-class Refused(Exception):
-    """The source is not accepted; says why, on which line, and what to write instead."""
+class Tag(NamedTuple):
+    """A tag of a source, and the plain text before it; the last one stands for the end and has no opening."""
 
-    def __init__(self, detail: str, line: int) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.line = line
+    text: str
+    """The plain text between the tag before and this one."""
+    start: int
+    end: int
+    opening: str
+    """`{{`, `{%`, `{#`; empty at the end of the source."""
+    tokens: list[str]
+    """Empty for comments."""
+
+    def is_statement(self, *names: str) -> bool:
+        """Whether this is one of the statements `names`."""
+        return self.opening == "{%" and bool(self.tokens) and self.tokens[0] in names
 
 
 def inspect(source: str) -> bool:
     """Whether `source` holds operations whose cost grows with the data. Raises Refused when it breaks a rule."""
     if len(source) > MAX_SOURCE:
-        raise Refused(f"the source has {len(source)} characters, at most {MAX_SOURCE} are allowed", 1)
+        raise Refused(
+            f"the source has {len(source)} characters, at most {MAX_SOURCE} are allowed", 0, Code.LIMIT
+        )
     loops = joins = branches = loop_text = 0
     scans = False
-    for number, (line, text, opening, tokens) in enumerate(_pieces(source)):
-        loop_text += len(text) if loops else 0
+    for number, tag in enumerate(tags(source)):
+        at, tokens = tag.start, tag.tokens
+        loop_text += len(tag.text) if loops else 0
         if loop_text > MAX_LOOP_TEXT:
             raise Refused(
-                f"more than {MAX_LOOP_TEXT} characters of text stand inside loops: shorten the loop", line
+                f"more than {MAX_LOOP_TEXT} characters of text stand inside loops: shorten the loop",
+                at,
+                Code.LIMIT,
             )
         if number > MAX_TAGS:
-            raise Refused(f"more than {MAX_TAGS} tags: use a loop, or split the template", line)
+            raise Refused(f"more than {MAX_TAGS} tags: use a loop, or split the template", at, Code.LIMIT)
         if not tokens:
             continue
         tag_joins = sum(token in ("~", "+") for token in tokens)
-        if opening == "{%":
-            _check_statement(tokens, line)
+        if tag.opening == "{%":
+            _check_statement(tokens, at)
             joins += tag_joins
             branches += tokens[0] == "elif"
             loops += (tokens[0] == "for") - (tokens[0] == "endfor")
         if max(joins, tag_joins) > MAX_JOINS:
-            raise Refused(f"text is joined more than {MAX_JOINS} times: write it out in the template", line)
+            raise Refused(
+                f"text is joined more than {MAX_JOINS} times: write it out in the template", at, Code.LIMIT
+            )
         if branches > MAX_BRANCHES:
             raise Refused(
-                f"more than {MAX_BRANCHES} `elif`: prepare the value before you send the event", line
+                f"more than {MAX_BRANCHES} `elif`: prepare the value before you send the event",
+                at,
+                Code.LIMIT,
             )
-        _check_expression(tokens, line)
+        _check_expression(tokens, at)
         scans = scans or _scans(tokens)
     return scans
 
 
-def _pieces(source: str) -> Iterator[tuple[int, str, str, list[str]]]:
-    """Line, text before, opening and tokens of every tag; comments and the end of the source have no tokens."""
-    position, line = 0, 1
-    while tag := _OPEN.search(source, position):
-        text, opening = source[position : tag.start()], tag.group()
-        line += text.count("\n")
+def tags(source: str) -> Iterator[Tag]:
+    """The tags of `source`, in order, and its end. Raises Refused where one is never closed."""
+    position = 0
+    while found := _OPEN.search(source, position):
+        start, opening = found.span()[0], found.group()
+        text = source[position:start]
         if opening == "{#":
-            position = source.find("#}", tag.end()) + 2
+            position = source.find("#}", found.end()) + 2
             if position < 2:
-                raise Refused("the comment `{#` is never closed by `#}`", line)
+                raise Refused("the comment `{#` is never closed by `#}`", start)
             tokens: list[str] = []
         else:
-            tokens, position = _tokens(source, tag.end(), opening, line)
-        yield line, text, opening, tokens
-        line += source.count("\n", tag.start(), position)
-    yield line, source[position:], "", []
+            tokens, position = _tokens(source, found.end(), opening)
+            if opening == "{%" and not tokens:
+                raise Refused("the tag `{%` is empty", start)
+        yield Tag(text, start, position, opening, tokens)
+    yield Tag(source[position:], len(source), len(source), "", [])
 
 
-def _tokens(source: str, position: int, opening: str, line: int) -> tuple[list[str], int]:
+def paths(source: str) -> set[tuple[str, str]]:
+    """Every name that may stand for a variable, and the name behind its first dot (empty: all of it is used).
+
+    Some of them may be set by the source itself.
+    """
+    found: set[tuple[str, str]] = set()
+    for tag in tags(source):
+        before = ""
+        for word, *rest in zip(tag.tokens, [*tag.tokens[1:], ""], [*tag.tokens[2:], "", ""], strict=False):
+            if word[0].isidentifier() and before not in (".", "|") and word not in _NO_VARIABLES:
+                found.add((word, rest[1] if rest[0] == "." else ""))
+            before = word
+    return found
+
+
+def _tokens(source: str, position: int, opening: str) -> tuple[list[str], int]:
     """The tokens of one tag and where the text goes on."""
+    start = position - len(opening)
     if source[position : position + 1] in ("-", "+"):
         position += 1
     tokens: list[str] = []
@@ -124,42 +173,63 @@ def _tokens(source: str, position: int, opening: str, line: int) -> tuple[list[s
         token = _TOKEN.match(source, position)
         if token is None:
             if position >= len(source):
-                raise Refused(f"the tag `{opening}` is never closed", line)
-            raise Refused(f"unexpected `{source[position]}` inside `{opening}`", line)
+                raise Refused(f"the tag `{opening}` is never closed", start)
+            raise Refused(f"unexpected `{source[position]}` inside `{opening}`", start)
         position = token.end()
         if token.lastgroup != "space":
             depth += (token.group() in "([") - (token.group() in ")]")
             tokens.append(token.group())
         if len(tokens) > MAX_TOKENS:
-            raise Refused("the tag is too long: split it with `set`", line)
+            raise Refused("the tag is too long: split it with `set`", start, Code.LIMIT)
     return tokens, closing.end()
 
 
-def _check_statement(tokens: list[str], line: int) -> None:
+def _check_statement(tokens: list[str], at: int) -> None:
     statement = tokens[0]
-    if statement not in STATEMENTS:
-        raise Refused(f"`{statement}` is not available; there are {', '.join(sorted(STATEMENTS))}", line)
+    if statement not in STATEMENTS and not (statement in _SCOPES and len(tokens) == 1):
+        there = ", ".join(sorted(STATEMENTS | WEAVING))
+        raise Refused(f"`{statement}` is not available; there are {there}", at, Code.UNKNOWN_STATEMENT)
     if statement == "for" and "recursive" in tokens:
-        raise Refused("recursive loops are not available", line)
+        raise Refused("recursive loops are not available", at)
     if statement == "set" and "=" not in tokens:
-        raise Refused("`set` needs a value: `{% set name = ... %}`", line)
+        raise Refused("`set` needs a value: `{% set name = ... %}`", at)
 
 
-def _check_expression(tokens: list[str], line: int) -> None:
+def _check_expression(tokens: list[str], at: int) -> None:
     if sum(map(_is_operator, tokens)) > MAX_OPERATORS:
-        raise Refused(f"one tag may hold at most {MAX_OPERATORS} operators: split it with `set`", line)
-    for at, word in enumerate(tokens):
-        before = tokens[:at]
+        raise Refused(
+            f"one tag may hold at most {MAX_OPERATORS} operators: split it with `set`", at, Code.LIMIT
+        )
+    for number, word in enumerate(tokens):
+        before = tokens[:number]
         if word in ("*", "**"):
             raise Refused(
-                f"`{word}` is not available because it repeats text and lists: write `a|times(b)`", line
+                f"`{word}` is not available because it repeats text and lists: write `a|times(b)`", at
             )
         if before[-1:] == ["|"] and word not in FILTERS:
-            near = get_close_matches(word, FILTERS, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(FILTERS))}"
-            raise Refused(f"there is no filter `{word}`; {hint}", line)
+            raise Refused(f"there is no filter `{word}`; {nearest(word, FILTERS)}", at, Code.UNKNOWN_FILTER)
+        if before and (before[-1] == "is" or before[-2:] == ["is", "not"]) and word not in (TESTS | {"not"}):
+            raise Refused(f"there is no test `{word}`; {nearest(word, TESTS)}", at, Code.UNKNOWN_TEST)
         if word == "(" and not _may_precede_bracket(before):
-            raise Refused(f"`{before[-1]}` cannot be called: use filters, `value|filter(...)`", line)
+            raise _not_callable(before, at)
+
+
+def _not_callable(before: list[str], at: int) -> Refused:
+    """What to write instead of a call of something that cannot be called."""
+    name, alone = before[-1], before[-2:-1] != ["."]
+    if name in FILTERS:
+        return Refused(f"`{name}` is a filter: write `value|{name}(...)`", at, Code.UNKNOWN_FUNCTION)
+    if alone and name.isidentifier() and get_close_matches(name, FUNCTIONS, n=1):
+        return Refused(
+            f"there is no function `{name}`; {nearest(name, FUNCTIONS)}", at, Code.UNKNOWN_FUNCTION
+        )
+    return Refused(f"`{name}` cannot be called: use filters, `value|filter(...)`", at, Code.UNKNOWN_FUNCTION)
+
+
+def nearest(word: str, names: Collection[str]) -> str:
+    """A hint for who wrote `word` where one of `names` is expected."""
+    near = get_close_matches(word, names, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(names))}"
 
 
 def _scans(tokens: list[str]) -> bool:

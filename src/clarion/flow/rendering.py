@@ -17,6 +17,7 @@ from clarion.model.ids import TenantId
 from clarion.model.message import Message
 from clarion.model.setup import Template
 from clarion.model.user import User
+from clarion.ports.clock import Clock
 from clarion.ports.ledger import Setup
 
 OLD_KEPT = 256
@@ -28,9 +29,10 @@ _decode = msgspec.json.Decoder().decode
 class Rendering:
     """Finds the template version of a message and renders it."""
 
-    def __init__(self, setup: Setup, renderer: Renderer) -> None:
+    def __init__(self, setup: Setup, renderer: Renderer, clock: Clock) -> None:
         self._setup = setup
         self._renderer = renderer
+        self._clock = clock
         self._old: OrderedDict[tuple[TenantId, str, int], Template] = OrderedDict()
 
     async def prepare(self, batch: Sequence[Held]) -> None:
@@ -79,6 +81,7 @@ class Rendering:
             event_data=data,
             overrides=event.overrides,
             workflow=message.workflow,
+            now=self._clock.now(),
         )
 
     def _at_hand(self, message: Message) -> Template | None:

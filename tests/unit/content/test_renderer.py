@@ -107,7 +107,7 @@ def test_a_channel_the_template_does_not_have_is_an_error():
     [
         (Channel.SMS, {"text": "{{ x }}"}, "`text`"),
         (Channel.EMAIL, {"text": "T"}, "`subject`"),
-        (Channel.EMAIL, {"subject": "S"}, "`text`, `html`"),
+        (Channel.EMAIL, {"subject": "S"}, "`html`, `mjml`, `text`"),
         (Channel.IN_APP, {"title": " {{ x }} "}, "`title`"),
     ],
 )
@@ -251,7 +251,18 @@ def test_control_characters_are_left_out_and_line_ends_are_plain():
     assert text("{{ n }}", {"n": "a\x00b\x1b[31m\tc\r\nd\re\x7f\x85"}) == "ab[31m\tc\nd\ne"
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", " JaVa\tScript:x", "data:text/html,x", "vbscript:x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        " JaVa\tScript:x",
+        "data:text/html,x",
+        "vbscript:x",
+        "myapp://o/1",
+        ":x",
+        "x y:z",
+    ],
+)
 def test_a_link_that_runs_something_is_refused(url):
     """Whatever the data say, a click leads somewhere and runs nothing."""
     with pytest.raises(ContentError, match="scheme"):
@@ -259,10 +270,20 @@ def test_a_link_that_runs_something_is_refused(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["https://x.example/a?b=c", "/orders/1", "mailto:a@b.example", "myapp://o/1", ""]
+    "url",
+    [
+        "https://x.example/a?b=c",
+        "HTTP://x",
+        "/orders/1",
+        "a/b:c",
+        "?a=b:c",
+        "mailto:a@b.example",
+        "tel:+1",
+        "",
+    ],
 )
 def test_ordinary_links_pass(url):
-    """Relative links and an app's own schemes too."""
+    """Relative links too."""
     content = template(Channel.IN_APP, title="T", url="{{ u }}")
     shown = render(content, {"u": url}, channel=Channel.IN_APP)
     assert isinstance(shown, InAppContent)

@@ -84,10 +84,10 @@ def test_a_hostile_template_fails_quickly_and_alone(source):
     renderer = Renderer()
     data = {"n": 10**6, "many": list(range(2000)), "long": "a" * 20_000}
     assert text("warm {{ 1 }}", renderer=renderer) == "warm 1"
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(ContentError):
         render(sms(source), data, renderer=renderer)
-    assert time.perf_counter() - before < 0.05
+    assert time.process_time() - before < 0.05
     assert data["n"] == 10**6
     assert text("fine {{ 1 }}", renderer=renderer) == "fine 1"
 
@@ -108,10 +108,10 @@ def test_a_loop_over_steps_that_walk_through_big_data_ends_soon(step):
     many = [f"s{n}" for n in range(20_000)]
     data = {"many": many, "same": list(many), "long": "a" * 200_000}
     renderer = Renderer()
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(ContentError, match="too many steps"):
         text("{% for i in range(1000) %}" + step + "{% endfor %}", data, renderer=renderer)
-    assert time.perf_counter() - before < 0.2
+    assert time.process_time() - before < 0.2
 
 
 def test_plain_text_in_a_loop_is_bounded_too():
@@ -154,7 +154,10 @@ def test_a_filter_that_is_not_promised_is_out_of_reach(name):
     [
         ("{{ name|uper }}", "did you mean `upper`"),
         ("{{ price * 3 }}", "write `a|times(b)`"),
-        ("{{ name.upper() }}", "`value|filter(...)`"),
+        ("{{ name.upper() }}", "`value|upper(...)`"),
+        ("{{ name.shout() }}", "`value|filter(...)`"),
+        ("{{ rnge(3) }}", "did you mean `range`"),
+        ("{{ name is definde }}", "did you mean `defined`"),
         ("a\n{{ name", "never closed"),
         ("a\n{# name", "never closed"),
         ("{% macro a() %}", "`macro` is not available"),

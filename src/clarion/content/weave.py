@@ -1,0 +1,342 @@
+"""Layouts and partials: a source and what it extends and includes become one source, before anything is compiled.
+
+So the engine never resolves a name, a partial is escaped like the field that uses it, the limits of the sandbox hold
+for what really runs, and no template can reach one it does not name.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from clarion.content.faults import Code, Faulty, Refused
+from clarion.content.sandbox import MAX_SOURCE, Tag, nearest, tags
+
+MAX_DEPTH = 16
+"""Layouts, partials and blocks inside one another."""
+
+
+class Span(NamedTuple):
+    """From `start` on, the woven text is that of `key` (empty: the field itself) from its offset `origin` on."""
+
+    start: int
+    key: str
+    origin: int
+
+
+class Woven:
+    """One source made of several, which knows where every part of it comes from."""
+
+    def __init__(self, text: str, spans: list[Span], sources: Mapping[str, str]) -> None:
+        self.text = text
+        self.sources = sources
+        """By key; the field itself under the empty one."""
+        self._spans = spans
+
+    def fault(self, detail: str, at: int | None, code: Code) -> Faulty:
+        """A fault at the offset `at` of the text, told in the line of the source it comes from."""
+        if at is None:
+            return Faulty(detail, None, code)
+        _, key, origin = self._origin(at)
+        return Faulty(detail, self.sources[key].count("\n", 0, origin) + 1, code, key)
+
+    def insert(self, edits: Sequence[tuple[int, str]]) -> Woven:
+        """With `edits`, texts and where they go, in order, put in."""
+        if not edits:
+            return self
+        pieces: list[str] = []
+        position = 0
+        for at, piece in edits:
+            pieces += (self.text[position:at], piece)
+            position = at
+        starts = [at for at, _ in edits]
+        grown = list(accumulate((len(piece) for _, piece in edits), initial=0))
+        spans = [*self._spans, *map(self._origin, starts)]
+        moved = [span._replace(start=span.start + grown[bisect_right(starts, span.start)]) for span in spans]
+        return Woven("".join(pieces) + self.text[position:], sorted(moved), self.sources)
+
+    def _origin(self, at: int) -> Span:
+        """Where the text from `at` on comes from."""
+        span = self._spans[max(bisect_right(self._spans, at, key=lambda span: span.start) - 1, 0)]
+        return Span(at, span.key, max(span.origin + at - span.start, 0))
+
+
+class Block:
+    """A named part of a layout: the tags around it and what is inside."""
+
+    def __init__(self, name: str, opening: str) -> None:
+        self.name = name
+        self.opening = opening
+        self.closing = ""
+        self.inside: list[Node] = []
+
+
+class Include(NamedTuple):
+    """The place of a partial."""
+
+    key: str
+    at: int
+    written: str
+
+
+class Super(NamedTuple):
+    """The place of what the block was before it was replaced."""
+
+    at: int
+    written: str
+
+
+class Plain(NamedTuple):
+    """Text and ordinary tags as they stand in the source."""
+
+    start: int
+    end: int
+
+
+Node = Block | Include | Super | Plain
+
+
+class Sheet:
+    """A source read for its structure."""
+
+    def __init__(self, key: str, source: str) -> None:
+        self.key = key
+        self.source = source
+        self.parent: Include | None = None
+        self.nodes: list[Node] = []
+        self.blocks: dict[str, Block] = {}
+        self.sets: list[Plain] = []
+        """`set` tags outside blocks: what a child hands to its layout."""
+        self._read()
+
+    @property
+    def references(self) -> Iterator[Include]:
+        """The layout and the partials it names, also those inside blocks."""
+        if self.parent:
+            yield self.parent
+        for nodes in (self.nodes, *(block.inside for block in self.blocks.values())):
+            yield from (node for node in nodes if isinstance(node, Include))
+
+    def _read(self) -> None:
+        open_blocks: list[Block] = []
+        nodes, position = self.nodes, 0
+        for tag in tags(self.source):
+            plain = not (tag.is_statement("extends", "include", "block", "endblock") or _is_super(tag))
+            if plain:
+                if not open_blocks:
+                    self._outside(tag)
+                continue
+            if position < tag.start:
+                nodes.append(Plain(position, tag.start))
+            position = tag.end
+            written = self.source[tag.start : tag.end]
+            match tag.tokens[0]:
+                case "extends":
+                    self._extend(tag, written, started=bool(self.blocks) or any(map(self._shows, nodes)))
+                case "include":
+                    nodes.append(Include(_key(tag), tag.start, written))
+                case "block":
+                    open_blocks.append(self._block(tag, written))
+                    nodes.append(open_blocks[-1])
+                    nodes = open_blocks[-1].inside
+                case "endblock":
+                    if not open_blocks:
+                        raise Refused("there is no block to end here", tag.start)
+                    open_blocks.pop().closing = written
+                    nodes = open_blocks[-1].inside if open_blocks else self.nodes
+                case _:
+                    nodes.append(Super(tag.start, written))
+        if open_blocks:
+            raise Refused(
+                f"the block `{open_blocks[-1].name}` is never ended by `endblock`", len(self.source)
+            )
+        end = len(self.source) - self.source.endswith("\n")
+        if position < end:
+            nodes.append(Plain(position, end))
+
+    def _outside(self, tag: Tag) -> None:
+        """A tag outside blocks: with a layout, only `set` has any effect there."""
+        if tag.is_statement("set"):
+            self.sets.append(Plain(tag.start, tag.end))
+        elif self.parent and tag.tokens:
+            raise Refused(
+                "with `extends`, only `set` and blocks may stand here: put it into a block", tag.start
+            )
+
+    def _shows(self, node: Node) -> bool:
+        return not isinstance(node, Plain) or bool(self.source[node.start : node.end].strip())
+
+    def _extend(self, tag: Tag, written: str, *, started: bool) -> None:
+        if self.parent or started:
+            raise Refused("`extends` must stand once, at the very beginning", tag.start)
+        self.parent = Include(_key(tag), tag.start, written)
+
+    def _block(self, tag: Tag, written: str) -> Block:
+        if len(tag.tokens) != 2 or not tag.tokens[1].isidentifier():
+            raise Refused("a block needs a name: `{% block content %}`", tag.start)
+        name = tag.tokens[1]
+        if name in self.blocks:
+            raise Refused(f"there are two blocks `{name}`", tag.start)
+        self.blocks[name] = Block(name, written)
+        return self.blocks[name]
+
+
+Definition = tuple[Sheet, Block]
+
+
+class Weaver:
+    """Puts one field's source together."""
+
+    def __init__(self, source: str, partials: Mapping[str, str]) -> None:
+        self._partials = partials
+        self.sources: dict[str, str] = {"": source}
+        self._sheets: dict[str, Sheet] = {}
+        self._pieces: list[str] = []
+        self._spans: list[Span] = []
+        self._length = 0
+
+    def weave(self) -> Woven:
+        """The whole. Raises Faulty where a source names something that is not there, or itself."""
+        self._document("", None, ())
+        return Woven("".join(self._pieces), self._spans or [Span(0, "", 0)], self.sources)
+
+    def _document(self, key: str, place: tuple[Sheet, Include] | None, above: tuple[str, ...]) -> None:
+        """The source `key` with its layouts."""
+        sheet = self._open(key, place, above)
+        chain: dict[str, list[Definition]] = {}
+        while True:
+            for name, block in sheet.blocks.items():
+                chain.setdefault(name, []).append((sheet, block))
+            above = (*above, sheet.key)
+            if sheet.parent is None:
+                break
+            for node in sheet.sets:
+                self._copy(sheet, node.start, node.end)
+            sheet = self._open(sheet.parent.key, (sheet, sheet.parent), above)
+        self._nodes(sheet, sheet.nodes, chain, (), above)
+
+    def _open(self, key: str, place: tuple[Sheet, Include] | None, above: tuple[str, ...]) -> Sheet:
+        if place:
+            sheet, include = place
+            if key in above:
+                path = " -> ".join(f"`{k}`" for k in (*above[above.index(key) :], key) if k)
+                raise self._fault(sheet, f"partials lead in a circle: {path}", include.at, Code.PARTIAL_CYCLE)
+            if len(above) > MAX_DEPTH:
+                raise self._too_deep(sheet, include.at)
+            if key not in self._partials:
+                there = nearest(key, self._partials) if self._partials else "there are none"
+                detail = f"there is no partial `{key}`; {there}"
+                raise self._fault(sheet, detail, include.at, Code.UNKNOWN_PARTIAL)
+            self.sources[key] = self._partials[key]
+        if key not in self._sheets:
+            self._sheets[key] = read(key, self.sources[key])
+        return self._sheets[key]
+
+    def _nodes(
+        self,
+        sheet: Sheet,
+        nodes: list[Node],
+        chain: dict[str, list[Definition]],
+        former: tuple[Definition, ...],
+        above: tuple[str, ...],
+    ) -> None:
+        """Copies `nodes`; `former` are the definitions that `super()` means here, the nearest first."""
+        for node in nodes:
+            match node:
+                case Plain(start, end):
+                    self._copy(sheet, start, end)
+                case Include(key, at, written):
+                    self._write(_scope("with", written, at_end=False), sheet, at)
+                    self._document(key, (sheet, node), above)
+                    self._write(_scope("endwith", written, at_start=False), sheet, at)
+                case Super(at, written):
+                    if not former:
+                        raise self._fault(sheet, "there is nothing that `super()` could mean here", at)
+                    self._write(_scope("with", written, at_end=False), sheet, at)
+                    self._inside(former, chain, above, (sheet, at))
+                    self._write(_scope("endwith", written, at_start=False), sheet, at)
+                case Block():
+                    self._block(sheet, node, chain, above)
+
+    def _block(
+        self, sheet: Sheet, block: Block, chain: dict[str, list[Definition]], above: tuple[str, ...]
+    ) -> None:
+        """The newest definition of `block`, inside the outer whitespace of its place."""
+        definitions = chain[block.name]
+        at = sheet.source.find(block.opening)
+        own = definitions[0][1]
+        self._write(_marked("with", block.opening, own.opening), sheet, at)
+        self._inside(tuple(definitions), chain, above, (sheet, at))
+        self._write(_marked("endwith", own.closing, block.closing), sheet, at)
+
+    def _inside(
+        self,
+        definitions: tuple[Definition, ...],
+        chain: dict[str, list[Definition]],
+        above: tuple[str, ...],
+        place: tuple[Sheet, int],
+    ) -> None:
+        if len(above) > MAX_DEPTH:
+            raise self._too_deep(*place)
+        sheet, block = definitions[0]
+        # Blocks count for the depth; an empty key is never what a partial could lead back to.
+        self._nodes(sheet, block.inside, chain, definitions[1:], (*above, ""))
+
+    def _copy(self, sheet: Sheet, start: int, end: int) -> None:
+        self._write(sheet.source[start:end], sheet, start)
+
+    def _write(self, text: str, sheet: Sheet, origin: int) -> None:
+        self._spans.append(Span(self._length, sheet.key, origin))
+        self._pieces.append(text)
+        self._length += len(text)
+        if self._length > MAX_SOURCE:
+            detail = f"with its partials it has more than {MAX_SOURCE} characters"
+            raise self._fault(sheet, detail, origin, Code.LIMIT)
+
+    def _too_deep(self, sheet: Sheet, at: int) -> Faulty:
+        return self._fault(
+            sheet, f"more than {MAX_DEPTH} partials and blocks inside one another", at, Code.PARTIAL_CYCLE
+        )
+
+    def _fault(self, sheet: Sheet, detail: str, at: int, code: Code = Code.SYNTAX) -> Faulty:
+        return Faulty(detail, sheet.source.count("\n", 0, at) + 1, code, sheet.key)
+
+
+def read(key: str, source: str) -> Sheet:
+    """The structure of the partial `key` (empty: a field). Raises Faulty with the line where it is broken."""
+    try:
+        return Sheet(key, source)
+    except Refused as refused:
+        raise Faulty(refused.detail, source.count("\n", 0, refused.at) + 1, refused.code, key) from None
+
+
+def weave(source: str, partials: Mapping[str, str]) -> Woven:
+    """`source` with everything it extends and includes. Raises Faulty with the line, in the field or the partial."""
+    if not any(word in source for word in ("extends", "include", "block", "super")):
+        return Woven(source.removesuffix("\n"), [Span(0, "", 0)], {"": source})
+    return Weaver(source, partials).weave()
+
+
+def _is_super(tag: Tag) -> bool:
+    return tag.opening == "{{" and tag.tokens == ["super", "(", ")"]
+
+
+def _key(tag: Tag) -> str:
+    match tag.tokens:
+        case [_, name] if name[0] in "\"'" and len(name) > 2:
+            return name[1:-1]
+    word = tag.tokens[0]
+    raise Refused(f'`{word}` needs the key of a partial in quotes: `{{% {word} "footer" %}}`', tag.start)
+
+
+def _scope(word: str, written: str, *, at_start: bool = True, at_end: bool = True) -> str:
+    """A tag with the whitespace marks of `written` at the sides named."""
+    return _marked(word, written if at_start else "", written if at_end else "")
+
+
+def _marked(word: str, left: str, right: str) -> str:
+    before = left[2:3] if left[2:3] in ("-", "+") else ""
+    after = right[-3:-2] if right[-3:-2] in ("-", "+") else ""
+    return f"{{%{before} {word} {after}%}}"
