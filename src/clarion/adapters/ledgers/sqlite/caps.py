@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
@@ -33,11 +34,16 @@ class Caps:
 
     def judge(self, charges: Sequence[CapCharge]) -> tuple[bool, list[Verdict]]:
         """Whether one message stays below all its caps, and the verdicts. Counted only when it does."""
-        verdicts = [self._verdict(charge) for charge in charges]
-        allowed = all(verdict.result == "allow" for verdict in verdicts)
+        used = self._used
+        caps = [_cap(charge) for charge in charges]
+        verdicts = [
+            _verdict(charge.scope, charge.limit, charge.window_s, used[cap])
+            for charge, cap in zip(charges, caps, strict=True)
+        ]
+        allowed = all(used[cap] < charge.limit for charge, cap in zip(charges, caps, strict=True))
         if allowed:
-            for charge in charges:
-                self._used[_cap(charge)] += 1
+            for cap in caps:
+                used[cap] += 1
             self._added += charges
         return allowed, verdicts
 
@@ -53,20 +59,16 @@ class Caps:
         )
         connection.execute(sql.CAPS_ADD, (encoded(packed), ids))
 
-    def _verdict(self, charge: CapCharge) -> Verdict:
-        count = self._used[_cap(charge)]
-        over = count >= charge.limit
-        return Verdict(
-            rule="frequency_cap",
-            result="stop" if over else "allow",
-            reason=Reason.FREQUENCY_CAP.value if over else "below_cap",
-            inputs={
-                "scope": charge.scope,
-                "limit": charge.limit,
-                "window_s": charge.window_s,
-                "count": count,
-            },
-        )
+
+@lru_cache(maxsize=4_096)
+def _verdict(scope: str, limit: int, window_s: int, count: int) -> Verdict:
+    over = count >= limit
+    return Verdict(
+        rule="frequency_cap",
+        result="stop" if over else "allow",
+        reason=Reason.FREQUENCY_CAP.value if over else "below_cap",
+        inputs={"scope": scope, "limit": limit, "window_s": window_s, "count": count},
+    )
 
 
 def _cap(charge: CapCharge) -> tuple[UserNo, str, int]:

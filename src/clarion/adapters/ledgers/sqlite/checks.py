@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
 from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
-from clarion.model.ids import Instant, MessageId, id_text
+from clarion.model.ids import Instant, MessageId, RunId, id_text
 from clarion.model.message import ChannelPlan, Message, Run, Verdict
 from clarion.model.plan import CapCharge, DedupeClaim
 from clarion.model.status import ACTIVE, Reason, Status
@@ -41,8 +41,11 @@ class Checks:
     ) -> None:
         self._connection = connection
         self._endings = endings
+        self._known = known
         self._new = {m.id: m for plan in plans for m in plan.messages if m.id not in known}
+        self._moved: set[MessageId] = set()
         self._verdicts: dict[MessageId, list[Verdict]] = {}
+        self._grown: dict[RunId, Run] = {}
         self._stored: dict[bytes, Status] = {}
         self._superseded: dict[bytes, Instant] = {}
         self._threaded: set[bytes] = set()
@@ -64,9 +67,14 @@ class Checks:
 
         `messages` and `result` tell what came of it when all plans are decided.
         """
+        charges = by_message(plan.charges)
+        if not (plan.dedupes or plan.collapses or plan.turns):
+            for message_id, its in charges.items():
+                if message := self._going(message_id):
+                    self._count(message, its)
+            return
         claims = {claim.run_id: claim for claim in plan.dedupes}
         runs = {c.message_id: run for run in plan.runs for c in run.channels} if claims else {}
-        charges = by_message(plan.charges)
         collapses = {collapse.message_id: collapse.key for collapse in plan.collapses}
         turns = {turn.message_id: turn.key for turn in plan.turns}
         for message_id in (m.id for m in plan.messages):
@@ -86,13 +94,14 @@ class Checks:
 
     def result(self, plan: PlanCommit) -> PlanResult:
         """What the checks changed."""
-        changed = {
-            m.id: (now.status, now.reason)
-            for m in plan.messages
-            if (now := self._new.get(m.id)) is not None and (now.status, now.reason) != (m.status, m.reason)
-        }
-        runs = tuple(self._explained(run) for run in plan.runs if self._grew(run))
-        return PlanResult(changed=changed, runs=runs)  # type: ignore[arg-type]  # every end has a reason
+        changed: dict[MessageId, tuple[Status, Reason]] = {}
+        for message in plan.messages if self._moved else ():
+            if message.id in self._moved:
+                now = self._new[message.id]
+                changed[message.id] = (now.status, now.reason)  # type: ignore[assignment]  # every end has one
+        known = frozenset(m.id for m in plan.messages if m.id in self._known) if self._known else frozenset()
+        runs = tuple(grown for run in plan.runs if (grown := self.explained(run)) is not run)
+        return PlanResult(changed=changed, known=known, runs=runs)
 
     def store(self) -> None:
         """Everything but runs and messages."""
@@ -132,10 +141,10 @@ class Checks:
 
     def _count(self, message: Message, charges: Sequence[CapCharge]) -> None:
         allowed, verdicts = self._caps.judge(charges)
-        if allowed:
-            self._new[message.id] = replace(message, charged=True)
-        else:
+        if not allowed:
             self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
+        elif not message.charged:
+            self._new[message.id] = replace(message, charged=True)
         self._say(message, *verdicts)
 
     def _collapse(self, message: Message, key: bytes) -> None:
@@ -169,6 +178,7 @@ class Checks:
             self._threaded.add(last)
         else:
             self._new[ours.id] = replace(ours, threaded=True)
+        self._moved.add(message.id)
         self._new[message.id] = replace(
             message,
             status=Status.DEFERRED,
@@ -194,33 +204,34 @@ class Checks:
         return Status.MERGED if id in self._superseded else self._stored[id]
 
     def _end(self, message: Message, status: Status, reason: Reason) -> None:
-        self._new[message.id] = replace(message, status=status, reason=reason, due_at=None, waits_for=None)
+        charged = message.charged and status is not Status.THROTTLED
+        self._moved.add(message.id)
+        self._new[message.id] = replace(
+            message, status=status, reason=reason, due_at=None, waits_for=None, charged=charged
+        )
 
     def _say(self, message: Message, *verdicts: Verdict) -> None:
         self._verdicts.setdefault(message.id, []).extend(verdicts)
 
-    def _grew(self, run: Run) -> bool:
-        return any(plan.message_id in self._verdicts for plan in run.channels)
-
     def explained(self, run: Run) -> Run:
-        """The run with what the checks said, if they said anything."""
-        return self._explained(run) if self._grew(run) else run
-
-    def _explained(self, run: Run) -> Run:
-        return replace(run, channels=tuple(map(self._with_verdicts, run.channels)))
+        """The run with what the checks said; the same object when they said nothing."""
+        grown = self._grown.get(run.id)
+        if grown is None:
+            channels = tuple(map(self._with_verdicts, run.channels))
+            changed = any(new is not old for new, old in zip(channels, run.channels, strict=True))
+            grown = self._grown[run.id] = replace(run, channels=channels) if changed else run
+        return grown
 
     def _with_verdicts(self, plan: ChannelPlan) -> ChannelPlan:
         said = self._verdicts.get(plan.message_id) if plan.message_id else None
         if not said or plan.message_id is None:
             return plan
+        verdicts = (*plan.verdicts, *said)
+        if plan.message_id not in self._moved:
+            return replace(plan, verdicts=verdicts)
         message = self._new[plan.message_id]
-        moved = (message.status, message.reason) != (plan.status, plan.reason)
         return replace(
-            plan,
-            status=message.status,
-            reason=message.reason,
-            due_at=message.due_at if moved else plan.due_at,
-            verdicts=(*plan.verdicts, *said),
+            plan, status=message.status, reason=message.reason, due_at=message.due_at, verdicts=verdicts
         )
 
     def _find(self, statement: str, wanted: Iterable[bytes]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -78,11 +78,11 @@ class SqlitePlans:
     def _commit(
         self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
     ) -> Sequence[PlanResult]:
-        checked = any(map(needed, plans))
-        if not checked and not careful:
+        if not careful and not any(map(needed, plans)):
             self._add(connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages])
             return self._go_on(connection, plans, [NOTHING] * len(plans), frozenset())
-        known = _known(connection, plans)
+        # Done together nothing is known: a repeated run breaks its key, and each plan is done again carefully.
+        known = _known(connection, plans) if careful else frozenset()
         checks = Checks(connection, plans, known, self._endings)
         for plan in plans:
             checks.decide(plan)
@@ -92,13 +92,7 @@ class SqlitePlans:
             [checks.explained(run) for plan in plans for run in plan.runs if run.id not in known],
             [m for plan in plans for m in checks.messages(plan)],
         )
-        results = [
-            msgspec.structs.replace(
-                checks.result(plan), known=frozenset(m.id for m in plan.messages if m.id in known)
-            )
-            for plan in plans
-        ]
-        return self._go_on(connection, plans, results, known)
+        return self._go_on(connection, plans, list(map(checks.result, plans)), known)
 
     def _add(self, connection: sqlite3.Connection, runs: Sequence[Run], messages: Sequence[Message]) -> None:
         if runs:
@@ -155,9 +149,8 @@ def _charge(connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> fro
     return refused
 
 
-def _known(connection: sqlite3.Connection, plans: Iterable[PlanCommit]) -> set[bytes]:
+def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
     """Ids of runs and messages that are stored already."""
-    plans = list(plans)
     runs = rows(connection, sql.RUNS_KNOWN, keys(run.id for plan in plans for run in plan.runs))
     messages = rows(connection, sql.MESSAGES_KNOWN, keys(m.id for plan in plans for m in plan.messages))
     return {bytes.fromhex(row[0]) for row in (*runs, *messages)}
@@ -190,7 +183,7 @@ def _is_rich(m: Message) -> bool:
         and m.expires_at is None
         and not m.later_rungs
         and m.waits_for is None
-        and not (m.threaded or m.charged or m.attempt or m.unknowns)
+        and not (m.threaded or m.attempt or m.unknowns)
     )
 
 
@@ -204,6 +197,7 @@ def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
         m.created_at,
         m.due_at,
         m.fence,
+        m.charged,
     )
 
 
@@ -216,7 +210,6 @@ def _rich_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
         m.attempt,
         m.unknowns,
         m.threaded,
-        m.charged,
         tail.add(rungs) if rungs else None,
         len(rungs),
         tail.add(m.waits_for) if m.waits_for else None,

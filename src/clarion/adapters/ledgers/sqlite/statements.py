@@ -119,9 +119,9 @@ RUNS_ADD = _insert(
     },
 )
 
-PLAIN = ("user", "event_seq", "route", "queue", "status", "created_at", "due_at", "fence")
+PLAIN = ("user", "event_seq", "route", "queue", "status", "created_at", "due_at", "fence", "charged")
 """What every planned message has."""
-RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded", "charged")
+RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded")
 """What some have besides; behind these the places of `later_rungs` (with its length) and `waits_for`."""
 _RUNGS, _RUNGS_BYTES, _WAITS = range(len(RICH), len(RICH) + 3)
 
