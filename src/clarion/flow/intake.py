@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.errors import Busy, ClarionError, Conflict, IdempotencyInFlight, IdempotencyMismatch
 from clarion.flow.pacing import Pacer
-from clarion.flow.resolve import Target, merged_profile, resolve
+from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
 from clarion.flow.sealing import sealed_entry
 from clarion.model.channel import Lane
 from clarion.model.event import Claim, ClaimResult, Entry, Event
@@ -42,6 +42,7 @@ class Intake:
         self._vault = vault
         self._clock = clock
         self._entropy = entropy
+        self._listeners: dict[TenantId, Listeners] = {}
         self._running: set[bytes] = set()
         self.accepted = 0
         self.repeated = 0
@@ -52,11 +53,11 @@ class Intake:
         """One result per submission, durable when this returns. Raises Busy or Unavailable for all of them."""
         results: list[Acceptance | ClarionError | None] = [None] * len(submissions)
         now = self._clock.now()
-        workflows = self._ledger.setup.workflows.all(tenant)
+        listeners = self._listeners_of(tenant)
         resolved: list[tuple[int, tuple[Target, ...]]] = []
         for index, submission in enumerate(submissions):
             try:
-                resolved.append((index, resolve(workflows, submission, now)))
+                resolved.append((index, resolve(listeners, submission, now)))
             except ClarionError as wrong:
                 results[index] = wrong
             await self._give_way(index)
@@ -98,6 +99,13 @@ class Intake:
             results[index] = self._answer(submissions[index], outcomes[first], event_id, accepted)
         return results  # type: ignore[return-value]
 
+    def _listeners_of(self, tenant: TenantId) -> Listeners:
+        workflows = self._ledger.setup.workflows.all(tenant)
+        known = self._listeners.get(tenant)
+        if known is None or known.workflows is not workflows:
+            known = self._listeners[tenant] = Listeners(workflows)
+        return known
+
     async def _publish(
         self, entries: Sequence[Entry], claims: Sequence[Claim | None]
     ) -> Sequence[ClaimResult | None]:
@@ -115,7 +123,7 @@ class Intake:
 
     async def _users(self, tenant: TenantId, targets: Sequence[Target]) -> Mapping[str, User]:
         """All users the targets name; missing ones are created, inline fields applied."""
-        wanted = list(dict.fromkeys(user_id for target in targets for user_id in target.users))
+        wanted = list(dict.fromkeys([user_id for target in targets for user_id in target.users]))
         for _ in range(MERGE_TRIES):
             users = dict(await self._ledger.users.find(tenant, wanted))
             puts = _puts(wanted, targets, users)

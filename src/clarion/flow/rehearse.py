@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.flow.catalog import setup_of
 from clarion.flow.draft import Draft
-from clarion.flow.resolve import Target, merged_profile, resolve
+from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
 from clarion.model.event import Event
 from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
 from clarion.model.message import Run
@@ -38,7 +38,7 @@ class Rehearsal:
         now = self._clock.now()
         draft = Draft()
         names: dict[UserNo, str] = {}
-        for target in resolve(self._ledger.setup.workflows.all(tenant), submission, now):
+        for target in resolve(Listeners(self._ledger.setup.workflows.all(tenant)), submission, now):
             setup = setup_of(self._ledger.setup, tenant, target.workflow.key)
             people = await self._people(tenant, target)
             names.update((user.no, user.id) for user in people)

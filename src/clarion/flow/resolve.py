@@ -17,6 +17,8 @@ from clarion.rules import match, people
 
 MAX_RECIPIENTS = 1_000
 """Explicit recipients of one event; use a topic for more."""
+TYPES_KEPT = 1_000
+"""Types of events whose listeners are remembered."""
 
 _JSON = msgspec.json.Decoder()
 
@@ -65,23 +67,47 @@ def merged_profile(profile: Profile, inline: Recipient) -> Profile:
     return profile if merged == profile else merged
 
 
-def resolve(workflows: Mapping[str, Workflow], submission: Submission, now: Instant) -> tuple[Target, ...]:
+class Listeners:
+    """The workflows of a tenant, and which of them listen to a type of event."""
+
+    __slots__ = ("_by_type", "workflows")
+
+    def __init__(self, workflows: Mapping[str, Workflow]) -> None:
+        self.workflows = workflows
+        self._by_type: dict[str, tuple[Workflow, ...]] = {}
+
+    def to(self, type: str) -> tuple[Workflow, ...]:
+        """Those that events of this type start; remembered, because the same few types come again and again."""
+        found = self._by_type.get(type)
+        if found is None:
+            if len(self._by_type) >= TYPES_KEPT:
+                self._by_type.clear()
+            found = self._by_type[type] = tuple(
+                workflow
+                for workflow in self.workflows.values()
+                if workflow.on is not None and match.matches(workflow.on.type, type)
+            )
+        return found
+
+
+def resolve(listeners: Listeners, submission: Submission, now: Instant) -> tuple[Target, ...]:
     """What a submission starts; nothing when no workflow matches. Raises InvalidInput or NotFound with the field."""
     if submission.expires_at is not None and submission.expires_at <= now:
         raise InvalidInput("expires_at has already passed: send a later time.", pointer="#/expires_at")
     if submission.workflow is not None:
-        workflow = workflows.get(submission.workflow)
+        workflow = listeners.workflows.get(submission.workflow)
         if workflow is None:
             raise NotFound(
                 f"There is no workflow {submission.workflow!r}. "
-                f"{match.nearest(submission.workflow, workflows)}",
+                f"{match.nearest(submission.workflow, listeners.workflows)}",
                 pointer="#/workflow",
             )
         return (_target(workflow, submission.recipients),)
     return tuple(
-        _target(workflow, submission.recipients or _event_recipients(submission, workflow))
-        for workflow in workflows.values()
-        if workflow.on is not None and match.matches(workflow.on.type, submission.type)
+        [
+            _target(workflow, submission.recipients or _event_recipients(submission, workflow))
+            for workflow in listeners.to(submission.type)
+        ]
     )
 
 

@@ -196,7 +196,8 @@ class Shelf(Protocol[T]):
     """Keyed documents of a tenant (categories, workflows, templates, ...), held in memory."""
 
     def all(self, tenant: TenantId) -> Mapping[str, T]:
-        """Every document by key: the live, committed versions. Never waits; do not mutate."""
+        """Every document by key: the live, committed versions. Never waits. The same mapping until something changes,
+        then another one; do not mutate."""
 
     async def put(self, tenant: TenantId, document: T) -> T:
         """Create or replace; workflows, templates and partials get the next `version`, older ones are kept."""

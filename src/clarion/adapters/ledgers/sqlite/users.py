@@ -54,6 +54,8 @@ class SqliteUsers:
 
     async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
         found = {user_id: user for user_id in ids if (user := self._people.find(tenant, user_id)) is not None}
+        if len(found) == len(ids):
+            return found
         # SQLite ends a text at a NUL: such an id would find somebody else.
         missing = [user_id for user_id in ids if user_id not in found and "\0" not in user_id]
         if missing:
@@ -64,6 +66,8 @@ class SqliteUsers:
 
     async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
         found = {no: user for no in numbers if (user := self._people.get(no)) is not None}
+        if len(found) == len(numbers):
+            return found
         missing = [no for no in numbers if no not in found]
         if missing:
             read = self._desk.opened(self._local, sql.USERS_BY_NUMBER, (encoded(missing),))
