@@ -246,6 +246,7 @@ async def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
                     lifespan="off",
                     log_config=None,
                     access_log=False,
+                    proxy_headers=False,
                     server_header=False,
                     timeout_graceful_shutdown=1,
                 )
