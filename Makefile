@@ -23,7 +23,7 @@ help: ## this list
 dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 9000 --data DIR'
 	@exec $(BIN)/clarion dev $(ARGS)
 
-test: $(DEV_READY) browser ## run the tests: ARGS='tests/unit -k inbox'
+test: $(DEV_READY) browser npm ## run the tests: ARGS='tests/unit -k inbox'
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
@@ -70,4 +70,15 @@ browser:
 	  echo "Installing chromium for the browser tests ..."; \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
 	    || echo "chromium could not be installed; the browser tests will say so" >&2; \
+	fi
+
+# Some tests check against what others wrote for Node. Without npm they say so, as above.
+NPM_READY := .cache/npm/.ready
+.PHONY: npm
+npm:
+	@if test tests/npm/package.json -nt $(NPM_READY) && command -v npm >/dev/null; then \
+	  echo "Installing what tests/npm/package.json names ..."; \
+	  mkdir -p .cache/npm && cp tests/npm/package.json .cache/npm/ \
+	    && npm install --prefix .cache/npm --no-audit --no-fund --loglevel=error >/dev/null && touch $(NPM_READY) \
+	    || echo "npm could not install them; the tests will say so" >&2; \
 	fi

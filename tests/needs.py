@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -25,6 +26,17 @@ def require_any(tools: tuple[str, ...], why: str) -> str:
 def require_browser(why: str) -> str:
     """Path of an installed Chromium, for `playwright`'s `executable_path`; see `require`."""
     return require_any(BROWSERS, f"{why} (`make test` installs it where it may: apt, as root)")
+
+
+NPM = Path(__file__).parent.parent / ".cache" / "npm" / "node_modules"
+
+
+def require_npm(package: str, why: str) -> Path:
+    """Folder of a package of `tests/npm/package.json`; see `require`. Node runs it."""
+    require("node", why)
+    if not (NPM / package).is_dir():
+        missing(f"the npm package {package} is not installed: {why} (`make test` installs it where npm is)")
+    return NPM / package
 
 
 def missing(reason: str) -> NoReturn:
