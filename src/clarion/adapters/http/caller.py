@@ -13,6 +13,8 @@ from clarion.ports.provider import ProviderTools
 Urls = Literal["operator", "user"]
 """Who says where to: the operator's settings, or a user, whose URLs must lead to public addresses."""
 LONGEST_CONNECT_S = 10.0
+ADDRESSES_TRIED = 3
+"""Of a host that has several, while none takes a connection."""
 
 
 class Caller:
@@ -36,19 +38,21 @@ class Caller:
     async def call(self, call: Call, *, until_s: float, limit: int) -> Reply | Failure:
         """What was answered until `until_s` on the monotonic clock, at most `limit` bytes of it."""
         clients = self._clients(self.urls_of(call))
-        found = await clients.at(call.url)
-        if isinstance(found, Failure):
-            return found
-        client, url = found
-        clock = self._tools.clock
-        left_s = until_s - clock.monotonic()
-        if (
-            left_s <= self._connect_s
-        ):  # Else a connection that hangs could not be told from an answer that does.
-            return Failure(kind="unsent", detail="no time was left to begin")
-        answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=clock.now())
-        if isinstance(answer, Failure) and answer.kind == "unsent":
-            clients.unreachable(url, client)
+        answer: Reply | Failure = Failure(kind="unsent", detail="no time was left to begin")
+        for _ in range(ADDRESSES_TRIED):
+            found = await clients.at(call.url)
+            if isinstance(found, Failure):
+                return found
+            client, url = found
+            left_s = until_s - self._tools.clock.monotonic()
+            if (
+                left_s <= self._connect_s
+            ):  # Else a connection that hangs could not be told from an answer that does.
+                return answer
+            now = self._tools.clock.now()
+            answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=now)
+            if isinstance(answer, Reply) or answer.kind != "unsent" or not clients.has_another(url, client):
+                return answer
         return answer
 
     async def close(self) -> None:

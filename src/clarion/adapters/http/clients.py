@@ -39,8 +39,9 @@ class OperatorClients:
         except ValueError:
             return Failure(kind="refused", detail="the URL cannot be read")
 
-    def unreachable(self, url: Url, client: Client) -> None:
-        """Nothing to be done: the client itself knows all addresses."""
+    def has_another(self, url: Url, client: Client) -> bool:
+        """No: the client itself tries all addresses."""
+        return False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -90,13 +91,16 @@ class UserClients:
             client = pin.client
         return Failure(kind="refused", detail=refused.detail) if refused else (client, goal.url)
 
-    def unreachable(self, url: Url, client: Client) -> None:
-        """`client` got no connection: the next call tries another address of the host."""
+    def has_another(self, url: Url, client: Client) -> bool:
+        """`client` got no connection: whether the next call goes to another address of the host."""
         host = url.host_str or ""
         pin = self._pins.get(host)
-        if pin is not None and pin.client is client and len(pin.addresses) > 1:
+        if pin is None or len(pin.addresses) < 2:
+            return False
+        if pin.client is client:
             del self._pins[host]
             self._keep(host, (*pin.addresses[1:], pin.addresses[0]), pin.until_s)
+        return True
 
     async def close(self) -> None:
         """Close the connections."""

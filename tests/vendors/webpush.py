@@ -1,0 +1,39 @@
+"""What push services answer (RFC 8030, sections 5 to 8)."""
+
+import msgspec
+
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry
+from clarion.plugins import providers
+from clarion.testing.provider_contract import Recorded, Vendor
+from clarion.testing.scripted_server import Answer
+from tests.browsers import Browser
+
+CREATED = Answer(
+    status=201, headers={"location": "https://push.example.net/message/qDIYHNcfAIPP_5ITvURr-d6BGt"}
+)
+
+
+def address(url: str) -> str:
+    """A browser that is subscribed there."""
+    return msgspec.json.encode(Browser(f"{url}/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV").subscription).decode()
+
+
+VENDORS = {
+    "to a browser": Vendor(
+        config=lambda url: providers()["webpush"].example,
+        address=address,
+        accepted=CREATED,
+        replies=(
+            Recorded(answer=CREATED, means=Accepted),
+            Recorded(answer=Answer(status=202), means=Accepted),
+            Recorded(answer=Answer.text(429, "too many", retry_after="60"), means=Retry, after_s=60),
+            Recorded(answer=Answer.text(503, "Service Unavailable"), means=Retry),
+            Recorded(answer=Answer.text(404, "Not Found"), means=Gone),
+            Recorded(answer=Answer.text(410, "push subscription has unsubscribed or expired.\n"), means=Gone),
+            Recorded(answer=Answer.text(413, "Payload Too Large"), means=Rejected),
+            Recorded(answer=Answer.text(400, "TTL is missing"), means=Rejected),
+            Recorded(answer=Answer.text(401, "UnauthorizedRegistration"), means=Misconfigured),
+        ),
+        most_bytes=4_096,
+    )
+}
