@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 
 import structlog
 
@@ -14,10 +14,10 @@ from clarion.flow.pacing import Pacer
 from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held, LaneQueue, Queues
 from clarion.flow.rendering import Rendering
-from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
+from clarion.flow.settlement import Attempt, Settle, decided_settlement, settlement_of
 from clarion.flow.unsubscribe import Unsubscribing
 from clarion.model.channel import Lane
-from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import UnknownPolicy
@@ -39,9 +39,6 @@ LONGEST_REST_S = 5.0
 """How long a queue whose messages cannot be sent is left alone before the next look."""
 SLOT_WAIT_S = 1.0
 """How long a batch waits for a slot of its integration before it is put off."""
-
-Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]
-"""Stores settlements; the ids that were refused."""
 
 
 class Dispatcher:
@@ -80,11 +77,11 @@ class Dispatcher:
         while True:
             await queue.ready.wait()
             batch = queue.take(BATCH[queue.lane])
-            self._pacer.begin(queue.lane, len(batch))
+            self._pacer.begin(queue.lane)
             try:
                 await self._dispatch(queue, batch)
             finally:
-                self._pacer.end(queue.lane, len(batch))
+                self._pacer.end(queue.lane)
             await self._pacer.turn(queue.lane)
 
     async def drain(self, timeout_s: float) -> None:
@@ -196,11 +193,16 @@ class Dispatcher:
             while not live.has_slot(queue.lane, self._clock.monotonic()):
                 free.clear()
                 began = self._clock.monotonic()
+                self._pacer.end(
+                    queue.lane
+                )  # Waiting for others is no work that lower lanes must step aside for.
                 try:
                     async with asyncio.timeout(SLOT_WAIT_S):
                         await free.wait()
                 except TimeoutError:
                     pass
+                finally:
+                    self._pacer.begin(queue.lane)
                 waited += self._clock.monotonic() - began
                 if waited >= SLOT_WAIT_S:
                     self._put_off_all(queue, group[at:], Reason.INTEGRATION_BUSY, SLOT_WAIT_S, 0.0)

@@ -55,10 +55,10 @@ class LiveIntegration:
         return breaker.open_for_s(self.health, now_s)
 
     def has_slot(self, lane: Lane, now_s: float) -> bool:
-        """Whether another batch of `lane` may start; half open, only one probe at a time."""
-        if breaker.state(self.health, now_s) == "half_open":
-            return not any(self._busy.values())
-        return self._busy[lane] < self.integration.limits.concurrency
+        """Whether another batch of `lane` may start."""
+        if self._busy[lane] >= self.integration.limits.concurrency:
+            return False
+        return breaker.probes_left(self.health, now_s, sum(self._busy.values())) != 0
 
     def begin(self, lane: Lane) -> None:
         """A batch starts."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import msgspec
 
 from clarion.model.endpoint import Delivery
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, MessageId
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
@@ -18,6 +20,10 @@ from clarion.rules import ladder, retry
 DETAIL_LIMIT = 500
 MAX_UNKNOWNS = 1
 """A message whose outcome was unknown is sent again at most this often: one possible duplicate, no more."""
+
+
+Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]
+"""Stores settlements; the ids that were refused."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -11,7 +11,7 @@ from clarion.flow.catalog import setup_of
 from clarion.flow.pacing import Pacer
 from clarion.flow.queues import LEASE_MS, Held, LaneQueue, Queues
 from clarion.flow.sealing import opened
-from clarion.flow.settlement import decided_settlement, unknown_settlement
+from clarion.flow.settlement import Settle, decided_settlement, unknown_settlement
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry, Event
 from clarion.model.ids import Instant, MessageId, UserNo
@@ -30,8 +30,6 @@ log = structlog.get_logger(__name__)
 SWEEP_S = 0.1
 CLAIM = 256
 """Messages claimed per queue in one go."""
-
-Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]
 
 
 class Waker:
