@@ -25,6 +25,8 @@ from clarion.model.setup import Scope
 from clarion.model.submission import Acceptance, Submission
 from clarion.rules.explain import explanation
 
+CHUNK = 64
+"""Items of a batch read between two looks at other requests."""
 IDEMPOTENCY_KEY_CHARS = 255
 _REPLAYED = (b"idempotency-replayed", b"true")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -46,6 +48,7 @@ class Ingest:
     def __init__(self, parts: ApiParts, doorkeeper: Doorkeeper) -> None:
         self._pipeline = parts.pipeline
         self._limits = parts.limits
+        self._clock = parts.clock
         self._door = doorkeeper
 
     async def trigger(self, workflow: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
@@ -94,7 +97,7 @@ class Ingest:
             return
         if len(items) > self._limits.batch:
             raise refuse("batch_too_large", f"One call takes at most {self._limits.batch:,} events.")
-        results, good = _parsed(items, trace, self._limits.depth)
+        results, good = await self._parsed(items, trace)
         if rehearse:
             _need_all(results)
             await self._rehearse(send, key.tenant, good.values())
@@ -106,6 +109,20 @@ class Ingest:
             for index, outcome in zip(good, outcomes, strict=True):
                 results[index] = outcome
         await _answer_batch(send, results, replayable=claim != "")
+
+    async def _parsed(self, items: Sequence[bytes], trace: str) -> tuple[Results, dict[int, Submission]]:
+        """A slot per item, holding its error if it has one, and the good submissions by index."""
+        results: Results = [None] * len(items)
+        good: dict[int, Submission] = {}
+        for index, item in enumerate(items):
+            try:
+                bodies.check_depth(item, self._limits.depth)
+                good[index] = submissions.of_item(item, trace)
+            except ClarionError as wrong:
+                results[index] = wrong
+            if index % CHUNK == CHUNK - 1:
+                await self._clock.sleep(0)  # A large batch must not keep the loop from what is urgent.
+        return results, good
 
     async def _accept_one(self, send: Send, tenant: TenantId, submission: Submission) -> None:
         (result,) = await self._pipeline.submit(tenant, (submission,))
@@ -143,19 +160,6 @@ class Ingest:
             for user_id, run in await self._pipeline.dry_run(tenant, submission)
         ]
         await answer(send, 200, msgspec.json.encode({"dry_run": True, "runs": runs}))
-
-
-def _parsed(items: Sequence[bytes], trace: str, depth: int) -> tuple[Results, dict[int, Submission]]:
-    """A slot per item, holding its error if it has one, and the good submissions by index."""
-    results: Results = [None] * len(items)
-    good: dict[int, Submission] = {}
-    for index, item in enumerate(items):
-        try:
-            bodies.check_depth(item, depth)
-            good[index] = submissions.of_item(item, trace)
-        except ClarionError as wrong:
-            results[index] = wrong
-    return results, good
 
 
 def _need_all(results: Results) -> None:

@@ -33,6 +33,8 @@ FANOUT_PAGE = 500
 """Members of a topic planned per entry; the rest follows in a continuation."""
 CHUNK = {Lane.CRITICAL: 64, Lane.HIGH: 64, Lane.NORMAL: 48, Lane.BULK: 32}
 """Runs planned between two looks at more urgent work."""
+BATCH = {Lane.CRITICAL: 512, Lane.HIGH: 512, Lane.NORMAL: 512, Lane.BULK: 128}
+"""Entries planned and stored in one go; what is urgent waits for a commit of the lanes below it."""
 SMALL = 100
 """Entries; storing a batch of fewer costs more for itself than for what is in it, so it is stored before the next
 is taken: what comes meanwhile goes together. A lane at rest never waits."""
@@ -54,10 +56,10 @@ class Planner:
         self.orphaned = 0
         """Entries whose workflow or only recipient was deleted before they were planned."""
 
-    async def run(self, lane: Lane, limit: int = 512) -> None:
+    async def run(self, lane: Lane) -> None:
         """Plan a lane until the broker closes. While one batch commits, the next is being planned."""
         last: asyncio.Future[None] | None = None
-        async for batch in self._broker.consume(lane, limit):
+        async for batch in self._broker.consume(lane, BATCH[lane]):
             draft = await self._draft(batch)
             storing = asyncio.ensure_future(self._store(batch, draft, last))
             if last is not None:

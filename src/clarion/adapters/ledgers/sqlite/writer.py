@@ -24,7 +24,10 @@ from clarion.ports.clock import Clock
 T = TypeVar("T")
 
 ROWS_PER_COMMIT = 1_500
-"""Keeps a commit near 10 ms, and so the wait of an urgent job behind it."""
+"""Keeps a commit near 10 ms."""
+ROWS_BESIDE_URGENT = 300
+URGENT_S = 1.0
+"""For this long after an urgent job commits stay small: the next one may come while one is being written."""
 ROWS_QUEUED = 20_000
 """More than this is refused or waits: memory stays bounded however slow the disk."""
 
@@ -198,6 +201,7 @@ class Writer:
         urgent: deque[Job] = deque()
         ordinary: deque[Job] = deque()
         open_ = True
+        small_until = 0.0
         while open_ or urgent or ordinary:
             idle = not (urgent or ordinary)
             while open_ and (idle or not self._inbox.empty()):
@@ -209,7 +213,10 @@ class Writer:
                     self._truncate = True
                 elif isinstance(taken, Job):
                     (urgent if taken.urgent else ordinary).append(taken)
-            if jobs := _take(urgent, ordinary):
+            now = self._clock.monotonic()
+            if urgent:
+                small_until = now + URGENT_S
+            if jobs := _take(urgent, ordinary, ROWS_BESIDE_URGENT if now < small_until else ROWS_PER_COMMIT):
                 self._report(self._settle, self._transact(jobs))
                 self._checkpoints.committed(sum(job.rows for job in jobs), self._connection)
             if self._truncate and not (urgent or ordinary):
@@ -335,12 +342,12 @@ class Writer:
         self._report(closed)
 
 
-def _take(urgent: deque[Job], ordinary: deque[Job]) -> list[Job]:
-    """The next jobs, urgent ones first: at least one, and no more rows than a short commit can take."""
+def _take(urgent: deque[Job], ordinary: deque[Job], most: int) -> list[Job]:
+    """The next jobs, urgent ones first: at least one, and no more than `most` rows."""
     jobs: list[Job] = []
     rows = 0
     for queue in (urgent, ordinary):
-        while queue and (not jobs or rows + queue[0].rows <= ROWS_PER_COMMIT):
+        while queue and (not jobs or rows + queue[0].rows <= most):
             jobs.append(queue.popleft())
             rows += jobs[-1].rows
     return jobs
