@@ -20,6 +20,7 @@ import uvloop
 from clarion import __version__, api, dashboard, gateway, plugins
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.http import Caller
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.telemetry import logs
@@ -30,6 +31,7 @@ from clarion.content import Renderer
 from clarion.content.mail import MimeMailwright
 from clarion.errors import ConfigError
 from clarion.flow.authoring import Authoring
+from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
@@ -43,6 +45,8 @@ GC_THRESHOLD = (50_000, 20, 100)
 """A batch allocates thousands of short-lived values; the default would collect in the middle of every one."""
 PING_S = 25.0
 """A peer that is gone without a word is noticed within two of these."""
+URL_CHECK_S = 9.0
+"""A third of it may pass until the name in a user's URL is resolved."""
 FRAME_BYTES = 16 * 1024
 """Largest WebSocket message a client may send."""
 
@@ -67,6 +71,8 @@ class App:
         self.tokens = UserTokens(vault, self.clock)
         self.keys = ApiKeys(ledger.setup.keys, vault, self.clock, self.entropy)
         self.authoring = Authoring(ledger.setup, self.clock)
+        self.caller = Caller(system, timeout_s=URL_CHECK_S, urls="user")
+        self.endpoints = Endpoints(ledger, self.caller.refusal, self.clock, self.entropy)
         self.engagement = Engagement(ledger.inboxes, self.fanout, self.clock)
         self.pipeline = Pipeline(
             ledger=ledger,
@@ -76,6 +82,7 @@ class App:
             plugins=self.plugins,
             tools=system,
             public_url=settings.base_url,
+            disable_endpoints_after_s=settings.outbound.disable_endpoints_after_days * 86_400,
         )
         self.gateway = gateway.create(self._gateway_parts())
         self.metrics = Metrics()
@@ -109,6 +116,7 @@ class App:
                 allowed_networks=settings.outbound.allowed_networks,
             )
             app = cls(settings, ledger, vault, tools)
+            stack.push_async_callback(app.caller.close)
             stack.push_async_callback(app.keys.flush)
             app.gateway.start()
             await app.pipeline.start()
@@ -157,6 +165,7 @@ class App:
             tokens=self.tokens,
             engagement=self.engagement,
             authoring=self.authoring,
+            endpoints=self.endpoints,
             providers=self.plugins,
             health=self.pipeline.health,
             metrics=self.metrics,

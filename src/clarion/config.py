@@ -76,6 +76,8 @@ class Outbound(_Section):
 
     allowed_networks: tuple[str, ...] = ()
     """Ranges that such calls may reach although they are not public, e.g. `10.20.0.0/16`."""
+    disable_endpoints_after_days: float = Field(default=5, gt=0)
+    """How long a webhook endpoint may fail without a single success before nothing more is sent to it."""
 
     @field_validator("allowed_networks", mode="before")
     @classmethod

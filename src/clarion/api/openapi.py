@@ -29,7 +29,7 @@ DESCRIPTION = (
     "token. Errors are RFC 9457 problems with a stable `code`, listed at `/docs/errors`. Unknown fields and "
     "parameters are refused."
 )
-TAGS = ("Events", "Users", "Inbox", "Topics", "Messages", "Set-up", "Access", "Health")
+TAGS = ("Events", "Users", "Inbox", "Topics", "Messages", "Webhooks", "Set-up", "Access", "Health")
 """In the order in which the documentation shows them."""
 PATH = "/openapi.json"
 REF = "#/components/schemas/{name}"

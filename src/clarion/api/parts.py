@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clarion.flow.authoring import Authoring
+from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
@@ -53,6 +54,7 @@ class ApiParts:
     tokens: UserTokens
     engagement: Engagement
     authoring: Authoring
+    endpoints: Endpoints
     providers: Mapping[str, ProviderPlugin]
     health: Callable[[], Mapping[str, str]]
     """Part to "ok", or what is wrong with it."""

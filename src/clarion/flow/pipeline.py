@@ -13,6 +13,7 @@ from clarion.content import Renderer
 from clarion.errors import ClarionError, NotFound
 from clarion.flow.catalog import setup_of
 from clarion.flow.dispatch import Dispatcher
+from clarion.flow.endpoint_watch import EndpointWatch
 from clarion.flow.intake import Intake
 from clarion.flow.integrations import Integrations
 from clarion.flow.pacing import Pacer
@@ -50,6 +51,7 @@ class Pipeline:
         plugins: Mapping[str, ProviderPlugin],
         tools: ProviderTools,
         public_url: str = "",
+        disable_endpoints_after_s: float = 5 * 86_400,
     ) -> None:
         """`public_url`: where people reach this installation; without it mails offer no way to unsubscribe."""
         clock, entropy, vault = tools.clock, tools.entropy, tools.vault
@@ -78,6 +80,7 @@ class Pipeline:
             entropy,
         )
         self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)
+        self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
         self._rehearsal = Rehearsal(ledger, vault, clock, entropy)
         self._worker = Worker(clock)
         self._draining = False
@@ -88,6 +91,7 @@ class Pipeline:
         for lane in LANES:
             self._worker.start(f"plan-{lane}", lambda lane=lane: self._planner.run(lane))  # type: ignore[misc]
             self._worker.start(f"wake-{lane}", lambda lane=lane: self._waker.run(lane))  # type: ignore[misc]
+        self._worker.start("watch-endpoints", self._endpoint_watch.run)
         for queue in self._queues:
             self._worker.start(
                 f"dispatch-{queue.lane}-{queue.channel}",
@@ -154,6 +158,7 @@ class Pipeline:
             "unknown_outcomes": self._dispatcher.unknown_outcomes,
             "claimed": self._waker.claimed,
             "refused_settlements": self._tracker.refused,
+            "endpoints_disabled": self._endpoint_watch.disabled,
         }
         for queue in self._queues:
             if queue.held:

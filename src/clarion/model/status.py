@@ -73,13 +73,13 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.SENDING: frozenset({Status.DEFERRED, Status.QUEUED}) | _RESULTS | _STOPS,
     Status.SENT: frozenset({Status.DELIVERED, Status.BOUNCED, Status.UNDELIVERED}),
     Status.DELIVERED: frozenset({Status.BOUNCED}),
-    # A person may redrive what failed; nothing else leaves these.
+    # A person may redrive what failed, and what was suppressed when the cause is gone; nothing else leaves these.
     Status.DEAD_LETTERED: frozenset({Status.QUEUED}),
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.REJECTED: frozenset({Status.QUEUED}),
     Status.UNDELIVERED: frozenset({Status.QUEUED}),
-    Status.BOUNCED: frozenset(),
-    Status.SUPPRESSED: frozenset(),
+    Status.BOUNCED: frozenset({Status.QUEUED}),
+    Status.SUPPRESSED: frozenset({Status.QUEUED}),
     Status.THROTTLED: frozenset(),
     Status.MERGED: frozenset(),
     Status.CANCELED: frozenset(),

@@ -141,9 +141,9 @@ class Endpoints(Protocol):
     ) -> Sequence[EndpointState]:
         """In order of id."""
 
-    async def failing(self, since: Instant, limit: int) -> Sequence[EndpointState]:
-        """Of all tenants: those that have failed since then or longer, and those whose receiver ended them; except
-        those that were switched off through `switch`."""
+    async def failing(self, for_ms: int, limit: int) -> Sequence[EndpointState]:
+        """Of all tenants: those whose last call failed at least `for_ms` after the first in a row that did, and
+        those whose receiver ended them; except those that were switched off through `switch`."""
 
     async def switch(self, tenant: TenantId, endpoint_id: bytes, off: str, at: Instant) -> bool:
         """Disable for the reason `off` (a reason that is there stays), or enable when it is empty, as if it had never
@@ -451,7 +451,8 @@ class MessageRecords(Protocol):
     async def requeue(
         self, tenant: TenantId, where: MessageFilter, ids: Sequence[MessageId] | None, at: Instant, limit: int
     ) -> int:
-        """Put failed messages (`RETRYABLE_BY_HAND`) back with fresh attempts; how many (at most `limit`)."""
+        """Put messages that failed (`RETRYABLE_BY_HAND`) back with fresh attempts; how many (at most `limit`).
+        What was suppressed goes back only when it is named by id."""
 
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,20 @@ def matches(pattern: str, type: str) -> bool:
     return at == len(wanted)
 
 
+_SEGMENT = re.compile(r"\*|[^\s.*]+")
+PATTERN_CHARS = 255
+
+
+def check_pattern(pattern: str) -> str | None:
+    """What is wrong with a pattern of event types; None when nothing is."""
+    if len(pattern) > PATTERN_CHARS or not all(map(_SEGMENT.fullmatch, pattern.split("."))):
+        return (
+            f"an event type has 1 to {PATTERN_CHARS} characters in segments between dots; `*` stands for one or more "
+            "whole segments, as in order.*"
+        )
+    return None
+
+
 _ESCAPE = re.compile(r"~(?![01])")
 _INDEX = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 

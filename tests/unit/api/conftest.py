@@ -25,6 +25,7 @@ from clarion.api.edge import Edge
 from clarion.api.routes import routed
 from clarion.content import Renderer
 from clarion.flow.authoring import Authoring
+from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
@@ -66,6 +67,11 @@ MAILER = ProviderPlugin(
     open=capture.open,
     secrets=frozenset({"password"}),
 )
+
+
+async def refusal(url: str) -> str | None:
+    """Stands in for the guard of URLs: what leads inside is refused."""
+    return "the host leads inside" if ".internal" in url else None
 
 
 class Api:
@@ -138,6 +144,7 @@ class House:
             "tokens": self.tokens,
             "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
             "authoring": Authoring(self.ledger.setup, self.clock),
+            "endpoints": Endpoints(self.ledger, refusal, self.clock, self.entropy),
             "providers": self.providers,
             "health": lambda: self.health,
             "metrics": metrics,

@@ -55,6 +55,11 @@ class Caller:
                 return answer
         return answer
 
+    async def refusal(self, url: str) -> str | None:
+        """Why a user's URL is not called, as far as can be told without calling it; None when it may be."""
+        found = await self._clients("user").at(url)
+        return found.detail if isinstance(found, Failure) and found.kind == "refused" else None
+
     async def close(self) -> None:
         """Close the connections."""
         for clients in self._open.values():

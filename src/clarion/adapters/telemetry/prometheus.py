@@ -52,6 +52,9 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
     ("pipeline", "refused_settlements"): Meaning(
         "clarion_settlements_refused_total", "Late results of a worker that had lost its lease."
     ),
+    ("pipeline", "endpoints_disabled"): Meaning(
+        "clarion_endpoints_disabled_total", "Webhook endpoints disabled for failing or by their receiver."
+    ),
     ("pipeline", "held"): Meaning(
         "clarion_messages_held", "Messages in memory waiting for a provider.", ("lane", "channel")
     ),

@@ -32,7 +32,9 @@ ENDPOINTS_OF_USER = f"""
 ENDPOINTS_FAILING = f"""
     SELECT {_STATE} FROM {_STATES}
     WHERE endpoints.failing_since IS NOT NULL AND endpoints.announced = 0
-        AND (endpoints.failing_since <= ?1 OR off.at IS NOT NULL)
+        AND (off.at IS NOT NULL OR ?1 <= -endpoints.failing_since + (
+            SELECT newest.at FROM deliveries AS newest WHERE newest.endpoint = endpoints.id ORDER BY seq DESC LIMIT 1
+        ))
     ORDER BY endpoints.failing_since LIMIT ?2)
 """
 

@@ -82,8 +82,8 @@ class SqliteEndpoints:
             found = await self._readers.rows(sql.ENDPOINTS_OF_USER, (tenant, after, limit, user))
         return [state(row) for row in found]
 
-    async def failing(self, since: Instant, limit: int) -> Sequence[EndpointState]:
-        return [state(row) for row in await self._readers.rows(sql.ENDPOINTS_FAILING, (since, limit))]
+    async def failing(self, for_ms: int, limit: int) -> Sequence[EndpointState]:
+        return [state(row) for row in await self._readers.rows(sql.ENDPOINTS_FAILING, (for_ms, limit))]
 
     async def switch(self, tenant: TenantId, endpoint_id: bytes, off: str, at: Instant) -> bool:
         if off:

@@ -306,9 +306,7 @@ def _replace_contacts(connection: sqlite3.Connection, users: Iterable[User], cha
     if changed:
         connection.execute(sql.CONTACTS_DROP, (encoded([user.no for user in changed]),))
     contacts = {
-        (user.tenant, channel, user.no, digest)
-        for user in users
-        for channel, digest in _addresses(user)
+        (user.tenant, channel, user.no, digest) for user in users for channel, digest in _addresses(user)
     }
     if contacts:
         ordered = sorted(contacts)

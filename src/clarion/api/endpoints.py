@@ -1,0 +1,295 @@
+"""`/v1/endpoints`: URLs that are told what happens, and what became of every call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Router, delete, get, post, put
+
+from clarion.api.access import READ, SEND, Parts, Who, a_message_id, the_user
+from clarion.api.messages import ByUser
+from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.parts import ApiParts
+from clarion.api.times import Moment, instant, text_or_none
+from clarion.errors import NotFound, SealBroken
+from clarion.flow.endpoints import Owned, Wanted
+from clarion.model.endpoint import Delivery
+from clarion.model.ids import id_text, parse_id
+from clarion.model.user import Value
+from clarion.rules.endpoints import TENANT_USER
+from clarion.rules.instants import rfc3339
+
+MOST_RECOVERED = 1_000
+
+
+class EndpointChange(Value, frozen=True, kw_only=True):
+    """An endpoint as it shall be."""
+
+    url: Annotated[str, msgspec.Meta(max_length=2_048)]
+    """Where to: `https://`, and a public address unless the operator allows its range."""
+    events: tuple[str, ...] = ()
+    """Types it hears of: `order.shipped`, `order.*`; empty: all. A triggered workflow's type is its key."""
+    description: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+class EndpointBody(EndpointChange, frozen=True, kw_only=True):
+    """A new endpoint."""
+
+    user_id: str = ""
+    """Whose it is; empty: the tenant's own (recipient `$tenant`)."""
+    secret: str | None = None
+    """`whsec_<base64>`, to go on with one that the receiver has; left out: a new one."""
+
+
+class SecretBody(Value, frozen=True, kw_only=True):
+    """The next secret."""
+
+    secret: str | None = None
+    """`whsec_<base64>`; left out: a new one."""
+
+
+class RecoverBody(Value, frozen=True, kw_only=True):
+    """From when on."""
+
+    since: Moment
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RECOVERED)] = MOST_RECOVERED
+    """At most this many in one call; repeat while `more` is true."""
+
+
+class DisabledView(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when and why nothing is sent."""
+
+    at: str
+    reason: str
+    """`failing` for days, `address_gone` (its receiver answered 410), or `by_hand`."""
+
+
+class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint. Its secrets are never shown again."""
+
+    id: str
+    user_id: str | None
+    """Null: the tenant's own."""
+    url: str
+    events: tuple[str, ...]
+    description: str
+    created_at: str
+    enabled: bool
+    disabled: DisabledView | None
+    failing_since: str | None
+    """The first failed call after the last one that was accepted."""
+
+
+class EndpointSecretView(EndpointView, frozen=True, kw_only=True):
+    """An endpoint with its new secret: this is the only time it is shown."""
+
+    secret: str
+
+
+class RequestView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sent, without the signature."""
+
+    url: str
+    headers: dict[str, str]
+    body: str
+    cut: bool
+    """The body was longer than what is kept (16 KiB)."""
+
+
+class ResponseView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+    cut: bool
+    """The body was longer than what is kept (4 KiB)."""
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery holds sealed."""
+
+    request: RequestView
+    response: ResponseView | None = None
+    error: str | None = None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of an endpoint."""
+
+    message_id: str
+    at: str
+    ok: bool
+    took_ms: int
+    request: RequestView
+    response: ResponseView | None
+    """Null: there was none."""
+    error: str | None
+    """Why there was no response."""
+
+
+class RecoveredView(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes out again."""
+
+    redriven: int
+    more: bool
+    """There was more to put back: call again."""
+
+
+@get("/", opt=READ)
+async def list_endpoints(
+    caller: Who, parts: Parts, user: ByUser = None, limit: Limit = PAGE, cursor: Cursor = None
+) -> Page[EndpointView]:
+    """All endpoints, oldest first."""
+    of_user = await the_user(parts, caller, user) if user is not None else None
+    owned, following = await parts.endpoints.page(caller.tenant, of_user, position(cursor, b""), limit)
+    return Page(items=[view(one) for one in owned], next_cursor=cursor_of(following))
+
+
+@post("/", opt=SEND)
+async def create_endpoint(data: EndpointBody, caller: Who, parts: Parts) -> EndpointSecretView:
+    """A new endpoint, enabled. The answer shows its secret, once."""
+    owned = await parts.endpoints.create(caller.tenant, data.user_id, _wanted(data), data.secret)
+    return _with_secret(owned)
+
+
+@get("/{endpoint_id:str}", opt=READ)
+async def get_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
+    """One endpoint."""
+    return view(await parts.endpoints.get(caller.tenant, _id(endpoint_id)))
+
+
+@put("/{endpoint_id:str}", opt=SEND)
+async def put_endpoint(endpoint_id: str, data: EndpointChange, caller: Who, parts: Parts) -> EndpointView:
+    """Change URL, filter and description. What is under way goes to the new URL."""
+    return view(await parts.endpoints.change(caller.tenant, _id(endpoint_id), _wanted(data)))
+
+
+@delete("/{endpoint_id:str}", opt=SEND)
+async def delete_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> None:
+    """Delete an endpoint; what was still to be sent to it ends as suppressed."""
+    await parts.endpoints.delete(caller.tenant, _id(endpoint_id))
+
+
+@post("/{endpoint_id:str}/rotate-secret", opt=SEND, status_code=200)
+async def rotate_secret(
+    endpoint_id: str, caller: Who, parts: Parts, data: SecretBody | None = None
+) -> EndpointSecretView:
+    """Replace the secret. The one before signs along for 24 hours, so that receivers can change over."""
+    secret = (data or SecretBody()).secret
+    return _with_secret(await parts.endpoints.rotate(caller.tenant, _id(endpoint_id), secret))
+
+
+@post("/{endpoint_id:str}/enable", opt=SEND, status_code=200)
+async def enable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
+    """Send again, whoever or whatever had disabled it. What was missed comes with `recover`."""
+    return view(await parts.endpoints.switch(caller.tenant, _id(endpoint_id), on=True))
+
+
+@post("/{endpoint_id:str}/disable", opt=SEND, status_code=200)
+async def disable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
+    """Send nothing more; messages to it end as suppressed."""
+    return view(await parts.endpoints.switch(caller.tenant, _id(endpoint_id), on=False))
+
+
+@get("/{endpoint_id:str}/deliveries", opt=READ)
+async def list_deliveries(
+    endpoint_id: str,
+    caller: Who,
+    parts: Parts,
+    status: Literal["succeeded", "failed"] | None = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Page[DeliveryView]:
+    """Every call of the last 30 days with request and response, newest first."""
+    owned = await parts.endpoints.get(caller.tenant, _id(endpoint_id))
+    ok = None if status is None else status == "succeeded"
+    start = position(cursor, 0) or None
+    found = await parts.ledger.deliveries.page(caller.tenant, owned.endpoint.id, start, limit, ok=ok)
+    items = [shown for one in found if (shown := _delivery(parts, owned, one)) is not None]
+    return Page(items=items, next_cursor=cursor_of(found[-1].seq) if len(found) == limit else None)
+
+
+@post("/{endpoint_id:str}/deliveries/{message_id:str}/resend", opt=SEND, status_code=202)
+async def resend_delivery(endpoint_id: str, message_id: str, caller: Who, parts: Parts) -> None:
+    """Send a message that failed or was suppressed once more, with fresh attempts."""
+    await parts.endpoints.resend(caller.tenant, _id(endpoint_id), a_message_id(message_id))
+
+
+@post("/{endpoint_id:str}/recover", opt=SEND, status_code=200)
+async def recover_endpoint(endpoint_id: str, data: RecoverBody, caller: Who, parts: Parts) -> RecoveredView:
+    """Send everything since then that failed or was suppressed, with fresh attempts."""
+    done = await parts.endpoints.recover(caller.tenant, _id(endpoint_id), instant(data.since), data.limit)
+    return RecoveredView(redriven=done.redriven, more=done.more)
+
+
+def view(owned: Owned) -> EndpointView:
+    """An endpoint as callers see it."""
+    endpoint, state = owned.endpoint, owned.state
+    off = state.disabled_at
+    return EndpointView(
+        id=id_text(endpoint.id),
+        user_id=None if owned.user.id == TENANT_USER else owned.user.id,
+        url=endpoint.url,
+        events=endpoint.events,
+        description=endpoint.description,
+        created_at=rfc3339(endpoint.created_at),
+        enabled=off is None,
+        disabled=None if off is None else DisabledView(at=rfc3339(off), reason=state.disabled_reason),
+        failing_since=text_or_none(state.failing_since),
+    )
+
+
+def _with_secret(owned: Owned) -> EndpointSecretView:
+    fields = msgspec.structs.asdict(view(owned))
+    return EndpointSecretView(**fields, secret=owned.endpoint.secrets[0].text)
+
+
+def _delivery(parts: ApiParts, owned: Owned, one: Delivery) -> DeliveryView | None:
+    """A call, opened; None when its user's key is gone."""
+    try:
+        inside = _EXCHANGE.decode(parts.vault.open(owned.user.key, one.sealed))
+    except SealBroken:
+        return None
+    return DeliveryView(
+        message_id=id_text(one.message_id),
+        at=rfc3339(one.at),
+        ok=one.ok,
+        took_ms=one.took_ms,
+        request=inside.request,
+        response=inside.response,
+        error=inside.error,
+    )
+
+
+def _wanted(data: EndpointChange) -> Wanted:
+    return Wanted(url=data.url, events=data.events, description=data.description)
+
+
+def _id(text: str) -> bytes:
+    try:
+        return parse_id(text)
+    except ValueError:
+        raise NotFound("There is no such endpoint: an id is a UUID.") from None
+
+
+_EXCHANGE = msgspec.json.Decoder(Exchange)
+
+router = Router(
+    "/v1/endpoints",
+    route_handlers=[
+        list_endpoints,
+        create_endpoint,
+        get_endpoint,
+        put_endpoint,
+        delete_endpoint,
+        rotate_secret,
+        enable_endpoint,
+        disable_endpoint,
+        list_deliveries,
+        resend_delivery,
+        recover_endpoint,
+    ],
+    tags=["Webhooks"],
+)

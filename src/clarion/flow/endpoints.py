@@ -1,0 +1,211 @@
+"""What people do with webhook endpoints: create and change them, replace secrets, and send again what failed."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.errors import Conflict, InvalidInput, NotFound
+from clarion.model.channel import Channel
+from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, Secret, secret_key
+from clarion.model.ids import Instant, MessageId, TenantId, id_text, new_event_id
+from clarion.model.status import RETRYABLE_BY_HAND
+from clarion.model.user import User
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.ledger import Ledger, MessageFilter, UserPut
+from clarion.rules import people
+from clarion.rules.endpoints import TENANT_USER, endpoint_of
+from clarion.rules.match import check_pattern
+
+MOST = 50
+"""Endpoints of one user: each gets a message of its own."""
+MOST_EVENTS = 50
+MOST_SECRETS = 5
+SECRET_BYTES = 32
+OVERLAP_MS = 24 * 3_600_000
+"""How long a replaced secret signs along."""
+PAGE = 500
+BY_HAND = "by_hand"
+
+Refusal = Callable[[str], Awaitable[str | None]]
+"""Why a URL must not be called; None when it may."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint shall be."""
+
+    url: str
+    events: tuple[str, ...] = ()
+    description: str = ""
+
+
+class Owned(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint, whose it is and how it is doing."""
+
+    user: User
+    endpoint: Endpoint
+    state: EndpointState
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages go out again, and whether there may be more."""
+
+    redriven: int
+    more: bool
+
+
+class Endpoints:
+    """Everything but the sending. Raises NotFound, Conflict and InvalidInput in the caller's words."""
+
+    def __init__(self, ledger: Ledger, refusal: Refusal, clock: Clock, entropy: Entropy) -> None:
+        self._ledger = ledger
+        self._refusal = refusal
+        self._clock = clock
+        self._entropy = entropy
+
+    async def page(
+        self, tenant: TenantId, user: User | None, after: bytes, limit: int
+    ) -> tuple[Sequence[Owned], bytes | None]:
+        """In order of creation, and where to go on from."""
+        number = user.no if user is not None else None
+        states = await self._ledger.endpoints.page(tenant, number, after, limit)
+        users = await self._ledger.users.get(list({state.user for state in states}))
+        owned = [
+            Owned(user=users[state.user], endpoint=endpoint, state=state)
+            for state in states
+            if state.user in users and (endpoint := users[state.user].profile.endpoint(state.id)) is not None
+        ]
+        return owned, states[-1].id if len(states) == limit else None
+
+    async def get(self, tenant: TenantId, endpoint_id: bytes) -> Owned:
+        """One endpoint."""
+        state = await self._ledger.endpoints.find(tenant, endpoint_id)
+        users = await self._ledger.users.get([state.user]) if state is not None else {}
+        user = users.get(state.user) if state is not None else None
+        endpoint = user.profile.endpoint(endpoint_id) if user is not None else None
+        if state is None or user is None or endpoint is None:
+            raise NotFound(f"There is no endpoint {id_text(endpoint_id)}.")
+        return Owned(user=user, endpoint=endpoint, state=state)
+
+    async def create(self, tenant: TenantId, user_id: str, wanted: Wanted, secret: str | None) -> Owned:
+        """For a user, or with an empty `user_id` for the tenant itself."""
+        await self._check(wanted)
+        user = await self._owner(tenant, user_id)
+        if len(user.profile.endpoints) >= MOST:
+            raise Conflict(f"The user has {MOST} endpoints, the most there may be: delete one first.")
+        now = self._clock.now()
+        endpoint = Endpoint(
+            id=new_event_id(now, self._entropy.bytes(10)),
+            url=wanted.url,
+            secrets=(Secret(text=self._secret(secret)),),
+            events=wanted.events,
+            description=wanted.description,
+            created_at=now,
+        )
+        await self._ledger.endpoints.put(tenant, user.no, endpoint, None)
+        return await self.get(tenant, endpoint.id)
+
+    async def change(self, tenant: TenantId, endpoint_id: bytes, wanted: Wanted) -> Owned:
+        """Another URL, filter or description; what is under way goes to the new URL."""
+        owned = await self.get(tenant, endpoint_id)
+        await self._check(wanted)
+        changed = replace(
+            owned.endpoint, url=wanted.url, events=wanted.events, description=wanted.description
+        )
+        return await self._put(owned, changed)
+
+    async def rotate(self, tenant: TenantId, endpoint_id: bytes, secret: str | None) -> Owned:
+        """A new secret; those before it sign along for a day."""
+        owned = await self.get(tenant, endpoint_id)
+        now = self._clock.now()
+        end = Instant(now + OVERLAP_MS)
+        before = [
+            replace(one, until=end if one.until is None else min(one.until, end))
+            for one in owned.endpoint.secrets
+            if one.until is None or one.until > now
+        ]
+        secrets = (Secret(text=self._secret(secret)), *before)[:MOST_SECRETS]
+        return await self._put(owned, replace(owned.endpoint, secrets=secrets))
+
+    async def delete(self, tenant: TenantId, endpoint_id: bytes) -> None:
+        """What is still to be sent to it is suppressed."""
+        if not await self._ledger.endpoints.delete(tenant, endpoint_id):
+            raise NotFound(f"There is no endpoint {id_text(endpoint_id)}.")
+
+    async def switch(self, tenant: TenantId, endpoint_id: bytes, *, on: bool) -> Owned:
+        """Enable or disable by hand, effective for every attempt that starts after this returns."""
+        off = "" if on else BY_HAND
+        if not await self._ledger.endpoints.switch(tenant, endpoint_id, off, self._clock.now()):
+            raise NotFound(f"There is no endpoint {id_text(endpoint_id)}.")
+        return await self.get(tenant, endpoint_id)
+
+    async def resend(self, tenant: TenantId, endpoint_id: bytes, message_id: MessageId) -> None:
+        """Put one message back with fresh attempts."""
+        owned = await self._enabled(tenant, endpoint_id)
+        message = await self._ledger.records.get(tenant, message_id)
+        if message is None or endpoint_of(message, owned.user) != owned.endpoint:
+            raise NotFound(f"The endpoint was sent no message {id_text(message_id)}.")
+        if message.status not in RETRYABLE_BY_HAND:
+            able = ", ".join(sorted(RETRYABLE_BY_HAND))
+            raise Conflict(f"The message is {message.status}; resent is what is {able}.")
+        await self._ledger.records.requeue(tenant, MessageFilter(), [message_id], self._clock.now(), 1)
+
+    async def recover(self, tenant: TenantId, endpoint_id: bytes, since: Instant, limit: int) -> Recovered:
+        """Put back what failed or was suppressed since then, newest first, at most `limit` in one call."""
+        owned = await self._enabled(tenant, endpoint_id)
+        ids: list[MessageId] = []
+        for status in sorted(RETRYABLE_BY_HAND):
+            where = MessageFilter(user=owned.user.no, channel=Channel.WEBHOOK, status=status, since=since)
+            cursor: MessageId | None = None
+            while len(ids) <= limit:
+                found, cursor = await self._ledger.records.page(tenant, where, cursor, PAGE)
+                ids += [m.id for m in found if endpoint_of(m, owned.user) == owned.endpoint]
+                if cursor is None:
+                    break
+        done = await self._ledger.records.requeue(
+            tenant, MessageFilter(), ids[:limit], self._clock.now(), limit
+        )
+        return Recovered(redriven=done, more=len(ids) > limit)
+
+    async def _enabled(self, tenant: TenantId, endpoint_id: bytes) -> Owned:
+        owned = await self.get(tenant, endpoint_id)
+        if owned.state.disabled_at is not None:
+            raise Conflict("The endpoint is disabled: enable it first, else nothing would be sent.")
+        return owned
+
+    async def _put(self, owned: Owned, changed: Endpoint) -> Owned:
+        await self._ledger.endpoints.put(owned.user.tenant, owned.user.no, changed, owned.endpoint)
+        return replace(owned, endpoint=changed)
+
+    async def _owner(self, tenant: TenantId, user_id: str) -> User:
+        if not user_id:
+            return (await self._ledger.users.put(tenant, [UserPut(id=TENANT_USER)]))[0]
+        found = await self._ledger.users.find(tenant, [user_id])
+        if user_id not in found:
+            raise NotFound(
+                f"There is no user {user_id!r}: create them first (PUT /v1/users/{{user_id}}).",
+                pointer="#/user_id",
+            )
+        return found[user_id]
+
+    async def _check(self, wanted: Wanted) -> None:
+        people.check_address(Channel.WEBHOOK, wanted.url, "#/url")
+        if len(wanted.events) > MOST_EVENTS:
+            raise InvalidInput(f"at most {MOST_EVENTS} event types in one filter.", pointer="#/events")
+        for index, pattern in enumerate(wanted.events):
+            if (wrong := check_pattern(pattern)) is not None:
+                raise InvalidInput(f"{wrong}.", pointer=f"#/events/{index}")
+        if (refused := await self._refusal(wanted.url)) is not None:
+            raise InvalidInput(f"{refused}.", pointer="#/url")
+
+    def _secret(self, given: str | None) -> str:
+        if given is None:
+            return SECRET_PREFIX + b64encode(self._entropy.bytes(SECRET_BYTES)).decode()
+        try:
+            secret_key(given)
+        except ValueError as wrong:
+            raise InvalidInput(f"{wrong}: leave it out to get a new one.", pointer="#/secret") from None
+        return given
