@@ -54,28 +54,43 @@ REGISTRY = providers()
 AT_HOME = {
     "inapp": "never leaves the house",
     "capture": "never leaves the house",
+    "smtp": "speaks SMTP",
 }
 """Providers without an HTTP server on the other side, and why. Every other one brings `tests/vendors/<name>.py`."""
 
+NOBODY_THERE = {"smtp": {"host": "127.0.0.1", "port": 1}}
+"""Settings that keep a provider from looking for the servers of its example."""
+
 
 def vendors(name: str) -> dict[str, Vendor]:
-    """The other sides of a provider, by the way it is used; a provider that brings none fails here."""
-    return importlib.import_module(f"tests.vendors.{name}").VENDORS
+    """The other sides of a provider, by the way it is used."""
+    try:
+        return importlib.import_module(f"tests.vendors.{name}").VENDORS
+    except ModuleNotFoundError:
+        return {}
 
 
-SUBJECTS = {
-    **{
-        name: Subject(plugin=plugin, tools=TOOLS)
-        for name, plugin in {**MEMORY, **REGISTRY}.items()
-        if name in MEMORY or name in AT_HOME
-    },
-    **{
-        f"{name}, {way}": Subject(plugin=REGISTRY[name], tools=TOOLS, vendor=vendor)
-        for name in REGISTRY
-        if name not in AT_HOME
-        for way, vendor in vendors(name).items()
-    },
-}
+def subjects() -> dict[str, Subject]:
+    """Everything to check: the providers in memory first, then the registry, each in every way it is used."""
+    found = {name: Subject(plugin=plugin, tools=TOOLS) for name, plugin in MEMORY.items()}
+    for name, plugin in REGISTRY.items():
+        if name in AT_HOME:
+            config = {**plugin.example, **NOBODY_THERE.get(name, {})}
+            found[name] = Subject(plugin=plugin, tools=TOOLS, config=config)
+        for way, vendor in vendors(name).items():
+            found[f"{name}, {way}"] = Subject(plugin=plugin, tools=TOOLS, vendor=vendor)
+    return found
+
+
+SUBJECTS = subjects()
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_no_provider_opts_out(name):
+    """Each says why it needs no server, or brings one's answers: otherwise nothing would be asked of it."""
+    assert (name in AT_HOME) != bool(vendors(name)), (
+        f"write tests/vendors/{name}.py, see tests/vendors/slack.py"
+    )
 
 
 @pytest.mark.parametrize("check", PROVIDER_CONTRACT, ids=lambda check: check.__name__)

@@ -87,7 +87,7 @@ VENDORS = {
         never={"Gone": "the webhook is the integration's own"},
     ),
     "webhook of a contact": Vendor(
-        config=lambda url: {},
+        config=lambda url: {"hosts": ["127.0.0.1"]},
         address=lambda url: f"{url}/services/T1/B1/{SECRET}",
         accepted=OK,
         replies=(

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
-from urllib.parse import quote
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from clarion.adapters.http import Reply, outcome_of
-from clarion.model.content import ChatContent
+from clarion.model.content import Action, ChatContent
 from clarion.model.outcome import Gone, Misconfigured, Outcome, Rejected
 from clarion.ports.provider import Outgoing
 
 URL_CHARS = 2000
 """A longer link is left out: Discord takes 2048, the others more."""
 ELLIPSIS = "…"
+ZERO_WIDTH_SPACE = "\u200b"
+"""Breaks a mention where it stands, and fills what must not be empty."""
+LINK_CHARS = 80
+"""Of a link that stands for a button."""
+FACT_CHARS = 20
+"""With less room than this no further fact is begun."""
 LOST = frozenset({401, 403, 404, 410})
 """A webhook that answers so is no longer there, or not for us."""
 
@@ -32,7 +38,6 @@ _MARKUP = re.compile(r"[\\`*_~|\[\]()<>]")
 _LINE_MARKUP = re.compile(r"^(\d*)([-+#=]|(?<=\d)\.)", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@|@(?![\w-]+\.\w)|~(?=\w)|<(?=[!@#\w])")
-_ZERO_WIDTH_SPACE = "\u200b"
 _NO_BREAK_SPACE = "\u00a0"
 
 Write = Callable[[str], str]
@@ -48,6 +53,11 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A person, chat or channel of the service; empty: where the webhook leads."""
     own: bool
     """It is the contact's, not the integration's default."""
+
+    @property
+    def from_user(self) -> bool:
+        """The URL is the contact's own."""
+        return self.own and not self.to
 
 
 NOWHERE = Rejected(
@@ -71,9 +81,20 @@ def is_web(address: str) -> bool:
     return _WEB.match(address) is not None
 
 
-def webhook_of(outgoing: Outgoing, default_url: str) -> Destination | None:
-    """The webhook that the contact brings, else the integration's."""
-    if is_web(address := address_of(outgoing)):
+def is_webhook(address: str, hosts: Iterable[str]) -> bool:
+    """Whether this is a URL at one of the hosts (`.example.com`: or at any below)."""
+    if not is_web(address):
+        return False
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    return any(host.endswith(one) if one.startswith(".") else host == one for one in hosts)
+
+
+def webhook_of(outgoing: Outgoing, default_url: str, hosts: Iterable[str]) -> Destination | None:
+    """The webhook that the contact brings, where it is at one of the service's hosts; else the integration's."""
+    if is_webhook(address := address_of(outgoing), hosts):
         return Destination(url=address, own=True)
     return Destination(url=default_url, own=False) if default_url else None
 
@@ -83,8 +104,13 @@ def lost(own: bool, detail: str) -> Gone | Misconfigured:
     return Gone(detail=detail) if own else Misconfigured(detail=f"the default destination: {detail}")
 
 
+def closed(own: bool, detail: str) -> Rejected | Misconfigured:
+    """What a destination means that takes nothing from us as it is set up now."""
+    return Rejected(detail=detail) if own else Misconfigured(detail=f"the default destination: {detail}")
+
+
 def webhook_outcome(reply: Reply, own: bool) -> Outcome:
-    """What the answer of a webhook means where its service says nothing more exact."""
+    """What the answer of a webhook means where its service says nothing more exact. `own`: the contact's own URL."""
     if reply.status in LOST:
         return lost(own, f"the webhook is gone or closed to us (status {reply.status})")
     return outcome_of(reply)
@@ -121,6 +147,19 @@ def markdown(text: str) -> str:
     return _outside_addresses(text, lambda part: _unmentioned(_escaped(part)))
 
 
+def links(actions: Iterable[Action], room: Room, most: int) -> str:
+    """Markdown links, for services whose webhooks cannot have buttons; each whole or not at all."""
+    within = Room(min(most, room.left))
+    written: list[str] = []
+    for action in actions:
+        label = Room(LINK_CHARS).text(action.label, LINK_CHARS, markdown)
+        if label and (url := web_url(action.url)) and (link := within.whole(f"[{label}]({url})  ")):
+            written.append(link)
+    line = "".join(written).rstrip()
+    room.left -= len(line)
+    return line
+
+
 def units(text: str) -> int:
     """Length as chat services count it: in UTF-16 code units, an emoji being two."""
     return len(text) + sum(char > "\uffff" for char in text)
@@ -147,13 +186,30 @@ class Room:
         self.left -= self._measure(written)
         return written
 
+    def whole(self, text: str) -> str:
+        """The text, or nothing when it does not fit."""
+        size = self._measure(text)
+        if size > self.left:
+            return ""
+        self.left -= size
+        return text
+
     def link(self, url: str) -> str:
         """`web_url(url)`, whole or not at all."""
-        url = web_url(url)
-        if self._measure(url) > self.left:
-            return ""
-        self.left -= self._measure(url)
-        return url
+        return self.whole(web_url(url))
+
+    def facts(
+        self, fields: Mapping[str, str], most: int, sizes: tuple[int, int], write: Write = as_it_is
+    ) -> list[tuple[str, str]]:
+        """At most `most` labels and values of at most `sizes`, as far as there is room. None is empty."""
+        facts: list[tuple[str, str]] = []
+        for label, value in fields.items():
+            if len(facts) == most or self.left < FACT_CHARS:
+                break
+            if label.strip() or value.strip():
+                name = self.text(label.strip(), sizes[0], write) or ZERO_WIDTH_SPACE
+                facts.append((name, self.text(value.strip(), sizes[1], write) or ZERO_WIDTH_SPACE))
+        return facts
 
     def _cut(self, text: str, limit: int, write: Write) -> str:
         def size(end: int) -> int:
@@ -170,7 +226,7 @@ def _outside_addresses(text: str, write: Write) -> str:
 
 
 def _unmentioned(text: str) -> str:
-    return _MENTION.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", text)
+    return _MENTION.sub(rf"\g<0>{ZERO_WIDTH_SPACE}", text)
 
 
 def _escaped(text: str) -> str:

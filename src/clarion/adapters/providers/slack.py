@@ -17,7 +17,7 @@ from clarion.adapters.chat import (
     Room,
     address_of,
     content_of,
-    is_web,
+    is_webhook,
     json_of,
     lost,
     web_url,
@@ -31,6 +31,7 @@ from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
+from clarion.model.user import Contact
 from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
 
 # https://docs.slack.dev/reference/block-kit/blocks (header, section, image, actions)
@@ -44,6 +45,9 @@ BUTTONS = 25
 BUTTON_CHARS = 75
 # https://docs.slack.dev/reference/methods/chat.postMessage#truncating
 FALLBACK_CHARS = 4000
+
+HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
+"""Where webhooks of contacts may be."""
 
 _ID = re.compile(r"[CDGUW][A-Z0-9]{2,20}|#[^\s,:]{1,80}")
 _CODE = re.compile(r"[a-z][a-z_]{1,63}")
@@ -96,6 +100,8 @@ class SlackConfig(Settings, frozen=True, kw_only=True):
     url: str = ""
     """An incoming webhook, for contacts that are no webhook themselves."""
     api_url: str = "https://slack.com/api"
+    hosts: tuple[str, ...] = HOSTS
+    """Where webhooks of contacts may be."""
 
     def __post_init__(self) -> None:
         if self.token and self.url:
@@ -106,13 +112,11 @@ class SlackConfig(Settings, frozen=True, kw_only=True):
 
 def destination(config: SlackConfig, outgoing: Outgoing) -> Destination | None:
     """A webhook or a Slack id of the contact's; else the integration's default."""
-    if config.token:
-        address = address_of(outgoing)
-        if _ID.fullmatch(address):
-            return Destination(to=address, own=True)
-        if not is_web(address):
-            return Destination(to=config.channel, own=False) if config.channel else None
-    return webhook_of(outgoing, config.url)
+    if config.token and _ID.fullmatch(address := address_of(outgoing)):
+        return Destination(to=address, own=True)
+    if goal := webhook_of(outgoing, config.url, config.hosts):
+        return goal
+    return Destination(to=config.channel, own=False) if config.channel else None
 
 
 def build(config: SlackConfig, outgoing: Outgoing) -> Call | Outcome:
@@ -123,7 +127,9 @@ def build(config: SlackConfig, outgoing: Outgoing) -> Call | Outcome:
     message = blocks_of(content_of(outgoing))
     headers = {"content-type": "application/json; charset=utf-8"}
     if goal.url:
-        return Call(url=goal.url, headers=headers, body=msgspec.json.encode(message), from_user=goal.own)
+        return Call(
+            url=goal.url, headers=headers, body=msgspec.json.encode(message), from_user=goal.from_user
+        )
     return Call(
         url=f"{config.api_url.rstrip('/')}/chat.postMessage",
         headers={**headers, "authorization": f"Bearer {config.token}"},
@@ -222,6 +228,11 @@ def check_pong(reply: Reply) -> None:
     raise Unavailable(f"{said}: try again later, or look at https://slack-status.com")
 
 
+def accepts(contact: Contact) -> bool:
+    """Ids of people and channels, `#channel`, and webhooks at Slack."""
+    return _ID.fullmatch(contact.address) is not None or is_webhook(contact.address, HOSTS)
+
+
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
     ping = Call(
         url=f"{config.api_url.rstrip('/')}/auth.test", headers={"authorization": f"Bearer {config.token}"}
@@ -242,6 +253,7 @@ plugin = ProviderPlugin(
     channels=frozenset({Channel.CHAT}),
     config=SlackConfig,
     open=_open,
+    accepts=accepts,
     batch=50,
     secrets=frozenset({"token", "url"}),
     example={"token": "xoxb-...", "channel": "#deliveries"},

@@ -17,7 +17,9 @@ from clarion.testing.provider_contract.subject import ODD_CONTENTS, SECRET, WORD
 from clarion.testing.scripted_server import Answer, ScriptedServer, scripted_server
 
 TIMEOUT_S: Final = 1.0
-"""The integration's time limit where a check waits for it."""
+"""The integration's time limit where an answer must come before it is over."""
+SHORT_TIMEOUT_S: Final = 0.3
+"""The same where it must only be over some time."""
 PROMPTLY_S: Final = 2.0
 NOBODY: Final = "http://127.0.0.1:1"
 ANSWERED: Final = (Accepted, Retry, Rejected, Gone, Misconfigured)
@@ -187,14 +189,14 @@ async def giving_up_leaks_no_connection(subject: Subject) -> None:
     vendor_of(subject)
     async with scripted_server(otherwise=Answer(manner="hang")) as server:
         led = at(server, subject)
-        async with led.opened(timeout_s=TIMEOUT_S) as provider:
+        async with led.opened(timeout_s=SHORT_TIMEOUT_S) as provider:
             calls = [asyncio.ensure_future(provider.send(led.messages(1))) for _ in range(10)]
             await server.until(lambda: len(server.requests) == len(calls), PROMPTLY_S)
             for call in calls:
                 call.cancel()
             await asyncio.wait(calls, timeout=PROMPTLY_S)
             assert all(call.cancelled() for call in calls)
-        await server.until(lambda: server.connections == 0, TIMEOUT_S + PROMPTLY_S)
+        await server.until(lambda: server.connections == 0, PROMPTLY_S)
 
 
 async def nothing_secret_is_said_whatever_is_answered(subject: Subject) -> None:
@@ -223,11 +225,11 @@ async def a_ping_in_trouble_says_what_to_do(subject: Subject) -> None:
             await _ping(at(server, subject))
     await _ping(msgspec.structs.replace(subject, url=NOBODY))
     async with scripted_server(otherwise=Answer(manner="hang")) as server:
-        await _ping(at(server, subject), timeout_s=TIMEOUT_S)
+        await _ping(at(server, subject), timeout_s=SHORT_TIMEOUT_S)
 
 
 async def _ping(led: Subject, timeout_s: float = 30.0) -> None:
-    async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(timeout_s):
+    async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(PROMPTLY_S):
         said = ""
         try:
             await provider.ping()

@@ -1,0 +1,159 @@
+"""Discord: messages through a channel's webhook.
+
+https://docs.discord.com/developers/resources/webhook#execute-webhook
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from clarion.adapters.chat import (
+    NOWHERE,
+    Room,
+    content_of,
+    is_webhook,
+    json_of,
+    links,
+    lost,
+    markdown,
+    web_url,
+    webhook_of,
+    webhook_outcome,
+)
+from clarion.adapters.http import Call, HttpProvider, Reply
+from clarion.errors import ConfigError, Unavailable
+from clarion.model.channel import Channel
+from clarion.model.content import ChatContent
+from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.model.user import Contact
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+
+HOSTS = ("discord.com", "ptb.discord.com", "canary.discord.com", "discordapp.com")
+"""Where webhooks of contacts may be."""
+CONTENT_CHARS = 2000
+# https://docs.discord.com/developers/resources/message#embed-object-embed-limits
+EMBED_CHARS = 6000
+TITLE_CHARS = 256
+DESCRIPTION_CHARS = 4096
+TEXT_CHARS = 3000
+LINKS_CHARS = 1000
+"""Of the description, in place of buttons."""
+FIELDS = 25
+FIELD_CHARS = (256, 1024)
+
+UNKNOWN_WEBHOOK = 10015
+INVALID_WEBHOOK_TOKEN = 50027
+"""https://docs.discord.com/developers/topics/opcodes-and-status-codes#json"""
+
+
+class DiscordConfig(Settings, frozen=True, kw_only=True):
+    """A webhook for everybody who brings none."""
+
+    url: str = ""
+    """Channel settings, Integrations, Webhooks: https://discord.com/api/webhooks/..."""
+    username: str = ""
+    """The name it speaks under; empty: the webhook's own."""
+    hosts: tuple[str, ...] = HOSTS
+    """Where webhooks of contacts may be."""
+
+
+def build(config: DiscordConfig, outgoing: Outgoing) -> Call | Outcome:
+    """The request for one message."""
+    goal = webhook_of(outgoing, config.url, config.hosts)
+    if goal is None:
+        return NOWHERE
+    message = {**message_of(content_of(outgoing)), "allowed_mentions": {"parse": []}}
+    if config.username:
+        message["username"] = config.username
+    return Call(
+        url=f"{goal.url}{'&' if '?' in goal.url else '?'}wait=true",
+        headers={"content-type": "application/json"},
+        body=msgspec.json.encode(message),
+        from_user=goal.from_user,
+    )
+
+
+def message_of(content: ChatContent) -> dict[str, Any]:
+    """A text alone is a plain message; with more it is an embed."""
+    more = content.title, content.url, content.image, content.fields, content.actions
+    if not any(more):
+        return {"content": Room(CONTENT_CHARS).text(content.text, CONTENT_CHARS, markdown)}
+    title = Room(TITLE_CHARS).text(content.title, TITLE_CHARS, markdown)
+    description = Room(DESCRIPTION_CHARS)
+    paragraphs = [description.text(content.text, TEXT_CHARS, markdown)]
+    if not title:
+        paragraphs.append(description.link(content.url))
+    paragraphs.append(links(content.actions, description, LINKS_CHARS))
+    facts = Room(EMBED_CHARS - TITLE_CHARS - DESCRIPTION_CHARS).facts(
+        content.fields, FIELDS, FIELD_CHARS, markdown
+    )
+    image = web_url(content.image)
+    embed = {
+        "title": title,
+        "url": web_url(content.url),
+        "description": "\n\n".join(filter(None, paragraphs)),
+        "fields": [{"name": name, "value": value, "inline": True} for name, value in facts],
+        "image": {"url": image} if image else None,
+    }
+    return {"embeds": [{name: value for name, value in embed.items() if value}]}
+
+
+def read(config: DiscordConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+    """What Discord's answer means: the message, or `{"code": ..., "message": ...}`."""
+    goal = webhook_of(outgoing, config.url, config.hosts)
+    own = goal is not None and goal.from_user
+    answer = json_of(reply)
+    if 200 <= reply.status < 300:
+        return Accepted(provider_id=str(answer.get("id", "")) or None)
+    if reply.status == 429:
+        wait = answer.get("retry_after", reply.retry_after_s)
+        after_s = float(wait) if isinstance(wait, int | float) else None
+        return Retry(reason=Reason.RATE_LIMITED, after_s=after_s, detail="Discord asks to slow down")
+    code = answer.get("code")
+    if code in (UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN):
+        return lost(own, f"Discord knows no such webhook (code {code})")
+    if reply.status == 400 and isinstance(code, int):
+        return Rejected(detail=f"Discord does not take the message (code {code})")
+    return webhook_outcome(reply, own)
+
+
+def check_pong(reply: Reply) -> None:
+    """The webhook describes itself when asked with GET."""
+    if reply.status in (401, 403, 404):
+        raise ConfigError("Discord knows no such webhook: make one in the channel's settings and set `url`")
+    if not 200 <= reply.status < 300:
+        raise Unavailable(f"Discord answered {reply.status}: try again later")
+
+
+def accepts(contact: Contact) -> bool:
+    """Webhooks at Discord."""
+    return is_webhook(contact.address, HOSTS)
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    return HttpProvider(
+        integration,
+        tools,
+        build=partial(build, config),
+        read=partial(read, config),
+        ping=Call(method="GET", url=config.url) if config.url else None,
+        check_pong=check_pong,
+    )
+
+
+plugin = ProviderPlugin(
+    name="discord",
+    title="Discord",
+    channels=frozenset({Channel.CHAT}),
+    config=DiscordConfig,
+    open=_open,
+    accepts=accepts,
+    batch=50,
+    secrets=frozenset({"url"}),
+    example={"url": "https://discord.com/api/webhooks/1234567890/...", "username": "Shop"},
+)

@@ -1,0 +1,199 @@
+"""Telegram: messages by a bot to the people and groups that let it in.
+
+https://core.telegram.org/bots/api#sendmessage, https://core.telegram.org/bots/api#making-requests
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from html import escape
+from typing import Any
+
+import msgspec
+
+from clarion.adapters.chat import (
+    NOWHERE,
+    Destination,
+    Room,
+    address_of,
+    content_of,
+    json_of,
+    lost,
+    unmentioning,
+    web_url,
+)
+from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
+from clarion.errors import ConfigError, Unavailable
+from clarion.model.channel import Channel
+from clarion.model.content import ChatContent
+from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.model.user import Contact
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+
+TEXT_CHARS = 4096
+"""After the markup has been read."""
+CAPTION_CHARS = 1024
+"""https://core.telegram.org/bots/api#sendphoto"""
+TITLE_CHARS = 256
+FACTS = 20
+FACT_CHARS = (64, 512)
+BUTTONS = 10
+BUTTON_CHARS = 64
+
+_CHAT_ID = re.compile(r"-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
+LOST_CHATS = (
+    *(
+        "chat not found",
+        "user not found",
+        "peer_id_invalid",
+        "bot was blocked by the user",
+        "user is deactivated",
+    ),
+    *("bot was kicked", "bot is not a member", "group chat was upgraded", "group chat was deleted"),
+)
+"""What is said of a chat that is no longer there for this bot."""
+
+
+class TelegramConfig(Settings, frozen=True, kw_only=True):
+    """A bot."""
+
+    token: str
+    """From @BotFather: `123456:ABC-DEF...`."""
+    chat: str = ""
+    """Where it writes to whose contact is no Telegram chat: a chat id or `@channel`."""
+    api_url: str = "https://api.telegram.org"
+
+
+def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | None:
+    """A chat id or `@channel` of the contact's; else the integration's default."""
+    address = address_of(outgoing)
+    if _CHAT_ID.fullmatch(address):
+        return Destination(to=address, own=True)
+    return Destination(to=config.chat, own=False) if config.chat else None
+
+
+def build(config: TelegramConfig, outgoing: Outgoing) -> Call | Outcome:
+    """The request for one message."""
+    goal = destination(config, outgoing)
+    if goal is None:
+        return NOWHERE
+    method, message = message_of(content_of(outgoing))
+    return Call(
+        url=f"{config.api_url.rstrip('/')}/bot{config.token}/{method}",
+        headers={"content-type": "application/json"},
+        body=msgspec.json.encode({"chat_id": goal.to, **message}),
+    )
+
+
+def message_of(content: ChatContent) -> tuple[str, dict[str, Any]]:
+    """The method and the message: a photo with a caption where all of it fits under one, else a text."""
+    image = web_url(content.image)
+    rest: dict[str, Any] = {"parse_mode": "HTML"}
+    if buttons := _buttons(content):
+        rest["reply_markup"] = {"inline_keyboard": buttons}
+    caption = Room(TEXT_CHARS)
+    text = html_of(content, caption)
+    if image and TEXT_CHARS - caption.left <= CAPTION_CHARS:
+        return "sendPhoto", {"photo": image, "caption": text, **rest}
+    preview = {"url": image, "show_above_text": True} if image else {"is_disabled": True}
+    return "sendMessage", {"text": text, "link_preview_options": preview, **rest}
+
+
+def html_of(content: ChatContent, room: Room) -> str:
+    """https://core.telegram.org/bots/api#html-style; `room` counts what is left when the markup has been read."""
+    url = web_url(content.url)
+    lines: list[str] = []
+    if title := room.text(content.title, TITLE_CHARS, unmentioning):
+        bold = f"<b>{escape(title)}</b>"
+        lines.append(f'<a href="{escape(url)}">{bold}</a>' if url else bold)
+    elif url and room.whole(url):
+        lines.append(escape(url))
+    room.left -= len(lines)
+    if text := room.text(content.text, room.left, unmentioning):
+        lines.append(escape(text, quote=False))
+    room.left -= FACTS * len("\n ")
+    facts = room.facts(content.fields, FACTS, FACT_CHARS, unmentioning)
+    lines += [f"<b>{escape(label)}</b> {escape(value, quote=False)}" for label, value in facts]
+    return "\n".join(lines)
+
+
+def _buttons(content: ChatContent) -> list[list[dict[str, str]]]:
+    """One below the other, so that labels stay legible."""
+    buttons = [
+        {"text": label, "url": url}
+        for action in content.actions
+        if (url := web_url(action.url)) and (label := Room(BUTTON_CHARS).text(action.label, BUTTON_CHARS))
+    ]
+    return [[button] for button in buttons[:BUTTONS]]
+
+
+def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+    """What Telegram's answer means: `{"ok": ..., "result" or "error_code", "description", "parameters"}`."""
+    goal = destination(config, outgoing)
+    own = goal is not None and goal.own
+    answer = json_of(reply)
+    if answer.get("ok") is True:
+        result = answer.get("result")
+        sent = result.get("message_id") if isinstance(result, dict) else None
+        return Accepted(provider_id=None if sent is None else str(sent))
+    if reply.status == 429:
+        return Retry(
+            reason=Reason.RATE_LIMITED, after_s=_wait_s(answer, reply), detail="Telegram asks to slow down"
+        )
+    said = str(answer.get("description", "")).lower()
+    if found := next((words for words in LOST_CHATS if words in said), ""):
+        return lost(own, f"Telegram said: {found}")
+    if reply.status in (401, 404):
+        return Misconfigured(detail=f"status {reply.status}: Telegram does not know this token")
+    if reply.status == 403:
+        return Rejected(
+            detail="status 403: the bot may not write to this chat, or nobody has started it there yet"
+        )
+    outcome = outcome_of(reply)
+    return Unknown(detail="an answer that is not Telegram's") if isinstance(outcome, Accepted) else outcome
+
+
+def _wait_s(answer: dict[str, object], reply: Reply) -> float | None:
+    parameters = answer.get("parameters")
+    wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
+    return float(wait) if isinstance(wait, int | float) else reply.retry_after_s
+
+
+def check_pong(reply: Reply) -> None:
+    """`getMe` describes the bot."""
+    if reply.status in (401, 404):
+        raise ConfigError("Telegram does not know this token: ask @BotFather for a new one and set `token`")
+    if json_of(reply).get("ok") is not True:
+        raise Unavailable(f"Telegram answered {reply.status}: try again later")
+
+
+def accepts(contact: Contact) -> bool:
+    """Chat ids and `@channel`."""
+    return _CHAT_ID.fullmatch(contact.address) is not None
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    return HttpProvider(
+        integration,
+        tools,
+        build=partial(build, config),
+        read=partial(read, config),
+        ping=Call(url=f"{config.api_url.rstrip('/')}/bot{config.token}/getMe"),
+        check_pong=check_pong,
+    )
+
+
+plugin = ProviderPlugin(
+    name="telegram",
+    title="Telegram",
+    channels=frozenset({Channel.CHAT}),
+    config=TelegramConfig,
+    open=_open,
+    accepts=accepts,
+    batch=30,
+    secrets=frozenset({"token"}),
+    example={"token": "123456:ABC-DEF...", "chat": "@shop_news"},
+)
