@@ -4,6 +4,7 @@
 
     ClarionError
     ├── InvalidInput            the caller sent something we cannot accept (HTTP 4xx)
+    │   ├── InvalidData             the event's data is not what its templates need
     │   ├── NotFound            the named thing does not exist in this tenant
     │   └── Conflict            it clashes with what is stored or under way
     │       ├── IdempotencyMismatch   same key, other body
@@ -21,6 +22,8 @@ Expected failures of a provider are values (`clarion.model.outcome`), never exce
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class ClarionError(Exception):
@@ -50,6 +53,19 @@ class InvalidInput(ClarionError):
             self.code = code
         if status is not None:
             self.status = status
+
+
+class InvalidData(InvalidInput):
+    """The event's data does not satisfy the schema of a template that would be filled with it."""
+
+    code = "invalid_data"
+    status = 422
+
+    def __init__(self, detail: str, mismatches: Sequence[tuple[str, str]]) -> None:
+        """`mismatches`: JSON pointer and what is wrong there; at least one."""
+        pointer, first = mismatches[0]
+        super().__init__(f"{detail}: {first}.", pointer=pointer)
+        self.mismatches = tuple(mismatches)
 
 
 class NotFound(InvalidInput):

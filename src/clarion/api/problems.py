@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from clarion.errors import Busy, ClarionError, InvalidInput, Unauthenticated, Unavailable
+from clarion.errors import Busy, ClarionError, InvalidData, InvalidInput, Unauthenticated, Unavailable
 
 MEDIA_TYPE = b"application/problem+json"
 DOCS = "/docs/errors#"
@@ -103,6 +103,11 @@ CATALOGUE: dict[str, Kind] = {
     "all_rejected": Kind(
         422, "No item of the batch was accepted", "Read `events`: each entry holds the problem of one item."
     ),
+    "invalid_data": Kind(
+        422,
+        "The data is not what the template needs",
+        "Read `errors`: they point into `data` and say what the template's `data_schema` expects there.",
+    ),
     "content_error": Kind(
         422,
         "The template cannot be rendered",
@@ -188,6 +193,8 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
     code = error.code if error.code in CATALOGUE else "internal"
     kind = CATALOGUE[code]
     faults = error.faults if isinstance(error, Rejected) else ()
+    if isinstance(error, InvalidData):
+        faults = tuple(Fault(detail=detail, pointer=pointer) for pointer, detail in error.mismatches)
     if not faults and error.pointer is not None:
         faults = (Fault(detail=error.detail, pointer=error.pointer),)
     hidden = code == "internal"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
-from clarion.content import check
+from clarion.content import check, partials_used
+from clarion.content.schema import Schema, SchemaRefused
 from clarion.errors import Conflict, NotFound
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Draft, Partial, Template, Tenant, Workflow
@@ -38,11 +39,6 @@ def review(template: Template, tenant: Tenant, *, opt_out: bool) -> Sequence[Fin
         Finding(severity="error", code="content", pointer=p.pointer, line=p.line, detail=p.detail)
         for p in check(template)
     ]
-
-
-def partials_used(template: Template, partials: Mapping[str, str]) -> dict[str, str]:
-    """The partials a template uses."""
-    return {}
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,10 +187,10 @@ class Authoring:
     ) -> Sequence[Finding]:
         """In a thread: a long review must not keep messages waiting."""
         return await asyncio.to_thread(
-            review,
+            _review,
             replace(template, partials=dict(sources)),
             self._setup.tenants.all()[tenant],
-            opt_out=self._can_be_left(tenant, template.key),
+            self._can_be_left(tenant, template.key),
         )
 
     def _can_be_left(self, tenant: TenantId, key: str) -> bool:
@@ -208,6 +204,30 @@ class Authoring:
 
     def _stamped(self, template: Template, origin: str) -> Template:
         return replace(template, origin=origin, published_at=self._clock.now())
+
+
+def _review(template: Template, tenant: Tenant, opt_out: bool) -> Sequence[Finding]:
+    return [*review(template, tenant, opt_out=opt_out), *_schema_findings(template)]
+
+
+def _schema_findings(template: Template) -> Iterator[Finding]:
+    """What is wrong with the schema of the data, or with the example by it."""
+    if template.data_schema is None:
+        return
+    try:
+        schema = Schema(template.data_schema)
+    except SchemaRefused as refused:
+        for m in refused.mismatches:
+            yield _error("data_schema", f"#/data_schema{m.pointer}", m.detail)
+        return
+    if template.example_data:
+        size = len(msgspec.json.encode(template.example_data))
+        for m in schema.mismatches(template.example_data, size):
+            yield _error("example_data", f"#/example_data{m.pointer}", f"by the schema: {m.detail}")
+
+
+def _error(code: str, pointer: str, detail: str) -> Finding:
+    return Finding(severity="error", code=code, pointer=pointer, detail=detail)
 
 
 def _sends(workflow: Workflow, template: str) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from clarion.errors import Busy, ClarionError, Conflict, IdempotencyInFlight, IdempotencyMismatch
 from clarion.flow.pacing import Pacer
 from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
+from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import sealed_entry
 from clarion.model.channel import Lane
 from clarion.model.event import Claim, ClaimResult, Entry, Event
@@ -34,7 +35,14 @@ class Intake:
     """Accepts submissions. What it returned an `Acceptance` for survives any crash."""
 
     def __init__(
-        self, ledger: Ledger, broker: Broker, pacer: Pacer, vault: Vault, clock: Clock, entropy: Entropy
+        self,
+        ledger: Ledger,
+        broker: Broker,
+        schemas: Schemas,
+        pacer: Pacer,
+        vault: Vault,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._ledger = ledger
         self._broker = broker
@@ -43,6 +51,7 @@ class Intake:
         self._clock = clock
         self._entropy = entropy
         self._listeners: dict[TenantId, Listeners] = {}
+        self._schemas = schemas
         self._running: set[bytes] = set()
         self.accepted = 0
         self.repeated = 0
@@ -57,7 +66,9 @@ class Intake:
         resolved: list[tuple[int, tuple[Target, ...]]] = []
         for index, submission in enumerate(submissions):
             try:
-                resolved.append((index, resolve(listeners, submission, now)))
+                targets = resolve(listeners, submission, now)
+                self._schemas.check(tenant, targets, submission.data)
+                resolved.append((index, targets))
             except ClarionError as wrong:
                 results[index] = wrong
             await self._give_way(index)

@@ -21,6 +21,7 @@ from clarion.flow.plan import Planner
 from clarion.flow.queues import Queues
 from clarion.flow.rehearse import Rehearsal
 from clarion.flow.rendering import Rendering
+from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import opened
 from clarion.flow.track import Tracker
 from clarion.flow.unsubscribe import Unsubscribing
@@ -63,7 +64,8 @@ class Pipeline:
         self._queues = Queues()
         self._rendering = Rendering(ledger.setup, renderer, clock)
         self.unsubscribing = Unsubscribing(ledger, vault, public_url)
-        self._intake = Intake(ledger, broker, pacer, vault, clock, entropy)
+        schemas = Schemas(ledger.setup)
+        self._intake = Intake(ledger, broker, schemas, pacer, vault, clock, entropy)
         self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
         self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
         self._tracker = Tracker(ledger, fanout, clock)
@@ -81,7 +83,7 @@ class Pipeline:
         )
         self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)
         self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
-        self._rehearsal = Rehearsal(ledger, vault, clock, entropy)
+        self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
         self._worker = Worker(clock)
         self._draining = False
 

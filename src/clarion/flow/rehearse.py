@@ -9,6 +9,7 @@ import msgspec
 from clarion.flow.catalog import setup_of
 from clarion.flow.draft import Draft
 from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
+from clarion.flow.schemas import Schemas
 from clarion.model.event import Event
 from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
 from clarion.model.message import Run
@@ -27,18 +28,23 @@ TOPIC_SAMPLE = 100
 class Rehearsal:
     """Plans without storing: rules, exact checks and explanations are those of the real thing."""
 
-    def __init__(self, ledger: Ledger, vault: Vault, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self, ledger: Ledger, schemas: Schemas, vault: Vault, clock: Clock, entropy: Entropy
+    ) -> None:
         self._ledger = ledger
         self._vault = vault
         self._clock = clock
         self._entropy = entropy
+        self._schemas = schemas
 
     async def runs(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
         """(user id, run) for every recipient and workflow, topics by their first members."""
         now = self._clock.now()
         draft = Draft()
         names: dict[UserNo, str] = {}
-        for target in resolve(Listeners(self._ledger.setup.workflows.all(tenant)), submission, now):
+        targets = resolve(Listeners(self._ledger.setup.workflows.all(tenant)), submission, now)
+        self._schemas.check(tenant, targets, submission.data)
+        for target in targets:
             setup = setup_of(self._ledger.setup, tenant, target.workflow.key)
             people = await self._people(tenant, target)
             names.update((user.no, user.id) for user in people)
