@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
+from binascii import a2b_base64
 
 import msgspec
 
@@ -18,28 +19,26 @@ AUTH_SECRET = 16
 _URL = re.compile(r"https?://[^\s\x00-\x1f\x7f\\]{1,2000}")
 
 
-class SubscriptionKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """What messages are encrypted with, base64url."""
-
-    p256dh: str
-    auth: str
-
-
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """Where a browser listens, and for whom."""
 
     endpoint: str
-    keys: SubscriptionKeys
+    public_key: bytes
+    """The browser's point on P-256, uncompressed."""
+    secret: bytes
+    """The 16 bytes that only browser and application share."""
 
-    @property
-    def public_key(self) -> bytes:
-        """The browser's point on P-256, uncompressed."""
-        return base64url(self.keys.p256dh)
 
-    @property
-    def secret(self) -> bytes:
-        """The 16 bytes that only browser and application share."""
-        return base64url(self.keys.auth)
+class _Keys(msgspec.Struct, frozen=True, kw_only=True):
+    p256dh: str
+    auth: str
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    """As JSON; what else browsers say is left out."""
+
+    endpoint: str
+    keys: _Keys
 
 
 def is_subscription(address: str) -> bool:
@@ -50,35 +49,33 @@ def is_subscription(address: str) -> bool:
 def read_subscription(address: str) -> Subscription:
     """The subscription in an address. ValueError saying what is wrong with it."""
     try:
-        found = _decode(address)
+        written = _decode(address)
     except msgspec.MsgspecError as wrong:
         raise ValueError(str(wrong)) from None
-    if not _URL.fullmatch(found.endpoint):
+    if not _URL.fullmatch(written.endpoint):
         raise ValueError("`endpoint` is not a URL that starts with https://")
     try:
-        sizes = len(found.public_key), len(found.secret)
+        public_key, secret = base64url(written.keys.p256dh), base64url(written.keys.auth)
     except ValueError:
         raise ValueError("`keys` are not base64url") from None
-    if sizes != (P256_POINT, AUTH_SECRET) or found.public_key[0] != 4:
+    if len(public_key) != P256_POINT or public_key[0] != 4 or len(secret) != AUTH_SECRET:
         raise ValueError(
             f"`keys.p256dh` must be an uncompressed P-256 point ({P256_POINT} bytes) and `keys.auth` {AUTH_SECRET} bytes"
         )
-    return found
+    return Subscription(endpoint=written.endpoint, public_key=public_key, secret=secret)
 
 
 def plain_subscription(address: str) -> str:
     """The one spelling a subscription is stored in. ValueError when it is none."""
     found = read_subscription(address)
-    keys = SubscriptionKeys(p256dh=text_of(found.public_key), auth=text_of(found.secret))
-    return _encode(Subscription(endpoint=found.endpoint, keys=keys)).decode()
+    keys = _Keys(p256dh=text_of(found.public_key), auth=text_of(found.secret))
+    return _encode(_Written(endpoint=found.endpoint, keys=keys)).decode()
 
 
 def base64url(text: str) -> bytes:
     """The bytes of base64url or base64, padded or not. ValueError when it is neither."""
-    plain = text.rstrip("=").replace("+", "-").replace("/", "_")
-    if not _BASE64URL.fullmatch(plain):
-        raise ValueError("not base64url")
-    return urlsafe_b64decode(plain + "=" * (-len(plain) % 4))
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    return a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
 
 
 def text_of(value: bytes) -> str:
@@ -86,6 +83,5 @@ def text_of(value: bytes) -> str:
     return urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
-_decode = msgspec.json.Decoder(Subscription).decode
+_decode = msgspec.json.Decoder(_Written).decode
 _encode = msgspec.json.Encoder().encode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -63,13 +63,13 @@ class HttpProvider:
         """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`."""
         until_s = self._clock.monotonic() + self._timeout_s
         if len(batch) == 1:
-            return [await self._send_one(batch[0], until_s)]
+            return [await self._sent(batch[0], self._built(batch[0]), until_s)]
         outcomes: dict[int, Outcome] = {}
-        todo = iter(enumerate(batch))
+        todo = self._ahead(batch)
 
         async def work() -> None:
-            for at, outgoing in todo:
-                outcomes[at] = await self._send_one(outgoing, until_s)
+            for at, outgoing, call in todo:
+                outcomes[at] = await self._sent(outgoing, call, until_s)
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(AT_ONCE, len(batch))):
@@ -96,14 +96,22 @@ class HttpProvider:
         """Release the connections."""
         await self._caller.close()
 
-    async def _send_one(self, outgoing: Outgoing, until_s: float) -> Outcome:
+    def _ahead(self, batch: Sequence[Outgoing]) -> Iterator[tuple[int, Outgoing, Call | Outcome]]:
+        """As many built calls as go out at once: built one by one between answers, each costs the client a wake-up."""
+        for start in range(0, len(batch), AT_ONCE):
+            part = batch[start : start + AT_ONCE]
+            yield from [(at, outgoing, self._built(outgoing)) for at, outgoing in enumerate(part, start)]
+
+    def _built(self, outgoing: Outgoing) -> Call | Outcome:
         try:
-            call = self._build(outgoing)
+            return self._build(outgoing)
         except ContentError as wrong:
             return Rejected(detail=wrong.detail)
         except Exception as surprise:  # noqa: BLE001 - concerns this message only
             self._tell("request_not_built", surprise)
             return Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)
+
+    async def _sent(self, outgoing: Outgoing, call: Call | Outcome, until_s: float) -> Outcome:
         if not isinstance(call, Call):
             return call
         answer = await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)

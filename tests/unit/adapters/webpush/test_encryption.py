@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarion.adapters.webpush.encryption import LONGEST, encrypt, new_key
 from clarion.adapters.webpush.vapid import private_key
-from clarion.model.subscription import Subscription, SubscriptionKeys, base64url, read_subscription, text_of
+from clarion.model.subscription import Subscription, base64url, read_subscription, text_of
 from tests.browsers import Browser
 
 # RFC 8291, section 5 and appendix A.
 PLAIN = b"When I grow up, I want to be a watermelon"
 VECTOR = Subscription(
     endpoint="https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV",
-    keys=SubscriptionKeys(
-        p256dh="BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
-        auth="BTBZMqHH6r4Tts7J_aSIgg",
+    public_key=base64url(
+        "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
     ),
+    secret=base64url("BTBZMqHH6r4Tts7J_aSIgg"),
 )
 SENDER = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
 SALT = "DGv6ra1nlYgDCS1FRnbzlw"
@@ -66,8 +67,6 @@ def test_no_two_messages_look_alike():
 
 def test_a_key_off_the_curve_is_refused():
     """A point that is none would give away our key, were it a lasting one."""
-    keys = SubscriptionKeys(p256dh=text_of(b"\x04" + b"\x01" * 64), auth=VECTOR.keys.auth)
+    off = msgspec.structs.replace(VECTOR, public_key=b"\x04" + b"\x01" * 64)
     with pytest.raises(ValueError, match=r".*"):
-        encrypt(
-            b"x", Subscription(endpoint="https://push.example/", keys=keys), salt=bytes(16), key=new_key()
-        )
+        encrypt(b"x", off, salt=bytes(16), key=new_key())
