@@ -1,0 +1,118 @@
+"""Web push with parts that are not ours: a push service and a sender from npm."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from clarion.adapters.providers.webpush import WebPushConfig, plugin
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.vaults.local import LocalVault
+from clarion.adapters.webpush.vapid import VapidKeys, new_keys, private_key, public_of
+from clarion.model.channel import Channel
+from clarion.model.content import PushContent
+from clarion.model.outcome import Accepted, Gone, Rejected
+from clarion.model.setup import Integration
+from clarion.ports.provider import Provider, ProviderTools
+from clarion.testing.ports import provider_tools
+from tests.browsers import Browser, push_service
+from tests.needs import require_npm
+from tests.outgoing import outgoing
+
+pytestmark = pytest.mark.acceptance
+
+SAYS = Path(__file__).parent.parent / "npm" / "web-push-says.js"
+
+
+def tools() -> ProviderTools:
+    entropy = SystemEntropy()
+    lent = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+    return msgspec.structs.replace(lent, allowed_networks=("127.0.0.0/8", "::1/128"))
+
+
+def opened(keys: VapidKeys) -> Provider:
+    config = WebPushConfig(public_key=keys.public, private_key=keys.private, subject="mailto:ops@example.com")
+    return plugin.open(Integration(key="browsers", channel=Channel.PUSH, provider="webpush"), config, tools())
+
+
+async def web_push(asked: object) -> Any:
+    """Ask npm's web-push."""
+    package = require_npm("web-push", "a sender of web pushes that is not ours")
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(SAYS),
+        str(package.parent),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate(json.dumps(asked).encode())
+    assert process.returncode == 0
+    return json.loads(said)
+
+
+async def test_a_push_service_that_is_not_ours_takes_and_reads_our_pushes():
+    """web-push-testing checks the VAPID signature, key and time, and decrypts what we sent."""
+    keys = new_keys()
+    async with push_service(tools()) as service:
+        provider = opened(keys)
+        subscribed = [await service.subscribe(keys.public) for _ in range(10)]
+        outcomes = await provider.send(
+            [
+                outgoing(
+                    PushContent(title=f"Grüße {n} 👋", body="x" * 3_000, data={"n": n}),
+                    n,
+                    channel=Channel.PUSH,
+                    address=json.dumps(subscription),
+                )
+                for n, subscription in enumerate(subscribed)
+            ]
+        )
+        assert outcomes == [Accepted()] * 10
+        for n, subscription in enumerate(subscribed):
+            (said,) = await service.messages(subscription)
+            assert (said["title"], said["data"]) == (f"Grüße {n} 👋", {"n": n})
+        await service.expire(subscribed[0])
+        gone = outgoing(PushContent(title="x"), channel=Channel.PUSH, address=json.dumps(subscribed[0]))
+        assert isinstance((await provider.send([gone]))[0], Gone)
+        await provider.close()
+
+
+async def test_a_push_with_other_keys_is_refused():
+    """The push service knows with which key the browser subscribed."""
+    async with push_service(tools()) as service:
+        subscription = await service.subscribe(new_keys().public)
+        provider = opened(new_keys())
+        message = outgoing(PushContent(title="x"), channel=Channel.PUSH, address=json.dumps(subscription))
+        assert isinstance((await provider.send([message]))[0], Rejected)
+        assert await service.messages(subscription) == []
+        await provider.close()
+
+
+async def test_keys_go_both_ways():
+    """We send with keys made by npm's web-push, and it sends with ours; both are understood."""
+    theirs = await web_push({})
+    keys = VapidKeys(public=theirs["publicKey"], private=theirs["privateKey"])
+    assert public_of(private_key(keys.private)) == keys.public
+    async with push_service(tools()) as service:
+        subscription = await service.subscribe(keys.public)
+        provider = opened(keys)
+        message = outgoing(PushContent(title="hi"), channel=Channel.PUSH, address=json.dumps(subscription))
+        assert await provider.send([message]) == [Accepted()]
+        assert [said["title"] for said in await service.messages(subscription)] == ["hi"]
+        await provider.close()
+    ours, browser = new_keys(), Browser()
+    made = await web_push(
+        {
+            "send": browser.subscription,
+            "text": "from npm",
+            "keys": {"publicKey": ours.public, "privateKey": ours.private},
+        }
+    )
+    assert browser.read(b64decode(made["body"])) == b"from npm"
+    assert made["headers"]["Authorization"].endswith(ours.public)
