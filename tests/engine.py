@@ -15,6 +15,7 @@ from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.providers.inapp import plugin as inapp
+from clarion.adapters.providers.webhook import plugin as webhook
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
 from clarion.flow.engagement import Engagement
@@ -90,8 +91,10 @@ class Engine:
             broker=self.broker,
             fanout=self.fanout,
             renderer=Renderer(),
-            plugins={"recording": self.provider.plugin(), "inapp": inapp},
-            tools=provider_tools(self.clock, self.entropy, self.vault),
+            plugins={"recording": self.provider.plugin(), "inapp": inapp, "webhook": webhook},
+            tools=msgspec.structs.replace(
+                provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.0/8",)
+            ),
             public_url="https://notify.example",
         )
         self.engagement = Engagement(self.ledger.inboxes, self.fanout, self.clock)
