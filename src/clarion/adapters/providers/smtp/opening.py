@@ -1,0 +1,167 @@
+"""From an address to a connection that may send: greeting, EHLO, TLS with a verified name, authentication."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ssl import SSLCertVerificationError, SSLError
+
+from clarion.adapters.providers.smtp.config import SmtpConfig, port_of, refuse_unsafe, tls_context
+from clarion.adapters.providers.smtp.connection import Connection, Crew
+from clarion.adapters.providers.smtp.outcomes import told
+from clarion.adapters.providers.smtp.replies import Capabilities, Reply
+from clarion.errors import ConfigError
+from clarion.model.outcome import Misconfigured, Retry
+from clarion.model.status import Reason
+
+GREETING, DONE, GO_ON = 220, 250, 334
+AUTHENTICATED = 235
+NOT_KNOWN = (500, 502, 504)
+"""A server older than EHLO."""
+
+
+class NotOpened(Exception):
+    """Why there is no connection, and what that means for what should have gone over it."""
+
+    def __init__(self, outcome: Retry | Misconfigured) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+
+
+async def open_connection(config: SmtpConfig, crew: Crew, wait_s: float) -> Connection:
+    """A connection that is ready for mail, or NotOpened within `wait_s`. Cancelled, it leaves nothing open."""
+    connection: Connection | None = None
+    opened = False
+    try:
+        async with _failures(config, wait_s):
+            connection = await _connect(config, crew, wait_s)
+            await _introduce(connection, config)
+            await _log_in(connection, config)
+            opened = True
+            return connection
+    finally:
+        if connection is not None and not opened:
+            connection.abort("given up")
+    raise AssertionError  # `_failures` raises instead of letting go
+
+
+async def _connect(config: SmtpConfig, crew: Crew, wait_s: float) -> Connection:
+    secure = config.security == "tls"
+    host = config.host.strip("[]")
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(crew, wait_s),
+        host,
+        port_of(config),
+        ssl=tls_context(config.ca) if secure else None,
+        server_hostname=host if secure else None,
+    )
+    return connection
+
+
+async def _introduce(connection: Connection, config: SmtpConfig) -> None:
+    greeting = await connection.reply()
+    if greeting[0] != GREETING:
+        raise NotOpened(Retry(detail=f"the relay does not greet us: {told(greeting)}"))
+    await _hello(connection, config)
+    if config.security != "starttls":
+        return
+    if not connection.capabilities.starttls:
+        raise _wrong("the relay offers no STARTTLS: use the port for submission, or set security to `tls`")
+    reply = await connection.command("STARTTLS")
+    if reply[0] != GREETING:
+        raise _refused("the relay refuses STARTTLS", reply)
+    if not connection.heard_nothing_more:
+        # What somebody on the way slipped in would otherwise be read as said under TLS (CVE-2011-0411).
+        raise NotOpened(Retry(detail="the relay, or somebody in between, spoke before TLS began"))
+    await connection.start_tls(tls_context(config.ca), config.host.strip("[]"))
+    await _hello(connection, config)
+
+
+async def _hello(connection: Connection, config: SmtpConfig) -> None:
+    name = config.hello or config.from_address.rpartition("@")[2].encode("idna").decode()
+    code, text = reply = await connection.command(f"EHLO {name}")
+    if code in NOT_KNOWN:
+        code, text = reply = await connection.command(f"HELO {name}")
+        text = b""
+    if code != DONE:
+        raise _refused("the relay does not take our name", reply)
+    connection.capabilities = Capabilities(text)
+
+
+async def _log_in(connection: Connection, config: SmtpConfig) -> None:
+    if not config.username:
+        return
+    offered = connection.capabilities.auth
+    if config.token:
+        reply = await _xoauth2(connection, config)
+    elif b"PLAIN" in offered:
+        secret = _coded(f"\0{config.username}\0{config.password}")
+        reply = await connection.command(f"AUTH PLAIN {secret}")
+    elif b"LOGIN" in offered:
+        reply = await _login(connection, config)
+    else:
+        raise _wrong("the relay offers neither AUTH PLAIN nor LOGIN: leave username out, or use TLS")
+    if reply[0] != AUTHENTICATED:
+        raise _refused("the relay refuses username and password", reply, secret=config.username)
+
+
+async def _login(connection: Connection, config: SmtpConfig) -> Reply:
+    reply = await connection.command("AUTH LOGIN")
+    for answer in (config.username, config.password):
+        if reply[0] != GO_ON:
+            break
+        reply = await connection.command(_coded(answer))
+    return reply
+
+
+async def _xoauth2(connection: Connection, config: SmtpConfig) -> Reply:
+    """https://developers.google.com/workspace/gmail/imap/xoauth2-protocol: a refusal comes as a challenge first."""
+    said = f"user={config.username}\x01auth=Bearer {config.token}\x01\x01"
+    reply = await connection.command(f"AUTH XOAUTH2 {_coded(said)}")
+    return await connection.command("") if reply[0] == GO_ON else reply
+
+
+def _coded(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _refused(what: str, reply: Reply, *, secret: str = "") -> NotOpened:
+    words = told(reply)
+    if secret:
+        words = words.replace(secret, "<username>")
+    detail = f"{what}: {words}"
+    return _wrong(detail) if reply[0] // 100 == 5 else NotOpened(Retry(detail=detail))
+
+
+def _wrong(detail: str) -> NotOpened:
+    return NotOpened(Misconfigured(detail=detail))
+
+
+@asynccontextmanager
+async def _failures(config: SmtpConfig, wait_s: float) -> AsyncIterator[None]:
+    """Everything that goes wrong, as NotOpened."""
+    where = f"{config.host} port {port_of(config)}"
+    try:
+        refuse_unsafe(config)
+        async with asyncio.timeout(wait_s):
+            yield
+    except TimeoutError:
+        raise NotOpened(
+            Retry(reason=Reason.PROVIDER_TIMEOUT, detail=f"no answer from {where} within {wait_s:.0f} s")
+        ) from None
+    except ConfigError as wrong:
+        raise _wrong(wrong.detail) from None
+    except SSLCertVerificationError as untrusted:
+        raise _wrong(
+            f"the certificate of {where} is not valid for that name: {untrusted.verify_message}; correct `host`, or "
+            "give the authority in `ca`"
+        ) from None
+    except SSLError as broken:
+        raise NotOpened(Retry(detail=f"no TLS with {where}: {broken.reason or 'handshake failed'}")) from None
+    except OSError as unreachable:
+        number = unreachable.errno or 0
+        why = os.strerror(number) if number > 0 else str(unreachable)
+        raise NotOpened(Retry(detail=f"cannot talk to {where}: {why.lower()}")) from None

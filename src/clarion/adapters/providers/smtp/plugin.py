@@ -1,0 +1,153 @@
+"""The provider: outgoing messages in, outcomes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from clarion.adapters.providers.smtp.config import SmtpConfig, refuse_unsafe, sender_of, tls_context
+from clarion.adapters.providers.smtp.destinations import Destinations
+from clarion.adapters.providers.smtp.jobs import Call, Job
+from clarion.adapters.providers.smtp.opening import NotOpened, open_connection
+from clarion.adapters.providers.smtp.pool import Pool
+from clarion.adapters.providers.smtp.replies import Capabilities
+from clarion.errors import ConfigError, ContentError, Unavailable
+from clarion.model.channel import Channel
+from clarion.model.content import EmailContent
+from clarion.model.outcome import Misconfigured, Outcome, Rejected
+from clarion.model.setup import Integration
+from clarion.ports.mail import Letter, Mail, Sender
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+
+BATCH = 100
+SHARE_OF_TIME = 0.9
+"""Of the integration's `timeout_s`: what is left settles the batch."""
+
+
+class SmtpProvider:
+    """Implements `ports.provider.Provider`."""
+
+    def __init__(self, integration: Integration, config: SmtpConfig, tools: ProviderTools) -> None:
+        self._config = config
+        self._tools = tools
+        self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
+        self._destinations = Destinations(config)
+        self._pool: Pool | None = None
+        self._fault = ""
+        """Why nothing can be sent with these settings."""
+        self._sender: Sender | None = None
+        self._sender_7: Sender | None = None
+        """For a relay without 8BITMIME."""
+        try:
+            refuse_unsafe(config)
+            tls_context(config.ca)
+            self._sender = sender_of(config)
+            self._sender_7 = msgspec.structs.replace(self._sender, seven_bit=True)
+            tools.mail.check(self._sender)
+        except ConfigError as wrong:
+            self._fault = wrong.detail
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """All of the batch over the pooled connections; what has no answer in time is unknown, or was not begun."""
+        if self._fault:
+            return [Misconfigured(detail=self._fault)] * len(batch)
+        if not batch:
+            return []
+        pool = self._opened_pool()
+        call = Call(len(batch), asyncio.get_running_loop())
+        now = self._tools.clock.now()
+        for index, outgoing in enumerate(batch):
+            if outgoing.contact is None or not isinstance(outgoing.content, EmailContent):
+                call.settle(index, Rejected(detail="this is no email"))
+                continue
+            address = outgoing.contact.address
+            letter = Letter(
+                message=outgoing.message,
+                to=address,
+                to_name=_name(outgoing),
+                content=outgoing.content,
+                unsubscribe_url=outgoing.unsubscribe_url,
+                at=now,
+            )
+            pool.put(Job(call, index, letter, self._destinations.of(address)))
+        pool.feed()
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await call.done
+        except TimeoutError:
+            return pool.give_up(call)
+        except asyncio.CancelledError:
+            pool.give_up(call)
+            raise
+        return call.result()
+
+    async def ping(self) -> None:
+        """Connect, TLS, log in, and leave."""
+        if self._fault:
+            raise ConfigError(self._fault)
+        try:
+            connection = await open_connection(self._config, self._opened_pool(), self._wait_s)
+        except NotOpened as failure:
+            detail = f"{failure.outcome.detail}"
+            if isinstance(failure.outcome, Misconfigured):
+                raise ConfigError(detail) from None
+            raise Unavailable(f"{detail}; check `host`, `port` and the firewall") from None
+        connection.quit()
+
+    async def close(self) -> None:
+        """Say goodbye."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    def _opened_pool(self) -> Pool:
+        if self._pool is None:
+            self._pool = Pool(self._config, self._make, self._wait_s)
+        return self._pool
+
+    def _make(self, letter: Letter, offered: Capabilities) -> Mail | Rejected:
+        """The mail for a relay with these capabilities, or why it cannot go there."""
+        assert self._sender is not None
+        assert self._sender_7 is not None
+        try:
+            mail = self._tools.mail.make(self._sender if offered.eight_bit else self._sender_7, letter)
+        except ContentError as wrong:
+            return Rejected(detail=wrong.detail)
+        if mail.utf8 and not offered.utf8:
+            return Rejected(detail="the address is not ASCII and the relay does not offer SMTPUTF8")
+        if offered.size is not None and len(mail.body) > offered.size:
+            return Rejected(
+                detail=f"the mail has {len(mail.body):,} bytes and the relay takes {offered.size:,}"
+            )
+        return mail
+
+
+def _name(outgoing: Outgoing) -> str:
+    """The person's name, when the application keeps it as the attribute `name`."""
+    name = outgoing.user.profile.attributes.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    return SmtpProvider(integration, config, tools)
+
+
+plugin = ProviderPlugin(
+    name="smtp",
+    title="SMTP",
+    channels=frozenset({Channel.EMAIL}),
+    config=SmtpConfig,
+    open=_open,
+    batch=BATCH,
+    secrets=frozenset({"password", "token", "dkim_keys"}),
+    example={
+        "host": "smtp.example.com",
+        "username": "clarion",
+        "password": "a-password",
+        "from_address": "news@example.com",
+        "from_name": "Example News",
+        "return_domain": "bounce.example.com",
+    },
+)

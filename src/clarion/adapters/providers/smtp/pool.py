@@ -1,0 +1,227 @@
+"""The connections of an integration, the mails that wait for one, and whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from clarion.adapters.providers.smtp.config import SmtpConfig
+from clarion.adapters.providers.smtp.connection import Connection
+from clarion.adapters.providers.smtp.destinations import Destination
+from clarion.adapters.providers.smtp.jobs import MOST_STARTS, Call, Job
+from clarion.adapters.providers.smtp.opening import NotOpened, open_connection
+from clarion.adapters.providers.smtp.outcomes import slows_domain
+from clarion.adapters.providers.smtp.replies import Capabilities
+from clarion.model.channel import LANES, Lane
+from clarion.model.outcome import Accepted, Outcome, Rejected, Retry, Unknown
+from clarion.model.status import Reason
+from clarion.ports.mail import Letter, Mail
+
+URGENT_CONNECTIONS = 2
+"""More than `connections`, for critical mail while the others are busy."""
+MAILS_PER_OPENING = 4
+"""One more connection is opened for so many waiting mails: a handshake costs more than a few mails."""
+BUSY_S = 10.0
+"""A relay that refuses one more connection is not asked again for so long, while others work."""
+
+Make = Callable[[Letter, Capabilities], Mail | Rejected]
+
+
+class Pool:
+    """Implements `Crew`. Critical mail goes first; every destination keeps its limits."""
+
+    def __init__(self, config: SmtpConfig, make: Make, wait_s: float) -> None:
+        self._config = config
+        self._make = make
+        self._wait_s = wait_s
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[Lane, deque[Job]] = {lane: deque() for lane in LANES}
+        self._idle: list[Connection] = []
+        self._connections: set[Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._full_until = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._tick_s = min(1.0, wait_s / 10)
+
+    # ── for the provider ──
+
+    def put(self, job: Job) -> None:
+        """Let a mail wait for its turn, or put it off when its destination wants less."""
+        if job.letter.message.lane is not Lane.CRITICAL and (
+            wait_s := job.destination.admit(self._loop.time())
+        ):
+            job.call.settle(job.index, _put_off(wait_s))
+        else:
+            self._queue(job)
+
+    def feed(self) -> None:
+        """Let idle connections take what waits, and open more if there is too much."""
+        while self._idle and any(self._waiting.values()):
+            self._idle.pop().go_on()
+        waiting = sum(map(len, self._waiting.values()))
+        if not waiting or self._full_until > self._loop.time():
+            return
+        most = self._config.connections + (URGENT_CONNECTIONS if self._waiting[Lane.CRITICAL] else 0)
+        room = most - len(self._connections) - len(self._opening)
+        wanted = -(-waiting // MAILS_PER_OPENING) - len(self._opening)
+        for _ in range(min(room, wanted)):
+            task = self._loop.create_task(self._open())
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    def give_up(self, call: Call) -> list[Outcome]:
+        """The caller does not wait any longer: what is under way is cut off, the rest never begins."""
+        for connection in list(self._connections):
+            mine = [job for job in connection.jobs if job.call is call]
+            for job in mine:
+                why = "the time for this call was up"
+                call.settle(
+                    job.index, job.refusal or (Unknown(detail=why) if job.sent else Retry(detail=why))
+                )
+            if mine:
+                connection.abort("another call on this connection was given up")
+        outcomes = call.result()
+        for waiting in self._waiting.values():
+            kept = [job for job in waiting if not job.is_settled]
+            waiting.clear()
+            waiting.extend(kept)
+        return outcomes
+
+    async def close(self) -> None:
+        """Say goodbye on idle connections, cut the others off."""
+        for task in self._opening:
+            task.cancel()
+        if self._opening:
+            await asyncio.wait(self._opening)
+        for connection in list(self._connections):
+            if connection in self._idle:
+                connection.quit()
+            else:
+                connection.abort("the integration was closed")
+        self._idle.clear()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    # ── Crew ──
+
+    def take(self, connection: Connection) -> Job | None:
+        """The next mail, most urgent lane first, whose destination has room. What cannot be made is settled."""
+        for waiting in self._waiting.values():
+            while waiting:
+                job = waiting.popleft()
+                if self._begin(job, connection.capabilities):
+                    return job
+        return None
+
+    def settled(self, job: Job, outcome: Outcome) -> None:
+        """A mail that was under way has its outcome; the destination has room for another."""
+        destination = job.destination
+        if type(outcome) is Accepted:
+            destination.speed_up()
+        elif slows_domain(outcome):
+            destination.slow_down(self._loop.time())
+        self._release(job)
+        job.call.settle(job.index, outcome)
+
+    def again(self, job: Job, why: str) -> None:
+        """Start once more on another connection, if that is not the second time already."""
+        self._release(job)
+        if job.starts >= MOST_STARTS:
+            job.call.settle(job.index, Retry(detail=f"before the mail was sent: {why}"))
+        elif not job.is_settled:
+            self._queue(job, first=True)
+        self._loop.call_soon(self.feed)
+
+    def rests(self, connection: Connection) -> None:
+        """It can be given the next mail."""
+        self._idle.append(connection)
+
+    def gone(self, connection: Connection) -> None:
+        """It counts no more."""
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    # ── inside ──
+
+    def _begin(self, job: Job, offered: Capabilities) -> bool:
+        """Make the mail, if it is still wanted and its destination has room."""
+        destination = job.destination
+        if not job.is_settled:
+            if destination.under_way >= destination.most:
+                destination.waiting.append(job)
+                return False
+            made = self._make(job.letter, offered)
+            if isinstance(made, Mail):
+                destination.under_way += 1
+                job.mail, job.refusal, job.sent = made, None, False
+                job.starts += 1
+                return True
+            job.call.settle(job.index, made)
+        self._let_in(destination)
+        return False
+
+    def _let_in(self, destination: Destination) -> None:
+        """One that waited for its destination waits for a connection now."""
+        while destination.waiting and destination.under_way < destination.most:
+            job = destination.waiting.popleft()
+            if not job.is_settled:
+                self._queue(job, first=True)
+                return
+
+    def _queue(self, job: Job, *, first: bool = False) -> None:
+        waiting = self._waiting[job.letter.message.lane]
+        if first:
+            waiting.appendleft(job)
+        else:
+            waiting.append(job)
+
+    def _release(self, job: Job) -> None:
+        job.destination.under_way -= 1
+        if job.destination.waiting:
+            self._let_in(job.destination)
+            if self._idle:
+                self._loop.call_soon(self.feed)
+
+    async def _open(self) -> None:
+        try:
+            connection = await open_connection(self._config, self, self._wait_s)
+        except NotOpened as failure:
+            self._not_opened(failure)
+            return
+        self._connections.add(connection)
+        connection.open()
+        if self._watch is None:
+            self._look()
+        connection.go_on()
+
+    def _not_opened(self, failure: NotOpened) -> None:
+        """Others go on without it; when there are none, nothing that waits can be sent."""
+        if self._connections:
+            self._full_until = self._loop.time() + BUSY_S
+            return
+        if len(self._opening) > 1 and isinstance(failure.outcome, Retry):
+            return  # Another one may still open.
+        for waiting in self._waiting.values():
+            while waiting:
+                job = waiting.popleft()
+                job.call.settle(job.index, failure.outcome)
+
+    def _look(self) -> None:
+        """Every so often: connections whose time is up."""
+        now = self._loop.time()
+        for connection in [one for one in self._connections if one.deadline <= now]:
+            connection.expire()
+        self._watch = self._loop.call_later(self._tick_s, self._look) if self._connections else None
+
+
+def _put_off(wait_s: float) -> Retry:
+    return Retry(
+        reason=Reason.RATE_LIMITED,
+        after_s=wait_s,
+        called=False,
+        of_address=True,
+        detail="this domain is given less mail for a while",
+    )
