@@ -19,6 +19,7 @@ from clarion.cli import (
     serve,
     trigger,
     users,
+    vapid,
 )
 from clarion.cli.exits import Exit
 from clarion.errors import ClarionError, ConfigError
@@ -91,3 +92,4 @@ program.add_typer(catalogues.program, name="catalogues")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
 program.add_typer(keys.program, name="keys")
+program.add_typer(vapid.program, name="vapid")

@@ -1,0 +1,59 @@
+"""`clarion vapid`: the key pair that browsers subscribe with."""
+
+from __future__ import annotations
+
+import typer
+
+from clarion.cli.options import Json
+
+program = typer.Typer(no_args_is_help=True, help="Keys for web push.")
+
+
+@program.callback()
+def _group() -> None:
+    """Keys for web push."""
+
+
+@program.command()
+def new(json: Json = False) -> None:
+    """Make a key pair for web push (VAPID). Nothing is stored: keep the private key like a password.
+
+    Browsers subscribe to a public key. With another pair all of them must subscribe again.
+
+    \b
+    Examples:
+      clarion vapid new
+      clarion vapid new --json > vapid.json
+    """
+    from clarion.adapters.webpush.vapid import new_keys
+    from clarion.cli import show
+
+    keys = new_keys()
+    config = {"public_key": keys.public, "private_key": keys.private}
+    if json:
+        show.as_json(config)
+        return
+    console = show.out()
+    console.print(f"public_key   {keys.public}")
+    console.print(f"private_key  {keys.private}")
+    console.print()
+    console.print("Make an integration of them:", style=show.SILENT)
+    console.print()
+    console.print(_request(config), markup=False)
+    console.print()
+    console.print("Pages subscribe with the public key: docs/how-to/web-push.md", style=show.SILENT)
+
+
+def _request(config: dict[str, str]) -> str:
+    import msgspec
+
+    body = {
+        "channel": "push",
+        "provider": "webpush",
+        "config": {**config, "subject": "mailto:you@example.com"},
+    }
+    return (
+        "curl -X PUT $CLARION_URL/v1/integrations/browsers \\\n"
+        "  -H \"Authorization: Bearer $CLARION_API_KEY\" -H 'Content-Type: application/json' \\\n"
+        f"  -d @- <<'END'\n{msgspec.json.encode(body).decode()}\nEND"  # On a command line others would see it.
+    )
