@@ -23,7 +23,7 @@ help: ## this list
 dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 9000 --data DIR'
 	@exec $(BIN)/clarion dev $(ARGS)
 
-test: $(DEV_READY) browser npm ## run the tests: ARGS='tests/unit -k inbox'
+test: $(DEV_READY) browser postfix npm ## run the tests: ARGS='tests/unit -k inbox'
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
@@ -70,6 +70,17 @@ browser:
 	  echo "Installing chromium for the browser tests ..."; \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
 	    || echo "chromium could not be installed; the browser tests will say so" >&2; \
+	fi
+
+# A real mail server takes our mail and bounces it. It is never started as a service: the tests run their own.
+.PHONY: postfix
+postfix:
+	@if ! command -v postfix /usr/sbin/postfix >/dev/null \
+	    && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+	  echo "Installing postfix for the mail tests ..."; \
+	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends postfix; } >/dev/null 2>&1 \
+	    || echo "postfix could not be installed; the mail tests will say so" >&2; \
 	fi
 
 # Some tests check against what others wrote for Node. Without npm they say so, as above.
