@@ -1,0 +1,170 @@
+"""What mail servers say in words, one pattern a line, lower case. `words` says in which order they count.
+
+Nothing here repeats inside a repetition, so that a pattern takes time in proportion to the text.
+"""
+
+from __future__ import annotations
+
+_WHO = r"(?:user|recipient|rcpt|mail ?box|account|address|addressee|person|customer|e-?mail(?: address| account)?|alias|subscriber|inbox)"
+
+FULL = (
+    rf"{_WHO}(?:'s)? (?:\S{{1,80}} )?(?:is |was |has been |appears to be )?(?:full\b|over (?:its |the |their )?quota|overquota)",
+    r"(?:over|exceed\w*|out of|beyond|insufficient|not enough|above|reached) (?:\S{1,30} ){0,4}(?:quota|storage|disk space|mailbox space|space left|allotted space)",
+    r"quota(?: \S{1,30}){0,5} (?:exceed|full|reached|violat|limit)",
+    r"quota ?exceed",
+    r"over ?quota",
+    r"mail ?box(?: size)? (?:limit|quota)",
+    r"mail ?box (?:is |was )?(?:too large|overflow)",
+    r"mail(?:box|folder)(?: \S{1,60}){0,2} is full",
+    r"storage (?:limit|quota)",
+    r"(?:too many|number of) messages (?:in|on|for) ",
+    r"disk full",
+    r"user has too many messages",
+    r"exceeds? (?:the |its )?allowed size",
+    r"message (?:is )?too (?:large|big|long)",
+    r"(?:message|mail|body|data)(?:'s)? (?:\S{1,30} ){0,3}(?:exceed\w*|larger than|too large)(?: \S{1,30}){0,4} (?:size|limit|maximum|bytes|kb|mb)",
+    r"exceeds? (?:\S{1,20} ){0,4}(?:message |maximum )?size",
+    r"max(?:imum)? (?:message|mail) size",
+    r"(?:message|mail) size (?:limit|exceeds|too|violat|is)",
+    r"too (?:big|large) for",
+    r"postfach (?:ist )?(?:voll|überfüllt)|speicherplatz",
+    r"boîte (?:aux lettres |de réception )?(?:est )?pleine",
+    r"buzón (?:está )?lleno|casella (?:\S{1,20} ){0,2}piena",
+    r"переполнен|превышен\w* квот",
+    r"メールボックスが(?:一杯|いっぱい|満杯)|容量(?:を超え|オーバー|不足)",
+    r"邮箱(?:已满|空间不足)|容量不足",
+    r"size limit",
+    r"\bgr[ea]y ?list|postgrey|not found, try again|malformed (?:or unexpected )?name server reply",
+)
+"""No room, too large, or come again later: the address is fine, whatever the code says."""
+
+SENDER = (
+    r"(?:after|our|to the|in reply to) (?:initial connection|helo|ehlo|mail from)\b[^5]{0,160}\b5\d\d\b",
+    r"\[mail_from\]|my name was rejected",
+    r"groups\.google\.com|google groups",
+    r"sender (?:e-?mail |mail )?(?:address|domain|id|verif\w*|unknown|does not exist|is not|not |rejected|denied|blocked|policy|name)",
+    r"(?:sender|mail from|return|envelope)[\w' -]{0,30}(?:does not|doesn't|cannot|could not|couldn't|unable to|not) (?:be )?(?:exist|resolv|verif|valid|found|accept)",
+    r"domain of (?:the )?sender",
+    r"sender's? domain",
+    r"(?:your|client|sending|connecting|helo|ehlo)[\w' -]{0,24} (?:host ?name|host|ip|ip address|server|domain|mta|address)\b[^.;]{0,60}?\b(?:not found|no ptr|does not|doesn't|blocked|refused|rejected|cannot|can't|not resolv|listed|blacklisted|mismatch|has no)",
+    r"cannot find your (?:reverse )?host ?name",
+    r"(?:reverse|rdns|r-dns|ptr)[ -]?(?:dns|record|lookup|host|name|resol|entry|pointer|address)?[^.;]{0,40}(?:fail|miss|not\b|no\b|does|required|invalid|suspicious|generic|match|unknown)",
+    r"(?:no|missing|invalid|without|lacks?|have a?|bad) (?:\S{1,12} )?(?:ptr|reverse dns|rdns|reverse)",
+    r"fix (?:your )?(?:reverse|ptr|dns)",
+    r"unresolvable relay host|ip name lookup failed|ip address has no|forged host ?name",
+    r"mismatch\w* (?:client|sender|source)",
+    r"(?:helo|ehlo) (?:\S{1,30} ){0,3}(?:reject|invalid|not|need|must|deny|denied|mismatch|refused|argument)",
+    r"invalid ip for sending",
+)
+"""It is about whom the mail came from, so what does not exist is not the recipient."""
+
+GONE = (
+    rf"(?:no such|unknown|invalid|non-?existent|inexistent|undeliverable|unrouteable|unroutable|unrecogni[sz]ed|illegal|disabled|inactive|expired|ambiguous|deleted|incorrect) (?:\S{{1,20}} )?(?:local[- ]?part|destination|{_WHO})",
+    rf"{_WHO}s?(?: \S{{1,80}})? (?:not|isn't|is not|was not|wasn't|are not|cannot be|can't be|could not be|couldn't be|doesn't|does not|do not|don't|did not)(?: be| a| an| currently)?(?: \S{{1,20}})? (?:exist|found|find|known|know\b|recogni[sz]ed|valid|listed|active\b|here|hosted|defined|local\b|registered|deliverable|belong|alive|unique|present|identified)",
+    rf"{_WHO}s?(?: \S{{1,80}})? (?:not|isn't|is not|was not|wasn't|are not|cannot be|can't be|could not be|couldn't be|doesn't|does not) (?:exist|found|known|recogni[sz]ed|valid|listed|active\b|unique|present)",
+    rf"{_WHO}(?: \S{{1,80}})? (?:is |has been |was |appears to be |currently |now )?(?:\S{{1,20}} )?(?:unknown|invalid|disabled|inactive|inactivated|suspended|discontinued|closed|deactivated|terminated|expired|deleted|removed|locked|cancell?ed|undeliverable|abandoned|unroutable|unrouteable|non-?existent|dormant|frozen|misspelled)",
+    r"(?:recipient|user|mailbox)'?s? (?:\S{1,20} )?account (?:is|has been) (?:blocked|locked|frozen)",
+    r"(?:unknown|invalid|no such|no) (?:\S{1,30} )?(?:user|recipient|mailbox|rcpt|local part)\b(?! name| password|-agent| agent|s? (?:names?|specified) (?:or|and))",
+    r"(?:user|recipient|rcpt|mailbox|address) ?(?:unknown|not found|non.?exist|invalid)",
+    r"user[-_]unknown|unknown[-_]user|usernotfound|nosuchuser|recipientnotfound|recipnotfound|resourcenotfound|addr_unknown|reject_unknown_recipient",
+    r"(?:doesn't|does not|don't|didn't) have an? [^;]{0,60}account",
+    r"no (?:mailbox|account|user|person|recipient|valid recipient)s?(?: \S{1,20}){0,2} (?:here|by that|by this|with|found|is|at|for|matching|specified|given|has)",
+    r"no such (?:\S{1,30} )?(?:mailbox|user|account|recipient|address|person|addressee|alias|domain|host|customer|name|here)",
+    r"no mail ?box\b",
+    r"not our customer",
+    r"not an? (?:valid|known|registered|local|working|active|existing) (?:\S{1,20} )?(?:user|mailbox|recipient|address|account|e-?mail)",
+    r"not (?:listed|found|known|defined) in (?:the |our |domino |public |domain|directory)",
+    r"does not accept (?:any )?(?:e-?mails?|mails?|messages?)(?! from| for)",
+    r"null ?mx|no smtp service|does not receive e?-?mail|doesn't receive e?-?mail",
+    r"no longer (?:\S{1,20} ){0,3}(?:available|valid|exists?|active|in use|used|with|employed|works?|monitored|in service|here|receiv|at this)",
+    r"(?:has|have) (?:moved|been moved)\b",
+    r"moved to (?:a )?new|moved to \S{1,80}@|address (?:has |was )?changed|new (?:e-?mail )?address is",
+    r"recipient address rejected: (?:access denied|invalid|unknown|undeliverable|address)",
+    r"access denied[^.;]{0,20} as\(",
+    r"host(?:name)?(?: or domain name)?(?: \S{1,80}){0,2} (?:is )?(?:not found|unknown|does not exist|not exist|couldn't be found|could not be (?:found|resolved))",
+    r"host unknown|unknown host|host not found",
+    r"domain(?: name)?(?: \S{1,80}){0,2} (?:is |was |does |has |could |couldn't )?(?:not found|not exist|doesn't exist|unknown|not be found|be found|wasn't found|not valid|expired|invalid|has no mx|no mx|non-?existent)",
+    r"(?:couldn't|could not|can't|cannot|unable to) (?:find|resolve|locate|look ?up)(?: \S{1,20}){0,3} (?:host|domain|mx|mail exchanger|user|mailbox|recipient|mailserver)",
+    r"nxdomain|no (?:mx|mail exchanger|mx or a|a or mx)s? ?(?:record|host|found|or)",
+    r"(?:illegal|invalid) host/?|bad destination",
+    r"unrouteable|unroutable|all relevant mx records point to non-?existent",
+    r"bad[ _](?:destination|recipient)",
+    r"name or service not known",
+    r"address(?:es)? (?:couldn't|could not|wasn't|cannot) (?:be )?found",
+    r"(?:wasn't|weren't|couldn't be|could not be|not) found (?:at|in|on) ",
+    r"(?:domain|recipient) (?:is|was) not reachable|the domain is not reachable",
+    r"\[suspend\]|mailbox currently suspended|disabled or discontinued|inactive user",
+    r"deactivated (?:mailbox|account|user|due)",
+    r"unknown or illegal|invalid final delivery user|check (?:if|whether) (?:the )?address is correct",
+    r"not accepting network messages",
+    r"address rejected: (?:user )?unknown",
+    r"(?:recipient|user|mailbox) rejected$",
+    r"(?:adresse|empfänger|benutzer|postfach|konto)[^.;]{0,40}(?:existiert nicht|nicht gefunden|unbekannt|ungültig|nicht vorhanden|deaktiviert|gesperrt)",
+    r"(?:destinataire|adresse|utilisateur|compte|boîte)[^.;]{0,40}(?:inconnu|introuvable|n'existe pas|invalide|désactivé|inexistant|n'a pas été trouvé|est bloqu)",
+    r"(?:dirección|usuario|cuenta|buzón|casilla|destinatario)[^.;]{0,40}(?:no existe|desconocid|no se encontr|inválid|no encontrad|deshabilitad|expirad)",
+    r"(?:indirizzo|utente|casella|destinatario)[^.;]{0,40}(?:non esiste|sconosciut|inesistente|non trovat|non valid|disabilitat)",
+    r"(?:endereço|usuário|utilizador|conta|caixa|destinatário)[^.;]{0,40}(?:não existe|desconhecid|inválid|não encontrad|inexistente|desativad)",
+    r"(?:пользовател|адрес|ящик|получател|учетн)[^.;]{0,60}(?:не существует|не найден|неизвест|заблокирован|отключен|удал|не зарегистрирован)",
+    r"несуществующ|недействительн\w* (?:адрес|получател)",
+    r"存在しません|宛先不明|(?:宛先|ユーザー?|アドレス|ディレクトリ|リスト)[^。]{0,30}(?:ありません|見つかりません|不明)",
+    r"(?:不存在|无此用户|用户未找到|找不到(?:收件人|用户|邮箱))",
+    r"존재하지 않",
+    r"onbekend(?:e)? (?:gebruiker|adres)|bestaat niet|kullanıcı bulunamadı",
+)
+"""The address or its domain does not exist, or was closed."""
+
+BLOCKED = (
+    r"\bspam\w*|\bjunk|unsolicited|\bbulk (?:e-?)?mail|mass ?mail|\buce\b|\bube\b",
+    r"black ?list\w*|block ?list\w*|deny ?list|\brbls?\b|\bdns[bw]l|\buribl|\bsurbl|spamhaus|spamcop|barracudacentral|\bsorbs|senderbase|senderscore|cloudmark|invaluement|abuseat|\bcbl\b|psbl|\bpbl\b|\bsbl\b|\bxbl\b|trustedsource",
+    r"\bblocked\b|\bblocking\b|\bbanned\b",
+    r"reputation|complaints?\b|delist",
+    r"polic(?:y|ies)\b",
+    r"(?:access|permission|connection|session|transmission|submission) (?:\S{1,20} )?(?:denied|forbidden|not allowed|not permitted|prohibited|disallowed)",
+    r"not (?:allowed|authori[sz]ed|permitted|authenticated|acceptable|welcome|trusted|whitelisted|accepted for|accepting (?:mail|messages|connections) from|compliant|rfc)",
+    r"unauthori[sz]ed|unauthenticated|authentication (?:required|is required|failed|failure|information|check|result)|requires? authentication|must (?:be )?authenticate",
+    r"\bspf\b|\bdkim|\bdmarc|\bsender ?id\b|domainkey|\bdane\b|tlsa",
+    r"virus|malware|\bworm\b|trojan|infect|phish|malicious|executable",
+    r"(?:message|content|mail|e-?mail)(?: \S{1,20})? (?:was |has been |is )?(?:filtered|discarded|quarantin|classified|identified|considered|detected|looks|scored|flagged|suspected)",
+    r"content (?:filter|rejected|polic|scan|restriction|violation)|message (?:content|body) rejected|rejected (?:\S{1,20} )?content",
+    r"\bfilter(?:ed|ing|s)?\b",
+    r"suspicio|suspect|\babus(?:e|ive)\b|fraud|scam|forg(?:ed|ery|ing)|spoof|bogus|impersonat",
+    r"relay(?:ing)? (?:access )?(?:denied|not|prohibited|is not|disallowed|attempt)|(?:not|unable to|cannot|refus\w+ to|won't|does not|will not|do not|don't) relay|not a relay|open relay|rcpthosts|not (?:a )?gateway|relaying",
+    r"too many (?:connections|sessions|concurrent|errors|invalid|bad|requests|unknown|hits|simultaneous|attempts)|rate[ -]?limit|throttl|receiving mail (?:at a rate|too)|unusual rate|excessive|too fast|slow down|sending too|sent to too many|daily (?:\S{1,20} )?(?:quota|limit)|permits \d+",
+    r"bad (?:sender|helo|reputation|ip\b|mail from|sending)|dynamic(?:ally)? (?:ip|assigned|address|pool|\S{0,12} ?ip)|dialup|dial-up|residential|(?:is|are|was|been) listed|listed (?:at|in|on|by)",
+    r"security (?:polic|reason|violation|rule|filter|check)|message refused|administrative(?:ly)? prohibit|prohibition|prohibited|violat|rfc ?(?:2?822|5322|5321|821|1123|2821)|unwanted|undesired|whitelist|allow ?list|moderat|not (?:a )?member|members? (?:only|can)|only (?:members|certain|allowed)|do(?:es)? not (?:want|wish)",
+    r"(?:do(?:es)? not|don't|not) have (?:\S{1,20} )?permission|may not have permission|no permission|restricted",
+    r"unerwünscht|richtlinie|indésirable|no deseado|спам|запрещ|迷惑|スパム|権限|垃圾|权限|屏蔽",
+)
+"""The receiver does not want the sender or the content."""
+
+OUT_OF_REACH = (
+    r"temporar\w*|transient|try (?:again|later|back)|retried|retries|retrying|\bdefer\w*|gr[ea]y ?list",
+    r"timed[ -]?out|timeout|not responding|no response|did not respond|didn't respond|unreachable|no route",
+    r"(?:connection|connect|network|session)\w*(?: \S{1,40}){0,3} (?:refused|reset|closed|dropped|lost|failed|broken|unreachable|interrupted|terminated|aborted|died)",
+    r"did not accept our requests to connect|host not reachable",
+    r"lost connection|(?:could not|couldn't|cannot|unable to) (?:connect|establish|contact|deliver for)",
+    r"too many hops|hop count|mail loop|loops back|\bloop(?:ing|s)?\b|routing",
+    r"dns (?:error|failure|problem|fail|server|lookup)|servfail|name (?:service|server) (?:error|problem)|lookup fail\w*|soft error",
+    r"message(?: \S{1,20})? (?:expired|delayed)|delivery (?:time )?(?:has )?(?:expired|been delayed)|been delayed|is delayed|warning message only|giving up|been failing|in the queue too long|queue too long|too long in|for too long|maximum (?:retry|queue) time|not (?:yet )?been delivered|retry time",
+    r"system (?:error|problem|failure|resources|incorrectly configured)|internal (?:\S{1,20} )?error|internal software|local (?:error|configuration)|configuration error|misconfigur|out of memory|i/?o error|input/output|(?:cannot|can't|couldn't|unable to) (?:create|open|write|append|lock|exec)|no such file|permission denied|command (?:died|failed|output)|exit(?:ed)? (?:status|with)|unknown mailer|mailer error|procmail|pipe to ",
+    r"service (?:is )?(?:unavailable|not available|shutting|temporarily)|server (?:is )?(?:busy|down|unavailable|error)|too busy|overload|maintenance|shutting down",
+    r"protocol error|syntax error|bad sequence|not implemented|unrecogni[sz]ed (?:command|parameter)|smtputf8|8bitmime|unsupported|conversion (?:not|required)|starttls|handshake|certificate|\btls\b",
+    r"vorübergehend|zeitüberschreitung|nicht erreichbar|temporaire|temporalmente|временн|一時的|暂时",
+)
+"""It may work another time."""
+
+NO_MAILBOX = (
+    r"mailbox (?:is )?(?:unavailable|not available|name not allowed)",
+    r"(?:recipient|user|rcpt|address|recipient address|addressee)(?: \S{1,80})? (?:was |is |has been )?(?:rejected|refused|denied|declined|not accepted|unavailable)",
+    r"does not like recipient",
+    r"invalid (?:address|domain|host)|bad address|unknown (?:address|domain)|address unknown",
+    r"(?:rejected|refused|declined) (?:the )?(?:recipient|address)",
+)
+"""Usually about the address, when the reply says that it is for good."""
+
+REFUSED = (
+    r"reject|refus(?:e|ed|es|ing)\b|denied|declin|not accept|unacceptable|prohibit|forbidden|disallow|restrict",
+    r"security|authenticat|verif(?:y|ication)|challenge|confirm|attachment|mime\b|malformed|charset|header",
+    r"abgelehnt|abgewiesen|zurückgewiesen|verweigert|refusé|rejeté|rechazad|denegad|rifiutat|respint|rejeitad|recusad|отклонен|отказ|拒否|拒绝|拒收",
+)
+"""Somebody refused something, and no more is known."""

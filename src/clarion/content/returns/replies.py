@@ -1,0 +1,91 @@
+"""Machines that answer for a person, and how to tell them from bounces."""
+
+from __future__ import annotations
+
+import re
+
+from clarion.content.returns.opened import Opened
+
+_MACHINE = re.compile(
+    r"mailer[-_ ]?daemon|post_?master|mail delivery|maildelivery|mail[-_ ]?system|mdaemon|mail administrator|"
+    r"delivery (?:sub)?system|system administrator|mail[-_ ]?dispatcher|mail router|microsoftexchange|\bbounces?\b|daemon@",
+    re.IGNORECASE,
+)
+_BOUNCE_SUBJECT = re.compile(
+    r"undeliver|non-?deliver|not? ?deliver|deliver\w* (?:status|failure|failed|problem|notif|error|report|fail|has|reject)|"
+    r"fail(?:ure|ed)? (?:notice|delivery|to deliver|notif)|failed mail|returned (?:mail|e-?mail|to sender)|"
+    r"returning (?:message|mail|your)|mail (?:delivery|failure|error|system)|\bbounced?\b|"
+    r"(?:message|mail)(?: \S+){0,3} (?:failed|rejected|returned|undelivered|not (?:be )?sent|delayed)|message you sent|"
+    r"warning: (?:message|could not)|delivery (?:delay|incomplete)|unzustellbar|nicht zustellbar|zurückgeschickt|non remis|"
+    r"échec de (?:la )?(?:remise|distribution)|no se puede entregar|no entregado|devuelto|impossibile recapitare|"
+    r"mancato recapito|não entregue|não é possível entregar|falha na entrega|onbestelbaar|niet bezorgd|недоставлен|"
+    r"не доставлен|не может быть доставлен|配信不能|配送できません|送信できません|届きません|送信エラー|退信|投递失败|无法投递|배달되지",
+    re.IGNORECASE,
+)
+_BOUNCE_TEXT = re.compile(
+    r"(?:could not be delivered to|unable to deliver (?:\S+ ){0,3}to|was not delivered to|undeliverable to|"
+    r"delivery (?:\S+ ){0,3}failed for)[:\s]{0,5}<?[^\s@<>]{1,64}@",
+    re.IGNORECASE,
+)
+_REPLY_SUBJECT = re.compile(
+    r"\bauto(?:mat\w+)?[-: ]{0,3}(?:re(?:ply|sponse|sponder)|answer|:)|autoreply|auto-?respon|\bout[- ]of[- ](?:the[- ])?office|"
+    r"\booo\b|\bvacation\b|\bon (?:holiday|leave)\b|(?:away|absent) from|abwesen|automatische antwort|nicht im (?:büro|haus)|"
+    r"\burlaub|réponse automatique|\babsen(?:ce|t)\b|en congés|respuesta automática|fuera de (?:la )?oficina|ausen(?:te|cia)\b|"
+    r"risposta automatica|fuori (?:sede|ufficio)|\bassente\b|resposta automática|fora do escritório|ausência|"
+    r"automatisch antwoord|afwezig|automatiskt svar|frånvaro|autosvar|automatisk svar|fravær|poissa|automaattinen vastaus|"
+    r"odpowiedź automatyczna|automatyczna odpowiedź|nieobecno|автоответ|автоматический ответ|отсутств|в отпуске|"
+    r"自動(?:応答|返信)|不在|休暇|自动(?:回复|答复)|自動回覆|外出|자동 ?(?:회신|응답)|부재중|otomatik yanıt|ofis dışı|"
+    r"رد تلقائي|خارج المكتب|מענה אוטומטי|^thank you for (?:your|contacting)|we (?:have )?received your|"
+    r"^(?:read|gelesen|lu|leído|letto|lido):|read receipt|^not read\b|return receipt|disposition notification",
+    re.IGNORECASE,
+)
+_REPLY_FIELDS = (
+    "x-autoreply",
+    "x-autorespond",
+    "x-autoresponder",
+    "x-mail-autoreply",
+    "x-auto-response-from",
+    "x-vacation",
+)
+_CHALLENGE = re.compile(
+    r"boxbe\.com|spamarrest\.com|bluebottle\.com/verif|"
+    r"(?:click|follow|visit) (?:\S+ ){0,4}(?:link|url|button)(?: \S+){0,4} to (?:have your \S+ )?(?:be )?(?:added|verify|confirm|prove)|"
+    r"(?:prove|verify|confirm) (?:that )?you(?:'re| are) (?:a |an )?(?:human|person|real|not a)",
+    re.IGNORECASE,
+)
+
+
+def is_challenge(mail: Opened) -> bool:
+    """Somebody's filter wants the sender to prove something, whatever shape its mail has."""
+    return not _from_machine(mail) and _CHALLENGE.search(mail.text("text/plain")[:8000]) is not None
+
+
+def comes_from_a_mail_system(mail: Opened) -> bool:
+    """Whether it is about the delivery of another mail: by its sender, else by its subject or text."""
+    if _from_machine(mail):
+        return True
+    subject = mail.header("subject")
+    if _REPLY_SUBJECT.search(subject) is not None:
+        return False
+    return (
+        _BOUNCE_SUBJECT.search(subject) is not None
+        or _BOUNCE_TEXT.search(mail.text("text/plain")[:4000]) is not None
+    )
+
+
+def is_auto_reply(mail: Opened) -> bool:
+    """RFC 3834, what came before it, and read receipts (RFC 8098)."""
+    report = mail.headers.get_content_type() == "multipart/report"
+    return (
+        mail.header("auto-submitted").lower().startswith(("auto-replied", "auto-notified"))
+        or any(name in mail.headers for name in _REPLY_FIELDS)
+        or "auto_reply" in (mail.header("precedence") + mail.header("preference")).lower()
+        or mail.header("x-apple-action").upper() == "VACATION"
+        or mail.header("delivered-to").lower() == "autoresponder"
+        or (report and "disposition" in str(mail.headers.get_param("report-type")))
+        or _REPLY_SUBJECT.search(mail.header("subject")) is not None
+    )
+
+
+def _from_machine(mail: Opened) -> bool:
+    return "x-failed-recipients" in mail.headers or _MACHINE.search(mail.header("from")) is not None

@@ -1,0 +1,252 @@
+"""What a mail that came back says: the class, the recipient, and which mail it was."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from clarion.content.returns import Verdict, read
+from tests.unit.content.returns import samples
+from tests.unit.content.returns.samples import TAG, daemon, feedback, mail, report
+
+HARD, SOFT, BLOCK = Verdict.HARD, Verdict.SOFT, Verdict.BLOCK
+COMPLAINT, AUTO_REPLY, DELIVERED, UNKNOWN = (
+    Verdict.COMPLAINT,
+    Verdict.AUTO_REPLY,
+    Verdict.DELIVERED,
+    Verdict.UNKNOWN,
+)
+
+
+@pytest.mark.parametrize(
+    ("diagnostic", "status", "verdict"),
+    [
+        ("550 5.1.1 <ada@example.org>: Recipient address rejected: User unknown", "5.1.1", HARD),
+        ("550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found by SMTP address lookup", "5.1.10", HARD),
+        ("550 5.4.1 Recipient address rejected: Access denied. AS(201806281)", "5.4.1", HARD),
+        ("550 Requested action not taken: mailbox unavailable", "5.5.0", HARD),
+        ("554 delivery error: dd This user doesn't have a yahoo.com account", "5.0.0", HARD),
+        ("550 5.2.1 The email account that you tried to reach is disabled.", "5.2.1", HARD),
+        ("Host or domain name not found. Name service error for name=example.org type=A", "5.4.4", HARD),
+        ("The domain example.org doesn't receive email: returned Null MX", "4.0.0", HARD),
+        ("", "5.1.1", HARD),
+        ("552 5.2.2 Mailbox full", "5.2.2", SOFT),
+        ("550 5.1.1 <ada@example.org> mailbox is full", "5.1.1", SOFT),
+        ("552 5.3.4 Message size exceeds fixed maximum message size", "5.3.4", SOFT),
+        ("connect to mx.example.org[192.0.2.1]:25: Connection refused", "4.4.1", SOFT),
+        ("450 4.1.1 <ada@example.org>: Recipient address rejected: User unknown", "4.1.1", SOFT),
+        ("451 4.7.1 Greylisted, please try again later", "4.7.1", SOFT),
+        ("", "5.0.0", SOFT),
+        ("554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", "5.7.1", BLOCK),
+        ("550 5.7.26 This mail has been blocked because the sender is unauthenticated.", "5.7.26", BLOCK),
+        ("550 5.7.515 Access denied, sending domain does not meet the requirements", "5.7.515", BLOCK),
+        ("421 4.7.0 [TSS04] Messages from 192.0.2.1 deferred due to user complaints", "4.7.0", BLOCK),
+        ("550 5.1.8 Sender address rejected: Domain not found", "5.1.8", BLOCK),
+        ("554 5.7.1 Client host rejected: cannot find your reverse hostname", "5.7.1", BLOCK),
+        ("554 Message rejected: identified as SPAM", "5.0.0", BLOCK),
+        ("550 5.7.0 Your message was found to contain a virus", "5.7.0", BLOCK),
+        ("554 5.7.1 <ada@example.org>: Relay access denied", "5.7.1", BLOCK),
+        ("5.1.0 - Unknown address error 550-'5.7.1 Message blocked by policy'", "5.1.0", BLOCK),
+    ],
+)  # fmt: skip
+def test_a_status_notification_is_judged_by_words_and_codes(diagnostic, status, verdict):
+    """Words count before codes where they say more; nobody is gone while it may still work."""
+    found = read(report(diagnostic, status))
+    assert found.verdict is verdict
+    assert (found.status, found.recipient, found.delayed) == (status, "ada@example.org", False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason", "verdict"),
+    [
+        (samples.QMAIL, "Sorry, no mailbox here by that name. (#5.1.1)", HARD),
+        (samples.QMAIL, "Sorry, I couldn't find any host named example.org. (#5.1.2)", HARD),
+        (samples.QMAIL, "Mailbox quota usage exceeded (#5.2.2)", SOFT),
+        (samples.QMAIL, "Connected to 192.0.2.1 but greeting failed.\nRemote host said: 554 Your IP is blacklisted", BLOCK),
+        (samples.EXIM, "RCPT TO:<ada@example.org>:\n    550 Unrouteable address", HARD),
+        (samples.EXIM, "MAIL FROM:<news@example.com> SIZE=1022:\n    553 5.1.0 example.com does not exist", BLOCK),
+        (samples.EXIM, "end of data:\n    554 5.7.0 Reject, id=1 - SPAM", BLOCK),
+        (samples.EXCHANGE, "The recipient name is not recognized", HARD),
+        (samples.EXCHANGE, "The e-mail account does not exist at the organization this message was sent to.", HARD),
+        (samples.DOMINO, "User ada (ada@example.org) not listed in Domino Directory", HARD),
+        (samples.DOMINO, "Router: Mail file is over its size limit", SOFT),
+        (samples.GMAIL, "550 550 5.1.1 The email account that you tried to reach does not exist.", HARD),
+        (samples.GMAIL, "554 554 5.7.1 Service unavailable; Client host [192.0.2.49] blocked", BLOCK),
+        (samples.YAHOO, "550 5.1.1 <ada@example.org>... User Unknown", HARD),
+        (samples.YAHOO, "552 1 Requested mail action aborted, mailbox not found", HARD),
+    ],
+)  # fmt: skip
+def test_a_bounce_in_plain_words_is_understood(shape, reason, verdict):
+    """As qmail, Exim, Exchange, Domino, Gmail and Yahoo write; what was returned does not count."""
+    found = read(daemon(shape.format(reason=reason)))
+    assert found.verdict is verdict
+    assert found.recipient == "ada@example.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("送信先のメールボックスが一杯のため、送信できませんでした。", SOFT),
+        ("Die Adresse ada@example.org existiert nicht.", HARD),
+        ("ada@example.org: El buzón no existe", HARD),
+        ("Пользователь ada@example.org не существует", HARD),
+        ("<ada@example.org>: utilisateur inconnu", HARD),
+        ("收件人地址不存在", HARD),
+        ("Nachricht wegen unserer Richtlinie abgelehnt", BLOCK),
+        ("Something happened that nobody described.", SOFT),
+    ],
+)
+def test_other_languages_and_silence(text, verdict):
+    """The address is only condemned by words or codes that say so."""
+    assert read(daemon(text)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("raw", "verdict", "delayed"),
+    [
+        (report("451 4.4.1 timed out", "4.4.1", "delayed"), SOFT, True),
+        (report("450 4.1.1 User unknown", "4.1.1", "delayed"), SOFT, True),
+        (daemon("THIS IS A WARNING MESSAGE ONLY.\nDelivery has been delayed.", "Warning"), SOFT, True),
+        (report("250 2.1.5 Ok", "2.1.5", "delivered"), DELIVERED, False),
+    ],
+)
+def test_not_every_report_is_a_failure(raw, verdict, delayed):
+    """While somebody keeps trying nothing is over; and some report success."""
+    found = read(raw)
+    assert (found.verdict, found.delayed) == (verdict, delayed)
+
+
+@pytest.mark.parametrize(
+    ("raw", "verdict"),
+    [
+        (feedback(), COMPLAINT),
+        (feedback("fraud"), COMPLAINT),
+        (feedback("not-spam"), UNKNOWN),
+        (feedback("auth-failure"), UNKNOWN),
+        (mail("see below", "complaint about message from 192.0.2.1", "staff@hotmail.com"), COMPLAINT),
+        (mail("see below", "Email Feedback Report for IP 192.0.2.1", "scomp@aol.net"), COMPLAINT),
+    ],
+)
+def test_a_complaint_is_somebody_pressing_the_button(raw, verdict):
+    """Taking one back, or a report about a forgery, is none."""
+    assert read(raw).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        mail("I am away.", auto_submitted="auto-replied"),
+        mail("I am away.", x_autoreply="yes"),
+        mail("I am away.", precedence="auto_reply"),
+        mail("Back on Monday. Delivery failed last time.", "Automatic reply: Hello"),
+        mail("bis Montag", "Abwesenheitsnotiz: Hello"),
+        mail("休みます", "自動返信: Hello"),
+        mail("until Monday", "AUTO: Ada is out of the office (returning Monday)"),
+        mail("Click the link below to be added to my guest list: https://www.boxbe.com/crs?tc=1"),
+        mail("Please click the following link to verify that you are a real person"),
+    ],
+)
+def test_machines_that_answer_for_a_person(raw):
+    """RFC 3834 fields, what came before them, subjects in many languages, and proof-of-sender challenges."""
+    assert read(raw).verdict is AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x00\xff" * 50,
+        mail("Thanks, that was useful! Best, Ada"),
+        mail("The user is unknown to me. Is the mailbox full?", "Re: Hello"),
+        mail("Report domain: example.com", "Report Domain: example.com Submitter: isp.example"),
+    ],
+)
+def test_what_is_no_return_is_not_guessed(raw):
+    """A person who writes about mailboxes is a person."""
+    assert read(raw).verdict is UNKNOWN
+
+
+def test_which_mail_it_was():
+    """The signed tag, the Message-ID and the recipient of the returned headers, whatever form they come in."""
+    for returned in ("text/rfc822-headers", "message/rfc822"):
+        found = read(report("550 user unknown", returned=returned))
+        assert found.tags == (TAG,)
+        assert [one.hex() for one in found.message_ids] == ["0197a0b0c0d0e0f00102030405060708"]
+        assert found.sent_to == "ada@example.org"
+    text = samples.QMAIL.format(reason="user unknown") + samples.ORIGINAL.format(tag=TAG)
+    assert read(daemon(text)).tags == (TAG,)
+
+
+def test_a_detail_names_nobody():
+    """The receiver's words are kept, bounded, without the addresses in them."""
+    found = read(report("550 5.1.1 <ada@example.org> unknown, write to help@example.org " + "x" * 1000))
+    assert found.detail.startswith("550 5.1.1 <address> unknown, write to <address>")
+    assert len(found.detail) <= 300
+
+
+def test_amazon_writes_json():
+    """What SNS mails: as it is, or in its envelope, with a footer below."""
+    bounce: dict[str, Any] = {
+        "notificationType": "Bounce",
+        "bounce": {
+            "bounceType": "Permanent",
+            "bouncedRecipients": [
+                {
+                    "emailAddress": "ada@example.org",
+                    "status": "5.1.1",
+                    "diagnosticCode": "smtp; 550 5.1.1 user unknown",
+                }
+            ],
+        },
+    }
+    plain = json.dumps(bounce)
+    for text in (plain, json.dumps({"Type": "Notification", "Message": plain})):
+        found = read(mail(text + "\n--\nTo unsubscribe", "AWS Notification", "no-reply@sns.amazonaws.com"))
+        assert (found.verdict, found.status, found.recipient) == (HARD, "5.1.1", "ada@example.org")
+    del bounce["bounce"]["bouncedRecipients"]
+    assert read(mail(json.dumps(bounce))).verdict is HARD
+    assert read(mail('{"notificationType":"Complaint","complaint":{}}')).verdict is COMPLAINT
+    assert read(mail('{"notificationType": 7}')).verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("break_", ["\r\n", "\n", "\r"])
+def test_line_ends_do_not_matter(break_):
+    """Unix, DOS or old Macintosh, with or without a mailbox separator."""
+    raw = report("550 5.1.1 user unknown", "5.1.1").replace(b"\r\n", break_.encode())
+    assert read(raw).verdict is HARD
+    assert read(b"From MAILER-DAEMON Thu Apr 29 16:51:04 2004" + break_.encode() + raw).verdict is HARD
+
+
+def test_a_broken_boundary_is_survived():
+    """The parts run together; the fields among them still count."""
+    raw = report("550 5.1.1 user unknown", "5.1.1").replace(b'boundary="=b"', b'boundary="=c"')
+    assert read(raw).verdict is HARD
+
+
+NASTY = {
+    "long line": b"From: mailer-daemon@x\n\n" + b"a" * 900_000,
+    "angle brackets": b"From: mailer-daemon@x\nContent-Type: text/html\n\n" + b"<" * 900_000,
+    "open styles": b"From: mailer-daemon@x\nContent-Type: text/html\n\n" + b"<style" * 150_000,
+    "many fields": b"Final-Recipient: x\nAction: failed\n" * 20_000,
+    "notice lines": b"From: mailer-daemon@x\n\n" + b"final-recipient: x\n" * 40_000,
+    "deep": b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(5_000)
+    ),
+    "attached mails": b"Content-Type: message/rfc822\n\n" * 20_000,
+    "words": b"From: mailer-daemon@x\n\n" + b"user user user mailbox account " * 30_000,
+    "spaces": b"From: mailer-daemon@x\n\n" + b" \t" * 400_000,
+    "dashes": b"From: mailer-daemon@x\n\n" + b"-" * 900_000,
+    "ats": b"From: mailer-daemon@x\n\n" + b"@" * 900_000,
+    "headers": b"X-A: b\n" * 100_000 + b"\n",
+    "encoded words": b"Subject: " + b"=?utf-8?q?a?= " * 50_000 + b"\n\n",
+    "json": b"\n\n" + b'{"Message":' * 50_000,
+}
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_hostile_mail_costs_little(name):
+    """Whatever is repeated, nested or left open: a verdict, and soon."""
+    started = time.process_time()
+    assert read(NASTY[name]).verdict in set(Verdict)
+    assert time.process_time() - started < 2.0
