@@ -370,13 +370,14 @@ class Dispatcher:
 
     def _outgoing(self, held: Held) -> Outgoing:
         message = held.message
+        unsubscribe_url = self._unsubscribing.url(message)
         return Outgoing(
             message=message,
             user=held.user,
             contact=held.gate.contact if held.gate is not None else None,
-            content=self._rendering.content(held),
+            content=self._rendering.content(held, unsubscribe_url),
             traceparent=held.event.traceparent,
-            unsubscribe_url=self._unsubscribing.url(message),
+            unsubscribe_url=unsubscribe_url,
             collapse_key=self._collapse_key(held),
         )
 

@@ -129,7 +129,8 @@ class Pipeline:
                 "The content of this message can no longer be opened: its user or workflow was deleted."
             )
         template = await self._rendering.template(message)
-        return self._rendering.render(template, message, user, event, msgspec.json.decode(event.data))
+        data, url = msgspec.json.decode(event.data), self.unsubscribing.url(message)
+        return self._rendering.render(template, message, user, event, data, url)
 
     async def drain(self, timeout_s: float) -> None:
         """Graceful stop: plan nothing more, start no call, let the calls under way finish and be recorded.

@@ -55,17 +55,23 @@ class Rendering:
                 self._keep(message.tenant, found)
         return found
 
-    def content(self, held: Held) -> AnyContent:
+    def content(self, held: Held, unsubscribe_url: str) -> AnyContent:
         """The content of a prepared message; its event's data is decoded once.
 
         Raises ContentError, which concerns this message only.
         """
         if held.data is None:
             held.data = _decode(held.event.data)
-        return self.render(held.template, held.message, held.user, held.event, held.data)
+        return self.render(held.template, held.message, held.user, held.event, held.data, unsubscribe_url)
 
     def render(
-        self, template: Template | None, message: Message, user: User, event: Event, data: Any
+        self,
+        template: Template | None,
+        message: Message,
+        user: User,
+        event: Event,
+        data: Any,
+        unsubscribe_url: str,
     ) -> AnyContent:
         """The content of the message's channel in the user's language. Raises ContentError."""
         if template is None:
@@ -81,6 +87,7 @@ class Rendering:
             event_data=data,
             overrides=event.overrides,
             workflow=message.workflow,
+            unsubscribe_url=unsubscribe_url,
             now=self._clock.now(),
         )
 

@@ -4,7 +4,7 @@ import msgspec
 
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Retry
-from clarion.model.setup import Template
+from clarion.model.setup import Category, Template
 from clarion.model.status import Status
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
@@ -79,3 +79,24 @@ async def test_a_message_from_before_versions_were_kept_is_sent_with_the_live_on
         old = msgspec.structs.replace(await house.one(), template_version=0)
         await house.ledger.setup.templates.put(house.tenant, words("live words"))
         assert (await house.pipeline.render(old)).text == "live words"
+
+
+async def test_a_mail_can_show_the_link_that_leaves_its_category(tmp_path):
+    """The same one that the mail program is told; where nothing can be left there is none to show."""
+    async with engine(tmp_path) as house:
+        await house.furnish(
+            workflow("news", channel=Channel.EMAIL),
+            workflow("code", "security", channel=Channel.EMAIL),
+            categories=(Category(key="security", critical=True),),
+        )
+        fields = {"subject": "News", "text": "{{ unsubscribe_url|default('no way out', true) }}"}
+        await house.ledger.setup.templates.put(
+            house.tenant, Template(key="note", channels={Channel.EMAIL: {"en": fields}})
+        )
+        await house.person("ada")
+        for key in ("news", "code"):
+            await house.trigger(key, "ada")
+            await house.quiet()
+        news, code = house.provider.effects
+        assert news.content.text == news.unsubscribe_url != ""
+        assert (code.content.text, code.unsubscribe_url) == ("no way out", "")
