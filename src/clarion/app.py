@@ -150,6 +150,7 @@ class App:
             vault=self.vault,
             clock=self.clock,
             tokens=self.tokens,
+            authoring=self.authoring,
             dev_file=self.settings.data_dir / DEV_FILE,
         )
 

@@ -2,6 +2,212 @@
 
 from __future__ import annotations
 
-from clarion.dashboard.routing import Routes
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.content.catalogues import summary
+from clarion.dashboard import editor, pages
+from clarion.dashboard.exchange import Request, Response
+from clarion.dashboard.people import person
+from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment
+from clarion.errors import InvalidInput, NotFound
+from clarion.flow.authoring import Published
+from clarion.model.channel import Channel
+from clarion.model.ids import UserNo
+from clarion.model.setup import Template
+from clarion.rules import people as rules
+
+if TYPE_CHECKING:
+    from clarion.dashboard.site import Site
+
+T = TypeVar("T")
 
 route = Routes()
+
+PEOPLE = 50
+"""Most people to choose from for a preview."""
+VERSIONS = 50
+"""Versions shown in the history."""
+
+
+class Posted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the editor sends."""
+
+    template: editor.Written
+    revision: int | None = None
+
+
+class Looked(Posted, frozen=True, kw_only=True):
+    """The editor, and what to show of it."""
+
+    channel: Channel
+    locale: str = ""
+    user: str = ""
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """A version."""
+
+    version: int
+
+
+class Compared(Posted, frozen=True, kw_only=True):
+    """The editor, and what to compare it with."""
+
+    version: int | None = None
+
+
+# ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@route("GET", "/ui/templates", page=True)
+async def overview(site: Site, request: Request, _: str) -> Response:
+    """All templates, and how much of them is translated."""
+    setup, tenant = site.parts.ledger.setup, site.tenant()
+    drafts = {key: draft.template for key, draft in setup.drafts.all(tenant).items()}
+    worked_on = list({**setup.templates.all(tenant), **drafts}.values())
+    required = setup.tenants.all()[tenant].required_locales
+    return Response(
+        body=pages.render(
+            "overview.html",
+            rows=editor.overview(setup, tenant),
+            languages=[msgspec.structs.asdict(one) for one in summary(worked_on, required)],
+        )
+    )
+
+
+@route("GET", "/ui/templates/*", page=True)
+async def edit(site: Site, request: Request, key: str) -> Response:
+    """The editor of a template; of a new one when there is none of that name."""
+    rules.check_key(key, "#/key")
+    setup, tenant = site.parts.ledger.setup, site.tenant()
+    draft, live = setup.drafts.all(tenant).get(key), setup.templates.all(tenant).get(key)
+    template = draft.template if draft else live or _blank(key)
+    users = [person(user) for user in await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)]
+    return Response(
+        body=pages.render(
+            "editor.html",
+            key=key,
+            title=template.name or key,
+            document=msgspec.json.encode(editor.written(template)).decode(),
+            layouts=msgspec.json.encode(editor.layouts()).decode(),
+            example=msgspec.json.encode(editor.example_of(setup, tenant, template)).decode(),
+            revision=draft.revision if draft else 0,
+            saved_at=editor.stamp(draft.saved_at) if draft else "",
+            version=live.version if live else 0,
+            senders=editor.senders(setup, tenant, key),
+            people=users,
+        )
+    )
+
+
+# ── what the editor asks ──────────────────────────────────────────────────────────────────────────────────
+
+
+@route("POST", "/ui/templates/*/look")
+async def look(site: Site, request: Request, key: str) -> Response:
+    """What is to be said about the text in the editor, and what one person would get."""
+    asked = _read(request, Looked)
+    tenant = site.tenant()
+    setup = site.parts.ledger.setup
+    template = asked.template.template(key)
+    findings = editor.told(await site.parts.authoring.findings(tenant, template))
+    users = await site.parts.ledger.users.find(tenant, [asked.user])
+    if asked.user not in users:
+        raise NotFound("This person was deleted: load the page again.")
+    user = users[asked.user]
+    if asked.locale:
+        user = replace(user, profile=replace(user.profile, locale=asked.locale))
+    partials = {name: partial.source for name, partial in setup.partials.all(tenant).items()}
+    shown = await site.previews.of(
+        replace(template, partials=partials),
+        asked.channel,
+        user,
+        setup.tenants.all()[tenant],
+        editor.example_of(setup, tenant, template),
+    )
+    return fragment(
+        "look.html", findings=findings, shown=shown, person=person(user), channel=str(asked.channel)
+    )
+
+
+@route("GET", "/ui/previews/*")
+async def preview(site: Site, request: Request, name: str) -> Response:
+    """A rendered email as a document of its own, for a frame that may do nothing."""
+    document = site.previews.document(name)
+    if document is None:
+        raise NotFound("This preview is no longer kept: change something, and there is a new one.")
+    return Response(body=document, headers={"content-security-policy": EMAIL_POLICY})
+
+
+@route("POST", "/ui/templates/*/draft")
+async def save(site: Site, request: Request, key: str) -> Response:
+    """Keep what is in the editor."""
+    rules.check_key(key, "#/key")
+    asked = _read(request, Posted)
+    draft = await site.parts.authoring.save(site.tenant(), asked.template.template(key), asked.revision)
+    return fragment("saved.html", at=editor.stamp(draft.saved_at)).with_headers(
+        {"clarion-revision": str(draft.revision)}
+    )
+
+
+@route("POST", "/ui/templates/*/publish")
+async def publish(site: Site, request: Request, key: str) -> Response:
+    """Make the draft the live version, or say what keeps it from that."""
+    return _published(await site.parts.authoring.publish_draft(site.tenant(), key))
+
+
+@route("POST", "/ui/templates/*/discard")
+async def discard(site: Site, request: Request, key: str) -> Response:
+    """Throw the draft away."""
+    await site.parts.ledger.setup.drafts.delete(site.tenant(), key)
+    return Response(status=204)
+
+
+@route("GET", "/ui/templates/*/versions")
+async def versions(site: Site, request: Request, key: str) -> Response:
+    """Everything that was ever live."""
+    templates, tenant = site.parts.ledger.setup.templates, site.tenant()
+    found = await templates.versions(tenant, key, None, VERSIONS)
+    return fragment("versions.html", versions=editor.history(found, templates.all(tenant).get(key)))
+
+
+@route("POST", "/ui/templates/*/rollback")
+async def roll_back(site: Site, request: Request, key: str) -> Response:
+    """Make an old version the next one."""
+    asked = _read(request, Chosen)
+    return _published(await site.parts.authoring.roll_back(site.tenant(), key, asked.version))
+
+
+@route("POST", "/ui/templates/*/compare")
+async def compare(site: Site, request: Request, key: str) -> Response:
+    """What publishing would change against the live version, or against an old one."""
+    asked = _read(request, Compared)
+    templates, tenant = site.parts.ledger.setup.templates, site.tenant()
+    live = templates.all(tenant).get(key)
+    old = live if asked.version is None else await templates.version(tenant, key, asked.version)
+    if old is None:
+        raise NotFound("Nothing is live yet: there is nothing to compare with.")
+    changes = editor.differences(old, asked.template.template(key))
+    return fragment("compare.html", changes=changes, version=old.version, live=old is live)
+
+
+def _published(published: Published) -> Response:
+    if published.template is None:
+        return fragment("unpublished.html", code=422, findings=editor.told(published.findings))
+    response = fragment("published.html", version=published.template.version)
+    return response.with_headers({"clarion-version": str(published.template.version)})
+
+
+def _read(request: Request, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(request.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+        raise InvalidInput(f"The editor sent something that is no template: {wrong}.") from None
+
+
+def _blank(key: str) -> Template:
+    fields: dict[str, Any] = {"subject": "", "html": ""}
+    return Template(key=key, channels={Channel.EMAIL: {"en": fields}})

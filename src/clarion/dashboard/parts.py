@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clarion.flow.authoring import Authoring
 from clarion.flow.pipeline import Pipeline
 from clarion.flow.tokens import UserTokens
 from clarion.ports.clock import Clock
@@ -24,5 +25,6 @@ class DashboardParts:
     vault: Vault
     clock: Clock
     tokens: UserTokens
+    authoring: Authoring
     dev_file: Path
     """`dev.json` of `clarion dev`: address, API key and tenant the page acts for. Not read in `serve` mode."""

@@ -13,6 +13,9 @@ from clarion.dashboard.exchange import Request, Response
 if TYPE_CHECKING:
     from clarion.dashboard.site import Site
 
+EMAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+"""An email brings its own styles and nothing else: no script, no request to anywhere."""
+
 Handler = Callable[["Site", Request, str], Awaitable[Response]]
 
 

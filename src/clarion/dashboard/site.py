@@ -15,7 +15,8 @@ from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scop
 from clarion.dashboard.guard import Guard
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import person
-from clarion.dashboard.routing import Handler, Routes, fragment, plain
+from clarion.dashboard.previews import Previews
+from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain
 from clarion.errors import ClarionError, NotFound, Unavailable
 from clarion.model.ids import MessageId, TenantId, UserNo, parse_id
 
@@ -29,8 +30,6 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-EMAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
-"""An email brings its own styles and nothing else: no script, no request to anywhere."""
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -56,6 +55,7 @@ class Site:
     def __init__(self, parts: DashboardParts) -> None:
         self.parts = parts
         self.guard = Guard(parts.vault.hash("development-page", b"cookie"))
+        self.previews = Previews()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -1,0 +1,74 @@
+// A textarea with line numbers: nothing more, so every key, screen reader and spelling checker works as everywhere.
+const LINE_PX = 20;
+const MOST_LINES = 22;
+let count = 0;
+
+/** A labelled textarea. `single`: it usually holds one line, and grows when it holds more. */
+export function lined({ label, hint = "", single = false, value = "", spelling = true }) {
+  const field = document.getElementById("lined").content.firstElementChild.cloneNode(true);
+  const [name, note] = field.querySelector("label").children;
+  const box = field.querySelector(".lined");
+  const area = field.querySelector("textarea");
+  const gutter = field.querySelector(".gutter");
+  const id = `lined-${++count}`;
+  area.id = id;
+  field.querySelector("label").htmlFor = id;
+  name.textContent = label;
+  note.textContent = hint;
+  area.value = value;
+  area.spellcheck = spelling;
+  let marks = new Map();
+
+  function number() {
+    const lines = area.value.split("\n").length;
+    const narrow = single && lines === 1;
+    box.classList.toggle("single", narrow);
+    area.rows = narrow ? 1 : Math.min(Math.max(lines, single ? 1 : 3), MOST_LINES);
+    gutter.replaceChildren(
+      ...Array.from({ length: lines }, (_, at) => {
+        const line = document.createElement("span");
+        line.textContent = at + 1;
+        line.className = marks.get(at + 1) ?? "";
+        return line;
+      }),
+    );
+    grow();
+    follow();
+  }
+
+  /** One long line wraps: the box follows its height. */
+  function grow() {
+    area.style.height = "";
+    if (box.classList.contains("single") && area.isConnected) area.style.height = `${area.scrollHeight}px`;
+  }
+
+  function follow() {
+    gutter.scrollTop = area.scrollTop;
+    gutter.style.maxHeight = `${area.rows * LINE_PX + 14}px`;
+  }
+
+  area.addEventListener("input", number);
+  area.addEventListener("scroll", follow);
+  number();
+  return {
+    field,
+    area,
+    shown: number,
+    /** Mark lines: a map of line to "error" or "warning". */
+    mark(found) {
+      marks = found;
+      box.classList.toggle("faulty", [...found.values()].includes("error"));
+      number();
+    },
+    /** Put the cursor where a finding points. */
+    show(line) {
+      const lines = area.value.split("\n");
+      const at = Math.min(Math.max(line, 1), lines.length) - 1;
+      const start = lines.slice(0, at).reduce((sum, text) => sum + text.length + 1, 0);
+      area.focus({ preventScroll: true });
+      area.setSelectionRange(start, start + lines[at].length);
+      area.scrollTop = Math.max(0, (at - 4) * LINE_PX);
+      field.scrollIntoView({ block: "center" });
+    },
+  };
+}

@@ -1,0 +1,109 @@
+// Saving, publishing, going back, comparing, and a test to oneself.
+import { ask } from "./server.js";
+import { showSheet } from "./sheet.js";
+import { showTimes } from "./times.js";
+
+const byId = (id) => document.getElementById(id);
+
+export function startRelease({ written, saved, isDirty }) {
+  const main = byId("main");
+  const base = `/ui/templates/${encodeURIComponent(main.dataset.key)}`;
+  const answer = byId("answer");
+
+  const post = (path, body) => ask(`${base}/${path}`, { method: "POST", body: JSON.stringify(body) });
+
+  /** Whether what is in the editor is kept now. A conflict asks what to do. */
+  async function save(revision = Number(main.dataset.revision)) {
+    const response = await post("draft", { template: written, revision });
+    const html = await response.text();
+    if (response.status === 409) {
+      answer.innerHTML = `${html}<p><button class="quiet" type="button" data-overwrite>Keep mine</button><button class="quiet" type="button" data-reload>Take theirs</button></p>`;
+      return false;
+    }
+    if (!response.ok) {
+      answer.innerHTML = html;
+      return false;
+    }
+    main.dataset.revision = response.headers.get("clarion-revision");
+    const state = byId("draft-state");
+    state.className = "chip wait";
+    state.innerHTML = html;
+    showTimes(state);
+    answer.replaceChildren();
+    saved();
+    return true;
+  }
+
+  async function publish() {
+    if ((isDirty() || main.dataset.revision === "0") && !(await save())) return;
+    if (!(await release(await post("publish", {})))) return;
+    main.dataset.revision = "0";
+    byId("draft-state").textContent = "No changes";
+    byId("draft-state").className = "chip";
+  }
+
+  async function release(response) {
+    const html = await response.text();
+    const version = response.headers.get("clarion-version");
+    if (response.status === 422) showSheet(html);
+    else answer.innerHTML = html;
+    if (!version) return null;
+    main.dataset.version = version;
+    byId("live-state").textContent = `Live: version ${version}`;
+    byId("live-state").className = "chip good";
+    for (const id of ["versions", "compare"]) byId(id).hidden = false;
+    return version;
+  }
+
+  async function rollBack(version) {
+    const keeps = isDirty() || main.dataset.revision !== "0";
+    byId("sheet").close();
+    const live = await release(await post("rollback", { version: Number(version) }));
+    if (live && !keeps) location.reload();
+  }
+
+  async function compare(version = null) {
+    const response = await post("compare", { template: written, version });
+    const html = await response.text();
+    if (response.ok) showSheet(html);
+    else answer.innerHTML = html;
+  }
+
+  async function discard() {
+    await post("discard", {});
+    saved();
+    location.reload();
+  }
+
+  /** One thing at a time, and a failure is already in the banner. */
+  function guarded(action) {
+    return async () => {
+      if (main.getAttribute("aria-busy") === "true") return;
+      main.setAttribute("aria-busy", "true");
+      await action().catch(() => {});
+      main.removeAttribute("aria-busy");
+    };
+  }
+
+  byId("save").addEventListener("click", guarded(() => save()));
+  byId("publish").addEventListener("click", guarded(publish));
+  byId("compare").addEventListener("click", guarded(() => compare()));
+  byId("discard").addEventListener("click", guarded(discard));
+  byId("versions").addEventListener("click", guarded(async () => showSheet(await (await ask(`${base}/versions`)).text())));
+  document.addEventListener("click", (event) => {
+    const { dataset = {} } = event.target.closest("button") ?? {};
+    if ("rollback" in dataset) guarded(() => rollBack(dataset.rollback))();
+    if ("compare" in dataset) guarded(() => compare(Number(dataset.compare)))();
+    if ("overwrite" in dataset) guarded(() => save(null))();
+    if ("reload" in dataset) {
+      saved();
+      location.reload();
+    }
+  });
+  return {
+    changed() {
+      byId("draft-state").textContent = "Unsaved changes";
+      byId("draft-state").className = "chip wait";
+    },
+  };
+}
