@@ -35,7 +35,7 @@ _WEB = re.compile(r"https?://[^\s/?#]", re.IGNORECASE)
 _URL_SAFE = "!#$%&'*+,-./:;=?@[]_~"
 _BARE = re.compile(r"(https?://[^\s<>\"|()\[\]\\`]+)", re.IGNORECASE)
 _MARKUP = re.compile(r"[\\`*_~|\[\]()<>]")
-_LINE_MARKUP = re.compile(r"^(\d*)([-+#=]|(?<=\d)\.)", re.MULTILINE)
+_LINE_MARKUP = re.compile(r"^(\d+(?=\.(?:\s|$))|(?=[-+#=]))([-+#=.])", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@|@(?![\w-]+\.\w)|~(?=\w)|<(?=[!@#\w])")
 _NO_BREAK_SPACE = "\u00a0"
