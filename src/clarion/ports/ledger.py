@@ -414,6 +414,33 @@ class Receipts(Protocol):
         """How many messages to each user on the channel came back with `soft_bounce` since then."""
 
 
+class Stray(msgspec.Struct, frozen=True, kw_only=True):
+    """A returned mail that a person has to look at."""
+
+    tenant: TenantId
+    why: str
+    """`not_understood`, `no_message`, `no_proof`."""
+    sealed: bytes
+    """The mail, under the tenant's key."""
+    digest: bytes
+    """Keyed hash of the mail: the same mail is kept once."""
+    at: Instant
+    seq: int = 0
+
+
+class Strays(Protocol):
+    """Returned mail kept for a person: bounded in number and age, the oldest go first."""
+
+    async def keep(self, stray: Stray) -> None:
+        """Durable when this returns. Repeating it changes nothing."""
+
+    async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[Stray]:
+        """Newest first, cursor is `seq`."""
+
+    async def drop(self, tenant: TenantId, seq: int) -> bool:
+        """Whether it was there."""
+
+
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """All given fields must match."""
 
@@ -518,6 +545,7 @@ class Ledger(Protocol):
     plans: Plans
     messages: Messages
     receipts: Receipts
+    strays: Strays
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures

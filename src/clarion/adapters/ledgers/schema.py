@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -389,6 +389,20 @@ inbox = Table(
 
 inbox_content = Table(
     "inbox_content", metadata, _blob("message_id", key=True), _blob("sealed"), sqlite_with_rowid=False
+)
+
+strays = Table(
+    "strays",
+    metadata,
+    _counted("seq"),
+    _number("tenant"),
+    _blob("digest"),
+    _text("why"),
+    _blob("sealed"),
+    _number("at"),
+    UniqueConstraint("tenant", "digest"),
+    Index("strays_tenant", "tenant", "seq"),
+    sqlite_autoincrement=True,
 )
 
 captures = Table(

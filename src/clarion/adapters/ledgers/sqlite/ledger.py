@@ -22,6 +22,7 @@ from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
+from clarion.adapters.ledgers.sqlite.strays import SqliteStrays
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
 from clarion.adapters.ledgers.sqlite.users import Desk, Eraser, SqliteUsers
@@ -38,6 +39,7 @@ from clarion.ports.ledger import (
     Plans,
     Receipts,
     Setup,
+    Strays,
     Suppressions,
     Topics,
     Users,
@@ -58,6 +60,7 @@ class SqliteLedger:
     plans: Plans
     messages: Messages
     receipts: Receipts
+    strays: Strays
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures
@@ -101,6 +104,7 @@ class SqliteLedger:
         self.plans = SqlitePlans(writer, readers, log, routes, endings, epoch)
         self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
+        self.strays = SqliteStrays(writer, readers)
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
 
