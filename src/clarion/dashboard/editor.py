@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
+from clarion.content import Finding
 from clarion.content.catalogues import report
 from clarion.content.fields import LAYOUTS, Kind
 from clarion.content.locales import canonical
 from clarion.dashboard.board import moment
 from clarion.dashboard.compose import CHANNEL_NAMES
-from clarion.flow.authoring import Finding
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Draft, Template
@@ -86,8 +86,14 @@ def layouts() -> dict[str, Any]:
     return {
         str(channel): {
             "name": CHANNEL_NAMES[channel],
+            "main": [layout.needs or next(iter(layout.kinds)), *layout.needs_one_of[-1:]],
             "fields": [
-                {"name": name, "line": kind in (Kind.LINE, Kind.LINK), "hint": HINTS.get(kind, "")}
+                {
+                    "name": name,
+                    "line": kind in (Kind.LINE, Kind.LINK),
+                    "prose": kind is Kind.TEXT,
+                    "hint": HINTS.get(kind, ""),
+                }
                 for name, kind in layout.kinds.items()
             ],
         }
@@ -117,7 +123,7 @@ def told(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     order = {"error": 0, "warning": 1}
     return [
         {
-            "severity": f.severity,
+            "severity": str(f.severity),
             "tone": TONES.get(f.severity, ""),
             "detail": f.detail[:1].upper() + f.detail[1:],
             "line": f.line,

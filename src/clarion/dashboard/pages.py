@@ -54,12 +54,16 @@ def address(name: str) -> str:
 def static(request: Request) -> Response:
     """A static file."""
     version, _, name = request.path.removeprefix("/ui/static/").partition("/")
-    content = _folder("static").get(name)
+    return content(name, A_YEAR if version == _version() else "no-cache")
+
+
+def content(name: str, keep: str) -> Response:
+    """What is in a static file, and how long browsers may keep it."""
+    found = _folder("static").get(name)
     kind = TYPES.get(name.rpartition(".")[2])
-    if content is None or kind is None:
+    if found is None or kind is None:
         return Response(status=404, body=b"not found", type="text/plain")
-    keep = A_YEAR if version == _version() else "no-cache"
-    return Response(body=content, type=kind, headers={"cache-control": keep})
+    return Response(body=found, type=kind, headers={"cache-control": keep})
 
 
 def render(name: str, **context: Any) -> bytes:

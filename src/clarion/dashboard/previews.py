@@ -56,7 +56,7 @@ class Previews:
                 event_data=dict(data),
             )
         except ContentError as wrong:
-            return {"kind": "wrong", "detail": wrong.detail, "line": wrong.line, **place(wrong.pointer or "")}
+            return {"kind": "wrong", "line": wrong.line, **_refused(wrong)}
         return self._shown(content, tenant)
 
     def document(self, name: str) -> bytes | None:
@@ -103,6 +103,15 @@ class Previews:
             "size": f"{len(html) / 1024:.1f} KB",
             **_fields(email),
         }
+
+
+def _refused(wrong: ContentError) -> dict[str, str]:
+    """Where and why. The detail names the place for logs; here it stands above it already."""
+    where = place(wrong.pointer or "")
+    detail = wrong.detail
+    if where["channel"] and detail.startswith("template `"):
+        detail = detail.partition(": ")[2] or detail
+    return {**where, "detail": detail[:1].upper() + detail[1:]}
 
 
 def _fields(content: AnyContent) -> dict[str, Any]:

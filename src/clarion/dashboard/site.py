@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from clarion.dashboard import authors, compose, pages
+from clarion.dashboard import authors, browsers, compose, pages
 from clarion.dashboard.board import Board
 from clarion.dashboard.detail import Detail
 from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scope, Send, answer, read
@@ -72,6 +72,8 @@ class Site:
         method = "GET" if request.method == "HEAD" else request.method
         if request.path.startswith("/ui/static/") and method == "GET":
             return pages.static(request)
+        if request.path == "/ui/push-worker.js" and method == "GET":
+            return browsers.worker()
         if self.parts.mode == "serve":
             return (
                 Response(body=pages.render("plain.html"))
@@ -79,7 +81,11 @@ class Site:
                 else MISSING
             )
         chosen = next(
-            (r for r in (*route, *authors.route) if r.method == method and r.match(request.path) is not None),
+            (
+                r
+                for r in (*route, *authors.route, *browsers.route)
+                if r.method == method and r.match(request.path) is not None
+            ),
             None,
         )
         refusal = self.guard.refusal(request, cookie=chosen is None or not chosen.page)
@@ -139,6 +145,7 @@ async def page(site: Site, request: Request, _: str) -> Response:
         base_url=dev.url,
         api_key=dev.api_key,
         people=faces,
+        push_key=browsers.key_for_pages(setup, tenant),
         workflows=workflows,
         chosen=compose.form(setup, tenant, first) if first else {"fields": [], "data": "{}"},
         **await Board(site.parts, tenant).first(),

@@ -83,12 +83,16 @@ export function startEditor() {
       empty.className = "hint";
       empty.textContent = here.channel ? "Add a language to write in." : "Add a channel to begin.";
       byId("fields").replaceChildren(empty);
+      byId("more").replaceChildren();
       return;
     }
     const known = layouts[here.channel].fields;
     const others = Object.keys(fields).filter((name) => !known.some((field) => field.name === name));
-    for (const { name, line, hint } of [...known, ...others.map((name) => ({ name, hint: "there is no such field" }))]) {
-      const box = lined({ label: name, hint, single: line, value: fields[name] ?? "" });
+    const main = layouts[here.channel].main;
+    const more = [];
+    for (const { name, line, prose, hint } of [...known, ...others.map((name) => ({ name, hint: "there is no such field" }))]) {
+      const box = lined({ label: name, hint, single: line, prose, value: fields[name] ?? "" });
+      if (!(name in fields) && !main.includes(name)) more.push(opener(name, box));
       box.area.lang = here.locale;
       box.area.dir = "auto";
       box.area.addEventListener("input", () => write(fields, name, box.area.value));
@@ -96,7 +100,23 @@ export function startEditor() {
     }
     byId("fields").replaceChildren(...[...boxes.values()].map((box) => box.field));
     for (const box of boxes.values()) box.shown();
+    byId("more").replaceChildren(...more);
     byId("remove").textContent = `Remove ${languageName(here.locale)} from ${layouts[here.channel].name}`;
+  }
+
+  /** What few templates need is not in the way, and one click away. */
+  function opener(name, box) {
+    box.field.hidden = true;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = `+ ${name}`;
+    button.addEventListener("click", () => {
+      button.remove();
+      box.field.hidden = false;
+      box.show(1);
+    });
+    return button;
   }
 
   // ── what changes ───────────────────────────────────────────────────────────────────────────────────────

@@ -3,8 +3,8 @@ const LINE_PX = 20;
 const MOST_LINES = 22;
 let count = 0;
 
-/** A labelled textarea. `single`: it usually holds one line, and grows when it holds more. */
-export function lined({ label, hint = "", single = false, value = "", spelling = true }) {
+/** A labelled textarea. `single`: it usually holds one line. `prose`: long lines wrap, and keep their numbers. */
+export function lined({ label, hint = "", single = false, prose = false, value = "", spelling = true }) {
   const field = document.getElementById("lined").content.firstElementChild.cloneNode(true);
   const [name, note] = field.querySelector("label").children;
   const box = field.querySelector(".lined");
@@ -17,18 +17,21 @@ export function lined({ label, hint = "", single = false, value = "", spelling =
   note.textContent = hint;
   area.value = value;
   area.spellcheck = spelling;
+  box.classList.toggle("prose", prose);
   let marks = new Map();
 
   function number() {
-    const lines = area.value.split("\n").length;
-    const narrow = single && lines === 1;
+    const lines = area.value.split("\n");
+    const narrow = single && lines.length === 1;
     box.classList.toggle("single", narrow);
-    area.rows = narrow ? 1 : Math.min(Math.max(lines, single ? 1 : 3), MOST_LINES);
+    area.rows = narrow ? 1 : Math.min(Math.max(lines.length, single ? 1 : 3), MOST_LINES);
+    const heights = prose && area.isConnected ? wrapped(lines) : [];
     gutter.replaceChildren(
-      ...Array.from({ length: lines }, (_, at) => {
+      ...lines.map((_, at) => {
         const line = document.createElement("span");
         line.textContent = at + 1;
         line.className = marks.get(at + 1) ?? "";
+        if (heights[at] > LINE_PX) line.style.height = `${heights[at]}px`;
         return line;
       }),
     );
@@ -36,15 +39,29 @@ export function lined({ label, hint = "", single = false, value = "", spelling =
     follow();
   }
 
-  /** One long line wraps: the box follows its height. */
+  /** How high each line is once it wraps: measured on a copy that has the same width. */
+  function wrapped(lines) {
+    const copy = document.createElement("div");
+    copy.className = "wrapping";
+    copy.style.width = `${area.clientWidth}px`;
+    copy.append(...lines.map((text) => Object.assign(document.createElement("p"), { textContent: text || " " })));
+    box.append(copy);
+    const heights = [...copy.children].map((line) => line.offsetHeight);
+    copy.remove();
+    return heights;
+  }
+
+  /** What wraps is as high as its text. */
   function grow() {
     area.style.height = "";
-    if (box.classList.contains("single") && area.isConnected) area.style.height = `${area.scrollHeight}px`;
+    if ((prose || box.classList.contains("single")) && area.isConnected) {
+      area.style.height = `${Math.min(area.scrollHeight, MOST_LINES * LINE_PX)}px`;
+    }
   }
 
   function follow() {
     gutter.scrollTop = area.scrollTop;
-    gutter.style.maxHeight = `${area.rows * LINE_PX + 14}px`;
+    gutter.style.maxHeight = `${area.offsetHeight}px`;
   }
 
   area.addEventListener("input", number);
@@ -62,6 +79,8 @@ export function lined({ label, hint = "", single = false, value = "", spelling =
     },
     /** Put the cursor where a finding points. */
     show(line) {
+      field.hidden = false;
+      number();
       const lines = area.value.split("\n");
       const at = Math.min(Math.max(line, 1), lines.length) - 1;
       const start = lines.slice(0, at).reduce((sum, text) => sum + text.length + 1, 0);

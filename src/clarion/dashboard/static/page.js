@@ -2,6 +2,7 @@
 import { startCompose } from "./compose.js";
 import { startFeed } from "./feed.js";
 import { startInboxes } from "./inbox.js";
+import { startPush } from "./push.js";
 import { startSheet } from "./sheet.js";
 import { startTabs } from "./tabs.js";
 import { startTimes } from "./times.js";
@@ -12,3 +13,4 @@ startSheet();
 const feed = startFeed();
 startInboxes();
 startCompose({ sent: feed.hurry });
+startPush();
