@@ -1,111 +1,93 @@
-"""The provider shown in the how-to works as it stands, and keeps the contract."""
+"""The provider shown in the how-to works as it stands, and keeps the contract with the vendor shown there."""
 
-import asyncio
-import json
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import msgspec
 import pytest
 
-from clarion.adapters.system import SystemClock, SystemEntropy
-from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry
-from clarion.testing.ports import provider_tools
+from clarion.model.content import SmsContent
+from clarion.model.outcome import Accepted, Rejected
 from clarion.testing.provider_contract import PROVIDER_CONTRACT, Subject
+from clarion.testing.scripted_server import Answer, scripted_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-provider.md"
-ENTROPY = SystemEntropy()
-TOOLS = provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY))
+CODE, TEST = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
-class Gateway:
-    """The HTTP side of the documented provider: deduplicates by idempotency key, answers `status`."""
-
-    def __init__(self) -> None:
-        self.status = 201
-        self.url = ""
-        self.sent: dict[str, dict[str, str]] = {}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                fields = dict(line.lower().split(": ", 1) for line in head.decode().splitlines()[1:] if line)
-                body = await reader.readexactly(int(fields.get("content-length", 0)))
-                if key := fields.get("idempotency-key"):
-                    self.sent[key] = json.loads(body)
-                answer = json.dumps({"id": key}).encode()
-                writer.write(
-                    b"HTTP/1.1 %d Said\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                    % (self.status, len(answer), answer)
-                )
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-@pytest.fixture
-async def gateway():
-    gateway = Gateway()
-    server = await asyncio.start_server(gateway.serve, "127.0.0.1", 0)
-    gateway.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield gateway
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def pigeon() -> ModuleType:
-    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
-    module = ModuleType("pigeon")
+def run(code: str, name: str) -> ModuleType:
+    """The code of the page as a module."""
+    module = ModuleType(name)
     exec(compile(code, str(PAGE), "exec", dont_inherit=True), module.__dict__)
     return module
 
 
-def subject(pigeon: ModuleType, url: str) -> Subject:
-    return Subject(plugin=pigeon.plugin, tools=TOOLS, config={"url": url, "token": "pk_test"})
+@pytest.fixture(scope="module")
+def pigeon() -> Iterator[ModuleType]:
+    """The provider of the page, installed."""
+    module = sys.modules["clarion_pigeon"] = run(CODE, "clarion_pigeon")
+    yield module
+    del sys.modules["clarion_pigeon"]
+
+
+@pytest.fixture(scope="module")
+def subject(pigeon) -> Subject:
+    """What the test of the page checks."""
+    test = run(TEST, "test_clarion_pigeon")
+    return Subject(plugin=pigeon.plugin, tools=test.tools, vendor=test.vendor)
 
 
 @pytest.mark.parametrize("check", PROVIDER_CONTRACT, ids=lambda check: check.__name__)
-async def test_the_documented_provider_keeps_the_contract(check, pigeon, gateway):
+async def test_the_documented_provider_keeps_the_contract(check, subject):
     """What a newcomer copies is right."""
-    await check(subject(pigeon, gateway.url))
+    await check(subject)
+
+
+async def test_it_sends_the_message_under_its_id(subject):
+    """The request is the one that the page describes, and the answer's id is kept."""
+    async with scripted_server(otherwise=subject.vendor.accepted) as server:
+        led = msgspec.structs.replace(subject, url=server.url)
+        async with led.opened() as provider:
+            batch = led.messages(1)
+            assert await provider.send(batch) == [Accepted(provider_id="msg_1")]
+    request = server.requests[0]
+    assert (request.method, request.path) == ("POST", "/messages")
+    assert request.headers["idempotency-key"] == batch[0].message.id.hex()
+    assert request.json == {"to": batch[0].contact.address, "text": batch[0].content.text}
+
+
+async def test_a_text_over_the_limit_is_refused_without_a_call(subject):
+    """Pigeon would refuse it too, for money."""
+    async with scripted_server() as server:
+        led = msgspec.structs.replace(subject, url=server.url)
+        async with led.opened() as provider:
+            outcomes = await provider.send(led.messages(1, content=SmsContent(text="x" * 1601)))
+        assert isinstance(outcomes[0], Rejected)
+        assert not server.requests
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
-    [(201, Accepted), (401, Misconfigured), (404, Gone), (429, Retry), (503, Retry), (413, Rejected)],
+    ("status", "error", "says"), [(401, ConfigError, "make a new one"), (503, Unavailable, "try again later")]
 )
-async def test_its_outcomes_are_those_of_the_table(pigeon, gateway, status, kind):
-    """Each answer of the gateway becomes the outcome that the page explains."""
-    gateway.status = status
-    checked = subject(pigeon, gateway.url)
-    async with checked.opened() as provider:
-        batch = checked.messages(2)
-        assert [type(outcome) for outcome in await provider.send(batch)] == [kind, kind]
-    assert set(gateway.sent) == {outgoing.message.id.hex() for outgoing in batch}
-
-
-async def test_a_gateway_that_is_away_means_retry_and_the_ping_says_so(pigeon):
-    """Nothing went out, so nothing can double."""
-    checked = subject(pigeon, "http://127.0.0.1:1")
-    async with checked.opened() as provider:
-        assert isinstance((await provider.send(checked.messages(1)))[0], Retry)
-        with pytest.raises(Unavailable, match="check `url`"):
-            await provider.ping()
-
-
-async def test_a_refused_token_is_a_config_error(pigeon, gateway):
-    """The ping tells what to do."""
-    gateway.status = 401
-    async with subject(pigeon, gateway.url).opened() as provider:
-        with pytest.raises(ConfigError, match="make a new one"):
-            await provider.ping()
+async def test_its_ping_says_what_to_do(subject, status, error, says):
+    """A refused token is the operator's to mend; a service that is down is not."""
+    async with scripted_server(otherwise=Answer(status=status)) as server:
+        led = msgspec.structs.replace(subject, url=server.url)
+        async with led.opened() as provider:
+            with pytest.raises(error, match=says):
+                await provider.ping()
 
 
 def test_its_example_is_shown_as_it_is(pigeon):
     """The example validates and holds every setting."""
     assert msgspec.convert(pigeon.plugin.example, pigeon.plugin.config)
     assert set(pigeon.plugin.example) == set(pigeon.plugin.config.__struct_fields__)
+
+
+def test_it_is_as_short_as_the_page_says():
+    """A new HTTP provider is one file of about 100 lines."""
+    assert len(CODE.splitlines()) <= 105
