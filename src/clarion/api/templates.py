@@ -12,8 +12,9 @@ from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import found_version, missing, remove
+from clarion.content import Finding
 from clarion.errors import Conflict, InvalidInput
-from clarion.flow.authoring import Finding, Published
+from clarion.flow.authoring import Published
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.setup import Draft, Template
@@ -187,6 +188,7 @@ def template_of(body: TemplateDocument, key: str, place: str = "#") -> Template:
     people.check_key(key, f"{place}/key")
     return Template(
         key=key,
+        version=0,
         name=body.name,
         default_locale=body.default_locale,
         channels=body.channels,

@@ -1,8 +1,10 @@
-"""From templates to channel content: compile, localise, render."""
+"""From templates to channel content: review, compile, localise, render."""
 
-from clarion.content.check import Problem, check
+from clarion.content.faults import Code
+from clarion.content.findings import Finding, Severity
 from clarion.content.partials import partials_used
 from clarion.content.renderer import Renderer
+from clarion.content.review import review
 from clarion.content.sms import Segments, segments
 
-__all__ = ["Problem", "Renderer", "Segments", "check", "partials_used", "segments"]
+__all__ = ["Code", "Finding", "Renderer", "Segments", "Severity", "partials_used", "review", "segments"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import msgspec
@@ -79,7 +79,7 @@ class Engine:
         name = self._name(HTML if escape else "")
         try:
             if escape:
-                source = source.insert(guards(source.text))
+                source = source.splice((at, at, text) for at, text in guards(source.text))
             scans = inspect(source.text)
             self._environment.add_template(name, source.text)
         except Refused as refused:
@@ -97,6 +97,10 @@ class Engine:
         self._environment.add_template(joined, SEPARATOR.join(map(_enclosed, sources)))
         self._joined[joined] = any(source.scans for source in sources), len(sources)
         return joined
+
+    def undeclared(self, name: str) -> Set[str]:
+        """The variables that the source `name` uses and does not set itself."""
+        return self._environment.undeclared_variables_in_template(name) - self._environment.globals.keys()
 
     def forget(self, name: str) -> None:
         """Drop a compiled source, or a join."""
@@ -147,14 +151,14 @@ class Engine:
         """Where the tag starts in which a filter of ours failed: the engine does not tell, so it runs with marks."""
         text = source.woven.text
         marks = [
-            (tag.start, f"{{{{ {tag.start}|{MARK} }}}}")
+            (tag.start, tag.start, f"{{{{ {tag.start}|{MARK} }}}}")
             for tag in tags(text)
             if "|" in tag.tokens and (tag.opening == "{{" or tag.is_statement("if", "for", "set"))
         ]
         name = self._name("")
         self._passed = -1
         try:
-            self._environment.add_template(name, source.woven.insert(marks).text)
+            self._environment.add_template(name, source.woven.splice(marks).text)
             self._render(name, context, FUEL + 4 * len(marks))
         except (TemplateError, FilterError, Faulty):
             pass

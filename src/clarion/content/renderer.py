@@ -165,6 +165,8 @@ def _overridden(overrides: msgspec.Raw, channel: Channel) -> dict[str, Any]:
         kind = layout.kinds.get(field)
         if kind is None:
             raise ContentError(layout.unknown(field), pointer=pointer)
+        if kind is Kind.MJML:
+            raise ContentError("MJML cannot be set for one event: set `html`", pointer=pointer)
         if not isinstance(value, str) and kind not in _JSON_KINDS:
             raise ContentError(f"`{field}` must be a string", pointer=pointer)
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()

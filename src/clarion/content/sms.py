@@ -19,6 +19,22 @@ GSM_SINGLE, GSM_PART = 160, 153
 UCS2_SINGLE, UCS2_PART = 70, 67
 """A part of several loses six octets to the header that joins them."""
 
+UNUSUAL = 0.3
+"""A text of which more than this share is outside GSM-7 is simply written in another script."""
+# fmt: off
+SMART = str.maketrans({
+    "\u00ab": '"', "\u00bb": '"', "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u201c": '"',
+    "\u201d": '"', "\u201e": '"', "\u201f": '"', "\u2039": "<", "\u203a": ">", "\u2032": "'", "\u2033": '"',
+    "\u02ba": '"', "\u02bb": "'", "\u02bc": "'", "\u00b4": "'", "\u0060": "'",
+    "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2015": "-", "\u2212": "-",
+    "\u2026": "...", "\u2022": "-", "\u00d7": "x", "\u2044": "/", "\u00a0": " ", "\u2000": " ", "\u2001": " ",
+    "\u2002": " ", "\u2003": " ", "\u2004": " ", "\u2005": " ", "\u2006": " ", "\u2007": " ", "\u2008": " ",
+    "\u2009": " ", "\u200a": " ", "\u202f": " ", "\u205f": " ", "\u3000": " ", "\t": " ", "\u00ad": "", "\u200b": "",
+    "\u2060": "", "\ufeff": "", "\u2028": "\n", "\u2029": "\n",
+})
+# fmt: on
+"""What looks the same, or nearly, in GSM-7."""
+
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a text: `units` are septets (GSM-7) or UTF-16 code units (UCS-2)."""
@@ -45,3 +61,21 @@ def _parts(widths: Iterable[int], single: int, part: int) -> int:
         if used > part:
             count, used = count + 1, width
     return count if total > single else 1
+
+
+def smart(text: str) -> str:
+    """`text` with quotes, dashes and spaces as GSM-7 has them; other scripts and emoji stay as they are."""
+    return text if GSM.issuperset(text) else text.translate(SMART)
+
+
+def advice(text: str) -> str:
+    """What to say about characters that make a text dearer; empty when there are none, or it is in another script."""
+    outside = [c for c in text if c not in GSM]
+    if not outside or len(outside) > UNUSUAL * len(text):
+        return ""
+    shown = ", ".join(f"`{c}` (U+{ord(c):04X})" for c in list(dict.fromkeys(outside))[:8])
+    now, without = segments(text).count, segments("".join("?" if c not in GSM else c for c in text)).count
+    cost = (
+        f"{now} segments instead of {without}" if now > without else "70 characters a segment instead of 160"
+    )
+    return f"{shown} make this text UCS-2: {cost}; write it in GSM-7, or turn on smart encoding"

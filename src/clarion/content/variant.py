@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clarion.content import mjml, plaintext
 from clarion.content.engine import Engine
 from clarion.content.faults import Code, Faulty
 from clarion.content.fields import LAYOUTS, Finish, Kind, Layout, finish
 from clarion.content.house import HOUSE_PARTIALS
 from clarion.content.partials import pointer_to
+from clarion.content.preheader import with_preheader
 from clarion.content.sandbox import paths
 from clarion.content.scope import Scope
+from clarion.content.text import clean
 from clarion.content.weave import Woven, weave
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent
 from clarion.model.setup import Template
 
+DERIVED = "text"
+"""The field of an email that is made from `html` when the template has none."""
+
 
 class Field:
     """A field that must be rendered."""
 
-    __slots__ = ("compiled", "finish", "name", "source")
+    __slots__ = ("compiled", "finish", "name", "source", "written")
 
-    def __init__(self, name: str, finish: Finish, source: Woven, compiled: str) -> None:
+    def __init__(self, name: str, written: str, finish: Finish, source: Woven, compiled: str) -> None:
         self.name = name
+        self.written = written
+        """The field of the template it comes from: `mjml` becomes `html`, which may become `text`."""
         self.finish = finish
         self.source = source
         self.compiled = compiled
@@ -36,8 +44,8 @@ class Variant:
     """The fields of a template for a channel and a locale, in the engine."""
 
     __slots__ = (
-        "_constants", "_engine", "_finishes", "_joined", "_key", "_partials", "channel", "faults", "fields", "layout", "locale",
-        "scope",
+        "_derives", "_engine", "_finishes", "_joined", "_key", "_partials", "channel", "constants", "faults", "fields",
+        "layout", "locale", "scope", "sources",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, template: Template, channel: Channel, locale: str) -> None:
@@ -47,15 +55,21 @@ class Variant:
         self.layout: Layout = LAYOUTS[channel]
         self.faults: list[tuple[str, Faulty]] = []
         self.fields: list[Field] = []
+        self.constants: dict[str, Any] = {}
+        """Values of fields in which nothing is to be rendered."""
+        self.sources: dict[str, Woven] = {}
+        """The fields as they are written, with their partials."""
         self._engine = engine
         self._key = template.key
         self._partials: Mapping[str, str] = {**HOUSE_PARTIALS, **template.partials}
-        self._constants: dict[str, Any] = {}
         for field, source in template.channels[channel][locale].items():
             try:
                 self._add(field, source)
             except Faulty as fault:
                 self.faults.append((field, fault))
+        self._derives = ""
+        if channel is Channel.EMAIL and DERIVED not in self.sources and not self.faults:
+            self._derive()
         self.scope = Scope({path for field in self.fields for path in paths(field.source.text)})
         self._finishes = [(field.name, field.finish) for field in self.fields]
         self._joined = ""
@@ -67,22 +81,28 @@ class Variant:
         values = None if given else self._at_once(context)
         if values is None:
             values = self._one_by_one(context, given or {})
+        if self.channel is Channel.EMAIL:
+            self._complete(values, given or {})
         if lacking := self.layout.lacks(values):
-            raise self._error("", Faulty(lacking))
+            raise self._error("", Faulty(lacking, code=Code.MISSING_FIELD))
         return self.layout.content(**values)
 
-    def try_out(self, context: dict[str, Any] | None) -> list[tuple[str, Faulty]]:
-        """All faults of this variant: those of compiling and, given a `context`, those it brings to light."""
-        faults = list(self.faults)
-        values = dict(self._constants)
+    def try_out(self, context: dict[str, Any]) -> tuple[AnyContent | None, list[tuple[str, Faulty]]]:
+        """The content for an example, or all faults it brings to light."""
+        faults: list[tuple[str, Faulty]] = []
+        values = dict(self.constants)
         for field in self.fields:
             try:
-                values[field.name] = "?" if context is None else self._render(field, context)
+                values[field.name] = self._render(field, context)
             except Faulty as fault:
-                faults.append((field.name, fault))
-        if not faults and (lacking := self.layout.lacks(values)):
-            faults.append(("", Faulty(lacking, code=Code.MISSING_FIELD)))
-        return faults
+                faults.append((field.written, fault))
+        if faults or self.faults:
+            return None, faults
+        if self.channel is Channel.EMAIL:
+            self._complete(values, {})
+        if lacking := self.layout.lacks(values):
+            return None, [("", Faulty(lacking, code=Code.MISSING_FIELD))]
+        return self.layout.content(**values), []
 
     def forget(self) -> None:
         """Free what it holds in the engine; not to be filled again."""
@@ -95,13 +115,47 @@ class Variant:
         kind = self.layout.kinds.get(field)
         if kind is None:
             raise Faulty(self.layout.unknown(field), code=Code.UNKNOWN_FIELD)
-        finisher = finish(kind, source)
-        if "{" in source:
-            woven = weave(source, self._partials)
-            compiled = self._engine.compile(woven, escape=kind is Kind.HTML)
-            self.fields.append(Field(field, finisher, woven, compiled))
+        woven = self.sources[field] = weave(source, self._partials)
+        if self.sources.keys() >= {"html", "mjml"}:
+            raise Faulty("there are `html` and `mjml`: keep one of the two", code=Code.MJML)
+        name = field
+        if kind is Kind.MJML:
+            name, woven = "html", mjml.to_html(woven)
+        self._put(name, field, woven, finish(kind, source), escape=kind in (Kind.HTML, Kind.MJML))
+
+    def _put(self, name: str, written: str, woven: Woven, finish: Finish, *, escape: bool) -> None:
+        if "{" in woven.text:
+            compiled = self._engine.compile(woven, escape=escape)
+            self.fields.append(Field(name, written, finish, woven, compiled))
         else:
-            self._constants[field] = _finished(finisher, source)
+            self.constants[name] = _finished(finish, woven.text)
+
+    def _derive(self) -> None:
+        """Make the plain text from the HTML: now when that goes, else from every mail's."""
+        if "html" in self.constants:
+            self.constants[DERIVED] = plaintext.plain(self.constants["html"])
+            self._derives = "once"
+        for html in [field for field in self.fields if field.name == "html"]:
+            self._derives = "each"
+            try:
+                if woven := plaintext.derive(html.source):
+                    self._put(DERIVED, html.written, woven, _tidy, escape=False)
+                    self._derives = "once"
+            except Faulty:
+                continue
+
+    @property
+    def derives(self) -> bool:
+        """Whether the plain text is made from the HTML."""
+        return bool(self._derives)
+
+    def _complete(self, values: dict[str, Any], given: dict[str, Any]) -> None:
+        """What an email's fields owe to one another."""
+        html = values.get("html", "")
+        if self._derives and DERIVED not in given and ("html" in given or not values.get(DERIVED)):
+            values[DERIVED] = plaintext.plain(html)
+        if "html" not in given and (preheader := values.get("preheader")) and html:
+            values["html"] = with_preheader(html, preheader)
 
     def _at_once(self, context: dict[str, Any]) -> dict[str, Any] | None:
         """All values in one run of the engine; None when that does not succeed."""
@@ -110,7 +164,7 @@ class Variant:
         texts = self._engine.render_joined(self._joined, context)
         if texts is None:
             return None
-        values = self._constants.copy()
+        values = self.constants.copy()
         try:
             for (name, finish), text in zip(self._finishes, texts):  # noqa: B905 (as many, or there is no join)
                 values[name] = finish(text)
@@ -121,13 +175,13 @@ class Variant:
     def _one_by_one(self, context: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         for name, fault in self.faults:
             raise self._error(name, fault)
-        values = {**self._constants, **given}
+        values = {**self.constants, **given}
         for field in self.fields:
             if field.name not in given:
                 try:
                     values[field.name] = self._render(field, context)
                 except Faulty as fault:
-                    raise self._error(field.name, fault) from None
+                    raise self._error(field.written, fault) from None
         return values
 
     def _render(self, field: Field, context: dict[str, Any]) -> Any:
@@ -141,11 +195,12 @@ class Variant:
             place += f", partial `{fault.partial}`"
         if fault.line:
             place += f" line {fault.line}"
-        return ContentError(
-            f"{place}: {fault.detail}",
-            pointer=pointer_to(self.channel, self.locale, field, fault),
-            line=fault.line,
-        )
+        pointer = pointer_to(self.channel, self.locale, field, fault)
+        return ContentError(f"{place}: {fault.detail}", pointer=pointer, line=fault.line)
+
+
+def _tidy(text: str) -> str:
+    return plaintext.tidy(clean(text))
 
 
 def _finished(finish: Finish, text: str) -> Any:

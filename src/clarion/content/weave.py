@@ -7,8 +7,7 @@ for what really runs, and no template can reach one it does not name.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from clarion.content.faults import Code, Faulty, Refused
@@ -42,20 +41,33 @@ class Woven:
         _, key, origin = self._origin(at)
         return Faulty(detail, self.sources[key].count("\n", 0, origin) + 1, code, key)
 
-    def insert(self, edits: Sequence[tuple[int, str]]) -> Woven:
-        """With `edits`, texts and where they go, in order, put in."""
-        if not edits:
-            return self
+    def splice(self, edits: Iterable[tuple[int, int, str]]) -> Woven:
+        """With `edits` made, in order: from an offset to another, the text becomes this."""
         pieces: list[str] = []
-        position = 0
-        for at, piece in edits:
-            pieces += (self.text[position:at], piece)
-            position = at
-        starts = [at for at, _ in edits]
-        grown = list(accumulate((len(piece) for _, piece in edits), initial=0))
-        spans = [*self._spans, *map(self._origin, starts)]
-        moved = [span._replace(start=span.start + grown[bisect_right(starts, span.start)]) for span in spans]
-        return Woven("".join(pieces) + self.text[position:], sorted(moved), self.sources)
+        spans: list[Span] = []
+        position = length = 0
+        for start, end, piece in [*edits, (len(self.text), len(self.text), "")]:
+            shift = length - position
+            spans.append(self._origin(position)._replace(start=length))
+            spans += [s._replace(start=s.start + shift) for s in self._spans if position < s.start < start]
+            pieces += (self.text[position:start], piece)
+            spans.append(self._origin(start)._replace(start=start + shift))
+            position, length = end, start + shift + len(piece)
+        return Woven("".join(pieces), spans, self.sources)
+
+    def pieces(self, parts: Iterable[tuple[str, int | None]]) -> Woven:
+        """Another text that takes `parts` from here: each with the offset it comes from, None for what is new."""
+        texts: list[str] = []
+        spans = [Span(0, "", 0)]
+        length = 0
+        for text, at in parts:
+            if at is not None:
+                spans.append(self._origin(at)._replace(start=length))
+                inner = [s for s in self._spans if at < s.start < at + len(text)]
+                spans += [s._replace(start=s.start - at + length) for s in inner]
+            texts.append(text)
+            length += len(text)
+        return Woven("".join(texts), spans, self.sources)
 
     def _origin(self, at: int) -> Span:
         """Where the text from `at` on comes from."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from clarion.content import check, partials_used
+from clarion.content import Code, Finding, Severity, partials_used, review
 from clarion.content.schema import Schema, SchemaRefused
 from clarion.errors import Conflict, NotFound
 from clarion.model.ids import Instant, TenantId
@@ -21,24 +21,6 @@ from clarion.model.setup import Draft, Partial, Template, Tenant, Workflow
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Setup
 from clarion.rules.match import nearest
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to say about a template. `pointer` leads to the field, `line` into its source."""
-
-    severity: str
-    code: str
-    pointer: str
-    line: int | None = None
-    detail: str
-
-
-def review(template: Template, tenant: Tenant, *, opt_out: bool) -> Sequence[Finding]:
-    """Everything to be said about a template."""
-    return [
-        Finding(severity="error", code="content", pointer=p.pointer, line=p.line, detail=p.detail)
-        for p in check(template)
-    ]
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +52,12 @@ class Authoring:
     # -- drafts ------------------------------------------------------------------------------------------
 
     async def findings(self, tenant: TenantId, template: Template) -> Sequence[Finding]:
-        """Everything to be said about a template as it stands, with the tenant's live partials."""
-        return await self._reviewed(tenant, template, self._sources(tenant))
+        """Everything to be said about a template as it stands, with the partials it carries, or else the live ones."""
+        return await self._reviewed(tenant, template, template.partials or self._sources(tenant))
+
+    def with_partials(self, tenant: TenantId, template: Template) -> Template:
+        """A template that is not published yet, with the partials it could use."""
+        return replace(template, partials=self._sources(tenant))
 
     async def save(self, tenant: TenantId, template: Template, revision: int | None) -> Draft:
         """Keep a template in the making, however broken.
@@ -190,10 +176,10 @@ class Authoring:
             _review,
             replace(template, partials=dict(sources)),
             self._setup.tenants.all()[tenant],
-            self._can_be_left(tenant, template.key),
+            self.can_be_left(tenant, template.key),
         )
 
-    def _can_be_left(self, tenant: TenantId, key: str) -> bool:
+    def can_be_left(self, tenant: TenantId, key: str) -> bool:
         """Some workflow sends it in a category that people may opt out of."""
         categories = self._setup.categories.all(tenant)
         return any(
@@ -218,16 +204,16 @@ def _schema_findings(template: Template) -> Iterator[Finding]:
         schema = Schema(template.data_schema)
     except SchemaRefused as refused:
         for m in refused.mismatches:
-            yield _error("data_schema", f"#/data_schema{m.pointer}", m.detail)
+            yield _error(Code.DATA_SCHEMA, f"#/data_schema{m.pointer}", m.detail)
         return
     if template.example_data:
         size = len(msgspec.json.encode(template.example_data))
         for m in schema.mismatches(template.example_data, size):
-            yield _error("example_data", f"#/example_data{m.pointer}", f"by the schema: {m.detail}")
+            yield _error(Code.EXAMPLE_DATA, f"#/example_data{m.pointer}", f"by the schema: {m.detail}")
 
 
-def _error(code: str, pointer: str, detail: str) -> Finding:
-    return Finding(severity="error", code=code, pointer=pointer, detail=detail)
+def _error(code: Code, pointer: str, detail: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=code, pointer=pointer, detail=detail)
 
 
 def _sends(workflow: Workflow, template: str) -> bool:
@@ -240,4 +226,4 @@ def _plain(template: Template) -> Template:
 
 
 def _errors(findings: Sequence[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.severity == "error"]
+    return [finding for finding in findings if finding.severity is Severity.ERROR]

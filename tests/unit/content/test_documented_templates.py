@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clarion.content import check
+from clarion.content import review
 from clarion.content.fields import LAYOUTS
 from clarion.content.sandbox import FILTERS, FUNCTIONS, STATEMENTS
 from clarion.model.setup import Template
-from tests.unit.content.people import reader, text
+from tests.unit.content.people import TENANT, reader, text
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "write-templates.md").read_text(encoding="utf-8")
 DATA = json.loads(re.findall(r"With the data `(.*?)`", PAGE)[0])
@@ -36,7 +36,8 @@ def test_what_is_shown_is_what_is_sent(source, said):
 def test_the_example_is_a_template_without_problems():
     """It can be copied as it stands."""
     document = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])
-    assert check(msgspec.convert(document, Template)) == []
+    found = review(msgspec.convert(document, Template), TENANT)
+    assert [f.code for f in found] == ["derived_text"]
 
 
 def test_every_field_filter_statement_and_function_is_named():

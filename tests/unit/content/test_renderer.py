@@ -66,8 +66,8 @@ def test_null_prints_nothing_truth_prints_as_json_and_so_do_lists_and_objects():
     [
         (
             Channel.EMAIL,
-            {"subject": "S {{ n }}", "preheader": "P", "text": "T {{ n }}", "html": "<p>{{ n }}</p>"},
-            EmailContent(subject="S 1", preheader="P", text="T 1", html="<p>1</p>"),
+            {"subject": "S {{ n }}", "text": "T {{ n }}", "html": "<p>{{ n }}</p>"},
+            EmailContent(subject="S 1", text="T 1", html="<p>1</p>"),
         ),
         (Channel.SMS, {"text": "T {{ n }}"}, SmsContent(text="T 1")),
         (

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from clarion.content.catalogues.entries import Catalogue, Entry
-from clarion.content.catalogues.pieces import Pieces
+from clarion.content.catalogues.pieces import Cut, Pieces
 from clarion.content.catalogues.placeholders import differences
-from clarion.content.catalogues.units import Unit, fields_in, paired, plain, units, written_as
-from clarion.content.check import check
+from clarion.content.catalogues.units import CUTS, Unit, fields_in, paired, plain, units, written_as
+from clarion.content.review import errors
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from clarion.model.user import Value
@@ -174,7 +174,8 @@ class _Merge:
         self, of_field: Mapping[str, Unit], source: str, existing: str, usable: Mapping[str, Entry]
     ) -> str | None:
         """The translated field; None when a part of it is missing."""
-        pairing = paired(next(iter(of_field.values())).kind, source, existing)
+        kind = next(iter(of_field.values())).kind
+        pairing = paired(kind, source, existing)
         texts = []
         given = []
         for (name, unit), now in zip(of_field.items(), pairing.translated, strict=True):
@@ -190,7 +191,8 @@ class _Merge:
         self._told.changed += sum(is_new for _, is_new in given)
         self._told.unchanged += sum(not is_new for _, is_new in given)
         if pairing.into:
-            self._keep_frame(pairing.into, texts, [entry for entry, is_new in given if is_new])
+            new = [entry for entry, is_new in given if is_new]
+            self._keep_frame(pairing.into, CUTS[kind], texts, new)
             filled = pairing.into.fill(texts)
             return filled if existing.strip() else self._relabelled(filled)
         before, behind = _surrounding(existing if existing.strip() else source)
@@ -205,22 +207,23 @@ class _Merge:
             count=1,
         )
 
-    def _keep_frame(self, pieces: Pieces, texts: Sequence[str], given: Sequence[Entry]) -> None:
-        """Refuse texts that would end the attribute or the element they stand in."""
-        if Pieces(pieces.fill(texts), markup=True).frame == pieces.frame:
+    def _keep_frame(self, pieces: Pieces, cut: Cut, texts: Sequence[str], given: Sequence[Entry]) -> None:
+        """Refuse texts that would end the attribute, the element or the string they stand in."""
+        if Pieces(pieces.fill(texts), cut).frame == pieces.frame:
             return
-        odd = [entry for entry in given if Pieces(entry.target, markup=True).texts != (entry.target.strip(),)]
+        odd = [entry for entry in given if Pieces(entry.target, Cut.MARKUP).texts != (entry.target.strip(),)]
         quoted = [entry for entry in given if (set(entry.target) - set(entry.source)) & set("\"'<>")]
+        quote = '\\"' if cut is Cut.LABELS else "&quot;"
         for entry in odd or quoted or given:
             self._told.say(
                 "broken",
                 entry,
-                "this changes the markup around it: write quotes as &quot;, and keep some words",
+                f"this changes what stands around it: write a quote as {quote}, and keep some words",
             )
 
     def _try_out(self, merged: Template, usable: Mapping[str, Entry]) -> None:
         """Refuse what does not compile, unless the source is as bad."""
-        faults = {(problem.pointer, problem.detail) for problem in check(merged)}
+        faults = {(problem.pointer, problem.detail) for problem in errors(merged)}
         for entry in usable.values():
             unit = self._units[entry.name]
             locales = merged.channels[unit.channel]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from enum import Enum
 
 from clarion.content.catalogues.placeholders import protected
 from clarion.content.catalogues.scan import Sort, Token, scan
@@ -23,19 +24,32 @@ MAX_SPOKEN = 4
 """Texts that may begin in one tag; one more than it can have such attributes."""
 
 
+_LABEL = re.compile(
+    r""""label"\s*:\s*"((?:\{\{(?:[^}]|\}(?!\}))*+\}\}|[^"\\{]|\{(?!\{)|\\.)*+)\"""", re.DOTALL
+)
+
+
+class Cut(Enum):
+    """How a field is cut into texts."""
+
+    WHOLE = "the field is one text"
+    MARKUP = "sentences between block elements, and what attributes say"
+    LABELS = "what the buttons of a JSON list are called"
+
+
 class Pieces:
     """A source as texts in a frame: `frame[0] texts[0] frame[1] texts[1] ... frame[-1]`."""
 
     __slots__ = ("frame", "lines", "shape", "texts")
 
-    def __init__(self, source: str, *, markup: bool) -> None:
-        spans = list(_spans(source) if markup else _whole(source))
+    def __init__(self, source: str, cut: Cut) -> None:
+        spans = list(_CUTTERS[cut](source))
         edges = [0, *(edge for span in spans for edge in span), len(source)]
         self.texts = tuple(source[start:end] for start, end in spans)
         self.frame = tuple(source[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
         self.lines = tuple(source.count("\n", 0, start) + 1 for start, _ in spans)
         """Where each text stands in the source."""
-        self.shape = _shape(source, spans) if markup else ()
+        self.shape = _shape(source, spans) if cut is Cut.MARKUP else ("text",) * len(spans)
         """The elements and tags around the texts, without attributes: equal shapes hold texts in equal places."""
 
     def fill(self, texts: Sequence[str]) -> str:
@@ -53,6 +67,12 @@ def _speaks(source: str, token: Token) -> bool:
     if token.sort is Sort.TEXT:
         return any(map(str.isalpha, _ENTITY.sub("", text)))
     return token.sort in (Sort.VALUE, Sort.STATEMENT) and not protected(text)
+
+
+def _labels(source: str) -> Iterator[tuple[int, int]]:
+    for label in _LABEL.finditer(source):
+        if has_words(label[1], markup=False):
+            yield label.span(1)
 
 
 def _whole(source: str) -> Iterator[tuple[int, int]]:
@@ -145,3 +165,6 @@ def _partners(run: Sequence[Token]) -> dict[int, int]:
                 opener = waiting.pop()[1]
                 partners[opener], partners[at] = (-1, -1) if opener in bound else (at, opener)
     return partners
+
+
+_CUTTERS = {Cut.WHOLE: _whole, Cut.MARKUP: _spans, Cut.LABELS: _labels}

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from clarion.content.catalogues.pieces import Pieces, has_words
+from clarion.content.catalogues.pieces import Cut, Pieces
 from clarion.content.fields import LAYOUTS, Kind
 from clarion.content.locales import canonical
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from clarion.model.user import Value
 
-TRANSLATED = frozenset({Kind.LINE, Kind.TEXT, Kind.HTML})
+CUTS = {
+    Kind.LINE: Cut.WHOLE,
+    Kind.TEXT: Cut.WHOLE,
+    Kind.FACTS: Cut.WHOLE,
+    Kind.HTML: Cut.MARKUP,
+    Kind.MJML: Cut.MARKUP,
+    Kind.ACTIONS: Cut.LABELS,
+}
 """Fields of other kinds (links, data) are taken over as they are when a language is added."""
-MARKUP = frozenset({Kind.HTML})
 
 
 class Unit(Value, frozen=True, kw_only=True):
@@ -24,7 +30,7 @@ class Unit(Value, frozen=True, kw_only=True):
     channel: Channel
     field: str
     part: int = 0
-    """Counts the texts of markup from 1; 0: the whole field."""
+    """Counts the texts of markup, or of buttons, from 1; 0: the whole field."""
     kind: Kind
     source: str
     target: str = ""
@@ -59,7 +65,7 @@ def translatable(channel: Channel, fields: Mapping[str, str]) -> list[str]:
     return [
         field
         for field, text in fields.items()
-        if (kind := kinds.get(field)) in TRANSLATED and has_words(text, markup=kind in MARKUP)
+        if (kind := kinds.get(field)) in CUTS and Pieces(text, CUTS[kind]).texts
     ]
 
 
@@ -92,15 +98,16 @@ class Pairing(NamedTuple):
 
 
 def paired(kind: Kind, source: str, target: str) -> Pairing:
-    """Markup whose translation is built differently from its source is one unit, so that nothing of it is lost."""
-    pieces = Pieces(source, markup=kind in MARKUP)
+    """A field whose translation is built differently from its source is one unit, so that nothing of it is lost."""
+    cut = CUTS[kind]
+    pieces = Pieces(source, cut)
     if not target.strip():
-        return Pairing(pieces, ("",) * len(pieces.texts), pieces if kind in MARKUP else None)
-    if kind in MARKUP:
-        translated = Pieces(target, markup=True)
+        return Pairing(pieces, ("",) * len(pieces.texts), pieces if cut is not Cut.WHOLE else None)
+    if cut is not Cut.WHOLE:
+        translated = Pieces(target, cut)
         if translated.shape == pieces.shape:
             return Pairing(pieces, translated.texts, translated)
-    return Pairing(Pieces(source, markup=False), (target.strip(),), None)
+    return Pairing(Pieces(source, Cut.WHOLE), (target.strip(),), None)
 
 
 def _of_field(template: str, channel: Channel, field: str, source: str, target: str) -> Iterator[Unit]:

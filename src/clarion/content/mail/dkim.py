@@ -6,13 +6,16 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     load_der_private_key,
     load_pem_private_key,
@@ -65,10 +68,16 @@ def signatures(signers: Iterable[Signer], head: bytes, body: bytes, second: int)
 
 
 def relaxed_body(body: bytes) -> bytes:
-    """The body as RFC 6376 section 3.4.4 hashes it."""
+    """A body that ends in a line end, as RFC 6376 section 3.4.4 hashes it."""
     found = _RUNS(b" ", body) if b"  " in body or b"\t" in body else body
     found = found.replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
-    return found.removesuffix(b" ").rstrip(b"\r\n") + b"\r\n" if found else b""
+    return found + b"\r\n" if found else b""
+
+
+def new_key(kind: Literal["rsa", "ed25519"]) -> str:
+    """A fresh private key as PEM: RSA with 2048 bits, which every receiver verifies, or Ed25519, which is small."""
+    key = generate_private_key(65_537, 2_048) if kind == "rsa" else Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def public_record(private_key: str) -> str:

@@ -36,6 +36,8 @@ class MimeMailwright:
         to = wire_address(letter.to)
         second = letter.at // 1000
         fields, body = entity(letter.content, "=_" + hexadecimal, seven_bit=house.seven_bit)
+        tag = self._tag(message) if house.return_domain else ""
+        mailto = f"mailto:u+{tag}@{house.return_domain}?subject=unsubscribe" if tag else ""
         head = (
             f"Date: {headers.date(second)}\r\n"
             f"{house.fields}"
@@ -43,15 +45,13 @@ class MimeMailwright:
             f"Subject: {headers.unstructured(letter.content.subject, 9)}\r\n"
             f"Message-ID: <{hexadecimal}@{house.domain}>\r\n"
             f"{house.of_kind(message.workflow, message.category)}"
-            f"{_unsubscribe(letter)}"
+            f"{_unsubscribe(letter, mailto)}"
             f"{fields}"
         ).encode()
         if house.signers:
             head = signatures(house.signers, head, body, second) + head
         return Mail(
-            return_path=f"b+{self._tag(message)}@{house.return_domain}"
-            if house.return_domain
-            else house.address,
+            return_path=f"b+{tag}@{house.return_domain}" if tag else house.address,
             recipient=to,
             body=b"%b\r\n%b" % (head, body),
             utf8=house.utf8 or not to.isascii(),
@@ -98,11 +98,11 @@ class _House:
         return found
 
 
-def _unsubscribe(letter: Letter) -> str:
+def _unsubscribe(letter: Letter, mailto: str) -> str:
     """List-Unsubscribe (RFC 2369), one click when there is a web address (RFC 8058)."""
-    ways = [way for way in (letter.unsubscribe_url, letter.unsubscribe_mailto) if way]
-    if not ways:
+    if not letter.unsubscribe_url and not letter.unsubscribe_mailto:
         return ""
+    ways = [way for way in (letter.unsubscribe_url, letter.unsubscribe_mailto or mailto) if way]
     if not all(map(_URL, ways)):
         raise ContentError("the unsubscribe address is not an https: or mailto: URL")
     shown = ",\r\n ".join(f"<{way}>" for way in ways)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 MOST_BYTES = 1024 * 1024
 """What is read of a mail; what was returned stands at its end and is of no interest."""
+MOST_HEAD = 64 * 1024
 MOST_PARTS = 64
 MOST_NESTED = 48
 """Multiparts and attached mails, counted before parsing: the parser recurses into each."""
@@ -69,6 +70,12 @@ def opened(raw: bytes) -> Opened:
         head, _, body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
         text = body[:MOST_TEXT].decode("utf-8", "replace")
         return Opened(BytesHeaderParser(policy=compat32).parsebytes(head), (Part("text/plain", text),))
+
+
+def headers_of(raw: bytes) -> Opened:
+    """The mail without its body: cheap, for a first look."""
+    head = re.split(rb"\r\n\r\n|\n\n|\r\r", raw[:MOST_HEAD].lstrip(), maxsplit=1)[0]
+    return Opened(BytesHeaderParser(policy=compat32).parsebytes(head), ())
 
 
 def decoded(value: object) -> str:

@@ -125,3 +125,13 @@ def test_line_breaks_of_windows_are_no_change():
         entries=tuple(msgspec.structs.replace(e, target=e.source) for e in catalogue(windows, "de").entries)
     )
     assert merge([windows], file, source="en", target="de").templates == ()
+
+
+def test_a_quote_cannot_end_the_label_of_a_button():
+    """JSON has its own way to write one."""
+    template = Template(
+        key="t", channels={Channel.PUSH: {"en": {"title": "Hi", "actions": '[{"label": "Go", "url": "/"}]'}}}
+    )
+    assert [note.entry for note in merged(template, push_actions_1='"Los"').broken] == ["push.actions.1"]
+    (fine,) = merged(template, push_actions_1='\\"Los\\"').templates
+    assert fine.channels[Channel.PUSH]["fr"]["actions"] == '[{"label": "\\"Los\\"", "url": "/"}]'

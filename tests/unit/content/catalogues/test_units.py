@@ -3,14 +3,14 @@
 import pytest
 
 from clarion.content.catalogues import units
-from clarion.content.catalogues.pieces import Pieces
+from clarion.content.catalogues.pieces import Cut, Pieces
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from tests.unit.content.catalogues.world import HTML_DE, HTML_EN, ORDER
 
 
 def texts(html: str) -> tuple[str, ...]:
-    return Pieces(html, markup=True).texts
+    return Pieces(html, Cut.MARKUP).texts
 
 
 def test_what_has_words_is_a_unit_with_its_translation():
@@ -58,7 +58,7 @@ def test_a_unit_knows_its_line():
 def test_markup_is_cut_into_sentences(html, found):
     """Inline tags stay inside; what surrounds the whole sentence does not."""
     assert texts(html) == found
-    pieces = Pieces(html, markup=True)
+    pieces = Pieces(html, Cut.MARKUP)
     assert pieces.fill(pieces.texts) == html
 
 
@@ -77,3 +77,20 @@ def test_markup_that_was_rebuilt_by_hand_stays_whole():
 def test_no_source_takes_long(part, size):
     """Whatever is never closed is looked through once."""
     texts(part * (size // len(part)))
+
+
+def test_buttons_are_translated_by_their_labels():
+    """Where they lead is each language's own."""
+    actions = (
+        '[{"label": "Follow {{ name|default("it") }}", "url": "https://x.example/en"}, {"label": "{{ a }}"}]'
+    )
+    german = '[{"label": "Verfolgen", "url": "https://x.example/de"}, {"label": "{{ a }}"}]'
+    template = Template(
+        key="t", channels={Channel.PUSH: {"en": {"title": "", "actions": actions}, "de": {"actions": german}}}
+    )
+    (unit,) = units(template, "en", "de")
+    assert (unit.name, unit.source, unit.target) == (
+        "push.actions.1",
+        'Follow {{ name|default("it") }}',
+        "Verfolgen",
+    )
