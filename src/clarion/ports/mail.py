@@ -30,7 +30,7 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     reply_to: str = ""
     return_domain: str = ""
-    """Bounces go to a tagged address at this domain; empty: to `address`."""
+    """Bounces go to `b+<tag>` at this domain, mailed unsubscribes to `u+<tag>`; empty: bounces go to `address`."""
     list_domain: str = ""
     """Domain of List-Id; empty: the domain of `address`."""
     feedback_id: str = ""
@@ -61,6 +61,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     content: EmailContent
     unsubscribe_url: str = ""
     unsubscribe_mailto: str = ""
+    """Empty: `u+<tag>` at the sender's `return_domain`, if it has one and there is an `unsubscribe_url`."""
     at: Instant
 
 
