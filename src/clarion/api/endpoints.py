@@ -53,6 +53,7 @@ class RecoverBody(Value, frozen=True, kw_only=True):
     """From when on."""
 
     since: Moment
+    """Messages of events that came in since then."""
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RECOVERED)] = MOST_RECOVERED
     """At most this many in one call; repeat while `more` is true."""
 

@@ -86,7 +86,7 @@ class Rendering:
             tenant=self._setup.tenants.all()[message.tenant],
             event_data=data,
             overrides=event.overrides,
-            workflow=message.workflow,
+            workflow=event.type or message.workflow,
             unsubscribe_url=unsubscribe_url,
             now=self._clock.now(),
         )

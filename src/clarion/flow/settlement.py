@@ -140,7 +140,7 @@ def _try_again(
     calls = message.attempt + (put_off is None)
     due = retry.next_attempt(
         retry.policy(message.lane, message.channel),
-        attempt=max(1, calls),
+        attempt=calls if put_off is None else 1,
         created_at=message.created_at,
         now=now,
         uniform=uniform,

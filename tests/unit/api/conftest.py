@@ -13,10 +13,12 @@ import pytest
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.http import Caller
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.providers.capture import plugin as capture
 from clarion.adapters.providers.inapp import plugin as inapp
+from clarion.adapters.providers.webhook import plugin as webhook
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
@@ -69,9 +71,9 @@ MAILER = ProviderPlugin(
 )
 
 
-async def refusal(url: str) -> str | None:
-    """Stands in for the guard of URLs: what leads inside is refused."""
-    return "the host leads inside" if ".internal" in url else None
+async def resolve(host: str) -> list[str]:
+    """Stands in for the name server."""
+    return ["10.0.0.8"] if host.endswith(".internal") else ["93.184.216.34"]
 
 
 class Api:
@@ -114,7 +116,11 @@ class House:
         self.vault = LocalVault(b"k" * 32, self.entropy)
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
         self.fanout = MemoryFanout()
-        self.providers = {"capture": capture, "inapp": inapp, "mailer": MAILER}
+        self.providers = {"capture": capture, "inapp": inapp, "mailer": MAILER, "webhook": webhook}
+        tools = msgspec.structs.replace(
+            provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.1/32",)
+        )
+        self.caller = Caller(tools, timeout_s=9, urls="user", resolve=resolve)
         self.keys = ApiKeys(self.ledger.setup.keys, self.vault, self.clock, self.entropy)
         self.tokens = UserTokens(self.vault, self.clock)
         self.pipeline = Pipeline(
@@ -123,7 +129,7 @@ class House:
             fanout=self.fanout,
             renderer=Renderer(),
             plugins=self.providers,
-            tools=provider_tools(self.clock, self.entropy, self.vault),
+            tools=tools,
             public_url="https://notify.example",
         )
         self.health = {"engine": "ok"}
@@ -144,7 +150,7 @@ class House:
             "tokens": self.tokens,
             "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
             "authoring": Authoring(self.ledger.setup, self.clock),
-            "endpoints": Endpoints(self.ledger, refusal, self.clock, self.entropy),
+            "endpoints": Endpoints(self.ledger, self.caller.refusal, self.clock, self.entropy),
             "providers": self.providers,
             "health": lambda: self.health,
             "metrics": metrics,
@@ -218,6 +224,7 @@ async def house(tmp_path: Path, empty: Path) -> AsyncIterator[House]:
     await house.pipeline.start()
     yield house
     await house.pipeline.drain(1.0)
+    await house.caller.close()
     await house.ledger.close()
 
 

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import msgspec
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
+from clarion.adapters.http.rests import Rests
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
 from clarion.model.endpoint import Delivery, Endpoint, secret_key
@@ -32,6 +33,8 @@ AT_ONCE = 64
 """Messages one call takes; all of them go out at the same time."""
 TIME_SHARE = 0.9
 """Part of the integration's time limit that a call may take, so that every message gets its own outcome."""
+HANGS_SHARE = 0.25
+"""Who has not answered after this part of the time hangs; who refuses at once costs nobody anything."""
 MOST_BODY = 256 * 1024
 """Receivers are promised less than 20 kB (spec, "Payload size"); over this something is wrong."""
 KEPT_REQUEST = 16 * 1024
@@ -107,9 +110,10 @@ class Webhooks:
         self._secret = config.secret
         self._timeout_s = min(config.timeout_s, TIME_SHARE * integration.limits.timeout_s)
         self._caller = Caller(tools, timeout_s=self._timeout_s, urls="user")
+        self._rests = Rests()
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """A hung receiver costs its own messages their time, and the batch no more than that."""
+        """A receiver that hangs holds up its batch for the time of one call, and is then left alone for a while."""
         if len(batch) == 1:
             return [await self._send_one(batch[0])]
         return await asyncio.gather(*map(self._send_one, batch))
@@ -144,12 +148,19 @@ class Webhooks:
         }
         call = Call(url=contact.address, headers=headers, body=body)
         started = self._tools.clock.monotonic()
+        wait_s = self._rests.wait_s(contact.hash, started, self._timeout_s)
+        if wait_s:
+            return Retry(reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, detail=_RESTS)
         answer = await self._caller.call(call, until_s=started + self._timeout_s, limit=KEPT_REPLY)
+        took_s = self._tools.clock.monotonic() - started
+        if isinstance(answer, Reply):
+            self._rests.answered(contact.hash)
+        elif took_s >= HANGS_SHARE * self._timeout_s:
+            self._rests.hung(contact.hash, started + took_s)
         outcome = outcome_of(answer, name) if isinstance(answer, Reply) else outcome_without(answer)
         if endpoint is None:
             return outcome
-        took_ms = round((self._tools.clock.monotonic() - started) * 1000)
-        record = self._record(outgoing, endpoint, call, answer, took_ms)
+        record = self._record(outgoing, endpoint, call, answer, round(took_s * 1000))
         return msgspec.structs.replace(outcome, record=record)
 
     def _record(
@@ -185,6 +196,7 @@ def _kept(body: bytes, most: int) -> dict[str, Any]:
 
 
 _UNSIGNED = "this address cannot be signed for: give the user an endpoint (POST /v1/endpoints), or the integration a `secret`"
+_RESTS = "it has not answered several times in a row and gets a rest"
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:

@@ -8,6 +8,7 @@ import pytest
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from clarion.adapters.http.rests import HUNG, REMEMBERED, Rests
 from clarion.adapters.providers.webhook import (
     KEPT_REPLY,
     KEPT_REQUEST,
@@ -339,3 +340,56 @@ async def test_a_monstrous_body_is_refused():
     _, outcome = await sent("https://example.org/", content=WebhookContent(body='"' + "x" * MOST_BODY + '"'))
     assert isinstance(outcome, Rejected)
     assert "262,144" in (outcome.detail or "")
+
+
+# ── who hangs gets a rest ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_receiver_that_keeps_hanging_is_left_alone(monkeypatch):
+    """After three calls without an answer the others are put off at once, and that costs them no attempt."""
+    monkeypatch.setattr("clarion.adapters.http.rests.FIRST_REST_S", 0.3)
+    async with receiver(lambda request: HANG) as there:
+        provider = opened(LOOPBACK, timeout_s=1)
+        hung = await provider.send(messages(there.url, 3))
+        began = SystemClock().monotonic()
+        put_off = await provider.send(messages(there.url, 20))
+        assert SystemClock().monotonic() - began < 0.2
+        assert all(isinstance(one, Retry) and one.called for one in hung)
+        assert all(isinstance(one, Retry) and not one.called and one.record is None for one in put_off)
+        assert len(there.received) == 3
+        await asyncio.sleep(0.35)
+        there.respond = lambda request: answer(200)
+        first, *others = await provider.send(messages(there.url, 5))
+        assert isinstance(first, Accepted)
+        assert not any(isinstance(one, Accepted) for one in others)
+        assert all(isinstance(one, Accepted) for one in await provider.send(messages(there.url, 5)))
+        await provider.close()
+
+
+def test_a_rest_grows_while_nobody_answers_and_ends_with_an_answer():
+    """15 s, 30 s, ... up to 5 minutes; one call finds out for all."""
+    rests = Rests()
+    for _ in range(2):
+        rests.hung(ID, 0.0)
+        assert rests.wait_s(ID, 0.0, 10.0) == 0.0
+    waits = []
+    now = 0.0
+    for _ in range(7):
+        rests.hung(ID, now)
+        waits.append(rests.wait_s(ID, now, 10.0))
+        now += waits[-1]
+        assert rests.wait_s(ID, now, 10.0) == 0.0
+        assert rests.wait_s(ID, now, 10.0) == 10.0
+    assert waits == [15.0, 30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
+    rests.answered(ID)
+    assert rests.wait_s(ID, now, 10.0) == 0.0
+
+
+def test_servers_in_trouble_are_remembered_in_a_bounded_number():
+    """The one whose trouble is oldest is forgotten first."""
+    rests = Rests()
+    for n in range(REMEMBERED + 10):
+        for _ in range(HUNG):
+            rests.hung(n.to_bytes(16, "big"), 0.0)
+    assert rests.wait_s((0).to_bytes(16, "big"), 0.0, 1.0) == 0.0
+    assert rests.wait_s((REMEMBERED).to_bytes(16, "big"), 0.0, 1.0) > 0.0
