@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DRAIN_S = 1.0
 """Ctrl-C should feel immediate; what does not finish is picked up at the next start."""
 
+BROWSERS = "browsers"
+"""The integration of the demo that sends web pushes."""
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 """Webhooks and pushes are tried out against servers on the same machine."""
 
@@ -70,6 +72,7 @@ async def _ready(app: App) -> dict[str, Any]:
 
     shipped = demo.load()
     tenant = await demo.seed(app.ledger, shipped)
+    await _web_push(app, tenant.id)
     path = app.settings.data_dir / DEV_FILE
     told = {
         "url": app.settings.base_url,
@@ -79,6 +82,21 @@ async def _ready(app: App) -> dict[str, Any]:
     }
     _write(path, told)
     return told
+
+
+async def _web_push(app: App, tenant: Any) -> None:
+    """A key pair of this data directory's own, so that browsers can subscribe. It is kept sealed, like every secret."""
+    from clarion.adapters.webpush.vapid import new_keys
+    from clarion.model.channel import Channel
+    from clarion.model.setup import Integration
+
+    if BROWSERS in app.ledger.setup.integrations.all(tenant):
+        return
+    keys = new_keys()
+    config = {"public_key": keys.public, "private_key": keys.private, "subject": "mailto:demo@example.com"}
+    await app.ledger.setup.integrations.put(
+        tenant, Integration(key=BROWSERS, channel=Channel.PUSH, provider="webpush", config=config)
+    )
 
 
 async def _key(app: App, tenant: Any, path: Path) -> str:
@@ -140,7 +158,8 @@ def _welcome(told: dict[str, Any], data: Path, took_s: float) -> None:
         sep="",
     )
     console.print(
-        "API, engine, live inboxes and pages in this process. Email, SMS, push and chat are captured, not sent."
+        "API, engine, live inboxes and pages in this process. Email, SMS, push and chat are captured, not sent "
+        "(but for pushes to a browser that you subscribe on the page)."
     )
     console.print()
     console.print(facts)

@@ -1,0 +1,92 @@
+"""The visitor's own browser as a device of one of the people on the page: real notifications through web push."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from clarion.dashboard import pages
+from clarion.dashboard.exchange import Request, Response
+from clarion.dashboard.routing import Routes
+from clarion.errors import InvalidInput, NotFound
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.user import Contact, User
+from clarion.ports.ledger import Setup, UserPut
+from clarion.ports.vault import normal_address
+from clarion.rules import people
+
+if TYPE_CHECKING:
+    from clarion.dashboard.site import Site
+
+LABEL = "This browser"
+PEOPLE = 100
+"""Looked through for the browser: it belongs to one person at a time."""
+
+route = Routes()
+
+
+def key_for_pages(setup: Setup, tenant: TenantId) -> str:
+    """What browsers subscribe with (`applicationServerKey`); empty without a web push integration."""
+    keys = (
+        str(integration.config.get("public_key", ""))
+        for integration in setup.integrations.all(tenant).values()
+        if integration.provider == "webpush" and integration.enabled
+    )
+    return next(keys, "")
+
+
+def worker() -> Response:
+    """The service worker. It stands in `/ui/`, so it can be in charge of no page but these."""
+    return pages.content("push-worker.js", "no-cache")
+
+
+@route("POST", "/ui/browsers/*")
+async def subscribe(site: Site, request: Request, user_id: str) -> Response:
+    """Pushes to this person come to this browser from now on, and no longer to another person's."""
+    address = _address(request)
+    if user_id not in await site.parts.ledger.users.find(site.tenant(), [user_id]):
+        raise NotFound(f"There is no user {user_id!r}.")
+    await _give(site, address, user_id)
+    return Response(status=204)
+
+
+@route("POST", "/ui/browsers")
+async def unsubscribe(site: Site, request: Request, _: str) -> Response:
+    """Pushes go where they went before."""
+    await _give(site, _address(request), None)
+    return Response(status=204)
+
+
+def _address(request: Request) -> str:
+    given = request.form().get("subscription", [""])[0]
+    if not given.startswith("{"):
+        raise InvalidInput("This is no subscription of a browser.")
+    return people.plain_address(Channel.PUSH, given, "#/subscription")
+
+
+async def _give(site: Site, address: str, owner: str | None) -> None:
+    """Take the browser from whoever has it, and make it the first push contact of `owner`."""
+    tenant = site.tenant()
+    users = await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)
+    changed = [
+        UserPut(id=user.id, profile=replace(user.profile, contacts=contacts), revision=user.revision)
+        for user in users
+        if (contacts := _contacts(user, address, owner)) != user.profile.contacts
+    ]
+    if changed:
+        await site.parts.ledger.users.put(tenant, changed)
+
+
+def _contacts(user: User, address: str, owner: str | None) -> Sequence[Contact]:
+    endpoint = normal_address(Channel.PUSH, address)
+    others = tuple(
+        contact
+        for contact in user.profile.contacts
+        if contact.channel is not Channel.PUSH or normal_address(Channel.PUSH, contact.address) != endpoint
+    )
+    if user.id != owner:
+        return others
+    return (Contact(channel=Channel.PUSH, address=address, label=LABEL), *others)
