@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clarion.content.catalogues import Unreadable, merge, po, units, xliff
-from clarion.content.catalogues.pieces import Pieces
+from clarion.content.catalogues.pieces import Cut, Pieces
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from tests.needs import require
@@ -63,8 +63,8 @@ def test_both_formats_carry_the_same(template):
 @given(source=sources())
 def test_pieces_are_the_whole(source):
     """A frame filled with its own texts is the source."""
-    for markup in (True, False):
-        pieces = Pieces(source, markup=markup)
+    for cut in Cut:
+        pieces = Pieces(source, cut)
         assert pieces.fill(pieces.texts) == source
 
 

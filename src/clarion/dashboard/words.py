@@ -49,6 +49,8 @@ BECAUSE = {
     Reason.TEMPLATE_ERROR: "the template could not be filled in",
     Reason.PROVIDER_REJECTED: "the provider refused it",
     Reason.ADDRESS_GONE: "the address does not exist any more",
+    Reason.SOFT_BOUNCE: "it came back, though the address is good",
+    Reason.BLOCKED: "the other side blocked it",
     Reason.PROVIDER_ERROR: "the provider had an error",
     Reason.PROVIDER_TIMEOUT: "the provider did not answer in time",
     Reason.MISCONFIGURED: "the provider's settings are wrong",

@@ -35,6 +35,10 @@ export function startRelease({ written, saved, isDirty }) {
   }
 
   async function publish() {
+    if (!isDirty() && main.dataset.revision === "0" && main.dataset.version !== "0") {
+      answer.textContent = "There is nothing to publish: this is what is live.";
+      return;
+    }
     if ((isDirty() || main.dataset.revision === "0") && !(await save())) return;
     if (!(await release(await post("publish", {})))) return;
     main.dataset.revision = "0";

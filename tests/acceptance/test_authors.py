@@ -1,0 +1,233 @@
+"""An author in a real browser: break a template, be told where, mend it, look at it in three languages, publish, send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, Request, async_playwright, expect
+
+from bench.server import Server
+from tests.acceptance.test_browser import CONTRAST, FLAGS, Scheme, send, url
+from tests.needs import require_browser
+
+pytestmark = pytest.mark.browser
+
+Opener = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium without a profile."""
+    path = require_browser("the page is tested in it")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def open_page(server: Server, browser: Browser) -> AsyncIterator[Opener]:
+    """Opens a page for authors; a fault in its scripts fails the test."""
+    await server.start()
+    faults: list[str] = []
+    async with AsyncExitStack() as stack:
+
+        async def opened(
+            path: str, *, width: int = 1440, height: int = 1000, scheme: Scheme = "light"
+        ) -> Page:
+            context = await browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,
+                reduced_motion="reduce",
+                locale="en-GB",
+            )
+            stack.push_async_callback(context.close)
+            page = await context.new_page()
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            await page.goto(f"{url(server)}/ui/templates{path}")
+            return page
+
+        yield opened
+    assert faults == []
+
+
+def field(page: Page, name: str) -> Locator:
+    """The textarea of a field."""
+    return page.locator("#fields").get_by_label(name, exact=False).first
+
+
+async def choose(page: Page, group: str, name: str) -> None:
+    """Switch the editor to a channel or a language."""
+    await page.locator(f"#{group} label", has_text=name).click()
+
+
+async def rewrite(page: Page, name: str, old: str, new: str) -> None:
+    """Change a part of a field, as somebody would type it."""
+    area = field(page, name)
+    await area.fill((await area.input_value()).replace(old, new))
+
+
+async def test_a_template_is_broken_mended_looked_at_published_and_sent(open_page):
+    """The refusal names the line and leads there; three languages; what is published is what arrives."""
+    page = await open_page("")
+    await page.get_by_role("link", name="order-shipped").click()
+    await choose(page, "channels", "email")
+    await expect(page.frame_locator("#see iframe").get_by_text("It left our shelves")).to_be_visible()
+
+    await rewrite(page, "html", "{{ carrier }}", "{{ carrier|uper }}")
+    await expect(page.locator("#findings")).to_contain_text("html, line 8")
+    await expect(page.locator("#see")).to_contain_text("did you mean upper?")
+    await page.get_by_role("button", name="Publish").click()
+    refusal = page.get_by_role("dialog")
+    await expect(refusal).to_contain_text("Not published")
+    await expect(refusal).to_contain_text("email · en · html, line 8")
+    await expect(page.locator("#live-state")).to_have_text("Live: version 1")
+    await refusal.locator("[data-jump]").first.click()
+    await expect(refusal).to_be_hidden()
+    await expect(field(page, "html")).to_be_focused()
+    selected = await page.evaluate(
+        "getSelection().toString() || (e => e.value.slice(e.selectionStart, e.selectionEnd))(document.activeElement)"
+    )
+    assert "{{ carrier|uper }}" in selected
+
+    await rewrite(page, "html", "{{ carrier|uper }}", "{{ carrier|upper }}")
+    await expect(page.frame_locator("#see iframe").get_by_text("DHL has your parcel")).to_be_visible()
+    for language, words in (
+        ("German", "Das Paket ist auf dem Weg"),
+        ("Japanese", "発送のお知らせ"),
+        ("English", "It left our shelves"),
+    ):
+        await choose(page, "locales", language)
+        await expect(page.frame_locator("#see iframe").get_by_text(words)).to_be_visible()
+    await rewrite(page, "html", "It left our shelves", "Off it goes")
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.locator("#answer")).to_contain_text("Version 2 is live")
+    await expect(page.locator("#draft-state")).to_have_text("No changes")
+
+    await page.get_by_role("link", name="Send one").click()
+    await expect(page.locator("#live")).to_have_text("Live")
+    await send(page, "Order shipped", "ada")
+    email = page.locator("#emails .mail", has_text="ada@example.com").first
+    if await email.locator("details").get_attribute("open") is None:
+        await email.locator("summary").click()
+    await expect(email.frame_locator("iframe").get_by_text("Off it goes")).to_be_visible()
+
+
+async def test_a_draft_waits_and_a_version_comes_back(open_page):
+    """Saved with the keyboard and found again; compared; rolled back in two clicks."""
+    page = await open_page("/otp")
+    await rewrite(page, "text", "We never ask for it.", "Keep it to yourself.")
+    await expect(page.locator("#draft-state")).to_have_text("Unsaved changes")
+    await page.keyboard.press("Control+s")
+    await expect(page.locator("#draft-state")).to_contain_text("Draft of")
+    await page.reload()
+    await expect(field(page, "text")).to_have_value(re.compile("Keep it to yourself"))
+    await page.get_by_role("button", name="Compare with live").click()
+    await expect(page.get_by_role("dialog").locator(".diff .new")).to_contain_text("Keep it to yourself")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.locator("#live-state")).to_have_text("Live: version 2")
+    await page.get_by_role("button", name="Versions").click()
+    await page.get_by_role("button", name="Roll back to this").click()
+    await expect(page.locator("#live-state")).to_have_text("Live: version 3")
+    await expect(field(page, "text")).to_have_value(re.compile("We never ask for it"))
+
+
+async def test_a_new_template_is_written_from_nothing(open_page):
+    """Key, channel, language, words; the checks say what is missing until nothing is."""
+    page = await open_page("")
+    await page.get_by_label("Key of a new template").fill("greeting")
+    await page.get_by_role("button", name="Create").click()
+    await page.get_by_label("Add a channel").select_option("sms")
+    await expect(page.locator("#findings")).to_contain_text("SMS")
+    await field(page, "text").fill("Good to see you, {{ user.id }}")
+    await expect(page.locator("#see .bubble")).to_have_text("Good to see you, ada")
+    await expect(page.locator("#see")).to_contain_text("1 · GSM-7")
+    await page.get_by_placeholder("Language").fill("fr")
+    await page.get_by_placeholder("Language").press("Enter")
+    await expect(page.locator("#locales input:checked")).to_have_value("fr")
+    await choose(page, "channels", "email")
+    await page.get_by_role("button", name=re.compile("Remove English")).click()
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.locator("#live-state")).to_have_text("Live: version 1")
+    await page.goto(f"{page.url.rpartition('/')[0]}")
+    await expect(page.get_by_role("link", name="greeting")).to_contain_text("Live v1")
+
+
+async def test_two_authors_are_told_of_one_another(open_page):
+    """The second decides whose words stay."""
+    here, there = await open_page("/otp"), await open_page("/otp")
+    for page, words in ((here, "Mine"), (there, "Yours")):
+        await field(page, "text").fill(words)
+        await page.get_by_role("button", name="Save draft").click()
+    await expect(there.locator("#answer")).to_contain_text("changed or removed meanwhile")
+    await there.get_by_role("button", name="Keep mine").click()
+    await expect(there.locator("#draft-state")).to_contain_text("Draft of")
+    await here.reload()
+    await expect(field(here, "text")).to_have_value("Yours")
+
+
+async def test_the_preview_can_do_nothing_and_asks_nobody(open_page, server):
+    """Scripts, pictures and frames from elsewhere in a draft stay dead."""
+    page = await open_page("/welcome")
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 (it must be a function of its own)
+    await choose(page, "channels", "email")
+    await field(page, "html").fill(
+        """<p>hello</p><script>parent.document.title = 'owned'; fetch('/canary')</script>
+        <img src="/canary"><img src="http://canary.example/x.png" onerror="fetch('/canary')"><iframe src="/canary"></iframe>"""
+    )
+    await expect(page.frame_locator("#see iframe").get_by_text("hello")).to_be_visible()
+    await page.wait_for_timeout(300)
+    assert await page.title() == "welcome · Clarion"
+    left = [request.url for request in asked if request.failure is None]
+    assert [address for address in left if not address.startswith(f"{url(server)}/ui/")] == []
+
+
+async def test_everything_has_a_name_and_can_be_reached_with_the_keyboard(open_page):
+    """Tab walks through it in reading order, arrows change channel and language, and the focus can be seen."""
+    page = await open_page("/welcome")
+    await expect(page.locator("#see .bubble-card")).to_be_visible()
+    unnamed = await page.evaluate(
+        """() => [...document.querySelectorAll("main button, main input, main select, main textarea, main a")]
+          .filter((e) => e.checkVisibility() && !(e.labels?.[0]?.textContent.trim() || e.textContent.trim() || e.ariaLabel))
+          .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert unnamed == []
+    await page.locator("#channels input:checked").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("#channels input:checked")).to_have_value("email")
+    await expect(page.locator("#channels input:checked")).to_be_focused()
+    reached: list[str] = []
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        reached.append(
+            await page.evaluate(
+                "(e => e.labels?.[0]?.textContent.trim() || e.textContent.trim() || e.id)(document.activeElement)"
+            )
+        )
+    order = [
+        next(i for i, text in enumerate(reached) if name in text)
+        for name in ("English", "subject", "html", "text")
+    ]
+    assert order == sorted(order), reached
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_can_be_read_on_a_phone_and_on_a_desk_by_day_and_by_night(open_page, scheme):
+    """No sideways scrolling, and contrast of at least AA for every text, broken or not."""
+    for width, height in ((375, 812), (1440, 900)):
+        page = await open_page("", width=width, height=height, scheme=scheme)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert await page.evaluate(CONTRAST) == []
+        await page.get_by_role("link", name="welcome").click()
+        await choose(page, "channels", "email")
+        await expect(page.locator("#see iframe")).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert await page.evaluate(CONTRAST) == []
+        await rewrite(page, "subject", "Welcome", "{{ welcome|nothing }}")
+        await expect(page.locator("#see .wrong")).to_be_visible()
+        assert await page.evaluate(CONTRAST) == []

@@ -1,0 +1,158 @@
+"""What the addresses for authors answer, asked of the real application."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from clarion.app import App
+from clarion.cli import demo
+from clarion.cli.migrate import prepare
+from clarion.config import DEV_FILE, Settings
+from tests.unit.dashboard.test_site import Answer, Ask, asker
+
+
+@pytest.fixture
+async def ask(tmp_path: Path) -> AsyncIterator[Ask]:
+    """A demo that is ready, and a browser that has opened the list of templates."""
+    settings = Settings.load(mode="dev", data_dir=tmp_path, drain_s=0.5)
+    prepare(settings)
+    async with App.open(settings) as app:
+        tenant = await demo.seed(app.ledger, demo.load())
+        told = {"url": "http://127.0.0.1:8080", "api_key": "clr_shown", "tenant": tenant.key}
+        (tmp_path / DEV_FILE).write_bytes(msgspec.json.encode(told))
+        ask = asker(app)
+        await ask("/ui/templates")
+        yield ask
+        await app.gateway.close(0.5)
+
+
+def written(html: str = "<p>Hello {{ name }}</p>", **more) -> dict:
+    return {
+        "channels": {"email": {"en": {"subject": "Hello", "html": html}}},
+        "example_data": {"name": "<Ada>"},
+        **more,
+    }
+
+
+async def post(ask: Ask, path: str, **body) -> Answer:
+    return await ask(f"/ui/templates/{path}", "POST", msgspec.json.encode(body))
+
+
+async def test_both_pages_open_by_their_address_and_hand_out_the_cookie(ask):
+    """A bookmark works; nothing else does without the cookie."""
+    for path in ("/ui/templates", "/ui/templates/welcome"):
+        page = await ask(path, cookie="")
+        assert (page.status, "set-cookie" in page.headers) == (200, True)
+    assert (await ask("/ui/templates/welcome/versions", cookie="none=1")).status == 403
+    assert (await ask("/ui/templates", cookie="", host="evil.example")).status == 403
+
+
+async def test_the_list_shows_every_template_and_what_is_missing(ask):
+    """Live ones and those that are only drafts."""
+    await post(ask, "letter/draft", template=written(), revision=0)
+    page = (await ask("/ui/templates")).body
+    for text in ("order-shipped", "letter", "Draft", "Not live", "100.0 %", "missing"):
+        assert text in page
+
+
+async def test_a_page_for_a_new_key_is_an_empty_editor_and_a_wrong_key_is_refused(ask):
+    """Nothing is stored by looking."""
+    assert "Not live" in (await ask("/ui/templates/new-one")).body
+    assert "new-one" not in (await ask("/ui/templates")).body
+    assert (await ask("/ui/templates/not%20a%20key")).status == 400
+
+
+async def test_looking_tells_what_is_wrong_with_line_and_place(ask):
+    """In the checks, and where the preview would be."""
+    answer = await post(
+        ask, "letter/look", template=written("<p>\n{{ name|uper }}</p>"), channel="email", user="ada"
+    )
+    assert answer.status == 200
+    assert 'data-field="html" data-line="2"' in answer.body
+    assert "This cannot be rendered: email · en · html, line 2" in answer.body
+    assert "<code>upper</code>" in answer.body
+
+
+async def test_looking_shows_an_email_in_a_frame_that_may_do_nothing(ask):
+    """Values are escaped, scripts do not run, nothing is fetched."""
+    answer = await post(ask, "letter/look", template=written(), channel="email", user="ada", locale="en")
+    found = re.search(r'<iframe sandbox title="Email: Hello" src="(/ui/previews/[0-9a-f]+)"', answer.body)
+    assert found
+    frame = await ask(found[1])
+    assert "Hello &lt;Ada&gt;" in frame.body
+    policy = frame.headers["content-security-policy"]
+    assert policy.startswith("sandbox;")
+    assert "default-src 'none'" in policy
+    assert (await ask("/ui/previews/000000")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("channel", "fields", "shown"),
+    [
+        ("sms", {"text": "Hi {{ name }}"}, "1 · GSM-7 · 8 septets"),
+        ("push", {"title": "Hi", "body": "{{ name }}", "url": "https://x.example"}, "of 4096 bytes"),
+        ("in_app", {"title": "Hi", "body": "{{ name }}"}, "&lt;Ada&gt;"),
+        ("chat", {"text": "Hi {{ name }}"}, "Hi &lt;Ada&gt;"),
+        ("voice", {"text": "Hi {{ name }}"}, "Hi &lt;Ada&gt;"),
+        ("webhook", {"type": "a.b", "body": '{"n": {{ name|tojson }}}'}, "a.b"),
+    ],
+)
+async def test_every_channel_can_be_looked_at(ask, channel, fields, shown):
+    """As it will be, with what it takes."""
+    template = written(channels={channel: {"en": fields}})
+    answer = await post(ask, "letter/look", template=template, channel=channel, user="ada")
+    assert (answer.status, shown in answer.body) == (200, True), answer.body
+
+
+async def test_a_broken_draft_is_kept_but_not_published(ask):
+    """422 with the place; what is live stays."""
+    broken = written("{{ name|uper }}")
+    saved = await post(ask, "letter/draft", template=broken, revision=0)
+    assert (saved.status, int(saved.headers["clarion-revision"]) > 0) == (200, True)
+    refused = await post(ask, "letter/publish")
+    assert (refused.status, "Not published" in refused.body, "line 1" in refused.body) == (422, True, True)
+
+
+async def test_publish_compare_and_roll_back(ask):
+    """The whole life of two versions."""
+    await post(ask, "letter/draft", template=written(), revision=0)
+    assert (await post(ask, "letter/publish")).headers["clarion-version"] == "1"
+    changed = written("<p>Bye {{ name }}</p>")
+    compared = (await post(ask, "letter/compare", template=changed)).body
+    assert "against version 1, which is live" in compared
+    assert "Bye {{ name }}" in compared
+    await post(ask, "letter/draft", template=changed, revision=0)
+    assert (await post(ask, "letter/publish")).headers["clarion-version"] == "2"
+    assert (await post(ask, "letter/rollback", version=1)).headers["clarion-version"] == "3"
+    versions = (await ask("/ui/templates/letter/versions")).body
+    assert "Rolled back to version 1" in versions
+    assert versions.count("Roll back to this") == 2
+
+
+async def test_two_people_do_not_overwrite_one_another(ask):
+    """The second one is told, and decides."""
+    first = await post(ask, "letter/draft", template=written(), revision=0)
+    second = await post(ask, "letter/draft", template=written("<p>mine</p>"), revision=0)
+    assert (first.status, second.status) == (200, 409)
+    assert (await post(ask, "letter/draft", template=written("<p>mine</p>"), revision=None)).status == 200
+    assert (await post(ask, "letter/discard")).status == 204
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("letter/draft", b"{", 400),
+        ("letter/draft", b'{"template": {"channels": {"pigeon": {}}}}', 400),
+        ("letter/publish", b"{}", 404),
+        ("letter/rollback", b'{"version": 9}', 404),
+        ("letter/compare", b'{"template": {"channels": {}}}', 404),
+        ("letter/look", b'{"template": {"channels": {}}, "channel": "email", "user": "nobody"}', 404),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_in_a_sentence(ask, path, body, status):
+    """No fault of the page is a fault of the server."""
+    answer = await ask(f"/ui/templates/{path}", "POST", body)
+    assert (answer.status, 'class="error"' in answer.body) == (status, True)
