@@ -17,6 +17,8 @@ from clarion.api.answers import SAFE, HttpScope, Send, answer_problem
 from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.events import Ingest
+from clarion.api.inbound import PATH as INBOUND
+from clarion.api.inbound import InboundMail
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MethodNotAllowed, timed_out
 from clarion.api.unsubscribe import Farewell
@@ -42,6 +44,7 @@ class Edge:
         self._door = Doorkeeper(parts.keys, parts.tokens)
         self._ingest = Ingest(parts, self._door)
         self._farewell = Farewell(parts)
+        self._mail = InboundMail(parts, self._door)
         self._requests: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
@@ -82,6 +85,11 @@ class Edge:
                 self._requests["trigger"] += 1
                 await self._ingest.trigger(workflow, scope, receive, send)
                 return
+        if path == INBOUND:
+            _need_post(scope)
+            self._requests["inbound"] += 1
+            await self._mail(scope, receive, send)
+            return
         if path.startswith(UNSUBSCRIBE):
             self._requests["unsubscribe"] += 1
             await self._farewell(scope, receive, send)

@@ -17,6 +17,7 @@ from clarion.api.catalogues import READS
 from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
 from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
+from clarion.api.inbound import MailTaken
 from clarion.api.problems import Problem
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
 from clarion.api.users import UserBody
@@ -170,7 +171,8 @@ def _say_what_all_share(operation: dict[str, Any], scope: Scope | None) -> None:
 def _schemas() -> dict[str, Any]:
     """The types only the ingest routes know."""
     _, found = msgspec.json.schema_components(
-        (Trigger, TriggerLine, CloudEvent, Accepted, BatchAccepted, Plan, Problem, UserBody), ref_template=REF
+        (Trigger, TriggerLine, CloudEvent, Accepted, BatchAccepted, MailTaken, Plan, Problem, UserBody),
+        ref_template=REF,
     )
     return dict(found)
 
@@ -204,6 +206,18 @@ def _ingest() -> dict[str, Any]:
                     "202": _reply(accepted, Accepted),
                     "200": _reply("The plan of a dry run", Plan),
                 },
+            }
+        },
+        "/v1/inbound/email": {
+            "post": {
+                "tags": ["Messages"],
+                "operationId": "take_mail",
+                "description": (
+                    "Hand in a mail that came back, as it is: a bounce, a complaint, an auto-reply, a mail to "
+                    "unsubscribe. Answered once what follows from it is durable; the same mail again changes nothing."
+                ),
+                "requestBody": _body({"message/rfc822": {"type": "string", "format": "binary"}}),
+                "responses": {"200": _reply("What became of it", MailTaken)},
             }
         },
         "/v1/events": {

@@ -14,6 +14,7 @@ from clarion.errors import ClarionError, NotFound
 from clarion.flow.catalog import setup_of
 from clarion.flow.dispatch import Dispatcher
 from clarion.flow.endpoint_watch import EndpointWatch
+from clarion.flow.inbound import Inbound
 from clarion.flow.intake import Intake
 from clarion.flow.integrations import Integrations
 from clarion.flow.pacing import Pacer
@@ -69,6 +70,7 @@ class Pipeline:
         self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
         self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
         self._tracker = Tracker(ledger, fanout, clock)
+        self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
         self._dispatcher = Dispatcher(
             ledger,
             self._queues,

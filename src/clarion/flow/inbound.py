@@ -1,0 +1,186 @@
+"""Mail that comes in: returned mail becomes receipts, a mail to leave is obeyed, what is unclear waits for a person.
+
+Whoever knows the address can send mail to it, so what a mail achieves depends on what proves that it is about one
+of ours: the signed tag of the return path, or the Message-ID, which only whoever got the mail has seen. An
+address proves nothing: such a bounce counts, but retires nobody's address by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from clarion.content.returns import Return, Verdict, read
+from clarion.content.returns.opened import headers_of
+from clarion.flow.patience import until_stored
+from clarion.flow.return_tags import ReturnTags
+from clarion.flow.unsubscribe import LONGEST_TOKEN, Unsubscribing
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.message import Message
+from clarion.model.receipt import Kind, Receipt
+from clarion.model.status import SUCCEEDED, Status
+from clarion.model.user import User
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Ledger, MessageFilter, Stray
+from clarion.ports.vault import Vault, contact_hash
+
+MOST_KEPT = 256 * 1024
+"""Bytes kept of a mail that waits for a person."""
+RECENT_MS = 10 * 24 * 3_600_000
+"""Mail servers give up after five days; what was sent longer ago does not come back."""
+MOST_ADDRESSED = 20
+
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{60,{LONGEST_TOKEN}}}")
+_KINDS = {
+    Verdict.HARD: Kind.BOUNCED,
+    Verdict.SOFT: Kind.BOUNCED,
+    Verdict.BLOCK: Kind.BLOCKED,
+    Verdict.COMPLAINT: Kind.COMPLAINED,
+    Verdict.AUTO_REPLY: Kind.AUTO_REPLY,
+    Verdict.DELIVERED: Kind.DELIVERED,
+}
+_CAME_BACK = SUCCEEDED | {Status.BOUNCED, Status.UNDELIVERED}
+
+Receive = Callable[[Sequence[Receipt]], Awaitable[Sequence[bool]]]
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one mail."""
+
+    verdict: str
+    """A `Verdict`, or `unsubscribe`."""
+    delayed: bool = False
+    status: str = ""
+    detail: str = ""
+    message: Message | None = None
+    changed: bool = False
+    """Something is different now; False for what was known already."""
+    kept: str = ""
+    """Why it waits for a person; empty: it does not."""
+
+
+class _Found(msgspec.Struct, frozen=True):
+    message: Message
+    proven: bool
+
+
+class Inbound:
+    """Takes mail, one at a time; taking the same mail again changes nothing."""
+
+    def __init__(
+        self, ledger: Ledger, vault: Vault, receive: Receive, unsubscribing: Unsubscribing, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._vault = vault
+        self._receive = receive
+        self._unsubscribing = unsubscribing
+        self._clock = clock
+        self._tags = ReturnTags(vault)
+
+    async def take(self, raw: bytes, home: TenantId, *, any_tenant: bool = False) -> Taken:
+        """Durable when this returns. `home` is the tenant who is shown what is unclear; with `any_tenant` the mail
+        may be about messages of others too, as in a mailbox that all share."""
+        tenant = None if any_tenant else home
+        if await self._left(raw, tenant):
+            return Taken(verdict="unsubscribe", changed=True)
+        found = await asyncio.to_thread(read, raw)
+        if found.verdict is Verdict.UNKNOWN:
+            return await self._keep(raw, home, found, "not_understood")
+        about = await self._message(found, tenant, home)
+        if about is None:
+            if found.verdict in (Verdict.AUTO_REPLY, Verdict.DELIVERED) or found.delayed:
+                return _taken(found)
+            return await self._keep(raw, home, found, "no_message")
+        if found.verdict is Verdict.COMPLAINT and not about.proven:
+            return await self._keep(raw, home, found, "no_proof")
+        receipt = await self._receipt(found, about)
+        (changed,) = await self._receive([receipt])
+        return _taken(found, message=about.message, changed=changed)
+
+    async def _left(self, raw: bytes, tenant: TenantId | None) -> bool:
+        """Whether it is the mail of a `mailto:` way out (RFC 2369): its subject is a token."""
+        for token in _TOKEN.findall(headers_of(raw).header("subject"))[:2]:
+            choice = await self._unsubscribing.read(token)
+            if choice is not None and tenant in (None, choice.tenant.id):
+                await self._unsubscribing.leave(choice)
+                return True
+        return False
+
+    async def _message(self, found: Return, tenant: TenantId | None, home: TenantId) -> _Found | None:
+        named: list[tuple[TenantId | None, MessageId]] = []
+        named += [genuine for tag in found.tags if (genuine := self._tags.read(tag)) is not None]
+        named += [(None, MessageId(one)) for one in found.message_ids]
+        known = await self._ledger.receipts.messages([message_id for _, message_id in named])
+        for owner, message_id in named:
+            message = known.get(message_id)
+            if message is not None and {owner, tenant} <= {None, message.tenant}:
+                return _Found(message, True)
+        return await self._addressed(found, home)
+
+    async def _addressed(self, found: Return, tenant: TenantId) -> _Found | None:
+        """The newest mail that went to whom it names."""
+        since = Instant(max(0, self._clock.now() - RECENT_MS))
+        for hashed in self._hashes(found, tenant):
+            user = await self._ledger.suppressions.owner(tenant, Channel.EMAIL, hashed)
+            if user is None:
+                continue
+            where = MessageFilter(user=user.no, channel=Channel.EMAIL, since=since)
+            sent, _ = await self._ledger.records.page(tenant, where, None, MOST_ADDRESSED)
+            for message in sent:
+                if message.status in _CAME_BACK:
+                    return _Found(message, False)
+        return None
+
+    async def _receipt(self, found: Return, about: _Found) -> Receipt:
+        message = about.message
+        user = (await self._ledger.users.get([message.user])).get(message.user)
+        hashes = self._hashes(found, message.tenant)
+        contact = _own(user, hashes)
+        # Whom it names is nobody of ours: a forwarded copy failed, or the address has been replaced since.
+        stranger = bool(hashes) and not contact
+        return Receipt(
+            tenant=message.tenant,
+            message_id=message.id,
+            kind=Kind.DELAYED if found.delayed else _KINDS[found.verdict],
+            at=self._clock.now(),
+            permanent=found.verdict is Verdict.HARD and about.proven and not stranger,
+            contact=contact,
+            detail=found.detail,
+        )
+
+    def _hashes(self, found: Return, tenant: TenantId) -> list[bytes]:
+        named = dict.fromkeys(address for address in (found.sent_to, found.recipient) if address)
+        return [contact_hash(self._vault, tenant, Channel.EMAIL, address) for address in named]
+
+    async def _keep(self, raw: bytes, tenant: TenantId, found: Return, why: str) -> Taken:
+        stray = Stray(
+            tenant=tenant,
+            why=why,
+            sealed=self._vault.seal(self._vault.tenant_key(tenant), raw[:MOST_KEPT]),
+            digest=self._vault.hash("stray", raw),
+            at=self._clock.now(),
+        )
+        await until_stored("stray", lambda: self._ledger.strays.keep(stray), self._clock)
+        return msgspec.structs.replace(_taken(found), kept=why)
+
+
+def _own(user: User | None, hashes: Sequence[bytes]) -> bytes:
+    """The contact of this person that is meant."""
+    contacts = user.profile.contacts if user is not None else ()
+    own = {contact.hash for contact in contacts if contact.channel is Channel.EMAIL}
+    return next((hashed for hashed in hashes if hashed in own), b"")
+
+
+def _taken(found: Return, message: Message | None = None, changed: bool = False) -> Taken:
+    return Taken(
+        verdict=found.verdict.value,
+        delayed=found.delayed,
+        status=found.status,
+        detail=found.detail,
+        message=message,
+        changed=changed,
+    )

@@ -1,0 +1,197 @@
+"""Mail handed in over HTTP: what it changes, what it proves, and what waits for a person."""
+
+import pytest
+from msgspec.structs import replace
+
+from clarion.flow.return_tags import ReturnTags
+from clarion.model.channel import Channel
+from clarion.model.ids import id_text
+from clarion.model.setup import Scope, SendAll, SendStep, Workflow
+from clarion.model.status import Reason, Status
+from clarion.model.user import Contact, Profile
+from clarion.ports.ledger import MessageFilter, UserPut
+from tests.unit.api.conftest import ACME, OTHER
+from tests.unit.content.returns.samples import TAG, daemon, feedback, mail, report
+
+MAIL = "/v1/inbound/email"
+ID = "0197a0b0c0d0e0f00102030405060708"
+GONE = "550 5.1.1 <ada@example.org>: User unknown"
+
+
+@pytest.fixture
+async def sender(house):
+    """A client with the scope `send`."""
+    return await house.client(Scope.SEND)
+
+
+async def sent(house, sender):
+    """A mail that went out to ada."""
+    contact = Contact(channel=Channel.EMAIL, address="ada@example.org")
+    put = UserPut(id="ada", profile=Profile(contacts=(contact,)))
+    (user,) = await house.ledger.users.put(ACME, [put])
+    setup = house.ledger.setup
+    step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
+    await setup.workflows.put(ACME, Workflow(key="post", category="news", steps=(step,)))
+    before = {m.id for m in await mails(house, user)}
+    await sender.ok("POST", "/v1/workflows/post/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
+    for _ in range(200):
+        for message in await mails(house, user):
+            if message.id not in before and message.status is Status.SENT:
+                return message
+        await house.clock.sleep(0.01)
+    raise AssertionError(await mails(house, user))
+
+
+async def mails(house, user):
+    """All mails of a person, newest first."""
+    where = MessageFilter(user=user.no, channel=Channel.EMAIL)
+    return (await house.ledger.records.page(ACME, where, None, 10))[0]
+
+
+def about(house, message, raw):
+    """The returned mail as if it had been this message, by its tag and its Message-ID."""
+    tag = ReturnTags(house.vault).of(message)
+    return raw.replace(TAG.encode(), tag.encode()).replace(ID.encode(), message.id.hex().encode())
+
+
+async def take(client, raw):
+    """The answer to a mail."""
+    return await client.ok("POST", MAIL, content=raw, headers={"content-type": "message/rfc822"})
+
+
+async def suppressed(house):
+    """Why each address must not be used."""
+    return [row.reason for row in await house.ledger.suppressions.page(ACME, b"", 10)]
+
+
+async def test_a_bounce_moves_its_message_and_retires_the_address(house, sender):
+    """Found by the tag of its return path; the second time nothing changes."""
+    message = await sent(house, sender)
+    raw = about(house, message, report(GONE, "5.1.1"))
+    taken = await take(sender, raw)
+    assert taken == {
+        "verdict": "hard",
+        "delayed": False,
+        "status": "5.1.1",
+        "detail": "550 5.1.1 <address>: User unknown",
+        "message_id": id_text(message.id),
+        "changed": True,
+        "kept": "",
+    }
+    stored = await house.ledger.records.get(ACME, message.id)
+    assert (stored.status, stored.reason) == (Status.BOUNCED, Reason.ADDRESS_GONE)
+    assert await suppressed(house) == ["address_gone"]
+    assert (await take(sender, raw))["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "why"),
+    [
+        (report("552 5.2.2 mailbox full", "5.2.2"), Status.UNDELIVERED, []),
+        (report("554 5.7.1 rejected as spam", "5.7.1"), Status.UNDELIVERED, []),
+        (report("451 4.4.1 timed out", "4.4.1", "delayed"), Status.SENT, []),
+        (report("250 2.0.0 Ok", "2.0.0", "delivered"), Status.DELIVERED, []),
+        (feedback(), Status.DELIVERED, ["complaint"]),
+    ],
+)
+async def test_what_each_class_does(house, sender, raw, status, why):
+    """Only the address of a hard bounce or a complaint is retired."""
+    message = await sent(house, sender)
+    assert (await take(sender, about(house, message, raw)))["changed"] is True
+    assert (await house.ledger.records.get(ACME, message.id)).status is status
+    assert await suppressed(house) == why
+
+
+async def test_the_message_id_of_the_returned_headers_will_do(house, sender):
+    """For receivers that hide the return path."""
+    message = await sent(house, sender)
+    raw = report(GONE, "5.1.1").replace(ID.encode(), message.id.hex().encode())
+    assert (await take(sender, raw))["message_id"] == id_text(message.id)
+    assert await suppressed(house) == ["address_gone"]
+
+
+async def test_an_address_alone_proves_nothing(house, sender):
+    """Anybody could have written it: the message counts as returned, the address stays usable."""
+    message = await sent(house, sender)
+    taken = await take(sender, daemon("<ada@example.org>: 550 5.1.1 User unknown"))
+    assert (taken["verdict"], taken["message_id"]) == ("hard", id_text(message.id))
+    stored = await house.ledger.records.get(ACME, message.id)
+    assert (stored.status, stored.reason) == (Status.UNDELIVERED, Reason.SOFT_BOUNCE)
+    assert await suppressed(house) == []
+    complaint = feedback()
+    assert (await take(sender, complaint))["kept"] == "no_proof"
+    assert await suppressed(house) == []
+
+
+async def test_a_forged_tag_proves_nothing(house, sender):
+    """One that we did not sign, and the genuine one of a message of another tenant."""
+    message = await sent(house, sender)
+    other = ReturnTags(house.vault).of(replace(message, tenant=OTHER))
+    for tag in (TAG, other):
+        raw = report(GONE, "5.1.1", final="rfc822; x@example.net").replace(TAG.encode(), tag.encode())
+        raw = raw.replace(b"To: Ada <ada@example.org>", b"To: x@example.net")
+        assert (await take(sender, raw))["kept"] == "no_message"
+    stranger = await house.client(Scope.SEND, OTHER)
+    assert (await take(stranger, about(house, message, report(GONE, "5.1.1"))))["kept"] == "no_message"
+    assert (await house.ledger.records.get(ACME, message.id)).status is Status.SENT
+
+
+async def test_only_their_own_address_can_be_retired(house, sender):
+    """A genuine tag with somebody else's address in it: the message came back, nobody is suppressed."""
+    message = await sent(house, sender)
+    raw = about(house, message, report(GONE, "5.1.1", final="rfc822; bob@example.org"))
+    await take(sender, raw.replace(b"To: Ada <ada@example.org>", b"To: bob@example.org"))
+    assert (await house.ledger.records.get(ACME, message.id)).status is Status.UNDELIVERED
+    assert await suppressed(house) == []
+
+
+async def test_a_mail_to_unsubscribe_is_obeyed(house, sender):
+    """Its subject is the token; a changed token is a mail like any other."""
+    message = await sent(house, sender)
+    token = house.pipeline.unsubscribing.token(ACME, message.user, "news")
+    wrong = mail("", subject=token[:-2] + "AA")
+    assert (await take(sender, wrong))["verdict"] == "unknown"
+    assert (await take(sender, mail("", subject=token)))["verdict"] == "unsubscribe"
+    user = (await house.ledger.users.find(ACME, ["ada"]))["ada"]
+    assert user.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
+    stranger = await house.client(Scope.SEND, OTHER)
+    assert (await take(stranger, mail("", subject=token)))["verdict"] == "unknown"
+
+
+async def test_what_is_unclear_waits_for_a_person(house, sender, admin):
+    """Kept once, listed, readable as it came, deleted when dealt with; nobody else sees it."""
+    raw = mail("I have a question", "Re: Hello", "Bob <bob@example.org>")
+    for _ in range(2):
+        assert (await take(sender, raw))["kept"] == "not_understood"
+    assert (await take(sender, mail("away", auto_submitted="auto-replied")))["kept"] == ""
+    (listed,) = (await sender.ok("GET", f"{MAIL}/unknown"))["items"]
+    assert (listed["why"], listed["sender"], listed["subject"]) == (
+        "not_understood",
+        "Bob <bob@example.org>",
+        "Re: Hello",
+    )
+    path = f"{MAIL}/unknown/{listed['id']}"
+    answer = await sender("GET", path)
+    assert answer.content == raw
+    assert answer.headers["content-disposition"].startswith("attachment")
+    stranger = await house.client(Scope.ADMIN, OTHER)
+    assert (await stranger.ok("GET", f"{MAIL}/unknown"))["items"] == []
+    for client, method, code in (
+        (stranger, "GET", "not_found"),
+        (stranger, "DELETE", "not_found"),
+        (sender, "DELETE", "forbidden"),
+    ):
+        assert (await client.problem(method, path))["code"] == code
+    await admin.ok("DELETE", path)
+    assert (await admin.problem("GET", path))["code"] == "not_found"
+    assert (await admin.problem("GET", f"{MAIL}/unknown/x"))["code"] == "not_found"
+
+
+async def test_the_door_is_guarded(house, sender):
+    """A key that may send, a POST, a body within the limit; what kind of bytes does not matter."""
+    reader = await house.client(Scope.READ)
+    assert (await reader.problem("POST", MAIL, content=b"x"))["code"] == "forbidden"
+    assert (await house.bearer("").problem("POST", MAIL, content=b"x"))["code"] == "unauthenticated"
+    assert (await sender.problem("GET", MAIL))["code"] == "method_not_allowed"
+    assert (await sender.problem("POST", MAIL, content=b"x" * 2_000_000))["code"] == "body_too_large"
+    assert (await take(sender, b"\xff\x00{{{[[["))["verdict"] == "unknown"
