@@ -14,14 +14,12 @@ meets servers that hang, drip, break off and never end. What a check cannot ask 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from clarion.testing.provider_contract.network import NETWORK, at_home
+from clarion.testing.provider_contract.network import NETWORK, Check, at_home, excusable
 from clarion.testing.provider_contract.promises import PROMISES
 from clarion.testing.provider_contract.subject import ADDRESSES, SECRET, WORDS, Recorded, Subject, Vendor
 
-Check = Callable[[Subject], Awaitable[None]]
-
-PROVIDER_CONTRACT: Sequence[Check] = (*map(at_home, PROMISES), *NETWORK)
+PROVIDER_CONTRACT: Sequence[Check] = tuple(map(excusable, (*map(at_home, PROMISES), *NETWORK)))
 
 __all__ = ["ADDRESSES", "PROVIDER_CONTRACT", "SECRET", "WORDS", "Check", "Recorded", "Subject", "Vendor"]

@@ -39,8 +39,10 @@ TROUBLE: Final = (
 )
 """Answers that repeat what must not be shown, or make no sense."""
 
+Check = Callable[[Subject], Awaitable[None]]
 
-def at_home(check: Callable[[Subject], Awaitable[None]]) -> Callable[[Subject], Awaitable[None]]:
+
+def at_home(check: Check) -> Check:
     """The check with a server that accepts everything, where the provider needs one."""
 
     @wraps(check)
@@ -50,6 +52,19 @@ def at_home(check: Callable[[Subject], Awaitable[None]]) -> Callable[[Subject], 
             return
         async with scripted_server(otherwise=subject.vendor.accepted) as server:
             await check(at(server, subject))
+
+    return checked
+
+
+def excusable(check: Check) -> Check:
+    """The check, skipped where the vendor says why it cannot be kept."""
+
+    @wraps(check)
+    async def checked(subject: Subject) -> None:
+        excused = subject.vendor.excused if subject.vendor is not None else {}
+        if reason := excused.get(check.__name__):
+            raise SkipTest(f"{subject.plugin.name}: {reason}")
+        await check(subject)
 
     return checked
 
@@ -190,7 +205,7 @@ async def giving_up_leaks_no_connection(subject: Subject) -> None:
     async with scripted_server(otherwise=Answer(manner="hang")) as server:
         led = at(server, subject)
         async with led.opened(timeout_s=SHORT_TIMEOUT_S) as provider:
-            calls = [asyncio.ensure_future(provider.send(led.messages(1))) for _ in range(10)]
+            calls = [asyncio.ensure_future(provider.send(led.messages(1))) for _ in range(5)]
             await server.until(lambda: len(server.requests) == len(calls), PROMPTLY_S)
             for call in calls:
                 call.cancel()

@@ -104,6 +104,8 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     """Real answers; among them one for each outcome that an answer can mean."""
     never: Mapping[str, str] = {}
     """Outcomes that no answer of this service means, by name, and why."""
+    excused: Mapping[str, str] = {}
+    """Checks that cannot be kept, by name, and why: they are shown as skipped with this reason."""
     most_bytes: int = 1024 * 1024
     """What the service takes in one request."""
 
