@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Literal
 
@@ -27,16 +27,14 @@ from clarion.ports.mail import DkimKey
 
 SMALLEST_RSA = 1024
 SIGNED = (
-    "from", "subject", "date", "to", "message-id", "mime-version", "content-type", "content-transfer-encoding",
-    "reply-to", "list-id", "list-unsubscribe", "list-unsubscribe-post", "feedback-id", "auto-submitted",
+    b"from", b"subject", b"date", b"to", b"message-id", b"mime-version", b"content-type", b"content-transfer-encoding",
+    b"reply-to", b"list-id", b"list-unsubscribe", b"list-unsubscribe-post", b"feedback-id", b"auto-submitted",
 )  # fmt: skip
 """What is signed when it is there (RFC 6376 section 5.4.1; RFC 8058 section 4 for the one-click fields)."""
-OVERSIGNED = ("from",)
+OVERSIGNED = b"from"
 """Named once more than it stands there, so that a second one breaks the signature."""
 
 _SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?").fullmatch
-_FIELD = re.compile(rb"([!-9;-~]+):((?:[^\r]|\r\n[ \t])*)\r\n").findall
-_FOLDS = re.compile(rb"[ \t\r\n]+").sub
 _RUNS = re.compile(rb"[ \t]{2,}|\t").sub
 
 
@@ -47,14 +45,13 @@ class Signer:
         self._domain, self._selector = _names(key)
         self._algorithm, self._sign = _signing(key)
 
-    def field(self, fields: Sequence[tuple[bytes, bytes]], body_hash: str, second: int) -> bytes:
-        """The DKIM-Signature field over canonical header `fields` and the hash of the body."""
-        names, covered = _covered(fields)
+    def field(self, names: str, covered: bytes, body_hash: str, second: int) -> bytes:
+        """The DKIM-Signature field over the canonical fields `covered` (`names`) and the hash of the body."""
         unsigned = (
             f" v=1; a={self._algorithm}; c=relaxed/relaxed;\r\n d={self._domain}; s={self._selector}; t={second};"
             f"\r\n h={names};\r\n bh={body_hash};\r\n b="
         )
-        own = b"dkim-signature:" + _FOLDS(b" ", unsigned.encode()).strip()
+        own = b"dkim-signature:" + unsigned.replace("\r\n ", " ").strip().encode()
         signature = b64encode(self._sign(covered + own)).decode()
         lines = "\r\n ".join(signature[at : at + 72] for at in range(0, len(signature), 72))
         return f"DKIM-Signature:{unsigned}{lines}\r\n".encode()
@@ -62,9 +59,9 @@ class Signer:
 
 def signatures(signers: Iterable[Signer], head: bytes, body: bytes, second: int) -> bytes:
     """A DKIM-Signature field of every signer, for the header section `head` and `body`."""
-    fields = [(name.lower(), _FOLDS(b" ", value).strip()) for name, value in _FIELD(head)]
+    names, covered = _covered(head)
     body_hash = b64encode(sha256(relaxed_body(body)).digest()).decode()
-    return b"".join(signer.field(fields, body_hash, second) for signer in signers)
+    return b"".join(signer.field(names, covered, body_hash, second) for signer in signers)
 
 
 def relaxed_body(body: bytes) -> bytes:
@@ -90,12 +87,17 @@ def public_record(private_key: str) -> str:
     return f"v=DKIM1; k=ed25519; p={b64encode(shown).decode()}"
 
 
-def _covered(fields: Sequence[tuple[bytes, bytes]]) -> tuple[str, bytes]:
-    """Names for `h=`, and the canonical fields in that order."""
-    found = dict(fields)
-    names = [name for name in SIGNED if name.encode() in found]
-    covered = b"".join(b"%b:%b\r\n" % (name.encode(), found[name.encode()]) for name in names)
-    return ":".join((*OVERSIGNED, *names)), covered
+def _covered(head: bytes) -> tuple[str, bytes]:
+    """Names for `h=`, and the fields in that order as RFC 6376 section 3.4.2 hashes them."""
+    found: dict[bytes, bytes] = {}
+    for line in head.replace(b"\r\n ", b" ").split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if b"  " in value or b"\t" in value:
+            value = _RUNS(b" ", value)
+        found[name.lower()] = value.strip()
+    names = [name for name in SIGNED if name in found]
+    covered = b"".join([b"%b:%b\r\n" % (name, found[name]) for name in names])
+    return b":".join((OVERSIGNED, *names)).decode(), covered
 
 
 def _names(key: DkimKey) -> tuple[str, str]:
