@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
 from clarion.model.setup import Scope
+from tests.browsers import Browser
 from tests.unit.api.conftest import OTHER
 
 
@@ -201,6 +203,33 @@ async def test_contacts_are_added_listed_and_removed(admin, ada):
     await admin.ok("DELETE", f"/v1/users/ada/contacts/{added['id']}")
     assert len((await admin.ok("GET", "/v1/users/ada/contacts"))["items"]) == 2
     assert (await admin.problem("DELETE", f"/v1/users/ada/contacts/{added['id']}"))["status"] == 404
+
+
+async def test_a_browser_is_a_contact_by_its_endpoint(admin, ada):
+    """Stored in one spelling; subscribing again with new keys replaces the old ones."""
+    first, again = Browser(), Browser()
+    path = "/v1/users/ada/contacts"
+    added = await admin.ok("POST", path, {"channel": "push", "address": first.address})
+    spelt = {"channel": "push", "address": json.dumps(first.subscription, separators=(",", ":"))}
+    assert await admin.ok("POST", path, spelt) == added
+    assert "expirationTime" not in added["address"]
+    renewed = await admin.ok("POST", path, {"channel": "push", "address": again.address})
+    assert renewed["id"] == added["id"]
+    pushes = [c for c in (await admin.ok("GET", path))["items"] if c["channel"] == "push"]
+    assert pushes == [renewed]
+    whole = {"contacts": [{"channel": "push", "address": json.dumps(again.subscription, sort_keys=True)}]}
+    put = await admin.ok("PUT", "/v1/users/bea", whole)
+    assert put["contacts"][0]["address"] == renewed["address"]
+
+
+async def test_a_broken_subscription_is_refused_where_it_stands(admin, ada):
+    """With its place and what is wrong with it."""
+    broken = {"channel": "push", "address": '{"endpoint": "https://push.example/1", "keys": {}}'}
+    shown = await admin.problem("POST", "/v1/users/ada/contacts", broken)
+    assert shown["errors"][0]["pointer"] == "#/address"
+    assert "p256dh" in shown["detail"]
+    shown = await admin.problem("PUT", "/v1/users/bea", {"contacts": [broken]})
+    assert shown["errors"][0]["pointer"] == "#/contacts/0/address"
 
 
 async def test_preferences_show_what_was_chosen_and_what_is_in_force(admin, ada):

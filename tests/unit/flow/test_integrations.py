@@ -1,0 +1,150 @@
+"""Which integration a message takes, and what it is told about the message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from clarion.flow.integrations import Closed, Integrations, Usable
+from clarion.model.channel import Channel, Lane
+from clarion.model.content import PushContent
+from clarion.model.ids import TenantId
+from clarion.model.message import Message
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.model.user import Contact
+from clarion.ports.provider import ProviderPlugin
+from clarion.testing.providers import RecordingProvider
+from tests.engine import engine, workflow
+from tests.outgoing import outgoing
+
+TENANT = TenantId(1)
+TOKEN = Contact(channel=Channel.PUSH, address="token-1")
+BROWSER = Contact(channel=Channel.PUSH, address='{"endpoint": "https://push.example/"}')
+MESSAGES = [outgoing(PushContent(title="x"), n, channel=Channel.PUSH).message for n in range(50)]
+
+
+def is_browser(contact: Contact) -> bool:
+    return contact.address.startswith("{")
+
+
+def is_device(contact: Contact) -> bool:
+    return not is_browser(contact)
+
+
+def plugin(**changes: Any) -> ProviderPlugin:
+    return msgspec.structs.replace(RecordingProvider(batch=10).plugin(), **changes)
+
+
+PLUGINS = {
+    "anything": plugin(),
+    "browsers": plugin(accepts=is_browser),
+    "devices": plugin(accepts=is_device),
+}
+
+
+class Shelf:
+    """The integrations of one tenant: key to provider."""
+
+    def __init__(self, **providers: str) -> None:
+        self._all = {
+            key: Integration(key=key, channel=Channel.PUSH, provider=provider)
+            for key, provider in providers.items()
+        }
+
+    def all(self, tenant: TenantId) -> Mapping[str, Integration]:
+        return self._all
+
+
+def integrations(**providers: str) -> Integrations:
+    return Integrations(Shelf(**providers), PLUGINS, None)  # type: ignore[arg-type]
+
+
+def usable(house: Integrations, now_s: float = 0.0) -> Usable:
+    found = house.usable(TENANT, Channel.PUSH, Lane.NORMAL, now_s)
+    assert isinstance(found, Usable)
+    return found
+
+
+def chosen(found: Usable, contact: Contact, messages: list[Message] = MESSAGES) -> set[str]:
+    """Keys of the integrations that the messages to this contact take."""
+    live = [found.choose(message, contact) for message in messages]
+    return {"closed" if isinstance(one, Closed) else one.key for one in live}
+
+
+async def test_a_contact_goes_to_the_provider_that_claims_it():
+    """A browser's subscription goes to web push, everything else to whoever takes any."""
+    house = integrations(captured="anything", browsers="browsers")
+    assert chosen(usable(house), BROWSER) == {"browsers"}
+    assert chosen(usable(house), TOKEN) == {"captured"}
+
+
+async def test_several_that_claim_a_contact_share_it_by_weight():
+    """Two web push integrations are alternatives, as ever."""
+    house = integrations(first="browsers", second="browsers", devices="devices")
+    assert chosen(usable(house), BROWSER) == {"first", "second"}
+    assert chosen(usable(house), TOKEN) == {"devices"}
+
+
+async def test_without_anybody_who_claims_it_one_says_what_is_wrong():
+    """The provider refuses the message with its reason; it does not wait for ever."""
+    assert chosen(usable(integrations(browsers="browsers")), TOKEN) == {"browsers"}
+
+
+async def test_an_open_circuit_does_not_send_a_contact_to_the_wrong_provider():
+    """Messages to browsers wait for web push; those to devices go on."""
+    house = integrations(browsers="browsers", devices="devices")
+    live = usable(house).choose(MESSAGES[0], BROWSER)
+    assert not isinstance(live, Closed)
+    live.trip(0.0)
+    assert chosen(usable(house), TOKEN) == {"devices"}
+    closed = usable(house).choose(MESSAGES[0], BROWSER)
+    assert isinstance(closed, Closed)
+    assert closed.reason is Reason.CIRCUIT_OPEN
+    assert closed.wait_s > 0
+
+
+async def test_a_busy_provider_keeps_its_contacts():
+    """A message waits for a slot where it belongs instead of going where it does not."""
+    house = integrations(browsers="browsers", devices="devices")
+    live = usable(house).choose(MESSAGES[0], BROWSER)
+    assert not isinstance(live, Closed)
+    for _ in range(live.integration.limits.concurrency):
+        live.begin(Lane.NORMAL)
+    assert chosen(usable(house), BROWSER) == {"browsers"}
+
+
+@pytest.mark.parametrize(("key", "others"), [("first", 1), ("devices", 0), ("captured", 0)])
+async def test_only_providers_of_the_same_kind_are_alternatives(key, others):
+    """A failed web push is not tried at once where only device tokens are understood."""
+    house = integrations(first="browsers", second="browsers", devices="devices", captured="anything")
+    found = usable(house)
+    live = next(one for one in found._healthy.values() if one.key == key)
+    assert house.alternatives(TENANT, live) == others
+
+
+async def test_a_provider_learns_which_messages_replace_one_another(tmp_path):
+    """The same collapse key for the same thing, another for another, none without one; and never the value itself."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("parcel", collapse_key="/parcel"), workflow("plain"))
+        await house.person("ada")
+        await house.person("bob")
+        for key, user, data in (
+            ("parcel", "ada", {"text": "1", "parcel": "SECRET-7"}),
+            ("parcel", "ada", {"text": "2", "parcel": "SECRET-7"}),
+            ("parcel", "ada", {"text": "3", "parcel": "SECRET-8"}),
+            ("parcel", "bob", {"text": "4", "parcel": "SECRET-7"}),
+            ("parcel", "ada", {"text": "5"}),
+            ("plain", "ada", {"text": "6", "parcel": "SECRET-7"}),
+        ):
+            await house.trigger(key, user, data=msgspec.Raw(msgspec.json.encode(data)))
+            await house.quiet()
+        keys = [sent.collapse_key for sent in house.provider.effects]
+    assert keys[0] == keys[1]
+    assert len({keys[0], keys[2], keys[3]}) == 3
+    assert len(keys[0]) == 16
+    assert keys[4] == keys[5] == b""
+    assert not any(b"SECRET" in key for key in keys)
