@@ -148,7 +148,7 @@ class Inspection:
 
     def _markup(self) -> Iterator[Finding]:
         """Of HTML and MJML as they are written, so that every remark has its line; and of plain links."""
-        for name, source in self._variant.sources.items():
+        for name, source in self._sound():
             kind = self._variant.layout.kinds[name]
             if kind in (Kind.HTML, Kind.MJML):
                 for remark in remarks(source.text, contrast=kind is Kind.HTML):
@@ -162,6 +162,11 @@ class Inspection:
                 for remark in remarks(field.source.text):
                     if remark.code is Code.CONTRAST:
                         yield self._fault("mjml", Faulty(remark.detail, code=remark.code), Severity.WARNING)
+
+    def _sound(self) -> Iterator[tuple[str, Woven]]:
+        """The sources whose tags can be told from their text: a fault is said of the others already."""
+        faulty = {name for name, _ in self._variant.faults}
+        return ((name, source) for name, source in self._variant.sources.items() if name not in faulty)
 
     def _email(self, content: EmailContent) -> Iterator[Finding]:
         if len(content.subject) > SUBJECT_CHARACTERS:
@@ -196,9 +201,7 @@ class Inspection:
             yield self._said(Severity.ERROR, Code.PUSH_SIZE, "", detail)
 
     def _unsubscribe(self) -> Iterator[Finding]:
-        if not any(
-            ("unsubscribe_url", "") in paths(source.text) for source in self._variant.sources.values()
-        ):
+        if not any(("unsubscribe_url", "") in paths(source.text) for _, source in self._sound()):
             detail = "people can leave this category, and the email does not say where: link to `{{ unsubscribe_url }}`"
             yield self._said(Severity.WARNING, Code.NO_UNSUBSCRIBE, "", detail)
 

@@ -76,6 +76,13 @@ async def test_looking_tells_what_is_wrong_with_line_and_place(ask):
     assert "<code>upper</code>" in answer.body
 
 
+@pytest.mark.parametrize("html", ["<p>{{", "{% if", "<a href='{{ x", "{#", "<p", "{{ name|", "<mjml>"])
+async def test_half_a_tag_is_a_finding_like_any_other(ask, html):
+    """The editor looks after every pause, also in the middle of a word."""
+    answer = await post(ask, "welcome/look", template=written(html), channel="email", user="ada")
+    assert (answer.status, 'id="findings"' in answer.body) == (200, True)
+
+
 async def test_looking_shows_an_email_in_a_frame_that_may_do_nothing(ask):
     """Values are escaped, scripts do not run, nothing is fetched."""
     answer = await post(ask, "letter/look", template=written(), channel="email", user="ada", locale="en")
