@@ -10,8 +10,9 @@ import msgspec
 from minijinja import Environment, TemplateError
 
 from clarion.content.faults import Code, Faulty, Refused
-from clarion.content.filters import FilterError, Reader, filters, range_
-from clarion.content.places import guards
+from clarion.content.filters import filters, range_
+from clarion.content.places import PLAIN, guards
+from clarion.content.reader import FilterError, Reader
 from clarion.content.sandbox import inspect, tags
 from clarion.content.weave import Woven
 
@@ -32,7 +33,7 @@ HTML = ".html"
 """Ends the names of sources that escape every value."""
 # fmt: off
 WITHHELD_FILTERS = (
-    "attr", "batch", "bool", "chain", "filesizeformat", "format", "groupby", "indent", "lines", "list",
+    "attr", "batch", "bool", "chain", "filesizeformat", "format", "groupby", "indent", "lines",
     "pluralize", "pprint", "safe", "slice", "split", "string", "striptags", "unique", "wordwrap", "zip",
 )
 # fmt: on
@@ -60,7 +61,7 @@ class Engine:
         self._sources: dict[str, Compiled] = {}
         self._joined: dict[str, tuple[bool, int]] = {}
         self._environment = Environment(
-            filters={**filters(self.reader), MARK: self._pass},
+            filters={**filters(self.reader), MARK: self._pass, PLAIN: _as_text},
             debug=False,
             fuel=FUEL,
             undefined_behavior="strict",
@@ -78,9 +79,9 @@ class Engine:
         """The name under which `source` is now ready. Raises Faulty with the line when it is not acceptable."""
         name = self._name(HTML if escape else "")
         try:
+            scans = inspect(source.text)
             if escape:
                 source = source.splice((at, at, text) for at, text in guards(source.text))
-            scans = inspect(source.text)
             self._environment.add_template(name, source.text)
         except Refused as refused:
             raise source.fault(refused.detail, refused.at, refused.code) from None
@@ -196,6 +197,11 @@ def _enclosed(source: Compiled) -> str:
     if any(tag.is_statement("set") for tag in tags(text)):
         text = "{% with %}" + text + "{% endwith %}"
     return "{% autoescape 'html' %}" + text + "{% endautoescape %}" if source.escape else text
+
+
+def _as_text(value: Any) -> Any:
+    """Without the promise that it is escaped."""
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def _explain(source: str, error: TemplateError) -> str:

@@ -1,6 +1,7 @@
 """Where in HTML a value is printed. Escaping makes it harmless as text and inside quotes, and nowhere else.
 
-A value that starts a link could choose its scheme, so it passes through the filter `link`. In a script, in the name of
+A value that starts a link could choose its scheme, so it passes through the filter `link`. HTML that `rich` made is
+text again anywhere but between elements. In a script, in the name of
 a tag or an attribute, in an event handler or without quotes, nothing makes it harmless: the source is refused.
 """
 
@@ -18,6 +19,10 @@ LINKS = frozenset(
 """Attributes that hold one address."""
 _BARE = frozenset({"srcdoc", "srcset"})
 """Attributes that hold markup or several addresses."""
+PLAIN = "as_text"
+"""A filter that makes HTML text again. Not for authors."""
+_MAKES_HTML = re.compile(r"\b(rich|map)\b")
+"""Filters whose values may not be escaped: `rich`, and those that run it by its name."""
 _RAW = frozenset({"script", "style", "iframe", "noembed", "noframes", "xmp", "plaintext"})
 _NAME = re.compile(r"[a-zA-Z][^\s/>]*")
 _ATTRIBUTE = re.compile(r"""[^\s/>"'=][^\s/>=]*""")
@@ -173,6 +178,7 @@ def guards(source: str) -> list[tuple[int, str]]:
     edits: list[tuple[int, str]] = []
     scanner = Scanner()
     branches = Branches(scanner)
+    makes_html = bool(_MAKES_HTML.search(source))
     for tag in tags(source):
         scanner.feed(tag.text)
         if tag.opening == "{%":
@@ -182,7 +188,9 @@ def guards(source: str) -> list[tuple[int, str]]:
         if problem := _problem(scanner):
             raise Refused(problem, tag.start, Code.UNSAFE_PLACE)
         if _may_choose_scheme(scanner):
-            edits += _through_link(source, tag.start, tag.end)
+            edits += _through("link", source, tag.start, tag.end)
+        elif makes_html and scanner.state is not State.TEXT:
+            edits += _through(PLAIN, source, tag.start, tag.end)
     return edits
 
 
@@ -213,8 +221,8 @@ def _is_bare(scanner: Scanner) -> bool:
     return scanner.attribute in _BARE or (scanner.element, scanner.attribute) == ("meta", "content")
 
 
-def _through_link(source: str, start: int, end: int) -> list[tuple[int, str]]:
-    """`{{ expression }}` becomes `{{ (expression)|link }}`."""
+def _through(filter: str, source: str, start: int, end: int) -> list[tuple[int, str]]:
+    """`{{ expression }}` becomes `{{ (expression)|filter }}`."""
     first = start + 2 + (source[start + 2] in "-+")
     last = end - 2 - (source[end - 3] in "-+")
-    return [(first, "("), (last, ")|link ")]
+    return [(first, "("), (last, f")|{filter} ")]

@@ -36,12 +36,12 @@ _SCOPES = frozenset({"with", "endwith"})
 FUNCTIONS = frozenset({"range"})
 # fmt: off
 CHEAP_FILTERS = frozenset({
-    "abs", "capitalize", "count", "d", "date", "datetime", "default", "e", "escape", "first", "float", "int",
-    "items", "last", "length", "link", "lower", "money", "number", "percent", "round", "time", "times", "title", "trim",
-    "truncate", "upper", "urlencode",
+    "abs", "ago", "capitalize", "count", "d", "date", "datetime", "default", "e", "escape", "first", "float", "int",
+    "isolate", "items", "last", "length", "link", "lower", "money", "number", "ordinal", "percent", "plural", "round",
+    "time", "times", "title", "trim", "truncate", "upper", "urlencode",
 })
 FILTERS = CHEAP_FILTERS | frozenset({
-    "dictsort", "join", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "select",
+    "dictsort", "join", "list", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "rich", "select",
     "selectattr", "sort", "sum", "tojson",
 })
 # fmt: on

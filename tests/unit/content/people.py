@@ -10,7 +10,7 @@ import msgspec
 from clarion.content import Renderer
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent
-from clarion.model.ids import TenantId, UserNo
+from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import Profile, User
 
@@ -39,15 +39,20 @@ def render(
     renderer: Renderer | None = None,
     overrides: Any = None,
     workflow: str = "shipped",
+    now: int | None = None,
+    unsubscribe_url: str = "",
+    tenant: Tenant = TENANT,
 ) -> AnyContent:
     return (renderer or Renderer()).render(
         template=content,
         channel=channel,
         user=user or reader(),
-        tenant=TENANT,
+        tenant=tenant,
         event_data={} if data is None else data,
         overrides=None if overrides is None else msgspec.Raw(json.dumps(overrides).encode()),
         workflow=workflow,
+        now=None if now is None else Instant(now),
+        unsubscribe_url=unsubscribe_url,
     )
 
 

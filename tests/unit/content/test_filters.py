@@ -71,6 +71,18 @@ def test_a_region_of_the_content_language_counts():
         "{{ range('a') }}",
         "{{ range(1, 2, 0) }}",
         "{{ range(100000) }}",
+        "{{ [1]|money('EUR') }}",
+        "{{ data|date }}",
+        "{{ 1|number(11) }}",
+        "{{ 1|number('x') }}",
+        "{{ word|plural(other='x') }}",
+        "{{ 1|plural(one='x') }}",
+        "{{ 1|plural(other='x', some='y') }}",
+        "{{ data|plural(other='x') }}",
+        "{{ word|list }}",
+        "{{ data|list }}",
+        "{{ [1]|list('nor') }}",
+        "{{ word|ago }}",
     ],
 )
 def test_a_filter_that_cannot_do_it_fails_the_message(source):
@@ -93,3 +105,239 @@ def test_json_is_exact_as_text_and_harmless_in_html():
 def test_an_unknown_zone_is_utc():
     """A misspelt profile delays nothing."""
     assert plain(text("{{ 0|time }}", user=reader("en", "Mars/Olympus"))) == "12:00 AM"
+
+
+# ── how far off ───────────────────────────────────────────────────────────────────────────────────────────
+
+NOON = 1_777_636_800_000
+"""2026-05-01 12:00 UTC."""
+
+
+@pytest.mark.parametrize(
+    ("at", "english", "german"),
+    [
+        ("2026-05-04T12:00:00Z", "in 3 days", "in 3 Tagen"),
+        ("2026-05-01T10:00:00Z", "2 hours ago", "vor 2 Stunden"),
+        ("2026-05-01T12:00:30Z", "in 30 seconds", "in 30 Sekunden"),
+        ("2026-05-01T12:29:50Z", "in 30 minutes", "in 30 Minuten"),
+        ("2026-04-30T13:00:00Z", "1 day ago", "vor 1 Tag"),
+        ("2027-05-01T12:00:00Z", "in 1 year", "in 1 Jahr"),
+        ("2026-05-02", "in 1 day", "in 1 Tag"),
+        (1_777_550_400, "1 day ago", "vor 1 Tag"),
+    ],
+)
+def test_a_time_can_be_told_from_now(at, english, german):
+    """In the largest unit that fits."""
+    assert plain(text("{{ at|ago }}", {"at": at}, now=NOON)) == english
+    content = template(locale="de", text="{{ at|ago }}")
+    assert plain(getattr(render(content, {"at": at}, user=GERMAN, now=NOON), "text", "")) == german
+
+
+def test_a_day_is_told_from_the_readers_day():
+    """When it is already tomorrow in Auckland, tomorrow is today."""
+    late = NOON + 1000
+    assert text("{{ '2026-05-03'|ago }}", user=reader("en", "UTC"), now=late) == "in 2 days"
+    assert text("{{ '2026-05-03'|ago }}", user=reader("en", "Pacific/Auckland"), now=late) == "in 1 day"
+
+
+def test_without_a_clock_nothing_is_told_from_now():
+    """Rather than from 1970."""
+    with pytest.raises(ContentError, match="`ago` needs the time"):
+        text("{{ 0|ago }}")
+
+
+# ── words ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en", "A, B, and C"),
+        ("en-GB", "A, B and C"),
+        ("de", "A, B und C"),
+        ("ja", "A、B、C"),
+        ("ar", "A وB وC"),
+    ],
+)
+def test_lists_are_joined_as_the_language_does(locale, said):
+    """Comma or not."""
+    content = template(locale=locale, text="{{ names|list }}")
+    names = {"names": ["A", "B", "C"]}
+    assert getattr(render(content, names, user=reader(locale)), "text", "") == said
+
+
+def test_lists_can_be_choices_and_may_be_short():
+    """One is itself, none is nothing."""
+    assert text("{{ ['a', 'b']|list('or') }}") == "a or b"
+    assert text("{{ ['a']|list }}|{{ []|list }}|{{ [1, 2]|list }}") == "a||1 and 2"
+
+
+FORMS = "zero='z', one='one', two='two', few='few', many='many', other='other'"
+
+
+@pytest.mark.parametrize(
+    ("locale", "categories"),
+    [
+        ("en", {0: "z", 1: "one", 2: "other", 1.5: "other", "1.0": "one"}),
+        ("fr", {1: "one", 1.5: "one", 2: "other", 1_000_000: "many", 1_500_000: "other"}),
+        ("pl", {1: "one", 2: "few", 5: "many", 22: "few", 12: "many", 1.5: "other"}),
+        ("ru", {1: "one", 21: "one", 3: "few", 11: "many", 1.5: "other"}),
+        ("ar", {0: "z", 1: "one", 2: "two", 3: "few", 11: "many", 100: "other"}),
+        ("cy", {0: "z", 1: "one", 2: "two", 3: "few", 6: "many", 4: "other"}),
+        ("ja", {1: "other", 2: "other"}),
+        ("lv", {0: "z", 10: "z", 1: "one", 21: "one", 2: "other"}),
+        ("pt-PT", {1: "one", 1.5: "other", 0: "z"}),
+        ("pt", {1: "one", 1.5: "one"}),
+    ],
+)
+def test_plurals_follow_cldr_in_every_category(locale, categories):
+    """The number counts as it is written."""
+    content = template(locale=locale, text="{{ n|plural(" + FORMS + ") }}")
+    said = {n: getattr(render(content, {"n": n}, user=reader(locale)), "text", "") for n in categories}
+    assert said == categories
+
+
+@pytest.mark.parametrize(
+    ("locale", "categories"),
+    [
+        ("en", {1: "one", 2: "two", 3: "few", 4: "other", 11: "other", 21: "one", 112: "other"}),
+        ("it", {8: "many", 9: "other"}),
+        ("cy", {1: "one", 2: "two", 3: "few", 5: "many", 7: "z", 10: "other"}),
+        ("de", {1: "other", 2: "other"}),
+        ("sv", {1: "one", 2: "one", 3: "other", 11: "other"}),
+    ],
+)
+def test_ordinals_follow_cldr(locale, categories):
+    """They have rules of their own."""
+    content = template(locale=locale, text="{{ n|ordinal(" + FORMS + ") }}")
+    said = {n: getattr(render(content, {"n": n}, user=reader(locale)), "text", "") for n in categories}
+    assert said == categories
+
+
+def test_the_number_stands_where_the_sign_is():
+    """Written as the reader writes numbers."""
+    source = "{{ n|plural(zero='nothing', one='# item', other='# items') }}"
+    said = [text(source, {"n": n}) for n in (0, 1, 1234)]
+    assert said == ["nothing", "1 item", "1,234 items"]
+    assert text("{{ 3|ordinal(one='#st', two='#nd', few='#rd', other='#th') }}") == "3rd"
+    assert text("{{ 1|plural(other='many') }}") == "many"
+
+
+def test_numbers_and_percentages_take_digits():
+    """As many as asked, also zeros."""
+    assert text("{{ 1234.5|number(2) }} {{ 1.25|number(0) }} {{ 0.256|percent(1) }}") == "1,234.50 1 25.6%"
+    content = template(locale="de", text="{{ 0.256|percent(1) }} {{ 1234.5|number(2) }}")
+    assert plain(getattr(render(content, user=GERMAN), "text", "")) == "25,6 % 1.234,50"
+
+
+# ── directions ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("locale", "name", "isolated"),
+    [
+        ("en", "Ada", False),
+        ("en", "\u05d3\u05d5\u05d3", True),
+        ("en", "\u0645\u062d\u0645\u062f (1)", True),
+        ("ar", "Ada", True),
+        ("ar", "\u0645\u062d\u0645\u062f", False),
+        ("he", "123", False),
+        ("en", "Zoë", False),
+    ],
+)
+def test_a_name_of_the_other_direction_is_isolated(locale, name, isolated):
+    """And only such a one: the marks would make any text message dearer."""
+    content = template(locale=locale, text="{{ name|isolate }}")
+    said = getattr(render(content, {"name": name}, user=reader(locale)), "text", "")
+    assert said == (f"\u2068{name}\u2069" if isolated else name)
+
+
+# ── rich text ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rich(value: str) -> EmailContent:
+    content = template(Channel.EMAIL, subject="S", html="<div>{{ v|rich }}</div>", text="{{ v|rich }}")
+    mail = render(content, {"v": value}, channel=Channel.EMAIL)
+    assert isinstance(mail, EmailContent)
+    return mail
+
+
+def test_rich_text_keeps_what_text_needs():
+    """As HTML in HTML, as plain text elsewhere."""
+    mail = rich("<p>Hi <b>you</b>, <a href='https://x.example'>look</a></p><ul><li>1</li></ul>")
+    assert mail.html == (
+        '<div><p>Hi <b>you</b>, <a href="https://x.example" rel="noopener noreferrer nofollow">look</a></p>'
+        "<ul><li>1</li></ul></div>"
+    )
+    assert mail.text == "Hi you, look (https://x.example)\n\n- 1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "<a href='javascript:alert(1)'>x</a>",
+        "<a href='JaVa&Tab;script:alert(1)'>x</a>",
+        "<p onclick='alert(1)' style='position:fixed'>x</p>",
+        "<iframe src='https://x'></iframe><form><input></form><svg><a xlink:href='javascript:x'>",
+        "</div><style>*{display:none}</style>",
+        "<math><mi//xlink:href='data:x,alert(1)'>",
+        "<!-- x --><base href='https://x'><meta http-equiv=refresh>",
+    ],
+)
+def test_rich_text_carries_nothing_active(value):
+    """Whatever a user wrote."""
+    html_ = rich(value).html.removeprefix("<div>").removesuffix("</div>")
+    for word in (
+        "script",
+        "alert",
+        "onerror",
+        "onclick",
+        "style",
+        "iframe",
+        "form",
+        "svg",
+        "math",
+        "base",
+        "meta",
+        "</div",
+    ):
+        assert word not in html_.lower()
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "{{ v|rich ~ v }}",
+        "{{ [v|rich, v]|join }}",
+        "{{ v|rich|replace('b', v) }}",
+        "{{ (v|rich)[1:] }}",
+        "{{ [v|rich]|list }}",
+        "{{ 1|plural(other=v|rich) }}",
+        "<p title='{{ v|rich }}'>",
+        "{% set w = v|rich %}<p title='{{ w }}'>",
+        "<p title='{{ [v]|map('rich')|first }}'>",
+        "<a href='{{ v|rich }}'>",
+        "<a href='/{{ v|rich }}'>",
+        "<!-- {{ v|rich }} -->",
+        "<style>{{ v|rich }}</style>",
+    ],
+)
+def test_what_is_made_of_rich_text_is_text_again(printed):
+    """Only the value itself, between elements, is HTML."""
+    content = template(Channel.EMAIL, subject="S", text="T", html=printed)
+    mail = render(content, {"v": "<b>x</b><a href='/ onclick=go() '>y</a>"}, channel=Channel.EMAIL)
+    assert isinstance(mail, EmailContent)
+    assert "<b" not in mail.html
+    assert '<a href="' not in mail.html
+
+
+def test_rich_text_is_html_wherever_elements_may_stand():
+    """Also through a variable."""
+    content = template(
+        Channel.EMAIL, subject="S", text="T", html="{% set w = v|rich %}<p title='x'>{{ w }}</p>"
+    )
+    mail = render(content, {"v": "<b>x</b>"}, channel=Channel.EMAIL)
+    assert isinstance(mail, EmailContent)
+    assert mail.html == "<p title='x'><b>x</b></p>"
