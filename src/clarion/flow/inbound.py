@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from clarion.content.returns import Return, Verdict, read
-from clarion.content.returns.opened import headers_of
+from clarion.content.returns.opened import decoded, headers_of
 from clarion.flow.patience import until_stored
 from clarion.flow.return_tags import ReturnTags
-from clarion.flow.unsubscribe import LONGEST_TOKEN, Unsubscribing
+from clarion.flow.unsubscribe import Unsubscribing
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Message
@@ -34,7 +34,11 @@ RECENT_MS = 10 * 24 * 3_600_000
 """Mail servers give up after five days; what was sent longer ago does not come back."""
 MOST_ADDRESSED = 20
 
-_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{60,{LONGEST_TOKEN}}}")
+MOST_TAGS = 4
+
+_RECIPIENTS = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
+"""Only whom the mail is sent to counts: what it returns or quotes has such addresses in it too."""
+_WAY_OUT = re.compile(r"\bu\+([0-9a-fA-F]{56})@")
 _KINDS = {
     Verdict.HARD: Kind.BOUNCED,
     Verdict.SOFT: Kind.BOUNCED,
@@ -85,8 +89,8 @@ class Inbound:
         """Durable when this returns. `home` is the tenant who is shown what is unclear; with `any_tenant` the mail
         may be about messages of others too, as in a mailbox that all share."""
         tenant = None if any_tenant else home
-        if await self._left(raw, tenant):
-            return Taken(verdict="unsubscribe", changed=True)
+        if (left := await self._left(raw, tenant)) is not None:
+            return left
         found = await asyncio.to_thread(read, raw)
         if found.verdict is Verdict.UNKNOWN:
             return await self._keep(raw, home, found, "not_understood")
@@ -101,14 +105,24 @@ class Inbound:
         (changed,) = await self._receive([receipt])
         return _taken(found, message=about.message, changed=changed)
 
-    async def _left(self, raw: bytes, tenant: TenantId | None) -> bool:
-        """Whether it is the mail of a `mailto:` way out (RFC 2369): its subject is a token."""
-        for token in _TOKEN.findall(headers_of(raw).header("subject"))[:2]:
-            choice = await self._unsubscribing.read(token)
-            if choice is not None and tenant in (None, choice.tenant.id):
+    async def _left(self, raw: bytes, tenant: TenantId | None) -> Taken | None:
+        """What came of a mail to the `mailto:` way out (RFC 2369); None for any other mail."""
+        head = headers_of(raw)
+        to = " ".join(decoded(value) for name in _RECIPIENTS for value in head.headers.get_all(name, ()))
+        for tag in _WAY_OUT.findall(to)[:MOST_TAGS]:
+            genuine = self._tags.read(tag)
+            if genuine is None:
+                continue
+            owner, message_id = genuine
+            message = (await self._ledger.receipts.messages([message_id])).get(message_id)
+            if message is None or not {owner, tenant} <= {None, message.tenant}:
+                continue
+            choice = await self._unsubscribing.about(message)
+            if choice is not None:
+                changed = choice.subscribed
                 await self._unsubscribing.leave(choice)
-                return True
-        return False
+                return Taken(verdict="unsubscribe", message=message, changed=changed)
+        return None
 
     async def _message(self, found: Return, tenant: TenantId | None, home: TenantId) -> _Found | None:
         named: list[tuple[TenantId | None, MessageId]] = []
@@ -155,6 +169,10 @@ class Inbound:
     def _hashes(self, found: Return, tenant: TenantId) -> list[bytes]:
         named = dict.fromkeys(address for address in (found.sent_to, found.recipient) if address)
         return [contact_hash(self._vault, tenant, Channel.EMAIL, address) for address in named]
+
+    async def set_aside(self, raw: bytes, tenant: TenantId) -> None:
+        """Keep a mail that could not even be taken."""
+        await self._keep(raw, tenant, Return(verdict=Verdict.UNKNOWN), "not_understood")
 
     async def _keep(self, raw: bytes, tenant: TenantId, found: Return, why: str) -> Taken:
         stray = Stray(

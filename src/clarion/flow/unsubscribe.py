@@ -77,15 +77,11 @@ class Unsubscribing:
     async def read(self, token: str) -> Choice | None:
         """What a token stands for; None when it is not one of ours."""
         opened = self._opened(token)
-        if opened is None:
-            return None
-        tenant_id, no, key = opened
-        tenant = self._ledger.setup.tenants.all().get(tenant_id)
-        if tenant is None:
-            return None
-        category = self._ledger.setup.categories.all(tenant_id).get(key) or Category(key=key)
-        user = (await self._ledger.users.get([no])).get(no)
-        return Choice(tenant=tenant, category=category, user=user)
+        return None if opened is None else await self._choice(*opened)
+
+    async def about(self, message: Message) -> Choice | None:
+        """The same for a message: its person and category."""
+        return await self._choice(message.tenant, message.user, message.category)
 
     async def leave(self, choice: Choice) -> Choice:
         """No email of this category is started after this returns, whatever is queued."""
@@ -94,6 +90,14 @@ class Unsubscribing:
     async def return_to(self, choice: Choice) -> Choice:
         """Take it back: the category's emails come again."""
         return await self._choose(choice, subscribed=True)
+
+    async def _choice(self, tenant_id: TenantId, no: UserNo, key: str) -> Choice | None:
+        tenant = self._ledger.setup.tenants.all().get(tenant_id)
+        if tenant is None:
+            return None
+        category = self._ledger.setup.categories.all(tenant_id).get(key) or Category(key=key)
+        user = (await self._ledger.users.get([no])).get(no)
+        return Choice(tenant=tenant, category=category, user=user)
 
     async def _choose(self, choice: Choice, *, subscribed: bool) -> Choice:
         for _ in range(TRIES - 1):
