@@ -26,10 +26,14 @@ LAYOUT = """\
       <p style="margin:0 0 20px">{body}</p>
       <a href="{url}" style="display:inline-block;background:#4350c4;color:#fff;text-decoration:none;padding:11px 20px;border-radius:10px;font-weight:600">{button}</a>
     </div>
+    {{% if unsubscribe_url %}}<p style="margin:14px 0 0;font-size:13px"><a href="{{{{ unsubscribe_url }}}}" style="color:#5d5e66">{leave}</a></p>{{% endif %}}
   </div>
 </body>
 </html>
 """
+
+
+LEAVE = {"en": "Unsubscribe", "de": "Abmelden", "ja": "配信停止"}
 
 
 class _User(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,6 +134,6 @@ def templates(demo: Demo) -> list[Template]:
 def _laid_out(locale: str, words: Mapping[str, str]) -> dict[str, str]:
     return {
         "subject": words["subject"],
-        "html": LAYOUT.format(lang=locale, **words),
+        "html": LAYOUT.format(lang=locale, leave=LEAVE[locale], **words),
         "text": f"{words['heading']}\n\n{words['body']}\n\n{words['button']}: {words['url']}\n",
     }

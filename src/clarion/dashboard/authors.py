@@ -73,7 +73,10 @@ async def overview(site: Site, request: Request, _: str) -> Response:
         body=pages.render(
             "overview.html",
             rows=editor.overview(setup, tenant),
-            languages=[msgspec.structs.asdict(one) for one in summary(worked_on, required)],
+            languages=[
+                {**msgspec.structs.asdict(one), "percent": f"{one.percent:g}"}
+                for one in summary(worked_on, required)
+            ],
         )
     )
 

@@ -10,7 +10,7 @@ from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.cli import demo
-from clarion.content import check
+from clarion.content.review import errors
 from clarion.dashboard.compose import _channels
 
 DEMO = demo.load()
@@ -20,7 +20,7 @@ TEMPLATES = {template.key: template for template in demo.templates(DEMO)}
 @pytest.mark.parametrize("key", sorted(TEMPLATES))
 def test_every_template_is_sound(key):
     """The check that the API runs finds nothing."""
-    assert check(TEMPLATES[key]) == []
+    assert errors(TEMPLATES[key]) == []
 
 
 @pytest.mark.parametrize("workflow", DEMO.workflows, ids=lambda workflow: workflow.key)

@@ -54,7 +54,7 @@ async def test_the_list_shows_every_template_and_what_is_missing(ask):
     """Live ones and those that are only drafts."""
     await post(ask, "letter/draft", template=written(), revision=0)
     page = (await ask("/ui/templates")).body
-    for text in ("order-shipped", "letter", "Draft", "Not live", "100.0 %", "missing"):
+    for text in ("order-shipped", "letter", "Draft", "Not live", "100 %", "missing"):
         assert text in page
 
 

@@ -25,6 +25,7 @@ export function startRelease({ written, saved, isDirty }) {
       return false;
     }
     main.dataset.revision = response.headers.get("clarion-revision");
+    byId("discard").hidden = false;
     const state = byId("draft-state");
     state.className = "chip wait";
     state.innerHTML = html;
@@ -42,6 +43,7 @@ export function startRelease({ written, saved, isDirty }) {
     if ((isDirty() || main.dataset.revision === "0") && !(await save())) return;
     if (!(await release(await post("publish", {})))) return;
     main.dataset.revision = "0";
+    byId("discard").hidden = true;
     byId("draft-state").textContent = "No changes";
     byId("draft-state").className = "chip";
   }
