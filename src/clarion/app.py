@@ -35,6 +35,7 @@ from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
+from clarion.flow.preview import Previews
 from clarion.flow.return_tags import ReturnTags
 from clarion.flow.tokens import UserTokens
 from clarion.ports.provider import ProviderTools
@@ -157,6 +158,7 @@ class App:
     def _api_parts(self) -> api.ApiParts:
         limits = self.settings.limits
         return api.ApiParts(
+            previews=Previews(self.clock),
             pipeline=self.pipeline,
             ledger=self.ledger,
             vault=self.vault,

@@ -11,6 +11,7 @@ from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
+from clarion.flow.preview import Previews
 from clarion.flow.tokens import UserTokens
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger
@@ -54,6 +55,7 @@ class ApiParts:
     tokens: UserTokens
     engagement: Engagement
     authoring: Authoring
+    previews: Previews
     endpoints: Endpoints
     providers: Mapping[str, ProviderPlugin]
     health: Callable[[], Mapping[str, str]]

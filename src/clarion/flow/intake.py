@@ -14,6 +14,7 @@ from clarion.flow.sealing import sealed_entry
 from clarion.model.channel import Lane
 from clarion.model.event import Claim, ClaimResult, Entry, Event
 from clarion.model.ids import EventId, Instant, TenantId, new_event_id
+from clarion.model.setup import Workflow
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import Profile, User
 from clarion.ports.broker import Broker
@@ -57,12 +58,18 @@ class Intake:
         self.repeated = 0
 
     async def submit(
-        self, tenant: TenantId, submissions: Sequence[Submission]
+        self,
+        tenant: TenantId,
+        submissions: Sequence[Submission],
+        workflows: Mapping[str, Workflow] | None = None,
     ) -> list[Acceptance | ClarionError]:
-        """One result per submission, durable when this returns. Raises Busy or Unavailable for all of them."""
+        """One result per submission, durable when this returns. Raises Busy or Unavailable for all of them.
+
+        `workflows` stand in place of those the tenant has set up.
+        """
         results: list[Acceptance | ClarionError | None] = [None] * len(submissions)
         now = self._clock.now()
-        listeners = self._listeners_of(tenant)
+        listeners = self._listeners_of(tenant) if workflows is None else Listeners(workflows)
         resolved: list[tuple[int, tuple[Target, ...]]] = []
         for index, submission in enumerate(submissions):
             try:

@@ -6,6 +6,7 @@ This file wires the stages and says when they start and stop; what they do is th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -25,15 +26,18 @@ from clarion.flow.rendering import Rendering
 from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import opened
 from clarion.flow.track import Tracker
+from clarion.flow.trial import Sent, Trials
 from clarion.flow.unsubscribe import Unsubscribing
 from clarion.flow.wake import Waker
 from clarion.flow.worker import Worker
-from clarion.model.channel import LANES
+from clarion.model.channel import LANES, Channel
 from clarion.model.content import AnyContent
 from clarion.model.ids import TenantId
 from clarion.model.message import Message, Run
 from clarion.model.receipt import Receipt
+from clarion.model.setup import Template
 from clarion.model.submission import Acceptance, Submission
+from clarion.model.user import User
 from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import Ledger
@@ -86,6 +90,7 @@ class Pipeline:
         self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)
         self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
         self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
+        self._trials = Trials(ledger.setup, self._intake.submit, clock)
         self._worker = Worker(clock)
         self._draining = False
 
@@ -115,6 +120,12 @@ class Pipeline:
     async def dry_run(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
         """The plan per recipient as (user id, run), decided by the same code; nothing is stored."""
         return await self._rehearsal.runs(tenant, submission)
+
+    async def try_out(
+        self, tenant: TenantId, template: Template, channel: Channel, user: User, data: Mapping[str, Any]
+    ) -> Sent:
+        """Send a template that need not be live to one person, as a real message."""
+        return await self._trials.send(tenant, template, channel, user, data)
 
     async def render(self, message: Message) -> AnyContent:
         """The content of a stored message. Raises ContentError, or NotFound when it can no longer be opened."""

@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.content import Renderer
 from clarion.errors import ContentError
+from clarion.flow.catalog import template_of
 from clarion.flow.queues import Held
 from clarion.model.content import AnyContent
 from clarion.model.event import Event
@@ -93,7 +94,7 @@ class Rendering:
 
     def _at_hand(self, message: Message) -> Template | None:
         """The live version if it is that one (or any will do), else an old one that is in memory."""
-        live = self._setup.templates.all(message.tenant).get(message.template)
+        live = template_of(self._setup, message.tenant, message.template)
         version = message.template_version
         if version == 0 or (live is not None and live.version == version):
             return live

@@ -220,6 +220,8 @@ class Setup(Protocol):
     workflows: Shelf[Workflow]
     templates: Shelf[Template]
     drafts: Shelf[Draft]
+    trials: Shelf[Template]
+    """What authors send to themselves, under keys of its own: never live."""
     partials: Shelf[Partial]
     integrations: Shelf[Integration]
     keys: Keys

@@ -31,6 +31,7 @@ from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
+from clarion.flow.preview import Previews
 from clarion.flow.tokens import UserTokens
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
@@ -150,6 +151,7 @@ class House:
             "tokens": self.tokens,
             "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
             "authoring": Authoring(self.ledger.setup, self.clock),
+            "previews": Previews(self.clock),
             "endpoints": Endpoints(self.ledger, self.caller.refusal, self.clock, self.entropy),
             "providers": self.providers,
             "health": lambda: self.health,

@@ -67,6 +67,15 @@ async def old_versions_are_listed(world: World) -> None:
     assert list(await templates.versions(TenantId(999), "t", None, 3)) == []
 
 
+async def what_is_tried_out_is_kept_apart(world: World) -> None:
+    """Trials are no templates: their keys, which nothing else can have, stay among themselves."""
+    setup = world.ledger.setup
+    await setup.trials.put(world.tenant, _template("try", key="~test:t:1"))
+    assert list(setup.trials.all(world.tenant)) == ["~test:t:1"]
+    assert setup.templates.all(world.tenant) == {}
+    assert await setup.trials.delete(world.tenant, "~test:t:1")
+
+
 async def a_release_is_one_change(world: World) -> None:
     """The partial, all templates that use it and the end of the draft are live together, each with its next version."""
     setup = world.ledger.setup
@@ -147,6 +156,7 @@ SETUP_CONTRACT = (
     workflows_and_templates_count_their_versions,
     old_versions_are_listed,
     a_release_is_one_change,
+    what_is_tried_out_is_kept_apart,
     an_integration_keeps_its_settings,
     a_tenant_gets_its_number,
     keys_are_found_by_hash,

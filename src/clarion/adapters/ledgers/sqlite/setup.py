@@ -303,6 +303,7 @@ class SqliteSetup:
     workflows: Shelf[Workflow]
     templates: Shelf[Template]
     drafts: Shelf[Draft]
+    trials: Shelf[Template]
     partials: Shelf[Partial]
     integrations: Shelf[Integration]
     keys: Keys
@@ -315,6 +316,7 @@ class SqliteSetup:
         self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
         self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
         self.drafts = self._drafts = SqliteShelf("draft", Draft, *parts)
+        self.trials = SqliteShelf("trial", Template, *parts)
         self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
         self.integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
         self.keys = SqliteKeys(writer, readers, local)

@@ -1,0 +1,167 @@
+"""`/v1/templates/{key}/preview` and `/test`: what one person would get, shown or really sent to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Router, post
+
+from clarion.api.access import ADMIN, READ, Parts, Who, the_user
+from clarion.api.auth import Caller
+from clarion.api.parts import ApiParts
+from clarion.api.problems import Fault, Rejected
+from clarion.api.shelves import found_version
+from clarion.api.templates import TemplateDocument, template_of
+from clarion.content import Finding
+from clarion.errors import InvalidInput
+from clarion.flow.preview import Preview
+from clarion.model.channel import Channel
+from clarion.model.ids import NO_USER, id_text
+from clarion.model.setup import Template
+from clarion.model.user import Profile, User, Value
+from clarion.rules import people
+
+EXAMPLE_LINK = "https://example.com/unsubscribe"
+"""Stands for the link that leaves a category."""
+
+
+class Reader(Value, frozen=True, kw_only=True):
+    """Somebody made up."""
+
+    locale: str = ""
+    timezone: str = ""
+    attributes: dict[str, Any] = {}
+
+
+class PreviewBody(Value, frozen=True, kw_only=True):
+    """What to look at, and through whose eyes. Left out altogether: the live version, for anybody, with its example."""
+
+    template: TemplateDocument | None = None
+    """Look at this one: it is not kept."""
+    draft: bool = False
+    """Look at the draft."""
+    version: int | None = None
+    """Look at an exact version."""
+    channel: Channel | None = None
+    """Only this channel; else all the template has."""
+    user_id: str | None = None
+    user: Reader | None = None
+    """Instead of a stored user."""
+    locale: str | None = None
+    """As if the reader had this locale."""
+    data: dict[str, Any] | None = None
+    """Instead of `example_data`."""
+
+
+class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reader would get on each channel, and everything to be said about the template."""
+
+    version: int
+    """The version looked at; 0: none, it was a draft or came with the request."""
+    previews: list[Preview]
+    findings: list[Finding]
+
+
+class TestBody(Value, frozen=True, kw_only=True):
+    """What to send, and to whom."""
+
+    user_id: str
+    channel: Channel
+    draft: bool = False
+    """Send the draft."""
+    version: int | None = None
+    """Send an exact version. Neither: the live one."""
+    data: dict[str, Any] | None = None
+    """Instead of `example_data`."""
+
+
+class TestSent(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to look for what became of it."""
+
+    event_id: str
+    message_id: str
+
+
+@post("/{key:str}/preview", opt=READ, status_code=200)
+async def preview_template(
+    key: str, caller: Who, parts: Parts, data: PreviewBody | None = None
+) -> PreviewView:
+    """Render a template for one reader without sending anything: content, locale, sizes, segments, findings."""
+    asked = data or PreviewBody()
+    template = await looked_at(asked, key, caller, parts)
+    tenant = parts.ledger.setup.tenants.all()[caller.tenant]
+    previews = await parts.previews.of(
+        template,
+        tenant,
+        await _reader(asked, caller, parts),
+        template.example_data if asked.data is None else asked.data,
+        template.channels if asked.channel is None else [asked.channel],
+        unsubscribe_url=EXAMPLE_LINK if parts.authoring.can_be_left(caller.tenant, key) else "",
+    )
+    findings = await parts.authoring.findings(caller.tenant, template)
+    return PreviewView(version=template.version, previews=previews, findings=list(findings))
+
+
+@post("/{key:str}/test", opt=ADMIN, status_code=202)
+async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> TestSent:
+    """Send the live version, the draft or an old version to one user now, as a real message.
+
+    It is asked for by name, so neither preferences nor quiet hours nor caps hold it back; an address that is
+    suppressed is not used. Refused when this user's content cannot be rendered.
+    """
+    asked = PreviewBody(draft=data.draft, version=data.version)
+    template = await looked_at(asked, key, caller, parts)
+    values = template.example_data if data.data is None else data.data
+    user = await the_user(parts, caller, data.user_id)
+    tenant = parts.ledger.setup.tenants.all()[caller.tenant]
+    (shown,) = await parts.previews.of(template, tenant, user, values, [data.channel])
+    if shown.error is not None:
+        fault = Fault(detail=shown.error.detail, pointer=shown.error.pointer)
+        raise Rejected(f"It cannot be sent: {fault.detail}", [fault], code="content_error")
+    sent = await parts.pipeline.try_out(caller.tenant, template, data.channel, user, values)
+    return TestSent(event_id=id_text(sent.event), message_id=id_text(sent.message))
+
+
+async def looked_at(asked: PreviewBody, key: str, caller: Caller, parts: ApiParts) -> Template:
+    """The template the request is about, with the partials it may use."""
+    ways = [name for name in ("template", "draft", "version") if getattr(asked, name) not in (None, False)]
+    if len(ways) > 1:
+        raise InvalidInput(
+            f"choose one of {' and '.join(f'`{way}`' for way in ways)}.", pointer=f"#/{ways[1]}"
+        )
+    if asked.template is not None:
+        return parts.authoring.with_partials(caller.tenant, template_of(asked.template, key, "#/template"))
+    if asked.draft:
+        return parts.authoring.with_partials(
+            caller.tenant, parts.authoring.draft(caller.tenant, key).template
+        )
+    templates = parts.ledger.setup.templates
+    return await found_version(templates, caller.tenant, key, asked.version, "template")
+
+
+async def _reader(asked: PreviewBody, caller: Caller, parts: ApiParts) -> User:
+    if asked.user_id is not None:
+        if asked.user is not None:
+            raise InvalidInput("choose one of `user_id` and `user`.", pointer="#/user")
+        user = await the_user(parts, caller, asked.user_id)
+    else:
+        made_up = asked.user or Reader()
+        _check(made_up)
+        profile = Profile(locale=made_up.locale, timezone=made_up.timezone, attributes=made_up.attributes)
+        user = User(no=NO_USER, tenant=caller.tenant, id="example", key=b"", profile=profile)
+    if asked.locale is None:
+        return user
+    people.check_locale(asked.locale, "#/locale")
+    return msgspec.structs.replace(user, profile=msgspec.structs.replace(user.profile, locale=asked.locale))
+
+
+def _check(reader: Reader) -> None:
+    if reader.locale:
+        people.check_locale(reader.locale, "#/user/locale")
+    if reader.timezone:
+        people.check_timezone(reader.timezone, "#/user/timezone")
+    people.check_attributes(reader.attributes, "#/user/attributes")
+
+
+router = Router("/v1/templates", route_handlers=[preview_template, test_template], tags=["Set-up"])

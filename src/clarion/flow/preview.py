@@ -1,0 +1,129 @@
+"""What one person would get, before anybody is sent anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.content import Renderer, Segments, segments
+from clarion.content.locales import choose
+from clarion.errors import ContentError
+from clarion.model.channel import Channel
+from clarion.model.content import AnyContent, SmsContent
+from clarion.model.setup import Template, Tenant
+from clarion.model.user import User
+from clarion.ports.clock import Clock
+
+KEPT = 16
+"""Templates kept compiled between two looks."""
+
+
+class TextMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a text message takes, and costs."""
+
+    encoding: str
+    """`GSM-7`, or `UCS-2` when one character is outside it: then a segment holds less than half."""
+    segments: int
+    units: int
+    """Septets, or UTF-16 code units."""
+    cost: dict[str, float]
+    """By ISO 3166 country code, where the tenant has named the price of a segment."""
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is nothing to show."""
+
+    detail: str
+    pointer: str = ""
+    line: int | None = None
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel as one person would get it."""
+
+    channel: Channel
+    locale: str | None
+    """The language of the template that was chosen; null: it has none for this channel."""
+    content: AnyContent | None = None
+    bytes: dict[str, int] = {}
+    """Size per field in UTF-8, and `total`: the whole as JSON."""
+    sms: TextMessage | None = None
+    error: Broken | None = None
+
+
+class Previews:
+    """Renders whatever an author is looking at."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._renderer = Renderer(cache=KEPT)
+
+    async def of(
+        self,
+        template: Template,
+        tenant: Tenant,
+        user: User,
+        data: Mapping[str, Any],
+        channels: Iterable[Channel],
+        *,
+        unsubscribe_url: str = "",
+    ) -> list[Preview]:
+        """Every channel asked for. `template.partials` are the partials it may use."""
+        return await asyncio.to_thread(
+            lambda: [
+                self._one(template, tenant, user, data, channel, unsubscribe_url) for channel in channels
+            ]
+        )
+
+    def _one(
+        self,
+        template: Template,
+        tenant: Tenant,
+        user: User,
+        data: Mapping[str, Any],
+        channel: Channel,
+        unsubscribe_url: str,
+    ) -> Preview:
+        wanted = (user.profile.locale, tenant.locale, template.default_locale)
+        shown = Preview(channel=channel, locale=choose(template.channels.get(channel, ()), *wanted))
+        try:
+            content = self._renderer.render(
+                template=template,
+                channel=channel,
+                user=user,
+                tenant=tenant,
+                event_data=data,
+                unsubscribe_url=unsubscribe_url,
+                now=self._clock.now(),
+            )
+        except ContentError as wrong:
+            return replace(
+                shown, error=Broken(detail=wrong.detail, pointer=wrong.pointer or "", line=wrong.line)
+            )
+        sms = billed(content.text, tenant) if isinstance(content, SmsContent) else None
+        return replace(shown, content=content, bytes=sizes(content), sms=sms)
+
+
+def billed(text: str, tenant: Tenant) -> TextMessage:
+    """The segments of a text, and what they cost by the tenant's price table."""
+    cut: Segments = segments(text)
+    return TextMessage(
+        encoding=cut.encoding,
+        segments=cut.count,
+        units=cut.units,
+        cost={country: round(price * cut.count, 6) for country, price in sorted(tenant.sms_prices.items())},
+    )
+
+
+def sizes(content: AnyContent) -> dict[str, int]:
+    """Bytes per field that has any, and of the whole."""
+    fields: dict[str, Any] = {name: getattr(content, name) for name in content.__struct_fields__}
+    return {
+        name: len(value.encode() if isinstance(value, str) else msgspec.json.encode(value))
+        for name, value in fields.items()
+        if value
+    } | {"total": len(msgspec.json.encode(content))}
