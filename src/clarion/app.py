@@ -22,11 +22,13 @@ from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.http import Caller
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
+from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
+from clarion.adapters.mailboxes.maildir import Maildir
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.telemetry import logs
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
-from clarion.config import DEV_FILE, Settings
+from clarion.config import DEV_FILE, Inbound, Settings
 from clarion.content import Renderer
 from clarion.content.mail import MimeMailwright
 from clarion.errors import ConfigError
@@ -38,6 +40,7 @@ from clarion.flow.pipeline import Pipeline
 from clarion.flow.preview import Previews
 from clarion.flow.return_tags import ReturnTags
 from clarion.flow.tokens import UserTokens
+from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
 
 SWITCH_INTERVAL_S = 0.0002
@@ -83,6 +86,9 @@ class App:
             plugins=self.plugins,
             tools=system,
             public_url=settings.base_url,
+            mailboxes=mailboxes(settings.inbound),
+            mail_home=settings.inbound.tenant,
+            mail_poll_s=settings.inbound.poll_s,
             disable_endpoints_after_s=settings.outbound.disable_endpoints_after_days * 86_400,
         )
         self.gateway = gateway.create(self._gateway_parts())
@@ -175,6 +181,24 @@ class App:
             version=__version__,
             limits=api.Limits(body_bytes=limits.body_bytes, batch=limits.batch),
         )
+
+
+def mailboxes(inbound: Inbound) -> list[Mailbox]:
+    """The mailboxes that are to be read."""
+    found: list[Mailbox] = []
+    if inbound.maildir is not None:
+        found.append(Maildir(inbound.maildir))
+    if inbound.imap_host:
+        server = ImapServer(
+            host=inbound.imap_host,
+            port=inbound.imap_port,
+            user=inbound.imap_user,
+            password=inbound.imap_password.get_secret_value(),
+            folder=inbound.imap_folder,
+            security=inbound.imap_security,
+        )
+        found.append(ImapFolder(server))
+    return found
 
 
 def front(pages: Asgi, inboxes: Asgi, rest: Asgi) -> Asgi:

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from clarion.errors import ConfigError
 
@@ -92,6 +100,37 @@ class Outbound(_Section):
         return value
 
 
+class Inbound(_Section):
+    """Mailboxes in which returned mail arrives. Both may be read; without either, hand mail in over HTTP."""
+
+    maildir: Path | None = None
+    """Maildir to read, with `new` and `cur` in it."""
+    imap_host: str = ""
+    """IMAP server to read; empty: none."""
+    imap_port: int = Field(default=993, ge=1, le=65_535)
+    """Its port."""
+    imap_user: str = ""
+    """Who may read the folder."""
+    imap_password: SecretStr = SecretStr("")
+    """Their password; better in the environment than in the file."""
+    imap_folder: str = "INBOX"
+    """The folder."""
+    imap_security: Literal["tls", "starttls", "none"] = "tls"
+    """How the connection is protected; `none` only on this machine."""
+    poll_s: float = Field(default=30.0, gt=0)
+    """Pause between two looks into an empty mailbox."""
+    tenant: str = ""
+    """Key of the tenant who is shown what is unclear; empty: the oldest."""
+
+    @model_validator(mode="after")
+    def _is_protected(self) -> Self:
+        if self.imap_security == "none" and self.imap_host and not _is_loopback(self.imap_host):
+            raise ValueError("imap_security must be tls or starttls for a server that is not on this machine")
+        if self.imap_host and not self.imap_user:
+            raise ValueError("imap_host needs imap_user and imap_password")
+        return self
+
+
 class Settings(_Section):
     """All settings of one process."""
 
@@ -117,6 +156,7 @@ class Settings(_Section):
     limits: Limits = Limits()
     gateway: Gateway = Gateway()
     outbound: Outbound = Outbound()
+    inbound: Inbound = Inbound()
 
     @field_validator("public_url")
     @classmethod

@@ -18,6 +18,7 @@ from clarion.flow.endpoint_watch import EndpointWatch
 from clarion.flow.inbound import Inbound
 from clarion.flow.intake import Intake
 from clarion.flow.integrations import Integrations
+from clarion.flow.mail_reader import MailReader
 from clarion.flow.pacing import Pacer
 from clarion.flow.plan import Planner
 from clarion.flow.queues import Queues
@@ -41,6 +42,7 @@ from clarion.model.user import User
 from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import Ledger
+from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 
 
@@ -57,6 +59,9 @@ class Pipeline:
         plugins: Mapping[str, ProviderPlugin],
         tools: ProviderTools,
         public_url: str = "",
+        mailboxes: Sequence[Mailbox] = (),
+        mail_home: str = "",
+        mail_poll_s: float = 30.0,
         disable_endpoints_after_s: float = 5 * 86_400,
     ) -> None:
         """`public_url`: where people reach this installation; without it mails offer no way to unsubscribe."""
@@ -91,6 +96,10 @@ class Pipeline:
         self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
         self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
         self._trials = Trials(ledger.setup, self._intake.submit, clock)
+        self._readers = [
+            MailReader(self.inbound, one, ledger.setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
+            for one in mailboxes
+        ]
         self._worker = Worker(clock)
         self._draining = False
 
@@ -101,6 +110,8 @@ class Pipeline:
             self._worker.start(f"plan-{lane}", lambda lane=lane: self._planner.run(lane))  # type: ignore[misc]
             self._worker.start(f"wake-{lane}", lambda lane=lane: self._waker.run(lane))  # type: ignore[misc]
         self._worker.start("watch-endpoints", self._endpoint_watch.run)
+        for number, reader in enumerate(self._readers):
+            self._worker.start(f"mail-{number}", reader.run)
         for queue in self._queues:
             self._worker.start(
                 f"dispatch-{queue.lane}-{queue.channel}",
@@ -174,6 +185,7 @@ class Pipeline:
             "unknown_outcomes": self._dispatcher.unknown_outcomes,
             "claimed": self._waker.claimed,
             "refused_settlements": self._tracker.refused,
+            "mails_read": sum(reader.read for reader in self._readers),
             "endpoints_disabled": self._endpoint_watch.disabled,
         }
         for queue in self._queues:

@@ -63,6 +63,9 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
         "Status changes recorded by the engine.",
         ("channel", "status", "reason"),
     ),
+    ("pipeline", "mails_read"): Meaning(
+        "clarion_mails_read_total", "Returned mails taken from the mailboxes that are read."
+    ),
     ("pipeline", "receipts"): Meaning(
         "clarion_receipts_total",
         "What came back about sent messages, by kind and effect.",

@@ -1,0 +1,1 @@
+"""Where returned mail is read from."""

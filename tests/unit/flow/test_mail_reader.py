@@ -1,0 +1,101 @@
+"""Mailboxes are read for ever, and no mail stops the reading."""
+
+import pytest
+
+from clarion.errors import Unavailable
+from clarion.flow.mail_reader import MailReader
+from clarion.flow.return_tags import ReturnTags
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
+from clarion.model.setup import Tenant
+from clarion.model.status import Status
+from clarion.ports.mailbox import Fetched
+from tests.engine import engine, workflow
+from tests.unit.content.returns.samples import TAG, mail, report
+
+GONE = report("550 5.1.1 <ada@example.org>: User unknown", "5.1.1")
+
+
+class Box:
+    """A mailbox in memory."""
+
+    def __init__(self, *mails):
+        self.mails = dict(enumerate(mails))
+        self.marked = []
+        self.down = 0
+        self.closed = False
+
+    async def fetch(self, limit):
+        if self.down:
+            self.down -= 1
+            raise Unavailable("the mail server is away")
+        return [Fetched(str(n), raw) for n, raw in self.mails.items() if str(n) not in self.marked][:limit]
+
+    async def done(self, key):
+        self.marked.append(key)
+
+    async def close(self):
+        self.closed = True
+
+
+def reader(house, box, **more):
+    """A reader of this box."""
+    return MailReader(house.pipeline.inbound, box, house.ledger.setup.tenants, house.clock, **more)
+
+
+async def test_a_bounce_in_the_mailbox_moves_its_message(tmp_path):
+    """Whichever tenant it belongs to; what is unclear is shown to the home tenant."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", channel=Channel.EMAIL))
+        other = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
+        await house.person("ada")
+        await house.trigger("mail", "ada")
+        await house.quiet()
+        tag = ReturnTags(house.vault).of(await house.one())
+        box = Box(GONE.replace(TAG.encode(), tag.encode()), mail("What is this?"))
+        one = reader(house, box, home="other")
+        assert await one.look() == 2
+        assert box.marked == ["0", "1"]
+        assert (await house.one()).status is Status.BOUNCED
+        (stray,) = await house.ledger.strays.page(other.id, None, 10)
+        assert stray.why == "not_understood"
+        assert await one.look() == 0
+
+
+async def test_a_mailbox_that_is_away_is_tried_again(tmp_path):
+    """Without a word to anybody's messages."""
+    async with engine(tmp_path) as house:
+        await house.furnish()
+        box = Box(mail("hello"))
+        box.down = 2
+        one = reader(house, box)
+        assert [await one.look() for _ in range(4)] == [0, 0, 1, 0]
+
+
+async def test_one_mail_does_not_hold_up_the_others(tmp_path, monkeypatch):
+    """What cannot be taken at all is set aside for a person, and said in the log."""
+    async with engine(tmp_path) as house:
+        await house.furnish()
+        inbound = house.pipeline.inbound
+        take = inbound.take
+
+        async def fragile(raw, home, **more):
+            if raw == b"poison":
+                raise RuntimeError("a fault of ours")
+            return await take(raw, home, **more)
+
+        monkeypatch.setattr(inbound, "take", fragile)
+        box = Box(b"poison", mail("hello"))
+        assert await reader(house, box).look() == 2
+        assert len(await house.ledger.strays.page(house.tenant, None, 10)) == 2
+
+
+@pytest.mark.parametrize("home", ["", "nobody"])
+async def test_without_a_tenant_nothing_is_read(tmp_path, home):
+    """Mail waits where it is until there is somebody to show it to."""
+    async with engine(tmp_path) as house:
+        if home:
+            await house.furnish()
+        box = Box(mail("hello"))
+        assert await reader(house, box, home=home).look() == 0
+        assert box.marked == []
