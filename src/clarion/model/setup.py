@@ -37,6 +37,8 @@ class Tenant(Value, frozen=True, kw_only=True):
     """Every template must have these before it can be published."""
     sms_segments: int = 0
     """Most segments one text message may take; 0: no limit of the tenant's own."""
+    sms_smart: bool = False
+    """Text messages are written in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
     sms_prices: dict[str, float] = {}
     """Price of one segment by ISO 3166 country code, in the tenant's own currency."""
 
