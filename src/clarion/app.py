@@ -75,6 +75,7 @@ class App:
         self.tokens = UserTokens(vault, self.clock)
         self.keys = ApiKeys(ledger.setup.keys, vault, self.clock, self.entropy)
         self.authoring = Authoring(ledger.setup, self.clock)
+        self.previews = Previews(self.clock)
         self.caller = Caller(system, timeout_s=URL_CHECK_S, urls="user")
         self.endpoints = Endpoints(ledger, self.caller.refusal, self.clock, self.entropy)
         self.engagement = Engagement(ledger.inboxes, self.fanout, self.clock)
@@ -158,13 +159,14 @@ class App:
             clock=self.clock,
             tokens=self.tokens,
             authoring=self.authoring,
+            previews=self.previews,
             dev_file=self.settings.data_dir / DEV_FILE,
         )
 
     def _api_parts(self) -> api.ApiParts:
         limits = self.settings.limits
         return api.ApiParts(
-            previews=Previews(self.clock),
+            previews=self.previews,
             pipeline=self.pipeline,
             ledger=self.ledger,
             vault=self.vault,

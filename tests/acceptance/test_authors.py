@@ -157,6 +157,18 @@ async def test_a_new_template_is_written_from_nothing(open_page):
     await expect(page.get_by_role("link", name="greeting")).to_contain_text("Live v1")
 
 
+async def test_a_test_reaches_oneself_before_anything_is_live(open_page):
+    """What is in the editor, unsaved; the timeline of the message opens from there."""
+    page = await open_page("/otp")
+    await field(page, "text").fill("Only a test, {{ user.attributes.first_name }}")
+    await expect(page.locator("#see .bubble")).to_have_text("Only a test, Ada")
+    await page.get_by_role("button", name="Send a test").click()
+    await page.get_by_role("button", name="What became of it?").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Only a test, Ada")
+    await page.get_by_role("button", name="Close").click()
+    await expect(page.locator("#live-state")).to_have_text("Live: version 1")
+
+
 async def test_two_authors_are_told_of_one_another(open_page):
     """The second decides whose words stay."""
     here, there = await open_page("/otp"), await open_page("/otp")

@@ -9,14 +9,18 @@ from msgspec.structs import replace
 
 from clarion.content.catalogues import summary
 from clarion.dashboard import editor, pages
+from clarion.dashboard.compose import CHANNEL_NAMES
 from clarion.dashboard.exchange import Request, Response
 from clarion.dashboard.people import person
+from clarion.dashboard.previews import shown
 from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.authoring import Published
+from clarion.flow.preview import Preview
 from clarion.model.channel import Channel
-from clarion.model.ids import UserNo
+from clarion.model.ids import UserNo, id_text
 from clarion.model.setup import Template
+from clarion.model.user import User
 from clarion.rules import people as rules
 
 if TYPE_CHECKING:
@@ -30,6 +34,10 @@ PEOPLE = 50
 """Most people to choose from for a preview."""
 VERSIONS = 50
 """Versions shown in the history."""
+
+
+EXAMPLE_LINK = "https://example.com/unsubscribe"
+"""Stands for the link that leaves a category."""
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,33 +121,40 @@ async def edit(site: Site, request: Request, key: str) -> Response:
 async def look(site: Site, request: Request, key: str) -> Response:
     """What is to be said about the text in the editor, and what one person would get."""
     asked = _read(request, Looked)
-    tenant = site.tenant()
-    setup = site.parts.ledger.setup
-    template = asked.template.template(key)
-    findings = editor.told(await site.parts.authoring.findings(tenant, template))
-    users = await site.parts.ledger.users.find(tenant, [asked.user])
-    if asked.user not in users:
-        raise NotFound("This person was deleted: load the page again.")
-    user = users[asked.user]
-    if asked.locale:
-        user = replace(user, profile=replace(user.profile, locale=asked.locale))
-    partials = {name: partial.source for name, partial in setup.partials.all(tenant).items()}
-    shown = await site.previews.of(
-        replace(template, partials=partials),
-        asked.channel,
-        user,
-        setup.tenants.all()[tenant],
-        editor.example_of(setup, tenant, template),
-    )
+    template = site.parts.authoring.with_partials(site.tenant(), asked.template.template(key))
+    findings = await site.parts.authoring.findings(site.tenant(), template)
+    user, found = await _previewed(site, asked, template)
     return fragment(
-        "look.html", findings=findings, shown=shown, person=person(user), channel=str(asked.channel)
+        "look.html",
+        findings=editor.told(findings),
+        shown=shown(found, site.frames),
+        person=person(user),
+        channel=str(asked.channel),
+    )
+
+
+@route("POST", "/ui/templates/*/test")
+async def test(site: Site, request: Request, key: str) -> Response:
+    """Send what is in the editor to one person, as a real message."""
+    asked = msgspec.structs.replace(_read(request, Looked), locale="")
+    template = site.parts.authoring.with_partials(site.tenant(), asked.template.template(key))
+    user, found = await _previewed(site, asked, template)
+    if found.error is not None:
+        raise InvalidInput(f"It cannot be sent: {found.error.detail}")
+    data = editor.example_of(site.parts.ledger.setup, site.tenant(), template)
+    sent = await site.parts.pipeline.try_out(site.tenant(), template, asked.channel, user, data)
+    return fragment(
+        "tested.html",
+        message=id_text(sent.message),
+        person=person(user),
+        channel=CHANNEL_NAMES[asked.channel],
     )
 
 
 @route("GET", "/ui/previews/*")
 async def preview(site: Site, request: Request, name: str) -> Response:
     """A rendered email as a document of its own, for a frame that may do nothing."""
-    document = site.previews.document(name)
+    document = site.frames.document(name)
     if document is None:
         raise NotFound("This preview is no longer kept: change something, and there is a new one.")
     return Response(body=document, headers={"content-security-policy": EMAIL_POLICY})
@@ -195,6 +210,26 @@ async def compare(site: Site, request: Request, key: str) -> Response:
         raise NotFound("Nothing is live yet: there is nothing to compare with.")
     changes = editor.differences(old, asked.template.template(key))
     return fragment("compare.html", changes=changes, version=old.version, live=old is live)
+
+
+async def _previewed(site: Site, asked: Looked, template: Template) -> tuple[User, Preview]:
+    """The person, in the language to look at it in, and what they would get."""
+    tenant, setup = site.tenant(), site.parts.ledger.setup
+    users = await site.parts.ledger.users.find(tenant, [asked.user])
+    if asked.user not in users:
+        raise NotFound("This person was deleted: load the page again.")
+    user = users[asked.user]
+    if asked.locale:
+        user = replace(user, profile=replace(user.profile, locale=asked.locale))
+    (found,) = await site.parts.previews.of(
+        template,
+        setup.tenants.all()[tenant],
+        user,
+        editor.example_of(setup, tenant, template),
+        [asked.channel],
+        unsubscribe_url=EXAMPLE_LINK if site.parts.authoring.can_be_left(tenant, template.key) else "",
+    )
+    return user, found
 
 
 def _published(published: Published) -> Response:

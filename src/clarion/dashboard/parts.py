@@ -8,6 +8,7 @@ from typing import Literal
 
 from clarion.flow.authoring import Authoring
 from clarion.flow.pipeline import Pipeline
+from clarion.flow.preview import Previews
 from clarion.flow.tokens import UserTokens
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Ledger
@@ -26,5 +27,6 @@ class DashboardParts:
     clock: Clock
     tokens: UserTokens
     authoring: Authoring
+    previews: Previews
     dev_file: Path
     """`dev.json` of `clarion dev`: address, API key and tenant the page acts for. Not read in `serve` mode."""

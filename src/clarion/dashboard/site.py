@@ -15,7 +15,7 @@ from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scop
 from clarion.dashboard.guard import Guard
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import person
-from clarion.dashboard.previews import Previews
+from clarion.dashboard.previews import Frames
 from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain
 from clarion.errors import ClarionError, NotFound, Unavailable
 from clarion.model.ids import MessageId, TenantId, UserNo, parse_id
@@ -55,7 +55,7 @@ class Site:
     def __init__(self, parts: DashboardParts) -> None:
         self.parts = parts
         self.guard = Guard(parts.vault.hash("development-page", b"cookie"))
-        self.previews = Previews()
+        self.frames = Frames()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

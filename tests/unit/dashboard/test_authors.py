@@ -114,6 +114,19 @@ async def test_every_channel_can_be_looked_at(ask, channel, fields, shown):
     assert (answer.status, shown in answer.body) == (200, True), answer.body
 
 
+async def test_a_test_goes_to_oneself_as_a_real_message(ask):
+    """What is in the editor, saved or not; the page leads to what became of it."""
+    template = written(channels={"sms": {"en": {"text": "Test {{ name }}"}}})
+    answer = await post(ask, "letter/test", template=template, channel="sms", user="ada")
+    found = re.search(r'data-message="([^"]+)"', answer.body)
+    assert found, answer.body
+    assert "by SMS" in answer.body
+    assert "Test &lt;Ada&gt;" in (await ask(f"/ui/messages/{found[1]}")).body
+    broken = written(channels={"sms": {"en": {"text": "{{ nothing }}"}}})
+    refused = await post(ask, "letter/test", template=broken, channel="sms", user="ada")
+    assert (refused.status, "cannot be sent" in refused.body) == (400, True)
+
+
 async def test_a_broken_draft_is_kept_but_not_published(ask):
     """422 with the place; what is live stays."""
     broken = written("{{ name|uper }}")

@@ -32,13 +32,15 @@ export function startPreview({ written, found }) {
     select.replaceChildren(...choices.map(([value, text]) => new Option(text, value, false, value === chosen)));
   }
 
+  const body = () => JSON.stringify({ template: written, channel: channel.value, locale: locale.value, user: user.value });
+  const at = (path) => `/ui/templates/${encodeURIComponent(byId("main").dataset.key)}/${path}`;
+
   async function look() {
     if (!user.value || !channel.value) return;
     const mine = ++asked;
     byId("see").setAttribute("aria-busy", "true");
     try {
-      const body = JSON.stringify({ template: written, channel: channel.value, locale: locale.value, user: user.value });
-      const response = await ask(`/ui/templates/${encodeURIComponent(byId("main").dataset.key)}/look`, { method: "POST", body });
+      const response = await ask(at("look"), { method: "POST", body: body() });
       const html = await response.text();
       if (mine === asked) place(html, response.ok);
     } catch {
@@ -90,7 +92,23 @@ export function startPreview({ written, found }) {
     }
   }
 
-  for (const select of [user, locale, channel]) select.addEventListener("change", look);
+  async function test() {
+    const [button, answer] = [byId("test"), byId("test-answer")];
+    button.disabled = true;
+    answer.textContent = "Sending …";
+    try {
+      answer.innerHTML = await (await ask(at("test"), { method: "POST", body: body() })).text();
+    } catch {
+      answer.replaceChildren();
+    }
+    button.disabled = false;
+  }
+
+  byId("test").addEventListener("click", test);
+  for (const select of [user, locale, channel]) select.addEventListener("change", () => {
+    byId("test-answer").replaceChildren();
+    look();
+  });
   document.addEventListener("chosen", (event) => {
     if (event.target.id?.startsWith("see-t")) view = event.target.id;
   });
