@@ -23,7 +23,7 @@ help: ## this list
 dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 9000 --data DIR'
 	@exec $(BIN)/clarion dev $(ARGS)
 
-test: $(DEV_READY) browser postfix npm ## run the tests: ARGS='tests/unit -k inbox'
+test: $(DEV_READY) browser postfix dovecot npm ## run the tests: ARGS='tests/unit -k inbox'
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
@@ -81,6 +81,17 @@ postfix:
 	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y -qq --no-install-recommends postfix; } >/dev/null 2>&1 \
 	    || echo "postfix could not be installed; the mail tests will say so" >&2; \
+	fi
+
+# A real IMAP server holds mail for us to read; like Postfix it is only ever started by the tests.
+.PHONY: dovecot
+dovecot:
+	@if ! command -v dovecot /usr/sbin/dovecot >/dev/null \
+	    && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+	  echo "Installing dovecot for the mail tests ..."; \
+	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends dovecot-imapd; } >/dev/null 2>&1 \
+	    || echo "dovecot could not be installed; the mail tests will say so" >&2; \
 	fi
 
 # Some tests check against what others wrote for Node. Without npm they say so, as above.
