@@ -54,7 +54,7 @@ REGISTRY = providers()
 AT_HOME = {
     "inapp": "never leaves the house",
     "capture": "never leaves the house",
-    "smtp": "speaks SMTP",
+    "smtp": "speaks SMTP, and meets its servers in tests/unit/adapters/providers/smtp",
 }
 """Providers without an HTTP server on the other side, and why. Every other one brings `tests/vendors/<name>.py`."""
 
