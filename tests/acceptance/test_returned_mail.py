@@ -71,12 +71,14 @@ async def furnish(app: App, port: int) -> None:
 
 async def settled(app: App, wanted: Status) -> Reason | None:
     """The reason of the newest message, once it is where it should be."""
+    newest = None
     for _ in range(300):
         found, _ = await app.ledger.records.page(TENANT, MessageFilter(), None, 1)
-        if found and found[0].status is wanted:
-            return found[0].reason
+        newest = found[0] if found else None
+        if newest is not None and newest.status is wanted:
+            return newest.reason
         await asyncio.sleep(0.1)
-    raise AssertionError(found)
+    raise AssertionError(newest)
 
 
 async def test_postfix_bounces_and_the_address_is_retired(tmp_path):
