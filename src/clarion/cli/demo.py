@@ -8,30 +8,17 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from clarion.content import partials_used
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
-from clarion.model.setup import Category, Integration, Template, Tenant, Workflow
+from clarion.model.setup import Category, Integration, Partial, Template, Tenant, Workflow
 from clarion.model.user import Contact, Preferences, Profile
 from clarion.ports.ledger import Ledger, UserPut
 
-LAYOUT = """\
-<!doctype html>
-<html lang="{lang}">
-<body style="margin:0;background:#f3f2ee;font:16px/1.55 -apple-system,'Segoe UI',Roboto,'Hiragino Sans',sans-serif;color:#1b1c20">
-  <div style="max-width:520px;margin:0 auto;padding:22px 14px">
-    <p style="margin:0 0 14px;font-size:14px;font-weight:600;color:#4350c4">{{{{ tenant.name }}}}</p>
-    <div style="background:#fff;border-radius:14px;padding:26px 24px">
-      <h1 style="margin:0 0 10px;font-size:21px;line-height:1.3">{heading}</h1>
-      <p style="margin:0 0 20px">{body}</p>
-      <a href="{url}" style="display:inline-block;background:#4350c4;color:#fff;text-decoration:none;padding:11px 20px;border-radius:10px;font-weight:600">{button}</a>
-    </div>
-    {{% if unsubscribe_url %}}<p style="margin:14px 0 0;font-size:13px"><a href="{{{{ unsubscribe_url }}}}" style="color:#5d5e66">{leave}</a></p>{{% endif %}}
-  </div>
-</body>
-</html>
-"""
-
+LETTER = "letter"
+"""Key of the layout that all emails share."""
 
 LEAVE = {"en": "Unsubscribe", "de": "Abmelden", "ja": "配信停止"}
 
@@ -45,6 +32,11 @@ class _User(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     preferences: Preferences = Preferences()
 
 
+class _Partial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: str
+    source: str
+
+
 class Demo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`demo.toml`, checked."""
 
@@ -53,6 +45,9 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     categories: tuple[Category, ...]
     integrations: tuple[Integration, ...]
     workflows: tuple[Workflow, ...]
+    schemas: dict[str, dict[str, Any]]
+    """The data a template needs, by its key."""
+    partials: dict[str, _Partial]
     templates: dict[str, dict[Channel, dict[str, dict[str, str]]]]
 
 
@@ -81,6 +76,9 @@ async def _seed_setup(ledger: Ledger, tenant: TenantId, demo: Demo) -> None:
     for integration in demo.integrations:
         if integration.key not in setup.integrations.all(tenant):
             await setup.integrations.put(tenant, integration)
+    for key, partial in demo.partials.items():
+        if key not in setup.partials.all(tenant):
+            await setup.partials.put(tenant, Partial(key=key, name=partial.name, source=partial.source))
     for template in templates(demo):
         if template.key not in setup.templates.all(tenant):
             await setup.templates.put(tenant, template)
@@ -111,11 +109,12 @@ async def _seed_users(ledger: Ledger, tenant: TenantId, demo: Demo) -> None:
 
 
 def templates(demo: Demo) -> list[Template]:
-    """The templates, their emails laid out."""
+    """The templates as they would be published: their emails laid out, the layout with them."""
     examples = {
         step.template: workflow.example_data for workflow in demo.workflows for step in workflow.steps
     }
-    return [
+    sources = {key: partial.source for key, partial in demo.partials.items()}
+    written = [
         Template(
             key=key,
             channels={
@@ -126,14 +125,20 @@ def templates(demo: Demo) -> list[Template]:
                 for channel, locales in channels.items()
             },
             example_data=examples.get(key, {}),
+            data_schema=demo.schemas.get(key),
+            origin="document",
         )
         for key, channels in demo.templates.items()
     ]
+    return [replace(template, partials=partials_used(template, sources)) for template in written]
 
 
 def _laid_out(locale: str, words: Mapping[str, str]) -> dict[str, str]:
+    """An email of the demo in a few words: they fill the blocks of the layout."""
+    blocks = {name: words[name] for name in ("heading", "body", "url", "button")} | {"leave": LEAVE[locale]}
+    filled = "\n".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items())
     return {
         "subject": words["subject"],
-        "html": LAYOUT.format(lang=locale, leave=LEAVE[locale], **words),
+        "html": f'{{% extends "{LETTER}" %}}\n{filled}\n',
         "text": f"{words['heading']}\n\n{words['body']}\n\n{words['button']}: {words['url']}\n",
     }
