@@ -14,8 +14,6 @@ from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-from clarion.adapters.providers.inapp import plugin as inapp
-from clarion.adapters.providers.webhook import plugin as webhook
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
 from clarion.flow.engagement import Engagement
@@ -36,6 +34,7 @@ from clarion.model.setup import (
 from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User
+from clarion.plugins import providers as installed
 from clarion.ports.ledger import MessageFilter, UserPut
 from clarion.ports.provider import Outgoing
 from clarion.testing.ports import ManualClock, SeededEntropy, provider_tools
@@ -91,7 +90,7 @@ class Engine:
             broker=self.broker,
             fanout=self.fanout,
             renderer=Renderer(),
-            plugins={"recording": self.provider.plugin(), "inapp": inapp, "webhook": webhook},
+            plugins={**installed(), "recording": self.provider.plugin()},
             tools=msgspec.structs.replace(
                 provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.0/8",)
             ),

@@ -1,0 +1,62 @@
+"""Chat through the whole engine: each person on their own service, from one template."""
+
+from clarion.model.channel import Channel
+from clarion.model.setup import Integration, Template
+from clarion.model.status import Reason, Status
+from clarion.model.user import Contact, Profile
+from clarion.ports.ledger import UserPut
+from clarion.testing.scripted_server import Answer, scripted_server
+from tests.engine import engine, workflow
+
+TEMPLATE = Template(
+    key="note",
+    channels={Channel.CHAT: {"en": {"title": "News", "text": "{{ data.text }}"}}},
+    example_data={"text": "hello"},
+)
+SENT = Answer.json(200, {"ok": True, "ts": "1503435956.000247", "result": {"message_id": 365}})
+BLOCKED = Answer.json(
+    403, {"ok": False, "error_code": 403, "description": "Forbidden: bot was blocked by the user"}
+)
+
+
+async def furnished(one, url: str, **people: str) -> dict:
+    """Who was put where: a tenant on Slack and Telegram, and people with one chat contact each."""
+    await one.furnish(workflow("note", channel=Channel.CHAT))
+    await one.ledger.setup.templates.put(one.tenant, TEMPLATE)
+    for provider, config in {
+        "slack": {"token": "xoxb-1", "api_url": f"{url}/slack"},
+        "telegram": {"token": "1:x", "api_url": f"{url}/telegram"},
+    }.items():
+        integration = Integration(key=provider, channel=Channel.CHAT, provider=provider, config=config)
+        await one.ledger.setup.integrations.put(one.tenant, integration)
+    puts = [
+        UserPut(id=user_id, profile=Profile(contacts=(Contact(channel=Channel.CHAT, address=address),)))
+        for user_id, address in people.items()
+    ]
+    return {user.id: user.no for user in await one.ledger.users.put(one.tenant, puts)}
+
+
+async def test_everybody_is_written_to_where_they_are(tmp_path):
+    """One on Slack, one on Telegram: a contact goes to the provider that knows its form."""
+    async with scripted_server(otherwise=SENT) as server, engine(tmp_path) as one:
+        people = await furnished(one, server.url, ada="U024BE7LH", ben="987654321")
+        await one.trigger("note", *people)
+        for user_id, no in people.items():
+            assert await one.eventually(Status.SENT, user=no), user_id
+    sent = {request.path: request.json for request in server.requests}
+    assert sent["/slack/chat.postMessage"]["channel"] == "U024BE7LH"
+    assert sent["/telegram/bot1:x/sendMessage"]["chat_id"] == "987654321"
+    assert len(server.requests) == 2
+
+
+async def test_who_blocked_the_bot_is_not_written_to_again(tmp_path):
+    """The contact is gone for good, and the next message says why it was not sent."""
+    async with scripted_server(otherwise=BLOCKED) as server, engine(tmp_path) as one:
+        await furnished(one, server.url, ben="987654321")
+        await one.trigger("note", "ben")
+        assert await one.eventually(Status.BOUNCED)
+        await one.trigger("note", "ben")
+        await one.quiet()
+        last = max((await one.messages()).values(), key=lambda m: m.event_seq)
+        assert (last.status, last.reason) == (Status.SUPPRESSED, Reason.SUPPRESSED_ADDRESS)
+        assert len(server.requests) == 1
