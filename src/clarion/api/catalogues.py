@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -61,7 +62,7 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
 @get("/", opt=READ)
 async def list_languages(caller: Who, parts: Parts) -> Page[Report]:
     """Every language in use or required, and how much of it is translated."""
-    return Page(items=_catalogues(parts).summary(caller.tenant))
+    return Page(items=await _catalogues(parts).summary(caller.tenant))
 
 
 @get("/{locale:str}", opt=READ)
@@ -74,7 +75,7 @@ async def export_catalogue(
     template: Key = None,
 ) -> Response[bytes]:
     """A file for translators: every text of the templates (drafts first), with what is translated already."""
-    content = _catalogues(parts).write(caller.tenant, format, locale, source, template)
+    content = await _catalogues(parts).write(caller.tenant, format, locale, source, template)
     name = f"clarion.{locale}.{'po' if format is Format.PO else 'xlf'}"
     return Response(
         content,
@@ -93,7 +94,7 @@ async def import_catalogue(
     """
     form = READS[request.headers["content-type"].partition(";")[0].strip().lower()]
     try:
-        catalogue = form.read(await request.body())
+        catalogue = await asyncio.to_thread(form.read, await request.body())
     except Unreadable as wrong:
         raise InvalidInput(f"Line {wrong.line}: {wrong.detail}.") from None
     merged = await _catalogues(parts).bring_in(caller.tenant, catalogue, locale, source)
@@ -110,7 +111,7 @@ async def import_catalogue(
 @get("/{locale:str}/missing", opt=READ)
 async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> Report:
     """What a language lacks: by template, channel and field, with counts and percent."""
-    return _catalogues(parts).missing(caller.tenant, locale, template)
+    return await _catalogues(parts).missing(caller.tenant, locale, template)
 
 
 def _catalogues(parts: ApiParts) -> Catalogues:

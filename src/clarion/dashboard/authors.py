@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from clarion.content.catalogues import summary
 from clarion.dashboard import editor, pages
 from clarion.dashboard.compose import CHANNEL_NAMES
 from clarion.dashboard.exchange import Request, Response
@@ -16,6 +16,7 @@ from clarion.dashboard.previews import shown
 from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.authoring import Published
+from clarion.flow.catalogues import Catalogues
 from clarion.flow.preview import Preview
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo, id_text
@@ -74,17 +75,12 @@ class Compared(Posted, frozen=True, kw_only=True):
 async def overview(site: Site, request: Request, _: str) -> Response:
     """All templates, and how much of them is translated."""
     setup, tenant = site.parts.ledger.setup, site.tenant()
-    drafts = {key: draft.template for key, draft in setup.drafts.all(tenant).items()}
-    worked_on = list({**setup.templates.all(tenant), **drafts}.values())
-    required = setup.tenants.all()[tenant].required_locales
+    languages = await Catalogues(setup, site.parts.authoring).summary(tenant)
     return Response(
         body=pages.render(
             "overview.html",
-            rows=editor.overview(setup, tenant),
-            languages=[
-                {**msgspec.structs.asdict(one), "percent": f"{one.percent:g}"}
-                for one in summary(worked_on, required)
-            ],
+            rows=await asyncio.to_thread(editor.overview, setup, tenant),
+            languages=[{**msgspec.structs.asdict(one), "percent": f"{one.percent:g}"} for one in languages],
         )
     )
 

@@ -27,6 +27,13 @@ class Format(StrEnum):
         """How HTTP calls it."""
         return po.MEDIA_TYPE if self is Format.PO else xliff.MEDIA_TYPE
 
+    def write(self, templates: Sequence[Template], *, source: str, target: str) -> bytes:
+        """A file with every text of the templates."""
+        found = [unit for template in templates for unit in units(template, source, target)]
+        if self is Format.PO:
+            return po.write(found, source=source, target=target)
+        return xliff.write(found, source=source, target=target)
+
     def read(self, content: bytes) -> Catalogue:
         """What a file says. Raises Unreadable with the line."""
         return po.read(content) if self is Format.PO else xliff.read(content)
@@ -39,16 +46,13 @@ class Catalogues:
         self._setup = setup
         self._authoring = authoring
 
-    def write(
+    async def write(
         self, tenant: TenantId, form: Format, locale: str, source: str | None, key: str | None
     ) -> bytes:
         """A file with every text of one template or all, and what there is of it in `locale`."""
         templates = self.templates(tenant, key)
         target, origin = _language(locale, "locale"), self._source(templates, source)
-        found = [unit for template in templates for unit in units(template, origin, target)]
-        if form is Format.PO:
-            return po.write(found, source=origin, target=target)
-        return xliff.write(found, source=origin, target=target)
+        return await asyncio.to_thread(form.write, templates, source=origin, target=target)
 
     async def bring_in(
         self, tenant: TenantId, catalogue: Catalogue, locale: str, source: str | None
@@ -73,14 +77,14 @@ class Catalogues:
                 await self._authoring.save(tenant, template, revisions.get(template.key, 0))
         return merged
 
-    def missing(self, tenant: TenantId, locale: str, key: str | None = None) -> Report:
+    async def missing(self, tenant: TenantId, locale: str, key: str | None = None) -> Report:
         """What a language lacks, by template, channel and field."""
-        return report(self.templates(tenant, key), _language(locale, "locale"))
+        return await asyncio.to_thread(report, self.templates(tenant, key), _language(locale, "locale"))
 
-    def summary(self, tenant: TenantId) -> list[Report]:
+    async def summary(self, tenant: TenantId) -> list[Report]:
         """One line for each language that is in use or required."""
         required = self._setup.tenants.all()[tenant].required_locales
-        return summary(self.templates(tenant, None), required)
+        return await asyncio.to_thread(summary, self.templates(tenant, None), required)
 
     def templates(self, tenant: TenantId, key: str | None) -> Sequence[Template]:
         """The templates as they are worked on, by key; one of them, or NotFound."""

@@ -168,3 +168,8 @@ def _partners(run: Sequence[Token]) -> dict[int, int]:
 
 
 _CUTTERS = {Cut.WHOLE: _whole, Cut.MARKUP: _spans, Cut.LABELS: _labels}
+
+
+def has_text(source: str, cut: Cut) -> bool:
+    """Whether there is anything to translate in a field; looks no further than the first text."""
+    return next(_CUTTERS[cut](source), None) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from clarion.content.catalogues.pieces import Cut, Pieces
+from clarion.content.catalogues.pieces import Cut, Pieces, has_text
 from clarion.content.fields import LAYOUTS, Kind
 from clarion.content.locales import canonical
 from clarion.model.channel import Channel
@@ -65,7 +65,7 @@ def translatable(channel: Channel, fields: Mapping[str, str]) -> list[str]:
     return [
         field
         for field, text in fields.items()
-        if (kind := kinds.get(field)) in CUTS and Pieces(text, CUTS[kind]).texts
+        if (kind := kinds.get(field)) in CUTS and has_text(text, CUTS[kind])
     ]
 
 

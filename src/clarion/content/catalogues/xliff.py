@@ -7,6 +7,7 @@ translation tools show as blocks that cannot be typed into.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
@@ -60,15 +61,21 @@ def _unit(unit: Unit) -> Iterator[str]:
 
 
 def _marked(text: str, markup: bool, codes: dict[str, str]) -> str:
-    """The text as XML, its tags as placeholders whose originals are collected in `codes`."""
+    """The text as XML, its tags as placeholders whose originals are collected in `codes`.
+
+    The same tag has the same id in source and target, wherever it stands: that is how tools pair them.
+    """
     written = []
-    for number, token in enumerate(scan(text, markup=markup)):
+    seen: Counter[str] = Counter()
+    for token in scan(text, markup=markup):
         part = text[token.start : token.end]
         if token.sort in (Sort.TEXT, Sort.OTHER) or not protected(part):
             written.append(_text(part))
-        else:
-            name = codes.setdefault(part, f"d{len(codes) + 1}")
-            written.append(f"<ph id='{number + 1}' dataRef='{name}' disp={quoteattr(_UNFIT.sub('', part))}/>")
+            continue
+        name = codes.setdefault(part, f"d{len(codes) + 1}")
+        seen[name] += 1
+        code = name if seen[name] == 1 else f"{name}-{seen[name]}"
+        written.append(f"<ph id='{code}' dataRef='{name}'/>")
     return "".join(written)
 
 

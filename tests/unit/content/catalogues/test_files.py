@@ -1,5 +1,6 @@
 """Both formats carry every text there and back, other tools accept them, and hostile files are refused."""
 
+import re
 import subprocess
 
 import pytest
@@ -134,6 +135,27 @@ def test_what_is_not_xliff_2_is_refused(content, said):
     """With what to do."""
     with pytest.raises(Unreadable, match=said):
         xliff.read(content.encode())
+
+
+def test_a_placeholder_has_one_id_wherever_it_stands():
+    """Tools pair source and target by it; two of the same are two."""
+    template = Template(
+        key="t",
+        channels={
+            Channel.SMS: {
+                "en": {"text": "Hi {{ a }}, {{ b }}, {{ a }}"},
+                "de": {"text": "{{ b }} {{ a }} hi"},
+            }
+        },
+    )
+    content = xliff.write(units(template, "en", "de"), source="en", target="de").decode()
+    source, target = re.findall(r"<(?:source|target)>(.*)</", content)
+    assert re.findall(r"<ph id='([^']+)' dataRef='([^']+)'/>", source) == [
+        ("d1", "d1"),
+        ("d2", "d2"),
+        ("d1-2", "d1"),
+    ]
+    assert re.findall(r"<ph id='([^']+)'", target) == ["d2", "d1"]
 
 
 def test_a_unit_that_a_tool_has_cut_is_put_together():
