@@ -63,6 +63,7 @@ class Destination:
             return  # Said of mails that were under way already.
         self._gap_s = min(LONGEST_GAP_S, 2 * self._gap_s or FIRST_GAP_S)
         self._slowed_at = now_s
+        self._put_off = 0
         self._next_at = now_s + self._gap_s
 
     def speed_up(self) -> None:

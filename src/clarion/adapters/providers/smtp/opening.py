@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from ssl import SSLCertVerificationError, SSLError
 
@@ -95,17 +95,19 @@ async def _log_in(connection: Connection, config: SmtpConfig) -> None:
     if not config.username:
         return
     offered = connection.capabilities.auth
+    plain = _coded(f"\0{config.username}\0{config.password}")
+    words = (config.password, config.token, config.username)
+    secrets = (plain, _coded(_bearer(config)), *map(_coded, filter(None, words)), *words)
     if config.token:
         reply = await _xoauth2(connection, config)
     elif b"PLAIN" in offered:
-        secret = _coded(f"\0{config.username}\0{config.password}")
-        reply = await connection.command(f"AUTH PLAIN {secret}")
+        reply = await connection.command(f"AUTH PLAIN {plain}")
     elif b"LOGIN" in offered:
         reply = await _login(connection, config)
     else:
         raise _wrong("the relay offers neither AUTH PLAIN nor LOGIN: leave username out, or use TLS")
     if reply[0] != AUTHENTICATED:
-        raise _refused("the relay refuses username and password", reply, secret=config.username)
+        raise _refused("the relay refuses username and password", reply, secrets)
 
 
 async def _login(connection: Connection, config: SmtpConfig) -> Reply:
@@ -119,20 +121,20 @@ async def _login(connection: Connection, config: SmtpConfig) -> Reply:
 
 async def _xoauth2(connection: Connection, config: SmtpConfig) -> Reply:
     """https://developers.google.com/workspace/gmail/imap/xoauth2-protocol: a refusal comes as a challenge first."""
-    said = f"user={config.username}\x01auth=Bearer {config.token}\x01\x01"
-    reply = await connection.command(f"AUTH XOAUTH2 {_coded(said)}")
+    reply = await connection.command(f"AUTH XOAUTH2 {_coded(_bearer(config))}")
     return await connection.command("") if reply[0] == GO_ON else reply
+
+
+def _bearer(config: SmtpConfig) -> str:
+    return f"user={config.username}\x01auth=Bearer {config.token}\x01\x01"
 
 
 def _coded(text: str) -> str:
     return b64encode(text.encode()).decode()
 
 
-def _refused(what: str, reply: Reply, *, secret: str = "") -> NotOpened:
-    words = told(reply)
-    if secret:
-        words = words.replace(secret, "<username>")
-    detail = f"{what}: {words}"
+def _refused(what: str, reply: Reply, secrets: Iterable[str] = ()) -> NotOpened:
+    detail = f"{what}: {told(reply, secrets=secrets)}"
     return _wrong(detail) if reply[0] // 100 == 5 else NotOpened(Retry(detail=detail))
 
 
@@ -163,5 +165,5 @@ async def _failures(config: SmtpConfig, wait_s: float) -> AsyncIterator[None]:
         raise NotOpened(Retry(detail=f"no TLS with {where}: {broken.reason or 'handshake failed'}")) from None
     except OSError as unreachable:
         number = unreachable.errno or 0
-        why = os.strerror(number) if number > 0 else str(unreachable)
+        why = os.strerror(number) if number > 0 else str(unreachable) or "it closed the connection"
         raise NotOpened(Retry(detail=f"cannot talk to {where}: {why.lower()}")) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import IntEnum
 
 from clarion.adapters.providers.smtp.replies import Reply, enhanced
@@ -50,7 +51,7 @@ _RELAY = re.compile(
 ).search
 _WAIT = re.compile(rb"\b(\d{1,5})\s*(s|sec|m|min|seconds?|minutes?)\b", re.IGNORECASE).search
 _QUEUED = re.compile(
-    rb"(?:queued as|\bid=|^(?:2\.\d\.\d )?Ok:?) ?<?([\w.@:+/=-]{6,120})", re.IGNORECASE
+    rb"(?:queued as|\bid=|^(?:2\.\d\.\d )?Ok:?(?!:? (?:queued|id=))) ?<?([\w.@:+/=-]{2,120})", re.IGNORECASE
 ).search
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]+@[^\s<>()\"',;:]+")
 
@@ -82,10 +83,12 @@ def slows_domain(outcome: Outcome) -> bool:
     return isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED and outcome.of_address
 
 
-def told(reply: Reply, recipient: str = "") -> str:
-    """The server's words, on one line, bounded, without addresses."""
+def told(reply: Reply, recipient: str = "", secrets: Iterable[str] = ()) -> str:
+    """The server's words, on one line, bounded, without addresses and secrets."""
     words = " ".join(reply[1].decode("utf-8", "replace").split())
     words = "".join(c for c in words if c.isprintable())
+    for secret in filter(None, secrets):
+        words = words.replace(secret, "<secret>")
     words = _ADDRESS.sub("<address>", words)
     if recipient:
         words = _without_local_part(words, recipient)

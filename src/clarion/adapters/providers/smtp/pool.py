@@ -24,6 +24,8 @@ MAILS_PER_OPENING = 4
 """One more connection is opened for so many waiting mails: a handshake costs more than a few mails."""
 BUSY_S = 10.0
 """A relay that refuses one more connection is not asked again for so long, while others work."""
+GOODBYE_S = 1.0
+"""How long closing waits for goodbyes to leave."""
 
 Make = Callable[[Letter, Capabilities], Mail | Rejected]
 
@@ -42,6 +44,8 @@ class Pool:
         self._opening: set[asyncio.Task[None]] = set()
         self._full_until = 0.0
         self._watch: asyncio.TimerHandle | None = None
+        self._last_gone: asyncio.Future[None] | None = None
+        """Closing: done when no connection is left."""
         self._tick_s = min(1.0, wait_s / 10)
 
     # ── for the provider ──
@@ -86,10 +90,13 @@ class Pool:
             kept = [job for job in waiting if not job.is_settled]
             waiting.clear()
             waiting.extend(kept)
+        if not any(self._waiting.values()):
+            for task in self._opening:
+                task.cancel()
         return outcomes
 
     async def close(self) -> None:
-        """Say goodbye on idle connections, cut the others off."""
+        """Say goodbye on idle connections, cut the others off; nothing is open afterwards."""
         for task in self._opening:
             task.cancel()
         if self._opening:
@@ -99,10 +106,14 @@ class Pool:
                 connection.quit()
             else:
                 connection.abort("the integration was closed")
-        self._idle.clear()
         if self._watch is not None:
             self._watch.cancel()
-            self._watch = None
+        if self._connections:
+            self._last_gone = self._loop.create_future()
+            await asyncio.wait([self._last_gone], timeout=GOODBYE_S)
+        for connection in self._connections:
+            connection.abort("the integration was closed")
+        await asyncio.sleep(0)  # The loop closes what was aborted.
 
     # ── Crew ──
 
@@ -132,7 +143,6 @@ class Pool:
             job.call.settle(job.index, Retry(detail=f"before the mail was sent: {why}"))
         elif not job.is_settled:
             self._queue(job, first=True)
-        self._loop.call_soon(self.feed)
 
     def rests(self, connection: Connection) -> None:
         """It can be given the next mail."""
@@ -141,8 +151,11 @@ class Pool:
     def gone(self, connection: Connection) -> None:
         """It counts no more."""
         self._connections.discard(connection)
+        if not self._connections and self._last_gone is not None and not self._last_gone.done():
+            self._last_gone.set_result(None)
         if connection in self._idle:
             self._idle.remove(connection)
+        self._loop.call_soon(self.feed)  # Others go on with what it would have taken.
 
     # ── inside ──
 
@@ -189,6 +202,7 @@ class Pool:
         try:
             connection = await open_connection(self._config, self, self._wait_s)
         except NotOpened as failure:
+            self._opening.discard(asyncio.current_task())
             self._not_opened(failure)
             return
         self._connections.add(connection)
@@ -202,7 +216,7 @@ class Pool:
         if self._connections:
             self._full_until = self._loop.time() + BUSY_S
             return
-        if len(self._opening) > 1 and isinstance(failure.outcome, Retry):
+        if self._opening and isinstance(failure.outcome, Retry):
             return  # Another one may still open.
         for waiting in self._waiting.values():
             while waiting:
