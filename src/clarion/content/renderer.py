@@ -12,10 +12,11 @@ from clarion.content.engine import Engine
 from clarion.content.fields import LAYOUTS, Kind, finish
 from clarion.content.locales import choose
 from clarion.content.scope import Voice, voice
+from clarion.content.sms import smart
 from clarion.content.variant import Variant
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent
+from clarion.model.content import AnyContent, SmsContent
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
@@ -88,6 +89,8 @@ class Renderer:
             content = variant.fill(context, given)
         if channel is Channel.WEBHOOK and not content.type:  # type: ignore[union-attr]
             return msgspec.structs.replace(content, type=workflow)
+        if tenant.sms_smart and isinstance(content, SmsContent):
+            return SmsContent(text=smart(content.text))
         return content
 
     def _lookup(self, template: Template, tenant: TenantId) -> Compiled:

@@ -15,7 +15,7 @@ from clarion.content.markup import remarks
 from clarion.content.partials import pointer_to
 from clarion.content.sandbox import paths, tags
 from clarion.content.scope import HOUSE, voice
-from clarion.content.sms import GSM, advice, segments
+from clarion.content.sms import GSM, advice, segments, smart
 from clarion.content.variables import Shape, unknown
 from clarion.content.variant import Variant
 from clarion.content.weave import Woven
@@ -184,7 +184,9 @@ class Inspection:
             yield self._said(Severity.NOTE, Code.DERIVED_TEXT, field, detail)
 
     def _sms(self, content: SmsContent) -> Iterator[Finding]:
-        text, most = content.text, self._tenant.sms_segments
+        tenant = self._tenant
+        text = smart(content.text) if tenant.sms_smart else content.text
+        most = tenant.sms_segments
         count = segments(text).count
         if most and count > most:
             detail = f"the example takes {count} segments, the tenant allows {most}: shorten it"

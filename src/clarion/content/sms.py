@@ -64,8 +64,11 @@ def _parts(widths: Iterable[int], single: int, part: int) -> int:
 
 
 def smart(text: str) -> str:
-    """`text` with quotes, dashes and spaces as GSM-7 has them; other scripts and emoji stay as they are."""
-    return text if GSM.issuperset(text) else text.translate(SMART)
+    """`text` with quotes, dashes and spaces as GSM-7 has them, when it then is all GSM-7; else as it is."""
+    if GSM.issuperset(text):
+        return text
+    written = text.translate(SMART)
+    return written if GSM.issuperset(written) else text
 
 
 def advice(text: str) -> str:

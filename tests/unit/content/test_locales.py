@@ -5,7 +5,7 @@ from babel.core import get_global
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.content.locales import _script, canonical, choose, fallbacks, language_of
+from clarion.content.locales import _script, canonical, choose, direction_of, fallbacks, language_of
 
 LANGUAGES = st.sampled_from(sorted({tag.split("_")[0] for tag in get_global("likely_subtags")} - {"und"}))
 SCRIPTS = st.sampled_from(["", "Hant", "Hans", "Latn", "Cyrl", "Arab"])
@@ -53,6 +53,84 @@ def test_a_tag_is_brought_to_its_usual_form(written, tag):
 def test_the_parents_are_those_of_cldr(tag, best_first):
     """Not merely what is left when the end is cut off."""
     assert list(fallbacks(tag))[: len(best_first)] == best_first
+
+
+PARENTS = {
+    child.replace("_", "-"): parent.replace("_", "-")
+    for child, parent in get_global("parent_exceptions").items()
+}
+"""CLDR's table of parents that are not what is left when the end is cut off, as Babel ships it: without the root."""
+ROOTED = (
+    "az-Arab az-Cyrl bal-Latn blt-Latn bs-Cyrl byn-Latn cu-Glag dje-Arab en-Dsrt en-Shaw ff-Adlm ff-Arab ha-Arab "
+    "iu-Latn kk-Arab ks-Deva ky-Arab ky-Latn ml-Arab mn-Mong mni-Mtei ms-Arab pa-Arab sat-Deva sd-Deva so-Arab sr-Latn "
+    "sw-Arab tg-Arab uz-Arab uz-Cyrl vai-Latn wo-Arab yo-Arab yue-Hans zh-Hant"
+).split()
+"""Of the same table of CLDR: those whose parent is the root."""
+
+
+def test_the_table_is_that_of_cldr():
+    """Babel ships it: the examples everybody knows are in it."""
+    known = {"es-MX": "es-419", "pt-AO": "pt-PT", "en-AU": "en-001", "en-DE": "en-150"}
+    assert known.items() <= PARENTS.items()
+    assert len(PARENTS) > 100
+
+
+@pytest.mark.parametrize("tag", ROOTED)
+def test_a_locale_whose_parent_is_the_root_never_gets_its_bare_language(tag):
+    """That is written in another script."""
+    language = tag.partition("-")[0]
+    assert language not in fallbacks(tag)
+    assert choose([language, "fr"], tag, "fr") == "fr"
+
+
+@pytest.mark.parametrize(("child", "parent"), sorted(PARENTS.items()))
+def test_every_parent_of_cldr_comes_next(child, parent):
+    """Unless it is in another script."""
+    chain = fallbacks(child)
+    start = canonical(child)
+    assert chain[0] == start
+    if _script(canonical(parent)) == _script(start):
+        assert chain[1] == canonical(parent)
+        assert choose(["xx", parent], child) == parent
+    else:
+        assert canonical(parent) not in chain
+
+
+@pytest.mark.parametrize(
+    ("available", "wanted", "chosen"),
+    [
+        (["en", "es", "es-419"], ("es-MX", "en"), "es-419"),
+        (["en", "es"], ("es-MX", "en"), "es"),
+        (["en", "pt", "pt-PT"], ("pt-AO", "en"), "pt-PT"),
+        (["en", "zh", "zh-Hans"], ("zh-TW", "en"), "en"),
+        (["en", "sr"], ("sr-Latn-RS", "en"), "en"),
+        (["en-US", "en-001", "en"], ("en-AU",), "en-001"),
+        (["de", "fr"], ("ja", "fr-CA", "de"), "fr"),
+        (["de", "fr"], ("", "", "fr"), "fr"),
+        (["de", "fr"], ("ja", "ko", "it"), "de"),
+    ],
+)
+def test_the_reader_comes_first_then_the_tenant_then_the_template(available, wanted, chosen):
+    """Each with all its parents, before the next is asked."""
+    assert choose(available, *wanted) == chosen
+
+
+@pytest.mark.parametrize(
+    ("tag", "direction"),
+    [
+        ("ar", "rtl"),
+        ("he-IL", "rtl"),
+        ("fa", "rtl"),
+        ("ur", "rtl"),
+        ("en", "ltr"),
+        ("uz-Arab", "rtl"),
+        ("az", "ltr"),
+        ("?", "ltr"),
+    ],
+)
+def test_the_direction_is_that_of_the_script(tag, direction):
+    """Not of the language alone."""
+    assert direction_of(tag) == direction
 
 
 @given(TAGS)

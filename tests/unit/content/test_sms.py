@@ -3,9 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from clarion.content import Segments, segments
-from clarion.content.sms import BASIC, EXTENDED, GSM
+from clarion.content.prices import cost, country
+from clarion.content.sms import BASIC, EXTENDED, GSM, advice, smart
+from clarion.model.content import SmsContent
+from tests.unit.content.people import TENANT, render, sms
 
 
 @pytest.mark.parametrize(
@@ -56,3 +60,67 @@ def test_more_text_never_costs_less(text, more):
     one, both = segments(text), segments(text + more)
     assert both.count >= one.count
     assert both.units <= both.count * (160 if both.encoding == "GSM-7" else 70)
+
+
+# ── cheaper ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_smart_encoding_writes_what_looks_the_same_in_gsm():
+    """Quotes, dashes, dots and spaces."""
+    curly = "\u201cIt\u2019s here\u201d \u2013 really\u2026\u00a0now"
+    assert smart(curly) == '"It\'s here" - really... now'
+    assert segments(smart(curly)).encoding == "GSM-7"
+
+
+@pytest.mark.parametrize("text", ["plain", "Привет «мир»", "\U0001f600\u2026", "\u20ac{}"])
+def test_smart_encoding_leaves_a_text_alone_that_gains_nothing(text):
+    """GSM-7 already, or never."""
+    assert smart(text) == text
+
+
+@given(st.text(max_size=200))
+def test_smart_encoding_never_makes_a_text_dearer(text):
+    """Three dots for one are still cheaper than UCS-2."""
+    assert segments(smart(text)).count <= segments(text).count
+
+
+def test_a_tenant_may_have_its_text_messages_encoded_smartly():
+    """The text that is sent, not only the count; the data too."""
+    tenant = structs.replace(TENANT, sms_smart=True)
+    assert render(sms("\u201c{{ v }}\u201d"), {"v": "\u2019"}, tenant=tenant) == SmsContent(text='"\'"')
+    assert render(sms("\u201c"), tenant=TENANT) == SmsContent(text="\u201c")
+
+
+def test_advice_names_the_characters_and_the_cost():
+    """And is silent where nothing can be done."""
+    assert advice("all fine") == ""
+    assert advice("Ваш заказ") == ""
+    said = advice("It\u2019s " + "x" * 100)
+    assert "`\u2019` (U+2019)" in said
+    assert "2 segments instead of 1" in said
+    assert "70 characters a segment" in advice("It\u2019s")
+
+
+@pytest.mark.parametrize(
+    ("phone", "code"),
+    [
+        ("+4915112345678", "DE"),
+        ("+12125550123", "US"),
+        ("+14165550123", "CA"),
+        ("+447400123456", "GB"),
+        ("+80012345678", ""),
+        ("0151", ""),
+        ("", ""),
+    ],
+)
+def test_the_country_of_a_number_is_known(phone, code):
+    """Also where countries share a code."""
+    assert country(phone) == code
+
+
+def test_the_cost_is_the_segments_at_the_price_of_the_country():
+    """And unknown where the tenant named none."""
+    prices = {"DE": 0.075, "US": 0.0079}
+    assert cost("x" * 161, "+4915112345678", prices) == 0.15
+    assert cost("x", "+12125550123", prices) == 0.0079
+    assert cost("x", "+33612345678", prices) is None
