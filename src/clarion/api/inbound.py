@@ -57,16 +57,15 @@ class InboundMail:
     """Hands a mail to the engine. The body is the mail itself (RFC 5322), whatever its `Content-Type` says."""
 
     def __init__(self, parts: ApiParts, door: Doorkeeper) -> None:
-        self._inbound = parts.pipeline.inbound
-        self._limit = parts.limits.body_bytes
+        self._parts = parts
         self._door = door
 
     async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Answer one mail, durable by then."""
         headers = dict(scope["headers"])
         key = await self._door.key(headers, Scope.SEND)
-        raw = await bodies.read(receive, headers, self._limit)
-        taken = await self._inbound.take(raw, key.tenant)
+        raw = await bodies.read(receive, headers, self._parts.limits.body_bytes)
+        taken = await self._parts.pipeline.inbound.take(raw, key.tenant)
         shown = MailTaken(
             verdict=taken.verdict,
             delayed=taken.delayed,

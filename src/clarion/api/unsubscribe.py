@@ -39,8 +39,7 @@ class Farewell:
     """The unsubscribe links of all tenants."""
 
     def __init__(self, parts: ApiParts) -> None:
-        self._unsubscribing = parts.pipeline.unsubscribing
-        self._clock = parts.clock
+        self._parts = parts
         self._returns = Bucket(rate=RETURNS_PER_S, burst=RETURNS_PER_S, tokens=RETURNS_PER_S)
 
     async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
@@ -52,7 +51,7 @@ class Farewell:
         posted = scope["method"] == "POST"
         body = await bodies.read(receive, headers, LONGEST_BODY) if posted else b""
         try:
-            choice = await self._unsubscribing.read(scope["path"].removeprefix(PATH))
+            choice = await self._parts.pipeline.unsubscribing.read(scope["path"].removeprefix(PATH))
             if choice is None:
                 await _show(send, "lost", choose(WORDS, *wanted))
                 return
@@ -76,11 +75,11 @@ class Farewell:
 
     async def _act(self, choice: Choice, *, back: bool) -> tuple[State, Choice]:
         if not back:
-            return "done", await self._unsubscribing.leave(choice)
-        self._returns, granted, wait_s = take(self._returns, self._clock.monotonic(), 1)
+            return "done", await self._parts.pipeline.unsubscribing.leave(choice)
+        self._returns, granted, wait_s = take(self._returns, self._parts.clock.monotonic(), 1)
         if not granted:
             raise Busy(f"too many people subscribe again at once: try again in {wait_s:.0f} seconds")
-        return "back", await self._unsubscribing.return_to(choice)
+        return "back", await self._parts.pipeline.unsubscribing.return_to(choice)
 
 
 def _wants_back(headers: Mapping[bytes, bytes], body: bytes) -> bool:
