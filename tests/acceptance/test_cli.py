@@ -131,3 +131,44 @@ async def test_a_port_or_a_directory_in_use_is_said_and_nothing_is_harmed(server
         held = await clarion(*words, "--data", server.data, cwd=tmp_path)
         assert (held.code, "in use by another Clarion process" in held.err) == (2, True)
     assert server.running
+
+
+async def test_templates_are_kept_in_files_checked_published_and_taken_back(server: Server, tmp_path: Path):
+    """An author breaks one, is told where, mends it, looks at it in another language, publishes, and goes back."""
+    await server.start()
+
+    async def run(*words: str | Path) -> Done:
+        return await clarion("templates", *words, "--data", server.data, cwd=tmp_path)
+
+    file = tmp_path / "parcel.toml"
+    text = 'key = "parcel"\n[example_data]\nname = "Ada"\n[channels.sms]\nen = {{ text = "Hello {{{{ {} }}}}" }}\n'
+    file.write_text(text.format("nam"))
+    refused = await run("publish", file)
+    assert refused.code == 6
+    assert "#/channels/sms/en/text" in refused.err
+    assert "`nam`" in refused.err
+    draft = await run("publish", file, "--draft")
+    assert (draft.code, "error: #/channels/sms/en/text" in draft.err) == (0, True)
+    file.write_text(text.format("name") + 'de = { text = "Hallo {{ name }}" }\n')
+    seen = await run("preview", file, "--locale", "de", "--channel", "sms", "--json")
+    assert seen.json["previews"][0]["content"]["text"] == "Hallo Ada"
+    assert (await run("publish", file)).out == "parcel is live in version 1.\n"
+    file.write_text(text.format("name|upper"))
+    assert (await run("publish", file)).code == 0
+    assert "Hello ADA" in (await run("preview", "parcel")).out
+    back = await run("rollback", "parcel", "1")
+    assert back.out == "parcel is live in version 3, which is 1 again.\n"
+    shown = await run("show", "parcel", "--json")
+    assert (shown.json["version"], shown.json["origin"]) == (3, "version 1")
+    listed = (await run("list", "--json")).json
+    assert {"parcel", "order-shipped"} <= {one["key"] for one in listed}
+    assert (await run("show", "nobody")).code == 4
+    assert (await run("publish", tmp_path / "none.json")).code == 2
+    await server.api.post(
+        "/v1/workflows/order-shipped/trigger",
+        {"recipients": ["ada"], "data": {"order": "A-1", "carrier": "DHL"}},
+    )
+    wrong = await clarion(
+        "trigger", "order-shipped", "--to", "ada", "--set", "order=A-1", "--data", server.data, cwd=tmp_path
+    )
+    assert (wrong.code, "carrier" in wrong.err) == (6, True)

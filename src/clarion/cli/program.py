@@ -17,6 +17,7 @@ from clarion.cli import (
     messages,
     migrate,
     serve,
+    templates,
     trigger,
     users,
     vapid,
@@ -88,6 +89,7 @@ program.command("check", short_help="Is this installation fit to serve?")(check.
 program.command("trigger", short_help="Tell Clarion that something happened.")(trigger.trigger)
 program.command("explain", short_help="Why somebody was, or was not, notified.")(explain.explain)
 program.add_typer(users.program, name="users")
+program.add_typer(templates.program, name="templates")
 program.add_typer(catalogues.program, name="catalogues")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")

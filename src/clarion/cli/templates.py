@@ -1,0 +1,282 @@
+"""`clarion templates`: write them in files, check them, publish them, take them back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+program = typer.Typer(no_args_is_help=True, help="Write, check, publish and roll back templates.")
+
+Key = Annotated[str, typer.Argument(help="Key of the template.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="Template as JSON or TOML (.toml); - reads JSON from standard input."
+    ),
+]
+NamedKey = Annotated[str | None, typer.Option("--key", help="Key, when the file does not name it.")]
+
+
+@program.command("list")
+def list_(url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False) -> None:
+    """List the live templates with their channels and languages.
+
+    \b
+    Example:
+      clarion templates list
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    found = connect(url, api_key, data).get("/v1/templates")["items"]
+    if json:
+        show.as_json(found)
+        return
+    show.table(
+        ["key", "version", "published", "channels", "languages"],
+        (
+            (
+                one["key"],
+                one["version"],
+                show.clock(one["published_at"]),
+                ", ".join(one["channels"]),
+                ", ".join(
+                    dict.fromkeys(locale for locales in one["channels"].values() for locale in locales)
+                ),
+            )
+            for one in found
+        ),
+    )
+
+
+@program.command("show")
+def show_(
+    key: Key,
+    version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
+    draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Show a template and its versions; with --json the document, ready to be changed and published.
+
+    \b
+    Examples:
+      clarion templates show welcome
+      clarion templates show welcome --json > welcome.json
+      clarion templates show welcome --version 3 --json
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    client = connect(url, api_key, data)
+    path = f"/v1/templates/{segment(key)}"
+    template = client.get(f"{path}/draft")["template"] if draft else client.get(path, version=version)
+    if json:
+        show.as_json(template)
+        return
+    _sources(template)
+    if not draft:
+        show.table(
+            ["version", "published", "made from", ""],
+            (
+                (one["version"], show.clock(one["at"]), one["origin"], "live" if one["live"] else "")
+                for one in client.pages(f"{path}/versions", 10)
+            ),
+        )
+
+
+@program.command()
+def publish(
+    file: File,
+    key: NamedKey = None,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Save it as the draft instead: it may be broken.")
+    ] = False,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Check a template and make it live as the next version; exit code 6 and every error when it cannot be.
+
+    \b
+    Examples:
+      clarion templates publish welcome.json
+      clarion templates publish welcome.toml --draft
+      clarion templates show welcome --json | jq '.name = "Hello"' | clarion templates publish -
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    document = _read(file, key)
+    client = connect(url, api_key, data)
+    path = f"/v1/templates/{segment(document['key'])}"
+    if not draft:
+        live = client.call("PUT", path, document)
+        show.as_json(live) if json else show.out().print(
+            f"{live['key']} is live in version {live['version']}.", markup=False
+        )
+        return
+    saved = client.call("PUT", f"{path}/draft", {"template": document})
+    if json:
+        show.as_json(saved)
+        return
+    _findings(saved["findings"])
+    show.out().print(f"The draft of {document['key']} is saved.", markup=False)
+
+
+@program.command()
+def rollback(
+    key: Key,
+    version: Annotated[int, typer.Argument(help="The version to go back to, from `clarion templates show`.")],
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Publish an old version anew, exactly as it was.
+
+    \b
+    Example:
+      clarion templates rollback welcome 3
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    client = connect(url, api_key, data)
+    done = client.call("POST", f"/v1/templates/{segment(key)}/rollback", {"version": version})
+    if json:
+        show.as_json(done)
+        return
+    live = done["template"]
+    show.out().print(f"{key} is live in version {live['version']}, which is {version} again.", markup=False)
+
+
+@program.command()
+def preview(
+    key: Annotated[str, typer.Argument(help="Key of the template, or a file that holds one.")],
+    channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
+    locale: Annotated[str | None, typer.Option("--locale", help="As a reader of this language.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="As this user.")] = None,
+    draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
+    version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
+    values: Annotated[
+        str | None, typer.Option("--values", help="Data as a JSON object, instead of the example.")
+    ] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Show what one person would get, and what is wrong with the template; nothing is sent or kept.
+
+    \b
+    Examples:
+      clarion templates preview welcome --locale de --channel sms
+      clarion templates preview ./welcome.toml --user ada
+      clarion templates preview welcome --draft --values '{"plan": "Gold"}'
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    asked: dict[str, Any] = {"channel": channel, "locale": locale, "user_id": user, "version": version}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if draft:
+        asked["draft"] = True
+    if values is not None:
+        asked["data"] = _object(values, "--values")
+    if Path(key).is_file():
+        asked["template"] = _read(key, None)
+        key = asked["template"]["key"]
+    client = connect(url, api_key, data)
+    shown = client.call("POST", f"/v1/templates/{segment(key)}/preview", asked)
+    if json:
+        show.as_json(shown)
+        return
+    for one in shown["previews"]:
+        _preview(one)
+    _findings(shown["findings"])
+
+
+def _read(file: str, key: str | None) -> dict[str, Any]:
+    """The template of a file, with its key."""
+    import sys
+    import tomllib
+
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        document = tomllib.loads(text) if file.endswith(".toml") else _object(text, file)
+    except OSError as wrong:
+        raise typer.BadParameter(f"{file}: {(wrong.strerror or 'cannot be read').lower()}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise typer.BadParameter(f"{file}: {wrong}") from None
+    stem = "" if file == "-" else Path(file).stem
+    document["key"] = key or document.get("key") or stem
+    if not document["key"]:
+        raise typer.BadParameter("which template is it? Name it with --key.")
+    return document
+
+
+def _object(text: str, place: str) -> dict[str, Any]:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as wrong:
+        raise typer.BadParameter(f"{place}: not a JSON object ({wrong})") from None
+
+
+def _sources(template: dict[str, Any]) -> None:
+    """Every field, under its channel and language."""
+    from rich.text import Text
+
+    from clarion.cli.show import SILENT, out
+
+    console = out()
+    for channel, locales in template["channels"].items():
+        for locale, fields in locales.items():
+            console.print(Text(f"{channel} · {locale}", style="bold"))
+            for field, source in fields.items():
+                console.print(Text(f"  {field}: ", style=SILENT), Text(source), sep="")
+
+
+def _preview(one: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from clarion.cli.show import SILENT, out
+
+    console = out()
+    console.print(Text(f"{one['channel']} · {one['locale'] or 'no language'}", style="bold"))
+    if one["error"] is not None:
+        console.print(Text(f"  {one['error']['detail']}", style="red"))
+        return
+    for field, value in one["content"].items():
+        if field != "channel" and value:
+            console.print(Text(f"  {field}: ", style=SILENT), Text(str(value)), sep="")
+    size = f"  {one['bytes']['total']} bytes"
+    if (sms := one["sms"]) is not None:
+        costs = "".join(f", {country} {cost:g}" for country, cost in sms["cost"].items())
+        size += f", {sms['encoding']}, segments: {sms['segments']}{costs}"
+    console.print(Text(size, style=SILENT))
+
+
+def _findings(findings: list[dict[str, Any]]) -> None:
+    """On standard error, the worst first."""
+    from rich.text import Text
+
+    from clarion.cli.show import SILENT, err
+
+    tones = {"error": "red", "warning": "yellow", "note": SILENT}
+    for one in sorted(findings, key=lambda one: list(tones).index(one["severity"])):
+        place = one["pointer"] + (f" line {one['line']}" if one.get("line") else "")
+        err().print(
+            Text(f"{one['severity']}: ", style=tones[one["severity"]]),
+            Text(f"{place}: {one['detail']}"),
+            sep="",
+        )
