@@ -53,6 +53,7 @@ SENDER = (
     r"fix (?:your )?(?:reverse|ptr|dns)",
     r"unresolvable relay host|ip name lookup failed|ip address has no|forged host ?name",
     r"mismatch\w* (?:client|sender|source)",
+    r"from: ?(?:header )?(?:domain|address) is invalid|provide a valid from",
     r"(?:helo|ehlo) (?:\S{1,30} ){0,3}(?:reject|invalid|not|need|must|deny|denied|mismatch|refused|argument)",
     r"invalid ip for sending",
 )
