@@ -17,7 +17,10 @@ INLINE = frozenset({
 # fmt: on
 """Elements that stand inside a sentence; every other one ends it."""
 _VOID = frozenset({"br", "wbr"})
-_ENTITY = re.compile(r"&#?\w+;")
+_DIVIDING = frozenset({"block", "endblock", "extends"})
+"""Statements that end a sentence: what they hold goes to another place of a layout."""
+_SILENT = re.compile(r"&#?\w+;|\b[a-zA-Z][\w+.-]*://\S*")
+"""Letters that are no words: entities, and links by themselves."""
 _SPOKEN = re.compile(r"""\s(?:alt|title|aria-label)\s*=\s*("[^"]*"|'[^']*')""", re.IGNORECASE)
 """Attributes that people read or hear."""
 MAX_SPOKEN = 4
@@ -65,7 +68,7 @@ def has_words(text: str, *, markup: bool) -> bool:
 def _speaks(source: str, token: Token) -> bool:
     text = source[token.start : token.end]
     if token.sort is Sort.TEXT:
-        return any(map(str.isalpha, _ENTITY.sub("", text)))
+        return any(map(str.isalpha, _SILENT.sub("", text)))
     return token.sort in (Sort.VALUE, Sort.STATEMENT) and not protected(text)
 
 
@@ -84,7 +87,7 @@ def _spans(source: str) -> Iterator[tuple[int, int]]:
     """Where the texts of markup stand: sentences between block tags, and what attributes say."""
     run: list[Token] = []
     for token in scan(source, markup=True):
-        if token.sort is Sort.OTHER or (token.sort in (Sort.OPEN, Sort.CLOSE) and token.name not in INLINE):
+        if _divides(token):
             yield from _sentence(source, run)
             run = []
             if token.sort is Sort.OPEN:
@@ -92,6 +95,12 @@ def _spans(source: str) -> Iterator[tuple[int, int]]:
         else:
             run.append(token)
     yield from _sentence(source, run)
+
+
+def _divides(token: Token) -> bool:
+    if token.sort is Sort.STATEMENT:
+        return token.name in _DIVIDING
+    return token.sort is Sort.OTHER or (token.sort in (Sort.OPEN, Sort.CLOSE) and token.name not in INLINE)
 
 
 def _shape(source: str, spans: Sequence[tuple[int, int]]) -> tuple[str, ...]:

@@ -52,6 +52,14 @@ def test_a_unit_knows_its_line():
         ("<p>never closed <b", ("never closed",)),
         ("<p>{{ never closed</p>", ()),
         ("a < b and c > d", ("a < b and c > d",)),
+        (
+            (
+                '{% extends "letter" %}\n{% block heading %}Hi {{ a }}{% endblock %}\n'
+                "{% block url %}https://x.example/{{ a }}{% endblock %}{% block body %}{% if b %}One{% endif %} two{% endblock %}"
+            ),
+            ("Hi {{ a }}", "{% if b %}One{% endif %} two"),
+        ),
+        ("<p>https://x.example</p><p>See https://x.example</p>", ("See https://x.example",)),
         ("<mj-section><mj-text>Hello</mj-text><mj-image alt='Sun' /></mj-section>", ("Hello", "Sun")),
     ],
 )
