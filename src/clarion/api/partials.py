@@ -87,6 +87,9 @@ async def delete_partial(key: str, caller: Who, parts: Parts) -> None:
 
 def _view(published: PartialPublished) -> PartialView:
     if published.partial is None:
+        if published.findings:
+            own = faults_of(published.findings, "#/source")
+            raise Rejected(f"The partial cannot be used: {own[0].detail}", own, code="content_error")
         faults = [
             Fault(detail=f"template {key!r}: {fault.detail}", pointer="#/source")
             for key, findings in published.broken.items()

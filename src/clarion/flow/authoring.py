@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from clarion.content import Code, Finding, Severity, partials_used, review
 from clarion.content.schema import Schema, SchemaRefused
 from clarion.errors import Conflict, NotFound
+from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Draft, Partial, Template, Tenant, Workflow
 from clarion.ports.clock import Clock
@@ -34,10 +35,12 @@ class PartialPublished(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a changed partial."""
 
     partial: Partial | None
-    """As it is live now; None when it would break a template."""
+    """As it is live now; None when it is broken, or would break a template."""
     templates: Sequence[Template]
     """The next versions of the templates that use it, live with it."""
-    broken: Mapping[str, Sequence[Finding]]
+    findings: Sequence[Finding] = ()
+    """What is wrong with it, wherever it is used."""
+    broken: Mapping[str, Sequence[Finding]] = {}
     """The errors it would cause, by the key of the template."""
 
 
@@ -133,6 +136,8 @@ class Authoring:
         """Make a partial live together with next versions of all templates that use it; or nothing, if one broke."""
         async with self._turn[tenant]:
             sources = {**self._sources(tenant), partial.key: partial.source}
+            if wrong := await self._wrong_alone(tenant, partial, sources):
+                return PartialPublished(partial=None, templates=(), findings=wrong)
             broken: dict[str, Sequence[Finding]] = {}
             templates = []
             for template in self.users_of(tenant, partial.key):
@@ -146,7 +151,16 @@ class Authoring:
             stamped = replace(partial, published_at=self._clock.now())
             released = await self._setup.release(tenant, templates, partial=stamped)
             live = self._setup.partials.all(tenant)[partial.key]
-            return PartialPublished(partial=live, templates=released, broken={})
+            return PartialPublished(partial=live, templates=released)
+
+    async def _wrong_alone(
+        self, tenant: TenantId, partial: Partial, sources: Mapping[str, str]
+    ) -> list[Finding]:
+        """The errors of a partial by itself, as any plain text that includes it would find them."""
+        text = f'{{% include "{partial.key}" %}}'
+        user = Template(key=partial.key, channels={Channel.SMS: {"en": {"text": text}}})
+        errors = _errors(await self._reviewed(tenant, user, sources))
+        return [error for error in errors if error.pointer.startswith("#/partials/")]
 
     async def delete_partial(self, tenant: TenantId, key: str) -> None:
         """Take away a partial that no live template uses. Conflict names those that do; or NotFound."""

@@ -27,7 +27,7 @@ async def branded(admin):
     layout = "Dear reader,\n{% block body %}{% endblock %}\n{% include 'footer' %}"
     await admin.ok("PUT", "/v1/partials/letter", {"source": layout, "name": "Letter"})
     written = "{% extends 'letter' %}{% block body %}Hello{% endblock %}"
-    await admin.ok("PUT", "/v1/templates/hello", mail(written))
+    await admin.ok("PUT", "/v1/templates/hello", mail(written, example_data={"name": "Ada"}))
     await admin.ok("PUT", "/v1/templates/short", mail("Bye. {% include 'footer' %}"))
     await admin.ok("PUT", "/v1/templates/plain", mail("Plain"))
 
@@ -57,12 +57,9 @@ async def test_a_changed_partial_goes_live_with_the_templates_that_use_it(admin)
 
 
 @pytest.mark.usefixtures("branded")
-@pytest.mark.parametrize(
-    "source", ["{{ oops", "{% include 'nowhere' %}", "{% include 'letter' %}", "{{ 1|twist }}"]
-)
-async def test_a_partial_that_would_break_a_template_is_refused_and_names_it(admin, source):
+async def test_a_partial_that_would_break_a_template_is_refused_and_names_it(admin):
     """Nothing has changed then: neither the partial nor the templates that could have gone along."""
-    refused = await admin.problem("PUT", "/v1/partials/footer", {"source": source})
+    refused = await admin.problem("PUT", "/v1/partials/footer", {"source": "{{ nobody.name }}"})
     assert (refused["status"], refused["code"]) == (422, "content_error")
     assert "'hello'" in " ".join(one["detail"] for one in refused["errors"])
     assert {one["pointer"] for one in refused["errors"]} == {"#/source"}
@@ -117,6 +114,18 @@ async def test_what_is_published_while_a_partial_changes_has_the_one_or_the_othe
     last = (await admin.ok("GET", "/v1/partials/footer"))["partial"]["source"]
     for n in range(6):
         assert (await admin.ok("GET", f"/v1/templates/t{n}"))["partials"] == {"footer": last}
+
+
+@pytest.mark.parametrize(
+    "source", ["\n{{ oops", "\n{% include 'nowhere' %}", "\n{% include 'mine' %}", "\n{{ 1|twist }}"]
+)
+async def test_a_broken_partial_is_refused_before_anybody_uses_it(admin, source):
+    """With its line."""
+    refused = await admin.problem("PUT", "/v1/partials/mine", {"source": source})
+    assert (refused["status"], refused["code"]) == (422, "content_error")
+    assert refused["errors"][0]["pointer"] == "#/source"
+    assert refused["errors"][0]["detail"].startswith("line 2: ")
+    assert (await admin.problem("GET", "/v1/partials/mine"))["code"] == "not_found"
 
 
 async def test_only_an_admin_changes_partials_and_keys_are_plain(house, admin):
