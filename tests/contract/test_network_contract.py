@@ -146,7 +146,7 @@ VENDOR = Vendor(
         Recorded(answer=OK, means=Accepted),
         Recorded(answer=Answer.text(400, WORDS), means=Rejected),
         Recorded(answer=Answer.text(401, ""), means=Misconfigured),
-        Recorded(answer=Answer.text(404, ""), means=Gone),
+        Recorded(answer=Answer.text(410, ""), means=Gone),
         Recorded(answer=Answer.text(429, "", retry_after="9"), means=Retry, after_s=9),
     ),
     most_bytes=4096,

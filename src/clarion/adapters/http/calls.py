@@ -18,6 +18,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     from_user: bool = False
     """The URL came from a user although the provider's own do not: guarded as with `urls="user"`."""
 
+    def __repr__(self) -> str:
+        """Without what may be secret: the path, headers and body."""
+        return f"Call({self.method} {'/'.join(self.url.split('/', 3)[:3])}, {len(self.body)} bytes)"
+
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What the server said."""
