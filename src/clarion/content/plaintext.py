@@ -7,10 +7,10 @@ no more than rendering one more text. Where tags stand inside HTML tags that can
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 
-from clarion.content.sandbox import tags
+from clarion.content.sandbox import Tag, tags
 from clarion.content.weave import Woven
 
 _BLOCKS = frozenset({
@@ -29,23 +29,23 @@ _INVISIBLE = re.compile("[\u200b\u200c\u034f\u00ad\ufeff]")
 _HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
 _BLANK_ENDS = re.compile(r"[ \t]+\n")
 _EMPTY_LINES = re.compile(r"\n{3,}")
-_WORD = re.compile(r"\ue000(\d+)([se])\ue001")
-"""Stands for a tag of the template: a statement or an expression."""
+_WORD = re.compile(r"\ue000(\d+)([oce])\ue001")
+"""Stands for a tag of the template: an opening statement, another one, or an expression."""
+_STATEMENT = re.compile(r"(\ue000\d+[oc]\ue001)")
+_OPENING = ("if", "for")
+_BREAK_TWICE = re.compile(r"\n((?:\ue000\d+o\ue001)+)\n")
+"""Before a repeated or conditional part, and again in it."""
 
 
 def derive(html: Woven) -> Woven | None:
     """The source of the plain text for an HTML source; None when it depends on tags inside HTML tags."""
     source = html.text
     found = [tag for tag in tags(source) if tag.opening]
-    words = {
-        number: ("" if tag.opening == "{#" else f"\ue000{number}{'s' if tag.opening == '{%' else 'e'}\ue001")
-        for number, tag in enumerate(found)
-    }
     writer = _Writer()
-    writer.feed(html.splice((tag.start, tag.end, words[n]) for n, tag in enumerate(found)).text)
+    writer.feed(html.splice(_words(source, found)).text)
     writer.close()
     text = writer.text()
-    statements = [int(number) for number, kind in _WORD.findall(text) if kind == "s"]
+    statements = [int(number) for number, kind in _WORD.findall(text) if kind != "e"]
     if writer.tangled or statements != [n for n, tag in enumerate(found) if tag.opening == "{%"]:
         return None
 
@@ -59,6 +59,19 @@ def derive(html: Woven) -> Woven | None:
         yield text[position:], None
 
     return html.pieces(parts())
+
+
+def _words(source: str, found: Sequence[Tag]) -> Iterator[tuple[int, int, str]]:
+    """What stands for each tag; the same for equal expressions, so that a link which says its address is known."""
+    first: dict[str, int] = {}
+    for number, tag in enumerate(found):
+        if tag.opening == "{#":
+            word = ""
+        elif tag.opening == "{%":
+            word = f"\ue000{number}{'o' if tag.is_statement(*_OPENING) else 'c'}\ue001"
+        else:
+            word = f"\ue000{first.setdefault(source[tag.start : tag.end], number)}e\ue001"
+        yield tag.start, tag.end, word
 
 
 def plain(html: str) -> str:
@@ -84,6 +97,8 @@ class _Writer(HTMLParser):
         self._out: list[str] = []
         self._breaks = 0
         """Line breaks due before the next words."""
+        self._is_written = False
+        """The breaks are the author's own, not those of a block that may be repeated."""
         self._space = False
         self._skipped: list[str] = []
         """The element that is not shown, and elements of the same name inside it."""
@@ -95,11 +110,13 @@ class _Writer(HTMLParser):
 
     def text(self) -> str:
         """All of it."""
-        return "".join(self._out).strip("\n ")
+        return _BREAK_TWICE.sub(r"\1\n", "".join(self._out)).strip("\n ")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        self.tangled = self.tangled or any("s\ue001" in f"{name} {value}" for name, value in given.items())
+        self.tangled = self.tangled or any(
+            _STATEMENT.search(f"{name} {value}") for name, value in given.items()
+        )
         if self._skipped:
             if tag == self._skipped[0]:
                 self._skipped.append(tag)
@@ -123,7 +140,7 @@ class _Writer(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._skipped:
             return self._statements(data)
-        for number, part in enumerate(re.split("(\ue000\\d+s\ue001)", data)):
+        for number, part in enumerate(_STATEMENT.split(data)):
             if number % 2:
                 self._statements(part)
             else:
@@ -165,7 +182,8 @@ class _Writer(HTMLParser):
     def _break_for(self, tag: str) -> None:
         if tag == "br":
             self._breaks += 1
-        elif tag in _APART or (tag in ("ul", "ol") and len(self._lists) <= 1):
+            self._is_written = True
+        elif tag in _APART or (tag in ("ul", "ol") and not self._lists):
             self._breaks = max(self._breaks, 2)
         elif tag in _BLOCKS or tag in _LINES:
             self._breaks = max(self._breaks, 1)
@@ -178,7 +196,7 @@ class _Writer(HTMLParser):
 
     def _end_link(self) -> None:
         address, before = self._links.pop()
-        said = "".join(self._out[before:]).strip()
+        said = _STATEMENT.sub("", "".join(self._out[before:])).strip()
         address = address.removeprefix("mailto:").removeprefix("tel:")
         if address and said and not address.startswith("#") and address != said:
             self._out.append(f" ({address})")
@@ -197,19 +215,22 @@ class _Writer(HTMLParser):
             self._out.append("\n" * min(self._breaks, 2))
         elif self._space and self._out:
             self._out.append(" ")
-        self._breaks, self._space = 0, False
+        self._breaks, self._space, self._is_written = 0, False, False
         self._out.append(text)
 
     def _statements(self, data: str) -> None:
-        """Statements are kept wherever they stand; inside a loop, lists are not numbered."""
+        """Statements are kept wherever they stand; inside a loop, lists are not numbered.
+
+        Breaks that are due go before a loop or condition, so that they are neither repeated nor left out.
+        """
         for number, kind in _WORD.findall(data):
-            if kind == "s":
-                if self._breaks > 1 and self._out:
-                    self._out.append("\n")
-                    self._breaks = 1
-                elif self._space and self._out and not self._breaks:
-                    self._out.append(" ")
-                    self._space = False
-                self._out.append(f"\ue000{number}s\ue001")
-                if self._lists:
-                    self._lists[-1] = 0
+            if kind == "e":
+                continue
+            due = self._is_written or kind == "o" if self._breaks else self._space
+            if self._out and due:
+                self._write("")
+            elif not self._out:
+                self._breaks = 0
+            self._out.append(f"\ue000{number}{kind}\ue001")
+            if self._lists:
+                self._lists[-1] = 0

@@ -60,11 +60,44 @@ PARENTS = {
     for child, parent in get_global("parent_exceptions").items()
 }
 """CLDR's table of parents that are not what is left when the end is cut off, as Babel ships it: without the root."""
-ROOTED = (
-    "az-Arab az-Cyrl bal-Latn blt-Latn bs-Cyrl byn-Latn cu-Glag dje-Arab en-Dsrt en-Shaw ff-Adlm ff-Arab ha-Arab "
-    "iu-Latn kk-Arab ks-Deva ky-Arab ky-Latn ml-Arab mn-Mong mni-Mtei ms-Arab pa-Arab sat-Deva sd-Deva so-Arab sr-Latn "
-    "sw-Arab tg-Arab uz-Arab uz-Cyrl vai-Latn wo-Arab yo-Arab yue-Hans zh-Hant"
-).split()
+ROOTED = [
+    "az-Arab",
+    "az-Cyrl",
+    "bal-Latn",
+    "blt-Latn",
+    "bs-Cyrl",
+    "byn-Latn",
+    "cu-Glag",
+    "dje-Arab",
+    "en-Dsrt",
+    "en-Shaw",
+    "ff-Adlm",
+    "ff-Arab",
+    "ha-Arab",
+    "iu-Latn",
+    "kk-Arab",
+    "ks-Deva",
+    "ky-Arab",
+    "ky-Latn",
+    "ml-Arab",
+    "mn-Mong",
+    "mni-Mtei",
+    "ms-Arab",
+    "pa-Arab",
+    "sat-Deva",
+    "sd-Deva",
+    "so-Arab",
+    "sr-Latn",
+    "sw-Arab",
+    "tg-Arab",
+    "uz-Arab",
+    "uz-Cyrl",
+    "vai-Latn",
+    "wo-Arab",
+    "yo-Arab",
+    "yue-Hans",
+    "zh-Hant",
+]
 """Of the same table of CLDR: those whose parent is the root."""
 
 
