@@ -36,7 +36,7 @@ fmt: $(DEV_READY) ## format and repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV_READY) ## measure this machine: prints a table, writes JSON
+bench: $(DEV_READY) postfix ## measure this machine: prints a table, writes JSON
 	@$(BIN)/python bench/run.py $(ARGS)
 
 clean: ## remove the environment, caches and build output; data stays

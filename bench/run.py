@@ -30,13 +30,14 @@ FIGURES: dict[str, Callable[[Rig], Awaitable[list[Figure]]]] = {
     "batched": accept.batched,
     "in-app": through.in_app,
     "email": through.email,
+    "email-smtp": through.email_smtp,
     "arrival": latency.arrival,
     "critical": latency.critical,
     "sockets": footprint.sockets,
     "million": footprint.million,
     "first-minute": first_minute.first_minute,
 }
-ON_BOTH_CORES = ("in-app", "email")
+ON_BOTH_CORES = ("in-app", "email", "email-smtp")
 """Shown once more with the server free to use every core."""
 
 
