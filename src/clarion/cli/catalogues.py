@@ -149,8 +149,10 @@ def missing(
         ]
     if json:
         show.as_json(found)
-    else:
+    elif rows:
         show.table(columns, rows)
+    else:
+        show.out().print("Nothing is missing.")
 
 
 def _language(form: Format, content: bytes, file: Path) -> str:
