@@ -23,7 +23,7 @@ help: ## this list
 dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 9000 --data DIR'
 	@exec $(BIN)/clarion dev $(ARGS)
 
-test: $(DEV_READY) browser postfix dovecot npm ## run the tests: ARGS='tests/unit -k inbox'
+test: $(DEV_READY) browser postfix dovecot npm gettext ## run the tests: ARGS='tests/unit -k inbox'
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
@@ -92,6 +92,16 @@ dovecot:
 	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y -qq --no-install-recommends dovecot-imapd; } >/dev/null 2>&1 \
 	    || echo "dovecot could not be installed; the mail tests will say so" >&2; \
+	fi
+
+# gettext checks and compiles the catalogues we write.
+.PHONY: gettext
+gettext:
+	@if ! command -v msgfmt >/dev/null && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+	  echo "Installing gettext for the catalogue tests ..."; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends gettext; } >/dev/null 2>&1 \
+	    || echo "gettext could not be installed; the catalogue tests will say so" >&2; \
 	fi
 
 # Some tests check against what others wrote for Node. Without npm they say so, as above.
