@@ -45,6 +45,9 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     workflow_version: int
     category: str
     step: str
+    template: str
+    template_version: int
+    """The version that was live when it was planned: the one it is sent with. 0: the live one."""
     channel: Channel
     lane: Lane
     status: Status
@@ -258,6 +261,8 @@ def view(message: Message, user_id: str | None) -> MessageView:
         workflow_version=message.workflow_version,
         category=message.category,
         step=message.step,
+        template=message.template,
+        template_version=message.template_version,
         channel=message.channel,
         lane=message.lane,
         status=message.status,

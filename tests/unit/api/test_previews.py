@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-HELLO = {
+HELLO: dict[str, Any] = {
     "channels": {
         "sms": {"en": {"text": "Hello {{ name }}"}, "de": {"text": "Hallo {{ name }}"}},
         "email": {"en": {"subject": "Hi {{ name }}", "text": "{{ user.id }} in {{ user.timezone }}"}},

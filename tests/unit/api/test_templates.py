@@ -54,6 +54,21 @@ async def test_publishing_a_draft_makes_it_the_next_version_and_ends_it(admin):
         assert (shown["status"], "/draft" in shown["detail"]) == (404, True)
 
 
+async def test_a_message_tells_which_words_it_was_planned_with(admin):
+    """The version that was live then, whatever is live now."""
+    fields = {"sms": {"en": {"text": "Paid"}}, "email": {"en": {"subject": "Paid", "text": "Paid"}}}
+    paid = {"channels": {**fields, "in_app": {"en": {"title": "Paid"}}}}
+    live = await admin.ok("PUT", "/v1/templates/paid", paid)
+    sent = await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {}})
+    found: list[dict[str, object]] = []
+    while not found:
+        found = (await admin.ok("GET", f"/v1/messages?event={sent['event_id']}"))["items"]
+        await asyncio.sleep(0.01)
+    await admin.ok("PUT", "/v1/templates/paid", paid)
+    again = (await admin.ok("GET", f"/v1/messages?event={sent['event_id']}"))["items"]
+    assert {(one["template"], one["template_version"]) for one in again} == {("paid", live["version"])}
+
+
 async def test_two_people_do_not_overwrite_each_other(admin):
     """Who saves on top of what they have not seen is told so; who insists leaves the revision out."""
     path = "/v1/templates/hello/draft"

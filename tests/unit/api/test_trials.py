@@ -40,6 +40,7 @@ async def test_the_live_version_is_sent_with_its_example(admin):
     sent = await admin.ok("POST", TEST, {"user_id": "ada", "channel": "email"})
     message = await came(admin, sent)
     assert (message["status"], message["content"]["subject"]) == ("sent", "Hello Ada")
+    assert message["template"].startswith("~test:hello:")
     assert message["event_id"] == sent["event_id"]
     (kept,) = (await admin.ok("GET", "/v1/captures"))["items"]
     assert kept["message_id"] == sent["message_id"]

@@ -13,6 +13,7 @@ from clarion.cli import demo
 from clarion.content.review import errors
 from clarion.content.schema import Schema
 from clarion.dashboard.compose import _channels
+from clarion.model.channel import Channel
 
 DEMO = demo.load()
 TEMPLATES = {template.key: template for template in demo.templates(DEMO)}
@@ -37,19 +38,20 @@ def test_every_workflow_has_its_category_and_words_on_every_channel(workflow):
 
 def test_emails_share_a_layout_that_goes_live_with_them():
     """Every email is written in three languages, says only what is its own, and carries the layout it uses."""
-    with_email = [template for template in TEMPLATES.values() if "email" in template.channels]
+    with_email = [template for template in TEMPLATES.values() if Channel.EMAIL in template.channels]
     assert len(with_email) > 1
     assert all(set(template.partials) == {demo.LETTER} for template in with_email)
     assert all(
         "<html" not in fields["html"]
         for template in with_email
-        for fields in template.channels["email"].values()
+        for fields in template.channels[Channel.EMAIL].values()
     )
 
 
 def test_one_template_says_what_data_it_needs():
     """With an example that fits, and an event that is refused."""
     template = TEMPLATES["order-shipped"]
+    assert template.data_schema is not None
     schema = Schema(template.data_schema)
     assert schema.mismatches(template.example_data, 100) == []
     assert [m.pointer for m in schema.mismatches({"order": "A-1"}, 20)] == [""]
