@@ -30,7 +30,7 @@ URGENT_S = 1.0
 """For this long after an urgent job commits stay small: the next one may come while one is being written."""
 ROWS_QUEUED = 20_000
 """More than this is refused or waits: memory stays bounded however slow the disk."""
-
+LONGEST_REST_S = 0.005
 
 CLOSE, SCRUB = "close", "scrub"
 """Words to the thread among its jobs."""
@@ -83,6 +83,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed: asyncio.Future[None] | None = None
         self._queued = 0
+        self._hurry = threading.Event()
         self._closing = False
         self._truncate = False
         self.commits = self.jobs = self.rows = self.failures = self.redone = 0
@@ -131,6 +132,8 @@ class Writer:
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queued += rows
         self._inbox.put(Job(work, item, rows, urgent, future, after))
+        if urgent or self._queued >= ROWS_PER_COMMIT:
+            self._hurry.set()
         return await future
 
     async def call(
@@ -156,6 +159,7 @@ class Writer:
             self._loop = asyncio.get_running_loop()
             self._closed = self._loop.create_future()
             self._inbox.put(CLOSE)
+            self._hurry.set()
         await asyncio.shield(self._closed)
 
     def probe(self) -> None:
@@ -201,11 +205,10 @@ class Writer:
         urgent: deque[Job] = deque()
         ordinary: deque[Job] = deque()
         open_ = True
-        small_until = 0.0
+        small_until = rests_until = 0.0
         while open_ or urgent or ordinary:
             idle = not (urgent or ordinary)
             while open_ and (idle or not self._inbox.empty()):
-                idle = False
                 taken = self._inbox.get()
                 if taken == CLOSE:
                     open_ = False
@@ -213,15 +216,27 @@ class Writer:
                     self._truncate = True
                 elif isinstance(taken, Job):
                     (urgent if taken.urgent else ordinary).append(taken)
+                if idle:
+                    idle = False
+                    self._gather(rests_until)
             now = self._clock.monotonic()
             if urgent:
                 small_until = now + URGENT_S
             if jobs := _take(urgent, ordinary, ROWS_BESIDE_URGENT if now < small_until else ROWS_PER_COMMIT):
                 self._report(self._settle, self._transact(jobs))
                 self._checkpoints.committed(sum(job.rows for job in jobs), self._connection)
+                rests_until = self._clock.monotonic() + min(self.last_ms / 1000, LONGEST_REST_S)
             if self._truncate and not (urgent or ordinary):
                 self._scrub()
         self._finish()
+
+    def _gather(self, until: float) -> None:
+        """Rest as long as the last commit took, unless something urgent or much has come: what arrives meanwhile
+        shares the next commit. After a longer pause there is no rest."""
+        while self._queued < ROWS_PER_COMMIT and (left := until - self._clock.monotonic()) > 0:
+            if self._hurry.wait(left):
+                break
+        self._hurry.clear()
 
     def _report(self, function: Callable[..., None], *values: Any) -> None:
         assert self._loop is not None
