@@ -12,6 +12,7 @@ from clarion.cli import (
     check,
     dead_letters,
     dev,
+    dkim,
     explain,
     keys,
     messages,
@@ -95,3 +96,4 @@ program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
 program.add_typer(keys.program, name="keys")
 program.add_typer(vapid.program, name="vapid")
+program.add_typer(dkim.program, name="dkim")

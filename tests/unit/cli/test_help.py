@@ -29,8 +29,10 @@ ALL = dict(commands())
 def test_the_commands_are_the_promised_ones():
     """Scripts rely on them."""
     assert sorted(ALL) == sorted(
-        """catalogues export|catalogues import|catalogues missing|check|dead-letters list|dead-letters redrive|dev|explain|keys create|keys list|keys revoke|messages list
-        |messages show|messages tail|migrate|serve|templates list|templates preview|templates publish|templates rollback|templates show|trigger|users import|vapid new""".replace("\n", "")
+        """catalogues export|catalogues import|catalogues missing|check|dead-letters list|dead-letters redrive|dev|dkim new|explain|keys create|keys list|keys revoke|messages list
+        |messages show|messages tail|migrate|serve|templates list|templates preview|templates publish|templates rollback|templates show|trigger|users import|vapid new""".replace(
+            "\n", ""
+        )
         .replace(" " * 8, "")
         .split("|")
     )

@@ -42,7 +42,7 @@ class Signer:
     """One key, ready to sign. Raises ConfigError when the key cannot be used."""
 
     def __init__(self, key: DkimKey) -> None:
-        self._domain, self._selector = _names(key)
+        self._domain, self._selector = check_names(key.domain, key.selector)
         self._algorithm, self._sign = _signing(key)
 
     def field(self, names: str, covered: bytes, body_hash: str, second: int) -> bytes:
@@ -100,14 +100,15 @@ def _covered(head: bytes) -> tuple[str, bytes]:
     return b":".join((OVERSIGNED, *names)).decode(), covered
 
 
-def _names(key: DkimKey) -> tuple[str, str]:
+def check_names(domain: str, selector: str) -> tuple[str, str]:
+    """Both as they are written in a signature. Raises ConfigError when one cannot be."""
     try:
-        domain = wire_domain(key.domain)
+        written = wire_domain(domain)
     except ContentError:
-        raise ConfigError(f"dkim: {key.domain!r} is not a domain") from None
-    if _SELECTOR(key.selector) is None:
-        raise ConfigError(f"dkim: {key.selector!r} is not a selector such as `clarion1`")
-    return domain, key.selector
+        raise ConfigError(f"dkim: {domain!r} is not a domain") from None
+    if _SELECTOR(selector) is None:
+        raise ConfigError(f"dkim: {selector!r} is not a selector such as `clarion1`")
+    return written, selector
 
 
 def _signing(key: DkimKey) -> tuple[str, Callable[[bytes], bytes]]:

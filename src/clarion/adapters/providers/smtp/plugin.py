@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.providers.smtp.attachments import Attachments, by_url
 from clarion.adapters.providers.smtp.config import SmtpConfig, refuse_unsafe, sender_of, tls_context
 from clarion.adapters.providers.smtp.destinations import Destinations
 from clarion.adapters.providers.smtp.jobs import Call, Job
@@ -36,6 +37,7 @@ class SmtpProvider:
         self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
         self._destinations = Destinations(config)
         self._pool: Pool | None = None
+        self._attachments: Attachments | None = None
         self._fault = ""
         """Why nothing can be sent with these settings."""
         self._sender: Sender | None = None
@@ -43,7 +45,8 @@ class SmtpProvider:
         """For a relay without 8BITMIME."""
         try:
             refuse_unsafe(config)
-            tls_context(config.ca)
+            if config.security != "none" or config.ca:
+                tls_context(config.ca)
             self._sender = sender_of(config)
             self._sender_7 = msgspec.structs.replace(self._sender, seven_bit=True)
             tools.mail.check(self._sender)
@@ -58,24 +61,20 @@ class SmtpProvider:
             return []
         pool = self._opened_pool()
         call = Call(len(batch), asyncio.get_running_loop())
-        now = self._tools.clock.now()
+        fetching: list[Job] = []
         for index, outgoing in enumerate(batch):
-            if outgoing.contact is None or not isinstance(outgoing.content, EmailContent):
+            job = self._job(call, index, outgoing)
+            if job is None:
                 call.settle(index, Rejected(detail="this is no email"))
-                continue
-            address = outgoing.contact.address
-            letter = Letter(
-                message=outgoing.message,
-                to=address,
-                to_name=_name(outgoing),
-                content=outgoing.content,
-                unsubscribe_url=outgoing.unsubscribe_url,
-                at=now,
-            )
-            pool.put(Job(call, index, letter, self._destinations.of(address)))
+            elif job.letter.content.attachments and by_url(job.letter.content):
+                fetching.append(job)
+            else:
+                pool.put(job)
         pool.feed()
         try:
             async with asyncio.timeout(self._wait_s):
+                if fetching:
+                    await self._fetch_and_send(pool, fetching)
                 await call.done
         except TimeoutError:
             return pool.give_up(call)
@@ -101,6 +100,47 @@ class SmtpProvider:
         """Say goodbye."""
         if self._pool is not None:
             await self._pool.close()
+        if self._attachments is not None:
+            await self._attachments.close()
+
+    def _job(self, call: Call, index: int, outgoing: Outgoing) -> Job | None:
+        if outgoing.contact is None or not isinstance(outgoing.content, EmailContent):
+            return None
+        letter = Letter(
+            message=outgoing.message,
+            to=outgoing.contact.address,
+            to_name=_name(outgoing),
+            content=outgoing.content,
+            unsubscribe_url=outgoing.unsubscribe_url,
+            at=self._tools.clock.now(),
+        )
+        return Job(call, index, letter, self._destinations.of(letter.to))
+
+    async def _fetch_and_send(self, pool: Pool, jobs: Sequence[Job]) -> None:
+        """Mails whose attachments are elsewhere: a few at a time, so that memory stays bounded."""
+        if self._attachments is None:
+            self._attachments = Attachments(self._tools, self._wait_s / 2)
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(self._with_attachments(pool, job, self._attachments))
+
+    async def _with_attachments(self, pool: Pool, job: Job, attachments: Attachments) -> None:
+        async with attachments.seats:
+            content = await attachments.into(job.letter.content)
+            if not isinstance(content, EmailContent):
+                job.call.settle(job.index, content)
+                return
+            alone = Call(1, asyncio.get_running_loop())
+            letter = msgspec.structs.replace(job.letter, content=content)
+            pool.put(Job(alone, 0, letter, job.destination))
+            pool.feed()
+            try:
+                await alone.done
+            except asyncio.CancelledError:
+                pool.give_up(alone)
+                raise
+            finally:
+                job.call.settle(job.index, alone.result()[0])
 
     def _opened_pool(self) -> Pool:
         if self._pool is None:

@@ -1,0 +1,66 @@
+"""What a busy destination means for its message and for its integration."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from clarion.flow.settlement import Attempt, settlement_of
+from clarion.model.ids import Instant
+from clarion.model.outcome import Retry
+from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.ports.provider import Outgoing
+from clarion.testing.providers import RecordingProvider
+from tests.engine import engine, workflow
+from tests.letters import AT, message
+from tests.relay import mails
+
+PUT_OFF = Retry(reason=Reason.RATE_LIMITED, after_s=30, called=False, of_address=True, detail="slowed down")
+
+
+def settled(outcome: Retry, **changes):
+    outgoing: Outgoing = mails("ada@example.org")[0]
+    attempt = Attempt(integration="relay", idempotent=False, alternatives=1, took_ms=1)
+    return settlement_of(
+        msgspec.structs.replace(outgoing, message=message(**changes)),
+        outcome,
+        attempt,
+        on_unknown=UnknownPolicy.DO_NOT_SEND,
+        now=AT,
+        uniform=0.0,
+    )
+
+
+def test_a_message_that_was_put_off_has_used_no_attempt():
+    """It waits as long as it was told to, also when another integration could take over: the domain is the same."""
+    found = settled(PUT_OFF, attempt=3)
+    assert (found.status, found.reason, found.attempt) == (Status.DEFERRED, Reason.RATE_LIMITED, 3)
+    assert found.due_at is not None
+    assert found.due_at >= AT + 30_000
+
+
+def test_a_message_that_was_put_off_still_expires():
+    """Putting off is no way round `expires_at`."""
+    assert settled(PUT_OFF, expires_at=Instant(AT + 10_000)).status is Status.EXPIRED
+
+
+def test_a_message_that_was_tried_has_used_an_attempt():
+    """The destination itself said no."""
+    found = settled(Retry(reason=Reason.RATE_LIMITED, of_address=True), attempt=3)
+    assert (found.reason, found.attempt) == (Reason.RETRY, 4)
+
+
+@pytest.mark.parametrize(("of_address", "circuit"), [(True, "closed"), (False, "open")])
+async def test_a_busy_destination_does_not_open_the_circuit_of_its_relay(tmp_path, of_address, circuit):
+    """Only failures of the provider itself do."""
+    provider = RecordingProvider(otherwise=Retry(of_address=of_address), batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        people = [f"user{i}" for i in range(30)]
+        for one in people:
+            await house.person(one)
+        await house.trigger("hello", *people)
+        await house.quiet()
+        states = house.pipeline._integrations.states(house.clock.monotonic())
+    assert set(states.values()) == {circuit}
