@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from html import escape
 from urllib.parse import quote
 
 from clarion.content.mail.bodies import base64_body, text_body
@@ -23,8 +22,6 @@ CACHED_BYTES = 256 * 1024
 
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*").fullmatch
 _INLINE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}").fullmatch
-_PADDING = "&#847;&zwnj;&nbsp;" * 40
-"""Keeps the words behind a preheader out of the preview of the inbox."""
 
 
 def entity(content: EmailContent, mark: str, *, seven_bit: bool) -> Part:
@@ -41,7 +38,7 @@ def _readable(content: EmailContent, mark: str, seven_bit: bool) -> Part:
     if not content.html:
         found = _text("plain", content.text, seven_bit)
         return _multipart("mixed", mark + "i", [found, *inline]) if inline else found
-    shown = _text("html", _with_preheader(content), seven_bit)
+    shown = _text("html", content.html, seven_bit)
     if inline:
         shown = _multipart('related; type="text/html"', mark + "r", [shown, *inline])
     if not content.text:
@@ -63,19 +60,6 @@ def _multipart(kind: str, boundary: str, parts: Sequence[Part]) -> Part:
         pieces += (f"--{boundary}\r\n{fields}\r\n".encode(), body, b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode())
     return f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n', b"".join(pieces)
-
-
-def _with_preheader(content: EmailContent) -> str:
-    html = content.html
-    if not content.preheader:
-        return html
-    hidden = (
-        '<div style="display:none;overflow:hidden;line-height:1px;opacity:0;max-height:0;max-width:0">'
-        f"{escape(content.preheader)}{_PADDING}</div>"
-    )
-    at = html.find("<body")
-    at = html.find(">", at) + 1 if at >= 0 else 0
-    return f"{html[:at]}{hidden}{html[at:]}"
 
 
 def _file(attachment: Attachment) -> Part:

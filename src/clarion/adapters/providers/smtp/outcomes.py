@@ -30,7 +30,8 @@ NO_SUCH_ADDRESS = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10)})
 TOO_BIG = frozenset({(2, 3), (3, 4)})
 MAILBOX_FULL = (2, 2)
 DELIVERY_EXPIRED = (4, 7)
-MAIL_SYSTEM, NETWORK, SECURITY = 3, 4, 7
+ADDRESS, MAILBOX, MAIL_SYSTEM, NETWORK, SECURITY = 1, 2, 3, 4, 7
+"""Subjects of RFC 3463."""
 BAD_SENDER = frozenset({(1, 7), (1, 8)})
 WANTS_LOGIN = frozenset({530, 534, 535, 538})
 SLOW_DOWN = frozenset({421, 450, 451})
@@ -49,6 +50,7 @@ _RELAY = re.compile(
     rb"relay\w*\s+(?:access\s+)?(?:is\s+)?(?:denied|not (?:permitted|allowed)|prohibited)|unable to relay",
     re.IGNORECASE,
 ).search
+_LESS = re.compile(rb"gr[ea]y-?list|\brate\b|too (?:many|fast|much)|throttl|slow down", re.IGNORECASE).search
 _WAIT = re.compile(rb"\b(\d{1,5})\s*(s|sec|m|min|seconds?|minutes?)\b", re.IGNORECASE).search
 _QUEUED = re.compile(
     rb"(?:queued as|\bid=|^(?:2\.\d\.\d )?Ok:?(?!:? (?:queued|id=))) ?<?([\w.@:+/=-]{2,120})", re.IGNORECASE
@@ -113,7 +115,8 @@ def _later(stage: Stage, code: int, status: tuple[int, int, int] | None, text: b
     if stage is Stage.MAIL or (subject in {MAIL_SYSTEM, NETWORK} and stage is Stage.END):
         # Nobody has looked at the recipient yet, or the relay itself has no room: the provider is busy.
         return Retry(after_s=after_s, detail=detail)
-    if subject == SECURITY or code in SLOW_DOWN:
+    about_person = subject in {ADDRESS, MAILBOX} and not _LESS(text)
+    if subject == SECURITY or (code in SLOW_DOWN and not about_person):
         return Retry(reason=Reason.RATE_LIMITED, of_address=True, after_s=after_s, detail=detail)
     return Retry(of_address=True, after_s=after_s, detail=detail)
 

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+import structlog
+
 from clarion.adapters.providers.smtp.config import SmtpConfig
 from clarion.adapters.providers.smtp.connection import Connection
 from clarion.adapters.providers.smtp.destinations import Destination
@@ -17,6 +19,8 @@ from clarion.model.channel import LANES, Lane
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry, Unknown
 from clarion.model.status import Reason
 from clarion.ports.mail import Letter, Mail
+
+log = structlog.get_logger(__name__)
 
 URGENT_CONNECTIONS = 2
 """More than `connections`, for critical mail while the others are busy."""
@@ -166,7 +170,7 @@ class Pool:
             if destination.under_way >= destination.most:
                 destination.waiting.append(job)
                 return False
-            made = self._make(job.letter, offered)
+            made = self._made(job, offered)
             if isinstance(made, Mail):
                 destination.under_way += 1
                 job.mail, job.refusal, job.sent = made, None, False
@@ -175,6 +179,14 @@ class Pool:
             job.call.settle(job.index, made)
         self._let_in(destination)
         return False
+
+    def _made(self, job: Job, offered: Capabilities) -> Mail | Rejected | Retry:
+        """A surprise while one mail is made must not cost the connection, and with it the others."""
+        try:
+            return self._make(job.letter, offered)
+        except Exception as surprise:
+            log.exception("mail_not_made", error=type(surprise).__name__)
+            return Retry(reason=Reason.INTERNAL_ERROR, of_address=True, detail=type(surprise).__name__)
 
     def _let_in(self, destination: Destination) -> None:
         """One that waited for its destination waits for a connection now."""

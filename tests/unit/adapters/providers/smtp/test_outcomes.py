@@ -82,6 +82,7 @@ def test_a_full_mailbox_is_tried_again(reply):
         "450 mailbox busy",
         "451 local error",
         "421 too many messages",
+        "450 4.2.0 Recipient address rejected: Greylisted, see https://postgrey.example",
     ],
 )
 @pytest.mark.parametrize("stage", [Stage.RCPT, Stage.DATA, Stage.END])
@@ -90,6 +91,15 @@ def test_a_destination_that_asks_for_less_is_slowed(reply, stage):
     found = meaning(reply, stage)
     assert slows_domain(found)
     assert found.called
+
+
+@pytest.mark.parametrize("reply", ["450 4.2.1 mailbox locked", "450 4.1.2 domain not found just now"])
+def test_what_is_said_of_one_mailbox_slows_nobody_else(reply):
+    """Only this mail waits."""
+    found = meaning(reply)
+    assert isinstance(found, Retry)
+    assert found.of_address
+    assert not slows_domain(found)
 
 
 @pytest.mark.parametrize("reply", ["451 4.3.0 queue file write error", "452 4.3.1 no space", "451 4.4.2 x"])

@@ -143,6 +143,35 @@ async def test_an_address_beyond_ascii_needs_smtputf8(offers):
         assert "SMTPUTF8" in str(outcome.detail)
 
 
+async def test_a_surprise_while_a_mail_is_made_costs_that_mail_only():
+    """It is tried again, and somebody is told; the connection and the others are untouched."""
+
+    class Broken:
+        def check(self, sender):
+            pass
+
+        def make(self, sender, letter):
+            if "user1@" in letter.to:
+                raise ZeroDivisionError
+            return SUBJECT.tools.mail.make(sender, letter)
+
+    tools = msgspec.structs.replace(SUBJECT.tools, mail=Broken())
+    async with Relay().running() as relay:
+        config = {
+            "host": "127.0.0.1",
+            "port": relay.port,
+            "security": "none",
+            "from_address": "news@example.com",
+        }
+        async with Subject(plugin=SUBJECT.plugin, tools=tools, config=config).opened(
+            connections=1
+        ) as provider:
+            outcomes = await provider.send(many(3))
+    assert kinds(outcomes) == [Accepted, Retry, Accepted]
+    assert outcomes[1] == Retry(reason=Reason.INTERNAL_ERROR, of_address=True, detail="ZeroDivisionError")
+    assert relay.connections == 1
+
+
 # ── connections that end ──────────────────────────────────────────────────────────────────────────────────
 
 
