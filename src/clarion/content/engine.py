@@ -10,18 +10,18 @@ import msgspec
 from minijinja import Environment, TemplateError
 
 from clarion.content.faults import Code, Faulty, Refused
-from clarion.content.filters import filters, range_
-from clarion.content.places import PLAIN, guards
+from clarion.content.filters import filters, further, range_
+from clarion.content.pace import LOOK, Late, Pace, looks
+from clarion.content.places import FURTHER, PLAIN, guards
 from clarion.content.reader import FilterError, Reader
 from clarion.content.sandbox import inspect, tags
 from clarion.content.weave import Woven
 
 FUEL = 10_000
 """Instructions of one field: about a thousand turns of a small loop, or 1 ms."""
-FULL_FUEL_BYTES = 8_192
-"""Above this size of the data there is less fuel for sources with instructions that walk through them."""
 MAX_OUTPUT = 262_144
 """Characters of one rendered field."""
+TOO_LONG = "it takes too many steps: loop over less"
 SHORT = 128
 """Texts up to this length are not even counted towards MAX_OUTPUT: fuel bounds how many there can be."""
 SEPARATOR = "\0"
@@ -45,8 +45,16 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
 
     woven: Woven
     escape: bool
-    scans: bool
-    """Whether the cost of a step grows with the data."""
+    unpaced: Woven
+    """Before looks at the time were put in."""
+
+
+class Overdue(Faulty):
+    """A rendering took too long, in the source `name`."""
+
+    def __init__(self, name: str, fault: Faulty) -> None:
+        super().__init__(fault.detail, fault.line, fault.code, fault.partial)
+        self.name = name
 
 
 class Engine:
@@ -59,9 +67,16 @@ class Engine:
         self._passed = 0
         self._fuel = FUEL
         self._sources: dict[str, Compiled] = {}
-        self._joined: dict[str, tuple[bool, int]] = {}
+        self._joined: dict[str, int] = {}
+        self._pace = Pace()
         self._environment = Environment(
-            filters={**filters(self.reader), MARK: self._pass, PLAIN: _as_text},
+            filters={
+                **filters(self.reader),
+                FURTHER: further,
+                LOOK: self._pace.look,
+                MARK: self._pass,
+                PLAIN: _as_text,
+            },
             debug=False,
             fuel=FUEL,
             undefined_behavior="strict",
@@ -79,16 +94,18 @@ class Engine:
         """The name under which `source` is now ready. Raises Faulty with the line when it is not acceptable."""
         name = self._name(HTML if escape else "")
         try:
-            scans = inspect(source.text)
+            inspect(source.text)
             if escape:
                 source = source.splice((at, at, text) for at, text in guards(source.text))
+            unpaced = source
+            source = source.splice(looks(name, source.text))
             self._environment.add_template(name, source.text)
         except Refused as refused:
             raise source.fault(refused.detail, refused.at, refused.code) from None
         except TemplateError as error:
             detail = error.detail or error.message
             raise source.fault(detail, _offset(source.text, error), _code(error)) from None
-        self._sources[name] = Compiled(woven=source, escape=escape, scans=scans)
+        self._sources[name] = Compiled(woven=source, escape=escape, unpaced=unpaced)
         return name
 
     def join(self, names: Sequence[str]) -> str:
@@ -96,7 +113,7 @@ class Engine:
         joined = self._name("")
         sources = [self._sources[name] for name in names]
         self._environment.add_template(joined, SEPARATOR.join(map(_enclosed, sources)))
-        self._joined[joined] = any(source.scans for source in sources), len(sources)
+        self._joined[joined] = len(sources)
         return joined
 
     def undeclared(self, name: str) -> Set[str]:
@@ -113,7 +130,7 @@ class Engine:
         """The text of the source `name`. Raises Faulty, and nothing else, when there is none."""
         source = self._sources[name]
         try:
-            return self._render(name, context, _fuel(context) if source.scans else FUEL)
+            return self._render(name, context, FUEL)
         except TemplateError as error:
             woven = source.woven
             detail = _explain(woven.text, error)
@@ -122,13 +139,26 @@ class Engine:
             raise source.woven.fault(str(error), self._last_passed(source, context), Code.RENDERING) from None
 
     def render_joined(self, name: str, context: dict[str, Any]) -> list[str] | None:
-        """The texts of a join; None when one of them fails, is too long, or prints a SEPARATOR: render each alone."""
-        scans, count = self._joined[name]
+        """The texts of a join; None when one of them fails, is too long, or prints a SEPARATOR: render each alone.
+
+        Raises Overdue when it takes too long.
+        """
+        count = self._joined[name]
         try:
-            texts = self._render(name, context, (_fuel(context) if scans else FUEL) * count).split(SEPARATOR)
+            texts = self._render(name, context, FUEL * count).split(SEPARATOR)
+        except Overdue:
+            raise
         except (TemplateError, FilterError, Faulty):
             return None
         return texts if len(texts) == count else None
+
+    def is_paced(self, name: str) -> bool:
+        """Whether the source `name` may take long, so that `start` must be called before it is rendered."""
+        return self._sources[name].woven is not self._sources[name].unpaced
+
+    def start(self) -> None:
+        """A message begins: from here its time counts."""
+        self._pace.start()
 
     def _render(self, name: str, context: dict[str, Any], fuel: int) -> str:
         self._printed = 0
@@ -138,6 +168,9 @@ class Engine:
             text = self._environment.render_template(name, **context)
         except (TemplateError, FilterError, Faulty, KeyboardInterrupt, SystemExit):
             raise
+        except Late as late:
+            fault = self._sources[late.name].unpaced.fault(TOO_LONG, late.at, Code.LIMIT)
+            raise Overdue(late.name, fault) from None
         except BaseException as error:  # noqa: BLE001 (a panic in Rust is no Exception; whatever it is, it concerns one message)
             raise Faulty(f"rendering broke ({type(error).__name__})") from None
         if len(text) > MAX_OUTPUT:
@@ -211,7 +244,7 @@ def _explain(source: str, error: TemplateError) -> str:
         case "UndefinedError":
             return f"`{expression}` has no value; send it with the event or write `{expression}|default('')`"
         case "OutOfFuel":
-            return "it takes too many steps: loop over less"
+            return TOO_LONG
         case "UnknownFilter" | "UnknownTest" | "UnknownFunction" | "UnknownMethod" | "SyntaxError":
             return error.detail or error.message
     return (
@@ -245,11 +278,6 @@ def _offset(source: str, error: TemplateError) -> int | None:
     if error.line is None:
         return None
     return sum(len(line) for line in source.splitlines(keepends=True)[: error.line - 1])
-
-
-def _fuel(context: dict[str, Any]) -> int:
-    size = len(msgspec.json.encode(context, enc_hook=str))
-    return FUEL if size <= FULL_FUEL_BYTES else max(FUEL * FULL_FUEL_BYTES // size, 64)
 
 
 def _expression(source: str, where: tuple[int, int] | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from clarion.content.amounts import Amounts, times
 from clarion.content.moments import Moments
 from clarion.content.reader import FilterError, Reader
 from clarion.content.rich import rich
-from clarion.content.text import link
+from clarion.content.text import SCHEMES, link
 from clarion.content.wording import Wording
 
 MAX_TEXT = 262_144
@@ -47,8 +47,17 @@ def filters(reader: Reader) -> Mapping[str, Callable[..., Any]]:
 
 def to_link(value: Any) -> str:
     """A value that may start a link: relative, or with a harmless scheme."""
+    return _linked(value, SCHEMES)
+
+
+def further(value: Any) -> str:
+    """A value that goes on where another started a link: without any scheme."""
+    return _linked(value, ())
+
+
+def _linked(value: Any, schemes: Collection[str]) -> str:
     try:
-        return link(str(value))
+        return link(str(value), schemes)
     except ValueError as error:
         raise FilterError(str(error)) from None
 

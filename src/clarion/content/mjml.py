@@ -57,7 +57,10 @@ class Word(NamedTuple):
 def to_html(woven: Woven) -> Woven:
     """The HTML source that `woven` stands for. Raises Faulty with the line where the MJML is broken."""
     source = woven.text
-    blank = masked(source)
+    try:
+        blank = masked(source)
+    except Refused as refused:
+        raise woven.fault(refused.detail, refused.at, refused.code) from None
     root, end = _ROOT.search(blank), _END.search(blank)
     if root is None or end is None:
         raise woven.fault("MJML starts with `<mjml>` and ends with `</mjml>`", 0, Code.MJML)

@@ -21,6 +21,8 @@ _BARE = frozenset({"srcdoc", "srcset"})
 """Attributes that hold markup or several addresses."""
 PLAIN = "as_text"
 """A filter that makes HTML text again. Not for authors."""
+FURTHER = "further"
+"""A filter for what follows the first value of a link: with it, no scheme may come. Not for authors."""
 _MAKES_HTML = re.compile(r"\b(rich|map)\b")
 """Filters whose values may not be escaped: `rich`, and those that run it by its name."""
 _RAW = frozenset({"script", "style", "iframe", "noembed", "noframes", "xmp", "plaintext"})
@@ -52,6 +54,8 @@ class Scanner:
         self.quote = ""
         self.value = ""
         """What stands in the attribute's value so far."""
+        self.printed = False
+        """And whether a value was printed there."""
 
     def feed(self, text: str) -> None:
         """Go on through `text`."""
@@ -110,6 +114,7 @@ class Scanner:
             at += 1
         self.quote = text[at] if text[at : at + 1] in ('"', "'") else ""
         self.value = ""
+        self.printed = False
         self.state = State.VALUE
         return at + len(self.quote)
 
@@ -188,7 +193,8 @@ def guards(source: str) -> list[tuple[int, str]]:
         if problem := _problem(scanner):
             raise Refused(problem, tag.start, Code.UNSAFE_PLACE)
         if _may_choose_scheme(scanner):
-            edits += _through("link", source, tag.start, tag.end)
+            edits += _through(FURTHER if scanner.printed else "link", source, tag.start, tag.end)
+            scanner.printed = True
         elif makes_html and scanner.state is not State.TEXT:
             edits += _through(PLAIN, source, tag.start, tag.end)
     return edits

@@ -3,7 +3,7 @@
 Fuel counts instructions, not bytes or stack: `'x'|indent(10**9)`, a list times a billion, text doubled forty times or an
 expression of ten thousand terms would take the process down. So a source is read once before it is compiled and refused
 unless it is made of the statements, filters and functions named here, in sane amounts. No Python object is in reach:
-methods cannot be called, only the filters and tests of this list.
+methods cannot be called, only the filters and tests of this list. What takes long is ended by `pace`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ MAX_SOURCE = 100_000
 MAX_OPERATORS = 64
 """Terms of one tag: a longer chain would recurse as deep in the compiler."""
 MAX_TOKENS = 256
+MAX_FILTERS = 10
+"""Of one tag: between two looks at the time (see `pace`) no more of them run."""
 MAX_TAGS = 2_000
 MAX_BRANCHES = 100
 """`elif` of one field; they nest in the compiler."""
@@ -35,14 +37,13 @@ _SCOPES = frozenset({"with", "endwith"})
 """Put around woven pieces, so that what one sets, others do not see."""
 FUNCTIONS = frozenset({"range"})
 # fmt: off
-CHEAP_FILTERS = frozenset({
-    "abs", "ago", "capitalize", "count", "d", "date", "datetime", "default", "e", "escape", "first", "float", "int",
-    "isolate", "items", "last", "length", "link", "lower", "money", "number", "ordinal", "percent", "plural", "round",
-    "time", "times", "title", "trim", "truncate", "upper", "urlencode",
+STEADY_FILTERS = frozenset({
+    "abs", "count", "d", "default", "float", "int", "length", "round", "times",
 })
-FILTERS = CHEAP_FILTERS | frozenset({
-    "dictsort", "join", "list", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "rich", "select",
-    "selectattr", "sort", "sum", "tojson",
+FILTERS = STEADY_FILTERS | frozenset({
+    "ago", "capitalize", "date", "datetime", "dictsort", "e", "escape", "first", "isolate", "items", "join", "last", "link", "list", "lower", "map",
+    "max", "min", "money", "number", "ordinal", "percent", "plural", "reject", "rejectattr", "replace", "reverse", "rich",
+    "select", "selectattr", "sort", "sum", "time", "title", "tojson", "trim", "truncate", "upper", "urlencode",
 })
 # fmt: on
 # fmt: off
@@ -52,7 +53,6 @@ TESTS = frozenset({
     "true", "undefined", "upper",
 })
 # fmt: on
-_COMPARISONS = frozenset({"in", "is", "==", "!=", "<", ">", "<=", ">="})
 _WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "elif", "for", "set"})
 """Names that are operators."""
 _NO_VARIABLES = _WORDS | STATEMENTS | _SCOPES
@@ -86,14 +86,13 @@ class Tag(NamedTuple):
         return self.opening == "{%" and bool(self.tokens) and self.tokens[0] in names
 
 
-def inspect(source: str) -> bool:
-    """Whether `source` holds operations whose cost grows with the data. Raises Refused when it breaks a rule."""
+def inspect(source: str) -> None:
+    """Raises Refused when `source` breaks a rule."""
     if len(source) > MAX_SOURCE:
         raise Refused(
             f"the source has {len(source)} characters, at most {MAX_SOURCE} are allowed", 0, Code.LIMIT
         )
     loops = joins = branches = loop_text = 0
-    scans = False
     for number, tag in enumerate(tags(source)):
         at, tokens = tag.start, tag.tokens
         loop_text += len(tag.text) if loops else 0
@@ -124,8 +123,6 @@ def inspect(source: str) -> bool:
                 Code.LIMIT,
             )
         _check_expression(tokens, at)
-        scans = scans or _scans(tokens)
-    return scans
 
 
 def tags(source: str) -> Iterator[Tag]:
@@ -200,6 +197,8 @@ def _check_expression(tokens: list[str], at: int) -> None:
         raise Refused(
             f"one tag may hold at most {MAX_OPERATORS} operators: split it with `set`", at, Code.LIMIT
         )
+    if tokens.count("|") > MAX_FILTERS:
+        raise Refused(f"one tag may hold at most {MAX_FILTERS} filters: split it with `set`", at, Code.LIMIT)
     for number, word in enumerate(tokens):
         before = tokens[:number]
         if word in ("*", "**"):
@@ -232,15 +231,6 @@ def nearest(word: str, names: Collection[str]) -> str:
     return f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(names))}"
 
 
-def _scans(tokens: list[str]) -> bool:
-    """Whether one step of this tag may walk through whole lists or objects."""
-    rest = tokens[tokens.index("in") + 1 :] if tokens[0] == "for" and "in" in tokens else tokens
-    pairs = zip(["", *rest], rest, strict=False)
-    return any(
-        word in _COMPARISONS or (before == "|" and word not in CHEAP_FILTERS) for before, word in pairs
-    )
-
-
 def _may_precede_bracket(before: list[str]) -> bool:
     """Whether the bracket groups, or calls a filter, a test or a function: never a method."""
     match before:
@@ -251,6 +241,11 @@ def _may_precede_bracket(before: list[str]) -> bool:
         case [*_, name]:
             return _is_operator(name) and name not in (")", "]")
     return True
+
+
+def is_literal(token: str) -> bool:
+    """Whether a token is a number, a text, or a name for one value."""
+    return (token != "" and token[0] in "\"'0123456789") or token in ("true", "false", "none")
 
 
 def _is_operator(token: str) -> bool:

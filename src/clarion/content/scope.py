@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from clarion.content.locales import direction_of, language_of
+from clarion.content.shield import shielded
 from clarion.model.setup import Tenant
 from clarion.model.user import User
 
@@ -45,10 +46,10 @@ TENANT = ("key", "name")
 class Scope:
     """Makes contexts that hold what one text names, and nothing else: only that has to be handed to the engine."""
 
-    __slots__ = ("_data", "_fields", "_tenant", "_url", "_user")
+    __slots__ = ("_data", "_fields", "_shields", "_tenant", "_url", "_user")
 
-    def __init__(self, paths: Collection[tuple[str, str]]) -> None:
-        """`paths`: names, and what of them is used (empty: anything)."""
+    def __init__(self, paths: Collection[tuple[str, str]], *, shields: bool) -> None:
+        """`paths`: names, and what of them is used (empty: anything). `shields`: the data need a shield."""
         names = {name for name, _ in paths}
         self._fields = sorted(names - HOUSE)
         self._data = "data" in names
@@ -56,6 +57,7 @@ class Scope:
         self._user = [(part, of) for part, of in USER.items() if part in used or not used <= USER.keys()]
         self._tenant = "tenant" in names
         self._url = "unsubscribe_url" in names
+        self._shields = shields
 
     def context(
         self, event_data: Any, user: User, tenant: Tenant, voice: Voice, unsubscribe_url: str
@@ -77,4 +79,6 @@ class Scope:
             context["tenant"] = {"key": tenant.key, "name": tenant.name}
         if self._url:
             context["unsubscribe_url"] = unsubscribe_url
+        if self._shields:
+            return {name: shielded(value) for name, value in context.items()}
         return context

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clarion.content import mjml, plaintext
-from clarion.content.engine import Engine
+from clarion.content.engine import Engine, Overdue
 from clarion.content.faults import Code, Faulty
 from clarion.content.fields import LAYOUTS, Finish, Kind, Layout, finish
 from clarion.content.house import HOUSE_PARTIALS
@@ -14,6 +14,7 @@ from clarion.content.partials import pointer_to
 from clarion.content.preheader import with_preheader
 from clarion.content.sandbox import paths
 from clarion.content.scope import Scope
+from clarion.content.shield import reaches
 from clarion.content.text import clean
 from clarion.content.weave import Woven, weave
 from clarion.errors import ContentError
@@ -44,7 +45,7 @@ class Variant:
     """The fields of a template for a channel and a locale, in the engine."""
 
     __slots__ = (
-        "_derives", "_engine", "_finishes", "_joined", "_key", "_partials", "channel", "constants", "faults", "fields",
+        "_derives", "_engine", "_finishes", "_joined", "_key", "_paced", "_partials", "channel", "constants", "faults", "fields",
         "layout", "locale", "scope", "sources",
     )  # fmt: skip
 
@@ -58,7 +59,7 @@ class Variant:
         self.constants: dict[str, Any] = {}
         """Values of fields in which nothing is to be rendered."""
         self.sources: dict[str, Woven] = {}
-        """The fields as they are written, with their partials."""
+        """The fields as they are written, with their partials; those without faults."""
         self._engine = engine
         self._key = template.key
         self._partials: Mapping[str, str] = {**HOUSE_PARTIALS, **template.partials}
@@ -67,17 +68,24 @@ class Variant:
                 self._add(field, source)
             except Faulty as fault:
                 self.faults.append((field, fault))
+                self.sources.pop(field, None)
         self._derives = ""
         if channel is Channel.EMAIL and DERIVED not in self.sources and not self.faults:
             self._derive()
-        self.scope = Scope({path for field in self.fields for path in paths(field.source.text)})
+        texts = [field.source.text for field in self.fields]
+        self.scope = Scope(
+            {path for text in texts for path in paths(text)}, shields=any(reaches(text) for text in texts)
+        )
         self._finishes = [(field.name, field.finish) for field in self.fields]
+        self._paced = any(engine.is_paced(field.compiled) for field in self.fields)
         self._joined = ""
         if len(self.fields) > 1 and not self.faults:
             self._joined = engine.join([field.compiled for field in self.fields])
 
     def fill(self, context: dict[str, Any], given: dict[str, Any] | None) -> AnyContent:
         """The content; fields in `given` are taken as they are. Raises ContentError for the first fault."""
+        if self._paced:
+            self._engine.start()
         values = None if given else self._at_once(context)
         if values is None:
             values = self._one_by_one(context, given or {})
@@ -92,6 +100,7 @@ class Variant:
         faults: list[tuple[str, Faulty]] = []
         values = dict(self.constants)
         for field in self.fields:
+            self._engine.start()
             try:
                 values[field.name] = self._render(field, context)
             except Faulty as fault:
@@ -161,7 +170,11 @@ class Variant:
         """All values in one run of the engine; None when that does not succeed."""
         if not self._joined:
             return None
-        texts = self._engine.render_joined(self._joined, context)
+        try:
+            texts = self._engine.render_joined(self._joined, context)
+        except Overdue as fault:
+            (written,) = [field.written for field in self.fields if field.compiled == fault.name]
+            raise self._error(written, fault) from None
         if texts is None:
             return None
         values = self.constants.copy()
@@ -176,6 +189,8 @@ class Variant:
         for name, fault in self.faults:
             raise self._error(name, fault)
         values = {**self.constants, **given}
+        if self._paced:
+            self._engine.start()
         for field in self.fields:
             if field.name not in given:
                 try:

@@ -43,10 +43,13 @@ class Woven:
 
     def splice(self, edits: Iterable[tuple[int, int, str]]) -> Woven:
         """With `edits` made, in order: from an offset to another, the text becomes this."""
+        made = list(edits)
+        if not made:
+            return self
         pieces: list[str] = []
         spans: list[Span] = []
         position = length = 0
-        for start, end, piece in [*edits, (len(self.text), len(self.text), "")]:
+        for start, end, piece in [*made, (len(self.text), len(self.text), "")]:
             shift = length - position
             spans.append(self._origin(position)._replace(start=length))
             spans += [s._replace(start=s.start + shift) for s in self._spans if position < s.start < start]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -15,10 +15,12 @@ from clarion.content.reader import FilterError, Reader, babel
 
 CATEGORIES = ("zero", "one", "two", "few", "many", "other")
 """Of CLDR: every language uses some of them, all have `other`."""
-MAX_ITEMS = 1_000
+MAX_ITEMS = 100
 FSI, PDI = "\u2068", "\u2069"
 _STYLES = {"and": "standard", "or": "or", "units": "unit"}
-_LEFT_TO_RIGHT, _RIGHT_TO_LEFT = frozenset({"L"}), frozenset({"R", "AL"})
+_RTL = "\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+_RIGHT_TO_LEFT = re.compile(f"[{_RTL}]")
+_LEFT_TO_RIGHT = re.compile(rf"[^\W\d_{_RTL}]")
 
 
 class Wording:
@@ -53,11 +55,8 @@ class Wording:
         Only when it holds letters of the other direction: the marks would make any text message UCS-2.
         """
         text = str(value)
-        other = _LEFT_TO_RIGHT if direction_of(self._reader.locale) == "rtl" else _RIGHT_TO_LEFT
-        if text.isascii() and other is _RIGHT_TO_LEFT:
-            return text
-        turns = any(unicodedata.bidirectional(c) in other for c in text)
-        return f"{FSI}{text}{PDI}" if turns else text
+        turns = _LEFT_TO_RIGHT if direction_of(self._reader.locale) == "rtl" else _RIGHT_TO_LEFT
+        return f"{FSI}{text}{PDI}" if turns.search(text) else text
 
     def _form(self, name: str, value: Any, forms: dict[str, Any]) -> str:
         if "other" not in forms or not forms.keys() <= set(CATEGORIES):

@@ -29,8 +29,12 @@ FOOT = "<mj-text>Bye {{ name }}</mj-text>"
 DATA = {"vip": True, "colour": "#eee", "name": "<Ada>", "items": ["Tea", "Mug"], "url": "https://x.example/"}
 
 
+def with_fields(channel: Channel, fields: dict[str, str]) -> Template:
+    return Template(key="order", channels={channel: {"en": fields}})
+
+
 def mail(fields: dict[str, str], data: object = None, **how: object) -> EmailContent:
-    content = template(Channel.EMAIL, **{"subject": "S", **fields})
+    content = with_fields(Channel.EMAIL, {"subject": "S", **fields})
     sent = render(content, data, channel=Channel.EMAIL, **how)  # type: ignore[arg-type]
     assert isinstance(sent, EmailContent)
     return sent
@@ -205,12 +209,12 @@ ACTIONS = '[{"label": "Open {{ n }}", "url": "myapp://o/{{ n }}"}, {"label": {{ 
 def test_actions_are_buttons(channel):
     """An app's own scheme counts where the author wrote it."""
     fields = {"title": "T", "actions": ACTIONS} | ({"text": "x"} if channel is Channel.CHAT else {})
-    sent = render(template(channel, **fields), {"n": 1, "l": "a\nb", "u": "/x"}, channel=channel)
+    sent = render(with_fields(channel, fields), {"n": 1, "l": "a\nb", "u": "/x"}, channel=channel)
     assert isinstance(sent, PushContent | InAppContent | ChatContent)
     assert sent.actions == (Action(label="Open 1", url="myapp://o/1"), Action(label="a b", url="/x"))
     for bad in ("other://x", "javascript:x"):
         with pytest.raises(ContentError, match="a link must be relative"):
-            render(template(channel, **fields), {"n": 1, "l": "", "u": bad}, channel=channel)
+            render(with_fields(channel, fields), {"n": 1, "l": "", "u": bad}, channel=channel)
 
 
 def test_a_link_may_use_an_apps_scheme_that_the_author_wrote():
@@ -224,7 +228,7 @@ def test_a_link_may_use_an_apps_scheme_that_the_author_wrote():
 def test_facts_of_a_chat_message_are_short_texts():
     """Label to value."""
     fields = {"text": "x", "image": "https://x/{{ n }}.png", "fields": '{"Order": "{{ n }}", "Items": 2}'}
-    sent = render(template(Channel.CHAT, **fields), {"n": 7}, channel=Channel.CHAT)
+    sent = render(with_fields(Channel.CHAT, fields), {"n": 7}, channel=Channel.CHAT)
     assert sent == ChatContent(text="x", image="https://x/7.png", fields={"Order": "7", "Items": "2"})
 
 

@@ -1,5 +1,7 @@
 """Where in HTML a value may be printed."""
 
+from html import unescape
+
 import pytest
 
 from clarion.errors import ContentError
@@ -98,15 +100,16 @@ def test_a_value_never_chooses_what_a_link_does(source, value):
 @pytest.mark.parametrize("value", ["https://x.example/a?b=c:d", "/o/1", "mailto:a@b.example", "", "a/b:c"])
 def test_ordinary_addresses_pass(value):
     """Escaped like everything."""
-    import html as escapes
-
-    assert escapes.unescape(html('<a href="{{ v }}">', v=value)) == f'<a href="{value}">'
+    assert unescape(html('<a href="{{ v }}">', v=value)) == f'<a href="{value}">'
 
 
 def test_a_scheme_may_be_made_of_parts_no_more_than_whole():
     """Two values side by side are looked at one by one."""
     with pytest.raises(ContentError, match="a link must be relative"):
         html('<a href="{{ a }}{{ b }}">', a="javascript", b=":alert(1)")
+    with pytest.raises(ContentError, match="a link must be relative"):
+        html('<a href="{{ a }}{{ b }}">', a="view-source-", b="https://x")
+    assert "a/b:c" in unescape(html('<a href="{{ a }}{{ b }}">', a="a", b="/b:c"))
     assert "myapp:" in html('<a href="myapp:{{ v }}">', v="//javascript:x")
 
 
