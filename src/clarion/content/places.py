@@ -184,8 +184,11 @@ def guards(source: str) -> list[tuple[int, str]]:
     scanner = Scanner()
     branches = Branches(scanner)
     makes_html = bool(_MAKES_HTML.search(source))
+    trims = False
     for tag in tags(source):
-        scanner.feed(tag.text)
+        text = tag.text.lstrip() if trims else tag.text
+        scanner.feed(text.rstrip() if source[tag.start + 2 : tag.start + 3] == "-" else text)
+        trims = source[tag.end - 3 : tag.end - 2] == "-"
         if tag.opening == "{%":
             branches.pass_(tag)
         if tag.opening != "{{":

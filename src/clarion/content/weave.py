@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from clarion.content.faults import Code, Faulty, Refused
 from clarion.content.sandbox import MAX_SOURCE, Tag, nearest, tags
+from clarion.content.text import clean
 
 MAX_DEPTH = 16
 """Layouts, partials and blocks inside one another."""
@@ -244,7 +245,7 @@ class Weaver:
                 there = nearest(key, self._partials) if self._partials else "there are none"
                 detail = f"there is no partial `{key}`; {there}"
                 raise self._fault(sheet, detail, include.at, Code.UNKNOWN_PARTIAL)
-            self.sources[key] = self._partials[key]
+            self.sources[key] = clean(self._partials[key])
         if key not in self._sheets:
             self._sheets[key] = read(key, self.sources[key])
         return self._sheets[key]
@@ -329,6 +330,7 @@ def read(key: str, source: str) -> Sheet:
 
 def weave(source: str, partials: Mapping[str, str]) -> Woven:
     """`source` with everything it extends and includes. Raises Faulty with the line, in the field or the partial."""
+    source = clean(source)
     if not any(word in source for word in ("extends", "include", "block", "super")):
         return Woven(source.removesuffix("\n"), [Span(0, "", 0)], {"": source})
     return Weaver(source, partials).weave()

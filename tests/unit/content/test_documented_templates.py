@@ -7,13 +7,33 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clarion.content import review
+from clarion.content import Code, review
+from clarion.content.engine import FUEL, MAX_OUTPUT
 from clarion.content.fields import LAYOUTS
-from clarion.content.sandbox import FILTERS, FUNCTIONS, STATEMENTS
+from clarion.content.pace import LIMIT_S
+from clarion.content.sandbox import (
+    FILTERS,
+    FUNCTIONS,
+    MAX_FILTERS,
+    MAX_LOOP_TEXT,
+    MAX_OPERATORS,
+    MAX_SOURCE,
+    MAX_TAGS,
+    STATEMENTS,
+    TESTS,
+    WEAVING,
+)
+from clarion.content.scope import HOUSE, USER
+from clarion.content.scope import TENANT as TENANT_NAMES
+from clarion.content.weave import MAX_DEPTH
+from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from tests.unit.content.people import TENANT, reader, text
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "write-templates.md").read_text(encoding="utf-8")
+REFERENCE = (Path(__file__).parents[3] / "docs" / "reference" / "template-language.md").read_text(
+    encoding="utf-8"
+)
 DATA = json.loads(re.findall(r"With the data `(.*?)`", PAGE)[0])
 SECTION = PAGE.partition("| you write | they read |")[2].partition("\n\n")[0]
 ROWS = [
@@ -40,12 +60,77 @@ def test_the_example_is_a_template_without_problems():
     assert [f.code for f in found] == ["derived_text"]
 
 
-def test_every_field_filter_statement_and_function_is_named():
+def test_every_field_is_named():
     """Nothing can be used that is not written down."""
     for channel, layout in LAYOUTS.items():
         row = re.findall(rf"^\| `{channel}` \| (.*?) \|", PAGE, re.MULTILINE)[0]
         assert re.findall(r"`(\w+)`", row) == list(layout.kinds)
-    listed = set(re.findall(r"`(\w+)`", PAGE.partition("Filters: ")[2].partition("\n\n")[0]))
-    assert listed == FILTERS
-    for name in STATEMENTS | FUNCTIONS:
-        assert name.startswith("end") or f"`{name}`" in PAGE
+
+
+def section(title: str) -> str:
+    """A section of the reference."""
+    return REFERENCE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def first_cells(title: str) -> list[str]:
+    """The names in the first column of a section's table."""
+    cells = re.findall(r"^\| (`.*?) \|", section(title), re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`(.+?)`", cell)]
+
+
+def test_every_filter_and_test_is_in_the_reference():
+    """And none that does not exist."""
+    assert sorted(first_cells("Filters")) == sorted(FILTERS)
+    listed = section("Tests").partition("`is not`:")[2]
+    assert re.findall(r"`(\w+)`", listed) == sorted(TESTS)
+
+
+def test_every_statement_and_function_is_in_the_reference():
+    """Each shown in use."""
+    shown = section("Statements and functions")
+    for name in STATEMENTS | WEAVING:
+        assert f"{{% {name} " in shown
+    for name in FUNCTIONS:
+        assert f"`{name}(" in shown
+
+
+def test_every_name_in_reach_is_in_the_reference():
+    """Of what the house adds."""
+    assert set(first_cells("Names")) == HOUSE
+    for name in [*USER, *TENANT_NAMES]:
+        assert f"`{name}`" in section("Names")
+
+
+def test_every_finding_is_in_the_reference_in_order():
+    """With its code."""
+    codes = re.findall(r"^\| `(\w+)` \| (error|warning|note) \|", section("Findings"), re.MULTILINE)
+    assert [code for code, _ in codes] == [str(code) for code in Code]
+
+
+def test_the_limits_are_those_of_the_code():
+    """Numbers drift first."""
+    shown = section("Limits")
+    for number in (
+        MAX_SOURCE,
+        MAX_TAGS,
+        MAX_OPERATORS,
+        MAX_FILTERS,
+        MAX_LOOP_TEXT,
+        MAX_DEPTH,
+        MAX_OUTPUT,
+        FUEL,
+    ):
+        assert f"{number:,}" in shown
+    assert f"{LIMIT_S * 1000:.0f} ms" in shown
+
+
+def test_the_sources_that_are_shown_work():
+    """The layout and the MJML of the page."""
+    html, mjml = re.findall(r"```html\n(.*?)```", PAGE, re.DOTALL)
+    for fields in ({"subject": "S", "html": html}, {"subject": "S", "mjml": mjml}):
+        template = Template(
+            key="t",
+            channels={Channel.EMAIL: {"en": fields}},
+            example_data={"order": "C-2041", "items": [{"name": "Tea"}]},
+        )
+        assert {f.code for f in review(template, TENANT)} == {Code.DERIVED_TEXT}
