@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Literal
@@ -16,8 +17,9 @@ DRIP_S: Final = 0.05
 FLOOD: Final = b"x" * 65_536
 FLOODED_BYTES: Final = 256 * 1024 * 1024
 """Where a flood ends if nobody closes the door."""
+GARBAGE: Final = b"gibberish\r\n\r\n"
 
-Manner = Literal["whole", "hang", "drop", "cut", "drip", "flood"]
+Manner = Literal["whole", "hang", "drop", "cut", "drip", "flood", "garbage"]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +30,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     manner: Manner = "whole"
     """`hang`: nothing, ever. `drop`: the connection ends without a word. `cut`: it ends within the body. `drip`: the
-    body comes byte by byte. `flood`: the body never ends."""
+    body comes byte by byte. `flood`: the body never ends. `garbage`: what comes is no HTTP."""
+    after_s: float = 0
+    """How long the server thinks about it."""
 
     @classmethod
     def json(cls, status: int, value: Any, **headers: str) -> Answer:
@@ -63,17 +67,31 @@ class Received(msgspec.Struct, kw_only=True):
         return msgspec.json.decode(self.body)
 
 
+Otherwise = Answer | Callable[[Received], Answer]
+"""One answer for all requests, or one that depends on the request."""
+
+
 class ScriptedServer:
     """Answers the requests in the order they come: first what `script` holds, then `otherwise`."""
 
-    def __init__(self, *script: Answer, otherwise: Answer | None = None) -> None:
+    def __init__(self, *script: Answer, otherwise: Otherwise | None = None) -> None:
         self.script = deque(script)
-        self.otherwise = otherwise or Answer()
+        self.otherwise: Otherwise = otherwise or Answer()
         self.requests: list[Received] = []
         self.url = ""
         """Without a slash at the end."""
+        self.accepted = 0
+        """Connections there ever were."""
+        self.busiest = 0
+        """Most requests that were waiting for their answers at one time."""
+        self._waiting = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
 
     @property
     def connections(self) -> int:
@@ -83,8 +101,9 @@ class ScriptedServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side ends it."""
         self._open.add(writer)
+        self.accepted += 1
         try:
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError, httptools.HttpParserError):
                 await self._converse(reader, writer)
         finally:
             self._open.discard(writer)
@@ -114,7 +133,7 @@ class ScriptedServer:
             for request in incoming.feed(data):
                 self.requests.append(request)
                 self._changed.set()
-                answer = self.script.popleft() if self.script else self.otherwise
+                answer = await self._answer(request)
                 if answer.manner == "hang":
                     while await reader.read(65_536):  # Until the client goes away.
                         pass
@@ -122,11 +141,28 @@ class ScriptedServer:
                 if not await _write(writer, answer):
                     return
 
+    async def _answer(self, request: Received) -> Answer:
+        if self.script:
+            answer = self.script.popleft()
+        else:
+            answer = self.otherwise if isinstance(self.otherwise, Answer) else self.otherwise(request)
+        self._waiting += 1
+        self.busiest = max(self.busiest, self._waiting)
+        try:
+            if answer.after_s:
+                await asyncio.sleep(answer.after_s)  # noqa: TID251 (real time on a real socket)
+        finally:
+            self._waiting -= 1
+        return answer
+
 
 async def _write(writer: asyncio.StreamWriter, answer: Answer) -> bool:
     """Whether the connection goes on."""
     if answer.manner == "drop":
         return False
+    if answer.manner == "garbage":
+        writer.write(GARBAGE)
+        return True
     flooding = answer.manner == "flood"
     length = FLOODED_BYTES if flooding else len(answer.body) + (100 if answer.manner == "cut" else 0)
     headers = {"content-length": str(length), **answer.headers}
@@ -178,7 +214,9 @@ class _Incoming:
 
 
 @contextlib.asynccontextmanager
-async def scripted_server(*script: Answer, otherwise: Answer | None = None) -> AsyncIterator[ScriptedServer]:
+async def scripted_server(
+    *script: Answer, otherwise: Otherwise | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
     """A server on a free port of this machine, ended with everything it holds.
 
     async with scripted_server(Answer(status=503), otherwise=Answer.json(200, {"ok": True})) as server:
@@ -186,8 +224,9 @@ async def scripted_server(*script: Answer, otherwise: Answer | None = None) -> A
         assert server.requests[0].path == "/messages"
     """
     scripted = ScriptedServer(*script, otherwise=otherwise)
-    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
-    scripted.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0, ssl=tls)
+    scheme = "https" if tls else "http"
+    scripted.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield scripted
     finally:

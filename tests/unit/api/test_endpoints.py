@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from clarion.model.setup import Scope
-from tests.receiver import Receiver, answer, receiver
+from clarion.testing.scripted_server import Answer, ScriptedServer, scripted_server
 from tests.unit.api.conftest import OTHER
 
 HOOK = {"channels": {"webhook": {"en": {"type": "order.shipped", "body": '{"id": {{ data.id|tojson }}}'}}}}
@@ -23,12 +23,12 @@ NOBODY = "01997b1c-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
-async def shop(admin, ada) -> AsyncIterator[Receiver]:
+async def shop(admin, ada) -> AsyncIterator[ScriptedServer]:
     """A receiver, and a workflow that tells ada's endpoints."""
     await admin.ok("PUT", "/v1/templates/shipped", HOOK)
     await admin.ok("PUT", "/v1/workflows/shipped", SHIPPED)
     await admin.ok("PUT", "/v1/integrations/hooks", {"channel": "webhook", "provider": "webhook"})
-    async with receiver() as there:
+    async with scripted_server() as there:
         yield there
 
 
@@ -183,11 +183,11 @@ async def test_an_endpoint_that_is_not_there_is_not_found(admin, unknown):
 
 async def test_a_delivery_shows_both_sides(admin, shop):
     """What was sent verifies with the secret that was shown; what was answered is there to read."""
-    shop.respond = lambda request: answer(200, b"thanks", content_type="text/plain")
+    shop.otherwise = Answer.text(200, "thanks")
     made = await created(admin, f"{shop.url}/hook")
     await shipped(admin)
     (call,) = await delivered(admin, made, 1)
-    (request,) = shop.received
+    (request,) = shop.requests
     assert Webhook(made["secret"]).verify(request.body, request.headers)["data"] == {"id": 7}
     assert call["ok"]
     assert call["request"]["url"] == f"{shop.url}/hook"
@@ -205,7 +205,7 @@ async def test_a_delivery_shows_both_sides(admin, shop):
 
 async def test_failed_deliveries_are_found_and_sent_again(admin, shop):
     """By hand one by one, or all since a time; what was accepted is left alone."""
-    shop.respond = lambda request: answer(410)
+    shop.otherwise = Answer(status=410)
     made = await created(admin, shop.url)
     path = f"/v1/endpoints/{made['id']}"
     await shipped(admin)
@@ -218,7 +218,7 @@ async def test_failed_deliveries_are_found_and_sent_again(admin, shop):
     resend = f"{path}/deliveries/{call['message_id']}/resend"
     assert (await admin.problem("POST", resend))["code"] == "conflict"
     await admin.ok("POST", f"{path}/enable")
-    shop.respond = lambda request: answer(204)
+    shop.otherwise = Answer(status=204)
     await admin.ok("POST", resend)
     again, _ = await delivered(admin, made, 2)
     assert (again["ok"], again["message_id"]) == (True, call["message_id"])

@@ -21,8 +21,8 @@ from clarion.model.submission import Submission
 from clarion.model.user import Preferences
 from clarion.rules.endpoints import TENANT_USER, endpoint_of
 from clarion.rules.retry import WEBHOOKS
+from clarion.testing.scripted_server import Answer, scripted_server
 from tests.engine import engine, workflow
-from tests.receiver import HANG, answer, receiver
 
 ORDER = Template(
     key="order",
@@ -95,13 +95,13 @@ async def failing_for_days(one, days):
 
 async def test_every_endpoint_that_hears_is_told_with_its_own_signature(tmp_path):
     """One message each, under its own id, verified with its own secret."""
-    async with receiver() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(tmp_path) as (one, desk):
         first = await created(one, desk, f"{there.url}/first")
         second = await created(one, desk, f"{there.url}/second", "order.*")
         await created(one, desk, f"{there.url}/third", "bill.*")
         await happened(one, "order.shipped")
         assert [status for status, _ in await statuses(one)] == [Status.SENT, Status.SENT]
-        requests = {request.path: request for request in there.received}
+        requests = {request.path: request for request in there.requests}
     assert set(requests) == {"/first", "/second"}
     for path, endpoint in (("/first", first), ("/second", second)):
         headers = requests[path].headers
@@ -116,45 +116,45 @@ async def test_every_endpoint_that_hears_is_told_with_its_own_signature(tmp_path
 
 async def test_a_receiver_that_is_down_is_tried_for_days_and_then_dead_lettered(tmp_path):
     """Ten attempts on the standard's schedule, each in the log."""
-    async with receiver(lambda request: answer(500)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
-        seen = [len(there.received)]
+        seen = [len(there.requests)]
         for pause_s in WEBHOOKS.pauses_s:
             await one.pass_time(pause_s * 0.9)
-            assert len(there.received) == seen[-1]
+            assert len(there.requests) == seen[-1]
             await one.pass_time(pause_s * 0.2)
-            seen.append(len(there.received))
+            seen.append(len(there.requests))
         assert seen == list(range(1, 11))
         assert await statuses(one) == [(Status.DEAD_LETTERED, Reason.ATTEMPTS_EXHAUSTED)]
         log = await one.ledger.deliveries.page(one.tenant, endpoint.id, None, 50)
         assert [(call.ok, call.status) for call in log] == [(False, 500)] * 10
-        assert len({request.headers["webhook-id"] for request in there.received}) == 1
+        assert len({request.headers["webhook-id"] for request in there.requests}) == 1
 
 
 async def test_one_endpoint_that_fails_opens_no_circuit(tmp_path):
     """Many failures at one receiver, and another is still told at once."""
 
     def answers(request):
-        return answer(500 if request.path == "/bad" else 200)
+        return Answer(status=500 if request.path == "/bad" else 200)
 
-    async with receiver(answers) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=answers) as there, shop(tmp_path) as (one, desk):
         await created(one, desk, f"{there.url}/bad")
         for _ in range(30):
             await happened(one, "order.shipped")
         await one.person("grace")
         await created(one, desk, f"{there.url}/good", user="grace")
         await happened(one, "order.shipped", subject="grace")
-        assert [request.path for request in there.received].count("/good") == 1
+        assert [request.path for request in there.requests].count("/good") == 1
 
 
 async def test_a_receiver_that_hangs_does_not_hold_up_another(tmp_path):
     """Calls to it wait for themselves only."""
 
     def answers(request):
-        return HANG if request.path == "/hung" else answer(200)
+        return Answer(manner="hang" if request.path == "/hung" else "whole")
 
-    async with receiver(answers) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=answers) as there, shop(tmp_path) as (one, desk):
         await created(one, desk, f"{there.url}/hung")
         for _ in range(5):
             await one.trigger("shipped", "ada")
@@ -167,7 +167,7 @@ async def test_a_receiver_that_hangs_does_not_hold_up_another(tmp_path):
 
 async def test_days_of_failure_disable_an_endpoint_and_tell_everybody(tmp_path):
     """Operators in log and metric, the tenant by an event of its own, and whoever looks at the endpoint."""
-    async with receiver(lambda request: answer(500)) as there, shop(tmp_path, NOTICE) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path, NOTICE) as (one, desk):
         endpoint = await created(one, desk, there.url)
         with capture_logs() as logs:
             await failing_for_days(one, 5)
@@ -180,9 +180,9 @@ async def test_days_of_failure_disable_an_endpoint_and_tell_everybody(tmp_path):
         notice = await one.one(workflow="notice")
         assert notice.status is Status.DELIVERED
         assert (await one.pipeline.render(notice)).title == f"{id_text(endpoint.id)} is failing"
-        told = len(there.received)
+        told = len(there.requests)
         await happened(one, "order.shipped")
-        assert len(there.received) == told
+        assert len(there.requests) == told
         assert (await statuses(one))[-1] == (Status.SUPPRESSED, Reason.ENDPOINT_DISABLED)
 
 
@@ -192,9 +192,9 @@ async def test_a_success_in_between_keeps_an_endpoint(tmp_path):
 
     def sometimes(request):
         calls.append(request)
-        return answer(200 if len(calls) % 7 == 0 else 500)
+        return Answer(status=200 if len(calls) % 7 == 0 else 500)
 
-    async with receiver(sometimes) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=sometimes) as there, shop(tmp_path) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await failing_for_days(one, 9)
         assert (await desk.get(one.tenant, endpoint.id)).state.disabled_at is None
@@ -202,7 +202,7 @@ async def test_a_success_in_between_keeps_an_endpoint(tmp_path):
 
 async def test_an_endpoint_nobody_calls_is_not_disabled(tmp_path):
     """One failure long ago is no failure of days."""
-    async with receiver(lambda request: answer(500)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
         await used_up(one)
@@ -214,14 +214,14 @@ async def test_an_endpoint_nobody_calls_is_not_disabled(tmp_path):
 
 async def test_410_disables_at_once_and_is_told_within_a_minute(tmp_path):
     """The receiver said so itself."""
-    async with receiver(lambda request: answer(410)) as there, shop(tmp_path, NOTICE) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=410)) as there, shop(tmp_path, NOTICE) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
         assert await statuses(one) == [(Status.BOUNCED, Reason.ADDRESS_GONE)]
         assert (await desk.get(one.tenant, endpoint.id)).state.disabled_reason == "address_gone"
         await happened(one, "order.shipped")
         await one.pass_time(60)
-        assert len(there.received) == 1
+        assert len(there.requests) == 1
         assert await one.eventually(Status.DELIVERED, workflow="notice")
         await one.pass_time(600)
         await one.one(workflow="notice")
@@ -230,7 +230,10 @@ async def test_410_disables_at_once_and_is_told_within_a_minute(tmp_path):
 async def test_what_was_missed_is_recovered(tmp_path):
     """Failed, ended by 410 and suppressed: everything since then goes out, nothing before it, and nothing twice."""
     said = [500]
-    async with receiver(lambda request: answer(said[0])) as there, shop(tmp_path) as (one, desk):
+    async with (
+        scripted_server(otherwise=lambda _: Answer(status=said[0])) as there,
+        shop(tmp_path) as (one, desk),
+    ):
         endpoint = await created(one, desk, there.url)
         await failing_for_days(one, 4)
         since = one.clock.now()
@@ -241,11 +244,11 @@ async def test_what_was_missed_is_recovered(tmp_path):
             await desk.recover(one.tenant, endpoint.id, since, 100)
         said[0] = 200
         await desk.switch(one.tenant, endpoint.id, on=True)
-        there.received.clear()
+        there.requests.clear()
         recovered = await desk.recover(one.tenant, endpoint.id, since, 100)
         await one.pass_time(1)
         assert (recovered.redriven, recovered.more) == (2, False)
-        assert len(there.received) == 2
+        assert len(there.requests) == 2
         rest = await desk.recover(one.tenant, endpoint.id, Instant(0), 1)
         await one.pass_time(1)
         assert rest.redriven <= 1
@@ -254,26 +257,29 @@ async def test_what_was_missed_is_recovered(tmp_path):
 
 async def test_recovering_concerns_one_endpoint_and_a_bounded_number(tmp_path):
     """The other's failures stay where they are."""
-    async with receiver(lambda request: answer(410)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=410)) as there, shop(tmp_path) as (one, desk):
         mine = await created(one, desk, f"{there.url}/mine")
         await created(one, desk, f"{there.url}/other")
         for _ in range(3):
             await happened(one, "order.shipped")
         await desk.switch(one.tenant, mine.id, on=True)
-        there.respond = lambda request: answer(200)
-        there.received.clear()
+        there.otherwise = Answer()
+        there.requests.clear()
         first = await desk.recover(one.tenant, mine.id, Instant(0), 2)
         await one.pass_time(1)
         second = await desk.recover(one.tenant, mine.id, Instant(0), 2)
         await one.pass_time(1)
         assert [(first.redriven, first.more), (second.redriven, second.more)] == [(2, True), (1, False)]
-        assert {request.path for request in there.received} == {"/mine"}
+        assert {request.path for request in there.requests} == {"/mine"}
 
 
 async def test_one_message_is_resent(tmp_path):
     """A real redrive: same id, fresh attempts. What was accepted is not."""
     said = [500]
-    async with receiver(lambda request: answer(said[0])) as there, shop(tmp_path) as (one, desk):
+    async with (
+        scripted_server(otherwise=lambda _: Answer(status=said[0])) as there,
+        shop(tmp_path) as (one, desk),
+    ):
         endpoint = await created(one, desk, there.url)
         other = await created(one, desk, there.url, "never")
         await happened(one, "order.shipped")
@@ -285,7 +291,7 @@ async def test_one_message_is_resent(tmp_path):
         await desk.resend(one.tenant, endpoint.id, failed.id)
         await one.pass_time(1)
         assert (await one.one(channel=Channel.WEBHOOK)).status is Status.SENT
-        assert len({request.headers["webhook-id"] for request in there.received}) == 1
+        assert len({request.headers["webhook-id"] for request in there.requests}) == 1
         with pytest.raises(Conflict, match="sent"):
             await desk.resend(one.tenant, endpoint.id, failed.id)
 
@@ -295,7 +301,7 @@ async def test_one_message_is_resent(tmp_path):
 )
 async def test_what_waits_for_a_retry_is_bound_by_a_change(tmp_path, change, reason):
     """Disabled or deleted meanwhile: no attempt starts, and the message says why."""
-    async with receiver(lambda request: answer(500)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
         if change == "disable":
@@ -303,38 +309,42 @@ async def test_what_waits_for_a_retry_is_bound_by_a_change(tmp_path, change, rea
         else:
             await desk.delete(one.tenant, endpoint.id)
         await one.pass_time(10)
-        assert len(there.received) == 1
+        assert len(there.requests) == 1
         assert await statuses(one) == [(Status.SUPPRESSED, reason)]
 
 
 async def test_a_retry_goes_to_the_url_as_it_is_now(tmp_path):
     """A receiver that moved need not be down for what is under way."""
-    async with receiver(lambda request: answer(500)) as old, receiver() as new, shop(tmp_path) as (one, desk):
+    async with (
+        scripted_server(otherwise=Answer(status=500)) as old,
+        scripted_server() as new,
+        shop(tmp_path) as (one, desk),
+    ):
         endpoint = await created(one, desk, old.url)
         await happened(one, "order.shipped")
         await desk.change(one.tenant, endpoint.id, Wanted(url=new.url))
         await one.pass_time(10)
-        assert (len(old.received), len(new.received)) == (1, 1)
+        assert (len(old.requests), len(new.requests)) == (1, 1)
 
 
 async def test_the_tenants_own_endpoints_hear_what_names_the_tenant(tmp_path):
     """Once per event, however many people it concerns."""
-    async with receiver() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(tmp_path) as (one, desk):
         owned = await desk.create(one.tenant, "", Wanted(url=there.url), None)
         await one.person("grace")
         await one.trigger("shipped", "ada", "grace", TENANT_USER)
         await one.quiet()
         assert owned.user.id == TENANT_USER
-        assert len(there.received) == 1
+        assert len(there.requests) == 1
 
 
 async def test_an_opt_out_stops_webhooks_like_everything_else(tmp_path):
     """The channel is a channel."""
-    async with receiver() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(tmp_path) as (one, desk):
         await created(one, desk, there.url)
         await one.person("ada", Preferences(channels={Channel.WEBHOOK: False}))
         await happened(one, "order.shipped")
-        assert there.received == []
+        assert there.requests == []
         assert await statuses(one) == [(Status.SUPPRESSED, Reason.OPTED_OUT)]
 
 
@@ -342,7 +352,7 @@ async def test_first_binds_its_message_to_one_endpoint(tmp_path):
     """Also across a retry, when another one would be free."""
     steps = (SendStep(key="tell", template="order", to=SendFirst(channels=(Channel.WEBHOOK,))),)
     async with (
-        receiver(lambda request: answer(500)) as there,
+        scripted_server(otherwise=Answer(status=500)) as there,
         shop(tmp_path, workflow("one", steps=steps)) as (
             one,
             desk,
@@ -352,7 +362,7 @@ async def test_first_binds_its_message_to_one_endpoint(tmp_path):
         await created(one, desk, f"{there.url}/second")
         await one.trigger("one", "ada")
         await one.pass_time(10)
-        assert [request.path for request in there.received] == ["/first", "/first"]
+        assert [request.path for request in there.requests] == ["/first", "/first"]
         message = await one.one(channel=Channel.WEBHOOK)
         user = (await one.ledger.users.find(one.tenant, ["ada"]))["ada"]
         assert endpoint_of(message, user) == first
@@ -360,7 +370,7 @@ async def test_first_binds_its_message_to_one_endpoint(tmp_path):
 
 async def test_secrets_overlap_for_a_day(tmp_path):
     """Two signatures, then one; a rotation within the day keeps all that are still in use."""
-    async with receiver() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(tmp_path) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await desk.rotate(one.tenant, endpoint.id, None)
         await happened(one, "order.shipped")
@@ -368,7 +378,7 @@ async def test_secrets_overlap_for_a_day(tmp_path):
         await happened(one, "order.shipped")
         await one.pass_time(DAY_S + 1)
         await happened(one, "order.shipped")
-        counts = [len(request.headers["webhook-signature"].split(" ")) for request in there.received]
+        counts = [len(request.headers["webhook-signature"].split(" ")) for request in there.requests]
         assert counts == [2, 3, 1]
 
 

@@ -1,11 +1,13 @@
 """The scripted server answers as it is told, on real sockets."""
 
 import asyncio
+import ssl
 import time
 
 import pytest
+import trustme
 
-from clarion.testing.scripted_server import DRIP_S, Answer, scripted_server
+from clarion.testing.scripted_server import DRIP_S, Answer, Received, scripted_server
 
 
 async def ask(url: str, path: str = "/", body: bytes = b"{}") -> tuple[bytes, float]:
@@ -72,6 +74,62 @@ async def test_a_dripping_answer_takes_its_time():
         got, took_s = await ask(server.url)
     assert got.endswith(b"slow")
     assert took_s >= 3 * DRIP_S
+
+
+async def test_an_answer_may_depend_on_the_request():
+    """Asked for each request that the script does not answer."""
+
+    def judge(request: Received) -> Answer:
+        return Answer(status=404 if request.path == "/gone" else 200)
+
+    async with scripted_server(Answer(status=503), otherwise=judge) as server:
+        answers = [(await ask(server.url, path))[0] for path in ("/gone", "/gone", "/here")]
+    assert [answer.split()[1] for answer in answers] == [b"503", b"404", b"200"]
+
+
+async def test_the_server_may_think_before_it_answers():
+    """Meanwhile others are served, and it is known how many waited at once."""
+    async with scripted_server(otherwise=Answer(after_s=0.1)) as server:
+        asked = await asyncio.gather(*(ask(server.url) for _ in range(3)))
+        assert all(took_s >= 0.1 for _, took_s in asked)
+        assert (server.accepted, server.busiest) == (3, 3)
+
+
+async def test_garbage_is_no_http():
+    """A client that believes it has an answer is wrong."""
+    async with scripted_server(otherwise=Answer(manner="garbage")) as server:
+        got, _ = await ask(server.url)
+    assert got == b"gibberish\r\n\r\n"
+
+
+async def test_a_request_that_is_none_ends_its_connection(caplog):
+    """Such as the greeting of TLS: the next one is served, and nothing is logged."""
+    async with scripted_server() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(bytes.fromhex("16030100"))
+        assert await asyncio.wait_for(reader.read(), 2) == b""
+        writer.close()
+        got, _ = await ask(server.url)
+        assert got.startswith(b"HTTP/1.1 200 ")
+        assert len(server.requests) == 1
+    assert caplog.records == []
+
+
+async def test_it_speaks_tls_with_the_certificate_it_is_given():
+    """A client that trusts the authority connects, one that does not turns away."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with scripted_server(tls=context) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=trusting)
+        writer.write(b"GET /tls HTTP/1.1\r\nHost: x\r\n\r\n")
+        await server.until(lambda: [one.path for one in server.requests] == ["/tls"], 2)
+        writer.close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.open_connection("127.0.0.1", server.port, ssl=ssl.create_default_context())
 
 
 async def test_a_flood_does_not_end():

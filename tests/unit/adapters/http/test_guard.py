@@ -21,7 +21,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
 from clarion.ports.provider import ProviderTools
 from clarion.testing.ports import ManualClock, provider_tools
-from tests.web import Asked, answer, web
+from clarion.testing.scripted_server import Answer, Received, scripted_server
 
 PUBLIC = "93.184.216.34"
 PAYLOADS = tuple(
@@ -188,7 +188,7 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_called(clients)
         asked += 1
         return ("127.0.0.2",) if asked == 1 else ("127.0.0.1",)
 
-    async with web(lambda _: answer(200, b"inside")) as inside:
+    async with scripted_server(otherwise=Answer(body=b"inside")) as inside:
         fetch = Fetch(tools("127.0.0.2/32"), resolve=rebinding)
         # Nobody listens on 127.0.0.2; the second answer, 127.0.0.1, has a server but is not allowed.
         for _ in range(3):
@@ -196,7 +196,7 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_called(clients)
             assert isinstance(reply, Failure)
         await fetch.close()
         assert asked == 1
-        assert inside.connections == 0
+        assert inside.accepted == 0
 
 
 async def test_a_name_is_looked_at_again_after_a_minute(clients):
@@ -280,12 +280,12 @@ async def test_a_host_is_reached_at_the_address_that_answers():
     async def resolve(host: str) -> Sequence[str]:
         return ("127.0.0.3", "127.0.0.2", "127.0.0.1")
 
-    async with web(lambda _: answer(200)) as site:
+    async with scripted_server() as site:
         fetch = Fetch(tools("127.0.0.0/8"), resolve=resolve)
         url = f"http://three.example:{site.port}/"
         for _ in range(2):
             assert isinstance(await fetch.get(url), Reply)
-        assert site.connections == 1
+        assert site.accepted == 1
         await fetch.close()
 
 
@@ -302,10 +302,10 @@ async def test_the_name_is_what_the_server_and_its_certificate_see(monkeypatch, 
     async def resolve(host: str) -> Sequence[str]:
         return ("127.0.0.1",)
 
-    def respond(asked: Asked) -> bytes:
-        return answer(200, asked.headers["host"].encode())
+    def respond(request: Received) -> Answer:
+        return Answer(body=request.headers["host"].encode())
 
-    async with web(respond, context) as site:
+    async with scripted_server(otherwise=respond, tls=context) as site:
         fetch = Fetch(tools("127.0.0.0/8"), resolve=resolve)
         reply = await fetch.get(f"https://pinned.example:{site.port}/")
         assert isinstance(reply, Reply), reply

@@ -22,8 +22,8 @@ from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.status import Reason
 from clarion.ports.provider import Outgoing, ProviderTools
 from clarion.testing.ports import provider_tools
+from clarion.testing.scripted_server import Answer, Received, scripted_server
 from tests.outgoing import outgoing
-from tests.web import Asked, Web, answer, web
 
 SECRET = "T000-secret-B000"
 
@@ -67,16 +67,11 @@ async def one(provider: HttpProvider) -> Outcome:
     return outcomes[0]
 
 
-async def hang(_: Asked) -> bytes:
-    await asyncio.sleep(30)
-    return b""
-
-
 async def test_what_is_built_is_what_is_asked():
     """Method, path, headers and body arrive as they were made."""
-    async with web(lambda _: answer(201)) as site:
+    async with scripted_server(otherwise=Answer(status=201)) as site:
         assert await one(sender(site.url)) == Accepted(provider_id="201")
-        asked = site.asked[0]
+        asked = site.requests[0]
         assert (asked.method, asked.path, asked.body) == ("POST", f"/services/{SECRET}?to=ada", b"hello")
         assert asked.headers["x-a"] == "b"
         assert asked.headers["user-agent"] == "Clarion"
@@ -85,12 +80,11 @@ async def test_what_is_built_is_what_is_asked():
 async def test_every_message_gets_its_own_outcome_in_order():
     """A batch keeps its order, whoever answers first."""
 
-    async def respond(asked: Asked) -> bytes:
-        number = int(asked.path.rpartition("/")[2])
-        await asyncio.sleep(0.02 if number % 2 else 0)
-        return answer(200 + number)
+    def respond(request: Received) -> Answer:
+        number = int(request.path.rpartition("/")[2])
+        return Answer(status=200 + number, after_s=0.02 if number % 2 else 0)
 
-    async with web(respond) as site:
+    async with scripted_server(otherwise=respond) as site:
         numbers = iter(range(10))
         provider = sender("", build=lambda _: Call(url=f"{site.url}/{next(numbers)}"))
         outcomes = await provider.send(batch(10))
@@ -100,27 +94,22 @@ async def test_every_message_gets_its_own_outcome_in_order():
 
 async def test_a_large_batch_goes_out_many_at_a_time_but_not_all():
     """Connections are bounded, however large the batch."""
-
-    async def respond(_: Asked) -> bytes:
-        await asyncio.sleep(0.02)
-        return answer(200)
-
-    async with web(respond) as site:
+    async with scripted_server(otherwise=Answer(after_s=0.02)) as site:
         provider = sender(site.url)
         outcomes = await provider.send(batch(3 * AT_ONCE))
         await provider.close()
         assert outcomes == [Accepted(provider_id="200")] * (3 * AT_ONCE)
-        assert AT_ONCE // 2 < site.most_open <= AT_ONCE
+        assert AT_ONCE // 2 < site.busiest <= AT_ONCE
 
 
 async def test_connections_are_used_again():
     """The second message of a quiet day does not shake hands again."""
-    async with web(lambda _: answer(200)) as site:
+    async with scripted_server() as site:
         provider = sender(site.url)
         for _ in range(5):
             await provider.send(batch(1))
         await provider.close()
-        assert site.connections == 1
+        assert site.accepted == 1
 
 
 async def test_nobody_there_means_later():
@@ -138,15 +127,15 @@ async def test_a_name_that_does_not_exist_means_later():
 
 async def test_a_server_without_tls_means_later():
     """A handshake that fails has sent nothing."""
-    async with web(lambda _: b"") as site:
+    async with scripted_server() as site:
         assert isinstance(await one(sender(f"https://127.0.0.1:{site.port}")), Retry)
 
 
-@pytest.mark.parametrize("respond", [lambda _: b"", lambda _: b"gibberish\r\n\r\n", hang])
+@pytest.mark.parametrize("manner", ["drop", "garbage", "hang"])
 @pytest.mark.parametrize(("idempotent", "expected"), [(False, Unknown), (True, Retry)])
-async def test_no_answer_is_doubt_unless_the_server_knows_our_ids(respond, idempotent, expected):
+async def test_no_answer_is_doubt_unless_the_server_knows_our_ids(manner, idempotent, expected):
     """The request went out: only a server that recognises a repetition may be asked again without asking."""
-    async with web(respond) as site:
+    async with scripted_server(otherwise=Answer(manner=manner)) as site:
         began = time.monotonic()
         outcome = await one(sender(site.url, idempotent=idempotent, timeout_s=0.6))
         assert isinstance(outcome, expected), outcome
@@ -156,7 +145,7 @@ async def test_no_answer_is_doubt_unless_the_server_knows_our_ids(respond, idemp
 
 async def test_a_hung_server_costs_no_more_than_the_time_limit():
     """Every message of the batch has an outcome before the engine would cut the batch off."""
-    async with web(hang) as site:
+    async with scripted_server(otherwise=Answer(manner="hang")) as site:
         provider = sender(site.url, timeout_s=0.6)
         began = time.monotonic()
         outcomes = await provider.send(batch(2 * AT_ONCE))
@@ -168,37 +157,27 @@ async def test_a_hung_server_costs_no_more_than_the_time_limit():
 
 async def test_a_cancelled_batch_leaves_the_sender_usable():
     """The engine gives up on a batch; the next one goes out."""
-    held = True
-
-    async def respond(_: Asked) -> bytes:
-        if held:
-            await asyncio.sleep(30)
-        return answer(200)
-
-    async with web(respond) as site:
+    async with scripted_server(otherwise=Answer(manner="hang")) as site:
         provider = sender(site.url, timeout_s=30)
         sending = asyncio.ensure_future(provider.send(batch(8)))
         await asyncio.sleep(0.05)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
-        held = False
+        site.otherwise = Answer()
         assert await one(provider) == Accepted(provider_id="200")
 
 
-async def test_a_status_counts_even_when_the_body_does_not_come():
+@pytest.mark.parametrize("manner", ["cut", "drip"])
+async def test_a_status_counts_even_when_the_body_does_not_come(manner):
     """The server said 201: the message is not sent again because the rest got lost."""
-
-    async def respond(_: Asked) -> bytes:
-        return b"HTTP/1.1 201 x\r\ncontent-length: 50\r\n\r\nabc"
-
     seen: list[Reply] = []
 
     def read(_: Outgoing, reply: Reply) -> Outcome:
         seen.append(reply)
         return Accepted()
 
-    async with web(respond) as site:
+    async with scripted_server(otherwise=Answer(status=201, body=b"a" * 50, manner=manner)) as site:
         assert await one(sender(site.url, timeout_s=0.6, read=read)) == Accepted()
         assert seen[0].status == 201
         assert seen[0].cut
@@ -212,7 +191,7 @@ async def test_a_long_answer_is_cut():
         seen.append(reply)
         return Accepted()
 
-    async with web(lambda _: answer(200, b"x" * (REPLY_BYTES * 20))) as site:
+    async with scripted_server(otherwise=Answer(body=b"x" * (REPLY_BYTES * 20))) as site:
         await one(sender(site.url, read=read))
         assert len(seen[0].body) == REPLY_BYTES
         assert seen[0].cut
@@ -223,23 +202,23 @@ async def test_a_long_answer_is_cut():
 async def test_redirects_are_failures(status, urls, expected):
     """What was vetted is not what a redirect leads to; the credentials stay here, too."""
     async with (
-        web(lambda _: answer(200)) as elsewhere,
-        web(lambda _: answer(status, location=elsewhere.url)) as site,
+        scripted_server() as elsewhere,
+        scripted_server(otherwise=Answer.text(status, "", location=elsewhere.url)) as site,
     ):
         outcome = await one(sender(site.url, urls=urls, networks=("127.0.0.0/8",)))
         assert isinstance(outcome, expected)
-        assert elsewhere.connections == 0
+        assert elsewhere.accepted == 0
 
 
 async def test_urls_of_users_are_guarded():
     """A private address ends the message, not the integration, and nobody is called."""
-    async with web(lambda _: answer(200)) as site:
+    async with scripted_server() as site:
         outcome = await one(sender(site.url, urls="user"))
         assert isinstance(outcome, Rejected)
         assert SECRET not in (outcome.detail or "")
         guarded = Call(url=site.url, from_user=True)
         assert isinstance(await one(sender("", build=lambda _: guarded)), Rejected)
-        assert site.connections == 0
+        assert site.accepted == 0
         assert await one(sender("", build=lambda _: guarded, networks=("127.0.0.0/8",))) == Accepted(
             provider_id="200"
         )
@@ -253,11 +232,11 @@ async def test_an_operators_url_that_is_none_is_said_to_be_misconfigured(bad):
 
 async def test_headers_cannot_carry_line_breaks():
     """A value that would start a header of its own is never written."""
-    async with web(lambda _: answer(200)) as site:
+    async with scripted_server() as site:
         call = Call(url=site.url, headers={"X-A": "b\r\nX-Evil: 1"}, from_user=True)
         outcome = await one(sender("", build=lambda _: call, networks=("127.0.0.0/8",)))
         assert isinstance(outcome, Rejected)
-        assert site.asked == []
+        assert site.requests == []
 
 
 @pytest.mark.parametrize(
@@ -266,7 +245,7 @@ async def test_headers_cannot_carry_line_breaks():
 )
 async def test_retry_after_is_seconds(said, seconds):
     """However a server says it; what is no number is no wish, and no wish is longer than a week."""
-    async with web(lambda _: answer(429, retry_after=said)) as site:
+    async with scripted_server(otherwise=Answer.text(429, "", retry_after=said)) as site:
         provider = sender(site.url, read=lambda _, reply: Retry(after_s=reply.retry_after_s))
         assert await one(provider) == Retry(after_s=seconds)
 
@@ -275,7 +254,7 @@ async def test_retry_after_is_seconds(said, seconds):
 async def test_retry_after_may_be_a_date(ahead_s, least, most):
     """RFC 9110 allows a date; one in the past means now."""
     date = formatdate(time.time() + ahead_s, usegmt=True)
-    async with web(lambda _: answer(503, retry_after=date)) as site:
+    async with scripted_server(otherwise=Answer.text(503, "", retry_after=date)) as site:
         provider = sender(site.url, read=lambda _, reply: Retry(after_s=reply.retry_after_s))
         outcome = await one(provider)
         assert isinstance(outcome, Retry)
@@ -302,7 +281,7 @@ async def test_what_one_message_breaks_stays_with_it():
             raise ValueError(SECRET)
         return Accepted()
 
-    async with web(lambda _: answer(200)) as site:
+    async with scripted_server() as site:
         provider = sender("", build=build, read=read)
         outcomes = {int.from_bytes(o.message.id, "big") % 5: o for o in batch(5)}
         answers = dict(zip(outcomes, await provider.send(list(outcomes.values())), strict=True))
@@ -317,19 +296,14 @@ async def test_what_one_message_breaks_stays_with_it():
 
 async def test_a_ping_says_what_is_wrong():
     """Reached and welcome; refused; broken; not there."""
-    status = 200
-
-    def respond(_: Asked) -> bytes:
-        return answer(status)
-
-    async with web(respond) as site:
+    async with scripted_server() as site:
         provider = sender(site.url, ping=Call(url=f"{site.url}/me", method="GET"))
         await provider.ping()
-        assert site.asked[0].method == "GET"
-        status = 401
+        assert site.requests[0].method == "GET"
+        site.otherwise = Answer(status=401)
         with pytest.raises(ConfigError, match="credentials"):
             await provider.ping()
-        status = 500
+        site.otherwise = Answer(status=500)
         with pytest.raises(Unavailable, match="500"):
             await provider.ping()
         await provider.close()
@@ -342,7 +316,7 @@ async def test_a_ping_says_what_is_wrong():
 
 async def test_a_fetch_is_bounded_in_size():
     """An attachment larger than the limit is recognised as such."""
-    async with web(lambda _: answer(200, b"x" * 1000)) as site:
+    async with scripted_server(otherwise=Answer(body=b"x" * 1000)) as site:
         fetch = Fetch(tools(), urls="operator", limit=999)
         reply = await fetch.get(site.url)
         assert isinstance(reply, Reply)
@@ -352,19 +326,13 @@ async def test_a_fetch_is_bounded_in_size():
         reply = await fetch.get(site.url, {"accept": "image/png"})
         assert isinstance(reply, Reply)
         assert (len(reply.body), reply.cut) == (1000, False)
-        assert site.asked[-1].headers["accept"] == "image/png"
+        assert site.requests[-1].headers["accept"] == "image/png"
         await fetch.close()
 
 
 async def test_a_fetch_is_bounded_in_time():
     """A server that hangs does not hold up a mail for good."""
-    async with web(hang) as site:
+    async with scripted_server(otherwise=Answer(manner="hang")) as site:
         fetch = Fetch(tools(), urls="operator", timeout_s=0.3)
         assert isinstance(await fetch.get(site.url), Failure)
         await fetch.close()
-
-
-def test_the_scripted_server_answers_as_told():
-    """The tests' own server writes whole answers."""
-    assert answer(200, b"hi", x_a="b").endswith(b"x-a: b\r\n\r\nhi")
-    assert Web(lambda _: b"").url == "http://127.0.0.1:0"

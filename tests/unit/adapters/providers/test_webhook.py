@@ -29,7 +29,7 @@ from clarion.model.status import Reason
 from clarion.model.user import Contact, Profile
 from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import Subject
-from tests.receiver import HANG, answer, receiver
+from clarion.testing.scripted_server import Answer, scripted_server
 
 ENTROPY = SystemEntropy()
 VAULT = LocalVault(ENTROPY.bytes(32), ENTROPY)
@@ -102,9 +102,9 @@ def test_the_signature_is_that_of_the_standard():
 
 async def test_a_library_of_others_verifies_it():
     """`standardwebhooks` takes headers and body as they arrived, and refuses another secret."""
-    async with receiver() as there:
+    async with scripted_server() as there:
         outgoing, outcome = await sent(f"{there.url}/hook")
-        (request,) = there.received
+        (request,) = there.requests
     assert Webhook(NEW).verify(request.body, request.headers) == {
         "type": "order.shipped",
         "timestamp": msgspec.json.decode(request.body)["timestamp"],
@@ -121,9 +121,9 @@ async def test_while_a_secret_is_replaced_both_verify():
     """Receivers change over when they like, until the old secret's time is up."""
     soon, past = (Instant(SystemClock().now() + ms) for ms in (60_000, -1))
     secrets = (Secret(text=NEW), Secret(text=OLD, until=soon), Secret(text=OTHER, until=past))
-    async with receiver() as there:
+    async with scripted_server() as there:
         await sent(there.url, secrets=secrets)
-        (request,) = there.received
+        (request,) = there.requests
     assert len(request.headers["webhook-signature"].split(" ")) == 2
     for secret in (NEW, OLD):
         Webhook(secret).verify(request.body, request.headers)
@@ -134,7 +134,7 @@ async def test_while_a_secret_is_replaced_both_verify():
 async def test_a_repetition_says_the_same_under_the_same_id():
     """Byte for byte: that is what makes a retry harmless."""
     (outgoing,) = messages("")
-    async with receiver() as there:
+    async with scripted_server() as there:
         outgoing = msgspec.structs.replace(
             outgoing, contact=Contact(channel=Channel.WEBHOOK, address=there.url, hash=ID)
         )
@@ -142,18 +142,18 @@ async def test_a_repetition_says_the_same_under_the_same_id():
         await provider.send([outgoing])
         await provider.send([outgoing])
         await provider.close()
-        first, second = there.received
+        first, second = there.requests
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
 
 
 async def test_a_plain_contact_is_signed_with_the_integrations_secret():
     """Without one it is refused, in words that say what to do."""
     subject = Subject(plugin=plugin, tools=tools(LOOPBACK), config={"secret": OLD})
-    async with receiver() as there, subject.opened() as provider:
+    async with scripted_server() as there, subject.opened() as provider:
         (outgoing,) = subject.messages(1)
         contact = Contact(channel=Channel.WEBHOOK, address=there.url)
         (outcome,) = await provider.send([msgspec.structs.replace(outgoing, contact=contact)])
-        Webhook(OLD).verify(there.received[0].body, there.received[0].headers)
+        Webhook(OLD).verify(there.requests[0].body, there.requests[0].headers)
     assert isinstance(outcome, Accepted)
     assert outcome.record is None
     async with Subject(plugin=plugin, tools=tools(), config={}).opened() as provider:
@@ -179,7 +179,7 @@ def test_what_is_no_secret_is_refused_without_being_quoted(text):
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 async def test_any_2xx_is_accepted(status):
     """Standard Webhooks asks for nothing more."""
-    async with receiver(lambda request: answer(status)) as there:
+    async with scripted_server(otherwise=Answer(status=status)) as there:
         _, outcome = await sent(there.url)
     assert isinstance(outcome, Accepted)
     assert isinstance(outcome.record, Delivery)
@@ -189,7 +189,7 @@ async def test_any_2xx_is_accepted(status):
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504])
 async def test_any_other_answer_is_tried_again(status):
     """A 404 may be a deployment that went wrong: the schedule decides when to give up, not one answer."""
-    async with receiver(lambda request: answer(status)) as there:
+    async with scripted_server(otherwise=Answer(status=status)) as there:
         _, outcome = await sent(there.url)
     assert isinstance(outcome, Retry)
     assert (outcome.detail, outcome.after_s) == (f"answered {status}", None)
@@ -200,7 +200,7 @@ async def test_any_other_answer_is_tried_again(status):
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_receiver_may_ask_for_time(status):
     """Retry-After is handed on."""
-    async with receiver(lambda request: answer(status, retry_after="120")) as there:
+    async with scripted_server(otherwise=Answer.text(status, "", retry_after="120")) as there:
         _, outcome = await sent(there.url)
     assert isinstance(outcome, Retry)
     assert outcome.after_s == 120
@@ -208,7 +208,7 @@ async def test_a_receiver_may_ask_for_time(status):
 
 async def test_410_ends_the_endpoint():
     """The receiver says it wants nothing more, ever."""
-    async with receiver(lambda request: answer(410)) as there:
+    async with scripted_server(otherwise=Answer(status=410)) as there:
         _, outcome = await sent(there.url)
     assert isinstance(outcome, Gone)
 
@@ -216,21 +216,17 @@ async def test_410_ends_the_endpoint():
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_a_failure_and_not_followed(status):
     """It could lead anywhere."""
-    async with receiver() as inside:
-
-        def away(request):
-            return answer(status, location=inside.url)
-
-        async with receiver(away) as there:
+    async with scripted_server() as inside:
+        async with scripted_server(otherwise=Answer.text(status, "", location=inside.url)) as there:
             _, outcome = await sent(there.url)
-        assert inside.received == []
+        assert inside.requests == []
     assert isinstance(outcome, Retry)
     assert "redirects are not followed" in (outcome.detail or "")
 
 
 async def test_a_receiver_that_hangs_is_given_up_and_tried_again():
     """It may have got the message; it knows a repetition by its id."""
-    async with receiver(lambda request: HANG) as there:
+    async with scripted_server(otherwise=Answer(manner="hang")) as there:
         outgoing, outcome = await sent(there.url, timeout_s=1)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.PROVIDER_TIMEOUT
@@ -241,7 +237,7 @@ async def test_a_receiver_that_hangs_is_given_up_and_tried_again():
 
 async def test_nobody_there_is_tried_again():
     """A connection that is refused leaves a record too."""
-    async with receiver() as there:
+    async with scripted_server() as there:
         url = there.url
     _, outcome = await sent(url)
     assert isinstance(outcome, Retry)
@@ -253,15 +249,15 @@ async def test_hung_receivers_do_not_take_others_along():
     """A batch to a hundred calls: those who answer have answered, within the time of those who do not."""
 
     def slowly(request):
-        return HANG if request.path == "/hung" else answer(200)
+        return Answer(manner="hang" if request.path == "/hung" else "whole")
 
-    async with receiver(slowly) as there:
+    async with scripted_server(otherwise=slowly) as there:
         batches = [messages(f"{there.url}/{'hung' if i % 10 == 0 else 'good'}") for i in range(100)]
         provider = opened(LOOPBACK, timeout_s=2)
         outcomes = [one for (one,) in await asyncio.gather(*map(provider.send, batches))]
         await provider.close()
     assert [type(one) for one in outcomes] == [Retry if i % 10 == 0 else Accepted for i in range(100)]
-    assert len(there.received) == 100
+    assert len(there.requests) == 100
 
 
 # ── where it may not go ───────────────────────────────────────────────────────────────────────────────────
@@ -298,8 +294,8 @@ async def test_addresses_inside_the_house_are_not_called(url):
 
 async def test_the_record_shows_both_sides_but_not_the_signature():
     """What a person needs to find out why a receiver refused."""
-    async with receiver(
-        lambda request: answer(500, b"no such order", x_secret="s", server="them/1")
+    async with scripted_server(
+        otherwise=Answer(status=500, body=b"no such order", headers={"x-secret": "s", "server": "them/1"})
     ) as there:
         outgoing, outcome = await sent(f"{there.url}/hook?token=1")
     shown = exchange(outgoing, outcome)
@@ -317,7 +313,8 @@ async def test_the_record_shows_both_sides_but_not_the_signature():
 async def test_the_record_is_bounded_on_both_sides():
     """A receiver that answers with megabytes fills neither memory nor disk."""
     long = WebhookContent(type="order.shipped", body='"' + "ü" * KEPT_REQUEST + '"')
-    async with receiver(lambda request: answer(200, b"x" * 10_000_000, server="s" * 4000)) as there:
+    huge = Answer(body=b"x" * 10_000_000, headers={"server": "s" * 4000})
+    async with scripted_server(otherwise=huge) as there:
         outgoing, outcome = await sent(there.url, content=long)
     shown = exchange(outgoing, outcome)
     assert isinstance(outcome, Accepted)
@@ -329,7 +326,7 @@ async def test_the_record_is_bounded_on_both_sides():
 
 async def test_nothing_logged_names_the_url_or_what_was_said():
     """Outcomes are stored in the clear; URLs carry tokens."""
-    async with receiver(lambda request: answer(500, b"words")) as there:
+    async with scripted_server(otherwise=Answer(status=500, body=b"words")) as there:
         _, outcome = await sent(f"{there.url}/hook?token=hidden")
     assert isinstance(outcome, Retry)
     assert not {"hidden", "words"} & set((outcome.detail or "").replace("=", " ").split())
@@ -348,7 +345,7 @@ async def test_a_monstrous_body_is_refused():
 async def test_a_receiver_that_keeps_hanging_is_left_alone(monkeypatch):
     """After three calls without an answer the others are put off at once, and that costs them no attempt."""
     monkeypatch.setattr("clarion.adapters.http.rests.FIRST_REST_S", 0.3)
-    async with receiver(lambda request: HANG) as there:
+    async with scripted_server(otherwise=Answer(manner="hang")) as there:
         provider = opened(LOOPBACK, timeout_s=1)
         hung = await provider.send(messages(there.url, 3))
         began = SystemClock().monotonic()
@@ -356,9 +353,9 @@ async def test_a_receiver_that_keeps_hanging_is_left_alone(monkeypatch):
         assert SystemClock().monotonic() - began < 0.2
         assert all(isinstance(one, Retry) and one.called for one in hung)
         assert all(isinstance(one, Retry) and not one.called and one.record is None for one in put_off)
-        assert len(there.received) == 3
+        assert len(there.requests) == 3
         await asyncio.sleep(0.35)
-        there.respond = lambda request: answer(200)
+        there.otherwise = Answer()
         first, *others = await provider.send(messages(there.url, 5))
         assert isinstance(first, Accepted)
         assert not any(isinstance(one, Accepted) for one in others)

@@ -23,9 +23,9 @@ from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.provider import Outgoing, ProviderTools
 from clarion.testing.ports import MONDAY_NOON, ManualClock, provider_tools
+from clarion.testing.scripted_server import Answer, Received, scripted_server
 from tests import outgoing as made
 from tests.browsers import Browser
-from tests.web import answer, web
 
 KEYS = new_keys()
 CONFIG = WebPushConfig(public_key=KEYS.public, private_key=KEYS.private, subject="mailto:ops@example.com")
@@ -49,10 +49,10 @@ def built(one: Outgoing) -> Call:
     return call
 
 
-async def sent(status: int, **headers: Any) -> Outcome:
-    """What comes of a push service that answers with `status`."""
+async def sent(answer: Answer) -> Outcome:
+    """What comes of a push service that answers so."""
     integration = Integration(key="browsers", channel=Channel.PUSH, provider="webpush")
-    async with web(lambda _: answer(status, **headers)) as site:
+    async with scripted_server(otherwise=answer) as site:
         provider = plugin.open(integration, CONFIG, tools())
         outcomes = await provider.send([push(Browser(f"{site.url}/push/abc"))])
         await provider.close()
@@ -139,12 +139,12 @@ def test_a_contact_that_is_no_subscription_is_refused(address):
 )  # fmt: skip
 async def test_an_answer_means_what_the_rfc_says(status, expected):
     """RFC 8030, and what the large services do."""
-    assert isinstance(await sent(status), expected)
+    assert isinstance(await sent(Answer(status=status)), expected)
 
 
 async def test_a_push_service_may_ask_for_a_pause():
     """Its Retry-After is honoured."""
-    assert await sent(429, retry_after="30") == Retry(
+    assert await sent(Answer.text(429, "", retry_after="30")) == Retry(
         reason=Reason.RATE_LIMITED, after_s=30, detail="the push service answered 429"
     )
 
@@ -152,7 +152,11 @@ async def test_a_push_service_may_ask_for_a_pause():
 async def test_one_foreign_subscription_does_not_stop_the_others():
     """Once somebody accepted our key, a refusal is about the subscription: its endpoint was given by a user."""
     integration = Integration(key="browsers", channel=Channel.PUSH, provider="webpush")
-    async with web(lambda asked: answer(403 if "old" in asked.path else 201)) as site:
+
+    def judge(request: Received) -> Answer:
+        return Answer(status=403 if "old" in request.path else 201)
+
+    async with scripted_server(otherwise=judge) as site:
         provider = plugin.open(integration, CONFIG, tools())
         foreign, good = push(Browser(f"{site.url}/old")), push(Browser(f"{site.url}/new"))
         assert isinstance((await provider.send([foreign]))[0], Misconfigured)
@@ -164,20 +168,20 @@ async def test_one_foreign_subscription_does_not_stop_the_others():
 async def test_an_endpoint_inside_is_not_called():
     """Endpoints come from users: the guard applies."""
     integration = Integration(key="browsers", channel=Channel.PUSH, provider="webpush")
-    async with web(lambda _: answer(201)) as site:
+    async with scripted_server(otherwise=Answer(status=201)) as site:
         lent = msgspec.structs.replace(tools(), allowed_networks=())
         provider = plugin.open(integration, CONFIG, lent)
         outcome = (await provider.send([push(Browser(f"{site.url}/push/secret-path"))]))[0]
         await provider.close()
         assert isinstance(outcome, Rejected)
         assert "secret-path" not in (outcome.detail or "")
-        assert site.connections == 0
+        assert site.accepted == 0
 
 
 async def test_no_answer_is_doubt():
     """A push service that took the message and hung up may have delivered it."""
     integration = Integration(key="browsers", channel=Channel.PUSH, provider="webpush")
-    async with web(lambda _: b"") as site:
+    async with scripted_server(otherwise=Answer(manner="drop")) as site:
         provider = plugin.open(integration, CONFIG, tools())
         assert isinstance((await provider.send([push(Browser(site.url))]))[0], Unknown)
         await provider.close()

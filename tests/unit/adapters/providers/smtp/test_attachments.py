@@ -14,48 +14,12 @@ from clarion.adapters.providers.smtp.attachments import AT_ONCE, LIMIT
 from clarion.model.content import Attachment
 from clarion.model.outcome import Accepted, Rejected, Retry
 from clarion.testing.provider_contract import Subject
+from clarion.testing.scripted_server import Answer, scripted_server
 from tests.relay import SUBJECT, Relay, mails
 
 PDF = b"%PDF" + bytes(range(256)) * 100
+FILE = Answer(body=PDF)
 ALLOWED = msgspec.structs.replace(SUBJECT.tools, allowed_networks=("127.0.0.0/8",))
-
-
-class Files:
-    """A web server with files; notes what was asked for."""
-
-    def __init__(self, **files: tuple[int, bytes]) -> None:
-        self.files = {f"/{name}": answer for name, answer in files.items()}
-        self.asked: list[str] = []
-        self.under_way = 0
-        self.most_under_way = 0
-        self.slow_s = 0.0
-        self.url = ""
-
-    @contextlib.asynccontextmanager
-    async def running(self):
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            await asyncio.sleep(0.01)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                path = head.split(b" ")[1].decode()
-                self.asked.append(path)
-                self.under_way += 1
-                self.most_under_way = max(self.most_under_way, self.under_way)
-                await asyncio.sleep(self.slow_s)
-                self.under_way -= 1
-                status, body = self.files.get(path.partition("?")[0], (404, b""))
-                writer.write(b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
 
 
 @contextlib.asynccontextmanager
@@ -76,7 +40,7 @@ async def test_a_file_is_fetched_and_goes_with_the_mail():
     upload = Attachment(name="a.bin", content=b"\0\1")
     async with (
         Relay().running() as relay,
-        Files(pdf=(200, PDF)).running() as web,
+        scripted_server(otherwise=FILE) as web,
         sending(relay.port) as provider,
     ):
         linked = Attachment(name="b.pdf", type="application/pdf", url=f"{web.url}/pdf")
@@ -91,13 +55,13 @@ async def test_a_file_for_many_is_fetched_once():
     """It is kept for a minute."""
     async with (
         Relay().running() as relay,
-        Files(pdf=(200, PDF)).running() as web,
+        scripted_server(otherwise=FILE) as web,
         sending(relay.port) as provider,
     ):
         linked = Attachment(name="b.pdf", url=f"{web.url}/pdf")
         batch = mails(*(f"user{i}@example.org" for i in range(20)), attachments=(linked,))
         assert {type(one) for one in await provider.send(batch)} == {Accepted}
-    assert len(web.asked) <= AT_ONCE
+    assert len(web.requests) <= AT_ONCE
     assert len(relay.mails) == 20
 
 
@@ -105,10 +69,10 @@ async def test_few_files_are_held_at_once():
     """However many mails a batch has: memory is bounded."""
     async with (
         Relay().running() as relay,
-        Files(pdf=(200, PDF)).running() as web,
+        scripted_server(otherwise=FILE) as web,
         sending(relay.port) as provider,
     ):
-        web.slow_s = 0.01
+        web.otherwise = msgspec.structs.replace(FILE, after_s=0.01)
         batch = [
             one
             for i in range(20)
@@ -117,17 +81,17 @@ async def test_few_files_are_held_at_once():
             )
         ]
         assert {type(one) for one in await provider.send(batch)} == {Accepted}
-    assert web.most_under_way <= AT_ONCE
+    assert web.busiest <= AT_ONCE
 
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ((404, b""), Rejected),
-        ((302, b""), Rejected),
-        ((503, b""), Retry),
-        ((429, b""), Retry),
-        ((200, b"x" * (LIMIT + 1)), Rejected),
+        (Answer(status=404), Rejected),
+        (Answer(status=302), Rejected),
+        (Answer(status=503), Retry),
+        (Answer(status=429), Retry),
+        (Answer(body=b"x" * (LIMIT + 1)), Rejected),
     ],
     ids=["not there", "redirect", "down", "busy", "too large"],
 )
@@ -135,7 +99,7 @@ async def test_a_file_that_cannot_be_had_is_the_mails_fate_alone(answer, kind):
     """For good or for now; it does not count against the relay, and the others go."""
     async with (
         Relay().running() as relay,
-        Files(pdf=answer).running() as web,
+        scripted_server(otherwise=answer) as web,
         sending(relay.port) as provider,
     ):
         linked = Attachment(name="b.pdf", url=f"{web.url}/pdf?secret=1")
@@ -151,24 +115,24 @@ async def test_an_address_inside_the_house_is_not_fetched():
     """URLs come with events: the guard of every user-supplied URL applies."""
     async with (
         Relay().running() as relay,
-        Files(pdf=(200, PDF)).running() as web,
+        scripted_server(otherwise=FILE) as web,
         sending(relay.port, SUBJECT.tools) as provider,
     ):
         (outcome,) = await provider.send(
             mails("ada@example.org", attachments=(Attachment(name="x", url=f"{web.url}/pdf"),))
         )
     assert isinstance(outcome, Rejected)
-    assert not web.asked
+    assert not web.requests
 
 
 async def test_a_cancelled_fetch_leaves_nothing_behind():
     """Given up while the web server thinks."""
     async with (
         Relay().running() as relay,
-        Files(pdf=(200, PDF)).running() as web,
+        scripted_server(otherwise=FILE) as web,
         sending(relay.port) as provider,
     ):
-        web.slow_s = 60
+        web.otherwise = Answer(manner="hang")
         linked = Attachment(name="b.pdf", url=f"{web.url}/pdf")
         call = asyncio.ensure_future(provider.send(mails("ada@example.org", attachments=(linked,))))
         await asyncio.sleep(0.1)
