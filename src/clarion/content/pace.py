@@ -10,7 +10,7 @@ import time
 
 from clarion.content.sandbox import FILTERS, STEADY_FILTERS, Tag, is_literal, tags
 
-LIMIT_S = 0.015
+LIMIT_S = 0.010
 """Of CPU time for one rendering: a thousand times what a usual one takes."""
 FEW = 12
 """Steps outside loops that need no look: each is taken at most once."""
