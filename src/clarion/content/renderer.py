@@ -16,7 +16,7 @@ from clarion.content.sms import smart
 from clarion.content.variant import Variant
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent, SmsContent
+from clarion.model.content import AnyContent, SmsContent, WebhookContent
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
@@ -87,10 +87,11 @@ class Renderer:
             reader.now = now
             context = variant.scope.context(event_data, user, tenant, spoken, unsubscribe_url)
             content = variant.fill(context, given)
-        if channel is Channel.WEBHOOK and not content.type:  # type: ignore[union-attr]
+        kind = content.__class__
+        if kind is WebhookContent and not content.type:  # type: ignore[union-attr]
             return msgspec.structs.replace(content, type=workflow)
-        if tenant.sms_smart and isinstance(content, SmsContent):
-            return SmsContent(text=smart(content.text))
+        if kind is SmsContent and tenant.sms_smart:
+            return SmsContent(text=smart(content.text))  # type: ignore[union-attr]
         return content
 
     def _lookup(self, template: Template, tenant: TenantId) -> Compiled:

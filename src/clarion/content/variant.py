@@ -45,7 +45,7 @@ class Variant:
     """The fields of a template for a channel and a locale, in the engine."""
 
     __slots__ = (
-        "_derives", "_engine", "_finishes", "_joined", "_key", "_paced", "_partials", "channel", "constants", "faults", "fields",
+        "_derives", "_engine", "_finishes", "_is_email", "_joined", "_key", "_paced", "_partials", "channel", "constants", "faults", "fields",
         "layout", "locale", "scope", "sources",
     )  # fmt: skip
 
@@ -70,7 +70,8 @@ class Variant:
                 self.faults.append((field, fault))
                 self.sources.pop(field, None)
         self._derives = ""
-        if channel is Channel.EMAIL and DERIVED not in self.sources and not self.faults:
+        self._is_email = channel is Channel.EMAIL
+        if self._is_email and DERIVED not in self.sources and not self.faults:
             self._derive()
         texts = [field.source.text for field in self.fields]
         self.scope = Scope(
@@ -89,7 +90,7 @@ class Variant:
         values = None if given else self._at_once(context)
         if values is None:
             values = self._one_by_one(context, given or {})
-        if self.channel is Channel.EMAIL:
+        if self._is_email:
             self._complete(values, given or {})
         if lacking := self.layout.lacks(values):
             raise self._error("", Faulty(lacking, code=Code.MISSING_FIELD))
@@ -107,7 +108,7 @@ class Variant:
                 faults.append((field.written, fault))
         if faults or self.faults:
             return None, faults
-        if self.channel is Channel.EMAIL:
+        if self._is_email:
             self._complete(values, {})
         if lacking := self.layout.lacks(values):
             return None, [("", Faulty(lacking, code=Code.MISSING_FIELD))]
