@@ -85,12 +85,14 @@ def check_depth(raw: bytes, limit: int) -> None:
     if raw.count(b"{") + raw.count(b"[") <= limit:
         return
     brackets = _STRING.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    most = 0
     for _ in range(limit):  # each round removes the innermost level everywhere
         shorter = _PAIR.sub(b"", brackets)
         if len(shorter) == len(brackets):
-            return  # nothing left, or not JSON: the parser says so
+            most = limit  # nothing left, or no JSON: the parser says so, unless it had to recurse for that
+            break
         brackets = shorter
-    if brackets:
+    if brackets.count(b"{") + brackets.count(b"[") > most:
         raise refuse("too_deep", f"JSON may be nested at most {limit} levels deep.")
 
 

@@ -42,7 +42,8 @@ async def workflows_and_templates_count_their_versions(world: World) -> None:
     assert workflows.all(world.tenant) == {"w": second}
     assert await workflows.version(world.tenant, "w", 1) == first
     assert await workflows.version(world.tenant, "w", 2) == second
-    assert await workflows.version(world.tenant, "w", 3) is None
+    for none in (3, 0, -1, 2**70):
+        assert await workflows.version(world.tenant, "w", none) is None
     await workflows.delete(world.tenant, "w")
     assert await workflows.version(world.tenant, "w", 2) == second
     third = await workflows.put(world.tenant, Workflow(key="w", category="news"))

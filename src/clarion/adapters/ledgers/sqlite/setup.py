@@ -126,6 +126,8 @@ class SqliteShelf(Generic[D]):
         live = self.all(tenant).get(key)
         if live is not None and getattr(live, "version", 1) == version:
             return live
+        if not 0 < version < NO_VERSION:
+            return None  # nor would SQLite take every number
         found = await self._readers.call(
             lambda connection: DOCUMENT.rows(connection, **self._place(tenant, key), of_version=version)
         )
