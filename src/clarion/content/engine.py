@@ -49,6 +49,9 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     """Before looks at the time were put in."""
 
 
+_TOO_LONG_SOMEWHERE = Faulty(TOO_LONG, None, Code.LIMIT)
+
+
 class Overdue(Faulty):
     """A rendering took too long, in the source `name`."""
 
@@ -169,7 +172,8 @@ class Engine:
         except (TemplateError, FilterError, Faulty, KeyboardInterrupt, SystemExit):
             raise
         except Late as late:
-            fault = self._sources[late.name].unpaced.fault(TOO_LONG, late.at, Code.LIMIT)
+            source = self._sources.get(late.name)  # a source may call `look` itself, with any name
+            fault = source.unpaced.fault(TOO_LONG, late.at, Code.LIMIT) if source else _TOO_LONG_SOMEWHERE
             raise Overdue(late.name, fault) from None
         except BaseException as error:  # noqa: BLE001 (a panic in Rust is no Exception; whatever it is, it concerns one message)
             raise Faulty(f"rendering broke ({type(error).__name__})") from None
@@ -200,8 +204,8 @@ class Engine:
             self._environment.remove_template(name)
         return self._passed if self._passed >= 0 else None
 
-    def _pass(self, at: int) -> str:
-        self._passed = at
+    def _pass(self, at: Any) -> str:
+        self._passed = at if isinstance(at, int) else -1
         return ""
 
     def _emit(self, value: Any) -> Any:

@@ -174,8 +174,8 @@ class Variant:
         try:
             texts = self._engine.render_joined(self._joined, context)
         except Overdue as fault:
-            (written,) = [field.written for field in self.fields if field.compiled == fault.name]
-            raise self._error(written, fault) from None
+            written = [field.written for field in self.fields if field.compiled == fault.name]
+            raise self._error("".join(written), fault) from None
         if texts is None:
             return None
         values = self.constants.copy()

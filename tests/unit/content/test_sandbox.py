@@ -8,7 +8,8 @@ from clarion.content import Renderer
 from clarion.content.engine import WITHHELD_FILTERS
 from clarion.content.sandbox import FILTERS
 from clarion.errors import ContentError
-from tests.unit.content.people import render, sms, text
+from clarion.model.channel import Channel
+from tests.unit.content.people import render, sms, template, text
 
 LOOPS = {
     "a huge range": "{% for i in range(1000000000) %}x{% endfor %}",
@@ -196,3 +197,37 @@ def test_what_authors_need_works(source, said):
     """Conditions, loops, arithmetic, lists, and text with braces in it."""
     items = [{"name": "a", "ok": False}, {"name": "b", "ok": True}, {"name": "c", "ok": True}]
     assert text(source, {"price": 10, "items": items, "pairs": {"x": 1}}) == said
+
+
+@pytest.mark.parametrize("name", ["look", "passed", "as_text", "further"])
+def test_filters_that_are_not_for_authors_do_nothing_for_them(name):
+    """Not by name, and by the argument of another filter nothing breaks."""
+    with pytest.raises(ContentError, match="no filter"):
+        text("{{ 1|" + name + " }}")
+    slow = "{% for i in range(1000) %}{% for j in range(1000) %}{% set x = [v, 9, '77 x']|map(name)|sort %}{% endfor %}{% endfor %}"
+    content = template(Channel.EMAIL, subject="S {{ v }}", text=slow)
+    for source in (content, template(Channel.EMAIL, subject="S", text=slow + "{{ v|money }}")):
+        with pytest.raises(ContentError):
+            render(source, {"name": name, "v": "98 1"}, channel=Channel.EMAIL)
+
+
+def test_what_takes_long_is_ended_where_it_takes_long():
+    """With field and line, also when all fields are rendered at once."""
+    slow = "a\n{% for i in range(1000) %}{% for j in range(9) %}\n{% set x = many|sort %}{% endfor %}{% endfor %}"
+    content = template(Channel.EMAIL, subject="S {{ 1 }}", text=slow)
+    with pytest.raises(ContentError, match="too many steps") as caught:
+        render(content, {"many": [str(n) for n in range(5000)]}, channel=Channel.EMAIL)
+    assert (caught.value.pointer, caught.value.line) == ("#/channels/email/en/text", 3)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "{% if n == 1 %}a{% elif many == many %}b{% else %}c{% endif %}",
+        "{% if 'z' in many %}a{% else %}b{% endif %}",
+    ],
+)
+def test_looking_at_the_time_changes_nothing_else(condition):
+    """Conditions keep their meaning."""
+    source = "{% for i in range(2) %}" + condition + "{% endfor %}"
+    assert text(source, {"n": 2, "many": ["x"]}) == "bb"
