@@ -12,7 +12,7 @@ from clarion.api.access import ADMIN, Parts, Who
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.shelves import found, named, remove, shown
-from clarion.errors import InvalidInput
+from clarion.errors import ConfigError, InvalidInput
 from clarion.model.setup import Integration
 from clarion.ports.provider import ProviderPlugin
 from clarion.rules.match import nearest
@@ -63,6 +63,8 @@ async def put_integration(
     config = unmasked(sent.config, stored, plugin)
     check_config(config, plugin)
     whole = msgspec.structs.replace(sent, config=config)
+    if whole.enabled:
+        await _check_open(whole, plugin, parts)
     return masked(await parts.ledger.setup.integrations.put(caller.tenant, whole), parts)
 
 
@@ -103,6 +105,14 @@ def check_config(config: dict[str, Any], plugin: ProviderPlugin) -> None:
     except InvalidInput as wrong:
         place = f"#/config{(wrong.pointer or '#')[1:]}"
         raise InvalidInput(f"config of {plugin.title}: {wrong.detail}", pointer=place) from None
+
+
+async def _check_open(integration: Integration, plugin: ProviderPlugin, parts: ApiParts) -> None:
+    """The provider can work with its settings: keys that fit, nothing that would leak. Nobody is called for that."""
+    try:
+        await parts.pipeline.check_integration(integration)
+    except ConfigError as wrong:
+        raise InvalidInput(f"config of {plugin.title}: {wrong.detail}.", pointer="#/config") from None
 
 
 router = Router(

@@ -212,6 +212,13 @@ class Integrations:
             f"{tenant}/{key}": breaker.state(live.health, now_s) for (tenant, key), live in self._live.items()
         }
 
+    async def check(self, integration: Integration) -> None:
+        """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""
+        plugin = self._plugins[integration.provider]
+        await plugin.open(
+            integration, msgspec.convert(integration.config, plugin.config), self._tools
+        ).close()
+
     async def close(self) -> None:
         """Close every provider."""
         for live in self._live.values():
@@ -242,6 +249,6 @@ class Integrations:
             config = msgspec.convert(integration.config, plugin.config)
             provider = plugin.open(integration, config, self._tools)
         except (msgspec.ValidationError, ConfigError) as wrong:
-            log.error("integration_unusable", integration=integration.key, error=type(wrong).__name__)
+            log.error("integration_unusable", integration=integration.key, error=str(wrong))
             return None
         return LiveIntegration(integration, plugin, provider)

@@ -36,7 +36,7 @@ from clarion.model.content import AnyContent
 from clarion.model.ids import TenantId
 from clarion.model.message import Message, Run
 from clarion.model.receipt import Receipt
-from clarion.model.setup import Template
+from clarion.model.setup import Integration, Template
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import User
 from clarion.ports.broker import Broker
@@ -123,6 +123,10 @@ class Pipeline:
     ) -> Sequence[Acceptance | ClarionError]:
         """One result per submission, in order, durable when this returns. Raises Busy or Unavailable for all."""
         return await self._intake.submit(tenant, submissions)
+
+    async def check_integration(self, integration: Integration) -> None:
+        """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""
+        await self._integrations.check(integration)
 
     async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
         """Store what providers and people reported; for each whether it changed anything."""

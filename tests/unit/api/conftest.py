@@ -18,6 +18,7 @@ from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.providers.capture import plugin as capture
 from clarion.adapters.providers.inapp import plugin as inapp
+from clarion.adapters.providers.smtp import plugin as smtp
 from clarion.adapters.providers.webhook import plugin as webhook
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.telemetry.prometheus import Metrics
@@ -67,7 +68,7 @@ MAILER = ProviderPlugin(
     title="Mailer",
     channels=frozenset({Channel.EMAIL}),
     config=MailerConfig,
-    open=capture.open,
+    open=lambda integration, config, tools: capture.open(integration, capture.config(), tools),
     secrets=frozenset({"password"}),
 )
 
@@ -117,7 +118,13 @@ class House:
         self.vault = LocalVault(b"k" * 32, self.entropy)
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
         self.fanout = MemoryFanout()
-        self.providers = {"capture": capture, "inapp": inapp, "mailer": MAILER, "webhook": webhook}
+        self.providers = {
+            "capture": capture,
+            "inapp": inapp,
+            "mailer": MAILER,
+            "smtp": smtp,
+            "webhook": webhook,
+        }
         tools = msgspec.structs.replace(
             provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.1/32",)
         )

@@ -20,7 +20,7 @@ from clarion.model.channel import Channel
 from clarion.model.content import EmailContent
 from clarion.model.outcome import Misconfigured, Outcome, Rejected
 from clarion.model.setup import Integration
-from clarion.ports.mail import Letter, Mail, Sender
+from clarion.ports.mail import Letter, Mail
 from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
 
 BATCH = 100
@@ -32,31 +32,23 @@ class SmtpProvider:
     """Implements `ports.provider.Provider`."""
 
     def __init__(self, integration: Integration, config: SmtpConfig, tools: ProviderTools) -> None:
+        """Raises ConfigError for settings that would leak or cannot work."""
+        refuse_unsafe(config)
+        if config.security != "none" or config.ca:
+            tls_context(config.ca)
+        self._sender = sender_of(config)
+        tools.mail.check(self._sender)
+        self._sender_7 = msgspec.structs.replace(self._sender, seven_bit=True)
+        """For a relay without 8BITMIME."""
         self._config = config
         self._tools = tools
         self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
         self._destinations = Destinations(config)
         self._pool: Pool | None = None
         self._attachments: Attachments | None = None
-        self._fault = ""
-        """Why nothing can be sent with these settings."""
-        self._sender: Sender | None = None
-        self._sender_7: Sender | None = None
-        """For a relay without 8BITMIME."""
-        try:
-            refuse_unsafe(config)
-            if config.security != "none" or config.ca:
-                tls_context(config.ca)
-            self._sender = sender_of(config)
-            self._sender_7 = msgspec.structs.replace(self._sender, seven_bit=True)
-            tools.mail.check(self._sender)
-        except ConfigError as wrong:
-            self._fault = wrong.detail
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """All of the batch over the pooled connections; what has no answer in time is unknown, or was not begun."""
-        if self._fault:
-            return [Misconfigured(detail=self._fault)] * len(batch)
         if not batch:
             return []
         pool = self._opened_pool()
@@ -85,8 +77,6 @@ class SmtpProvider:
 
     async def ping(self) -> None:
         """Connect, TLS, log in, and leave."""
-        if self._fault:
-            raise ConfigError(self._fault)
         try:
             connection = await open_connection(self._config, self._opened_pool(), self._wait_s)
         except NotOpened as failure:
@@ -149,8 +139,6 @@ class SmtpProvider:
 
     def _make(self, letter: Letter, offered: Capabilities) -> Mail | Rejected:
         """The mail for a relay with these capabilities, or why it cannot go there."""
-        assert self._sender is not None
-        assert self._sender_7 is not None
         try:
             mail = self._tools.mail.make(self._sender if offered.eight_bit else self._sender_7, letter)
         except ContentError as wrong:

@@ -13,7 +13,7 @@ import pytest
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import SmsContent
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
+from clarion.model.outcome import Accepted, Gone, Rejected, Retry, Unknown
 from clarion.model.status import Reason
 from clarion.testing.provider_contract import PROVIDER_CONTRACT, Subject
 from tests.relay import CLOSE, HANG, OFFERS, SUBJECT, Relay, mails, many, smtp
@@ -485,11 +485,3 @@ async def test_it_keeps_the_contract_with_a_relay_on_the_other_side(check):
 def test_only_email_is_served():
     """By the registry's word."""
     assert SUBJECT.plugin.channels == {Channel.EMAIL}
-
-
-async def test_settings_that_cannot_work_say_so_on_every_message():
-    """Nothing is tried, the circuit opens, and the words tell what to correct."""
-    async with smtp(25, dkim_selectors=["s1"]) as provider:
-        outcomes = await provider.send(many(2))
-        assert kinds(outcomes) == [Misconfigured] * 2
-        assert "one selector for each key" in str(outcomes[0].detail)
