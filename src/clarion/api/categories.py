@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from litestar import Router, delete, get, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.pages import Page
 from clarion.api.shelves import every, found, named, remove, shown
 from clarion.errors import Conflict, InvalidInput
-from clarion.model.setup import Category, FrequencyCap
+from clarion.model.setup import Category, FrequencyCap, Workflow
 from clarion.rules import people
+from clarion.rules.quiet_hours import meet
 
 
 class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False):
@@ -36,6 +39,7 @@ async def put_category(key: str, data: CategoryDocument, caller: Who, parts: Par
     category = named(Category, data, key)
     people.check_windows(category.send_window, "#/send_window")
     check_caps(category.caps)
+    _check_open(category, parts.ledger.setup.workflows.all(caller.tenant).values())
     return shown(CategoryDocument, await parts.ledger.setup.categories.put(caller.tenant, category))
 
 
@@ -46,6 +50,20 @@ async def delete_category(key: str, caller: Who, parts: Parts) -> None:
     if users:
         raise Conflict(f"The category is used by the workflows {', '.join(users)}: change those first.")
     await remove(parts.ledger.setup.categories, caller.tenant, key, "category")
+
+
+def _check_open(category: Category, workflows: Iterable[Workflow]) -> None:
+    """Every workflow of the category can still send at some time of the week."""
+    shut = [
+        w.key
+        for w in workflows
+        if w.category == category.key and not meet(category.send_window, w.send_window)
+    ]
+    if shut:
+        raise InvalidInput(
+            f"the window is never open together with those of the workflows {', '.join(shut)}: change those first.",
+            pointer="#/send_window",
+        )
 
 
 def check_caps(caps: tuple[FrequencyCap, ...]) -> None:

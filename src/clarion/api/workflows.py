@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from litestar import Router, delete, get, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
@@ -11,8 +13,9 @@ from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import every, found_version, missing, named, remove, shown
 from clarion.model.channel import Channel
-from clarion.model.setup import SendFirst, SendLadder, SendStep, Template, Workflow
+from clarion.model.setup import Category, SendFirst, SendLadder, SendStep, Template, Workflow
 from clarion.rules import people
+from clarion.rules.quiet_hours import meet
 
 
 class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False):
@@ -79,6 +82,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
     if workflow.on is not None:
         faults += _not_a_pointer(workflow.on.recipients, "#/on/recipients")
     people.check_windows(workflow.send_window, "#/send_window")
+    faults += _never_open(workflow, categories)
     return faults
 
 
@@ -103,6 +107,14 @@ def _unwritten(step: SendStep, template: Template, place: str) -> list[Fault]:
             pointer=f"{place}/to",
         )
     ]
+
+
+def _never_open(workflow: Workflow, categories: Mapping[str, Category]) -> list[Fault]:
+    category = categories.get(workflow.category)
+    if category is None or meet(category.send_window, workflow.send_window):
+        return []
+    detail = f"the window is never open together with that of the category {category.key!r}: nothing would be sent."
+    return [Fault(detail=detail, pointer="#/send_window")]
 
 
 def _not_a_pointer(pointer: str | None, place: str) -> list[Fault]:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from clarion.model.ids import Instant
 
-FOREVER = Instant(253_402_300_799_000)
-"""9999-12-31T23:59:59Z: later than anything that happens."""
+FOREVER = Instant(253_370_764_800_000)
+"""9999-01-01T00:00:00Z: later than anything that happens, and a year before calendars end, so that its weeks still
+have a local time in every zone."""
 
 
 def rfc3339(instant: Instant) -> str:

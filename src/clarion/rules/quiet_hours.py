@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import product
 from zoneinfo import ZoneInfo
 
 from clarion.model.ids import Instant
@@ -85,6 +86,18 @@ def window_opening(windows: Sequence[Window], zone: str, now: Instant) -> Instan
         return None
     inside, until = state(tuple(windows), zone, now, careful_inside=True)
     return None if inside else until
+
+
+def meet(first: Sequence[Window], second: Sequence[Window]) -> bool:
+    """Whether both are ever open together, on the clock face of a week; none at all is always open."""
+    if not first or not second:
+        return True
+    pairs = product(_spans(tuple(first)), _spans(tuple(second)))
+    return any(
+        start + week < other_end and other_start < end + week
+        for (start, end), (other_start, other_end) in pairs
+        for week in (-_WEEK, 0, _WEEK)
+    )
 
 
 def state(

@@ -44,6 +44,18 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
         ("categories/x", {"key": "y"}, "#/key", "differs"),
         ("categories/x", {"caps": [{"limit": 0, "window_s": 60}]}, "#/caps/0", "at least 1"),
         ("categories/x", {"send_window": [{"start": "9", "end": "17:00"}]}, "#/send_window/0", "07:30"),
+        (
+            "categories/x",
+            {"send_window": [{"start": "09:00", "end": "17:00", "days": []}]},
+            "#/send_window/0",
+            "weekday",
+        ),
+        (
+            "workflows/x",
+            {**WORKFLOW, "send_window": [{"start": "09:00", "end": "17:00", "days": []}]},
+            "#/send_window/0",
+            "weekday",
+        ),
         ("categories/x%20y", {}, "#/key", "letters, digits"),
         ("categories/x", {"critcal": True}, "#/critcal", "did you mean `critical`?"),
         ("workflows/x", {**WORKFLOW, "category": "order"}, "#/category", "Did you mean 'orders'?"),
@@ -90,6 +102,16 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
             "#/config/hots",
             "did you mean `host`?",
         ),
+        (
+            "integrations/x",
+            {
+                "channel": "email",
+                "provider": "smtp",
+                "config": {"host": "smtp.example.com", "from_address": "a@b.example", "dkim_keys": "s3cret"},
+            },
+            "#/config",
+            "give one selector for each key",
+        ),
     ],
 )
 async def test_what_could_not_work_is_refused_where_it_is_wrong(admin, path, body, pointer, said):
@@ -99,6 +121,22 @@ async def test_what_could_not_work_is_refused_where_it_is_wrong(admin, path, bod
     assert shown["errors"][0]["pointer"] == pointer
     assert said in shown["errors"][0]["detail"]
     assert "s3cret" not in str(shown)
+
+
+async def test_windows_that_are_never_open_together_are_refused_on_either_side(admin):
+    """A workflow sends when its window and that of its category are open: some time of the week must be both."""
+    hours = {name: [{"start": name, "end": end}] for name, end in (("08:00", "12:00"), ("12:00", "16:00"))}
+    await admin.ok("PUT", "/v1/categories/office", {"send_window": hours["08:00"]})
+    late = {**WORKFLOW, "category": "office", "send_window": hours["12:00"]}
+    refused = await admin.problem("PUT", "/v1/workflows/late", late)
+    assert (refused["status"], refused["errors"][0]["pointer"]) == (400, "#/send_window")
+    assert "never open together" in refused["errors"][0]["detail"]
+    await admin.ok("PUT", "/v1/categories/office", {})
+    await admin.ok("PUT", "/v1/workflows/late", late)
+    refused = await admin.problem("PUT", "/v1/categories/office", {"send_window": hours["08:00"]})
+    assert (refused["status"], refused["errors"][0]["pointer"]) == (400, "#/send_window")
+    assert "late" in refused["errors"][0]["detail"]
+    await admin.ok("PUT", "/v1/categories/office", {"send_window": hours["08:00"] + hours["12:00"]})
 
 
 async def test_a_template_that_does_not_compile_is_refused_with_the_line(admin):

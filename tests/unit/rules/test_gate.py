@@ -184,6 +184,19 @@ def test_hours_that_never_leave_room_stop_it():
     assert (disjoint.verdict, disjoint.status) == ("stop", Status.SUPPRESSED)
 
 
+def test_what_never_opens_is_never_open_until_the_verdict_ends():
+    """The verdict says it holds for ever; asked at its very end, in any zone, the answer is the same."""
+    for zone in ("UTC", BERLIN, "Pacific/Kiritimati", "Etc/GMT+12"):
+        user = person(zone=zone, quiet=(Window(start="08:00", end="18:00"),))
+        decided = decide(user=user, category=OFFICE)
+        assert decided.valid_until == FOREVER
+        last = decide(user=user, category=OFFICE, now=Instant(decided.valid_until - 1))
+        assert (last.verdict, last.status, last.due_at) == ("stop", Status.SUPPRESSED, None)
+        assert ("stop", "never_open" if last.reason is Reason.SEND_WINDOW else "never_over") in (
+            said(last.verdicts, "send_window") + said(last.verdicts, "quiet_hours")
+        )
+
+
 def test_the_same_question_gets_the_same_answer_with_shared_verdicts():
     """The common explanations are one value for all messages, so a million of them cost nothing."""
     assert decide(user=person(no=1)).verdicts is decide(user=person(no=2)).verdicts

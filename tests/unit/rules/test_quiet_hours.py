@@ -2,9 +2,18 @@
 
 import pytest
 
+from clarion.model.ids import Instant
 from clarion.model.user import Window
 from clarion.rules.instants import FOREVER, rfc3339
-from clarion.rules.quiet_hours import check_window, check_zone, next_start, window_end, window_opening
+from clarion.rules.quiet_hours import (
+    check_window,
+    check_zone,
+    local_clock,
+    meet,
+    next_start,
+    window_end,
+    window_opening,
+)
 from tests.unit.rules.world import BERLIN, NIGHT, at
 
 NEW_YORK = "America/New_York"
@@ -216,6 +225,45 @@ def test_a_malformed_window_is_explained(window, says):
     assert wrong.startswith(says)
     with pytest.raises(ValueError, match=says):
         window_end([window], BERLIN, at("2026-06-01 23:30"))
+
+
+@pytest.mark.parametrize("zone", ["UTC", BERLIN, "Pacific/Kiritimati", "Etc/GMT+12"])
+def test_windows_have_an_answer_up_to_the_end_of_time(zone):
+    """Also in the last week before `FOREVER`, which is where a verdict that never changes is asked again."""
+    for now in range(FOREVER - 7 * 86_400_000, FOREVER + 1, 3_600_000):
+        end, opens = (ask([NIGHT], zone, Instant(now)) for ask in (window_end, window_opening))
+        assert (end is None) is (opens is not None)
+        assert now < (end or opens or 0) <= now + 14 * 3_600_000
+        assert local_clock(zone, Instant(now))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ((), (), True),
+        ((), ("09:00-17:00",), True),
+        (("09:00-17:00",), ("16:59-18:00",), True),
+        (("09:00-17:00",), ("17:00-18:00",), False),
+        (("09:00-17:00",), ("18:00-20:00", "08:00-09:01"), True),
+        (("22:00-08:00 4",), ("00:00-01:00 5",), True),
+        (("22:00-08:00 4",), ("00:00-01:00 4",), False),
+        (("22:00-08:00 6",), ("07:00-09:00 0",), True),
+        (("00:00-00:00",), ("03:00-03:01 2",), True),
+        (("09:00-17:00 012",), ("09:00-17:00 3456",), False),
+    ],
+)
+def test_windows_meet_when_some_minute_of_the_week_lies_in_both(first, second, together):
+    """Over midnight and over the end of the week as well, whichever comes first."""
+    ours, theirs = ([_window(text) for text in texts] for texts in (first, second))
+    assert meet(ours, theirs) is together
+    assert meet(theirs, ours) is together
+
+
+def _window(text: str) -> Window:
+    """From `22:00-08:00`, on all days or on those named behind it."""
+    hours, _, days = text.partition(" ")
+    start, end = hours.split("-")
+    return Window(start=start, end=end, days=tuple(map(int, days or "0123456")))
 
 
 def test_a_good_window_has_nothing_wrong():
