@@ -356,12 +356,10 @@ class Dispatcher:
     def _judge(self, live: LiveIntegration, outcomes: Sequence[Outcome], now_s: float) -> None:
         """Feed the circuit breaker: rejections are the message's fault, not the provider's."""
         ok = sum(1 for o in outcomes if isinstance(o, Accepted | Rejected))
-        failed = sum(
-            1 for o in outcomes if isinstance(o, Unknown) or (isinstance(o, Retry) and not o.of_address)
-        )
+        failed = sum(1 for o in outcomes if isinstance(o, Retry | Unknown) and not o.of_address)
         if any(isinstance(o, Misconfigured) for o in outcomes):
             live.trip(now_s)
-        elif (ok or failed) and not live.plugin.many_servers:
+        elif ok or failed:
             live.record(now_s, ok=ok, failed=failed)
 
     def _unknown_policy(self, message: Message) -> UnknownPolicy:

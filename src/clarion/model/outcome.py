@@ -24,7 +24,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason = Reason.PROVIDER_ERROR
     after_s: float | None = None
     of_address: bool = False
-    """Only this address or its domain says so: the provider is well, and its circuit stays closed."""
+    """Only this address, its domain or its own server says so: the provider is well, and its circuit stays closed."""
     called: bool = True
     """False: put off without a call, which uses up no attempt."""
     detail: str | None = None
@@ -58,6 +58,8 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """It may have been sent: the request went out and no answer came."""
 
     reason: Reason = Reason.OUTCOME_UNKNOWN
+    of_address: bool = False
+    """As with `Retry`."""
     detail: str | None = None
     record: Delivery | None = None
 

@@ -84,9 +84,6 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """A repeated call with the same message id has no second effect, so no `sending` mark is needed."""
     batch: int = 1
     """Most messages one call takes."""
-    many_servers: bool = False
-    """Addresses lead to servers of their own: one that fails says nothing about the others, so failures do not open
-    the circuit."""
     secrets: frozenset[str] = frozenset()
     """Names of config fields that must never be returned or logged."""
     example: dict[str, Any] = {}

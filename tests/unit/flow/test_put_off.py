@@ -7,7 +7,7 @@ import pytest
 
 from clarion.flow.settlement import Attempt, settlement_of
 from clarion.model.ids import Instant
-from clarion.model.outcome import Retry
+from clarion.model.outcome import Retry, Unknown
 from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.ports.provider import Outgoing
@@ -51,10 +51,13 @@ def test_a_message_that_was_tried_has_used_an_attempt():
     assert (found.reason, found.attempt) == (Reason.RETRY, 4)
 
 
+@pytest.mark.parametrize("outcome", [Retry, Unknown])
 @pytest.mark.parametrize(("of_address", "circuit"), [(True, "closed"), (False, "open")])
-async def test_a_busy_destination_does_not_open_the_circuit_of_its_relay(tmp_path, of_address, circuit):
+async def test_a_busy_destination_does_not_open_the_circuit_of_its_relay(
+    tmp_path, outcome, of_address, circuit
+):
     """Only failures of the provider itself do."""
-    provider = RecordingProvider(otherwise=Retry(of_address=of_address), batch=50)
+    provider = RecordingProvider(otherwise=outcome(of_address=of_address), batch=50)
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("hello"))
         people = [f"user{i}" for i in range(30)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
 import structlog
 
 from clarion.adapters.http.caller import Caller, Urls
@@ -44,7 +45,8 @@ class HttpProvider:
         urls: Urls = "operator",
         idempotent: bool = False,
     ) -> None:
-        """`urls="user"`: the URL came from a user, so it must lead to a public address.
+        """`urls="user"`: the URLs come from users. They must lead to public addresses, each to a server of its own
+        whose trouble says nothing about the others: it opens no circuit.
 
         `check_pong(reply)` judges the answer to `ping` where its status does not: it raises ConfigError or
         Unavailable saying what to do.
@@ -55,6 +57,7 @@ class HttpProvider:
         self._ping = ping
         self._check_pong = check_pong
         self._idempotent = idempotent
+        self._of_address = urls == "user"
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
         self._caller = Caller(tools, timeout_s=self._timeout_s, urls=urls)
@@ -112,8 +115,12 @@ class HttpProvider:
             return Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)
 
     async def _sent(self, outgoing: Outgoing, call: Call | Outcome, until_s: float) -> Outcome:
-        if not isinstance(call, Call):
-            return call
+        outcome = await self._called(outgoing, call, until_s) if isinstance(call, Call) else call
+        if self._of_address and isinstance(outcome, Retry | Unknown):
+            return msgspec.structs.replace(outcome, of_address=True)
+        return outcome
+
+    async def _called(self, outgoing: Outgoing, call: Call, until_s: float) -> Outcome:
         answer = await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
         if isinstance(answer, Failure):
             return self._unanswered(call, answer)

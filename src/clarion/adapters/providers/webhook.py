@@ -89,9 +89,10 @@ def outcome_of(reply: Reply, id: str) -> Outcome:
         return Gone(detail="answered 410 Gone")
     if 300 <= reply.status < 400:
         return Retry(
-            detail=f"answered {reply.status}: redirects are not followed, the URL must be the final one"
+            of_address=True,
+            detail=f"answered {reply.status}: redirects are not followed, the URL must be the final one",
         )
-    return Retry(detail=f"answered {reply.status}", after_s=reply.retry_after_s)
+    return Retry(of_address=True, detail=f"answered {reply.status}", after_s=reply.retry_after_s)
 
 
 def outcome_without(failure: Failure) -> Outcome:
@@ -99,7 +100,7 @@ def outcome_without(failure: Failure) -> Outcome:
     if failure.kind == "refused":
         return Rejected(detail=failure.detail)
     reason = Reason.PROVIDER_TIMEOUT if failure.kind == "unanswered" else Reason.PROVIDER_ERROR
-    return Retry(reason=reason, detail=failure.detail)
+    return Retry(reason=reason, of_address=True, detail=failure.detail)
 
 
 class Webhooks:
@@ -150,7 +151,9 @@ class Webhooks:
         started = self._tools.clock.monotonic()
         wait_s = self._rests.wait_s(contact.hash, started, self._timeout_s)
         if wait_s:
-            return Retry(reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, detail=_RESTS)
+            return Retry(
+                reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
+            )
         answer = await self._caller.call(call, until_s=started + self._timeout_s, limit=KEPT_REPLY)
         took_s = self._tools.clock.monotonic() - started
         if isinstance(answer, Reply):
@@ -211,7 +214,6 @@ plugin = ProviderPlugin(
     open=_open,
     idempotent=True,
     batch=AT_ONCE,
-    many_servers=True,
     secrets=frozenset({"secret"}),
     example={"timeout_s": 20, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
 )

@@ -182,7 +182,6 @@ plugin = ProviderPlugin(
     open=_open,
     accepts=accepts,
     batch=32,
-    many_servers=True,
     secrets=frozenset({"private_key"}),
     example={
         # The sender's pair in RFC 8291, section 5: known to everybody.

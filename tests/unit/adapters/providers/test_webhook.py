@@ -193,6 +193,7 @@ async def test_any_other_answer_is_tried_again(status):
         _, outcome = await sent(there.url)
     assert isinstance(outcome, Retry)
     assert (outcome.detail, outcome.after_s) == (f"answered {status}", None)
+    assert outcome.of_address, "one receiver's trouble opens no circuit"
     assert outcome.record is not None
     assert (outcome.record.ok, outcome.record.status) == (False, status)
 
@@ -229,7 +230,7 @@ async def test_a_receiver_that_hangs_is_given_up_and_tried_again():
     async with scripted_server(otherwise=Answer(manner="hang")) as there:
         outgoing, outcome = await sent(there.url, timeout_s=1)
     assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.PROVIDER_TIMEOUT
+    assert (outcome.reason, outcome.of_address) == (Reason.PROVIDER_TIMEOUT, True)
     assert outcome.record is not None
     assert outcome.record.took_ms == pytest.approx(1000, abs=400)
     assert "did not answer" in exchange(outgoing, outcome)["error"]
@@ -352,7 +353,10 @@ async def test_a_receiver_that_keeps_hanging_is_left_alone(monkeypatch):
         put_off = await provider.send(messages(there.url, 20))
         assert SystemClock().monotonic() - began < 0.2
         assert all(isinstance(one, Retry) and one.called for one in hung)
-        assert all(isinstance(one, Retry) and not one.called and one.record is None for one in put_off)
+        assert all(
+            isinstance(one, Retry) and not one.called and one.of_address and one.record is None
+            for one in put_off
+        )
         assert len(there.requests) == 3
         await asyncio.sleep(0.35)
         there.otherwise = Answer()

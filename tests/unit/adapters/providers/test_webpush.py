@@ -145,7 +145,7 @@ async def test_an_answer_means_what_the_rfc_says(status, expected):
 async def test_a_push_service_may_ask_for_a_pause():
     """Its Retry-After is honoured."""
     assert await sent(Answer.text(429, "", retry_after="30")) == Retry(
-        reason=Reason.RATE_LIMITED, after_s=30, detail="the push service answered 429"
+        reason=Reason.RATE_LIMITED, after_s=30, of_address=True, detail="the push service answered 429"
     )
 
 
@@ -183,7 +183,9 @@ async def test_no_answer_is_doubt():
     integration = Integration(key="browsers", channel=Channel.PUSH, provider="webpush")
     async with scripted_server(otherwise=Answer(manner="drop")) as site:
         provider = plugin.open(integration, CONFIG, tools())
-        assert isinstance((await provider.send([push(Browser(site.url))]))[0], Unknown)
+        outcome = (await provider.send([push(Browser(site.url))]))[0]
+        assert isinstance(outcome, Unknown)
+        assert outcome.of_address, "one push service's trouble opens no circuit"
         await provider.close()
 
 
