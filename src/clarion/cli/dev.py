@@ -33,7 +33,7 @@ def dev(
 ) -> None:
     """Try Clarion: API, engine, live inboxes and a page to play with, on this machine only.
 
-    Three people, six workflows and templates in three languages are ready. Emails, texts and pushes are captured
+    Three people, seven workflows and templates in three languages are ready. Emails, texts and pushes are captured
     instead of sent. Address and API key are in DATA/dev.json, for scripts and for the other commands.
 
     \b
@@ -158,8 +158,8 @@ def _welcome(told: dict[str, Any], data: Path, took_s: float) -> None:
         sep="",
     )
     console.print(
-        "API, engine, live inboxes and pages in this process. Email, SMS, push and chat are captured, not sent "
-        "(but for pushes to a browser that you subscribe on the page)."
+        "API, engine, live inboxes and pages in this process. Email, SMS, push and chat are captured, not sent; only "
+        "browsers that you subscribe on the page and webhook endpoints that you create are called."
     )
     console.print()
     console.print(facts)

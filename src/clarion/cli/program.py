@@ -13,6 +13,7 @@ from clarion.cli import (
     dead_letters,
     dev,
     dkim,
+    endpoints,
     explain,
     keys,
     messages,
@@ -92,6 +93,7 @@ program.command("explain", short_help="Why somebody was, or was not, notified.")
 program.add_typer(users.program, name="users")
 program.add_typer(templates.program, name="templates")
 program.add_typer(catalogues.program, name="catalogues")
+program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
 program.add_typer(keys.program, name="keys")

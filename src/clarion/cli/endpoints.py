@@ -1,0 +1,272 @@
+"""`clarion endpoints`: URLs that are told what happens (webhooks), and what became of every call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.messages import Limit
+from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+program = typer.Typer(no_args_is_help=True, help="Say which URLs hear of what happens (webhooks).")
+
+Id = Annotated[
+    str, typer.Argument(metavar="ENDPOINT", help="Id of the endpoint, from `clarion endpoints list`.")
+]
+Secret = Annotated[
+    str | None,
+    typer.Option("--secret", help="whsec_..., one that the receiver has already; left out: a new one."),
+]
+
+
+@program.command("list")
+def list_(
+    user: Annotated[str | None, typer.Option("--user", help="Only this user's.")] = None,
+    limit: Limit = 20,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """List endpoints, oldest first.
+
+    \b
+    Example:
+      clarion endpoints list --user ada
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    found = list(connect(url, api_key, data).pages("/v1/endpoints", limit, user=user))
+    if json:
+        show.as_json(found)
+        return
+    show.table(
+        ["id", "user", "url", "events", "state"],
+        ((one["id"], one["user_id"] or "$tenant", one["url"], _events(one), _state(one)) for one in found),
+    )
+
+
+@program.command()
+def create(
+    to: Annotated[str, typer.Option("--to", help="The URL: https, and a public address unless allowed.")],
+    user: Annotated[
+        str | None, typer.Option("--user", help="Whose it is; left out: the tenant's own ($tenant).")
+    ] = None,
+    events: Annotated[
+        list[str] | None, typer.Option("--event", help="A type it hears of, like order.*; may be repeated.")
+    ] = None,
+    description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
+    secret: Secret = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Create an endpoint. Its secret is shown once and cannot be read again.
+
+    \b
+    Examples:
+      clarion endpoints create --to https://shop.example/hooks --user ada --event 'order.*'
+      clarion endpoints create --to http://127.0.0.1:9000/hooks --json | jq -r .secret
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    asked = {"url": to, "user_id": user or "", "events": events or [], "description": description}
+    made = connect(url, api_key, data).call("POST", "/v1/endpoints", asked | _secret(secret))
+    if json:
+        show.as_json(made)
+        return
+    show.out().print(f"{made['id']} is told about {_events(made)} of {made['user_id'] or '$tenant'}.")
+    _print_secret(made)
+
+
+@program.command("show")
+def show_(
+    endpoint: Id,
+    failed: Annotated[bool, typer.Option("--failed", help="Only calls that were not accepted.")] = False,
+    limit: Limit = 20,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Show an endpoint and its last calls; with --json their requests and responses too.
+
+    \b
+    Examples:
+      clarion endpoints show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+      clarion endpoints show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --failed --json
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    client = connect(url, api_key, data)
+    one = client.get(_path(endpoint))
+    status = "failed" if failed else None
+    calls = list(client.pages(f"{_path(endpoint)}/deliveries", limit, status=status))
+    if json:
+        show.as_json({"endpoint": one, "deliveries": calls})
+        return
+    show.out().print(f"{one['url']} hears of {_events(one)} of {one['user_id'] or '$tenant'}: {_state(one)}")
+    show.table(
+        ["at", "message", "answer", "took"],
+        ((show.clock(c["at"]), c["message_id"], _answer(c), f"{c['took_ms']} ms") for c in calls),
+    )
+
+
+@program.command("rotate-secret")
+def rotate_secret(
+    endpoint: Id,
+    secret: Secret = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Replace the secret. The one before signs along for 24 hours.
+
+    \b
+    Example:
+      clarion endpoints rotate-secret 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    made = connect(url, api_key, data).call("POST", f"{_path(endpoint)}/rotate-secret", _secret(secret))
+    if json:
+        show.as_json(made)
+    else:
+        _print_secret(made)
+
+
+@program.command()
+def enable(
+    endpoint: Id, url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False
+) -> None:
+    """Send again. What was missed comes with `recover`.
+
+    \b
+    Example:
+      clarion endpoints enable 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+    """
+    _switch(endpoint, "enable", url, api_key, data, json=json)
+
+
+@program.command()
+def disable(
+    endpoint: Id, url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False
+) -> None:
+    """Send nothing more, until it is enabled.
+
+    \b
+    Example:
+      clarion endpoints disable 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+    """
+    _switch(endpoint, "disable", url, api_key, data, json=json)
+
+
+@program.command()
+def delete(
+    endpoint: Id, url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False
+) -> None:
+    """Delete an endpoint; what was still to be sent to it is not sent.
+
+    \b
+    Example:
+      clarion endpoints delete 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    connect(url, api_key, data).call("DELETE", _path(endpoint))
+    if json:
+        show.as_json({"deleted": endpoint})
+    else:
+        show.out().print(f"{endpoint} is deleted.")
+
+
+@program.command()
+def recover(
+    endpoint: Id,
+    since: Annotated[
+        str, typer.Option("--since", help="Of events since then (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
+    ],
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Send everything since then that failed or was not sent, with fresh attempts.
+
+    \b
+    Example:
+      clarion endpoints recover 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --since 2030-06-01T18:00:00Z
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    client, done, more = connect(url, api_key, data), 0, True
+    with show.progress(quiet=json) as bar:
+        task = bar.add_task("Recovering", total=None)
+        while more:
+            answer = client.call("POST", f"{_path(endpoint)}/recover", {"since": since})
+            more = answer["more"] and answer["redriven"] > 0
+            done += answer["redriven"]
+            bar.update(task, completed=done)
+    if json:
+        show.as_json({"redriven": done})
+    else:
+        show.out().print(f"{done} put back into the queue.")
+
+
+def _switch(endpoint: str, way: str, url: str | None, api_key: str | None, data: Path, *, json: bool) -> None:
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    one = connect(url, api_key, data).call("POST", f"{_path(endpoint)}/{way}")
+    if json:
+        show.as_json(one)
+    else:
+        show.out().print(f"{endpoint} is {way}d.")
+
+
+def _path(endpoint: str) -> str:
+    from clarion.cli.client import segment
+
+    return f"/v1/endpoints/{segment(endpoint)}"
+
+
+def _secret(secret: str | None) -> dict[str, str]:
+    return {} if secret is None else {"secret": secret}
+
+
+def _print_secret(made: Any) -> None:
+    """On a line of its own, to be copied."""
+    from clarion.cli import show
+
+    show.err().print("Its secret, shown only now:", style=show.SILENT)
+    show.out().print(made["secret"])
+
+
+def _events(one: Any) -> str:
+    return ", ".join(one["events"]) or "everything"
+
+
+def _state(one: Any) -> str:
+    """In words a person reads: since when it does not work, and why."""
+    from clarion.cli import show
+
+    if (off := one["disabled"]) is not None:
+        return f"disabled {show.clock(off['at'])} ({off['reason']})"
+    if one["failing_since"]:
+        return f"failing since {show.clock(one['failing_since'])}"
+    return "enabled"
+
+
+def _answer(call: Any) -> str:
+    response = call["response"]
+    return str(response["status"]) if response is not None else str(call["error"])
