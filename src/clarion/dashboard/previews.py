@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.content.review import HTML_BYTES, PUSH_BYTES
 from clarion.dashboard.editor import place
 from clarion.flow.preview import Broken, Preview
 from clarion.model.channel import Channel
@@ -15,10 +16,6 @@ from clarion.model.content import EmailContent, WebhookContent
 
 KEPT = 40
 """Rendered emails that frames can still load."""
-PUSH_BYTES = 4096
-"""What Apple and Google accept, and what browsers must accept (RFC 8030, section 7.2)."""
-CLIPPED_BYTES = 102 * 1024
-"""Gmail hides what comes behind this much HTML."""
 
 
 class Frames:
@@ -58,7 +55,7 @@ def shown(preview: Preview, frames: Frames) -> dict[str, Any]:
                 **values,
                 "frame": frame,
                 "size": f"{size / 1024:.1f} KB",
-                "clipped": size > CLIPPED_BYTES,
+                "clipped": size > HTML_BYTES,
             }
         case Channel.PUSH:
             size = preview.bytes["total"]
