@@ -60,7 +60,9 @@ def units(template: Template, source: str, target: str) -> list[Unit]:
 
 
 def translatable(channel: Channel, fields: Mapping[str, str]) -> list[str]:
-    """The fields that hold words."""
+    """The fields that hold words. Those of webhooks are read by programs."""
+    if channel is Channel.WEBHOOK:
+        return []
     kinds = LAYOUTS[channel].kinds
     return [
         field

@@ -102,3 +102,9 @@ def test_buttons_are_translated_by_their_labels():
         'Follow {{ name|default("it") }}',
         "Verfolgen",
     )
+
+
+def test_what_programs_read_is_not_translated():
+    """The type of a webhook is the same in every language."""
+    fields = {"type": "order.paid", "body": '{"order": "left"}'}
+    assert units(Template(key="t", channels={Channel.WEBHOOK: {"en": fields}}), "en", "de") == []
