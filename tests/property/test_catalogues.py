@@ -18,7 +18,7 @@ from tests.needs import require
 FORMATS = pytest.mark.parametrize("form", [po, xliff], ids=["po", "xliff"])
 SNIPPETS = st.sampled_from(
     ["{{ name }}", "{{ n|plural(one='a', other='b') }}", "{% if a %}", "{% endif %}", "<p>", "</p>", "<b>", "</b>",
-     "<img alt='A cat'>", "\n", "\r\n", "  ", "Hello", "{{", "<", "&nbsp;", '"', "\\", "<style>", "{# no #}"]
+     "<img alt='A cat'>", "<a title='Go'>", "\n", "\r\n", "  ", "Hello", "{{", "<", "&nbsp;", '"', "\\", "<style>", "{# no #}"]
 )  # fmt: skip
 
 

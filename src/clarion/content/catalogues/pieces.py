@@ -132,7 +132,10 @@ def _said(source: str, tag: Token) -> Iterator[tuple[int, int]]:
 
 
 def _sentence(source: str, run: Sequence[Token]) -> Iterator[tuple[int, int]]:
-    """The run without what merely surrounds it: blanks, lone tags, and pairs of tags around the whole of it."""
+    """The run without what merely surrounds it: blanks, lone tags, and pairs of tags around the whole of it.
+
+    What the attributes of those tags say are texts of their own; those of tags within the sentence stay in it.
+    """
     partners = _partners(run)
     first, last = 0, len(run) - 1
     while first <= last:
@@ -144,10 +147,18 @@ def _sentence(source: str, run: Sequence[Token]) -> Iterator[tuple[int, int]]:
             first, last = first + 1, last - 1
         else:
             break
-    if any(_speaks(source, token) for token in run[first : last + 1]):
+    if not any(_speaks(source, token) for token in run[first : last + 1]):
+        first, last = len(run), len(run) - 1
+    for token in run[:first]:
+        if token.sort is Sort.OPEN:
+            yield from _said(source, token)
+    if first <= last:
         start, end = run[first].start, run[last].end
         text = source[start:end]
         yield end - len(text.lstrip()), start + len(text.rstrip())
+    for token in run[last + 1 :]:
+        if token.sort is Sort.OPEN:
+            yield from _said(source, token)
 
 
 def _surrounds(source: str, token: Token) -> bool:

@@ -48,6 +48,13 @@ def test_a_unit_knows_its_line():
             ("There",),
         ),
         ("<img alt='{{ name }}'><img alt='A cat'>", ("A cat",)),
+        ("<p><a title='Go there'>A sentence.</a></p>", ("Go there", "A sentence.")),
+        ("<p>A <a title='Go there'>sentence</a>.</p>", ("A <a title='Go there'>sentence</a>.",)),
+        ("<p><span aria-label='Five stars'>*****</span></p>", ("Five stars",)),
+        (
+            "<b title='one'><i aria-label='two'>Three</i></b><br title='four'>",
+            ("one", "two", "Three", "four"),
+        ),
         ("<p {% if a > 1 %}class=x{% endif %}>text</p>", ("text",)),
         ("<p>never closed <b", ("never closed",)),
         ("<p>{{ never closed</p>", ()),
