@@ -52,9 +52,7 @@ class Maildir:
         return [Fetched(name, raw) for name in names if (raw := self._read(name)) is not None]
 
     def _claimed(self, limit: int) -> Iterator[str]:
-        for name in sorted(os.listdir(self._new))[:limit]:
-            if name.startswith("."):
-                continue
+        for name in sorted(name for name in os.listdir(self._new) if not name.startswith("."))[:limit]:
             claimed = name if _INFO in name else name + _INFO
             try:
                 os.rename(self._new / name, self._cur / claimed)
