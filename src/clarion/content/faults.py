@@ -14,6 +14,8 @@ class Code(StrEnum):
     """A locale is no language tag, or the same language stands there twice."""
     MISSING_LOCALE = "missing_locale"
     """A channel lacks a locale that the tenant requires."""
+    CHANNEL_IN_USE = "channel_in_use"
+    """A workflow sends the template on a channel that it has no words for."""
     UNKNOWN_FIELD = "unknown_field"
     """The channel has no such field."""
     MISSING_FIELD = "missing_field"

@@ -18,7 +18,7 @@ from clarion.content.schema import Schema, SchemaRefused
 from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
-from clarion.model.setup import Draft, Partial, Template, Tenant, Workflow
+from clarion.model.setup import Draft, Partial, SendAll, SendLadder, Template, Tenant, Workflow
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Setup
 from clarion.rules.match import nearest
@@ -56,7 +56,8 @@ class Authoring:
 
     async def findings(self, tenant: TenantId, template: Template) -> Sequence[Finding]:
         """Everything to be said about a template as it stands, with the partials it carries, or else the live ones."""
-        return await self._reviewed(tenant, template, template.partials or self._sources(tenant))
+        reviewed = await self._reviewed(tenant, template, template.partials or self._sources(tenant))
+        return [*reviewed, *self._wordless(tenant, template)]
 
     def with_partials(self, tenant: TenantId, template: Template) -> Template:
         """A template that is not published yet, with the partials it could use."""
@@ -123,7 +124,7 @@ class Authoring:
         self, tenant: TenantId, template: Template, origin: str, *, draft: str | None
     ) -> Published:
         sources = self._sources(tenant)
-        findings = await self._reviewed(tenant, template, sources)
+        findings = [*await self._reviewed(tenant, template, sources), *self._wordless(tenant, template)]
         if _errors(findings):
             return Published(template=None, findings=findings)
         whole = replace(template, partials=partials_used(template, sources))
@@ -202,6 +203,17 @@ class Authoring:
             if workflow.category in categories and _sends(workflow, key)
         )
 
+    def _wordless(self, tenant: TenantId, template: Template) -> Iterator[Finding]:
+        """Channels on which workflows send it although it says nothing there: every such message would fail."""
+        for workflow in self._setup.workflows.all(tenant).values():
+            for channel in _needed(workflow, template.key):
+                if channel not in template.channels:
+                    detail = (
+                        f"the workflow {workflow.key!r} sends it by {channel}: keep that part, or take the channel out "
+                        "of the workflow first"
+                    )
+                    yield _error(Code.CHANNEL_IN_USE, "#/channels", detail)
+
     def _stamped(self, template: Template, origin: str) -> Template:
         return replace(template, origin=origin, published_at=self._clock.now())
 
@@ -232,6 +244,16 @@ def _error(code: Code, pointer: str, detail: str) -> Finding:
 
 def _sends(workflow: Workflow, template: str) -> bool:
     return any(step.template == template for step in workflow.steps)
+
+
+def _needed(workflow: Workflow, template: str) -> Iterator[Channel]:
+    """The channels on which a workflow sends a template, come what may: `first` passes over those without words."""
+    for step in workflow.steps:
+        if step.template == template:
+            if isinstance(step.to, SendLadder):
+                yield from dict.fromkeys((*(rung.channel for rung in step.to.rungs), *step.to.always))
+            elif isinstance(step.to, SendAll):
+                yield from step.to.channels
 
 
 def _plain(template: Template) -> Template:

@@ -42,6 +42,25 @@ async def test_a_draft_with_errors_is_not_published(admin):
     await admin.ok("GET", "/v1/templates/hello/draft")
 
 
+async def test_a_channel_that_a_workflow_sends_on_cannot_be_left_out(admin):
+    """Each of its messages would fail: the refusal names the workflow, the draft says so before, and first things first."""
+    workflow = {
+        "category": "orders",
+        "steps": [{"key": "s", "template": "hello", "to": {"mode": "all", "channels": ["sms", "in_app"]}}],
+    }
+    whole = {"sms": {"en": {"text": "Hello"}}, "in_app": {"en": {"title": "Hello"}}}
+    await admin.ok("PUT", "/v1/templates/hello", {"channels": whole})
+    await admin.ok("PUT", "/v1/workflows/greet", workflow)
+    saved = await admin.ok("PUT", "/v1/templates/hello/draft", {"template": sms("Hello")})
+    assert "channel_in_use" in {one["code"] for one in saved["findings"]}
+    refused = await admin.problem("PUT", "/v1/templates/hello", sms("Hello"))
+    assert (refused["status"], refused["errors"][0]["pointer"]) == (422, "#/channels")
+    assert "'greet' sends it by in_app" in refused["errors"][0]["detail"]
+    workflow["steps"][0]["to"]["mode"] = "first"  # passes over a channel without words
+    await admin.ok("PUT", "/v1/workflows/greet", workflow)
+    await admin.ok("PUT", "/v1/templates/hello", sms("Hello"))
+
+
 async def test_publishing_a_draft_makes_it_the_next_version_and_ends_it(admin):
     """There is something to publish once."""
     await admin.ok("PUT", "/v1/templates/hello", sms("Hello"))
