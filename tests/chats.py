@@ -1,15 +1,15 @@
 """Chat messages to give to a provider, and what it would send for them."""
 
+from typing import Any
+
 import msgspec
 
 from clarion.adapters.http import Call
-from clarion.model.channel import Channel, Lane
+from clarion.model.channel import Channel
 from clarion.model.content import Action, ChatContent
-from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
-from clarion.model.message import Message
-from clarion.model.status import Status
-from clarion.model.user import Contact, Profile, User
+from clarion.model.outcome import Outcome
 from clarion.ports.provider import Outgoing
+from tests import outgoing as made
 
 HOSTILE = (
     "@everyone @here @channel @ada <!channel> <!here|x> <@U024BE7LH> <#C123> <https://evil.example|your bank> "
@@ -37,35 +37,19 @@ HARMFUL = ChatContent(
 
 def outgoing(content: ChatContent, address: str = "someone") -> Outgoing:
     """One message to one contact."""
-    message = Message(
-        id=MessageId(bytes(16)),
-        tenant=TenantId(1),
-        user=UserNo(1),
-        event_id=EventId(bytes(16)),
-        event_seq=1,
-        workflow="shipped",
-        workflow_version=1,
-        category="orders",
-        step="send",
-        template="shipped",
-        channel=Channel.CHAT,
-        lane=Lane.NORMAL,
-        status=Status.QUEUED,
-        created_at=Instant(0),
-    )
-    user = User(no=UserNo(1), tenant=TenantId(1), id="ada", key=bytes(32), profile=Profile())
-    return Outgoing(
-        message=message,
-        user=user,
-        contact=Contact(channel=Channel.CHAT, address=address),
-        content=content,
-    )
+    return made.outgoing(content, channel=Channel.CHAT, address=address)
 
 
-def body(call: object) -> dict:
+def request(built: Call | Outcome) -> Call:
+    """What would be sent, when it is not refused."""
+    assert isinstance(built, Call), f"{built!r} is no request"
+    return built
+
+
+def body(built: Call | Outcome) -> dict[str, Any]:
     """The JSON document of a request."""
-    assert isinstance(call, Call), f"{call!r} is no request"
-    return msgspec.json.decode(call.body)
+    document: dict[str, Any] = msgspec.json.decode(request(built).body)
+    return document
 
 
 def texts(value: object) -> list[str]:

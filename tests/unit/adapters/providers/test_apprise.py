@@ -30,7 +30,9 @@ def opened(url: str, timeout_s: float = 10.0) -> apprise.AppriseBridge:
         config={"url": url},
         limits=IntegrationLimits(timeout_s=timeout_s),
     )
-    return plugin.open(integration, msgspec.convert({"url": url}, AppriseConfig), TOOLS)
+    bridge = plugin.open(integration, msgspec.convert({"url": url}, AppriseConfig), TOOLS)
+    assert isinstance(bridge, apprise.AppriseBridge)
+    return bridge
 
 
 async def test_a_service_of_apprises_gets_title_and_text():

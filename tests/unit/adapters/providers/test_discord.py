@@ -6,7 +6,7 @@ from clarion.adapters.providers.discord import DiscordConfig, accepts, build, me
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.user import Contact
-from tests.chats import FULL, HARMFUL, body, outgoing
+from tests.chats import FULL, HARMFUL, body, outgoing, request
 
 HOOK = "https://discord.com/api/webhooks/7/x"
 
@@ -59,7 +59,7 @@ def test_only_our_own_links_hide_behind_words():
 )
 def test_discord_is_asked_for_the_message_it_made(url, called):
     """Its id is the proof; a thread stays chosen."""
-    assert build(DiscordConfig(url=url), outgoing(FULL)).url == called
+    assert request(build(DiscordConfig(url=url), outgoing(FULL))).url == called
 
 
 def test_a_name_can_be_given():
@@ -78,5 +78,6 @@ def test_a_name_can_be_given():
 def test_discord_claims_its_own_webhooks(address, claimed):
     """And calls them as a user's URL."""
     assert accepts(Contact(channel=Channel.CHAT, address=address)) is claimed
-    call = build(DiscordConfig(url="https://discord.com/api/webhooks/1/default"), outgoing(FULL, address))
+    config = DiscordConfig(url="https://discord.com/api/webhooks/1/default")
+    call = request(build(config, outgoing(FULL, address)))
     assert call.from_user is claimed

@@ -6,7 +6,7 @@ from clarion.adapters.providers.mattermost import MattermostConfig, accepts, bui
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.user import Contact
-from tests.chats import FULL, HARMFUL, body, outgoing, texts
+from tests.chats import FULL, HARMFUL, body, outgoing, request, texts
 
 HOOK = "https://chat.example.com/hooks/x"
 
@@ -64,7 +64,7 @@ def test_only_our_own_links_hide_behind_words():
 )
 def test_a_message_goes_to_the_contact_or_to_the_default(address, url, channel, from_user):
     """A person, a channel, or a webhook on the same server."""
-    call = build(MattermostConfig(url=HOOK), outgoing(FULL, address))
+    call = request(build(MattermostConfig(url=HOOK), outgoing(FULL, address)))
     assert call.url == url
     assert body(call).get("channel") == channel
     assert call.from_user is from_user

@@ -9,7 +9,7 @@ from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Rejected
 from clarion.model.user import Contact
-from tests.chats import FULL, HARMFUL, body, outgoing, texts
+from tests.chats import FULL, HARMFUL, body, outgoing, request, texts
 
 BOT = SlackConfig(token="xoxb-1", channel="#deliveries")
 HOOK = "https://hooks.slack.com/services/T1/B1/x"
@@ -74,7 +74,7 @@ def test_nothing_people_write_is_read_by_slack():
 )
 def test_a_message_goes_to_the_contact_or_to_the_default(config, address, url, channel, from_user):
     """The contact's address wins when it is Slack's; only a contact's own webhook is a user's URL."""
-    call = build(config, outgoing(FULL, address))
+    call = request(build(config, outgoing(FULL, address)))
     assert call.url == url
     assert body(call).get("channel") == channel
     assert call.from_user is from_user
@@ -85,7 +85,7 @@ def test_without_a_destination_the_message_is_refused():
     """And says what is missing."""
     refused = build(SlackConfig(token="xoxb-1"), outgoing(FULL))
     assert isinstance(refused, Rejected)
-    assert "default destination" in refused.detail
+    assert "default destination" in (refused.detail or "")
 
 
 @pytest.mark.parametrize(

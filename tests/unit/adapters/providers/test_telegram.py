@@ -7,7 +7,7 @@ from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Rejected
 from clarion.model.user import Contact
-from tests.chats import FULL, HARMFUL, body, outgoing
+from tests.chats import FULL, HARMFUL, body, outgoing, request
 
 BOT = TelegramConfig(token="1:x", chat="@shop_news")
 
@@ -63,7 +63,7 @@ def test_nobody_is_mentioned_and_no_tag_gets_through():
 )
 def test_a_message_goes_to_the_contact_or_to_the_default(address, chat):
     """The contact's address wins when it is a Telegram chat."""
-    call = build(BOT, outgoing(FULL, address))
+    call = request(build(BOT, outgoing(FULL, address)))
     assert call.url == "https://api.telegram.org/bot1:x/sendPhoto"
     assert body(call)["chat_id"] == chat
 
