@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -77,7 +77,13 @@ def redrive(
         done = client.call("POST", "/v1/dead-letters/redrive", {"ids": ids})["redriven"]
     else:
         chosen = {"user_id": user, "workflow": workflow, "channel": channel, "reason": reason}
-        done = _all(client, {name: value for name, value in chosen.items() if value is not None}, quiet=json)
+        body = {"filter": {k: v for k, v in chosen.items() if v is not None}, "limit": PER_CALL}
+
+        def more() -> tuple[int, bool]:
+            done = int(client.call("POST", "/v1/dead-letters/redrive", body)["redriven"])
+            return done, done >= PER_CALL
+
+        done = show.rounds("Redriving", more, quiet=json)
     if json:
         show.as_json({"redriven": done})
     else:
@@ -85,18 +91,3 @@ def redrive(
     if ids and done < len(ids):
         show.complain(f"{len(ids) - done} of {len(ids)} are no dead letters (any more): left as they are.")
         raise typer.Exit(1)
-
-
-def _all(client: Any, chosen: dict[str, str], *, quiet: bool) -> int:
-    from clarion.cli import show
-
-    done = 0
-    with show.progress(quiet=quiet) as bar:
-        task = bar.add_task("Redriving", total=None)
-        while True:
-            body = {"filter": chosen, "limit": PER_CALL}
-            more = int(client.call("POST", "/v1/dead-letters/redrive", body)["redriven"])
-            done += more
-            bar.update(task, completed=done)
-            if more < PER_CALL:
-                return done

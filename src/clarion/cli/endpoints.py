@@ -209,14 +209,13 @@ def recover(
     from clarion.cli import show
     from clarion.cli.client import connect
 
-    client, done, more = connect(url, api_key, data), 0, True
-    with show.progress(quiet=json) as bar:
-        task = bar.add_task("Recovering", total=None)
-        while more:
-            answer = client.call("POST", f"{_path(endpoint)}/recover", {"since": since})
-            more = answer["more"] and answer["redriven"] > 0
-            done += answer["redriven"]
-            bar.update(task, completed=done)
+    client = connect(url, api_key, data)
+
+    def more() -> tuple[int, bool]:
+        answer = client.call("POST", f"{_path(endpoint)}/recover", {"since": since})
+        return answer["redriven"], answer["more"] and answer["redriven"] > 0
+
+    done = show.rounds("Recovering", more, quiet=json)
     if json:
         show.as_json({"redriven": done})
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,18 @@ def explained(told: Mapping[str, Any]) -> None:
                 f"      {said['rule']}: {said['result']} ({said['reason']}{'; ' + inputs if inputs else ''})"
             )
             console.print(Text(line, style=SILENT))
+
+
+def rounds(label: str, more: Callable[[], tuple[int, bool]], *, quiet: bool) -> int:
+    """Call `more` until it says that nothing is left, and count what it did."""
+    done, left = 0, True
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task(label, total=None)
+        while left:
+            count, left = more()
+            done += count
+            bar.update(task, completed=done)
+    return done
 
 
 def progress(*, quiet: bool) -> Any:
