@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ async def test_a_draft_with_errors_is_not_published(admin):
 
 async def test_a_channel_that_a_workflow_sends_on_cannot_be_left_out(admin):
     """Each of its messages would fail: the refusal names the workflow, the draft says so before, and first things first."""
-    workflow = {
+    workflow: dict[str, Any] = {
         "category": "orders",
         "steps": [{"key": "s", "template": "hello", "to": {"mode": "all", "channels": ["sms", "in_app"]}}],
     }
