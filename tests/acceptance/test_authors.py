@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 from playwright.async_api import Browser, Locator, Page, Request, async_playwright, expect
 
-from bench.server import Server
+from bench.server import Server, free_port
 from tests.acceptance.test_browser import CONTRAST, FLAGS, Scheme, send, url
 from tests.needs import require_browser
 
@@ -70,8 +76,41 @@ async def rewrite(page: Page, name: str, old: str, new: str) -> None:
     await area.fill((await area.input_value()).replace(old, new))
 
 
-async def test_a_template_is_broken_mended_looked_at_published_and_sent(open_page):
-    """The refusal names the line and leads there; three languages; what is published is what arrives."""
+class Letterbox:
+    """What a mail server that we did not write was handed."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        """Called by aiosmtpd, in its own thread."""
+        mail = message_from_bytes(envelope.content, policy=SMTP)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 taken"
+
+    async def first(self) -> EmailMessage:
+        """The first one, as soon as it is there."""
+        async with asyncio.timeout(10):
+            while not self.mails:  # noqa: ASYNC110 (it is filled in another thread)
+                await asyncio.sleep(0.05)
+        return self.mails[0]
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[int, Letterbox]]:
+    """A local SMTP server: its port, and what it got."""
+    letterbox, port = Letterbox(), free_port()
+    controller = Controller(letterbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield port, letterbox
+    finally:
+        controller.stop()
+
+
+async def test_a_template_is_broken_mended_looked_at_published_and_sent(open_page, server):
+    """The refusal names the line and leads there; three languages; what is published is what arrives, here and by SMTP."""
     page = await open_page("")
     await page.get_by_role("link", name="order-shipped").click()
     await choose(page, "channels", "email")
@@ -117,6 +156,29 @@ async def test_a_template_is_broken_mended_looked_at_published_and_sent(open_pag
     if await email.locator("details").get_attribute("open") is None:
         await email.locator("summary").click()
     await expect(email.frame_locator("iframe").get_by_text("Off it goes")).to_be_visible()
+
+    with mail_server() as (port, letterbox):
+        await server.api.put(
+            "/v1/integrations/capture-email", {"channel": "email", "provider": "capture", "enabled": False}
+        )
+        config = {
+            "host": "127.0.0.1",
+            "port": port,
+            "security": "none",
+            "from_address": "shop@books.example",
+        }
+        await server.api.put(
+            "/v1/integrations/relay", {"channel": "email", "provider": "smtp", "config": config}
+        )
+        await page.reload()
+        await send(page, "Order shipped", "ada")
+        mail = await letterbox.first()
+    assert (mail["to"], mail["from"]) == ("Ada Lovelace <ada@example.com>", "shop@books.example")
+    assert mail["subject"] == "Your order A-1042 is on its way"
+    html = mail.get_body(("html",))
+    assert html is not None
+    assert "Off it goes" in html.get_content()
+    assert "/u/" in mail["list-unsubscribe"]
 
 
 async def test_a_draft_waits_and_a_version_comes_back(open_page):
