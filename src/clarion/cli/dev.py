@@ -51,8 +51,8 @@ def dev(
     if not settings.outbound.allowed_networks:
         settings = settings.model_copy(update={"outbound": Outbound(allowed_networks=LOOPBACK)})
     began = _monotonic()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     app.listen(settings.host, port).close()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with app.only_process(data):
         prepare(settings)
 
