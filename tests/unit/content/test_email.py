@@ -147,6 +147,7 @@ def test_the_preheader_stands_hidden_at_the_top_of_the_html():
     assert sent.html[start:].startswith('<div style="display:none;')
     assert "&lt;b&gt; &amp; more" in sent.html
     assert (sent.preheader, sent.text) == ("<b> & more", "x")
+    assert len(mail({"preheader": "<" * 9_999, "html": "<p>x</p>"}).html) < 2_500
 
 
 def test_html_without_a_body_starts_with_it():
