@@ -89,7 +89,7 @@ function show(now, owner = "") {
   state.textContent = {
     unsupported: "This browser cannot receive pushes here.",
     denied: "Notifications are blocked for this page: allow them in the browser's site settings, then load it again.",
-    ready: "Shows their pushes here. They go through your browser's push service, encrypted: the only thing to leave this machine.",
+    ready: "Shows their pushes here. They go through your browser's push service, encrypted.",
     subscribed: `${name}'s pushes come to this browser.`,
   }[now];
 }
