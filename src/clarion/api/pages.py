@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from litestar.params import Parameter
@@ -17,6 +17,8 @@ K = TypeVar("K", int, str, bytes)
 Cursor = Annotated[str | None, Parameter(description="`next_cursor` of the page before")]
 Limit = Annotated[int, Parameter(ge=1, le=200, description="Most items to return")]
 PAGE = 50
+BOUNDED: dict[type, Any] = {int: Annotated[int, msgspec.Meta(le=2**63 - 1)]}
+"""No list counts further."""
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -39,8 +41,9 @@ def position(text: str | None, start: K) -> K:
         return start
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return msgspec.msgpack.decode(raw, type=type(start))
+        found: K = msgspec.msgpack.decode(raw, type=BOUNDED.get(type(start), type(start)))
     except (binascii.Error, ValueError, UnicodeError):
         raise wrong_parameter(
             "cursor", "This is no cursor of this list: send back `next_cursor` as you got it."
         ) from None
+    return found

@@ -187,8 +187,9 @@ async def test_lists_come_in_pages_until_the_cursor_is_null(admin):
         seen += [u["user_id"] for u in page["items"]]
         cursor = page["next_cursor"]
     assert seen == [f"u{n}" for n in range(7)]
-    shown = await admin.problem("GET", "/v1/users?cursor=nonsense")
-    assert shown["errors"][0]["parameter"] == "cursor"
+    for cursor in ("nonsense", "z___________", "oXg"):  # the second is 2**64 - 1, the third a text
+        shown = await admin.problem("GET", f"/v1/users?cursor={cursor}")
+        assert shown["errors"][0]["parameter"] == "cursor"
     for limit in ("0", "201", "many"):
         shown = await admin.problem("GET", f"/v1/users?limit={limit}")
         assert shown["errors"][0]["parameter"] == "limit"
