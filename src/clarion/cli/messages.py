@@ -165,7 +165,7 @@ def _detail(message: Any) -> None:
         show.explained(message["explanation"])
     for name, value in (message["content"] or {}).items():
         if value and name not in {"channel", "html"}:
-            console.print(Text(f"  {name}: ", style=show.SILENT), Text(str(value)), sep="")
+            show.field(name, str(value))
     if message["content_problem"]:
         console.print(Text(f"  content: {message['content_problem']}", style=show.SILENT))
 

@@ -128,6 +128,15 @@ def rounds(label: str, more: Callable[[], tuple[int, bool]], *, quiet: bool) -> 
     return done
 
 
+def field(name: str, value: str) -> None:
+    """A name and its value; a value of several lines stands below, set in."""
+    from rich.text import Text
+
+    lines = value.rstrip("\n").split("\n")
+    text = lines[0] if len(lines) == 1 else "".join(f"\n    {line}".rstrip(" ") for line in lines)
+    out().print(Text(f"  {name}: " if len(lines) == 1 else f"  {name}:", style=SILENT), Text(text), sep="")
+
+
 def progress(*, quiet: bool) -> Any:
     """A progress bar on standard error; silent for scripts and outside terminals."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -236,34 +236,34 @@ def _sources(template: dict[str, Any]) -> None:
     """Every field, under its channel and language."""
     from rich.text import Text
 
-    from clarion.cli.show import SILENT, out
+    from clarion.cli import show
 
-    console = out()
+    console = show.out()
     for channel, locales in template["channels"].items():
         for locale, fields in locales.items():
             console.print(Text(f"{channel} · {locale}", style="bold"))
-            for field, source in fields.items():
-                console.print(Text(f"  {field}: ", style=SILENT), Text(source), sep="")
+            for name, source in fields.items():
+                show.field(name, source)
 
 
 def _preview(one: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from clarion.cli.show import SILENT, out
+    from clarion.cli import show
 
-    console = out()
+    console = show.out()
     console.print(Text(f"{one['channel']} · {one['locale'] or 'no language'}", style="bold"))
     if one["error"] is not None:
         console.print(Text(f"  {one['error']['detail']}", style="red"))
         return
-    for field, value in one["content"].items():
-        if field != "channel" and value:
-            console.print(Text(f"  {field}: ", style=SILENT), Text(str(value)), sep="")
+    for name, value in one["content"].items():
+        if name != "channel" and value:
+            show.field(name, str(value))
     size = f"  {one['bytes']['total']} bytes"
     if (sms := one["sms"]) is not None:
         costs = "".join(f", {country} {cost:g}" for country, cost in sms["cost"].items())
         size += f", {sms['encoding']}, segments: {sms['segments']}{costs}"
-    console.print(Text(size, style=SILENT))
+    console.print(Text(size, style=show.SILENT))
 
 
 def _findings(findings: list[dict[str, Any]]) -> None:
