@@ -71,7 +71,7 @@ class Pool:
         free = next((connection for connection in turn if not connection.pending), None)
         (free or min(self.connections, key=lambda connection: connection.pending)).send(raw, sink)
 
-    async def idle(self, within: float = 30) -> None:
+    async def idle(self, within: float = 120) -> None:
         """Wait until everything is answered."""
         await eventually(
             lambda: not any(connection.pending for connection in self.connections),
