@@ -100,7 +100,11 @@ class Dispatcher:
         choices: dict[TenantId, Usable | Closed] = {}
         stale = 0
         closed_s = 0.0
-        await self._refresh_users(batch)
+        try:
+            await self._refresh_users(batch)
+        except BaseException:
+            queue.release(len(batch))  # The lease brings them back.
+            raise
         for held in batch:
             if held.lease_until - LEASE_MARGIN_MS <= now:
                 stale += 1  # Not ours any more: whoever claims it next sends it.

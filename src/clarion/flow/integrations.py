@@ -251,4 +251,7 @@ class Integrations:
         except (msgspec.ValidationError, ConfigError) as wrong:
             log.error("integration_unusable", integration=integration.key, error=str(wrong))
             return None
+        except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+            log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
+            return None
         return LiveIntegration(integration, plugin, provider)

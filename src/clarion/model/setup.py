@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -11,12 +11,16 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.user import Value, Window
 
+LONGEST_S = 10 * 366 * 86_400
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
+"""A stretch of time: at most ten years, so that no sum with an instant leaves the calendar."""
+
 
 class FrequencyCap(Value, frozen=True, kw_only=True):
     """At most `limit` messages to one user in any sliding `window_s` seconds, across workflows."""
 
     limit: int
-    window_s: int
+    window_s: Seconds
     channel: Channel | None = None
     """Counts this channel only; None counts every channel together."""
 
@@ -87,7 +91,7 @@ class Rung(Value, frozen=True, kw_only=True):
     """One try of a ladder: the next rung starts when this fails, or `wait_s` passes without success."""
 
     channel: Channel
-    wait_s: int = 30
+    wait_s: Seconds = 30
 
 
 class SendAll(Value, frozen=True, kw_only=True, tag="all", tag_field="mode"):
@@ -123,7 +127,7 @@ class Dedupe(Value, frozen=True, kw_only=True):
 
     key: str
     """JSON pointer into the event's data, e.g. `/order_id`; empty: the whole workflow and user."""
-    window_s: int = 3600
+    window_s: Seconds = 3600
 
 
 class EventMatch(Value, frozen=True, kw_only=True):
@@ -149,7 +153,7 @@ class Workflow(Value, frozen=True, kw_only=True):
     """JSON pointer into data (or empty string: the workflow): newer supersedes undelivered older."""
     thread: str | None = None
     """JSON pointer into data (or empty string: the workflow): messages of one thread keep their order."""
-    expires_after_s: int | None = None
+    expires_after_s: Seconds | None = None
     send_window: tuple[Window, ...] = ()
     example_data: dict[str, Any] = {}
 

@@ -196,6 +196,25 @@ async def test_another_integration_takes_over_when_the_first_fails(tmp_path):
         assert set(tried[:2]) == {"main-sms", "second"}
 
 
+async def test_a_plug_in_that_falls_over_when_it_is_opened_costs_nobody_else_a_message(tmp_path):
+    """Foreign code can raise anything: its integration is left out, the other one of the channel sends."""
+
+    def fall_over(integration, config, tools):
+        raise RuntimeError("surprise")
+
+    async with engine(tmp_path) as house:
+        broken = msgspec.structs.replace(house.provider.plugin(), name="broken", open=fall_over)
+        house.pipeline._integrations._plugins = {**house.pipeline._integrations._plugins, "broken": broken}
+        await house.furnish(workflow("hello"))
+        await house.ledger.setup.integrations.put(
+            house.tenant, Integration(key="broken", channel=Channel.SMS, provider="broken", weight=10_000)
+        )
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert (await house.one()).status is Status.SENT
+
+
 async def test_a_misconfigured_provider_opens_its_circuit_and_the_other_one_is_used(tmp_path):
     """The message is not to blame: no attempt is counted, and nobody calls the broken one again."""
     provider = RecordingProvider(batch=50, otherwise=Misconfigured())
