@@ -12,7 +12,7 @@ from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import every, found_version, missing, named, remove, shown
-from clarion.model.channel import Channel
+from clarion.flow.draft import channels_of
 from clarion.model.setup import Category, SendFirst, SendLadder, SendStep, Template, Workflow
 from clarion.rules import people
 from clarion.rules.quiet_hours import meet
@@ -84,13 +84,6 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
     people.check_windows(workflow.send_window, "#/send_window")
     faults += _never_open(workflow, categories)
     return faults
-
-
-def channels_of(step: SendStep) -> tuple[Channel, ...]:
-    """Every channel a step may use."""
-    if isinstance(step.to, SendLadder):
-        return (*(rung.channel for rung in step.to.rungs), *step.to.always)
-    return step.to.channels
 
 
 def _unwritten(step: SendStep, template: Template, place: str) -> list[Fault]:

@@ -197,9 +197,8 @@ class Dispatcher:
             while not live.has_slot(queue.lane, self._clock.monotonic()):
                 free.clear()
                 began = self._clock.monotonic()
-                self._pacer.end(
-                    queue.lane
-                )  # Waiting for others is no work that lower lanes must step aside for.
+                # Waiting for others is no work that lower lanes must step aside for.
+                self._pacer.end(queue.lane)
                 try:
                     async with asyncio.timeout(SLOT_WAIT_S):
                         await free.wait()
