@@ -6,8 +6,20 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 from bench.server import Server
+from tests.needs import require_browser
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
@@ -31,3 +43,13 @@ async def new_server(tmp_path: Path) -> AsyncIterator[Callable[[str], Server]]:
 def server(new_server: Callable[[str], Server]) -> Server:
     """One server."""
     return new_server("data")
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium without a profile."""
+    path = require_browser("the page is tested in it")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()

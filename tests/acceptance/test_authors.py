@@ -13,25 +13,14 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from playwright.async_api import Browser, Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, Request, expect
 
 from bench.server import Server, free_port
-from tests.acceptance.test_browser import CONTRAST, FLAGS, Scheme, send, url
-from tests.needs import require_browser
+from tests.acceptance.test_browser import CONTRAST, Scheme, send, url
 
 pytestmark = pytest.mark.browser
 
 Opener = Callable[..., Awaitable[Page]]
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A Chromium without a profile."""
-    path = require_browser("the page is tested in it")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

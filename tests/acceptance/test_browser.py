@@ -9,22 +9,12 @@ from contextlib import AsyncExitStack
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Page, Request, expect
 
 from bench.server import Server
-from tests.needs import require_browser
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 Scheme = Literal["light", "dark"]
 Opener = Callable[..., Awaitable[Page]]
 
@@ -52,16 +42,6 @@ CONTRAST = """() => {
   return [...new Set(low)];
 }"""
 """Texts whose contrast is below AA."""
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A Chromium without a profile."""
-    path = require_browser("the page is tested in it")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

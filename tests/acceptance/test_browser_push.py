@@ -15,7 +15,8 @@ from bench.server import Server
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.testing.ports import provider_tools
-from tests.acceptance.test_browser import FLAGS, send, url
+from tests.acceptance.conftest import FLAGS
+from tests.acceptance.test_browser import send, url
 from tests.browsers import PushService, push_service
 from tests.needs import require_browser
 
