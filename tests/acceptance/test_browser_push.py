@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, Worker, async_playwright, expect
 
 from bench.server import Server
 from clarion.adapters.system import SystemClock, SystemEntropy
@@ -38,9 +38,16 @@ SUBSCRIBE = """(subscription) => {
   };
   PushManager.prototype.getSubscription = async () => current;
 }"""
+# Chromium forgets a notification that is asked for while it is still being put on the screen, so nobody asks before.
+WATCH = """() => {
+  self.put = new Promise((resolve, reject) => {
+    self.registration.showNotification = (...what) =>
+      ServiceWorkerRegistration.prototype.showNotification.apply(self.registration, what).then(resolve, reject);
+  });
+}"""
 SHOWN = """async () => {
-  const registration = await navigator.serviceWorker.getRegistration("/ui/push-worker.js");
-  const shown = await registration.getNotifications();
+  await Promise.race([self.put, new Promise((resolve) => setTimeout(resolve, 5000))]);
+  const shown = await self.registration.getNotifications();
   return shown.map(({title, body, tag, data}) => ({title, body, tag, data}));
 }"""
 CLICK = """async () => {
@@ -118,13 +125,12 @@ async def pusher(context: BrowserContext, page: Page, origin: str) -> Callable[[
     return push
 
 
-async def shown(page: Page) -> list[dict[str, Any]]:
-    for _ in range(100):
-        found: list[dict[str, Any]] = await page.evaluate(SHOWN)
-        if found:
-            return found
-        await asyncio.sleep(0.05)
-    return []
+async def shown(worker: Worker, push: Awaitable[None]) -> list[dict[str, Any]]:
+    """What the browser shows after the push."""
+    await worker.evaluate(WATCH)
+    await push
+    found: list[dict[str, Any]] = await worker.evaluate(SHOWN)
+    return found
 
 
 async def test_a_visitor_is_notified_in_their_own_browser(server, context, service):
@@ -149,13 +155,12 @@ async def test_a_visitor_is_notified_in_their_own_browser(server, context, servi
         await asyncio.sleep(0.05)
     assert said is not None
     push = await pusher(context, page, f"{url(server)}/")
-    await push(said)
-    (notification,) = await shown(page)
+    (worker,) = context.service_workers
+    (notification,) = await shown(worker, push(said))
     assert notification["title"] == said["title"]
     assert notification["body"] == said["body"]
     assert notification["tag"] == said["message_id"]
 
-    (worker,) = context.service_workers
     clicked = await worker.evaluate(CLICK)
     assert clicked == {"opened": [said["url"]], "left": 0}
 
@@ -173,13 +178,12 @@ async def test_a_push_that_cannot_be_read_still_shows_something(server, context,
     await page.locator("#browser").get_by_role("button", name="Notify this browser").click()
     await expect(page.locator("#browser").get_by_role("status")).to_contain_text("come to this browser")
     push = await pusher(context, page, f"{url(server)}/")
-    await push("not JSON")
-    (notification,) = await shown(page)
-    assert notification["title"] == "Notification"
     (worker,) = context.service_workers
+    (notification,) = await shown(worker, push("not JSON"))
+    assert notification["title"] == "Notification"
     assert (await worker.evaluate(CLICK))["opened"] == [f"{url(server)}/"]
-    await push({"title": "x", "url": "javascript:alert(1)"})
-    assert [one["title"] for one in await shown(page)] == ["x"]
+    again = await shown(worker, push({"title": "x", "url": "javascript:alert(1)"}))
+    assert [one["title"] for one in again] == ["x"]
     assert (await worker.evaluate(CLICK))["opened"] == [f"{url(server)}/"]
 
 
