@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import inf
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from babel import dates
 
+from clarion.content import nearby
 from clarion.content.reader import FilterError, Reader, babel
 from clarion.model.ids import Instant
 
@@ -22,6 +24,8 @@ _UNITS: tuple[tuple[Unit, int], ...] = (
 )  # fmt: skip
 _NEARLY = 0.85
 """A unit is used from this part of it on: 23 hours are "1 day"."""
+_DAYS_TOLD = 14
+"""A day of the calendar is told in days up to here: six days off are not a week."""
 
 
 class Moments:
@@ -43,12 +47,15 @@ class Moments:
         return self._written("datetime", value, width)
 
     def ago(self, value: Any) -> str:
-        """How far off it is, seen from the moment of writing: `in 3 days`, `2 hours ago`."""
+        """How far off it is, seen from the moment of writing: `in 3 days`, `2 hours ago`, `now`; a day: `tomorrow`."""
         now = self._reader.now
         if now is None:
             raise FilterError("`ago` needs the time, and nobody told it")
-        unit, seconds = _distance(_timestamp("ago", value), now, self._reader.timezone, _is_day(value))
-        return _relative(unit, seconds, self._reader.locale)
+        is_day = _is_day(value)
+        unit, seconds = _distance(_timestamp("ago", value), now, self._reader.timezone, is_day)
+        locale = self._reader.locale
+        word = nearby.day(seconds, locale) if is_day else "" if seconds else nearby.now(locale)
+        return word or _relative(unit, seconds, locale)
 
     def _written(self, kind: Kind, value: Any, width: Any) -> str:
         try:
@@ -91,11 +98,13 @@ def _distance(moment: datetime, now: Instant, zone: str, is_day: bool) -> tuple[
     present = datetime.fromtimestamp(now / 1000, UTC)
     if is_day:
         days = (moment.date() - present.astimezone(_zone(zone)).date()).days
+        if abs(days) < _DAYS_TOLD:
+            return "day", days * 86_400
         seconds: float = days * 86_400
     else:
         seconds = (moment - present).total_seconds()
     for unit, length in _UNITS:
-        if abs(seconds) >= length * _NEARLY or (is_day and unit == "day"):
+        if abs(seconds) >= length * _NEARLY:
             return unit, round(abs(seconds) / length) * length * (-1 if seconds < 0 else 1)
     return "second", round(seconds)
 
@@ -105,7 +114,7 @@ def _relative(unit: Unit, seconds: int, locale: str) -> str:
     return dates.format_timedelta(
         timedelta(seconds=seconds),
         granularity=unit,
-        threshold=_NEARLY,
+        threshold=inf,  # in this unit, whatever Babel would choose
         add_direction=True,
         locale=babel(locale),
     )

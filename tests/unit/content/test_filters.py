@@ -122,7 +122,14 @@ NOON = 1_777_636_800_000
         ("2026-05-01T12:29:50Z", "in 30 minutes", "in 30 Minuten"),
         ("2026-04-30T13:00:00Z", "1 day ago", "vor 1 Tag"),
         ("2027-05-01T12:00:00Z", "in 1 year", "in 1 Jahr"),
-        ("2026-05-02", "in 1 day", "in 1 Tag"),
+        ("2026-05-01T12:00:00Z", "now", "jetzt"),
+        ("2026-05-01T12:00:00.400Z", "now", "jetzt"),
+        ("2026-05-01T12:05:00Z", "in 5 minutes", "in 5 Minuten"),
+        ("2026-05-01", "today", "heute"),
+        ("2026-05-02", "tomorrow", "morgen"),
+        ("2026-04-30", "yesterday", "gestern"),
+        ("2026-05-07", "in 6 days", "in 6 Tagen"),
+        ("2026-05-22", "in 3 weeks", "in 3 Wochen"),
         (1_777_550_400, "1 day ago", "vor 1 Tag"),
     ],
 )
@@ -133,11 +140,33 @@ def test_a_time_can_be_told_from_now(at, english, german):
     assert plain(getattr(render(content, {"at": at}, user=GERMAN, now=NOON), "text", "")) == german
 
 
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en-GB", "now, today, tomorrow, in 2 days"),
+        ("fr-CA", "maintenant, aujourd’hui, demain, dans 2 jours"),
+        ("ja", "今, 今日, 明日, 2 日後"),
+        ("ar", "الآن, اليوم, غدًا, خلال يومين"),
+        ("ru", "сейчас, сегодня, завтра, через 2 дня"),
+        ("es-MX", "ahora, hoy, mañana, dentro de 2 días"),
+        ("pt-BR", "agora, hoje, amanhã, em 2 dias"),
+        ("zh-TW", "現在, 今天, 明天, 2 天後"),
+        ("tlh", "now, today, tomorrow, in 2 days"),
+    ],
+)
+def test_what_a_language_has_a_word_for_is_told_in_it(locale, said):
+    """As CLDR has it, not “in 0 days”; a language nobody knows reads English."""
+    days = ", ".join(f"{{{{ '2026-05-0{n}'|ago }}}}" for n in (1, 2, 3))
+    content = template(locale=locale, text=f"{{{{ '2026-05-01T12:00:00Z'|ago }}}}, {days}")
+    rendered = getattr(render(content, {}, user=reader(locale, "UTC"), now=NOON), "text", "")
+    assert plain(rendered) == said
+
+
 def test_a_day_is_told_from_the_readers_day():
     """When it is already tomorrow in Auckland, tomorrow is today."""
     late = NOON + 1000
     assert text("{{ '2026-05-03'|ago }}", user=reader("en", "UTC"), now=late) == "in 2 days"
-    assert text("{{ '2026-05-03'|ago }}", user=reader("en", "Pacific/Auckland"), now=late) == "in 1 day"
+    assert text("{{ '2026-05-03'|ago }}", user=reader("en", "Pacific/Auckland"), now=late) == "tomorrow"
 
 
 def test_without_a_clock_nothing_is_told_from_now():
