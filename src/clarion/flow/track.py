@@ -71,11 +71,13 @@ class Tracker:
             if (message := found.get(receipt.message_id)) is not None and message.tenant == receipt.tenant
         ]
         soft = await self._soft_bounces([message for _, receipt, message in known if is_soft(receipt)])
+        ladders = await self._ladders_beside([message for _, _, message in known])
         users = await self._ledger.users.get(list({message.user for _, _, message in known}))
         now = self._clock.now()
         consequences = []
         for _, receipt, message in known:
-            means = meaning(message, receipt, soft.get((message.user, message.channel), 0))
+            came_back = soft.get((message.user, message.channel), 0)
+            means = meaning(message, receipt, came_back, ladders.get(message.id, ""))
             said = replace(receipt, at=min(max(receipt.at, message.created_at), now))
             consequences.append(_consequence(said, message, means, users.get(message.user)))
         stored = await until_stored(
@@ -85,6 +87,12 @@ class Tracker:
         for (place, _, _), new in zip(known, stored, strict=True):
             taken[place] = new
         return taken
+
+    async def _ladders_beside(self, messages: Sequence[Message]) -> dict[MessageId, str]:
+        """What the ladders wait for beside which these messages went, by message."""
+        rung_of = {m.id: m.later_rungs[0] for m in messages if m.later_rungs and not m.until}
+        rungs = await self._ledger.receipts.messages(list(rung_of.values())) if rung_of else {}
+        return {message: rungs[rung].until for message, rung in rung_of.items() if rung in rungs}
 
     async def _soft_bounces(self, messages: Sequence[Message]) -> dict[tuple[UserNo, Channel], int]:
         """How often each person of these had soft bounces lately, on the channel of their message."""

@@ -86,7 +86,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     until: str = ""
     """Ladder only: the `Success` that satisfies it."""
     later_rungs: tuple[MessageId, ...] = ()
-    """Ladder only: the rungs behind this one, in order."""
+    """Ladder only: the rungs behind this one, in order. Beside a ladder that waits for attention (`always`, and no
+    `until` of its own): all its rungs."""
     waits_for: MessageId | None = None
     """Thread order: the message that must be finished first."""
     threaded: bool = False

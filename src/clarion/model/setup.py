@@ -44,7 +44,9 @@ class Tenant(Value, frozen=True, kw_only=True):
     sms_smart: bool = False
     """Text messages are written in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
     sms_prices: dict[str, float] = {}
-    """Price of one segment by ISO 3166 country code, in the tenant's own currency."""
+    """Price of one segment, by ISO 3166 country code or by the beginning of numbers (`+1787`), which comes first."""
+    sms_currency: str = ""
+    """ISO 4217 code of what the prices are in; empty: not said."""
 
 
 class UnknownPolicy(StrEnum):
@@ -87,6 +89,10 @@ class Success(StrEnum):
     READ = "read"
 
 
+ATTENTION = frozenset({Success.SEEN, Success.READ})
+"""Successes of the person, through whichever channel; the others belong to one channel."""
+
+
 class Rung(Value, frozen=True, kw_only=True):
     """One try of a ladder: the next rung starts when this fails, or `wait_s` passes without success."""
 
@@ -107,7 +113,11 @@ class SendFirst(Value, frozen=True, kw_only=True, tag="first", tag_field="mode")
 
 
 class SendLadder(Value, frozen=True, kw_only=True, tag="ladder", tag_field="mode"):
-    """One rung after another until one succeeds; `always` channels go at once, outside the ladder."""
+    """One rung after another until one succeeds; `always` channels go at once, outside the ladder.
+
+    An `always` message that fails or is delivered changes nothing in the ladder. One that is seen or read stops a
+    ladder that waits for that: the person knows.
+    """
 
     rungs: tuple[Rung, ...]
     until: Success = Success.DELIVERED

@@ -107,7 +107,8 @@ def _delay(plan: ChannelPlan) -> str:
         rung = _said(plan, "ladder", Reason.WAITING_FOR_RUNG)
         if rung is not None:
             before = NAMES[Channel(rung.inputs["after"])]
-            return f" unless {before} has been {rung.inputs['until']} by then, or sooner if {before} fails"
+            stops = " or ".join([before, *(NAMES[Channel(one)] for one in rung.inputs.get("beside", ()))])
+            return f" unless {stops} has been {rung.inputs['until']} by then, or sooner if {before} fails"
     if plan.reason is Reason.WAITING_FOR_TURN:
         return " because an earlier message of its thread is still under way"
     return _hours(plan) or _because(plan.reason)

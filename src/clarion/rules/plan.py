@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ from clarion.model.ids import Instant, MessageId, id_text, message_id, run_id
 from clarion.model.message import ChannelPlan, Message, Run, Verdict
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
 from clarion.model.setup import (
+    ATTENTION,
     Category,
     SendAll,
     SendFirst,
@@ -168,12 +169,19 @@ class _Draft:
         rungs = {rung.channel: self._gate(rung.channel) for rung in to.rungs}
         always = {channel: self._gate(channel) for channel in to.always if channel not in rungs}
         reached = [channel for channel, decided in rungs.items() if decided.verdict != "stop"]
-        if reached or any(decided.verdict != "stop" for decided in always.values()):
-            self._climb(step, to, rungs, reached, waits)
+        beside = [channel for channel, decided in always.items() if decided.verdict != "stop"]
+        watched = beside if to.until in ATTENTION else []
+        climbing: tuple[MessageId, ...] = ()
+        if reached or beside:
+            climbing = self._climb(step, to, rungs, reached, waits, watched)
         else:
             self._refused(step, rungs)
         for channel, decided in always.items():
-            self._message(step, channel, decided, _ALWAYS)
+            stops: tuple[MessageId, ...] = ()
+            if climbing and channel in watched:
+                number = message_id(self._run, step.key, self._place(channel, decided.contact))
+                stops = (number, *climbing)
+            self._message(step, channel, decided, _ALWAYS, rungs=stops)
 
     def _climb(
         self,
@@ -182,7 +190,9 @@ class _Draft:
         rungs: dict[Channel, Gate],
         reached: list[Channel],
         waits: dict[Channel, int],
-    ) -> None:
+        beside: Sequence[Channel],
+    ) -> tuple[MessageId, ...]:
+        """`beside`: the channels outside the ladder whose success is its success too. The ids of the rungs."""
         ids = tuple([message_id(self._run, step.key, self._place(c, rungs[c].contact)) for c in reached])
         until = to.until.value
         starts = self._now
@@ -195,12 +205,13 @@ class _Draft:
             if place:
                 before = reached[place - 1]
                 decided = self._waiting(channel, ready, Instant(starts + waits[before] * 1_000))
-                remark = _rung(place + 1, before.value, waits[before], until)
+                remark = _rung(place + 1, before.value, waits[before], until, tuple(beside))
             else:
                 remark = _rung(1, "", 0, until)
             place += 1
             self._message(step, channel, decided, remark, until, ids[place - 1 :])
             starts = decided.due_at if decided.due_at is not None else starts
+        return ids
 
     def _waiting(self, channel: Channel, decided: Gate, at: Instant) -> Gate:
         """The decision for a rung that is not tried before `at`, unless the one before it fails sooner."""
@@ -256,7 +267,7 @@ class _Draft:
         rungs: tuple[MessageId, ...] = (),
         to: Contact | None = None,
     ) -> None:
-        """`rungs`: the ids of this rung and of those behind it. `to`: for whom, also where it cannot go."""
+        """`rungs`: the ids of this message and of the rungs it may stop. `to`: for whom, also where it cannot go."""
         event, workflow, now = self._event, self._workflow, self._now
         place = self._place(channel, to or decided.contact)
         number = rungs[0] if rungs else message_id(self._run, step.key, place)
@@ -450,10 +461,12 @@ def _not_chosen(chosen: str) -> Verdicts:
 
 
 @lru_cache(maxsize=1_024)
-def _rung(place: int, before: str, wait_s: int, until: str) -> Verdicts:
+def _rung(place: int, before: str, wait_s: int, until: str, beside: tuple[Channel, ...] = ()) -> Verdicts:
     if place == 1:
         return (Verdict(rule="ladder", result="allow", reason="first_rung", inputs={"until": until}),)
-    inputs = {"rung": place, "after": before, "wait_s": wait_s, "until": until}
+    inputs: dict[str, object] = {"rung": place, "after": before, "wait_s": wait_s, "until": until}
+    if beside:
+        inputs["beside"] = [channel.value for channel in beside]
     return (Verdict(rule="ladder", result="defer", reason=Reason.WAITING_FOR_RUNG.value, inputs=inputs),)
 
 

@@ -39,11 +39,13 @@ _ATTENTION = {
 """Mail programs fetch pictures unasked, so being opened proves that it was seen at most, never that it was read."""
 
 
-def meaning(message: Message, receipt: Receipt, soft_bounces: int = 0) -> Meaning:
-    """`soft_bounces`: how many earlier messages to the same person came back softly within the window."""
+def meaning(message: Message, receipt: Receipt, soft_bounces: int = 0, beside: str = "") -> Meaning:
+    """`soft_bounces`: how many earlier messages to the same person came back softly within the window. `beside`: what
+    the ladder waits for beside which the message went.
+    """
     status, reason = _move(receipt)
     cancels, advances = ladder.after(message, status) if status is not None else ((), None)
-    if receipt.kind in _ATTENTION.get(message.until, ()):
+    if receipt.kind in _ATTENTION.get(message.until or beside, ()):
         cancels = message.later_rungs
     return Meaning(status, reason, cancels, advances, _suppress(receipt, soft_bounces))
 

@@ -135,6 +135,25 @@ async def test_what_satisfies_a_ladder(tmp_path, until, kind, satisfied):
         assert (second.status is Status.CANCELED) is satisfied
 
 
+@pytest.mark.parametrize(
+    ("until", "kind", "satisfied"),
+    [
+        (Success.SEEN, Kind.OPENED, True),
+        (Success.READ, Kind.OPENED, False),
+        (Success.DELIVERED, Kind.OPENED, False),
+    ],
+)
+async def test_what_went_beside_a_ladder_satisfies_it_by_being_seen(tmp_path, until, kind, satisfied):
+    """A mail that went out always and was opened: no text message any more, if the ladder waits for that."""
+    async with engine(tmp_path) as house:
+        rungs = (Rung(channel=Channel.PUSH, wait_s=3600), Rung(channel=SMS))
+        to = SendLadder(rungs=rungs, until=until, always=(EMAIL,))
+        await house.furnish(workflow("climb", steps=(SendStep(key="note", template="note", to=to),)))
+        await house.person("ada")
+        await house.pipeline.receive([receipt(await sent(house, "climb"), kind)])
+        assert ((await house.one(channel=SMS)).status is Status.CANCELED) is satisfied
+
+
 async def test_strangers_and_fakes_are_ignored(tmp_path):
     """A receipt of another tenant, or about a message nobody has, changes nothing for its neighbours."""
     async with engine(tmp_path) as house:

@@ -1,6 +1,7 @@
 """From a submission to a message that somebody got, or a reason why not."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from clarion.model.setup import (
     SendFirst,
     SendLadder,
     SendStep,
+    Success,
     Tenant,
     UnknownPolicy,
 )
@@ -453,6 +455,73 @@ async def test_success_on_one_rung_cancels_the_later_ones(tmp_path):
         second = await house.one(channel=Channel.SMS)
         assert (second.status, second.reason) == (Status.CANCELED, Reason.LADDER_SATISFIED)
         assert [o.message.channel for o in provider.effects] == [Channel.PUSH]
+
+
+def until_seen(until=Success.SEEN):
+    """Push; if it is not seen in 30 seconds, SMS; in-app always."""
+    rungs = (Rung(channel=Channel.PUSH, wait_s=30), Rung(channel=Channel.SMS))
+    to = SendLadder(rungs=rungs, until=until, always=(Channel.IN_APP,))
+    return workflow("climb", steps=(SendStep(key="note", template="note", to=to),))
+
+
+@pytest.mark.parametrize(
+    ("until", "action", "stops"),
+    [
+        (Success.SEEN, "seen", True),
+        (Success.SEEN, "read", True),
+        (Success.READ, "seen", False),
+        (Success.READ, "read", True),
+        (Success.DELIVERED, "read", False),
+        (Success.SEEN, "archived", False),
+    ],
+)
+async def test_who_has_seen_it_in_the_inbox_is_not_sent_a_text(tmp_path, until, action, stops):
+    """The in-app item goes beside the ladder; seen there is seen. Delivered there says nothing about the push."""
+    async with engine(tmp_path) as house:
+        await house.furnish(until_seen(until))
+        user = await house.person("ada")
+        await house.trigger("climb", "ada")
+        await house.quiet()
+        await house.engagement.mark(user.no, action, None)
+        await house.pass_time(31)
+        second = await house.one(channel=Channel.SMS)
+        ended = (Status.CANCELED, Reason.LADDER_SATISFIED) if stops else (Status.SENT, None)
+        assert (second.status, second.reason) == ended
+        texts = [o for o in house.provider.effects if o.message.channel is Channel.SMS]
+        assert len(texts) == (0 if stops else 1)
+
+
+async def test_a_ladder_that_has_not_begun_is_stopped_as_well(tmp_path):
+    """Held back by quiet hours, it need not begin in the morning: the person has seen it in the evening."""
+    async with engine(tmp_path) as house:
+        await house.furnish(until_seen())
+        now = datetime.fromtimestamp(house.clock.now() / 1000, UTC)
+        night = Window(start=f"{now:%H:%M}", end=f"{now + timedelta(hours=2):%H:%M}")
+        user = await house.person("ada", Preferences(quiet_hours=(night,)))
+        await house.trigger("climb", "ada")
+        await house.quiet()
+        assert (await house.one(channel=Channel.PUSH)).reason is Reason.QUIET_HOURS
+        await house.engagement.mark(user.no, "seen", None)
+        await house.pass_time(3 * 3600)
+        assert house.provider.effects == []
+        for channel in (Channel.PUSH, Channel.SMS):
+            assert (await house.one(channel=channel)).reason is Reason.LADDER_SATISFIED
+
+
+async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(tmp_path):
+    """`always` means outside: its failure starts no rung, and canceling it stops none."""
+    async with engine(tmp_path) as house:
+        await house.furnish(until_seen())
+        await house.ledger.setup.integrations.delete(house.tenant, "inbox")
+        await house.person("ada")
+        await house.trigger("climb", "ada")
+        await house.pass_time(1)
+        inbox = await house.one(channel=Channel.IN_APP)
+        assert not inbox.status.is_terminal
+        await house.ledger.records.cancel(house.tenant, inbox.id, house.clock.now())
+        assert (await house.one(channel=Channel.SMS)).reason is Reason.WAITING_FOR_RUNG
+        await house.pass_time(31)
+        assert (await house.one(channel=Channel.SMS)).status is Status.SENT
 
 
 async def test_first_available_skips_what_the_user_switched_off(tmp_path):

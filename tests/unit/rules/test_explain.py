@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.message import ChannelPlan, Verdict
-from clarion.model.setup import Category, Rung, SendAll, SendFirst, SendLadder
+from clarion.model.setup import Category, Rung, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.rules.explain import NAMES, explanation, sentence
@@ -83,6 +83,17 @@ def test_a_ladder_reads_as_a_story():
     ]
     summary = explanation(planned.run, "u")["summary"]
     assert summary == "Goes out by push and in-app at once, by SMS later."
+
+
+def test_what_else_can_stop_a_ladder_is_named():
+    """Seen anywhere is seen."""
+    ladder = SendLadder(
+        rungs=(Rung(channel=PUSH), Rung(channel=SMS)), until=Success.SEEN, always=(INBOX, MAIL)
+    )
+    assert texts(plan(workflow(ladder)))[1] == (
+        "SMS: will be sent at 2026-03-25T11:00:30Z unless push or in-app or email has been seen by then, "
+        "or sooner if push fails."
+    )
 
 
 def test_a_choice_names_what_was_chosen():

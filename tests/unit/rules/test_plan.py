@@ -10,6 +10,7 @@ from clarion.model.plan import DedupeClaim
 from clarion.model.setup import Category, Dedupe, FrequencyCap, Rung, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.rules.ladder import after
 from clarion.rules.plan import expiry
 from tests.unit.rules.world import (
     BERLIN,
@@ -158,6 +159,25 @@ def test_a_ladder_starts_with_its_first_rung_and_the_next_waits():
     assert (sms.until, sms.later_rungs, sms.charged) == ("delivered", (), False)
     assert planned.gates[1].verdict == "defer"
     assert planned.gates[1].contact == contact(SMS)
+
+
+@pytest.mark.parametrize("until", [Success.SEEN, Success.READ])
+def test_what_goes_always_can_stop_a_ladder_that_waits_for_attention(until):
+    """It knows every rung; whether it fails or arrives is no business of the ladder, so it waits for nothing itself."""
+    ladder = SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS)), until=until, always=(INBOX,))
+    push, sms, inbox = plan(workflow(ladder)).messages
+    assert (inbox.until, inbox.later_rungs) == ("", (push.id, sms.id))
+    assert (push.until, push.later_rungs) == (until, (sms.id,))
+    for status in Status:
+        assert after(inbox, status) == ((), None)
+
+
+def test_what_goes_always_but_not_to_this_user_stops_nothing():
+    """Who turned the inbox off sees nothing in it."""
+    ladder = SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS)), until=Success.SEEN, always=(INBOX,))
+    planned = plan(workflow(ladder), user=person(preferences=Preferences(channels={INBOX: False})))
+    inbox = next(m for m in planned.messages if m.channel is INBOX)
+    assert (inbox.reason, inbox.later_rungs) == (Reason.OPTED_OUT, ())
 
 
 def test_waits_add_up_along_the_ladder():

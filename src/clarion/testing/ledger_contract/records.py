@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbox import InboxCounts
@@ -231,6 +233,23 @@ async def reading_stops_a_ladder_that_waits_for_it(world: World) -> None:
         assert await world.state(second) == expected, (until, action)
 
 
+async def reading_what_went_beside_a_ladder_stops_it_too(world: World) -> None:
+    """An item without an `until` of its own: what the rungs it names wait for decides. One that has begun goes on."""
+    for until, action, stops in (
+        ("seen", "seen", True),
+        ("read", "seen", False),
+        ("delivered", "read", False),
+    ):
+        first, second = rungs(world, Channel.PUSH, Channel.SMS, until=until)
+        beside = replace(world.planned(channel=Channel.IN_APP), later_rungs=(first.id, second.id))
+        await world.plan(first, second, beside)
+        await world.settle(beside, Status.DELIVERED, record=world.item(beside))
+        await world.ledger.inboxes.mark(world.ada.no, action, [beside.id], world.now)  # type: ignore[arg-type]
+        expected = Reason.LADDER_SATISFIED if stops else Reason.WAITING_FOR_RUNG
+        assert (await world.state(second))[1] == expected, (until, action)
+        assert (await world.state(first))[0] is Status.QUEUED
+
+
 async def an_inbox_is_paged_newest_first(world: World) -> None:
     """Archived apart from the rest, unread only if asked."""
     messages = []
@@ -306,6 +325,7 @@ RECORDS_CONTRACT = (
     marking_moves_the_items,
     marks_and_deliveries_at_once_share_no_offset,
     reading_stops_a_ladder_that_waits_for_it,
+    reading_what_went_beside_a_ladder_stops_it_too,
     an_inbox_is_paged_newest_first,
     captures_are_kept_and_paged,
 )

@@ -197,16 +197,20 @@ class SqliteInboxes:
     def _satisfy(
         self, connection: sqlite3.Connection, action: InboxAction, ids: Sequence[MessageId], at: Instant
     ) -> None:
+        """Stop the rungs behind these items, and those of ladders beside which they went, that waited for this."""
         until = _SATISFIES.get(action)
         if not until:
             return
-        later = [
-            MessageId(rung)
-            for route, rungs in rows(connection, sql.LATER_RUNGS, keys(ids))
-            if self._routes[route].until in until
-            for rung in split_ids(rungs)
+        behind = [
+            rung for (rungs,) in rows(connection, sql.LATER_RUNGS, keys(ids)) for rung in split_ids(rungs)
         ]
-        if later:
-            self._endings.stop(
-                connection, later, Status.CANCELED, Reason.LADDER_SATISFIED, at, only=(Status.DEFERRED,)
-            )
+        if not behind:
+            return
+        satisfied = [
+            MessageId(bytes.fromhex(rung))
+            for rung, route in rows(connection, sql.ROUTES_OF, keys(behind))
+            if self._routes[route].until in until
+        ]
+        self._endings.stop(
+            connection, satisfied, Status.CANCELED, Reason.LADDER_SATISFIED, at, only=(Status.DEFERRED,)
+        )

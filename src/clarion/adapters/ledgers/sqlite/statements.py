@@ -387,8 +387,9 @@ MESSAGES_STAMP = f"""
 """
 
 LATER_RUNGS = f"""
-    SELECT {_array("route, hex(later_rungs)")} FROM messages WHERE id IN {IDS} AND later_rungs IS NOT NULL
+    SELECT {_array("hex(later_rungs)")} FROM messages WHERE id IN {IDS} AND later_rungs IS NOT NULL
 """
+ROUTES_OF = f"SELECT {_array('hex(id), route')} FROM messages WHERE id IN {IDS}"
 
 CAPTURES_ADD = _insert(
     "captures",
