@@ -172,3 +172,49 @@ async def test_templates_are_kept_in_files_checked_published_and_taken_back(serv
         "trigger", "order-shipped", "--to", "ada", "--set", "order=A-1", "--data", server.data, cwd=tmp_path
     )
     assert (wrong.code, "carrier" in wrong.err) == (6, True)
+
+
+async def test_a_price_list_is_kept_and_told(server: Server, tmp_path: Path):
+    """From a file, in place of the one before; wrong lines are named, and nothing is changed by them."""
+    await server.start()
+
+    async def run(*words: str | Path) -> Done:
+        return await clarion(*words, "--data", server.data, cwd=tmp_path)
+
+    file = tmp_path / "prices.csv"
+    file.write_text("country,price\nDE,0.075\n+1787,0.02\n", encoding="utf-8")
+    assert (await run("tenant", "prices", file, "--currency", "EUR")).code == 0
+    file.write_text("DE,0.08\nJP,0.1\n", encoding="utf-8")
+    kept = (await run("tenant", "prices", file, "--json")).json
+    assert kept == {"sms_prices": {"DE": 0.08, "JP": 0.1}, "sms_currency": "EUR"}
+    for text, said in (("DE,0.08\nFR,cheap", "line 2"), ("DE,1\nDE,2", "already"), ("XX,1", "XX")):
+        file.write_text(text, encoding="utf-8")
+        refused = await run("tenant", "prices", file)
+        assert (refused.code in (2, 6), said in refused.err, "Traceback" in refused.err) == (
+            True,
+            True,
+            False,
+        )
+    assert (await run("tenant", "prices", "--json")).json == kept
+    previewed = await run("templates", "preview", "otp", "--user", "juergen", "--channel", "sms")
+    assert "DE 0.08 EUR" in previewed.out, previewed
+
+
+async def test_a_template_is_sent_to_oneself(server: Server, tmp_path: Path):
+    """As a real message that can be looked up; a draft too, before anything of it is live."""
+    await server.start()
+
+    async def run(*words: str | Path) -> Done:
+        return await clarion(*words, "--data", server.data, "--json", cwd=tmp_path)
+
+    draft = {"channels": {"sms": {"en": {"text": "Only a test for {{ user.id }}"}}}}
+    (tmp_path / "otp.json").write_text(json.dumps(draft), encoding="utf-8")
+    assert (await run("templates", "publish", tmp_path / "otp.json", "--draft")).code == 0
+    to_me = ("--to", "ada", "--channel", "sms")
+    sent = (await run("templates", "test", "otp", *to_me, "--draft")).json
+    async with asyncio.timeout(10):
+        while (shown := await run("messages", "show", sent["message_id"])).code == 4:  # noqa: ASYNC110 - planned a moment later
+            await asyncio.sleep(0.1)
+    assert shown.json["user_id"] == "ada"
+    assert (await run("templates", "test", "nothing", *to_me)).code == 4
+    assert (await run("templates", "test", "otp", "--to", "nobody", "--channel", "sms")).code == 4

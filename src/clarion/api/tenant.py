@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -13,6 +13,7 @@ from clarion.api import bodies
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.categories import check_caps
 from clarion.api.users import merge
+from clarion.content import prices
 from clarion.errors import InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.setup import FrequencyCap, Tenant
@@ -21,7 +22,9 @@ from clarion.rules import people
 
 MOST_SEGMENTS = 255
 """A text message cannot have more parts: their number is one octet (3GPP TS 23.040, 9.2.3.24.1)."""
-_COUNTRY = re.compile(r"[A-Z]{2}")
+MOST_PRICES = 2000
+MOST_EXPENSIVE = 1_000_000
+"""More than a segment costs in the smallest currency."""
 
 
 class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -44,7 +47,10 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     sms_smart: bool = False
     """Write text messages in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
     sms_prices: dict[str, float] = {}
-    """Price of one segment by ISO 3166 country code, in the tenant's own currency."""
+    """Price of one segment, by ISO 3166 country code (`DE`) or by the beginning of numbers (`+1787`), which comes
+    first. Previews tell the cost by it."""
+    sms_currency: str = ""
+    """ISO 4217 code of what the prices are in, like `EUR`."""
 
 
 @get("/", opt=READ)
@@ -78,13 +84,24 @@ def check(wanted: TenantDocument) -> None:
         people.check_locale(locale, f"#/required_locales/{index}")
     if not 0 <= wanted.sms_segments <= MOST_SEGMENTS:
         raise InvalidInput(f"must be between 0 (no limit) and {MOST_SEGMENTS}.", pointer="#/sms_segments")
-    for country, price in wanted.sms_prices.items():
-        if not _COUNTRY.fullmatch(country):
+    _check_prices(wanted.sms_prices, wanted.sms_currency)
+
+
+def _check_prices(table: Mapping[str, float], currency: str) -> None:
+    if len(table) > MOST_PRICES:
+        raise InvalidInput(f"at most {MOST_PRICES} prices.", pointer="#/sms_prices")
+    for row, price in table.items():
+        if not prices.is_row(row):
             raise InvalidInput(
-                "a country is two capital letters (ISO 3166), like `DE`.", pointer=f"#/sms_prices/{country}"
+                "give a country in two capital letters (ISO 3166), like `DE`, or the beginning of numbers, like `+1787`.",
+                pointer=f"#/sms_prices/{row[:40]}",
             )
-        if not (isfinite(price) and price >= 0):
-            raise InvalidInput("a price is a number, not below 0.", pointer=f"#/sms_prices/{country}")
+        if not (isfinite(price) and 0 <= price <= MOST_EXPENSIVE):
+            raise InvalidInput(
+                f"a price is a number from 0 to {MOST_EXPENSIVE}.", pointer=f"#/sms_prices/{row}"
+            )
+    if currency and not prices.is_currency(currency):
+        raise InvalidInput("a currency is an ISO 4217 code, like `EUR`.", pointer="#/sms_currency")
 
 
 def _document(tenant: Tenant) -> TenantDocument:

@@ -20,6 +20,7 @@ from clarion.cli import (
     migrate,
     serve,
     templates,
+    tenant,
     trigger,
     users,
     vapid,
@@ -93,6 +94,7 @@ program.command("explain", short_help="Why somebody was, or was not, notified.")
 program.add_typer(users.program, name="users")
 program.add_typer(templates.program, name="templates")
 program.add_typer(catalogues.program, name="catalogues")
+program.add_typer(tenant.program, name="tenant")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")

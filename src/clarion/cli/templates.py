@@ -18,6 +18,9 @@ File = Annotated[
         metavar="FILE", help="Template as JSON or TOML (.toml); - reads JSON from standard input."
     ),
 ]
+Values = Annotated[
+    str | None, typer.Option("--values", help="Data as a JSON object, instead of the example.")
+]
 NamedKey = Annotated[str | None, typer.Option("--key", help="Key, when the file does not name it.")]
 
 
@@ -166,9 +169,7 @@ def preview(
     user: Annotated[str | None, typer.Option("--user", help="As this user.")] = None,
     draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
     version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
-    values: Annotated[
-        str | None, typer.Option("--values", help="Data as a JSON object, instead of the example.")
-    ] = None,
+    values: Values = None,
     url: Url = None,
     api_key: ApiKey = None,
     data: Data = DATA_DIR,
@@ -202,6 +203,44 @@ def preview(
     for one in shown["previews"]:
         _preview(one)
     _findings(shown["findings"])
+
+
+@program.command("test")
+def try_out(
+    key: Key,
+    to: Annotated[str, typer.Option("--to", help="Id of the user who gets it: you.")],
+    channel: Annotated[str, typer.Option("--channel", help="The channel to send it on.")],
+    draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
+    version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
+    values: Values = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Send a template to yourself, now, as a real message; it need not be live.
+
+    Preferences, quiet hours and caps do not hold it back; a suppressed address is not used.
+
+    \b
+    Examples:
+      clarion templates test welcome --to ada --channel email
+      clarion templates test welcome --to ada --channel sms --draft --values '{"plan": "Gold"}'
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect, segment
+
+    asked: dict[str, Any] = {"user_id": to, "channel": channel, "draft": draft}
+    if version is not None:
+        asked["version"] = version
+    if values is not None:
+        asked["data"] = _object(values, "--values")
+    sent = connect(url, api_key, data).call("POST", f"/v1/templates/{segment(key)}/test", asked)
+    if json:
+        show.as_json(sent)
+        return
+    show.out().print(f"Sent to {to} by {channel}. What became of it:", markup=False)
+    show.out().print(f"  clarion messages show {sent['message_id']}", markup=False)
 
 
 def _read(file: str, key: str | None) -> dict[str, Any]:
@@ -261,8 +300,10 @@ def _preview(one: dict[str, Any]) -> None:
             show.field(name, str(value))
     size = f"  {one['bytes']['total']} bytes"
     if (sms := one["sms"]) is not None:
-        costs = "".join(f", {country} {cost:g}" for country, cost in sms["cost"].items())
-        size += f", {sms['encoding']}, segments: {sms['segments']}{costs}"
+        size += f", {sms['encoding']}, segments: {sms['segments']}"
+        # For one reader the price of their number, for nobody in particular all there are.
+        here = {sms["priced_as"]: sms["expected"]} if sms["priced_as"] else sms["cost"]
+        size += "".join(f", {row} {cost:g} {sms['currency']}".rstrip() for row, cost in here.items())
     console.print(Text(size, style=show.SILENT))
 
 

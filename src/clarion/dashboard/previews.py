@@ -7,10 +7,11 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from babel.core import Locale
 
 from clarion.content.review import HTML_BYTES, PUSH_BYTES
 from clarion.dashboard.editor import place
-from clarion.flow.preview import Broken, Preview
+from clarion.flow.preview import Broken, Preview, TextMessage
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent, WebhookContent
 
@@ -64,7 +65,25 @@ def shown(preview: Preview, frames: Frames) -> dict[str, Any]:
             assert isinstance(content, WebhookContent)
             return {**values, "body": _indented(content.body)}
         case _:
-            return {**values, **({"sms": msgspec.structs.asdict(preview.sms)} if preview.sms else {})}
+            return {**values, **({"sms": _billed(preview.sms)} if preview.sms else {})}
+
+
+def _billed(sms: TextMessage) -> dict[str, Any]:
+    """The segments, and the price list with the row of this reader marked."""
+    costs = [
+        {"where": _where(row), "cost": f"{cost:g} {sms.currency}".rstrip(), "here": row == sms.priced_as}
+        for row, cost in sms.cost.items()
+    ]
+    return {
+        **msgspec.structs.asdict(sms),
+        "costs": sorted(costs, key=lambda one: str(one["where"])),
+        "here": next((one for one in costs if one["here"]), None),
+    }
+
+
+def _where(row: str) -> str:
+    """`DE`: Germany; the beginning of numbers as it is."""
+    return str(Locale("en").territories.get(row, row))
 
 
 def _refused(wrong: Broken) -> dict[str, Any]:

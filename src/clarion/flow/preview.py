@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from clarion.content import Renderer, Segments, segments
+from clarion.content import Renderer, Segments, prices, segments
 from clarion.content.locales import choose
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
@@ -31,7 +31,13 @@ class TextMessage(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     """Septets, or UTF-16 code units."""
     cost: dict[str, float]
-    """By ISO 3166 country code, where the tenant has named the price of a segment."""
+    """By country code or beginning of numbers, as in the tenant's `sms_prices`."""
+    currency: str
+    """The tenant's `sms_currency`."""
+    priced_as: str
+    """The row of `cost` that this reader's number falls under; empty: they have none, or there is no price for it."""
+    expected: float | None
+    """What it costs to send it to this reader: that row of `cost`."""
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,19 +110,34 @@ class Previews:
             return replace(
                 shown, error=Broken(detail=wrong.detail, pointer=wrong.pointer or "", line=wrong.line)
             )
-        sms = billed(content.text, tenant) if isinstance(content, SmsContent) else None
+        sms = billed(content.text, tenant, user) if isinstance(content, SmsContent) else None
         return replace(shown, content=content, bytes=sizes(content), sms=sms)
 
 
-def billed(text: str, tenant: Tenant) -> TextMessage:
-    """The segments of a text, and what they cost by the tenant's price table."""
+def billed(text: str, tenant: Tenant, user: User) -> TextMessage:
+    """The segments of a text, and what they cost by the tenant's price table: everywhere, and for this reader."""
     cut: Segments = segments(text)
+    cost = {name: prices.cost(cut.count, price) for name, price in sorted(tenant.sms_prices.items())}
+    row = prices.row(_number(user), tenant.sms_prices)
     return TextMessage(
         encoding=cut.encoding,
         segments=cut.count,
         units=cut.units,
-        cost={country: round(price * cut.count, 6) for country, price in sorted(tenant.sms_prices.items())},
+        cost=cost,
+        currency=tenant.sms_currency,
+        priced_as=row,
+        expected=cost.get(row),
     )
+
+
+def _number(user: User) -> str:
+    """Where a text message would go; empty when nowhere."""
+    numbers = (
+        one.address
+        for one in user.profile.contacts
+        if one.channel is Channel.SMS and one.hash not in user.suppressed
+    )
+    return next(numbers, "")
 
 
 def sizes(content: AnyContent) -> dict[str, int]:

@@ -11,11 +11,18 @@ async def test_what_is_changed_is_changed_and_the_rest_stays(admin):
     """A merge patch: null restores the default."""
     before = await admin.ok("GET", "/v1/tenant")
     assert (before["key"], before["locale"], before["sms_segments"]) == ("acme", "en", 0)
-    change = {"required_locales": ["en", "de"], "sms_segments": 2, "sms_prices": {"DE": 0.07}, "name": "Acme"}
+    change = {
+        "required_locales": ["en", "de"],
+        "sms_segments": 2,
+        "sms_prices": {"DE": 0.07, "+1787": 0.02},
+        "name": "Acme",
+    }
     after = await admin.ok("PATCH", "/v1/tenant", change)
     assert after == {**before, **change}
     assert await admin.ok("GET", "/v1/tenant") == after
-    again = await admin.ok("PATCH", "/v1/tenant", {"sms_segments": None, "sms_prices": {"FR": 0.05}})
+    again = await admin.ok(
+        "PATCH", "/v1/tenant", {"sms_segments": None, "sms_prices": {"FR": 0.05, "+1787": None}}
+    )
     assert (again["sms_segments"], again["sms_prices"]) == (0, {"DE": 0.07, "FR": 0.05})
     assert again["required_locales"] == ["en", "de"]
 
@@ -30,7 +37,13 @@ async def test_what_is_changed_is_changed_and_the_rest_stays(admin):
         ({"sms_segments": -1}, "#/sms_segments"),
         ({"sms_segments": 256}, "#/sms_segments"),
         ({"sms_prices": {"Germany": 1}}, "#/sms_prices/Germany"),
+        ({"sms_prices": {"XX": 1}}, "#/sms_prices/XX"),
+        ({"sms_prices": {"+0": 1}}, "#/sms_prices/+0"),
         ({"sms_prices": {"DE": -1}}, "#/sms_prices/DE"),
+        ({"sms_prices": {"DE": 1e9}}, "#/sms_prices/DE"),
+        ({"sms_prices": {"DE": "1"}}, "#/sms_prices"),
+        ({"sms_prices": {f"+1{n}": 1 for n in range(2001)}}, "#/sms_prices"),
+        ({"sms_currency": "Euro"}, "#/sms_currency"),
         ({"caps": [{"limit": 0, "window_s": 5}]}, "#/caps/0"),
         ({"sms_segment": 3}, "#/sms_segment"),
     ],

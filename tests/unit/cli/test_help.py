@@ -30,7 +30,7 @@ def test_the_commands_are_the_promised_ones():
     """Scripts rely on them."""
     assert sorted(ALL) == sorted(
         """catalogues export|catalogues import|catalogues missing|check|dead-letters list|dead-letters redrive|dev|dkim new|endpoints create|endpoints delete|endpoints disable|endpoints enable|endpoints list|endpoints recover|endpoints rotate-secret|endpoints show|explain|keys create|keys list|keys revoke|messages list
-        |messages show|messages tail|migrate|serve|templates list|templates preview|templates publish|templates rollback|templates show|trigger|users import|vapid new""".replace(
+        |messages show|messages tail|migrate|serve|templates list|templates preview|templates publish|templates rollback|templates show|templates test|tenant prices|trigger|users import|vapid new""".replace(
             "\n", ""
         )
         .replace(" " * 8, "")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from clarion.content import Segments, segments
-from clarion.content.prices import cost, country
+from clarion.content.prices import cost, country, is_currency, is_row, row
 from clarion.content.sms import BASIC, EXTENDED, GSM, advice, smart
 from clarion.model.content import SmsContent
 from tests.unit.content.people import TENANT, render, sms
@@ -118,9 +118,29 @@ def test_the_country_of_a_number_is_known(phone, code):
     assert country(phone) == code
 
 
-def test_the_cost_is_the_segments_at_the_price_of_the_country():
-    """And unknown where the tenant named none."""
-    prices = {"DE": 0.075, "US": 0.0079}
-    assert cost("x" * 161, "+4915112345678", prices) == 0.15
-    assert cost("x", "+12125550123", prices) == 0.0079
-    assert cost("x", "+33612345678", prices) is None
+@pytest.mark.parametrize(
+    ("phone", "named"),
+    [
+        ("+4915112345678", "DE"),
+        ("+12125550123", "US"),
+        ("+17875550123", "+1787"),
+        ("+17879990123", "+1787999"),
+        ("+33612345678", ""),
+        ("", ""),
+    ],
+)
+def test_a_number_falls_under_the_longest_prefix_or_else_its_country(phone, named):
+    """And under none where the tenant named no price."""
+    assert row(phone, {"DE": 0.075, "US": 0.0079, "+1787": 0.02, "+1787999": 0.5}) == named
+
+
+def test_the_cost_is_what_people_reckon():
+    """Not what floating point makes of it."""
+    assert (cost(3, 0.07), cost(2, 0.075), cost(255, 0.0079)) == (0.21, 0.15, 2.0145)
+
+
+def test_what_a_price_table_may_name_is_known():
+    """Countries with telephones, beginnings of numbers, and real currencies."""
+    assert [name for name in ("DE", "+1", "+1787") if not is_row(name)] == []
+    assert [name for name in ("de", "XX", "Germany", "+0", "+", "1787", "+12345678901") if is_row(name)] == []
+    assert (is_currency("EUR"), is_currency("eur"), is_currency("XYZ")) == (True, False, False)

@@ -1,0 +1,97 @@
+"""`clarion tenant`: what text messages cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+
+program = typer.Typer(no_args_is_help=True, help="Settings of the tenant.")
+
+TENANT = "/v1/tenant"
+
+
+@program.callback()
+def _tenant() -> None:
+    """Without a callback Typer would make the only command the program itself."""
+
+
+@program.command()
+def prices(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="CSV: country or beginning of numbers, price of one segment.",
+        ),
+    ] = None,
+    currency: Annotated[
+        str | None, typer.Option("--currency", help="What the prices are in (ISO 4217), like EUR.")
+    ] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    data: Data = DATA_DIR,
+    json: Json = False,
+) -> None:
+    """Show what a segment of a text message costs; with a file, keep that price list instead of the one before.
+
+    A line is `DE,0.075` for a country, or `+1787,0.02` for all numbers that begin so. Previews then tell the cost.
+
+    \b
+    Examples:
+      clarion tenant prices
+      clarion tenant prices sms-prices.csv --currency EUR
+    """
+    from clarion.cli import show
+    from clarion.cli.client import connect
+
+    client = connect(url, api_key, data)
+    tenant = client.get(TENANT)
+    change: dict[str, Any] = {}
+    if file is not None:
+        # A merge patch: what the list no longer names is taken out by null.
+        change["sms_prices"] = {**dict.fromkeys(tenant["sms_prices"]), **_table(file)}
+    if currency is not None:
+        change["sms_currency"] = currency
+    if change:
+        tenant = client.call("PATCH", TENANT, change)
+    kept = {"sms_prices": tenant["sms_prices"], "sms_currency": tenant["sms_currency"]}
+    if json:
+        show.as_json(kept)
+        return
+    show.table(
+        ["country or prefix", f"a segment costs ({kept['sms_currency'] or 'no currency'})"],
+        ((row, f"{price:g}") for row, price in sorted(kept["sms_prices"].items())),
+    )
+
+
+def _table(file: Path) -> dict[str, float]:
+    """The price list of a file; a first line without a number is its heading."""
+    import csv
+    from math import isfinite
+
+    table: dict[str, float] = {}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            for number, line in enumerate(csv.reader(lines), 1):
+                if not any(line):
+                    continue
+                try:
+                    row, price = (part.strip() for part in line)
+                    if not isfinite(value := float(price)):
+                        raise ValueError
+                except ValueError:
+                    if number == 1 and len(line) == 2:
+                        continue
+                    raise typer.BadParameter(f"{file}, line {number}: expected like DE,0.075") from None
+                if row in table:
+                    raise typer.BadParameter(f"{file}, line {number}: {row} has a price already")
+                table[row] = value
+    except (UnicodeDecodeError, csv.Error) as wrong:
+        raise typer.BadParameter(f"{file}: {wrong}") from None
+    return table
