@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, RunId, UserNo
 
 
@@ -12,6 +13,10 @@ class CapCharge(msgspec.Struct, frozen=True, kw_only=True):
 
     message_id: MessageId
     user: UserNo
+    category: str
+    """Whose messages count; empty for those of every category."""
+    channel: Channel | None
+    """Which of them; None for all channels."""
     scope: str
     """Names the cap: `tenant/*`, `tenant/sms`, `category/marketing/*`, ..."""
     limit: int

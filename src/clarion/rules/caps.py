@@ -25,9 +25,16 @@ def charges(
         return ()
     return tuple(
         CapCharge(
-            message_id=message_id, user=user, scope=scope, limit=cap.limit, window_s=cap.window_s, at=at
+            message_id=message_id,
+            user=user,
+            category=of,
+            channel=cap.channel,
+            scope=scope,
+            limit=cap.limit,
+            window_s=cap.window_s,
+            at=at,
         )
-        for scope, cap in _matching(tenant.caps, category.key, category.caps, channel)
+        for scope, of, cap in _matching(tenant.caps, category.key, category.caps, channel)
     )
 
 
@@ -37,10 +44,10 @@ def _matching(
     category: str,
     category_caps: tuple[FrequencyCap, ...],
     channel: Channel,
-) -> tuple[tuple[str, FrequencyCap], ...]:
+) -> tuple[tuple[str, str, FrequencyCap], ...]:
     return (
-        *_scoped("tenant", tenant_caps, channel),
-        *_scoped(f"category/{category}", category_caps, channel),
+        *((scope, "", cap) for scope, cap in _scoped("tenant", tenant_caps, channel)),
+        *((scope, category, cap) for scope, cap in _scoped(f"category/{category}", category_caps, channel)),
     )
 
 

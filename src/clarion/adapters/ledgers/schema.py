@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -300,12 +300,14 @@ messages = Table(
     _number("read_at", null=True),
     _number("clicked_at", null=True),
     _number("archived_at", null=True),
+    _number("counted_at", null=True),
     CheckConstraint(f"status BETWEEN 0 AND {len(CODES) - 1}", name="status_known"),
     CheckConstraint(f"status < {_FIRST_WITH_REASON} OR reason IS NOT NULL", name="reason_given"),
     CheckConstraint(f"status < {_FIRST_DONE} OR due_at IS NULL", name="done_is_done"),
     sqlite_with_rowid=False,
 )
-Index("messages_user", messages.c.user, messages.c.id)
+Index("messages_user", messages.c.user, messages.c.id, messages.c.counted_at, messages.c.route)
+"""Covers what frequency caps count."""
 Index(
     "messages_due",
     messages.c.queue,
@@ -344,17 +346,6 @@ changes = Table(
 )
 
 # ── exact checks ──────────────────────────────────────────────────────────────────────────────────────────
-
-cap_uses = Table(
-    "cap_uses",
-    metadata,
-    _key("user"),
-    _text_key("scope"),
-    _key("at"),
-    _blob("message_id", key=True),
-    _number("expires_at"),
-    sqlite_with_rowid=False,
-)
 
 dedupes = Table(
     "dedupes",

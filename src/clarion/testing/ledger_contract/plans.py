@@ -184,19 +184,43 @@ async def a_cap_slides(world: World) -> None:
     assert (await world.plan(third, charges=(world.charge(third, 1, window_s=60),))).changed == {}
 
 
-async def caps_are_counted_per_user_and_scope(world: World) -> None:
+async def caps_are_counted_per_user_category_and_channel(world: World) -> None:
     """A message below every one of its caps counts against all; above one, against none."""
-    first, second, third = (world.planned() for _ in range(3))
-    other = world.planned(world.bob)
-    two = {"scope": "category/news/*"}
+    first, other = world.planned(), world.planned(world.bob)
+    second, third = (world.planned(category="news", channel=Channel.SMS) for _ in range(2))
+    news = {"category": "news", "scope": "category/news/*"}
+    sms = {"channel": Channel.SMS, "scope": "tenant/sms"}
     await world.plan(first, charges=(world.charge(first, 1),))
     result = await world.plan(
         second,
         other,
-        charges=(world.charge(second, 1, **two), world.charge(second, 1), world.charge(other, 1)),
+        charges=(world.charge(second, 1, **news), world.charge(second, 1), world.charge(other, 1)),
     )
     assert result.changed == {second.id: (THROTTLED, Reason.FREQUENCY_CAP)}
-    assert (await world.plan(third, charges=(world.charge(third, 1, **two),))).changed == {}
+    charges = (world.charge(third, 1, **news), world.charge(third, 1, **sms), world.charge(third, 2))
+    assert (await world.plan(third, charges=charges)).changed == {}
+    fourth = world.planned(channel=Channel.SMS)
+    result = await world.plan(fourth, charges=(world.charge(fourth, 1, **sms),))
+    assert result.changed == {fourth.id: (THROTTLED, Reason.FREQUENCY_CAP)}
+
+
+async def a_longer_window_sees_what_a_shorter_one_did_not(world: World) -> None:
+    """A cap that is changed, or was made later, counts what was counted before it."""
+    first, second, third = (world.planned() for _ in range(3))
+    await world.plan(first, charges=(world.charge(first, 1, window_s=60),))
+    world.clock.advance(90)
+    assert (await world.plan(second, charges=(world.charge(second, 1, window_s=60),))).changed == {}
+    refused = await world.plan(third, charges=(world.charge(third, 2, window_s=3600),))
+    assert refused.runs[0].channels[0].verdicts[-1].inputs["count"] == 2
+
+
+async def a_rehearsal_counts_nothing(world: World) -> None:
+    """However often a plan is only looked at, there is room for the one that goes."""
+    message = world.planned()
+    plan = world.plan_of(message, charges=(world.charge(message, 1),))
+    for _ in range(3):
+        assert (await world.ledger.plans.preview(plan)).changed == {}
+    assert (await world.ledger.plans.commit(plan)).changed == {}
 
 
 async def two_windows_of_one_scope_count_the_same_uses(world: World) -> None:
@@ -381,7 +405,9 @@ PLANS_CONTRACT = (
     of_duplicates_at_once_one_is_kept,
     a_cap_is_never_exceeded,
     a_cap_slides,
-    caps_are_counted_per_user_and_scope,
+    caps_are_counted_per_user_category_and_channel,
+    a_longer_window_sees_what_a_shorter_one_did_not,
+    a_rehearsal_counts_nothing,
     two_windows_of_one_scope_count_the_same_uses,
     a_cap_explains_its_count,
     what_is_decided_already_is_not_counted,

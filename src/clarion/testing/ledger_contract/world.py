@@ -140,7 +140,8 @@ class World:
 
     def charge(self, message: Message, limit: int, **fields: Any) -> CapCharge:
         """Counts a message against the tenant's cap of `limit` an hour."""
-        cap: dict[str, Any] = {"scope": "tenant/*", "window_s": 3600, "at": self.now} | fields
+        cap: dict[str, Any] = {"category": "", "channel": None, "scope": "tenant/*"}
+        cap |= {"window_s": 3600, "at": self.now} | fields
         return CapCharge(message_id=message.id, user=message.user, limit=limit, **cap)
 
     def dedupe(self, message: Message, key: bytes = b"d" * 16, window_s: int = 3600) -> DedupeClaim:

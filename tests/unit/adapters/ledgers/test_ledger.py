@@ -67,6 +67,23 @@ async def test_positions_are_never_handed_out_twice(path, opened, clock, entropy
     await world.ledger.close()
 
 
+async def test_caps_count_on_after_a_restart_and_after_a_commit_that_failed(opened, clock, entropy):
+    """What is counted is read from the messages: nothing that was lost counts, nothing that was kept is forgotten."""
+    world = await World(opened(), clock, entropy).furnish()
+    first, lost, second, third = (world.planned() for _ in range(4))
+    await world.plan(first, charges=(world.charge(first, 2),))
+    plan = world.plan_of(lost, charges=(world.charge(lost, 2),))
+    with pytest.raises(TypeError):
+        await world.ledger.plans.commit(replace(plan, runs=(replace(plan.runs[0], at=object()),)))
+    assert (await world.plan(second, charges=(world.charge(second, 2),))).changed == {}
+    world = await reopened(world, opened)
+    try:
+        refused = await world.plan(third, charges=(world.charge(third, 2),))
+        assert refused.changed == {third.id: (Status.THROTTLED, Reason.FREQUENCY_CAP)}
+    finally:
+        await world.ledger.close()
+
+
 async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, entropy):
     """At once, with a higher fence; what only waits is left to its time; what was being sent says so."""
     world = await World(opened(), clock, entropy).furnish()

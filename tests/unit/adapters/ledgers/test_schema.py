@@ -104,6 +104,29 @@ def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):
         assert newer.execute("SELECT max(no) FROM routes").fetchall() == [(8,)]
 
 
+def test_what_an_older_file_counted_still_counts(tmp_path, step):
+    """Every use of a cap becomes a mark of its message."""
+    path = tmp_path / "older.db"
+    step("0004", path)
+    with closing(sqlite3.connect(path)) as older:
+        for number, uses in enumerate((("tenant/*", "category/news/*"), ())):
+            older.execute(
+                """INSERT INTO messages (id, user, event_id, event_seq, route, queue, status, created_at, fence)
+                VALUES (?, 5, ?, 1, 1, 1, 3, 1000, 1)""",
+                (bytes([number]) * 16, bytes(16)),
+            )
+            for scope in uses:
+                older.execute(
+                    "INSERT INTO cap_uses (user, scope, at, message_id, expires_at) VALUES (5, ?, 1234, ?, 9999)",
+                    (scope, bytes([number]) * 16),
+                )
+        older.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        found = newer.execute("SELECT counted_at FROM messages ORDER BY id").fetchall()
+    assert found == [(1234,), (None,)]
+
+
 def test_a_step_that_breaks_leaves_nothing_behind(tmp_path, step, monkeypatch):
     """A power cut in the middle: the file is as before, and the next start takes the whole step."""
     path = tmp_path / "older.db"

@@ -87,7 +87,7 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
         ("SETTLE", "SEARCH changes USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         ("SETTLE", "SEARCH messages USING PRIMARY KEY (id=?)"),
         ("RELEASE", "SEARCH messages USING COVERING INDEX messages_waiting (waits_for=?)"),
-        ("CAPS_COUNT", "SEARCH cap_uses USING PRIMARY KEY (user=? AND scope=? AND at>?)"),
+        ("CAPS_USES", "SEARCH messages USING COVERING INDEX messages_user (user=?)"),
         ("INBOX_SINCE", "SEARCH inbox USING PRIMARY KEY (user=? AND offset>?)"),
         ("SEARCH user", "SEARCH messages USING INDEX messages_user (user=? AND id>? AND id<?)"),
         ("USERS_BY_ID", "SEARCH users USING INDEX sqlite_autoindex_users_1 (tenant=? AND user_id=?)"),

@@ -5,7 +5,7 @@ collapse and thread order, in that order. What one message of a transaction chan
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -37,9 +37,11 @@ class Checks:
         connection: sqlite3.Connection,
         plans: Sequence[PlanCommit],
         known: Collection[bytes],
+        caps: Caps,
         endings: Endings,
     ) -> None:
         self._connection = connection
+        self._caps = caps
         self._endings = endings
         self._known = known
         self._new = {m.id: m for plan in plans for m in plan.messages if m.id not in known}
@@ -52,7 +54,8 @@ class Checks:
         self._claimed: dict[bytes, DedupeClaim] = {}
         self._collapsed: dict[bytes, MessageId] = {}
         self._queued: dict[bytes, MessageId] = {}
-        self._caps = Caps(connection, [c for plan in plans for c in plan.charges])
+        self._counted: dict[MessageId, Instant] = {}
+        caps.load(connection, [c for plan in plans for c in plan.charges])
         self._claims: dict[bytes, tuple[bytes, int]] = {
             bytes.fromhex(key): (bytes.fromhex(run), expires_at)
             for key, run, expires_at in self._find(
@@ -103,10 +106,14 @@ class Checks:
         runs = tuple(grown for run in plan.runs if (grown := self.explained(run)) is not run)
         return PlanResult(changed=changed, known=known, runs=runs)
 
+    @property
+    def counted(self) -> Mapping[MessageId, Instant]:
+        """Since when the messages that caps count do so."""
+        return self._counted
+
     def store(self) -> None:
         """Everything but runs and messages."""
         write = self._connection.execute
-        self._caps.store(self._connection)
         if self._claimed:
             ids = b"".join(key + claim.run_id for key, claim in self._claimed.items())
             write(sql.DEDUPES_ADD, (encoded([(c.expires_at,) for c in self._claimed.values()]), ids))
@@ -143,8 +150,10 @@ class Checks:
         allowed, verdicts = self._caps.judge(charges)
         if not allowed:
             self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
-        elif not message.charged:
-            self._new[message.id] = replace(message, charged=True)
+        else:
+            self._counted[message.id] = charges[0].at
+            if not message.charged:
+                self._new[message.id] = replace(message, charged=True)
         self._say(message, *verdicts)
 
     def _collapse(self, message: Message, key: bytes) -> None:

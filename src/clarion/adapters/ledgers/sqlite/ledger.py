@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.endings import Endings
@@ -87,6 +88,8 @@ class SqliteLedger:
         self._people = people = People(user_cache)
         routes = Routes(local)
         writer.on_rollback(routes.forget)
+        caps = Caps(routes)
+        writer.on_rollback(caps.forget)
         endings = Endings(local)
         desk = Desk(vault, clock, entropy)
         log = SqliteLog(writer, local, clock)
@@ -101,7 +104,7 @@ class SqliteLedger:
         self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
         self.setup = SqliteSetup(writer, readers, local, vault)
-        self.plans = SqlitePlans(writer, readers, log, routes, endings, epoch)
+        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, epoch)
         self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.strays = SqliteStrays(writer, readers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Lane
-from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, children_range
+from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, children_range
 from clarion.model.message import ChannelPlan, Message, Run
 from clarion.model.plan import CapCharge
 from clarion.ports.ledger import PlanCommit, PlanResult
@@ -40,6 +40,7 @@ class SqlitePlans:
         readers: Readers,
         log: SqliteLog,
         routes: Routes,
+        caps: Caps,
         endings: Endings,
         epoch: int,
     ) -> None:
@@ -47,6 +48,7 @@ class SqlitePlans:
         self._readers = readers
         self._log = log
         self._routes = routes
+        self._caps = caps
         self._endings = endings
         self._epoch = epoch
 
@@ -66,7 +68,9 @@ class SqlitePlans:
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         if not charges:
             return frozenset()
-        return await self._writer.call(lambda connection: _charge(connection, charges), rows=len(charges))
+        return await self._writer.call(
+            lambda connection: self._charge(connection, charges), rows=len(charges)
+        )
 
     async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
         lowest, highest = children_range(event_id)
@@ -79,11 +83,13 @@ class SqlitePlans:
         self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
     ) -> Sequence[PlanResult]:
         if not careful and not any(map(needed, plans)):
-            self._add(connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages])
+            self._add(
+                connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages], {}
+            )
             return self._go_on(connection, plans, [NOTHING] * len(plans), frozenset())
         # Done together nothing is known: a repeated run breaks its key, and each plan is done again carefully.
         known = _known(connection, plans) if careful else frozenset()
-        checks = Checks(connection, plans, known, self._endings)
+        checks = Checks(connection, plans, known, self._caps, self._endings)
         for plan in plans:
             checks.decide(plan)
         checks.store()
@@ -91,10 +97,17 @@ class SqlitePlans:
             connection,
             [checks.explained(run) for plan in plans for run in plan.runs if run.id not in known],
             [m for plan in plans for m in checks.messages(plan)],
+            checks.counted,
         )
         return self._go_on(connection, plans, list(map(checks.result, plans)), known)
 
-    def _add(self, connection: sqlite3.Connection, runs: Sequence[Run], messages: Sequence[Message]) -> None:
+    def _add(
+        self,
+        connection: sqlite3.Connection,
+        runs: Sequence[Run],
+        messages: Sequence[Message],
+        counted: Mapping[MessageId, Instant],
+    ) -> None:
         if runs:
             tail = Tail(part for run in runs for part in (run.id, run.event_id))
             packed = [_run_row(run, tail) for run in runs]
@@ -105,17 +118,33 @@ class SqlitePlans:
             (rich if _is_rich(m) else plain).append(m)
         for statement, some in ((sql.MESSAGES_ADD_PLAIN, plain), (sql.MESSAGES_ADD_RICH, rich)):
             if some:
-                self._add_messages(connection, statement, some)
+                self._add_messages(connection, statement, some, counted)
 
     def _add_messages(
-        self, connection: sqlite3.Connection, statement: str, messages: Sequence[Message]
+        self,
+        connection: sqlite3.Connection,
+        statement: str,
+        messages: Sequence[Message],
+        counted: Mapping[MessageId, Instant],
     ) -> None:
         number = self._routes.number
         tail = Tail([part for m in messages for part in (m.id, m.event_id)])
         row = _plain_row if statement is sql.MESSAGES_ADD_PLAIN else _rich_row
-        packed = encoded([row(m, number(connection, m), tail) for m in messages]), tail.joined()
+        packed = (
+            encoded([row(m, number(connection, m), counted.get(m.id), tail) for m in messages]),
+            tail.joined(),
+        )
         connection.execute(statement, (*packed, self._epoch))
         connection.execute(sql.CHANGES_PLANNED, packed)
+
+    def _charge(self, connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
+        of_message = by_message(charges)
+        for (done,) in rows(connection, sql.CHARGED_FIND, keys(of_message)):
+            del of_message[MessageId(bytes.fromhex(done))]
+        self._caps.load(connection, charges)
+        counted = {one: its[0].at for one, its in of_message.items() if self._caps.judge(its)[0]}
+        connection.execute(sql.CHARGED, (encoded([(at,) for at in counted.values()]), b"".join(counted)))
+        return frozenset(of_message.keys() - counted.keys())
 
     def _go_on(
         self,
@@ -136,17 +165,6 @@ class SqlitePlans:
 
     def _committed(self, result: PlanResult) -> None:
         self._log.noted(result.continued)
-
-
-def _charge(connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
-    of_message = by_message(charges)
-    for (done,) in rows(connection, sql.CHARGED_FIND, keys(of_message)):
-        del of_message[MessageId(bytes.fromhex(done))]
-    caps = Caps(connection, charges)
-    refused = frozenset(message_id for message_id, its in of_message.items() if not caps.judge(its)[0])
-    caps.store(connection)
-    connection.execute(sql.CHARGED, keys(of_message.keys() - refused))
-    return refused
 
 
 def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
@@ -187,7 +205,7 @@ def _is_rich(m: Message) -> bool:
     )
 
 
-def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
+def _plain_row(m: Message, route: int, counted_at: Instant | None, tail: Tail) -> tuple[Any, ...]:
     return (
         m.user,
         m.event_seq,
@@ -198,13 +216,14 @@ def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
         m.due_at,
         m.fence,
         m.charged,
+        counted_at,
     )
 
 
-def _rich_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
+def _rich_row(m: Message, route: int, counted_at: Instant | None, tail: Tail) -> tuple[Any, ...]:
     rungs = b"".join(m.later_rungs)
     return (
-        *_plain_row(m, route, tail),
+        *_plain_row(m, route, counted_at, tail),
         m.reason,
         m.expires_at,
         m.attempt,

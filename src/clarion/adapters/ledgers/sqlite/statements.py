@@ -119,7 +119,18 @@ RUNS_ADD = _insert(
     },
 )
 
-PLAIN = ("user", "event_seq", "route", "queue", "status", "created_at", "due_at", "fence", "charged")
+PLAIN = (
+    "user",
+    "event_seq",
+    "route",
+    "queue",
+    "status",
+    "created_at",
+    "due_at",
+    "fence",
+    "charged",
+    "counted_at",
+)
 """What every planned message has."""
 RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded")
 """What some have besides; behind these the places of `later_rungs` (with its length) and `waits_for`."""
@@ -166,29 +177,10 @@ DEDUPES_PURGE = """
     )
 """
 
-CAPS_COUNT = """
-    SELECT json_group_array((
-        SELECT count(*) FROM cap_uses
-        WHERE cap_uses.user = wanted.value ->> 0 AND cap_uses.scope = wanted.value ->> 1
-          AND cap_uses.at > wanted.value ->> 2
-    )) FROM json_each(?1) AS wanted
-"""
-CAPS_ADD = (
-    _insert(
-        "cap_uses",
-        {
-            "user": field(0),
-            "scope": field(1),
-            "at": field(2),
-            "message_id": id_at(0, 1),
-            "expires_at": field(3),
-        },
-    )
-    + """WHERE true ON CONFLICT (user, scope, at, message_id) DO UPDATE SET
-    expires_at = max(expires_at, excluded.expires_at)"""
-)
-CAPS_PURGE = """
-    DELETE FROM cap_uses WHERE user IN (SELECT value ->> 0 FROM json_each(?1)) AND expires_at <= ?2
+CAPS_USES = f"""
+    SELECT {_array("user, route, counted_at")}
+    FROM json_each(?1) AS wanted CROSS JOIN messages INDEXED BY messages_user
+    WHERE messages.user = wanted.value AND counted_at > ?2
 """
 
 _HOLDERS = """
@@ -203,7 +195,10 @@ THREADS_ADD = _insert("threads", {"key": id_at(0, 2), "message_id": id_at(1, 2)}
 
 THREADED = f"UPDATE messages SET threaded = 1 WHERE id IN {IDS}"
 CHARGED_FIND = f"SELECT {_array('hex(id)')} FROM messages WHERE charged = 1 AND id IN {IDS}"
-CHARGED = f"UPDATE messages SET charged = 1 WHERE id IN {IDS}"
+CHARGED = f"""
+    WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS at FROM json_each(?1))
+    UPDATE messages SET charged = 1, counted_at = new.at FROM new WHERE messages.id = new.id
+"""
 
 # ── claim and settle ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -483,7 +478,6 @@ ERASE = (
     "DELETE FROM inbox WHERE user = ?1",
     "DELETE FROM subscriptions WHERE user = ?1",
     "DELETE FROM contact_hashes WHERE user = ?1",
-    "DELETE FROM cap_uses WHERE user = ?1",
     # Written over before it is dropped, so that the key is gone from this page even if the row moves.
     """UPDATE users SET wrapped_key = zeroblob(length(wrapped_key)), profile = zeroblob(length(profile))
     WHERE no = ?1""",

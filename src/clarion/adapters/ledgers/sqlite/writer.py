@@ -144,7 +144,7 @@ class Writer:
         after: Callable[[T], None] | None = None,
     ) -> T:
         """What `function` returns, in a savepoint of its own; whatever it raises undoes it and nothing else."""
-        result: T = await self.do(_calls, function, rows=rows, after=after)
+        result: T = await self.do(self._calls, function, rows=rows, after=after)
         return result
 
     async def rehearse(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -311,6 +311,18 @@ class Writer:
             outcomes.append((job, result))
         return outcomes
 
+    def _calls(self, connection: sqlite3.Connection, items: Sequence[Any], careful: bool) -> Sequence[Any]:
+        results: list[Any] = []
+        for function in items:
+            try:
+                results.append(_guarded(connection, lambda function=function: function(connection)))  # type: ignore[misc]
+            except Exception as error:
+                if refusal(error):
+                    raise
+                self._forget_all()
+                results.append(error)
+        return results
+
     def _rehearsals(
         self, connection: sqlite3.Connection, items: Sequence[Any], careful: bool
     ) -> Sequence[Any]:
@@ -379,15 +391,3 @@ def _guarded(connection: sqlite3.Connection, function: Callable[[], T]) -> T:
         raise
     connection.execute("RELEASE job")
     return result
-
-
-def _calls(connection: sqlite3.Connection, items: Sequence[Any], careful: bool) -> Sequence[Any]:
-    results: list[Any] = []
-    for function in items:
-        try:
-            results.append(_guarded(connection, lambda function=function: function(connection)))  # type: ignore[misc]
-        except Exception as error:
-            if refusal(error):
-                raise
-            results.append(error)
-    return results
