@@ -201,8 +201,11 @@ class Engine:
         await self.ledger.close()
 
     async def stop(self) -> None:
-        """A graceful stop."""
-        await self.pipeline.drain(1.0)
+        """A graceful stop, while time goes on: what hangs is waited for, but not for ever."""
+        draining = asyncio.ensure_future(self.pipeline.drain(1.0))
+        while not (await asyncio.wait([draining], timeout=0.05))[0]:
+            self.clock.advance(0.05)
+        await draining
         await self.ledger.close()
 
 

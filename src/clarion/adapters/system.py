@@ -26,6 +26,10 @@ class SystemClock:
         """Suspend the caller."""
         await asyncio.sleep(seconds)
 
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        """Cancel what runs inside for longer."""
+        return asyncio.timeout(seconds)
+
 
 POOL_BYTES = 4096
 """Fetched from the operating system at once. Each call to it lets go of the interpreter lock, and the writer thread

@@ -3,7 +3,6 @@ to the router, and every error into the catalogue."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -40,6 +39,7 @@ class Edge:
     def __init__(self, parts: ApiParts, router: App) -> None:
         self._parts = parts
         self._limits = parts.limits
+        self._clock = parts.clock
         self._router = router
         self._door = Doorkeeper(parts.keys, parts.tokens)
         self._ingest = Ingest(parts, self._door)
@@ -54,7 +54,7 @@ class Edge:
             await self._router(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(self._limits.request_s):
+            async with self._clock.timeout(self._limits.request_s):
                 await self._dispatch(scope, receive, send)
         except bodies.Gone:
             return

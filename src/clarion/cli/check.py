@@ -92,8 +92,6 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _reach(integration: Any, tools: Any) -> str:
     """What is wrong with an integration; nothing when its provider answers."""
-    import asyncio
-
     import msgspec
 
     from clarion import plugins
@@ -107,7 +105,8 @@ async def _reach(integration: Any, tools: Any) -> str:
     except (ClarionError, msgspec.MsgspecError) as error:
         return f"its settings are wrong: {error}"
     try:
-        await asyncio.wait_for(provider.ping(), PATIENCE_S)
+        async with tools.clock.timeout(PATIENCE_S):
+            await provider.ping()
     except ClarionError as error:
         return error.detail
     except TimeoutError:

@@ -11,7 +11,7 @@ from clarion.errors import ContentError
 from clarion.flow.catalog import setup_of
 from clarion.flow.integrations import Closed, Integrations, LiveIntegration, Usable
 from clarion.flow.pacing import Pacer
-from clarion.flow.patience import until_stored
+from clarion.flow.patience import ended, until_stored
 from clarion.flow.queues import Held, LaneQueue, Queues
 from clarion.flow.rendering import Rendering
 from clarion.flow.settlement import Attempt, Settle, decided_settlement, settlement_of
@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 BATCH = {Lane.CRITICAL: 64, Lane.HIGH: 128, Lane.NORMAL: 128, Lane.BULK: 64}
 """Messages looked at in one go; between two goes more urgent lanes have their turn."""
 LEASE_MARGIN_MS = 5_000
+CANCEL_S = 0.5
+"""For a cancelled call to let go of its connection."""
 LONGEST_REST_S = 5.0
 """How long a queue whose messages cannot be sent is left alone before the next look."""
 SLOT_WAIT_S = 1.0
@@ -86,12 +88,10 @@ class Dispatcher:
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for the calls under way; what does not answer in time is cancelled and recovered at the next start."""
-        if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=0.5)
+        late = await ended(self._under_way, timeout_s, self._clock)
+        for task in late:
+            task.cancel()
+        await ended(late, CANCEL_S, self._clock)
 
     async def _dispatch(self, queue: LaneQueue, batch: Sequence[Held]) -> None:
         now = self._clock.now()
@@ -200,7 +200,7 @@ class Dispatcher:
                 # Waiting for others is no work that lower lanes must step aside for.
                 self._pacer.end(queue.lane)
                 try:
-                    async with asyncio.timeout(SLOT_WAIT_S):
+                    async with self._clock.timeout(SLOT_WAIT_S):
                         await free.wait()
                 except TimeoutError:
                     pass
@@ -338,7 +338,7 @@ class Dispatcher:
     async def _call(self, live: LiveIntegration, batch: list[Outgoing]) -> Sequence[Outcome]:
         """One outcome per message, whatever the provider does."""
         try:
-            async with asyncio.timeout(live.integration.limits.timeout_s):
+            async with self._clock.timeout(live.integration.limits.timeout_s):
                 outcomes = await live.provider.send(batch)
         except TimeoutError:
             self.unknown_outcomes += 0 if live.plugin.idempotent else len(batch)

@@ -45,7 +45,7 @@ class Pacer:
             await self._clock.sleep(0)
             return
         try:
-            async with asyncio.timeout(MAX_WAIT_S):
+            async with self._clock.timeout(MAX_WAIT_S):
                 await self._calm.wait()
         except TimeoutError:
             pass

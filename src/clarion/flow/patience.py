@@ -1,9 +1,11 @@
-"""Outlasting a store that is unavailable: what is known in memory must not be lost for it."""
+"""Waiting: as long as it takes for the store, since what is known in memory must not be lost; not too long for tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import structlog
 
@@ -30,3 +32,14 @@ async def until_stored(what: str, write: Callable[[], Awaitable[T]], clock: Cloc
             log.warning("store_unavailable", waiting=what, retry_in_s=pause)
             await clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+
+async def ended(
+    tasks: Collection[asyncio.Task[Any]], timeout_s: float, clock: Clock
+) -> set[asyncio.Task[Any]]:
+    """Wait until all have ended or the time is over; those that still run."""
+    if tasks:
+        with suppress(TimeoutError):
+            async with clock.timeout(timeout_s):
+                await asyncio.wait(tasks)
+    return {task for task in tasks if not task.done()}

@@ -8,11 +8,14 @@ from typing import Any
 
 import structlog
 
+from clarion.flow.patience import ended
 from clarion.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
 
 RESTART_S = 1.0
+STOP_S = 2.0
+"""For a cancelled loop to end."""
 
 
 class Worker:
@@ -37,14 +40,12 @@ class Worker:
         stopping = [t for name, t in self._tasks.items() if not prefixes or name.startswith(prefixes)]
         for task in stopping:
             task.cancel()
-        if stopping:
-            await asyncio.wait(stopping, timeout=2.0)
+        await ended(stopping, STOP_S, self._clock)
 
     async def finished(self, prefix: str, timeout_s: float) -> None:
         """Wait for the loops of a prefix to end by themselves."""
         waiting = [t for name, t in self._tasks.items() if name.startswith(prefix)]
-        if waiting:
-            await asyncio.wait(waiting, timeout=timeout_s)
+        await ended(waiting, timeout_s, self._clock)
 
     async def _supervise(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

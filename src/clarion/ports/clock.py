@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from clarion.model.ids import Instant
@@ -18,6 +19,9 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Suspend the caller."""
+
+    def timeout(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        """`async with clock.timeout(5)`: what is still running inside by then is cancelled, and TimeoutError raised."""
 
 
 class Entropy(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from hashlib import blake2b
 from heapq import heappop, heappush
 
@@ -17,7 +19,7 @@ MONDAY_NOON = Instant(1_767_614_400_000)
 
 
 class ManualClock:
-    """`ports.Clock` that stands still until `advance`; sleepers wake in order of their time."""
+    """`ports.Clock` that stands still until `advance`; sleepers wake, and timeouts end, in order of their time."""
 
     def __init__(self, at: Instant = MONDAY_NOON) -> None:
         self._started = at
@@ -35,10 +37,23 @@ class ManualClock:
         if seconds <= 0:
             await asyncio.sleep(0)  # noqa: TID251 - only gives way
             return
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._order += 1
-        heappush(self._sleepers, (self.monotonic() + seconds, self._order, woken))
-        await woken
+        await self._sleeper(seconds)
+
+    @contextlib.asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as limit:  # noqa: TID251 - never by itself, only when told
+            over = self._sleeper(max(0.0, seconds))
+
+            def ring(_: asyncio.Future[None]) -> None:
+                limit.reschedule(loop.time())
+
+            over.add_done_callback(ring)
+            try:
+                yield
+            finally:
+                over.remove_done_callback(ring)
+                over.cancel()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and wake everyone whose time has come. Call it on the event loop."""
@@ -51,7 +66,15 @@ class ManualClock:
     @property
     def next_wake(self) -> float | None:
         """Seconds until the first sleeper's time; None when nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():  # cancelled
+            heappop(self._sleepers)
         return max(0.0, self._sleepers[0][0] - self.monotonic()) if self._sleepers else None
+
+    def _sleeper(self, seconds: float) -> asyncio.Future[None]:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._order += 1
+        heappush(self._sleepers, (self.monotonic() + seconds, self._order, woken))
+        return woken
 
 
 class SeededEntropy:

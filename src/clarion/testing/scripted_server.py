@@ -113,7 +113,7 @@ class ScriptedServer:
     async def until(self, holds: Callable[[], bool], within_s: float) -> None:
         """Wait for something about requests or connections; AssertionError when it does not come true in time."""
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(within_s):  # noqa: TID251 - real servers
                 while not holds():
                     self._changed.clear()
                     await self._changed.wait()

@@ -85,7 +85,7 @@ async def answer_of(subject: Subject, answer: Answer, timeout_s: float = 30.0) -
     """What becomes of a message that is answered like this."""
     async with scripted_server(otherwise=answer) as server:
         led = at(server, subject)
-        async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(timeout_s):
+        async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(timeout_s):  # noqa: TID251 - real servers
             outcome = (await provider.send(led.messages(1)))[0]
         assert server.requests, f"nothing was sent, but the outcome is {outcome!r}"
         return outcome
@@ -244,7 +244,7 @@ async def a_ping_in_trouble_says_what_to_do(subject: Subject) -> None:
 
 
 async def _ping(led: Subject, timeout_s: float = 30.0) -> None:
-    async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(PROMPTLY_S):
+    async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(PROMPTLY_S):  # noqa: TID251 - real servers
         said = ""
         try:
             await provider.ping()

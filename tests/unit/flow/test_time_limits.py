@@ -1,0 +1,67 @@
+"""Time limits of the dispatcher come from the clock it is given, so that a simulation can hold them."""
+
+import time
+
+import pytest
+
+from clarion.flow.dispatch import SLOT_WAIT_S
+from clarion.model.channel import Channel
+from clarion.model.setup import Integration, IntegrationLimits
+from clarion.model.status import Reason, Status
+from clarion.testing.providers import HANG, RecordingProvider
+from tests.engine import engine, workflow
+
+
+def limited(limits: IntegrationLimits) -> Integration:
+    return Integration(key="main-sms", channel=Channel.SMS, provider="recording", limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("idempotent", "status", "reason", "outcome"),
+    [
+        (False, Status.FAILED, Reason.OUTCOME_UNKNOWN, "unknown"),
+        (True, Status.DEFERRED, Reason.RETRY, "retry"),
+    ],
+)
+async def test_a_provider_that_hangs_is_given_up_at_its_time_limit_and_no_sooner(
+    tmp_path, idempotent, status, reason, outcome
+):
+    """A hundred seconds on the clock, none on the wall: in doubt, or tried again where a repetition does no harm."""
+    provider = RecordingProvider(batch=50, otherwise=HANG, idempotent=idempotent)
+    began = time.monotonic()
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.ledger.setup.integrations.put(house.tenant, limited(IntegrationLimits(timeout_s=100)))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        house.clock.advance(99)
+        await house.quiet()
+        assert provider.under_way == 1
+        house.clock.advance(1)
+        assert await house.eventually(status)
+        message = await house.one()
+        (*_, last) = await house.ledger.records.changes(house.tenant, message.id)
+        assert (message.reason, last.outcome, last.detail) == (reason, outcome, "no answer in time")
+        assert last.took_ms == 100_000
+        assert (provider.under_way, provider.effects) == (0, [])
+        assert house.pipeline.stats()["unknown_outcomes"] == (0 if idempotent else 1)
+    assert time.monotonic() - began < 60
+
+
+async def test_a_batch_that_finds_no_slot_in_time_is_put_off(tmp_path):
+    """One call at a time, and it hangs: what comes behind waits a second on the clock, then in the ledger."""
+    provider = RecordingProvider(batch=50, otherwise=HANG)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.ledger.setup.integrations.put(house.tenant, limited(IntegrationLimits(concurrency=1)))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        second = await house.trigger("hello", "ada")
+        await house.quiet()
+        assert (await house.one(event_id=second.event_id)).status is Status.QUEUED
+        house.clock.advance(SLOT_WAIT_S)
+        assert await house.eventually(Status.DEFERRED, event_id=second.event_id)
+        assert (await house.one(event_id=second.event_id)).reason is Reason.INTEGRATION_BUSY
+        assert len(provider.calls) == 1
