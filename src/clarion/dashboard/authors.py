@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from clarion.content.locales import choose
 from clarion.dashboard import editor, pages
 from clarion.dashboard.compose import CHANNEL_NAMES
 from clarion.dashboard.exchange import Request, Response
@@ -119,9 +120,10 @@ async def look(site: Site, request: Request, key: str) -> Response:
     asked = _read(request, Looked)
     template = site.parts.authoring.with_partials(site.tenant(), asked.template.template(key))
     findings = await site.parts.authoring.findings(site.tenant(), template)
-    user, found = await _previewed(site, asked, template)
+    user, found, theirs = await _previewed(site, asked, template)
     return fragment(
         "look.html",
+        theirs=theirs,
         findings=editor.told(findings),
         shown=shown(found, site.frames),
         person=person(user),
@@ -134,7 +136,7 @@ async def test(site: Site, request: Request, key: str) -> Response:
     """Send what is in the editor to one person, as a real message."""
     asked = msgspec.structs.replace(_read(request, Looked), locale="")
     template = site.parts.authoring.with_partials(site.tenant(), asked.template.template(key))
-    user, found = await _previewed(site, asked, template)
+    user, found, _ = await _previewed(site, asked, template)
     if found.error is not None:
         raise InvalidInput(f"It cannot be sent: {found.error.detail}")
     data = editor.example_of(site.parts.ledger.setup, site.tenant(), template)
@@ -208,24 +210,28 @@ async def compare(site: Site, request: Request, key: str) -> Response:
     return fragment("compare.html", changes=changes, version=old.version, live=old is live)
 
 
-async def _previewed(site: Site, asked: Looked, template: Template) -> tuple[User, Preview]:
-    """The person, in the language to look at it in, and what they would get."""
+async def _previewed(site: Site, asked: Looked, template: Template) -> tuple[User, Preview, str]:
+    """The person, in the language to look at it in; what they would get; and the language they really would get."""
     tenant, setup = site.tenant(), site.parts.ledger.setup
     users = await site.parts.ledger.users.find(tenant, [asked.user])
     if asked.user not in users:
         raise NotFound("This person was deleted: load the page again.")
-    user = users[asked.user]
-    if asked.locale:
+    user, house = users[asked.user], setup.tenants.all()[tenant]
+    theirs = choose(
+        template.channels.get(asked.channel, ()), user.profile.locale, house.locale, template.default_locale
+    )
+    # In the language they get anyway it is shown as they read it: with the dates and numbers of their region.
+    if asked.locale not in ("", theirs):
         user = replace(user, profile=replace(user.profile, locale=asked.locale))
     (found,) = await site.parts.previews.of(
         template,
-        setup.tenants.all()[tenant],
+        house,
         user,
         editor.example_of(setup, tenant, template),
         [asked.channel],
         unsubscribe_url=EXAMPLE_LINK if site.parts.authoring.can_be_left(tenant, template.key) else "",
     )
-    return user, found
+    return user, found, theirs or ""
 
 
 def _published(published: Published) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 
 import msgspec
@@ -16,18 +17,24 @@ from tests.unit.dashboard.test_site import Answer, Ask, asker
 
 
 @pytest.fixture
-async def ask(tmp_path: Path) -> AsyncIterator[Ask]:
-    """A demo that is ready, and a browser that has opened the list of templates."""
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    """A demo that is ready."""
     settings = Settings.load(mode="dev", data_dir=tmp_path, drain_s=0.5)
     prepare(settings)
     async with App.open(settings) as app:
         tenant = await demo.seed(app.ledger, demo.load())
         told = {"url": "http://127.0.0.1:8080", "api_key": "clr_shown", "tenant": tenant.key}
         (tmp_path / DEV_FILE).write_bytes(msgspec.json.encode(told))
-        ask = asker(app)
-        await ask("/ui/templates")
-        yield ask
+        yield app
         await app.gateway.close(0.5)
+
+
+@pytest.fixture
+async def ask(app: App) -> Ask:
+    """A browser that has opened the list of templates."""
+    ask = asker(app)
+    await ask("/ui/templates")
+    return ask
 
 
 def written(html: str = "<p>Hello {{ name }}</p>", **more) -> dict:
@@ -129,6 +136,45 @@ async def test_a_test_goes_to_oneself_as_a_real_message(ask):
     broken = written(channels={"sms": {"en": {"text": "{{ nothing }}"}}})
     refused = await post(ask, "letter/test", template=broken, channel="sms", user="ada")
     assert (refused.status, "cannot be sent" in refused.body) == (400, True)
+
+
+async def test_what_is_shown_is_what_they_get(ask):
+    """In the language they would get anyway, with the dates of their region; any other as its readers write."""
+    sources = {tag: {"text": "{{ '2026-05-01'|date('short') }} {{ 0|time }}"} for tag in ("en", "de")}
+    template = written(channels={"sms": sources})
+    asked = {"template": template, "channel": "sms", "user": "ada"}
+    shown = {
+        tag: unescape((await post(ask, "letter/look", **asked, locale=tag)).body) for tag in ("", "en", "de")
+    }
+    assert "01/05/2026" in shown[""]
+    assert shown["en"] == shown[""]
+    assert 'data-theirs="en"' in shown["en"]
+    assert "01.05.26" in shown["de"]
+    sent = await post(ask, "letter/test", **asked, locale="de")
+    found = re.search(r'data-message="([^"]+)"', sent.body)
+    assert found
+    async with asyncio.timeout(10):
+        while (planned := await ask(f"/ui/messages/{found[1]}")).status == 404:  # noqa: ASYNC110 - asked as the page asks
+            await asyncio.sleep(0.01)
+    bubble = re.search(r'class="bubble">([^<]+)<', shown["en"])
+    assert bubble
+    assert bubble[1] in unescape(planned.body)
+
+
+async def test_a_text_message_shows_what_it_costs(app, ask):
+    """Without a price list, where one comes from; with one, the price of their number and the whole list."""
+    template = written(channels={"sms": {"en": {"text": "Hi"}}})
+    asked = {"template": template, "channel": "sms", "user": "juergen"}
+    assert "clarion tenant prices" in (await post(ask, "letter/look", **asked)).body
+    setup = app.ledger.setup
+    (house,) = setup.tenants.all().values()
+    priced = msgspec.structs.replace(house, sms_prices={"DE": 0.075, "US": 0.008}, sms_currency="EUR")
+    await setup.tenants.put(priced)
+    shown = (await post(ask, "letter/look", **asked)).body
+    assert '<b class="meter">0.075 EUR</b> to Jürgen’s number · Germany' in shown
+    assert "United States" in shown
+    shown = (await post(ask, "letter/look", **{**asked, "user": "misaki"})).body
+    assert "no price for 美咲’s number" in shown
 
 
 async def test_a_broken_draft_is_kept_but_not_published(ask):

@@ -16,7 +16,7 @@ export function startPreview({ written, found }) {
     fill(channel, Object.keys(written.channels).map((key) => [key, layouts[key]?.name ?? key]), here.channel);
     const tags = new Set(Object.values(written.channels).flatMap((locales) => Object.keys(locales)));
     const keep = locale.value;
-    fill(locale, [["", "their language"], ...[...tags].sort().map((tag) => [tag, name(tag)])], tags.has(here.locale) ? here.locale : keep);
+    fill(locale, [["", "as they read it"], ...[...tags].sort().map((tag) => [tag, name(tag)])], tags.has(here.locale) ? here.locale : keep);
     look();
   }
 
@@ -56,7 +56,9 @@ export function startPreview({ written, found }) {
       return;
     }
     byId("findings").replaceWith(parsed.getElementById("findings"));
-    replaceSee(parsed.getElementById("see"));
+    const fresh = parsed.getElementById("see");
+    if (locale.value === fresh.dataset.theirs) locale.value = "";
+    replaceSee(fresh);
     const count = byId("findings-count");
     const findings = [...document.querySelectorAll("#findings [data-jump]")];
     count.textContent = findings.length;
