@@ -65,7 +65,9 @@ async def put_integration(
     whole = msgspec.structs.replace(sent, config=config)
     if whole.enabled:
         await _check_open(whole, plugin, parts)
-    return masked(await parts.ledger.setup.integrations.put(caller.tenant, whole), parts)
+    # A stored secret that was replaced since it was read must not come back.
+    before = stored if config != sent.config else None
+    return masked(await parts.ledger.setup.integrations.put(caller.tenant, whole, before=before), parts)
 
 
 @delete("/{key:str}", opt=ADMIN)

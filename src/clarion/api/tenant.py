@@ -65,14 +65,18 @@ async def patch_tenant(data: dict[str, Any], caller: Who, parts: Parts) -> Tenan
 
     Templates that are live already stay live: new rules count from the next publishing.
     """
-    tenants = parts.ledger.setup.tenants
-    stored = tenants.all()[caller.tenant]
-    wanted = bodies.convert(merge(msgspec.to_builtins(_document(stored)), data), TenantDocument)
+    return _document(
+        await parts.ledger.setup.tenants.change(caller.tenant, lambda stored: patched(stored, data))
+    )
+
+
+def patched(stored: Tenant, patch: Mapping[str, Any]) -> Tenant:
+    """The tenant after a JSON merge patch (RFC 7396)."""
+    wanted = bodies.convert(merge(msgspec.to_builtins(_document(stored)), patch), TenantDocument)
     if wanted.key != stored.key:
         raise InvalidInput("the key of a tenant cannot be changed.", pointer="#/key")
     check(wanted)
-    changed = msgspec.structs.replace(stored, **msgspec.structs.asdict(wanted))
-    return _document(await tenants.put(changed))
+    return msgspec.structs.replace(stored, **msgspec.structs.asdict(wanted))
 
 
 def check(wanted: TenantDocument) -> None:

@@ -5,7 +5,7 @@ Writes are durable when the awaited call returns. Every method may raise Unavail
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -199,8 +199,11 @@ class Shelf(Protocol[T]):
         """Every document by key: the live, committed versions. Never waits. The same mapping until something changes,
         then another one; do not mutate."""
 
-    async def put(self, tenant: TenantId, document: T) -> T:
-        """Create or replace; workflows, templates and partials get the next `version`, older ones are kept."""
+    async def put(self, tenant: TenantId, document: T, *, before: T | None = None) -> T:
+        """Create or replace; workflows, templates and partials get the next `version`, older ones are kept.
+
+        `before`: what the document was made from; Conflict when something else is live by now.
+        """
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
         """Whether it was there."""
@@ -248,6 +251,10 @@ class Tenants(Protocol):
 
     async def put(self, tenant: Tenant) -> Tenant:
         """Create (id 0: the store assigns one) or replace by id."""
+
+    async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
+        """Store `to(what is stored)` in one transaction, so that no other change is lost. What `to` raises is raised,
+        and nothing is stored. `to` may run more than once, and in another thread: it looks at its argument only."""
 
 
 class Keys(Protocol):

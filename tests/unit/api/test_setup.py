@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 TEMPLATE = {"channels": {"sms": {"en": {"text": "Hello {{ user.id }}"}}}}
@@ -180,6 +182,19 @@ async def test_secrets_go_in_and_never_come_out(house, admin):
     await admin.ok("PUT", path, {**got.json(), "config": {"host": "other", "password": "********"}})
     stored = house.ledger.setup.integrations.all(1)["mail"]
     assert stored.config == {"host": "other", "password": "s3cret"}
+
+
+async def test_a_mask_never_brings_back_a_secret_that_was_replaced(house, admin):
+    """Somebody corrects the host and keeps the secret while somebody else replaces it: the new secret stays."""
+    path, body = "/v1/integrations/post", {"channel": "email", "provider": "mailer"}
+    await admin.ok("PUT", path, {**body, "config": {"host": "h", "password": "old"}})
+    replaced, kept = await asyncio.gather(
+        admin("PUT", path, {**body, "config": {"host": "h", "password": "new"}}),
+        admin("PUT", path, {**body, "config": {"host": "other", "password": "********"}}),
+    )
+    assert replaced.status_code == 200
+    assert kept.status_code in (200, 409)
+    assert house.ledger.setup.integrations.all(1)["post"].config["password"] == "new"
 
 
 async def test_a_mask_without_a_stored_secret_is_refused(admin):

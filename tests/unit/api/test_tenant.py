@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from clarion.model.setup import Scope
@@ -63,3 +65,17 @@ async def test_a_tenant_sees_and_changes_itself_only(house, admin):
     assert (await admin.ok("GET", "/v1/tenant"))["name"] == ""
     sender = await house.client(Scope.SEND)
     assert (await sender.problem("PATCH", "/v1/tenant", {"name": "x"}))["code"] == "forbidden"
+
+
+async def test_changes_at_the_same_time_are_all_kept(admin):
+    """Two people who change different fields, or different rows of one, do not undo each other's work."""
+    changes = [
+        {"name": "Acme"},
+        {"locale": "de"},
+        {"sms_segments": 3},
+        *({"sms_prices": {country: 0.05}} for country in ("DE", "FR", "JP")),
+    ]
+    await asyncio.gather(*(admin.ok("PATCH", "/v1/tenant", change) for change in changes))
+    after = await admin.ok("GET", "/v1/tenant")
+    assert (after["name"], after["locale"], after["sms_segments"]) == ("Acme", "de", 3)
+    assert sorted(after["sms_prices"]) == ["DE", "FR", "JP"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from clarion.errors import Conflict
 from clarion.model.channel import Channel
@@ -18,7 +22,10 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.ports.ledger import Shelf
 from clarion.testing.ledger_contract.world import World
+
+T = TypeVar("T")
 
 
 async def a_document_is_there_once_put(world: World) -> None:
@@ -108,6 +115,46 @@ async def an_integration_keeps_its_settings(world: World) -> None:
     assert world.ledger.setup.integrations.all(world.tenant) == {"sms": given}
 
 
+async def a_document_made_from_an_older_one_is_refused(world: World) -> None:
+    """Two changes begun at once: the second would undo the first, so it is told. Also where versions are kept."""
+    setup = world.ledger.setup
+    old = Integration(key="sms", channel=Channel.SMS, provider="twilio", config={"token": "old"})
+    integrations = old, replace(old, config={"token": "new"}), replace(old, weight=5)
+    await _refuse_the_third(setup.integrations, world.tenant, *integrations)
+    await _refuse_the_third(setup.templates, world.tenant, *map(_template, ("one", "two", "three")))
+
+
+async def _refuse_the_third(shelf: Shelf[T], tenant: TenantId, first: T, second: T, third: T) -> None:
+    stored = await shelf.put(tenant, first)
+    live = await shelf.put(tenant, second, before=stored)
+    try:
+        await shelf.put(tenant, third, before=stored)
+    except Conflict:
+        assert list(shelf.all(tenant).values()) == [live]
+        return
+    raise AssertionError("a change of what is no longer there must be refused")
+
+
+async def changes_of_a_tenant_at_once_are_all_kept(world: World) -> None:
+    """Each is made from what the one before left. What fails changes nothing, and nothing for the others."""
+    tenants = world.ledger.setup.tenants
+
+    def priced(number: int) -> Callable[[Tenant], Tenant]:
+        return lambda tenant: replace(tenant, sms_prices={**tenant.sms_prices, str(number): 0.5})
+
+    def refused(tenant: Tenant) -> Tenant:
+        raise Conflict("not like this")
+
+    changes = [priced(number) for number in range(20)]
+    results = await asyncio.gather(
+        *(tenants.change(world.tenant, to) for to in (*changes, refused)), return_exceptions=True
+    )
+    assert isinstance(results.pop(), Conflict)
+    prices = tenants.all()[world.tenant].sms_prices
+    assert sorted(map(int, prices)) == list(range(20))
+    assert [len(tenant.sms_prices) for tenant in results] == list(range(1, 21))  # type: ignore[union-attr]
+
+
 async def a_tenant_gets_its_number(world: World) -> None:
     """And keeps it when replaced; two tenants never share a key."""
     tenants = world.ledger.setup.tenants
@@ -159,6 +206,8 @@ SETUP_CONTRACT = (
     a_release_is_one_change,
     what_is_tried_out_is_kept_apart,
     an_integration_keeps_its_settings,
+    a_document_made_from_an_older_one_is_refused,
     a_tenant_gets_its_number,
+    changes_of_a_tenant_at_once_are_all_kept,
     keys_are_found_by_hash,
 )

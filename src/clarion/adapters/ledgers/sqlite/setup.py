@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -57,6 +57,7 @@ _of = (
 DOCUMENTS_LIVE = Query(
     select(_doc.tenant, _doc.body).where(_doc.shelf == bindparam("on_shelf"), _doc.live == 1).limit(-1)
 )
+DOCUMENT_LIVE = Query(select(_doc.body).where(_of, _doc.live == 1).limit(1))
 DOCUMENT = Query(select(_doc.body).where(_of, _doc.version == bindparam("of_version")).limit(1))
 DOCUMENT_VERSIONS = Query(
     select(_doc.body)
@@ -109,11 +110,13 @@ class SqliteShelf(Generic[D]):
     def all(self, tenant: TenantId) -> Mapping[str, D]:
         return self._live.get(tenant, {})
 
-    async def put(self, tenant: TenantId, document: D) -> D:
-        return await self._writer.call(
-            lambda connection: self.store(connection, tenant, document),
-            after=lambda stored: self.show(tenant, stored),
-        )
+    async def put(self, tenant: TenantId, document: D, *, before: D | None = None) -> D:
+        def put(connection: sqlite3.Connection) -> D:
+            if before is not None:
+                self._require(connection, tenant, before)
+            return self.store(connection, tenant, document)
+
+        return await self._writer.call(put, after=lambda stored: self.show(tenant, stored))
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
         found = await self._writer.call(
@@ -169,6 +172,13 @@ class SqliteShelf(Generic[D]):
         """What was discarded is no longer live."""
         self._live[tenant] = {k: document for k, document in self.all(tenant).items() if k != key}
 
+    def _require(self, connection: sqlite3.Connection, tenant: TenantId, before: D) -> None:
+        found = DOCUMENT_LIVE.rows(connection, **self._place(tenant, before.key))
+        if [self._opened(tenant, body) for (body,) in found] != [before]:
+            raise Conflict(
+                f"the {self._name} {before.key!r} was changed meanwhile: read it again and repeat the change"
+            )
+
     def _place(self, tenant: TenantId, key: str) -> dict[str, Any]:
         return {"on_shelf": self._name, "of_tenant": tenant, "of_key": key}
 
@@ -186,6 +196,7 @@ class SqliteShelf(Generic[D]):
 
 _tenant = schema.tenants.c
 TENANTS = Query(select(_tenant.id, _tenant.body).order_by(_tenant.id).limit(-1))
+TENANT = Query(select(_tenant.body).where(_tenant.id == bindparam("of_id")).limit(1))
 TENANT_NAMED = Query(select(_tenant.id).where(_tenant.key == bindparam("named")).limit(1))
 TENANT_ADD = Command(insert(schema.tenants).values(key=bindparam("named"), body=b""))
 TENANT_ADD_AT = Command(
@@ -212,6 +223,13 @@ class SqliteTenants:
 
     async def put(self, tenant: Tenant) -> Tenant:
         return await self._writer.call(lambda connection: _put_tenant(connection, tenant), after=self._put)
+
+    async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
+        def change(connection: sqlite3.Connection) -> Tenant:
+            ((body,),) = TENANT.rows(connection, of_id=tenant)
+            return _put_tenant(connection, to(_tenant_of(body)))
+
+        return await self._writer.call(change, after=self._put)
 
     def _put(self, tenant: Tenant) -> None:
         self._all = {**self._all, tenant.id: tenant}
