@@ -1,6 +1,6 @@
 """The checks on real sockets can fail: each is there for a fault that it finds."""
 
-from typing import Any
+from typing import Annotated, Any
 from unittest import SkipTest
 
 import msgspec
@@ -14,7 +14,7 @@ from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
-from clarion.ports.provider import Outgoing, ProviderPlugin, Settings
+from clarion.ports.provider import Outgoing, ProviderPlugin, Settings, Token, WebUrl
 from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import PROVIDER_CONTRACT, SECRET, WORDS, Recorded, Subject, Vendor
 from clarion.testing.scripted_server import Answer
@@ -27,8 +27,8 @@ CHECKS = {check.__name__: check for check in PROVIDER_CONTRACT}
 class Config(Settings, frozen=True, kw_only=True):
     """A service that takes texts."""
 
-    url: str
-    token: str = ""
+    url: WebUrl
+    token: Token = ""
 
 
 class Careful(HttpProvider):
@@ -206,6 +206,41 @@ async def test_settings_that_show_a_secret_are_caught():
     )
     with pytest.raises(AssertionError, match="`token` is shown"):
         await CHECKS["its_settings_do_not_show_their_values"](careless)
+
+
+class Credulous(Settings, frozen=True, kw_only=True):
+    """Settings that take anything."""
+
+    url: str
+    token: str = ""
+
+
+class Curt(Credulous, frozen=True, kw_only=True):
+    """Settings that say no, and nothing else."""
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith("https://api.") or not self.token.isalnum():
+            raise ValueError("no")
+
+
+class Terse(Settings, frozen=True, kw_only=True):
+    """Settings that show a pattern to people."""
+
+    url: WebUrl
+    token: Annotated[str, msgspec.Meta(pattern=r"\A\w+\Z")] = ""
+
+
+@pytest.mark.parametrize(
+    ("config", "says"), [(Credulous, "`url` may be"), (Curt, "is refused at"), (Terse, "is not said")]
+)
+async def test_settings_that_fail_at_the_first_send_are_caught(config, says):
+    """Whoever stores them must learn at once what is wrong, where, and what would be right."""
+    credulous = subject(Careful)
+    credulous = msgspec.structs.replace(
+        credulous, plugin=msgspec.structs.replace(credulous.plugin, config=config)
+    )
+    with pytest.raises(AssertionError, match=says):
+        await CHECKS["it_refuses_settings_that_cannot_work"](credulous)
 
 
 async def test_an_outcome_without_an_answer_on_record_is_missed():

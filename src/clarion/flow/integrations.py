@@ -215,9 +215,17 @@ class Integrations:
     async def check(self, integration: Integration) -> None:
         """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""
         plugin = self._plugins[integration.provider]
-        await plugin.open(
-            integration, msgspec.convert(integration.config, plugin.config), self._tools
-        ).close()
+        config = msgspec.convert(integration.config, plugin.config)
+        try:
+            provider = plugin.open(integration, config, self._tools)
+        except ConfigError:
+            raise
+        except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+            log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
+            raise ConfigError(
+                f"the provider fell over them ({type(surprise).__name__}): compare them with its documentation"
+            ) from None
+        await provider.close()
 
     async def close(self) -> None:
         """Close every provider."""

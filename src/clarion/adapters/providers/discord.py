@@ -6,7 +6,7 @@ https://docs.discord.com/developers/resources/webhook#execute-webhook
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -31,7 +31,15 @@ from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    HostName,
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 HOSTS = ("discord.com", "ptb.discord.com", "canary.discord.com", "discordapp.com")
 """Where webhooks of contacts may be."""
@@ -54,11 +62,11 @@ INVALID_WEBHOOK_TOKEN = 50027
 class DiscordConfig(Settings, frozen=True, kw_only=True):
     """A webhook for everybody who brings none."""
 
-    url: str = ""
+    url: WebUrl = ""
     """Channel settings, Integrations, Webhooks: https://discord.com/api/webhooks/..."""
-    username: str = ""
+    username: Annotated[str, msgspec.Meta(max_length=80)] = ""
     """The name it speaks under; empty: the webhook's own."""
-    hosts: tuple[str, ...] = HOSTS
+    hosts: tuple[HostName, ...] = HOSTS
     """Where webhooks of contacts may be."""
 
 

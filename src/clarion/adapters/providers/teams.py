@@ -30,7 +30,15 @@ from clarion.model.content import ChatContent
 from clarion.model.outcome import Outcome, Rejected, Unknown
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    HostName,
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 HOSTS = (".logic.azure.com", ".environment.api.powerplatform.com", ".logic.azure.us")
 """Where flows of contacts may be."""
@@ -55,9 +63,9 @@ _CODE = re.compile(r"[A-Za-z]{3,64}")
 class TeamsConfig(Settings, frozen=True, kw_only=True):
     """A flow for everybody who brings none."""
 
-    url: str = ""
+    url: WebUrl = ""
     """The flow's HTTP POST URL, on `*.logic.azure.com` or `*.environment.api.powerplatform.com`."""
-    hosts: tuple[str, ...] = HOSTS
+    hosts: tuple[HostName, ...] = HOSTS
     """Where flows of contacts may be (`.example.com`: anywhere below)."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -31,7 +31,14 @@ from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Re
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 TEXT_CHARS = 4096
 """After the markup has been read."""
@@ -43,7 +50,8 @@ FACT_CHARS = (64, 512)
 BUTTONS = 10
 BUTTON_CHARS = 64
 
-_CHAT_ID = re.compile(r"-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
+_CHAT = r"(?:-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31})"
+_CHAT_ID = re.compile(_CHAT)
 LOST_CHATS = (
     *(
         "chat not found",
@@ -60,11 +68,20 @@ LOST_CHATS = (
 class TelegramConfig(Settings, frozen=True, kw_only=True):
     """A bot."""
 
-    token: str
+    token: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A[0-9]{1,20}:[A-Za-z0-9_.-]+\Z",
+            description="the token of a bot, as @BotFather tells it: 123456:ABC-DEF...",
+        ),
+    ]
     """From @BotFather: `123456:ABC-DEF...`."""
-    chat: str = ""
+    chat: Annotated[
+        str,
+        msgspec.Meta(pattern=rf"\A{_CHAT}\Z", description="a chat id, such as -1001234567890, or @channel"),
+    ] = ""
     """Where it writes to whose contact is no Telegram chat: a chat id or `@channel`."""
-    api_url: str = "https://api.telegram.org"
+    api_url: WebUrl = "https://api.telegram.org"
 
 
 def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | None:

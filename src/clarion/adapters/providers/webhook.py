@@ -20,6 +20,7 @@ import msgspec
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
 from clarion.adapters.http.rests import Rests
+from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
 from clarion.model.endpoint import Delivery, Endpoint, secret_key
@@ -52,7 +53,13 @@ class WebhookConfig(Settings, frozen=True, kw_only=True):
 
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 15.0
     """How long a receiver may take to answer (spec: 15 to 30 seconds)."""
-    secret: str = ""
+    secret: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\Awhsec_[A-Za-z0-9+/]+=*\Z",
+            description="a webhook secret: whsec_ and 24 to 64 bytes in base64",
+        ),
+    ] = ""
     """Signs what goes to webhook contacts that are no endpoints: `whsec_<base64>`."""
 
 
@@ -107,6 +114,12 @@ class Webhooks:
     """Implements `ports.provider.Provider`: each message to its own server, all of a batch at once."""
 
     def __init__(self, integration: Integration, config: WebhookConfig, tools: ProviderTools) -> None:
+        """Raises ConfigError when the secret is none."""
+        if config.secret:
+            try:
+                secret_key(config.secret)
+            except ValueError as wrong:
+                raise ConfigError(f"secret: {wrong}", pointer="#/secret") from None
         self._tools = tools
         self._secret = config.secret
         self._timeout_s = min(config.timeout_s, TIME_SHARE * integration.limits.timeout_s)

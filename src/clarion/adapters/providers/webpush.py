@@ -33,6 +33,7 @@ URGENCY: Mapping[Lane, str] = {
 LONGEST_TTL_S = 28 * 86_400
 """What the large push services keep at most."""
 
+_SUBJECT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://[^\s/]+\.[^\s]+")
 _ORIGIN = re.compile(r"https?://[^/?#]+")
 _encode = msgspec.json.Encoder().encode
 
@@ -69,12 +70,18 @@ class WebPush:
         try:
             key = private_key(config.private_key)
         except ValueError as wrong:
-            raise ConfigError(f"private_key: {wrong}; make a pair with `clarion vapid new`") from None
-        if public_of(key) != config.public_key.rstrip("="):
-            raise ConfigError("public_key and private_key are not a pair: make one with `clarion vapid new`")
-        if not config.subject.startswith(("mailto:", "https://")):
             raise ConfigError(
-                "subject is an address such as mailto:ops@example.com or https://example.com/contact"
+                f"private_key: {wrong}; make a pair with `clarion vapid new`", pointer="#/private_key"
+            ) from None
+        if public_of(key) != config.public_key.rstrip("="):
+            raise ConfigError(
+                "public_key and private_key are not a pair: make one with `clarion vapid new`",
+                pointer="#/public_key",
+            )
+        if _SUBJECT.fullmatch(config.subject) is None:
+            raise ConfigError(
+                "subject is an address such as mailto:ops@example.com or https://example.com/contact",
+                pointer="#/subject",
             )
         self._vapid = Vapid(key, config.subject)
         self._ttl_s = config.ttl_s

@@ -107,9 +107,11 @@ def sender_of(config: SmtpConfig) -> Sender:
 def refuse_unsafe(config: SmtpConfig) -> None:
     """Raises ConfigError, saying what to do, for settings that would leak or cannot work."""
     if _NAME(config.host) is None:
-        raise ConfigError("host is not the name or address of a mail server")
+        raise ConfigError("host is not the name or address of a mail server", pointer="#/host")
     if config.hello and _NAME(config.hello) is None:
-        raise ConfigError("hello is not a host name: give the name of this machine, or leave it out")
+        raise ConfigError(
+            "hello is not a host name: give the name of this machine, or leave it out", pointer="#/hello"
+        )
     if config.security == "none" and not config.allow_plaintext and not _is_here(config.host):
         raise ConfigError(
             "security is `none` and host is another machine: everything could be read on the way. Use `starttls` or "
@@ -120,9 +122,13 @@ def refuse_unsafe(config: SmtpConfig) -> None:
     if (config.password or config.token) and not config.username:
         raise ConfigError("a password or token needs a username")
     if config.username and not (config.password or config.token):
-        raise ConfigError("username is set without a password or token: give one, or leave both out")
-    if any(c in value for value in (config.username, config.password, config.token) for c in "\0\x01\r\n"):
-        raise ConfigError("username, password and token must not hold control characters")
+        raise ConfigError(
+            "username is set without a password or token: give one, or leave both out", pointer="#/password"
+        )
+    for name in ("username", "password", "token"):
+        value = getattr(config, name)
+        if value.isspace() or any(c in value for c in "\0\x01\r\n"):
+            raise ConfigError(f"{name} must hold no control characters and not be blank", pointer=f"#/{name}")
 
 
 @lru_cache(maxsize=64)
