@@ -64,11 +64,14 @@ def comes_from_a_mail_system(mail: Opened) -> bool:
     """Whether it is about the delivery of another mail: by its sender, else by its subject or text."""
     if _from_machine(mail):
         return True
-    subject = mail.header("subject")
-    if _REPLY_SUBJECT.search(subject) is not None:
-        return False
+    return _REPLY_SUBJECT.search(mail.header("subject")) is None and reports_failure(mail)
+
+
+def reports_failure(mail: Opened) -> bool:
+    """Whether it says of itself that a mail was not delivered."""
     return (
-        _BOUNCE_SUBJECT.search(subject) is not None
+        "x-failed-recipients" in mail.headers
+        or _BOUNCE_SUBJECT.search(mail.header("subject")) is not None
         or _BOUNCE_TEXT.search(mail.text("text/plain")[:4000]) is not None
     )
 
