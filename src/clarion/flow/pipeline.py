@@ -12,20 +12,25 @@ import msgspec
 
 from clarion.content import Renderer
 from clarion.errors import ClarionError, NotFound
+from clarion.flow.calling import Calls
 from clarion.flow.catalog import setup_of
+from clarion.flow.composing import Composer
 from clarion.flow.dispatch import Dispatcher
 from clarion.flow.endpoint_watch import EndpointWatch
 from clarion.flow.inbound import Inbound
 from clarion.flow.intake import Intake
 from clarion.flow.integrations import Integrations
+from clarion.flow.last_look import LastLook
 from clarion.flow.mail_reader import MailReader
 from clarion.flow.pacing import Pacer
 from clarion.flow.plan import Planner
 from clarion.flow.queues import Queues
 from clarion.flow.rehearse import Rehearsal
 from clarion.flow.rendering import Rendering
+from clarion.flow.routing import Routing
 from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import opened
+from clarion.flow.sending import Sender
 from clarion.flow.track import Tracker
 from clarion.flow.trial import Sent, Trials
 from clarion.flow.unsubscribe import Unsubscribing
@@ -80,17 +85,16 @@ class Pipeline:
         self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
         self._tracker = Tracker(ledger, fanout, clock)
         self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
+        look = LastLook(ledger, clock)
+        composer = Composer(ledger.setup, self._rendering, self.unsubscribing, vault.hash, clock)
+        self._calls = Calls(clock)
         self._dispatcher = Dispatcher(
-            ledger,
-            self._queues,
-            self._integrations,
+            look,
+            Routing(self._integrations, clock, entropy),
+            Sender(ledger, self._integrations, look, composer, self._calls, clock, entropy),
             self._tracker.settle,
-            self._rendering,
-            self.unsubscribing,
-            vault.hash,
             pacer,
             clock,
-            entropy,
         )
         self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)
         self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
@@ -185,8 +189,8 @@ class Pipeline:
             "repeated": self._intake.repeated,
             "planned": self._planner.planned,
             "orphaned": self._planner.orphaned,
-            "attempts": self._dispatcher.attempts,
-            "unknown_outcomes": self._dispatcher.unknown_outcomes,
+            "attempts": self._calls.attempts,
+            "unknown_outcomes": self._calls.unknown_outcomes,
             "claimed": self._waker.claimed,
             "refused_settlements": self._tracker.refused,
             "mails_read": sum(reader.read for reader in self._readers),

@@ -24,6 +24,9 @@ CAPACITY = {Lane.CRITICAL: 4_000, Lane.HIGH: 4_000, Lane.NORMAL: 4_000, Lane.BUL
 LEASE_MS = 120_000
 """How long this process may hold a message before another may claim it."""
 
+LONGEST_REST_S = 5.0
+"""How long a queue whose messages cannot be sent is left alone before the next look."""
+
 
 class Held:
     """A message this process holds, with what is needed to send it."""
@@ -48,12 +51,14 @@ class Held:
 class LaneQueue:
     """The queue of one lane and channel."""
 
-    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready", "rests_until_s")
+    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready", "rests_until_s", "slot_free")
 
     def __init__(self, lane: Lane, channel: Channel, capacity: int) -> None:
         self.lane = lane
         self.channel = channel
         self.ready = asyncio.Event()
+        self.slot_free = asyncio.Event()
+        """Set whenever a batch of this queue is over: an integration it waits for may have a slot again."""
         self.rests_until_s = 0.0
         """Monotonic: until then nothing is claimed, because nothing could be sent. What is planned still comes in."""
         self._capacity = capacity
@@ -80,6 +85,10 @@ class LaneQueue:
     def release(self, n: int) -> None:
         """Give back `n` slots: settled, or never used."""
         self._used -= n
+
+    def rest(self, now_s: float, wait_s: float) -> None:
+        """Claim nothing for a while: a long backlog must not be fetched and put back over and over."""
+        self.rests_until_s = now_s + min(wait_s, LONGEST_REST_S)
 
     def put(self, held: Held) -> None:
         """Hand over a message whose slot was reserved."""
