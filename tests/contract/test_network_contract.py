@@ -131,6 +131,13 @@ class Leaky(Careful):
         return [Accepted()]
 
 
+class Gullible(Careful):
+    """Takes the URL of a contact for one of the operator's."""
+
+    def build(self, outgoing):
+        return msgspec.structs.replace(super().build(outgoing), url=outgoing.contact.address)
+
+
 class Showing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings that a log would show."""
 
@@ -196,6 +203,26 @@ async def test_a_provider_that_breaks_a_promise_is_caught(kind, check):
     """Each check finds the fault it is there for."""
     with pytest.raises((AssertionError, LookupError, TimeoutError)):
         await CHECKS[check](subject(kind))
+
+
+@pytest.mark.parametrize("from_user", [False, True])
+async def test_a_users_url_that_can_open_the_circuit_is_caught(from_user):
+    """Until the provider says whose URL it is."""
+
+    class Said(Gullible):
+        def build(self, outgoing):
+            return msgspec.structs.replace(super().build(outgoing), from_user=from_user)
+
+    brought = subject(Said, msgspec.structs.replace(VENDOR, address=lambda url: f"{url}/hook"))
+    brought = msgspec.structs.replace(
+        brought, tools=msgspec.structs.replace(TOOLS, allowed_networks=("127.0.0.0/8",))
+    )
+    check = CHECKS["trouble_at_a_users_url_is_nobody_elses"]
+    if from_user:
+        await check(brought)
+    else:
+        with pytest.raises(AssertionError, match="was read as"):
+            await check(brought)
 
 
 async def test_settings_that_show_a_secret_are_caught():

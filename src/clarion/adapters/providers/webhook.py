@@ -34,8 +34,6 @@ AT_ONCE = 64
 """Messages one call takes; all of them go out at the same time."""
 TIME_SHARE = 0.9
 """Part of the integration's time limit that a call may take, so that every message gets its own outcome."""
-HANGS_SHARE = 0.25
-"""Who has not answered after this part of the time hangs; who refuses at once costs nobody anything."""
 MOST_BODY = 256 * 1024
 """Receivers are promised less than 20 kB (spec, "Payload size"); over this something is wrong."""
 KEPT_REQUEST = 16 * 1024
@@ -168,15 +166,18 @@ class Webhooks:
                 reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
             )
         answer = await self._caller.call(call, until_s=started + self._timeout_s, limit=KEPT_REPLY)
-        took_s = self._tools.clock.monotonic() - started
-        if isinstance(answer, Reply):
-            self._rests.answered(contact.hash)
-        elif took_s >= HANGS_SHARE * self._timeout_s:
-            self._rests.hung(contact.hash, started + took_s)
+        ended = self._tools.clock.monotonic()
+        self._rests.ended(
+            contact.hash,
+            answered=isinstance(answer, Reply),
+            began_s=started,
+            now_s=ended,
+            call_s=self._timeout_s,
+        )
         outcome = outcome_of(answer, name) if isinstance(answer, Reply) else outcome_without(answer)
         if endpoint is None:
             return outcome
-        record = self._record(outgoing, endpoint, call, answer, round(took_s * 1000))
+        record = self._record(outgoing, endpoint, call, answer, round((ended - started) * 1000))
         return msgspec.structs.replace(outcome, record=record)
 
     def _record(

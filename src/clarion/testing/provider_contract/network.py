@@ -146,6 +146,18 @@ async def an_answer_that_breaks_off_leaves_doubt(subject: Subject) -> None:
     assert isinstance(cut, Accepted) or in_doubt(subject, cut), f"half an answer was read as {cut!r}"
 
 
+async def trouble_at_a_users_url_is_nobody_elses(subject: Subject) -> None:
+    """Whatever the server of one contact's URL does, it does not open the circuit for all the others."""
+    vendor = vendor_of(subject)
+    if vendor.address is None or NOBODY not in vendor.address(NOBODY):
+        raise SkipTest(f"{subject.plugin.name} is not led by a contact's URL here")
+    for answer in (*TROUBLE, Answer(manner="hang")):
+        outcome = await answer_of(subject, answer, TIMEOUT_S)
+        assert not isinstance(outcome, Misconfigured), f"{answer!r} was read as {outcome!r}"
+        if isinstance(outcome, Retry | Unknown):
+            assert outcome.of_address, f"{answer!r} was read as {outcome!r}: set `of_address`"
+
+
 async def a_redirect_is_not_followed(subject: Subject) -> None:
     """It would carry secrets and content to somebody else."""
     vendor_of(subject)
@@ -259,6 +271,7 @@ NETWORK = (
     a_refused_connection_means_retry,
     a_server_that_does_not_answer_leaves_doubt,
     an_answer_that_breaks_off_leaves_doubt,
+    trouble_at_a_users_url_is_nobody_elses,
     a_redirect_is_not_followed,
     it_takes_whatever_a_template_makes,
     a_hundred_calls_at_once_all_arrive,
