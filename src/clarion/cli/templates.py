@@ -101,6 +101,10 @@ def publish(
     draft: Annotated[
         bool, typer.Option("--draft", help="Save it as the draft instead: it may be broken.")
     ] = False,
+    replaces: Annotated[
+        int | None,
+        typer.Option("--replaces", help="The version it was made from: refused when another one is live."),
+    ] = None,
     url: Url = None,
     api_key: ApiKey = None,
     data: Data = DATA_DIR,
@@ -112,6 +116,7 @@ def publish(
     Examples:
       clarion templates publish welcome.json
       clarion templates publish welcome.toml --draft
+      clarion templates publish welcome.json --replaces 3
       clarion templates show welcome --json | jq '.name = "Hello"' | clarion templates publish -
     """
     from clarion.cli import show
@@ -121,12 +126,12 @@ def publish(
     client = connect(url, api_key, data)
     path = f"/v1/templates/{segment(document['key'])}"
     if not draft:
-        live = client.call("PUT", path, document)
+        live = client.call("PUT", path if replaces is None else f"{path}?replaces={replaces}", document)
         show.as_json(live) if json else show.out().print(
             f"{live['key']} is live in version {live['version']}.", markup=False
         )
         return
-    saved = client.call("PUT", f"{path}/draft", {"template": document})
+    saved = client.call("PUT", f"{path}/draft", {"template": document, "based_on": replaces})
     if json:
         show.as_json(saved)
         return

@@ -347,8 +347,7 @@ def _changed_version(seen: int, live: Template | Partial | None) -> Conflict:
     was, is_now = (f"version {n}" if n else "nothing" for n in (seen, _version(live)))
     return Conflict(
         f"It was made from {was}, but {is_now} is live by now: compare them, then publish with `replaces` "
-        f"{_version(live)} what you want to keep.",
-        pointer="#/replaces",
+        f"{_version(live)} what you want to keep."
     )
 
 
