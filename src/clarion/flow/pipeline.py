@@ -83,7 +83,7 @@ class Pipeline:
         self._intake = Intake(ledger, broker, schemas, pacer, vault, clock, entropy)
         self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
         self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
-        self._tracker = Tracker(ledger, fanout, clock)
+        self._tracker = Tracker(ledger, fanout, self.unsubscribing.leave_over, clock)
         self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
         look = LastLook(ledger, clock)
         composer = Composer(ledger.setup, self._rendering, self.unsubscribing, vault.hash, clock)

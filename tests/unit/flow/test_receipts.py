@@ -45,6 +45,7 @@ async def sent(house, key="mail"):
         (Kind.DELAYED, False, Status.SENT, None, False),
         (Kind.AUTO_REPLY, False, Status.SENT, None, False),
         (Kind.OPENED, False, Status.DELIVERED, None, False),
+        (Kind.UNSUBSCRIBED, False, Status.SENT, None, False),
     ],
 )
 async def test_what_each_kind_means(tmp_path, kind, permanent, status, reason, suppressed):

@@ -69,7 +69,7 @@ GONE = (
     rf"{_WHO}s?(?: \S{{1,80}})? (?:not|isn't|is not|was not|wasn't|are not|cannot be|can't be|could not be|couldn't be|doesn't|does not) (?:exist|found|known|recogni[sz]ed|valid|listed|active\b|unique|present)",
     rf"{_WHO}(?: \S{{1,80}})? (?:is |has been |was |appears to be |currently |now )?(?:\S{{1,20}} )?(?:unknown|invalid|disabled|inactive|inactivated|suspended|discontinued|closed|deactivated|terminated|expired|deleted|removed|locked|cancell?ed|undeliverable|abandoned|unroutable|unrouteable|non-?existent|dormant|frozen|misspelled)",
     rf"{_WHO}s?(?: \S{{1,80}}){{0,7}} (?:does ?n[o']?t|doesnt|dosn't|do not|don't) exist",
-    rf"(?:remote |recipient )?domain(?: \S{{1,80}}){{0,3}} (?:does not|doesn't|doesnt) exist",
+    r"(?:remote |recipient )?domain(?: \S{1,80}){0,3} (?:does not|doesn't|doesnt) exist",
     r"(?:recipient|user|mailbox)'?s? (?:\S{1,20} )?account (?:is|has been) (?:blocked|locked|frozen)",
     r"mailbox name (?:is )?(?:not allowed|invalid)|bad ?rcptto|can't accept user|recipient (?:\S{1,12} )?not ?(?:found|ok)\b",
     r"(?:address|mailbox|account) no longer accepts|rcpt(?: \S{1,80})? (?:does not|doesn't|dosn't) exist",

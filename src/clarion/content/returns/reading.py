@@ -43,6 +43,9 @@ _ORIGINAL = re.compile(
 )
 _ADDRESS = re.compile(r"<?[^\s<>\"',;:()]{1,64}@[^\s<>\"',;:()]{1,255}>?")
 _TO = re.compile(r"^to[ \t]*:[ \t]*(.{1,998})$", re.IGNORECASE | re.MULTILINE)
+_COMPLAINER = re.compile(
+    r"^(?:original-rcpt-to|x-hmxmroriginalrecipient)[ \t]*:(.{1,400})$", re.IGNORECASE | re.MULTILINE
+)
 _TAG = re.compile(r"\bb\+([0-9a-f]{56})@", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"^[ \t>]*message-id[ \t]*:\s{0,20}<([0-9a-f]{32})@", re.IGNORECASE | re.MULTILINE)
 _DELAY = re.compile(
@@ -202,12 +205,10 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _reported(mail: Opened) -> str:
-    found = re.search(
-        r"^original-rcpt-to[ \t]*:(.{1,400})$",
-        mail.text("message/feedback-report"),
-        re.IGNORECASE | re.MULTILINE,
-    )
-    return _address(found.group(1)) if found is not None else ""
+    """Who complained, as far as their mail service says."""
+    fields = [mail.text("message/feedback-report"), mail.text("message/rfc822", "text/rfc822-headers")]
+    found = _COMPLAINER.search("\n".join(fields))
+    return _address(mail.header("x-hmxmroriginalrecipient") or (found.group(1) if found is not None else ""))
 
 
 def _address(text: str) -> str:
