@@ -138,6 +138,11 @@ CATALOGUE: dict[str, Kind] = {
         "A needed part is not available",
         "Nothing was accepted. Wait `Retry-After` seconds and repeat; `/readyz` says which part it is.",
     ),
+    "stopping": Kind(
+        503,
+        "The server is stopping",
+        "Repeat it once the server is back, with the same Idempotency-Key (if the first one was accepted after all, you get its answer) or the same `cursor`.",
+    ),
     "timeout": Kind(
         503,
         "The request took too long",
@@ -171,6 +176,15 @@ def timed_out(seconds: float) -> Unavailable:
     """The request took longer than it may."""
     error = Unavailable(f"The request took longer than {seconds:g} seconds.", retry_after_s=1)
     error.code = "timeout"
+    return error
+
+
+def cut_off() -> Unavailable:
+    """The server stops, and had to end the request."""
+    error = Unavailable(
+        "Clarion is stopping and has ended the request: repeat it once it is back.", retry_after_s=1
+    )
+    error.code = "stopping"
     return error
 
 
