@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from clarion.errors import ContentError
+from clarion.flow.integrations import LiveIntegration
 from clarion.flow.queues import Held
 from clarion.flow.rendering import Rendering
+from clarion.flow.routing import Route
 from clarion.flow.settlement import decided_settlement
 from clarion.flow.unsubscribe import Unsubscribing
 from clarion.model.status import Reason, Status
@@ -16,7 +20,8 @@ from clarion.ports.ledger import Settlement, Setup
 from clarion.ports.provider import Outgoing
 from clarion.rules.keys import KeyedHash, Keys
 
-Ready = tuple[Held, Outgoing]
+Ready = tuple[Held, LiveIntegration, Outgoing]
+"""One message to one contact, and who takes it there. Those of one message stand together."""
 
 
 class Composed(NamedTuple):
@@ -44,14 +49,14 @@ class Composer:
         self._hash = hash
         self._clock = clock
 
-    async def compose(self, group: Sequence[Held]) -> Composed:
+    async def compose(self, route: Route, group: Sequence[Held]) -> Composed:
         """Waits only for template versions that are no longer in memory."""
         await self._rendering.prepare(group)
         ready: list[Ready] = []
         failed: list[Settlement] = []
         for held in group:
             try:
-                ready.append((held, self._outgoing(held)))
+                outgoing = self._outgoing(held)
             except ContentError as wrong:
                 now = self._clock.now()
                 failed.append(
@@ -59,6 +64,11 @@ class Composer:
                         held.message, Status.FAILED, Reason.TEMPLATE_ERROR, now, detail=wrong.detail
                     )
                 )
+                continue
+            if held.devices:
+                ready += [(held, live, replace(outgoing, contact=to)) for to, live in held.devices]
+            else:
+                ready.append((held, route.first, outgoing))
         return Composed(ready, failed)
 
     def _outgoing(self, held: Held) -> Outgoing:

@@ -11,12 +11,11 @@ from collections.abc import Coroutine, Sequence
 
 import structlog
 
-from clarion.flow.integrations import LiveIntegration
 from clarion.flow.last_look import LastLook
 from clarion.flow.pacing import Pacer
 from clarion.flow.patience import ended
 from clarion.flow.queues import Held, LaneQueue
-from clarion.flow.routing import Routing
+from clarion.flow.routing import Route, Routing
 from clarion.flow.sending import Sender
 from clarion.flow.settlement import Settle
 from clarion.model.channel import Lane
@@ -84,28 +83,29 @@ class Dispatcher:
         queue.release(stale)
         groups, put_off = self._routing.divide(queue, going)
         self._start_recording(queue, stopped + put_off)
-        for live, group in groups.items():
-            await self._start(queue, live, group)
+        for route, group in groups:
+            await self._start(queue, route, group)
 
-    async def _start(self, queue: LaneQueue, live: LiveIntegration, group: list[Held]) -> None:
-        """Start the calls of one integration; waits for its slots, which holds back this queue only."""
-        size = live.plugin.batch
-        for at in range(0, len(group), size):
-            if not await self._slot(queue, live):
-                self._put_off(queue, group[at:], Reason.INTEGRATION_BUSY, SLOT_WAIT_S)
+    async def _start(self, queue: LaneQueue, route: Route, group: list[Held]) -> None:
+        """Start the calls of one route; waits for its slots, which holds back this queue only."""
+        started = 0
+        for part in route.parts(group):
+            if not await self._slot(queue, route):
+                self._put_off(queue, group[started:], Reason.INTEGRATION_BUSY, SLOT_WAIT_S)
                 return
-            part = group[at : at + size]
-            granted, wait_s = live.grant(queue.lane, len(part), self._clock.monotonic())
+            started += len(part)
+            granted, wait_s = route.grant(queue.lane, part, self._clock.monotonic())
             if granted < len(part):
-                self._put_off(queue, part[granted:], Reason.RATE_LIMITED, wait_s, apart_s=live.seconds_each)
+                # Each in its turn, so that they do not all come back for the next token.
+                self._put_off(queue, part[granted:], Reason.RATE_LIMITED, wait_s, apart_s=route.seconds_each)
             if granted:
-                live.begin(queue.lane)
-                self._spawn(self._send(queue, live, part[:granted]))
+                route.begin(queue.lane)
+                self._spawn(self._send(queue, route, part[:granted]))
 
-    async def _slot(self, queue: LaneQueue, live: LiveIntegration) -> bool:
+    async def _slot(self, queue: LaneQueue, route: Route) -> bool:
         """Whether another batch may start, as soon as it may."""
         give_up_s = self._clock.monotonic() + SLOT_WAIT_S
-        while not live.has_slot(queue.lane, now_s := self._clock.monotonic()):
+        while not route.has_slot(queue.lane, now_s := self._clock.monotonic()):
             if now_s >= give_up_s:
                 return False
             queue.slot_free.clear()
@@ -127,14 +127,14 @@ class Dispatcher:
 
     # -- in a task per batch ----------------------------------------------------------------------------------
 
-    async def _send(self, queue: LaneQueue, live: LiveIntegration, group: Sequence[Held]) -> None:
+    async def _send(self, queue: LaneQueue, route: Route, group: Sequence[Held]) -> None:
         try:
-            settlements = await self._sender.attempt(live, group)
+            settlements = await self._sender.attempt(route, group)
         except BaseException:
             queue.release(len(group))  # Cancelled by a drain: the lease brings them back.
             raise
         finally:
-            await live.end(queue.lane)
+            await route.end(queue.lane)
             queue.slot_free.set()
         self._pacer.begin(queue.lane)
         try:

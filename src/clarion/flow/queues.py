@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from clarion.flow.integrations import Choices
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import Instant
@@ -31,7 +32,7 @@ LONGEST_REST_S = 5.0
 class Held:
     """A message this process holds, with what is needed to send it."""
 
-    __slots__ = ("data", "event", "gate", "lease_until", "message", "template", "user")
+    __slots__ = ("data", "devices", "event", "gate", "lease_until", "message", "template", "user")
 
     def __init__(
         self, message: Message, event: Event, user: User, gate: Gate | None, lease_until: Instant
@@ -46,6 +47,8 @@ class Held:
         """The event's data, decoded when first rendered."""
         self.template: Template | None = None
         """What it is rendered from, found right before."""
+        self.devices: Choices = ()
+        """A push to somebody who has several: which of them, each by which integration."""
 
 
 class LaneQueue:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from clarion.flow.calling import Calls
 from clarion.flow.composing import Composer, Ready
+from clarion.flow.devices import Answer, settlement_of_devices
 from clarion.flow.integrations import Integrations, LiveIntegration
 from clarion.flow.last_look import LastLook
 from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held
-from clarion.flow.settlement import Attempt, settlement_of
+from clarion.flow.routing import Route
+from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
 from clarion.model.message import Message
+from clarion.model.outcome import Outcome
 from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.model.user import Contact
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, Settlement
+
+Called = tuple[Sequence[Ready], Sequence[Outcome], Attempt]
+"""One call: what went out, an outcome for each, and the circumstances."""
 
 
 class Sender:
@@ -39,49 +49,70 @@ class Sender:
         self._clock = clock
         self._entropy = entropy
 
-    async def attempt(self, live: LiveIntegration, group: Sequence[Held]) -> list[Settlement]:
+    async def attempt(self, route: Route, group: Sequence[Held]) -> list[Settlement]:
         """What became of each; none for messages that somebody else holds by now."""
-        ready, settlements = await self._composer.compose(group)
-        if ready and not live.plugin.idempotent:
+        ready, settlements = await self._composer.compose(route, group)
+        if ready and not route.idempotent:
             ready = await self._marked(ready, settlements)
         if ready:
-            settlements += await self._sent(live, ready)
+            settlements += self._meaning(await self._called(ready))
         return settlements
 
-    async def _marked(self, ready: list[Ready], stopped: list[Settlement]) -> list[Ready]:
+    async def _marked(self, ready: Sequence[Ready], stopped: list[Settlement]) -> list[Ready]:
         """Durably note that the calls are about to start, then look once more: the note took time."""
-        messages = [held.message for held, _ in ready]
+        messages = list({held: held.message for held, _, _ in ready}.values())
         refused = await until_stored(
             "mark_sending", lambda: self._messages.mark_sending(messages, self._clock.now()), self._clock
         )
         going: list[Ready] = []
-        for one in ready:
-            held = one[0]
+        for held, its in groupby(ready, key=_held):
             if held.message.id in refused:
                 continue
             stop = self._look.again(held)
             if stop is None:
-                going.append(one)
-            else:
+                still = [one for one in its if _is_used(held, one[2].contact)]
+                going += still
+                stop = None if still else self._again(held.message)
+            if stop is not None:
                 stopped.append(stop)
         return going
 
-    async def _sent(self, live: LiveIntegration, ready: Sequence[Ready]) -> list[Settlement]:
-        started = self._clock.monotonic()
-        outcomes = await self._calls.make(live, [outgoing for _, outgoing in ready])
-        attempt = self._circumstances(live, started, ready[0][0].message)
+    def _again(self, message: Message) -> Settlement:
+        """Its contacts are others by now: it goes to them, by the integrations that fit them."""
         now = self._clock.now()
-        return [
-            settlement_of(
-                outgoing,
-                outcome,
-                attempt,
-                on_unknown=self._unknown_policy(held.message),
-                now=now,
-                uniform=self._entropy.uniform(),
+        return decided_settlement(message, Status.DEFERRED, Reason.RETRY, now, due_at=now)
+
+    async def _called(self, ready: Sequence[Ready]) -> list[Called]:
+        """All calls of a batch at once: one, unless its people have devices of several kinds or very many."""
+        calls = list(_calls(ready))
+        if len(calls) == 1:
+            return [await self._call(*calls[0])]
+        return await asyncio.gather(*[self._call(*one) for one in calls])
+
+    async def _call(self, live: LiveIntegration, ready: Sequence[Ready]) -> Called:
+        started = self._clock.monotonic()
+        outcomes = await self._calls.make(live, [outgoing for _, _, outgoing in ready])
+        return ready, outcomes, self._circumstances(live, started, ready[0][0].message)
+
+    def _meaning(self, called: Sequence[Called]) -> list[Settlement]:
+        now, uniform = self._clock.now(), self._entropy.uniform
+        settlements: list[Settlement] = []
+        several: dict[Held, list[Answer]] = {}
+        for ready, outcomes, attempt in called:
+            for (held, _, outgoing), outcome in zip(ready, outcomes, strict=True):
+                if held.devices:
+                    several.setdefault(held, []).append(Answer(outgoing, outcome, attempt))
+                    continue
+                policy = self._unknown_policy(held.message)
+                settlements.append(
+                    settlement_of(outgoing, outcome, attempt, on_unknown=policy, now=now, uniform=uniform())
+                )
+        for held, answers in several.items():
+            policy, devices = self._unknown_policy(held.message), _devices(held)
+            settlements.append(
+                settlement_of_devices(answers, devices, on_unknown=policy, now=now, uniform=uniform())
             )
-            for (held, outgoing), outcome in zip(ready, outcomes, strict=True)
-        ]
+        return settlements
 
     def _circumstances(self, live: LiveIntegration, started: float, one: Message) -> Attempt:
         ended = self._clock.monotonic()
@@ -96,3 +127,28 @@ class Sender:
     def _unknown_policy(self, message: Message) -> UnknownPolicy:
         category = self._categories.all(message.tenant).get(message.category)
         return category.unknown_policy if category is not None else UnknownPolicy.DO_NOT_SEND
+
+
+def _held(ready: Ready) -> Held:
+    return ready[0]
+
+
+def _is_used(held: Held, contact: Contact | None) -> bool:
+    """Whether the last look still says that the message goes there."""
+    verdict = held.gate
+    return verdict is None or contact == verdict.contact or contact in verdict.others
+
+
+def _devices(held: Held) -> int:
+    """How many of the person's devices are meant, reached or not."""
+    return len(held.devices) if held.gate is None else max(len(held.devices), 1 + len(held.gate.others))
+
+
+def _calls(ready: Sequence[Ready]) -> Iterator[tuple[LiveIntegration, Sequence[Ready]]]:
+    """By integration, and as many as each takes in one call."""
+    by_live: dict[LiveIntegration, list[Ready]] = {}
+    for one in ready:
+        by_live.setdefault(one[1], []).append(one)
+    for live, its in by_live.items():
+        for at in range(0, len(its), live.plugin.batch):
+            yield live, its[at : at + live.plugin.batch]

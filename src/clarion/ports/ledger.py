@@ -359,8 +359,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
     advances: MessageId | None = None
     """The next rung: due now if it is still waiting."""
-    suppress: bytes | None = None
-    """Contact hash that is gone for good."""
+    suppressions: tuple[Suppression, ...] = ()
+    """Addresses that are gone for good."""
 
 
 class SettleResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ from clarion.ports.vault import Vault
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """One message, ready to go. `message.id` is its idempotency key, the same on every attempt."""
+    """One message to one contact, ready to go. `message.id` is its idempotency key, the same on every attempt; on
+    push together with the contact, since one message goes to every device of its person."""
 
     message: Message
     user: User
