@@ -19,6 +19,7 @@ from clarion.adapters.chat import (
     links,
     lost,
     markdown,
+    wait_s,
     web_url,
     webhook_of,
     webhook_outcome,
@@ -116,18 +117,29 @@ def read(config: DiscordConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     goal = webhook_of(outgoing, config.url, config.hosts)
     own = goal is not None and goal.from_user
     answer = json_of(reply)
-    if 200 <= reply.status < 300:
-        return Accepted(provider_id=str(answer.get("id", "")) or None)
+    if 200 <= reply.status < 300 and (sent := str(answer.get("id", ""))):
+        return Accepted(provider_id=sent)
     if reply.status == 429:
-        wait = answer.get("retry_after", reply.retry_after_s)
-        after_s = float(wait) if isinstance(wait, int | float) else None
-        return Retry(reason=Reason.RATE_LIMITED, after_s=after_s, detail="Discord asks to slow down")
+        return _slower(answer, reply)
     code = answer.get("code")
     if code in (UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN):
         return lost(own, f"Discord knows no such webhook (code {code})")
     if reply.status == 400 and isinstance(code, int):
         return Rejected(detail=f"Discord does not take the message (code {code})")
-    return webhook_outcome(reply, own)
+    return webhook_outcome(reply, own, known=reply.status == 204)
+
+
+def _slower(answer: dict[str, object], reply: Reply) -> Retry:
+    """https://docs.discord.com/developers/topics/rate-limits: of this webhook, or of all that we send (or our network)."""
+    everybody = (
+        answer.get("global") is True or reply.headers.get("x-ratelimit-scope") == "global" or not answer
+    )
+    return Retry(
+        reason=Reason.RATE_LIMITED,
+        after_s=wait_s(answer.get("retry_after"), reply),
+        of_address=False if everybody else None,
+        detail=f"Discord asks to slow down {'everywhere' if everybody else 'with this webhook'}",
+    )
 
 
 def check_pong(reply: Reply) -> None:

@@ -137,7 +137,7 @@ def read(config: MattermostConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
         return closed(brought, f"{said}: incoming webhooks are turned off")
     if reply.status == 400:
         return Rejected(detail=said)
-    return webhook_outcome(reply, brought)
+    return webhook_outcome(reply, brought, known=reply.body.strip() == b"ok")
 
 
 def check_pong(reply: Reply) -> None:

@@ -225,7 +225,7 @@ def read(config: SlackConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     if answer.get("ok") is False or (400 <= reply.status < 500 and _CODE.fullmatch(code)):
         return Rejected(detail=_said(code, reply))
     if goal is not None and goal.url:
-        return webhook_outcome(reply, own)
+        return webhook_outcome(reply, own, known=code == "ok")
     outcome = outcome_of(reply)
     return Unknown(detail="an answer that is not Slack's") if isinstance(outcome, Accepted) else outcome
 
