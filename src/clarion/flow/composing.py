@@ -11,7 +11,7 @@ from clarion.errors import ContentError
 from clarion.flow.integrations import LiveIntegration
 from clarion.flow.queues import Held
 from clarion.flow.rendering import Rendering
-from clarion.flow.routing import Route
+from clarion.flow.routes import Route
 from clarion.flow.settlement import decided_settlement
 from clarion.flow.unsubscribe import Unsubscribing
 from clarion.model.status import Reason, Status

@@ -15,7 +15,8 @@ from clarion.flow.last_look import LastLook
 from clarion.flow.pacing import Pacer
 from clarion.flow.patience import ended
 from clarion.flow.queues import Held, LaneQueue
-from clarion.flow.routing import Route, Routing
+from clarion.flow.routes import Route, Slots
+from clarion.flow.routing import Routing
 from clarion.flow.sending import Sender
 from clarion.flow.settlement import Settle
 from clarion.model.channel import Lane
@@ -99,8 +100,7 @@ class Dispatcher:
                 # Each in its turn, so that they do not all come back for the next token.
                 self._put_off(queue, part[granted:], Reason.RATE_LIMITED, wait_s, apart_s=route.seconds_each)
             if granted:
-                route.begin(queue.lane)
-                self._spawn(self._send(queue, route, part[:granted]))
+                self._spawn(self._send(queue, route, part[:granted], route.begin(queue)))
 
     async def _slot(self, queue: LaneQueue, route: Route) -> bool:
         """Whether another batch may start, as soon as it may."""
@@ -127,15 +127,14 @@ class Dispatcher:
 
     # -- in a task per batch ----------------------------------------------------------------------------------
 
-    async def _send(self, queue: LaneQueue, route: Route, group: Sequence[Held]) -> None:
+    async def _send(self, queue: LaneQueue, route: Route, group: Sequence[Held], slots: Slots) -> None:
         try:
-            settlements = await self._sender.attempt(route, group)
+            settlements = await self._sender.attempt(route, group, slots)
         except BaseException:
             queue.release(len(group))  # Cancelled by a drain: the lease brings them back.
             raise
         finally:
-            await route.end(queue.lane)
-            queue.slot_free.set()
+            await slots.release_all()
         self._pacer.begin(queue.lane)
         try:
             await self._record(queue, settlements, len(group))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
+from itertools import chain, groupby
 
 from clarion.flow.calling import Calls
 from clarion.flow.composing import Composer, Ready
@@ -13,7 +13,7 @@ from clarion.flow.integrations import Integrations, LiveIntegration
 from clarion.flow.last_look import LastLook
 from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held
-from clarion.flow.routing import Route
+from clarion.flow.routes import Route, Slots
 from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
 from clarion.model.message import Message
 from clarion.model.outcome import Outcome
@@ -49,13 +49,13 @@ class Sender:
         self._clock = clock
         self._entropy = entropy
 
-    async def attempt(self, route: Route, group: Sequence[Held]) -> list[Settlement]:
+    async def attempt(self, route: Route, group: Sequence[Held], slots: Slots) -> list[Settlement]:
         """What became of each; none for messages that somebody else holds by now."""
         ready, settlements = await self._composer.compose(route, group)
         if ready and not route.idempotent:
             ready = await self._marked(ready, settlements)
         if ready:
-            settlements += self._meaning(await self._called(ready))
+            settlements += self._meaning(await self._called(ready, slots))
         return settlements
 
     async def _marked(self, ready: Sequence[Ready], stopped: list[Settlement]) -> list[Ready]:
@@ -82,12 +82,27 @@ class Sender:
         now = self._clock.now()
         return decided_settlement(message, Status.DEFERRED, Reason.RETRY, now, due_at=now)
 
-    async def _called(self, ready: Sequence[Ready]) -> list[Called]:
+    async def _called(self, ready: Sequence[Ready], slots: Slots) -> list[Called]:
         """All calls of a batch at once: one, unless its people have devices of several kinds or very many."""
-        calls = list(_calls(ready))
-        if len(calls) == 1:
-            return [await self._call(*calls[0])]
-        return await asyncio.gather(*[self._call(*one) for one in calls])
+        by_live = _by_live(ready)
+        if len(by_live) == 1:
+            ((live, its),) = by_live.items()
+            return await self._call_all(live, its)
+        called = await asyncio.gather(*[self._call_apart(*one, slots) for one in by_live.items()])
+        return list(chain.from_iterable(called))
+
+    async def _call_apart(self, live: LiveIntegration, ready: Sequence[Ready], slots: Slots) -> list[Called]:
+        try:
+            return await self._call_all(live, ready)
+        finally:
+            await slots.release(live)
+
+    async def _call_all(self, live: LiveIntegration, ready: Sequence[Ready]) -> list[Called]:
+        size = live.plugin.batch
+        if len(ready) <= size:
+            return [await self._call(live, ready)]
+        parts = [ready[at : at + size] for at in range(0, len(ready), size)]
+        return await asyncio.gather(*[self._call(live, part) for part in parts])
 
     async def _call(self, live: LiveIntegration, ready: Sequence[Ready]) -> Called:
         started = self._clock.monotonic()
@@ -144,11 +159,8 @@ def _devices(held: Held) -> int:
     return len(held.devices) if held.gate is None else max(len(held.devices), 1 + len(held.gate.others))
 
 
-def _calls(ready: Sequence[Ready]) -> Iterator[tuple[LiveIntegration, Sequence[Ready]]]:
-    """By integration, and as many as each takes in one call."""
+def _by_live(ready: Sequence[Ready]) -> dict[LiveIntegration, list[Ready]]:
     by_live: dict[LiveIntegration, list[Ready]] = {}
     for one in ready:
         by_live.setdefault(one[1], []).append(one)
-    for live, its in by_live.items():
-        for at in range(0, len(its), live.plugin.batch):
-            yield live, its[at : at + live.plugin.batch]
+    return by_live

@@ -251,6 +251,29 @@ async def test_a_kind_that_hangs_is_given_up_and_the_other_counts(tmp_path):
         assert (await last_change(house)).detail == "1 of 2 devices took it (1 in doubt)"
 
 
+async def test_a_kind_that_hangs_holds_no_slot_of_the_other(tmp_path):
+    """Integrations are bulkheads: with one slot each, those who have a phone only do not wait for browsers."""
+    browsers = RecordingProvider(otherwise=HANG, batch=50)
+    async with engine(tmp_path) as house:
+        await two_kinds(house, browsers)
+        await house.ledger.setup.integrations.put(
+            house.tenant,
+            Integration(
+                key="main-push",
+                channel=Channel.PUSH,
+                provider="recording",
+                limits=IntegrationLimits(concurrency=1),
+            ),
+        )
+        await house.trigger("ping", "ada")
+        await house.quiet()
+        await house.person("bob", devices=("bobs phone",))
+        second = await house.trigger("ping", "bob")
+        await house.quiet()
+        assert browsers.under_way == 1
+        assert (await house.one(event_id=second.event_id)).status is Status.SENT
+
+
 async def test_another_integration_takes_over_only_when_no_device_took_it(tmp_path):
     """Failover is about the message, not about a device."""
     provider = RecordingProvider({PHONE: Retry()}, batch=50)
