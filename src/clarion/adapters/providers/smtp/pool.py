@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import structlog
 
-from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.config import SmtpConfig
 from clarion.adapters.providers.smtp.connection import Connection
 from clarion.adapters.providers.smtp.destinations import Destination
@@ -38,11 +37,8 @@ Make = Callable[[Letter, Capabilities], Mail | Rejected]
 class Pool:
     """Implements `Crew`. Critical mail goes first; every destination keeps its limits."""
 
-    def __init__(
-        self, config: SmtpConfig, make: Make, wait_s: float, tokens: AccessTokens | None = None
-    ) -> None:
+    def __init__(self, config: SmtpConfig, make: Make, wait_s: float) -> None:
         self._config = config
-        self._tokens = tokens
         self._make = make
         self._wait_s = wait_s
         self._loop = asyncio.get_running_loop()
@@ -216,7 +212,7 @@ class Pool:
 
     async def _open(self) -> None:
         try:
-            connection = await open_connection(self._config, self, self._wait_s, self._tokens)
+            connection = await open_connection(self._config, self, self._wait_s)
         except NotOpened as failure:
             self._opening.discard(asyncio.current_task())
             self._not_opened(failure)
