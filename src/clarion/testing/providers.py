@@ -86,7 +86,10 @@ class RecordingProvider:
             answers = [self._answer(outgoing) for outgoing in batch]
             if HANG in answers:
                 await asyncio.get_running_loop().create_future()
-            return [self._effect(outgoing, answer) for outgoing, answer in zip(batch, answers, strict=True)]
+            outcomes = [_outcome(answer) for answer in answers]
+            for outgoing, outcome in zip(batch, outcomes, strict=True):
+                self._effect(outgoing, outcome)
+            return outcomes
         finally:
             self.under_way -= 1
 
@@ -103,16 +106,20 @@ class RecordingProvider:
         keys = (message_id, self._calls_of[message_id]), message_id, _address(outgoing)
         return next((self.script[key] for key in keys if key in self.script), self.otherwise)
 
-    def _effect(self, outgoing: Outgoing, answer: Answer) -> Outcome:
-        if isinstance(answer, Exception):
-            raise answer
-        assert not isinstance(answer, str)
+    def _effect(self, outgoing: Outgoing, outcome: Outcome) -> None:
         reached = outgoing.message.id, _address(outgoing)
         known = self.idempotent and reached in self._reached
-        if isinstance(answer, Accepted | Unknown) and not known:
+        if isinstance(outcome, Accepted | Unknown) and not known:
             self._reached.add(reached)
             self.effects.append(outgoing)
-        return answer
+
+
+def _outcome(answer: Answer) -> Outcome:
+    """Raises what is to be raised, before anybody was reached."""
+    if isinstance(answer, Exception):
+        raise answer
+    assert not isinstance(answer, str)
+    return answer
 
 
 def _address(outgoing: Outgoing) -> str:

@@ -71,9 +71,11 @@ async def test_a_repeated_message_is_a_second_effect_unless_idempotent():
 
 
 async def test_a_scripted_exception_is_raised():
-    """Surprise is an exception, for the whole call."""
+    """Surprise is an exception, for the whole call: nobody was reached."""
+    provider = RecordingProvider({TWO.message.id: OSError("cut")})
     with pytest.raises(OSError, match="cut"):
-        await RecordingProvider(otherwise=OSError("cut")).send([ONE])
+        await provider.send([ONE, TWO])
+    assert provider.effects == []
 
 
 async def test_a_hanging_call_ends_when_cancelled_and_reached_nobody():
