@@ -16,6 +16,8 @@ from clarion.flow.pipeline import Pipeline
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
 
+LIVE = frozenset({gateway.WS_PATH, gateway.SSE_PATH})
+
 
 def gateway_parts(ground: Ground, services: Services) -> gateway.GatewayParts:
     """For the live inboxes."""
@@ -94,7 +96,7 @@ def front(pages: Asgi, inboxes: Asgi, rest: Asgi) -> Asgi:
     def serve(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
         # Handing on the coroutine instead of awaiting it saves a frame per open connection.
         path = scope["path"]
-        if scope["type"] == "websocket" or path == gateway.SSE_PATH:
+        if scope["type"] == "websocket" or path in LIVE:
             return inboxes(scope, receive, send)
         if path == "/" or path.startswith("/ui/"):
             return pages(scope, receive, send)
