@@ -97,7 +97,7 @@ async def things(house: House, admin: Api) -> dict[str, str]:
     blocked = await admin.ok("POST", "/v1/suppressions", {"channel": "email", "address": "x@example.com"})
     key = await admin.ok("POST", "/v1/keys", {"name": "theirs", "scope": "read"})
     async with asyncio.timeout(10):
-        while not (messages := (await admin.ok("GET", "/v1/messages"))["items"]):
+        while not (messages := (await admin.ok("GET", "/v1/messages"))["items"]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     contacts = (await admin.ok("GET", "/v1/users/ada/contacts"))["items"]
     return {
