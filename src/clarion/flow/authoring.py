@@ -48,6 +48,8 @@ class PartialPublished(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with it, wherever it is used."""
     broken: Mapping[str, Sequence[Finding]] = {}
     """The errors it would cause, by the key of the template."""
+    remarks: Sequence[Finding] = ()
+    """What is not wrong with it but could be better, where it is used."""
 
 
 class Outrun(Exception):
@@ -263,14 +265,17 @@ class Authoring:
         if wrong := await self._wrong_alone(tenant, partial, sources):
             return PartialPublished(partial=None, templates=(), findings=wrong)
         broken: dict[str, Sequence[Finding]] = {}
+        remarks: dict[Finding, None] = {}
         templates = []
         for template in self.users_of(tenant, partial.key):
-            if errors := _errors(await self._reviewed(tenant, template, sources)):
+            findings = await self._reviewed(tenant, template, sources)
+            if errors := _errors(findings):
                 broken[template.key] = errors
-            else:
-                whole = replace(template, partials=partials_used(template, sources))
-                templates.append(self._stamped(whole, f"partial {partial.key}"))
-        return PartialPublished(partial=None, templates=templates, broken=broken)
+                continue
+            remarks |= dict.fromkeys(one for one in findings if one.pointer == f"#/partials/{partial.key}")
+            whole = replace(template, partials=partials_used(template, sources))
+            templates.append(self._stamped(whole, f"partial {partial.key}"))
+        return PartialPublished(partial=None, templates=templates, broken=broken, remarks=list(remarks))
 
     async def _wrong_alone(
         self, tenant: TenantId, partial: Partial, sources: Mapping[str, str]
@@ -346,8 +351,8 @@ def _changed_draft() -> Conflict:
 def _changed_version(seen: int, live: Template | Partial | None) -> Conflict:
     was, is_now = (f"version {n}" if n else "nothing" for n in (seen, _version(live)))
     return Conflict(
-        f"It was made from {was}, but {is_now} is live by now: compare them, then publish with `replaces` "
-        f"{_version(live)} what you want to keep."
+        f"It was made from {was}, but {is_now} is live by now: compare the two, then publish again, naming "
+        f"version {_version(live)} as the one it replaces."
     )
 
 
