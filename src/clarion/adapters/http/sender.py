@@ -124,8 +124,7 @@ class HttpProvider:
         if not isinstance(call, Call):
             return call
         if not self._is_of_user(call):
-            answer = await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
-            return self._meant(outgoing, call, answer)
+            return self._meant(outgoing, call, await self._answer(call, until_s))
         return await self._sent_to_user(outgoing, call, until_s)
 
     async def _sent_to_user(self, outgoing: Outgoing, call: Call, until_s: float) -> Outcome:
@@ -137,7 +136,7 @@ class HttpProvider:
             return Retry(
                 reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
             )
-        answer = await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
+        answer = await self._answer(call, until_s)
         now = self._clock.monotonic()
         self._rests.ended(
             server, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=self._timeout_s
@@ -148,6 +147,13 @@ class HttpProvider:
         if isinstance(outcome, Misconfigured):
             return Rejected(reason=outcome.reason, detail=outcome.detail)
         return outcome
+
+    async def _answer(self, call: Call, until_s: float) -> Reply | Failure:
+        try:
+            return await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
+        except Exception as surprise:  # noqa: BLE001 - concerns this message only
+            self._tell("call_failed", surprise)
+            return Failure(kind="unanswered", detail=f"the call failed ({type(surprise).__name__})")
 
     def _meant(self, outgoing: Outgoing, call: Call, answer: Reply | Failure) -> Outcome:
         if isinstance(answer, Failure):

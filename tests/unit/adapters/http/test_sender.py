@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 import msgspec
 import pytest
 
-from clarion.adapters.http import Call, Failure, Fetch, HttpProvider, Reply, outcome_of
+from clarion.adapters.http import Call, Caller, Failure, Fetch, HttpProvider, Reply, outcome_of
 from clarion.adapters.http.sender import AT_ONCE, REPLY_BYTES
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
@@ -346,6 +347,30 @@ async def test_what_one_message_breaks_stays_with_it():
     assert answers[3] == Rejected(detail="nothing to say")
     assert isinstance(answers[4], Unknown)
     assert SECRET not in repr(answers)
+
+
+async def test_a_call_that_fails_in_an_unknown_way_stays_with_its_message(monkeypatch):
+    """Whatever the library raises: the rest of the batch is sent, and a user's message opens no circuit."""
+    whole = Caller.call
+
+    async def call(self: Caller, call: Call, **bounds: Any) -> Reply | Failure:
+        if call.url.endswith("/odd"):
+            raise RuntimeError(SECRET)
+        return await whole(self, call, **bounds)
+
+    monkeypatch.setattr(Caller, "call", call)
+    async with scripted_server() as site:
+        paths = iter(["odd", "even"])
+        provider = sender(
+            "",
+            build=lambda _: Call(url=f"{site.url}/{next(paths)}", from_user=True),
+            networks=("127.0.0.0/8",),
+        )
+        odd, even = await provider.send(batch(2))
+        await provider.close()
+    assert isinstance(odd, Unknown)
+    assert (odd.of_address, odd.detail) == (True, "the call failed (RuntimeError)")
+    assert isinstance(even, Accepted)
 
 
 async def test_a_ping_says_what_is_wrong():
