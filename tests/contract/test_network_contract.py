@@ -79,6 +79,16 @@ class Doubtful(Careful):
         return [Unknown() if isinstance(one, Retry) else one for one in await super().send(batch)]
 
 
+class Forgetful(Careful):
+    def build(self, outgoing):
+        return msgspec.structs.replace(super().build(outgoing), body=b"{}")
+
+
+class Literal(Careful):
+    def build(self, outgoing):
+        return msgspec.structs.replace(super().build(outgoing), url=f"{self.config.url}/messages")
+
+
 class Wordy(Careful):
     def build(self, outgoing):
         return msgspec.structs.replace(super().build(outgoing), body=outgoing.content.text.encode() * 100)
@@ -184,6 +194,8 @@ async def test_a_careful_provider_passes(name):
     ("kind", "check"),
     [
         (Deaf, "each_answer_means_what_is_recorded"),
+        (Forgetful, "what_is_said_arrives"),
+        (Literal, "a_slash_at_the_end_of_a_url_changes_nothing"),
         (Doubtful, "a_refused_connection_means_retry"),
         (Hasty, "a_server_that_does_not_answer_leaves_doubt"),
         (Sleepy, "a_server_that_does_not_answer_leaves_doubt"),

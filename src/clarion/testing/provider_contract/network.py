@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Final
@@ -112,6 +113,39 @@ async def every_outcome_is_on_record(subject: Subject) -> None:
     shown = {recorded.means.__name__ for recorded in vendor.replies} | set(vendor.never)
     missing = {outcome.__name__ for outcome in ANSWERED} - shown
     assert not missing, f"record an answer that means {sorted(missing)}, or say in `never` why there is none"
+
+
+async def what_is_said_arrives(subject: Subject) -> None:
+    """On every channel, in the request: a provider that accepts and forgets the words is of no use."""
+    vendor = vendor_of(subject)
+    async with scripted_server(otherwise=vendor.accepted) as server:
+        led = at(server, subject)
+        async with led.opened() as provider:
+            for channel in sorted(subject.plugin.channels):
+                await provider.send(led.messages(1, channel))
+                said = [request for request in server.requests if WORDS.encode() in request.body]
+                assert said, f"nothing of what is said on {channel} is in a request"
+                server.requests.clear()
+
+
+async def a_slash_at_the_end_of_a_url_changes_nothing(subject: Subject) -> None:
+    """People write `https://api.example.com/` as well as without: both are called at the same paths."""
+    vendor = vendor_of(subject)
+    async with scripted_server(otherwise=vendor.accepted) as server:
+        led = at(server, subject)
+        bases = {name: f"{value}/" for name, value in led.settings().items() if value == server.url}
+        if not bases:
+            raise SkipTest(f"{subject.plugin.name} is led by a whole URL, which is called as it is")
+        paths: list[set[str]] = []
+        for changes in ({}, bases):
+            async with led.opened(**changes) as provider:
+                await provider.send(led.messages(1))
+                with contextlib.suppress(ConfigError, Unavailable):
+                    await provider.ping()
+            paths.append({request.path for request in server.requests})
+            server.requests.clear()
+        without, with_slash = paths
+        assert with_slash == without, f"{sorted(with_slash)} is called instead of {sorted(without)}"
 
 
 async def a_refused_connection_means_retry(subject: Subject) -> None:
@@ -268,6 +302,8 @@ async def _ping(led: Subject, timeout_s: float = 30.0) -> None:
 NETWORK = (
     each_answer_means_what_is_recorded,
     every_outcome_is_on_record,
+    what_is_said_arrives,
+    a_slash_at_the_end_of_a_url_changes_nothing,
     a_refused_connection_means_retry,
     a_server_that_does_not_answer_leaves_doubt,
     an_answer_that_breaks_off_leaves_doubt,
