@@ -6,6 +6,7 @@ This file wires the stages and says when they start and stop; what they do is th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -71,24 +72,26 @@ class Pipeline:
     ) -> None:
         """`public_url`: where people reach this installation; without it mails offer no way to unsubscribe."""
         clock, entropy, vault = tools.clock, tools.entropy, tools.vault
-        self._ledger = ledger
-        self._broker = broker
-        self._clock = clock
-        self._vault = vault
+        setup = ledger.setup
+        self._ledger, self._broker, self._clock, self._vault = ledger, broker, clock, vault
+
+        # What the stages share
         pacer = Pacer(clock)
+        schemas = Schemas(setup)
         self._queues = Queues()
-        self._rendering = Rendering(ledger.setup, renderer, clock)
+        self._rendering = Rendering(setup, renderer, clock)
+        self._integrations = Integrations(setup.integrations, plugins, tools)
         self.unsubscribing = Unsubscribing(ledger, vault, public_url)
-        schemas = Schemas(ledger.setup)
-        self._intake = Intake(ledger, broker, schemas, pacer, vault, clock, entropy)
-        self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
-        self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
-        self._tracker = Tracker(ledger, fanout, self.unsubscribing.leave_over, clock)
-        self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
+
+        # The stages; 3 comes last, because what became of a call is stored by 4
+        self._intake = Intake(ledger, broker, schemas, pacer, vault, clock, entropy)  # 1
+        self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)  # 2
+        self._tracker = Tracker(ledger, fanout, self.unsubscribing.leave_over, clock)  # 4
+        self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)  # 5
         look = LastLook(ledger, clock)
-        composer = Composer(ledger.setup, self._rendering, self.unsubscribing, vault.hash, clock)
+        composer = Composer(setup, self._rendering, self.unsubscribing, vault.hash, clock)
         self._calls = Calls(clock)
-        self._dispatcher = Dispatcher(
+        self._dispatcher = Dispatcher(  # 3
             look,
             Routing(self._integrations, clock, entropy),
             Sender(ledger, self._integrations, look, composer, self._calls, clock, entropy),
@@ -96,14 +99,17 @@ class Pipeline:
             pacer,
             clock,
         )
-        self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)
-        self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
-        self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
-        self._trials = Trials(ledger.setup, self._intake.submit, clock)
+
+        # Beside the way: what comes back by mail, endpoints that fail for days, plans and messages on trial
+        self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
         self._readers = [
-            MailReader(self.inbound, one, ledger.setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
+            MailReader(self.inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
             for one in mailboxes
         ]
+        self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
+        self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
+        self._trials = Trials(setup, self._intake.submit, clock)
+
         self._worker = Worker(clock)
         self._draining = False
 
@@ -111,16 +117,14 @@ class Pipeline:
         """Take over what an earlier process held, then run every lane."""
         await self._ledger.messages.take_over(self._clock.now())
         for lane in LANES:
-            self._worker.start(f"plan-{lane}", lambda lane=lane: self._planner.run(lane))  # type: ignore[misc]
-            self._worker.start(f"wake-{lane}", lambda lane=lane: self._waker.run(lane))  # type: ignore[misc]
+            self._worker.start(f"plan-{lane}", partial(self._planner.run, lane))
+            self._worker.start(f"wake-{lane}", partial(self._waker.run, lane))
         self._worker.start("watch-endpoints", self._endpoint_watch.run)
         for number, reader in enumerate(self._readers):
             self._worker.start(f"mail-{number}", reader.run)
         for queue in self._queues:
-            self._worker.start(
-                f"dispatch-{queue.lane}-{queue.channel}",
-                lambda queue=queue: self._dispatcher.run(queue),  # type: ignore[misc]
-            )
+            name = f"dispatch-{queue.lane}-{queue.channel}"
+            self._worker.start(name, partial(self._dispatcher.run, queue))
 
     async def submit(
         self, tenant: TenantId, submissions: Sequence[Submission]
