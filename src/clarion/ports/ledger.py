@@ -492,7 +492,8 @@ class MessageRecords(Protocol):
         """Changes of all messages behind position `after` (-1: only the newest `limit`)."""
 
     async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
-        """Cancel if it has not started; the status it has now, None when there is no such message."""
+        """Cancel if it has not started, with the rungs behind it; the status it has now, None when there is no such
+        message."""
 
     async def requeue(
         self, tenant: TenantId, where: MessageFilter, ids: Sequence[MessageId] | None, at: Instant, limit: int
