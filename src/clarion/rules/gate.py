@@ -6,7 +6,7 @@ caps are not decided here: they are exact, so the ledger counts them inside its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -63,7 +63,8 @@ def gate(
     if expires_at is not None and now >= expires_at:
         return expired(expires_at)
     contacts, verdicts, reason = reach(tenant, category, user, channel, addresses)
-    contact, others = (contacts[0], contacts[1:]) if contacts else (None, ())
+    contact = contacts[0] if contacts else None
+    others = contacts[1:] if len(contacts) > 1 else ()
     if reason is not None:
         return Gate(
             verdict="stop",
@@ -139,12 +140,21 @@ def reach(
     """
     contacts: tuple[Contact, ...] = ()
     skipped, blocked = 0, Reason.SUPPRESSED_ADDRESS
-    if channel is not Channel.IN_APP:
-        contacts, skipped, blocked = _usable(user, channel, addresses)
-        if not contacts:
-            if skipped:
-                return (), (_suppressed("stop", skipped, blocked),), blocked
-            return (), _NO_CONTACT, Reason.NO_CONTACT
+    if channel is Channel.PUSH:
+        contacts, skipped = _devices(user)
+    elif channel is not Channel.IN_APP:
+        for candidate in user.profile.contacts if addresses is None else addresses:
+            if candidate.channel is channel:
+                if candidate.hash not in user.suppressed:
+                    contacts = (candidate,)
+                    break
+                skipped += 1
+                if user.profile.endpoint(candidate.hash) is not None:
+                    blocked = Reason.ENDPOINT_DISABLED
+    if not contacts and channel is not Channel.IN_APP:
+        if skipped:
+            return (), (_suppressed("stop", skipped, blocked),), blocked
+        return (), _NO_CONTACT, Reason.NO_CONTACT
     enabled, setting = allowed(tenant, category, user.profile.preferences, channel)
     if enabled and not skipped and len(contacts) < 2:
         return contacts, (_FOUND_ON if contacts else _INBOX_ON)[setting], None
@@ -156,27 +166,12 @@ def reach(
     return (), (*seen, _OFF[setting]), Reason.OPTED_OUT
 
 
-def _usable(
-    user: User, channel: Channel, addresses: Sequence[Contact] | None
-) -> tuple[tuple[Contact, ...], int, Reason]:
-    """The contacts that may be used, how many that may not were passed over, and why."""
-    candidates: Iterable[Contact] = user.profile.contacts if addresses is None else addresses
-    most = 1
-    if channel is Channel.PUSH:
-        candidates, most = reversed(tuple(candidates)), DEVICES
-    found: tuple[Contact, ...] = ()
-    skipped, blocked = 0, Reason.SUPPRESSED_ADDRESS
-    for candidate in candidates:
-        if candidate.channel is channel:
-            if candidate.hash not in user.suppressed:
-                found += (candidate,)
-                if len(found) == most:
-                    break
-                continue
-            skipped += 1
-            if user.profile.endpoint(candidate.hash) is not None:
-                blocked = Reason.ENDPOINT_DISABLED
-    return found, skipped, blocked
+def _devices(user: User) -> tuple[tuple[Contact, ...], int]:
+    """The devices a push goes to, those that were added last before the others, and how many are suppressed."""
+    push, suppressed = Channel.PUSH, user.suppressed
+    devices = [contact for contact in user.profile.contacts[::-1] if contact.channel is push]
+    usable = [one for one in devices if one.hash not in suppressed] if suppressed else devices
+    return tuple(usable[:DEVICES]), len(devices) - len(usable)
 
 
 @lru_cache(maxsize=64)
