@@ -144,7 +144,7 @@ async def test_a_visitor_is_notified_in_their_own_browser(server, context, servi
     await place.get_by_role("combobox").select_option("ada")
     await place.get_by_role("button", name="Notify this browser").click()
     await expect(place.get_by_role("status")).to_have_text("Ada's pushes come to this browser.")
-    assert [contact["label"] for contact in await contacts(server, "ada")] == ["This browser", "Phone"]
+    assert [contact["label"] for contact in await contacts(server, "ada")] == ["Phone", "This browser"]
 
     await send(page, "Welcome", "ada")
     said = None

@@ -45,7 +45,7 @@ def worker() -> Response:
 
 @route("POST", "/ui/browsers/*")
 async def subscribe(site: Site, request: Request, user_id: str) -> Response:
-    """Pushes to this person come to this browser from now on, and no longer to another person's."""
+    """Pushes to this person come to this browser, too, and another person's no longer."""
     address = _address(request)
     if user_id not in await site.parts.ledger.users.find(site.tenant(), [user_id]):
         raise NotFound(f"There is no user {user_id!r}.")
@@ -55,7 +55,7 @@ async def subscribe(site: Site, request: Request, user_id: str) -> Response:
 
 @route("POST", "/ui/browsers")
 async def unsubscribe(site: Site, request: Request, _: str) -> Response:
-    """Pushes go where they went before."""
+    """Pushes come to this browser no longer."""
     await _give(site, _address(request), None)
     return Response(status=204)
 
@@ -68,7 +68,7 @@ def _address(request: Request) -> str:
 
 
 async def _give(site: Site, address: str, owner: str | None) -> None:
-    """Take the browser from whoever has it, and make it the first push contact of `owner`."""
+    """Take the browser from whoever has it, and make it the newest device of `owner`."""
     tenant = site.tenant()
     users = await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)
     changed = [
@@ -89,4 +89,4 @@ def _contacts(user: User, address: str, owner: str | None) -> Sequence[Contact]:
     )
     if user.id != owner:
         return others
-    return (Contact(channel=Channel.PUSH, address=address, label=LABEL), *others)
+    return (*others, Contact(channel=Channel.PUSH, address=address, label=LABEL))

@@ -46,14 +46,14 @@ def form(browser: Browser) -> bytes:
 
 
 async def test_a_browser_belongs_to_one_person_at_a_time(app, ask):
-    """First of that person's push contacts; given to somebody else, it leaves the first; stopped, it is gone."""
+    """The newest of that person's devices; given to somebody else, it leaves the first; stopped, it is gone."""
     before = await pushes(app)
     browser = Browser()
     assert (await ask("/ui/browsers/ada", "POST", form(browser))).status == 204
-    assert (await pushes(app))["ada"] == ["This browser", *before["ada"]]
+    assert (await pushes(app))["ada"] == [*before["ada"], "This browser"]
     assert (await ask("/ui/browsers/juergen", "POST", form(browser))).status == 204
     after = await pushes(app)
-    assert (after["ada"], after["juergen"][0]) == (before["ada"], "This browser")
+    assert (after["ada"], after["juergen"][-1]) == (before["ada"], "This browser")
     assert (await ask("/ui/browsers", "POST", form(browser))).status == 204
     assert await pushes(app) == before
 
