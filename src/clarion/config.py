@@ -117,6 +117,18 @@ class Inbound(_Section):
     """The folder."""
     imap_security: Literal["tls", "starttls", "none"] = "tls"
     """How the connection is protected; `none` only on this machine."""
+    imap_ca: Path | None = None
+    """PEM file of the authority that signed the server's certificate; empty: those the system trusts."""
+    imap_oauth_token_url: str = ""
+    """Where OAuth 2.0 access tokens come from, instead of a password; they are renewed before they run out."""
+    imap_oauth_client_id: str = ""
+    """The client registered there."""
+    imap_oauth_client_secret: SecretStr = SecretStr("")
+    """Its secret; empty: a public client."""
+    imap_oauth_refresh_token: SecretStr = SecretStr("")
+    """Of the mail account; empty: tokens are asked for in the client's own name (client credentials)."""
+    imap_oauth_scope: str = ""
+    """What the tokens are for, as their server names it; empty: what was granted."""
     poll_s: float = Field(default=30.0, gt=0)
     """Pause between two looks into an empty mailbox."""
     tenant: str = ""
@@ -128,6 +140,22 @@ class Inbound(_Section):
             raise ValueError("imap_security must be tls or starttls for a server that is not on this machine")
         if self.imap_host and not self.imap_user:
             raise ValueError("imap_host needs imap_user and imap_password")
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_login(self) -> Self:
+        secrets = (self.imap_oauth_refresh_token, self.imap_oauth_client_secret)
+        has_secret = any(secret.get_secret_value() for secret in secrets)
+        if not self.imap_oauth_token_url:
+            if self.imap_oauth_client_id or has_secret:
+                raise ValueError("the imap_oauth settings need imap_oauth_token_url, where tokens come from")
+            return self
+        if self.imap_password.get_secret_value():
+            raise ValueError("imap_password and imap_oauth_token_url exclude each other: give one of them")
+        if not (self.imap_oauth_client_id and has_secret):
+            raise ValueError(
+                "imap_oauth_token_url needs imap_oauth_client_id, and imap_oauth_refresh_token or imap_oauth_client_secret"
+            )
         return self
 
 

@@ -132,6 +132,32 @@ def test_a_public_url_must_be_a_web_address(url):
         Settings.load(public_url=url)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"imap_oauth_client_id": "c"}, "imap_oauth_token_url"),
+        ({"imap_oauth_token_url": "https://a.example/t"}, "imap_oauth_client_id"),
+        (
+            {"imap_oauth_token_url": "https://a.example/t", "imap_oauth_client_id": "c"},
+            "imap_oauth_refresh_token",
+        ),
+        (
+            {
+                "imap_oauth_token_url": "https://a.example/t",
+                "imap_oauth_client_id": "c",
+                "imap_oauth_refresh_token": "r",
+                "imap_password": "p",
+            },
+            "exclude each other",
+        ),
+    ],
+)
+def test_a_mailbox_has_one_login(given, said):
+    """A password, or everything that access tokens need."""
+    with pytest.raises(ConfigError, match=said):
+        Settings.load(inbound=given)
+
+
 def test_settings_cannot_change_later():
     """They are read once."""
     with pytest.raises(ValueError, match="frozen"):
