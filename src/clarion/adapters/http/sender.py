@@ -26,6 +26,8 @@ AT_ONCE = 64
 REPLY_BYTES = 64 * 1024
 TIME_SHARE = 0.9
 """Part of the integration's time limit that calls may use, so that every message gets its own outcome."""
+LONGEST_USER_CALL_S = 15.0
+"""A server of a user's may take no longer, as the rest of its batch waits for it."""
 LONGEST_REST_S = 30.0
 """Of a host of users' URLs that hangs. Short, as others may have theirs at the same host."""
 
@@ -66,7 +68,8 @@ class HttpProvider:
         self._rests = Rests(LONGEST_REST_S)
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
-        self._caller = Caller(tools, timeout_s=self._timeout_s, urls=urls)
+        longest_s = min(self._timeout_s, LONGEST_USER_CALL_S) if urls == "user" else self._timeout_s
+        self._caller = Caller(tools, timeout_s=longest_s, urls=urls)
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`."""
@@ -132,15 +135,14 @@ class HttpProvider:
         host = call.url.split("/", 3)[2:3]
         server = host[0].lower() if host else ""
         began = self._clock.monotonic()
-        if wait_s := self._rests.wait_s(server, began, self._timeout_s):
+        call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
+        if wait_s := self._rests.wait_s(server, began, call_s):
             return Retry(
                 reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
             )
-        answer = await self._answer(call, until_s)
+        answer = await self._answer(call, min(until_s, began + call_s))
         now = self._clock.monotonic()
-        self._rests.ended(
-            server, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=self._timeout_s
-        )
+        self._rests.ended(server, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=call_s)
         outcome = self._meant(outgoing, call, answer)
         if isinstance(outcome, Retry | Unknown) and outcome.of_address is None:
             return msgspec.structs.replace(outcome, of_address=True)

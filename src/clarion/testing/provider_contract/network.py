@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Final
+from typing import Any, Final
 from unittest import SkipTest
 
 import msgspec
@@ -133,11 +133,14 @@ async def a_slash_at_the_end_of_a_url_changes_nothing(subject: Subject) -> None:
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
         led = at(server, subject)
-        bases = {name: f"{value}/" for name, value in led.settings().items() if value == server.url}
+        bases: dict[str, Any] = {
+            name: f"{value}/" for name, value in led.settings().items() if value == server.url
+        }
         if not bases:
             raise SkipTest(f"{subject.plugin.name} is led by a whole URL, which is called as it is")
         paths: list[set[str]] = []
-        for changes in ({}, bases):
+        unchanged: dict[str, Any] = {}
+        for changes in (unchanged, bases):
             async with led.opened(**changes) as provider:
                 await provider.send(led.messages(1))
                 with contextlib.suppress(ConfigError, Unavailable):

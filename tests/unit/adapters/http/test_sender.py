@@ -242,6 +242,21 @@ async def test_trouble_at_a_users_url_is_not_the_providers(manner, from_user, of
         assert outcome.of_address is of_address
 
 
+@pytest.mark.parametrize("urls", ["user", "operator"])
+async def test_a_users_server_may_not_take_as_long_as_the_vendors(monkeypatch, urls):
+    """The batch waits for the slowest of its calls, and a user chose this one."""
+    monkeypatch.setattr("clarion.adapters.http.sender.LONGEST_USER_CALL_S", 0.6)
+    async with scripted_server(otherwise=Answer(manner="hang")) as site:
+        call = Call(url=site.url, from_user=True)
+        began = time.monotonic()
+        # The time to connect in is a third of the call's.
+        outcome = await one(
+            sender("", build=lambda _: call, networks=("127.0.0.0/8",), timeout_s=1.5, urls=urls)
+        )
+        assert isinstance(outcome, Unknown)
+        assert time.monotonic() - began < 1.0
+
+
 async def test_a_user_cannot_declare_our_settings_wrong():
     """Whatever the server of one contact says, it opens no circuit; and what `read` knows better is kept."""
     async with scripted_server(otherwise=Answer(status=403)) as site:
