@@ -92,18 +92,17 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _reach(integration: Any, tools: Any) -> str:
     """What is wrong with an integration; nothing when its provider answers."""
-    import msgspec
-
     from clarion import plugins
+    from clarion.api import bodies
     from clarion.errors import ClarionError
 
     plugin = plugins.providers().get(integration.provider)
     if plugin is None:
         return f"there is no provider {integration.provider!r}: install its plug-in."
     try:
-        provider = plugin.open(integration, msgspec.convert(integration.config, plugin.config), tools)
-    except (ClarionError, msgspec.MsgspecError) as error:
-        return f"its settings are wrong: {error}"
+        provider = plugin.open(integration, bodies.convert(integration.config, plugin.config), tools)
+    except ClarionError as error:
+        return f"its settings are wrong at {error.pointer or '#'}: {error}"
     try:
         async with tools.clock.timeout(PATIENCE_S):
             await provider.ping()
