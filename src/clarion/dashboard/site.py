@@ -17,7 +17,7 @@ from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import person
 from clarion.dashboard.previews import Frames
 from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain
-from clarion.errors import ClarionError, NotFound, Unavailable
+from clarion.errors import ClarionError, InvalidData, NotFound, Unavailable
 from clarion.model.ids import MessageId, TenantId, UserNo, parse_id
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,10 @@ class Site:
         except ClarionError as error:
             if error.status >= 500:
                 log.warning("page_failed", path=request.path, code=error.code)
-            return fragment("refused.html", code=error.status, detail=error.detail)
+            also = error.mismatches[1:] if isinstance(error, InvalidData) else ()
+            return fragment(
+                "refused.html", code=error.status, detail=error.detail, also=[_placed(*one) for one in also]
+            )
         except Exception:
             log.exception("page_failed", path=request.path)
             return plain(500, "This page met a fault in Clarion; the log says more.")
@@ -226,6 +229,12 @@ async def token(site: Site, request: Request, user_id: str) -> Response:
         raise NotFound(f"There is no user {user_id!r}.")
     minted = site.parts.tokens.mint(tenant, user_id, TOKEN_S)
     return Response(body=msgspec.json.encode({"token": minted}), type="application/json")
+
+
+def _placed(pointer: str, detail: str) -> str:
+    """`#/data/order/id`, said so that people find it."""
+    place = pointer.removeprefix("#/data").lstrip("/").replace("/", " · ")
+    return f"Also: {place}: {detail}." if place else f"Also: {detail}."
 
 
 def _message_id(text: str) -> MessageId:

@@ -127,6 +127,15 @@ async def test_sending_says_what_became_of_it(dev, form, status, word):
     assert word in answer.body
 
 
+async def test_everything_that_the_data_lacks_is_told_at_once(dev):
+    """Not one thing after the other."""
+    await dev("/")
+    answer = await dev("/ui/send", "POST", b"workflow=order-shipped&to=ada&data=%7B%7D")
+    assert answer.status == 422
+    for word in ("order", "carrier"):
+        assert f"&quot;{word}&quot; is a required property" in answer.body
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
