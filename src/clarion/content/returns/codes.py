@@ -45,9 +45,9 @@ def exactly(status: str) -> Verdict | None:
 
 
 def is_policy(status: str) -> bool:
-    """Whether it is about security or policy: X.7.X."""
+    """Whether it is about security or policy, for good: 5.7.X."""
     found = ENHANCED.fullmatch(status)
-    return found is not None and int(found.group(2)) == _POLICY
+    return found is not None and found.group(1) == "5" and int(found.group(2)) == _POLICY
 
 
 def roughly(status: str, said: str) -> Verdict | None:
@@ -55,7 +55,7 @@ def roughly(status: str, said: str) -> Verdict | None:
     found = ENHANCED.fullmatch(status)
     if found is not None:
         kind, subject = found.group(1), int(found.group(2))
-        verdict = SOFT if kind == "4" else _SUBJECTS.get(subject)
+        verdict = SOFT if kind == "4" and subject != _POLICY else _SUBJECTS.get(subject)
         if verdict is not None:
             return verdict
     found = REPLY.search(said)

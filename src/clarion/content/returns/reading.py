@@ -35,7 +35,7 @@ MOST_CLUES = 8
 _ORIGINAL = re.compile(
     r"^(?:[ ]{0,20}[-=_*>][-=_*> ]{1,60}(?:begin(?:ning)? (?:of )?|the |your |this is (?:a|the) |start of )?"
     r"(?:original|returned|copy of|below this line|header|undelivered|unsent|message (?:text|header|body|follows)|failed message|included|attached|received)"
-    r"|(?:the |your )?original message (?:follows|headers?|text|is |body)|message headers? follows?|original message headers?:|"
+    r"|(?:the |your )?(?:original|old) message(?: (?:follows|headers?|text|is |body)|:)|(?:enclosed are|a summary of) the (?:original|undelivered)|message headers? follows?|original message headers?:|"
     r"(?:here is )?(?:a|the) (?:copy|header|headers|body|text|first \S{1,20} (?:lines|bytes|characters)) of (?:the|your) (?:original |returned |failed )?(?:message|mail)|"
     r"received message|your (?:message|mail) (?:reads|begins|follows)|-{3,} ?元の|元のメッセージ|"
     r"(?:received|return-path|message-id|date|from|mime-version|to|subject|x-[a-z-]{2,30}|content-type): .{1,998}\n(?:[ \t].{0,998}\n){0,20}(?:[a-z-]{2,40}: .{0,998}\n(?:[ \t].{0,998}\n){0,20}){2})",
@@ -49,7 +49,7 @@ _COMPLAINER = re.compile(
 _TAG = re.compile(r"\bb\+([0-9a-f]{56})@", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"^[ \t>]*message-id[ \t]*:\s{0,20}<([0-9a-f]{32})@", re.IGNORECASE | re.MULTILINE)
 _DELAY = re.compile(
-    r"warning message only|has not (?:yet )?been delivered|(?:is|has been|message) delayed|\(delay\)|will be retried for|"
+    r"warning message only|has not yet been delivered|delivery will continue|(?:is|has been|message) delayed|\(delay\)|will be retried for|"
     r"delivery attempts will continue|still being retried|will continue to try|zugestellt werden, es wird weiter",
     re.IGNORECASE,
 )
@@ -168,8 +168,10 @@ def _judged(said: str, status: str) -> Verdict | None:
     temporary = codes.is_temporary(status, words)
     own_status = codes.first_status(words)
     verdict = by_words(words, PLAIN)
-    if verdict is None and asks_for_less(words):
-        return Verdict.SOFT if temporary else Verdict.BLOCK
+    if asks_for_less(words):
+        if temporary and not speaks_of_blocking(words):
+            return Verdict.SOFT
+        verdict = verdict or Verdict.BLOCK
     verdict = (
         verdict
         or codes.exactly(own_status)

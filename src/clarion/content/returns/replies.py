@@ -16,15 +16,19 @@ _BOUNCE_SUBJECT = re.compile(
     r"fail(?:ure|ed)? (?:notice|delivery|to deliver|notif)|failed mail|returned (?:mail|e-?mail|to sender)|"
     r"returning (?:message|mail|your)|mail (?:delivery|failure|error|system)|\bbounced?\b|"
     r"(?:message|mail)(?: \S+){0,3} (?:failed|rejected|returned|undelivered|not (?:be )?sent|delayed)|message you sent|"
-    r"warning: (?:message|could not)|delivery (?:delay|incomplete)|unzustellbar|nicht zustellbar|zurückgeschickt|non remis|"
+    r"could not be (?:delivered|sent)|warning: (?:message|could not)|delivery (?:delay|incomplete)|unzustellbar|nicht zustellbar|zurückgeschickt|non remis|"
     r"échec de (?:la )?(?:remise|distribution)|no se puede entregar|no entregado|devuelto|impossibile recapitare|"
     r"mancato recapito|não entregue|não é possível entregar|falha na entrega|onbestelbaar|niet bezorgd|недоставлен|"
-    r"не доставлен|не может быть доставлен|配信不能|配送できません|送信できません|届きません|送信エラー|退信|投递失败|无法投递|배달되지",
+    r"не доставлен|не может быть доставлен|配信不能|配送できません|送信できません|届きません|送信エラー|kohaletoimetamatu|kan ikke leveres|ikke leveret|olever(?:er|bar)|uleverbar|kunde inte levereras|"
+    r"toimittamaton|ei voi(?:tu|da) toimittaa|niedostarcz|nie można dostarczyć|nedoručiteľ?n|kézbesíthetetlen|nelivra|teslim edileme|"
+    r"δεν παραδόθηκε|niet bestelbaar|não (?:foi possível entregar|entregável)|no (?:se pudo entregar|entregable)|non (?:recapitabile|distribuable)|"
+    r"recapito non riuscito|недостав|לא ניתן למסירה|غير قابل للتسليم|반송|未送达|無法(?:傳遞|送達)|không thể gửi|退信|投递失败|无法投递|배달되지",
     re.IGNORECASE,
 )
 _BOUNCE_TEXT = re.compile(
     r"(?:could not be delivered to|unable to deliver (?:\S+ ){0,3}to|was not delivered to|undeliverable to|"
-    r"delivery (?:\S+ ){0,3}failed for)[:\s]{0,5}<?[^\s@<>]{1,64}@",
+    r"delivery (?:\S+ ){0,3}failed for)[:\s]{0,5}<?[^\s@<>]{1,64}@|"
+    r"your (?:message|mail|e-mail) to <?[^\s@<>]{1,64}@[^\s<>]{1,255}>? (?:was (?:automatically )?rejected|could not be|cannot be|was not delivered)",
     re.IGNORECASE,
 )
 _REPLY_SUBJECT = re.compile(
