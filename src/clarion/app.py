@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mutabl
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvicorn
 import uvloop
 
@@ -53,6 +54,8 @@ URL_CHECK_S = 9.0
 """A third of it may pass until the name in a user's URL is resolved."""
 FRAME_BYTES = 16 * 1024
 """Largest WebSocket message a client may send."""
+
+log = structlog.get_logger(__name__)
 
 OnReady = Callable[["App"], Awaitable[None]]
 Scope = MutableMapping[str, Any]
@@ -116,6 +119,8 @@ class App:
             )
             ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
             stack.push_async_callback(ledger.close)
+            if ledger.erased_on_opening:
+                log.warning("erased_on_opening", users=ledger.erased_on_opening)
             tools = ProviderTools(
                 clock=clock,
                 entropy=entropy,
