@@ -5,12 +5,21 @@ from typing import Any
 import msgspec
 
 from clarion.adapters.http import Call
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.content import Action, ChatContent
 from clarion.model.outcome import Outcome
 from clarion.ports.provider import Outgoing
+from clarion.testing.ports import provider_tools
 from tests import outgoing as made
 
+_ENTROPY = SystemEntropy()
+TOOLS = msgspec.structs.replace(
+    provider_tools(SystemClock(), _ENTROPY, LocalVault(bytes(32), _ENTROPY)),
+    allowed_networks=("127.0.0.0/8",),
+)
+"""What a provider is lent; servers of tests may be called."""
 HOSTILE = (
     "@everyone @here @channel @ada <!channel> <!here|x> <@U024BE7LH> <#C123> <https://evil.example|your bank> "
     "[your bank](https://evil.example) <b>x</b> *b* _i_ ~s~ `c` ||spoiler|| <at>Ada</at> </a> &lt;!channel&gt;"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,23 @@ class Engine:
         for one in workflows:
             await setup.workflows.put(self.tenant, one)
 
-    async def person(self, user_id: str, preferences: Preferences | None = None, zone: str = "UTC") -> User:
-        """A user reachable on every channel; keeps everything else they have."""
+    async def person(
+        self,
+        user_id: str,
+        preferences: Preferences | None = None,
+        zone: str = "UTC",
+        *,
+        devices: Sequence[str] = (),
+    ) -> User:
+        """A user reachable on every channel, for pushes on one device or the given ones; keeps everything else."""
         profile = Profile(
             contacts=(
                 Contact(channel=Channel.SMS, address="+4915112345678"),
                 Contact(channel=Channel.EMAIL, address=f"{user_id}@example.org"),
-                Contact(channel=Channel.PUSH, address=f"token-{user_id}"),
+                *(
+                    Contact(channel=Channel.PUSH, address=device)
+                    for device in devices or (f"token-{user_id}",)
+                ),
             ),
             locale="en",
             timezone=zone,

@@ -17,7 +17,7 @@ from clarion.model.channel import Channel
 from clarion.model.content import EmailContent
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing
+from clarion.ports.provider import Outgoing, ProviderTools
 from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import Subject
 
@@ -148,7 +148,9 @@ class Relay:
 
 
 @contextlib.asynccontextmanager
-async def smtp(port: int, *, timeout_s: float = 20.0, **config: Any) -> AsyncIterator[Any]:
+async def smtp(
+    port: int, *, timeout_s: float = 20.0, tools: ProviderTools = SUBJECT.tools, **config: Any
+) -> AsyncIterator[Any]:
     """The provider, led to a relay on this machine."""
     whole = {
         "host": "127.0.0.1",
@@ -164,7 +166,7 @@ async def smtp(port: int, *, timeout_s: float = 20.0, **config: Any) -> AsyncIte
         config=whole,
         limits=IntegrationLimits(timeout_s=timeout_s),
     )
-    provider = plugin.open(integration, msgspec.convert(whole, plugin.config), SUBJECT.tools)
+    provider = plugin.open(integration, msgspec.convert(whole, plugin.config), tools)
     try:
         yield provider
     finally:

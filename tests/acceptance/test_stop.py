@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE
 
 import pytest
 
@@ -52,6 +54,42 @@ async def test_a_stop_under_load_loses_nothing_and_sends_nothing_twice(server):
     seen = await finish(server, history, traffics)
     assert violations(history, seen) == []
     assert {message.attempts for message in seen.messages} == {1}
+
+
+async def test_whoever_waits_for_changes_is_told_of_the_stop(server):
+    """A tail is cut, not failed: 503 with a reason, and the same cursor goes on at the next start without a gap."""
+    await server.start()
+    cursor = (await server.api.get("/v1/messages/tail?wait_s=0"))["next_cursor"]
+    path = f"/v1/messages/tail?cursor={cursor}&wait_s=25"
+    waiting = asyncio.create_task(server.api.call("GET", path))
+    await asyncio.sleep(0.3)
+    assert await server.stop(within=5) == 0
+    told = await waiting
+    assert (told.status, told.json()["code"], told.header("retry-after")) == (503, "stopping", "1")
+    assert "incident" not in told.json()
+    assert "Traceback" not in server.tail()
+    await server.start()
+    await server.api.post(
+        "/v1/workflows/welcome/trigger", {"recipients": ["ada"], "data": {"plan": "R", "voucher": "V"}}
+    )
+    assert (await server.api.get(path))["items"]
+
+
+async def test_the_command_that_follows_messages_says_why_it_ends(server):
+    """One line on standard error and the exit code that means "try again later"."""
+    await server.start()
+    command = [sys.executable, "-m", "clarion", "messages", "tail", "--data", str(server.data)]
+    following = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    async with asyncio.timeout(20):
+        await server.api.post(
+            "/v1/workflows/welcome/trigger", {"recipients": ["ada"], "data": {"plan": "R", "voucher": "V"}}
+        )
+        assert await following.stdout.readline()
+        await asyncio.sleep(0.5)  # the last changes are printed, and it waits for more
+        assert await server.stop() == 0
+        _, said = await following.communicate()
+    assert following.returncode == 3
+    assert said.decode().startswith("clarion: Clarion is stopping")
 
 
 @pytest.mark.parametrize("channel", ["email", "sms"])

@@ -19,9 +19,11 @@ from clarion.model.channel import Channel
 from clarion.model.content import PushContent
 from clarion.model.outcome import Accepted, Gone, Rejected
 from clarion.model.setup import Integration
+from clarion.model.status import Status
 from clarion.ports.provider import Provider, ProviderTools
-from clarion.testing.ports import provider_tools
+from clarion.testing.ports import ManualClock, provider_tools
 from tests.browsers import Browser, push_service
+from tests.engine import engine, workflow
 from tests.needs import require_npm
 from tests.outgoing import outgoing
 
@@ -116,3 +118,38 @@ async def test_keys_go_both_ways():
     )
     assert browser.read(b64decode(made["body"])) == b"from npm"
     assert made["headers"]["Authorization"].endswith(ours.public)
+
+
+async def test_one_push_reaches_every_browser_of_a_person_and_none_twice(tmp_path):
+    """Two subscriptions: both read it; the one that unsubscribed is suppressed, the other is still reached."""
+    keys = new_keys()
+    config = {"public_key": keys.public, "private_key": keys.private, "subject": "mailto:ops@example.com"}
+    async with (
+        push_service(tools()) as service,
+        engine(tmp_path, clock=ManualClock(SystemClock().now())) as house,
+    ):
+        await house.furnish(workflow("ping", channel=Channel.PUSH))
+        await house.ledger.setup.integrations.put(
+            house.tenant,
+            Integration(key="main-push", channel=Channel.PUSH, provider="webpush", config=config),
+        )
+        laptop, phone = [await service.subscribe(keys.public) for _ in range(2)]
+        await house.person("ada", devices=[json.dumps(laptop), json.dumps(phone)])
+
+        async def ping() -> str | None:
+            answer = await house.trigger("ping", "ada")
+            assert await house.eventually(Status.SENT, event_id=answer.event_id)
+            message = await house.one(event_id=answer.event_id)
+            return (await house.ledger.records.changes(house.tenant, message.id))[-1].detail
+
+        assert await ping() == "2 of 2 devices took it"
+        assert [said["title"] for said in await service.messages(laptop)] == ["hello"]
+        assert await service.messages(phone) == await service.messages(laptop)
+        await service.expire(phone)
+        assert await ping() == "1 of 2 devices took it (1 gone)"
+        (gone,) = await house.ledger.suppressions.page(house.tenant, b"", 10)
+        assert (gone.channel, gone.reason) == (Channel.PUSH, "address_gone")
+        assert await ping() is None
+        await house.pass_time(3_600)
+        assert len(await service.messages(laptop)) == 3
+        assert {message.status for message in (await house.messages()).values()} == {Status.SENT}

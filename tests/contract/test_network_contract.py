@@ -1,6 +1,6 @@
 """The checks on real sockets can fail: each is there for a fault that it finds."""
 
-from typing import Any
+from typing import Annotated, Any
 from unittest import SkipTest
 
 import msgspec
@@ -14,7 +14,7 @@ from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
-from clarion.ports.provider import Outgoing, ProviderPlugin, Settings
+from clarion.ports.provider import Outgoing, ProviderPlugin, Settings, Token, WebUrl
 from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import PROVIDER_CONTRACT, SECRET, WORDS, Recorded, Subject, Vendor
 from clarion.testing.scripted_server import Answer
@@ -27,8 +27,8 @@ CHECKS = {check.__name__: check for check in PROVIDER_CONTRACT}
 class Config(Settings, frozen=True, kw_only=True):
     """A service that takes texts."""
 
-    url: str
-    token: str = ""
+    url: WebUrl
+    token: Token = ""
 
 
 class Careful(HttpProvider):
@@ -77,6 +77,16 @@ class Sleepy(Careful):
 class Doubtful(Careful):
     async def send(self, batch):
         return [Unknown() if isinstance(one, Retry) else one for one in await super().send(batch)]
+
+
+class Forgetful(Careful):
+    def build(self, outgoing):
+        return msgspec.structs.replace(super().build(outgoing), body=b"{}")
+
+
+class Literal(Careful):
+    def build(self, outgoing):
+        return msgspec.structs.replace(super().build(outgoing), url=f"{self.config.url}/messages")
 
 
 class Wordy(Careful):
@@ -131,6 +141,13 @@ class Leaky(Careful):
         return [Accepted()]
 
 
+class Gullible(Careful):
+    """Takes the URL of a contact for one of the operator's."""
+
+    def build(self, outgoing):
+        return msgspec.structs.replace(super().build(outgoing), url=outgoing.contact.address)
+
+
 class Showing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings that a log would show."""
 
@@ -177,6 +194,8 @@ async def test_a_careful_provider_passes(name):
     ("kind", "check"),
     [
         (Deaf, "each_answer_means_what_is_recorded"),
+        (Forgetful, "what_is_said_arrives"),
+        (Literal, "a_slash_at_the_end_of_a_url_changes_nothing"),
         (Doubtful, "a_refused_connection_means_retry"),
         (Hasty, "a_server_that_does_not_answer_leaves_doubt"),
         (Sleepy, "a_server_that_does_not_answer_leaves_doubt"),
@@ -198,6 +217,26 @@ async def test_a_provider_that_breaks_a_promise_is_caught(kind, check):
         await CHECKS[check](subject(kind))
 
 
+@pytest.mark.parametrize("from_user", [False, True])
+async def test_a_users_url_that_can_open_the_circuit_is_caught(from_user):
+    """Until the provider says whose URL it is."""
+
+    class Said(Gullible):
+        def build(self, outgoing):
+            return msgspec.structs.replace(super().build(outgoing), from_user=from_user)
+
+    brought = subject(Said, msgspec.structs.replace(VENDOR, address=lambda url: f"{url}/hook"))
+    brought = msgspec.structs.replace(
+        brought, tools=msgspec.structs.replace(TOOLS, allowed_networks=("127.0.0.0/8",))
+    )
+    check = CHECKS["trouble_at_a_users_url_is_nobody_elses"]
+    if from_user:
+        await check(brought)
+    else:
+        with pytest.raises(AssertionError, match="was read as"):
+            await check(brought)
+
+
 async def test_settings_that_show_a_secret_are_caught():
     """`Settings` is there to derive from."""
     careless = subject(Careful)
@@ -206,6 +245,41 @@ async def test_settings_that_show_a_secret_are_caught():
     )
     with pytest.raises(AssertionError, match="`token` is shown"):
         await CHECKS["its_settings_do_not_show_their_values"](careless)
+
+
+class Credulous(Settings, frozen=True, kw_only=True):
+    """Settings that take anything."""
+
+    url: str
+    token: str = ""
+
+
+class Curt(Credulous, frozen=True, kw_only=True):
+    """Settings that say no, and nothing else."""
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith("https://api.") or not self.token.isalnum():
+            raise ValueError("no")
+
+
+class Terse(Settings, frozen=True, kw_only=True):
+    """Settings that show a pattern to people."""
+
+    url: WebUrl
+    token: Annotated[str, msgspec.Meta(pattern=r"\A\w+\Z")] = ""
+
+
+@pytest.mark.parametrize(
+    ("config", "says"), [(Credulous, "`url` may be"), (Curt, "is refused at"), (Terse, "is not said")]
+)
+async def test_settings_that_fail_at_the_first_send_are_caught(config, says):
+    """Whoever stores them must learn at once what is wrong, where, and what would be right."""
+    credulous = subject(Careful)
+    credulous = msgspec.structs.replace(
+        credulous, plugin=msgspec.structs.replace(credulous.plugin, config=config)
+    )
+    with pytest.raises(AssertionError, match=says):
+        await CHECKS["it_refuses_settings_that_cannot_work"](credulous)
 
 
 async def test_an_outcome_without_an_answer_on_record_is_missed():

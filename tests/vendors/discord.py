@@ -3,7 +3,7 @@
 https://docs.discord.com/developers/resources/webhook, https://docs.discord.com/developers/topics/rate-limits
 """
 
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.testing.provider_contract import SECRET, Recorded, Vendor
 from clarion.testing.scripted_server import Answer
 
@@ -38,6 +38,7 @@ ALWAYS = (
     Recorded(answer=SLOW_DOWN, means=Retry, after_s=0.529),
     Recorded(answer=Answer.text(429, "error code: 1015", retry_after="60"), means=Retry, after_s=60),
     Recorded(answer=Answer.text(502, "<html>Bad Gateway</html>"), means=Retry),
+    Recorded(answer=Answer.text(200, "<html>Welcome to the hotel</html>"), means=Unknown),
 )
 
 VENDORS = {

@@ -3,7 +3,7 @@
 https://developers.mattermost.com/integrate/webhooks/incoming/, server/channels/web/webhook.go
 """
 
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.testing.provider_contract import SECRET, Recorded, Vendor
 from clarion.testing.scripted_server import Answer
 
@@ -31,6 +31,7 @@ LOCKED = no(
 )
 ALWAYS = (
     Recorded(answer=OK, means=Accepted),
+    Recorded(answer=Answer.text(200, "<!doctype html><html><title>Mattermost</title>"), means=Unknown),
     Recorded(answer=no(400, "web.incoming_webhook.text.app_error", "No text specified."), means=Rejected),
     Recorded(answer=no(400, "web.incoming_webhook.decode.app_error"), means=Rejected),
     Recorded(answer=Answer.text(429, "limit exceeded", retry_after="2"), means=Retry, after_s=2),

@@ -83,6 +83,7 @@ VENDORS = {
             Recorded(answer=Answer.text(410, "channel_is_archived"), means=Misconfigured),
             Recorded(answer=Answer.text(429, "rate_limited", retry_after="1"), means=Retry, after_s=1),
             Recorded(answer=Answer.text(500, "rollup_error"), means=Retry),
+            Recorded(answer=Answer.text(200, "<html>Welcome to the hotel</html>"), means=Unknown),
         ),
         never={"Gone": "the webhook is the integration's own"},
     ),

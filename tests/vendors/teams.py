@@ -15,7 +15,20 @@ def error(status: int, code: str) -> Answer:
     return Answer.json(status, {"error": {"code": code, "message": "The workflow ..."}})
 
 
+def passed_on(status: int) -> Answer:
+    """What a connector says when Teams did not take the message: with a 200."""
+    return Answer.text(
+        200,
+        "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error "
+        f"{status} with ContextId tcid=0,server=DM3PEPF00009C8B,cv=...",
+    )
+
+
 ALWAYS = (
+    Recorded(answer=passed_on(429), means=Retry),
+    Recorded(answer=passed_on(413), means=Rejected),
+    Recorded(answer=passed_on(502), means=Retry),
+    Recorded(answer=Answer.text(200, "<html>Welcome to the hotel</html>"), means=Unknown),
     Recorded(answer=STARTED, means=Accepted),
     Recorded(answer=Answer(status=200), means=Accepted),
     Recorded(answer=error(400, "TriggerInputSchemaMismatch"), means=Rejected),

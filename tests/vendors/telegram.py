@@ -62,8 +62,9 @@ VENDORS = {
                     "Bad Request: group chat was upgraded to a supergroup chat",
                     migrate_to_chat_id=-1001234567890,
                 ),
-                means=Gone,
+                means=Retry,
             ),
+            Recorded(answer=no(403, "Forbidden: the group chat was deleted"), means=Gone),
         ),
     ),
 }

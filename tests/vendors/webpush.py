@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry
+from clarion.model.outcome import Accepted, Gone, Rejected, Retry
 from clarion.plugins import providers
 from clarion.testing.provider_contract import Recorded, Vendor
 from clarion.testing.scripted_server import Answer
@@ -32,8 +32,10 @@ VENDORS = {
             Recorded(answer=Answer.text(410, "push subscription has unsubscribed or expired.\n"), means=Gone),
             Recorded(answer=Answer.text(413, "Payload Too Large"), means=Rejected),
             Recorded(answer=Answer.text(400, "TTL is missing"), means=Rejected),
-            Recorded(answer=Answer.text(401, "UnauthorizedRegistration"), means=Misconfigured),
+            Recorded(answer=Answer.text(401, "UnauthorizedRegistration"), means=Retry),
         ),
+        never={"Misconfigured": "a subscription of somebody's must not stop all others"},
+        excused={"what_is_said_arrives": "it arrives encrypted (RFC 8291), and is decrypted in other tests"},
         most_bytes=4_096,
     )
 }

@@ -16,7 +16,7 @@ import msgspec
 
 from clarion.adapters.http import Reply, outcome_of
 from clarion.model.content import Action, ChatContent
-from clarion.model.outcome import Gone, Misconfigured, Outcome, Rejected
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Unknown
 from clarion.ports.provider import Outgoing
 
 URL_CHARS = 2000
@@ -28,6 +28,8 @@ LINK_CHARS = 80
 """Of a link that stands for a button."""
 FACT_CHARS = 20
 """With less room than this no further fact is begun."""
+LONGEST_WAIT_S = 7 * 86_400
+"""A wish beyond this is none."""
 LOST = frozenset({401, 403, 404, 410})
 """A webhook that answers so is no longer there, or not for us."""
 
@@ -109,11 +111,15 @@ def closed(own: bool, detail: str) -> Rejected | Misconfigured:
     return Rejected(detail=detail) if own else Misconfigured(detail=f"the default destination: {detail}")
 
 
-def webhook_outcome(reply: Reply, own: bool) -> Outcome:
-    """What the answer of a webhook means where its service says nothing more exact. `own`: the contact's own URL."""
+def webhook_outcome(reply: Reply, own: bool, *, known: bool = True) -> Outcome:
+    """What the answer of a webhook means where its service says nothing more exact. `own`: the contact's own URL;
+    `known`: what is said with a 2xx is what the service says, not somebody's page of welcome."""
     if reply.status in LOST:
         return lost(own, f"the webhook is gone or closed to us (status {reply.status})")
-    return outcome_of(reply)
+    outcome = outcome_of(reply)
+    if isinstance(outcome, Accepted) and not (known or reply.cut):
+        return Unknown(detail="an answer that is not the service's: check the URL of the webhook")
+    return outcome
 
 
 def json_of(reply: Reply) -> dict[str, object]:
@@ -122,6 +128,13 @@ def json_of(reply: Reply) -> dict[str, object]:
         return msgspec.json.decode(reply.body, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
+
+
+def wait_s(wish: object, reply: Reply) -> float | None:
+    """How long the service wants us to wait: what its JSON says in seconds, else `Retry-After`."""
+    if isinstance(wish, int | float) and 0 <= wish <= LONGEST_WAIT_S:
+        return float(wish)
+    return reply.retry_after_s
 
 
 def web_url(url: str) -> str:

@@ -122,6 +122,8 @@ def invalid(error: msgspec.DecodeError | RecursionError, expected: Any) -> Inval
     if unknown is None:
         allowed = _values_at(expected, steps, in_key=in_key) if what.startswith("Invalid ") else []
         hint = f"; valid here: {', '.join(f'`{value}`' for value in allowed)}" if allowed else ""
+        if " matching regex " in what and (right := _described_at(expected, steps)):
+            what = f"expected {right}"  # A pattern is for programs.
         return InvalidInput(f"{what}{hint}.", pointer=pointer(steps))
     name = unknown.group(1)
     return InvalidInput(
@@ -205,11 +207,23 @@ def _values_at(expected: Any, steps: list[str], *, in_key: bool) -> list[str]:
     return list(values)
 
 
+def _described_at(expected: Any, steps: list[str]) -> str:
+    """What the type at this place says would be right there."""
+    for kind in _folded_at(expected, steps):
+        if isinstance(kind, msgspec.inspect.Metadata):
+            return str((kind.extra_json_schema or {}).get("description", ""))
+    return ""
+
+
 def _kinds_at(expected: Any, steps: list[str]) -> Iterator[msgspec.inspect.Type]:
+    yield from _unfolded(_folded_at(expected, steps))
+
+
+def _folded_at(expected: Any, steps: list[str]) -> list[msgspec.inspect.Type]:
     kinds = [msgspec.inspect.type_info(expected)]
     for step in steps:
         kinds = [inner for kind in kinds for inner in _inside(kind, step)]
-    yield from _unfolded(kinds)
+    return kinds
 
 
 def _unfolded(kinds: list[msgspec.inspect.Type]) -> Iterator[msgspec.inspect.Type]:

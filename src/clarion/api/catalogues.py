@@ -12,8 +12,9 @@ from litestar.params import Parameter
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
-from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import Fault, Rejected, wrong_parameter
 from clarion.content.catalogues import Merged, Note, Report, Unreadable
+from clarion.content.locales import canonical
 from clarion.errors import InvalidInput
 from clarion.flow.catalogues import Catalogues, Format
 
@@ -75,6 +76,7 @@ async def export_catalogue(
     template: Key = None,
 ) -> Response[bytes]:
     """A file for translators: every text of the templates (drafts first), with what is translated already."""
+    _check_languages(locale=locale, source=source)
     content = await _catalogues(parts).write(caller.tenant, format, locale, source, template)
     name = f"clarion.{locale}.{'po' if format is Format.PO else 'xlf'}"
     return Response(
@@ -92,11 +94,12 @@ async def import_catalogue(
 
     Refused as a whole when a translation lacks a placeholder of its source or has another one.
     """
+    _check_languages(locale=locale, source=source)
     form = READS[request.headers["content-type"].partition(";")[0].strip().lower()]
     try:
         catalogue = await asyncio.to_thread(form.read, await request.body())
     except Unreadable as wrong:
-        raise InvalidInput(f"Line {wrong.line}: {wrong.detail}.") from None
+        raise InvalidInput(f"Line {wrong.line}: {wrong.detail}.", pointer="#") from None
     merged = await _catalogues(parts).bring_in(caller.tenant, catalogue, locale, source)
     if merged.broken:
         faults = [_fault(note) for note in merged.broken]
@@ -111,11 +114,18 @@ async def import_catalogue(
 @get("/{locale:str}/missing", opt=READ)
 async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> Report:
     """What a language lacks: by template, channel and field, with counts and percent."""
+    _check_languages(locale=locale)
     return await _catalogues(parts).missing(caller.tenant, locale, template)
 
 
 def _catalogues(parts: ApiParts) -> Catalogues:
     return Catalogues(parts.ledger.setup, parts.authoring)
+
+
+def _check_languages(**tags: str | None) -> None:
+    for name, tag in tags.items():
+        if tag is not None and not canonical(tag):
+            raise wrong_parameter(name, f"`{name}` must be a language tag like `de` or `pt-BR`.")
 
 
 def _fault(note: Note) -> Fault:

@@ -3,6 +3,7 @@ to the router, and every error into the catalogue."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -19,7 +20,7 @@ from clarion.api.events import Ingest
 from clarion.api.inbound import PATH as INBOUND
 from clarion.api.inbound import InboundMail
 from clarion.api.parts import ApiParts
-from clarion.api.problems import MethodNotAllowed, timed_out
+from clarion.api.problems import MethodNotAllowed, cut_off, timed_out
 from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
 from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE
@@ -62,6 +63,9 @@ class Edge:
             await self._refuse(send, error)
         except TimeoutError:
             await self._refuse(send, timed_out(self._limits.request_s))
+        except asyncio.CancelledError:
+            # Only a server that stops does that, to what has not ended by itself; it does not wait for us after this.
+            await self._refuse(send, cut_off())
         except Exception as error:  # noqa: BLE001 (nothing is behind this but the server)
             await self._refuse(send, error)
 

@@ -19,7 +19,7 @@ from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
-from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, InvalidInput, NotFound
+from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound
 from clarion.model.ids import TenantId, id_text
 from clarion.model.setup import Scope
 from clarion.model.submission import Acceptance, Submission
@@ -215,8 +215,9 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     if not (0 < len(text) <= IDEMPOTENCY_KEY_CHARS and text.isascii() and text.isprintable()):
-        raise InvalidInput(
-            f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_CHARS} printable ASCII characters."
+        raise wrong_parameter(
+            "Idempotency-Key",
+            f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_CHARS} printable ASCII characters.",
         )
     return text
 

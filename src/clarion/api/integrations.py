@@ -114,7 +114,8 @@ async def _check_open(integration: Integration, plugin: ProviderPlugin, parts: A
     try:
         await parts.pipeline.check_integration(integration)
     except ConfigError as wrong:
-        raise InvalidInput(f"config of {plugin.title}: {wrong.detail}.", pointer="#/config") from None
+        place = f"#/config{(wrong.pointer or '#')[1:]}"
+        raise InvalidInput(f"config of {plugin.title}: {wrong.detail}.", pointer=place) from None
 
 
 router = Router(

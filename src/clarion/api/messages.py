@@ -13,7 +13,7 @@ from clarion.api.access import READ, SEND, Parts, Who, a_message_id, names_of
 from clarion.api.auth import Caller
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
-from clarion.api.problems import wrong_parameter
+from clarion.api.problems import cut_off, wrong_parameter
 from clarion.api.times import instant_of, text_or_none
 from clarion.errors import ClarionError, Conflict, NotFound
 from clarion.model.channel import Channel, Lane
@@ -139,12 +139,15 @@ async def tail(
 ) -> Page[ChangeView]:
     """Changes of all messages as they happen: answers as soon as there is one, else after `wait_s`.
 
-    Without a cursor the newest changes; then go on with `next_cursor`, which is always set.
+    Without a cursor the newest changes; then go on with `next_cursor`, which is always set. When the server stops
+    meanwhile, 503 `stopping`: go on with the same cursor once it is back.
     """
     after = position(cursor, -1)
     give_up = parts.clock.monotonic() + wait_s
     changes = await parts.ledger.records.tail(caller.tenant, after, limit)
     while not changes and parts.clock.monotonic() < give_up:
+        if parts.stopping.is_set():
+            raise cut_off()
         await parts.clock.sleep(LOOK_EVERY_S)
         changes = await parts.ledger.records.tail(caller.tenant, after, limit)
     last = max((change.seq for change in changes), default=max(after, 0))

@@ -67,16 +67,19 @@ async def get_partial(key: str, caller: Who, parts: Parts, version: int | None =
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts) -> PartialView:
+async def put_partial(
+    key: str, data: PartialDocument, caller: Who, parts: Parts, replaces: int | None = None
+) -> PartialView:
     """Create or change a partial: all templates that use it go live with it, in the same moment, as next versions.
 
-    Refused, naming the templates, when it would break one.
+    Refused, naming the templates, when it would break one; with 409 when `replaces`, the version it was made from (0
+    for none), is no longer live.
     """
     if data.key not in ("", key):
         raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
     people.check_key(key, "#/key")
     partial = Partial(key=key, name=data.name, source=data.source)
-    return _view(await parts.authoring.put_partial(caller.tenant, partial))
+    return _view(await parts.authoring.put_partial(caller.tenant, partial, replaces))
 
 
 @delete("/{key:str}", opt=ADMIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -62,4 +63,6 @@ class ApiParts:
     """Part to "ok", or what is wrong with it."""
     metrics: Metrics
     version: str
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server begins to stop: whoever waits for something answers at once."""
     limits: Limits = field(default_factory=Limits)

@@ -15,15 +15,12 @@ from clarion.api.shelves import found_version
 from clarion.api.templates import TemplateDocument, template_of
 from clarion.content import Finding
 from clarion.errors import InvalidInput
-from clarion.flow.preview import Preview
+from clarion.flow.preview import EXAMPLE_LINK, Preview
 from clarion.model.channel import Channel
 from clarion.model.ids import NO_USER, id_text
 from clarion.model.setup import Template
 from clarion.model.user import Profile, User, Value
 from clarion.rules import people
-
-EXAMPLE_LINK = "https://example.com/unsubscribe"
-"""Stands for the link that leaves a category."""
 
 
 class Reader(Value, frozen=True, kw_only=True):

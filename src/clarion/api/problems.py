@@ -13,6 +13,8 @@ from clarion.errors import Busy, ClarionError, InvalidData, InvalidInput, Unauth
 
 MEDIA_TYPE = b"application/problem+json"
 DOCS = "/docs/errors#"
+LONGEST = 1_000
+"""Characters of a text: what a caller sent is quoted in many, and callers send anything."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,7 +24,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pointer: str = ""
     """JSON pointer of the offending place in the body, `#/recipients/0/email`."""
     parameter: str = ""
-    """Name of the offending query or path parameter."""
+    """Name of the offending query or path parameter, or header."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,6 +140,11 @@ CATALOGUE: dict[str, Kind] = {
         "A needed part is not available",
         "Nothing was accepted. Wait `Retry-After` seconds and repeat; `/readyz` says which part it is.",
     ),
+    "stopping": Kind(
+        503,
+        "The server is stopping",
+        "Repeat it once the server is back, with the same Idempotency-Key (if the first one was accepted after all, you get its answer) or the same `cursor`.",
+    ),
     "timeout": Kind(
         503,
         "The request took too long",
@@ -174,8 +181,17 @@ def timed_out(seconds: float) -> Unavailable:
     return error
 
 
+def cut_off() -> Unavailable:
+    """The server stops, and had to end the request."""
+    error = Unavailable(
+        "Clarion is stopping and has ended the request: repeat it once it is back.", retry_after_s=1
+    )
+    error.code = "stopping"
+    return error
+
+
 def wrong_parameter(name: str, detail: str) -> Rejected:
-    """A query or path parameter that cannot be used."""
+    """A query or path parameter, or a header, that cannot be used."""
     return Rejected(detail, [Fault(detail=detail, parameter=name)])
 
 
@@ -203,10 +219,22 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
         code=code,
         title=kind.title,
         status=kind.status,
-        detail=kind.advice if hidden else error.detail,
-        errors=() if hidden else faults,
+        detail=kind.advice if hidden else _bounded(error.detail),
+        errors=() if hidden else tuple(map(_bounded_fault, faults)),
         incident=incident,
     )
+
+
+def _bounded_fault(fault: Fault) -> Fault:
+    if max(len(fault.detail), len(fault.pointer), len(fault.parameter)) <= LONGEST:
+        return fault
+    return Fault(
+        detail=_bounded(fault.detail), pointer=_bounded(fault.pointer), parameter=_bounded(fault.parameter)
+    )
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def headers_of(error: ClarionError) -> list[tuple[bytes, bytes]]:

@@ -106,7 +106,7 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
     if (cause := _decoding(error)) is not None and not isinstance(cause, msgspec.ValidationError):
         raise bodies.invalid(cause, None) from None
     # A body field that is named like something handed in makes the framework call it its own fault.
-    if isinstance(error, ValidationException) or (cause is not None and "`$.data" in str(cause)):
+    if isinstance(error, ValidationException) or (cause is not None and _is_callers(error, cause)):
         raise _invalid(request, error, cause) from None
     if isinstance(error, HTTPException) and error.status_code < 500:
         raise InvalidInput(error.detail) from None
@@ -135,6 +135,11 @@ def _decoding(error: BaseException) -> msgspec.DecodeError | None:
     while cause is not None and not isinstance(cause, msgspec.DecodeError):
         cause = cause.__cause__
     return cause
+
+
+def _is_callers(error: Exception, cause: msgspec.DecodeError) -> bool:
+    """Whether what could not be decoded is the body."""
+    return "`$.data" in str(cause) or (isinstance(error, HTTPException) and error.status_code < 500)
 
 
 def _invalid(

@@ -54,6 +54,8 @@ class DraftBody(Value, frozen=True, kw_only=True):
     revision: int | None = None
     """The `revision` it was made from, 0 when there was no draft: refused when it is another one by now. Left out:
     whatever is there is replaced."""
+    based_on: int | None = None
+    """For a new draft: the version it was begun from, 0 for none. Left out: the live one."""
 
 
 class DraftView(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +76,21 @@ class PublishedView(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
 
 
+class PublishBody(Value, frozen=True, kw_only=True):
+    """Which draft, and in place of what; all may be left out."""
+
+    revision: int | None = None
+    """The draft that was looked at: refused when it is another one by now."""
+    replaces: int | None = None
+    """The live version that was looked at. Left out: the one the draft was begun from (`based_on`)."""
+
+
 class RollbackBody(Value, frozen=True, kw_only=True):
     """Where to go back to."""
 
     version: int
+    replaces: int | None = None
+    """The live version that was looked at: refused when others wrote another one since. Left out: whatever is live."""
 
 
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,12 +119,15 @@ async def get_template(key: str, caller: Who, parts: Parts, version: int | None 
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Parts) -> TemplateDocument:
+async def put_template(
+    key: str, data: TemplateDocument, caller: Who, parts: Parts, replaces: int | None = None
+) -> TemplateDocument:
     """Publish a template without a draft: the next version is live at once, messages planned before keep theirs.
 
-    Every source is compiled, and rendered with `example_data` when there are any.
+    Every source is compiled, and rendered with `example_data` when there are any. `replaces`: the version it was made
+    from, 0 for none; refused with 409 when others wrote another one since. Left out, whatever is live is replaced.
     """
-    published = await parts.authoring.publish(caller.tenant, template_of(data, key))
+    published = await parts.authoring.publish(caller.tenant, template_of(data, key), replaces)
     return live_or_refused(published).template
 
 
@@ -136,27 +152,35 @@ async def get_draft(key: str, caller: Who, parts: Parts) -> DraftView:
 async def put_draft(key: str, data: DraftBody, caller: Who, parts: Parts) -> DraftView:
     """Save a draft, however broken: nobody is sent it. Answers what publishing it would find."""
     template = template_of(data.template, key, "#/template")
-    draft = await parts.authoring.save(caller.tenant, template, data.revision)
+    draft = await parts.authoring.save(caller.tenant, template, data.revision, data.based_on)
     return _draft_view(draft, await parts.authoring.findings(caller.tenant, template))
 
 
 @delete("/{key:str}/draft", opt=ADMIN)
-async def delete_draft(key: str, caller: Who, parts: Parts) -> None:
-    """Throw the draft away."""
-    parts.authoring.draft(caller.tenant, key)
-    await parts.ledger.setup.drafts.delete(caller.tenant, key)
+async def delete_draft(key: str, caller: Who, parts: Parts, revision: int | None = None) -> None:
+    """Throw the draft away; with `revision` only that one, 409 when it is another one by now."""
+    await parts.authoring.discard(caller.tenant, key, revision)
 
 
 @post("/{key:str}/publish", opt=ADMIN, status_code=200)
-async def publish_draft(key: str, caller: Who, parts: Parts) -> PublishedView:
-    """Make the draft the next version. Refused with all errors when there are any; the draft stays then."""
-    return live_or_refused(await parts.authoring.publish_draft(caller.tenant, key))
+async def publish_draft(
+    key: str, caller: Who, parts: Parts, data: PublishBody | None = None
+) -> PublishedView:
+    """Make the draft the next version. Refused with all errors when there are any; the draft stays then.
+
+    Refused with 409 when others wrote another version since the draft was begun: compare the two, then name that
+    version in `replaces`. A version that only took in a changed partial does not count.
+    """
+    asked = data or PublishBody()
+    return live_or_refused(
+        await parts.authoring.publish_draft(caller.tenant, key, asked.revision, asked.replaces)
+    )
 
 
 @post("/{key:str}/rollback", opt=ADMIN, status_code=200)
 async def roll_back(key: str, data: RollbackBody, caller: Who, parts: Parts) -> PublishedView:
     """Make an old version the next one, exactly as it was, partials included. Findings are told, none refuses."""
-    return live_or_refused(await parts.authoring.roll_back(caller.tenant, key, data.version))
+    return live_or_refused(await parts.authoring.roll_back(caller.tenant, key, data.version, data.replaces))
 
 
 @get("/{key:str}/versions", opt=READ)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clarion.cli.exits import Exit
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Send templates to translators, and take them back.")
 
@@ -31,6 +31,7 @@ Template = Annotated[str | None, typer.Option("--template", "-t", help="Only thi
 
 
 @program.command("export")
+@connected
 def export_(
     locale: Annotated[str, typer.Argument(help="Language to translate to, like de or pt-BR.")],
     format: Annotated[Format, typer.Option("--format", "-f", help="gettext PO, or XLIFF 2.0.")] = Format.PO,
@@ -39,9 +40,8 @@ def export_(
     ] = None,
     template: Template = None,
     source: Source = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
 ) -> None:
     """Write a file with every text of the templates and what is translated already.
 
@@ -53,11 +53,11 @@ def export_(
     import sys
     from urllib.parse import urlencode
 
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
     given = {"format": format.value, "template": template, "source": source}
     query = urlencode({name: value for name, value in given.items() if value is not None})
-    content = connect(url, api_key, data).fetch("GET", f"/v1/catalogues/{segment(locale)}?{query}")
+    content = connect().fetch("GET", f"/v1/catalogues/{segment(locale)}?{query}")
     if output is None:
         sys.stdout.buffer.write(content)
     else:
@@ -65,6 +65,7 @@ def export_(
 
 
 @program.command("import")
+@connected
 def import_(
     file: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A .po, .xlf or .xliff file.")
@@ -73,9 +74,8 @@ def import_(
         str | None, typer.Option("--locale", help="Its language, if the file does not say.")
     ] = None,
     source: Source = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Bring translations back into the drafts of their templates.
@@ -89,7 +89,7 @@ def import_(
       clarion catalogues import welcome.xlf --locale pt-BR
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
     from clarion.errors import ConfigError
 
     form = SUFFIXES.get(file.suffix.lower())
@@ -98,7 +98,7 @@ def import_(
     content = file.read_bytes()
     language = locale or _language(form, content, file)
     query = f"?source={segment(source)}" if source else ""
-    told = connect(url, api_key, data).call(
+    told = connect().call(
         "PUT",
         f"/v1/catalogues/{segment(language)}{query}",
         content,
@@ -113,14 +113,14 @@ def import_(
 
 
 @program.command()
+@connected
 def missing(
     locale: Annotated[
         str | None, typer.Argument(help="The language to look at; without it: all of them.")
     ] = None,
     template: Template = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Show what is not translated yet.
@@ -131,9 +131,9 @@ def missing(
       clarion catalogues missing de --template welcome
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
-    client = connect(url, api_key, data)
+    client = connect()
     if locale is None:
         found = client.get("/v1/catalogues")["items"]
         columns = ["language", "fields", "missing", "translated"]

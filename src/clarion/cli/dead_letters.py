@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clarion.cli.messages import Channel, Limit, Reason, User, Workflow
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="See and repeat what failed for good.")
 
@@ -15,15 +15,15 @@ PER_CALL = 1_000
 
 
 @program.command("list")
+@connected
 def list_(
     user: User = None,
     workflow: Workflow = None,
     channel: Channel = None,
     reason: Reason = None,
     limit: Limit = 20,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """List dead letters, newest first.
@@ -33,10 +33,9 @@ def list_(
       clarion dead-letters list --channel email
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
     from clarion.cli.messages import table
 
-    found = connect(url, api_key, data).pages(
+    found = connect().pages(
         "/v1/dead-letters", limit, user=user, workflow=workflow, channel=channel, reason=reason
     )
     if json:
@@ -46,6 +45,7 @@ def list_(
 
 
 @program.command()
+@connected
 def redrive(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of messages.")] = None,
     everything: Annotated[
@@ -55,9 +55,8 @@ def redrive(
     workflow: Workflow = None,
     channel: Channel = None,
     reason: Reason = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Put dead letters back into the queue with fresh attempts.
@@ -68,11 +67,10 @@ def redrive(
       clarion dead-letters redrive --all --channel email --reason provider_timeout
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
     if bool(ids) == everything:
         raise typer.BadParameter("name messages, or say --all (with filters if you like)")
-    client = connect(url, api_key, data)
+    client = connect()
     if ids:
         done = client.call("POST", "/v1/dead-letters/redrive", {"ids": ids})["redriven"]
     else:

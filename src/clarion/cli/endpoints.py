@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from clarion.cli.messages import Limit
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Say which URLs hear of what happens (webhooks).")
 
@@ -22,12 +21,12 @@ Secret = Annotated[
 
 
 @program.command("list")
+@connected
 def list_(
     user: Annotated[str | None, typer.Option("--user", help="Only this user's.")] = None,
     limit: Limit = 20,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """List endpoints, oldest first.
@@ -37,9 +36,8 @@ def list_(
       clarion endpoints list --user ada
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    found = list(connect(url, api_key, data).pages("/v1/endpoints", limit, user=user))
+    found = list(connect().pages("/v1/endpoints", limit, user=user))
     if json:
         show.as_json(found)
         return
@@ -50,6 +48,7 @@ def list_(
 
 
 @program.command()
+@connected
 def create(
     to: Annotated[str, typer.Option("--to", help="The URL: https, and a public address unless allowed.")],
     user: Annotated[
@@ -60,9 +59,8 @@ def create(
     ] = None,
     description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
     secret: Secret = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Create an endpoint. Its secret is shown once and cannot be read again.
@@ -73,10 +71,9 @@ def create(
       clarion endpoints create --to http://127.0.0.1:9000/hooks --json | jq -r .secret
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
     asked = {"url": to, "user_id": user or "", "events": events or [], "description": description}
-    made = connect(url, api_key, data).call("POST", "/v1/endpoints", asked | _secret(secret))
+    made = connect().call("POST", "/v1/endpoints", asked | _secret(secret))
     if json:
         show.as_json(made)
         return
@@ -85,13 +82,13 @@ def create(
 
 
 @program.command("show")
+@connected
 def show_(
     endpoint: Id,
     failed: Annotated[bool, typer.Option("--failed", help="Only calls that were not accepted.")] = False,
     limit: Limit = 20,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Show an endpoint and its last calls; with --json their requests and responses too.
@@ -102,9 +99,8 @@ def show_(
       clarion endpoints show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --failed --json
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    client = connect(url, api_key, data)
+    client = connect()
     one = client.get(_path(endpoint))
     status = "failed" if failed else None
     calls = list(client.pages(f"{_path(endpoint)}/deliveries", limit, status=status))
@@ -119,12 +115,12 @@ def show_(
 
 
 @program.command("rotate-secret")
+@connected
 def rotate_secret(
     endpoint: Id,
     secret: Secret = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Replace the secret. The one before signs along for 24 hours.
@@ -134,9 +130,8 @@ def rotate_secret(
       clarion endpoints rotate-secret 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    made = connect(url, api_key, data).call("POST", f"{_path(endpoint)}/rotate-secret", _secret(secret))
+    made = connect().call("POST", f"{_path(endpoint)}/rotate-secret", _secret(secret))
     if json:
         show.as_json(made)
     else:
@@ -144,35 +139,32 @@ def rotate_secret(
 
 
 @program.command()
-def enable(
-    endpoint: Id, url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False
-) -> None:
+@connected
+def enable(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
     """Send again. What was missed comes with `recover`.
 
     \b
     Example:
       clarion endpoints enable 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    _switch(endpoint, "enable", url, api_key, data, json=json)
+    _switch(endpoint, "enable", connect, json=json)
 
 
 @program.command()
-def disable(
-    endpoint: Id, url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False
-) -> None:
+@connected
+def disable(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
     """Send nothing more, until it is enabled.
 
     \b
     Example:
       clarion endpoints disable 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    _switch(endpoint, "disable", url, api_key, data, json=json)
+    _switch(endpoint, "disable", connect, json=json)
 
 
 @program.command()
-def delete(
-    endpoint: Id, url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False
-) -> None:
+@connected
+def delete(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
     """Delete an endpoint; what was still to be sent to it is not sent.
 
     \b
@@ -180,9 +172,8 @@ def delete(
       clarion endpoints delete 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    connect(url, api_key, data).call("DELETE", _path(endpoint))
+    connect().call("DELETE", _path(endpoint))
     if json:
         show.as_json({"deleted": endpoint})
     else:
@@ -190,14 +181,14 @@ def delete(
 
 
 @program.command()
+@connected
 def recover(
     endpoint: Id,
     since: Annotated[
         str, typer.Option("--since", help="Of events since then (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
     ],
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Send everything since then that failed or was not sent, with fresh attempts.
@@ -207,9 +198,8 @@ def recover(
       clarion endpoints recover 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --since 2030-06-01T18:00:00Z
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    client = connect(url, api_key, data)
+    client = connect()
 
     def more() -> tuple[int, bool]:
         answer = client.call("POST", f"{_path(endpoint)}/recover", {"since": since})
@@ -222,11 +212,10 @@ def recover(
         show.out().print(f"{done} put back into the queue.")
 
 
-def _switch(endpoint: str, way: str, url: str | None, api_key: str | None, data: Path, *, json: bool) -> None:
+def _switch(endpoint: str, way: str, connect: Connect, *, json: bool) -> None:
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    one = connect(url, api_key, data).call("POST", f"{_path(endpoint)}/{way}")
+    one = connect().call("POST", f"{_path(endpoint)}/{way}")
     if json:
         show.as_json(one)
     else:

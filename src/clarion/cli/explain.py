@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 
+@connected
 def explain(
     event_id: Annotated[str, typer.Argument(help="The event, as `clarion trigger` printed it.")],
     user: Annotated[str | None, typer.Option("--user", help="Only this user.")] = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Say for everyone an event concerned what was decided, by which rules, and why.
@@ -25,9 +25,9 @@ def explain(
       clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --user ada --json
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
-    client = connect(url, api_key, data)
+    client = connect()
     if user is None:
         runs = client.get(f"/v1/events/{segment(event_id)}")["runs"]
     else:

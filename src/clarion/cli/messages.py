@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="See what became of every notification.")
 
@@ -18,6 +18,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At
 
 
 @program.command("list")
+@connected
 def list_(
     user: User = None,
     event: Annotated[str | None, typer.Option("--event", help="Only of this event.")] = None,
@@ -26,9 +27,8 @@ def list_(
     status: Annotated[str | None, typer.Option("--status", help="Only in this status.")] = None,
     reason: Reason = None,
     limit: Limit = 20,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """List messages, newest first.
@@ -39,9 +39,8 @@ def list_(
       clarion messages list --status suppressed --reason opted_out --json
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    found = connect(url, api_key, data).pages(
+    found = connect().pages(
         "/v1/messages",
         limit,
         user=user,
@@ -58,11 +57,11 @@ def list_(
 
 
 @program.command("show")
+@connected
 def show_(
     message_id: Annotated[str, typer.Argument(help="Id of the message.")],
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Show one message: its timeline, its explanation, and what it says.
@@ -72,9 +71,9 @@ def show_(
       clarion messages show 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
-    message = connect(url, api_key, data).get(f"/v1/messages/{segment(message_id)}")
+    message = connect().get(f"/v1/messages/{segment(message_id)}")
     if json:
         show.as_json(message)
     else:
@@ -82,11 +81,11 @@ def show_(
 
 
 @program.command()
+@connected
 def tail(
     user: User = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Follow every change of every message until Ctrl-C; with --json one document a line.
@@ -97,9 +96,8 @@ def tail(
       clarion messages tail --json | jq 'select(.status == "dead_lettered")'
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    client = connect(url, api_key, data)
+    client = connect()
     mine = _Mine(client, user) if user else None
     cursor = None
     while True:

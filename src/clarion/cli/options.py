@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial, wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from clarion.cli.client import Client
 
 DATA_DIR = Path("clarion-data")
 
@@ -43,3 +49,36 @@ Config = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option("--data", help="Data directory, instead of `data_dir` of the settings.")
 ]
+
+
+class Connect(Protocol):
+    """Reaches the Clarion that was chosen on the command line; ConfigError when none was."""
+
+    def __call__(self) -> Client:
+        """A client for it."""
+
+
+_CHOICE = [
+    Parameter("url", Parameter.KEYWORD_ONLY, default=None, annotation=Url),
+    Parameter("api_key", Parameter.KEYWORD_ONLY, default=None, annotation=ApiKey),
+    Parameter("data", Parameter.KEYWORD_ONLY, default=DATA_DIR, annotation=Data),
+]
+
+
+def connected(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of a running Clarion: whoever types it gets the options that choose one, in the place where the
+    command has its keyword `connect`."""
+    hints = get_type_hints(command, include_extras=True)
+    shown: list[Parameter] = []
+    for name, one in signature(command).parameters.items():
+        shown += _CHOICE if name == "connect" else [one.replace(annotation=hints[name])]
+
+    @wraps(command)
+    def run(*, url: str | None, api_key: str | None, data: Path, **given: object) -> None:
+        from clarion.cli.client import connect
+
+        command(connect=partial(connect, url, api_key, data), **given)
+
+    run.__annotations__ = {one.name: one.annotation for one in shown}
+    run.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+    return run

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Write, check, publish and roll back templates.")
 
@@ -25,7 +25,8 @@ NamedKey = Annotated[str | None, typer.Option("--key", help="Key, when the file 
 
 
 @program.command("list")
-def list_(url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: Json = False) -> None:
+@connected
+def list_(*, connect: Connect, json: Json = False) -> None:
     """List the live templates with their channels and languages.
 
     \b
@@ -33,9 +34,8 @@ def list_(url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: 
       clarion templates list
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    found = connect(url, api_key, data).get("/v1/templates")["items"]
+    found = connect().get("/v1/templates")["items"]
     if json:
         show.as_json(found)
         return
@@ -57,13 +57,13 @@ def list_(url: Url = None, api_key: ApiKey = None, data: Data = DATA_DIR, json: 
 
 
 @program.command("show")
+@connected
 def show_(
     key: Key,
     version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
     draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Show a template and its versions; with --json the document, ready to be changed and published.
@@ -75,9 +75,9 @@ def show_(
       clarion templates show welcome --version 3 --json
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
-    client = connect(url, api_key, data)
+    client = connect()
     path = f"/v1/templates/{segment(key)}"
     template = client.get(f"{path}/draft")["template"] if draft else client.get(path, version=version)
     if json:
@@ -95,15 +95,19 @@ def show_(
 
 
 @program.command()
+@connected
 def publish(
     file: File,
     key: NamedKey = None,
     draft: Annotated[
         bool, typer.Option("--draft", help="Save it as the draft instead: it may be broken.")
     ] = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    replaces: Annotated[
+        int | None,
+        typer.Option("--replaces", help="The version it was made from: refused when another one is live."),
+    ] = None,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Check a template and make it live as the next version; exit code 6 and every error when it cannot be.
@@ -112,21 +116,22 @@ def publish(
     Examples:
       clarion templates publish welcome.json
       clarion templates publish welcome.toml --draft
+      clarion templates publish welcome.json --replaces 3
       clarion templates show welcome --json | jq '.name = "Hello"' | clarion templates publish -
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
     document = _read(file, key)
-    client = connect(url, api_key, data)
+    client = connect()
     path = f"/v1/templates/{segment(document['key'])}"
     if not draft:
-        live = client.call("PUT", path, document)
+        live = client.call("PUT", path if replaces is None else f"{path}?replaces={replaces}", document)
         show.as_json(live) if json else show.out().print(
             f"{live['key']} is live in version {live['version']}.", markup=False
         )
         return
-    saved = client.call("PUT", f"{path}/draft", {"template": document})
+    saved = client.call("PUT", f"{path}/draft", {"template": document, "based_on": replaces})
     if json:
         show.as_json(saved)
         return
@@ -135,12 +140,12 @@ def publish(
 
 
 @program.command()
+@connected
 def rollback(
     key: Key,
     version: Annotated[int, typer.Argument(help="The version to go back to, from `clarion templates show`.")],
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Publish an old version anew, exactly as it was.
@@ -150,9 +155,9 @@ def rollback(
       clarion templates rollback welcome 3
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
-    client = connect(url, api_key, data)
+    client = connect()
     done = client.call("POST", f"/v1/templates/{segment(key)}/rollback", {"version": version})
     if json:
         show.as_json(done)
@@ -162,6 +167,7 @@ def rollback(
 
 
 @program.command()
+@connected
 def preview(
     key: Annotated[str, typer.Argument(help="Key of the template, or a file that holds one.")],
     channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
@@ -170,9 +176,8 @@ def preview(
     draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
     version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
     values: Values = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Show what one person would get, and what is wrong with the template; nothing is sent or kept.
@@ -184,7 +189,7 @@ def preview(
       clarion templates preview welcome --draft --values '{"plan": "Gold"}'
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
     asked: dict[str, Any] = {"channel": channel, "locale": locale, "user_id": user, "version": version}
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -195,7 +200,7 @@ def preview(
     if Path(key).is_file():
         asked["template"] = _read(key, None)
         key = asked["template"]["key"]
-    client = connect(url, api_key, data)
+    client = connect()
     shown = client.call("POST", f"/v1/templates/{segment(key)}/preview", asked)
     if json:
         show.as_json(shown)
@@ -206,6 +211,7 @@ def preview(
 
 
 @program.command("test")
+@connected
 def try_out(
     key: Key,
     to: Annotated[str, typer.Option("--to", help="Id of the user who gets it: you.")],
@@ -213,9 +219,8 @@ def try_out(
     draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
     version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
     values: Values = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Send a template to yourself, now, as a real message; it need not be live.
@@ -228,14 +233,14 @@ def try_out(
       clarion templates test welcome --to ada --channel sms --draft --values '{"plan": "Gold"}'
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
     asked: dict[str, Any] = {"user_id": to, "channel": channel, "draft": draft}
     if version is not None:
         asked["version"] = version
     if values is not None:
         asked["data"] = _object(values, "--values")
-    sent = connect(url, api_key, data).call("POST", f"/v1/templates/{segment(key)}/test", asked)
+    sent = connect().call("POST", f"/v1/templates/{segment(key)}/test", asked)
     if json:
         show.as_json(sent)
         return

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Settings of the tenant.")
 
@@ -20,6 +20,7 @@ def _tenant() -> None:
 
 
 @program.command()
+@connected
 def prices(
     file: Annotated[
         Path | None,
@@ -33,9 +34,8 @@ def prices(
     currency: Annotated[
         str | None, typer.Option("--currency", help="What the prices are in (ISO 4217), like EUR.")
     ] = None,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Show what a segment of a text message costs; with a file, keep that price list instead of the one before.
@@ -48,9 +48,8 @@ def prices(
       clarion tenant prices sms-prices.csv --currency EUR
     """
     from clarion.cli import show
-    from clarion.cli.client import connect
 
-    client = connect(url, api_key, data)
+    client = connect()
     tenant = client.get(TENANT)
     change: dict[str, Any] = {}
     if file is not None:

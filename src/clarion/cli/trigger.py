@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 
+@connected
 def trigger(
     workflow: Annotated[str, typer.Argument(help="Key of the workflow.")],
     to: Annotated[list[str] | None, typer.Option("--to", help="A user; may be repeated.")] = None,
@@ -31,9 +32,8 @@ def trigger(
         str | None, typer.Option(help="Repeats with the same key within 24 hours change nothing.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen, and why.")] = False,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Tell Clarion that something happened, or ask what would come of it.
@@ -45,7 +45,7 @@ def trigger(
       clarion trigger otp --to ada --set code=493021 --dry-run
     """
     from clarion.cli import show
-    from clarion.cli.client import connect, segment
+    from clarion.cli.client import segment
 
     body: dict[str, Any] = {
         "recipients": [*(to or ()), *({"topic": key} for key in topic or ())],
@@ -56,9 +56,7 @@ def trigger(
     body |= {k: v for k, v in {"lane": lane, "expires_at": expires_at}.items() if v is not None}
     path = f"/v1/workflows/{segment(workflow)}/trigger"
     headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
-    answer = connect(url, api_key, data).call(
-        "POST", f"{path}?dry_run=true" if dry_run else path, body, headers
-    )
+    answer = connect().call("POST", f"{path}?dry_run=true" if dry_run else path, body, headers)
     if json:
         show.as_json(answer)
     elif dry_run:

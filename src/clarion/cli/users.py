@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clarion.cli.exits import Exit, for_status
-from clarion.cli.options import DATA_DIR, ApiKey, Data, Json, Url
+from clarion.cli.options import Connect, Json, connected
 
 if TYPE_CHECKING:
     from clarion.errors import ClarionError
@@ -29,6 +29,7 @@ def _users() -> None:
 
 
 @program.command("import")
+@connected
 def import_(
     file: Annotated[
         Path,
@@ -46,9 +47,8 @@ def import_(
     skip: Annotated[
         int, typer.Option("--skip", min=0, help="Go on behind this line, as the last run said.")
     ] = 0,
-    url: Url = None,
-    api_key: ApiKey = None,
-    data: Data = DATA_DIR,
+    *,
+    connect: Connect,
     json: Json = False,
 ) -> None:
     """Create or replace users from a file. A wrong line does not stop the others.
@@ -64,10 +64,9 @@ def import_(
       clarion users import people.csv --errors wrong.csv
       clarion users import people.ndjson --skip 120000
     """
-    from clarion.cli.client import connect
 
     target = errors or file.with_name(f"{file.stem}.errors{file.suffix}")
-    run = _Import(connect(url, api_key, data), file, target, quiet=json)
+    run = _Import(connect(), file, target, quiet=json)
     run.go(skip)
     run.report(json=json)
     if run.stopped:

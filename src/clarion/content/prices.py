@@ -15,12 +15,16 @@ LONGEST = 11
 
 
 def country(phone: str) -> str:
-    """The ISO 3166 country of an E.164 number (`+4915...`: `DE`); empty when it belongs to none."""
+    """The ISO 3166 country of an E.164 number (`+4915...`: `DE`); empty when it belongs to none.
+
+    A number that nobody was given is taken for one of the main country of its calling code.
+    """
     try:
         number = phonenumbers.parse(phone)
     except phonenumbers.NumberParseException:
         return ""
-    code = phonenumbers.region_code_for_number(number) or ""
+    code = phonenumbers.region_code_for_number(number)
+    code = code or phonenumbers.region_code_for_country_code(number.country_code or 0)
     return code if len(code) == 2 and code.isalpha() and code != "ZZ" else ""
 
 

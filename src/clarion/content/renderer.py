@@ -12,7 +12,7 @@ from clarion.content.engine import Engine
 from clarion.content.fields import LAYOUTS, Kind, finish
 from clarion.content.locales import choose
 from clarion.content.scope import Voice, voice
-from clarion.content.sms import smart
+from clarion.content.sms import plain_spaces, smart
 from clarion.content.variant import Variant
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
@@ -90,8 +90,8 @@ class Renderer:
         kind = content.__class__
         if kind is WebhookContent and not content.type:  # type: ignore[union-attr]
             return msgspec.structs.replace(content, type=workflow)
-        if kind is SmsContent and tenant.sms_smart:
-            return SmsContent(text=smart(content.text))  # type: ignore[union-attr]
+        if kind is SmsContent:
+            return text_message(content, tenant)  # type: ignore[arg-type]
         return content
 
     def _lookup(self, template: Template, tenant: TenantId) -> Compiled:
@@ -145,6 +145,12 @@ class Renderer:
             variant = Variant(self._engine, template, channel, locale)
             compiled.variants[channel, locale] = variant
         return variant
+
+
+def text_message(content: SmsContent, tenant: Tenant) -> SmsContent:
+    """The text as it is sent: smartly encoded if the tenant says so, and never dearer for the spaces in a date."""
+    text = smart(content.text) if tenant.sms_smart else plain_spaces(content.text)
+    return content if text is content.text else SmsContent(text=text)
 
 
 def _decoded(event_data: msgspec.Raw) -> Any:

@@ -13,9 +13,10 @@ from clarion.content.findings import Finding, Severity
 from clarion.content.locales import canonical
 from clarion.content.markup import remarks
 from clarion.content.partials import pointer_to
+from clarion.content.renderer import text_message
 from clarion.content.sandbox import paths, tags
 from clarion.content.scope import HOUSE, voice
-from clarion.content.sms import GSM, advice, segments, smart
+from clarion.content.sms import GSM, advice, segments
 from clarion.content.variables import Shape, unknown
 from clarion.content.variant import Variant
 from clarion.content.weave import Woven
@@ -185,7 +186,7 @@ class Inspection:
 
     def _sms(self, content: SmsContent) -> Iterator[Finding]:
         tenant = self._tenant
-        text = smart(content.text) if tenant.sms_smart else content.text
+        text = text_message(content, tenant).text
         most = tenant.sms_segments
         count = segments(text).count
         if most and count > most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
@@ -21,6 +22,9 @@ UCS2_SINGLE, UCS2_PART = 70, 67
 
 UNUSUAL = 0.3
 """A text of which more than this share is outside GSM-7 is simply written in another script."""
+LETTERS_OF_A_SCRIPT = 3
+"""So many different letters are no slip: one or two may be look-alikes in a Latin text."""
+_SPACES = str.maketrans({"\u00a0": " ", "\u202f": " "})
 # fmt: off
 SMART = str.maketrans({
     "\u00ab": '"', "\u00bb": '"', "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u201c": '"',
@@ -71,14 +75,31 @@ def smart(text: str) -> str:
     return written if GSM.issuperset(written) else text
 
 
+def plain_spaces(text: str) -> str:
+    """`text` without the no-break spaces that dates and numbers bring along, when it then is all GSM-7."""
+    if "\u202f" not in text and "\u00a0" not in text:
+        return text
+    written = text.translate(_SPACES)
+    return written if GSM.issuperset(written) else text
+
+
 def advice(text: str) -> str:
     """What to say about characters that make a text dearer; empty when there are none, or it is in another script."""
     outside = [c for c in text if c not in GSM]
-    if not outside or len(outside) > UNUSUAL * len(text):
+    if not outside or _is_foreign(outside, text):
         return ""
     shown = ", ".join(f"`{c}` (U+{ord(c):04X})" for c in list(dict.fromkeys(outside))[:8])
     now, without = segments(text).count, segments("".join("?" if c not in GSM else c for c in text)).count
     cost = (
         f"{now} segments instead of {without}" if now > without else "70 characters a segment instead of 160"
     )
-    return f"{shown} make this text UCS-2: {cost}; write it in GSM-7, or turn on smart encoding"
+    way = "write it in GSM-7"
+    if smart(text) != text:
+        way += ", or turn on smart encoding (the tenant's `sms_smart`)"
+    return f"this text is UCS-2 because of {shown}: {cost}; {way}"
+
+
+def _is_foreign(outside: list[str], text: str) -> bool:
+    """It is written in a script that GSM-7 does not have, even when a long link is Latin."""
+    strange = {c for c in outside if c.isalpha() and not unicodedata.name(c, "").startswith("LATIN")}
+    return len(strange) >= LETTERS_OF_A_SCRIPT or len(outside) > UNUSUAL * len(text)

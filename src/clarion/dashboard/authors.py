@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from clarion.content.locales import choose
-from clarion.dashboard import editor, pages
+from clarion.dashboard import editor, pages, partials
 from clarion.dashboard.compose import CHANNEL_NAMES
 from clarion.dashboard.exchange import Request, Response
 from clarion.dashboard.people import person
 from clarion.dashboard.previews import shown
-from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment
+from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment, posted
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.authoring import Published
 from clarion.flow.catalogues import Catalogues
-from clarion.flow.preview import Preview
+from clarion.flow.preview import EXAMPLE_LINK, Preview
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo, id_text
 from clarion.model.setup import Template
@@ -28,8 +28,6 @@ from clarion.rules import people as rules
 if TYPE_CHECKING:
     from clarion.dashboard.site import Site
 
-T = TypeVar("T")
-
 route = Routes()
 
 PEOPLE = 50
@@ -38,15 +36,12 @@ VERSIONS = 50
 """Versions shown in the history."""
 
 
-EXAMPLE_LINK = "https://example.com/unsubscribe"
-"""Stands for the link that leaves a category."""
-
-
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
     """What the editor sends."""
 
     template: editor.Written
     revision: int | None = None
+    based_on: int | None = None
 
 
 class Looked(Posted, frozen=True, kw_only=True):
@@ -58,9 +53,17 @@ class Looked(Posted, frozen=True, kw_only=True):
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """A version."""
+    """A version, and the one that the page shows as live."""
 
     version: int
+    replaces: int | None = None
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """The draft that is to go live or away; `anyway`: in place of whatever is live."""
+
+    revision: int | None = None
+    anyway: bool = False
 
 
 class Compared(Posted, frozen=True, kw_only=True):
@@ -81,6 +84,7 @@ async def overview(site: Site, request: Request, _: str) -> Response:
         body=pages.render(
             "overview.html",
             rows=await asyncio.to_thread(editor.overview, setup, tenant),
+            partials=partials.rows(setup, tenant),
             languages=[{**msgspec.structs.asdict(one), "percent": f"{one.percent:g}"} for one in languages],
         )
     )
@@ -117,7 +121,7 @@ async def edit(site: Site, request: Request, key: str) -> Response:
 @route("POST", "/ui/templates/*/look")
 async def look(site: Site, request: Request, key: str) -> Response:
     """What is to be said about the text in the editor, and what one person would get."""
-    asked = _read(request, Looked)
+    asked = posted(request, Looked)
     template = site.parts.authoring.with_partials(site.tenant(), asked.template.template(key))
     findings = await site.parts.authoring.findings(site.tenant(), template)
     user, found, theirs = await _previewed(site, asked, template)
@@ -134,7 +138,7 @@ async def look(site: Site, request: Request, key: str) -> Response:
 @route("POST", "/ui/templates/*/test")
 async def test(site: Site, request: Request, key: str) -> Response:
     """Send what is in the editor to one person, as a real message."""
-    asked = msgspec.structs.replace(_read(request, Looked), locale="")
+    asked = msgspec.structs.replace(posted(request, Looked), locale="")
     template = site.parts.authoring.with_partials(site.tenant(), asked.template.template(key))
     user, found, _ = await _previewed(site, asked, template)
     if found.error is not None:
@@ -162,8 +166,10 @@ async def preview(site: Site, request: Request, name: str) -> Response:
 async def save(site: Site, request: Request, key: str) -> Response:
     """Keep what is in the editor."""
     rules.check_key(key, "#/key")
-    asked = _read(request, Posted)
-    draft = await site.parts.authoring.save(site.tenant(), asked.template.template(key), asked.revision)
+    asked = posted(request, Posted)
+    draft = await site.parts.authoring.save(
+        site.tenant(), asked.template.template(key), asked.revision, asked.based_on
+    )
     return fragment("saved.html", at=editor.stamp(draft.saved_at)).with_headers(
         {"clarion-revision": str(draft.revision)}
     )
@@ -172,13 +178,16 @@ async def save(site: Site, request: Request, key: str) -> Response:
 @route("POST", "/ui/templates/*/publish")
 async def publish(site: Site, request: Request, key: str) -> Response:
     """Make the draft the live version, or say what keeps it from that."""
-    return _published(await site.parts.authoring.publish_draft(site.tenant(), key))
+    asked, tenant = posted(request, Ready), site.tenant()
+    live = site.parts.ledger.setup.templates.all(tenant).get(key)
+    replaces = live.version if asked.anyway and live else None
+    return _published(await site.parts.authoring.publish_draft(tenant, key, asked.revision, replaces))
 
 
 @route("POST", "/ui/templates/*/discard")
 async def discard(site: Site, request: Request, key: str) -> Response:
     """Throw the draft away."""
-    await site.parts.ledger.setup.drafts.delete(site.tenant(), key)
+    await site.parts.authoring.discard(site.tenant(), key, posted(request, Ready).revision)
     return Response(status=204)
 
 
@@ -193,14 +202,14 @@ async def versions(site: Site, request: Request, key: str) -> Response:
 @route("POST", "/ui/templates/*/rollback")
 async def roll_back(site: Site, request: Request, key: str) -> Response:
     """Make an old version the next one."""
-    asked = _read(request, Chosen)
-    return _published(await site.parts.authoring.roll_back(site.tenant(), key, asked.version))
+    asked = posted(request, Chosen)
+    return _published(await site.parts.authoring.roll_back(site.tenant(), key, asked.version, asked.replaces))
 
 
 @route("POST", "/ui/templates/*/compare")
 async def compare(site: Site, request: Request, key: str) -> Response:
     """What publishing would change against the live version, or against an old one."""
-    asked = _read(request, Compared)
+    asked = posted(request, Compared)
     templates, tenant = site.parts.ledger.setup.templates, site.tenant()
     live = templates.all(tenant).get(key)
     old = live if asked.version is None else await templates.version(tenant, key, asked.version)
@@ -239,13 +248,6 @@ def _published(published: Published) -> Response:
         return fragment("unpublished.html", code=422, findings=editor.told(published.findings))
     response = fragment("published.html", version=published.template.version)
     return response.with_headers({"clarion-version": str(published.template.version)})
-
-
-def _read(request: Request, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(request.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
-        raise InvalidInput(f"The editor sent something that is no template: {wrong}.") from None
 
 
 def _blank(key: str) -> Template:

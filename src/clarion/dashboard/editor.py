@@ -134,13 +134,17 @@ def told(findings: Iterable[Finding]) -> list[dict[str, Any]]:
 
 
 def place(pointer: str) -> dict[str, str]:
-    """Where a JSON pointer leads, in words and as channel, locale and field."""
+    """Where a JSON pointer leads: in words, and as channel, locale and field, or as a partial that has a page."""
     path = [part.replace("~1", "/").replace("~0", "~") for part in pointer.removeprefix("#/").split("/")]
+    nowhere = {"channel": "", "locale": "", "field": path[0], "partial": ""}
+    if path[0] == "partials" and len(path) == 2:
+        # Clarion's own, like `clarion/email`, are nobody's to change.
+        return {**nowhere, "where": f"partial {path[1]}", "partial": "" if "/" in path[1] else path[1]}
     if path[0] != "channels" or len(path) == 1 or path[1] not in list(Channel):
-        return {"where": " ".join(path).replace("_", " "), "channel": "", "locale": "", "field": path[0]}
+        return {**nowhere, "where": " ".join(path).replace("_", " ")}
     channel, locale, field = [*path[1:4], "", "", ""][:3]
-    words = [CHANNEL_NAMES[Channel(channel)], locale, field]
-    return {"where": " · ".join(filter(None, words)), "channel": channel, "locale": locale, "field": field}
+    where = " · ".join(filter(None, [CHANNEL_NAMES[Channel(channel)], locale, field]))
+    return {**nowhere, "where": where, "channel": channel, "locale": locale, "field": field}
 
 
 def history(versions: Sequence[Template], live: Template | None) -> list[dict[str, Any]]:

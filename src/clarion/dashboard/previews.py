@@ -90,7 +90,7 @@ def _refused(wrong: Broken) -> dict[str, Any]:
     """Where and why. The detail names the place for logs; here it stands above it already."""
     where = place(wrong.pointer)
     detail = wrong.detail
-    if where["channel"] and detail.startswith("template `"):
+    if (where["channel"] or where["partial"]) and detail.startswith("template `"):
         detail = detail.partition(": ")[2] or detail
     return {**where, "line": wrong.line, "detail": detail[:1].upper() + detail[1:]}
 

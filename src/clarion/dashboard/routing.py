@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
+
+import msgspec
 
 from clarion.dashboard import pages
 from clarion.dashboard.exchange import Request, Response
+from clarion.errors import InvalidInput
 
 if TYPE_CHECKING:
     from clarion.dashboard.site import Site
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 EMAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 """An email brings its own styles and nothing else: no script, no request to anywhere."""
 
+T = TypeVar("T")
 Handler = Callable[["Site", Request, str], Awaitable[Response]]
 
 
@@ -58,6 +62,14 @@ class Routes:
 def fragment(name: str, *, code: int = 200, **context: object) -> Response:
     """A piece of a page."""
     return Response(status=code, body=pages.render(name, **context))
+
+
+def posted(request: Request, kind: type[T]) -> T:
+    """What an editor sends. Raises InvalidInput."""
+    try:
+        return msgspec.json.decode(request.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+        raise InvalidInput(f"The editor sent something that cannot be read: {wrong}.") from None
 
 
 def plain(status: int, text: str) -> Response:

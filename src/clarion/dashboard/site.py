@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from clarion.dashboard import authors, browsers, compose, pages
+from clarion.dashboard import authors, browsers, compose, pages, partials
 from clarion.dashboard.board import Board
 from clarion.dashboard.detail import Detail
 from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scope, Send, answer, read
@@ -83,7 +83,7 @@ class Site:
         chosen = next(
             (
                 r
-                for r in (*route, *authors.route, *browsers.route)
+                for r in (*route, *authors.route, *partials.route, *browsers.route)
                 if r.method == method and r.match(request.path) is not None
             ),
             None,

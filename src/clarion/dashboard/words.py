@@ -64,6 +64,7 @@ BECAUSE = {
 VERDICTS = {
     ("contact", "inbox"): "Everyone has an inbox",
     ("contact", "found"): "There is an address to use",
+    ("contact", "devices"): "Each of their {devices} devices gets it",
     ("contact", "no_contact"): "There is no address on this channel",
     ("suppression", "suppressed_address"): "An address is blocked after a bounce, a complaint or a STOP",
     ("suppression", "endpoint_disabled"): "The endpoint is disabled",

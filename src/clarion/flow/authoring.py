@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -20,8 +21,13 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Draft, Partial, SendAll, SendLadder, Template, Tenant, Workflow
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Setup
+from clarion.ports.ledger import Basis, Setup
 from clarion.rules.match import nearest
+
+T = TypeVar("T")
+
+TRIES = 4
+"""How often what another process outran is checked and tried again."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +48,16 @@ class PartialPublished(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with it, wherever it is used."""
     broken: Mapping[str, Sequence[Finding]] = {}
     """The errors it would cause, by the key of the template."""
+    remarks: Sequence[Finding] = ()
+    """What is not wrong with it but could be better, where it is used."""
+
+
+class Outrun(Exception):
+    """Another process released something meanwhile: what was checked is not what is live."""
 
 
 class Authoring:
-    """What authors do. One change at a time per tenant: what is checked is what goes live."""
+    """What authors do. One change at a time per tenant, across processes: what is checked is what goes live."""
 
     def __init__(self, setup: Setup, clock: Clock) -> None:
         self._setup = setup
@@ -63,30 +75,37 @@ class Authoring:
         """A template that is not published yet, with the partials it could use."""
         return replace(template, partials=self._sources(tenant))
 
-    async def save(self, tenant: TenantId, template: Template, revision: int | None) -> Draft:
+    async def save(
+        self, tenant: TenantId, template: Template, revision: int | None, based_on: int | None = None
+    ) -> Draft:
         """Keep a template in the making, however broken.
 
         `revision` is that of the draft it was made from (0: there was none); Conflict when there is another by now.
-        None replaces whatever is there.
+        None replaces whatever is there. `based_on`: the version a new draft was begun from, if not from what is live.
         """
         async with self._turn[tenant]:
             before = self._setup.drafts.all(tenant).get(template.key)
             there = before.revision if before is not None else 0
             if revision is not None and revision != there:
-                raise Conflict(
-                    "The draft was changed or removed meanwhile: read it again, then decide what to keep.",
-                    pointer="#/revision",
-                )
+                raise _changed_draft()
+            if before is not None:
+                based_on = before.based_on
+            elif based_on is None:
+                based_on = _version(self._setup.templates.all(tenant).get(template.key))
             now = self._clock.now()
-            live = self._setup.templates.all(tenant).get(template.key)
             draft = Draft(
                 key=template.key,
                 template=_plain(template),
                 revision=max(there + 1, now),  # also greater than those of drafts that are gone
                 saved_at=now,
-                based_on=before.based_on if before is not None else live.version if live is not None else 0,
+                based_on=based_on,
             )
-            return await self._setup.drafts.put(tenant, draft)
+            if revision is None:
+                return await self._setup.drafts.put(tenant, draft)
+            try:
+                return await self._setup.drafts.put(tenant, draft, before=before, fresh=before is None)
+            except Conflict:
+                raise _changed_draft() from None
 
     def draft(self, tenant: TenantId, key: str) -> Draft:
         """The draft of a template, or NotFound."""
@@ -95,64 +114,168 @@ class Authoring:
             raise NotFound(f"The template {key!r} has no draft. Save one with PUT /v1/templates/{key}/draft.")
         return draft
 
+    async def discard(self, tenant: TenantId, key: str, revision: int | None = None) -> None:
+        """Throw the draft away; Conflict when `revision` names an older one. Or NotFound."""
+        async with self._turn[tenant]:
+            draft = self._draft(tenant, key, revision)
+            try:
+                await self._setup.release(tenant, [], draft=draft)
+            except Conflict:
+                raise _changed_draft() from None
+
     # -- publishing --------------------------------------------------------------------------------------
 
-    async def publish(self, tenant: TenantId, template: Template) -> Published:
-        """Make a template the live version, unless a finding is an error. A draft of it stays."""
-        async with self._turn[tenant]:
-            return await self._publish(tenant, template, "document", draft=None)
+    async def publish(self, tenant: TenantId, template: Template, replaces: int | None = None) -> Published:
+        """Make a template the live version, unless a finding is an error. A draft of it stays.
 
-    async def publish_draft(self, tenant: TenantId, key: str) -> Published:
-        """Make the draft the live version, unless a finding is an error; then it stays a draft. Or NotFound."""
-        async with self._turn[tenant]:
-            return await self._publish(tenant, self.draft(tenant, key).template, "draft", draft=key)
+        `replaces`: the version it was made from (0: there was none); Conflict when others wrote another one since.
+        """
+        return await self._in_turn(
+            tenant, lambda: self._publish(tenant, template, "document", replaces=replaces)
+        )
 
-    async def roll_back(self, tenant: TenantId, key: str, version: int) -> Published:
+    async def publish_draft(
+        self, tenant: TenantId, key: str, revision: int | None = None, replaces: int | None = None
+    ) -> Published:
+        """Make the draft the live version, unless a finding is an error; then it stays a draft. Or NotFound.
+
+        Conflict when `revision` names an older draft, or when others wrote another version since the draft was begun;
+        who has seen that one says so with `replaces`.
+        """
+
+        async def publish() -> Published:
+            draft = self._draft(tenant, key, revision)
+            seen = draft.based_on if replaces is None else replaces
+            return await self._publish(tenant, draft.template, "draft", replaces=seen, draft=draft)
+
+        return await self._in_turn(tenant, publish)
+
+    async def roll_back(
+        self, tenant: TenantId, key: str, version: int, replaces: int | None = None
+    ) -> Published:
         """Make an old version the next one, exactly as it was, partials included. Or NotFound.
 
-        Nothing is refused: it was good enough once, and it is needed now.
+        Nothing is refused: it was good enough once, and it is needed now; but Conflict when `replaces` is not live.
         """
-        async with self._turn[tenant]:
+
+        async def roll_back() -> Published:
             old = await self._setup.templates.version(tenant, key, version)
             if old is None:
                 raise NotFound(f"The template {key!r} has no version {version}.", pointer="#/version")
+            basis = self._basis(tenant)
+            await self._require(tenant, basis, key, replaces)
             findings = await self._reviewed(tenant, old, old.partials)
-            (live,) = await self._setup.release(tenant, [self._stamped(old, f"version {version}")])
+            (live,) = await self._release(tenant, [self._stamped(old, f"version {version}")], basis)
             return Published(template=live, findings=findings)
 
+        return await self._in_turn(tenant, roll_back)
+
     async def _publish(
-        self, tenant: TenantId, template: Template, origin: str, *, draft: str | None
+        self,
+        tenant: TenantId,
+        template: Template,
+        origin: str,
+        *,
+        replaces: int | None,
+        draft: Draft | None = None,
     ) -> Published:
+        basis = self._basis(tenant)
+        await self._require(tenant, basis, template.key, replaces)
         sources = self._sources(tenant)
         findings = [*await self._reviewed(tenant, template, sources), *self._wordless(tenant, template)]
         if _errors(findings):
             return Published(template=None, findings=findings)
         whole = replace(template, partials=partials_used(template, sources))
-        (live,) = await self._setup.release(tenant, [self._stamped(whole, origin)], draft=draft)
+        (live,) = await self._release(tenant, [self._stamped(whole, origin)], basis, draft=draft)
         return Published(template=live, findings=findings)
+
+    # -- taking turns ------------------------------------------------------------------------------------
+
+    async def _in_turn(self, tenant: TenantId, change: Callable[[], Awaitable[T]]) -> T:
+        """`change` alone; anew, on what is live then, when another process was faster."""
+        async with self._turn[tenant]:
+            for _ in range(TRIES):
+                try:
+                    return await change()
+                except Outrun:
+                    continue
+        raise Conflict(
+            "Others keep publishing, so nothing was changed: look at what is live, then try again."
+        )
+
+    def _basis(self, tenant: TenantId) -> Basis:
+        return Basis(templates=self._setup.templates.all(tenant), partials=self._setup.partials.all(tenant))
+
+    async def _release(
+        self,
+        tenant: TenantId,
+        templates: Sequence[Template],
+        basis: Basis,
+        *,
+        partial: Partial | None = None,
+        draft: Draft | None = None,
+    ) -> Sequence[Template]:
+        try:
+            return await self._setup.release(tenant, templates, partial=partial, draft=draft, basis=basis)
+        except Conflict:
+            raise Outrun from None
+
+    def _draft(self, tenant: TenantId, key: str, revision: int | None) -> Draft:
+        draft = self.draft(tenant, key)
+        if revision not in (None, draft.revision):
+            raise _changed_draft()
+        return draft
+
+    async def _require(self, tenant: TenantId, basis: Basis, key: str, replaces: int | None) -> None:
+        """Conflict when the words of the live version are others than those of the version that was seen."""
+        live = basis.templates.get(key)
+        if replaces is None or replaces == _version(live):
+            return
+        seen = await self._setup.templates.version(tenant, key, replaces)
+        if live is None or seen is None or _plain(seen) != _plain(live):
+            raise _changed_version(replaces, live)
 
     # -- partials ----------------------------------------------------------------------------------------
 
-    async def put_partial(self, tenant: TenantId, partial: Partial) -> PartialPublished:
-        """Make a partial live together with next versions of all templates that use it; or nothing, if one broke."""
-        async with self._turn[tenant]:
-            sources = {**self._sources(tenant), partial.key: partial.source}
-            if wrong := await self._wrong_alone(tenant, partial, sources):
-                return PartialPublished(partial=None, templates=(), findings=wrong)
-            broken: dict[str, Sequence[Finding]] = {}
-            templates = []
-            for template in self.users_of(tenant, partial.key):
-                if errors := _errors(await self._reviewed(tenant, template, sources)):
-                    broken[template.key] = errors
-                else:
-                    whole = replace(template, partials=partials_used(template, sources))
-                    templates.append(self._stamped(whole, f"partial {partial.key}"))
-            if broken:
-                return PartialPublished(partial=None, templates=(), broken=broken)
+    async def put_partial(
+        self, tenant: TenantId, partial: Partial, replaces: int | None = None
+    ) -> PartialPublished:
+        """Make a partial live together with next versions of all templates that use it; or nothing, if one broke.
+
+        `replaces`: the version it was made from (0: there was none); Conflict when another one is live by now.
+        """
+
+        async def put() -> PartialPublished:
+            basis = self._basis(tenant)
+            live = basis.partials.get(partial.key)
+            if replaces not in (None, _version(live)):
+                raise _changed_version(replaces or 0, live)
+            checked = await self.check_partial(tenant, partial)
+            if checked.findings or checked.broken:
+                return checked
             stamped = replace(partial, published_at=self._clock.now())
-            released = await self._setup.release(tenant, templates, partial=stamped)
-            live = self._setup.partials.all(tenant)[partial.key]
-            return PartialPublished(partial=live, templates=released)
+            released = await self._release(tenant, checked.templates, basis, partial=stamped)
+            return PartialPublished(partial=self._setup.partials.all(tenant)[partial.key], templates=released)
+
+        return await self._in_turn(tenant, put)
+
+    async def check_partial(self, tenant: TenantId, partial: Partial) -> PartialPublished:
+        """The templates that use it as they would go live, or what keeps them from it. Nothing is changed."""
+        sources = {**self._sources(tenant), partial.key: partial.source}
+        if wrong := await self._wrong_alone(tenant, partial, sources):
+            return PartialPublished(partial=None, templates=(), findings=wrong)
+        broken: dict[str, Sequence[Finding]] = {}
+        remarks: dict[Finding, None] = {}
+        templates = []
+        for template in self.users_of(tenant, partial.key):
+            findings = await self._reviewed(tenant, template, sources)
+            if errors := _errors(findings):
+                broken[template.key] = errors
+                continue
+            remarks |= dict.fromkeys(one for one in findings if one.pointer == f"#/partials/{partial.key}")
+            whole = replace(template, partials=partials_used(template, sources))
+            templates.append(self._stamped(whole, f"partial {partial.key}"))
+        return PartialPublished(partial=None, templates=templates, broken=broken, remarks=list(remarks))
 
     async def _wrong_alone(
         self, tenant: TenantId, partial: Partial, sources: Mapping[str, str]
@@ -216,6 +339,25 @@ class Authoring:
 
     def _stamped(self, template: Template, origin: str) -> Template:
         return replace(template, origin=origin, published_at=self._clock.now())
+
+
+def _changed_draft() -> Conflict:
+    return Conflict(
+        "The draft was changed or removed meanwhile: read it again, then decide what to keep.",
+        pointer="#/revision",
+    )
+
+
+def _changed_version(seen: int, live: Template | Partial | None) -> Conflict:
+    was, is_now = (f"version {n}" if n else "nothing" for n in (seen, _version(live)))
+    return Conflict(
+        f"It was made from {was}, but {is_now} is live by now: compare the two, then publish again, naming "
+        f"version {_version(live)} as the one it replaces."
+    )
+
+
+def _version(live: Template | Partial | None) -> int:
+    return 0 if live is None else live.version
 
 
 def _review(template: Template, tenant: Tenant, opt_out: bool) -> Sequence[Finding]:

@@ -44,6 +44,7 @@ _KINDS = {
     Verdict.SOFT: Kind.BOUNCED,
     Verdict.BLOCK: Kind.BLOCKED,
     Verdict.COMPLAINT: Kind.COMPLAINED,
+    Verdict.UNSUBSCRIBE: Kind.UNSUBSCRIBED,
     Verdict.AUTO_REPLY: Kind.AUTO_REPLY,
     Verdict.DELIVERED: Kind.DELIVERED,
 }
@@ -56,7 +57,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one mail."""
 
     verdict: str
-    """A `Verdict`, or `unsubscribe`."""
+    """A `Verdict`."""
     delayed: bool = False
     status: str = ""
     detail: str = ""
@@ -99,7 +100,7 @@ class Inbound:
             if found.verdict in (Verdict.AUTO_REPLY, Verdict.DELIVERED) or found.delayed:
                 return _taken(found)
             return await self._keep(raw, home, found, "no_message")
-        if found.verdict is Verdict.COMPLAINT and not about.proven:
+        if found.verdict in (Verdict.COMPLAINT, Verdict.UNSUBSCRIBE) and not about.proven:
             return await self._keep(raw, home, found, "no_proof")
         receipt = await self._receipt(found, about)
         (changed,) = await self._receive([receipt])
@@ -121,7 +122,7 @@ class Inbound:
             if choice is not None:
                 changed = choice.subscribed
                 await self._unsubscribing.leave(choice)
-                return Taken(verdict="unsubscribe", message=message, changed=changed)
+                return Taken(verdict=Verdict.UNSUBSCRIBE.value, message=message, changed=changed)
         return None
 
     async def _message(self, found: Return, tenant: TenantId | None, home: TenantId) -> _Found | None:

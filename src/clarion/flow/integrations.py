@@ -76,12 +76,13 @@ class LiveIntegration:
         if not any(self._busy.values()):
             await self.provider.close()
 
-    def grant(self, lane: Lane, n: int, now_s: float) -> tuple[int, float]:
-        """How many of `n` messages the rate limit lets through now, and how long the rest should wait."""
+    def grant(self, lane: Lane, calls: Sequence[int], now_s: float) -> tuple[int, float]:
+        """How many of the messages that need so many calls the rate limit lets through now, and how long the rest
+        should wait."""
         if self.bucket is None:
-            return n, 0.0
+            return len(calls), 0.0
         reserve = 0.0 if lane is Lane.CRITICAL else URGENT_SHARE * self.bucket.burst
-        self.bucket, granted, wait_s = limiter.take(self.bucket, now_s, n, reserve=reserve)
+        self.bucket, granted, wait_s = limiter.take_whole(self.bucket, now_s, calls, reserve=reserve)
         return granted, wait_s
 
     def record(self, now_s: float, *, ok: int, failed: int) -> None:
@@ -111,6 +112,14 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     def choose(self, message: Message, contact: Contact | None) -> Closed:
         """None: it stays closed for every message."""
         return self
+
+    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> Closed:
+        """None for any device."""
+        return self
+
+
+Choices = tuple[tuple[Contact, LiveIntegration], ...]
+"""Devices, each with the integration that takes it."""
 
 
 class Usable:
@@ -146,14 +155,27 @@ class Usable:
         key = choose(weights, message.id, failed) or choose(weights, message.id, _NONE)
         return self._healthy[key or weights[0][0]]
 
-    def _fitting(self, contact: Contact) -> list[tuple[str, int]]:
-        """Those whose provider claims the contact, else those that take any, else all: one of them says what is wrong."""
+    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> Choices | Closed:
+        """Who takes each of a person's devices, of those that somebody can reach now.
+
+        Devices that nobody knows are left out, unless there are no others: then one integration says what is wrong.
+        """
+        if self._particular:
+            contacts = [one for one in contacts if self._takers(one)] or contacts[:1]
+        chosen = [(contact, self.choose(message, contact)) for contact in contacts]
+        reached = tuple([(contact, live) for contact, live in chosen if not isinstance(live, Closed)])
+        return reached or Closed(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+
+    def _takers(self, contact: Contact) -> Sequence[LiveIntegration]:
+        """Those whose provider claims the contact, else those that take any; their circuit may be open."""
         known = (*self._healthy.values(), *self._tripped)
-        fitting = (
-            [one for one in known if one.plugin.accepts is not None and one.plugin.accepts(contact)]
-            or [one for one in known if one.plugin.accepts is None]
-            or known
-        )
+        return [one for one in known if one.plugin.accepts is not None and one.plugin.accepts(contact)] or [
+            one for one in known if one.plugin.accepts is None
+        ]
+
+    def _fitting(self, contact: Contact) -> list[tuple[str, int]]:
+        """Of those that take the contact, else of all: one of them says what is wrong."""
+        fitting = self._takers(contact) or (*self._healthy.values(), *self._tripped)
         free = [one for one in fitting if one in self._free]
         usable = free or [one for one in fitting if one.key in self._healthy]
         return [(one.key, one.integration.weight) for one in usable]
@@ -215,9 +237,17 @@ class Integrations:
     async def check(self, integration: Integration) -> None:
         """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""
         plugin = self._plugins[integration.provider]
-        await plugin.open(
-            integration, msgspec.convert(integration.config, plugin.config), self._tools
-        ).close()
+        config = msgspec.convert(integration.config, plugin.config)
+        try:
+            provider = plugin.open(integration, config, self._tools)
+        except ConfigError:
+            raise
+        except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+            log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
+            raise ConfigError(
+                f"the provider fell over them ({type(surprise).__name__}): compare them with its documentation"
+            ) from None
+        await provider.close()
 
     async def close(self) -> None:
         """Close every provider."""

@@ -6,26 +6,32 @@ This file wires the stages and says when they start and stop; what they do is th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from clarion.content import Renderer
 from clarion.errors import ClarionError, NotFound
+from clarion.flow.calling import Calls
 from clarion.flow.catalog import setup_of
+from clarion.flow.composing import Composer
 from clarion.flow.dispatch import Dispatcher
 from clarion.flow.endpoint_watch import EndpointWatch
 from clarion.flow.inbound import Inbound
 from clarion.flow.intake import Intake
 from clarion.flow.integrations import Integrations
+from clarion.flow.last_look import LastLook
 from clarion.flow.mail_reader import MailReader
 from clarion.flow.pacing import Pacer
 from clarion.flow.plan import Planner
 from clarion.flow.queues import Queues
 from clarion.flow.rehearse import Rehearsal
 from clarion.flow.rendering import Rendering
+from clarion.flow.routing import Routing
 from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import opened
+from clarion.flow.sending import Sender
 from clarion.flow.track import Tracker
 from clarion.flow.trial import Sent, Trials
 from clarion.flow.unsubscribe import Unsubscribing
@@ -66,40 +72,44 @@ class Pipeline:
     ) -> None:
         """`public_url`: where people reach this installation; without it mails offer no way to unsubscribe."""
         clock, entropy, vault = tools.clock, tools.entropy, tools.vault
-        self._ledger = ledger
-        self._broker = broker
-        self._clock = clock
-        self._vault = vault
+        setup = ledger.setup
+        self._ledger, self._broker, self._clock, self._vault = ledger, broker, clock, vault
+
+        # What the stages share
         pacer = Pacer(clock)
+        schemas = Schemas(setup)
         self._queues = Queues()
-        self._rendering = Rendering(ledger.setup, renderer, clock)
+        self._rendering = Rendering(setup, renderer, clock)
+        self._integrations = Integrations(setup.integrations, plugins, tools)
         self.unsubscribing = Unsubscribing(ledger, vault, public_url)
-        schemas = Schemas(ledger.setup)
-        self._intake = Intake(ledger, broker, schemas, pacer, vault, clock, entropy)
-        self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)
-        self._integrations = Integrations(ledger.setup.integrations, plugins, tools)
-        self._tracker = Tracker(ledger, fanout, clock)
-        self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
-        self._dispatcher = Dispatcher(
-            ledger,
-            self._queues,
-            self._integrations,
+
+        # The stages; 3 comes last, because what became of a call is stored by 4
+        self._intake = Intake(ledger, broker, schemas, pacer, vault, clock, entropy)  # 1
+        self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)  # 2
+        self._tracker = Tracker(ledger, fanout, self.unsubscribing.leave_over, clock)  # 4
+        self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)  # 5
+        look = LastLook(ledger, clock)
+        composer = Composer(setup, self._rendering, self.unsubscribing, vault.hash, clock)
+        self._calls = Calls(clock)
+        self._dispatcher = Dispatcher(  # 3
+            look,
+            Routing(self._integrations, clock, entropy),
+            Sender(ledger, self._integrations, look, composer, self._calls, clock, entropy),
             self._tracker.settle,
-            self._rendering,
-            self.unsubscribing,
-            vault.hash,
             pacer,
             clock,
-            entropy,
         )
-        self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)
-        self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
-        self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
-        self._trials = Trials(ledger.setup, self._intake.submit, clock)
+
+        # Beside the way: what comes back by mail, endpoints that fail for days, plans and messages on trial
+        self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
         self._readers = [
-            MailReader(self.inbound, one, ledger.setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
+            MailReader(self.inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
             for one in mailboxes
         ]
+        self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
+        self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
+        self._trials = Trials(setup, self._intake.submit, clock)
+
         self._worker = Worker(clock)
         self._draining = False
 
@@ -107,16 +117,14 @@ class Pipeline:
         """Take over what an earlier process held, then run every lane."""
         await self._ledger.messages.take_over(self._clock.now())
         for lane in LANES:
-            self._worker.start(f"plan-{lane}", lambda lane=lane: self._planner.run(lane))  # type: ignore[misc]
-            self._worker.start(f"wake-{lane}", lambda lane=lane: self._waker.run(lane))  # type: ignore[misc]
+            self._worker.start(f"plan-{lane}", partial(self._planner.run, lane))
+            self._worker.start(f"wake-{lane}", partial(self._waker.run, lane))
         self._worker.start("watch-endpoints", self._endpoint_watch.run)
         for number, reader in enumerate(self._readers):
             self._worker.start(f"mail-{number}", reader.run)
         for queue in self._queues:
-            self._worker.start(
-                f"dispatch-{queue.lane}-{queue.channel}",
-                lambda queue=queue: self._dispatcher.run(queue),  # type: ignore[misc]
-            )
+            name = f"dispatch-{queue.lane}-{queue.channel}"
+            self._worker.start(name, partial(self._dispatcher.run, queue))
 
     async def submit(
         self, tenant: TenantId, submissions: Sequence[Submission]
@@ -185,8 +193,8 @@ class Pipeline:
             "repeated": self._intake.repeated,
             "planned": self._planner.planned,
             "orphaned": self._planner.orphaned,
-            "attempts": self._dispatcher.attempts,
-            "unknown_outcomes": self._dispatcher.unknown_outcomes,
+            "attempts": self._calls.attempts,
+            "unknown_outcomes": self._calls.unknown_outcomes,
             "claimed": self._waker.claimed,
             "refused_settlements": self._tracker.refused,
             "mails_read": sum(reader.read for reader in self._readers),

@@ -18,6 +18,8 @@ from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 
+EXAMPLE_LINK = "https://example.com/unsubscribe"
+"""Stands for the link that leaves a category, where somebody could leave it."""
 KEPT = 16
 """Templates kept compiled between two looks."""
 

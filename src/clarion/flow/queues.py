@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from clarion.flow.integrations import Choices
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import Instant
@@ -24,11 +25,14 @@ CAPACITY = {Lane.CRITICAL: 4_000, Lane.HIGH: 4_000, Lane.NORMAL: 4_000, Lane.BUL
 LEASE_MS = 120_000
 """How long this process may hold a message before another may claim it."""
 
+LONGEST_REST_S = 5.0
+"""How long a queue whose messages cannot be sent is left alone before the next look."""
+
 
 class Held:
     """A message this process holds, with what is needed to send it."""
 
-    __slots__ = ("data", "event", "gate", "lease_until", "message", "template", "user")
+    __slots__ = ("data", "devices", "event", "gate", "lease_until", "message", "template", "user")
 
     def __init__(
         self, message: Message, event: Event, user: User, gate: Gate | None, lease_until: Instant
@@ -43,17 +47,21 @@ class Held:
         """The event's data, decoded when first rendered."""
         self.template: Template | None = None
         """What it is rendered from, found right before."""
+        self.devices: Choices = ()
+        """A push to somebody who has several: which of them, each by which integration."""
 
 
 class LaneQueue:
     """The queue of one lane and channel."""
 
-    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready", "rests_until_s")
+    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready", "rests_until_s", "slot_free")
 
     def __init__(self, lane: Lane, channel: Channel, capacity: int) -> None:
         self.lane = lane
         self.channel = channel
         self.ready = asyncio.Event()
+        self.slot_free = asyncio.Event()
+        """Set whenever a batch of this queue is over: an integration it waits for may have a slot again."""
         self.rests_until_s = 0.0
         """Monotonic: until then nothing is claimed, because nothing could be sent. What is planned still comes in."""
         self._capacity = capacity
@@ -80,6 +88,10 @@ class LaneQueue:
     def release(self, n: int) -> None:
         """Give back `n` slots: settled, or never used."""
         self._used -= n
+
+    def rest(self, now_s: float, wait_s: float) -> None:
+        """Claim nothing for a while: a long backlog must not be fetched and put back over and over."""
+        self.rests_until_s = now_s + min(wait_s, LONGEST_REST_S)
 
     def put(self, held: Held) -> None:
         """Hand over a message whose slot was reserved."""

@@ -13,7 +13,7 @@ from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import Settlement
+from clarion.ports.ledger import Settlement, Suppression
 from clarion.ports.provider import Outgoing
 from clarion.rules import ladder, retry
 
@@ -85,11 +85,26 @@ def _of_outcome(
             attempt,
             outcome,
             now,
-            suppress=outgoing.contact.hash if outgoing.contact is not None else None,
+            suppressions=suppressions_of(outgoing, outcome, now),
         )
     if isinstance(outcome, Misconfigured):
         return _wait_for_repair(message, outcome, attempt, now)
     return _try_again(message, outcome, attempt, now, uniform)
+
+
+def suppressions_of(outgoing: Outgoing, outcome: Gone, now: Instant) -> tuple[Suppression, ...]:
+    """The address is not used again."""
+    if outgoing.contact is None:
+        return ()
+    message = outgoing.message
+    gone = Suppression(
+        tenant=message.tenant,
+        channel=message.channel,
+        hash=outgoing.contact.hash,
+        reason=outcome.reason.value,
+        at=now,
+    )
+    return (gone,)
 
 
 def unknown_settlement(
@@ -171,7 +186,7 @@ def _settle(
     unknowns: int | None = None,
     calls: int | None = None,
     provider_id: str | None = None,
-    suppress: bytes | None = None,
+    suppressions: tuple[Suppression, ...] = (),
 ) -> Settlement:
     cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
     detail = getattr(outcome, "detail", None)
@@ -192,7 +207,7 @@ def _settle(
         record=record,
         cancels=cancels,
         advances=advances,
-        suppress=suppress,
+        suppressions=suppressions,
     )
 
 

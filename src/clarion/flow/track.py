@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -11,7 +11,7 @@ from clarion.flow.patience import until_stored
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.message import Message
-from clarion.model.receipt import Receipt
+from clarion.model.receipt import Kind, Receipt
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.fanout import Fanout
@@ -26,8 +26,12 @@ RECEIPTS = 500
 class Tracker:
     """Stores settlements, however long the store is unavailable, and publishes what they changed."""
 
-    def __init__(self, ledger: Ledger, fanout: Fanout, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, fanout: Fanout, leave: Callable[[Message], Awaitable[None]], clock: Clock
+    ) -> None:
+        """`leave(message)` opts its person out of its category on its channel; harmless to repeat."""
         self._ledger = ledger
+        self._leave = leave
         self._messages = ledger.messages
         self._fanout = fanout
         self._clock = clock
@@ -54,7 +58,7 @@ class Tracker:
     async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
         """Store what was reported, however long the store is unavailable; for each whether it changed anything.
 
-        Late, repeated, and about messages that do not exist (here, or for this tenant): nothing changes.
+        Who has unsubscribed is opted out when this returns. Late, repeated, and about messages that do not exist (here, or for this tenant): nothing changes.
         """
         taken: list[bool] = []
         for at in range(0, len(receipts), RECEIPTS):
@@ -70,6 +74,9 @@ class Tracker:
             for place, receipt in enumerate(receipts)
             if (message := found.get(receipt.message_id)) is not None and message.tenant == receipt.tenant
         ]
+        await self._let_go(
+            [message for _, receipt, message in known if receipt.kind is Kind.UNSUBSCRIBED],
+        )
         soft = await self._soft_bounces([message for _, receipt, message in known if is_soft(receipt)])
         ladders = await self._ladders_beside([message for _, _, message in known])
         users = await self._ledger.users.get(list({message.user for _, _, message in known}))
@@ -87,6 +94,14 @@ class Tracker:
         for (place, _, _), new in zip(known, stored, strict=True):
             taken[place] = new
         return taken
+
+    async def _let_go(self, messages: Sequence[Message]) -> None:
+        """Opt out first and record it after: a crash in between repeats both. What is recorded was obeyed
+        then, and says nothing against a person who has come back since."""
+        for message in {one.id: one for one in messages}.values():
+            timeline = await self._ledger.records.changes(message.tenant, message.id)
+            if all(change.outcome != Kind.UNSUBSCRIBED for change in timeline):
+                await until_stored("opt_out", lambda message=message: self._leave(message), self._clock)  # type: ignore[misc]
 
     async def _ladders_beside(self, messages: Sequence[Message]) -> dict[MessageId, str]:
         """What the ladders wait for beside which these messages went, by message."""
@@ -129,12 +144,12 @@ def _consequence(receipt: Receipt, message: Message, means: Meaning, user: User 
 
 
 def _contact(message: Message, user: User | None) -> bytes:
-    """The contact a message went to: the first that may be used, as the gate chooses."""
+    """The contact a message went to: the first that may be used, as the gate chooses. Of several devices nobody knows."""
     if user is None:
         return b""
-    usable = (
+    usable = [
         contact.hash
         for contact in user.profile.contacts
         if contact.channel is message.channel and contact.hash not in user.suppressed
-    )
-    return next(usable, b"")
+    ]
+    return b"" if not usable or (message.channel is Channel.PUSH and len(usable) > 1) else usable[0]

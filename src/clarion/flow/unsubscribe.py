@@ -37,13 +37,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     category: Category
     user: User | None
     """None: they were erased, and hear nothing any more."""
+    channel: Channel = Channel.EMAIL
 
     @property
     def subscribed(self) -> bool:
-        """Whether the category's emails reach them."""
+        """Whether the category reaches them on the channel."""
         if self.user is None:
             return False
-        return allowed(self.tenant, self.category, self.user.profile.preferences, Channel.EMAIL)[0]
+        return allowed(self.tenant, self.category, self.user.profile.preferences, self.channel)[0]
 
 
 class Unsubscribing:
@@ -80,24 +81,31 @@ class Unsubscribing:
         return None if opened is None else await self._choice(*opened)
 
     async def about(self, message: Message) -> Choice | None:
-        """The same for a message: its person and category."""
-        return await self._choice(message.tenant, message.user, message.category)
+        """The same for a message: its person, category and channel."""
+        return await self._choice(message.tenant, message.user, message.category, message.channel)
 
     async def leave(self, choice: Choice) -> Choice:
-        """No email of this category is started after this returns, whatever is queued."""
+        """No message of this category is started on the channel after this returns, whatever is queued."""
         return await self._choose(choice, subscribed=False)
 
+    async def leave_over(self, message: Message) -> None:
+        """The person said so to somebody else, a provider or a mail server: what `leave` promises."""
+        if (choice := await self.about(message)) is not None:
+            await self.leave(choice)
+
     async def return_to(self, choice: Choice) -> Choice:
-        """Take it back: the category's emails come again."""
+        """Take it back: the category's messages come again."""
         return await self._choose(choice, subscribed=True)
 
-    async def _choice(self, tenant_id: TenantId, no: UserNo, key: str) -> Choice | None:
+    async def _choice(
+        self, tenant_id: TenantId, no: UserNo, key: str, channel: Channel = Channel.EMAIL
+    ) -> Choice | None:
         tenant = self._ledger.setup.tenants.all().get(tenant_id)
         if tenant is None:
             return None
         category = self._ledger.setup.categories.all(tenant_id).get(key) or Category(key=key)
         user = (await self._ledger.users.get([no])).get(no)
-        return Choice(tenant=tenant, category=category, user=user)
+        return Choice(tenant=tenant, category=category, user=user, channel=channel)
 
     async def _choose(self, choice: Choice, *, subscribed: bool) -> Choice:
         for _ in range(TRIES - 1):
@@ -145,12 +153,12 @@ def _preferring(choice: Choice, old: Preferences, subscribed: bool) -> Preferenc
     key = choice.category.key
     known = old.categories.get(key, CategoryPreference())
     others = dict(known.channels)
-    others.pop(Channel.EMAIL, None)
+    others.pop(choice.channel, None)
 
     def with_channels(channels: dict[Channel, bool]) -> Preferences:
         return replace(old, categories={**old.categories, key: replace(known, channels=channels)})
 
     unsaid = with_channels(others)
-    if subscribed and allowed(choice.tenant, choice.category, unsaid, Channel.EMAIL)[0]:
+    if subscribed and allowed(choice.tenant, choice.category, unsaid, choice.channel)[0]:
         return unsaid
-    return with_channels({**others, Channel.EMAIL: subscribed})
+    return with_channels({**others, choice.channel: subscribed})

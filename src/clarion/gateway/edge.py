@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clarion.gateway.asgi import Receive, Scope, Send
+from clarion.gateway.asgi import Event, Receive, Scope, Send
 from clarion.gateway.door import Door
 from clarion.gateway.hub import Hub
 from clarion.gateway.parts import GatewayParts
+from clarion.gateway.refusals import Problem, answer
 from clarion.gateway.sse import EventStreams
 from clarion.gateway.ws import WebSockets
 
@@ -44,24 +45,38 @@ class Gateway:
         elif scope["type"] == "http" and scope["path"] == SSE_PATH and scope["method"] == "GET":
             await self._streams.serve(scope, receive, send)
         elif scope["type"] == "http":
-            await _answer(send, *_misdirected(scope))
+            for event in _misdirected(scope):
+                await send(event)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
 
-def _misdirected(scope: Scope) -> tuple[int, list[tuple[bytes, bytes]]]:
+def _misdirected(scope: Scope) -> tuple[Event, Event]:
+    """What to answer a request that opens no inbox."""
     if scope["path"] == SSE_PATH:
-        return 405, [(b"allow", b"GET")]
+        wrong = Problem(
+            code="method_not_allowed",
+            title="The method is not allowed here",
+            status=405,
+            detail="Use GET here; commands go through POST /v1/users/{user_id}/inbox/mark.",
+        )
+        return answer(wrong, (b"allow", b"GET"))
     if scope["path"] == WS_PATH:
-        return 426, [(b"upgrade", b"websocket"), (b"connection", b"upgrade")]
-    return 404, []
-
-
-async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"0")]}
+        plain = Problem(
+            code="upgrade_required",
+            title="This is a WebSocket",
+            status=426,
+            detail=f"Open it as a WebSocket (ws:// or wss://), or follow the inbox with GET {SSE_PATH}.",
+        )
+        return answer(plain, (b"upgrade", b"websocket"), (b"connection", b"upgrade"))
+    return answer(
+        Problem(
+            code="not_found",
+            title="It does not exist",
+            status=404,
+            detail=f"There is nothing at {scope['path']}.",
+        )
     )
-    await send({"type": "http.response.body", "body": b""})
 
 
 def create(parts: GatewayParts) -> Gateway:

@@ -23,8 +23,9 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: Reason = Reason.PROVIDER_ERROR
     after_s: float | None = None
-    of_address: bool = False
-    """Only this address, its domain or its own server says so: the provider is well, and its circuit stays closed."""
+    of_address: bool | None = None
+    """Only this address, its domain or its own server says so: the provider is well, and its circuit stays closed.
+    None: whoever's URL was called, so a user's server in trouble stops nobody else. False: the provider itself."""
     called: bool = True
     """False: put off without a call, which uses up no attempt."""
     detail: str | None = None
@@ -58,7 +59,7 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """It may have been sent: the request went out and no answer came."""
 
     reason: Reason = Reason.OUTCOME_UNKNOWN
-    of_address: bool = False
+    of_address: bool | None = None
     """As with `Retry`."""
     detail: str | None = None
     record: Delivery | None = None

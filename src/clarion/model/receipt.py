@@ -32,7 +32,7 @@ KIND_DOC: dict[Kind, str] = {
     Kind.AUTO_REPLY: "A machine answered for the person: absent, or asking the sender to prove something.",
     Kind.OPENED: "It was opened, as far as that can be told.",
     Kind.CLICKED: "A link in it was followed.",
-    Kind.UNSUBSCRIBED: "The person left through the provider.",
+    Kind.UNSUBSCRIBED: "The person left through the provider or their mail service: opted out of the category on this channel.",
 }
 
 

@@ -199,10 +199,11 @@ class Shelf(Protocol[T]):
         """Every document by key: the live, committed versions. Never waits. The same mapping until something changes,
         then another one; do not mutate."""
 
-    async def put(self, tenant: TenantId, document: T, *, before: T | None = None) -> T:
+    async def put(self, tenant: TenantId, document: T, *, before: T | None = None, fresh: bool = False) -> T:
         """Create or replace; workflows, templates and partials get the next `version`, older ones are kept.
 
-        `before`: what the document was made from; Conflict when something else is live by now.
+        `before`: what the document was made from; Conflict when something else is live by now, also when another
+        process put it there. `fresh`: Conflict when anything is. After a Conflict `all` shows what is really live.
         """
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
@@ -213,6 +214,13 @@ class Shelf(Protocol[T]):
 
     async def versions(self, tenant: TenantId, key: str, before: int | None, limit: int) -> Sequence[T]:
         """All versions that were ever live, newest first, also of a deleted document; those below `before`."""
+
+
+class Basis(msgspec.Struct, frozen=True, kw_only=True):
+    """What was live, as `all` showed it, when somebody decided what to release."""
+
+    templates: Mapping[str, Template]
+    partials: Mapping[str, Partial]
 
 
 class Setup(Protocol):
@@ -235,11 +243,13 @@ class Setup(Protocol):
         templates: Sequence[Template],
         *,
         partial: Partial | None = None,
-        draft: str | None = None,
+        draft: Draft | None = None,
+        basis: Basis | None = None,
     ) -> Sequence[Template]:
         """One transaction: next versions of the templates and of the partial are live, the draft is gone.
 
-        The templates as they are stored, in order.
+        The templates as they are stored, in order. Conflict, and nothing is changed, when `draft` is another one by
+        now, or anything of the `basis` is: also by another process. After it `all` shows what is really live.
         """
 
 
@@ -349,8 +359,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
     advances: MessageId | None = None
     """The next rung: due now if it is still waiting."""
-    suppress: bytes | None = None
-    """Contact hash that is gone for good."""
+    suppressions: tuple[Suppression, ...] = ()
+    """Addresses that are gone for good."""
 
 
 class SettleResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -482,7 +492,8 @@ class MessageRecords(Protocol):
         """Changes of all messages behind position `after` (-1: only the newest `limit`)."""
 
     async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
-        """Cancel if it has not started; the status it has now, None when there is no such message."""
+        """Cancel if it has not started, with the rungs behind it; the status it has now, None when there is no such
+        message."""
 
     async def requeue(
         self, tenant: TenantId, where: MessageFilter, ids: Sequence[MessageId] | None, at: Instant, limit: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -19,7 +19,8 @@ from clarion.ports.vault import Vault
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """One message, ready to go. `message.id` is its idempotency key, the same on every attempt."""
+    """One message to one contact, ready to go. `message.id` is its idempotency key, the same on every attempt; on
+    push together with the contact, since one message goes to every device of its person."""
 
     message: Message
     user: User
@@ -60,8 +61,39 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     """Ranges (CIDR) that URLs given by users may reach although they are not public; the operator's choice."""
 
 
+WebUrl = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"(?i)\Ahttps?://(\[[0-9a-f:.]+\]|[\w-]+(\.[\w-]+)*\.?)"
+        r"(:(?!6553[6-9]|655[4-9]\d|65[6-9]\d\d|6[6-9]\d{3}|[7-9]\d{4})\d{1,5})?"
+        r"([/?#][^\s\\\x00-\x1f\x7f]*)?\Z",
+        description="a URL such as https://api.example.com/path, with a host and without spaces or a user name",
+    ),
+]
+"""A setting that says where to. Like any setting with a default, it is left out rather than sent empty."""
+Token = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A[!-~]+\Z", description="a token as the service shows it, without spaces or line breaks"
+    ),
+]
+"""A setting that says who we are."""
+HostName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*\Z",
+        description="a host name in lower case, without https:// (with a dot before it: any name below)",
+    ),
+]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of a provider's settings: knows its fields, and shows none of their values."""
+    """Base of a provider's settings: knows its fields, and shows none of their values.
+
+    Settings are checked when they are stored, by the types of the fields: `url: WebUrl`, `token: Token`, or
+    `Annotated[str, msgspec.Meta(pattern=..., description="what would be right")]`. What no type can say, `open` does,
+    with `ConfigError(..., pointer="#/field")`.
+    """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.__struct_fields__)})"
@@ -76,7 +108,8 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     config: type[msgspec.Struct]
     """Its settings; the integration's `config` is validated against this."""
     open: Callable[[Integration, Any, ProviderTools], Provider]
-    """`open(integration, config, tools)`, where `config` is an instance of the `config` type."""
+    """`open(integration, config, tools)`, where `config` is an instance of the `config` type. Reaches nobody; raises
+    ConfigError, with a pointer to the field, for settings that cannot work."""
     accepts: Callable[[Contact], bool] | None = None
     """Tells the contacts it can reach, where a channel has several kinds (push: device tokens, browsers). None: any.
     A contact goes to the providers that claim it before those that take any."""

@@ -56,7 +56,7 @@ def sentence(plan: ChannelPlan) -> str:
     name = NAMES[plan.channel]
     shown = name[0].upper() + name[1:]
     if plan.status is Status.QUEUED:
-        return f"{shown}: goes out at once{_favour(plan)}."
+        return f"{shown}: goes out at once{_devices(plan)}{_favour(plan)}."
     if plan.status is Status.DEFERRED:
         when = f"will be sent at {rfc3339(plan.due_at)}" if plan.due_at is not None else "will be sent later"
         return f"{shown}: {when}{_delay(plan)}."
@@ -87,6 +87,11 @@ _OBSTACLES = {
     Reason.CANCELED_BY_CALLER: "it was canceled",
     Reason.LADDER_SATISFIED: "an earlier rung of the ladder succeeded",
 }
+
+
+def _devices(plan: ChannelPlan) -> str:
+    several = _said(plan, "contact", "devices")
+    return "" if several is None else f" to {several.inputs['devices']} devices"
 
 
 def _favour(plan: ChannelPlan) -> str:

@@ -24,6 +24,8 @@ from clarion.rules.quiet_hours import DAYS, check_zone, local_clock, state
 
 HORIZON_MS = 15 * 24 * 3_600_000
 """Windows repeat weekly: where quiet hours and send windows leave no gap for this long, they never do."""
+DEVICES = 20
+"""Most devices one push goes to: those that were added last."""
 
 Verdicts = tuple[Verdict, ...]
 
@@ -42,6 +44,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     verdicts: Verdicts = ()
     contact: Contact | None = None
     """Where to send; None for the inbox, and where no contact can be used."""
+    others: tuple[Contact, ...] = ()
+    """Where else: the person's other devices."""
 
 
 def gate(
@@ -58,7 +62,9 @@ def gate(
     """Decide about one channel of one user at `now`. `addresses`: where it may go, if not to any of their contacts."""
     if expires_at is not None and now >= expires_at:
         return expired(expires_at)
-    contact, verdicts, reason = reach(tenant, category, user, channel, addresses)
+    contacts, verdicts, reason = reach(tenant, category, user, channel, addresses)
+    contact = contacts[0] if contacts else None
+    others = contacts[1:] if len(contacts) > 1 else ()
     if reason is not None:
         return Gate(
             verdict="stop",
@@ -77,6 +83,7 @@ def gate(
             valid_until=hours.holds_until if expires_at is None else min(hours.holds_until, expires_at),
             verdicts=verdicts,
             contact=contact,
+            others=others,
         )
     if expires_at is not None and hours.at >= expires_at:
         return expired(expires_at, verdicts)
@@ -90,6 +97,7 @@ def gate(
         valid_until=hours.holds_until,
         verdicts=verdicts,
         contact=contact,
+        others=others,
     )
 
 
@@ -125,32 +133,52 @@ def reach(
     user: User,
     channel: Channel,
     addresses: Sequence[Contact] | None = None,
-) -> tuple[Contact | None, Verdicts, Reason | None]:
-    """The contact to use and why it may be used, or the reason why there is none. Time plays no part."""
-    contact: Contact | None = None
+) -> tuple[tuple[Contact, ...], Verdicts, Reason | None]:
+    """The contacts to use and why they may be used, or the reason why there are none. Time plays no part.
+
+    One, but every device for a push; none for the inbox, which needs none.
+    """
+    contacts: tuple[Contact, ...] = ()
     skipped, blocked = 0, Reason.SUPPRESSED_ADDRESS
-    if channel is not Channel.IN_APP:
+    if channel is Channel.PUSH:
+        contacts, skipped = _devices(user)
+    elif channel is not Channel.IN_APP:
         for candidate in user.profile.contacts if addresses is None else addresses:
             if candidate.channel is channel:
                 if candidate.hash not in user.suppressed:
-                    contact = candidate
+                    contacts = (candidate,)
                     break
                 skipped += 1
                 if user.profile.endpoint(candidate.hash) is not None:
                     blocked = Reason.ENDPOINT_DISABLED
-        else:
-            if skipped:
-                return None, (_suppressed("stop", skipped, blocked),), blocked
-            return None, _NO_CONTACT, Reason.NO_CONTACT
+    if not contacts and channel is not Channel.IN_APP:
+        if skipped:
+            return (), (_suppressed("stop", skipped, blocked),), blocked
+        return (), _NO_CONTACT, Reason.NO_CONTACT
     enabled, setting = allowed(tenant, category, user.profile.preferences, channel)
-    if enabled and not skipped:
-        return contact, (_INBOX_ON if contact is None else _FOUND_ON)[setting], None
-    seen: Verdicts = (_INBOX if contact is None else _FOUND,)
+    if enabled and not skipped and len(contacts) < 2:
+        return contacts, (_FOUND_ON if contacts else _INBOX_ON)[setting], None
+    seen: Verdicts = (_found(len(contacts)),)
     if skipped:
         seen = (_suppressed("skip", skipped, blocked), *seen)
     if enabled:
-        return contact, (*seen, _ON[setting]), None
-    return None, (*seen, _OFF[setting]), Reason.OPTED_OUT
+        return contacts, (*seen, _ON[setting]), None
+    return (), (*seen, _OFF[setting]), Reason.OPTED_OUT
+
+
+def _devices(user: User) -> tuple[tuple[Contact, ...], int]:
+    """The devices a push goes to, those that were added last before the others, and how many are suppressed."""
+    push, suppressed = Channel.PUSH, user.suppressed
+    devices = [contact for contact in user.profile.contacts[::-1] if contact.channel is push]
+    usable = [one for one in devices if one.hash not in suppressed] if suppressed else devices
+    return tuple(usable[:DEVICES]), len(devices) - len(usable)
+
+
+@lru_cache(maxsize=64)
+def _found(contacts: int) -> Verdict:
+    if contacts < 2:
+        return _FOUND if contacts else _INBOX
+    return Verdict(rule="contact", result="allow", reason="devices", inputs={"devices": contacts})
 
 
 @lru_cache(maxsize=64)

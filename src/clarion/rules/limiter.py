@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import msgspec
 
@@ -33,11 +34,46 @@ def take(bucket: Bucket, now_s: float, n: int, *, reserve: float = 0.0) -> tuple
     `reserve` tokens are left for somebody more urgent. A bucket always lets one through when it is full, however
     large the reserve, so nobody starves. A clock that goes backwards gives nothing and costs nothing.
     """
+    now = _refilled(bucket, now_s)
+    kept = _kept(bucket, reserve)
+    granted = max(0, min(n, math.floor(now.tokens - kept)))
+    left = now.tokens - granted
+    wait_s = 0.0 if granted >= n else _until(now, 1.0 + kept - left)
+    return msgspec.structs.replace(now, tokens=left), granted, wait_s
+
+
+def take_whole(
+    bucket: Bucket, now_s: float, costs: Iterable[int], *, reserve: float = 0.0
+) -> tuple[Bucket, int, float]:
+    """(bucket afterwards, how many of those that cost so many tokens may go now, in order, seconds until the next may).
+
+    None goes in part. One that costs more than the bucket holds goes when it is full, and what it owes comes back
+    before anything else goes.
+    """
+    now = _refilled(bucket, now_s)
+    kept = _kept(bucket, reserve)
+    left, granted, wait_s = now.tokens, 0, 0.0
+    for cost in costs:
+        missing = min(cost, bucket.burst - kept) + kept - left
+        if missing > 0:
+            wait_s = _until(now, missing)
+            break
+        left -= cost
+        granted += 1
+    return msgspec.structs.replace(now, tokens=left), granted, wait_s
+
+
+def _refilled(bucket: Bucket, now_s: float) -> Bucket:
     at_s = now_s if bucket.at_s is None else max(bucket.at_s, now_s)
     elapsed = 0.0 if bucket.at_s is None else at_s - bucket.at_s
     tokens = min(bucket.burst, bucket.tokens + elapsed * bucket.rate)
-    kept = min(max(reserve, 0.0), bucket.burst - 1.0)
-    granted = max(0, min(n, math.floor(tokens - kept)))
-    left = tokens - granted
-    wait_s = 0.0 if granted >= n else math.ceil((1.0 + kept - left) / bucket.rate * 1_000) / 1_000
-    return msgspec.structs.replace(bucket, tokens=left, at_s=at_s), granted, wait_s
+    return msgspec.structs.replace(bucket, tokens=tokens, at_s=at_s)
+
+
+def _kept(bucket: Bucket, reserve: float) -> float:
+    return min(max(reserve, 0.0), bucket.burst - 1.0)
+
+
+def _until(bucket: Bucket, missing: float) -> float:
+    """Seconds until so many tokens have come back, in whole milliseconds."""
+    return math.ceil(missing / bucket.rate * 1_000) / 1_000

@@ -230,6 +230,7 @@ class _Draft:
             valid_until=due_at,
             verdicts=decided.verdicts,
             contact=decided.contact,
+            others=decided.others,
         )
 
     # -- what becomes of a channel ---------------------------------------------------------------------

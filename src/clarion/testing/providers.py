@@ -27,8 +27,9 @@ class RecordingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class RecordingProvider:
     """Implements `ports.provider.Provider`: remembers every call and answers as scripted.
 
-    `script` maps a message id, or a pair of message id and number of the call for it (from 1), to what to answer:
-    an outcome, an exception that the whole call raises, or `HANG`. Everything else gets `otherwise`.
+    `script` maps a message id, a pair of message id and number of the call for it (from 1), or the address of a
+    contact to what to answer: an outcome, an exception that the whole call raises, or `HANG`. Everything else gets
+    `otherwise`.
 
         provider = RecordingProvider({(first, 1): Retry(), second: Gone()}, batch=10)
         plugins = {"recording": provider.plugin()}
@@ -38,7 +39,7 @@ class RecordingProvider:
 
     def __init__(
         self,
-        script: Mapping[MessageId | tuple[MessageId, int], Answer] | None = None,
+        script: Mapping[MessageId | tuple[MessageId, int] | str, Answer] | None = None,
         *,
         otherwise: Answer | None = None,
         idempotent: bool = False,
@@ -59,7 +60,7 @@ class RecordingProvider:
         self.most_under_way = 0
         self.closed = False
         self._calls_of: Counter[MessageId] = Counter()
-        self._reached: set[MessageId] = set()
+        self._reached: set[tuple[MessageId, str]] = set()
 
     def plugin(self, name: str = "recording", channels: Iterable[Channel] = CHANNELS) -> ProviderPlugin:
         """A plug-in whose every integration is this very provider."""
@@ -85,7 +86,10 @@ class RecordingProvider:
             answers = [self._answer(outgoing) for outgoing in batch]
             if HANG in answers:
                 await asyncio.get_running_loop().create_future()
-            return [self._effect(outgoing, answer) for outgoing, answer in zip(batch, answers, strict=True)]
+            outcomes = [_outcome(answer) for answer in answers]
+            for outgoing, outcome in zip(batch, outcomes, strict=True):
+                self._effect(outgoing, outcome)
+            return outcomes
         finally:
             self.under_way -= 1
 
@@ -99,15 +103,24 @@ class RecordingProvider:
     def _answer(self, outgoing: Outgoing) -> Answer:
         message_id = outgoing.message.id
         self._calls_of[message_id] += 1
-        numbered = self.script.get((message_id, self._calls_of[message_id]))
-        return numbered if numbered is not None else self.script.get(message_id, self.otherwise)
+        keys = (message_id, self._calls_of[message_id]), message_id, _address(outgoing)
+        return next((self.script[key] for key in keys if key in self.script), self.otherwise)
 
-    def _effect(self, outgoing: Outgoing, answer: Answer) -> Outcome:
-        if isinstance(answer, Exception):
-            raise answer
-        assert not isinstance(answer, str)
-        known = self.idempotent and outgoing.message.id in self._reached
-        if isinstance(answer, Accepted | Unknown) and not known:
-            self._reached.add(outgoing.message.id)
+    def _effect(self, outgoing: Outgoing, outcome: Outcome) -> None:
+        reached = outgoing.message.id, _address(outgoing)
+        known = self.idempotent and reached in self._reached
+        if isinstance(outcome, Accepted | Unknown) and not known:
+            self._reached.add(reached)
             self.effects.append(outgoing)
-        return answer
+
+
+def _outcome(answer: Answer) -> Outcome:
+    """Raises what is to be raised, before anybody was reached."""
+    if isinstance(answer, Exception):
+        raise answer
+    assert not isinstance(answer, str)
+    return answer
+
+
+def _address(outgoing: Outgoing) -> str:
+    return "" if outgoing.contact is None else outgoing.contact.address

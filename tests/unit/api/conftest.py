@@ -17,6 +17,7 @@ from clarion.adapters.http import Caller
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.providers.capture import plugin as capture
+from clarion.adapters.providers.discord import plugin as discord
 from clarion.adapters.providers.inapp import plugin as inapp
 from clarion.adapters.providers.smtp import plugin as smtp
 from clarion.adapters.providers.webhook import plugin as webhook
@@ -124,6 +125,7 @@ class House:
             "mailer": MAILER,
             "smtp": smtp,
             "webhook": webhook,
+            "discord": discord,
         }
         tools = msgspec.structs.replace(
             provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.1/32",)

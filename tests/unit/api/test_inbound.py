@@ -169,6 +169,17 @@ async def test_a_mail_to_unsubscribe_is_obeyed(house, sender):
     assert user.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
 
 
+async def test_an_opt_out_reported_by_a_mail_service_is_obeyed(house, sender):
+    """For that category and channel, if the report proves which message it is about; else a person decides."""
+    message = await sent(house, sender)
+    assert (await take(sender, feedback("opt-out")))["kept"] == "no_proof"
+    taken = await take(sender, about(house, message, feedback("opt-out")))
+    assert (taken["verdict"], taken["changed"], taken["kept"]) == ("unsubscribe", True, "")
+    user = (await house.ledger.users.find(ACME, ["ada"]))["ada"]
+    assert user.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
+    assert await suppressed(house) == []
+
+
 async def test_what_is_unclear_waits_for_a_person(house, sender, admin):
     """Kept once, listed, readable as it came, deleted when dealt with; nobody else sees it."""
     raw = mail("I have a question", "Re: Hello", "Bob <bob@example.org>")

@@ -105,6 +105,30 @@ async def test_two_people_do_not_overwrite_each_other(admin):
     assert refused["status"] == 409
 
 
+async def test_a_version_that_was_not_seen_is_not_replaced(admin):
+    """By nobody: not by a document, a draft or a rollback; naming the live one shows that it was seen."""
+    path = "/v1/templates/hello"
+    await admin.ok("PUT", f"{path}?replaces=0", sms("one"))
+    draft = await admin.ok("PUT", f"{path}/draft", {"template": sms("draft"), "revision": 0})
+    await admin.ok("PUT", f"{path}?replaces=1", sms("two"))
+    for method, where, body in (
+        ("PUT", f"{path}?replaces=1", sms("mine")),
+        ("PUT", f"{path}?replaces=0", sms("mine")),
+        ("POST", f"{path}/publish", None),
+        ("POST", f"{path}/publish", {"revision": draft["revision"] + 1, "replaces": 2}),
+        ("POST", f"{path}/rollback", {"version": 1, "replaces": 1}),
+        ("DELETE", f"{path}/draft?revision=1", None),
+    ):
+        refused = await admin.problem(method, where, body)
+        assert (refused["status"], refused["code"]) == (409, "conflict")
+    assert await said(admin) == "two"
+    live = await admin.ok("POST", f"{path}/publish", {"revision": draft["revision"], "replaces": 2})
+    assert (live["template"]["version"], await said(admin)) == (3, "draft")
+    begun = {"template": sms("begun from the first"), "revision": 0, "based_on": 1}
+    assert (await admin.ok("PUT", f"{path}/draft", begun))["based_on"] == 1
+    assert "version 3 is live" in (await admin.problem("POST", f"{path}/publish"))["detail"]
+
+
 async def test_of_many_who_save_at_once_one_succeeds(admin):
     """The others saw something that is no longer there."""
     path = "/v1/templates/hello/draft"

@@ -99,6 +99,19 @@ def test_advice_names_the_characters_and_the_cost():
     assert "`\u2019` (U+2019)" in said
     assert "2 segments instead of 1" in said
     assert "70 characters a segment" in advice("It\u2019s")
+    assert "`sms_smart`" in said
+    assert "`sms_smart`" not in advice("Well done \U0001f389")
+    assert "U+0430" in advice("P\u0430ypal code 1234")
+    assert (
+        advice("全品20%オフ。https://shop.example/a/very/long/address/to/read?with=many&latin=letters") == ""
+    )
+
+
+def test_the_spaces_of_dates_and_numbers_do_not_make_a_text_dearer():
+    """A time in American English has a narrow one; where another character needs UCS-2 anyway, they stay."""
+    said = render(sms("Ends {{ at|time }}"), {"at": "2026-05-01T19:00:00Z"})
+    assert said == SmsContent(text="Ends 7:00 PM")
+    assert render(sms("Ends\u202f7 \u2764")) == SmsContent(text="Ends\u202f7 \u2764")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +121,7 @@ def test_advice_names_the_characters_and_the_cost():
         ("+12125550123", "US"),
         ("+14165550123", "CA"),
         ("+447400123456", "GB"),
+        ("+447700900123", "GB"),
         ("+80012345678", ""),
         ("0151", ""),
         ("", ""),

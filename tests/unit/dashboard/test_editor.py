@@ -47,12 +47,14 @@ def test_every_channel_can_be_written_for():
 def test_a_pointer_is_a_place_for_people_and_for_the_page():
     """Also one into the settings, and one with escapes."""
     assert editor.place("#/channels/email/de/html") == {
-        "where": "email · de · html", "channel": "email", "locale": "de", "field": "html",
+        "where": "email · de · html", "channel": "email", "locale": "de", "field": "html", "partial": "",
     }  # fmt: skip
     assert editor.place("#/channels/sms")["where"] == "SMS"
     assert editor.place("#/default_locale") == {
-        "where": "default locale", "channel": "", "locale": "", "field": "default_locale",
+        "where": "default locale", "channel": "", "locale": "", "field": "default_locale", "partial": "",
     }  # fmt: skip
+    assert editor.place("#/partials/foot")["partial"] == "foot"
+    assert editor.place("#/partials/clarion~1email")["partial"] == ""
     assert editor.place("#/channels/email/a~1b/x")["locale"] == "a/b"
     assert editor.place("#/channels/pigeon/de")["channel"] == ""
     assert editor.place("")["channel"] == ""

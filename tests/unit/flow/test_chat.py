@@ -60,3 +60,28 @@ async def test_who_blocked_the_bot_is_not_written_to_again(tmp_path):
         last = max((await one.messages()).values(), key=lambda m: m.event_seq)
         assert (last.status, last.reason) == (Status.SUPPRESSED, Reason.SUPPRESSED_ADDRESS)
         assert len(server.requests) == 1
+
+
+async def test_bad_urls_of_some_stop_nobody_else(tmp_path):
+    """However many contacts bring a webhook that answers with errors, the integration's circuit stays closed."""
+    async with (
+        scripted_server(otherwise=Answer.text(200, "ok")) as vendor,
+        scripted_server(otherwise=Answer.text(503, "")) as broken,
+        engine(tmp_path) as one,
+    ):
+        bad = {f"user{n}": f"{broken.url}/services/{n}" for n in range(30)}
+        people = await furnished(one, "http://127.0.0.1:1", **bad, ada="team")
+        await one.ledger.setup.integrations.delete(one.tenant, "telegram")
+        slack = Integration(
+            key="slack",
+            channel=Channel.CHAT,
+            provider="slack",
+            config={"url": f"{vendor.url}/services/T1/B1/x", "hosts": ["127.0.0.1"]},
+        )
+        await one.ledger.setup.integrations.put(one.tenant, slack)
+        await one.trigger("note", *bad)
+        await broken.until(lambda: len(broken.requests) >= 30, 10)
+        await one.trigger("note", "ada")
+        assert await one.eventually(Status.SENT, user=people["ada"])
+        states = one.pipeline._integrations.states(one.clock.monotonic())
+    assert set(states.values()) == {"closed"}

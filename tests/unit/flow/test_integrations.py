@@ -117,6 +117,49 @@ async def test_a_busy_provider_keeps_its_contacts():
     assert chosen(usable(house), BROWSER) == {"browsers"}
 
 
+OTHER_BROWSER = Contact(channel=Channel.PUSH, address='{"endpoint": "https://other.example/"}')
+
+
+def chosen_each(found: Usable, *contacts: Contact) -> list[tuple[Contact, str]]:
+    """Who takes which device; nobody takes any while they have to wait."""
+    each = found.choose_each(MESSAGES[0], contacts)
+    return [] if isinstance(each, Closed) else [(to, live.key) for to, live in each]
+
+
+async def test_each_device_goes_to_the_provider_of_its_kind():
+    """One push, two integrations."""
+    house = integrations(browsers="browsers", devices="devices")
+    assert chosen_each(usable(house), BROWSER, TOKEN, OTHER_BROWSER) == [
+        (BROWSER, "browsers"),
+        (TOKEN, "devices"),
+        (OTHER_BROWSER, "browsers"),
+    ]
+
+
+async def test_without_kinds_all_devices_go_the_same_way():
+    """By weight, and the same for all of a message."""
+    house = integrations(first="anything", second="anything")
+    keys = {key for _, key in chosen_each(usable(house), BROWSER, TOKEN, OTHER_BROWSER)}
+    assert len(keys) == 1
+
+
+async def test_a_device_that_nobody_knows_is_left_out_unless_it_is_the_only_one():
+    """Then one integration says what is wrong with it."""
+    found = usable(integrations(browsers="browsers"))
+    assert chosen_each(found, TOKEN, BROWSER) == [(BROWSER, "browsers")]
+    other = Contact(channel=Channel.PUSH, address="token-2")
+    assert chosen_each(found, TOKEN, other) == [(TOKEN, "browsers")]
+
+
+async def test_a_device_whose_integration_is_down_is_left_out_unless_there_is_no_other():
+    """The others get it now; with none that can be reached it waits."""
+    house = integrations(browsers="browsers", devices="devices")
+    next(one for one in usable(house)._healthy.values() if one.key == "devices").trip(0.0)
+    found = usable(house)
+    assert chosen_each(found, TOKEN, BROWSER) == [(BROWSER, "browsers")]
+    assert chosen_each(found, TOKEN) == []
+
+
 @pytest.mark.parametrize(("key", "others"), [("first", 1), ("devices", 0), ("captured", 0)])
 async def test_only_providers_of_the_same_kind_are_alternatives(key, others):
     """A failed web push is not tried at once where only device tokens are understood."""

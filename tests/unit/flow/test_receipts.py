@@ -45,6 +45,7 @@ async def sent(house, key="mail"):
         (Kind.DELAYED, False, Status.SENT, None, False),
         (Kind.AUTO_REPLY, False, Status.SENT, None, False),
         (Kind.OPENED, False, Status.DELIVERED, None, False),
+        (Kind.UNSUBSCRIBED, False, Status.SENT, None, False),
     ],
 )
 async def test_what_each_kind_means(tmp_path, kind, permanent, status, reason, suppressed):
@@ -183,3 +184,16 @@ async def test_a_clock_that_is_wrong_elsewhere_is_corrected(tmp_path):
         )
         *_, delayed, delivered = await house.ledger.records.changes(house.tenant, message.id)
         assert (delayed.at, delivered.at) == (message.created_at, house.clock.now())
+
+
+@pytest.mark.parametrize(("devices", "suppressed"), [(("phone",), 1), (("phone", "laptop"), 0)])
+async def test_a_bounced_push_condemns_no_device_that_nobody_named(tmp_path, devices, suppressed):
+    """A report without a contact is about the only one; of several nobody knows which."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("ping", channel=Channel.PUSH))
+        await house.person("ada", devices=devices)
+        await house.trigger("ping", "ada")
+        await house.quiet()
+        assert await house.pipeline.receive([receipt(await house.one(), permanent=True)]) == [True]
+        rows = await house.ledger.suppressions.page(house.tenant, b"", 10)
+        assert len(rows) == suppressed

@@ -6,6 +6,7 @@ import pytest
 
 from clarion.flow.dispatch import SLOT_WAIT_S
 from clarion.model.channel import Channel
+from clarion.model.outcome import Unknown
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.status import Reason, Status
 from clarion.testing.providers import HANG, RecordingProvider
@@ -65,3 +66,13 @@ async def test_a_batch_that_finds_no_slot_in_time_is_put_off(tmp_path):
         assert await house.eventually(Status.DEFERRED, event_id=second.event_id)
         assert (await house.one(event_id=second.event_id)).reason is Reason.INTEGRATION_BUSY
         assert len(provider.calls) == 1
+
+
+async def test_an_answer_that_leaves_it_open_counts_as_unknown_like_none_at_all(tmp_path):
+    """The metric is about attempts that may have gone through, however that came about."""
+    async with engine(tmp_path, provider=RecordingProvider(batch=50, otherwise=Unknown())) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert house.pipeline.stats()["unknown_outcomes"] == 1

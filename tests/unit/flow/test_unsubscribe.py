@@ -4,6 +4,7 @@ import pytest
 
 from clarion.flow.unsubscribe import PATH
 from clarion.model.channel import Channel
+from clarion.model.receipt import Kind, Receipt
 from clarion.model.setup import Category
 from clarion.model.status import Reason, Status
 from tests.engine import engine, workflow
@@ -67,3 +68,82 @@ async def test_other_categories_go_on(tmp_path):
         await house.quiet()
         assert (await house.one(workflow="hello")).status is Status.SUPPRESSED
         assert (await house.one(workflow="bill")).status is Status.SENT
+
+
+def left(message) -> Receipt:
+    """A provider says that the person of this message has left."""
+    return Receipt(
+        tenant=message.tenant, message_id=message.id, kind=Kind.UNSUBSCRIBED, at=message.created_at
+    )
+
+
+async def test_who_leaves_through_a_provider_is_opted_out(tmp_path):
+    """Of that category on that channel, before the provider is answered; what was queued is not sent."""
+    async with engine(tmp_path) as house:
+        await house.furnish(
+            workflow("mail", "news", EMAIL),
+            workflow("text", "news", Channel.SMS),
+            workflow("bill", "bills", EMAIL),
+        )
+        await house.person("ada")
+        house.provider.gate.clear()
+        first = await house.trigger("mail", "ada")
+        await house.quiet()
+        queued = await house.trigger("mail", "ada")
+        assert await house.pipeline.receive([left(await house.one(event_id=first.event_id))]) == [True]
+        house.provider.gate.set()
+        await house.quiet()
+        message = await house.one(event_id=queued.event_id)
+        assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.OPTED_OUT)
+        for key in ("text", "bill"):
+            await house.trigger(key, "ada")
+        await house.quiet()
+        assert (await house.one(workflow="text")).status is Status.SENT
+        assert (await house.one(workflow="bill")).status is Status.SENT
+
+
+async def test_leaving_on_a_phone_leaves_the_mails_alone(tmp_path):
+    """The channel that was left is the one the message went by."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("text", "news", Channel.SMS), workflow("mail", "news", EMAIL))
+        await house.person("ada")
+        answer = await house.trigger("text", "ada")
+        await house.quiet()
+        await house.pipeline.receive([left(await house.one(event_id=answer.event_id))])
+        later = [await house.trigger(key, "ada") for key in ("text", "mail")]
+        await house.quiet()
+        text, mail = [await house.one(event_id=one.event_id) for one in later]
+        assert (text.status, text.reason) == (Status.SUPPRESSED, Reason.OPTED_OUT)
+        assert mail.status is Status.SENT
+
+
+async def test_who_came_back_is_not_sent_away_by_a_repeated_report(tmp_path):
+    """Providers deliver the same report more than once."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("mail", "news", EMAIL))
+        await house.person("ada")
+        answer = await house.trigger("mail", "ada")
+        await house.quiet()
+        message = await house.one(event_id=answer.event_id)
+        unsubscribing = house.pipeline.unsubscribing
+        assert await house.pipeline.receive([left(message), left(message)]) == [True, False]
+        choice = await unsubscribing.about(message)
+        assert not choice.subscribed
+        await unsubscribing.return_to(choice)
+        assert await house.pipeline.receive([left(message)]) == [False]
+        assert (await unsubscribing.about(message)).subscribed
+
+
+async def test_what_is_critical_cannot_be_left(tmp_path):
+    """The report is noted; the person still hears of what must reach them."""
+    async with engine(tmp_path) as house:
+        await house.furnish(
+            workflow("alarm", "alarm", EMAIL), categories=(Category(key="alarm", critical=True),)
+        )
+        await house.person("ada")
+        answer = await house.trigger("alarm", "ada")
+        await house.quiet()
+        await house.pipeline.receive([left(await house.one(event_id=answer.event_id))])
+        again = await house.trigger("alarm", "ada")
+        await house.quiet()
+        assert (await house.one(event_id=again.event_id)).status is Status.SENT

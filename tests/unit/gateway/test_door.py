@@ -100,12 +100,19 @@ async def test_a_token_of_another_tenant_opens_only_that_tenants_inbox(town: Tow
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "status"),
-    [(WS_PATH, "GET", 426), (SSE_PATH, "POST", 405), ("/v1/inbox/else", "GET", 404)],
+    ("path", "method", "status", "code"),
+    [
+        (WS_PATH, "GET", 426, "upgrade_required"),
+        (SSE_PATH, "POST", 405, "method_not_allowed"),
+        ("/v1/inbox/else", "GET", 404, "not_found"),
+    ],
 )
-async def test_requests_that_lead_nowhere_get_a_plain_answer(town: Town, path, method, status):
-    """HTTP where a WebSocket is served, a wrong method, an unknown path."""
+async def test_requests_that_lead_nowhere_are_told_where_to_go(town: Town, path, method, status, code):
+    """HTTP where a WebSocket is served, a wrong method, an unknown path: a problem like any other of the API."""
     connection = Connection(path, "", {})
     connection.scope.update(type="http", method=method)
     await town.gateway(connection.scope, connection.receive, connection.send)
     assert connection.status == status
+    told = json.loads(connection.events[1]["body"])
+    assert (told["code"], told["status"]) == (code, status)
+    assert told["detail"].endswith(".")

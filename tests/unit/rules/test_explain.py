@@ -215,3 +215,10 @@ def test_verdicts_the_rules_do_not_know_are_passed_on():
     assert explanation(grown, "u")["channels"][0]["verdicts"] == [
         {"rule": "frequency_cap", "result": "stop", "reason": "frequency_cap", "inputs": {"limit": 3}}
     ]
+
+
+def test_a_push_to_several_devices_says_how_many():
+    """And the verdict beside it has the number."""
+    devices = tuple(contact(Channel.PUSH, name) for name in ("phone", "laptop", "tablet"))
+    planned = plan(workflow(SendAll(channels=(Channel.PUSH,))), user=person(contacts=devices))
+    assert texts(planned) == ["Push: goes out at once to 3 devices."]

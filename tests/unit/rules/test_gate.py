@@ -7,7 +7,8 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.setup import Category, FrequencyCap, Tenant
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.model.user import CategoryPreference, Contact, Preferences, Window
+from clarion.rules.gate import DEVICES
 from clarion.rules.instants import FOREVER, rfc3339
 from tests.unit.rules.world import (
     BERLIN,
@@ -61,6 +62,50 @@ def test_the_first_contact_that_is_not_suppressed_is_used():
     assert decided.contact == live
     assert said(decided.verdicts, "suppression") == [("skip", "suppressed_address")]
     assert "dead" not in str(decided.verdicts)
+
+
+def devices(count: int) -> tuple[Contact, ...]:
+    return tuple(contact(Channel.PUSH, str(n)) for n in range(count))
+
+
+def test_a_push_goes_to_every_device_that_was_not_suppressed_the_newest_first():
+    """Nobody knows which of them the person looks at."""
+    phone, old, laptop = devices(3)
+    decided = decide(Channel.PUSH, user=person(contacts=(phone, old, laptop), suppressed=(old,)))
+    assert (decided.contact, decided.others) == (laptop, (phone,))
+    assert said(decided.verdicts, "suppression") == [("skip", "suppressed_address")]
+    (verdict,) = [v for v in decided.verdicts if v.rule == "contact"]
+    assert (verdict.reason, verdict.inputs) == ("devices", {"devices": 2})
+
+
+def test_a_push_goes_to_no_more_devices_than_the_limit():
+    """Those that were added last."""
+    many = devices(DEVICES + 5)
+    decided = decide(Channel.PUSH, user=person(contacts=many))
+    assert (decided.contact, *decided.others) == many[:4:-1]
+
+
+def test_a_single_device_is_explained_like_any_other_contact():
+    """There is nothing to count."""
+    decided = decide(Channel.PUSH, user=person(contacts=devices(1)))
+    assert (decided.contact, decided.others) == (devices(1)[0], ())
+    assert said(decided.verdicts, "contact") == [("allow", "found")]
+
+
+def test_who_opted_out_of_pushes_gets_them_on_no_device():
+    """A choice is about the channel, not about a device."""
+    decided = decide(
+        Channel.PUSH,
+        user=person(contacts=devices(3), preferences=Preferences(channels={Channel.PUSH: False})),
+    )
+    assert (decided.reason, decided.contact, decided.others) == (Reason.OPTED_OUT, None, ())
+
+
+@pytest.mark.parametrize("channel", [c for c in Channel if c not in {Channel.IN_APP, Channel.PUSH}])
+def test_every_other_channel_goes_to_one_contact(channel):
+    """Two mails or two calls would be one too many."""
+    decided = decide(channel, user=person(contacts=(contact(channel, "one"), contact(channel, "two"))))
+    assert (decided.contact, decided.others) == (contact(channel, "one"), ())
 
 
 def test_when_every_contact_is_suppressed_nothing_is_sent_even_if_critical():

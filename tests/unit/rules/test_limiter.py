@@ -2,7 +2,7 @@
 
 import pytest
 
-from clarion.rules.limiter import Bucket, take
+from clarion.rules.limiter import Bucket, take, take_whole
 
 
 def bucket_of(per_second: float) -> Bucket:
@@ -72,3 +72,23 @@ def test_asking_for_nothing_gets_nothing(n):
     """And takes nothing."""
     bucket, granted, wait_s = take(bucket_of(10), 0.0, n)
     assert (granted, wait_s, bucket.tokens) == (0, 0.0, 10.0)
+
+
+def test_what_costs_several_goes_whole_or_not_at_all():
+    """Ten tokens: three, five, and then no four of the two that are left; nobody overtakes."""
+    bucket, granted, wait_s = take_whole(bucket_of(10), 0.0, [3, 5, 4, 1])
+    assert (granted, wait_s) == (2, 0.2)
+    assert take_whole(bucket, 0.2, [4, 1])[1] == 1
+
+
+def test_what_costs_more_than_the_bucket_holds_goes_when_it_is_full_and_is_paid_off():
+    """Seven at five a second: at once, and the next one when the two it owes, and its own, are back."""
+    bucket, granted, wait_s = take_whole(bucket_of(5), 0.0, [7, 1])
+    assert (granted, wait_s) == (1, 0.6)
+    assert take_whole(bucket, 0.5, [1])[1] == 0
+    assert take_whole(bucket, 0.6, [1])[1] == 1
+
+
+def test_what_costs_several_leaves_the_reserve_alone():
+    """Two of ten tokens are somebody else's."""
+    assert take_whole(bucket_of(10), 0.0, [4, 4, 1], reserve=2)[1:] == (2, 0.1)

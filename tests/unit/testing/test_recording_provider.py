@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import SmsContent
@@ -10,7 +11,7 @@ from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Retry, Unknown
 from clarion.model.status import Status
-from clarion.model.user import Profile, User
+from clarion.model.user import Contact, Profile, User
 from clarion.ports.provider import Outgoing
 from clarion.testing.providers import HANG, RecordingProvider
 
@@ -48,6 +49,17 @@ async def test_the_script_answers_by_message_and_by_number_of_the_call():
     assert provider.effects == [ONE]
 
 
+async def test_the_script_may_answer_by_address():
+    """One message goes to several devices, and each may say something else."""
+    phone, laptop = (
+        replace(ONE, contact=Contact(channel=Channel.PUSH, address=name)) for name in ("phone", "laptop")
+    )
+    provider = RecordingProvider({"phone": Gone()}, idempotent=True)
+    assert await provider.send([phone, laptop]) == [Gone(), Accepted()]
+    await provider.send([laptop])
+    assert provider.effects == [laptop]
+
+
 async def test_a_repeated_message_is_a_second_effect_unless_idempotent():
     """An unknown outcome did reach the person."""
     careless = RecordingProvider(otherwise=Unknown())
@@ -59,9 +71,11 @@ async def test_a_repeated_message_is_a_second_effect_unless_idempotent():
 
 
 async def test_a_scripted_exception_is_raised():
-    """Surprise is an exception, for the whole call."""
+    """Surprise is an exception, for the whole call: nobody was reached."""
+    provider = RecordingProvider({TWO.message.id: OSError("cut")})
     with pytest.raises(OSError, match="cut"):
-        await RecordingProvider(otherwise=OSError("cut")).send([ONE])
+        await provider.send([ONE, TWO])
+    assert provider.effects == []
 
 
 async def test_a_hanging_call_ends_when_cancelled_and_reached_nobody():

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 from clarion.adapters.http.calls import Call, Failure, Reply
-from clarion.adapters.http.clients import OperatorClients, Resolve, UserClients
-from clarion.adapters.http.exchange import exchange
+from clarion.adapters.http.clients import OperatorClients, Resolve, UserClients, Way
+from clarion.adapters.http.exchange import exchange, shown
 from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.places import Places
 from clarion.ports.provider import ProviderTools
 
 Urls = Literal["operator", "user"]
 """Who says where to: the operator's settings, or a user, whose URLs must lead to public addresses."""
 LONGEST_CONNECT_S = 10.0
+MOST_CALLS = 2_048
+"""Under way at once, those that were given up included; more than the lanes of an integration have by default."""
 ADDRESSES_TRIED = 3
 """Of a host that has several, while none takes a connection."""
 
@@ -29,6 +32,7 @@ class Caller:
         self._resolve = resolve
         self._connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
         self._guard = Guard(tools.allowed_networks)
+        self._places = Places(tools.clock, MOST_CALLS)
         self._open: dict[Urls, OperatorClients | UserClients] = {}
 
     def urls_of(self, call: Call) -> Urls:
@@ -40,19 +44,33 @@ class Caller:
         clients = self._clients(self.urls_of(call))
         answer: Reply | Failure = Failure(kind="unsent", detail="no time was left to begin")
         for _ in range(ADDRESSES_TRIED):
+            if self._spare_s(until_s) <= 0:
+                return answer
             found = await clients.at(call.url)
             if isinstance(found, Failure):
                 return found
-            client, url = found
-            left_s = until_s - self._tools.clock.monotonic()
-            if (
-                left_s <= self._connect_s
-            ):  # Else a connection that hangs could not be told from an answer that does.
-                return answer
-            now = self._tools.clock.now()
-            answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=now)
+            client, url, places = found
+            if not await places.take(max(0.0, self._spare_s(until_s))):
+                return Failure(kind="unsent", detail=f"too many calls to {shown(url)} are under way")
+            answer = await self._exchanged(found, call, until_s, limit)
             if isinstance(answer, Reply) or answer.kind != "unsent" or not clients.has_another(url, client):
                 return answer
+        return answer
+
+    def _spare_s(self, until_s: float) -> float:
+        """Time to begin in: later, a connection that hangs could not be told from an answer that does."""
+        return until_s - self._tools.clock.monotonic() - self._connect_s
+
+    async def _exchanged(self, way: Way, call: Call, until_s: float, limit: int) -> Reply | Failure:
+        client, url, places = way
+        clock = self._tools.clock
+        left_s = until_s - clock.monotonic()
+        kept_s = left_s
+        try:
+            answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=clock.now())
+            kept_s = 0.0
+        finally:
+            places.leave(kept_s)
         return answer
 
     async def refusal(self, url: str) -> str | None:
@@ -70,9 +88,9 @@ class Caller:
         if (found := self._open.get(urls)) is not None:
             return found
         opened: OperatorClients | UserClients = (
-            UserClients(self._guard, self._tools.clock, self._connect_s, self._resolve)
+            UserClients(self._guard, self._tools.clock, self._connect_s, self._places, self._resolve)
             if urls == "user"
-            else OperatorClients(self._connect_s)
+            else OperatorClients(self._connect_s, self._places)
         )
         self._open[urls] = opened
         return opened

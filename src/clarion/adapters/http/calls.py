@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,8 +20,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The URL came from a user although the provider's own do not: guarded as with `urls="user"`."""
 
     def __repr__(self) -> str:
-        """Without what may be secret: the path, headers and body."""
-        return f"Call({self.method} {'/'.join(self.url.split('/', 3)[:3])}, {len(self.body)} bytes)"
+        """Without what may be secret: user name, path, query, headers and body."""
+        scheme, _, rest = self.url.partition("://")
+        host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
+        return f"Call({self.method} {scheme}://{host}, {len(self.body)} bytes)"
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,13 +15,22 @@ from pyreqwest.http import Url
 from clarion.adapters.http.calls import Failure
 from clarion.adapters.http.exchange import builder
 from clarion.adapters.http.guard import Guard, Refused, target
+from clarion.adapters.http.places import Places
 from clarion.ports.clock import Clock
 
 HOSTS = 128
 """Hosts of users that keep their connections; each takes about 240 KB."""
+CALLS_OF_HOST = 1_024
+"""To one host of users under way at once: half of all there may be, so that no host has them all, and more than one
+lane's, so that lanes need not wait for one another."""
+IDLE_OF_HOST = 16
+"""Connections kept for its next calls."""
 RESOLVE_AGAIN_S = 60.0
-RESOLVERS = 4
+RESOLVERS = 16
+"""Names that are looked up at once: a few that hang do not hold up the others."""
 
+Way = tuple[Client, Url, Places]
+"""The client for a URL, the URL, and where its calls take their places."""
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """All addresses of a host name; OSError when it has none or nobody answers."""
 
@@ -29,13 +38,14 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 class OperatorClients:
     """One client: the operator's own settings say where to."""
 
-    def __init__(self, connect_s: float) -> None:
+    def __init__(self, connect_s: float, places: Places) -> None:
         self._client = builder(connect_s).build()
+        self._places = places
 
-    async def at(self, text: str) -> tuple[Client, Url] | Failure:
+    async def at(self, text: str) -> Way | Failure:
         """The client for a URL."""
         try:
-            return self._client, Url(text)
+            return self._client, Url(text), self._places
         except ValueError:
             return Failure(kind="refused", detail="the URL cannot be read")
 
@@ -53,6 +63,7 @@ class _Pin(msgspec.Struct, frozen=True, kw_only=True):
 
     addresses: tuple[str, ...]
     client: Client
+    places: Places
     until_s: float
     refused_plain: Refused | None
     """Why `http://` will not do."""
@@ -65,31 +76,36 @@ class UserClients:
     so a name server that answers differently the next time (DNS rebinding) changes nothing.
     """
 
-    def __init__(self, guard: Guard, clock: Clock, connect_s: float, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self, guard: Guard, clock: Clock, connect_s: float, places: Places, resolve: Resolve | None = None
+    ) -> None:
+        """`places`: of all hosts together."""
         self._guard = guard
         self._clock = clock
         self._connect_s = connect_s
         self._threads = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolve")
         self._resolve = resolve or self._ask_system
-        self._addresses = builder(connect_s).build()
+        self._places = places
+        self._addresses = builder(connect_s).pool_max_idle_per_host(IDLE_OF_HOST).build()
+        self._places_of_addresses = Places(clock, CALLS_OF_HOST, places)
         self._pins: OrderedDict[str, _Pin] = OrderedDict()
         self._asking: dict[str, asyncio.Task[_Pin | Failure]] = {}
 
-    async def at(self, text: str) -> tuple[Client, Url] | Failure:
+    async def at(self, text: str) -> Way | Failure:
         """The client for a URL, or why there is none."""
         goal = target(text)
         if isinstance(goal, Refused):
             return Failure(kind="refused", detail=goal.detail)
         if goal.address is not None:
             refused = self._guard.vet(goal.host, (str(goal.address),), secure=goal.secure)
-            client = self._addresses
+            client, places = self._addresses, self._places_of_addresses
         else:
             pin = await self._pin(goal.host)
             if isinstance(pin, Failure):
                 return pin
             refused = None if goal.secure else pin.refused_plain
-            client = pin.client
-        return Failure(kind="refused", detail=refused.detail) if refused else (client, goal.url)
+            client, places = pin.client, pin.places
+        return Failure(kind="refused", detail=refused.detail) if refused else (client, goal.url, places)
 
     def has_another(self, url: Url, client: Client) -> bool:
         """`client` got no connection: whether the next call goes to another address of the host."""
@@ -98,8 +114,7 @@ class UserClients:
         if pin is None or len(pin.addresses) < 2:
             return False
         if pin.client is client:
-            del self._pins[host]
-            self._keep(host, (*pin.addresses[1:], pin.addresses[0]), pin.until_s)
+            self._keep(host, (*pin.addresses[1:], pin.addresses[0]), pin.until_s, elsewhere=True)
         return True
 
     async def close(self) -> None:
@@ -126,6 +141,9 @@ class UserClients:
         try:
             async with asyncio.timeout(self._connect_s):
                 addresses = tuple(dict.fromkeys(await self._resolve(host)))
+        except TimeoutError:
+            old = self._pins.get(host)
+            addresses = old.addresses if old is not None else ()  # They were looked at, whoever has them now.
         except (OSError, UnicodeError):
             addresses = ()
         if not addresses:
@@ -136,17 +154,26 @@ class UserClients:
             return Failure(kind="refused", detail=refused.detail)
         return self._keep(host, addresses, self._clock.monotonic() + RESOLVE_AGAIN_S)
 
-    def _keep(self, host: str, addresses: tuple[str, ...], until_s: float) -> _Pin:
+    def _keep(
+        self, host: str, addresses: tuple[str, ...], until_s: float, *, elsewhere: bool = False
+    ) -> _Pin:
+        """`elsewhere`: at the first of the addresses, although another was good so far."""
         old = self._pins.get(host)
-        if old is not None and old.addresses[0] in addresses:
+        if old is not None and old.addresses[0] in addresses and not elsewhere:
             first = old.addresses[0]
             addresses = (first, *(one for one in addresses if one != first))
             client = old.client  # Keeps its open connections.
         else:
-            client = builder(self._connect_s).resolve(host, addresses[0], 0).build()
+            client = (
+                builder(self._connect_s)
+                .pool_max_idle_per_host(IDLE_OF_HOST)
+                .resolve(host, addresses[0], 0)
+                .build()
+            )
         pin = self._pins[host] = _Pin(
             addresses=addresses,
             client=client,
+            places=old.places if old is not None else Places(self._clock, CALLS_OF_HOST, self._places),
             until_s=until_s,
             refused_plain=self._guard.vet(host, addresses, secure=False),
         )

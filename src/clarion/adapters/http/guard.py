@@ -129,9 +129,13 @@ class Guard:
     def vet(self, host: str, addresses: Iterable[str], *, secure: bool) -> Refused | None:
         """Why none of this may be called; None when every address may."""
         for one in addresses:
-            address = ip_address(one)
-            zoned = isinstance(address, IPv6Address) and address.scope_id is not None
-            if self.is_allowed(address) and not zoned:  # The client cannot be tied to a zone.
+            try:
+                address = ip_address(one)
+            except ValueError:
+                return Refused(detail=f"{host} leads to something that is no address")
+            if isinstance(address, IPv6Address) and address.scope_id is not None:
+                return Refused(detail=f"{host} leads to an address of one network's own, with a zone")
+            if self.is_allowed(address):
                 continue
             if not is_public(address):
                 return Refused(

@@ -10,11 +10,14 @@ import structlog
 
 from clarion.adapters.http.caller import Caller, Urls
 from clarion.adapters.http.calls import Call, Failure, Reply
+from clarion.adapters.http.rests import Rests
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.provider import Outgoing, ProviderTools
+
+_RESTS = "its server has not answered several times in a row and gets a rest"
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +26,8 @@ AT_ONCE = 64
 REPLY_BYTES = 64 * 1024
 TIME_SHARE = 0.9
 """Part of the integration's time limit that calls may use, so that every message gets its own outcome."""
+LONGEST_REST_S = 30.0
+"""Of a host of users' URLs that hangs. Short, as others may have theirs at the same host."""
 
 
 class HttpProvider:
@@ -46,7 +51,8 @@ class HttpProvider:
         idempotent: bool = False,
     ) -> None:
         """`urls="user"`: the URLs come from users. They must lead to public addresses, each to a server of its own
-        whose trouble says nothing about the others: it opens no circuit.
+        whose trouble says nothing about the others: it opens no circuit, and where a host hangs it alone gets a rest.
+        So with single calls that are `from_user`. Where `read` knows better, it says `Retry(of_address=False)`.
 
         `check_pong(reply)` judges the answer to `ping` where its status does not: it raises ConfigError or
         Unavailable saying what to do.
@@ -57,7 +63,7 @@ class HttpProvider:
         self._ping = ping
         self._check_pong = check_pong
         self._idempotent = idempotent
-        self._of_address = urls == "user"
+        self._rests = Rests(LONGEST_REST_S)
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
         self._caller = Caller(tools, timeout_s=self._timeout_s, urls=urls)
@@ -115,13 +121,41 @@ class HttpProvider:
             return Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)
 
     async def _sent(self, outgoing: Outgoing, call: Call | Outcome, until_s: float) -> Outcome:
-        outcome = await self._called(outgoing, call, until_s) if isinstance(call, Call) else call
-        if self._of_address and isinstance(outcome, Retry | Unknown):
+        if not isinstance(call, Call):
+            return call
+        if not self._is_of_user(call):
+            return self._meant(outgoing, call, await self._answer(call, until_s))
+        return await self._sent_to_user(outgoing, call, until_s)
+
+    async def _sent_to_user(self, outgoing: Outgoing, call: Call, until_s: float) -> Outcome:
+        """A server of a user's: what goes wrong there is nobody else's trouble."""
+        host = call.url.split("/", 3)[2:3]
+        server = host[0].lower() if host else ""
+        began = self._clock.monotonic()
+        if wait_s := self._rests.wait_s(server, began, self._timeout_s):
+            return Retry(
+                reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
+            )
+        answer = await self._answer(call, until_s)
+        now = self._clock.monotonic()
+        self._rests.ended(
+            server, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=self._timeout_s
+        )
+        outcome = self._meant(outgoing, call, answer)
+        if isinstance(outcome, Retry | Unknown) and outcome.of_address is None:
             return msgspec.structs.replace(outcome, of_address=True)
+        if isinstance(outcome, Misconfigured):
+            return Rejected(reason=outcome.reason, detail=outcome.detail)
         return outcome
 
-    async def _called(self, outgoing: Outgoing, call: Call, until_s: float) -> Outcome:
-        answer = await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
+    async def _answer(self, call: Call, until_s: float) -> Reply | Failure:
+        try:
+            return await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
+        except Exception as surprise:  # noqa: BLE001 - concerns this message only
+            self._tell("call_failed", surprise)
+            return Failure(kind="unanswered", detail=f"the call failed ({type(surprise).__name__})")
+
+    def _meant(self, outgoing: Outgoing, call: Call, answer: Reply | Failure) -> Outcome:
         if isinstance(answer, Failure):
             return self._unanswered(call, answer)
         if 300 <= answer.status < 400:

@@ -141,14 +141,16 @@ cursors = Table("cursors", metadata, _text_key("lane"), _number("position"), _on
 claims = Table(
     "claims",
     metadata,
-    _key("tenant"),
-    _blob("key", key=True),
+    _counted("seq"),
+    _number("tenant"),
+    _blob("key"),
     _blob("fingerprint"),
     _blob("answer"),
     _number("expires_at"),
-    Index("claims_expiry", "expires_at"),
-    sqlite_with_rowid=False,
+    UniqueConstraint("tenant", "key"),
+    sqlite_autoincrement=True,
 )
+"""In order of time, which is the order they expire in; only the keys lie in no order."""
 
 # ── people ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -106,7 +106,8 @@ def _service(url: str) -> NotifyBase:
     service = Apprise.instantiate(url, asset=asset)
     if service is None:
         raise ConfigError(
-            "`url` is not one that Apprise understands: see https://appriseit.com/services/ for the form of each service"
+            "`url` is not one that Apprise understands: see https://appriseit.com/services/ for the form of each service",
+            pointer="#/url",
         )
     if service.overflow_mode is OverflowMode.UPSTREAM:
         service.overflow_mode = OverflowMode.TRUNCATE

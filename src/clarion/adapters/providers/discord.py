@@ -6,7 +6,7 @@ https://docs.discord.com/developers/resources/webhook#execute-webhook
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from clarion.adapters.chat import (
     links,
     lost,
     markdown,
+    wait_s,
     web_url,
     webhook_of,
     webhook_outcome,
@@ -31,7 +32,15 @@ from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    HostName,
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 HOSTS = ("discord.com", "ptb.discord.com", "canary.discord.com", "discordapp.com")
 """Where webhooks of contacts may be."""
@@ -54,11 +63,11 @@ INVALID_WEBHOOK_TOKEN = 50027
 class DiscordConfig(Settings, frozen=True, kw_only=True):
     """A webhook for everybody who brings none."""
 
-    url: str = ""
+    url: WebUrl = ""
     """Channel settings, Integrations, Webhooks: https://discord.com/api/webhooks/..."""
-    username: str = ""
+    username: Annotated[str, msgspec.Meta(max_length=80)] = ""
     """The name it speaks under; empty: the webhook's own."""
-    hosts: tuple[str, ...] = HOSTS
+    hosts: tuple[HostName, ...] = HOSTS
     """Where webhooks of contacts may be."""
 
 
@@ -108,18 +117,29 @@ def read(config: DiscordConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     goal = webhook_of(outgoing, config.url, config.hosts)
     own = goal is not None and goal.from_user
     answer = json_of(reply)
-    if 200 <= reply.status < 300:
-        return Accepted(provider_id=str(answer.get("id", "")) or None)
+    if 200 <= reply.status < 300 and (sent := str(answer.get("id", ""))):
+        return Accepted(provider_id=sent)
     if reply.status == 429:
-        wait = answer.get("retry_after", reply.retry_after_s)
-        after_s = float(wait) if isinstance(wait, int | float) else None
-        return Retry(reason=Reason.RATE_LIMITED, after_s=after_s, detail="Discord asks to slow down")
+        return _slower(answer, reply)
     code = answer.get("code")
     if code in (UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN):
         return lost(own, f"Discord knows no such webhook (code {code})")
     if reply.status == 400 and isinstance(code, int):
         return Rejected(detail=f"Discord does not take the message (code {code})")
-    return webhook_outcome(reply, own)
+    return webhook_outcome(reply, own, known=reply.status == 204)
+
+
+def _slower(answer: dict[str, object], reply: Reply) -> Retry:
+    """https://docs.discord.com/developers/topics/rate-limits: of this webhook, or of all that we send (or our network)."""
+    everybody = (
+        answer.get("global") is True or reply.headers.get("x-ratelimit-scope") == "global" or not answer
+    )
+    return Retry(
+        reason=Reason.RATE_LIMITED,
+        after_s=wait_s(answer.get("retry_after"), reply),
+        of_address=False if everybody else None,
+        detail=f"Discord asks to slow down {'everywhere' if everybody else 'with this webhook'}",
+    )
 
 
 def check_pong(reply: Reply) -> None:

@@ -34,7 +34,15 @@ from clarion.model.content import ChatContent
 from clarion.model.outcome import Outcome, Rejected
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    HostName,
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 MESSAGE_CHARS = 6000
 """Servers with the older schema keep 7,600 characters of attachments, layout included (PostPropsMaxUserRunes)."""
@@ -58,10 +66,14 @@ CLOSED_ERRORS = frozenset(
 class MattermostConfig(Settings, frozen=True, kw_only=True):
     """A webhook for everybody who brings none."""
 
-    url: str = ""
+    url: WebUrl = ""
     """Product menu, Integrations, Incoming Webhooks: `https://chat.example.com/hooks/...`."""
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[HostName, ...] = ()
     """Where webhooks of contacts may be (`.example.com`: anywhere below); the host of `url` always."""
+
+    def __post_init__(self) -> None:
+        if not (self.url or self.hosts):
+            raise ValueError("set `url` (an incoming webhook), or `hosts` where those of contacts may be")
 
 
 def destination(config: MattermostConfig, outgoing: Outgoing) -> Destination | None:
@@ -125,7 +137,7 @@ def read(config: MattermostConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
         return closed(brought, f"{said}: incoming webhooks are turned off")
     if reply.status == 400:
         return Rejected(detail=said)
-    return webhook_outcome(reply, brought)
+    return webhook_outcome(reply, brought, known=reply.body.strip() == b"ok")
 
 
 def check_pong(reply: Reply) -> None:

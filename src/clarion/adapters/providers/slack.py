@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -32,7 +32,15 @@ from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Re
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    HostName,
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 # https://docs.slack.dev/reference/block-kit/blocks (header, section, image, actions)
 HEADER_CHARS = 150
@@ -93,14 +101,23 @@ RATE_ERRORS = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"
 class SlackConfig(Settings, frozen=True, kw_only=True):
     """A bot, a webhook, or neither: then every contact brings a webhook of its own."""
 
-    token: str = ""
+    token: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\Axox[a-z][.-][!-~]+\Z",
+            description="the token of a bot, as shown under OAuth & Permissions: xoxb-...",
+        ),
+    ] = ""
     """Of a bot with the scope `chat:write`: `xoxb-...`. Contacts are ids of people or channels, or `#channel`."""
-    channel: str = ""
+    channel: Annotated[
+        str,
+        msgspec.Meta(pattern=r"\A[^\s,:]{1,81}\Z", description="the id of a channel or person, or #channel"),
+    ] = ""
     """Where the bot writes to whose contact is no Slack address."""
-    url: str = ""
+    url: WebUrl = ""
     """An incoming webhook, for contacts that are no webhook themselves."""
-    api_url: str = "https://slack.com/api"
-    hosts: tuple[str, ...] = HOSTS
+    api_url: WebUrl = "https://slack.com/api"
+    hosts: tuple[HostName, ...] = HOSTS
     """Where webhooks of contacts may be."""
 
     def __post_init__(self) -> None:
@@ -208,7 +225,7 @@ def read(config: SlackConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     if answer.get("ok") is False or (400 <= reply.status < 500 and _CODE.fullmatch(code)):
         return Rejected(detail=_said(code, reply))
     if goal is not None and goal.url:
-        return webhook_outcome(reply, own)
+        return webhook_outcome(reply, own, known=code == "ok")
     outcome = outcome_of(reply)
     return Unknown(detail="an answer that is not Slack's") if isinstance(outcome, Accepted) else outcome
 

@@ -30,7 +30,15 @@ from clarion.model.content import ChatContent
 from clarion.model.outcome import Outcome, Rejected, Unknown
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    HostName,
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 HOSTS = (".logic.azure.com", ".environment.api.powerplatform.com", ".logic.azure.us")
 """Where flows of contacts may be."""
@@ -49,15 +57,17 @@ BUTTONS = 6
 BUTTON_BYTES = 256
 
 CARD_VERSION = "1.4"
+_PASSED_ON = re.compile(rb"Microsoft Teams endpoint returned HTTP error (\d{3})\b")
+"""Connectors of Office 365 (and what stands in for them) answer 200 and say in words what Teams said, 429 and 413 above all."""
 _CODE = re.compile(r"[A-Za-z]{3,64}")
 
 
 class TeamsConfig(Settings, frozen=True, kw_only=True):
     """A flow for everybody who brings none."""
 
-    url: str = ""
+    url: WebUrl = ""
     """The flow's HTTP POST URL, on `*.logic.azure.com` or `*.environment.api.powerplatform.com`."""
-    hosts: tuple[str, ...] = HOSTS
+    hosts: tuple[HostName, ...] = HOSTS
     """Where flows of contacts may be (`.example.com`: anywhere below)."""
 
 
@@ -146,7 +156,9 @@ def read(config: TeamsConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
         return Unknown(detail="the flow was started and did not answer")
     if reply.status == 400 and _CODE.fullmatch(code):
         return Rejected(detail=f"the flow said {code}")
-    return webhook_outcome(reply, own)
+    if refused := _PASSED_ON.search(reply.body):
+        return webhook_outcome(Reply(status=int(refused[1]), headers=reply.headers, body=b""), own)
+    return webhook_outcome(reply, own, known=not reply.body.lstrip().startswith(b"<"))
 
 
 def accepts(contact: Contact) -> bool:

@@ -6,9 +6,10 @@ https://core.telegram.org/bots/api#sendmessage, https://core.telegram.org/bots/a
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from functools import partial
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ from clarion.adapters.chat import (
     json_of,
     lost,
     unmentioning,
+    wait_s,
     web_url,
 )
 from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
@@ -31,7 +33,14 @@ from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Re
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import (
+    Outgoing,
+    Provider,
+    ProviderPlugin,
+    ProviderTools,
+    Settings,
+    WebUrl,
+)
 
 TEXT_CHARS = 4096
 """After the markup has been read."""
@@ -42,8 +51,11 @@ FACTS = 20
 FACT_CHARS = (64, 512)
 BUTTONS = 10
 BUTTON_CHARS = 64
+MOST_MOVES = 10_000
+_MOVED = "the group became a supergroup, and is written to under its new id"
 
-_CHAT_ID = re.compile(r"-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31}")
+_CHAT = r"(?:-?[1-9][0-9]{0,19}|@[A-Za-z][A-Za-z0-9_]{3,31})"
+_CHAT_ID = re.compile(_CHAT)
 LOST_CHATS = (
     *(
         "chat not found",
@@ -60,11 +72,37 @@ LOST_CHATS = (
 class TelegramConfig(Settings, frozen=True, kw_only=True):
     """A bot."""
 
-    token: str
+    token: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A[0-9]{1,20}:[A-Za-z0-9_.-]+\Z",
+            description="the token of a bot, as @BotFather tells it: 123456:ABC-DEF...",
+        ),
+    ]
     """From @BotFather: `123456:ABC-DEF...`."""
-    chat: str = ""
+    chat: Annotated[
+        str,
+        msgspec.Meta(pattern=rf"\A{_CHAT}\Z", description="a chat id, such as -1001234567890, or @channel"),
+    ] = ""
     """Where it writes to whose contact is no Telegram chat: a chat id or `@channel`."""
-    api_url: str = "https://api.telegram.org"
+    api_url: WebUrl = "https://api.telegram.org"
+
+
+class Moves:
+    """Groups that became supergroups, and their new ids: Telegram tells them once somebody writes to the old one."""
+
+    def __init__(self) -> None:
+        self._moved: OrderedDict[str, str] = OrderedDict()
+
+    def now(self, chat: str) -> str:
+        """Where the chat is now."""
+        return self._moved.get(chat, chat)
+
+    def learn(self, chat: str, to: str) -> None:
+        """The oldest is forgotten when there are too many: then Telegram says it again."""
+        self._moved[chat] = to
+        if len(self._moved) > MOST_MOVES:
+            self._moved.popitem(last=False)
 
 
 def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | None:
@@ -75,7 +113,7 @@ def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | Non
     return Destination(to=config.chat, own=False) if config.chat else None
 
 
-def build(config: TelegramConfig, outgoing: Outgoing) -> Call | Outcome:
+def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves | None = None) -> Call | Outcome:
     """The request for one message."""
     goal = destination(config, outgoing)
     if goal is None:
@@ -84,7 +122,9 @@ def build(config: TelegramConfig, outgoing: Outgoing) -> Call | Outcome:
     return Call(
         url=f"{config.api_url.rstrip('/')}/bot{config.token}/{method}",
         headers={"content-type": "application/json"},
-        body=msgspec.json.encode({"chat_id": goal.to, **message}),
+        body=msgspec.json.encode(
+            {"chat_id": moves.now(goal.to) if moves is not None else goal.to, **message}
+        ),
     )
 
 
@@ -130,7 +170,7 @@ def _buttons(content: ChatContent) -> list[list[dict[str, str]]]:
     return [[button] for button in buttons[:BUTTONS]]
 
 
-def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply, moves: Moves) -> Outcome:
     """What Telegram's answer means: `{"ok": ..., "result" or "error_code", "description", "parameters"}`."""
     goal = destination(config, outgoing)
     own = goal is not None and goal.own
@@ -139,10 +179,14 @@ def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
         result = answer.get("result")
         sent = result.get("message_id") if isinstance(result, dict) else None
         return Accepted(provider_id=None if sent is None else str(sent))
+    parameters = answer.get("parameters")
+    more = parameters if isinstance(parameters, dict) else {}
     if reply.status == 429:
-        return Retry(
-            reason=Reason.RATE_LIMITED, after_s=_wait_s(answer, reply), detail="Telegram asks to slow down"
-        )
+        after_s = wait_s(more.get("retry_after"), reply)
+        return Retry(reason=Reason.RATE_LIMITED, after_s=after_s, detail="Telegram asks to slow down")
+    if goal is not None and isinstance(moved := more.get("migrate_to_chat_id"), int):
+        moves.learn(goal.to, str(moved))
+        return Retry(of_address=True, detail=f"{_MOVED}{'' if own else ': set `chat` to it'}")
     said = str(answer.get("description", "")).lower()
     if found := next((words for words in LOST_CHATS if words in said), ""):
         return lost(own, f"Telegram said: {found}")
@@ -154,12 +198,6 @@ def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
         )
     outcome = outcome_of(reply)
     return Unknown(detail="an answer that is not Telegram's") if isinstance(outcome, Accepted) else outcome
-
-
-def _wait_s(answer: dict[str, object], reply: Reply) -> float | None:
-    parameters = answer.get("parameters")
-    wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    return float(wait) if isinstance(wait, int | float) else reply.retry_after_s
 
 
 def check_pong(reply: Reply) -> None:
@@ -176,11 +214,12 @@ def accepts(contact: Contact) -> bool:
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    moves = Moves()
     return HttpProvider(
         integration,
         tools,
-        build=partial(build, config),
-        read=partial(read, config),
+        build=partial(build, config, moves=moves),
+        read=partial(read, config, moves=moves),
         ping=Call(url=f"{config.api_url.rstrip('/')}/bot{config.token}/getMe"),
         check_pong=check_pong,
     )

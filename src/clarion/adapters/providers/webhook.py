@@ -20,6 +20,7 @@ import msgspec
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
 from clarion.adapters.http.rests import Rests
+from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
 from clarion.model.endpoint import Delivery, Endpoint, secret_key
@@ -33,8 +34,6 @@ AT_ONCE = 64
 """Messages one call takes; all of them go out at the same time."""
 TIME_SHARE = 0.9
 """Part of the integration's time limit that a call may take, so that every message gets its own outcome."""
-HANGS_SHARE = 0.25
-"""Who has not answered after this part of the time hangs; who refuses at once costs nobody anything."""
 MOST_BODY = 256 * 1024
 """Receivers are promised less than 20 kB (spec, "Payload size"); over this something is wrong."""
 KEPT_REQUEST = 16 * 1024
@@ -52,7 +51,13 @@ class WebhookConfig(Settings, frozen=True, kw_only=True):
 
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 15.0
     """How long a receiver may take to answer (spec: 15 to 30 seconds)."""
-    secret: str = ""
+    secret: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\Awhsec_[A-Za-z0-9+/]+=*\Z",
+            description="a webhook secret: whsec_ and 24 to 64 bytes in base64",
+        ),
+    ] = ""
     """Signs what goes to webhook contacts that are no endpoints: `whsec_<base64>`."""
 
 
@@ -107,6 +112,12 @@ class Webhooks:
     """Implements `ports.provider.Provider`: each message to its own server, all of a batch at once."""
 
     def __init__(self, integration: Integration, config: WebhookConfig, tools: ProviderTools) -> None:
+        """Raises ConfigError when the secret is none."""
+        if config.secret:
+            try:
+                secret_key(config.secret)
+            except ValueError as wrong:
+                raise ConfigError(f"secret: {wrong}", pointer="#/secret") from None
         self._tools = tools
         self._secret = config.secret
         self._timeout_s = min(config.timeout_s, TIME_SHARE * integration.limits.timeout_s)
@@ -155,15 +166,18 @@ class Webhooks:
                 reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
             )
         answer = await self._caller.call(call, until_s=started + self._timeout_s, limit=KEPT_REPLY)
-        took_s = self._tools.clock.monotonic() - started
-        if isinstance(answer, Reply):
-            self._rests.answered(contact.hash)
-        elif took_s >= HANGS_SHARE * self._timeout_s:
-            self._rests.hung(contact.hash, started + took_s)
+        ended = self._tools.clock.monotonic()
+        self._rests.ended(
+            contact.hash,
+            answered=isinstance(answer, Reply),
+            began_s=started,
+            now_s=ended,
+            call_s=self._timeout_s,
+        )
         outcome = outcome_of(answer, name) if isinstance(answer, Reply) else outcome_without(answer)
         if endpoint is None:
             return outcome
-        record = self._record(outgoing, endpoint, call, answer, round(took_s * 1000))
+        record = self._record(outgoing, endpoint, call, answer, round((ended - started) * 1000))
         return msgspec.structs.replace(outcome, record=record)
 
     def _record(

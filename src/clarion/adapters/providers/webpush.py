@@ -16,7 +16,7 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
 from clarion.model.ids import id_text
 from clarion.model.message import Message
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
+from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import is_subscription, read_subscription, text_of
@@ -32,7 +32,10 @@ URGENCY: Mapping[Lane, str] = {
 """RFC 8030, 5.3: a device on battery is woken for what is urgent only."""
 LONGEST_TTL_S = 28 * 86_400
 """What the large push services keep at most."""
+MOST_PROVEN = 1_024
+"""Origins remembered. There are few push services, but endpoints come from users."""
 
+_SUBJECT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://[^\s/]+\.[^\s]+")
 _ORIGIN = re.compile(r"https?://[^/?#]+")
 _encode = msgspec.json.Encoder().encode
 
@@ -69,17 +72,24 @@ class WebPush:
         try:
             key = private_key(config.private_key)
         except ValueError as wrong:
-            raise ConfigError(f"private_key: {wrong}; make a pair with `clarion vapid new`") from None
-        if public_of(key) != config.public_key.rstrip("="):
-            raise ConfigError("public_key and private_key are not a pair: make one with `clarion vapid new`")
-        if not config.subject.startswith(("mailto:", "https://")):
             raise ConfigError(
-                "subject is an address such as mailto:ops@example.com or https://example.com/contact"
+                f"private_key: {wrong}; make a pair with `clarion vapid new`", pointer="#/private_key"
+            ) from None
+        if public_of(key) != config.public_key.rstrip("="):
+            raise ConfigError(
+                "public_key and private_key are not a pair: make one with `clarion vapid new`",
+                pointer="#/public_key",
+            )
+        if _SUBJECT.fullmatch(config.subject) is None:
+            raise ConfigError(
+                "subject is an address such as mailto:ops@example.com or https://example.com/contact",
+                pointer="#/subject",
             )
         self._vapid = Vapid(key, config.subject)
         self._ttl_s = config.ttl_s
         self._tools = tools
-        self._proven = False
+        self._proven: set[str] = set()
+        """Origins of push services that have taken our key."""
 
     def build(self, outgoing: Outgoing) -> Call | Outcome:
         """The encrypted notification, or why there is none."""
@@ -111,40 +121,52 @@ class WebPush:
             headers["Topic"] = text_of(outgoing.collapse_key)[:32]
         return Call(url=subscription.endpoint, headers=headers, body=body)
 
-    def read(self, _: Outgoing, reply: Reply) -> Outcome:
+    def read(self, outgoing: Outgoing, reply: Reply) -> Outcome:
         """What the push service said (RFC 8030, sections 5 to 8)."""
         said = f"the push service answered {reply.status}"
         match reply.status:
             case 200 | 201 | 202 | 204:
-                self._proven = True
+                if len(self._proven) < MOST_PROVEN:
+                    self._proven.add(_origin_of(outgoing))
                 return Accepted()
             case 404 | 410:
                 return Gone(detail=f"{said}: the browser is no longer subscribed")
             case 413:
                 return Rejected(detail=f"{said}: the notification is too large for it")
             case 401 | 403:
-                return self._refused(said)
+                return self._refused(said, _origin_of(outgoing))
             case 429:
                 return Retry(reason=Reason.RATE_LIMITED, after_s=reply.retry_after_s, detail=said)
             case status if status >= 500 or status == 408:
                 return Retry(after_s=reply.retry_after_s, detail=said)
         return Rejected(detail=said)
 
-    def _refused(self, said: str) -> Outcome:
-        """Wrong keys, until somebody has accepted them: from then on it is about this subscription.
+    def _refused(self, said: str, origin: str) -> Outcome:
+        """Wrong keys, until this push service has taken them: from then on it is about the subscription.
 
-        Endpoints are given by users. One of them, made with an older key or made to harm, must not stop all others.
+        Endpoints are given by users. One of them, made with an older key or made to harm, must not stop all others,
+        so the circuit stays closed: the message is tried again until somebody has mended the keys.
         """
-        if self._proven:
+        if origin in self._proven:
             return Rejected(
                 detail=f"{said}: this subscription was made with another VAPID key, subscribe again"
             )
-        return Misconfigured(detail=f"{said}: check the VAPID keys and the subject")
+        return Retry(
+            reason=Reason.MISCONFIGURED,
+            detail=f"{said}: check the VAPID keys and the subject of the integration",
+        )
 
     def _ttl(self, message: Message, now: int) -> int:
         if message.expires_at is None:
             return self._ttl_s
         return min(LONGEST_TTL_S, max(0, (message.expires_at - now) // 1000))
+
+
+def _origin_of(outgoing: Outgoing) -> str:
+    """Whose push service it is; of a contact that has been written to, so it is a subscription."""
+    assert outgoing.contact is not None
+    origin = _ORIGIN.match(read_subscription(outgoing.contact.address).endpoint)
+    return origin[0] if origin else ""
 
 
 def payload(outgoing: Outgoing) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from clarion.content.returns.verdict import Verdict
 
@@ -15,9 +16,9 @@ _EXACT = {
     "5.1.1": HARD,  # no such mailbox
     "5.1.2": HARD,  # no such domain
     "5.1.3": HARD,  # not an address
-    "5.1.4": HARD,
     "5.1.6": HARD,  # has moved
     "5.1.10": HARD,  # null MX, RFC 7505
+    "5.1.90": BLOCK,  # Exchange Online: the sender has reached a limit
     "5.2.1": HARD,  # mailbox disabled
     "5.4.4": HARD,  # no host
     "5.4.310": HARD,  # Exchange Online: the domain does not exist
@@ -26,11 +27,13 @@ _EXACT = {
     "5.1.9": BLOCK,
     "5.2.2": SOFT,  # mailbox full
     "5.2.3": SOFT,  # message too large
+    "5.2.121": SOFT,  # Exchange Online: the recipient gets too much mail at the moment
+    "5.2.122": SOFT,
     "5.3.4": SOFT,
     "5.7.17": HARD,  # the mailbox has another owner now, RFC 7293
 }
 _SUBJECTS = {3: SOFT, 4: SOFT, 5: SOFT, 6: BLOCK, 7: BLOCK}
-_REPLIES = {"552": SOFT, "551": HARD}
+_REPLIES = {"552": SOFT, "551": HARD, "556": HARD}
 _POLICY = 7
 
 
@@ -38,8 +41,13 @@ def exactly(status: str) -> Verdict | None:
     """What an enhanced status code says that names its cause; None when it does not."""
     if status in _EXACT:
         return _EXACT[status]
+    return BLOCK if is_policy(status) else None
+
+
+def is_policy(status: str) -> bool:
+    """Whether it is about security or policy: X.7.X."""
     found = ENHANCED.fullmatch(status)
-    return BLOCK if found is not None and int(found.group(2)) == _POLICY else None
+    return found is not None and int(found.group(2)) == _POLICY
 
 
 def roughly(status: str, said: str) -> Verdict | None:
@@ -65,6 +73,19 @@ def is_temporary(status: str, said: str) -> bool:
         return True
     found = REPLY.search(said)
     return found is not None and found.group(1).startswith("4")
+
+
+def has_failure(said: str) -> bool:
+    """Whether a reply or status code of a failure stands in a text."""
+    return place_of_failure(said) >= 0
+
+
+def place_of_failure(said: str) -> int:
+    """Where the first of them stands; -1 when there is none."""
+    statuses = (found.start() for found in ENHANCED.finditer(said) if found.group(1) != "2")
+    reply = REPLY.search(said)
+    places = [*([reply.start()] if reply is not None else []), *islice(statuses, 1)]
+    return min(places, default=-1)
 
 
 def first_status(said: str) -> str:

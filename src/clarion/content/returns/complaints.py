@@ -8,23 +8,34 @@ from clarion.content.returns.opened import Opened
 from clarion.content.returns.verdict import Verdict
 
 _TYPE = re.compile(r"^feedback-type[ \t]*:[ \t]*([\w-]{1,40})", re.IGNORECASE | re.MULTILINE)
+_AGENT = re.compile(r"^user-agent[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _NO_COMPLAINT = frozenset({"not-spam", "auth-failure", "dmarc", "dkim"})
 """The first takes one back; the others are about forgeries (RFC 6591): no person has complained."""
+_OPT_OUT = frozenset({"opt-out", "opt-out-list", "unsubscribe"})
+"""From the drafts before RFC 5965, and still sent: the person only wants no more of it."""
 _OLD = re.compile(
     r"complaint about message from|email feedback report for ip|\babuse report\b", re.IGNORECASE
 )
 
 
 def complaint(mail: Opened) -> Verdict | None:
-    """COMPLAINT, UNKNOWN for a report that is none, None when it is no feedback report."""
-    report = mail.text("message/feedback-report")
-    if report or "feedback-report" in str(mail.headers.get_param("report-type")):
-        found = _TYPE.search(report or mail.text("text/plain"))
-        return (
-            Verdict.UNKNOWN
-            if found is not None and found.group(1).lower() in _NO_COMPLAINT
-            else Verdict.COMPLAINT
-        )
-    if mail.header("x-hmxmroriginalrecipient") or _OLD.search(mail.header("subject")) is not None:
+    """COMPLAINT, UNSUBSCRIBE, UNKNOWN for a report that is neither, None when it is no feedback report."""
+    kind = _kind(mail)
+    if kind in _NO_COMPLAINT:
+        return Verdict.UNKNOWN
+    if kind in _OPT_OUT or mail.header("x-apple-unsubscribe").lower() == "true":
+        return Verdict.UNSUBSCRIBE
+    if kind or mail.header("x-hmxmroriginalrecipient") or _OLD.search(mail.header("subject")) is not None:
         return Verdict.COMPLAINT
     return None
+
+
+def _kind(mail: Opened) -> str:
+    """The type of a feedback report, wherever its fields stand; empty when it is none."""
+    report = mail.text("message/feedback-report")
+    declared = bool(report) or "feedback-report" in str(mail.headers.get_param("report-type"))
+    fields = report or mail.text("text/plain")
+    found = _TYPE.search(fields)
+    if not declared and (found is None or _AGENT.search(fields) is None):
+        return ""
+    return found.group(1).lower() if found is not None else "abuse"

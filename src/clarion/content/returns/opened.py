@@ -9,6 +9,7 @@ from email.message import Message
 from email.parser import BytesHeaderParser, BytesParser
 from email.policy import compat32
 from html import unescape
+from itertools import islice
 from typing import NamedTuple
 
 MOST_BYTES = 1024 * 1024
@@ -22,6 +23,11 @@ MOST_TEXT = 128 * 1024
 MOST_VALUE = 4_000
 """Characters of one header field."""
 
+MOST_TYPE = 4_000
+"""Bytes of a content type: reading its parameters takes the parser time in proportion to their square."""
+
+_TYPE = re.compile(rb"^content-type[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_FIELD_END = re.compile(rb"\r?\n(?![ \t])|\r(?![\n \t])")
 _NESTED = re.compile(
     rb"^content-type:[ \t]*(?:\r?\n[ \t]+)?(?:multipart|message)/", re.IGNORECASE | re.MULTILINE
 )
@@ -49,7 +55,7 @@ class Opened(NamedTuple):
 
     def header(self, name: str) -> str:
         """A header field's value on one line, decoded; empty when it is not there."""
-        return decoded(self.headers.get(name, ""))
+        return next((decoded(value) for key, value in self.headers.raw_items() if key.lower() == name), "")
 
     def text(self, *types: str) -> str:
         """The text of the parts of these types."""
@@ -62,14 +68,16 @@ def opened(raw: bytes) -> Opened:
     if raw.startswith((b"From ", b">From ")):  # a mailbox separator
         raw = re.split(rb"\r\n?|\n", raw, maxsplit=1)[-1]
     try:
-        if len(_NESTED.findall(raw)) > MOST_NESTED:
-            raise ValueError("nested too deeply")
+        if len(_NESTED.findall(raw)) > MOST_NESTED or _longest_type(raw) > MOST_TYPE:
+            raise ValueError("nested too deeply, or a type without end")
         message = BytesParser(policy=compat32).parsebytes(raw)
         return Opened(message, tuple(_parts(message)))
     except Exception:  # noqa: BLE001 (a stranger's mail finds every corner of the parser)
         head, _, body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
         text = body[:MOST_TEXT].decode("utf-8", "replace")
-        return Opened(BytesHeaderParser(policy=compat32).parsebytes(head), (Part("text/plain", text),))
+        headers = BytesHeaderParser(policy=compat32).parsebytes(head)
+        del headers["content-type"]
+        return Opened(headers, (Part("text/plain", text),))
 
 
 def headers_of(raw: bytes) -> Opened:
@@ -80,7 +88,7 @@ def headers_of(raw: bytes) -> Opened:
 
 def decoded(value: object) -> str:
     """A header value on one line, encoded words decoded."""
-    text = str(value)[:MOST_VALUE]
+    text = _unescaped(str(value)[:MOST_VALUE])
     try:
         if "\x1b$" in text:  # Japanese without encoding
             return " ".join(text.encode("ascii", "replace").decode("iso-2022-jp").split())
@@ -89,11 +97,27 @@ def decoded(value: object) -> str:
         return " ".join(text.split())
 
 
+def _unescaped(text: str) -> str:
+    """Bytes that are no ASCII, which the parser hides in the text, in the encoding they most likely have."""
+    if text.isascii():
+        return text
+    try:
+        return _decoded(text.encode("utf-8", "surrogateescape"), "utf-8")
+    except UnicodeEncodeError:
+        return text
+
+
 def plain(html: str) -> str:
     """The words of HTML. Takes time in proportion to its length, whatever it is."""
     for name in ("head", "style", "script"):
         html = _without(html, name)
     return unescape(_TAG.sub(" ", _BREAKS.sub("\n", html)))
+
+
+def _longest_type(raw: bytes) -> int:
+    """Bytes of the longest content type field, its folded lines included."""
+    ends = ((found.start(), _FIELD_END.search(raw, found.end())) for found in _TYPE.finditer(raw))
+    return max(((end.start() if end else len(raw)) - start for start, end in ends), default=0)
 
 
 def _parts(message: Message) -> Iterator[Part]:
@@ -136,7 +160,7 @@ def _fields(part: Message) -> str:
 
 
 def _head(message: Message) -> str:
-    return "\n".join(f"{name}: {decoded(value)}" for name, value in message.items()[:500])
+    return "\n".join(f"{name}: {decoded(value)}" for name, value in islice(message.raw_items(), 500))
 
 
 def _text(part: Message) -> str:

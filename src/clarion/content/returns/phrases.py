@@ -9,7 +9,7 @@ _WHO = r"(?:user|recipient|rcpt|mail ?box|account|address|addressee|person|custo
 
 FULL = (
     rf"{_WHO}(?:'s)? (?:\S{{1,80}} )?(?:is |was |has been |appears to be )?(?:full\b|over (?:its |the |their )?quota|overquota)",
-    r"(?:over|exceed\w*|out of|beyond|insufficient|not enough|above|reached) (?:\S{1,30} ){0,4}(?:quota|storage|disk space|mailbox space|space left|allotted space)",
+    r"(?:over|exceed\w*|out of|beyond|insufficient|not enough|above|reached) (?:\S{1,30} ){0,4}(?:quota|storage|space\b)",
     r"quota(?: \S{1,30}){0,5} (?:exceed|full|reached|violat|limit)",
     r"quota ?exceed",
     r"over ?quota",
@@ -26,7 +26,9 @@ FULL = (
     r"exceeds? (?:\S{1,20} ){0,4}(?:message |maximum )?size",
     r"max(?:imum)? (?:message|mail) size",
     r"(?:message|mail) size (?:limit|exceeds|too|violat|is)",
-    r"too (?:big|large) for",
+    r"too (?:big|large) for|does(?:n't| not) have enough (?:\S{1,12} )?space|(?:block|inode)s? limit exceed|limit exc?eeded for this e-?mail",
+    r"rate that prevents|receiving (?:mail|messages) (?:at a rate|too quickly)|mail too quickly",
+    r"unavailable to take delivery|temporar\w+ (?:locked|disabled|suspended|inactive|deactivated|unavailable|closed)",
     r"postfach (?:ist )?(?:voll|überfüllt)|speicherplatz",
     r"boîte (?:aux lettres |de réception )?(?:est )?pleine",
     r"buzón (?:está )?lleno|casella (?:\S{1,20} ){0,2}piena",
@@ -40,7 +42,9 @@ FULL = (
 
 SENDER = (
     r"(?:after|our|to the|in reply to) (?:initial connection|helo|ehlo|mail from)\b[^5]{0,160}\b5\d\d\b",
-    r"\[mail_from\]|my name was rejected",
+    r"in reply to (?:mail from|helo|ehlo)\b",
+    r"\[mail_from\]|my name was rejected|\bbatv\b|mail from not owned|purported responsible",
+    r"\b(?:sender|client|your|source|sending|connecting) ip\b|\bip(?: address)?(?: \S{1,45}){0,4} (?:rejected|refused|denied|blocked|prohibited|(?:is |are )?(?:black ?)?listed)",
     r"groups\.google\.com|google groups",
     r"sender (?:e-?mail |mail )?(?:address|domain|id|verif\w*|unknown|does not exist|is not|not |rejected|denied|blocked|policy|name)",
     r"(?:sender|mail from|return|envelope)[\w' -]{0,30}(?:does not|doesn't|cannot|could not|couldn't|unable to|not) (?:be )?(?:exist|resolv|verif|valid|found|accept)",
@@ -64,19 +68,23 @@ GONE = (
     rf"{_WHO}s?(?: \S{{1,80}})? (?:not|isn't|is not|was not|wasn't|are not|cannot be|can't be|could not be|couldn't be|doesn't|does not|do not|don't|did not)(?: be| a| an| currently)?(?: \S{{1,20}})? (?:exist|found|find|known|know\b|recogni[sz]ed|valid|listed|active\b|here|hosted|defined|local\b|registered|deliverable|belong|alive|unique|present|identified)",
     rf"{_WHO}s?(?: \S{{1,80}})? (?:not|isn't|is not|was not|wasn't|are not|cannot be|can't be|could not be|couldn't be|doesn't|does not) (?:exist|found|known|recogni[sz]ed|valid|listed|active\b|unique|present)",
     rf"{_WHO}(?: \S{{1,80}})? (?:is |has been |was |appears to be |currently |now )?(?:\S{{1,20}} )?(?:unknown|invalid|disabled|inactive|inactivated|suspended|discontinued|closed|deactivated|terminated|expired|deleted|removed|locked|cancell?ed|undeliverable|abandoned|unroutable|unrouteable|non-?existent|dormant|frozen|misspelled)",
+    rf"{_WHO}s?(?: \S{{1,80}}){{0,7}} (?:does ?n[o']?t|doesnt|dosn't|do not|don't) exist",
+    r"(?:remote |recipient )?domain(?: \S{1,80}){0,3} (?:does not|doesn't|doesnt) exist",
     r"(?:recipient|user|mailbox)'?s? (?:\S{1,20} )?account (?:is|has been) (?:blocked|locked|frozen)",
+    r"mailbox name (?:is )?(?:not allowed|invalid)|bad ?rcptto|can't accept user|recipient (?:\S{1,12} )?not ?(?:found|ok)\b",
+    r"(?:address|mailbox|account) no longer accepts|rcpt(?: \S{1,80})? (?:does not|doesn't|dosn't) exist",
     r"(?:unknown|invalid|no such|no) (?:\S{1,30} )?(?:user|recipient|mailbox|rcpt|local part)\b(?! name| password|-agent| agent|s? (?:names?|specified) (?:or|and))",
     r"(?:user|recipient|rcpt|mailbox|address) ?(?:unknown|not found|non.?exist|invalid)",
     r"user[-_]unknown|unknown[-_]user|usernotfound|nosuchuser|recipientnotfound|recipnotfound|resourcenotfound|addr_unknown|reject_unknown_recipient",
     r"(?:doesn't|does not|don't|didn't) have an? [^;]{0,60}account",
     r"no (?:mailbox|account|user|person|recipient|valid recipient)s?(?: \S{1,20}){0,2} (?:here|by that|by this|with|found|is|at|for|matching|specified|given|has)",
-    r"no such (?:\S{1,30} )?(?:mailbox|user|account|recipient|address|person|addressee|alias|domain|host|customer|name|here)",
-    r"no mail ?box\b",
+    r"no such (?:\S{1,30} )?(?:mailbox|user|account|recipient|address|person|addressee|alias|domain|host|customer|name|here|id)\b",
+    r"no mail[- ]?box\b",
     r"not our customer",
     r"not an? (?:valid|known|registered|local|working|active|existing) (?:\S{1,20} )?(?:user|mailbox|recipient|address|account|e-?mail)",
     r"not (?:listed|found|known|defined) in (?:the |our |domino |public |domain|directory)",
     r"does not accept (?:any )?(?:e-?mails?|mails?|messages?)(?! from| for)",
-    r"null ?mx|no smtp service|does not receive e?-?mail|doesn't receive e?-?mail",
+    r"null ?mx|no smtp service here|does not receive e?-?mail|doesn't receive e?-?mail",
     r"no longer (?:\S{1,20} ){0,3}(?:available|valid|exists?|active|in use|used|with|employed|works?|monitored|in service|here|receiv|at this)",
     r"(?:has|have) (?:moved|been moved)\b",
     r"moved to (?:a )?new|moved to \S{1,80}@|address (?:has |was )?changed|new (?:e-?mail )?address is",
@@ -88,6 +96,7 @@ GONE = (
     r"(?:couldn't|could not|can't|cannot|unable to) (?:find|resolve|locate|look ?up)(?: \S{1,20}){0,3} (?:host|domain|mx|mail exchanger|user|mailbox|recipient|mailserver)",
     r"nxdomain|no (?:mx|mail exchanger|mx or a|a or mx)s? ?(?:record|host|found|or)",
     r"(?:illegal|invalid) host/?|bad destination",
+    r"host address lookups failed permanently|answer with no data|no valid mx (?:host|record)",
     r"unrouteable|unroutable|all relevant mx records point to non-?existent",
     r"bad[ _](?:destination|recipient)",
     r"name or service not known",
@@ -101,9 +110,9 @@ GONE = (
     r"address rejected: (?:user )?unknown",
     r"(?:recipient|user|mailbox) rejected$",
     r"(?:adresse|empfänger|benutzer|postfach|konto)[^.;]{0,40}(?:existiert nicht|nicht gefunden|unbekannt|ungültig|nicht vorhanden|deaktiviert|gesperrt)",
-    r"(?:destinataire|adresse|utilisateur|compte|boîte)[^.;]{0,40}(?:inconnu|introuvable|n'existe pas|invalide|désactivé|inexistant|n'a pas été trouvé|est bloqu)",
-    r"(?:dirección|usuario|cuenta|buzón|casilla|destinatario)[^.;]{0,40}(?:no existe|desconocid|no se encontr|inválid|no encontrad|deshabilitad|expirad)",
-    r"(?:indirizzo|utente|casella|destinatario)[^.;]{0,40}(?:non esiste|sconosciut|inesistente|non trovat|non valid|disabilitat)",
+    r"(?:destinataire|adresse|utilisateur|compte|boîte)[^.;]{0,40}(?:inconnu|introuvable|n'existe pas|invalide|désactivé|inexistant|n'a pas été trouvé|est bloqu|non répertorié)|non répertorié dans",
+    r"(?:dirección|usuario|cuenta|buzón|casilla|destinatario)[^.;]{0,40}(?:no existe|desconocid|no se encontr|inválid|no encontrad|deshabilitad|expirad)|no existe (?:dicha|esa|el|la|este|ese)|no se encuentra en el directorio",
+    r"(?:indirizzo|utente|casella|destinatario)[^.;]{0,40}(?:non esiste|sconosciut|inesistente|non trovat|non valid|disabilitat)|nessun utente",
     r"(?:endereço|usuário|utilizador|conta|caixa|destinatário)[^.;]{0,40}(?:não existe|desconhecid|inválid|não encontrad|inexistente|desativad)",
     r"(?:пользовател|адрес|ящик|получател|учетн)[^.;]{0,60}(?:не существует|не найден|неизвест|заблокирован|отключен|удал|не зарегистрирован)",
     r"несуществующ|недействительн\w* (?:адрес|получател)",
@@ -120,6 +129,8 @@ BLOCKED = (
     r"\bblocked\b|\bblocking\b|\bbanned\b",
     r"reputation|complaints?\b|delist",
     r"polic(?:y|ies)\b",
+    r"no access from|smtp server of your isp|ask your postmaster for help|third-party dsn|non-?compliant",
+    r"\b(?:sc|dy|ou)-00\d\b|\((?:rtr|con|rly|dns|hvu|dyn):[a-z]{1,2}\d?\)|\[(?:tss?|bl|ph|ipts)\d{2}\]|\bipts\d{2}\b",
     r"(?:access|permission|connection|session|transmission|submission) (?:\S{1,20} )?(?:denied|forbidden|not allowed|not permitted|prohibited|disallowed)",
     r"not (?:allowed|authori[sz]ed|permitted|authenticated|acceptable|welcome|trusted|whitelisted|accepted for|accepting (?:mail|messages|connections) from|compliant|rfc)",
     r"unauthori[sz]ed|unauthenticated|authentication (?:required|is required|failed|failure|information|check|result)|requires? authentication|must (?:be )?authenticate",
@@ -129,14 +140,18 @@ BLOCKED = (
     r"content (?:filter|rejected|polic|scan|restriction|violation)|message (?:content|body) rejected|rejected (?:\S{1,20} )?content",
     r"\bfilter(?:ed|ing|s)?\b",
     r"suspicio|suspect|\babus(?:e|ive)\b|fraud|scam|forg(?:ed|ery|ing)|spoof|bogus|impersonat",
-    r"relay(?:ing)? (?:access )?(?:denied|not|prohibited|is not|disallowed|attempt)|(?:not|unable to|cannot|refus\w+ to|won't|does not|will not|do not|don't) relay|not a relay|open relay|rcpthosts|not (?:a )?gateway|relaying",
-    r"too many (?:connections|sessions|concurrent|errors|invalid|bad|requests|unknown|hits|simultaneous|attempts)|rate[ -]?limit|throttl|receiving mail (?:at a rate|too)|unusual rate|excessive|too fast|slow down|sending too|sent to too many|daily (?:\S{1,20} )?(?:quota|limit)|permits \d+",
+    r"relay(?:ing)? (?:access )?(?:denied|not|prohibited|is not|disallowed|attempt)|(?:not|unable to|cannot|refus\w+ to|won't|does not|will not|do not|don't) relay|not a relay|open relay|rcpthosts|not (?:a )?gateway|relaying|mail relay|as a relay|to relay (?:mail|for)|relay error",
     r"bad (?:sender|helo|reputation|ip\b|mail from|sending)|dynamic(?:ally)? (?:ip|assigned|address|pool|\S{0,12} ?ip)|dialup|dial-up|residential|(?:is|are|was|been) listed|listed (?:at|in|on|by)",
-    r"security (?:polic|reason|violation|rule|filter|check)|message refused|administrative(?:ly)? prohibit|prohibition|prohibited|violat|rfc ?(?:2?822|5322|5321|821|1123|2821)|unwanted|undesired|whitelist|allow ?list|moderat|not (?:a )?member|members? (?:only|can)|only (?:members|certain|allowed)|do(?:es)? not (?:want|wish)",
+    r"security (?:polic|reason|violation|rule|filter|check)|message refused|administrative(?:ly)? prohibit|prohibition|prohibited|violat|rfc ?(?:2?822|5322|5321|821|1123|2821)|unwanted|undesired|whitelist|allow ?list|moderat|not (?:a )?member|not subscribed|closed mailing list|list of senders|members? (?:only|can)|only (?:members|certain|allowed)|do(?:es)? not (?:want|wish)",
     r"(?:do(?:es)? not|don't|not) have (?:\S{1,20} )?permission|may not have permission|no permission|restricted",
     r"unerwünscht|richtlinie|indésirable|no deseado|спам|запрещ|迷惑|スパム|権限|垃圾|权限|屏蔽",
 )
 """The receiver does not want the sender or the content."""
+
+THROTTLED = (
+    r"too many (?:connections|sessions|concurrent|errors|invalid|bad|requests|unknown|hits|simultaneous|attempts)|rate[ -]?limit|throttl|unusual rate|excessive|too fast|slow down|sending too|sent to too many|daily (?:\S{1,20} )?(?:quota|limit)|permits \d+",
+)
+"""Less, please: from whom it comes when it is for good, else only for now."""
 
 OUT_OF_REACH = (
     r"temporar\w*|transient|try (?:again|later|back)|retried|retries|retrying|\bdefer\w*|gr[ea]y ?list",
@@ -155,7 +170,7 @@ OUT_OF_REACH = (
 """It may work another time."""
 
 NO_MAILBOX = (
-    r"mailbox (?:is )?(?:unavailable|not available|name not allowed)",
+    r"mailbox (?:\S{1,80} )?(?:is )?(?:unava\w{2,5}ble|not available)|account unavailable|\bdoes(?: not|n't) exist\b",
     r"(?:recipient|user|rcpt|address|recipient address|addressee)(?: \S{1,80})? (?:was |is |has been )?(?:rejected|refused|denied|declined|not accepted|unavailable)",
     r"does not like recipient",
     r"invalid (?:address|domain|host)|bad address|unknown (?:address|domain)|address unknown",
@@ -165,7 +180,7 @@ NO_MAILBOX = (
 
 REFUSED = (
     r"reject|refus(?:e|ed|es|ing)\b|denied|declin|not accept|unacceptable|prohibit|forbidden|disallow|restrict",
-    r"security|authenticat|verif(?:y|ication)|challenge|confirm|attachment|mime\b|malformed|charset|header",
+    r"security(?! suite)|authenticat|verif(?:y|ication)|challenge|confirm|attachment|mime\b|malformed|charset|header",
     r"abgelehnt|abgewiesen|zurückgewiesen|verweigert|refusé|rejeté|rechazad|denegad|rifiutat|respint|rejeitad|recusad|отклонен|отказ|拒否|拒绝|拒收",
 )
 """Somebody refused something, and no more is known."""

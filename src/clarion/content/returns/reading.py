@@ -11,15 +11,29 @@ from clarion.content.returns.amazon import Event, amazon_event
 from clarion.content.returns.complaints import complaint
 from clarion.content.returns.notices import Notice, holds_notice, notices
 from clarion.content.returns.opened import Opened, opened
-from clarion.content.returns.replies import comes_from_a_mail_system, is_auto_reply, is_challenge
+from clarion.content.returns.replies import (
+    comes_from_a_mail_system,
+    is_auto_reply,
+    is_challenge,
+    reports_failure,
+)
 from clarion.content.returns.verdict import Verdict
-from clarion.content.returns.words import NULL_MX, PLAIN, VAGUE, by_words, spoken
+from clarion.content.returns.words import (
+    NULL_MX,
+    PLAIN,
+    VAGUE,
+    answers_the_sender,
+    asks_for_less,
+    by_words,
+    speaks_of_blocking,
+    spoken,
+)
 
 DETAIL = 300
 MOST_CLUES = 8
 
 _ORIGINAL = re.compile(
-    r"^(?:[-=_*> ]{2,60}(?:begin(?:ning)? (?:of )?|the |your |this is (?:a|the) |start of )?"
+    r"^(?:[ ]{0,20}[-=_*>][-=_*> ]{1,60}(?:begin(?:ning)? (?:of )?|the |your |this is (?:a|the) |start of )?"
     r"(?:original|returned|copy of|below this line|header|undelivered|unsent|message (?:text|header|body|follows)|failed message|included|attached|received)"
     r"|(?:the |your )?original message (?:follows|headers?|text|is |body)|message headers? follows?|original message headers?:|"
     r"(?:here is )?(?:a|the) (?:copy|header|headers|body|text|first \S{1,20} (?:lines|bytes|characters)) of (?:the|your) (?:original |returned |failed )?(?:message|mail)|"
@@ -29,6 +43,9 @@ _ORIGINAL = re.compile(
 )
 _ADDRESS = re.compile(r"<?[^\s<>\"',;:()]{1,64}@[^\s<>\"',;:()]{1,255}>?")
 _TO = re.compile(r"^to[ \t]*:[ \t]*(.{1,998})$", re.IGNORECASE | re.MULTILINE)
+_COMPLAINER = re.compile(
+    r"^(?:original-rcpt-to|x-hmxmroriginalrecipient)[ \t]*:(.{1,400})$", re.IGNORECASE | re.MULTILINE
+)
 _TAG = re.compile(r"\bb\+([0-9a-f]{56})@", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"^[ \t>]*message-id[ \t]*:\s{0,20}<([0-9a-f]{32})@", re.IGNORECASE | re.MULTILINE)
 _DELAY = re.compile(
@@ -66,9 +83,7 @@ def read(raw: bytes) -> Return:
     everything = "\n".join(
         [*(f"{name}: {value}" for name, value in mail.headers.items()), *(p.text for p in mail.parts)]
     )
-    originals = mail.text("message/rfc822", "text/rfc822-headers", "text/rfc822-header")
-    if not originals:
-        originals = _split(mail.text("text/plain", "text/html"))[1]
+    originals = _originals(mail)
     to = _TO.search(originals)
     return msgspec.structs.replace(
         found,
@@ -108,11 +123,13 @@ def _of_notice(notice: Notice, said: str) -> Return:
         told = notice.diagnostic or said
         certain = None if notice.diagnostic else codes.exactly(notice.status)
         verdict = certain or _judged(told, notice.status) or _judged(said, notice.status) or Verdict.SOFT
+    if verdict is Verdict.HARD and answers_the_sender(spoken(said)):
+        verdict = Verdict.BLOCK
     return Return(
         verdict=verdict,
         delayed=delayed,
         status=notice.status,
-        detail=_redacted(notice.diagnostic or said),
+        detail=_redacted(notice.diagnostic or _telling(said)),
         recipient=_address(notice.recipient or notice.original),
     )
 
@@ -130,29 +147,55 @@ def _of_event(event: Event) -> Return:
 
 
 def _of_text(mail: Opened, said: str) -> Return:
-    """What a report in plain words says."""
+    """What a report in plain words says; a machine that writes about something else is not understood."""
     status, subject = codes.first_status(said), mail.header("subject")
     delayed = _DELAY.search(f"{subject}\n{said}") is not None
+    if not (delayed or reports_failure(mail) or _originals(mail) or codes.has_failure(said)):
+        return Return(verdict=Verdict.UNKNOWN)
     verdict = Verdict.SOFT if delayed else _judged(said, status) or _judged(subject, status) or Verdict.SOFT
-    recipient = mail.header("x-failed-recipients") or said
     return Return(
-        verdict=verdict, delayed=delayed, status=status, detail=_redacted(said), recipient=_address(recipient)
+        verdict=verdict,
+        delayed=delayed,
+        status=status,
+        detail=_redacted(_telling(said)),
+        recipient=_address(mail.header("x-failed-recipients") or said),
     )
 
 
 def _judged(said: str, status: str) -> Verdict | None:
     """Plain words, exact codes, vague words, vague codes; nobody is gone as long as it is not for good."""
     words = spoken(said)
+    temporary = codes.is_temporary(status, words)
+    own_status = codes.first_status(words)
+    verdict = by_words(words, PLAIN)
+    if verdict is None and asks_for_less(words):
+        return Verdict.SOFT if temporary else Verdict.BLOCK
     verdict = (
-        by_words(words, PLAIN)
-        or codes.exactly(codes.first_status(words))
+        verdict
+        or codes.exactly(own_status)
         or codes.exactly(status)
         or by_words(words, VAGUE)
         or codes.roughly(status, words)
     )
-    if verdict is Verdict.HARD and codes.is_temporary(status, words) and not NULL_MX.search(words):
+    if verdict is not Verdict.HARD:
+        return verdict
+    if temporary and not NULL_MX.search(words):
         return Verdict.SOFT
-    return verdict
+    if codes.is_policy(own_status or status) and speaks_of_blocking(words):
+        return Verdict.BLOCK
+    return Verdict.HARD
+
+
+def _originals(mail: Opened) -> str:
+    """What is returned of the mail that was sent, wherever it stands."""
+    attached = mail.text("message/rfc822", "text/rfc822-headers", "text/rfc822-header")
+    return attached or _split(mail.text("text/plain", "text/html"))[1]
+
+
+def _telling(said: str) -> str:
+    """The text from its first reply code on: the greetings before it say nothing."""
+    at = codes.place_of_failure(said)
+    return said[at:] if at > DETAIL // 2 else said
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -162,12 +205,10 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _reported(mail: Opened) -> str:
-    found = re.search(
-        r"^original-rcpt-to[ \t]*:(.{1,400})$",
-        mail.text("message/feedback-report"),
-        re.IGNORECASE | re.MULTILINE,
-    )
-    return _address(found.group(1)) if found is not None else ""
+    """Who complained, as far as their mail service says."""
+    fields = [mail.text("message/feedback-report"), mail.text("message/rfc822", "text/rfc822-headers")]
+    found = _COMPLAINER.search("\n".join(fields))
+    return _address(mail.header("x-hmxmroriginalrecipient") or (found.group(1) if found is not None else ""))
 
 
 def _address(text: str) -> str:

@@ -35,10 +35,23 @@ _REPLY_SUBJECT = re.compile(
     r"automatisch antwoord|afwezig|automatiskt svar|frånvaro|autosvar|automatisk svar|fravær|poissa|automaattinen vastaus|"
     r"odpowiedź automatyczna|automatyczna odpowiedź|nieobecno|автоответ|автоматический ответ|отсутств|в отпуске|"
     r"自動(?:応答|返信)|不在|休暇|自动(?:回复|答复)|自動回覆|外出|자동 ?(?:회신|응답)|부재중|otomatik yanıt|ofis dışı|"
+    r"automatick[áéý] odpov[eě][dď]|automatikus válasz|răspuns automat|αυτόματη απάντηση|ตอบกลับอัตโนมัติ|trả lời tự động|automatski odgovor|"
+    r"автоматичен отговор|автоматична відповідь|resposta automàtica|automaatvastus|automātiska atbilde|automatinis atsakymas|"
+    r"samodejni odgovor|balasan otomatis|mimo kancelář|házon kívül|"
     r"رد تلقائي|خارج المكتب|מענה אוטומטי|^thank you for (?:your|contacting)|we (?:have )?received your|"
     r"^(?:read|gelesen|lu|leído|letto|lido):|read receipt|^not read\b|return receipt|disposition notification",
     re.IGNORECASE,
 )
+_ABSENT = re.compile(
+    r"\b(?:i am|i'm|i will be|i'll be|we are|is) (?:currently |presently |now )?(?:\S+ ){0,2}?(?:out of (?:the |my )?office|out of town|"
+    r"on (?:annual |sick |maternity |parental )?(?:leave|vacation|holidays?)|away (?:from|until|on)|not in the office|unavailable until)|"
+    r"(?:limited|no) access to (?:my )?e-?mail|(?:this is an |this message is an? )?automat(?:ed|ic) (?:reply|response|answer)|no longer (?:works? (?:for|at)|with the company)|"
+    r"bin (?:ich )?(?:zurzeit |derzeit |bis )?(?:\S+ ){0,4}(?:nicht im (?:büro|hause)|abwesend|im urlaub)|je (?:suis|serai) (?:actuellement )?(?:\S+ ){0,2}absent|"
+    r"estoy fuera|estaré fuera|sono (?:attualmente )?(?:assente|fuori)|estou (?:ausente|de férias|fora)|ik ben (?:\S+ ){0,3}(?:afwezig|niet aanwezig)|"
+    r"jag är (?:\S+ ){0,3}(?:ledig|bortrest|på semester)|mimo kancelář|na dovolen|na urlopie|lomalla|på ferie|en vacances|de vacaciones|in ferie\b|op vakantie|不在に|休暇を|お休み|外出中|我正在休假|自动回复",
+    re.IGNORECASE,
+)
+"""Somebody is away. People write this too, so it counts only in what a machine has sent."""
 _REPLY_FIELDS = (
     "x-autoreply",
     "x-autorespond",
@@ -64,11 +77,14 @@ def comes_from_a_mail_system(mail: Opened) -> bool:
     """Whether it is about the delivery of another mail: by its sender, else by its subject or text."""
     if _from_machine(mail):
         return True
-    subject = mail.header("subject")
-    if _REPLY_SUBJECT.search(subject) is not None:
-        return False
+    return _REPLY_SUBJECT.search(mail.header("subject")) is None and reports_failure(mail)
+
+
+def reports_failure(mail: Opened) -> bool:
+    """Whether it says of itself that a mail was not delivered."""
     return (
-        _BOUNCE_SUBJECT.search(subject) is not None
+        "x-failed-recipients" in mail.headers
+        or _BOUNCE_SUBJECT.search(mail.header("subject")) is not None
         or _BOUNCE_TEXT.search(mail.text("text/plain")[:4000]) is not None
     )
 
@@ -76,6 +92,7 @@ def comes_from_a_mail_system(mail: Opened) -> bool:
 def is_auto_reply(mail: Opened) -> bool:
     """RFC 3834, what came before it, and read receipts (RFC 8098)."""
     report = mail.headers.get_content_type() == "multipart/report"
+    automatic = _is_automatic(mail)
     return (
         mail.header("auto-submitted").lower().startswith(("auto-replied", "auto-notified"))
         or any(name in mail.headers for name in _REPLY_FIELDS)
@@ -84,6 +101,22 @@ def is_auto_reply(mail: Opened) -> bool:
         or mail.header("delivered-to").lower() == "autoresponder"
         or (report and "disposition" in str(mail.headers.get_param("report-type")))
         or _REPLY_SUBJECT.search(mail.header("subject")) is not None
+        or (automatic and ("in-reply-to" in mail.headers or _ABSENT.search(_beginning(mail)) is not None))
+    )
+
+
+def _beginning(mail: Opened) -> str:
+    return mail.header("subject") + "\n" + mail.text("text/plain", "text/html")[:2000]
+
+
+def _is_automatic(mail: Opened) -> bool:
+    """Written by a machine: RFC 3834, Exchange, vacation programs, and the empty return path (RFC 5321, 4.5.5)."""
+    return (
+        mail.header("auto-submitted").lower() not in ("", "no")
+        or bool(mail.header("x-auto-response-suppress"))
+        or "x-ms-exchange-inbox-rules-loop" in mail.headers
+        or mail.header("precedence").lower() in ("bulk", "junk", "auto_reply")
+        or mail.header("return-path") == "<>"
     )
 
 

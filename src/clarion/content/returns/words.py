@@ -31,16 +31,34 @@ VAGUE: Rules = (
     (_any(phrases.REFUSED), Verdict.BLOCK),
 )
 """These say less than an exact code."""
+_THROTTLED = _any(phrases.THROTTLED)
+_BLOCKED = _any(phrases.BLOCKED)
+_OF_SENDER = re.compile(r"in reply to (?:mail from|helo|ehlo)\b")
 _IRONPORT = "5.1.0 - unknown address error "
 """IronPort puts this before whatever the other server said."""
 _ADDRESS = re.compile(r"[^\s<>\"',;:()]{1,64}@[^\s<>\"',;:()]{1,255}")
-NULL_MX = re.compile(r"null ?mx|no smtp service")
+NULL_MX = re.compile(r"null ?mx|no smtp service here")
 
 
 def spoken(text: str) -> str:
     """The text as the patterns want it: lower case, single spaces, straight quotes, every address the same."""
     words = " ".join(text[:LONGEST].lower().replace("\u2019", "'").split()).replace(_IRONPORT, "")
     return _ADDRESS.sub("a@b", words)
+
+
+def asks_for_less(text: str) -> bool:
+    """Whether somebody wants fewer mails or connections."""
+    return _THROTTLED.search(text) is not None
+
+
+def speaks_of_blocking(text: str) -> bool:
+    """Whether the sender or the content could be meant, whatever else is said."""
+    return _BLOCKED.search(text) is not None
+
+
+def answers_the_sender(text: str) -> bool:
+    """Whether the refusal came before any recipient was named: it cannot be about one."""
+    return _OF_SENDER.search(text) is not None
 
 
 def by_words(text: str, rules: Rules) -> Verdict | None:

@@ -1,5 +1,6 @@
 // The pages of authors: every part below minds its own piece of the document.
 import { startEditor } from "./editor.js";
+import { startPartial } from "./partial.js";
 import { startSheet } from "./sheet.js";
 import { startTabs } from "./tabs.js";
 import { startTimes } from "./times.js";
@@ -8,10 +9,10 @@ startTabs();
 startTimes();
 startSheet();
 
-const create = document.getElementById("create");
-create?.addEventListener("submit", (event) => {
+for (const create of document.querySelectorAll("form[data-create]")) create.addEventListener("submit", (event) => {
   event.preventDefault();
-  location.href = `/ui/templates/${encodeURIComponent(new FormData(create).get("key"))}`;
+  location.href = `${create.dataset.create}${encodeURIComponent(new FormData(create).get("key"))}`;
 });
 
 if (document.getElementById("fields")) startEditor();
+if (document.getElementById("source")) startPartial();

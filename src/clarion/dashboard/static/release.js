@@ -5,6 +5,9 @@ import { showTimes } from "./times.js";
 
 const byId = (id) => document.getElementById(id);
 
+/** Others published something since: look at both, or replace it. */
+const choices = `<p><button class="quiet" type="button" data-compare>Compare with live</button><button class="quiet" type="button" data-insist>Publish mine</button></p>`;
+
 export function startRelease({ written, saved, isDirty }) {
   const main = byId("main");
   const base = `/ui/templates/${encodeURIComponent(main.dataset.key)}`;
@@ -14,7 +17,7 @@ export function startRelease({ written, saved, isDirty }) {
 
   /** Whether what is in the editor is kept now. A conflict asks what to do. */
   async function save(revision = Number(main.dataset.revision)) {
-    const response = await post("draft", { template: written, revision });
+    const response = await post("draft", { template: written, revision, based_on: Number(main.dataset.version) });
     const html = await response.text();
     if (response.status === 409) {
       answer.innerHTML = `${html}<p><button class="quiet" type="button" data-overwrite>Keep mine</button><button class="quiet" type="button" data-reload>Take theirs</button></p>`;
@@ -41,31 +44,40 @@ export function startRelease({ written, saved, isDirty }) {
       return;
     }
     if ((isDirty() || main.dataset.revision === "0") && !(await save())) return;
-    if (!(await release(await post("publish", {})))) return;
+    await release(await post("publish", { revision: Number(main.dataset.revision) }), published);
+  }
+
+  /** What is in the editor, in place of whatever anybody wrote meanwhile. */
+  async function insist() {
+    if (!(await save(null))) return;
+    await release(await post("publish", { revision: Number(main.dataset.revision), anyway: true }), published);
+  }
+
+  function published() {
     main.dataset.revision = "0";
     byId("discard").hidden = true;
     byId("draft-state").textContent = "No changes";
     byId("draft-state").className = "chip";
   }
 
-  async function release(response) {
+  async function release(response, done) {
     const html = await response.text();
     const version = response.headers.get("clarion-version");
     if (response.status === 422) showSheet(html);
-    else answer.innerHTML = html;
-    if (!version) return null;
+    else answer.innerHTML = response.status === 409 && done === published ? html + choices : html;
+    if (!version) return;
     main.dataset.version = version;
     byId("live-state").textContent = `Live: version ${version}`;
     byId("live-state").className = "chip good";
     for (const id of ["versions", "compare"]) byId(id).hidden = false;
-    return version;
+    done();
   }
 
   async function rollBack(version) {
     const keeps = isDirty() || main.dataset.revision !== "0";
     byId("sheet").close();
-    const live = await release(await post("rollback", { version: Number(version) }));
-    if (live && !keeps) location.reload();
+    const response = await post("rollback", { version: Number(version), replaces: Number(main.dataset.version) });
+    await release(response, () => keeps || location.reload());
   }
 
   async function compare(version = null) {
@@ -76,7 +88,11 @@ export function startRelease({ written, saved, isDirty }) {
   }
 
   async function discard() {
-    await post("discard", {});
+    const response = await post("discard", { revision: Number(main.dataset.revision) });
+    if (!response.ok) {
+      answer.innerHTML = await response.text();
+      return;
+    }
     saved();
     location.reload();
   }
@@ -99,7 +115,8 @@ export function startRelease({ written, saved, isDirty }) {
   document.addEventListener("click", (event) => {
     const { dataset = {} } = event.target.closest("button") ?? {};
     if ("rollback" in dataset) guarded(() => rollBack(dataset.rollback))();
-    if ("compare" in dataset) guarded(() => compare(Number(dataset.compare)))();
+    if ("compare" in dataset) guarded(() => compare(Number(dataset.compare) || null))();
+    if ("insist" in dataset) guarded(insist)();
     if ("overwrite" in dataset) guarded(() => save(null))();
     if ("reload" in dataset) {
       saved();

@@ -198,7 +198,7 @@ async def an_endpoint_whose_receiver_ended_it_is_reported_at_once(world: World) 
         Status.BOUNCED,
         reason=Reason.ADDRESS_GONE,
         record=delivery(world, message, endpoint, ok=False),
-        suppress=endpoint.id,
+        suppressions=world.gone(endpoint.id, Channel.WEBHOOK),
     )
     endpoints = world.ledger.endpoints
     assert [one.disabled_reason for one in await endpoints.failing(DAY_MS, 10)] == ["address_gone"]

@@ -139,12 +139,12 @@ async def a_refused_settlement_leaves_nothing_behind(world: World) -> None:
     await world.plan(*ladder, stale, captured)
     world.clock.advance(60)
     await world.claim(channel=Channel.IN_APP)
-    gone = world.ada.profile.contacts[0].hash
+    gone = world.gone(world.ada.profile.contacts[0].hash)
     result = await world.ledger.messages.settle(
         [
-            world.settlement(stale, Status.DELIVERED, record=world.item(stale), suppress=gone),
+            world.settlement(stale, Status.DELIVERED, record=world.item(stale), suppressions=gone),
             world.settlement(
-                good, Status.DELIVERED, record=world.item(good), cancels=good.later_rungs, suppress=gone
+                good, Status.DELIVERED, record=world.item(good), cancels=good.later_rungs, suppressions=gone
             ),
             world.settlement(captured, SENT, record=world.captured(captured)),
         ]
@@ -226,7 +226,7 @@ async def an_address_that_is_gone_is_suppressed(world: World) -> None:
     await world.plan(message)
     gone = world.ada.profile.contacts[0].hash
     twin = await world.person("twin", "ada@example.org")
-    await world.settle(message, Status.BOUNCED, reason=Reason.ADDRESS_GONE, suppress=gone)
+    await world.settle(message, Status.BOUNCED, reason=Reason.ADDRESS_GONE, suppressions=world.gone(gone))
     for user in (world.ada, twin):
         now = world.ledger.users.current(user.no)
         assert now is not None

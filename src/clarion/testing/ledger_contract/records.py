@@ -97,6 +97,17 @@ async def a_message_is_cancelled_before_it_starts(world: World) -> None:
     assert (await world.settle(waiting)).refused == {waiting.id}
 
 
+async def a_cancelled_rung_takes_the_later_ones_with_it(world: World) -> None:
+    """Who cancels the push does not want the text message either. What went beside the ladder stops no rung."""
+    first, second = rungs(world, Channel.PUSH, Channel.SMS, until="seen")
+    beside = replace(world.planned(channel=Channel.IN_APP), later_rungs=(first.id, second.id))
+    await world.plan(first, second, beside)
+    await world.ledger.records.cancel(world.tenant, beside.id, world.now)
+    assert (await world.state(second))[0] is Status.DEFERRED
+    await world.ledger.records.cancel(world.tenant, first.id, world.now)
+    assert await world.state(second) == (Status.CANCELED, Reason.CANCELED_BY_CALLER)
+
+
 async def what_failed_can_be_put_back(world: World) -> None:
     """With fresh attempts, by id or by filter, at most as many as asked for; what did not fail stays."""
     messages = [world.planned(workflow=f"w{n % 2}") for n in range(6)]
@@ -318,6 +329,7 @@ RECORDS_CONTRACT = (
     pages_come_newest_first,
     the_tail_follows_all_changes,
     a_message_is_cancelled_before_it_starts,
+    a_cancelled_rung_takes_the_later_ones_with_it,
     what_failed_can_be_put_back,
     a_client_misses_nothing,
     the_counters_are_exact,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import Shelf
+from clarion.ports.ledger import Basis, Shelf
 from clarion.testing.ledger_contract.world import World
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ async def a_release_is_one_change(world: World) -> None:
         world.tenant,
         [_template("new"), _template("also", key="t2")],
         partial=Partial(key="p", source="Hello"),
-        draft="t",
+        draft=draft,
     )
     assert [(t.key, t.version) for t in released] == [("t", 2), ("t2", 1)]
     assert list(setup.templates.all(world.tenant).values()) == list(released)
@@ -106,6 +106,34 @@ async def a_release_is_one_change(world: World) -> None:
     assert first is not None
     assert first.source == "Hello"
     assert setup.partials.all(world.tenant)["p"].version == 2
+
+
+async def nobody_writes_over_what_they_have_not_seen(world: World) -> None:
+    """A draft, a template or a partial that is another one by now is left as it is, and so is everything with it."""
+    setup = world.ledger.setup
+    first = Draft(key="t", template=_template("one"), revision=1, saved_at=world.now)
+    second = Draft(key="t", template=_template("two"), revision=2, saved_at=world.now)
+    nothing = Basis(templates={}, partials={})
+    await setup.drafts.put(world.tenant, first, fresh=True)
+    await setup.drafts.put(world.tenant, second, before=first)
+    await _refused(setup.drafts.put(world.tenant, first, fresh=True))
+    await _refused(setup.drafts.put(world.tenant, first, before=first))
+    await _refused(setup.release(world.tenant, [_template("one")], draft=first, basis=nothing))
+    assert (setup.drafts.all(world.tenant), setup.templates.all(world.tenant)) == ({"t": second}, {})
+    (live,) = await setup.release(world.tenant, [_template("two")], draft=second, basis=nothing)
+    await _refused(setup.release(world.tenant, [_template("three")], basis=nothing))
+    await setup.partials.put(world.tenant, Partial(key="p", source="Hello"))
+    basis = Basis(templates={"t": live}, partials={})
+    await _refused(setup.release(world.tenant, [_template("three")], basis=basis))
+    assert setup.templates.all(world.tenant) == {"t": live}
+
+
+async def _refused(change: Awaitable[Any]) -> None:
+    try:
+        await change
+    except Conflict:
+        return
+    raise AssertionError("a change made from what is no longer so must be refused")
 
 
 async def an_integration_keeps_its_settings(world: World) -> None:
@@ -204,6 +232,7 @@ SETUP_CONTRACT = (
     workflows_and_templates_count_their_versions,
     old_versions_are_listed,
     a_release_is_one_change,
+    nobody_writes_over_what_they_have_not_seen,
     what_is_tried_out_is_kept_apart,
     an_integration_keeps_its_settings,
     a_document_made_from_an_older_one_is_refused,

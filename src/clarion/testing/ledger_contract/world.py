@@ -17,7 +17,15 @@ from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, User
-from clarion.ports.ledger import Ledger, PlanCommit, PlanResult, Settlement, SettleResult, UserPut
+from clarion.ports.ledger import (
+    Ledger,
+    PlanCommit,
+    PlanResult,
+    Settlement,
+    SettleResult,
+    Suppression,
+    UserPut,
+)
 from clarion.testing.ports import ManualClock, SeededEntropy
 
 T = TypeVar("T")
@@ -173,6 +181,14 @@ class World:
     async def settle(self, message: Message, status: Status = Status.SENT, **fields: Any) -> SettleResult:
         """Settles one message."""
         return await self.ledger.messages.settle([self.settlement(message, status, **fields)])
+
+    def gone(self, hash: bytes, channel: Channel = Channel.EMAIL) -> tuple[Suppression, ...]:
+        """What a settlement says of an address that is no longer there."""
+        return (
+            Suppression(
+                tenant=self.tenant, channel=channel, hash=hash, reason=Reason.ADDRESS_GONE.value, at=self.now
+            ),
+        )
 
     async def claim(
         self, lane: Lane = Lane.NORMAL, channel: Channel = Channel.EMAIL, limit: int = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Final
@@ -114,6 +115,39 @@ async def every_outcome_is_on_record(subject: Subject) -> None:
     assert not missing, f"record an answer that means {sorted(missing)}, or say in `never` why there is none"
 
 
+async def what_is_said_arrives(subject: Subject) -> None:
+    """On every channel, in the request: a provider that accepts and forgets the words is of no use."""
+    vendor = vendor_of(subject)
+    async with scripted_server(otherwise=vendor.accepted) as server:
+        led = at(server, subject)
+        async with led.opened() as provider:
+            for channel in sorted(subject.plugin.channels):
+                await provider.send(led.messages(1, channel))
+                said = [request for request in server.requests if WORDS.encode() in request.body]
+                assert said, f"nothing of what is said on {channel} is in a request"
+                server.requests.clear()
+
+
+async def a_slash_at_the_end_of_a_url_changes_nothing(subject: Subject) -> None:
+    """People write `https://api.example.com/` as well as without: both are called at the same paths."""
+    vendor = vendor_of(subject)
+    async with scripted_server(otherwise=vendor.accepted) as server:
+        led = at(server, subject)
+        bases = {name: f"{value}/" for name, value in led.settings().items() if value == server.url}
+        if not bases:
+            raise SkipTest(f"{subject.plugin.name} is led by a whole URL, which is called as it is")
+        paths: list[set[str]] = []
+        for changes in ({}, bases):
+            async with led.opened(**changes) as provider:
+                await provider.send(led.messages(1))
+                with contextlib.suppress(ConfigError, Unavailable):
+                    await provider.ping()
+            paths.append({request.path for request in server.requests})
+            server.requests.clear()
+        without, with_slash = paths
+        assert with_slash == without, f"{sorted(with_slash)} is called instead of {sorted(without)}"
+
+
 async def a_refused_connection_means_retry(subject: Subject) -> None:
     """Nothing went out, so nothing can double."""
     vendor_of(subject)
@@ -144,6 +178,18 @@ async def an_answer_that_breaks_off_leaves_doubt(subject: Subject) -> None:
     assert in_doubt(subject, dropped), f"a closed connection was read as {dropped!r}"
     cut = await answer_of(subject, msgspec.structs.replace(vendor.accepted, manner="cut"))
     assert isinstance(cut, Accepted) or in_doubt(subject, cut), f"half an answer was read as {cut!r}"
+
+
+async def trouble_at_a_users_url_is_nobody_elses(subject: Subject) -> None:
+    """Whatever the server of one contact's URL does, it does not open the circuit for all the others."""
+    vendor = vendor_of(subject)
+    if vendor.address is None or NOBODY not in vendor.address(NOBODY):
+        raise SkipTest(f"{subject.plugin.name} is not led by a contact's URL here")
+    for answer in (*TROUBLE, Answer(manner="hang")):
+        outcome = await answer_of(subject, answer, TIMEOUT_S)
+        assert not isinstance(outcome, Misconfigured), f"{answer!r} was read as {outcome!r}"
+        if isinstance(outcome, Retry | Unknown):
+            assert outcome.of_address, f"{answer!r} was read as {outcome!r}: set `of_address`"
 
 
 async def a_redirect_is_not_followed(subject: Subject) -> None:
@@ -256,9 +302,12 @@ async def _ping(led: Subject, timeout_s: float = 30.0) -> None:
 NETWORK = (
     each_answer_means_what_is_recorded,
     every_outcome_is_on_record,
+    what_is_said_arrives,
+    a_slash_at_the_end_of_a_url_changes_nothing,
     a_refused_connection_means_retry,
     a_server_that_does_not_answer_leaves_doubt,
     an_answer_that_breaks_off_leaves_doubt,
+    trouble_at_a_users_url_is_nobody_elses,
     a_redirect_is_not_followed,
     it_takes_whatever_a_template_makes,
     a_hundred_calls_at_once_all_arrive,

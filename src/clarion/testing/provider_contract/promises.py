@@ -11,9 +11,18 @@ import msgspec
 
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Accepted, Outcome
+from clarion.ports.provider import ProviderPlugin
 from clarion.testing.provider_contract.subject import ADDRESSES, SECRET, WORDS, Subject, overheard
 
 PROMPTLY_S: Final = 2.0
+GARBLED: Final = ("", " ", "\x00")
+GARBLED_URLS: Final = (
+    *("nonsense", "localhost:8080", "//host.example/", "ftp://host.example/", "javascript:alert(1)"),
+    *("https://", "https:///path", "https://:443/", "https://ho st.example/", "https://host.example/a b"),
+    *("https://host.example:99999/", "https://host.example:port/", "https://a..b/", "https://[::1/"),
+    *("https://user:password@host.example/", "https://host.example\\@other.example/"),
+    *("https://host.example/\r\nx: y", "https://host.example/\n"),
+)
 
 
 def addresses(subject: Subject) -> set[str]:
@@ -41,6 +50,51 @@ async def it_refuses_settings_it_does_not_know(subject: Subject) -> None:
     except msgspec.ValidationError:
         return
     raise AssertionError("the config type must have forbid_unknown_fields=True")
+
+
+async def it_refuses_settings_that_cannot_work(subject: Subject) -> None:
+    """A secret or URL that is empty or garbled is refused when it is stored, not at the first send: with the place,
+    and with words for what would be right."""
+    example = Subject(plugin=subject.plugin, tools=subject.tools)
+    for name, right in _to_garble(subject.plugin).items():
+        for wrong in (*GARBLED, *(GARBLED_URLS if _is_web(right) else ())):
+            place, words = "", ""
+            try:
+                async with example.opened(**{name: wrong}):
+                    pass
+            except msgspec.ValidationError as error:
+                place, words = str(error).rpartition(" - at `$.")[2].rstrip("`"), _right(subject.plugin, name)
+            except ConfigError as error:
+                place, words = (error.pointer or "").removeprefix("#/"), error.detail
+            else:
+                raise AssertionError(f"`{name}` may be {wrong!r}: give it a type such as `WebUrl` or `Token`")
+            assert place == name, f"{wrong!r} is refused at `{place}` instead of `{name}`"
+            assert len(words.split()) > 3, f"what would be right for `{name}` is not said: `{words}`"
+
+
+def _to_garble(plugin: ProviderPlugin) -> dict[str, str]:
+    """The settings that everything depends on, as they are in the example or by default."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(plugin.config)}
+    return {
+        name: value
+        for name, value in {**defaults, **plugin.example}.items()
+        if isinstance(value, str) and (_is_web(value) or (name in plugin.secrets and name in plugin.example))
+    }
+
+
+def _is_web(value: str) -> bool:
+    return value.startswith(("http://", "https://"))
+
+
+def _right(plugin: ProviderPlugin, name: str) -> str:
+    """What the type of a setting says of itself."""
+    types = [field.type for field in msgspec.structs.fields(plugin.config) if field.name == name]
+    found = [msgspec.inspect.type_info(one) for one in types]
+    return "".join(
+        str((one.extra_json_schema or {}).get("description", ""))
+        for one in found
+        if isinstance(one, msgspec.inspect.Metadata)
+    )
 
 
 async def it_answers_every_message_in_order(subject: Subject) -> None:
@@ -135,6 +189,7 @@ async def it_serves_a_hundred_calls_at_once(subject: Subject) -> None:
 PROMISES = (
     its_example_is_a_valid_config,
     it_refuses_settings_it_does_not_know,
+    it_refuses_settings_that_cannot_work,
     its_settings_do_not_show_their_values,
     it_answers_every_message_in_order,
     it_answers_an_empty_batch_with_nothing,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from clarion.adapters.http import Failure, Fetch, Reply
 from clarion.adapters.http.clients import HOSTS, UserClients
 from clarion.adapters.http.guard import Guard, Refused, is_public, target
+from clarion.adapters.http.places import Places
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
@@ -63,8 +64,8 @@ def names(**known: Sequence[str]) -> Callable[[str], object]:
 
 @pytest.fixture
 def clients() -> Callable[..., UserClients]:
-    return lambda resolve, *networks, clock=None: UserClients(
-        Guard(networks), clock or SystemClock(), 1.0, resolve
+    return lambda resolve, *networks, clock=None, connect_s=1.0: UserClients(
+        Guard(networks), clock or SystemClock(), connect_s, Places(SystemClock(), 9), resolve
     )
 
 
@@ -250,13 +251,38 @@ async def test_a_name_server_that_hangs_holds_up_its_own_name_only(clients):
             await asyncio.Event().wait()
         return (PUBLIC,)
 
-    guarded = UserClients(Guard(), SystemClock(), 0.05, hanging)
+    guarded = clients(hanging, connect_s=0.05)
     slow, quick = await asyncio.gather(
         guarded.at("https://slow.example/"), guarded.at("https://quick.example/")
     )
     assert isinstance(slow, Failure)
     assert slow.kind == "unsent"
     assert not isinstance(quick, Failure)
+    await guarded.close()
+
+
+async def test_a_name_server_that_hangs_takes_no_known_host_away(clients):
+    """Somebody's names that hang must not keep others from a host whose addresses were looked at a minute ago."""
+    now_s = 0.0
+    hangs = False
+
+    class Later(SystemClock):
+        def monotonic(self) -> float:
+            return now_s
+
+    async def resolve(host: str) -> Sequence[str]:
+        if hangs:
+            await asyncio.Event().wait()
+        return (PUBLIC,)
+
+    guarded = clients(resolve, clock=Later(), connect_s=0.05)
+    first = await guarded.at("https://push.example/")
+    now_s, hangs = 61.0, True
+    again = await guarded.at("https://push.example/")
+    assert not isinstance(first, Failure)
+    assert not isinstance(again, Failure)
+    assert again[0] is first[0]
+    assert isinstance(await guarded.at("https://unknown.example/"), Failure)
     await guarded.close()
 
 

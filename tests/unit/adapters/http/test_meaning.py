@@ -44,3 +44,6 @@ def test_a_request_does_not_show_its_secrets():
         body=b"secret",
     )
     assert repr(call) == "Call(POST https://api.example, 6 bytes)"
+    assert (
+        repr(Call(url="https://ada:secret@api.example?secret")) == "Call(POST https://api.example, 0 bytes)"
+    )

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 import msgspec
 import pytest
 
-from clarion.adapters.http import Call, Failure, Fetch, HttpProvider, Reply
+from clarion.adapters.http import Call, Caller, Failure, Fetch, HttpProvider, Reply, outcome_of
 from clarion.adapters.http.sender import AT_ONCE, REPLY_BYTES
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
@@ -36,6 +37,10 @@ def tools(*networks: str) -> ProviderTools:
 
 def ok(_: Outgoing, reply: Reply) -> Outcome:
     return Accepted(provider_id=str(reply.status))
+
+
+def meaning(_: Outgoing, reply: Reply) -> Outcome:
+    return outcome_of(reply)
 
 
 def sender(
@@ -224,6 +229,56 @@ async def test_urls_of_users_are_guarded():
         )
 
 
+@pytest.mark.parametrize("manner", ["hang", "drop", "whole"])
+@pytest.mark.parametrize(("from_user", "of_address"), [(True, True), (False, None)])
+async def test_trouble_at_a_users_url_is_not_the_providers(manner, from_user, of_address):
+    """Also where only some calls go to users: the rest tells how the vendor itself is doing."""
+    async with scripted_server(otherwise=Answer(status=503, manner=manner)) as site:
+        call = Call(url=site.url, from_user=from_user)
+        outcome = await one(
+            sender("", build=lambda _: call, read=meaning, networks=("127.0.0.0/8",), timeout_s=0.6)
+        )
+        assert isinstance(outcome, Retry | Unknown)
+        assert outcome.of_address is of_address
+
+
+async def test_a_user_cannot_declare_our_settings_wrong():
+    """Whatever the server of one contact says, it opens no circuit; and what `read` knows better is kept."""
+    async with scripted_server(otherwise=Answer(status=403)) as site:
+        call = Call(url=site.url, from_user=True)
+        mine = sender("", build=lambda _: call, read=meaning, networks=("127.0.0.0/8",))
+        assert isinstance(await one(mine), Rejected)
+        vendors = sender(
+            "", build=lambda _: call, read=lambda *_: Retry(of_address=False), networks=("127.0.0.0/8",)
+        )
+        assert await one(vendors) == Retry(of_address=False)
+
+
+async def test_a_host_of_users_that_hangs_gets_a_rest_and_no_other_does(monkeypatch):
+    """Its messages are put off without a call and without using up an attempt; an answer ends the rest."""
+    monkeypatch.setattr("clarion.adapters.http.rests.FIRST_REST_S", 0.3)
+    async with scripted_server(otherwise=Answer(manner="hang")) as hung, scripted_server() as well:
+        urls = iter([hung.url] * 3 + [hung.url, well.url] * 2 + [hung.url] * 2)
+        provider = sender(
+            "",
+            build=lambda _: Call(url=next(urls), from_user=True),
+            networks=("127.0.0.0/8",),
+            timeout_s=0.6,
+        )
+        assert {type(outcome) for outcome in await provider.send(batch(3))} == {Unknown}
+        for _ in range(2):
+            put_off, sent = await provider.send(batch(2))
+            assert isinstance(put_off, Retry)
+            assert (put_off.called, put_off.reason) == (False, Reason.CIRCUIT_OPEN)
+            assert isinstance(sent, Accepted)
+        assert len(hung.requests) == 3
+        hung.otherwise = Answer()
+        await asyncio.sleep(0.35)
+        for _ in range(2):
+            assert isinstance((await provider.send(batch(1)))[0], Accepted)
+        await provider.close()
+
+
 @pytest.mark.parametrize("bad", ["not a url", "http://", "https://exa mple"])
 async def test_an_operators_url_that_is_none_is_said_to_be_misconfigured(bad):
     """The integration is wrong, not the message."""
@@ -292,6 +347,30 @@ async def test_what_one_message_breaks_stays_with_it():
     assert answers[3] == Rejected(detail="nothing to say")
     assert isinstance(answers[4], Unknown)
     assert SECRET not in repr(answers)
+
+
+async def test_a_call_that_fails_in_an_unknown_way_stays_with_its_message(monkeypatch):
+    """Whatever the library raises: the rest of the batch is sent, and a user's message opens no circuit."""
+    whole = Caller.call
+
+    async def call(self: Caller, call: Call, **bounds: Any) -> Reply | Failure:
+        if call.url.endswith("/odd"):
+            raise RuntimeError(SECRET)
+        return await whole(self, call, **bounds)
+
+    monkeypatch.setattr(Caller, "call", call)
+    async with scripted_server() as site:
+        paths = iter(["odd", "even"])
+        provider = sender(
+            "",
+            build=lambda _: Call(url=f"{site.url}/{next(paths)}", from_user=True),
+            networks=("127.0.0.0/8",),
+        )
+        odd, even = await provider.send(batch(2))
+        await provider.close()
+    assert isinstance(odd, Unknown)
+    assert (odd.of_address, odd.detail) == (True, "the call failed (RuntimeError)")
+    assert isinstance(even, Accepted)
 
 
 async def test_a_ping_says_what_is_wrong():

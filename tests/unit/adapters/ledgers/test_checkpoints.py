@@ -1,10 +1,12 @@
 """The write-ahead log is copied home beside the writer, and does not grow for ever under load that never pauses."""
 
+import asyncio
 import sqlite3
 
 import pytest
 
 from clarion.adapters.ledgers.sqlite import checkpoints
+from clarion.adapters.ledgers.sqlite.files import open_writer
 from clarion.adapters.ledgers.sqlite.writer import Writer
 
 PAGES = 200
@@ -48,3 +50,25 @@ async def test_a_reader_that_does_not_let_go_only_delays_it(path, writer):
     fresh = sqlite3.connect(path)
     assert fresh.execute("SELECT count(*) FROM notes").fetchone() == (PAGES,)
     fresh.close()
+
+
+async def test_a_busy_writer_is_interrupted_less_often(path, monkeypatch):
+    """What is written over and over is copied once; whoever waits for single commits gets short copies."""
+    monkeypatch.setattr(checkpoints, "ROWS_BETWEEN", 20)
+    connection = open_writer(path)
+    beside = checkpoints.Checkpoints(path)
+    connection.execute("CREATE TABLE notes (text TEXT)")
+    connection.execute("INSERT INTO notes VALUES (?)", ("x" * 500_000,))
+    before = path.stat().st_size
+    beside.committed(20, connection, busy=True)
+    beside.close()
+    assert path.stat().st_size == before
+    beside = checkpoints.Checkpoints(path)
+    beside.committed(20, connection, busy=False)
+    for _ in range(500):
+        if path.stat().st_size > before:
+            break
+        await asyncio.sleep(0.01)
+    assert path.stat().st_size > before
+    beside.close()
+    connection.close()

@@ -104,8 +104,8 @@ def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):
         assert newer.execute("SELECT max(no) FROM routes").fetchall() == [(8,)]
 
 
-def test_what_an_older_file_counted_still_counts(tmp_path, step):
-    """Every use of a cap becomes a mark of its message."""
+def test_what_an_older_file_counted_and_claimed_still_holds(tmp_path, step):
+    """Every use of a cap becomes a mark of its message; claims are kept as they are."""
     path = tmp_path / "older.db"
     step("0004", path)
     with closing(sqlite3.connect(path)) as older:
@@ -120,11 +120,16 @@ def test_what_an_older_file_counted_still_counts(tmp_path, step):
                     "INSERT INTO cap_uses (user, scope, at, message_id, expires_at) VALUES (5, ?, 1234, ?, 9999)",
                     (scope, bytes([number]) * 16),
                 )
+        older.execute(
+            "INSERT INTO claims (tenant, key, fingerprint, answer, expires_at) VALUES (1, x'0a', x'0b', x'0c', 99)"
+        )
         older.commit()
     migrate(path)
     with closing(sqlite3.connect(path)) as newer:
         found = newer.execute("SELECT counted_at FROM messages ORDER BY id").fetchall()
+        claims = newer.execute("SELECT * FROM claims").fetchall()
     assert found == [(1234,), (None,)]
+    assert claims == [(1, 1, b"\x0a", b"\x0b", b"\x0c", 99)]
 
 
 def test_a_step_that_breaks_leaves_nothing_behind(tmp_path, step, monkeypatch):

@@ -92,7 +92,11 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
         ("INBOX_SINCE", "SEARCH inbox USING PRIMARY KEY (user=? AND offset>?)"),
         ("SEARCH user", "SEARCH messages USING INDEX messages_user (user=? AND id>? AND id<?)"),
         ("USERS_BY_ID", "SEARCH users USING INDEX sqlite_autoindex_users_1 (tenant=? AND user_id=?)"),
-        ("CLAIMS_PURGE", "SEARCH claims USING COVERING INDEX claims_expiry (expires_at<?)"),
+        (
+            "CLAIMS_FIND",
+            "SEARCH claims USING INDEX sqlite_autoindex_claims_1 (tenant=? AND key=? AND rowid<?)",
+        ),
+        ("CLAIMS_PURGE", "SEARCH claims USING INTEGER PRIMARY KEY (rowid<?)"),
     ],
 )
 def test_the_hottest_go_the_way_they_were_made_for(connection, name, expected):

@@ -1,12 +1,17 @@
 """Discord messages: an embed where there is more than text, mentions off, text literal."""
 
+import msgspec
 import pytest
 
-from clarion.adapters.providers.discord import DiscordConfig, accepts, build, message_of
+from clarion.adapters.providers.discord import DiscordConfig, accepts, build, message_of, plugin
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
+from clarion.model.outcome import Retry
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
 from clarion.model.user import Contact
-from tests.chats import FULL, HARMFUL, body, outgoing, request
+from clarion.testing.scripted_server import Answer, scripted_server
+from tests.chats import FULL, HARMFUL, TOOLS, body, outgoing, request
 
 HOOK = "https://discord.com/api/webhooks/7/x"
 
@@ -81,3 +86,25 @@ def test_discord_claims_its_own_webhooks(address, claimed):
     config = DiscordConfig(url="https://discord.com/api/webhooks/1/default")
     call = request(build(config, outgoing(FULL, address)))
     assert call.from_user is claimed
+
+
+@pytest.mark.parametrize(
+    ("answer", "after_s", "of_address"),
+    [
+        ({"retry_after": 0.529, "global": False}, 0.529, True),
+        ({"retry_after": 3, "global": True}, 3.0, False),
+        ({"retry_after": 1e300, "global": False}, 5, True),
+        (None, 5, False),
+    ],
+    ids=["this webhook", "everybody", "absurd", "the network in front"],
+)
+async def test_a_rate_limit_slows_down_whom_it_concerns(answer, after_s, of_address):
+    """One webhook's limit is that contact's affair; a global one, or a ban of our address, stops the integration."""
+    body = b"error code: 1015" if answer is None else msgspec.json.encode(answer)
+    async with scripted_server(otherwise=Answer(status=429, headers={"retry-after": "5"}, body=body)) as site:
+        integration = Integration(key="discord", channel=Channel.CHAT, provider="discord")
+        provider = plugin.open(integration, DiscordConfig(hosts=("127.0.0.1",)), TOOLS)
+        (outcome,) = await provider.send([outgoing(FULL, f"{site.url}/api/webhooks/7/x")])
+        await provider.close()
+    assert isinstance(outcome, Retry)
+    assert (outcome.after_s, outcome.of_address, outcome.reason) == (after_s, of_address, Reason.RATE_LIMITED)

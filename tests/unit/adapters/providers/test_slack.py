@@ -91,7 +91,7 @@ def test_without_a_destination_the_message_is_refused():
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"token": "x", "url": HOOK}, "not both"),
+        ({"token": "xoxb-1", "url": HOOK}, "not both"),
         ({"url": HOOK, "channel": "#a"}, "needs `token`"),
     ],
 )

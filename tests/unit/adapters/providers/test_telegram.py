@@ -2,12 +2,22 @@
 
 import pytest
 
-from clarion.adapters.providers.telegram import TelegramConfig, accepts, build, message_of
+from clarion.adapters.providers.telegram import (
+    MOST_MOVES,
+    Moves,
+    TelegramConfig,
+    accepts,
+    build,
+    message_of,
+    plugin,
+)
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
-from clarion.model.outcome import Rejected
+from clarion.model.outcome import Accepted, Rejected, Retry
+from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from tests.chats import FULL, HARMFUL, body, outgoing, request
+from clarion.testing.scripted_server import Answer, Received, scripted_server
+from tests.chats import FULL, HARMFUL, TOOLS, body, outgoing, request
 
 BOT = TelegramConfig(token="1:x", chat="@shop_news")
 
@@ -79,3 +89,41 @@ def test_without_a_destination_the_message_is_refused():
 def test_telegram_claims_chats(address, claimed):
     """By their form."""
     assert accepts(Contact(channel=Channel.CHAT, address=address)) is claimed
+
+
+async def test_a_group_that_became_a_supergroup_is_followed():
+    """Telegram tells the new id once: the message is tried again there, and so is every later one."""
+    moved = Answer.json(
+        400,
+        {
+            "ok": False,
+            "error_code": 400,
+            "description": "Bad Request: group chat was upgraded to a supergroup chat",
+            "parameters": {"migrate_to_chat_id": -1001234567890},
+        },
+    )
+
+    def answer(request: Received) -> Answer:
+        old = request.json["chat_id"] == "-42"
+        return moved if old else Answer.json(200, {"ok": True, "result": {"message_id": 7}})
+
+    async with scripted_server(otherwise=answer) as site:
+        integration = Integration(key="bot", channel=Channel.CHAT, provider="telegram")
+        provider = plugin.open(integration, TelegramConfig(token="1:x", api_url=site.url), TOOLS)
+        batch = [outgoing(FULL, "-42")]
+        (first,) = await provider.send(batch)
+        assert isinstance(first, Retry)
+        assert first.of_address
+        assert "-100" not in (first.detail or "")
+        assert await provider.send(batch) == [Accepted(provider_id="7")]
+        await provider.close()
+    assert [request.json["chat_id"] for request in site.requests] == ["-42", "-1001234567890"]
+
+
+def test_moves_are_remembered_in_a_bounded_number():
+    """The oldest is forgotten: Telegram says it again."""
+    moves = Moves()
+    for number in range(MOST_MOVES + 1):
+        moves.learn(f"-{number}", f"-100{number}")
+    assert moves.now("-0") == "-0"
+    assert moves.now(f"-{MOST_MOVES}") == f"-100{MOST_MOVES}"

@@ -8,7 +8,6 @@ import pytest
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from clarion.adapters.http.rests import HUNG, REMEMBERED, Rests
 from clarion.adapters.providers.webhook import (
     KEPT_REPLY,
     KEPT_REQUEST,
@@ -365,32 +364,3 @@ async def test_a_receiver_that_keeps_hanging_is_left_alone(monkeypatch):
         assert not any(isinstance(one, Accepted) for one in others)
         assert all(isinstance(one, Accepted) for one in await provider.send(messages(there.url, 5)))
         await provider.close()
-
-
-def test_a_rest_grows_while_nobody_answers_and_ends_with_an_answer():
-    """15 s, 30 s, ... up to 5 minutes; one call finds out for all."""
-    rests = Rests()
-    for _ in range(2):
-        rests.hung(ID, 0.0)
-        assert rests.wait_s(ID, 0.0, 10.0) == 0.0
-    waits = []
-    now = 0.0
-    for _ in range(7):
-        rests.hung(ID, now)
-        waits.append(rests.wait_s(ID, now, 10.0))
-        now += waits[-1]
-        assert rests.wait_s(ID, now, 10.0) == 0.0
-        assert rests.wait_s(ID, now, 10.0) == 10.0
-    assert waits == [15.0, 30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
-    rests.answered(ID)
-    assert rests.wait_s(ID, now, 10.0) == 0.0
-
-
-def test_servers_in_trouble_are_remembered_in_a_bounded_number():
-    """The one whose trouble is oldest is forgotten first."""
-    rests = Rests()
-    for n in range(REMEMBERED + 10):
-        for _ in range(HUNG):
-            rests.hung(n.to_bytes(16, "big"), 0.0)
-    assert rests.wait_s((0).to_bytes(16, "big"), 0.0, 1.0) == 0.0
-    assert rests.wait_s((REMEMBERED).to_bytes(16, "big"), 0.0, 1.0) > 0.0

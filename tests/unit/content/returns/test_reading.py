@@ -47,6 +47,22 @@ COMPLAINT, AUTO_REPLY, DELIVERED, UNKNOWN = (
         ("554 Message rejected: identified as SPAM", "5.0.0", BLOCK),
         ("550 5.7.0 Your message was found to contain a virus", "5.7.0", BLOCK),
         ("554 5.7.1 <ada@example.org>: Relay access denied", "5.7.1", BLOCK),
+        ("550 The email account that you tried to reach does not exist.", "5.0.0", HARD),
+        ("554 RCPT (ada@example.org) dosn't exist", "5.0.0", HARD),
+        ("550 mailbox ada@example.org unavailable", "5.0.0", HARD),
+        ("556 5.1.10 Recipient address has a null MX", "5.0.0", HARD),
+        ("550 5.7.1 User ada@example.org temporary locked. Please try again later!", "5.7.1", SOFT),
+        ("550 5.2.1 The user is receiving mail at a rate that prevents additional messages", "5.2.1", SOFT),
+        ("421 Too many connections, slow down.", "4.0.0", SOFT),
+        ("452 4.3.2 Connection rate limit exceeded", "4.3.2", SOFT),
+        ("550 Too many connections from your host", "5.0.0", BLOCK),
+        ("The recipient was unavailable to take delivery of the message", "5.0.0", SOFT),
+        ("550 5.1.1 <news@example.com>: unauthorized sender", "5.1.1", BLOCK),
+        ("554 Sender IP address rejected", "5.0.0", BLOCK),
+        ("554 No SMTP service: IP address is black listed", "5.0.0", BLOCK),
+        ("550 5.7.1 Unknown user or message looks like spam", "5.7.1", BLOCK),
+        ("550 SC-002 Mail rejected for reasons of policy", "5.0.0", BLOCK),
+        ("550 non répertorié dans l'annuaire Domino", "5.0.0", HARD),
         ("5.1.0 - Unknown address error 550-'5.7.1 Message blocked by policy'", "5.1.0", BLOCK),
     ],
 )  # fmt: skip
@@ -55,6 +71,28 @@ def test_a_status_notification_is_judged_by_words_and_codes(diagnostic, status, 
     found = read(report(diagnostic, status))
     assert found.verdict is verdict
     assert (found.status, found.recipient, found.delayed) == (status, "ada@example.org", False)
+
+
+def test_a_refused_sender_condemns_no_recipient():
+    """Whatever the words are: who was refused at MAIL FROM or HELO was not the recipient."""
+    for command in ("MAIL FROM", "EHLO"):
+        said = f"<ada@example.org>: host mx.example.org said: 550 5.1.1 unknown user (in reply to {command} command)"
+        assert read(report("550 5.1.1 unknown user", "5.1.1", said=said)).verdict is BLOCK
+        assert read(daemon(said)).verdict is BLOCK
+    said = said.replace("EHLO", "RCPT TO")
+    assert read(report("550 5.1.1 unknown user", "5.1.1", said=said)).verdict is HARD
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        mail("You have 12 messages in quarantine.", "Spam quarantine summary", "postmaster@example.net"),
+        mail("The server is restarted tonight.", "Maintenance", "System Administrator <root@example.net>"),
+    ],
+)
+def test_what_a_machine_writes_about_other_things_is_kept(raw):
+    """A sender that sounds like a mail system is not enough to call a mail undelivered."""
+    assert read(raw).verdict is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -133,10 +171,50 @@ def test_a_complaint_is_somebody_pressing_the_button(raw, verdict):
     assert read(raw).verdict is verdict
 
 
+def test_a_feedback_report_without_its_type_is_one():
+    """Some write the fields into the text."""
+    text = "Feedback-Type: abuse\nUser-Agent: SomeGenerator/1.0\nVersion: 1\nOriginal-Rcpt-To: <ada@example.org>\n"
+    assert read(mail(text, "FW: Hello", "fbl@isp.example")).verdict is COMPLAINT
+    assert read(mail("Feedback-Type: what is that?", "Re: Hello")).verdict is UNKNOWN
+
+
+def test_who_complained_at_microsoft_stands_in_the_returned_mail():
+    """Their programme leaves out the standard fields."""
+    raw = feedback().replace(b"Original-Rcpt-To: <ada@example.org>\r\n", b"")
+    raw = raw.replace(b"Return-Path:", b"X-HmXmrOriginalRecipient: <eve@hotmail.example>\r\nReturn-Path:")
+    found = read(raw)
+    assert (found.verdict, found.recipient) == (COMPLAINT, "eve@hotmail.example")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        feedback("opt-out"),
+        feedback("opt-out-list"),
+        mail(
+            "Apple Mail sent this", "unsubscribe", auto_submitted="auto-replied", x_apple_unsubscribe="true"
+        ),
+    ],
+)
+def test_a_wish_to_hear_no_more_is_no_complaint(raw):
+    """The person opts out; nobody called it spam."""
+    assert read(raw).verdict is Verdict.UNSUBSCRIBE
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         mail("I am away.", auto_submitted="auto-replied"),
+        mail("I am currently out of the office until Monday.", "Re: Hello", precedence="bulk"),
+        mail("Ich bin derzeit nicht im Büro.", "Re: Hello", return_path="<>"),
+        mail(
+            "We have got your question.",
+            "Re: Hello",
+            auto_submitted="auto-generated",
+            in_reply_to="<1@example.com>",
+        ),
+        mail("Je suis actuellement absente.", "RE: Hello", x_auto_response_suppress="All"),
+        mail("hasta pronto", "Automatická odpověď: Hello"),
         mail("I am away.", x_autoreply="yes"),
         mail("I am away.", precedence="auto_reply"),
         mail("Back on Monday. Delivery failed last time.", "Automatic reply: Hello"),
@@ -159,6 +237,7 @@ def test_machines_that_answer_for_a_person(raw):
         b"\x00\xff" * 50,
         mail("Thanks, that was useful! Best, Ada"),
         mail("The user is unknown to me. Is the mailbox full?", "Re: Hello"),
+        mail("I am out of the office until Monday, but here is my answer.", "Re: Hello"),
         mail("Report domain: example.com", "Report Domain: example.com Submitter: isp.example"),
     ],
 )
@@ -240,6 +319,15 @@ NASTY = {
     "ats": b"From: mailer-daemon@x\n\n" + b"@" * 900_000,
     "headers": b"X-A: b\n" * 100_000 + b"\n",
     "encoded words": b"Subject: " + b"=?utf-8?q?a?= " * 50_000 + b"\n\n",
+    "parameters": b"Content-Type: multipart/report; " + b";a=b" * 200_000 + b"\n\n",
+    "folded parameters": b"Content-Type: multipart/report;" + b"\n a=b;" * 100_000 + b"\n\n",
+    "numbered parameters": b"Content-Type: a/b; "
+    + b"".join(b"a*%d*=%%20;" % n for n in range(60_000))
+    + b"\n\n",
+    "parameters of a part": b"Content-Type: multipart/mixed; boundary=b\n\n--b\ncontent-type : a/b"
+    + b";a=b" * 200_000,
+    "ten megabytes": b"From: mailer-daemon@x\n\n" + b"user unknown " * 800_000,
+    "one word": b"From: mailer-daemon@x\nSubject: failed\n\n" + b"user a b c d e f " * 60_000,
     "json": b"\n\n" + b'{"Message":' * 50_000,
 }
 

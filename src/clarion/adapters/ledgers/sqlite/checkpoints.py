@@ -14,7 +14,9 @@ from pathlib import Path
 from clarion.adapters.ledgers.sqlite.files import BUSY_MS, open_writer
 
 ROWS_BETWEEN = 4_000
-"""Rows committed between two copies; a row costs about a page. A page written twice in between is copied once."""
+"""Rows committed between two copies; a row costs about half a page. Small copies hold up no commit for long."""
+ROWS_BETWEEN_BUSY = 16_000
+"""While more waits than one commit takes: a page written several times in between is copied once."""
 LONG = 12_000
 """Pages from which the log had better start anew: 48 MiB, within `files.WAL_KEPT`."""
 
@@ -35,13 +37,13 @@ class Checkpoints:
         self._thread = threading.Thread(target=self._run, name="clarion-checkpoints", daemon=True)
         self._thread.start()
 
-    def committed(self, rows: int, connection: sqlite3.Connection) -> None:
+    def committed(self, rows: int, connection: sqlite3.Connection, *, busy: bool) -> None:
         """In the writer's thread, between two transactions."""
         self._rows += rows
         if self._rest_is_small:
             self._rest_is_small = False
             copy(connection)
-        elif self._rows >= ROWS_BETWEEN:
+        elif self._rows >= (ROWS_BETWEEN_BUSY if busy else ROWS_BETWEEN):
             self._rows = 0
             self._wake.set()
 
@@ -61,8 +63,7 @@ class Checkpoints:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closing:
-            self._wake.wait()
+        while self._wake.wait() and not self._closing:
             self._wake.clear()
             with self._copying:
                 if copy(self._connection) > LONG:

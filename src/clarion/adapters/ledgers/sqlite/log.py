@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.decoding import entry as entry_of
-from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.files import changed, one, rows
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
@@ -94,11 +93,11 @@ class SqliteLog:
         items: Sequence[tuple[Sequence[Entry], Sequence[Claim | None]]],
         careful: bool,
     ) -> Sequence[Published]:
-        guarded = any(claim is not None for _, claims in items for claim in claims)
-        held = self._held(connection, items) if guarded else {}
-        fresh: list[Claim] = []
-        judged = [(entries, _judge(claims, held, fresh)) for entries, claims in items]
-        self._claim(connection, fresh)
+        firsts = {
+            (c.tenant, c.key): c for _, claims in reversed(items) for c in reversed(claims) if c is not None
+        }
+        held = self._claim(connection, list(firsts.values())) if firsts else {}
+        judged = [(entries, _judge(claims, held)) for entries, claims in items]
         kept = [
             [e for e, result in zip(entries, results, strict=True) if result is None or result.fresh]
             for entries, results in judged
@@ -109,39 +108,24 @@ class SqliteLog:
             for entries, (_, results) in zip(kept, judged, strict=True)
         ]
 
-    def _held(
-        self, connection: sqlite3.Connection, items: Sequence[tuple[Any, Sequence[Claim | None]]]
-    ) -> Held:
-        wanted = list({(c.tenant, c.key) for _, claims in items for c in claims if c is not None})
-        packed = encoded([(tenant,) for tenant, _ in wanted]), b"".join(key for _, key in wanted)
+    def _claim(self, connection: sqlite3.Connection, claims: Sequence[Claim]) -> Held:
+        """Claims what is free; what somebody else holds."""
+        before = one(connection, sql.CLAIMS_END)
+        added = _add(connection, claims)
+        self._rounds += 1
+        if self._rounds % PURGE_EVERY == 0:
+            connection.execute(sql.CLAIMS_PURGE, (self._clock.now(),))
+        if added == len(claims):
+            return {}
+        named = encoded([(c.tenant,) for c in claims]), b"".join(c.key for c in claims)
+        if changed(connection, sql.CLAIMS_DROP, (*named, self._clock.now())):
+            _add(connection, claims)
         return {
             (tenant, bytes.fromhex(key)): ClaimResult(
                 fresh=False, fingerprint=bytes.fromhex(fingerprint), answer=bytes.fromhex(answer)
             )
-            for tenant, key, fingerprint, answer in rows(
-                connection, sql.CLAIMS_FIND, (*packed, self._clock.now())
-            )
+            for tenant, key, fingerprint, answer in rows(connection, sql.CLAIMS_FIND, (*named, before))
         }
-
-    def _claim(self, connection: sqlite3.Connection, fresh: Sequence[Claim]) -> None:
-        if not fresh:
-            return
-        tail = Tail([c.key for c in fresh])
-        packed = [
-            (
-                c.tenant,
-                tail.add(c.fingerprint),
-                len(c.fingerprint),
-                tail.add(c.answer),
-                len(c.answer),
-                c.expires_at,
-            )
-            for c in fresh
-        ]
-        connection.execute(sql.CLAIMS_ADD, (encoded(packed), tail.joined()))
-        self._rounds += 1
-        if self._rounds % PURGE_EVERY == 0:
-            connection.execute(sql.CLAIMS_PURGE, (self._clock.now(),))
 
     def _advance(
         self, connection: sqlite3.Connection, items: Sequence[tuple[Lane, int]], careful: bool
@@ -165,7 +149,23 @@ class SqliteLog:
         self._position[lane] = max(self._position[lane], position)
 
 
-def _judge(claims: Sequence[Claim | None], held: Held, fresh: list[Claim]) -> list[ClaimResult | None]:
+def _add(connection: sqlite3.Connection, claims: Sequence[Claim]) -> int:
+    tail = Tail([c.key for c in claims])
+    packed = [
+        (
+            c.tenant,
+            tail.add(c.fingerprint),
+            len(c.fingerprint),
+            tail.add(c.answer),
+            len(c.answer),
+            c.expires_at,
+        )
+        for c in claims
+    ]
+    return changed(connection, sql.CLAIMS_ADD, (encoded(packed), tail.joined()))
+
+
+def _judge(claims: Sequence[Claim | None], held: Held) -> list[ClaimResult | None]:
     """Who is first; entries of one submission repeat its claim and share the answer."""
     ours: dict[Claim, ClaimResult] = {}
     results: list[ClaimResult | None] = []
@@ -178,6 +178,5 @@ def _judge(claims: Sequence[Claim | None], held: Held, fresh: list[Claim]) -> li
             result = ClaimResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
             ours[claim] = result
             held[claim.tenant, claim.key] = msgspec.structs.replace(result, fresh=False)
-            fresh.append(claim)
         results.append(result)
     return results

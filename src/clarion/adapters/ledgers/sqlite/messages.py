@@ -26,7 +26,7 @@ from clarion.model.ids import Instant, MessageId
 from clarion.model.inbox import Captured
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
-from clarion.ports.ledger import Settlement, SettleResult, Suppression
+from clarion.ports.ledger import Settlement, SettleResult
 
 DEEPEST = 100_000
 """Where counting a queue stops."""
@@ -217,17 +217,7 @@ class SqliteMessages:
             self._endings.release(connection, finished, now)
 
     def _suppress(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> Owned:
-        gone = [
-            Suppression(
-                tenant=s.message.tenant,
-                channel=s.message.channel,
-                hash=s.suppress,
-                reason=s.reason or Reason.ADDRESS_GONE,
-                at=s.at,
-            )
-            for s in settlements
-            if s.suppress is not None
-        ]
+        gone = [suppression for s in settlements for suppression in s.suppressions]
         return self._suppressions.store(connection, gone) if gone else []
 
     def _settled(self, settled: _Settled) -> None:

@@ -67,9 +67,12 @@ class SqliteRecords:
     async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
         def cancel(connection: sqlite3.Connection) -> Status | None:
             found = rows(connection, sql.MESSAGE_BY_ID, (message_id,))
-            if not found or message_of(self._routes, found[0]).tenant != tenant:
+            message = message_of(self._routes, found[0]) if found else None
+            if message is None or message.tenant != tenant:
                 return None
-            self._endings.stop(connection, [message_id], Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+            why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+            if self._endings.stop(connection, [message_id], *why) and message.until:
+                self._endings.stop(connection, message.later_rungs, *why)
             code: int = one(connection, sql.STATUS_OF, (message_id,))
             return tuple(Status)[code]
 

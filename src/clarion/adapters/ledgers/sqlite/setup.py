@@ -27,7 +27,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import Keys, Shelf, Tenants
+from clarion.ports.ledger import Basis, Keys, Shelf, Tenants
 from clarion.ports.vault import Vault
 
 
@@ -58,6 +58,11 @@ DOCUMENTS_LIVE = Query(
     select(_doc.tenant, _doc.body).where(_doc.shelf == bindparam("on_shelf"), _doc.live == 1).limit(-1)
 )
 DOCUMENT_LIVE = Query(select(_doc.body).where(_of, _doc.live == 1).limit(1))
+VERSIONS_LIVE = Query(
+    select(_doc.key, _doc.version)
+    .where(_doc.shelf == bindparam("on_shelf"), _doc.tenant == bindparam("of_tenant"), _doc.live == 1)
+    .limit(-1)
+)
 DOCUMENT = Query(select(_doc.body).where(_of, _doc.version == bindparam("of_version")).limit(1))
 DOCUMENT_VERSIONS = Query(
     select(_doc.body)
@@ -110,13 +115,17 @@ class SqliteShelf(Generic[D]):
     def all(self, tenant: TenantId) -> Mapping[str, D]:
         return self._live.get(tenant, {})
 
-    async def put(self, tenant: TenantId, document: D, *, before: D | None = None) -> D:
+    async def put(self, tenant: TenantId, document: D, *, before: D | None = None, fresh: bool = False) -> D:
         def put(connection: sqlite3.Connection) -> D:
-            if before is not None:
-                self._require(connection, tenant, before)
+            if before is not None or fresh:
+                self.require(connection, tenant, document.key, before)
             return self.store(connection, tenant, document)
 
-        return await self._writer.call(put, after=lambda stored: self.show(tenant, stored))
+        try:
+            return await self._writer.call(put, after=lambda stored: self.show(tenant, stored))
+        except Conflict:
+            await self.look(tenant)
+            raise
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
         found = await self._writer.call(
@@ -172,12 +181,36 @@ class SqliteShelf(Generic[D]):
         """What was discarded is no longer live."""
         self._live[tenant] = {k: document for k, document in self.all(tenant).items() if k != key}
 
-    def _require(self, connection: sqlite3.Connection, tenant: TenantId, before: D) -> None:
-        found = DOCUMENT_LIVE.rows(connection, **self._place(tenant, before.key))
-        if [self._opened(tenant, body) for (body,) in found] != [before]:
+    def require(self, connection: sqlite3.Connection, tenant: TenantId, key: str, before: D | None) -> None:
+        """Conflict unless exactly this is live, or nothing."""
+        found = DOCUMENT_LIVE.rows(connection, **self._place(tenant, key))
+        if [self._opened(tenant, body) for (body,) in found] != ([] if before is None else [before]):
             raise Conflict(
-                f"the {self._name} {before.key!r} was changed meanwhile: read it again and repeat the change"
+                f"the {self._name} {key!r} was changed meanwhile: read it again and repeat the change"
             )
+
+    def require_versions(
+        self, connection: sqlite3.Connection, tenant: TenantId, seen: Mapping[str, int]
+    ) -> None:
+        """Conflict unless exactly these versions are live."""
+        found = VERSIONS_LIVE.rows(connection, on_shelf=self._name, of_tenant=tenant)
+        changed = sorted(key for key, _ in {tuple(row) for row in found} ^ {*seen.items()})
+        if changed:
+            raise Conflict(
+                f"the {self._name} {changed[0]!r} was changed meanwhile: read it again and repeat the change"
+            )
+
+    async def look(self, tenant: TenantId) -> None:
+        """Show what is in the file: another process may have written it."""
+
+        def read(connection: sqlite3.Connection) -> list[D]:
+            found = DOCUMENTS_LIVE.rows(connection, on_shelf=self._name)
+            return [self._opened(tenant, body) for owner, body in found if owner == tenant]
+
+        def show(found: list[D]) -> None:
+            self._live[tenant] = {document.key: document for document in found}
+
+        await self._writer.call(read, after=show)
 
     def _place(self, tenant: TenantId, key: str) -> dict[str, Any]:
         return {"on_shelf": self._name, "of_tenant": tenant, "of_key": key}
@@ -347,21 +380,35 @@ class SqliteSetup:
         templates: Sequence[Template],
         *,
         partial: Partial | None = None,
-        draft: str | None = None,
+        draft: Draft | None = None,
+        basis: Basis | None = None,
     ) -> Sequence[Template]:
         def store(connection: sqlite3.Connection) -> tuple[list[Template], Partial | None]:
+            if basis is not None:
+                self._templates.require_versions(connection, tenant, _versions(basis.templates))
+                self._partials.require_versions(connection, tenant, _versions(basis.partials))
             if draft is not None:
-                self._drafts.discard(connection, tenant, draft)
+                self._drafts.require(connection, tenant, draft.key, draft)
+                self._drafts.discard(connection, tenant, draft.key)
             kept = None if partial is None else self._partials.store(connection, tenant, partial)
             return [self._templates.store(connection, tenant, template) for template in templates], kept
 
         def show(stored: tuple[list[Template], Partial | None]) -> None:
             if draft is not None:
-                self._drafts.hide(tenant, draft)
+                self._drafts.hide(tenant, draft.key)
             if stored[1] is not None:
                 self._partials.show(tenant, stored[1])
             for template in stored[0]:
                 self._templates.show(tenant, template)
 
-        released, _ = await self._writer.call(store, after=show, rows=len(templates) + 1)
+        try:
+            released, _ = await self._writer.call(store, after=show, rows=len(templates) + 1)
+        except Conflict:
+            for shelf in (self._templates, self._partials, self._drafts):
+                await shelf.look(tenant)
+            raise
         return released
+
+
+def _versions(documents: Mapping[str, Template] | Mapping[str, Partial]) -> dict[str, int]:
+    return {key: document.version for key, document in documents.items()}

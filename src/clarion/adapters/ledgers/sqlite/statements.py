@@ -73,12 +73,7 @@ ADVANCE = """
     ON CONFLICT (lane) DO UPDATE SET position = max(position, excluded.position)
 """
 
-CLAIMS_FIND = f"""
-    SELECT {_array("claims.tenant, hex(claims.key), hex(fingerprint), hex(answer)")}
-    FROM json_each(?1) AS wanted CROSS JOIN claims
-    WHERE claims.tenant = wanted.value ->> 0
-      AND claims.key = substr(?2, wanted.key * 16 + 1, 16) AND claims.expires_at > ?3
-"""
+CLAIMS_END = "SELECT coalesce(max(seq), 0) FROM claims"
 
 CLAIMS_ADD = (
     _insert(
@@ -91,14 +86,26 @@ CLAIMS_ADD = (
             "expires_at": field(5),
         },
     )
-    + """WHERE true ON CONFLICT (tenant, key) DO UPDATE SET
-    fingerprint = excluded.fingerprint, answer = excluded.answer, expires_at = excluded.expires_at"""
+    + "WHERE true ON CONFLICT DO NOTHING"
 )
 
-CLAIMS_PURGE = """
-    DELETE FROM claims WHERE expires_at <= (
-        SELECT max(expires_at) FROM (SELECT expires_at FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 500)
+CLAIMS_FIND = f"""
+    SELECT {_array("claims.tenant, hex(claims.key), hex(fingerprint), hex(answer)")}
+    FROM json_each(?1) AS wanted CROSS JOIN claims
+    WHERE claims.tenant = wanted.value ->> 0
+      AND claims.key = substr(?2, wanted.key * 16 + 1, 16) AND claims.seq <= ?3
+"""
+
+CLAIMS_DROP = """
+    DELETE FROM claims WHERE expires_at <= ?3 AND seq IN (
+        SELECT claims.seq FROM json_each(?1) AS wanted CROSS JOIN claims
+        WHERE claims.tenant = wanted.value ->> 0 AND claims.key = substr(?2, wanted.key * 16 + 1, 16)
     )
+"""
+"""What has expired among those that are asked for, and is not purged yet."""
+
+CLAIMS_PURGE = """
+    DELETE FROM claims WHERE seq < (SELECT min(seq) FROM claims) + 500 AND expires_at <= ?1
 """
 
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────────────

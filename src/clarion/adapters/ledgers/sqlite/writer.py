@@ -224,7 +224,8 @@ class Writer:
                 small_until = now + URGENT_S
             if jobs := _take(urgent, ordinary, ROWS_BESIDE_URGENT if now < small_until else ROWS_PER_COMMIT):
                 self._report(self._settle, self._transact(jobs))
-                self._checkpoints.committed(sum(job.rows for job in jobs), self._connection)
+                busy = self._queued > ROWS_PER_COMMIT
+                self._checkpoints.committed(sum(job.rows for job in jobs), self._connection, busy=busy)
                 rests_until = self._clock.monotonic() + min(self.last_ms / 1000, LONGEST_REST_S)
             if self._truncate and not (urgent or ordinary):
                 self._scrub()

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from clarion.adapters.oauth import Grant, checked
 from clarion.errors import ConfigError
 from clarion.ports.mail import DkimKey, Sender
-from clarion.ports.provider import Settings
+from clarion.ports.provider import Settings, WebUrl
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -52,7 +53,17 @@ class SmtpConfig(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True
     password: str = ""
     """For AUTH PLAIN or LOGIN."""
     token: str = ""
-    """OAuth 2.0 access token for AUTH XOAUTH2, instead of a password."""
+    """OAuth 2.0 access token for AUTH XOAUTH2, instead of a password; it is not renewed."""
+    oauth_token_url: WebUrl = ""
+    """Where OAuth 2.0 access tokens come from, instead of a password: they are renewed before they run out."""
+    oauth_client_id: str = ""
+    """The client registered there."""
+    oauth_client_secret: str = ""
+    """Its secret; empty: a public client."""
+    oauth_refresh_token: str = ""
+    """Of the mail account; empty: tokens are asked for in the client's own name (client credentials)."""
+    oauth_scope: str = ""
+    """What the tokens are for, as their server names it; empty: what was granted."""
     from_address: str
     from_name: str = ""
     reply_to: str = ""
@@ -107,22 +118,50 @@ def sender_of(config: SmtpConfig) -> Sender:
 def refuse_unsafe(config: SmtpConfig) -> None:
     """Raises ConfigError, saying what to do, for settings that would leak or cannot work."""
     if _NAME(config.host) is None:
-        raise ConfigError("host is not the name or address of a mail server")
+        raise ConfigError("host is not the name or address of a mail server", pointer="#/host")
     if config.hello and _NAME(config.hello) is None:
-        raise ConfigError("hello is not a host name: give the name of this machine, or leave it out")
+        raise ConfigError(
+            "hello is not a host name: give the name of this machine, or leave it out", pointer="#/hello"
+        )
     if config.security == "none" and not config.allow_plaintext and not _is_here(config.host):
         raise ConfigError(
             "security is `none` and host is another machine: everything could be read on the way. Use `starttls` or "
             "`tls`, or set allow_plaintext to accept the risk"
         )
-    if config.password and config.token:
-        raise ConfigError("password and token are both set: give one of them")
-    if (config.password or config.token) and not config.username:
-        raise ConfigError("a password or token needs a username")
-    if config.username and not (config.password or config.token):
-        raise ConfigError("username is set without a password or token: give one, or leave both out")
-    if any(c in value for value in (config.username, config.password, config.token) for c in "\0\x01\r\n"):
-        raise ConfigError("username, password and token must not hold control characters")
+    _refuse_unclear_login(config)
+    for name in ("username", "password", "token"):
+        value = getattr(config, name)
+        if value.isspace() or any(c in value for c in "\0\x01\r\n"):
+            raise ConfigError(f"{name} must hold no control characters and not be blank", pointer=f"#/{name}")
+
+
+def grant_of(config: SmtpConfig) -> Grant | None:
+    """By what right access tokens are asked for; None when they are not. ConfigError when something is missing."""
+    if not config.oauth_token_url:
+        if config.oauth_client_id or config.oauth_client_secret or config.oauth_refresh_token:
+            raise ConfigError("OAuth needs the URL that tokens come from", pointer="#/oauth_token_url")
+        return None
+    return checked(
+        Grant(
+            token_url=config.oauth_token_url,
+            client_id=config.oauth_client_id,
+            client_secret=config.oauth_client_secret,
+            refresh_token=config.oauth_refresh_token,
+            scope=config.oauth_scope,
+        )
+    )
+
+
+def _refuse_unclear_login(config: SmtpConfig) -> None:
+    proofs = sum(bool(one) for one in (config.password, config.token, grant_of(config)))
+    if proofs > 1:
+        raise ConfigError("password, token and oauth_token_url exclude each other: give one of them")
+    if proofs and not config.username:
+        raise ConfigError("a password or token needs a username", pointer="#/username")
+    if config.username and not proofs:
+        raise ConfigError(
+            "username is set without a password or token: give one, or leave both out", pointer="#/password"
+        )
 
 
 @lru_cache(maxsize=64)

@@ -9,16 +9,19 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from ssl import SSLCertVerificationError, SSLError
 
+from clarion.adapters.oauth import AccessTokens, bearer
 from clarion.adapters.providers.smtp.config import SmtpConfig, port_of, refuse_unsafe, tls_context
 from clarion.adapters.providers.smtp.connection import Connection, Crew
 from clarion.adapters.providers.smtp.outcomes import told
 from clarion.adapters.providers.smtp.replies import Capabilities, Reply
-from clarion.errors import ConfigError
+from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Misconfigured, Retry
 from clarion.model.status import Reason
 
 GREETING, DONE, GO_ON = 220, 250, 334
 AUTHENTICATED = 235
+REFUSED = 5
+"""The first digit."""
 NOT_KNOWN = (500, 502, 504)
 """A server older than EHLO."""
 
@@ -31,7 +34,9 @@ class NotOpened(Exception):
         self.outcome = outcome
 
 
-async def open_connection(config: SmtpConfig, crew: Crew, wait_s: float) -> Connection:
+async def open_connection(
+    config: SmtpConfig, crew: Crew, wait_s: float, tokens: AccessTokens | None = None
+) -> Connection:
     """A connection that is ready for mail, or NotOpened within `wait_s`. Cancelled, it leaves nothing open."""
     connection: Connection | None = None
     opened = False
@@ -39,7 +44,7 @@ async def open_connection(config: SmtpConfig, crew: Crew, wait_s: float) -> Conn
         async with _failures(config, wait_s):
             connection = await _connect(config, crew, wait_s)
             await _introduce(connection, config)
-            await _log_in(connection, config)
+            await _log_in(connection, config, tokens)
             opened = True
             return connection
     finally:
@@ -91,22 +96,22 @@ async def _hello(connection: Connection, config: SmtpConfig) -> None:
     connection.capabilities = Capabilities(text)
 
 
-async def _log_in(connection: Connection, config: SmtpConfig) -> None:
+async def _log_in(connection: Connection, config: SmtpConfig, tokens: AccessTokens | None) -> None:
     if not config.username:
+        return
+    if tokens is not None or config.token:
+        await _show_token(connection, config, tokens)
         return
     offered = connection.capabilities.auth
     plain = _coded(f"\0{config.username}\0{config.password}")
-    words = (config.password, config.token, config.username)
-    secrets = (plain, _coded(_bearer(config)), *map(_coded, filter(None, words)), *words)
-    if config.token:
-        reply = await _xoauth2(connection, config)
-    elif b"PLAIN" in offered:
+    if b"PLAIN" in offered:
         reply = await connection.command(f"AUTH PLAIN {plain}")
     elif b"LOGIN" in offered:
         reply = await _login(connection, config)
     else:
         raise _wrong("the relay offers neither AUTH PLAIN nor LOGIN: leave username out, or use TLS")
     if reply[0] != AUTHENTICATED:
+        secrets = (plain, *_shown_as(config.password), *_shown_as(config.username))
         raise _refused("the relay refuses username and password", reply, secrets)
 
 
@@ -119,14 +124,27 @@ async def _login(connection: Connection, config: SmtpConfig) -> Reply:
     return reply
 
 
-async def _xoauth2(connection: Connection, config: SmtpConfig) -> Reply:
-    """https://developers.google.com/workspace/gmail/imap/xoauth2-protocol: a refusal comes as a challenge first."""
-    reply = await connection.command(f"AUTH XOAUTH2 {_coded(_bearer(config))}")
+async def _show_token(connection: Connection, config: SmtpConfig, tokens: AccessTokens | None) -> None:
+    """A token that was withdrawn before its time is replaced once, unnoticed."""
+    token = await tokens.get() if tokens is not None else config.token
+    reply = await _xoauth2(connection, config.username, token)
+    if reply[0] // 100 == REFUSED and tokens is not None and tokens.forget(token):
+        token = await tokens.get()
+        reply = await _xoauth2(connection, config.username, token)
+    if reply[0] != AUTHENTICATED:
+        secrets = (_coded(bearer(config.username, token)), *_shown_as(token), *_shown_as(config.username))
+        raise _refused("the relay refuses the access token for this username", reply, secrets)
+
+
+async def _xoauth2(connection: Connection, username: str, token: str) -> Reply:
+    """A refusal comes as a challenge first."""
+    reply = await connection.command(f"AUTH XOAUTH2 {_coded(bearer(username, token))}")
     return await connection.command("") if reply[0] == GO_ON else reply
 
 
-def _bearer(config: SmtpConfig) -> str:
-    return f"user={config.username}\x01auth=Bearer {config.token}\x01\x01"
+def _shown_as(secret: str) -> tuple[str, ...]:
+    """What of it could stand in an answer."""
+    return (_coded(secret), secret) if secret else ()
 
 
 def _coded(text: str) -> str:
@@ -135,7 +153,7 @@ def _coded(text: str) -> str:
 
 def _refused(what: str, reply: Reply, secrets: Iterable[str] = ()) -> NotOpened:
     detail = f"{what}: {told(reply, secrets=secrets)}"
-    return _wrong(detail) if reply[0] // 100 == 5 else NotOpened(Retry(detail=detail))
+    return _wrong(detail) if reply[0] // 100 == REFUSED else NotOpened(Retry(detail=detail))
 
 
 def _wrong(detail: str) -> NotOpened:
@@ -156,6 +174,8 @@ async def _failures(config: SmtpConfig, wait_s: float) -> AsyncIterator[None]:
         ) from None
     except ConfigError as wrong:
         raise _wrong(wrong.detail) from None
+    except Unavailable as away:
+        raise NotOpened(Retry(after_s=away.retry_after_s, detail=away.detail)) from None
     except SSLCertVerificationError as untrusted:
         raise _wrong(
             f"the certificate of {where} is not valid for that name: {untrusted.verify_message}; correct `host`, or "

@@ -82,7 +82,7 @@ def outcome_of(stage: Stage, reply: Reply, recipient: str) -> Outcome:
 
 def slows_domain(outcome: Outcome) -> bool:
     """Whether the destination asked for less."""
-    return isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED and outcome.of_address
+    return isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED and outcome.of_address is True
 
 
 def told(reply: Reply, recipient: str = "", secrets: Iterable[str] = ()) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.attachments import Attachments, by_url
-from clarion.adapters.providers.smtp.config import SmtpConfig, refuse_unsafe, sender_of, tls_context
+from clarion.adapters.providers.smtp.config import SmtpConfig, grant_of, refuse_unsafe, sender_of, tls_context
 from clarion.adapters.providers.smtp.destinations import Destinations
 from clarion.adapters.providers.smtp.jobs import Call, Job
 from clarion.adapters.providers.smtp.opening import NotOpened, open_connection
@@ -44,6 +45,8 @@ class SmtpProvider:
         self._tools = tools
         self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
         self._destinations = Destinations(config)
+        grant = grant_of(config)
+        self._tokens = AccessTokens(grant, tools) if grant is not None else None
         self._pool: Pool | None = None
         self._attachments: Attachments | None = None
 
@@ -78,7 +81,7 @@ class SmtpProvider:
     async def ping(self) -> None:
         """Connect, TLS, log in, and leave."""
         try:
-            connection = await open_connection(self._config, self._opened_pool(), self._wait_s)
+            connection = await open_connection(self._config, self._opened_pool(), self._wait_s, self._tokens)
         except NotOpened as failure:
             detail = f"{failure.outcome.detail}"
             if isinstance(failure.outcome, Misconfigured):
@@ -92,6 +95,8 @@ class SmtpProvider:
             await self._pool.close()
         if self._attachments is not None:
             await self._attachments.close()
+        if self._tokens is not None:
+            await self._tokens.close()
 
     def _job(self, call: Call, index: int, outgoing: Outgoing) -> Job | None:
         if outgoing.contact is None or not isinstance(outgoing.content, EmailContent):
@@ -134,7 +139,7 @@ class SmtpProvider:
 
     def _opened_pool(self) -> Pool:
         if self._pool is None:
-            self._pool = Pool(self._config, self._make, self._wait_s)
+            self._pool = Pool(self._config, self._make, self._wait_s, self._tokens)
         return self._pool
 
     def _make(self, letter: Letter, offered: Capabilities) -> Mail | Rejected:
@@ -169,7 +174,7 @@ plugin = ProviderPlugin(
     config=SmtpConfig,
     open=_open,
     batch=BATCH,
-    secrets=frozenset({"password", "token", "dkim_keys"}),
+    secrets=frozenset({"password", "token", "oauth_client_secret", "oauth_refresh_token", "dkim_keys"}),
     example={
         "host": "smtp.example.com",
         "username": "clarion",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.config import SmtpConfig
 from clarion.adapters.providers.smtp.connection import Connection
 from clarion.adapters.providers.smtp.destinations import Destination
@@ -37,8 +38,11 @@ Make = Callable[[Letter, Capabilities], Mail | Rejected]
 class Pool:
     """Implements `Crew`. Critical mail goes first; every destination keeps its limits."""
 
-    def __init__(self, config: SmtpConfig, make: Make, wait_s: float) -> None:
+    def __init__(
+        self, config: SmtpConfig, make: Make, wait_s: float, tokens: AccessTokens | None = None
+    ) -> None:
         self._config = config
+        self._tokens = tokens
         self._make = make
         self._wait_s = wait_s
         self._loop = asyncio.get_running_loop()
@@ -154,6 +158,8 @@ class Pool:
 
     def gone(self, connection: Connection) -> None:
         """It counts no more."""
+        if connection not in self._connections:
+            return  # It never opened, which `_open` knows: opening another at once would storm the relay.
         self._connections.discard(connection)
         if not self._connections and self._last_gone is not None and not self._last_gone.done():
             self._last_gone.set_result(None)
@@ -212,7 +218,7 @@ class Pool:
 
     async def _open(self) -> None:
         try:
-            connection = await open_connection(self._config, self, self._wait_s)
+            connection = await open_connection(self._config, self, self._wait_s, self._tokens)
         except NotOpened as failure:
             self._opening.discard(asyncio.current_task())
             self._not_opened(failure)

@@ -7,13 +7,16 @@ from base64 import b64decode, b64encode
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Accepted, Misconfigured, Retry
-from tests.relay import OFFERS, Relay, many, smtp
+from clarion.testing.ports import ManualClock
+from clarion.testing.scripted_server import Answer, ScriptedServer, scripted_server
+from tests.relay import CLOSE, OFFERS, SUBJECT, Relay, many, smtp
 
 PASSWORD = "pässword-of-ours"
 TOKEN = "token-of-ours"
@@ -53,9 +56,9 @@ def pem(authority: trustme.CA) -> str:
 
 
 @contextlib.asynccontextmanager
-async def aiosmtpd(tls: ssl.SSLContext | None = None, *, implicit: bool = False, **options):
+async def aiosmtpd(tls: ssl.SSLContext | None = None, *, implicit: bool = False, box: Any = None, **options):
     """A server by others on a free port, with STARTTLS when given a context."""
-    box = Mailbox()
+    box = box or Mailbox()
     loop = asyncio.get_running_loop()
     serving: list[SMTP] = []
 
@@ -194,6 +197,103 @@ async def test_an_oauth_token_is_given_as_xoauth2(accepted):
     )
 
 
+CLIENT_SECRET = "client-secret-of-ours"
+
+
+def token(number: int) -> Answer:
+    """What a token server answers."""
+    return Answer.json(200, {"access_token": f"access-{number}", "expires_in": 3600})
+
+
+@contextlib.asynccontextmanager
+async def renewing(port: int, server: ScriptedServer, clock: Any = None, **config: Any):
+    """The provider with tokens of this server."""
+    tools = msgspec.structs.replace(SUBJECT.tools, allowed_networks=("127.0.0.0/8",))
+    oauth = {
+        "oauth_token_url": f"{server.url}/token",
+        "oauth_client_id": "clarion",
+        "oauth_client_secret": CLIENT_SECRET,
+    }
+    tools = msgspec.structs.replace(tools, clock=clock) if clock is not None else tools
+    async with smtp(port, tools=tools, username="ada@example.com", **oauth, **config) as provider:
+        yield provider
+
+
+class TokenMailbox(Mailbox):
+    """Lets those in whose token is right."""
+
+    right = "access-1"
+
+    async def auth_XOAUTH2(self, server, args):  # noqa: N802
+        said = b64decode(args[1]).decode()
+        return AuthResult(
+            success=said == f"user=ada@example.com\x01auth=Bearer {self.right}\x01\x01", handled=False
+        )
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+async def test_tokens_are_fetched_once_for_all_connections():
+    """And shown to a server by others."""
+    async with (
+        scripted_server(token(1)) as server,
+        aiosmtpd(box=TokenMailbox(), auth_require_tls=False, auth_required=True) as (port, box),
+        renewing(port, server, connections=5) as provider,
+    ):
+        assert {type(one) for one in await provider.send(many(40))} == {Accepted}
+        assert len(box.envelopes) == 40
+        assert len(server.requests) == 1
+
+
+def checks_tokens(right: list[str]) -> Relay:
+    """A relay that takes only these tokens, and repeats what it was told."""
+
+    def answer(line: str) -> bytes:
+        said = b64decode(line.removeprefix("AUTH XOAUTH2 ")).decode()
+        good = any(f"Bearer {one}\x01" in said for one in right)
+        return b"235 2.7.0 fine" if good else f"535 5.7.8 {line} {said!r}".encode()
+
+    return Relay((*OFFERS, "AUTH XOAUTH2"), AUTH=answer)
+
+
+async def test_a_token_that_was_withdrawn_is_replaced_unnoticed():
+    """The next connection shows it, is refused, and shows a new one."""
+    right, clock = ["access-1"], ManualClock()
+    async with (
+        scripted_server(token(1), token(2)) as server,
+        checks_tokens(right).running() as relay,
+        renewing(relay.port, server, clock) as provider,
+    ):
+        await provider.ping()
+        right[:] = ["access-2"]
+        clock.advance(60)
+        await provider.ping()
+        assert (len(server.requests), relay.connections) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "said"),
+    [
+        (token(7), Misconfigured, "refuses the access token"),
+        (Answer.json(400, {"error": "invalid_grant"}), Misconfigured, "obtain a new one"),
+        (Answer(status=503), Retry, "503"),
+        (Answer(manner="drop"), Retry, "did not answer"),
+    ],
+)
+async def test_what_keeps_a_token_from_working_is_told(answer, outcome, said):
+    """A wrong setting opens the circuit, a server that is away does not; no secret is in what is told."""
+    async with (
+        scripted_server(otherwise=answer) as server,
+        checks_tokens(["access-1"]).running() as relay,
+        renewing(relay.port, server) as provider,
+    ):
+        (one,) = await provider.send(many(1))
+        with pytest.raises(ConfigError if outcome is Misconfigured else Unavailable, match=said):
+            await provider.ping()
+    assert type(one) is outcome
+    assert said in one.detail
+    assert not any(secret in one.detail for secret in (CLIENT_SECRET, "access-7", "ada@example.com"))
+
+
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [
@@ -222,7 +322,17 @@ async def test_a_refused_login_tells_wrong_from_not_now(reply, outcome):
         ({"hello": "a b"}, "hello is not"),
         ({"password": "x"}, "needs a username"),
         ({"username": "x"}, "without a password"),
-        ({"username": "x", "password": "y", "token": "z"}, "both set"),
+        ({"username": "x", "password": "y", "token": "z"}, "exclude each other"),
+        ({"username": "x", "password": "y", "oauth_client_id": "z"}, "URL that tokens come from"),
+        ({"username": "x", "oauth_token_url": "https://a.example/t"}, "client id"),
+        (
+            {"username": "x", "oauth_token_url": "https://a.example/t", "oauth_client_id": "c"},
+            "refresh token",
+        ),
+        (
+            {"oauth_token_url": "https://a.example/t", "oauth_client_id": "c", "oauth_client_secret": "s"},
+            "needs a username",
+        ),
         ({"username": "x", "password": "y\r\n"}, "control characters"),
         ({"from_address": "no address"}, "email address"),
         ({"return_domain": "a b"}, "email address"),
@@ -242,6 +352,16 @@ async def test_plaintext_to_others_is_a_choice():
     async with smtp(1, host="127.0.0.1", allow_plaintext=True) as provider:
         with pytest.raises(Unavailable):
             await provider.ping()
+
+
+@pytest.mark.parametrize("greeting", [CLOSE, b"421 busy"])
+async def test_a_relay_that_closes_every_connection_is_not_stormed(greeting):
+    """Each connection fails once, then the mails are put off."""
+    relay = Relay(CONNECT=lambda _: greeting)
+    async with relay.running(), smtp(relay.port, connections=5) as provider:
+        outcomes = await provider.send(many(40))
+    assert {type(one) for one in outcomes} == {Retry}
+    assert relay.connections <= 10
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""The edges: what each is made of, and which of them answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from clarion import __version__, api, dashboard, gateway
+from clarion.adapters.telemetry.prometheus import Metrics
+from clarion.app.ground import Ground
+from clarion.app.services import Services
+from clarion.config import DEV_FILE
+from clarion.flow.pipeline import Pipeline
+
+Scope = MutableMapping[str, Any]
+Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
+
+LIVE = frozenset({gateway.WS_PATH, gateway.SSE_PATH})
+
+
+def gateway_parts(ground: Ground, services: Services) -> gateway.GatewayParts:
+    """For the live inboxes."""
+    limits = ground.settings.gateway
+    return gateway.GatewayParts(
+        users=ground.ledger.users,
+        inboxes=ground.ledger.inboxes,
+        vault=ground.vault,
+        clock=ground.clock,
+        entropy=ground.entropy,
+        fanout=ground.fanout,
+        tokens=services.tokens,
+        engagement=services.engagement,
+        limits=gateway.GatewayLimits(
+            connections=limits.connections,
+            connections_per_tenant=limits.connections,
+            connections_per_user=limits.connections_per_user,
+        ),
+        allowed_origins=limits.allowed_origins,
+    )
+
+
+def dashboard_parts(ground: Ground, pipeline: Pipeline, services: Services) -> dashboard.DashboardParts:
+    """For the pages."""
+    return dashboard.DashboardParts(
+        mode=ground.settings.mode,
+        pipeline=pipeline,
+        ledger=ground.ledger,
+        vault=ground.vault,
+        clock=ground.clock,
+        tokens=services.tokens,
+        authoring=services.authoring,
+        previews=services.previews,
+        dev_file=ground.settings.data_dir / DEV_FILE,
+    )
+
+
+def metrics_of(ground: Ground, pipeline: Pipeline, inboxes: gateway.Gateway) -> Metrics:
+    """The page that Prometheus reads; the API adds what it counts itself."""
+    metrics = Metrics()
+    metrics.add("ledger", ground.ledger.stats)
+    metrics.add("pipeline", pipeline.stats)
+    metrics.add("gateway", inboxes.stats)
+    return metrics
+
+
+def api_parts(
+    ground: Ground, pipeline: Pipeline, services: Services, metrics: Metrics, stopping: asyncio.Event
+) -> api.ApiParts:
+    """For the HTTP API."""
+    limits = ground.settings.limits
+    return api.ApiParts(
+        pipeline=pipeline,
+        ledger=ground.ledger,
+        vault=ground.vault,
+        clock=ground.clock,
+        entropy=ground.entropy,
+        keys=services.keys,
+        tokens=services.tokens,
+        engagement=services.engagement,
+        authoring=services.authoring,
+        previews=services.previews,
+        endpoints=services.endpoints,
+        providers=ground.providers,
+        health=pipeline.health,
+        metrics=metrics,
+        version=__version__,
+        stopping=stopping,
+        limits=api.Limits(body_bytes=limits.body_bytes, batch=limits.batch),
+    )
+
+
+def front(pages: Asgi, inboxes: Asgi, rest: Asgi) -> Asgi:
+    """One application on one port: the pages, the live inboxes, and the API behind everything else."""
+
+    def serve(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
+        # Handing on the coroutine instead of awaiting it saves a frame per open connection.
+        path = scope["path"]
+        if scope["type"] == "websocket" or path in LIVE:
+            return inboxes(scope, receive, send)
+        if path == "/" or path.startswith("/ui/"):
+            return pages(scope, receive, send)
+        return rest(scope, receive, send)
+
+    return serve

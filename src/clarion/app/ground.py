@@ -1,0 +1,80 @@
+"""What everything stands on: the data directory, the store in it, and what reaches the world outside."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from clarion import plugins
+from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.vaults.local import LocalVault
+from clarion.config import Settings
+from clarion.content.mail import MimeMailwright
+from clarion.errors import ConfigError
+from clarion.flow.return_tags import ReturnTags
+from clarion.ports.provider import ProviderPlugin, ProviderTools
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """Opened first, closed last."""
+
+    settings: Settings
+    ledger: SqliteLedger
+    vault: LocalVault
+    clock: SystemClock
+    entropy: SystemEntropy
+    tools: ProviderTools
+    providers: Mapping[str, ProviderPlugin]
+    fanout: MemoryFanout
+
+
+def ground_of(settings: Settings, ends: contextlib.AsyncExitStack) -> Ground:
+    """The data directory for this process alone, and what lies in it opened."""
+    ends.enter_context(only_process(settings.data_dir))
+    clock, entropy = SystemClock(), SystemEntropy()
+    # A new key beside an old database would read nothing.
+    vault = LocalVault.from_file(settings.key_path, entropy, create=not settings.database_path.exists())
+    ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
+    ends.push_async_callback(ledger.close)
+    if ledger.erased_on_opening:
+        log.warning("erased_on_opening", users=ledger.erased_on_opening)
+    tools = ProviderTools(
+        clock=clock,
+        entropy=entropy,
+        vault=vault,
+        mail=MimeMailwright(ReturnTags(vault).of),
+        allowed_networks=settings.outbound.allowed_networks,
+    )
+    return Ground(
+        settings=settings,
+        ledger=ledger,
+        vault=vault,
+        clock=clock,
+        entropy=entropy,
+        tools=tools,
+        providers=plugins.providers(),
+        fanout=MemoryFanout(),
+    )
+
+
+@contextlib.contextmanager
+def only_process(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory; ConfigError when another process has it."""
+    with (data_dir / "clarion.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(
+                f"{data_dir} is in use by another Clarion process: stop it, or choose another directory with --data."
+            ) from None
+        yield

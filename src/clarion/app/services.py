@@ -1,0 +1,47 @@
+"""What people and programs do, the same through whichever edge they come."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from clarion.adapters.http import Caller
+from clarion.app.ground import Ground
+from clarion.flow.authoring import Authoring
+from clarion.flow.endpoints import Endpoints
+from clarion.flow.engagement import Engagement
+from clarion.flow.keys import ApiKeys
+from clarion.flow.preview import Previews
+from clarion.flow.tokens import UserTokens
+
+URL_CHECK_S = 9.0
+"""A third of it may pass until the name in a user's URL is resolved."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """Shared by the edges."""
+
+    keys: ApiKeys
+    tokens: UserTokens
+    engagement: Engagement
+    endpoints: Endpoints
+    authoring: Authoring
+    previews: Previews
+
+
+def services_of(ground: Ground, ends: contextlib.AsyncExitStack) -> Services:
+    """All of them. What they noted about the use of keys is stored at the end."""
+    ledger, clock, entropy = ground.ledger, ground.clock, ground.entropy
+    caller = Caller(ground.tools, timeout_s=URL_CHECK_S, urls="user")
+    ends.push_async_callback(caller.close)
+    keys = ApiKeys(ledger.setup.keys, ground.vault, clock, entropy)
+    ends.push_async_callback(keys.flush)
+    return Services(
+        keys=keys,
+        tokens=UserTokens(ground.vault, clock),
+        engagement=Engagement(ledger.inboxes, ground.fanout, clock),
+        endpoints=Endpoints(ledger, caller.refusal, clock, entropy),
+        authoring=Authoring(ledger.setup, clock),
+        previews=Previews(clock),
+    )

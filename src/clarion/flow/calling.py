@@ -1,0 +1,65 @@
+"""Calls of providers: whatever one does, every message gets an outcome, and its integration learns from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from clarion.flow.integrations import LiveIntegration
+from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.status import Reason
+from clarion.ports.clock import Clock
+from clarion.ports.provider import Outgoing
+
+log = structlog.get_logger(__name__)
+
+
+class Calls:
+    """Makes calls within the time limit of their integration."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.attempts = 0
+        self.unknown_outcomes = 0
+        """Attempts that may or may not have gone through."""
+
+    async def make(self, live: LiveIntegration, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """One outcome per message; feeds the circuit breaker."""
+        outcomes = await self._answers(live, batch)
+        kinds = Counter(map(type, outcomes))
+        self.attempts += len(batch)
+        if not live.plugin.idempotent:
+            self.unknown_outcomes += kinds[Unknown]
+        self._judge(live, outcomes, kinds)
+        return outcomes
+
+    async def _answers(self, live: LiveIntegration, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        try:
+            async with self._clock.timeout(live.integration.limits.timeout_s):
+                outcomes = await live.provider.send(batch)
+        except TimeoutError:
+            late = Retry if live.plugin.idempotent else Unknown
+            return [late(reason=Reason.PROVIDER_TIMEOUT, detail="no answer in time")] * len(batch)
+        except Exception as surprise:
+            log.exception("provider_raised", integration=live.key, error=type(surprise).__name__)
+            return [Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)] * len(batch)
+        if len(outcomes) != len(batch):
+            log.error("provider_outcomes_missing", integration=live.key, want=len(batch), got=len(outcomes))
+            return [Unknown(detail="the provider did not report on every message")] * len(batch)
+        return outcomes
+
+    def _judge(
+        self, live: LiveIntegration, outcomes: Sequence[Outcome], kinds: Counter[type[Outcome]]
+    ) -> None:
+        """Rejections are the message's fault, trouble of one address is not the provider's."""
+        now_s = self._clock.monotonic()
+        ok = kinds[Accepted] + kinds[Rejected]
+        failed = kinds[Retry] + kinds[Unknown]
+        if failed:
+            failed = sum(1 for o in outcomes if isinstance(o, Retry | Unknown) and not o.of_address)
+        if kinds[Misconfigured]:
+            live.trip(now_s)
+        elif ok or failed:
+            live.record(now_s, ok=ok, failed=failed)

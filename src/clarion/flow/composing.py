@@ -1,0 +1,96 @@
+"""From messages a worker holds to what a provider gets: rendered late, with everything that goes along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from clarion.errors import ContentError
+from clarion.flow.integrations import LiveIntegration
+from clarion.flow.queues import Held
+from clarion.flow.rendering import Rendering
+from clarion.flow.routes import Route
+from clarion.flow.settlement import decided_settlement
+from clarion.flow.unsubscribe import Unsubscribing
+from clarion.model.status import Reason, Status
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Settlement, Setup
+from clarion.ports.provider import Outgoing
+from clarion.rules.keys import KeyedHash, Keys
+
+Ready = tuple[Held, LiveIntegration, Outgoing]
+"""One message to one contact, and who takes it there. Those of one message stand together."""
+
+
+class Composed(NamedTuple):
+    """A group of messages after rendering."""
+
+    ready: list[Ready]
+    failed: list[Settlement]
+    """Those whose template does not fit their data."""
+
+
+class Composer:
+    """Makes what is sent."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        rendering: Rendering,
+        unsubscribing: Unsubscribing,
+        hash: KeyedHash,
+        clock: Clock,
+    ) -> None:
+        self._workflows = setup.workflows
+        self._rendering = rendering
+        self._unsubscribing = unsubscribing
+        self._hash = hash
+        self._clock = clock
+
+    async def compose(self, route: Route, group: Sequence[Held]) -> Composed:
+        """Waits only for template versions that are no longer in memory."""
+        await self._rendering.prepare(group)
+        ready: list[Ready] = []
+        failed: list[Settlement] = []
+        for held in group:
+            try:
+                outgoing = self._outgoing(held)
+            except ContentError as wrong:
+                now = self._clock.now()
+                failed.append(
+                    decided_settlement(
+                        held.message, Status.FAILED, Reason.TEMPLATE_ERROR, now, detail=wrong.detail
+                    )
+                )
+                continue
+            if held.devices:
+                ready += [(held, live, replace(outgoing, contact=to)) for to, live in held.devices]
+            else:
+                ready.append((held, route.first, outgoing))
+        return Composed(ready, failed)
+
+    def _outgoing(self, held: Held) -> Outgoing:
+        message = held.message
+        unsubscribe_url = self._unsubscribing.url(message)
+        return Outgoing(
+            message=message,
+            user=held.user,
+            contact=held.gate.contact if held.gate is not None else None,
+            content=self._rendering.content(held, unsubscribe_url),
+            traceparent=held.event.traceparent,
+            unsubscribe_url=unsubscribe_url,
+            collapse_key=self._collapse_key(held),
+        )
+
+    def _collapse_key(self, held: Held) -> bytes:
+        """For providers that replace what has not arrived yet; the planner has replaced what was still here."""
+        message = held.message
+        workflow = self._workflows.all(message.tenant).get(message.workflow)
+        if workflow is None or workflow.collapse_key is None:
+            return b""
+        keys = Keys(held.event, workflow, message.user, self._hash)
+        if not keys.found(workflow.collapse_key):
+            return b""
+        return keys.of_message("collapse", workflow.collapse_key, message.channel, within_workflow=True)

@@ -1,0 +1,166 @@
+"""One attempt for a group of messages: compose, note that it starts, call, decide what the outcomes mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import chain, groupby
+
+from clarion.flow.calling import Calls
+from clarion.flow.composing import Composer, Ready
+from clarion.flow.devices import Answer, settlement_of_devices
+from clarion.flow.integrations import Integrations, LiveIntegration
+from clarion.flow.last_look import LastLook
+from clarion.flow.patience import until_stored
+from clarion.flow.queues import Held
+from clarion.flow.routes import Route, Slots
+from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
+from clarion.model.message import Message
+from clarion.model.outcome import Outcome
+from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.model.user import Contact
+from clarion.ports.clock import Clock, Entropy
+from clarion.ports.ledger import Ledger, Settlement
+
+Called = tuple[Sequence[Ready], Sequence[Outcome], Attempt]
+"""One call: what went out, an outcome for each, and the circumstances."""
+
+
+class Sender:
+    """Makes attempts. Stores nothing but the note that they start."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        integrations: Integrations,
+        look: LastLook,
+        composer: Composer,
+        calls: Calls,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._messages = ledger.messages
+        self._categories = ledger.setup.categories
+        self._integrations = integrations
+        self._look = look
+        self._composer = composer
+        self._calls = calls
+        self._clock = clock
+        self._entropy = entropy
+
+    async def attempt(self, route: Route, group: Sequence[Held], slots: Slots) -> list[Settlement]:
+        """What became of each; none for messages that somebody else holds by now."""
+        ready, settlements = await self._composer.compose(route, group)
+        if ready and not route.idempotent:
+            ready = await self._marked(ready, settlements)
+        if ready:
+            settlements += self._meaning(await self._called(ready, slots))
+        return settlements
+
+    async def _marked(self, ready: Sequence[Ready], stopped: list[Settlement]) -> list[Ready]:
+        """Durably note that the calls are about to start, then look once more: the note took time."""
+        messages = list({held: held.message for held, _, _ in ready}.values())
+        refused = await until_stored(
+            "mark_sending", lambda: self._messages.mark_sending(messages, self._clock.now()), self._clock
+        )
+        going: list[Ready] = []
+        for held, its in groupby(ready, key=_held):
+            if held.message.id in refused:
+                continue
+            stop = self._look.again(held)
+            if stop is None:
+                still = [one for one in its if _is_used(held, one[2].contact)]
+                going += still
+                stop = None if still else self._again(held.message)
+            if stop is not None:
+                stopped.append(stop)
+        return going
+
+    def _again(self, message: Message) -> Settlement:
+        """Its contacts are others by now: it goes to them, by the integrations that fit them."""
+        now = self._clock.now()
+        return decided_settlement(message, Status.DEFERRED, Reason.RETRY, now, due_at=now)
+
+    async def _called(self, ready: Sequence[Ready], slots: Slots) -> list[Called]:
+        """All calls of a batch at once: one, unless its people have devices of several kinds or very many."""
+        by_live = _by_live(ready)
+        if len(by_live) == 1:
+            ((live, its),) = by_live.items()
+            return await self._call_all(live, its)
+        called = await asyncio.gather(*[self._call_apart(*one, slots) for one in by_live.items()])
+        return list(chain.from_iterable(called))
+
+    async def _call_apart(self, live: LiveIntegration, ready: Sequence[Ready], slots: Slots) -> list[Called]:
+        try:
+            return await self._call_all(live, ready)
+        finally:
+            await slots.release(live)
+
+    async def _call_all(self, live: LiveIntegration, ready: Sequence[Ready]) -> list[Called]:
+        size = live.plugin.batch
+        if len(ready) <= size:
+            return [await self._call(live, ready)]
+        parts = [ready[at : at + size] for at in range(0, len(ready), size)]
+        return await asyncio.gather(*[self._call(live, part) for part in parts])
+
+    async def _call(self, live: LiveIntegration, ready: Sequence[Ready]) -> Called:
+        started = self._clock.monotonic()
+        outcomes = await self._calls.make(live, [outgoing for _, _, outgoing in ready])
+        return ready, outcomes, self._circumstances(live, started, ready[0][0].message)
+
+    def _meaning(self, called: Sequence[Called]) -> list[Settlement]:
+        now, uniform = self._clock.now(), self._entropy.uniform
+        settlements: list[Settlement] = []
+        several: dict[Held, list[Answer]] = {}
+        for ready, outcomes, attempt in called:
+            for (held, _, outgoing), outcome in zip(ready, outcomes, strict=True):
+                if held.devices:
+                    several.setdefault(held, []).append(Answer(outgoing, outcome, attempt))
+                    continue
+                policy = self._unknown_policy(held.message)
+                settlements.append(
+                    settlement_of(outgoing, outcome, attempt, on_unknown=policy, now=now, uniform=uniform())
+                )
+        for held, answers in several.items():
+            policy, devices = self._unknown_policy(held.message), _devices(held)
+            settlements.append(
+                settlement_of_devices(answers, devices, on_unknown=policy, now=now, uniform=uniform())
+            )
+        return settlements
+
+    def _circumstances(self, live: LiveIntegration, started: float, one: Message) -> Attempt:
+        ended = self._clock.monotonic()
+        return Attempt(
+            integration=live.key,
+            idempotent=live.plugin.idempotent,
+            alternatives=self._integrations.alternatives(one.tenant, live),
+            took_ms=round((ended - started) * 1000),
+            wait_s=live.closed_for_s(ended),
+        )
+
+    def _unknown_policy(self, message: Message) -> UnknownPolicy:
+        category = self._categories.all(message.tenant).get(message.category)
+        return category.unknown_policy if category is not None else UnknownPolicy.DO_NOT_SEND
+
+
+def _held(ready: Ready) -> Held:
+    return ready[0]
+
+
+def _is_used(held: Held, contact: Contact | None) -> bool:
+    """Whether the last look still says that the message goes there."""
+    verdict = held.gate
+    return verdict is None or contact == verdict.contact or contact in verdict.others
+
+
+def _devices(held: Held) -> int:
+    """How many of the person's devices are meant, reached or not."""
+    return len(held.devices) if held.gate is None else max(len(held.devices), 1 + len(held.gate.others))
+
+
+def _by_live(ready: Sequence[Ready]) -> dict[LiveIntegration, list[Ready]]:
+    by_live: dict[LiveIntegration, list[Ready]] = {}
+    for one in ready:
+        by_live.setdefault(one[1], []).append(one)
+    return by_live

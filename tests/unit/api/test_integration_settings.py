@@ -1,0 +1,55 @@
+"""Settings that cannot work are refused when they are stored, with the place and what would be right."""
+
+import msgspec
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("provider", "channel", "config", "pointer", "said"),
+    [
+        ("discord", "chat", {"url": ""}, "#/config/url", "expected a URL such as https://"),
+        ("discord", "chat", {"url": "nonsense-s3cret"}, "#/config/url", "expected a URL such as https://"),
+        ("discord", "chat", {"url": "https://discord.com:99999/"}, "#/config/url", "with a host"),
+        (
+            "discord",
+            "chat",
+            {"hosts": ["https://discord.com"]},
+            "#/config/hosts/0",
+            "expected a host name in lower case",
+        ),
+        ("webhook", "webhook", {"secret": "s3cret"}, "#/config/secret", "whsec_ and 24 to 64 bytes"),
+        ("webhook", "webhook", {"secret": "whsec_czNjcmV0"}, "#/config/secret", "24 to 64 random bytes"),
+        (
+            "smtp",
+            "email",
+            {"host": "two words", "from_address": "a@b.example"},
+            "#/config/host",
+            "not the name or address",
+        ),
+    ],
+)
+async def test_a_setting_that_cannot_work_is_refused_where_it_stands(
+    admin, provider, channel, config, pointer, said
+):
+    """Before a message fails for it, and without showing what it was."""
+    body = {"channel": channel, "provider": provider, "config": config}
+    shown = await admin.problem("PUT", "/v1/integrations/x", body)
+    assert (shown["status"], shown["code"]) == (400, "invalid_request")
+    assert shown["errors"][0]["pointer"] == pointer
+    assert said in shown["errors"][0]["detail"]
+    assert "s3cret" not in str(shown)
+    assert "regex" not in str(shown)
+
+
+async def test_a_provider_that_falls_over_its_settings_is_refused_too(house, admin):
+    """Foreign code may raise anything, and its words are not shown."""
+
+    def falls(integration, config, tools):
+        raise KeyError("s3cret")
+
+    house.providers["falling"] = msgspec.structs.replace(house.providers["mailer"], open=falls)
+    body = {"channel": "email", "provider": "falling", "config": {"host": "h", "password": "p"}}
+    shown = await admin.problem("PUT", "/v1/integrations/x", body)
+    assert (shown["status"], shown["errors"][0]["pointer"]) == (400, "#/config")
+    assert "KeyError" in shown["errors"][0]["detail"]
+    assert "s3cret" not in str(shown)
