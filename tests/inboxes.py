@@ -126,7 +126,7 @@ class MemoryUsers:
     def add(self, user_id: str, tenant: TenantId = ACME) -> User:
         """A new user."""
         no = UserNo(len(self._users) + 1)
-        key, _ = self._vault.new_key()
+        key = no.to_bytes(32, "big")
         user = User(no=no, tenant=tenant, id=user_id, key=key, profile=Profile(), inbox_epoch=f"epoch-{no}")
         self._users[no] = user
         return user

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from clarion import plugins
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
@@ -18,6 +20,8 @@ from clarion.content.mail import MimeMailwright
 from clarion.errors import ConfigError
 from clarion.flow.return_tags import ReturnTags
 from clarion.ports.provider import ProviderPlugin, ProviderTools
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +46,8 @@ def ground_of(settings: Settings, ends: contextlib.AsyncExitStack) -> Ground:
     vault = LocalVault.from_file(settings.key_path, entropy, create=not settings.database_path.exists())
     ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
     ends.push_async_callback(ledger.close)
+    if ledger.erased_on_opening:
+        log.warning("erased_on_opening", users=ledger.erased_on_opening)
     tools = ProviderTools(
         clock=clock,
         entropy=entropy,

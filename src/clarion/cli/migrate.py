@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from clarion.cli.options import Config, DataDir, Json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clarion.config import Settings
 
 
 def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Create the data directory, its key and its database, or bring the schema up to date. Repeating it is safe.
+    """Create the data directory, its keys and its database, or bring the schema up to date. Repeating it is safe.
 
-    Stop Clarion first. Back up the key file: without it nothing in the database can be read.
+    Stop Clarion first. Back up the key file and the keyring: without them nothing in the database can be read.
 
     \b
     Examples:
@@ -28,24 +30,38 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
     new = not settings.database_path.exists()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with only_process(settings.data_dir):
-        prepare(settings)
+        keyring = prepare(settings)
     if json:
         show.as_json(
-            {"database": str(settings.database_path), "key_file": str(settings.key_path), "created": new}
+            {
+                "database": str(settings.database_path),
+                "key_file": str(settings.key_path),
+                "keyring": str(keyring),
+                "created": new,
+            }
         )
         return
     show.out().print(f"{settings.database_path} is {'ready' if new else 'up to date'}.")
     if new:
-        show.out().print(f"Back up {settings.key_path}: without it nothing in the database can be read.")
+        show.out().print(
+            f"Back up {settings.key_path} and {keyring}: without them nothing in the database can be read."
+        )
         show.out().print("Next: clarion keys create --name my-app --scope admin", style=show.SILENT)
 
 
-def prepare(settings: Settings) -> None:
-    """Key and schema, each made only if it is missing. The caller holds the data directory."""
+def prepare(settings: Settings) -> Path:
+    """Key, schema and keyring, each made only if it is missing. The caller holds the data directory.
+
+    Where the keyring lies.
+    """
     from clarion.adapters.ledgers.migrate import migrate as upgrade
+    from clarion.adapters.ledgers.sqlite.adoption import keyring_path, open_keyring
     from clarion.adapters.system import SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
 
     # A new key beside an old database would read nothing, so only a new installation gets one.
-    LocalVault.from_file(settings.key_path, SystemEntropy(), create=not settings.database_path.exists())
+    entropy = SystemEntropy()
+    vault = LocalVault.from_file(settings.key_path, entropy, create=not settings.database_path.exists())
     upgrade(settings.database_path)
+    open_keyring(settings.database_path, vault, entropy).close()
+    return keyring_path(settings.database_path)

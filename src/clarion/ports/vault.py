@@ -1,4 +1,4 @@
-"""Keys and sealing. Destroying one user's wrapped key makes everything sealed for them unreadable."""
+"""Keys and sealing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _PHONES = frozenset({Channel.SMS, Channel.VOICE})
 
 
 class Vault(Protocol):
-    """AES-256-GCM sealing with a data key per user, wrapped by the installation's key."""
+    """AES-256-GCM sealing, under keys that are themselves wrapped by the installation's key."""
 
-    def new_key(self) -> tuple[bytes, bytes]:
-        """A fresh data key and its wrapped form; only the wrapped form may be stored."""
+    def wrap(self, key: bytes) -> bytes:
+        """A key in the only form it may be stored in."""
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The data key. Raises SealBroken when the installation's key does not fit."""
+        """The key. Raises SealBroken when the installation's key does not fit."""
 
     def tenant_key(self, tenant: TenantId) -> bytes:
         """The tenant's own data key, for what concerns many people at once. Derived, never stored."""

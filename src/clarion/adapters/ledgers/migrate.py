@@ -21,6 +21,7 @@ def migrate(path: Path) -> None:
     from sqlalchemy import create_engine
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     engine = create_engine(f"sqlite:///{path}")

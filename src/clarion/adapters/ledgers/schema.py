@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -170,6 +170,9 @@ users = Table(
     Index("users_tenant", "tenant"),
     sqlite_autoincrement=True,
 )
+
+erased = Table("erased", metadata, _key("user"))
+"""The numbers of people who were erased: what an older copy of the keyring has to learn."""
 
 contact_hashes = Table(
     "contact_hashes",

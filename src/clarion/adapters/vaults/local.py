@@ -63,13 +63,12 @@ class LocalVault:
         except OSError as error:
             raise ConfigError(f"cannot use the installation key {path}: {error.strerror}") from None
 
-    def new_key(self) -> tuple[bytes, bytes]:
-        """A fresh data key and its wrapped form (61 bytes)."""
-        key = self._entropy.bytes(KEY_BYTES)
-        return key, self.seal(self._wrapping_key, key)
+    def wrap(self, key: bytes) -> bytes:
+        """A key in 29 bytes more."""
+        return self.seal(self._wrapping_key, key)
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The data key of a wrapped form."""
+        """The key of a wrapped form."""
         return self.open(self._wrapping_key, wrapped)
 
     def tenant_key(self, tenant: TenantId) -> bytes:

@@ -160,7 +160,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         address = ADDRESSES.get(channel)
         if self.url and self.vendor is not None and self.vendor.address is not None:
             address = self.vendor.address(self.url)
-        key, _ = self.tools.vault.new_key()
+        key = self.tools.entropy.bytes(32)
         user = User(no=UserNo(1), tenant=TenantId(1), id="ada", key=key, profile=Profile())
         return [
             Outgoing(

@@ -15,6 +15,7 @@ WALKS = {
     "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",
     "DELIVERIES_PURGE": "the oldest 200",
     "END": "a table of one row per log",
+    "LAST_USER": "a table of one row per table",
 }
 """Statements that may walk along a table, and why that is all right."""
 

@@ -10,8 +10,7 @@ import msgspec
 
 from clarion.adapters.ledgers.migrate import revision
 from clarion.adapters.ledgers.schema import REVISION
-from clarion.errors import ClarionError, ConfigError, SealBroken, Unavailable
-from clarion.ports.vault import Vault
+from clarion.errors import ClarionError, ConfigError, Unavailable
 
 OLDEST_SQLITE = (3, 38, 0)
 """First version with the `->>` operator, which the hot statements read their rows with."""
@@ -82,28 +81,6 @@ def require_current(path: Path) -> None:
             f"the ledger at {path} is at schema {found or 'none'}, this version of Clarion needs {REVISION}: "
             "run `clarion migrate`"
         )
-
-
-def require_key(path: Path, vault: Vault) -> None:
-    """Raises ConfigError when the vault cannot open what is stored; a broken row among many is no proof."""
-    connection = open_reader(path)
-    try:
-        wrapped = [row[0] for row in connection.execute("SELECT wrapped_key FROM users ORDER BY no LIMIT 3")]
-    finally:
-        connection.close()
-    if wrapped and not any(_opens(vault, key) for key in wrapped):
-        raise ConfigError(
-            f"the installation key is not the one the ledger at {path} was written with: restore the key file "
-            "from your backup, or name the right one"
-        )
-
-
-def _opens(vault: Vault, wrapped: bytes) -> bool:
-    try:
-        vault.unwrap(wrapped)
-    except SealBroken:
-        return False
-    return True
 
 
 def refusal(error: BaseException) -> ClarionError | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.adoption import open_keyring
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
-from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current, require_key
+from clarion.adapters.ledgers.sqlite.eraser import Eraser
+from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
+from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.people import People
@@ -26,7 +30,7 @@ from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
 from clarion.adapters.ledgers.sqlite.strays import SqliteStrays
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
-from clarion.adapters.ledgers.sqlite.users import Desk, Eraser, SqliteUsers
+from clarion.adapters.ledgers.sqlite.users import Desk, SqliteUsers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import (
@@ -72,16 +76,18 @@ class SqliteLedger:
     ) -> SqliteLedger:
         """The ledger at `path`; `user_cache` people are kept opened in memory.
 
-        Raises ConfigError when the file is missing, its schema is not the current one, or the vault's key is
-        not the one it was written with.
+        Raises ConfigError when the file is missing, its schema is not the current one, or keyring or vault are
+        not those it was written with.
         """
         require_current(path)
-        require_key(path, vault)
-        return cls(path, vault, clock, entropy, user_cache)
+        return cls(path, vault, open_keyring(path, vault, entropy), clock, entropy, user_cache)
 
-    def __init__(self, path: Path, vault: Vault, clock: Clock, entropy: Entropy, user_cache: int) -> None:
+    def __init__(
+        self, path: Path, vault: Vault, keyring: Keyring, clock: Clock, entropy: Entropy, user_cache: int
+    ) -> None:
         epoch = _next_epoch(path)
         self._path = path
+        self._keyring = keyring
         self._local = local = open_reader(path)
         self._readers = readers = Readers(path)
         self._writer = writer = Writer(path, clock)
@@ -91,15 +97,15 @@ class SqliteLedger:
         caps = Caps(routes)
         writer.on_rollback(caps.forget)
         endings = Endings(local)
-        desk = Desk(vault, clock, entropy)
         log = SqliteLog(writer, local, clock)
         inboxes = SqliteInboxes(writer, local, readers, routes, endings)
+        eraser = Eraser(keyring, endings, clock, inboxes.forget)
+        desk = Desk(vault, keyring, clock, entropy, eraser)
         suppressions = SqliteSuppressions(writer, readers, people, desk)
-        eraser = Eraser(endings, clock, inboxes.forget)
         self.log = log
         self.inboxes = inboxes
         self.suppressions = suppressions
-        self.users = SqliteUsers(writer, local, readers, people, desk, eraser)
+        self.users = SqliteUsers(writer, local, readers, people, desk)
         self.endpoints = SqliteEndpoints(writer, readers, people, desk, suppressions)
         self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
@@ -110,6 +116,8 @@ class SqliteLedger:
         self.strays = SqliteStrays(writer, readers)
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
+        self.erased_on_opening = _catch_up(path, eraser)
+        """People whose key was destroyed after this copy of the ledger was made, or just before a crash."""
 
     def health(self) -> str:
         trouble = self._writer.trouble
@@ -136,6 +144,7 @@ class SqliteLedger:
         await self._writer.close()
         self._readers.close()
         self._local.close()
+        self._keyring.close()
 
 
 def _next_epoch(path: Path) -> int:
@@ -146,6 +155,11 @@ def _next_epoch(path: Path) -> int:
     finally:
         connection.close()
     return int(epoch)
+
+
+def _catch_up(path: Path, eraser: Eraser) -> int:
+    with closing(open_writer(path)) as connection:
+        return eraser.catch_up(connection)
 
 
 def _size(path: Path) -> int:

@@ -40,6 +40,9 @@ class People:
     def keep(self, users: Iterable[User]) -> None:
         """As they are now stored."""
         for user in users:
+            before = self._numbers.get((user.tenant, user.id), user.no)
+            if before != user.no:
+                self._users.pop(before, None)  # erased, and here again as somebody new
             self._users[user.no] = user
             self._users.move_to_end(user.no)
             self._numbers[user.tenant, user.id] = user.no

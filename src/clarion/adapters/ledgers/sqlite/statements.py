@@ -415,6 +415,11 @@ USERS_BY_ID = f"""
 """
 USERS_BY_NUMBER = f"SELECT {_array(USER)} FROM users WHERE no IN (SELECT value FROM json_each(?1))"
 
+USER_NUMBER = "SELECT no FROM users WHERE tenant = ? AND user_id = ?"
+USER_EXISTS = "SELECT 1 FROM users WHERE no = ?"
+LAST_USER = "SELECT seq FROM sqlite_sequence WHERE name = 'users'"
+"""Whether or not the one with this number is still there."""
+
 USERS_PAGE = f"""
     SELECT {_array(USER)} FROM (SELECT * FROM users WHERE tenant = ?1 AND no > ?2 ORDER BY no LIMIT ?3)
 """
@@ -422,14 +427,15 @@ USERS_PAGE = f"""
 USERS_ADD = _insert(
     "users",
     {
-        "tenant": field(0),
-        "user_id": field(1),
-        "revision": field(2),
-        "inbox_epoch": field(3),
-        "created_at": field(4),
-        "updated_at": field(4),
-        "wrapped_key": bytes_at(5, 6),
-        "profile": bytes_at(7, 8),
+        "no": field(0),
+        "tenant": field(1),
+        "user_id": field(2),
+        "revision": field(3),
+        "inbox_epoch": field(4),
+        "created_at": field(5),
+        "updated_at": field(5),
+        "wrapped_key": bytes_at(6, 7),
+        "profile": bytes_at(8, 9),
     },
 )
 
@@ -485,10 +491,8 @@ ERASE = (
     "DELETE FROM inbox WHERE user = ?1",
     "DELETE FROM subscriptions WHERE user = ?1",
     "DELETE FROM contact_hashes WHERE user = ?1",
-    # Written over before it is dropped, so that the key is gone from this page even if the row moves.
-    """UPDATE users SET wrapped_key = zeroblob(length(wrapped_key)), profile = zeroblob(length(profile))
-    WHERE no = ?1""",
     "DELETE FROM users WHERE no = ?1",
+    "INSERT OR IGNORE INTO erased (user) VALUES (?1)",
 )
 
 # ── looking things up ─────────────────────────────────────────────────────────────────────────────────────

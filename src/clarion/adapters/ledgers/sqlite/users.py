@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.sqlite import endpoint_statements
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.endings import Endings
-from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.eraser import Eraser
+from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.key_tree import SECRET_BYTES
+from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -20,8 +21,7 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict, InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint
-from clarion.model.ids import NO_USER, Instant, MessageId, TenantId, UserNo
-from clarion.model.status import ACTIVE, Reason, Status
+from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
 from clarion.model.user import Profile, User
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import UserPut
@@ -43,14 +43,12 @@ class SqliteUsers:
         readers: Readers,
         people: People,
         desk: Desk,
-        erase: Callable[[sqlite3.Connection, User], None],
     ) -> None:
         self._writer = writer
         self._local = local
         self._readers = readers
         self._people = people
         self._desk = desk
-        self._erase = erase
 
     async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
         found = {user_id: user for user_id in ids if (user := self._people.find(tenant, user_id)) is not None}
@@ -92,14 +90,16 @@ class SqliteUsers:
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
         if "\0" in user_id:
             return False
+        return await self._writer.do(self._deletions, (tenant, user_id), after=self._deleted) is not None
 
-        def delete(connection: sqlite3.Connection) -> UserNo | None:
-            for user in self._desk.by_id(connection, tenant, [user_id], sealed=True):
-                self._erase(connection, user)
-                return user.no
-            return None
-
-        return await self._writer.call(delete, after=self._deleted) is not None
+    def _deletions(
+        self, connection: sqlite3.Connection, items: Sequence[tuple[TenantId, str]], careful: bool
+    ) -> Sequence[UserNo | None]:
+        numbers = [self._desk.number(connection, tenant, user_id) for tenant, user_id in items]
+        # Asked for twice at once, somebody is there only once.
+        numbers = [None if no in numbers[:place] else no for place, no in enumerate(numbers)]
+        self._desk.erase(connection, [no for no in numbers if no is not None])
+        return numbers
 
     async def page(self, tenant: TenantId, after: UserNo, limit: int) -> Sequence[User]:
         return await self._readers.call(
@@ -115,43 +115,43 @@ class SqliteUsers:
 class Desk:
     """Opens and seals the rows of users, on whatever connection and thread."""
 
-    def __init__(self, vault: Vault, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, vault: Vault, keyring: Keyring, clock: Clock, entropy: Entropy, erase: Eraser) -> None:
         self._vault = vault
+        self._keyring = keyring
         self._clock = clock
         self._entropy = entropy
+        self.erase = erase
 
-    def by_id(
-        self, connection: sqlite3.Connection, tenant: TenantId, ids: Sequence[str], *, sealed: bool = False
-    ) -> list[User]:
-        """Those that exist; with `sealed` without their keys and profiles, which may be beyond opening."""
-        wanted = (encoded(ids), tenant)
-        if sealed:
-            return [_closed(row) for row in rows(connection, sql.USERS_BY_ID, wanted)]
-        return self.opened(connection, sql.USERS_BY_ID, wanted)
+    def number(self, connection: sqlite3.Connection, tenant: TenantId, user_id: str) -> UserNo | None:
+        """Who it is, without a look at their key and profile, which may be beyond opening."""
+        no = one(connection, sql.USER_NUMBER, (tenant, user_id))
+        return None if no is None else UserNo(no)
+
+    def by_id(self, connection: sqlite3.Connection, tenant: TenantId, ids: Sequence[str]) -> list[User]:
+        """Those that exist."""
+        return self.opened(connection, sql.USERS_BY_ID, (encoded(ids), tenant))
 
     def opened(self, connection: sqlite3.Connection, statement: str, parameters: Any) -> list[User]:
-        """The users a statement finds, with their keys, profiles and suppressions."""
-        return self._with_suppressions(
-            connection, [self._open(row) for row in rows(connection, statement, parameters)]
-        )
+        """The users a statement finds, with their keys, profiles and suppressions; none whose key was destroyed."""
+        users = [user for row in rows(connection, statement, parameters) if (user := self._open(row))]
+        return self._with_suppressions(connection, users)
 
     def put(self, connection: sqlite3.Connection, tenant: TenantId, puts: Sequence[UserPut]) -> list[User]:
         """Creates or replaces, in a transaction of the writer."""
         now = self._clock.now()
-        stored = {user.id: user for user in self.by_id(connection, tenant, list({p.id for p in puts}))}
+        wanted = (encoded(list({put.id for put in puts})), tenant)
+        found = {row[0]: self._open(row) for row in rows(connection, sql.USERS_BY_ID, wanted)}
+        self.erase(connection, [no for no, user in found.items() if user is None])  # what a full disk cut off
+        read = [user for user in found.values() if user is not None]
+        stored = {user.id: user for user in self._with_suppressions(connection, read)}
         _require_revisions(stored, puts)
         users = dict(stored)
-        wrapped: dict[str, bytes] = {}
         for put in puts:
-            user = users.get(put.id)
-            if user is None:
-                key, wrapped[put.id] = self._vault.new_key()
-                user = self._new(tenant, put.id, key, now)
+            user = users.get(put.id) or self._new(tenant, put.id, now)
             users[put.id] = self._replaced(user, put.profile, now)
-        added = [users[user_id] for user_id in wrapped]
-        changed = [u for u in users.values() if u.id not in wrapped and u is not stored[u.id]]
-        first = self._add(connection, added, wrapped)
-        added = [replace(user, no=UserNo(first + place)) for place, user in enumerate(added)]
+        added = self._numbered(connection, [user for user in users.values() if user.id not in stored])
+        changed = [user for user in users.values() if user.id in stored and user is not stored[user.id]]
+        self._add(connection, added)
         self._change(connection, changed)
         written = self._with_suppressions(connection, [*added, *changed])
         _replace_contacts(connection, written, changed)
@@ -169,12 +169,12 @@ class Desk:
         _replace_contacts(connection, written, written)
         return written[0]
 
-    def _new(self, tenant: TenantId, id: str, key: bytes, now: Instant) -> User:
+    def _new(self, tenant: TenantId, id: str, now: Instant) -> User:
         return User(
             no=NO_USER,
             tenant=tenant,
             id=id,
-            key=key,
+            key=self._entropy.bytes(SECRET_BYTES),
             profile=EMPTY,
             revision=1,
             inbox_epoch=self._entropy.bytes(8).hex(),
@@ -200,17 +200,23 @@ class Desk:
             ),
         )
 
-    def _add(
-        self, connection: sqlite3.Connection, users: Sequence[User], wrapped: Mapping[str, bytes]
-    ) -> int:
+    def _numbered(self, connection: sqlite3.Connection, users: Sequence[User]) -> list[User]:
         if not users:
-            return 0
+            return []
+        first = self._keyring.take(len(users), above=one(connection, sql.LAST_USER) or 0)
+        return [replace(user, no=UserNo(first + place)) for place, user in enumerate(users)]
+
+    def _add(self, connection: sqlite3.Connection, users: Sequence[User]) -> None:
+        if not users:
+            return
         tail = Tail()
         packed = []
         for user in users:
-            key, profile = wrapped[user.id], self._sealed(user)
+            key, profile = self._keyring.wrap(user.no, user.key), self._sealed(user)
+            assert key is not None, "the number is new"
             packed.append(
                 (
+                    user.no,
                     user.tenant,
                     user.id,
                     user.revision,
@@ -222,9 +228,7 @@ class Desk:
                     len(profile),
                 )
             )
-        last = connection.execute(sql.USERS_ADD, (encoded(packed), tail.joined())).lastrowid
-        assert last is not None
-        return last - len(users) + 1
+        connection.execute(sql.USERS_ADD, (encoded(packed), tail.joined()))
 
     def _change(self, connection: sqlite3.Connection, users: Sequence[User]) -> None:
         if not users:
@@ -239,10 +243,22 @@ class Desk:
     def _sealed(self, user: User) -> bytes:
         return self._vault.seal(user.key, _pack(user.profile))
 
-    def _open(self, row: list[Any]) -> User:
-        user = _closed(row)
-        key = self._vault.unwrap(bytes.fromhex(row[3]))
-        return replace(user, key=key, profile=_unpack(self._vault.open(key, bytes.fromhex(row[4]))))
+    def _open(self, row: list[Any]) -> User | None:
+        no, tenant, user_id, wrapped, profile, revision, inbox_epoch, created_at, updated_at = row
+        key = self._keyring.unwrap(no, bytes.fromhex(wrapped))
+        if key is None:
+            return None
+        return User(
+            no=no,
+            tenant=tenant,
+            id=user_id,
+            key=key,
+            profile=_unpack(self._vault.open(key, bytes.fromhex(profile))),
+            revision=revision,
+            inbox_epoch=inbox_epoch,
+            created_at=created_at,
+            updated_at=updated_at,
+        )
 
     def _with_suppressions(self, connection: sqlite3.Connection, users: list[User]) -> list[User]:
         contacts = [(user.tenant, digest) for user in users for _, digest in _addresses(user)]
@@ -251,31 +267,6 @@ class Desk:
         wanted = (encoded([tenant for tenant, _ in contacts]), b"".join(digest for _, digest in contacts))
         gone = frozenset(bytes.fromhex(row[0]) for row in rows(connection, sql.SUPPRESSED, wanted))
         return [replace(user, suppressed=_hashes(user) & gone) if gone else user for user in users]
-
-
-class Eraser:
-    """Takes one person out of every table, and leaves their number in the messages."""
-
-    def __init__(self, endings: Endings, clock: Clock, forget_inbox: Callable[[UserNo], None]) -> None:
-        self._endings = endings
-        self._clock = clock
-        self._forget_inbox = forget_inbox
-
-    def __call__(self, connection: sqlite3.Connection, user: User) -> None:
-        active = [
-            MessageId(bytes.fromhex(row[0])) for row in rows(connection, sql.ACTIVE_OF_USER, (user.no,))
-        ]
-        self._endings.stop(
-            connection,
-            active,
-            Status.SUPPRESSED,
-            Reason.USER_DELETED,
-            self._clock.now(),
-            only=tuple(ACTIVE),
-        )
-        for statement in (*endpoint_statements.ERASE, *sql.ERASE):
-            connection.execute(statement, (user.no,))
-        self._forget_inbox(user.no)
 
 
 def _addresses(user: User) -> list[tuple[Channel, bytes]]:
@@ -315,18 +306,3 @@ def _replace_contacts(connection: sqlite3.Connection, users: Iterable[User], cha
             b"".join(contact[3] for contact in ordered),
         )
         connection.execute(sql.CONTACTS_ADD, parameters)
-
-
-def _closed(row: list[Any]) -> User:
-    no, tenant, user_id, _, _, revision, inbox_epoch, created_at, updated_at = row
-    return User(
-        no=no,
-        tenant=tenant,
-        id=user_id,
-        key=b"",
-        profile=EMPTY,
-        revision=revision,
-        inbox_epoch=inbox_epoch,
-        created_at=created_at,
-        updated_at=updated_at,
-    )
