@@ -41,7 +41,7 @@ def exactly(status: str) -> Verdict | None:
     """What an enhanced status code says that names its cause; None when it does not."""
     if status in _EXACT:
         return _EXACT[status]
-    return BLOCK if is_policy(status) else None
+    return BLOCK if is_policy(status) or status.startswith("5.6.") else None
 
 
 def is_policy(status: str) -> bool:

@@ -27,7 +27,7 @@ FULL = (
     r"max(?:imum)? (?:message|mail) size",
     r"(?:message|mail) size (?:limit|exceeds|too|violat|is)",
     r"too (?:big|large) for|does(?:n't| not) have enough (?:\S{1,12} )?space|(?:block|inode)s? limit exceed|limit exc?eeded for this e-?mail",
-    r"(?:disabled|locked|suspended|blocked) temporar|receiving limits?\b|not been collected",
+    r"(?:disabled|locked|suspended|blocked) temporar|receiving limits?\b|ratelimited|cannot receive any more|not been collected",
     r"rate that prevents|receiving (?:mail|messages) (?:at a rate|too quickly)|mail too quickly",
     r"unavailable to take delivery|temporar\w+ (?:locked|disabled|suspended|inactive|deactivated|unavailable|closed)",
     r"postfach (?:ist )?(?:voll|überfüllt)|speicherplatz",
@@ -44,7 +44,7 @@ FULL = (
 SENDER = (
     r"(?:after|our|to the|in reply to) (?:initial connection|helo|ehlo|mail from)\b[^5]{0,160}\b5\d\d\b",
     r"in reply to (?:mail from|helo|ehlo)\b",
-    r"backscatter|invalid (?:sender|mail from|return path)|sender invalid|emetteur invalide|sender \S{1,80} has no|domain may not exist or dns check|cannot resolve your|custom reverse dns|unsigned dsn",
+    r"sender or (?:the )?recipient|backscatter|invalid (?:sender|mail from|return path)|sender invalid|emetteur invalide|sender \S{1,80} has no|domain may not exist or dns check|cannot resolve your|custom reverse dns|unsigned dsn",
     r"\[mail_from\]|my name was rejected|\bbatv\b|mail from not owned|purported responsible",
     r"\b(?:sender|client|your|source|sending|connecting) ip\b|\bip(?: address)?(?: \S{1,45}){0,4} (?:rejected|refused|denied|blocked|prohibited|(?:is |are )?(?:black ?)?listed)",
     r"groups\.google\.com|google groups",

@@ -53,6 +53,13 @@ _DELAY = re.compile(
     r"delivery attempts will continue|still being retried|will continue to try|zugestellt werden, es wird weiter",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(
+    r"(?:reported error|server returned|gave this error)\s{0,3}:?\s{0,3}['\"]?([^'\"]{3,400})",
+    re.IGNORECASE,
+)
+"""What another server said, in the middle of explanations."""
+_ADVICE = re.compile(r"how to fix it|more info for email admins|original message details", re.IGNORECASE)
+"""From here on every reason there could be is explained."""
 _DELIVERED = frozenset({"delivered", "relayed", "expanded"})
 
 
@@ -152,13 +159,24 @@ def _of_text(mail: Opened, said: str) -> Return:
     delayed = _DELAY.search(f"{subject}\n{said}") is not None
     if not (delayed or reports_failure(mail) or _originals(mail) or codes.has_failure(said)):
         return Return(verdict=Verdict.UNKNOWN)
-    verdict = Verdict.SOFT if delayed else _judged(said, status) or _judged(subject, status) or Verdict.SOFT
+    verdict = Verdict.SOFT if delayed else _reason(said, status) or _judged(subject, status) or Verdict.SOFT
     return Return(
         verdict=verdict,
         delayed=delayed,
         status=status,
         detail=_redacted(_telling(said)),
         recipient=_address(mail.header("x-failed-recipients") or said),
+    )
+
+
+def _reason(said: str, status: str) -> Verdict | None:
+    """What was quoted counts before what is told, and that before what is explained."""
+    quoted = _QUOTED.search(said)
+    told = _ADVICE.split(said, maxsplit=1)[0]
+    return (
+        (_judged(quoted.group(1), status) if quoted is not None else None)
+        or _judged(told, status)
+        or _judged(said, status)
     )
 
 

@@ -73,6 +73,25 @@ def test_a_status_notification_is_judged_by_words_and_codes(diagnostic, status, 
     assert (found.status, found.recipient, found.delayed) == (status, "ada@example.org", False)
 
 
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", HARD),
+        ("554 One or more of the sender or recipients in your email are invalid", BLOCK),
+        ("550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required", BLOCK),
+        ("551 RATELIMITED: ada@example.org cannot receive any more emails today.", SOFT),
+    ],
+)
+def test_what_a_server_answered_counts_before_what_could_be(answer, verdict):
+    """Reports of Microsoft 365 explain every reason there is, and quote the one that it was."""
+    text = (
+        "Your message to ada@example.org couldn't be delivered.\n\nHow to Fix It\n"
+        "The sender address may be blocked, the mailbox full, or the recipient unknown.\n"
+        f"Remote Server returned '{answer}'\n\nOriginal Message Details\nSender Address: news@example.com\n"
+    )
+    assert read(daemon(text, "Undeliverable: Hello")).verdict is verdict
+
+
 def test_a_refused_sender_condemns_no_recipient():
     """Whatever the words are: who was refused at MAIL FROM or HELO was not the recipient."""
     for command in ("MAIL FROM", "EHLO"):
