@@ -80,6 +80,7 @@ async def test_the_command_that_follows_messages_says_why_it_ends(server):
     await server.start()
     command = [sys.executable, "-m", "clarion", "messages", "tail", "--data", str(server.data)]
     following = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    assert following.stdout is not None
     async with asyncio.timeout(20):
         await server.api.post(
             "/v1/workflows/welcome/trigger", {"recipients": ["ada"], "data": {"plan": "R", "voucher": "V"}}

@@ -195,7 +195,7 @@ def _spans(windows: tuple[Window, ...]) -> tuple[_Span, ...]:
             united[-1] = (united[-1][0], max(united[-1][1], end))
         else:
             united.append((start, end))
-    if len(united) == 1 and united[0][1] - united[0][0] >= _WEEK:
+    if any(end - start >= _WEEK for start, end in united):
         return _ALWAYS
     return tuple(united)
 

@@ -90,9 +90,10 @@ def test_equal_start_and_end_mean_a_whole_day():
 
 def test_quiet_hours_without_a_gap_never_end():
     """All day, every day has no end, in every zone and on every day."""
-    always = [Window(start="12:00", end="12:00")]
-    assert window_end(always, BERLIN, at("2026-03-29 01:30")) == FOREVER
-    assert next_start(always, BERLIN, at("2026-03-29 01:30")) is None
+    always = Window(start="12:00", end="12:00")
+    for windows in ([always], [Window(start="00:00", end="00:01"), always]):
+        assert window_end(windows, BERLIN, at("2026-03-29 01:30")) == FOREVER
+        assert next_start(windows, BERLIN, at("2026-03-29 01:30")) is None
 
 
 def test_an_end_that_does_not_exist_is_the_first_instant_after_the_gap():

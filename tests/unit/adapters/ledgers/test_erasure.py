@@ -210,7 +210,9 @@ def as_before(path: Path, entropy: SeededEntropy) -> list[bytes]:
     wrapped = []
     with closing(sqlite3.connect(path)) as raw, raw:
         for no, key in raw.execute("SELECT no, wrapped_key FROM users").fetchall():
-            wrapped.append(vault.wrap(keyring.unwrap(no, key)))
+            opened = keyring.unwrap(no, key)
+            assert opened is not None
+            wrapped.append(vault.wrap(opened))
             raw.execute("UPDATE users SET wrapped_key = ? WHERE no = ?", (wrapped[-1], no))
         raw.execute("DELETE FROM meta WHERE key = 'keyring'")
     keyring.close()

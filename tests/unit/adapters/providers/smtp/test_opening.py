@@ -209,7 +209,7 @@ def token(number: int) -> Answer:
 async def renewing(port: int, server: ScriptedServer, clock: Any = None, **config: Any):
     """The provider with tokens of this server."""
     tools = msgspec.structs.replace(SUBJECT.tools, allowed_networks=("127.0.0.0/8",))
-    oauth = {
+    oauth: dict[str, Any] = {
         "oauth_token_url": f"{server.url}/token",
         "oauth_client_id": "clarion",
         "oauth_client_secret": CLIENT_SECRET,
