@@ -144,7 +144,7 @@ async def test_a_text_message_shows_what_it_costs(app, ask):
     priced = msgspec.structs.replace(house, sms_prices={"DE": 0.075, "US": 0.008}, sms_currency="EUR")
     await setup.tenants.put(priced)
     shown = (await post(ask, "letter/look", **asked)).body
-    assert '<b>0.075 EUR</b> to Jürgen’s number · Germany' in shown
+    assert "<b>0.075 EUR</b> to Jürgen’s number · Germany" in shown
     assert "United States" in shown
     shown = (await post(ask, "letter/look", **{**asked, "user": "misaki"})).body
     assert "no price for 美咲’s number" in shown
