@@ -15,7 +15,7 @@ from clarion.api.shelves import found_version
 from clarion.api.templates import TemplateDocument, template_of
 from clarion.content import Finding
 from clarion.errors import InvalidInput
-from clarion.flow.preview import EXAMPLE_LINK, Preview
+from clarion.flow.preview import Preview
 from clarion.model.channel import Channel
 from clarion.model.ids import NO_USER, id_text
 from clarion.model.setup import Template
@@ -94,7 +94,7 @@ async def preview_template(
         await _reader(asked, caller, parts),
         template.example_data if asked.data is None else asked.data,
         template.channels if asked.channel is None else [asked.channel],
-        unsubscribe_url=EXAMPLE_LINK if parts.authoring.can_be_left(caller.tenant, key) else "",
+        can_be_left=parts.authoring.can_be_left(caller.tenant, key),
     )
     findings = await parts.authoring.findings(caller.tenant, template)
     return PreviewView(version=template.version, previews=previews, findings=list(findings))

@@ -18,7 +18,7 @@ from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment, posted
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.authoring import Published
 from clarion.flow.catalogues import Catalogues
-from clarion.flow.preview import EXAMPLE_LINK, Preview
+from clarion.flow.preview import Preview
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo, id_text
 from clarion.model.setup import Template
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from clarion.dashboard.site import Site
 
 route = Routes()
-
-PEOPLE = 50
-"""Most people to choose from for a preview."""
-VERSIONS = 50
-"""Versions shown in the history."""
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +92,7 @@ async def edit(site: Site, request: Request, key: str) -> Response:
     setup, tenant = site.parts.ledger.setup, site.tenant()
     draft, live = setup.drafts.all(tenant).get(key), setup.templates.all(tenant).get(key)
     template = draft.template if draft else live or _blank(key)
-    users = [person(user) for user in await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)]
+    users = [person(user) for user in await site.parts.ledger.users.page(tenant, UserNo(0), editor.PEOPLE)]
     return Response(
         body=pages.render(
             "editor.html",
@@ -195,7 +190,7 @@ async def discard(site: Site, request: Request, key: str) -> Response:
 async def versions(site: Site, request: Request, key: str) -> Response:
     """Everything that was ever live."""
     templates, tenant = site.parts.ledger.setup.templates, site.tenant()
-    found = await templates.versions(tenant, key, None, VERSIONS)
+    found = await templates.versions(tenant, key, None, editor.VERSIONS)
     return fragment("versions.html", versions=editor.history(found, templates.all(tenant).get(key)))
 
 
@@ -238,7 +233,7 @@ async def _previewed(site: Site, asked: Looked, template: Template) -> tuple[Use
         user,
         editor.example_of(setup, tenant, template),
         [asked.channel],
-        unsubscribe_url=EXAMPLE_LINK if site.parts.authoring.can_be_left(tenant, template.key) else "",
+        can_be_left=site.parts.authoring.can_be_left(tenant, template.key),
     )
     return user, found, theirs or ""
 

@@ -27,6 +27,10 @@ HINTS = {
     Kind.DOCUMENT: "a JSON document",
 }
 TONES = {"error": "bad", "warning": "wait"}
+PEOPLE = 50
+"""Most people to choose from for a preview."""
+VERSIONS = 50
+"""Versions shown in the history."""
 CONTEXT = 2
 """Unchanged lines shown around a change."""
 

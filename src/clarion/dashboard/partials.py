@@ -16,7 +16,6 @@ from clarion.dashboard.people import person
 from clarion.dashboard.previews import shown
 from clarion.dashboard.routing import Routes, fragment, posted
 from clarion.flow.authoring import PartialPublished
-from clarion.flow.preview import EXAMPLE_LINK
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.setup import Partial, Template
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
     from clarion.dashboard.site import Site
 
 route = Routes()
-
-PEOPLE = 50
-"""Most people to choose from for a preview."""
-VERSIONS = 50
-"""Versions shown in the history."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +51,7 @@ async def edit(site: Site, request: Request, key: str) -> Response:
     setup, tenant = site.parts.ledger.setup, site.tenant()
     live = setup.partials.all(tenant).get(key)
     users = site.parts.authoring.users_of(tenant, key)
-    found = await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)
+    found = await site.parts.ledger.users.page(tenant, UserNo(0), editor.PEOPLE)
     return Response(
         body=pages.render(
             "partial.html",
@@ -93,7 +87,7 @@ async def look(site: Site, request: Request, key: str) -> Response:
         user,
         editor.example_of(site.parts.ledger.setup, tenant, live),
         [Channel(channel)],
-        unsubscribe_url=EXAMPLE_LINK if site.parts.authoring.can_be_left(tenant, template) else "",
+        can_be_left=site.parts.authoring.can_be_left(tenant, template),
     )
     view = shown(found, site.frames)
     return fragment("partial_look.html", **said, shown=view, person=person(user), channel=channel)
@@ -125,7 +119,7 @@ async def versions(site: Site, request: Request, key: str) -> Response:
     """Everything that was ever live."""
     partials, tenant = site.parts.ledger.setup.partials, site.tenant()
     live = partials.all(tenant).get(key)
-    found = await partials.versions(tenant, key, None, VERSIONS)
+    found = await partials.versions(tenant, key, None, editor.VERSIONS)
     told = [
         {
             "version": one.version,

@@ -19,7 +19,7 @@ from clarion.model.user import User
 from clarion.ports.clock import Clock
 
 EXAMPLE_LINK = "https://example.com/unsubscribe"
-"""Stands for the link that leaves a category, where somebody could leave it."""
+"""Stands for the link that leaves a category."""
 KEPT = 16
 """Templates kept compiled between two looks."""
 
@@ -78,13 +78,14 @@ class Previews:
         data: Mapping[str, Any],
         channels: Iterable[Channel],
         *,
-        unsubscribe_url: str = "",
+        can_be_left: bool = False,
     ) -> list[Preview]:
-        """Every channel asked for. `template.partials` are the partials it may use."""
+        """Every channel asked for. `template.partials` are the partials it may use. `can_be_left`: it is sent in a
+        category that people may opt out of.
+        """
+        link = EXAMPLE_LINK if can_be_left else ""
         return await asyncio.to_thread(
-            lambda: [
-                self._one(template, tenant, user, data, channel, unsubscribe_url) for channel in channels
-            ]
+            lambda: [self._one(template, tenant, user, data, channel, link) for channel in channels]
         )
 
     def _one(
