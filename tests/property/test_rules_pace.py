@@ -12,7 +12,7 @@ from clarion.model.channel import LANES
 from clarion.model.ids import Instant
 from clarion.model.status import Reason
 from clarion.rules.breaker import Breaker, BreakerPolicy, open_for_s, probes_left, record, state, trip
-from clarion.rules.limiter import Bucket, take, take_whole
+from clarion.rules.limiter import Bucket, take
 from clarion.rules.retry import POLICIES, next_attempt
 from tests.unit.rules.world import NOON
 
@@ -91,7 +91,7 @@ def test_no_more_is_granted_than_the_rate_allows(rate, steps):
     for pause, wanted, reserve in steps:
         now += pause
         newest = max(newest, now)
-        bucket, granted, wait_s = take(bucket, now, wanted, reserve=reserve)
+        bucket, granted, wait_s = take(bucket, now, [1] * wanted, reserve=reserve)
         assert 0 <= granted <= wanted
         assert (wait_s > 0) == (granted < wanted)
         assert 0 <= bucket.tokens <= bucket.burst
@@ -107,9 +107,9 @@ def test_whoever_waits_as_told_gets_one(rate, wanted, reserve):
     """The announced wait is enough, with any reserve."""
     bucket = Bucket.of(rate)
     assert bucket is not None
-    bucket, granted, wait_s = take(bucket, 0.0, wanted, reserve=reserve)
+    bucket, granted, wait_s = take(bucket, 0.0, [1] * wanted, reserve=reserve)
     if granted < wanted:
-        assert take(bucket, wait_s + 0.001, 1, reserve=reserve)[1] == 1
+        assert take(bucket, wait_s + 0.001, [1], reserve=reserve)[1] == 1
 
 
 @given(
@@ -129,24 +129,15 @@ def test_what_costs_several_keeps_to_the_rate_but_for_one_that_is_larger_than_th
     for pause, costs in batches:
         now += pause
         newest = max(newest, now)
-        bucket, granted, wait_s = take_whole(bucket, now, costs, reserve=reserve)
+        bucket, granted, wait_s = take(bucket, now, costs, reserve=reserve)
         assert (wait_s > 0) == (granted < len(costs))
         if granted < len(costs):
-            assert take_whole(bucket, newest + wait_s + 0.001, costs[granted:], reserve=reserve)[1] >= 1
+            assert take(bucket, newest + wait_s + 0.001, costs[granted:], reserve=reserve)[1] >= 1
         grants.append((newest, sum(costs[:granted])))
     for i, (began, _) in enumerate(grants):
         for j in range(i, len(grants)):
             total = sum(cost for _, cost in grants[i : j + 1])
             assert total <= rate * (grants[j][0] - began) + bucket.burst + 20 + 1e-6
-
-
-@given(st.floats(0.05, 5_000), st.integers(0, 200), st.floats(0, 50))
-def test_single_tokens_are_the_same_either_way(rate, wanted, reserve):
-    """`take` is the quick way for what costs one."""
-    bucket = Bucket.of(rate)
-    assert bucket is not None
-    quick = take(bucket, 0.0, wanted, reserve=reserve)[1:]
-    assert take_whole(bucket, 0.0, [1] * wanted, reserve=reserve)[1:] == pytest.approx(quick)
 
 
 # -- breaker -------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Farewell:
     async def _act(self, choice: Choice, *, back: bool) -> tuple[State, Choice]:
         if not back:
             return "done", await self._parts.pipeline.unsubscribing.leave(choice)
-        self._returns, granted, wait_s = take(self._returns, self._parts.clock.monotonic(), 1)
+        self._returns, granted, wait_s = take(self._returns, self._parts.clock.monotonic(), (1,))
         if not granted:
             raise Busy(f"too many people subscribe again at once: try again in {wait_s:.0f} seconds")
         return "back", await self._parts.pipeline.unsubscribing.return_to(choice)

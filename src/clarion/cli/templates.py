@@ -18,6 +18,8 @@ File = Annotated[
         metavar="FILE", help="Template as JSON or TOML (.toml); - reads JSON from standard input."
     ),
 ]
+Draft = Annotated[bool, typer.Option("--draft", help="The draft.")]
+Version = Annotated[int | None, typer.Option("--version", help="An old version.")]
 Values = Annotated[
     str | None, typer.Option("--values", help="Data as a JSON object, instead of the example.")
 ]
@@ -60,8 +62,8 @@ def list_(*, connect: Connect, json: Json = False) -> None:
 @connected
 def show_(
     key: Key,
-    version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
-    draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
+    version: Version = None,
+    draft: Draft = False,
     *,
     connect: Connect,
     json: Json = False,
@@ -173,8 +175,8 @@ def preview(
     channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
     locale: Annotated[str | None, typer.Option("--locale", help="As a reader of this language.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="As this user.")] = None,
-    draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
-    version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
+    draft: Draft = False,
+    version: Version = None,
     values: Values = None,
     *,
     connect: Connect,
@@ -216,8 +218,8 @@ def try_out(
     key: Key,
     to: Annotated[str, typer.Option("--to", help="Id of the user who gets it: you.")],
     channel: Annotated[str, typer.Option("--channel", help="The channel to send it on.")],
-    draft: Annotated[bool, typer.Option("--draft", help="The draft.")] = False,
-    version: Annotated[int | None, typer.Option("--version", help="An old version.")] = None,
+    draft: Draft = False,
+    version: Version = None,
     values: Values = None,
     *,
     connect: Connect,

@@ -82,7 +82,7 @@ class LiveIntegration:
         if self.bucket is None:
             return len(calls), 0.0
         reserve = 0.0 if lane is Lane.CRITICAL else URGENT_SHARE * self.bucket.burst
-        self.bucket, granted, wait_s = limiter.take_whole(self.bucket, now_s, calls, reserve=reserve)
+        self.bucket, granted, wait_s = limiter.take(self.bucket, now_s, calls, reserve=reserve)
         return granted, wait_s
 
     def record(self, now_s: float, *, ok: int, failed: int) -> None:

@@ -134,12 +134,8 @@ def billed(text: str, tenant: Tenant, user: User) -> TextMessage:
 
 def _number(user: User) -> str:
     """Where a text message would go; empty when nowhere."""
-    numbers = (
-        one.address
-        for one in user.profile.contacts
-        if one.channel is Channel.SMS and one.hash not in user.suppressed
-    )
-    return next(numbers, "")
+    numbers = user.usable(Channel.SMS)
+    return numbers[0].address if numbers else ""
 
 
 def sizes(content: AnyContent) -> dict[str, int]:

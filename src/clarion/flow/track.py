@@ -58,7 +58,8 @@ class Tracker:
     async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
         """Store what was reported, however long the store is unavailable; for each whether it changed anything.
 
-        Who has unsubscribed is opted out when this returns. Late, repeated, and about messages that do not exist (here, or for this tenant): nothing changes.
+        Who has unsubscribed is opted out when this returns. Late, repeated, and about messages that do not exist
+        (here, or for this tenant): nothing changes.
         """
         taken: list[bool] = []
         for at in range(0, len(receipts), RECEIPTS):
@@ -74,9 +75,7 @@ class Tracker:
             for place, receipt in enumerate(receipts)
             if (message := found.get(receipt.message_id)) is not None and message.tenant == receipt.tenant
         ]
-        await self._let_go(
-            [message for _, receipt, message in known if receipt.kind is Kind.UNSUBSCRIBED],
-        )
+        await self._let_go([message for _, receipt, message in known if receipt.kind is Kind.UNSUBSCRIBED])
         soft = await self._soft_bounces([message for _, receipt, message in known if is_soft(receipt)])
         ladders = await self._ladders_beside([message for _, _, message in known])
         users = await self._ledger.users.get(list({message.user for _, _, message in known}))
@@ -147,9 +146,5 @@ def _contact(message: Message, user: User | None) -> bytes:
     """The contact a message went to: the first that may be used, as the gate chooses. Of several devices nobody knows."""
     if user is None:
         return b""
-    usable = [
-        contact.hash
-        for contact in user.profile.contacts
-        if contact.channel is message.channel and contact.hash not in user.suppressed
-    ]
-    return b"" if not usable or (message.channel is Channel.PUSH and len(usable) > 1) else usable[0]
+    usable = user.usable(message.channel)
+    return b"" if not usable or (message.channel is Channel.PUSH and len(usable) > 1) else usable[0].hash

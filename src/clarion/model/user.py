@@ -83,3 +83,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     inbox_epoch: str = ""
     created_at: int = 0
     updated_at: int = 0
+
+    def usable(self, channel: Channel) -> list[Contact]:
+        """The contacts of a channel that may be used, in their order."""
+        return [
+            contact
+            for contact in self.profile.contacts
+            if contact.channel is channel and contact.hash not in self.suppressed
+        ]

@@ -273,7 +273,7 @@ def _first_open(
     send_windows = [(window, True, Reason.SEND_WINDOW) for window in windows]
     rules = [(quiet, False, Reason.QUIET_HOURS), *send_windows] if quiet else send_windows
     at, blocking = now, None
-    while at - now <= HORIZON_MS:
+    while at < FOREVER and at - now <= HORIZON_MS:
         until = FOREVER
         for hours, wanted_inside, reason in rules:
             inside, change = state(hours, zone, at, careful_inside=wanted_inside)

@@ -28,35 +28,22 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
         return Bucket(rate=per_second, burst=burst, tokens=burst)
 
 
-def take(bucket: Bucket, now_s: float, n: int, *, reserve: float = 0.0) -> tuple[Bucket, int, float]:
-    """(bucket afterwards, how many of `n` may go now, seconds until another may).
-
-    `reserve` tokens are left for somebody more urgent. A bucket always lets one through when it is full, however
-    large the reserve, so nobody starves. A clock that goes backwards gives nothing and costs nothing.
-    """
-    now = _refilled(bucket, now_s)
-    kept = _kept(bucket, reserve)
-    granted = max(0, min(n, math.floor(now.tokens - kept)))
-    left = now.tokens - granted
-    wait_s = 0.0 if granted >= n else _until(now, 1.0 + kept - left)
-    return msgspec.structs.replace(now, tokens=left), granted, wait_s
-
-
-def take_whole(
+def take(
     bucket: Bucket, now_s: float, costs: Iterable[int], *, reserve: float = 0.0
 ) -> tuple[Bucket, int, float]:
     """(bucket afterwards, how many of those that cost so many tokens may go now, in order, seconds until the next may).
 
     None goes in part. One that costs more than the bucket holds goes when it is full, and what it owes comes back
-    before anything else goes.
+    before anything else goes. `reserve` tokens are left for somebody more urgent; a full bucket always lets one
+    through, however large the reserve, so nobody starves. A clock that goes backwards gives nothing and costs nothing.
     """
     now = _refilled(bucket, now_s)
-    kept = _kept(bucket, reserve)
+    kept = min(max(reserve, 0.0), bucket.burst - 1.0)
     left, granted, wait_s = now.tokens, 0, 0.0
     for cost in costs:
         missing = min(cost, bucket.burst - kept) + kept - left
         if missing > 0:
-            wait_s = _until(now, missing)
+            wait_s = math.ceil(missing / bucket.rate * 1_000) / 1_000
             break
         left -= cost
         granted += 1
@@ -68,12 +55,3 @@ def _refilled(bucket: Bucket, now_s: float) -> Bucket:
     elapsed = 0.0 if bucket.at_s is None else at_s - bucket.at_s
     tokens = min(bucket.burst, bucket.tokens + elapsed * bucket.rate)
     return msgspec.structs.replace(bucket, tokens=tokens, at_s=at_s)
-
-
-def _kept(bucket: Bucket, reserve: float) -> float:
-    return min(max(reserve, 0.0), bucket.burst - 1.0)
-
-
-def _until(bucket: Bucket, missing: float) -> float:
-    """Seconds until so many tokens have come back, in whole milliseconds."""
-    return math.ceil(missing / bucket.rate * 1_000) / 1_000

@@ -251,3 +251,11 @@ def test_caps_are_not_the_gates_business():
     """They are counted exactly by the ledger; here they change nothing."""
     capped = Category(key="orders", caps=(FrequencyCap(limit=0, window_s=60),))
     assert decide(category=capped) == decide(category=CATEGORY)
+
+
+def test_the_end_of_time_has_an_answer():
+    """A window that would open only after the last instant there is never opens; nobody looks for it for ever."""
+    noon = Window(start="12:00", end="12:00")
+    office = Category(key="orders", send_window=(Window(start="00:00", end="20:00", days=(5, 6)),))
+    decided = decide(user=person(quiet=(noon,)), category=office, now=Instant(FOREVER - 1))
+    assert (decided.verdict, decided.due_at) == ("stop", None)

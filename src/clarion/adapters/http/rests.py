@@ -6,6 +6,9 @@ from collections import OrderedDict
 
 import msgspec
 
+from clarion.model.outcome import Retry
+from clarion.model.status import Reason
+
 HUNG = 3
 """So many calls in a row without an answer, and the server gets a rest."""
 HANGS_SHARE = 0.25
@@ -62,3 +65,14 @@ class Rests:
             trouble.rested_s, trouble.until_s = now_s, now_s + rest_s
         if len(self._troubles) > REMEMBERED:
             self._troubles.popitem(last=False)
+
+
+def put_off(wait_s: float) -> Retry:
+    """What becomes of a message whose server rests: nothing was tried."""
+    return Retry(
+        reason=Reason.CIRCUIT_OPEN,
+        after_s=wait_s,
+        called=False,
+        of_address=True,
+        detail="its server has not answered several times in a row and gets a rest",
+    )

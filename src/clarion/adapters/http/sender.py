@@ -10,14 +10,12 @@ import structlog
 
 from clarion.adapters.http.caller import Caller, Urls
 from clarion.adapters.http.calls import Call, Failure, Reply
-from clarion.adapters.http.rests import Rests
+from clarion.adapters.http.rests import Rests, put_off
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.provider import Outgoing, ProviderTools
-
-_RESTS = "its server has not answered several times in a row and gets a rest"
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +66,8 @@ class HttpProvider:
         self._rests = Rests(LONGEST_REST_S)
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
-        longest_s = min(self._timeout_s, LONGEST_USER_CALL_S) if urls == "user" else self._timeout_s
+        self._user_call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
+        longest_s = self._user_call_s if urls == "user" else self._timeout_s
         self._caller = Caller(tools, timeout_s=longest_s, urls=urls)
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
@@ -134,12 +133,9 @@ class HttpProvider:
         """A server of a user's: what goes wrong there is nobody else's trouble."""
         host = call.url.split("/", 3)[2:3]
         server = host[0].lower() if host else ""
-        began = self._clock.monotonic()
-        call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
+        began, call_s = self._clock.monotonic(), self._user_call_s
         if wait_s := self._rests.wait_s(server, began, call_s):
-            return Retry(
-                reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
-            )
+            return put_off(wait_s)
         answer = await self._answer(call, min(until_s, began + call_s))
         now = self._clock.monotonic()
         self._rests.ended(server, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=call_s)

@@ -83,16 +83,13 @@ class ImapFolder:
 
     async def _connected(self, work: Callable[[imaplib.IMAP4], T]) -> T:
         """A token that was withdrawn before its time is replaced once."""
-        token = await self._token()
-        try:
-            return await asyncio.to_thread(self._work, work, token)
-        except _TokenRefused:
-            if self._tokens is not None and self._tokens.forget(token):
-                token = await self._token()
-                try:
-                    return await asyncio.to_thread(self._work, work, token)
-                except _TokenRefused:
-                    pass
+        for _ in range(2):
+            token = await self._token()
+            try:
+                return await asyncio.to_thread(self._work, work, token)
+            except _TokenRefused:
+                if self._tokens is None or not self._tokens.forget(token):
+                    break
         raise Unavailable(
             f"the IMAP server {self._server.host} refuses the access token: check that it is for "
             "`inbound.imap_user`, and that its scope allows IMAP"

@@ -113,7 +113,7 @@ def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | Non
     return Destination(to=config.chat, own=False) if config.chat else None
 
 
-def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves | None = None) -> Call | Outcome:
+def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves) -> Call | Outcome:
     """The request for one message."""
     goal = destination(config, outgoing)
     if goal is None:
@@ -122,9 +122,7 @@ def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves | None = None
     return Call(
         url=f"{config.api_url.rstrip('/')}/bot{config.token}/{method}",
         headers={"content-type": "application/json"},
-        body=msgspec.json.encode(
-            {"chat_id": moves.now(goal.to) if moves is not None else goal.to, **message}
-        ),
+        body=msgspec.json.encode({"chat_id": moves.now(goal.to), **message}),
     )
 
 

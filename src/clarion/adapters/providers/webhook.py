@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import msgspec
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
-from clarion.adapters.http.rests import Rests
+from clarion.adapters.http.rests import Rests, put_off
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
@@ -160,11 +160,8 @@ class Webhooks:
         }
         call = Call(url=contact.address, headers=headers, body=body)
         started = self._tools.clock.monotonic()
-        wait_s = self._rests.wait_s(contact.hash, started, self._timeout_s)
-        if wait_s:
-            return Retry(
-                reason=Reason.CIRCUIT_OPEN, after_s=wait_s, called=False, of_address=True, detail=_RESTS
-            )
+        if wait_s := self._rests.wait_s(contact.hash, started, self._timeout_s):
+            return put_off(wait_s)
         answer = await self._caller.call(call, until_s=started + self._timeout_s, limit=KEPT_REPLY)
         ended = self._tools.clock.monotonic()
         self._rests.ended(
@@ -213,7 +210,6 @@ def _kept(body: bytes, most: int) -> dict[str, Any]:
 
 
 _UNSIGNED = "this address cannot be signed for: give the user an endpoint (POST /v1/endpoints), or the integration a `secret`"
-_RESTS = "it has not answered several times in a row and gets a rest"
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:

@@ -73,14 +73,14 @@ def test_nobody_is_mentioned_and_no_tag_gets_through():
 )
 def test_a_message_goes_to_the_contact_or_to_the_default(address, chat):
     """The contact's address wins when it is a Telegram chat."""
-    call = request(build(BOT, outgoing(FULL, address)))
+    call = request(build(BOT, outgoing(FULL, address), Moves()))
     assert call.url == "https://api.telegram.org/bot1:x/sendPhoto"
     assert body(call)["chat_id"] == chat
 
 
 def test_without_a_destination_the_message_is_refused():
     """A bot has no chat of its own."""
-    assert isinstance(build(TelegramConfig(token="1:x"), outgoing(FULL)), Rejected)
+    assert isinstance(build(TelegramConfig(token="1:x"), outgoing(FULL), Moves()), Rejected)
 
 
 @pytest.mark.parametrize(
