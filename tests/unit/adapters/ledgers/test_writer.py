@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from clarion.adapters.ledgers.sqlite import turns as turns_module
 from clarion.adapters.ledgers.sqlite import writer as writer_module
 from clarion.adapters.ledgers.sqlite.writer import Unusual, Writer
 from clarion.errors import Busy, Conflict, Unavailable
@@ -113,7 +114,7 @@ async def test_a_rehearsal_leaves_no_trace(writer, path):
 
 async def test_urgent_jobs_go_first(writer, path, monkeypatch):
     """However much is pending, they are in the next commit."""
-    monkeypatch.setattr(writer_module, "ROWS_PER_COMMIT", 10)
+    monkeypatch.setattr(turns_module, "ROWS_PER_COMMIT", 10)
     gate = Gate()
     held = await gate.close(writer)
     ordinary = [asyncio.ensure_future(writer.do(note, f"n{n}", rows=5)) for n in range(10)]

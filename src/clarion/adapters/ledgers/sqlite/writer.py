@@ -13,27 +13,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from clarion.adapters.ledgers.sqlite.checkpoints import Checkpoints
 from clarion.adapters.ledgers.sqlite.files import open_writer, refusal
+from clarion.adapters.ledgers.sqlite.turns import ROWS_PER_COMMIT, Job, Turns
 from clarion.errors import Busy, Unavailable
 from clarion.ports.clock import Clock
 
 T = TypeVar("T")
 
-ROWS_PER_COMMIT = 1_500
-"""Keeps a commit near 10 ms."""
-ROWS_BESIDE_URGENT = 300
-URGENT_S = 1.0
-"""For this long after an urgent job commits stay small: the next one may come while one is being written."""
 ROWS_QUEUED = 20_000
 """More than this is refused or waits: memory stays bounded however slow the disk."""
-LONGEST_REST_S = 0.005
-
-CLOSE, SCRUB = "close", "scrub"
-"""Words to the thread among its jobs."""
 
 Work = Callable[[sqlite3.Connection, Sequence[Any], bool], Sequence[Any]]
 """One kind of job, `(connection, items, careful)`: does many at once and returns one result per item.
@@ -47,28 +38,6 @@ class Unusual(Exception):
     """Done together, the jobs met something that has to be looked at one by one."""
 
 
-class Job:
-    """One item of work and whoever waits for it."""
-
-    __slots__ = ("after", "future", "item", "rows", "urgent", "work")
-
-    def __init__(
-        self,
-        work: Work,
-        item: Any,
-        rows: int,
-        urgent: bool,
-        future: asyncio.Future[Any],
-        after: Callable[[Any], None] | None,
-    ) -> None:
-        self.work = work
-        self.item = item
-        self.rows = rows
-        self.urgent = urgent
-        self.future = future
-        self.after = after
-
-
 class Writer:
     """The only thing that writes to the file. Called from the event loop; works in its own thread."""
 
@@ -77,13 +46,12 @@ class Writer:
         self._clock = clock
         self._connection = open_writer(path)
         self._checkpoints = Checkpoints(path)
-        self._inbox: SimpleQueue[Job | str] = SimpleQueue()
+        self._turns = Turns(clock)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._forget: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed: asyncio.Future[None] | None = None
         self._queued = 0
-        self._hurry = threading.Event()
         self._closing = False
         self._truncate = False
         self.commits = self.jobs = self.rows = self.failures = self.redone = 0
@@ -131,9 +99,8 @@ class Writer:
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queued += rows
-        self._inbox.put(Job(work, item, rows, urgent, future, after))
-        if urgent or self._queued >= ROWS_PER_COMMIT:
-            self._hurry.set()
+        hurry = urgent or self._queued >= ROWS_PER_COMMIT
+        self._turns.put(Job(work, item, rows, urgent, future, after), hurry=hurry)
         return await future
 
     async def call(
@@ -158,8 +125,7 @@ class Writer:
             self._closing = True
             self._loop = asyncio.get_running_loop()
             self._closed = self._loop.create_future()
-            self._inbox.put(CLOSE)
-            self._hurry.set()
+            self._turns.put(None, hurry=True)
         await asyncio.shield(self._closed)
 
     def probe(self) -> None:
@@ -175,7 +141,8 @@ class Writer:
 
     def scrub(self) -> None:
         """Empty the write-ahead log soon: it may still hold what was just destroyed."""
-        self._inbox.put(SCRUB)
+        self._truncate = True
+        self._turns.put(None, hurry=False)
 
     async def _room(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -202,42 +169,16 @@ class Writer:
     # -- the thread's side ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        urgent: deque[Job] = deque()
-        ordinary: deque[Job] = deque()
-        open_ = True
-        small_until = rests_until = 0.0
-        while open_ or urgent or ordinary:
-            idle = not (urgent or ordinary)
-            while open_ and (idle or not self._inbox.empty()):
-                taken = self._inbox.get()
-                if taken == CLOSE:
-                    open_ = False
-                elif taken == SCRUB:
-                    self._truncate = True
-                elif isinstance(taken, Job):
-                    (urgent if taken.urgent else ordinary).append(taken)
-                if idle:
-                    idle = False
-                    self._gather(rests_until)
-            now = self._clock.monotonic()
-            if urgent:
-                small_until = now + URGENT_S
-            if jobs := _take(urgent, ordinary, ROWS_BESIDE_URGENT if now < small_until else ROWS_PER_COMMIT):
+        turns = self._turns
+        while not (self._closing and turns.idle):
+            if jobs := turns.next():
                 self._report(self._settle, self._transact(jobs))
+                turns.committed(jobs, self.last_ms / 1000)
                 busy = self._queued > ROWS_PER_COMMIT
                 self._checkpoints.committed(sum(job.rows for job in jobs), self._connection, busy=busy)
-                rests_until = self._clock.monotonic() + min(self.last_ms / 1000, LONGEST_REST_S)
-            if self._truncate and not (urgent or ordinary):
+            if self._truncate and turns.idle:
                 self._scrub()
         self._finish()
-
-    def _gather(self, until: float) -> None:
-        """Rest as long as the last commit took, unless something urgent or much has come: what arrives meanwhile
-        shares the next commit. After a longer pause there is no rest."""
-        while self._queued < ROWS_PER_COMMIT and (left := until - self._clock.monotonic()) > 0:
-            if self._hurry.wait(left):
-                break
-        self._hurry.clear()
 
     def _report(self, function: Callable[..., None], *values: Any) -> None:
         assert self._loop is not None
@@ -368,17 +309,6 @@ class Writer:
                 self._closed.set_result(None)
 
         self._report(closed)
-
-
-def _take(urgent: deque[Job], ordinary: deque[Job], most: int) -> list[Job]:
-    """The next jobs, urgent ones first: at least one, and no more than `most` rows."""
-    jobs: list[Job] = []
-    rows = 0
-    for queue in (urgent, ordinary):
-        while queue and (not jobs or rows + queue[0].rows <= most):
-            jobs.append(queue.popleft())
-            rows += jobs[-1].rows
-    return jobs
 
 
 def _guarded(connection: sqlite3.Connection, function: Callable[[], T]) -> T:
