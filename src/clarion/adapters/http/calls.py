@@ -21,9 +21,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Without what may be secret: user name, path, query, headers and body."""
-        scheme, _, rest = self.url.partition("://")
-        host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2]
-        return f"Call({self.method} {scheme}://{host}, {len(self.body)} bytes)"
+        return f"Call({self.method} {self.url.partition('://')[0]}://{self.host}, {len(self.body)} bytes)"
+
+    @property
+    def host(self) -> str:
+        """Whom it calls: host and port, in lower case; empty when the URL names none."""
+        place = re.split(r"[/?#\\]", self.url.partition("://")[2], maxsplit=1)[0]
+        return place.rpartition("@")[2].lower()
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

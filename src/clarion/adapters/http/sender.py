@@ -131,14 +131,14 @@ class HttpProvider:
 
     async def _sent_to_user(self, outgoing: Outgoing, call: Call, until_s: float) -> Outcome:
         """A server of a user's: what goes wrong there is nobody else's trouble."""
-        host = call.url.split("/", 3)[2:3]
-        server = host[0].lower() if host else ""
         began, call_s = self._clock.monotonic(), self._user_call_s
-        if wait_s := self._rests.wait_s(server, began, call_s):
+        if wait_s := self._rests.wait_s(call.host, began, call_s):
             return put_off(wait_s)
         answer = await self._answer(call, min(until_s, began + call_s))
         now = self._clock.monotonic()
-        self._rests.ended(server, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=call_s)
+        self._rests.ended(
+            call.host, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=call_s
+        )
         outcome = self._meant(outgoing, call, answer)
         if isinstance(outcome, Retry | Unknown) and outcome.of_address is None:
             return msgspec.structs.replace(outcome, of_address=True)
