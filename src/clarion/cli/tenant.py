@@ -72,25 +72,31 @@ def prices(
 def _table(file: Path) -> dict[str, float]:
     """The price list of a file; a first line without a number is its heading."""
     import csv
-    from math import isfinite
 
     table: dict[str, float] = {}
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             for number, line in enumerate(csv.reader(lines), 1):
-                if not any(line):
-                    continue
-                try:
-                    row, price = (part.strip() for part in line)
-                    if not isfinite(value := float(price)):
-                        raise ValueError
-                except ValueError:
-                    if number == 1 and len(line) == 2:
+                if (priced := _priced(line)) is None:
+                    if not any(line) or (number == 1 and len(line) == 2):
                         continue
-                    raise typer.BadParameter(f"{file}, line {number}: expected like DE,0.075") from None
+                    raise typer.BadParameter(f"{file}, line {number}: expected like DE,0.075")
+                row, price = priced
                 if row in table:
                     raise typer.BadParameter(f"{file}, line {number}: {row} has a price already")
-                table[row] = value
+                table[row] = price
     except (UnicodeDecodeError, csv.Error) as wrong:
         raise typer.BadParameter(f"{file}: {wrong}") from None
     return table
+
+
+def _priced(line: list[str]) -> tuple[str, float] | None:
+    """A row and its price; None when the line has no such two."""
+    from math import isfinite
+
+    try:
+        row, price = (part.strip() for part in line)
+        value = float(price)
+    except ValueError:
+        return None
+    return (row, value) if isfinite(value) else None
