@@ -23,7 +23,7 @@ VERDICT_DOC: dict[Verdict, str] = {
     Verdict.SOFT: "It did not arrive this time: mailbox full, server out of reach, message too large.",
     Verdict.BLOCK: "The receiver refused the sender or the content: reputation, authentication, policy, spam, virus.",
     Verdict.COMPLAINT: "The person pressed the spam button (a feedback report).",
-    Verdict.UNSUBSCRIBE: "The person's mail service asks on their behalf that no more is sent (an opt-out report).",
+    Verdict.UNSUBSCRIBE: "The person left: by a mail to the way out, or their mail service said so (an opt-out report).",
     Verdict.AUTO_REPLY: "A machine answered: vacation, acknowledgement, read receipt, proof-of-sender challenge.",
     Verdict.DELIVERED: "A report that it arrived.",
     Verdict.UNKNOWN: "Nothing that can be told with certainty: kept for a person to look at.",

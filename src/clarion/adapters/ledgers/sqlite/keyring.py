@@ -222,5 +222,5 @@ def _require_file(path: Path, create: bool) -> None:
         raise ConfigError(f"the keyring {path} can be read by other users: run `chmod 600 {path}`")
 
 
-def _xor(one: bytes, other: bytes) -> bytes:
-    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).to_bytes(SECRET_BYTES, "big")
+def _xor(pad: bytes, key: bytes) -> bytes:
+    return (int.from_bytes(pad, "big") ^ int.from_bytes(key, "big")).to_bytes(SECRET_BYTES, "big")
