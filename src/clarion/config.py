@@ -139,7 +139,7 @@ class Inbound(_Section):
         if self.imap_security == "none" and self.imap_host and not _is_loopback(self.imap_host):
             raise ValueError("imap_security must be tls or starttls for a server that is not on this machine")
         if self.imap_host and not self.imap_user:
-            raise ValueError("imap_host needs imap_user and imap_password")
+            raise ValueError("imap_host needs imap_user, and imap_password or imap_oauth_token_url")
         return self
 
     @model_validator(mode="after")
