@@ -13,9 +13,13 @@ from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.shelves import found, named, remove, shown
 from clarion.errors import ConfigError, InvalidInput
+from clarion.flow.queues import LEASE_MS
 from clarion.model.setup import Integration
 from clarion.ports.provider import ProviderPlugin
 from clarion.rules.match import nearest
+
+LONGEST_CALL_S = LEASE_MS // 2_000
+"""Half of what a message is held for: it may wait as long as that in memory before its call."""
 
 MASK = "********"
 """Stands for a secret. Sent back, it keeps the stored one."""
@@ -55,10 +59,7 @@ async def put_integration(
     if sent.channel not in plugin.channels:
         able = ", ".join(sorted(plugin.channels))
         raise InvalidInput(f"{plugin.title} does not serve {sent.channel}, but {able}.", pointer="#/channel")
-    if sent.weight < 0 or sent.limits.concurrency < 1 or sent.limits.timeout_s <= 0:
-        raise InvalidInput(
-            "weight must not be negative; limits.concurrency must be at least 1 and limits.timeout_s above 0."
-        )
+    _check_bounds(sent)
     stored = parts.ledger.setup.integrations.all(caller.tenant).get(key)
     config = unmasked(sent.config, stored, plugin)
     check_config(config, plugin)
@@ -68,6 +69,20 @@ async def put_integration(
     # A stored secret that was replaced since it was read must not come back.
     before = stored if config != sent.config else None
     return masked(await parts.ledger.setup.integrations.put(caller.tenant, whole, before=before), parts)
+
+
+def _check_bounds(integration: Integration) -> None:
+    limits = integration.limits
+    if integration.weight < 0:
+        raise InvalidInput("weight must not be negative.", pointer="#/weight")
+    if limits.concurrency < 1:
+        raise InvalidInput("concurrency must be at least 1.", pointer="#/limits/concurrency")
+    if not 0 < limits.timeout_s <= LONGEST_CALL_S:
+        raise InvalidInput(
+            f"timeout_s must be above 0 and at most {LONGEST_CALL_S}: a message that takes longer would be taken "
+            "for lost, and sent again.",
+            pointer="#/limits/timeout_s",
+        )
 
 
 @delete("/{key:str}", opt=ADMIN)

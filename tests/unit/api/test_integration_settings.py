@@ -53,3 +53,21 @@ async def test_a_provider_that_falls_over_its_settings_is_refused_too(house, adm
     assert (shown["status"], shown["errors"][0]["pointer"]) == (400, "#/config")
     assert "KeyError" in shown["errors"][0]["detail"]
     assert "s3cret" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "said"),
+    [
+        ({"weight": -1}, "#/weight", "must not be negative"),
+        ({"limits": {"concurrency": 0}}, "#/limits/concurrency", "at least 1"),
+        ({"limits": {"timeout_s": 0}}, "#/limits/timeout_s", "above 0"),
+        ({"limits": {"timeout_s": 61}}, "#/limits/timeout_s", "at most 60"),
+    ],
+)
+async def test_a_bound_that_cannot_work_is_refused_where_it_stands(admin, fields, pointer, said):
+    """A call longer than a message is held for would be made twice."""
+    body = {"channel": "email", "provider": "capture", "config": {}} | fields
+    shown = await admin.problem("PUT", "/v1/integrations/x", body)
+    assert (shown["status"], shown["code"]) == (400, "invalid_request")
+    assert shown["errors"][0]["pointer"] == pointer
+    assert said in shown["errors"][0]["detail"]
