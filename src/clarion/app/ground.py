@@ -69,8 +69,15 @@ def ground_of(settings: Settings, ends: contextlib.AsyncExitStack) -> Ground:
 
 @contextlib.contextmanager
 def only_process(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory; ConfigError when another process has it."""
-    with (data_dir / "clarion.lock").open("a+") as lock:
+    """Hold the data directory; ConfigError when another process has it, or it is not ours to write into."""
+    path = data_dir / "clarion.lock"
+    try:
+        lock = path.open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}): the data directory must belong to the user Clarion runs as."
+        ) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -113,8 +113,9 @@ def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
         dev = msgspec.json.decode((data / DEV_FILE).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError):
         raise ConfigError(
-            f"Which Clarion? There is no {data / DEV_FILE}. Start one with `clarion dev`, or name a running one "
-            "with --url and --api-key (CLARION_URL, CLARION_API_KEY)."
+            f"Which Clarion? There is no {data / DEV_FILE}. Start one with `clarion dev`, name the data "
+            "directory of a running one with --data, or name any running one with --url and --api-key (CLARION_URL, "
+            "CLARION_API_KEY)."
         ) from None
     return Client(dev["url"], key or dev["api_key"])
 

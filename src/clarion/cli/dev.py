@@ -42,7 +42,7 @@ def dev(
       clarion dev --port 9000 --data /tmp/clarion --no-open
     """
     from clarion import app
-    from clarion.cli.migrate import prepare
+    from clarion.cli.migrate import make_directory, prepare
     from clarion.config import Outbound, Settings
 
     settings = Settings.load(
@@ -52,7 +52,7 @@ def dev(
         settings = settings.model_copy(update={"outbound": Outbound(allowed_networks=LOOPBACK)})
     began = _monotonic()
     app.listen(settings.host, port).close()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_directory(data)
     with app.only_process(data):
         prepare(settings)
 

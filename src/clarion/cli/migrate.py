@@ -22,15 +22,18 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
       clarion migrate --data /var/lib/clarion
       clarion migrate --config /etc/clarion.toml && clarion serve --config /etc/clarion.toml
     """
+    from clarion.adapters.ledgers.sqlite.adoption import keyring_path
     from clarion.app import only_process
     from clarion.cli import show
     from clarion.config import Settings
 
     settings = Settings.load(config, data_dir=data_dir)
     new = not settings.database_path.exists()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keyring = keyring_path(settings.database_path)
+    first_keyring = not keyring.exists()
+    make_directory(settings.data_dir)
     with only_process(settings.data_dir):
-        keyring = prepare(settings)
+        prepare(settings)
     if json:
         show.as_json(
             {
@@ -47,15 +50,28 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
             f"Back up {settings.key_path} and {keyring}: without them nothing in the database can be read."
         )
         show.out().print("Next: clarion keys create --name my-app --scope admin", style=show.SILENT)
+    elif first_keyring:
+        show.out().print(
+            f"New beside it: {keyring}. Back it up too: without it no user can be read any more."
+        )
 
 
-def prepare(settings: Settings) -> Path:
-    """Key, schema and keyring, each made only if it is missing. The caller holds the data directory.
+def make_directory(data_dir: Path) -> None:
+    """The data directory, for this user only, unless it is there. ConfigError when it cannot be made."""
+    from clarion.errors import ConfigError
 
-    Where the keyring lies.
-    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"the data directory {data_dir} cannot be made ({error.strerror}): choose another one with --data."
+        ) from None
+
+
+def prepare(settings: Settings) -> None:
+    """Key, schema and keyring, each made only if it is missing. The caller holds the data directory."""
     from clarion.adapters.ledgers.migrate import migrate as upgrade
-    from clarion.adapters.ledgers.sqlite.adoption import keyring_path, open_keyring
+    from clarion.adapters.ledgers.sqlite.adoption import open_keyring
     from clarion.adapters.system import SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
 
@@ -64,4 +80,3 @@ def prepare(settings: Settings) -> Path:
     vault = LocalVault.from_file(settings.key_path, entropy, create=not settings.database_path.exists())
     upgrade(settings.database_path)
     open_keyring(settings.database_path, vault, entropy).close()
-    return keyring_path(settings.database_path)

@@ -1,7 +1,9 @@
 """From an empty directory to an installation that may serve: migrate, keys, check, and what `serve` refuses."""
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
@@ -48,6 +50,37 @@ def test_a_lost_key_is_never_replaced_silently(tmp_path):
     assert again.exit_code == 2
     assert "backup" in again.stderr
     assert not (tmp_path / "data/installation.key").exists()
+
+
+def test_a_keyring_that_an_update_brings_is_named(tmp_path):
+    """It has to be backed up from then on; after that `migrate` has nothing to say about it."""
+    run("migrate", "--data", "data")
+    with closing(sqlite3.connect(tmp_path / "data/clarion.db")) as database, database:
+        database.execute(
+            "DELETE FROM meta WHERE key = 'keyring'"
+        )  # as versions before there were keyrings left it
+    (tmp_path / "data/clarion.keys").unlink()
+    assert "clarion.keys. Back it up" in run("migrate", "--data", "data").stdout.replace("\n", " ")
+    assert "clarion.keys" not in run("migrate", "--data", "data").stdout
+
+
+@pytest.mark.parametrize("command", [("migrate",), ("dev", "--port", "0")])
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path, command):
+    """In one line, by every command that makes one."""
+    (tmp_path / "file").write_text("")
+    refused = run(*command, "--data", "file")
+    assert refused.exit_code == 2
+    assert "the data directory file cannot be made (File exists)" in refused.stderr
+
+
+def test_a_data_directory_that_belongs_to_somebody_else_is_refused(tmp_path):
+    """Whoever may not write into it is told which file it was."""
+    run("migrate", "--data", "data")
+    (tmp_path / "data/clarion.lock").unlink()
+    (tmp_path / "data/clarion.lock").mkdir()  # the superuser may write anywhere, but not here
+    refused = run("migrate", "--data", "data")
+    assert refused.exit_code == 2
+    assert "clarion.lock cannot be written" in refused.stderr
 
 
 def test_a_revoked_key_shows_as_revoked_and_cannot_be_revoked_again():
