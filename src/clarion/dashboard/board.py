@@ -14,7 +14,7 @@ from clarion.dashboard.compose import CHANNEL_NAMES
 from clarion.dashboard.pages import render
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import NOBODY, Person, people
-from clarion.dashboard.words import because, status_name, tone
+from clarion.dashboard.words import because, status_name, tone, workflow_name
 from clarion.errors import SealBroken
 from clarion.model.content import AnyContent, ChatContent, EmailContent, PushContent, SmsContent
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, id_text
@@ -133,7 +133,7 @@ class Board:
             {
                 "message": id_text(message.id),
                 "person": faces[message.user],
-                "workflow": (w.name if (w := workflows.get(message.workflow)) else "") or message.workflow,
+                "workflow": workflow_name(workflows.get(message.workflow), message.workflow),
                 "channel": str(message.channel),
                 "channel_name": CHANNEL_NAMES[message.channel],
                 "status": status_name(message.status),

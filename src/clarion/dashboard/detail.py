@@ -12,7 +12,7 @@ from clarion.dashboard.board import moment, when
 from clarion.dashboard.compose import CHANNEL_NAMES
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import NOBODY, Person, people, person
-from clarion.dashboard.words import because, status_name, tone, verdict
+from clarion.dashboard.words import because, status_name, tone, verdict, workflow_name
 from clarion.errors import ClarionError, NotFound
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent
@@ -45,7 +45,7 @@ class Detail:
             "id": id_text(message.id),
             "event_id": id_text(message.event_id),
             "person": face,
-            "workflow": (workflow.name if workflow else "") or message.workflow,
+            "workflow": workflow_name(workflow, message.workflow),
             "workflow_key": message.workflow,
             "workflow_version": message.workflow_version,
             "step": message.step,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from clarion.flow.catalog import TRIAL
+from clarion.model.setup import Workflow
 from clarion.model.status import FAILED_FOR_GOOD, SUCCEEDED, Reason, Status
 
 STATUS_NAMES = {
@@ -118,6 +120,15 @@ VERDICTS = {
 def status_name(status: Status) -> str:
     """A status for a chip."""
     return STATUS_NAMES[status]
+
+
+def workflow_name(workflow: Workflow | None, key: str) -> str:
+    """As its people call it; what authors send themselves is called by its template."""
+    if workflow is not None and workflow.name:
+        return workflow.name
+    if key.startswith(TRIAL):
+        return f"Test of {key.removeprefix(TRIAL).rsplit(':', 2)[0]}"
+    return key
 
 
 def because(reason: Reason | None) -> str:

@@ -3,6 +3,9 @@
 import pytest
 
 from clarion.dashboard import words
+from clarion.flow.catalog import TRIAL, trial_workflow
+from clarion.model.channel import Channel
+from clarion.model.setup import Workflow
 from clarion.model.status import Reason, Status
 
 
@@ -14,6 +17,15 @@ def test_every_status_has_a_name():
 def test_every_reason_can_be_said():
     """A new reason cannot reach the page without words."""
     assert set(words.BECAUSE) == set(Reason)
+
+
+def test_a_test_is_called_by_its_template():
+    """The key of what an author sends to themselves tells nobody anything; others keep their name, or their key."""
+    tried = trial_workflow(f"{TRIAL}order-shipped:836f", Channel.EMAIL, "orders")
+    assert words.workflow_name(None, tried.key) == "Test of order-shipped"
+    assert words.workflow_name(tried, tried.key) == "Test of order-shipped"
+    assert words.workflow_name(None, "gone:by:now") == "gone:by:now"
+    assert words.workflow_name(Workflow(key="k", name="Shipped", category="c", steps=()), "k") == "Shipped"
 
 
 def test_a_verdict_says_what_it_looked_at():
