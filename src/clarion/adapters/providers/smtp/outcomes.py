@@ -27,7 +27,6 @@ class Stage(IntEnum):
 
 NO_SUCH_ADDRESS = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10)})
 """subject.detail of RFC 3463 and the IANA registry: no such user, bad domain, bad syntax, moved, null MX."""
-TOO_BIG = frozenset({(2, 3), (3, 4)})
 MAILBOX_FULL = (2, 2)
 DELIVERY_EXPIRED = (4, 7)
 ADDRESS, MAILBOX, MAIL_SYSTEM, NETWORK, SECURITY = 1, 2, 3, 4, 7
