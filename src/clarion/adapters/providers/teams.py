@@ -44,8 +44,9 @@ HOSTS = (".logic.azure.com", ".environment.api.powerplatform.com", ".logic.azure
 """Where flows of contacts may be."""
 
 # https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages: about 28 KB, all included
+MESSAGE_BYTES = 28 * 1024
 WORDS_BYTES = 18 * 1024
-"""What texts and links may take of the 28 KB; the rest is layout."""
+"""What texts and links may take of it; the rest is layout."""
 TITLE_BYTES = 1024
 TEXT_BYTES = 12 * 1024
 LINES = 50
