@@ -48,22 +48,28 @@ def ground_of(settings: Settings, ends: contextlib.AsyncExitStack) -> Ground:
     ends.push_async_callback(ledger.close)
     if ledger.erased_on_opening:
         log.warning("erased_on_opening", users=ledger.erased_on_opening)
-    tools = ProviderTools(
-        clock=clock,
-        entropy=entropy,
-        vault=vault,
-        mail=MimeMailwright(ReturnTags(vault).of),
-        allowed_networks=settings.outbound.allowed_networks,
-    )
     return Ground(
         settings=settings,
         ledger=ledger,
         vault=vault,
         clock=clock,
         entropy=entropy,
-        tools=tools,
+        tools=tools_of(settings, vault, clock, entropy),
         providers=plugins.providers(),
         fanout=MemoryFanout(),
+    )
+
+
+def tools_of(
+    settings: Settings, vault: LocalVault, clock: SystemClock, entropy: SystemEntropy
+) -> ProviderTools:
+    """What every provider is opened with."""
+    return ProviderTools(
+        clock=clock,
+        entropy=entropy,
+        vault=vault,
+        mail=MimeMailwright(ReturnTags(vault).of),
+        allowed_networks=settings.outbound.allowed_networks,
     )
 
 

@@ -56,10 +56,8 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.adapters.system import SystemClock, SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
-    from clarion.content.mail import MimeMailwright
+    from clarion.app.ground import tools_of
     from clarion.errors import ClarionError
-    from clarion.flow.return_tags import ReturnTags
-    from clarion.ports.provider import ProviderTools
 
     if not settings.database_path.exists():
         yield "database", f"there is no {settings.database_path}: run `clarion migrate`."
@@ -76,13 +74,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         yield part, ""
-        tools = ProviderTools(
-            clock=clock,
-            entropy=entropy,
-            vault=vault,
-            mail=MimeMailwright(ReturnTags(vault).of),
-            allowed_networks=settings.outbound.allowed_networks,
-        )
+        tools = tools_of(settings, vault, clock, entropy)
         for tenant in ledger.setup.tenants.all().values():
             for integration in ledger.setup.integrations.all(tenant.id).values():
                 yield f"integration {tenant.key}/{integration.key}", await _reach(integration, tools)
@@ -103,6 +95,8 @@ async def _reach(integration: Any, tools: Any) -> str:
         provider = plugin.open(integration, bodies.convert(integration.config, plugin.config), tools)
     except ClarionError as error:
         return f"its settings are wrong at {error.pointer or '#'}: {error}"
+    except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+        return f"its provider fell over its settings ({type(surprise).__name__}): compare them with its documentation."
     try:
         async with tools.clock.timeout(PATIENCE_S):
             await provider.ping()
@@ -110,6 +104,8 @@ async def _reach(integration: Any, tools: Any) -> str:
         return error.detail
     except TimeoutError:
         return f"no answer within {PATIENCE_S:.0f} s: check address, port and firewall."
+    except Exception as surprise:  # noqa: BLE001 - foreign code again
+        return f"its provider fell over ({type(surprise).__name__}) instead of answering."
     finally:
         await provider.close()
     return ""

@@ -5,10 +5,18 @@ import sqlite3
 import stat
 from contextlib import closing
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from clarion import plugins
+from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.vaults.local import LocalVault
+from clarion.cli.check import _reach
 from clarion.cli.program import program
+from clarion.model.channel import Channel
+from clarion.model.setup import Integration
+from clarion.testing.ports import provider_tools
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +136,28 @@ def test_check_names_everything_that_is_wrong():
     checked = run("check", "--data", "elsewhere", "--json")
     assert checked.exit_code == 1
     assert [c["check"] for c in json.loads(checked.stdout) if not c["ok"]] == ["safety", "database"]
+
+
+@pytest.mark.parametrize("where", ["open", "ping"])
+async def test_check_outlives_a_plugin_that_falls_over(monkeypatch, where):
+    """Its words are not shown: they may hold a secret."""
+
+    class Falling:
+        async def ping(self) -> None:
+            raise KeyError("s3cret")
+
+        async def close(self) -> None:
+            pass
+
+    def opened(integration, config, tools):
+        if where == "open":
+            raise KeyError("s3cret")
+        return Falling()
+
+    capture = plugins.providers()["capture"]
+    monkeypatch.setattr(plugins, "providers", lambda: {"x": msgspec.structs.replace(capture, open=opened)})
+    tools = provider_tools(SystemClock(), SystemEntropy(), LocalVault(bytes(32), SystemEntropy()))
+    wrong = await _reach(Integration(key="k", channel=Channel.EMAIL, provider="x"), tools)
+    assert "fell over" in wrong
+    assert "KeyError" in wrong
+    assert "s3cret" not in wrong
