@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -15,6 +15,7 @@ from clarion.errors import ClarionError, ConfigError
 if TYPE_CHECKING:
     from pyreqwest.exceptions import PyreqwestError
 
+T = TypeVar("T")
 PATIENCE_S = 35
 DEV_FILE = "dev.json"
 
@@ -78,9 +79,13 @@ class Client:
         request = self._http.request(method, self._url + path).headers(given)
         if body is not None:
             request = request.body_bytes(body if isinstance(body, bytes) else msgspec.json.encode(body))
-        try:
+
+        def exchange() -> tuple[Any, bytes]:
             response = request.build().send()
-            content = bytes(response.bytes())
+            return response, bytes(response.bytes())
+
+        try:
+            response, content = _heeding_interrupts(exchange)
         except PyreqwestError as error:
             raise Unreachable(
                 f"{self._url} does not answer ({_cause(error)}). Is Clarion running there? "
@@ -101,6 +106,23 @@ class Client:
             cursor = page.get("next_cursor")
             if cursor is None:
                 return
+
+
+def _heeding_interrupts(work: Callable[[], T]) -> T:
+    """What `work` comes to. Ctrl-C ends the wait at once: the HTTP library alone would not look up before the answer."""
+    from concurrent.futures import Future
+    from threading import Thread
+
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 (it belongs to whoever waits)
+            outcome.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return outcome.result()
 
 
 def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:

@@ -1,6 +1,11 @@
 """Which Clarion a command talks to, and how its refusals read."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +74,34 @@ def test_a_refusal_names_every_fault_with_its_place():
 def test_a_status_has_its_exit_code(status, code):
     """So that a script can tell "later" from "never"."""
     assert for_status(status) is code
+
+
+HEEDING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
+from clarion.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_ends_a_wait_for_an_answer_at_once():
+    """`messages tail` waits most of its time; who stops it must not wait for the server."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HEEDING, "messages", "tail"],
+            env={
+                **os.environ,
+                "CLARION_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+                "CLARION_API_KEY": "clr_x",
+            },
+        )
+        try:
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(4) == b"GET "
+                process.send_signal(signal.SIGINT)
+                assert process.wait(5) == 130
+        finally:
+            process.kill()
+            process.wait()
