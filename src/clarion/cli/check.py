@@ -20,7 +20,7 @@ PATIENCE_S = 10.0
 
 
 def check(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Check settings, files, key and schema, and reach every integration. The exit code is 1 when something is wrong.
+    """Check settings, files, key and schema, and reach every enabled integration. The exit code is 1 when something is wrong.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ async def _look(settings: Settings) -> list[Finding]:
 
 
 async def _store(settings: Settings) -> AsyncIterator[Finding]:
-    """The key, the schema, and every integration of every tenant."""
+    """The key, the schema, and every enabled integration of every tenant."""
     from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.adapters.system import SystemClock, SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
@@ -76,7 +76,8 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
         yield part, ""
         tools = tools_of(settings, vault, clock, entropy)
         for tenant in ledger.setup.tenants.all().values():
-            for integration in ledger.setup.integrations.all(tenant.id).values():
+            enabled = (i for i in ledger.setup.integrations.all(tenant.id).values() if i.enabled)
+            for integration in enabled:
                 yield f"integration {tenant.key}/{integration.key}", await _reach(integration, tools)
     finally:
         await ledger.close()

@@ -87,6 +87,8 @@ def _table(file: Path) -> dict[str, float]:
                 table[row] = price
     except (UnicodeDecodeError, csv.Error) as wrong:
         raise typer.BadParameter(f"{file}: {wrong}") from None
+    if not table:
+        raise typer.BadParameter(f"{file} names no price; the list stays as it is")
     return table
 
 

@@ -1,5 +1,6 @@
 """From an empty directory to an installation that may serve: migrate, keys, check, and what `serve` refuses."""
 
+import asyncio
 import json
 import sqlite3
 import stat
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clarion import plugins
+from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.cli.check import _reach
@@ -136,6 +138,27 @@ def test_check_names_everything_that_is_wrong():
     checked = run("check", "--data", "elsewhere", "--json")
     assert checked.exit_code == 1
     assert [c["check"] for c in json.loads(checked.stdout) if not c["ok"]] == ["safety", "database"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_check_reaches_what_is_enabled(tmp_path, enabled):
+    """What somebody switched off may be out of reach."""
+    run("migrate", "--data", "data")
+    run("keys", "create", "--data", "data")
+    data, entropy = tmp_path / "data", SystemEntropy()
+
+    async def add() -> None:
+        vault = LocalVault.from_file(data / "installation.key", entropy, create=False)
+        ledger = SqliteLedger.open(data / "clarion.db", vault=vault, clock=SystemClock(), entropy=entropy)
+        (tenant,) = ledger.setup.tenants.all().values()
+        gone = Integration(key="gone", channel=Channel.EMAIL, provider="no-such", enabled=enabled)
+        await ledger.setup.integrations.put(tenant.id, gone)
+        await ledger.close()
+
+    asyncio.run(add())
+    checked = run("check", "--data", "data", "--json")
+    wrong = [c["detail"] for c in json.loads(checked.stdout) if not c["ok"]]
+    assert wrong == (["there is no provider 'no-such': install its plug-in."] if enabled else [])
 
 
 @pytest.mark.parametrize("where", ["open", "ping"])

@@ -1,0 +1,42 @@
+"""The price list of `clarion tenant prices FILE`: read whole, or refused with the line at fault."""
+
+import pytest
+import typer
+
+from clarion.cli.tenant import _table
+
+
+@pytest.fixture
+def price_list(tmp_path):
+    def write(content: bytes):
+        file = tmp_path / "prices.csv"
+        file.write_bytes(content)
+        return file
+
+    return write
+
+
+def test_a_list_may_have_a_heading_blank_lines_and_a_byte_order_mark(price_list):
+    """As spreadsheets write it."""
+    file = price_list(b"\xef\xbb\xbfcountry,price\r\nDE,0.075\r\n\r\n +1787 , 0.02\r\n")
+    assert _table(file) == {"DE": 0.075, "+1787": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "names no price; the list stays as it is"),
+        (b"country,price\n", "names no price"),
+        (b"DE,0.075\nDE,0.08\n", "line 2: DE has a price already"),
+        (b"DE,0.075\nFR\n", "line 2: expected like DE,0.075"),
+        (b"DE;0.075\n", "line 1: expected like DE,0.075"),
+        (b"DE,0.075\nFR,nan\n", "line 2: expected like DE,0.075"),
+        (b"DE,0.075\nFR,free\n", "line 2: expected like DE,0.075"),
+        (b"\xff\xfe\x00", "prices.csv"),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_refused(price_list, content, said):
+    """An empty file above all: it would take every price out."""
+    with pytest.raises(typer.BadParameter) as refused:
+        _table(price_list(content))
+    assert said in refused.value.message
