@@ -144,7 +144,7 @@ def test_check_names_everything_that_is_wrong():
 def test_check_reaches_what_is_enabled(tmp_path, enabled):
     """What somebody switched off may be out of reach."""
     run("migrate", "--data", "data")
-    run("keys", "create", "--data", "data")
+    run("keys", "create", "--data", "data", "--name", "setup")
     data, entropy = tmp_path / "data", SystemEntropy()
 
     async def add() -> None:
