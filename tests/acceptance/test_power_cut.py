@@ -77,9 +77,17 @@ def test_the_forgetful_disk_keeps_what_was_synced(shim, tmp_path):
 
 
 def test_the_forgetful_disk_drops_what_was_not_synced(shim, tmp_path):
-    """SQLite with synchronous=NORMAL does lose committed rows on it: the test can fail."""
-    promised, stored = rows_after_power_cuts(shim, tmp_path, "NORMAL", rounds=1)
-    assert stored < promised
+    """SQLite with synchronous=NORMAL does lose committed rows on it: the test can fail.
+
+    Not by every cut: one right behind a checkpoint finds everything synced.
+    """
+    for attempt in range(5):
+        folder = tmp_path / f"{attempt}"
+        folder.mkdir()
+        promised, stored = rows_after_power_cuts(shim, folder, "NORMAL", rounds=1)
+        if stored < promised:
+            return
+    pytest.fail("five cuts lost nothing that was not synced")
 
 
 @pytest.mark.timeout(300)

@@ -64,7 +64,9 @@ def test_there_is_something_to_check():
 def test_every_config_works_and_everything_arrives(name, config, content):
     """Each service gets all that the template says, from the config shown."""
     service = SERVICES[name]
-    call = service.build(msgspec.json.decode(config, type=service.plugin.config), outgoing(content, "team"))
+    settings = msgspec.json.decode(config, type=service.plugin.config)
+    remembered = (service.Moves(),) if service is telegram else ()
+    call = service.build(settings, outgoing(content, "team"), *remembered)
     assert isinstance(call, Call)
     said = "\n".join(texts(json.loads(call.body))).replace("&amp;", "&").replace("\\", "")
     for words in ("Order C-2041 is on its way", "arrives tomorrow", "Parcel & Co", "Track"):
