@@ -5,7 +5,7 @@ import pytest
 from clarion.flow.unsubscribe import PATH
 from clarion.model.channel import Channel
 from clarion.model.receipt import Kind, Receipt
-from clarion.model.setup import Category
+from clarion.model.setup import Category, Integration, IntegrationLimits
 from clarion.model.status import Reason, Status
 from tests.engine import engine, workflow
 
@@ -85,11 +85,19 @@ async def test_who_leaves_through_a_provider_is_opted_out(tmp_path):
             workflow("text", "news", Channel.SMS),
             workflow("bill", "bills", EMAIL),
         )
+        one_at_a_time = Integration(
+            key="main-email",
+            channel=EMAIL,
+            provider="recording",
+            limits=IntegrationLimits(concurrency=1),
+        )
+        await house.ledger.setup.integrations.put(house.tenant, one_at_a_time)
         await house.person("ada")
         house.provider.gate.clear()
         first = await house.trigger("mail", "ada")
         await house.quiet()
         queued = await house.trigger("mail", "ada")
+        await house.quiet()
         assert await house.pipeline.receive([left(await house.one(event_id=first.event_id))]) == [True]
         house.provider.gate.set()
         await house.quiet()
