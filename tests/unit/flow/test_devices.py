@@ -293,19 +293,22 @@ async def test_another_integration_takes_over_only_when_no_device_took_it(tmp_pa
         assert len([call for call in provider.calls if call[0].user.id == "bob"]) == 1
 
 
+async def limit(house: Engine, per_second: float) -> None:
+    """How many devices a second the provider of pushes takes."""
+    limited = Integration(
+        key="main-push",
+        channel=Channel.PUSH,
+        provider="recording",
+        limits=IntegrationLimits(per_second=per_second),
+    )
+    await house.ledger.setup.integrations.put(house.tenant, limited)
+
+
 async def test_a_rate_limit_counts_devices(tmp_path):
     """Six a second, three devices each: two people at once, and all in their time; nobody gets it on some devices."""
     async with engine(tmp_path) as house:
         await house.furnish(PING)
-        await house.ledger.setup.integrations.put(
-            house.tenant,
-            Integration(
-                key="main-push",
-                channel=Channel.PUSH,
-                provider="recording",
-                limits=IntegrationLimits(per_second=6),
-            ),
-        )
+        await limit(house, per_second=6)
         people = [f"user{n}" for n in range(6)]
         for one in people:
             await house.person(one, devices=tuple(f"{one}-{name}" for name in ALL))
@@ -324,15 +327,7 @@ async def test_more_devices_than_a_rate_limit_holds_are_reached_all_the_same(tmp
     """One a second and three devices: the debt is paid off before the next."""
     async with engine(tmp_path) as house:
         await house.furnish(PING)
-        await house.ledger.setup.integrations.put(
-            house.tenant,
-            Integration(
-                key="main-push",
-                channel=Channel.PUSH,
-                provider="recording",
-                limits=IntegrationLimits(per_second=1),
-            ),
-        )
+        await limit(house, per_second=1)
         await house.person("ada", devices=ALL)
         await house.trigger("ping", "ada")
         await house.quiet()

@@ -93,9 +93,9 @@ class SqliteLog:
         items: Sequence[tuple[Sequence[Entry], Sequence[Claim | None]]],
         careful: bool,
     ) -> Sequence[Published]:
-        firsts = {
-            (c.tenant, c.key): c for _, claims in reversed(items) for c in reversed(claims) if c is not None
-        }
+        firsts: dict[tuple[TenantId, bytes], Claim] = {}
+        for claim in (c for _, claims in items for c in claims if c is not None):
+            firsts.setdefault((claim.tenant, claim.key), claim)
         held = self._claim(connection, list(firsts.values())) if firsts else {}
         judged = [(entries, _judge(claims, held)) for entries, claims in items]
         kept = [

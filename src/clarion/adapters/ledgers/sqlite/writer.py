@@ -122,9 +122,9 @@ class Writer:
     async def close(self) -> None:
         """Commit what is pending, copy the log home, and close the file."""
         if self._closed is None:
-            self._closing = True
             self._loop = asyncio.get_running_loop()
             self._closed = self._loop.create_future()
+            self._closing = True  # last: the thread may see it at once, and then tells the two above
             self._turns.put(None, hurry=True)
         await asyncio.shield(self._closed)
 
