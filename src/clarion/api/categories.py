@@ -14,6 +14,9 @@ from clarion.model.setup import Category, FrequencyCap, Workflow
 from clarion.rules import people
 from clarion.rules.quiet_hours import meet
 
+MOST = 1_000_000_000
+"""Messages a cap may allow at most."""
+
 
 class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False):
     """A category; its key stands in the path."""
@@ -71,6 +74,11 @@ def check_caps(caps: tuple[FrequencyCap, ...]) -> None:
     for index, cap in enumerate(caps):
         if cap.limit < 1 or cap.window_s < 1:
             raise InvalidInput("a cap needs `limit` and `window_s` of at least 1.", pointer=f"#/caps/{index}")
+        if cap.limit > MOST:
+            raise InvalidInput(
+                f"a cap's `limit` may be at most {MOST:,}; leave the cap out if it is to allow everything.",
+                pointer=f"#/caps/{index}/limit",
+            )
 
 
 router = Router(

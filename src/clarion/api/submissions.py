@@ -124,9 +124,9 @@ def _submission(trigger: Trigger, workflow: str, traceparent: str) -> Submission
     )
 
 
-def _overrides(raw: msgspec.Raw) -> msgspec.Raw | None:
+def _overrides(raw: msgspec.Raw) -> msgspec.Raw:
     if raw is EMPTY_DATA or bytes(raw) == cloudevents.NULL:
-        return None
+        return EMPTY_DATA
     try:
         bodies.decode(_OVERRIDES, raw)
     except InvalidInput as wrong:

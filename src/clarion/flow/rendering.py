@@ -13,7 +13,7 @@ from clarion.errors import ContentError
 from clarion.flow.catalog import template_of
 from clarion.flow.queues import Held
 from clarion.model.content import AnyContent
-from clarion.model.event import Event
+from clarion.model.event import EMPTY_DATA, Event
 from clarion.model.ids import TenantId
 from clarion.model.message import Message
 from clarion.model.setup import Template
@@ -86,7 +86,7 @@ class Rendering:
             user=user,
             tenant=self._setup.tenants.all()[message.tenant],
             event_data=data,
-            overrides=event.overrides,
+            overrides=None if event.overrides is EMPTY_DATA else event.overrides,
             workflow=event.type or message.workflow,
             unsubscribe_url=unsubscribe_url,
             now=self._clock.now(),

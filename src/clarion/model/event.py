@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: msgspec.Raw = EMPTY_DATA
     """The caller's JSON object, as it came."""
     actor: str | None = None
-    overrides: msgspec.Raw | None = None
+    overrides: msgspec.Raw = EMPTY_DATA
     """Per-channel content fields that replace what the template renders: `{"email": {"subject": ".."}}`."""
     expires_at: Instant | None = None
     source: str = ""

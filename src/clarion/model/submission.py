@@ -34,7 +34,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane | None = None
     """None: the workflow's own lane."""
     expires_at: Instant | None = None
-    overrides: msgspec.Raw | None = None
+    overrides: msgspec.Raw = EMPTY_DATA
     source: str = ""
     type: str = ""
     subject: str = ""

@@ -95,13 +95,19 @@ def check_timezone(zone: str, pointer: str) -> None:
 
 
 def check_attributes(attributes: dict[str, Any], pointer: str) -> None:
-    """At most 64 attributes, 16 KiB as JSON."""
+    """At most 64 attributes, 16 KiB as JSON, numbers within 64 bits: longer ones cannot be stored."""
     if len(attributes) > ATTRIBUTES:
         raise InvalidInput(f"at most {ATTRIBUTES} attributes.", pointer=pointer)
     if len(msgspec.json.encode(attributes)) > ATTRIBUTES_BYTES:
         raise InvalidInput(
             f"attributes may take at most {ATTRIBUTES_BYTES:,} bytes of JSON.", pointer=pointer
         )
+    try:
+        msgspec.msgpack.encode(attributes)
+    except OverflowError:
+        raise InvalidInput(
+            "attributes hold a whole number of more than 64 bits: write it as text.", pointer=pointer
+        ) from None
 
 
 def check_contacts(contacts: Iterable[Contact], pointer: str) -> None:

@@ -45,6 +45,7 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
     [
         ("categories/x", {"key": "y"}, "#/key", "differs"),
         ("categories/x", {"caps": [{"limit": 0, "window_s": 60}]}, "#/caps/0", "at least 1"),
+        ("categories/x", {"caps": [{"limit": 2**64, "window_s": 60}]}, "#/caps/0/limit", "1,000,000,000"),
         ("workflows/x", {"category": "news", "expires_after_s": 10**17}, "#/expires_after_s", "<= 316224000"),
         ("categories/x", {"send_window": [{"start": "9", "end": "17:00"}]}, "#/send_window/0", "07:30"),
         (

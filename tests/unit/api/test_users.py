@@ -104,6 +104,7 @@ async def test_patches_at_once_lose_nothing(admin, ada):
         ({"timezone": "Mars/Olympus"}, "#/timezone", "Europe/Berlin"),
         ({"attributes": {str(n): n for n in range(65)}}, "#/attributes", "64"),
         ({"attributes": {"a": "x" * 17_000}}, "#/attributes", "16,384"),
+        ({"attributes": {"a": [2**64]}}, "#/attributes", "64 bits"),
         ({"contacts": [{"channel": "fax", "address": "1"}]}, "#/contacts/0/channel", "`email`"),
         ({"contacts": [{"channel": "sms", "address": "1"}]}, "#/contacts/0/address", "E.164"),
         ({"contacts": [{"channel": "webhook", "address": "ftp://x"}]}, "#/contacts/0/address", "https://"),
