@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Iterator
 from enum import Enum
-from functools import partial
 from importlib import import_module
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
@@ -59,7 +58,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     if issubclass(kind, Enum):
         return st.sampled_from(kind)
     assert issubclass(kind, msgspec.Struct), f"no values of {kind} are known: add them here"
-    fields = {field.name: st.deferred(partial(values, field.type)) for field in msgspec.structs.fields(kind)}
+    fields = {field.name: values(field.type) for field in msgspec.structs.fields(kind)}
     return st.builds(kind, **fields)
 
 
