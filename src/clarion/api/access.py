@@ -13,7 +13,7 @@ from clarion.api.bodies import nearest
 from clarion.api.cloudevents import is_json
 from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse, wrong_parameter
-from clarion.errors import NotFound
+from clarion.errors import InvalidInput, NotFound
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
 from clarion.model.user import User
@@ -81,6 +81,14 @@ def a_message_id(text: str) -> MessageId:
         return MessageId(parse_id(text))
     except ValueError:
         raise NotFound("There is no such message: an id is a UUID.") from None
+
+
+def listed_id(text: str, index: int) -> MessageId:
+    """A message that the list `ids` of a body names."""
+    try:
+        return MessageId(parse_id(text))
+    except ValueError:
+        raise InvalidInput("a message id is a UUID.", pointer=f"#/ids/{index}") from None
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -1,19 +1,20 @@
-"""`/v1/dead-letters`: messages whose every allowed attempt failed, and sending them again."""
+"""`/v1/dead-letters`: messages that failed for good, and sending them again."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Router, get, post
 
-from clarion.api.access import READ, SEND, Parts, Who
+from clarion.api.access import READ, SEND, Parts, Who, listed_id
 from clarion.api.messages import (
     ByUser,
     MessageDetail,
     MessageView,
     Since,
     Until,
+    VersionChoice,
     detail_of,
     narrowed,
     page_of,
@@ -23,12 +24,12 @@ from clarion.api.pages import PAGE, Cursor, Limit, Page
 from clarion.api.times import Moment, instant_of, instant_or_none
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Channel
-from clarion.model.ids import MessageId, parse_id
-from clarion.model.status import Reason, Status
+from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
 from clarion.model.user import Value
 from clarion.ports.ledger import MessageFilter
 
-MOST_REDRIVEN = 10_000
+MOST_RETRIED = 10_000
+FailedStatus = Literal["bounced", "rejected", "undelivered", "failed", "dead_lettered"]
 
 
 class DeadLetterFilter(Value, frozen=True, kw_only=True):
@@ -37,24 +38,26 @@ class DeadLetterFilter(Value, frozen=True, kw_only=True):
     user_id: str | None = None
     workflow: str | None = None
     channel: Channel | None = None
+    status: FailedStatus | None = None
     reason: Reason | None = None
     since: Moment | None = None
     until: Moment | None = None
 
 
-class RedriveBody(Value, frozen=True, kw_only=True):
+class DeadLetterRetry(Value, frozen=True, kw_only=True):
     """Either `ids` or `filter`."""
 
     ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] | None = None
     filter: DeadLetterFilter | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_REDRIVEN)] = 1_000
-    """At most this many in one call; repeat while `redriven` reaches it."""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIED)] = 1_000
+    """At most this many in one call; repeat while `retried` reaches it."""
+    template_version: VersionChoice = "live"
 
 
-class Redriven(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLettersRetried(msgspec.Struct, frozen=True, kw_only=True):
     """How many were put back with fresh attempts."""
 
-    redriven: int
+    retried: int
 
 
 @get("/", opt=READ)
@@ -64,17 +67,18 @@ async def list_dead_letters(
     user: ByUser = None,
     workflow: str | None = None,
     channel: Channel | None = None,
+    status: FailedStatus | None = None,
     reason: Reason | None = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Page[MessageView]:
-    """Dead letters, newest first."""
+    """Everything that failed for good, newest first: also what no attempt was made for, like `template_error`."""
     where = MessageFilter(
         workflow=workflow,
         channel=channel,
-        status=Status.DEAD_LETTERED,
+        statuses=_statuses(status),
         reason=reason,
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
@@ -87,40 +91,39 @@ async def list_dead_letters(
 async def get_dead_letter(message_id: str, caller: Who, parts: Parts) -> MessageDetail:
     """One dead letter with every attempt that failed."""
     message = await the_message(parts, caller, message_id)
-    if message.status is not Status.DEAD_LETTERED:
+    if message.status not in FAILED_FOR_GOOD:
         raise NotFound(f"The message {message_id} is no dead letter: it is {message.status}.")
     return await detail_of(parts, caller, message)
 
 
-@post("/redrive", opt=SEND, status_code=200)
-async def redrive(data: RedriveBody, caller: Who, parts: Parts) -> Redriven:
+@post("/retry", opt=SEND, status_code=200)
+async def retry_dead_letters(data: DeadLetterRetry, caller: Who, parts: Parts) -> DeadLettersRetried:
     """Put dead letters back with fresh attempts, one by one or all that match."""
     if (data.ids is None) == (data.filter is None):
         raise InvalidInput('Send either `ids` or `filter` (`{"filter": {}}` means all of them).', pointer="#")
-    ids = None if data.ids is None else [_id(text, index) for index, text in enumerate(data.ids)]
+    ids = None if data.ids is None else [listed_id(text, index) for index, text in enumerate(data.ids)]
     chosen = data.filter or DeadLetterFilter()
     where = MessageFilter(
         workflow=chosen.workflow,
         channel=chosen.channel,
-        status=Status.DEAD_LETTERED,
+        statuses=_statuses(chosen.status),
         reason=chosen.reason,
         since=instant_or_none(chosen.since),
         before=instant_or_none(chosen.until),
     )
     of_user = await narrowed(parts, caller, where, chosen.user_id)
     if of_user is None:
-        return Redriven(redriven=0)
-    done = await parts.ledger.records.requeue(caller.tenant, of_user, ids, parts.clock.now(), data.limit)
-    return Redriven(redriven=done)
+        return DeadLettersRetried(retried=0)
+    done = await parts.retries.retry(caller.tenant, of_user, ids, data.limit, data.template_version)
+    return DeadLettersRetried(retried=done)
 
 
-def _id(text: str, index: int) -> MessageId:
-    try:
-        return MessageId(parse_id(text))
-    except ValueError:
-        raise InvalidInput("a message id is a UUID.", pointer=f"#/ids/{index}") from None
+def _statuses(status: FailedStatus | None) -> frozenset[Status]:
+    return FAILED_FOR_GOOD if status is None else frozenset({Status(status)})
 
 
 router = Router(
-    "/v1/dead-letters", route_handlers=[list_dead_letters, get_dead_letter, redrive], tags=["Messages"]
+    "/v1/dead-letters",
+    route_handlers=[list_dead_letters, get_dead_letter, retry_dead_letters],
+    tags=["Messages"],
 )

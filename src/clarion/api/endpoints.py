@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import msgspec
 from litestar import Router, delete, get, post, put
 
-from clarion.api.access import READ, SEND, Parts, Who, a_message_id, the_user
-from clarion.api.messages import ByUser
+from clarion.api.access import READ, SEND, Parts, Who, listed_id, the_user
+from clarion.api.messages import ByUser, VersionChoice
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
 from clarion.api.times import Moment, instant, text_or_none
-from clarion.errors import NotFound, SealBroken
+from clarion.errors import InvalidInput, NotFound, SealBroken
 from clarion.flow.endpoints import Owned, Wanted
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import id_text, parse_id
@@ -20,7 +20,7 @@ from clarion.model.user import Value
 from clarion.rules.endpoints import TENANT_USER
 from clarion.rules.instants import rfc3339
 
-MOST_RECOVERED = 1_000
+MOST_RETRIED = 1_000
 
 
 class EndpointChange(Value, frozen=True, kw_only=True):
@@ -49,13 +49,16 @@ class SecretBody(Value, frozen=True, kw_only=True):
     """`whsec_<base64>`; left out: a new one."""
 
 
-class RecoverBody(Value, frozen=True, kw_only=True):
-    """From when on."""
+class EndpointRetry(Value, frozen=True, kw_only=True):
+    """Either `since` or `ids`."""
 
-    since: Moment
+    since: Moment | None = None
     """Messages of events that came in since then."""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RECOVERED)] = MOST_RECOVERED
-    """At most this many in one call; repeat while `more` is true."""
+    ids: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MOST_RETRIED)] | None = None
+    """Exactly these messages."""
+    template_version: VersionChoice = "live"
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIED)] = MOST_RETRIED
+    """With `since`: at most this many in one call; repeat while `more` is true."""
 
 
 class DisabledView(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,10 +133,10 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """Why there was no response."""
 
 
-class RecoveredView(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointRetried(msgspec.Struct, frozen=True, kw_only=True):
     """What goes out again."""
 
-    redriven: int
+    retried: int
     more: bool
     """There was more to put back: call again."""
 
@@ -184,7 +187,7 @@ async def rotate_secret(
 
 @post("/{endpoint_id:str}/enable", opt=SEND, status_code=200)
 async def enable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
-    """Send again, whoever or whatever had disabled it. What was missed comes with `recover`."""
+    """Send again, whoever or whatever had disabled it. What was missed is sent with `retry`."""
     return view(await parts.endpoints.switch(caller.tenant, _id(endpoint_id), on=True))
 
 
@@ -212,17 +215,20 @@ async def list_deliveries(
     return Page(items=items, next_cursor=cursor_of(found[-1].seq) if len(found) == limit else None)
 
 
-@post("/{endpoint_id:str}/deliveries/{message_id:str}/resend", opt=SEND, status_code=202)
-async def resend_delivery(endpoint_id: str, message_id: str, caller: Who, parts: Parts) -> None:
-    """Send a message that failed or was suppressed once more, with fresh attempts."""
-    await parts.endpoints.resend(caller.tenant, _id(endpoint_id), a_message_id(message_id))
-
-
-@post("/{endpoint_id:str}/recover", opt=SEND, status_code=200)
-async def recover_endpoint(endpoint_id: str, data: RecoverBody, caller: Who, parts: Parts) -> RecoveredView:
-    """Send everything since then that failed or was suppressed, with fresh attempts."""
-    done = await parts.endpoints.recover(caller.tenant, _id(endpoint_id), instant(data.since), data.limit)
-    return RecoveredView(redriven=done.redriven, more=done.more)
+@post("/{endpoint_id:str}/retry", opt=SEND, status_code=200)
+async def retry_endpoint(endpoint_id: str, data: EndpointRetry, caller: Who, parts: Parts) -> EndpointRetried:
+    """Send what failed or was suppressed once more, with fresh attempts: everything `since` then, or these `ids`."""
+    where, version = (caller.tenant, _id(endpoint_id)), data.template_version
+    if data.ids is not None and data.since is None:
+        ids = [listed_id(text, index) for index, text in enumerate(data.ids)]
+        done = await parts.endpoints.retry(*where, ids, version)
+    elif data.since is not None and data.ids is None:
+        done = await parts.endpoints.retry_since(*where, instant(data.since), data.limit, version)
+    else:
+        raise InvalidInput(
+            'Send either `ids` or `since`, like {"since": "2026-05-01T09:30:00Z"}.', pointer="#"
+        )
+    return EndpointRetried(retried=done.retried, more=done.more)
 
 
 def view(owned: Owned) -> EndpointView:
@@ -289,8 +295,7 @@ router = Router(
         enable_endpoint,
         disable_endpoint,
         list_deliveries,
-        resend_delivery,
-        recover_endpoint,
+        retry_endpoint,
     ],
     tags=["Webhooks"],
 )

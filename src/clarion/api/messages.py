@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Router, get, post
@@ -21,6 +21,7 @@ from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id
 from clarion.model.message import Change, Message
 from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
+from clarion.model.user import Value
 from clarion.ports.ledger import MessageFilter
 from clarion.rules.explain import explanation
 from clarion.rules.instants import rfc3339
@@ -32,6 +33,13 @@ ByUser = Annotated[str | None, Parameter(description="Only this user's")]
 ByEvent = Annotated[str | None, Parameter(description="Only those of this event")]
 Since = Annotated[str | None, Parameter(description="Created at or after, RFC 3339")]
 Until = Annotated[str | None, Parameter(description="Created before, RFC 3339")]
+VersionChoice = Annotated[
+    Literal["live", "planned"] | Annotated[int, msgspec.Meta(ge=1)],
+    msgspec.Meta(
+        description="Which version of the template to send: the one that is `live` now, the one it was `planned` with, "
+        "or an exact one"
+    ),
+]
 
 
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +55,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     template: str
     template_version: int
-    """The version that was live when it was planned: the one it is sent with. 0: the live one."""
+    """The version it is sent with: the one that was live when it was planned, or that a retry chose. 0: the live one."""
     channel: Channel
     lane: Lane
     status: Status
@@ -66,6 +74,12 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     read_at: str | None
     clicked_at: str | None
     archived_at: str | None
+
+
+class MessageRetry(Value, frozen=True, kw_only=True):
+    """How to send it again."""
+
+    template_version: VersionChoice = "live"
 
 
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +134,7 @@ async def list_messages(
         event_id=None if event is None else an_event_id(event),
         workflow=workflow,
         channel=channel,
-        status=status,
+        statuses=frozenset() if status is None else frozenset({status}),
         reason=reason,
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
@@ -172,12 +186,13 @@ async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageV
 
 
 @post("/{message_id:str}/retry", opt=SEND, status_code=200)
-async def retry_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
-    """Send a message that failed once more, with fresh attempts."""
+async def retry_message(
+    message_id: str, caller: Who, parts: Parts, data: MessageRetry | None = None
+) -> MessageView:
+    """Send a message that failed once more, with fresh attempts and the template that is live now."""
     message = await the_message(parts, caller, message_id)
-    done = await parts.ledger.records.requeue(
-        caller.tenant, MessageFilter(), [message.id], parts.clock.now(), 1
-    )
+    version = (data or MessageRetry()).template_version
+    done = await parts.retries.retry(caller.tenant, MessageFilter(), [message.id], 1, version)
     if not done:
         able = ", ".join(sorted(RETRYABLE_BY_HAND))
         raise Conflict(f"The message is {message.status}: only {able} can be retried.")

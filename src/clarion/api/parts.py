@@ -13,6 +13,7 @@ from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
 from clarion.flow.preview import Previews
+from clarion.flow.retries import Retries
 from clarion.flow.tokens import UserTokens
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger
@@ -58,6 +59,7 @@ class ApiParts:
     authoring: Authoring
     previews: Previews
     endpoints: Endpoints
+    retries: Retries
     providers: Mapping[str, ProviderPlugin]
     health: Callable[[], Mapping[str, str]]
     """Part to "ok", or what is wrong with it."""

@@ -81,6 +81,7 @@ def api_parts(
         authoring=services.authoring,
         previews=services.previews,
         endpoints=services.endpoints,
+        retries=services.retries,
         providers=ground.providers,
         health=pipeline.health,
         metrics=metrics,

@@ -12,6 +12,7 @@ from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.preview import Previews
+from clarion.flow.retries import Retries
 from clarion.flow.tokens import UserTokens
 
 URL_CHECK_S = 9.0
@@ -26,6 +27,7 @@ class Services:
     tokens: UserTokens
     engagement: Engagement
     endpoints: Endpoints
+    retries: Retries
     authoring: Authoring
     previews: Previews
 
@@ -35,13 +37,15 @@ def services_of(ground: Ground, ends: contextlib.AsyncExitStack) -> Services:
     ledger, clock, entropy = ground.ledger, ground.clock, ground.entropy
     caller = Caller(ground.tools, timeout_s=URL_CHECK_S, urls="user")
     ends.push_async_callback(caller.close)
+    retries = Retries(ledger, clock)
     keys = ApiKeys(ledger.setup.keys, ground.vault, clock, entropy)
     ends.push_async_callback(keys.flush)
     return Services(
         keys=keys,
         tokens=UserTokens(ground.vault, clock),
         engagement=Engagement(ledger.inboxes, ground.fanout, clock),
-        endpoints=Endpoints(ledger, caller.refusal, clock, entropy),
+        endpoints=Endpoints(ledger, retries, caller.refusal, clock, entropy),
+        retries=retries,
         authoring=Authoring(ledger.setup, clock),
         previews=Previews(clock),
     )

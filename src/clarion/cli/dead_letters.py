@@ -1,4 +1,4 @@
-"""`clarion dead-letters`: messages whose every attempt failed."""
+"""`clarion dead-letters`: messages that failed for good."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from clarion.cli.messages import Channel, Limit, Reason, User, Workflow
+from clarion.cli.messages import Channel, Limit, Reason, Status, TemplateVersion, User, Workflow, version_of
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="See and repeat what failed for good.")
+program = typer.Typer(no_args_is_help=True, help="See and retry what failed for good.")
 
+PATH = "/v1/dead-letters/retry"
 PER_CALL = 1_000
 
 
@@ -20,13 +21,14 @@ def list_(
     user: User = None,
     workflow: Workflow = None,
     channel: Channel = None,
+    status: Status = None,
     reason: Reason = None,
     limit: Limit = 20,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """List dead letters, newest first.
+    """List everything that failed for good, newest first.
 
     \b
     Example:
@@ -36,7 +38,13 @@ def list_(
     from clarion.cli.messages import table
 
     found = connect().pages(
-        "/v1/dead-letters", limit, user=user, workflow=workflow, channel=channel, reason=reason
+        "/v1/dead-letters",
+        limit,
+        user=user,
+        workflow=workflow,
+        channel=channel,
+        status=status,
+        reason=reason,
     )
     if json:
         show.as_json(list(found))
@@ -46,7 +54,7 @@ def list_(
 
 @program.command()
 @connected
-def redrive(
+def retry(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of messages.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Everything that matches the filters; without a filter everything.")
@@ -54,38 +62,45 @@ def redrive(
     user: User = None,
     workflow: Workflow = None,
     channel: Channel = None,
+    status: Status = None,
     reason: Reason = None,
+    template_version: TemplateVersion = "live",
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Put dead letters back into the queue with fresh attempts.
+    """Send dead letters again, with fresh attempts and the templates that are live now.
 
     \b
     Examples:
-      clarion dead-letters redrive 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
-      clarion dead-letters redrive --all --channel email --reason provider_timeout
+      clarion dead-letters retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+      clarion dead-letters retry --all --channel email --reason template_error
     """
     from clarion.cli import show
 
     if bool(ids) == everything:
         raise typer.BadParameter("name messages, or say --all (with filters if you like)")
     client = connect()
+    version = version_of(template_version)
     if ids:
-        done = client.call("POST", "/v1/dead-letters/redrive", {"ids": ids})["redriven"]
+        done = client.call("POST", PATH, {"ids": ids} | version)["retried"]
     else:
-        chosen = {"user_id": user, "workflow": workflow, "channel": channel, "reason": reason}
-        body = {"filter": {k: v for k, v in chosen.items() if v is not None}, "limit": PER_CALL}
+        chosen = {
+            "user_id": user, "workflow": workflow, "channel": channel, "status": status, "reason": reason
+        }  # fmt: skip
+        body = {"filter": {k: v for k, v in chosen.items() if v is not None}, "limit": PER_CALL} | version
 
         def more() -> tuple[int, bool]:
-            done = int(client.call("POST", "/v1/dead-letters/redrive", body)["redriven"])
+            done = int(client.call("POST", PATH, body)["retried"])
             return done, done >= PER_CALL
 
-        done = show.rounds("Redriving", more, quiet=json)
+        done = show.rounds("Retrying", more, quiet=json)
     if json:
-        show.as_json({"redriven": done})
+        show.as_json({"retried": done})
     else:
         show.out().print(f"{done} put back into the queue.")
     if ids and done < len(ids):
-        show.complain(f"{len(ids) - done} of {len(ids)} are no dead letters (any more): left as they are.")
+        show.complain(
+            f"{len(ids) - done} of {len(ids)} are not in the list of dead letters: left as they are."
+        )
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.messages import Limit
+from clarion.cli.messages import Limit, TemplateVersion, version_of
 from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Say which URLs hear of what happens (webhooks).")
@@ -141,7 +141,7 @@ def rotate_secret(
 @program.command()
 @connected
 def enable(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
-    """Send again. What was missed comes with `recover`.
+    """Send again. What was missed is sent with `retry`.
 
     \b
     Example:
@@ -182,32 +182,39 @@ def delete(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
 
 @program.command()
 @connected
-def recover(
+def retry(
     endpoint: Id,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Ids of messages.")] = None,
     since: Annotated[
-        str, typer.Option("--since", help="Of events since then (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
-    ],
+        str | None,
+        typer.Option("--since", help="All of events since then (RFC 3339, e.g. 2030-06-01T18:00:00Z)."),
+    ] = None,
+    template_version: TemplateVersion = "live",
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Send everything since then that failed or was not sent, with fresh attempts.
+    """Send what failed or was not sent once more, with fresh attempts.
 
     \b
-    Example:
-      clarion endpoints recover 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --since 2030-06-01T18:00:00Z
+    Examples:
+      clarion endpoints retry 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --since 2030-06-01T18:00:00Z
+      clarion endpoints retry 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
     """
     from clarion.cli import show
 
+    if bool(ids) == bool(since):
+        raise typer.BadParameter("name messages, or a time with --since")
     client = connect()
+    chosen = ({"ids": ids} if ids else {"since": since}) | version_of(template_version)
 
     def more() -> tuple[int, bool]:
-        answer = client.call("POST", f"{_path(endpoint)}/recover", {"since": since})
-        return answer["redriven"], answer["more"] and answer["redriven"] > 0
+        answer = client.call("POST", f"{_path(endpoint)}/retry", chosen)
+        return answer["retried"], answer["more"] and answer["retried"] > 0
 
-    done = show.rounds("Recovering", more, quiet=json)
+    done = show.rounds("Retrying", more, quiet=json)
     if json:
-        show.as_json({"redriven": done})
+        show.as_json({"retried": done})
     else:
         show.out().print(f"{done} put back into the queue.")
 

@@ -10,10 +10,19 @@ from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="See what became of every notification.")
 
+Id = Annotated[str, typer.Argument(metavar="MESSAGE", help="Id of the message.")]
 User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
 Workflow = Annotated[str | None, typer.Option("--workflow", help="Only of this workflow.")]
 Channel = Annotated[str | None, typer.Option("--channel", help="Only on this channel.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
+Status = Annotated[str | None, typer.Option("--status", help="Only in this status.")]
+TemplateVersion = Annotated[
+    str,
+    typer.Option(
+        "--template-version",
+        help="Which version of the template to send: live, planned, or the number of a version.",
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
 
 
@@ -24,7 +33,7 @@ def list_(
     event: Annotated[str | None, typer.Option("--event", help="Only of this event.")] = None,
     workflow: Workflow = None,
     channel: Channel = None,
-    status: Annotated[str | None, typer.Option("--status", help="Only in this status.")] = None,
+    status: Status = None,
     reason: Reason = None,
     limit: Limit = 20,
     *,
@@ -59,7 +68,7 @@ def list_(
 @program.command("show")
 @connected
 def show_(
-    message_id: Annotated[str, typer.Argument(help="Id of the message.")],
+    message_id: Id,
     *,
     connect: Connect,
     json: Json = False,
@@ -78,6 +87,42 @@ def show_(
         show.as_json(message)
     else:
         _detail(message)
+
+
+@program.command()
+@connected
+def cancel(message_id: Id, *, connect: Connect, json: Json = False) -> None:
+    """Stop a message that has not started to be sent.
+
+    \b
+    Example:
+      clarion messages cancel 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli.client import segment
+
+    _moved(connect().call("POST", f"/v1/messages/{segment(message_id)}/cancel"), json=json)
+
+
+@program.command()
+@connected
+def retry(
+    message_id: Id,
+    template_version: TemplateVersion = "live",
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Send a message that failed once more, with fresh attempts.
+
+    \b
+    Examples:
+      clarion messages retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+      clarion messages retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e --template-version planned
+    """
+    from clarion.cli.client import segment
+
+    path = f"/v1/messages/{segment(message_id)}/retry"
+    _moved(connect().call("POST", path, version_of(template_version)), json=json)
 
 
 @program.command()
@@ -106,6 +151,20 @@ def tail(
         for change in page["items"]:
             if mine is None or change["message_id"] in mine:
                 show.as_line(change) if json else _change(change)
+
+
+def version_of(text: str) -> dict[str, str | int]:
+    """The choice of a template version as the API takes it."""
+    return {"template_version": int(text) if text.isdecimal() else text}
+
+
+def _moved(message: Any, *, json: bool) -> None:
+    from clarion.cli import show
+
+    if json:
+        show.as_json(message)
+    else:
+        show.out().print(f"{message['id']} is {message['status']}.")
 
 
 class _Mine:

@@ -60,7 +60,7 @@ BECAUSE = {
     Reason.ATTEMPTS_EXHAUSTED: "every attempt failed",
     Reason.TOO_OLD: "it was tried for too long",
     Reason.INTERNAL_ERROR: "a fault in Clarion",
-    Reason.REDRIVEN: "sent again by hand",
+    Reason.RETRIED: "sent again by hand",
 }
 
 VERDICTS = {

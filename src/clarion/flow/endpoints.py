@@ -1,4 +1,4 @@
-"""What people do with webhook endpoints: create and change them, replace secrets, and send again what failed."""
+"""What people do with webhook endpoints: create and change them, replace secrets, and retry what failed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.errors import Conflict, InvalidInput, NotFound
+from clarion.flow.retries import Retries, TemplateVersion
 from clarion.model.channel import Channel
 from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, Secret, secret_key
 from clarion.model.ids import Instant, MessageId, TenantId, id_text, new_event_id
@@ -29,6 +30,7 @@ OVERLAP_MS = 24 * 3_600_000
 """How long a replaced secret signs along."""
 PAGE = 500
 BY_HAND = "by_hand"
+ABLE = ", ".join(sorted(RETRYABLE_BY_HAND))
 
 Refusal = Callable[[str], Awaitable[str | None]]
 """Why a URL must not be called; None when it may."""
@@ -50,18 +52,21 @@ class Owned(msgspec.Struct, frozen=True, kw_only=True):
     state: EndpointState
 
 
-class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+class Retried(msgspec.Struct, frozen=True, kw_only=True):
     """How many messages go out again, and whether there may be more."""
 
-    redriven: int
+    retried: int
     more: bool
 
 
 class Endpoints:
     """Everything but the sending. Raises NotFound, Conflict and InvalidInput in the caller's words."""
 
-    def __init__(self, ledger: Ledger, refusal: Refusal, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self, ledger: Ledger, retries: Retries, refusal: Refusal, clock: Clock, entropy: Entropy
+    ) -> None:
         self._ledger = ledger
+        self._retries = retries
         self._refusal = refusal
         self._clock = clock
         self._entropy = entropy
@@ -142,33 +147,43 @@ class Endpoints:
             raise NotFound(f"There is no endpoint {id_text(endpoint_id)}.")
         return await self.get(tenant, endpoint_id)
 
-    async def resend(self, tenant: TenantId, endpoint_id: bytes, message_id: MessageId) -> None:
-        """Put one message back with fresh attempts."""
+    async def retry(
+        self, tenant: TenantId, endpoint_id: bytes, ids: Sequence[MessageId], version: TemplateVersion
+    ) -> Retried:
+        """Put these messages back with fresh attempts: all of them, or none when one of them cannot be."""
         owned = await self._enabled(tenant, endpoint_id)
-        message = await self._ledger.records.get(tenant, message_id)
-        if message is None or endpoint_of(message, owned.user) != owned.endpoint:
-            raise NotFound(f"The endpoint was sent no message {id_text(message_id)}.")
-        if message.status not in RETRYABLE_BY_HAND:
-            able = ", ".join(sorted(RETRYABLE_BY_HAND))
-            raise Conflict(f"The message is {message.status}; resent is what is {able}.")
-        await self._ledger.records.requeue(tenant, MessageFilter(), [message_id], self._clock.now(), 1)
+        for place, message_id in enumerate(ids):
+            message = await self._ledger.records.get(tenant, message_id)
+            if message is None or endpoint_of(message, owned.user) != owned.endpoint:
+                raise NotFound(
+                    f"The endpoint was sent no message {id_text(message_id)}.", pointer=f"#/ids/{place}"
+                )
+            if message.status not in RETRYABLE_BY_HAND:
+                raise Conflict(
+                    f"The message {id_text(message_id)} is {message.status}: only {ABLE} can be retried.",
+                    pointer=f"#/ids/{place}",
+                )
+        return Retried(retried=await self._back(tenant, ids, version), more=False)
 
-    async def recover(self, tenant: TenantId, endpoint_id: bytes, since: Instant, limit: int) -> Recovered:
+    async def retry_since(
+        self, tenant: TenantId, endpoint_id: bytes, since: Instant, limit: int, version: TemplateVersion
+    ) -> Retried:
         """Put back what failed or was suppressed since then, newest first, at most `limit` in one call."""
         owned = await self._enabled(tenant, endpoint_id)
-        ids: list[MessageId] = []
-        for status in sorted(RETRYABLE_BY_HAND):
-            where = MessageFilter(user=owned.user.no, channel=Channel.WEBHOOK, status=status, since=since)
-            cursor: MessageId | None = None
-            while len(ids) <= limit:
-                found, cursor = await self._ledger.records.page(tenant, where, cursor, PAGE)
-                ids += [m.id for m in found if endpoint_of(m, owned.user) == owned.endpoint]
-                if cursor is None:
-                    break
-        done = await self._ledger.records.requeue(
-            tenant, MessageFilter(), ids[:limit], self._clock.now(), limit
+        where = MessageFilter(
+            user=owned.user.no, channel=Channel.WEBHOOK, statuses=RETRYABLE_BY_HAND, since=since
         )
-        return Recovered(redriven=done, more=len(ids) > limit)
+        ids: list[MessageId] = []
+        cursor: MessageId | None = None
+        while len(ids) <= limit:
+            found, cursor = await self._ledger.records.page(tenant, where, cursor, PAGE)
+            ids += [m.id for m in found if endpoint_of(m, owned.user) == owned.endpoint]
+            if cursor is None:
+                break
+        return Retried(retried=await self._back(tenant, ids[:limit], version), more=len(ids) > limit)
+
+    async def _back(self, tenant: TenantId, ids: Sequence[MessageId], version: TemplateVersion) -> int:
+        return await self._retries.retry(tenant, MessageFilter(), ids, len(ids), version)
 
     async def _enabled(self, tenant: TenantId, endpoint_id: bytes) -> Owned:
         owned = await self.get(tenant, endpoint_id)

@@ -56,7 +56,7 @@ STATUS_DOC: dict[Status, str] = {
     Status.REJECTED: "The provider refused this message for good.",
     Status.UNDELIVERED: "The provider gave up delivering it.",
     Status.FAILED: "It could not be produced or its outcome stayed unknown.",
-    Status.DEAD_LETTERED: "Every allowed attempt failed; kept for inspection and redrive.",
+    Status.DEAD_LETTERED: "Every allowed attempt failed; kept for inspection and retry.",
     Status.SUPPRESSED: "Must not be sent: opted out, suppressed address, or no way to reach the user.",
     Status.THROTTLED: "A frequency cap was reached.",
     Status.MERGED: "A duplicate, or replaced by a newer message.",
@@ -73,7 +73,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.SENDING: frozenset({Status.DEFERRED, Status.QUEUED}) | _RESULTS | _STOPS,
     Status.SENT: frozenset({Status.DELIVERED, Status.BOUNCED, Status.UNDELIVERED}),
     Status.DELIVERED: frozenset({Status.BOUNCED}),
-    # A person may redrive what failed, and what was suppressed when the cause is gone; nothing else leaves these.
+    # A person may retry what failed, and what was suppressed when the cause is gone; nothing else leaves these.
     Status.DEAD_LETTERED: frozenset({Status.QUEUED}),
     Status.FAILED: frozenset({Status.QUEUED}),
     Status.REJECTED: frozenset({Status.QUEUED}),
@@ -134,4 +134,4 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     INTERNAL_ERROR = "internal_error"
     # moved by hand
-    REDRIVEN = "redriven"
+    RETRIED = "retried"

@@ -467,7 +467,8 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     event_id: EventId | None = None
     workflow: str | None = None
     channel: Channel | None = None
-    status: Status | None = None
+    statuses: frozenset[Status] = frozenset()
+    """Any of these; empty: in whatever status."""
     reason: Reason | None = None
     since: Instant | None = None
     before: Instant | None = None
@@ -496,10 +497,17 @@ class MessageRecords(Protocol):
         message."""
 
     async def requeue(
-        self, tenant: TenantId, where: MessageFilter, ids: Sequence[MessageId] | None, at: Instant, limit: int
+        self,
+        tenant: TenantId,
+        where: MessageFilter,
+        ids: Sequence[MessageId] | None,
+        at: Instant,
+        limit: int,
+        versions: Mapping[str, int],
     ) -> int:
         """Put messages that failed (`RETRYABLE_BY_HAND`) back with fresh attempts; how many (at most `limit`).
-        What was suppressed goes back only when it is named by id."""
+        What was suppressed goes back only when it is named by id. `versions`: the version of each template that
+        its messages are sent with from now on; those of other templates keep theirs."""
 
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────

@@ -34,6 +34,7 @@ from clarion.flow.engagement import Engagement
 from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
 from clarion.flow.preview import Previews
+from clarion.flow.retries import Retries
 from clarion.flow.tokens import UserTokens
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
@@ -147,6 +148,7 @@ class House:
 
     def with_limits(self, limits: Limits, **other: Any) -> Edge:
         """The API with other limits, or other parts."""
+        retries = Retries(self.ledger, self.clock)
         metrics = Metrics()
         metrics.add("ledger", self.ledger.stats)
         metrics.add("pipeline", self.pipeline.stats)
@@ -161,7 +163,8 @@ class House:
             "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
             "authoring": Authoring(self.ledger.setup, self.clock),
             "previews": Previews(self.clock),
-            "endpoints": Endpoints(self.ledger, self.caller.refusal, self.clock, self.entropy),
+            "endpoints": Endpoints(self.ledger, retries, self.caller.refusal, self.clock, self.entropy),
+            "retries": retries,
             "providers": self.providers,
             "health": lambda: self.health,
             "metrics": metrics,

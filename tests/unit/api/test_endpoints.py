@@ -174,8 +174,8 @@ async def test_an_endpoint_that_is_not_there_is_not_found(admin, unknown):
         ("GET", "", None),
         ("PUT", "", {"url": "https://shop.example/"}),
         ("POST", "/rotate-secret", None),
-        ("POST", "/recover", {"since": "2026-01-01T00:00:00Z"}),
-        ("POST", f"/deliveries/{NOBODY}/resend", None),
+        ("POST", "/retry", {"since": "2026-01-01T00:00:00Z"}),
+        ("POST", "/retry", {"ids": [NOBODY]}),
     ):
         refused = await admin.problem(method, f"/v1/endpoints/{unknown}{tail}", body)
         assert refused["code"] == "not_found", (method, tail)
@@ -215,21 +215,21 @@ async def test_failed_deliveries_are_found_and_sent_again(admin, shop):
     assert (await admin.ok("GET", f"{path}/deliveries", params={"status": "succeeded"}))["items"] == []
     off = await admin.ok("GET", path)
     assert off["disabled"]["reason"] == "address_gone"
-    resend = f"{path}/deliveries/{call['message_id']}/resend"
-    assert (await admin.problem("POST", resend))["code"] == "conflict"
+    retry, these = f"{path}/retry", {"ids": [call["message_id"]]}
+    assert (await admin.problem("POST", retry, these))["code"] == "conflict"
     await admin.ok("POST", f"{path}/enable")
     shop.otherwise = Answer(status=204)
-    await admin.ok("POST", resend)
+    assert await admin.ok("POST", retry, these) == {"retried": 1, "more": False}
     again, _ = await delivered(admin, made, 2)
     assert (again["ok"], again["message_id"]) == (True, call["message_id"])
-    assert (await admin.problem("POST", resend))["code"] == "conflict"
-    assert await admin.ok("POST", f"{path}/recover", {"since": "2026-01-01T00:00:00Z"}) == {
-        "redriven": 0,
+    assert (await admin.problem("POST", retry, these))["code"] == "conflict"
+    assert await admin.ok("POST", f"{path}/retry", {"since": "2026-01-01T00:00:00Z"}) == {
+        "retried": 0,
         "more": False,
     }
 
 
-async def test_messages_missed_while_disabled_are_recovered(admin, shop):
+async def test_messages_missed_while_disabled_are_retried(admin, shop):
     """Suppressed with a reason, and not lost."""
     made = await created(admin, shop.url)
     path = f"/v1/endpoints/{made['id']}"
@@ -243,6 +243,17 @@ async def test_messages_missed_while_disabled_are_recovered(admin, shop):
         await asyncio.sleep(0.02)
     assert [(one["status"], one["reason"]) for one in page["items"]] == [("suppressed", "endpoint_disabled")]
     await admin.ok("POST", f"{path}/enable")
-    assert (await admin.ok("POST", f"{path}/recover", {"since": made["created_at"]}))["redriven"] == 1
+    assert (await admin.ok("POST", f"{path}/retry", {"since": made["created_at"]}))["retried"] == 1
     (call,) = await delivered(admin, made, 1)
     assert call["ok"]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"ids": []}, {"ids": ["x"]}, {"since": "2026-01-01T00:00:00Z", "ids": [NOBODY]}]
+)
+async def test_a_retry_names_messages_or_a_time(admin, shop, body):
+    """Never everything by mistake."""
+    made = await created(admin, shop.url)
+    assert (await admin.problem("POST", f"/v1/endpoints/{made['id']}/retry", body))[
+        "code"
+    ] == "invalid_request"

@@ -178,7 +178,7 @@ async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
     return items[0]
 
 
-async def test_dead_letters_are_listed_inspected_and_redriven(house, admin, ada):
+async def test_dead_letters_are_listed_inspected_and_retried(house, admin, ada):
     """One by id, or all that match."""
     letter = await dead_letter(house, admin)
     listed = (await admin.ok("GET", "/v1/dead-letters?user=ada&channel=email"))["items"]
@@ -188,15 +188,13 @@ async def test_dead_letters_are_listed_inspected_and_redriven(house, admin, ada)
     await admin.ok(
         "PUT", "/v1/integrations/main-email", {"channel": "email", "provider": "capture", "config": {}}
     )
-    assert await admin.ok("POST", "/v1/dead-letters/redrive", {"filter": {"workflow": "other"}}) == {
-        "redriven": 0
+    assert await admin.ok("POST", "/v1/dead-letters/retry", {"filter": {"workflow": "other"}}) == {
+        "retried": 0
     }
-    assert await admin.ok("POST", "/v1/dead-letters/redrive", {"filter": {"user_id": "ada"}}) == {
-        "redriven": 1
-    }
+    assert await admin.ok("POST", "/v1/dead-letters/retry", {"filter": {"user_id": "ada"}}) == {"retried": 1}
     await until(admin, f"/v1/messages?event={letter['event_id']}&status=sent&channel=email", len)
     assert (await admin.ok("GET", "/v1/dead-letters"))["items"] == []
-    assert await admin.ok("POST", "/v1/dead-letters/redrive", {"ids": [letter["id"]]}) == {"redriven": 0}
+    assert await admin.ok("POST", "/v1/dead-letters/retry", {"ids": [letter["id"]]}) == {"retried": 0}
     assert (await admin.problem("GET", f"/v1/dead-letters/{letter['id']}"))["status"] == 404
 
 
@@ -208,11 +206,84 @@ async def test_dead_letters_are_listed_inspected_and_redriven(house, admin, ada)
         {"ids": ["x"]},
         {"filter": {"status": "sent"}},
         {"filter": {}, "limit": 0},
+        {"filter": {}, "template_version": 0},
+        {"filter": {}, "template_version": "newest"},
+        {"filter": {}, "template_version": 1},
     ],
 )
-async def test_a_redrive_must_say_what_it_means(admin, body):
+async def test_a_retry_must_say_what_it_means(admin, body):
     """Never everything by mistake."""
-    assert (await admin.problem("POST", "/v1/dead-letters/redrive", body))["code"] == "invalid_request"
+    assert (await admin.problem("POST", "/v1/dead-letters/retry", body))["code"] == "invalid_request"
+
+
+TEMPLATE = "/v1/templates/paid"
+BROKEN = "Order {{ data.id|money }}"
+
+
+async def email_of_template(api: Api, subject: str) -> None:
+    """Publish the template of the demo workflow with another subject of its email."""
+    shown = await api.ok("GET", TEMPLATE)
+    kept = {"channels": shown["channels"], "default_locale": shown["default_locale"]}
+    kept["channels"]["email"]["en"]["subject"] = subject
+    await api.ok("PUT", TEMPLATE, kept)
+
+
+async def wrong(api: Api) -> dict[str, Any]:
+    """An email whose template failed with its data."""
+    await email_of_template(api, BROKEN)
+    event = await trigger(api)
+    items = await until(
+        api, f"/v1/messages?event={event}&channel=email", lambda i: i and i[0]["status"] == "failed"
+    )
+    return items[0]
+
+
+async def subject_of(api: Api, message: dict[str, Any]) -> str:
+    """What the email says once it is sent."""
+    await until(api, f"/v1/messages?event={message['event_id']}&status=sent&channel=email", len)
+    return str((await api.ok("GET", f"/v1/messages/{message['id']}"))["content"]["subject"])
+
+
+async def test_a_template_error_is_a_dead_letter_and_a_retry_sends_what_is_live_now(admin, ada):
+    """Mend the template, retry everything that failed with it: the mended version is sent."""
+    message = await wrong(admin)
+    listed = (await admin.ok("GET", "/v1/dead-letters?reason=template_error"))["items"]
+    assert [m["id"] for m in listed] == [message["id"]]
+    assert (await admin.ok("GET", f"/v1/dead-letters/{message['id']}"))["reason"] == "template_error"
+    assert (await admin.ok("GET", "/v1/dead-letters?status=bounced"))["items"] == []
+    await email_of_template(admin, "Mended {{ data.id }}")
+    body = {"filter": {"reason": "template_error", "status": "failed"}}
+    assert await admin.ok("POST", "/v1/dead-letters/retry", body) == {"retried": 1}
+    assert await subject_of(admin, message) == "Mended 1"
+    detail = await admin.ok("GET", f"/v1/messages/{message['id']}")
+    assert detail["template_version"] == message["template_version"] + 1
+    assert "retried" in [change["reason"] for change in detail["timeline"]]
+
+
+@pytest.mark.parametrize("choice", ["live", "planned", "number"])
+async def test_a_retry_chooses_the_version_of_the_template(admin, ada, choice):
+    """The live one, the one it was planned with, or exactly the one that is named."""
+    message = await failed(admin)
+    await admin.ok(
+        "PUT", "/v1/integrations/main-email", {"channel": "email", "provider": "capture", "config": {}}
+    )
+    number = message["template_version"]
+    await email_of_template(admin, "Second")
+    await email_of_template(admin, "Third")
+    said = {"live": "Third", "planned": "Order 1", "number": "Second"}[choice]
+    version = number + 1 if choice == "number" else choice
+    await admin.ok("POST", f"/v1/messages/{message['id']}/retry", {"template_version": version})
+    assert await subject_of(admin, message) == said
+
+
+async def test_a_version_that_does_not_exist_is_refused(admin, ada):
+    """By its place, and the message stays where it is."""
+    message = await failed(admin)
+    path, body = f"/v1/messages/{message['id']}/retry", {"template_version": 999}
+    refused = await admin.problem("POST", path, body)
+    assert (refused["status"], refused["errors"][0]["pointer"]) == (400, "#/template_version")
+    assert "999" in refused["detail"]
+    assert (await admin.ok("GET", f"/v1/messages/{message['id']}"))["status"] == "rejected"
 
 
 async def test_a_tail_follows_what_happens(admin, ada):

@@ -1,4 +1,4 @@
-"""Webhook endpoints on a whole engine, with a real receiver: told, retried, disabled, recovered."""
+"""Webhook endpoints on a whole engine, with a real receiver: told, disabled, retried."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from clarion.errors import Conflict, InvalidInput, NotFound
 from clarion.flow.endpoint_watch import DISABLED
 from clarion.flow.endpoints import MOST, Endpoints, Wanted
+from clarion.flow.retries import Retries
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, id_text
 from clarion.model.setup import EventMatch, Integration, SendAll, SendFirst, SendStep, Template
@@ -56,7 +57,7 @@ async def shop(tmp_path, *workflows):
         hooks = Integration(key="hooks", channel=Channel.WEBHOOK, provider="webhook")
         await one.ledger.setup.integrations.put(one.tenant, hooks)
         await one.person("ada")
-        desk = Endpoints(one.ledger, anywhere, one.clock, one.entropy)
+        desk = Endpoints(one.ledger, Retries(one.ledger, one.clock), anywhere, one.clock, one.entropy)
         yield one, desk
 
 
@@ -227,7 +228,7 @@ async def test_410_disables_at_once_and_is_told_within_a_minute(tmp_path):
         await one.one(workflow="notice")
 
 
-async def test_what_was_missed_is_recovered(tmp_path):
+async def test_what_was_missed_is_retried(tmp_path):
     """Failed, ended by 410 and suppressed: everything since then goes out, nothing before it, and nothing twice."""
     said = [500]
     async with (
@@ -241,21 +242,21 @@ async def test_what_was_missed_is_recovered(tmp_path):
         await happened(one, "order.shipped")
         await happened(one, "order.returned")
         with pytest.raises(Conflict, match="enable it first"):
-            await desk.recover(one.tenant, endpoint.id, since, 100)
+            await desk.retry_since(one.tenant, endpoint.id, since, 100, "live")
         said[0] = 200
         await desk.switch(one.tenant, endpoint.id, on=True)
         there.requests.clear()
-        recovered = await desk.recover(one.tenant, endpoint.id, since, 100)
+        missed = await desk.retry_since(one.tenant, endpoint.id, since, 100, "live")
         await one.pass_time(1)
-        assert (recovered.redriven, recovered.more) == (2, False)
+        assert (missed.retried, missed.more) == (2, False)
         assert len(there.requests) == 2
-        rest = await desk.recover(one.tenant, endpoint.id, Instant(0), 1)
+        rest = await desk.retry_since(one.tenant, endpoint.id, Instant(0), 1, "live")
         await one.pass_time(1)
-        assert rest.redriven <= 1
+        assert rest.retried <= 1
         assert (await desk.get(one.tenant, endpoint.id)).state.failing_since is None
 
 
-async def test_recovering_concerns_one_endpoint_and_a_bounded_number(tmp_path):
+async def test_a_retry_concerns_one_endpoint_and_a_bounded_number(tmp_path):
     """The other's failures stay where they are."""
     async with scripted_server(otherwise=Answer(status=410)) as there, shop(tmp_path) as (one, desk):
         mine = await created(one, desk, f"{there.url}/mine")
@@ -265,16 +266,16 @@ async def test_recovering_concerns_one_endpoint_and_a_bounded_number(tmp_path):
         await desk.switch(one.tenant, mine.id, on=True)
         there.otherwise = Answer()
         there.requests.clear()
-        first = await desk.recover(one.tenant, mine.id, Instant(0), 2)
+        first = await desk.retry_since(one.tenant, mine.id, Instant(0), 2, "live")
         await one.pass_time(1)
-        second = await desk.recover(one.tenant, mine.id, Instant(0), 2)
+        second = await desk.retry_since(one.tenant, mine.id, Instant(0), 2, "live")
         await one.pass_time(1)
-        assert [(first.redriven, first.more), (second.redriven, second.more)] == [(2, True), (1, False)]
+        assert [(first.retried, first.more), (second.retried, second.more)] == [(2, True), (1, False)]
         assert {request.path for request in there.requests} == {"/mine"}
 
 
-async def test_one_message_is_resent(tmp_path):
-    """A real redrive: same id, fresh attempts. What was accepted is not."""
+async def test_one_message_is_retried(tmp_path):
+    """The same message id, fresh attempts. What was accepted is not."""
     said = [500]
     async with (
         scripted_server(otherwise=lambda _: Answer(status=said[0])) as there,
@@ -287,13 +288,13 @@ async def test_one_message_is_resent(tmp_path):
         failed = await one.one(channel=Channel.WEBHOOK)
         said[0] = 200
         with pytest.raises(NotFound):
-            await desk.resend(one.tenant, other.id, failed.id)
-        await desk.resend(one.tenant, endpoint.id, failed.id)
+            await desk.retry(one.tenant, other.id, [failed.id], "live")
+        await desk.retry(one.tenant, endpoint.id, [failed.id], "live")
         await one.pass_time(1)
         assert (await one.one(channel=Channel.WEBHOOK)).status is Status.SENT
         assert len({request.headers["webhook-id"] for request in there.requests}) == 1
         with pytest.raises(Conflict, match="sent"):
-            await desk.resend(one.tenant, endpoint.id, failed.id)
+            await desk.retry(one.tenant, endpoint.id, [failed.id], "live")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound
+from clarion.flow.retries import Retries
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId, id_text
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
@@ -161,7 +162,7 @@ async def test_a_failing_provider_is_tried_again_later_and_the_timeline_tells(tm
         ]
 
 
-async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_be_redriven(tmp_path):
+async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_be_retried(tmp_path):
     """Attempts are bounded; a person may put the message back, with fresh attempts."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
     async with engine(tmp_path, provider=provider) as house:
@@ -174,9 +175,8 @@ async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_b
         assert dead.status is Status.DEAD_LETTERED
         assert dead.reason in {Reason.ATTEMPTS_EXHAUSTED, Reason.TOO_OLD}
         provider.otherwise = Accepted()
-        moved = await house.ledger.records.requeue(
-            house.tenant, MessageFilter(status=Status.DEAD_LETTERED), None, house.clock.now(), 100
-        )
+        where = MessageFilter(statuses=frozenset({Status.DEAD_LETTERED}))
+        moved = await Retries(house.ledger, house.clock).retry(house.tenant, where, None, 100, "live")
         await house.pass_time(60)
         assert moved == 1
         assert (await house.one()).status is Status.SENT

@@ -70,7 +70,7 @@ def test_a_filter_lets_through_what_matches_one_pattern(events, type, heard):
 
 
 def test_every_endpoint_that_hears_gets_a_message_of_its_own():
-    """Different ids, so that each is tried, tracked and redriven alone."""
+    """Different ids, so that each is tried, tracked and retried alone."""
     planned = plan(workflow(WEBHOOK), user=owner(SHOP, WAREHOUSE, BILLING), what=happened("order.shipped"))
     assert urls(planned) == ["https://shop.example/", "https://warehouse.example/"]
     assert len({message.id for message in planned.messages}) == 2

@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0006"
+REVISION = "0007"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -323,8 +323,8 @@ Index(
 Index("messages_waiting", messages.c.waits_for, sqlite_where=messages.c.waits_for.is_not(None))
 Index(
     "messages_failed",
-    messages.c.status,
     messages.c.id,
+    messages.c.status,
     sqlite_where=text(f"status IN ({coded(FAILED_FOR_GOOD)})"),
 )
 

@@ -62,9 +62,10 @@ async def pages_come_newest_first(world: World) -> None:
     await check([m for m in messages if m.event_id == messages[4].event_id], event_id=messages[4].event_id)
     await check([m for m in messages if m.workflow == "w1"], workflow="w1")
     await check([m for m in messages if m.channel is Channel.SMS], channel=Channel.SMS)
-    await check([failed], status=Status.DEAD_LETTERED)
+    await check([failed], statuses=frozenset({Status.DEAD_LETTERED}))
     await check([failed], reason=Reason.ATTEMPTS_EXHAUSTED, user=failed.user)
-    await check([m for m in messages if m is not failed], status=Status.QUEUED)
+    await check([m for m in messages if m is not failed], statuses=frozenset({Status.QUEUED}))
+    await check(messages, statuses=frozenset({Status.QUEUED, Status.DEAD_LETTERED}))
     await check(messages[4:8], since=Instant(start + 2000), before=Instant(start + 4000))
     await check([], workflow="unknown")
 
@@ -118,13 +119,13 @@ async def what_failed_can_be_put_back(world: World) -> None:
         await world.settle(message, Status.DEAD_LETTERED, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=7)
     requeue, everything = world.ledger.records.requeue, MessageFilter()
     ids = [messages[0].id, sent.id, MessageId(b"x" * 16)]
-    assert await requeue(world.tenant, everything, ids, world.now, 10) == 1
-    assert await requeue(TenantId(world.tenant + 1), everything, None, world.now, 10) == 0
-    assert await requeue(world.tenant, MessageFilter(workflow="w1"), None, world.now, 2) == 2
-    assert await requeue(world.tenant, everything, None, world.now, 10) == 3
+    assert await requeue(world.tenant, everything, ids, world.now, 10, {}) == 1
+    assert await requeue(TenantId(world.tenant + 1), everything, None, world.now, 10, {}) == 0
+    assert await requeue(world.tenant, MessageFilter(workflow="w1"), None, world.now, 2, {}) == 2
+    assert await requeue(world.tenant, everything, None, world.now, 10, {}) == 3
     back = await world.stored(messages[0])
-    assert (back.status, back.reason, back.attempt) == (Status.QUEUED, Reason.REDRIVEN, 0)
-    assert (await world.timeline(messages[0]))[-1] == (Status.QUEUED, Reason.REDRIVEN)
+    assert (back.status, back.reason, back.attempt) == (Status.QUEUED, Reason.RETRIED, 0)
+    assert (await world.timeline(messages[0]))[-1] == (Status.QUEUED, Reason.RETRIED)
     assert len(await world.claim()) == 6
 
 

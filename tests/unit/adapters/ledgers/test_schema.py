@@ -132,6 +132,20 @@ def test_what_an_older_file_counted_and_claimed_still_holds(tmp_path, step):
     assert claims == [(1, 1, b"\x0a", b"\x0b", b"\x0c", 99)]
 
 
+def test_reasons_of_an_older_file_get_their_new_names(tmp_path, step):
+    """Of messages and of their changes."""
+    path = tmp_path / "older.db"
+    step("0006", path)
+    with closing(sqlite3.connect(path)) as older:
+        older.execute(INSERT, (bytes(16), CODES[Status.QUEUED], "redriven", 1))
+        older.execute("INSERT INTO changes (message_id, at, status, reason) VALUES (x'00', 1, 0, 'redriven')")
+        older.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        for table in ("messages", "changes"):
+            assert newer.execute(f"SELECT reason FROM {table}").fetchall() == [(Reason.RETRIED,)]
+
+
 def test_a_step_that_breaks_leaves_nothing_behind(tmp_path, step, monkeypatch):
     """A power cut in the middle: the file is as before, and the next start takes the whole step."""
     path = tmp_path / "older.db"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
@@ -18,7 +18,7 @@ from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, children_range, first_id_at
 from clarion.model.message import Change, Message
-from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
+from clarion.model.status import Reason, Status
 from clarion.ports.ledger import MessageFilter
 
 SCANNED = 20_000
@@ -85,9 +85,21 @@ class SqliteRecords:
         ids: Sequence[MessageId] | None,
         at: Instant,
         limit: int,
+        versions: Mapping[str, int],
     ) -> int:
         search = self._search(tenant, where, None)
-        return await self._writer.call(lambda c: _requeue(c, search, ids, at, limit), rows=limit)
+
+        def requeue(connection: sqlite3.Connection) -> int:
+            found = search.retryable(connection, ids, limit)
+            if found:
+                chosen = [bytes.fromhex(row[0]) for row in found]
+                routes = [(self._routes.with_version(connection, no, versions),) for _, no in found]
+                connection.execute(sql.REQUEUE, (encoded(routes), b"".join(chosen), at))
+                moved = (CODES[Status.QUEUED], Reason.RETRIED.value, at)
+                connection.execute(sql.CHANGES_STOPPED, (*keys(chosen), *moved))
+            return len(found)
+
+        return await self._writer.call(requeue, rows=limit)
 
     def _search(self, tenant: TenantId, where: MessageFilter, before: MessageId | None) -> Search:
         lowest, highest = LOWEST, HIGHEST
@@ -113,7 +125,7 @@ class SqliteRecords:
             user=where.user,
             event_id=where.event_id,
             routes=encoded(routes),
-            status=where.status,
+            statuses=where.statuses,
             reason=where.reason,
         )
 
@@ -126,15 +138,25 @@ class Search(NamedTuple):
     user: int | None
     event_id: bytes | None
     routes: str
-    status: Status | None
+    statuses: Set[Status]
     reason: Reason | None
 
     def run(self, connection: sqlite3.Connection, limit: int) -> tuple[list[Any], bytes | None]:
         """The rows, newest first, and the id where the scan stopped short of the end."""
-        way = sql.way_to(self.user is not None, self.status)
+        way = sql.way_to(self.user is not None, self.statuses)
         values = self.values()
         found = rows(connection, sql.SEARCH[way], {**values, "most": limit})
         return found, one(connection, sql.SEARCH_END[way], values)
+
+    def retryable(
+        self, connection: sqlite3.Connection, ids: Sequence[MessageId] | None, limit: int
+    ) -> list[Any]:
+        """Ids and routes of what may be sent again: what failed, or among `ids` also what was suppressed."""
+        values = {**self.values(), "most": limit}
+        if ids is None:
+            return rows(connection, sql.RETRYABLE, values)
+        some, joined = keys(ids)
+        return rows(connection, sql.RETRYABLE_NAMED, {**values, "rows": some, "ids": joined})
 
     def values(self) -> dict[str, Any]:
         """The parameters of every way."""
@@ -144,32 +166,7 @@ class Search(NamedTuple):
             "user": self.user,
             "event_id": self.event_id,
             "routes": self.routes,
-            "status": CODES[self.status] if self.status else None,
+            "statuses": encoded([CODES[one] for one in self.statuses]) if self.statuses else None,
             "reason": self.reason.value if self.reason else None,
             "scanned": SCANNED,
         }
-
-
-def _requeue(
-    connection: sqlite3.Connection,
-    search: Search,
-    ids: Sequence[MessageId] | None,
-    at: Instant,
-    limit: int,
-) -> int:
-    values = {
-        **search.values(),
-        "most": limit,
-        "statuses": encoded([CODES[status] for status in RETRYABLE_BY_HAND]),
-    }
-    if ids is None:
-        found = rows(connection, sql.RETRYABLE, values)
-    else:
-        some, joined = keys(ids)
-        found = rows(connection, sql.RETRYABLE_NAMED, {**values, "rows": some, "ids": joined})
-    chosen = [bytes.fromhex(row[0]) for row in found]
-    if chosen:
-        connection.execute(sql.REQUEUE, (*keys(chosen), at))
-        moved = (CODES[Status.QUEUED], Reason.REDRIVEN.value, at)
-        connection.execute(sql.CHANGES_STOPPED, (*keys(chosen), *moved))
-    return len(chosen)

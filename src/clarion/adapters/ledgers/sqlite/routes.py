@@ -6,7 +6,7 @@ A message row then carries one small number instead of nine columns: half the by
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.sqlite.files import rows
@@ -60,20 +60,31 @@ class Routes:
 
     def number(self, connection: sqlite3.Connection, m: Message) -> int:
         """The number of a message's route, new or old. In a transaction of the writer only."""
+        return self._number(
+            connection,
+            (
+                m.tenant,
+                m.workflow,
+                m.workflow_version,
+                m.category,
+                m.step,
+                m.template,
+                m.template_version,
+                m.channel,
+                m.lane,
+                m.until,
+            ),
+        )
+
+    def with_version(self, connection: sqlite3.Connection, no: int, versions: Mapping[str, int]) -> int:
+        """The route that differs in the version of its template, if `versions` names one. As for `number`."""
+        route = self._by_number[no]
+        version = versions.get(route.template, route.template_version)
+        return self._number(connection, route._replace(template_version=version))
+
+    def _number(self, connection: sqlite3.Connection, key: tuple[Any, ...]) -> int:
         if self._stale:
             self._load(connection)
-        key = (
-            m.tenant,
-            m.workflow,
-            m.workflow_version,
-            m.category,
-            m.step,
-            m.template,
-            m.template_version,
-            m.channel,
-            m.lane,
-            m.until,
-        )
         no = self._numbers.get(key)
         return self._add(connection, key) if no is None else no
 

@@ -6,10 +6,20 @@ array in one row.
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.adapters.ledgers.sqlite.packing import bytes_at, field, id_at
 from clarion.model.channel import LANES
-from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, MOVES, SUCCEEDED, Reason, Status
+from clarion.model.status import (
+    ACTIVE,
+    FAILED_FOR_GOOD,
+    MOVES,
+    RETRYABLE_BY_HAND,
+    SUCCEEDED,
+    Reason,
+    Status,
+)
 
 
 def _allowed(old: Status) -> int:
@@ -500,7 +510,7 @@ ERASE = (
 MESSAGE_BY_ID = f"SELECT {_array(MESSAGE)} FROM messages WHERE id = ?"
 STATUS_OF = "SELECT status FROM messages WHERE id = ?"
 
-_FAILED = f"status = :status AND status IN ({coded(FAILED_FOR_GOOD)})"
+_FAILED = f"status IN ({coded(FAILED_FOR_GOOD)})"
 _WAYS = {
     "user": "messages INDEXED BY messages_user WHERE user = :user AND",
     "failed": f"messages INDEXED BY messages_failed WHERE {_FAILED} AND",
@@ -510,13 +520,13 @@ _RANGE = "id >= :lowest AND id < :highest ORDER BY id DESC LIMIT"
 _MATCHES = """
     route IN (SELECT value FROM json_each(:routes))
     AND (:user IS NULL OR user = :user) AND (:event_id IS NULL OR event_id = :event_id)
-    AND (:status IS NULL OR status = :status) AND (:reason IS NULL OR reason = :reason)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))) AND (:reason IS NULL OR reason = :reason)
 """
 
 
-def way_to(has_user: bool, status: Status | None) -> str:
+def way_to(has_user: bool, statuses: Set[Status]) -> str:
     """Which of `SEARCH` is shortest."""
-    return "user" if has_user else "failed" if status in FAILED_FOR_GOOD else "all"
+    return "user" if has_user else "failed" if statuses and statuses <= FAILED_FOR_GOOD else "all"
 
 
 SEARCH = {
@@ -531,25 +541,25 @@ SEARCH_END = {way: f"SELECT id FROM {source} {_RANGE} 1 OFFSET :scanned - 1" for
 """Where the scan of the same `SEARCH` stopped; nothing when it came to the end."""
 
 RETRYABLE = f"""
-    SELECT {_array("hex(id)")} FROM (
-        SELECT id FROM messages INDEXED BY messages_failed
-        WHERE status IN ({coded(FAILED_FOR_GOOD)}) AND status IN (SELECT value FROM json_each(:statuses))
-            AND id >= :lowest AND id < :highest AND {_MATCHES}
+    SELECT {_array("hex(id), route")} FROM (
+        SELECT id, route FROM messages INDEXED BY messages_failed
+        WHERE {_FAILED} AND id >= :lowest AND id < :highest AND {_MATCHES}
         LIMIT :most
     )
 """
 RETRYABLE_NAMED = f"""
-    SELECT {_array("hex(id)")} FROM (
-        SELECT id FROM messages
+    SELECT {_array("hex(id), route")} FROM (
+        SELECT id, route FROM messages
         WHERE id IN (SELECT substr(:ids, key * 16 + 1, 16) FROM json_each(:rows))
-            AND status IN (SELECT value FROM json_each(:statuses)) AND {_MATCHES}
+            AND status IN ({coded(RETRYABLE_BY_HAND)}) AND {_MATCHES}
         LIMIT :most
     )
 """
 REQUEUE = f"""
-    UPDATE messages SET status = {CODES[Status.QUEUED]}, reason = '{Reason.REDRIVEN}', attempt = 0, unknowns = 0, due_at = ?3,
-        fence = fence + 1, holder = NULL, updated_at = ?3
-    WHERE id IN {IDS}
+    WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS route FROM json_each(?1))
+    UPDATE messages SET status = {CODES[Status.QUEUED]}, reason = '{Reason.RETRIED}', attempt = 0, unknowns = 0, due_at = ?3,
+        fence = fence + 1, holder = NULL, updated_at = ?3, route = new.route
+    FROM new WHERE messages.id = new.id
 """
 
 _CHANGE = (
