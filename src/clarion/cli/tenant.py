@@ -73,20 +73,25 @@ def _table(file: Path) -> dict[str, float]:
     """The price list of a file; a first line without a number is its heading."""
     import csv
 
+    from clarion.cli.textfile import encoding_of, lines_of, open_text
+
     table: dict[str, float] = {}
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            for number, line in enumerate(csv.reader(lines), 1):
-                if (priced := _priced(line)) is None:
-                    if not any(line) or (number == 1 and len(line) == 2):
-                        continue
-                    raise typer.BadParameter(f"{file}, line {number}: expected like DE,0.075")
-                row, price = priced
-                if row in table:
-                    raise typer.BadParameter(f"{file}, line {number}: {row} has a price already")
-                table[row] = price
-    except (UnicodeDecodeError, csv.Error) as wrong:
-        raise typer.BadParameter(f"{file}: {wrong}") from None
+    with file.open("rb") as source, open_text(source, encoding_of(source, None)) as text:
+        for line in lines_of(text):
+            if line.problem:
+                raise typer.BadParameter(f"{file}, line {line.number} {line.problem}")
+            try:
+                cells = next(csv.reader([line.text], strict=True), [])
+            except csv.Error as wrong:
+                raise typer.BadParameter(f"{file}, line {line.number}: {wrong}") from None
+            if (priced := _priced(cells)) is None:
+                if not any(cells) or (line.number == 1 and len(cells) == 2):
+                    continue
+                raise typer.BadParameter(f"{file}, line {line.number}: expected like DE,0.075")
+            row, price = priced
+            if row in table:
+                raise typer.BadParameter(f"{file}, line {line.number}: {row} has a price already")
+            table[row] = price
     if not table:
         raise typer.BadParameter(f"{file} names no price; the list stays as it is")
     return table

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
@@ -12,14 +13,17 @@ from clarion.cli.exits import Exit, for_status
 from clarion.cli.options import Connect, Json, connected
 
 if TYPE_CHECKING:
-    from clarion.errors import ClarionError
+    from clarion.cli.textfile import TextLine
 
 program = typer.Typer(no_args_is_help=True, help="Manage the people who are notified.")
 
 BATCH = 500
 BATCH_BYTES = 1024 * 1024
 TRIES = 6
+MOST_TOLD = 1_000
+"""Refused lines of which a report says what is wrong; all of them are in the errors file."""
 COLUMNS = ("user_id", "email", "phone", "locale", "timezone")
+CSV = frozenset({".csv", ".tsv"})
 ATTRIBUTE = "attributes."
 
 
@@ -34,7 +38,7 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True, dir_okay=False, readable=True, help="NDJSON, or CSV when it ends in .csv."
+            exists=True, dir_okay=False, readable=True, help="NDJSON, or CSV when it ends in .csv or .tsv."
         ),
     ],
     errors: Annotated[
@@ -47,6 +51,14 @@ def import_(
     skip: Annotated[
         int, typer.Option("--skip", min=0, help="Go on behind this line, as the last run said.")
     ] = 0,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding",
+            help="Encoding of the file, like cp1252 (Excel's plain CSV in Western Europe), shift_jis, utf-16; "
+            "default what its byte order mark says, else UTF-8.",
+        ),
+    ] = None,
     *,
     connect: Connect,
     json: Json = False,
@@ -54,7 +66,7 @@ def import_(
     """Create or replace users from a file. A wrong line does not stop the others.
 
     NDJSON: one user a line, as in PUT /v1/users/{id}, with its user_id. CSV: the columns user_id, email, phone,
-    locale, timezone, and attributes.NAME for anything else.
+    locale, timezone, and attributes.NAME for anything else, separated by comma, semicolon, tab or |.
 
     Refused lines are written to the errors file, ready to be corrected and imported again. The exit code is 1 then.
 
@@ -62,74 +74,91 @@ def import_(
     Examples:
       clarion users import people.ndjson
       clarion users import people.csv --errors wrong.csv
+      clarion users import people.csv --encoding cp1252
       clarion users import people.ndjson --skip 120000
     """
 
     target = errors or file.with_name(f"{file.stem}.errors{file.suffix}")
+    if target.exists() and target.samefile(file):
+        raise typer.BadParameter("is the file that is imported", param_hint="--errors")
     run = _Import(connect(), file, target, quiet=json)
-    run.go(skip)
+    run.go(skip, encoding)
     run.report(json=json)
-    if run.stopped:
-        raise typer.Exit(for_status(run.stopped.status))
-    if run.problems:
+    if run.exit_code is not None:
+        raise typer.Exit(run.exit_code)
+    if run.rejected:
         raise typer.Exit(Exit.FAILED)
 
 
 class Line:
-    """A line of the file: its number, as it was, and the user it stands for (or what is wrong with it)."""
+    """A row of the file: the numbers of its first and last line, as it was, and the user it stands for (or what is
+    wrong with it)."""
 
-    __slots__ = ("number", "problem", "raw", "user")
+    __slots__ = ("last", "number", "problem", "raw", "user")
 
-    def __init__(self, number: int, raw: str, user: bytes = b"", problem: str = "") -> None:
-        self.number, self.raw, self.user, self.problem = number, raw, user, problem
+    def __init__(self, number: int, raw: str, user: bytes = b"", problem: str = "", last: int = 0) -> None:
+        self.number, self.raw, self.user, self.problem, self.last = number, raw, user, problem, last or number
 
 
 class _Import:
     def __init__(self, client: Any, file: Path, target: Path, *, quiet: bool) -> None:
         self._client, self._file, self._target, self._quiet = client, file, target, quiet
+        self._again = ""
         self.accepted = 0
+        self.rejected = 0
         self.done_line = 0
         self.problems: list[tuple[int, str]] = []
-        self.stopped: ClarionError | None = None
+        self.stopped = ""
+        """Why it ended before the file did."""
+        self.exit_code: int | None = None
 
-    def go(self, skip: int) -> None:
-        from clarion.cli import show
-
-        is_csv = self._file.suffix.lower() == ".csv"
-        self.done_line = skip
-        with (
-            show.progress(quiet=self._quiet) as bar,
-            self._file.open(encoding="utf-8-sig", newline="") as source,
-        ):
-            task = bar.add_task("Importing", total=self._file.stat().st_size)
-            header, lines = _csv(source) if is_csv else ("", _ndjson(source))
-            with _Refused(self._target, header, more=skip > 0) as refused:
-                for batch in _batches(line for line in lines if line.number > skip):
-                    if not self._send(batch, refused):
-                        return
-                    bar.update(task, advance=sum(len(line.raw.encode()) + 1 for line in batch))
-            bar.update(task, completed=self._file.stat().st_size)
-
-    def _send(self, batch: list[Line], refused: _Refused) -> bool:
+    def go(self, skip: int, wanted: str | None) -> None:
         from clarion.errors import ClarionError
 
+        self._again = f" --encoding {wanted}" if wanted is not None else ""
+        self.done_line = skip
+        try:
+            with self._file.open("rb") as file:
+                self._read(file, skip, wanted)
+        except ClarionError as error:
+            self.stopped, self.exit_code = error.detail, for_status(error.status)
+        except OSError as error:
+            self.stopped, self.exit_code = str(error), Exit.FAILED
+        except KeyboardInterrupt:
+            self.stopped, self.exit_code = "interrupted", 130
+
+    def _read(self, file: BinaryIO, skip: int, wanted: str | None) -> None:
+        from clarion.cli import show
+        from clarion.cli.textfile import encoding_of, lines_of, open_text
+
+        try:
+            encoding = encoding_of(file, wanted)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong), param_hint="--encoding") from None
+        with open_text(file, encoding) as source, show.progress(quiet=self._quiet) as bar:
+            lines = lines_of(source)
+            header, people = _csv(lines) if self._file.suffix.lower() in CSV else ("", _ndjson(lines))
+            task = bar.add_task("Importing", total=self._file.stat().st_size)
+            with _Refused(self._target, header, encoding, more=skip > 0) as refused:
+                for batch in _batches(line for line in people if line.number > skip):
+                    self._send(batch, refused)
+                    bar.update(task, completed=file.tell())
+
+    def _send(self, batch: list[Line], refused: _Refused) -> None:
         good = [line for line in batch if not line.problem]
         answer: dict[str, Any] = {"accepted": 0, "errors": []}
-        try:
-            if good:
-                answer = self._call(b"\n".join(line.user for line in good))
-        except ClarionError as error:
-            self.stopped = error
-            return False
+        if good:
+            answer = self._call(b"\n".join(line.user for line in good))
         for wrong in answer["errors"]:
             good[wrong["index"]].problem = _said(wrong["error"])
         for line in batch:
             if line.problem:
-                self.problems.append((line.number, line.problem))
+                self.rejected += 1
+                if len(self.problems) < MOST_TOLD:
+                    self.problems.append((line.number, line.problem))
                 refused.write(line.raw)
         self.accepted += answer["accepted"]
-        self.done_line = batch[-1].number
-        return True
+        self.done_line = batch[-1].last
 
     def _call(self, body: bytes) -> Any:
         """Try again while Clarion is busy or away for a moment."""
@@ -152,9 +181,9 @@ class _Import:
             show.as_json(
                 {
                     "accepted": self.accepted,
-                    "rejected": len(self.problems),
+                    "rejected": self.rejected,
                     "last_line": self.done_line,
-                    "stopped": self.stopped.detail if self.stopped else None,
+                    "stopped": self.stopped or None,
                     "errors": [{"line": number, "detail": text} for number, text in self.problems],
                 }
             )
@@ -162,14 +191,14 @@ class _Import:
         show.out().print(f"{self.accepted} users imported.")
         for number, text in self.problems[:20]:
             show.complain(f"line {number}: {text}")
-        if self.problems:
+        if self.rejected:
             show.complain(
-                f"{len(self.problems)} lines refused. They are in {self._target}: correct them and import that file."
+                f"{self.rejected} lines refused. They are in {self._target}: correct them and import that file."
             )
         if self.stopped:
             show.complain(
-                f"stopped behind line {self.done_line}: {self.stopped.detail}\n"
-                f"Go on with: clarion users import {self._file} --skip {self.done_line}"
+                f"stopped behind line {self.done_line}: {self.stopped}\n"
+                f"Go on with: clarion users import {self._file} --skip {self.done_line}{self._again}"
             )
 
 
@@ -182,11 +211,12 @@ def _pause(seconds: float) -> None:
 
 
 class _Refused:
-    """The file of refused lines; made when the first one comes, continued when the import is."""
+    """The file of refused lines, in the encoding they came in; made when the first one comes, continued when the
+    import is."""
 
-    def __init__(self, target: Path, header: str, *, more: bool) -> None:
-        self._target, self._header, self._more = target, header, more
-        self._file: Any = None
+    def __init__(self, target: Path, header: str, encoding: str, *, more: bool) -> None:
+        self._target, self._header, self._encoding, self._more = target, header, encoding, more
+        self._file: TextIO | None = None
 
     def __enter__(self) -> _Refused:
         return self
@@ -196,9 +226,13 @@ class _Refused:
             self._file.close()
 
     def write(self, raw: str) -> None:
+        from clarion.cli.textfile import open_text
+
         if self._file is None:
-            self._file = self._target.open("a" if self._more else "w", encoding="utf-8")
-            if self._header and self._file.tell() == 0:
+            file = self._target.open("ab" if self._more else "wb")
+            begun = file.tell() > 0
+            self._file = open_text(file, self._encoding)
+            if self._header and not begun:
                 self._file.write(self._header + "\n")
         self._file.write(raw + "\n")
 
@@ -216,69 +250,83 @@ def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
         yield batch
 
 
-def _ndjson(source: Any) -> Iterator[Line]:
+def _ndjson(lines: Iterator[TextLine]) -> Iterator[Line]:
     import msgspec
 
-    for number, raw in enumerate(source, 1):
-        text = raw.rstrip("\r\n")
-        if not text.strip():
-            continue
-        try:
-            msgspec.json.decode(text, type=dict)
-            yield Line(number, text, user=text.encode())
-        except msgspec.MsgspecError as wrong:
-            yield Line(number, text, problem=f"not a JSON object: {wrong}")
+    for line in lines:
+        text = line.text.rstrip("\r\n")
+        if line.problem:
+            yield Line(line.number, text, problem=line.problem)
+        elif text.strip():
+            try:
+                msgspec.json.decode(text, type=dict)
+                yield Line(line.number, text, user=text.encode())
+            except (msgspec.MsgspecError, RecursionError) as wrong:
+                hint = " (one user a line, not a list of them)" if text.lstrip().startswith("[") else ""
+                yield Line(line.number, text, problem=f"not a JSON object: {wrong}{hint}")
 
 
-def _csv(source: Any) -> tuple[str, Iterator[Line]]:
-    import csv
+def _csv(lines: Iterator[TextLine]) -> tuple[str, Iterator[Line]]:
+    from clarion.cli.csv_rows import header_of, rows_of
+
+    try:
+        header = header_of(lines, _is_known)
+        if problems := list(_wrong_names(header.names)):
+            raise ValueError("; ".join(problems))
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="FILE") from None
+    names = header.names
+    rows = rows_of(lines, header, lambda cells: _looks_like_user(names, cells))
+    return header.raw, (_line(names, row) for row in rows)
+
+
+def _line(names: Sequence[str], row: Any) -> Line:
+    import msgspec
+
+    if row.problem:
+        return Line(row.number, row.raw, problem=row.problem)
+    if row.values == names:
+        return Line(row.number, row.raw, problem="is the line of column names again")
+    user = msgspec.json.encode(_user(dict(zip(names, row.values, strict=True))))
+    return Line(row.number, row.raw, user, last=row.last)
+
+
+def _is_known(name: str) -> bool:
+    return name in COLUMNS or (name.startswith(ATTRIBUTE) and name != ATTRIBUTE)
+
+
+def _wrong_names(names: Sequence[str]) -> Iterator[str]:
     from difflib import get_close_matches
 
-    header = source.readline().rstrip("\r\n")
-    names = [name.strip() for name in next(csv.reader([header]), [])]
-    for name in names:
-        if name not in COLUMNS and not name.startswith(ATTRIBUTE):
-            near = get_close_matches(name, COLUMNS, 1)
+    for place, name in enumerate(names, 1):
+        if not name:
+            yield f"column {place} has no name"
+        elif name in names[: place - 1]:
+            yield f"column {name!r} is there twice"
+        elif not _is_known(name):
+            near = get_close_matches(re.sub(r"\W+", "_", name.lower()), COLUMNS, 1)
             hint = f"did you mean {near[0]}?" if near else f"use {ATTRIBUTE}{name} for an attribute"
-            raise typer.BadParameter(f"column {name!r} is not known; {hint}", param_hint="FILE")
+            yield f"column {name!r} is not known; {hint}"
     if "user_id" not in names:
-        raise typer.BadParameter(
-            "the first line must name the columns, user_id among them", param_hint="FILE"
-        )
-    return header, _rows(source, names)
+        yield "the first line must name the columns, user_id among them"
 
 
-def _rows(source: Any, names: list[str]) -> Iterator[Line]:
-    import csv
+_SHAPES = {
+    "user_id": re.compile(r"\S+"),
+    "email": re.compile(r"(?:\S+@\S+)?"),
+    "phone": re.compile(r"[+\d() ./-]*"),
+    "locale": re.compile(r"[\w.@-]{0,40}"),
+    "timezone": re.compile(r"[\w+/-]{0,60}"),
+}
+_PROSE = re.compile(r"(?![ \t]).*")
+"""People write a space behind a comma, programs do not."""
 
-    import msgspec
 
-    taken: list[str] = []
-
-    def remembered() -> Iterator[str]:
-        for raw in source:
-            taken.append(raw)
-            yield raw
-
-    reader = csv.reader(remembered(), strict=True)
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as wrong:
-            yield Line(reader.line_num + 1, "".join(taken).rstrip("\r\n"), problem=f"not a CSV row: {wrong}")
-            taken.clear()
-            continue
-        raw = "".join(taken).rstrip("\r\n")
-        taken.clear()
-        number = reader.line_num + 1
-        if not row:
-            continue
-        if len(row) != len(names):
-            yield Line(number, raw, problem=f"has {len(row)} values, the header has {len(names)}")
-            continue
-        yield Line(number, raw, user=msgspec.json.encode(_user(dict(zip(names, row, strict=True)))))
+def _looks_like_user(names: Sequence[str], cells: Sequence[str]) -> bool:
+    """Whether the values of a line could be those of a user."""
+    return all(
+        _SHAPES.get(name, _PROSE).fullmatch(cell) is not None for name, cell in zip(names, cells, strict=True)
+    )
 
 
 def _user(row: dict[str, str]) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def test_a_list_may_have_a_heading_blank_lines_and_a_byte_order_mark(price_list)
     assert _table(file) == {"DE": 0.075, "+1787": 0.02}
 
 
+def test_a_list_in_utf_16_is_read(price_list):
+    """As Excel writes "Unicode text"."""
+    assert _table(price_list("DE,0.075\r\n".encode("utf-16"))) == {"DE": 0.075}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -32,7 +37,9 @@ def test_a_list_may_have_a_heading_blank_lines_and_a_byte_order_mark(price_list)
         (b"DE;0.075\n", "line 1: expected like DE,0.075"),
         (b"DE,0.075\nFR,nan\n", "line 2: expected like DE,0.075"),
         (b"DE,0.075\nFR,free\n", "line 2: expected like DE,0.075"),
-        (b"\xff\xfe\x00", "prices.csv"),
+        (b"DE,0.075\nFR,\xa30.02\nIT,0.1\n", "line 2 has the byte 0xA3"),
+        (b'DE,0.075\nFR,"0.02\nIT,0.1\n', "line 2: unexpected end of data"),
+        (b"\xff\xfe\x00", "prices.csv, line 1 has the byte 0x00"),
     ],
 )
 def test_a_list_that_cannot_be_meant_is_refused(price_list, content, said):

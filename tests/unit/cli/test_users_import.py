@@ -5,13 +5,32 @@ import json
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from clarion.cli import users
+from clarion.cli import client, users
+from clarion.cli.client import Answered
+from clarion.cli.program import program
+from clarion.cli.textfile import LONGEST, encoding_of, lines_of, open_text
 
 
-def csv(text: str):
-    header, lines = users._csv(io.StringIO(text))
+def text_lines(content: bytes, encoding: str | None = None):
+    file = io.BytesIO(content)
+    return lines_of(open_text(file, encoding_of(file, encoding)))
+
+
+def csv(content: str | bytes, encoding: str | None = None):
+    header, lines = users._csv(
+        text_lines(content.encode() if isinstance(content, str) else content, encoding)
+    )
     return header, list(lines)
+
+
+def ids(lines):
+    return [json.loads(line.user)["user_id"] for line in lines if not line.problem]
+
+
+def wrong(lines):
+    return {line.number: line.problem for line in lines if line.problem}
 
 
 def test_a_csv_row_becomes_a_user():
@@ -22,10 +41,10 @@ def test_a_csv_row_becomes_a_user():
 
 
 def test_a_value_may_run_over_lines():
-    """The line number is where the row ends, and the raw text is all of it."""
-    _, lines = csv('user_id,attributes.note\nu1,"two\nlines"\nu2,x\n')
-    assert [line.raw for line in lines] == ['u1,"two\nlines"', "u2,x"]
-    assert lines[1].number == 4
+    """The line number is where the row begins, and the raw text is all of it."""
+    _, lines = csv('user_id,attributes.note\nu1,"two\n\nlines, of prose"\nu2,x\n')
+    assert [line.raw for line in lines] == ['u1,"two\n\nlines, of prose"', "u2,x"]
+    assert [(line.number, line.last) for line in lines] == [(2, 4), (5, 5)]
 
 
 def test_a_row_of_another_length_is_refused_and_the_next_one_is_not():
@@ -40,6 +59,14 @@ def test_a_row_of_another_length_is_refused_and_the_next_one_is_not():
         ("user_id,emial", "did you mean email"),
         ("user_id,tier", "attributes.tier"),
         ("email", "user_id among them"),
+        ("User ID,email", "did you mean user_id"),
+        ("user_id,E-Mail", "did you mean email"),
+        ("user_id,email,email", "'email' is there twice"),
+        ("user_id,email,", "column 3 has no name"),
+        ("user_id,attributes.", "is not known"),
+        ('user_id,"email', "quotes do not match"),
+        ("", "the file is empty"),
+        ("\0", "NUL character"),
     ],
 )
 def test_a_wrong_header_is_refused_before_anything_is_sent(header, hint):
@@ -48,10 +75,210 @@ def test_a_wrong_header_is_refused_before_anything_is_sent(header, hint):
         csv(f"{header}\n")
 
 
+def test_every_wrong_column_is_named_at_once():
+    """Nobody corrects a file three times."""
+    with pytest.raises(typer.BadParameter) as refused:
+        csv("user_id,emial,tier,tier\n")
+    assert all(said in refused.value.message for said in ("did you mean email", "attributes.tier", "twice"))
+
+
+def rows(count: int, **instead: str) -> str:
+    """A file of people q1, q2, ...; some of its lines replaced (`q3='...'`)."""
+    people = [instead.get(f"q{n}", f"q{n},q{n}@example.com,{n}") for n in range(1, count + 1)]
+    return "\n".join(["user_id,email,attributes.shoe", *people]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("instead", "refused"),
+    [
+        ({"q3": 'q3,q3@example.com,"3'}, {4: "opens a quote that is not closed before line 5"}),
+        ({"q9": 'q9,q9@example.com,"9'}, {10: "opens a quote that is never closed"}),
+        (
+            {"q3": 'q3,q3@example.com,"3', "q7": 'q7,q7@example.com,7"'},
+            {4: "not closed before line 5", 8: "a quote in the middle of a value"},
+        ),
+        ({"q3": '"q3,q3@example.com,3'}, {4: "not closed before line 5"}),
+        ({"q3": 'q3,"q3@example.com,3', "q4": 'q4,"q4@example.com",4'}, {4: "not closed before line 5"}),
+        ({"q3": 'q3,q3@example.com,"3', "q4": 'q4,q4@example.com,"4, 5"'}, {4: "text behind a closing"}),
+        ({"q3": 'q3,q3@example.com,"3"x'}, {4: "text behind a closing quote"}),
+        ({"q3": 'q3,q3@example.com,5" pipe'}, {4: "a quote in the middle of a value"}),
+        ({"q3": "q3,q3@example.com"}, {4: "has 2 values, the header has 3"}),
+        ({"q3": "q3,q3@example.com,3,4"}, {4: "has 4 values, the header has 3"}),
+        ({"q3": "q3,q3@example.com,\0"}, {4: "a NUL character"}),
+        ({"q3": "q3,q3@example.com,\ufeff"}, {4: "a byte order mark"}),
+        ({"q3": "\ufeffuser_id,email,attributes.shoe"}, {4: "column names again"}),
+        ({"q3": "q3,q3@example.com," + "x" * 200_000}, {4: "field larger than field limit"}),
+        ({"q3": "q3,q3@example.com," + "x" * LONGEST}, {4: "longer than 1,048,576 characters"}),
+    ],
+)
+def test_a_wrong_line_is_refused_by_its_number_and_everybody_else_is_read(instead, refused):
+    """Above all those behind a quote that is opened by mistake."""
+    _, lines = csv(rows(9, **instead))
+    found = wrong(lines)
+    assert found.keys() == refused.keys()
+    assert all(refused[number] in found[number] for number in refused)
+    assert ids(lines) == [f"q{n}" for n in range(1, 10) if n + 1 not in refused]
+
+
+def test_a_quote_that_is_never_closed_costs_one_line_of_many():
+    """However many lines follow, and although none of them looks like a row."""
+    _, lines = csv('user_id,email\nu1,"a@b.de\n' + "u 2, nobody\n" * 3000)
+    assert "not closed within 500 lines" in lines[0].problem
+    assert len(lines) == 3001
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_line_ends_and_delimiters_are_recognised(end, delimiter):
+    """As spreadsheets of other countries and of old Macs write them; empty rows at the end are none."""
+    table = [
+        ["user_id", "email", "attributes.name"],
+        ["u1", "a@b.de", '"x,y;z"'],
+        ["u2", "", ""],
+        ["", "", ""],
+    ]
+    text = end.join(delimiter.join(row) for row in table)
+    _, lines = csv(text)
+    assert [json.loads(line.user) for line in lines] == [
+        {"user_id": "u1", "email": "a@b.de", "attributes": {"name": "x,y;z"}},
+        {"user_id": "u2"},
+    ]
+
+
+def test_the_separator_line_of_excel_is_understood():
+    """`sep=` says how the values are separated, whatever the header looks like."""
+    header, lines = csv("sep=#\r\nuser_id#email\r\nu1#a@b.de\r\n")
+    assert header == "user_id#email"
+    assert ids(lines) == ["u1"]
+    assert lines[0].number == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_says_the_encoding(encoding):
+    """As Excel writes "Unicode text"."""
+    _, lines = csv("user_id,attributes.name\nu1,Jürgen 🎉\n".encode(encoding))
+    assert json.loads(lines[0].user)["attributes"] == {"name": "Jürgen 🎉"}
+
+
+def test_another_encoding_can_be_named():
+    """Without it the lines that are not UTF-8 are refused with the byte, its place and the way out."""
+    content = "user_id,attributes.name\nu1,Ada\nu2,Jürgen\nu3,Bob\n".encode("cp1252")
+    _, lines = csv(content)
+    assert ids(lines) == ["u1", "u3"]
+    assert "byte 0xFC at character 5, which is not UTF-8" in wrong(lines)[3]
+    assert "--encoding cp1252" in wrong(lines)[3]
+    assert ids(csv(content, "cp1252")[1]) == ["u1", "u2", "u3"]
+
+
+def test_half_a_character_of_utf_16_costs_its_own_line():
+    """Lone surrogates, and a last byte that is alone."""
+    content = "user_id,attributes.name\nu1,x\nu2,".encode("utf-16") + b"\x00\xd8"
+    content += "\nu3,z\nu4,y".encode("utf-16-le") + b"\x41"
+    _, lines = csv(content)
+    assert ids(lines) == ["u1", "u3"]
+    assert wrong(lines).keys() == {3, 5}
+
+
+@pytest.mark.parametrize("name", ["cp1525", "utf_61", "klingon", "idna", "base64"])
+def test_an_unknown_encoding_is_refused_with_an_example(name):
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match=r"is not known; (did you mean|for example)"):
+        text_lines(b"", name)
+
+
 def test_ndjson_keeps_line_numbers_and_skips_blank_lines():
     """The reader's editor and the report agree."""
-    lines = list(users._ndjson(io.StringIO('{"user_id":"a"}\n\n[1]\nnope\n')))
-    assert [(line.number, bool(line.problem)) for line in lines] == [(1, False), (3, True), (4, True)]
+    content = b'{"user_id":"a"}\n\n[1]\nnope\n{"user_id":"b"} x\n\xff{"user_id":"c"}\n{"a":' + b"[" * 100_000
+    content += b'\n"\\ud800"\n{"user_id":"d"}\r\n'
+    lines = list(users._ndjson(text_lines(content)))
+    assert list(wrong(lines)) == [3, 4, 5, 6, 7, 8]
+    assert ids(lines) == ["a", "d"]
+    assert "one user a line, not a list" in wrong(lines)[3]
+    assert "byte 0xFF at character 1" in wrong(lines)[6]
+
+
+@pytest.fixture
+def importing(monkeypatch, tmp_path):
+    """Run the command against a server that takes everybody, and see whom it was sent."""
+    bodies: list[list[str]] = []
+
+    def run(*args, ends=()):
+        """`ends` holds what each call raises; None: it is answered."""
+        faults = iter(ends)
+
+        class Server:
+            def call(self, method, path, body, headers):
+                if (fault := next(faults, None)) is not None:
+                    raise fault
+                bodies.append([json.loads(line)["user_id"] for line in body.splitlines()])
+                return {"accepted": len(bodies[-1]), "errors": []}
+
+        monkeypatch.setattr(client, "connect", lambda *_: Server())
+        return CliRunner().invoke(program, ["users", "import", *map(str, args)])
+
+    return run, bodies
+
+
+def test_refused_lines_are_kept_as_they_were_and_can_be_imported_again(importing, tmp_path):
+    """Byte for byte, in the encoding of the file, under its header."""
+    run, sent = importing
+    file = tmp_path / "people.csv"
+    file.write_bytes(b'user_id;attributes.name\r\nu1;J\xfcrgen\r\nu2;Ada\r\nu3;"x\r\n')
+    done = run(file)
+    assert done.exit_code == 1
+    assert "1 users imported" in done.output
+    assert "line 2: has the byte 0xFC" in done.output
+    assert (tmp_path / "people.errors.csv").read_bytes() == b'user_id;attributes.name\nu1;J\xfcrgen\nu3;"x\n'
+    assert run(tmp_path / "people.errors.csv", "--encoding", "cp1252").exit_code == 1
+    assert sent == [["u2"], ["u1"]]
+
+
+def test_refused_lines_of_utf_16_stay_utf_16(importing, tmp_path):
+    """So that the program that wrote the file can open them."""
+    run, _sent = importing
+    file = tmp_path / "people.csv"
+    file.write_bytes("user_id,attributes.name\nu1,Jürgen,x\n".encode("utf-16"))
+    assert run(file).exit_code == 1
+    assert (tmp_path / "people.errors.csv").read_bytes().decode("utf-16") == (
+        "user_id,attributes.name\nu1,Jürgen,x\n"
+    )
+
+
+def test_the_file_itself_is_never_overwritten_with_its_errors(importing, tmp_path):
+    """A slip in --errors would cost the whole list."""
+    run, _sent = importing
+    file = tmp_path / "people.csv"
+    file.write_text("user_id\n")
+    done = run(file, "--errors", file)
+    assert done.exit_code == 2
+    assert file.read_text() == "user_id\n"
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [(KeyboardInterrupt(), 130), (Answered(403, "not_allowed", "no"), 5)],
+)
+def test_an_import_that_ends_early_says_behind_which_line_and_goes_on_there(importing, tmp_path, end, code):
+    """By Ctrl-C, or because Clarion takes no more; what was sent is not sent again."""
+    run, sent = importing
+    file = tmp_path / "people.csv"
+    count = users.BATCH + 3
+    file.write_text("user_id\n" + "".join(f"u{n}\n" for n in range(count)))
+    done = run(file, ends=[None, end])
+    assert done.exit_code == code
+    assert f"stopped behind line {users.BATCH + 1}" in done.output
+    assert f"--skip {users.BATCH + 1}" in done.output
+    assert run(file, "--skip", str(users.BATCH + 1)).exit_code == 0
+    assert [len(body) for body in sent] == [users.BATCH, 3]
+
+
+def test_a_report_stays_small_when_every_line_is_wrong(importing, tmp_path):
+    """All of them are in the errors file; the report names the first."""
+    run, _sent = importing
+    file = tmp_path / "people.csv"
+    file.write_text("user_id\n" + "a,b\n" * (users.MOST_TOLD + 5))
+    done = json.loads(run(file, "--json").stdout)
+    assert (done["rejected"], len(done["errors"])) == (users.MOST_TOLD + 5, users.MOST_TOLD)
 
 
 def test_batches_are_bounded_in_lines_and_in_bytes():

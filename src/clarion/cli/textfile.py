@@ -1,0 +1,117 @@
+"""Lines of a text file in any encoding. A byte that does not fit spoils its own line and stops nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, TextIO
+
+LONGEST = 1024 * 1024
+"""Characters of one line."""
+
+_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_FOREIGN = re.compile("[\udc00-\udcff]")
+"""What stands for a byte that does not fit the encoding."""
+_ERRORS = "clarion-foreign-bytes"
+_NO_TEXT = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"})
+
+
+class TextLine(NamedTuple):
+    """A line with its end, as it was."""
+
+    number: int
+    text: str
+    problem: str = ""
+    """Why it cannot be read; empty when it can."""
+
+
+def encoding_of(file: BinaryIO, wanted: str | None) -> str:
+    """The encoding to read a file with: the wanted one, else that of its byte order mark, else UTF-8.
+    ValueError for a name that is no text encoding."""
+    if wanted is not None:
+        return _known(wanted)
+    beginning = file.read(4)
+    file.seek(0)
+    return next((name for mark, name in _MARKS if beginning.startswith(mark)), "utf-8")
+
+
+def open_text(file: BinaryIO, encoding: str) -> TextIO:
+    """A text file whose foreign bytes survive reading, and writing what was read."""
+    import codecs
+    from io import TextIOWrapper
+
+    codecs.register_error(_ERRORS, _foreign)
+    return TextIOWrapper(file, encoding=encoding, errors=_ERRORS, newline="")
+
+
+def lines_of(source: TextIO) -> Iterator[TextLine]:
+    """Its lines, one in memory at a time. They end with a line feed, a carriage return, or both."""
+    number = 0
+    while text := source.readline(LONGEST):
+        number += 1
+        if len(text) == LONGEST and text[-1] not in "\r\n":
+            _finish(source)
+            yield TextLine(
+                number, text, f"is longer than {LONGEST:,} characters (only its beginning is kept)"
+            )
+            continue
+        text = text.removeprefix("\ufeff")
+        yield TextLine(number, text, _problem(text, source.encoding))
+
+
+def _finish(source: TextIO) -> None:
+    """Read to the end of the line."""
+    while text := source.readline(LONGEST):
+        if text[-1] in "\r\n":
+            return
+
+
+def _problem(text: str, encoding: str) -> str:
+    if text.isascii():
+        return "has a NUL character in it" if "\0" in text else ""
+    if (found := _FOREIGN.search(text)) is not None:
+        name = encoding.upper()
+        other = "; if the whole file has another encoding, name it (for example --encoding cp1252)"
+        advice = other if name == "UTF-8" else ""
+        byte = ord(found.group()) - 0xDC00
+        return f"has the byte 0x{byte:02X} at character {found.start() + 1}, which is not {name}{advice}"
+    if "\ufeff" in text:
+        return "has a byte order mark (U+FEFF) in the middle"
+    return "has a NUL character in it" if "\0" in text else ""
+
+
+def _foreign(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Each foreign byte becomes a character, and that character the byte again."""
+    if isinstance(error, UnicodeDecodeError):
+        return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    spoiled = error.object[error.start : error.end]
+    if error.encoding.startswith(("utf-16", "utf-32")) or _FOREIGN.sub("", spoiled):
+        return "?" * len(spoiled), error.end
+    return bytes(ord(character) - 0xDC00 for character in spoiled), error.end
+
+
+def _known(name: str) -> str:
+    import codecs
+    from difflib import get_close_matches
+    from encodings.aliases import aliases
+
+    try:
+        "".encode(name)
+        codec = codecs.lookup(name).name
+    except (LookupError, UnicodeError):
+        codec = ""
+    if not codec or codec in _NO_TEXT or codec.replace("_", "-") in _NO_TEXT:
+        names = sorted({*aliases, *aliases.values()})
+        near = get_close_matches(name.lower().replace("-", "_"), names, 1)
+        hint = (
+            f"did you mean {near[0].replace('_', '-')}?" if near else "for example cp1252, utf-16, shift_jis"
+        )
+        raise ValueError(f"encoding {name!r} is not known; {hint}")
+    return codec
