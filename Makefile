@@ -3,7 +3,7 @@
 SHELL := /bin/bash -eu -o pipefail
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help dev test check fmt bench clean
+.PHONY: help dev test test-latest check fmt bench lock wheel clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,9 +12,11 @@ ARGS ?=
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 
-# Stamps remember which pyproject.toml the environment was made from.
+# Stamps remember which pyproject.toml and which locked packages the environment was made from.
 RUN_READY := $(VENV)/.clarion-run
 DEV_READY := $(VENV)/.clarion-dev
+CORE := requirements/core.txt
+DEV := requirements/dev.txt
 
 help: ## this list
 	@echo "Clarion. Usage: make TARGET [ARGS='...']"
@@ -23,8 +25,13 @@ help: ## this list
 dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 9000 --data DIR'
 	@exec $(BIN)/clarion dev $(ARGS)
 
-test: $(DEV_READY) browser postfix dovecot npm gettext ## run the tests: ARGS='tests/unit -k inbox'
+test: $(DEV_READY) servers ## run the tests: ARGS='tests/unit -k inbox'
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-latest: $(DEV_READY) servers ## the tests on the newest packages that pyproject.toml allows, in .venv-latest
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-latest
+	@$(BIN)/uv pip install --quiet --python .venv-latest --upgrade --all-extras --group build --group dev -e .
+	@.venv-latest/bin/python -m pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
 	$(BIN)/ruff check .
@@ -39,8 +46,18 @@ fmt: $(DEV_READY) ## format and repair what ruff can repair
 bench: $(DEV_READY) postfix ## measure this machine: prints a table, writes JSON
 	@$(BIN)/python bench/run.py $(ARGS)
 
+# The three lists are of one resolution: what runs in production is what the tests ran on.
+lock: $(DEV_READY) ## write requirements/ anew after a change of pyproject.toml: ARGS=--upgrade takes newer versions
+	@for list in "dev --all-extras --group dev" "extras --all-extras -c $(DEV)" "core -c $(DEV)"; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build \
+	    $${list#* } pyproject.toml --output-file requirements/$${list%% *}.txt $(ARGS); done
+	@touch $(DEV_READY) $(RUN_READY)
+
+wheel: $(DEV_READY) ## build dist/clarion-*.whl
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python && ls dist/*.whl
+
 clean: ## remove the environment, caches and build output; data stays
-	rm -rf $(VENV) .cache build dist
+	rm -rf $(VENV) .venv-latest .cache build dist
 
 # -- preparation: silent when there is nothing to do --------------------------------------------------------
 
@@ -48,61 +65,43 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Clarion needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv --without-pip $(VENV)
 
+# Only packages whose hashes are in the list; then Clarion itself, built with what the list holds.
 # uv where there is one, because it is quick; else the interpreter's own pip, which needs no pip inside the environment.
-install = if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python $(1); \
-  else $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check $(1); fi
+install = if command -v uv >/dev/null; then pip() { uv pip "$$@" --python $(BIN)/python; }; \
+  else pip() { $(PYTHON) -m pip --python $(BIN)/python "$$@" --disable-pip-version-check; }; fi; \
+  pip install --quiet --require-hashes -r $(1) && pip install --quiet --no-deps --no-build-isolation -e .
 
-$(RUN_READY): pyproject.toml | $(VENV)/bin/python
-	@if test ! -e $(DEV_READY) -o pyproject.toml -nt $(DEV_READY); then \
-	  echo "Preparing $(VENV) (first time, or pyproject.toml changed) ..."; $(call install,-e .); fi
+$(RUN_READY): pyproject.toml $(CORE) | $(VENV)/bin/python
+	@if test ! -e $(DEV_READY) -o pyproject.toml -nt $(DEV_READY) -o $(CORE) -nt $(DEV_READY); then \
+	  echo "Preparing $(VENV) (first time, or its packages changed) ..."; $(call install,$(CORE)); fi
 	@touch $@
 
-$(DEV_READY): pyproject.toml | $(VENV)/bin/python
-	@echo "Preparing $(VENV) with the development tools (first time, or pyproject.toml changed) ..."
-	@$(call install,-e '.[dev]')
+$(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
+	@echo "Preparing $(VENV) with the development tools (first time, or its packages changed) ..."
+	@$(call install,$(DEV))
 	@touch $@ $(RUN_READY)
 
-# The browser tests need a Chromium. Where we may not install one they say so: skipped here, failed when CI=true.
-.PHONY: browser
-browser:
-	@if ! command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null \
-	    && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
-	  echo "Installing chromium for the browser tests ..."; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
-	    || echo "chromium could not be installed; the browser tests will say so" >&2; \
-	fi
+# What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
+# failed when CI=true.
+.PHONY: servers chromium postfix dovecot gettext
+servers: chromium postfix dovecot gettext npm
 
-# A real mail server takes our mail and bounces it. It is never started as a service: the tests run their own.
-.PHONY: postfix
-postfix:
-	@if ! command -v postfix /usr/sbin/postfix >/dev/null \
-	    && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
-	  echo "Installing postfix for the mail tests ..."; \
-	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends postfix; } >/dev/null 2>&1 \
-	    || echo "postfix could not be installed; the mail tests will say so" >&2; \
-	fi
+chromium: # a real browser reads the pages and takes web push
+	@$(call apt,chromium chromium-browser google-chrome google-chrome-stable,chromium)
 
-# A real IMAP server holds mail for us to read; like Postfix it is only ever started by the tests.
-.PHONY: dovecot
-dovecot:
-	@if ! command -v dovecot /usr/sbin/dovecot >/dev/null \
-	    && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
-	  echo "Installing dovecot for the mail tests ..."; \
-	  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends dovecot-imapd; } >/dev/null 2>&1 \
-	    || echo "dovecot could not be installed; the mail tests will say so" >&2; \
-	fi
+postfix: # a real mail server takes our mail and bounces it
+	@$(call apt,postfix /usr/sbin/postfix,postfix)
 
-# gettext checks and compiles the catalogues we write.
-.PHONY: gettext
-gettext:
-	@if ! command -v msgfmt >/dev/null && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
-	  echo "Installing gettext for the catalogue tests ..."; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends gettext; } >/dev/null 2>&1 \
-	    || echo "gettext could not be installed; the catalogue tests will say so" >&2; \
-	fi
+dovecot: # a real IMAP server holds mail for us to read
+	@$(call apt,dovecot /usr/sbin/dovecot,dovecot-imapd)
+
+gettext: # msgfmt checks and compiles the catalogues we write
+	@$(call apt,msgfmt,gettext)
+
+apt = if ! command -v $(1) >/dev/null && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+  echo "Installing $(2) for the tests ..."; \
+  { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2); } \
+    >/dev/null 2>&1 || echo "$(2) could not be installed; its tests will say so" >&2; fi
 
 # Some tests check against what others wrote for Node. Without npm they say so, as above.
 NPM_READY := .cache/npm/.ready

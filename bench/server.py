@@ -44,6 +44,7 @@ class Server:
 
     def __init__(self, data: Path, *, core: int | None = None, env: dict[str, str] | None = None) -> None:
         self.data, self.port, self.core = data, free_port(), core
+        self.python = sys.executable
         self.env = env or {}
         self.log = data.with_name(data.name + ".log")
         self.started_in = 0.0
@@ -106,7 +107,7 @@ class Server:
         raise RuntimeError(f"the server was not ready within {within} s:\n{self.tail()}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "clarion", "dev", "--port", str(self.port), "--data", str(self.data)]
+        command = [self.python, "-m", "clarion", "dev", "--port", str(self.port), "--data", str(self.data)]
         # Settings of the machine this runs on are none of ours.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
         with self.log.open("ab") as log:
