@@ -12,7 +12,7 @@ import pytest
 
 from bench.server import ROOT, Server
 
-PAGES = ("/", "/docs", "/openapi.json", "/ui/static/page.css", "/ui/static/inter.woff2")
+PAGES = ("/", "/docs", "/openapi.json", "/ui/static/new/page.css", "/ui/static/new/inter.woff2")
 
 
 @pytest.fixture(scope="module")
