@@ -17,6 +17,7 @@ RUN_READY := $(VENV)/.clarion-run
 DEV_READY := $(VENV)/.clarion-dev
 CORE := requirements/core.txt
 DEV := requirements/dev.txt
+EXTRAS := apprise
 
 help: ## this list
 	@echo "Clarion. Usage: make TARGET [ARGS='...']"
@@ -30,7 +31,7 @@ test: $(DEV_READY) servers ## run the tests: ARGS='tests/unit -k inbox'
 
 test-latest: $(DEV_READY) servers ## the tests on the newest packages that pyproject.toml allows, in .venv-latest
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-latest
-	@$(BIN)/uv pip install --quiet --python .venv-latest --upgrade --all-extras --group build --group dev -e .
+	@$(BIN)/uv pip install --quiet --python .venv-latest --upgrade --group build --group dev -e ".[$(EXTRAS)]"
 	@.venv-latest/bin/python -m pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
