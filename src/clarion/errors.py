@@ -156,4 +156,4 @@ class ConfigError(ClarionError):
 class SealBroken(ClarionError):
     """Sealed bytes could not be opened: the key was destroyed, or the bytes were altered."""
 
-    code = "seal_broken"
+    code = "data_unreadable"

@@ -14,7 +14,7 @@ from clarion.model.setup import (
     Category,
     Dedupe,
     FrequencyCap,
-    Rung,
+    LadderChannel,
     SendAll,
     SendFirst,
     SendLadder,
@@ -54,13 +54,13 @@ caps = st.lists(
     ),
     max_size=3,
 ).map(tuple)
-rungs = st.lists(st.builds(Rung, channel=channels, wait_s=st.sampled_from([0, 30, 36_000])), max_size=4).map(
-    tuple
-)
+rungs = st.lists(
+    st.builds(LadderChannel, channel=channels, wait_s=st.sampled_from([0, 30, 36_000])), max_size=4
+).map(tuple)
 targets = st.one_of(
     st.builds(SendAll, channels=some_channels),
     st.builds(SendFirst, channels=some_channels),
-    st.builds(SendLadder, rungs=rungs, until=st.sampled_from(Success), always=some_channels),
+    st.builds(SendLadder, channels=rungs, until=st.sampled_from(Success), always=some_channels),
 )
 pointers = st.sampled_from([None, "", "/order", "/nothing"])
 
@@ -172,7 +172,7 @@ def test_every_message_is_due_waiting_or_over(world):
                 assert message.reason in {
                     Reason.QUIET_HOURS,
                     Reason.SEND_WINDOW,
-                    Reason.WAITING_FOR_RUNG,
+                    Reason.WAITING_FOR_EARLIER_CHANNEL,
                 }
                 assert (message.fence, message.charged) == (0, False)
             case status:
@@ -187,7 +187,9 @@ def test_every_step_with_channels_ends_somewhere(world):
     planned = plan(**world)
     for step in world["flow"].steps:
         to = step.to
-        named = [r.channel for r in to.rungs] + [*to.always] if isinstance(to, SendLadder) else [*to.channels]
+        named = (
+            [r.channel for r in to.channels] + [*to.always] if isinstance(to, SendLadder) else [*to.channels]
+        )
         assert {c.channel for c in planned.run.channels if c.step == step.key} == set(named)
         assert bool(named) == any(m.step == step.key for m in planned.messages)
 
@@ -259,7 +261,7 @@ def test_keys_belong_to_messages_that_may_go(world):
     assert all(m.id in live and flow.thread is not None for m in planned.messages if m.threaded)
 
 
-ladders = st.builds(SendLadder, rungs=rungs, until=st.sampled_from(Success), always=some_channels)
+ladders = st.builds(SendLadder, channels=rungs, until=st.sampled_from(Success), always=some_channels)
 
 
 @given(worlds(to=ladders))
@@ -268,7 +270,7 @@ def test_a_ladder_is_a_chain_that_starts_in_order(world):
     planned = plan(**world)
     for step in world["flow"].steps:
         assert isinstance(step.to, SendLadder)
-        waits = {r.channel: r.wait_s * 1_000 for r in reversed(step.to.rungs)}
+        waits = {r.channel: r.wait_s * 1_000 for r in reversed(step.to.channels)}
         chain = [
             m
             for m in planned.messages
@@ -279,7 +281,7 @@ def test_a_ladder_is_a_chain_that_starts_in_order(world):
             assert rung.later_rungs == tuple(m.id for m in chain[place + 1 :])
             assert rung.until == step.to.until
             if place:
-                assert rung.reason is Reason.WAITING_FOR_RUNG
+                assert rung.reason is Reason.WAITING_FOR_EARLIER_CHANNEL
                 earliest = starts + waits[chain[place - 1].channel]
                 assert rung.due_at is not None
                 assert rung.due_at >= min(earliest, rung.expires_at or earliest)
@@ -304,7 +306,7 @@ def test_a_verdict_of_the_plan_holds_until_it_says(world):
     """Just before `valid_until` the gate still says what the plan was built on."""
     planned = plan(**world)
     for message, decided in zip(planned.messages, planned.gates, strict=True):
-        if decided.reason is Reason.WAITING_FOR_RUNG:
+        if decided.reason is Reason.WAITING_FOR_EARLIER_CHANNEL:
             continue
         again = gate_of(world, message.channel, Instant(decided.valid_until - 1))
         assert (again.verdict, again.due_at) == (decided.verdict, decided.due_at)

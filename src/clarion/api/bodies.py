@@ -35,6 +35,7 @@ OTHER_NAMES = {
     "workflow_key": "workflow",
     "expiry": "expires_at",
     "channel_data": "overrides",
+    "rungs": "channels",
 }
 """What other systems call our fields."""
 

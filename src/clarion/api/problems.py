@@ -130,7 +130,7 @@ CATALOGUE: dict[str, Kind] = {
         "The server is not configured for this",
         "Whoever runs the server must correct what `detail` names; `clarion check` finds it.",
     ),
-    "seal_broken": Kind(
+    "data_unreadable": Kind(
         500,
         "Stored data cannot be opened",
         "The encryption key was destroyed or does not fit. For a deleted user this is final; else restore the installation key.",

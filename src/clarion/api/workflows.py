@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from litestar import Router, delete, get, put
 
@@ -13,7 +13,17 @@ from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import every, found_version, missing, named, remove, shown
 from clarion.flow.draft import channels_of
-from clarion.model.setup import Category, SendFirst, SendLadder, SendStep, Template, Workflow
+from clarion.model.channel import Channel
+from clarion.model.setup import (
+    Category,
+    LadderChannel,
+    SendAll,
+    SendFirst,
+    SendLadder,
+    SendStep,
+    Template,
+    Workflow,
+)
 from clarion.rules import people
 from clarion.rules.quiet_hours import meet
 
@@ -67,6 +77,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
     seen: set[str] = set()
     for index, step in enumerate(workflow.steps):
         place = f"#/steps/{index}"
+        faults += _listed_twice(step.to, f"{place}/to")
         if step.key in seen:
             faults.append(Fault(detail=f"the step key {step.key!r} is used twice.", pointer=f"{place}/key"))
         seen.add(step.key)
@@ -89,8 +100,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
 def _unwritten(step: SendStep, template: Template, place: str) -> list[Fault]:
     channels = channels_of(step)
     if not channels:
-        field = "rungs" if isinstance(step.to, SendLadder) else "channels"
-        return [Fault(detail="name at least one channel.", pointer=f"{place}/to/{field}")]
+        return [Fault(detail="name at least one channel.", pointer=f"{place}/to/channels")]
     lacking = [channel for channel in dict.fromkeys(channels) if channel not in template.channels]
     if not lacking or isinstance(step.to, SendFirst):
         return []
@@ -100,6 +110,25 @@ def _unwritten(step: SendStep, template: Template, place: str) -> list[Fault]:
             pointer=f"{place}/to",
         )
     ]
+
+
+def _listed_twice(to: SendAll | SendFirst | SendLadder, place: str) -> list[Fault]:
+    """A channel is tried once in a step: a second mention would say something that does not happen."""
+    channels: Sequence[Channel | LadderChannel] = to.channels
+    listed = [
+        (one.channel, f"{place}/channels/{index}/channel")
+        if isinstance(one, LadderChannel)
+        else (one, f"{place}/channels/{index}")
+        for index, one in enumerate(channels)
+    ]
+    if isinstance(to, SendLadder):
+        listed += [(channel, f"{place}/always/{index}") for index, channel in enumerate(to.always)]
+    faults, seen = [], set[Channel]()
+    for channel, where in listed:
+        if channel in seen:
+            faults.append(Fault(detail=f"the channel `{channel}` is listed twice: keep one.", pointer=where))
+        seen.add(channel)
+    return faults
 
 
 def _never_open(workflow: Workflow, categories: Mapping[str, Category]) -> list[Fault]:

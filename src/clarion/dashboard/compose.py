@@ -109,8 +109,8 @@ def _channels(steps: Sequence[SendStep]) -> list[Channel]:
         match step.to:
             case SendAll(channels=channels) | SendFirst(channels=channels):
                 found += channels
-            case SendLadder(rungs=rungs, always=always):
-                found += [*always, *(rung.channel for rung in rungs)]
+            case SendLadder(channels=tried, always=always):
+                found += [*always, *(one.channel for one in tried)]
     return found
 
 
@@ -120,13 +120,13 @@ def _way(step: SendStep) -> str:
             return _sentence(_listed(channels))
         case SendFirst(channels=channels):
             return _sentence(", or else ".join(CHANNEL_NAMES[channel] for channel in channels))
-        case SendLadder(rungs=rungs, always=always, until=until):
-            first, *later = rungs
+        case SendLadder(channels=tried, always=always, until=until):
+            first, *later = tried
             said = _sentence(f"{CHANNEL_NAMES[first.channel]} first")
             wait = first.wait_s
-            for rung in later:
-                said += f" If it is not {until} within {wait} s, {CHANNEL_NAMES[rung.channel]}."
-                wait = rung.wait_s
+            for one in later:
+                said += f" If it is not {until} within {wait} s, {CHANNEL_NAMES[one.channel]}."
+                wait = one.wait_s
             return f"{said} {_sentence(_listed(always) + ' always')}" if always else said
 
 

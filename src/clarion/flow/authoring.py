@@ -393,7 +393,7 @@ def _needed(workflow: Workflow, template: str) -> Iterator[Channel]:
     for step in workflow.steps:
         if step.template == template:
             if isinstance(step.to, SendLadder):
-                yield from dict.fromkeys((*(rung.channel for rung in step.to.rungs), *step.to.always))
+                yield from dict.fromkeys((*(one.channel for one in step.to.channels), *step.to.always))
             elif isinstance(step.to, SendAll):
                 yield from step.to.channels
 

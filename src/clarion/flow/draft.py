@@ -105,5 +105,5 @@ class Draft:
 def channels_of(step: SendStep) -> tuple[Channel, ...]:
     """Every channel a step names, in order."""
     if isinstance(step.to, SendLadder):
-        return (*(rung.channel for rung in step.to.rungs), *step.to.always)
+        return (*(one.channel for one in step.to.channels), *step.to.always)
     return step.to.channels

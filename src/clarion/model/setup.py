@@ -93,8 +93,8 @@ ATTENTION = frozenset({Success.SEEN, Success.READ})
 """Successes of the person, through whichever channel; the others belong to one channel."""
 
 
-class Rung(Value, frozen=True, kw_only=True):
-    """One try of a ladder: the next rung starts when this fails, or `wait_s` passes without success."""
+class LadderChannel(Value, frozen=True, kw_only=True):
+    """One channel of a ladder: the next one is tried when this fails, or `wait_s` passes without success."""
 
     channel: Channel
     wait_s: Seconds = 30
@@ -113,13 +113,14 @@ class SendFirst(Value, frozen=True, kw_only=True, tag="first", tag_field="mode")
 
 
 class SendLadder(Value, frozen=True, kw_only=True, tag="ladder", tag_field="mode"):
-    """One rung after another until one succeeds; `always` channels go at once, outside the ladder.
+    """One channel after another until one succeeds; `always` channels go at once, outside the ladder.
 
     An `always` message that fails or is delivered changes nothing in the ladder. One that is seen or read stops a
     ladder that waits for that: the person knows.
     """
 
-    rungs: tuple[Rung, ...]
+    channels: tuple[LadderChannel, ...]
+    """In this order: `[{"channel": "push", "wait_s": 30}, {"channel": "sms"}]`."""
     until: Success = Success.DELIVERED
     always: tuple[Channel, ...] = ()
 

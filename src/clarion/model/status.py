@@ -48,7 +48,7 @@ NOT_SENT = frozenset({Status.SUPPRESSED, Status.THROTTLED, Status.MERGED, Status
 
 STATUS_DOC: dict[Status, str] = {
     Status.QUEUED: "Planned and due: a worker holds it or will claim it next.",
-    Status.DEFERRED: "Waiting for a known moment (`due_at`): quiet hours over, a retry, the next rung, its turn.",
+    Status.DEFERRED: "Waiting for a known moment (`due_at`): quiet hours over, a retry, the wait of a ladder, its turn.",
     Status.SENDING: "Handed to a provider that cannot deduplicate; no answer recorded yet.",
     Status.SENT: "The provider accepted it. Final unless a receipt follows.",
     Status.DELIVERED: "A receipt says it arrived (in-app: stored in the inbox).",
@@ -60,7 +60,7 @@ STATUS_DOC: dict[Status, str] = {
     Status.SUPPRESSED: "Must not be sent: opted out, suppressed address, or no way to reach the user.",
     Status.THROTTLED: "A frequency cap was reached.",
     Status.MERGED: "A duplicate, or replaced by a newer message.",
-    Status.CANCELED: "Stopped by a caller, or another rung of the ladder succeeded.",
+    Status.CANCELED: "Stopped by a caller, or another channel of the ladder succeeded.",
     Status.EXPIRED: "Its `expires_at` passed before it could be sent.",
 }
 
@@ -103,7 +103,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     CIRCUIT_OPEN = "circuit_open"
     INTEGRATION_BUSY = "integration_busy"
-    WAITING_FOR_RUNG = "waiting_for_rung"
+    WAITING_FOR_EARLIER_CHANNEL = "waiting_for_earlier_channel"
     WAITING_FOR_TURN = "waiting_for_turn"
     NO_INTEGRATION = "no_integration"
     # suppressed

@@ -85,7 +85,7 @@ _OBSTACLES = {
     Reason.DUPLICATE: "it repeats an earlier one inside the dedupe window",
     Reason.SUPERSEDED: "a newer one replaced it",
     Reason.CANCELED_BY_CALLER: "it was canceled",
-    Reason.LADDER_SATISFIED: "an earlier rung of the ladder succeeded",
+    Reason.LADDER_SATISFIED: "an earlier channel of the ladder succeeded",
 }
 
 
@@ -100,16 +100,16 @@ def _favour(plan: ChannelPlan) -> str:
         return " because the category is critical"
     if _said(plan, "channel_choice", "first_available"):
         return " as the first channel that is available"
-    if _said(plan, "ladder", "first_rung"):
-        return " as the first rung of the ladder"
+    if _said(plan, "ladder", "first_channel"):
+        return " as the first channel of the ladder"
     if _said(plan, "ladder", "always"):
         return " beside the ladder"
     return ""
 
 
 def _delay(plan: ChannelPlan) -> str:
-    if plan.reason is Reason.WAITING_FOR_RUNG:
-        rung = _said(plan, "ladder", Reason.WAITING_FOR_RUNG)
+    if plan.reason is Reason.WAITING_FOR_EARLIER_CHANNEL:
+        rung = _said(plan, "ladder", Reason.WAITING_FOR_EARLIER_CHANNEL)
         if rung is not None:
             before = NAMES[Channel(rung.inputs["after"])]
             stops = " or ".join([before, *(NAMES[Channel(one)] for one in rung.inputs.get("beside", ()))])

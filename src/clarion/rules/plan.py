@@ -165,8 +165,8 @@ class _Draft:
 
     def _ladder(self, step: SendStep, to: SendLadder) -> None:
         """Rungs one after another, each due when the wait of the one before may be over; the others at once."""
-        waits = {rung.channel: rung.wait_s for rung in reversed(to.rungs)}
-        rungs = {rung.channel: self._gate(rung.channel) for rung in to.rungs}
+        waits = {rung.channel: rung.wait_s for rung in reversed(to.channels)}
+        rungs = {rung.channel: self._gate(rung.channel) for rung in to.channels}
         always = {channel: self._gate(channel) for channel in to.always if channel not in rungs}
         reached = [channel for channel, decided in rungs.items() if decided.verdict != "stop"]
         beside = [channel for channel, decided in always.items() if decided.verdict != "stop"]
@@ -225,7 +225,7 @@ class _Draft:
         return Gate(
             verdict="defer",
             status=Status.DEFERRED,
-            reason=Reason.WAITING_FOR_RUNG,
+            reason=Reason.WAITING_FOR_EARLIER_CHANNEL,
             due_at=due_at,
             valid_until=due_at,
             verdicts=decided.verdicts,
@@ -438,7 +438,7 @@ class _Draft:
 
 def _takes_turns(decided: Gate) -> bool:
     """A rung that waits for another one keeps no place in the thread: most never start."""
-    return decided.reason is not Reason.WAITING_FOR_RUNG
+    return decided.reason is not Reason.WAITING_FOR_EARLIER_CHANNEL
 
 
 # -- remarks: what the explanation says about the choice of channels, shared by all plans ------------------------
@@ -464,11 +464,15 @@ def _not_chosen(chosen: str) -> Verdicts:
 @lru_cache(maxsize=1_024)
 def _rung(place: int, before: str, wait_s: int, until: str, beside: tuple[Channel, ...] = ()) -> Verdicts:
     if place == 1:
-        return (Verdict(rule="ladder", result="allow", reason="first_rung", inputs={"until": until}),)
-    inputs: dict[str, object] = {"rung": place, "after": before, "wait_s": wait_s, "until": until}
+        return (Verdict(rule="ladder", result="allow", reason="first_channel", inputs={"until": until}),)
+    inputs: dict[str, object] = {"place": place, "after": before, "wait_s": wait_s, "until": until}
     if beside:
         inputs["beside"] = [channel.value for channel in beside]
-    return (Verdict(rule="ladder", result="defer", reason=Reason.WAITING_FOR_RUNG.value, inputs=inputs),)
+    return (
+        Verdict(
+            rule="ladder", result="defer", reason=Reason.WAITING_FOR_EARLIER_CHANNEL.value, inputs=inputs
+        ),
+    )
 
 
 def _keyless(workflow: Workflow) -> bool:

@@ -92,6 +92,50 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
             "#/steps/0/to/mode",
             "`all`, `first`, `ladder`",
         ),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [{"key": "s", "template": "paid", "to": {"mode": "ladder", "channels": []}}],
+            },
+            "#/steps/0/to/channels",
+            "at least one channel",
+        ),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [{"key": "s", "template": "paid", "to": {"mode": "ladder", "rungs": []}}],
+            },
+            "#/steps/0/to/rungs",
+            "did you mean `channels`?",
+        ),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [
+                    {
+                        "key": "s",
+                        "template": "paid",
+                        "to": {"mode": "ladder", "channels": [{"channel": "sms"}], "always": ["sms"]},
+                    }
+                ],
+            },
+            "#/steps/0/to/always/0",
+            "`sms` is listed twice",
+        ),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [
+                    {"key": "s", "template": "paid", "to": {"mode": "all", "channels": ["sms", "sms"]}}
+                ],
+            },
+            "#/steps/0/to/channels/1",
+            "`sms` is listed twice",
+        ),
         ("integrations/x", {"channel": "email", "provider": "mailr"}, "#/provider", "Did you mean 'mailer'?"),
         ("integrations/x", {"channel": "sms", "provider": "mailer"}, "#/channel", "does not serve sms"),
         (

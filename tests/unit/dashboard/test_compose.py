@@ -8,7 +8,7 @@ from clarion.model.channel import Channel
 from clarion.model.setup import (
     Category,
     FrequencyCap,
-    Rung,
+    LadderChannel,
     SendAll,
     SendFirst,
     SendLadder,
@@ -27,7 +27,7 @@ def workflow(to: SendAll | SendFirst | SendLadder, **more) -> Workflow:
 ALL = SendAll(channels=(Channel.IN_APP, Channel.EMAIL, Channel.SMS))
 FIRST = SendFirst(channels=(Channel.PUSH, Channel.EMAIL))
 LADDER = SendLadder(
-    rungs=(Rung(channel=Channel.PUSH, wait_s=30), Rung(channel=Channel.SMS)),
+    channels=(LadderChannel(channel=Channel.PUSH, wait_s=30), LadderChannel(channel=Channel.SMS)),
     until=Success.SEEN,
     always=(Channel.IN_APP,),
 )

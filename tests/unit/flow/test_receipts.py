@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.receipt import Kind, Receipt
-from clarion.model.setup import Rung, SendLadder, SendStep, Success
+from clarion.model.setup import LadderChannel, SendLadder, SendStep, Success
 from clarion.model.status import Reason, Status
 from clarion.rules.receipts import SOFT_BOUNCES, SOFT_WINDOW_MS
 from tests.engine import engine, workflow
@@ -22,8 +22,8 @@ def receipt(message, kind=Kind.BOUNCED, **more) -> Receipt:
 
 def ladder(until: Success):
     """Email first, then a text message an hour later."""
-    rungs = (Rung(channel=EMAIL, wait_s=3600), Rung(channel=SMS, wait_s=3600))
-    step = SendStep(key="note", template="note", to=SendLadder(rungs=rungs, until=until))
+    rungs = (LadderChannel(channel=EMAIL, wait_s=3600), LadderChannel(channel=SMS, wait_s=3600))
+    step = SendStep(key="note", template="note", to=SendLadder(channels=rungs, until=until))
     return workflow("climb", steps=(step,))
 
 
@@ -147,8 +147,8 @@ async def test_what_satisfies_a_ladder(tmp_path, until, kind, satisfied):
 async def test_what_went_beside_a_ladder_satisfies_it_by_being_seen(tmp_path, until, kind, satisfied):
     """A mail that went out always and was opened: no text message any more, if the ladder waits for that."""
     async with engine(tmp_path) as house:
-        rungs = (Rung(channel=Channel.PUSH, wait_s=3600), Rung(channel=SMS))
-        to = SendLadder(rungs=rungs, until=until, always=(EMAIL,))
+        rungs = (LadderChannel(channel=Channel.PUSH, wait_s=3600), LadderChannel(channel=SMS))
+        to = SendLadder(channels=rungs, until=until, always=(EMAIL,))
         await house.furnish(workflow("climb", steps=(SendStep(key="note", template="note", to=to),)))
         await house.person("ada")
         await house.pipeline.receive([receipt(await sent(house, "climb"), kind)])

@@ -18,7 +18,7 @@ from clarion.model.setup import (
     FrequencyCap,
     Integration,
     IntegrationLimits,
-    Rung,
+    LadderChannel,
     SendFirst,
     SendLadder,
     SendStep,
@@ -410,7 +410,8 @@ async def test_messages_of_a_thread_keep_their_order_through_retries(tmp_path):
 
 
 LADDER = SendLadder(
-    rungs=(Rung(channel=Channel.PUSH, wait_s=30), Rung(channel=Channel.SMS)), always=(Channel.IN_APP,)
+    channels=(LadderChannel(channel=Channel.PUSH, wait_s=30), LadderChannel(channel=Channel.SMS)),
+    always=(Channel.IN_APP,),
 )
 
 
@@ -459,8 +460,8 @@ async def test_success_on_one_rung_cancels_the_later_ones(tmp_path):
 
 def until_seen(until=Success.SEEN):
     """Push; if it is not seen in 30 seconds, SMS; in-app always."""
-    rungs = (Rung(channel=Channel.PUSH, wait_s=30), Rung(channel=Channel.SMS))
-    to = SendLadder(rungs=rungs, until=until, always=(Channel.IN_APP,))
+    rungs = (LadderChannel(channel=Channel.PUSH, wait_s=30), LadderChannel(channel=Channel.SMS))
+    to = SendLadder(channels=rungs, until=until, always=(Channel.IN_APP,))
     return workflow("climb", steps=(SendStep(key="note", template="note", to=to),))
 
 
@@ -519,7 +520,7 @@ async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(tmp_p
         inbox = await house.one(channel=Channel.IN_APP)
         assert not inbox.status.is_terminal
         await house.ledger.records.cancel(house.tenant, inbox.id, house.clock.now())
-        assert (await house.one(channel=Channel.SMS)).reason is Reason.WAITING_FOR_RUNG
+        assert (await house.one(channel=Channel.SMS)).reason is Reason.WAITING_FOR_EARLIER_CHANNEL
         await house.pass_time(31)
         assert (await house.one(channel=Channel.SMS)).status is Status.SENT
 

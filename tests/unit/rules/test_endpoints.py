@@ -6,7 +6,7 @@ import pytest
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint, Secret
 from clarion.model.ids import Instant, message_id
-from clarion.model.setup import Rung, SendAll, SendFirst, SendLadder
+from clarion.model.setup import LadderChannel, SendAll, SendFirst, SendLadder
 from clarion.model.status import Reason, Status
 from clarion.rules.endpoints import addresses, endpoint_of, hears
 from tests.unit.rules.world import contact, event, person, plan, workflow
@@ -123,7 +123,9 @@ def test_first_takes_one_endpoint_and_keeps_it():
 def test_a_rung_of_a_ladder_takes_one_endpoint():
     """The rung before names the id that will really be there."""
     email = contact(Channel.EMAIL)
-    ladder = SendLadder(rungs=(Rung(channel=Channel.EMAIL), Rung(channel=Channel.WEBHOOK)))
+    ladder = SendLadder(
+        channels=(LadderChannel(channel=Channel.EMAIL), LadderChannel(channel=Channel.WEBHOOK))
+    )
     user = owner(SHOP, WAREHOUSE, contacts=(email,))
     planned = plan(workflow(ladder), user=user)
     mail, hook = planned.messages

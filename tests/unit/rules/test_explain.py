@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.message import ChannelPlan, Verdict
-from clarion.model.setup import Category, Rung, SendAll, SendFirst, SendLadder, Success
+from clarion.model.setup import Category, LadderChannel, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.rules.explain import NAMES, explanation, sentence
@@ -17,7 +17,9 @@ from clarion.rules.instants import rfc3339
 from tests.unit.rules.world import CRITICAL, MIDNIGHT, NIGHT, NOON, contact, event, person, plan, workflow
 
 SMS, PUSH, MAIL, INBOX = Channel.SMS, Channel.PUSH, Channel.EMAIL, Channel.IN_APP
-LADDER = workflow(SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS)), always=(INBOX,)))
+LADDER = workflow(
+    SendLadder(channels=(LadderChannel(channel=PUSH), LadderChannel(channel=SMS)), always=(INBOX,))
+)
 
 
 def texts(planned) -> list[str]:
@@ -77,7 +79,7 @@ def test_a_ladder_reads_as_a_story():
     """What goes first, what waits for what, and what goes beside it."""
     planned = plan(LADDER)
     assert texts(planned) == [
-        "Push: goes out at once as the first rung of the ladder.",
+        "Push: goes out at once as the first channel of the ladder.",
         "SMS: will be sent at 2026-03-25T11:00:30Z unless push has been delivered by then, or sooner if push fails.",
         "In-app: goes out at once beside the ladder.",
     ]
@@ -88,7 +90,9 @@ def test_a_ladder_reads_as_a_story():
 def test_what_else_can_stop_a_ladder_is_named():
     """Seen anywhere is seen."""
     ladder = SendLadder(
-        rungs=(Rung(channel=PUSH), Rung(channel=SMS)), until=Success.SEEN, always=(INBOX, MAIL)
+        channels=(LadderChannel(channel=PUSH), LadderChannel(channel=SMS)),
+        until=Success.SEEN,
+        always=(INBOX, MAIL),
     )
     assert texts(plan(workflow(ladder)))[1] == (
         "SMS: will be sent at 2026-03-25T11:00:30Z unless push or in-app or email has been seen by then, "
@@ -170,7 +174,11 @@ def test_critical_is_given_as_the_reason_to_go():
             Reason.WAITING_FOR_TURN,
             "SMS: will be sent later because an earlier message of its thread is still under way.",
         ),
-        (Status.DEFERRED, Reason.WAITING_FOR_RUNG, "SMS: will be sent later because of waiting for rung."),
+        (
+            Status.DEFERRED,
+            Reason.WAITING_FOR_EARLIER_CHANNEL,
+            "SMS: will be sent later because of waiting for earlier channel.",
+        ),
         (Status.SUPPRESSED, Reason.OPTED_OUT, "SMS: not sent because the user opted out."),
         (Status.FAILED, Reason.TEMPLATE_ERROR, "SMS: failed because of template error."),
     ],

@@ -3,16 +3,20 @@
 import pytest
 
 from clarion.model.channel import Channel
-from clarion.model.setup import Rung, SendLadder, Success
+from clarion.model.setup import LadderChannel, SendLadder, Success
 from clarion.model.status import Status
 from clarion.rules.ladder import after
 from tests.unit.rules.world import plan, workflow
 
 
-def first_rung(until: Success = Success.DELIVERED):
+def first_channel(until: Success = Success.DELIVERED):
     """The first of three rungs."""
-    rungs = (Rung(channel=Channel.PUSH), Rung(channel=Channel.SMS), Rung(channel=Channel.VOICE))
-    return plan(workflow(SendLadder(rungs=rungs, until=until))).messages[0]
+    rungs = (
+        LadderChannel(channel=Channel.PUSH),
+        LadderChannel(channel=Channel.SMS),
+        LadderChannel(channel=Channel.VOICE),
+    )
+    return plan(workflow(SendLadder(channels=rungs, until=until))).messages[0]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +30,7 @@ def first_rung(until: Success = Success.DELIVERED):
 )
 def test_success_cancels_every_later_rung(until, enough):
     """Which success is enough, the workflow says; seen and read come from the inbox."""
-    message = first_rung(until)
+    message = first_channel(until)
     for status in (Status.SENT, Status.DELIVERED):
         expected = (message.later_rungs, None) if status in enough else ((), None)
         assert after(message, status) == expected
@@ -47,20 +51,20 @@ def test_success_cancels_every_later_rung(until, enough):
 )
 def test_a_failure_starts_the_next_rung_and_only_that(status):
     """The rung after the next waits for its own turn."""
-    message = first_rung()
+    message = first_channel()
     assert after(message, status) == ((), message.later_rungs[0])
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.DEFERRED, Status.SENDING])
 def test_while_a_rung_is_under_way_the_others_wait(status):
     """A retry is not a failure."""
-    assert after(first_rung(), status) == ((), None)
+    assert after(first_channel(), status) == ((), None)
 
 
 @pytest.mark.parametrize("status", [Status.CANCELED, Status.MERGED])
 def test_a_withdrawn_rung_takes_the_later_ones_with_it(status):
     """Who cancels the push does not want the text message either."""
-    message = first_rung()
+    message = first_channel()
     assert after(message, status) == (message.later_rungs, None)
 
 

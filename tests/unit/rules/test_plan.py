@@ -7,7 +7,16 @@ from msgspec.structs import replace
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, message_id, run_id
 from clarion.model.plan import DedupeClaim
-from clarion.model.setup import Category, Dedupe, FrequencyCap, Rung, SendAll, SendFirst, SendLadder, Success
+from clarion.model.setup import (
+    Category,
+    Dedupe,
+    FrequencyCap,
+    LadderChannel,
+    SendAll,
+    SendFirst,
+    SendLadder,
+    Success,
+)
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.rules.ladder import after
@@ -30,7 +39,9 @@ from tests.unit.rules.world import (
 )
 
 PUSH, SMS, VOICE, MAIL, INBOX = Channel.PUSH, Channel.SMS, Channel.VOICE, Channel.EMAIL, Channel.IN_APP
-LADDER = workflow(SendLadder(rungs=(Rung(channel=PUSH, wait_s=30), Rung(channel=SMS)), always=(INBOX,)))
+LADDER = workflow(
+    SendLadder(channels=(LadderChannel(channel=PUSH, wait_s=30), LadderChannel(channel=SMS)), always=(INBOX,))
+)
 FIRST = workflow(SendFirst(channels=(PUSH, SMS, MAIL)))
 MORNING = at("2026-03-25 08:00", BERLIN)
 
@@ -148,12 +159,16 @@ def test_first_with_no_channel_left_lists_the_first_one():
 # -- ladder ----------------------------------------------------------------------------------------------------
 
 
-def test_a_ladder_starts_with_its_first_rung_and_the_next_waits():
+def test_a_ladder_starts_with_its_first_channel_and_the_next_waits():
     """Push now, SMS in 30 seconds unless push was delivered, in-app at once and outside the ladder."""
     planned = plan(LADDER)
     push, sms, inbox = planned.messages
     assert (push.status, push.due_at) == (Status.QUEUED, NOON)
-    assert (sms.status, sms.reason, sms.due_at) == (Status.DEFERRED, Reason.WAITING_FOR_RUNG, NOON + 30_000)
+    assert (sms.status, sms.reason, sms.due_at) == (
+        Status.DEFERRED,
+        Reason.WAITING_FOR_EARLIER_CHANNEL,
+        NOON + 30_000,
+    )
     assert (inbox.status, inbox.until, inbox.later_rungs) == (Status.QUEUED, "", ())
     assert (push.until, push.later_rungs) == ("delivered", (sms.id,))
     assert (sms.until, sms.later_rungs, sms.charged) == ("delivered", (), False)
@@ -164,7 +179,9 @@ def test_a_ladder_starts_with_its_first_rung_and_the_next_waits():
 @pytest.mark.parametrize("until", [Success.SEEN, Success.READ])
 def test_what_goes_always_can_stop_a_ladder_that_waits_for_attention(until):
     """It knows every rung; whether it fails or arrives is no business of the ladder, so it waits for nothing itself."""
-    ladder = SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS)), until=until, always=(INBOX,))
+    ladder = SendLadder(
+        channels=(LadderChannel(channel=PUSH), LadderChannel(channel=SMS)), until=until, always=(INBOX,)
+    )
     push, sms, inbox = plan(workflow(ladder)).messages
     assert (inbox.until, inbox.later_rungs) == ("", (push.id, sms.id))
     assert (push.until, push.later_rungs) == (until, (sms.id,))
@@ -174,7 +191,11 @@ def test_what_goes_always_can_stop_a_ladder_that_waits_for_attention(until):
 
 def test_what_goes_always_but_not_to_this_user_stops_nothing():
     """Who turned the inbox off sees nothing in it."""
-    ladder = SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS)), until=Success.SEEN, always=(INBOX,))
+    ladder = SendLadder(
+        channels=(LadderChannel(channel=PUSH), LadderChannel(channel=SMS)),
+        until=Success.SEEN,
+        always=(INBOX,),
+    )
     planned = plan(workflow(ladder), user=person(preferences=Preferences(channels={INBOX: False})))
     inbox = next(m for m in planned.messages if m.channel is INBOX)
     assert (inbox.reason, inbox.later_rungs) == (Reason.OPTED_OUT, ())
@@ -182,8 +203,12 @@ def test_what_goes_always_but_not_to_this_user_stops_nothing():
 
 def test_waits_add_up_along_the_ladder():
     """The third rung is due when the waits of the first and the second are over."""
-    rungs = (Rung(channel=PUSH, wait_s=30), Rung(channel=SMS, wait_s=60), Rung(channel=VOICE))
-    planned = plan(workflow(SendLadder(rungs=rungs, until=Success.READ)))
+    rungs = (
+        LadderChannel(channel=PUSH, wait_s=30),
+        LadderChannel(channel=SMS, wait_s=60),
+        LadderChannel(channel=VOICE),
+    )
+    planned = plan(workflow(SendLadder(channels=rungs, until=Success.READ)))
     assert [m.due_at for m in planned.messages] == [NOON, NOON + 30_000, NOON + 90_000]
     first, second, third = planned.messages
     assert first.later_rungs == (second.id, third.id)
@@ -206,9 +231,9 @@ def test_a_ladder_without_rungs_to_stand_on_still_sends_what_goes_always():
     assert len(skipped(planned)) == 2
 
 
-def test_a_ladder_with_nothing_left_lists_its_first_rung():
+def test_a_ladder_with_nothing_left_lists_its_first_channel():
     """So that the run ends in a terminal status with a reason."""
-    ladder = workflow(SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS))))
+    ladder = workflow(SendLadder(channels=(LadderChannel(channel=PUSH), LadderChannel(channel=SMS))))
     planned = plan(ladder, user=person(contacts=()))
     assert outcome(planned) == [(PUSH, Status.SUPPRESSED, Reason.NO_CONTACT)]
 
@@ -217,7 +242,7 @@ def test_the_ladder_waits_for_quiet_hours_as_a_whole():
     """The wait of the first rung counts from the moment it may start."""
     push, sms, inbox = plan(LADDER, user=person(quiet=(NIGHT,)), now=MIDNIGHT).messages
     assert (push.reason, push.due_at) == (Reason.QUIET_HOURS, MORNING)
-    assert (sms.reason, sms.due_at) == (Reason.WAITING_FOR_RUNG, MORNING + 30_000)
+    assert (sms.reason, sms.due_at) == (Reason.WAITING_FOR_EARLIER_CHANNEL, MORNING + 30_000)
     assert inbox.status is Status.QUEUED
 
 
@@ -226,7 +251,7 @@ def test_a_rung_whose_turn_falls_into_quiet_hours_waits_for_their_end():
     late = at("2026-03-25 21:59:50", BERLIN)
     push, sms, _ = plan(LADDER, user=person(quiet=(NIGHT,)), now=late).messages
     assert push.status is Status.QUEUED
-    assert (sms.reason, sms.due_at) == (Reason.WAITING_FOR_RUNG, at("2026-03-26 08:00", BERLIN))
+    assert (sms.reason, sms.due_at) == (Reason.WAITING_FOR_EARLIER_CHANNEL, at("2026-03-26 08:00", BERLIN))
 
 
 def test_a_rung_that_would_start_after_the_expiry_ends_on_time():
@@ -237,14 +262,20 @@ def test_a_rung_that_would_start_after_the_expiry_ends_on_time():
 
 def test_a_channel_is_not_both_rung_and_always():
     """Named twice, it keeps its place in the ladder."""
-    ladder = workflow(SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS)), always=(SMS, INBOX)))
+    ladder = workflow(
+        SendLadder(channels=(LadderChannel(channel=PUSH), LadderChannel(channel=SMS)), always=(SMS, INBOX))
+    )
     assert [m.channel for m in plan(ladder).messages] == [PUSH, SMS, INBOX]
 
 
 def test_a_rung_named_twice_counts_once():
     """With the wait it was first given."""
-    rungs = (Rung(channel=PUSH, wait_s=5), Rung(channel=PUSH, wait_s=50), Rung(channel=SMS))
-    planned = plan(workflow(SendLadder(rungs=rungs)))
+    rungs = (
+        LadderChannel(channel=PUSH, wait_s=5),
+        LadderChannel(channel=PUSH, wait_s=50),
+        LadderChannel(channel=SMS),
+    )
+    planned = plan(workflow(SendLadder(channels=rungs)))
     assert [(m.channel, m.due_at) for m in planned.messages] == [(PUSH, NOON), (SMS, NOON + 5_000)]
 
 
@@ -344,7 +375,9 @@ def test_explanations_never_hold_the_data_behind_a_key():
 
 def test_a_rung_that_waits_takes_no_place_in_the_thread():
     """Most waiting rungs never start; the next message of the thread must not wait for them."""
-    flow = workflow(SendLadder(rungs=(Rung(channel=PUSH), Rung(channel=SMS))), thread="/order")
+    flow = workflow(
+        SendLadder(channels=(LadderChannel(channel=PUSH), LadderChannel(channel=SMS))), thread="/order"
+    )
     planned = plan(flow, what=event({"order": 5}))
     assert [m.threaded for m in planned.messages] == [True, False]
     assert [t.message_id for t in planned.turns] == [planned.messages[0].id]

@@ -152,7 +152,7 @@ async def a_refused_settlement_leaves_nothing_behind(world: World) -> None:
     assert result.refused == {stale.id, good.id}
     assert result.inbox == ()
     assert world.ledger.inboxes.head(world.ada.no)[0] == 0
-    assert await world.state(ladder[1]) == (DEFERRED, Reason.WAITING_FOR_RUNG)
+    assert await world.state(ladder[1]) == (DEFERRED, Reason.WAITING_FOR_EARLIER_CHANNEL)
     assert await world.timeline(good) == [(QUEUED, None)]
     assert world.ledger.users.current(world.ada.no) == world.ada
     assert len(await world.ledger.captures.of(world.tenant, captured.id)) == 1

@@ -240,7 +240,7 @@ async def reading_stops_a_ladder_that_waits_for_it(world: World) -> None:
         expected = (
             (Status.CANCELED, Reason.LADDER_SATISFIED)
             if stops
-            else (Status.DEFERRED, Reason.WAITING_FOR_RUNG)
+            else (Status.DEFERRED, Reason.WAITING_FOR_EARLIER_CHANNEL)
         )
         assert await world.state(second) == expected, (until, action)
 
@@ -257,7 +257,7 @@ async def reading_what_went_beside_a_ladder_stops_it_too(world: World) -> None:
         await world.plan(first, second, beside)
         await world.settle(beside, Status.DELIVERED, record=world.item(beside))
         await world.ledger.inboxes.mark(world.ada.no, action, [beside.id], world.now)  # type: ignore[arg-type]
-        expected = Reason.LADDER_SATISFIED if stops else Reason.WAITING_FOR_RUNG
+        expected = Reason.LADDER_SATISFIED if stops else Reason.WAITING_FOR_EARLIER_CHANNEL
         assert (await world.state(second))[1] == expected, (until, action)
         assert (await world.state(first))[0] is Status.QUEUED
 

@@ -265,7 +265,9 @@ def rungs(world: World, *channels: Channel, until: str) -> list[Message]:
         replace(m, later_rungs=tuple(ids[place + 1 :]))
         if place == 0
         else replace(
-            later(m, 30 * place), reason=Reason.WAITING_FOR_RUNG, later_rungs=tuple(ids[place + 1 :])
+            later(m, 30 * place),
+            reason=Reason.WAITING_FOR_EARLIER_CHANNEL,
+            later_rungs=tuple(ids[place + 1 :]),
         )
         for place, m in enumerate(messages)
     ]

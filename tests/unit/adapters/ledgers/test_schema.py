@@ -5,6 +5,7 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -17,6 +18,9 @@ from clarion.adapters.ledgers.schema import CODES, REVISION, metadata
 from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
+from clarion.model.channel import Channel
+from clarion.model.message import ChannelPlan
+from clarion.model.setup import SendLadder, Workflow
 from clarion.model.status import ACTIVE, MOVES, Reason, Status, may_move
 
 MIGRATIONS = Path(migrations.__file__).parent
@@ -144,6 +148,64 @@ def test_reasons_of_an_older_file_get_their_new_names(tmp_path, step):
     with closing(sqlite3.connect(path)) as newer:
         for table in ("messages", "changes"):
             assert newer.execute(f"SELECT reason FROM {table}").fetchall() == [(Reason.RETRIED,)]
+
+
+def test_ladders_of_an_older_file_are_read_by_their_new_words(tmp_path, step):
+    """The workflow, the message that waits, its timeline and the explanation of its run."""
+    path = tmp_path / "older.db"
+    step("0007", path)
+    ladder = {"mode": "ladder", "rungs": [{"channel": "push", "wait_s": 30}, {"channel": "sms"}]}
+    workflow = {"key": "w", "category": "c", "steps": [{"key": "s", "template": "t", "to": ladder}]}
+    said = {
+        "rule": "ladder",
+        "result": "defer",
+        "reason": "waiting_for_rung",
+        "inputs": {"rung": 2, "after": "push"},
+    }
+    first = {"rule": "ladder", "result": "allow", "reason": "first_rung"}
+    plans = [
+        {"step": "s", "channel": "push", "status": "queued", "message_id": bytes(16), "verdicts": [first]},
+        {
+            "step": "s",
+            "channel": "sms",
+            "status": "deferred",
+            "reason": "waiting_for_rung",
+            "verdicts": [said],
+        },
+    ]
+    with closing(sqlite3.connect(path)) as older:
+        older.execute(
+            "INSERT INTO documents (shelf, tenant, key, version, live, body) VALUES ('workflow', 1, 'w', 1, 1, ?)",
+            (msgspec.json.encode(workflow),),
+        )
+        older.execute(INSERT, (bytes(16), CODES[Status.DEFERRED], "waiting_for_rung", 1))
+        older.execute(
+            "INSERT INTO changes (message_id, at, status, reason) VALUES (x'00', 1, 1, 'waiting_for_rung')"
+        )
+        older.execute(
+            """INSERT INTO runs (id, tenant, user, event_id, lane, event_seq, workflow, workflow_version, at, explanation)
+            VALUES (x'01', 1, 1, x'00', 'normal', 1, 'w', 1, 1, ?)""",
+            (msgspec.msgpack.encode(plans),),
+        )
+        older.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        for table in ("messages", "changes"):
+            assert newer.execute(f"SELECT reason FROM {table}").fetchall() == [
+                (Reason.WAITING_FOR_EARLIER_CHANNEL,)
+            ]
+        ((body,),) = newer.execute("SELECT body FROM documents").fetchall()
+        ((packed,),) = newer.execute("SELECT explanation FROM runs").fetchall()
+    to = msgspec.json.decode(body, type=Workflow).steps[0].to
+    assert isinstance(to, SendLadder)
+    assert [(one.channel, one.wait_s) for one in to.channels] == [(Channel.PUSH, 30), (Channel.SMS, 30)]
+    push, sms = msgspec.msgpack.decode(packed, type=tuple[ChannelPlan, ...])
+    assert (push.message_id, push.verdicts[0].reason) == (bytes(16), "first_channel")
+    assert sms.reason is Reason.WAITING_FOR_EARLIER_CHANNEL
+    assert (sms.verdicts[0].reason, sms.verdicts[0].inputs) == (
+        "waiting_for_earlier_channel",
+        {"place": 2, "after": "push"},
+    )
 
 
 def test_a_step_that_breaks_leaves_nothing_behind(tmp_path, step, monkeypatch):

@@ -319,7 +319,7 @@ RELEASE = f"UPDATE messages SET waits_for = NULL, due_at = ?3 WHERE waits_for IN
 
 ADVANCE_RUNGS = f"""
     UPDATE messages SET due_at = ?3
-    WHERE id IN {IDS} AND status = {CODES[Status.DEFERRED]} AND reason = '{Reason.WAITING_FOR_RUNG}' AND due_at > ?3
+    WHERE id IN {IDS} AND status = {CODES[Status.DEFERRED]} AND reason = '{Reason.WAITING_FOR_EARLIER_CHANNEL}' AND due_at > ?3
 """
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
