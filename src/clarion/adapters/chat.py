@@ -126,7 +126,7 @@ def json_of(reply: Reply) -> dict[str, object]:
     """The answer as a JSON object; empty when it is none."""
     try:
         return msgspec.json.decode(reply.body, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
 
 

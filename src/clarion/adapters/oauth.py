@@ -22,6 +22,8 @@ USUAL_S = 3_600.0
 LONGEST_S = 86_400.0
 PAUSE_S = 10.0
 """A server that gave no token is not asked again for so long."""
+LONGEST_PAUSE_S = 60.0
+"""Whatever it asks for: mail waits meanwhile, and critical mail does not live long."""
 JUST_NOW_S = 10.0
 """A token that is younger was not refused because it ran out."""
 OK, REQUEST_TIMEOUT, TOO_MANY, SERVER_ERROR = 200, 408, 429, 500
@@ -183,7 +185,7 @@ def _read(reply: Reply | Failure) -> _Answer:
             raise ConfigError(f"the OAuth token URL cannot be used: {reply.detail}")
         raise Unavailable(f"no OAuth token: {reply.detail}")
     if reply.status in {REQUEST_TIMEOUT, TOO_MANY} or reply.status >= SERVER_ERROR:
-        pause_s = round(min(reply.retry_after_s or PAUSE_S, USUAL_S))
+        pause_s = round(min(reply.retry_after_s or PAUSE_S, LONGEST_PAUSE_S))
         raise Unavailable(
             f"the OAuth token server answers {reply.status}: it is tried again", retry_after_s=pause_s
         )

@@ -16,6 +16,9 @@ from clarion.ports.provider import Outgoing
 log = structlog.get_logger(__name__)
 
 
+_NOT_REPORTED = Unknown(detail="the provider did not report on this message")
+
+
 class Calls:
     """Makes calls within the time limit of their integration."""
 
@@ -38,17 +41,22 @@ class Calls:
     async def _answers(self, live: LiveIntegration, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         try:
             async with self._clock.timeout(live.integration.limits.timeout_s):
-                outcomes = await live.provider.send(batch)
+                answers: Sequence[object] = await live.provider.send(batch)
+            outcomes = [one if isinstance(one, Outcome) else _NOT_REPORTED for one in answers]
         except TimeoutError:
             late = Retry if live.plugin.idempotent else Unknown
             return [late(reason=Reason.PROVIDER_TIMEOUT, detail="no answer in time")] * len(batch)
         except Exception as surprise:
+            # Nobody knows how far it came: what may have been taken is not sent again.
             log.exception("provider_raised", integration=live.key, error=type(surprise).__name__)
-            return [Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)] * len(batch)
-        if len(outcomes) != len(batch):
-            log.error("provider_outcomes_missing", integration=live.key, want=len(batch), got=len(outcomes))
-            return [Unknown(detail="the provider did not report on every message")] * len(batch)
-        return outcomes
+            detail = f"the provider failed ({type(surprise).__name__})"
+            if live.plugin.idempotent:
+                return [Retry(reason=Reason.INTERNAL_ERROR, detail=detail)] * len(batch)
+            return [Unknown(detail=detail)] * len(batch)
+        missing = len(batch) - len(outcomes) + outcomes.count(_NOT_REPORTED)
+        if missing:
+            log.error("provider_outcomes_missing", integration=live.key, messages=len(batch), missing=missing)
+        return outcomes if len(outcomes) == len(batch) else [_NOT_REPORTED] * len(batch)
 
     def _judge(
         self, live: LiveIntegration, outcomes: Sequence[Outcome], kinds: Counter[type[Outcome]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import structlog
 from msgspec.structs import replace
 
 from clarion.errors import ContentError
@@ -20,6 +21,8 @@ from clarion.ports.ledger import Settlement, Setup
 from clarion.ports.provider import Outgoing
 from clarion.rules.keys import KeyedHash, Keys
 
+log = structlog.get_logger(__name__)
+
 Ready = tuple[Held, LiveIntegration, Outgoing]
 """One message to one contact, and who takes it there. Those of one message stand together."""
 
@@ -29,7 +32,7 @@ class Composed(NamedTuple):
 
     ready: list[Ready]
     failed: list[Settlement]
-    """Those whose template does not fit their data."""
+    """Those that cannot be made, mostly because their template does not fit their data."""
 
 
 class Composer:
@@ -58,18 +61,20 @@ class Composer:
             try:
                 outgoing = self._outgoing(held)
             except ContentError as wrong:
-                now = self._clock.now()
-                failed.append(
-                    decided_settlement(
-                        held.message, Status.FAILED, Reason.TEMPLATE_ERROR, now, detail=wrong.detail
-                    )
-                )
+                failed.append(self._failed(held, Reason.TEMPLATE_ERROR, wrong.detail))
+                continue
+            except Exception as fault:
+                log.exception("message_not_made", workflow=held.message.workflow, error=type(fault).__name__)
+                failed.append(self._failed(held, Reason.INTERNAL_ERROR, type(fault).__name__))
                 continue
             if held.devices:
                 ready += [(held, live, replace(outgoing, contact=to)) for to, live in held.devices]
             else:
                 ready.append((held, route.first, outgoing))
         return Composed(ready, failed)
+
+    def _failed(self, held: Held, reason: Reason, detail: str) -> Settlement:
+        return decided_settlement(held.message, Status.FAILED, reason, self._clock.now(), detail=detail)
 
     def _outgoing(self, held: Held) -> Outgoing:
         message = held.message

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from clarion.flow.settlement import DETAIL_LIMIT, Attempt, settlement_of, suppressions_of
+from clarion.flow.settlement import Attempt, settlement_of, suppressions_of, told
 from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import UnknownPolicy
@@ -55,7 +55,7 @@ def settlement_of_devices(
     )
     return replace(
         found,
-        detail=_detail(answers, devices, found.detail)[:DETAIL_LIMIT],
+        detail=told(_detail(answers, devices, found.detail)),
         suppressions=tuple(
             gone
             for one in answers

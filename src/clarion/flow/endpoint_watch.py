@@ -50,9 +50,20 @@ class EndpointWatch:
 
     async def sweep(self) -> None:
         """Everything that has failed long enough, or was ended by its receiver."""
-        while failing := await self._ledger.endpoints.failing(self._disable_after_ms, AT_ONCE):
-            for state in failing:
-                await self._disable(state)
+        disabled = True
+        while disabled and (failing := await self._ledger.endpoints.failing(self._disable_after_ms, AT_ONCE)):
+            disabled = any([await self._disabled(state) for state in failing])
+
+    async def _disabled(self, state: EndpointState) -> bool:
+        """Whether it is disabled now. One that cannot be must not keep the others alive."""
+        try:
+            await self._disable(state)
+        except (Busy, Unavailable):
+            raise
+        except Exception as fault:
+            log.exception("endpoint_not_disabled", endpoint=id_text(state.id), error=type(fault).__name__)
+            return False
+        return True
 
     async def _disable(self, state: EndpointState) -> None:
         """Told before it is done, under a key that makes a repetition harmless: a crash in between loses nothing."""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from itertools import chain, groupby
 
+import structlog
+
 from clarion.flow.calling import Calls
 from clarion.flow.composing import Composer, Ready
 from clarion.flow.devices import Answer, settlement_of_devices
@@ -14,7 +16,8 @@ from clarion.flow.last_look import LastLook
 from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held
 from clarion.flow.routes import Route, Slots
-from clarion.flow.settlement import Attempt, decided_settlement, settlement_of
+from clarion.flow.settlement import Attempt, decided_settlement, settlement_of, unknown_settlement
+from clarion.model.ids import Instant
 from clarion.model.message import Message
 from clarion.model.outcome import Outcome
 from clarion.model.setup import UnknownPolicy
@@ -22,6 +25,8 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import Contact
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, Settlement
+
+log = structlog.get_logger(__name__)
 
 Called = tuple[Sequence[Ready], Sequence[Outcome], Attempt]
 """One call: what went out, an outcome for each, and the circumstances."""
@@ -112,22 +117,26 @@ class Sender:
     def _meaning(self, called: Sequence[Called]) -> list[Settlement]:
         now, uniform = self._clock.now(), self._entropy.uniform
         settlements: list[Settlement] = []
-        several: dict[Held, list[Answer]] = {}
+        answers: dict[Held, list[Answer]] = {}
         for ready, outcomes, attempt in called:
             for (held, _, outgoing), outcome in zip(ready, outcomes, strict=True):
-                if held.devices:
-                    several.setdefault(held, []).append(Answer(outgoing, outcome, attempt))
-                    continue
-                policy = self._unknown_policy(held.message)
-                settlements.append(
-                    settlement_of(outgoing, outcome, attempt, on_unknown=policy, now=now, uniform=uniform())
-                )
-        for held, answers in several.items():
-            policy, devices = self._unknown_policy(held.message), _devices(held)
-            settlements.append(
-                settlement_of_devices(answers, devices, on_unknown=policy, now=now, uniform=uniform())
-            )
+                answers.setdefault(held, []).append(Answer(outgoing, outcome, attempt))
+        for held, its in answers.items():
+            try:
+                settlements.append(self._settlement(held, its, now, uniform()))
+            except Exception as fault:
+                # It was called, and nobody can tell what came of it: in doubt, and nobody else's trouble.
+                log.exception("outcome_not_understood", error=type(fault).__name__)
+                policy, attempt = self._unknown_policy(held.message), its[0].attempt
+                settlements.append(unknown_settlement(held.message, policy, now, attempt=attempt))
         return settlements
+
+    def _settlement(self, held: Held, answers: Sequence[Answer], now: Instant, uniform: float) -> Settlement:
+        policy = self._unknown_policy(held.message)
+        if held.devices:
+            return settlement_of_devices(answers, _devices(held), on_unknown=policy, now=now, uniform=uniform)
+        ((outgoing, outcome, attempt),) = answers
+        return settlement_of(outgoing, outcome, attempt, on_unknown=policy, now=now, uniform=uniform)
 
     def _circumstances(self, live: LiveIntegration, started: float, one: Message) -> Attempt:
         ended = self._clock.monotonic()

@@ -174,6 +174,11 @@ def _try_again(
     return _settle(message, Status.DEFERRED, Reason.RETRY, attempt, outcome, now, due_at=due)
 
 
+def told(words: str | None) -> str | None:
+    """What others said, bounded, and in characters that can be stored: half of a surrogate pair is none."""
+    return words[:DETAIL_LIMIT].encode("utf-8", "replace").decode() if words else None
+
+
 def _settle(
     message: Message,
     status: Status,
@@ -201,13 +206,24 @@ def _settle(
         unknowns=message.unknowns if unknowns is None else unknowns,
         integration=attempt.integration if attempt else message.integration,
         outcome=type(outcome).__name__.lower(),
-        provider_id=provider_id,
+        provider_id=told(provider_id),
         took_ms=attempt.took_ms if attempt else None,
-        detail=detail[:DETAIL_LIMIT] if detail else None,
+        detail=told(detail),
         record=record,
         cancels=cancels,
         advances=advances,
         suppressions=suppressions,
+    )
+
+
+def bare_settlement(settlement: Settlement) -> Settlement:
+    """The same without what was brought along: for one that cannot be stored as it is."""
+    return msgspec.structs.replace(
+        settlement,
+        provider_id=None,
+        detail="what the provider said could not be stored",
+        record=None,
+        traceparent=None,
     )
 
 
@@ -231,7 +247,7 @@ def decided_settlement(
         attempt=message.attempt,
         unknowns=message.unknowns,
         integration=message.integration,
-        detail=detail[:DETAIL_LIMIT] or None,
+        detail=told(detail),
         cancels=cancels,
         advances=advances,
     )

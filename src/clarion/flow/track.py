@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 
+import structlog
 from msgspec.structs import replace
 
+from clarion.errors import ClarionError
 from clarion.flow.patience import until_stored
+from clarion.flow.settlement import bare_settlement, told
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.message import Message
@@ -15,10 +19,11 @@ from clarion.model.receipt import Kind, Receipt
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.fanout import Fanout
-from clarion.ports.ledger import Consequence, Ledger, Settlement, Suppression
+from clarion.ports.ledger import Consequence, Ledger, Settlement, SettleResult, Suppression
 from clarion.rules.receipts import SOFT_WINDOW_MS, Meaning, is_soft, meaning
 
-DETAIL_LIMIT = 500
+log = structlog.get_logger(__name__)
+
 RECEIPTS = 500
 """Stored in one transaction."""
 
@@ -46,7 +51,7 @@ class Tracker:
         """Returns when stored; the ids that were refused."""
         if not settlements:
             return frozenset()
-        result = await until_stored("settle", lambda: self._messages.settle(settlements), self._clock)
+        result = await self._stored(settlements)
         if result.inbox:
             self._fanout.publish(result.inbox)
         self.refused += len(result.refused)
@@ -54,6 +59,31 @@ class Tracker:
         for s in settlements:
             count[s.message.channel._value_, s.status._value_, s.reason._value_ if s.reason else ""] += 1
         return result.refused
+
+    async def _stored(self, settlements: Sequence[Settlement]) -> SettleResult:
+        """All together; where that fails one by one, so that only the one at fault is not stored as it is."""
+        try:
+            return await until_stored("settle", lambda: self._messages.settle(settlements), self._clock)
+        except ClarionError:
+            raise
+        except Exception as fault:
+            log.exception("settlements_not_stored", messages=len(settlements), error=type(fault).__name__)
+        stored = [await self._stored_alone(one) for one in settlements]
+        return SettleResult(
+            refused=frozenset().union(*(one.refused for one in stored)),
+            inbox=tuple(chain.from_iterable(one.inbox for one in stored)),
+        )
+
+    async def _stored_alone(self, settlement: Settlement) -> SettleResult:
+        """In doubt without what it brought along: what became of a message counts for more."""
+        for one in (settlement, bare_settlement(settlement)):
+            try:
+                return await until_stored("settle", lambda one=one: self._messages.settle([one]), self._clock)  # type: ignore[misc]
+            except ClarionError:
+                raise
+            except Exception as fault:
+                log.exception("settlement_not_stored", error=type(fault).__name__)
+        return SettleResult()
 
     async def receive(self, receipts: Sequence[Receipt]) -> Sequence[bool]:
         """Store what was reported, however long the store is unavailable; for each whether it changed anything.
@@ -80,17 +110,22 @@ class Tracker:
         ladders = await self._ladders_beside([message for _, _, message in known])
         users = await self._ledger.users.get(list({message.user for _, _, message in known}))
         now = self._clock.now()
-        consequences = []
-        for _, receipt, message in known:
-            came_back = soft.get((message.user, message.channel), 0)
-            means = meaning(message, receipt, came_back, ladders.get(message.id, ""))
-            said = replace(receipt, at=min(max(receipt.at, message.created_at), now))
-            consequences.append(_consequence(said, message, means, users.get(message.user)))
+        consequences: list[Consequence] = []
+        places: list[int] = []
+        for place, receipt, message in known:
+            try:
+                came_back = soft.get((message.user, message.channel), 0)
+                means = meaning(message, receipt, came_back, ladders.get(message.id, ""))
+                said = replace(receipt, at=min(max(receipt.at, message.created_at), now))
+                consequences.append(_consequence(said, message, means, users.get(message.user)))
+                places.append(place)
+            except Exception as fault:
+                log.exception("receipt_not_understood", kind=receipt.kind, error=type(fault).__name__)
         stored = await until_stored(
             "receive", lambda: self._ledger.receipts.receive(consequences), self._clock
         )
         taken = [False] * len(receipts)
-        for (place, _, _), new in zip(known, stored, strict=True):
+        for place, new in zip(places, stored, strict=True):
             taken[place] = new
         return taken
 
@@ -134,8 +169,8 @@ def _consequence(receipt: Receipt, message: Message, means: Meaning, user: User 
         at=receipt.at,
         status=means.status,
         reason=means.reason,
-        detail=receipt.detail[:DETAIL_LIMIT] or None,
-        provider_id=receipt.provider_id,
+        detail=told(receipt.detail),
+        provider_id=told(receipt.provider_id),
         cancels=means.cancels,
         advances=means.advances,
         suppression=suppression if means.suppress and contact else None,

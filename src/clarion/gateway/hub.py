@@ -256,7 +256,11 @@ class Hub:
             batch = due[start : start + AT_ONCE]
             deleted = await self._deleted({device.feed.user for device in batch})
             for device in batch:
-                self._look_at(device, now, deleted)
+                try:
+                    self._look_at(device, now, deleted)
+                except Exception:
+                    log.exception("device_failed", tenant=device.feed.tenant)
+                    device.abort()
             await self._clock.sleep(0)
 
     def _look_at(self, device: Device, now: float, deleted: set[UserNo]) -> None:

@@ -19,7 +19,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now. `after_s` is the provider's own wish (Retry-After), honoured as a minimum."""
+    """Not now. `after_s` is the provider's own wish (Retry-After): honoured up to the longest pause of the lane's schedule."""
 
     reason: Reason = Reason.PROVIDER_ERROR
     after_s: float | None = None

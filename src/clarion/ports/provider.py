@@ -38,7 +38,10 @@ class Provider(Protocol):
     """One live connection to a provider, opened from an integration."""
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """One outcome per message, in order. Expected failures are outcomes; an exception means "retry, alert".
+        """One outcome per message, in order. Expected failures are outcomes.
+
+        What goes wrong with one message is that message's outcome. An exception concerns the whole batch, of which nobody
+        knows any longer what was taken: tried again by an `idempotent` provider, else of unknown outcome.
 
         Must bound its own time below the integration's `timeout_s`; cancellation must not leak connections.
         """

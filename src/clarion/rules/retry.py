@@ -21,7 +21,12 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     base_s: float
     """The longest first pause; it doubles with every attempt."""
     cap_s: float
-    """No pause is longer, unless the provider asks for it."""
+    """No pause is longer, and no provider can ask for a longer one; jitter comes on top of what it asks for."""
+
+    @property
+    def longest_s(self) -> float:
+        """What a provider can ask for at most."""
+        return self.cap_s
 
     def pause_s(self, attempt: int, uniform: float, asked_s: float) -> float:
         """After call number `attempt`: a part of what has doubled, behind what the provider asked for."""
@@ -43,8 +48,13 @@ class RetrySchedule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def max_age_s(self) -> float:
-        """Long enough for every pause, and for waiting behind others in between."""
-        return 2 * sum(self.pauses_s)
+        """Long enough for a receiver that asks for the longest pause every time."""
+        return (1 + self.spread) * len(self.pauses_s) * self.longest_s
+
+    @property
+    def longest_s(self) -> float:
+        """What a receiver can ask for at most."""
+        return max(self.pauses_s)
 
     def pause_s(self, attempt: int, uniform: float, asked_s: float) -> float:
         """After call number `attempt`: as the schedule says, or as long as the receiver asked for."""
@@ -85,19 +95,26 @@ def next_attempt(
 ) -> Instant | Reason:
     """When to call again after call number `attempt`; a `Reason` when there must be no other call.
 
-    `uniform` in [0, 1) is the jitter. `after_s` is the provider's Retry-After: it is never called before.
+    `uniform` in [0, 1) is the jitter. `after_s` is the provider's wish (Retry-After): it delays the next call, up to
+    the longest pause of the policy, and never ends a message.
     """
     if expires_at is not None and now >= expires_at:
         return Reason.EXPIRED
     if attempt >= policy.max_attempts:
         return Reason.ATTEMPTS_EXHAUSTED
-    pause_s = policy.pause_s(attempt, uniform, _asked(after_s, policy.max_age_s))
-    due_at = Instant(now + max(1, math.ceil(pause_s * 1_000)))
-    if due_at > created_at + policy.max_age_s * 1_000:
+    due_at = _due(now, policy.pause_s(attempt, uniform, 0.0))
+    oldest = Instant(created_at + math.floor(policy.max_age_s * 1_000))
+    if due_at > oldest:
         return Reason.TOO_OLD
     if expires_at is not None and due_at >= expires_at:
         return Reason.EXPIRED
-    return due_at
+    wished = _due(now, policy.pause_s(attempt, uniform, _asked(after_s, policy.longest_s)))
+    latest = oldest if expires_at is None else min(oldest, Instant(expires_at - 1))
+    return min(wished, latest)
+
+
+def _due(now: Instant, pause_s: float) -> Instant:
+    return Instant(now + max(1, math.ceil(pause_s * 1_000)))
 
 
 def _asked(after_s: float | None, most_s: float) -> float:

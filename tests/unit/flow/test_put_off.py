@@ -41,8 +41,10 @@ def test_a_message_that_was_put_off_has_used_no_attempt():
 
 
 def test_a_message_that_was_put_off_still_expires():
-    """Putting off is no way round `expires_at`."""
-    assert settled(PUT_OFF, expires_at=Instant(AT + 10_000)).status is Status.EXPIRED
+    """Putting off is no way round `expires_at`, and no reason to give up before: it is tried once more right before."""
+    put_off = settled(PUT_OFF, expires_at=Instant(AT + 10_000))
+    assert (put_off.status, put_off.due_at) == (Status.DEFERRED, AT + 9_999)
+    assert settled(PUT_OFF, expires_at=Instant(AT + 1)).status is Status.EXPIRED
 
 
 def test_a_message_that_was_tried_has_used_an_attempt():

@@ -58,10 +58,36 @@ def test_a_senseless_wish_is_ignored(after_s, seconds):
     assert again(after_s=after_s, uniform=0.5) == NOON + 1_000 + seconds
 
 
-def test_an_endless_wish_ends_it():
-    """Longer than a message may live is too long."""
-    assert again(after_s=float("inf")) is Reason.TOO_OLD
-    assert again(after_s=10**300) is Reason.TOO_OLD
+ENDLESS = [float("inf"), 10**300, 7 * 86_400, 9_999_999_999]
+SCHEDULES = [*POLICIES.values(), WEBHOOKS]
+
+
+@pytest.mark.parametrize("after_s", ENDLESS)
+@pytest.mark.parametrize("policy", SCHEDULES)
+def test_a_foreign_wish_delays_within_the_longest_pause(policy, after_s):
+    """Days that a provider asks for are cut to what the schedule itself would wait at most."""
+    assert again(policy, after_s=after_s, uniform=0.0) - NOON == policy.longest_s * 1_000
+
+
+@pytest.mark.parametrize("after_s", ENDLESS)
+@pytest.mark.parametrize("policy", SCHEDULES)
+@pytest.mark.parametrize("uniform", [0.0, 0.999])
+def test_a_foreign_wish_ends_no_message(policy, after_s, uniform):
+    """Asked every time to wait for ever, it still has all its attempts."""
+    now, attempt = NOON, 1
+    while not isinstance(
+        due := again(policy, attempt=attempt, now=now, after_s=after_s, uniform=uniform), Reason
+    ):
+        assert due > now
+        now, attempt = due, attempt + 1
+    assert (due, attempt) == (Reason.ATTEMPTS_EXHAUSTED, policy.max_attempts)
+
+
+def test_a_foreign_wish_does_not_outlast_a_message():
+    """It is tried once more right before it expires or grows too old; without the wish it would have been tried sooner."""
+    assert again(after_s=900, expires_at=NOON + 60_000) == NOON + 59_999
+    almost = NOON - 24 * 3_600_000 + 60_000
+    assert again(after_s=900, created_at=almost) == NOON + 60_000
 
 
 def test_it_stops_after_the_last_allowed_attempt():

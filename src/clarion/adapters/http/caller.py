@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+import structlog
+
 from clarion.adapters.http.calls import Call, Failure, Reply
 from clarion.adapters.http.clients import OperatorClients, Resolve, UserClients, Way
 from clarion.adapters.http.exchange import exchange, shown
 from clarion.adapters.http.guard import Guard
 from clarion.adapters.http.places import Places
 from clarion.ports.provider import ProviderTools
+
+log = structlog.get_logger(__name__)
 
 Urls = Literal["operator", "user"]
 """Who says where to: the operator's settings, or a user, whose URLs must lead to public addresses."""
@@ -40,13 +44,20 @@ class Caller:
         return "user" if call.from_user else self._urls
 
     async def call(self, call: Call, *, until_s: float, limit: int) -> Reply | Failure:
-        """What was answered until `until_s` on the monotonic clock, at most `limit` bytes of it."""
+        """What was answered until `until_s` on the monotonic clock, at most `limit` bytes of it. Raises nothing."""
+        try:
+            return await self._call(call, until_s, limit)
+        except Exception as surprise:  # noqa: BLE001 - foreign code and foreign answers; concerns this call only
+            log.error("call_failed", error=type(surprise).__name__)
+            return Failure(kind="unanswered", detail=f"the call failed ({type(surprise).__name__})")
+
+    async def _call(self, call: Call, until_s: float, limit: int) -> Reply | Failure:
         clients = self._clients(self.urls_of(call))
         answer: Reply | Failure = Failure(kind="unsent", detail="no time was left to begin")
         for _ in range(ADDRESSES_TRIED):
             if self._spare_s(until_s) <= 0:
                 return answer
-            found = await clients.at(call.url)
+            found = await _way(clients, call.url)
             if isinstance(found, Failure):
                 return found
             client, url, places = found
@@ -75,7 +86,7 @@ class Caller:
 
     async def refusal(self, url: str) -> str | None:
         """Why a user's URL is not called, as far as can be told without calling it; None when it may be."""
-        found = await self._clients("user").at(url)
+        found = await _way(self._clients("user"), url)
         return found.detail if isinstance(found, Failure) and found.kind == "refused" else None
 
     async def close(self) -> None:
@@ -94,6 +105,14 @@ class Caller:
         )
         self._open[urls] = opened
         return opened
+
+
+async def _way(clients: OperatorClients | UserClients, url: str) -> Way | Failure:
+    try:
+        return await clients.at(url)
+    except Exception as surprise:  # noqa: BLE001 - name servers and libraries can answer anything
+        log.error("call_not_begun", error=type(surprise).__name__)
+        return Failure(kind="unsent", detail=f"no connection could be made ({type(surprise).__name__})")
 
 
 class Fetch:

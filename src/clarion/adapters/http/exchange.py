@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError
-from pyreqwest.http import Url
+from pyreqwest.http import HeaderMap, Url
 from pyreqwest.response import Response
 
 from clarion.adapters.http.calls import Call, Failure, Reply
@@ -22,7 +22,10 @@ _NEVER_CONNECTED = "client error (Connect)"
 
 
 def builder(connect_s: float) -> ClientBuilder:
-    """Settings of every client: no redirects, no proxy that would resolve names for us, nothing unpacked."""
+    """Settings of every client: no redirects, no proxy that would resolve names for us, nothing unpacked.
+
+    An odd header in an answer says nothing about the answer, so it is passed over.
+    """
     return (
         ClientBuilder()
         .user_agent("Clarion")
@@ -34,6 +37,9 @@ def builder(connect_s: float) -> ClientBuilder:
         .brotli(False)
         .zstd(False)
         .deflate(False)
+        .http1_ignore_invalid_headers_in_responses(True)
+        .http1_allow_spaces_after_header_name_in_responses(True)
+        .http1_allow_obsolete_multiline_headers_in_responses(True)
         .connect_timeout(timedelta(seconds=connect_s))
         .pool_idle_timeout(timedelta(seconds=IDLE_S))
     )
@@ -69,9 +75,7 @@ async def exchange(
 
 
 async def _reply(response: Response, limit: int, now: Instant) -> Reply:
-    headers = dict(response.headers.items())
-    if "retry-after" in headers:
-        headers["retry-after"] = _seconds(headers["retry-after"], now)
+    headers = _headers(response.headers, now)
     try:
         body = bytes(await response.body_reader.read(limit + 1) or b"")
         cut = len(body) > limit
@@ -80,16 +84,35 @@ async def _reply(response: Response, limit: int, now: Instant) -> Reply:
     return Reply(status=response.status, headers=headers, body=body[:limit], cut=cut)
 
 
-def _seconds(retry_after: str, now: Instant) -> str:
-    """`Retry-After` in whole seconds (RFC 9110, 10.2.3); empty when it is neither a number nor a date."""
+def _headers(answered: HeaderMap, now: Instant) -> dict[str, str]:
+    """The headers that are ASCII; of one that is repeated the first, of `Retry-After` the longest, in seconds.
+
+    Values may hold any byte from 0x80 on (obs-text, RFC 9110, 5.5). The library cannot hand those over, and nothing we
+    read needs them.
+    """
+    headers: dict[str, str] = {}
+    for name in dict.fromkeys(answered.keys()):
+        try:
+            values = answered.getall(name)
+        except ValueError:
+            continue
+        headers[name] = values[0]
+        if name == "retry-after":
+            waits = [wait for value in values if (wait := _seconds(value, now)) is not None]
+            headers[name] = str(max(waits, default=""))
+    return headers
+
+
+def _seconds(retry_after: str, now: Instant) -> int | None:
+    """`Retry-After` in whole seconds (RFC 9110, 10.2.3); None when it is neither a number nor a date."""
     value = retry_after.strip()
     if value.isdecimal() and value.isascii():
-        return str(min(LONGEST_WAIT_S, int(value[:12])))
+        return min(LONGEST_WAIT_S, int(value[:12]))
     try:
         at = parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
-        return ""
-    return str(min(LONGEST_WAIT_S, max(0, round(at - now / 1000))))
+        return None
+    return min(LONGEST_WAIT_S, max(0, round(at - now / 1000)))
 
 
 def _failure(broken: PyreqwestError, url: Url) -> Failure:

@@ -147,11 +147,7 @@ class HttpProvider:
         return outcome
 
     async def _answer(self, call: Call, until_s: float) -> Reply | Failure:
-        try:
-            return await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
-        except Exception as surprise:  # noqa: BLE001 - concerns this message only
-            self._tell("call_failed", surprise)
-            return Failure(kind="unanswered", detail=f"the call failed ({type(surprise).__name__})")
+        return await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
 
     def _meant(self, outgoing: Outgoing, call: Call, answer: Reply | Failure) -> Outcome:
         if isinstance(answer, Failure):

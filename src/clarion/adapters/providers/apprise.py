@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from clarion.adapters.chat import content_of, unmentioning, web_url
+from clarion.adapters.isolation import surprised
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
@@ -52,7 +53,7 @@ class AppriseBridge:
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """What has not begun in time never will, and is `Retry`; what has begun and not ended is `Unknown`."""
-        calls = [self._threads.submit(self._notify, content_of(outgoing)) for outgoing in batch]
+        calls = [self._threads.submit(self._notify, outgoing) for outgoing in batch]
         try:
             if calls:
                 await asyncio.wait(map(asyncio.wrap_future, calls), timeout=self._timeout_s)
@@ -68,8 +69,12 @@ class AppriseBridge:
         """Let calls under way end by themselves, within the time limits of Apprise's own."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _notify(self, content: ChatContent) -> Outcome:
-        body, title = text_of(content), unmentioning(content.title)
+    def _notify(self, outgoing: Outgoing) -> Outcome:
+        try:
+            content = content_of(outgoing)
+            body, title = text_of(content), unmentioning(content.title)
+        except Exception as fault:  # noqa: BLE001 - concerns this message only
+            return surprised(fault, idempotent=True)
         try:
             sent = self._service.notify(body=body or title, title=title)
         except Exception as fault:  # noqa: BLE001 - a plug-in of Apprise's can raise anything

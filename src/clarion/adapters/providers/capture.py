@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from clarion.adapters.isolation import each
 from clarion.model.channel import CHANNELS
 from clarion.model.inbox import Captured
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
@@ -51,7 +52,7 @@ class Capture:
             await self._tools.clock.sleep(self._config.delay_ms / 1000)
         if self._config.outcome == "hang" and any(map(self._is_hit, batch)):
             await asyncio.get_running_loop().create_future()
-        return [self._answer(outgoing) for outgoing in batch]
+        return each(batch, self._answer)
 
     async def ping(self) -> None:
         """Always there."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from clarion.adapters.isolation import each
 from clarion.model.channel import Channel
+from clarion.model.ids import Instant
 from clarion.model.inbox import InboxItem
 from clarion.model.outcome import Accepted, Outcome
 from clarion.model.setup import Integration
@@ -34,21 +37,20 @@ class InApp:
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """Accepts and delivers everything."""
-        now = self._clock.now()
-        outcomes: list[Outcome] = []
-        for outgoing in batch:
-            message = outgoing.message
-            item = InboxItem(
-                tenant=message.tenant,
-                user=message.user,
-                message_id=message.id,
-                sealed=self._seal(outgoing.user.key, _encode(outgoing.content)),
-                at=now,
-                workflow=message.workflow,
-                category=message.category,
-            )
-            outcomes.append(Accepted(delivered=True, record=item))
-        return outcomes
+        return each(batch, partial(self._accepted, self._clock.now()))
+
+    def _accepted(self, now: Instant, outgoing: Outgoing) -> Accepted:
+        message = outgoing.message
+        item = InboxItem(
+            tenant=message.tenant,
+            user=message.user,
+            message_id=message.id,
+            sealed=self._seal(outgoing.user.key, _encode(outgoing.content)),
+            at=now,
+            workflow=message.workflow,
+            category=message.category,
+        )
+        return Accepted(delivered=True, record=item)
 
     async def ping(self) -> None:
         """The inbox is where the ledger is."""

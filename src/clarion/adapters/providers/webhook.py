@@ -8,7 +8,6 @@ plain contact (a URL without an endpoint) is signed with the integration's secre
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ import msgspec
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
 from clarion.adapters.http.rests import Rests, put_off
+from clarion.adapters.isolation import each_at_once
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
@@ -126,9 +126,7 @@ class Webhooks:
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """A receiver that hangs holds up its batch for the time of one call, and is then left alone for a while."""
-        if len(batch) == 1:
-            return [await self._send_one(batch[0])]
-        return await asyncio.gather(*map(self._send_one, batch))
+        return await each_at_once(batch, self._send_one, idempotent=True)
 
     async def ping(self) -> None:
         """There is no server of the integration's own to reach."""

@@ -10,8 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from pyreqwest.client import Client
+from pyreqwest.http import Url
 
-from clarion.adapters.http import Call, Caller, Failure, Fetch, HttpProvider, Reply, outcome_of
+from clarion.adapters.http import Call, Failure, Fetch, HttpProvider, Reply, outcome_of
+from clarion.adapters.http.exchange import exchange
 from clarion.adapters.http.sender import AT_ONCE, REPLY_BYTES
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
@@ -366,14 +369,14 @@ async def test_what_one_message_breaks_stays_with_it():
 
 async def test_a_call_that_fails_in_an_unknown_way_stays_with_its_message(monkeypatch):
     """Whatever the library raises: the rest of the batch is sent, and a user's message opens no circuit."""
-    whole = Caller.call
+    whole = exchange
 
-    async def call(self: Caller, call: Call, **bounds: Any) -> Reply | Failure:
+    async def broken(client: Client, url: Url, call: Call, **bounds: Any) -> Reply | Failure:
         if call.url.endswith("/odd"):
             raise RuntimeError(SECRET)
-        return await whole(self, call, **bounds)
+        return await whole(client, url, call, **bounds)
 
-    monkeypatch.setattr(Caller, "call", call)
+    monkeypatch.setattr("clarion.adapters.http.caller.exchange", broken)
     async with scripted_server() as site:
         paths = iter(["odd", "even"])
         provider = sender(

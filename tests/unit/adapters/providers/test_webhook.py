@@ -12,6 +12,7 @@ from clarion.adapters.providers.webhook import (
     KEPT_REPLY,
     KEPT_REQUEST,
     MOST_BODY,
+    Webhooks,
     plugin,
     signature,
     webhook_id,
@@ -364,3 +365,22 @@ async def test_a_receiver_that_keeps_hanging_is_left_alone(monkeypatch):
         assert not any(isinstance(one, Accepted) for one in others)
         assert all(isinstance(one, Accepted) for one in await provider.send(messages(there.url, 5)))
         await provider.close()
+
+
+async def test_what_goes_wrong_with_one_call_is_nobody_elses(monkeypatch):
+    """One that falls over is tried again; the others of its batch have their answers."""
+    whole = Webhooks._send_one
+
+    async def send_one(self, outgoing):
+        if outgoing.contact.address.endswith("/odd"):
+            raise LookupError("secret")
+        return await whole(self, outgoing)
+
+    monkeypatch.setattr(Webhooks, "_send_one", send_one)
+    async with scripted_server(otherwise=Answer(status=410, headers={"x-shop": "Café"})) as site:
+        provider = opened(LOOPBACK)
+        batch = messages(f"{site.url}/even", 2) + messages(f"{site.url}/odd")
+        outcomes = await provider.send(batch)
+        await provider.close()
+    assert [type(one) for one in outcomes] == [Gone, Gone, Retry]
+    assert outcomes[2] == Retry(reason=Reason.INTERNAL_ERROR, of_address=True, detail="LookupError")

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from typing import Protocol, cast
 
+from clarion.adapters.isolation import surprised
 from clarion.adapters.providers.smtp.jobs import Job
 from clarion.adapters.providers.smtp.outcomes import Stage, accepted, outcome_of
 from clarion.adapters.providers.smtp.replies import BadReply, Capabilities, Reply, ReplyReader
@@ -211,7 +212,7 @@ class Connection(asyncio.Protocol):
     def _envelope_answered(self, stage: Stage, job: Job, reply: Reply) -> None:
         refused = reply[0] // 100 != 2
         if refused and job.refusal is None:
-            job.refusal = outcome_of(stage, reply, job.letter.to)
+            job.refusal = _meaning(stage, reply, job)
         if self.capabilities.pipelining:
             return
         if refused:
@@ -234,7 +235,7 @@ class Connection(asyncio.Protocol):
     def _data_answered(self, job: Job, reply: Reply) -> None:
         if reply[0] != 354:
             if job.refusal is None:
-                job.refusal = outcome_of(Stage.DATA, reply, job.letter.to)
+                job.refusal = _meaning(Stage.DATA, reply, job)
             self._refused(job)
         elif job.refusal is not None:
             # The server wants a body although it took no recipient: an empty one, for nobody.
@@ -242,6 +243,8 @@ class Connection(asyncio.Protocol):
             self._expected.append((Stage.NOTHING, job))
             self._wait_for(Stage.NOTHING)
             self._crew.settled(job, job.refusal)
+        elif job.is_settled:
+            self.abort("the call of this mail was given up")
         else:
             self._send_body(job)
 
@@ -259,10 +262,7 @@ class Connection(asyncio.Protocol):
         self._wait_for(Stage.END)
 
     def _ended(self, job: Job, reply: Reply) -> None:
-        if reply[0] // 100 == 2:
-            self._crew.settled(job, accepted(reply))
-        else:
-            self._crew.settled(job, outcome_of(Stage.END, reply, job.letter.to))
+        self._crew.settled(job, _meaning(Stage.END, reply, job))
         self._go_on_if_free()
 
     def _refused(self, job: Job) -> None:
@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
         if stage in {Stage.RCPT, Stage.DATA, Stage.END}:
             job.sent = False
             self._expected = deque(one for one in self._expected if one[1] is not job)
-            self._crew.settled(job, job.refusal or outcome_of(stage, reply, job.letter.to))
+            self._crew.settled(job, job.refusal or _meaning(stage, reply, job))
         elif stage is Stage.MAIL:
             self._expected.appendleft((stage, job))
         self.abort("the relay closes the connection (421)")
@@ -330,3 +330,13 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _meaning(stage: Stage, reply: Reply, job: Job) -> Outcome:
+    """What a reply means. One that nobody understands is this mail's trouble, not that of the mails behind it."""
+    try:
+        if stage is Stage.END and reply[0] // 100 == 2:
+            return accepted(reply)
+        return outcome_of(stage, reply, job.letter.to)
+    except Exception as surprise:  # noqa: BLE001 - servers write what they like
+        return surprised(surprise, idempotent=stage is not Stage.END)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.isolation import surprised
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.attachments import Attachments, by_url
 from clarion.adapters.providers.smtp.config import SmtpConfig, grant_of, refuse_unsafe, sender_of, tls_context
@@ -58,7 +59,11 @@ class SmtpProvider:
         call = Call(len(batch), asyncio.get_running_loop())
         fetching: list[Job] = []
         for index, outgoing in enumerate(batch):
-            job = self._job(call, index, outgoing)
+            try:
+                job = self._job(call, index, outgoing)
+            except Exception as surprise:  # noqa: BLE001 - concerns this mail only, and it has not been sent
+                call.settle(index, surprised(surprise, idempotent=True))
+                continue
             if job is None:
                 call.settle(index, Rejected(detail="this is no email"))
             elif job.letter.content.attachments and by_url(job.letter.content):
@@ -121,7 +126,10 @@ class SmtpProvider:
 
     async def _with_attachments(self, pool: Pool, job: Job, attachments: Attachments) -> None:
         async with attachments.seats:
-            content = await attachments.into(job.letter.content)
+            try:
+                content: EmailContent | Outcome = await attachments.into(job.letter.content)
+            except Exception as surprise:  # noqa: BLE001 - concerns this mail only, and it has not been sent
+                content = surprised(surprise, idempotent=True)
             if not isinstance(content, EmailContent):
                 job.call.settle(job.index, content)
                 return

@@ -91,7 +91,8 @@ class Pool:
                 call.settle(
                     job.index, job.refusal or (Unknown(detail=why) if job.sent else Retry(detail=why))
                 )
-            if mine:
+            if mine and not any(job.sent for job in connection.jobs if job.call is not call):
+                # Else it goes on: the mail of another call is at its end, and would be in doubt.
                 connection.abort("another call on this connection was given up")
         outcomes = call.result()
         for waiting in self._waiting.values():
@@ -189,7 +190,10 @@ class Pool:
     def _made(self, job: Job, offered: Capabilities) -> Mail | Rejected | Retry:
         """A surprise while one mail is made must not cost the connection, and with it the others."""
         try:
-            return self._make(job.letter, offered)
+            made = self._make(job.letter, offered)
+            if isinstance(made, Mail):
+                f"{made.return_path}{made.recipient}".encode()  # What stands in commands can be written.
+            return made
         except Exception as surprise:
             log.exception("mail_not_made", error=type(surprise).__name__)
             return Retry(reason=Reason.INTERNAL_ERROR, of_address=True, detail=type(surprise).__name__)
@@ -222,6 +226,12 @@ class Pool:
         except NotOpened as failure:
             self._opening.discard(asyncio.current_task())
             self._not_opened(failure)
+            return
+        except Exception as surprise:
+            self._opening.discard(asyncio.current_task())
+            log.exception("relay_not_opened", error=type(surprise).__name__)
+            detail = f"no connection could be made ({type(surprise).__name__})"
+            self._not_opened(NotOpened(Retry(reason=Reason.INTERNAL_ERROR, detail=detail)))
             return
         self._connections.add(connection)
         connection.open()

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from clarion.adapters.providers.smtp import plugin
-from clarion.adapters.providers.smtp.attachments import AT_ONCE, LIMIT
+from clarion.adapters.providers.smtp.attachments import AT_ONCE, LIMIT, Attachments
 from clarion.model.content import Attachment
 from clarion.model.outcome import Accepted, Rejected, Retry
+from clarion.model.status import Reason
 from clarion.testing.provider_contract import Subject
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests.relay import SUBJECT, Relay, mails
@@ -141,3 +142,32 @@ async def test_a_cancelled_fetch_leaves_nothing_behind():
         assert done
         assert [type(one) for one in await provider.send(mails("bob@example.org"))] == [Accepted]
     assert len(relay.mails) == 1
+
+
+async def test_a_surprise_while_a_file_is_fetched_costs_its_mail_only(monkeypatch):
+    """Mails beside it are sent once, not again with the next attempt."""
+
+    async def into(self, content):
+        raise ValueError("secret")
+
+    monkeypatch.setattr(Attachments, "into", into)
+    async with Relay().running() as relay, sending(relay.port) as provider:
+        batch = mails("ada@example.org", attachments=(Attachment(name="b", url="https://x.example/b"),))
+        outcomes = await provider.send(batch + mails("bob@example.org"))
+        assert outcomes[0] == Retry(reason=Reason.INTERNAL_ERROR, of_address=True, detail="ValueError")
+        assert isinstance(outcomes[1], Accepted)
+    assert len(relay.mails) == 1
+
+
+async def test_a_header_that_is_not_ascii_does_not_keep_a_file_from_its_mail():
+    """Shops have accents."""
+    answer = Answer(body=PDF, headers={"x-shop": "Café", "content-disposition": "inline; filename=é.pdf"})
+    async with (
+        Relay().running() as relay,
+        scripted_server(otherwise=answer) as web,
+        sending(relay.port) as provider,
+    ):
+        linked = Attachment(name="b.pdf", type="application/pdf", url=f"{web.url}/pdf")
+        (outcome,) = await provider.send(mails("ada@example.org", attachments=(linked,)))
+        assert isinstance(outcome, Accepted)
+    assert files_of(relay.mails[0][2]) == [("b.pdf", PDF)]

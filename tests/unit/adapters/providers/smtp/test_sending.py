@@ -10,6 +10,7 @@ from email.policy import SMTP
 import msgspec
 import pytest
 
+from clarion.adapters.providers.smtp.outcomes import outcome_of
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import SmsContent
@@ -23,6 +24,13 @@ WITHOUT_PIPELINING = tuple(one for one in OFFERS if one != "PIPELINING")
 
 def kinds(outcomes) -> list[type]:
     return [type(one) for one in outcomes]
+
+
+async def until(holds) -> None:
+    """A real server needs its time."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
 
 
 def users(relay: Relay) -> list[str]:
@@ -367,6 +375,85 @@ async def test_a_given_up_call_does_not_take_others_with_it():
         await asyncio.sleep(0.05)
         slow.cancel()
         assert kinds(await asyncio.wait_for(other, 3)) == [Accepted] * 3
+
+
+async def test_a_given_up_call_leaves_the_mail_before_it_its_answer():
+    """The other call has sent its whole mail on the connection: cut off, it would be in doubt."""
+    answered = asyncio.Event()
+
+    class Slow(Relay):
+        async def _say(self, verb, line, otherwise, writer):
+            if verb == "END" and "first@" in line:
+                await answered.wait()
+            return await super()._say(verb, line, otherwise, writer)
+
+    async with Slow().running() as relay, smtp(relay.port, connections=1) as provider:
+        first = asyncio.ensure_future(provider.send(mails("first@example.org")))
+        await until(lambda: relay.mails)
+        behind = asyncio.ensure_future(provider.send(mails("behind@example.org")))
+        await asyncio.sleep(0)
+        behind.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await behind
+        answered.set()
+        assert kinds(await asyncio.wait_for(first, 10)) == [Accepted]
+        assert kinds(await asyncio.wait_for(provider.send(mails("next@example.org")), 10)) == [Accepted]
+    assert users(relay) == ["first", "next"]
+
+
+async def test_a_given_up_mail_that_waits_behind_another_is_not_sent():
+    """Its envelope was on its way already; its body stays here."""
+    answered = asyncio.Event()
+
+    class Slow(Relay):
+        async def _say(self, verb, line, otherwise, writer):
+            if verb == "END" and "first@" in line:
+                await answered.wait()
+            return await super()._say(verb, line, otherwise, writer)
+
+    async with Slow().running() as relay, smtp(relay.port, connections=1) as provider:
+        both = asyncio.ensure_future(provider.send(mails("other@example.org", "first@example.org")))
+        behind = asyncio.ensure_future(provider.send(mails("behind@example.org")))
+        await until(lambda: len(relay.mails) == 2)
+        behind.cancel()
+        answered.set()
+        assert kinds(await asyncio.wait_for(both, 10)) == [Accepted, Accepted]
+    assert sorted(users(relay)) == ["first", "other"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"), [("RCPT", Retry), ("DATA", Retry), ("END", Unknown)], ids=["RCPT", "DATA", "END"]
+)
+async def test_a_reply_nobody_understands_stays_with_its_mail(stage, kind, monkeypatch):
+    """What may have been taken is in doubt, what was refused is tried again; the mails around it are untouched."""
+    whole = outcome_of
+
+    def broken(at, reply, recipient):
+        if "user1@" in recipient:
+            raise IndexError("user1@example.org")
+        return whole(at, reply, recipient)
+
+    monkeypatch.setattr("clarion.adapters.providers.smtp.connection.outcome_of", broken)
+    relay = Relay(**{stage: lambda line: b"550 \xff" if "user1@" in line else None})
+    async with relay.running(), smtp(relay.port, connections=1) as provider:
+        outcomes = await provider.send(many(3))
+    assert kinds(outcomes) == [Accepted, kind, Accepted]
+    assert relay.connections == 1
+
+
+async def test_a_surprise_while_connecting_is_said_at_once(monkeypatch):
+    """Nothing waits until its time is over, and nothing is in doubt."""
+
+    async def open_connection(*_):
+        raise UnicodeError("secret")
+
+    monkeypatch.setattr("clarion.adapters.providers.smtp.pool.open_connection", open_connection)
+    async with smtp(1) as provider:
+        outcomes = await asyncio.wait_for(provider.send(many(3)), 10)
+    assert (
+        outcomes
+        == [Retry(reason=Reason.INTERNAL_ERROR, detail="no connection could be made (UnicodeError)")] * 3
+    )
 
 
 async def test_a_hundred_calls_at_once_get_their_own_answers():

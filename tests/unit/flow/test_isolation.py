@@ -1,0 +1,194 @@
+"""What goes wrong with one message is its own outcome, and nobody else's."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import structlog
+
+from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.flow.composing import Composer
+from clarion.flow.settlement import settlement_of
+from clarion.model.message import Message
+from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
+from clarion.model.receipt import Kind, Receipt
+from clarion.model.status import Reason, Status
+from clarion.rules.receipts import meaning
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine, engine, said, workflow
+
+PEOPLE = ("ada", "bob", "eve")
+
+
+class Answering(RecordingProvider):
+    """Answers a batch as a test wants."""
+
+    def __init__(self, answer: Callable[[Sequence[Any]], Any], *, idempotent: bool = False) -> None:
+        super().__init__(batch=50, idempotent=idempotent)
+        self.answer = answer
+
+    async def send(self, batch: Sequence[Any]) -> Any:
+        await super().send(batch)
+        return self.answer(batch)
+
+
+def words(batch: Sequence[Any]) -> list[str]:
+    return [said(outgoing) for outgoing in batch]
+
+
+async def told(house: Engine, *people: str) -> dict[str, Message]:
+    """A message to each of them in one batch; by person what became of it."""
+    await house.furnish(workflow("hello"))
+    for one in people:
+        await house.person(one)
+    await house.trigger("hello", *people)
+    await house.quiet()
+    users = {}
+    for message in (await house.messages()).values():
+        found = await house.ledger.users.get([message.user])
+        users[found[message.user].id] = message
+    return users
+
+
+async def test_a_provider_that_raises_leaves_its_messages_in_doubt(tmp_path):
+    """Nobody knows how far it came: what may have been taken is not sent again."""
+    provider = RecordingProvider(batch=50, otherwise=RuntimeError("+441632960001"))
+    async with engine(tmp_path, provider=provider) as house:
+        with structlog.testing.capture_logs() as logs:
+            found = await told(house, "ada", "bob")
+            await house.pass_time(3_600)
+        assert {one.status for one in found.values()} == {Status.FAILED}
+        assert {one.reason for one in found.values()} == {Reason.OUTCOME_UNKNOWN}
+        assert sum(len(call) for call in provider.calls) == 2
+        assert any(log["event"] == "provider_raised" for log in logs)
+
+
+async def test_a_provider_that_raises_is_called_again_where_that_does_no_harm(tmp_path):
+    """It knows a repetition by our key."""
+    provider = RecordingProvider(batch=50, otherwise=RuntimeError("broken"), idempotent=True)
+    async with engine(tmp_path, provider=provider) as house:
+        found = await told(house, "ada")
+        assert (found["ada"].status, found["ada"].reason) == (Status.DEFERRED, Reason.RETRY)
+
+
+@pytest.mark.parametrize("odd", [None, "sent", ValueError("no outcome"), 0])
+async def test_an_answer_that_is_no_outcome_is_in_doubt_alone(tmp_path, odd):
+    """The others of its batch have theirs."""
+
+    def answer(batch: Sequence[Any]) -> list[Any]:
+        return [odd if one.user.id == "bob" else Accepted(provider_id="7") for one in batch]
+
+    async with engine(tmp_path, provider=Answering(answer)) as house:
+        found = await told(house, *PEOPLE)
+        assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
+        assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
+
+
+@pytest.mark.parametrize("answer", [lambda batch: None, lambda batch: 7, lambda batch: []])
+async def test_a_batch_without_answers_is_in_doubt(tmp_path, answer):
+    """It is settled, not left to its lease."""
+    async with engine(tmp_path, provider=Answering(answer)) as house:
+        found = await told(house, "ada")
+        assert (found["ada"].status, found["ada"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Rejected(detail="half an emoji \ud83d"),
+        Retry(after_s=math.nan, detail="\udcff"),
+        Retry(after_s=math.inf),
+        Retry(after_s=-math.inf),
+    ],
+    ids=["surrogate", "nan", "inf", "-inf"],
+)
+async def test_words_and_wishes_that_make_no_sense_stay_with_their_message(tmp_path, odd):
+    """They are stored as far as they can be; the others of the batch are not repeated."""
+
+    def answer(batch: Sequence[Any]) -> list[Outcome]:
+        return [odd if one.user.id == "bob" else Accepted(provider_id="\ud800") for one in batch]
+
+    async with engine(tmp_path, provider=Answering(answer)) as house:
+        found = await told(house, *PEOPLE)
+        assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
+        assert found["bob"].status is (Status.REJECTED if isinstance(odd, Rejected) else Status.DEFERRED)
+
+
+async def test_an_outcome_that_cannot_be_decided_is_in_doubt_alone(tmp_path, monkeypatch):
+    """Whatever goes wrong behind the call, it has been called."""
+    whole = settlement_of
+
+    def broken(outgoing: Any, *rest: Any, **more: Any) -> Any:
+        if outgoing.user.id == "bob":
+            raise KeyError("secret")
+        return whole(outgoing, *rest, **more)
+
+    monkeypatch.setattr("clarion.flow.sending.settlement_of", broken)
+    async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
+        found = await told(house, *PEOPLE)
+        assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
+        assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
+
+
+async def test_a_message_that_cannot_be_made_fails_alone(tmp_path, monkeypatch):
+    """An error of ours while one is rendered does not hold back the others, and does not come back for ever."""
+    whole = Composer._outgoing
+
+    def made(self: Composer, held: Any) -> Any:
+        if held.user.id == "bob":
+            raise ZeroDivisionError("secret")
+        return whole(self, held)
+
+    monkeypatch.setattr(Composer, "_outgoing", made)
+    async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
+        found = await told(house, *PEOPLE)
+        assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
+        assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
+
+
+async def test_a_settlement_that_cannot_be_stored_holds_back_no_other(tmp_path, monkeypatch):
+    """Without what it brought along it can, and its call is not repeated either."""
+    whole = SqliteMessages.settle
+
+    async def settle(self: SqliteMessages, settlements: Sequence[Any]) -> Any:
+        if any(one.detail == "poison" for one in settlements):
+            raise TypeError("cannot be stored")
+        return await whole(self, settlements)
+
+    monkeypatch.setattr(SqliteMessages, "settle", settle)
+
+    def answer(batch: Sequence[Any]) -> list[Outcome]:
+        return [Rejected(detail="poison" if one.user.id == "bob" else "no") for one in batch]
+
+    async with engine(tmp_path, provider=Answering(answer)) as house:
+        found = await told(house, *PEOPLE)
+        assert {one.status for one in found.values()} == {Status.REJECTED}
+        await house.pass_time(600)
+        assert sum(len(call) for call in house.provider.calls) == 3
+
+
+async def test_a_receipt_that_cannot_be_judged_stays_alone(tmp_path, monkeypatch):
+    """The others of its batch are stored."""
+    async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
+        found = await told(house, *PEOPLE)
+        whole = meaning
+
+        def broken(message: Message, *rest: Any) -> Any:
+            if message.id == found["bob"].id:
+                raise IndexError("secret")
+            return whole(message, *rest)
+
+        monkeypatch.setattr("clarion.flow.track.meaning", broken)
+        receipts = [
+            Receipt(
+                tenant=house.tenant,
+                message_id=found[one].id,
+                kind=Kind.DELIVERED,
+                at=house.clock.now(),
+                detail="\ud800",
+            )
+            for one in PEOPLE
+        ]
+        assert list(await house.pipeline.receive(receipts)) == [True, False, True]
+        assert (await house.messages())[found["eve"].id].status is Status.DELIVERED
