@@ -5,6 +5,7 @@
     ClarionError
     ├── InvalidInput            the caller sent something we cannot accept (HTTP 4xx)
     │   ├── InvalidData             the event's data is not what its templates need
+    │   ├── UnknownReference        the request names somebody or something that does not exist
     │   ├── NotFound            the named thing does not exist in this tenant
     │   └── Conflict            it clashes with what is stored or under way
     │       ├── IdempotencyMismatch   same key, other body
@@ -24,6 +25,7 @@ Expected failures of a provider are values (`clarion.model.outcome`), never exce
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class ClarionError(Exception):
@@ -66,6 +68,43 @@ class InvalidData(InvalidInput):
         pointer, first = mismatches[0]
         super().__init__(f"{detail}: {first}.", pointer=pointer)
         self.mismatches = tuple(mismatches)
+
+
+class Unknown(NamedTuple):
+    """A name in a request that nothing has."""
+
+    noun: str
+    """`user`, `topic`, `category`, ..."""
+    name: str
+    pointer: str
+    """JSON pointer of the name."""
+    advice: str = ""
+    """What to do when the name is right."""
+    near: str = ""
+    """The name that was probably meant."""
+
+    def __str__(self) -> str:
+        """A sentence for the caller."""
+        meant = f"Did you mean {self.near!r}?" if self.near else ""
+        return " ".join(filter(None, (f"There is no {self.noun} {self.name!r}.", meant, self.advice)))
+
+
+class UnknownReference(InvalidInput):
+    """The request names something that does not exist. Nothing was stored."""
+
+    code = "unknown_reference"
+    status = 422
+
+    def __init__(self, unknown: Sequence[Unknown]) -> None:
+        """`unknown`: at least one."""
+        super().__init__("", pointer=unknown[0].pointer)
+        self.say(unknown)
+
+    def say(self, unknown: Sequence[Unknown]) -> None:
+        """Put it into words."""
+        self.unknown = tuple(unknown)
+        more = f" And {len(unknown) - 1} more, see `errors`." if len(unknown) > 1 else ""
+        self.detail = f"{unknown[0]}{more}"
 
 
 class NotFound(InvalidInput):

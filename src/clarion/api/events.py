@@ -19,7 +19,8 @@ from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
-from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound
+from clarion.api.references import suggest
+from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound, UnknownReference
 from clarion.model.ids import TenantId, id_text
 from clarion.model.setup import Scope
 from clarion.model.submission import Acceptance, Submission
@@ -40,6 +41,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     accepted: int
     """Recipients times workflows; 0 when no workflow matches."""
+    created_users: tuple[str, ...]
+    """Users that did not exist before; only those are created that `create` asks for."""
 
 
 class Ingest:
@@ -47,6 +50,7 @@ class Ingest:
 
     def __init__(self, parts: ApiParts, doorkeeper: Doorkeeper) -> None:
         self._pipeline = parts.pipeline
+        self._directory = parts.ledger.directory
         self._limits = parts.limits
         self._clock = parts.clock
         self._door = doorkeeper
@@ -108,6 +112,7 @@ class Ingest:
             outcomes = await self._pipeline.submit(key.tenant, list(good.values()))
             for index, outcome in zip(good, outcomes, strict=True):
                 results[index] = outcome
+        await suggest(self._directory, key.tenant, results)
         await _answer_batch(send, results, replayable=claim != "")
 
     async def _parsed(self, items: Sequence[bytes], trace: str) -> tuple[Results, dict[int, Submission]]:
@@ -127,8 +132,13 @@ class Ingest:
     async def _accept_one(self, send: Send, tenant: TenantId, submission: Submission) -> None:
         (result,) = await self._pipeline.submit(tenant, (submission,))
         if isinstance(result, ClarionError):
+            await suggest(self._directory, tenant, (result,))
             raise result
-        body = b'{"event_id":"%s","accepted":%d}' % (id_text(result.event_id).encode(), result.accepted)
+        body = b'{"event_id":"%s","accepted":%d,"created_users":%s}' % (
+            id_text(result.event_id).encode(),
+            result.accepted,
+            _created(result),
+        )
         headers = [*JSON, (b"content-length", b"%d" % len(body))]
         if result.repeated and submission.idempotency_key:
             headers.append(_REPLAYED)
@@ -154,11 +164,15 @@ class Ingest:
                 results[index] = outcome
 
     async def _rehearse(self, send: Send, tenant: TenantId, planned: Iterable[Submission]) -> None:
-        runs = [
-            explanation(run, user_id)
-            for submission in planned
-            for user_id, run in await self._pipeline.dry_run(tenant, submission)
-        ]
+        try:
+            runs = [
+                explanation(run, user_id)
+                for submission in planned
+                for user_id, run in await self._pipeline.dry_run(tenant, submission)
+            ]
+        except UnknownReference as wrong:
+            await suggest(self._directory, tenant, (wrong,))
+            raise
         await answer(send, 200, msgspec.json.encode({"dry_run": True, "runs": runs}))
 
 
@@ -181,7 +195,8 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
             accepted += 1
             repeated += result.repeated
             lines.append(
-                f'{{"index":{index},"event_id":"{id_text(result.event_id)}","accepted":{result.accepted}}}'
+                f'{{"index":{index},"event_id":"{id_text(result.event_id)}","accepted":{result.accepted},'
+                f'"created_users":{_created(result).decode()}}}'
             )
         elif result is not None:
             lines.append(f'{{"index":{index},"error":{msgspec.json.encode(problem(result)).decode()}}}')
@@ -197,6 +212,10 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
         await answer(send, 202, b"{" + events, _REPLAYED)
     else:
         await answer(send, 202, b"{" + events)
+
+
+def _created(result: Acceptance) -> bytes:
+    return msgspec.json.encode(result.created_users) if result.created_users else b"[]"
 
 
 def _claimed(submission: Submission, claim: str, fingerprint: bytes) -> Submission:

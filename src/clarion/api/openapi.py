@@ -37,7 +37,11 @@ REF = "#/components/schemas/{name}"
 
 
 TRIGGER_EXAMPLE = {
-    "recipients": ["ada", {"user_id": "grace", "email": "grace@example.com"}, {"topic": "shareholders"}],
+    "recipients": [
+        "ada",
+        {"user_id": "grace", "create": True, "email": "grace@example.com"},
+        {"topic": "shareholders"},
+    ],
     "data": {"order_id": "4711", "total": "12.50"},
     "expires_at": "2030-01-01T00:00:00Z",
     "overrides": {"email": {"subject": "Your order 4711"}},
@@ -61,6 +65,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     event_id: str | None = None
     accepted: int | None = None
+    created_users: tuple[str, ...] | None = None
     error: Problem | None = None
 
 

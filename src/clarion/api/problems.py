@@ -9,7 +9,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from clarion.errors import Busy, ClarionError, InvalidData, InvalidInput, Unauthenticated, Unavailable
+from clarion.errors import (
+    Busy,
+    ClarionError,
+    InvalidData,
+    InvalidInput,
+    Unauthenticated,
+    Unavailable,
+    Unknown,
+    UnknownReference,
+)
 
 MEDIA_TYPE = b"application/problem+json"
 DOCS = "/docs/errors#"
@@ -25,6 +34,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """JSON pointer of the offending place in the body, `#/recipients/0/email`."""
     parameter: str = ""
     """Name of the offending query or path parameter, or header."""
+    code: str = ""
+    """What is wrong, for programs: one of the error codes."""
+    value: str = ""
+    """What was sent there."""
+    did_you_mean: str = ""
+    """The name that was probably meant."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -109,6 +124,11 @@ CATALOGUE: dict[str, Kind] = {
         422,
         "The data is not what the template needs",
         "Read `errors`: they point into `data` and say what the template's `data_schema` expects there.",
+    ),
+    "unknown_reference": Kind(
+        422,
+        "A name in the request does not exist",
+        'Read `errors`: each entry holds the unknown name as `value` and, where one comes near, the name that was probably meant as `did_you_mean`. Correct the name, or create what it stands for first. A recipient is created with `"create": true`.',
     ),
     "content_error": Kind(
         422,
@@ -195,6 +215,17 @@ def wrong_parameter(name: str, detail: str) -> Rejected:
     return Rejected(detail, [Fault(detail=detail, parameter=name)])
 
 
+def unknown_name(one: Unknown) -> Fault:
+    """The fault of a name that nothing has."""
+    return Fault(
+        detail=str(one),
+        pointer=one.pointer,
+        code=UnknownReference.code,
+        value=_bounded(one.name),
+        did_you_mean=one.near,
+    )
+
+
 def faults_at(place: str, error: ClarionError) -> tuple[Fault, ...]:
     """The faults of an error, their pointers moved below `place` (`/3`)."""
     faults = problem(error).errors or (Fault(detail=error.detail),)
@@ -211,6 +242,8 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
     faults = error.faults if isinstance(error, Rejected) else ()
     if isinstance(error, InvalidData):
         faults = tuple(Fault(detail=detail, pointer=pointer) for pointer, detail in error.mismatches)
+    if isinstance(error, UnknownReference):
+        faults = tuple(map(unknown_name, error.unknown))
     if not faults and error.pointer is not None:
         faults = (Fault(detail=error.detail, pointer=error.pointer),)
     hidden = code == "internal"
@@ -228,8 +261,11 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
 def _bounded_fault(fault: Fault) -> Fault:
     if max(len(fault.detail), len(fault.pointer), len(fault.parameter)) <= LONGEST:
         return fault
-    return Fault(
-        detail=_bounded(fault.detail), pointer=_bounded(fault.pointer), parameter=_bounded(fault.parameter)
+    return msgspec.structs.replace(
+        fault,
+        detail=_bounded(fault.detail),
+        pointer=_bounded(fault.pointer),
+        parameter=_bounded(fault.parameter),
     )
 
 

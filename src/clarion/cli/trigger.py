@@ -15,6 +15,9 @@ def trigger(
     workflow: Annotated[str, typer.Argument(help="Key of the workflow.")],
     to: Annotated[list[str] | None, typer.Option("--to", help="A user; may be repeated.")] = None,
     topic: Annotated[list[str] | None, typer.Option("--topic", help="A topic; may be repeated.")] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create users of --to that do not exist yet.")
+    ] = False,
     given: Annotated[
         list[str] | None,
         typer.Option("--set", help="A value of the data, NAME=VALUE; JSON values are understood."),
@@ -43,12 +46,16 @@ def trigger(
       clarion trigger order-shipped --to ada --data-json '{"order": "A-1042", "carrier": "DHL"}'
       clarion trigger flash-sale --topic readers --set percent=0.2 --set ends=2030-06-01T18:00:00Z
       clarion trigger otp --to ada --set code=493021 --dry-run
+      clarion trigger welcome --to zoe --create
     """
     from clarion.cli import show
     from clarion.cli.client import segment
 
     body: dict[str, Any] = {
-        "recipients": [*(to or ()), *({"topic": key} for key in topic or ())],
+        "recipients": [
+            *({"user_id": name, "create": True} if create else name for name in to or ()),
+            *({"topic": key} for key in topic or ()),
+        ],
         "data": _data(data_json, given or []),
     }
     if not body["recipients"]:
@@ -64,6 +71,8 @@ def trigger(
             show.explained(run)
     else:
         show.out().print(f"Accepted for {answer['accepted']}: event {answer['event_id']}")
+        for name in answer["created_users"]:
+            show.out().print(f"Created the user {name}.")
         show.out().print(f"See what comes of it: clarion explain {answer['event_id']}", style=show.SILENT)
 
 

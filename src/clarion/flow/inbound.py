@@ -140,14 +140,12 @@ class Inbound:
         """The newest mail that went to whom it names."""
         since = Instant(max(0, self._clock.now() - RECENT_MS))
         for hashed in self._hashes(found, tenant):
-            user = await self._ledger.suppressions.owner(tenant, Channel.EMAIL, hashed)
-            if user is None:
-                continue
-            where = MessageFilter(user=user.no, channel=Channel.EMAIL, since=since)
-            sent, _ = await self._ledger.records.page(tenant, where, None, MOST_ADDRESSED)
-            for message in sent:
-                if message.status in _CAME_BACK:
-                    return _Found(message, False)
+            for user in await self._ledger.directory.with_contact(tenant, Channel.EMAIL, hashed, 1):
+                where = MessageFilter(user=user.no, channel=Channel.EMAIL, since=since)
+                sent, _ = await self._ledger.records.page(tenant, where, None, MOST_ADDRESSED)
+                for message in sent:
+                    if message.status in _CAME_BACK:
+                        return _Found(message, False)
         return None
 
     async def _receipt(self, found: Return, about: _Found) -> Receipt:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from clarion.errors import Busy, ClarionError, Conflict, IdempotencyInFlight, IdempotencyMismatch
+from clarion.errors import (
+    Busy,
+    ClarionError,
+    Conflict,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    UnknownReference,
+)
 from clarion.flow.pacing import Pacer
 from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
 from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import sealed_entry
 from clarion.model.channel import Lane
 from clarion.model.event import Claim, ClaimResult, Entry, Event
-from clarion.model.ids import EventId, Instant, TenantId, new_event_id
+from clarion.model.ids import EventId, Instant, TenantId, UserNo, new_event_id
 from clarion.model.setup import Workflow
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import Profile, User
@@ -28,8 +35,21 @@ MERGE_TRIES = 20
 """How often inline fields are merged again when somebody else changes the same user at the same time."""
 CLAIM_MS = 24 * 3600 * 1000
 """How long idempotency keys and CloudEvent ids are remembered."""
+Resolved = list[tuple[int, tuple[Target, ...]]]
+"""Submissions by their place in the call, and what each starts."""
+
+
+class _Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What a repeat is answered with."""
+
+    event_id: bytes
+    accepted: int
+    created: tuple[UserNo, ...] = ()
+    """By number: once a user is erased, nothing here says who it was."""
+
+
 _ANSWER = msgspec.msgpack.Encoder()
-_ANSWER_TYPE = msgspec.msgpack.Decoder(tuple[bytes, int])
+_ANSWER_TYPE = msgspec.msgpack.Decoder(_Answer)
 
 
 class Intake:
@@ -70,7 +90,7 @@ class Intake:
         results: list[Acceptance | ClarionError | None] = [None] * len(submissions)
         now = self._clock.now()
         listeners = self._listeners_of(tenant) if workflows is None else Listeners(workflows)
-        resolved: list[tuple[int, tuple[Target, ...]]] = []
+        resolved: Resolved = []
         for index, submission in enumerate(submissions):
             try:
                 targets = resolve(listeners, submission, now)
@@ -79,20 +99,18 @@ class Intake:
             except ClarionError as wrong:
                 results[index] = wrong
             await self._give_way(index)
-        users = await self._users(tenant, [target for _, targets in resolved for target in targets])
+        resolved, users, created = await self._people(tenant, resolved, results)
         entries: list[Entry] = []
         claims: list[Claim | None] = []
-        answers: list[
-            tuple[int, EventId, int, int, bytes]
-        ] = []  # index, id, accepted, first entry, running key
+        answers: list[tuple[int, EventId, int, int]] = []  # index, id, accepted, first entry
         running: list[bytes] = []
         try:
             for index, targets in resolved:
                 submission = submissions[index]
                 event_id = new_event_id(now, self._entropy.bytes(10))
                 accepted = sum(len(target.users) + len(target.topics) for target in targets)
-                claim = self._claim(tenant, submission, event_id, accepted, now)
-                key = b""
+                numbers = tuple([users[user_id].no for user_id in created.get(index, ())])
+                claim = self._claim(tenant, submission, _Answer(event_id, accepted, numbers), now)
                 if claim is not None and submission.idempotency_key:
                     key = claim.key
                     if key in self._running:
@@ -105,7 +123,7 @@ class Intake:
                 if not targets:
                     results[index] = Acceptance(event_id=event_id, accepted=0)
                     continue
-                answers.append((index, event_id, accepted, len(entries), key))
+                answers.append((index, event_id, accepted, len(entries)))
                 for target in targets:
                     entries.append(self._entry(tenant, submission, target, event_id, users, now))
                     claims.append(claim)
@@ -113,8 +131,14 @@ class Intake:
             outcomes = await self._publish(entries, claims) if entries else ()
         finally:
             self._running.difference_update(running)
-        for index, event_id, accepted, first, _ in answers:
-            results[index] = self._answer(submissions[index], outcomes[first], event_id, accepted)
+        for index, event_id, accepted, first in answers:
+            outcome = outcomes[first]
+            if outcome is None or outcome.fresh:
+                self.accepted += 1
+                new = tuple(created.get(index, ()))
+                results[index] = Acceptance(event_id=event_id, accepted=accepted, created_users=new)
+            else:
+                results[index] = await self._repeated(submissions[index], outcome)
         return results  # type: ignore[return-value]
 
     def _listeners_of(self, tenant: TenantId) -> Listeners:
@@ -139,21 +163,35 @@ class Intake:
         if index % CHUNK == CHUNK - 1:
             await self._pacer.turn(Lane.NORMAL)
 
-    async def _users(self, tenant: TenantId, targets: Sequence[Target]) -> Mapping[str, User]:
-        """All users the targets name; missing ones are created, inline fields applied."""
-        wanted = list(dict.fromkeys([user_id for target in targets for user_id in target.users]))
+    async def _people(
+        self, tenant: TenantId, resolved: Resolved, results: list[Acceptance | ClarionError | None]
+    ) -> tuple[Resolved, Mapping[str, User], Mapping[int, Sequence[str]]]:
+        """The submissions whose recipients all exist, the users they name, and whom each of them creates.
+
+        Who is to be created is created, inline fields are applied. The other submissions get their error in `results`.
+        """
+        wanted = list(
+            dict.fromkeys([user_id for _, targets in resolved for one in targets for user_id in one.users])
+        )
+        topics = await self._topics(tenant, resolved)
         for _ in range(MERGE_TRIES):
             users = dict(await self._ledger.users.find(tenant, wanted))
-            puts = _puts(wanted, targets, users)
-            if not puts:
-                return users
+            going, created, refused = _sorted_out(resolved, users, topics)
+            puts = _puts([target for _, targets in going for target in targets], users)
             try:
-                for user in await self._ledger.users.put(tenant, puts):
+                for user in await self._ledger.users.put(tenant, puts) if puts else ():
                     users[user.id] = user
-                return users
             except Conflict:
                 continue  # Somebody changed one of them meanwhile: merge into what they stored.
+            for index, error in refused.items():
+                results[index] = error
+            return going, users, created
         raise Busy("The same users are being changed by many calls at once.")
+
+    async def _topics(self, tenant: TenantId, resolved: Resolved) -> Collection[str]:
+        """Those of the named topics that exist."""
+        named = {key for _, targets in resolved for target in targets for key in target.topics}
+        return await self._ledger.directory.topics(tenant, list(named)) if named else ()
 
     def _entry(
         self,
@@ -186,9 +224,7 @@ class Intake:
         sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
         return sealed_entry(event, sole, self._vault)
 
-    def _claim(
-        self, tenant: TenantId, submission: Submission, event_id: EventId, accepted: int, now: Instant
-    ) -> Claim | None:
+    def _claim(self, tenant: TenantId, submission: Submission, answer: _Answer, now: Instant) -> Claim | None:
         if submission.idempotency_key:
             key = self._vault.hash("idempotency", b"%d:%s" % (tenant, submission.idempotency_key.encode()))
             fingerprint = submission.fingerprint
@@ -201,26 +237,53 @@ class Intake:
             tenant=tenant,
             key=key,
             fingerprint=fingerprint,
-            answer=_ANSWER.encode((event_id, accepted)),
+            answer=_ANSWER.encode(answer),
             expires_at=Instant(now + CLAIM_MS),
         )
 
-    def _answer(
-        self, submission: Submission, result: ClaimResult | None, event_id: EventId, accepted: int
-    ) -> Acceptance | ClarionError:
-        if result is None or result.fresh:
-            self.accepted += 1
-            return Acceptance(event_id=event_id, accepted=accepted)
+    async def _repeated(self, submission: Submission, result: ClaimResult) -> Acceptance | ClarionError:
         if submission.idempotency_key and result.fingerprint != submission.fingerprint:
             return IdempotencyMismatch(
                 "This Idempotency-Key was used with another request body. Use a new key for a new request."
             )
-        first_id, first_accepted = _ANSWER_TYPE.decode(result.answer)
+        first = _ANSWER_TYPE.decode(result.answer)
+        users = await self._ledger.users.get(first.created) if first.created else {}
         self.repeated += 1
-        return Acceptance(event_id=EventId(first_id), accepted=first_accepted, repeated=True)
+        return Acceptance(
+            event_id=EventId(first.event_id),
+            accepted=first.accepted,
+            created_users=tuple([users[no].id for no in first.created if no in users]),
+            repeated=True,
+        )
 
 
-def _puts(wanted: Sequence[str], targets: Sequence[Target], users: Mapping[str, User]) -> list[UserPut]:
+def _sorted_out(
+    resolved: Resolved, users: Collection[str], topics: Collection[str]
+) -> tuple[Resolved, dict[int, Sequence[str]], dict[int, ClarionError]]:
+    """The submissions that can go on, whom each of them creates, and the errors of those that name the unknown.
+
+    What an earlier submission of the call creates exists for the later ones.
+    """
+    going: Resolved = []
+    created: dict[int, Sequence[str]] = {}
+    refused: dict[int, ClarionError] = {}
+    known = set(users)
+    for index, targets in resolved:
+        if all(not one.topics and known.issuperset(one.users) for one in targets):
+            going.append((index, targets))
+            continue
+        if unknown := [one for target in targets for one in target.unknown(known, topics)]:
+            refused[index] = UnknownReference(list(dict.fromkeys(unknown)))
+            continue
+        going.append((index, targets))
+        new = dict.fromkeys([u for one in targets for u in one.users if u in one.creates and u not in known])
+        if new:
+            created[index] = list(new)
+            known.update(new)
+    return going, created, refused
+
+
+def _puts(targets: Sequence[Target], users: Mapping[str, User]) -> list[UserPut]:
     """What has to be stored before the events: new users, and profiles that inline fields change."""
     profiles: dict[str, Profile] = {}
     for target in targets:
@@ -235,6 +298,7 @@ def _puts(wanted: Sequence[str], targets: Sequence[Target], users: Mapping[str, 
         UserPut(id=user_id, profile=profile, revision=users[user_id].revision if user_id in users else 0)
         for user_id, profile in profiles.items()
     ]
+    named = dict.fromkeys([user_id for target in targets for user_id in target.users])
     return changed + [
-        UserPut(id=user_id) for user_id in wanted if user_id not in users and user_id not in profiles
+        UserPut(id=user_id) for user_id in named if user_id not in users and user_id not in profiles
     ]

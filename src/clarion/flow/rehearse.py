@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from clarion.errors import UnknownReference
 from clarion.flow.catalog import setup_of
 from clarion.flow.draft import Draft
 from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
@@ -72,6 +73,9 @@ class Rehearsal:
     async def _people(self, tenant: TenantId, target: Target) -> list[User]:
         """Everyone concerned, as they would be once inline fields are applied; new ones get passing numbers."""
         known = dict(await self._ledger.users.find(tenant, target.users))
+        topics = await self._ledger.directory.topics(tenant, target.topics) if target.topics else ()
+        if unknown := list(dict.fromkeys(target.unknown(known, topics))):
+            raise UnknownReference(unknown)
         for user_id in target.users:
             if user_id not in known:
                 known[user_id] = self._newcomer(tenant, user_id)

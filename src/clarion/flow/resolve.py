@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from clarion.errors import InvalidInput, NotFound
+from clarion.errors import InvalidInput, NotFound, Unknown
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.setup import Workflow
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Contact, Profile
 from clarion.rules import match, people
+from clarion.rules.endpoints import TENANT_USER
 
 MAX_RECIPIENTS = 1_000
 """Explicit recipients of one event; use a topic for more."""
+CREATE_USER = 'Create the user first, or name them as {"user_id": ..., "create": true}.'
+CREATE_TOPIC = "Create the topic first: PUT /v1/topics/{key}."
 TYPES_KEPT = 1_000
 """Types of events whose listeners are remembered."""
 
@@ -33,12 +36,21 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Topic keys, each once."""
     inline: tuple[Recipient, ...] = ()
     """Users that came with fields to be kept."""
+    creates: frozenset[str] = frozenset()
+    """Users to be created when there are none."""
+    recipients: Sequence[str | Recipient] = ()
+    """As they were named."""
+    place: str
+    """JSON pointer of the recipients, or of the only one when they are not `listed`."""
+    listed: bool
 
     @staticmethod
-    def of(workflow: Workflow, recipients: Sequence[str | Recipient]) -> Target:
+    def of(workflow: Workflow, recipients: Sequence[str | Recipient], place: str, *, listed: bool) -> Target:
         """Sort out recipients."""
         if len(recipients) == 1 and isinstance(recipients[0], str):
-            return Target(workflow=workflow, users=(recipients[0],))
+            return Target(
+                workflow=workflow, users=(recipients[0],), recipients=recipients, place=place, listed=listed
+            )
         inline = tuple(r for r in recipients if not isinstance(r, str) and r.user_id is not None)
         named = (r if isinstance(r, str) else r.user_id for r in recipients)
         topics = (r.topic for r in recipients if not isinstance(r, str) and r.topic is not None)
@@ -47,7 +59,22 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             users=tuple(dict.fromkeys(name for name in named if name is not None)),
             topics=tuple(dict.fromkeys(topics)),
             inline=inline,
+            creates=frozenset([one.user_id or "" for one in inline if one.create]),
+            recipients=recipients,
+            place=place,
+            listed=listed,
         )
+
+    def unknown(self, users: Collection[str], topics: Collection[str]) -> Iterator[Unknown]:
+        """The recipients that neither exist nor are to be created, with their places."""
+        for index, one in enumerate(self.recipients):
+            place = f"{self.place}/{index}" if self.listed else self.place
+            user_id, topic = (one, None) if isinstance(one, str) else (one.user_id, one.topic)
+            if topic is not None and topic not in topics:
+                yield Unknown("topic", topic, f"{place}/topic", CREATE_TOPIC)
+            if user_id is None or user_id in users or user_id in self.creates or user_id == TENANT_USER:
+                continue
+            yield Unknown("user", user_id, place if isinstance(one, str) else f"{place}/user_id", CREATE_USER)
 
 
 def merged_profile(profile: Profile, inline: Recipient) -> Profile:
@@ -105,13 +132,21 @@ def resolve(listeners: Listeners, submission: Submission, now: Instant) -> tuple
         return (_target(workflow, submission.recipients),)
     return tuple(
         [
-            _target(workflow, submission.recipients or _event_recipients(submission, workflow))
+            _target(workflow, submission.recipients)
+            if submission.recipients
+            else _event_target(workflow, submission)
             for workflow in listeners.to(submission.type)
         ]
     )
 
 
-def _target(workflow: Workflow, recipients: Sequence[str | Recipient]) -> Target:
+def _target(
+    workflow: Workflow,
+    recipients: Sequence[str | Recipient],
+    place: str = "#/recipients",
+    *,
+    listed: bool = True,
+) -> Target:
     if not recipients:
         raise InvalidInput(
             "No recipients: name at least one user or topic (for a CloudEvent: its subject, or the "
@@ -122,20 +157,31 @@ def _target(workflow: Workflow, recipients: Sequence[str | Recipient]) -> Target
         raise InvalidInput(
             f"At most {MAX_RECIPIENTS} recipients in one event; use a topic for more.", pointer="#/recipients"
         )
-    return Target.of(workflow, recipients)
+    return Target.of(workflow, recipients, place, listed=listed)
 
 
-def _event_recipients(submission: Submission, workflow: Workflow) -> tuple[str | Recipient, ...]:
-    """Recipients of a CloudEvent: where the workflow's pointer leads in data, else the subject."""
+def _event_target(workflow: Workflow, submission: Submission) -> Target:
+    """For a CloudEvent that names no recipients itself: the workflow says where they stand."""
+    recipients, place, listed = _event_recipients(submission, workflow)
+    target = _target(workflow, recipients, place, listed=listed)
+    if workflow.on is None or not workflow.on.create:
+        return target
+    return msgspec.structs.replace(target, creates=frozenset(target.users))
+
+
+def _event_recipients(
+    submission: Submission, workflow: Workflow
+) -> tuple[Sequence[str | Recipient], str, bool]:
+    """Where the workflow's pointer leads in data, else the subject; the place, and whether it is a list."""
     pointer = workflow.on.recipients if workflow.on is not None else ""
     if not pointer:
         if submission.subject:
             people.check_user_id(submission.subject, "#/subject")
-        return (submission.subject,) if submission.subject else ()
+        return (submission.subject,) if submission.subject else (), "#/subject", False
+    place = f"#/data{pointer}"
     found: Any = match.resolve(_JSON.decode(submission.data), pointer)
     if found is match.MISSING or found is None:
-        return ()
-    place = f"#/data{pointer}"
+        return (), place, False
     try:
         named = msgspec.convert(found if isinstance(found, list) else [found], list[str | Recipient])
     except msgspec.ValidationError as wrong:
@@ -145,4 +191,4 @@ def _event_recipients(submission: Submission, workflow: Workflow) -> tuple[str |
         ) from None
     for index, recipient in enumerate(named):
         people.check_recipient(recipient, f"{place}/{index}" if isinstance(found, list) else place)
-    return tuple(named)
+    return named, place, isinstance(found, list)

@@ -147,6 +147,8 @@ class EventMatch(Value, frozen=True, kw_only=True):
     type: str
     recipients: str = ""
     """JSON pointer into data holding a recipient or a list of them; empty: the event's `subject`."""
+    create: bool = False
+    """Create recipients that do not exist yet. Without it an event that names one is refused."""
 
 
 class Workflow(Value, frozen=True, kw_only=True):

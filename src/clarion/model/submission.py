@@ -13,9 +13,11 @@ from clarion.model.user import Value
 
 
 class Recipient(Value, frozen=True, kw_only=True):
-    """A user (created or updated in passing by the other fields), or a topic. Exactly one of the two."""
+    """A user (updated by the other fields), or a topic. Exactly one of the two."""
 
     user_id: str | None = None
+    create: bool = False
+    """Create the user when there is none with this id. Without it an unknown id is refused."""
     topic: str | None = None
     email: str | None = None
     phone: str | None = None
@@ -53,5 +55,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     event_id: EventId
     accepted: int
     """Recipients (users and topics) times workflows; 0 when no workflow matches."""
+    created_users: tuple[str, ...] = ()
+    """Users that did not exist before and were asked for."""
     repeated: bool = False
     """An earlier submission with the same key gave this answer."""

@@ -118,9 +118,6 @@ class Suppressions(Protocol):
     async def page(self, tenant: TenantId, after: bytes, limit: int) -> Sequence[Suppression]:
         """In order of hash."""
 
-    async def owner(self, tenant: TenantId, channel: Channel, hash: bytes) -> User | None:
-        """The user who has this contact."""
-
 
 class Endpoints(Protocol):
     """Webhook endpoints of users. A disabled one is a suppression of its id on the webhook channel."""
@@ -187,6 +184,24 @@ class Topics(Protocol):
 
     async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
         """In order of number; the fan-out walks this page by page."""
+
+
+class Directory(Protocol):
+    """Finding people and topics otherwise than by a name that is known to be right."""
+
+    async def with_contact(
+        self, tenant: TenantId, channel: Channel, hash: bytes, limit: int
+    ) -> Sequence[User]:
+        """The users who have this contact, by number."""
+
+    async def users_near(self, tenant: TenantId, user_id: str, limit: int) -> Sequence[str]:
+        """User ids that come before and behind this one in the alphabet, at most `limit` each way."""
+
+    async def topics(self, tenant: TenantId, keys: Sequence[str]) -> frozenset[str]:
+        """Those that exist."""
+
+    async def topics_near(self, tenant: TenantId, key: str, limit: int) -> Sequence[str]:
+        """The same for the keys of topics."""
 
 
 # ── set-up ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -569,6 +584,7 @@ class Ledger(Protocol):
     endpoints: Endpoints
     deliveries: Deliveries
     topics: Topics
+    directory: Directory
     setup: Setup
     plans: Plans
     messages: Messages

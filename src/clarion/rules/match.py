@@ -84,12 +84,18 @@ def resolve(data: Any, pointer: str) -> Any:
     return data
 
 
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant, or nothing."""
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that helps whoever mistyped a name: the closest known one, else some of what there is."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean {close[0]!r}?"
+    if close := closest(name, names):
+        return f"Did you mean {close!r}?"
     if not names:
         return "None exists yet."
     shown = ", ".join(repr(known_name) for known_name in names[:5])

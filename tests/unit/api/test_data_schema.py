@@ -22,7 +22,7 @@ TRIGGER = "/v1/workflows/order-paid/trigger"
 
 
 @pytest.fixture
-async def strict(admin):
+async def strict(admin, ada):
     """The workflow's template has a schema."""
     await admin.ok("PUT", "/v1/templates/paid", PAID)
 

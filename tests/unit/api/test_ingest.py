@@ -46,12 +46,108 @@ async def test_a_trigger_is_accepted_and_becomes_messages(admin, ada):
     assert {m["user_id"] for m in found} == {"ada"}
 
 
-async def test_recipients_may_be_created_in_passing_or_be_topics(admin, ada):
-    """Ids, objects with an address, and topics stand side by side."""
+async def test_recipients_are_users_topics_or_people_to_create(admin, ada):
+    """Ids, objects with an address, and topics stand side by side; the answer lists who is new."""
     await admin.ok("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada"]})
-    body = {"recipients": ["new", {"user_id": "bob", "email": "bob@example.com"}, {"topic": "vip"}]}
-    assert (await admin.ok("POST", TRIGGER, body))["accepted"] == 3
+    bob = {"user_id": "bob", "create": True, "email": "bob@example.com"}
+    answer = await admin.ok("POST", TRIGGER, {"recipients": ["ada", bob, {"topic": "vip"}]})
+    assert (answer["accepted"], answer["created_users"]) == (3, ["bob"])
     assert (await admin.ok("GET", "/v1/users/bob"))["email"] == "bob@example.com"
+    again = await admin.ok("POST", TRIGGER, {"recipients": [bob]})
+    assert (again["accepted"], again["created_users"]) == (1, [])
+
+
+@pytest.mark.parametrize("query", ["", "?dry_run=true"])
+async def test_an_unknown_recipient_is_refused_with_the_nearest_name(admin, ada, query):
+    """422 with every unknown name at its place; nobody is created, nothing is accepted. A dry run says the same."""
+    await admin.ok("PUT", "/v1/topics/vip")
+    body = {"recipients": ["ada", "adda", {"user_id": "aga", "email": "a@example.com"}, {"topic": "vipp"}]}
+    shown = await admin.problem("POST", TRIGGER + query, body)
+    assert (shown["status"], shown["code"]) == (422, "unknown_reference")
+    assert [(e["pointer"], e["code"], e["value"], e["did_you_mean"]) for e in shown["errors"]] == [
+        ("#/recipients/1", "unknown_reference", "adda", "ada"),
+        ("#/recipients/2/user_id", "unknown_reference", "aga", "ada"),
+        ("#/recipients/3/topic", "unknown_reference", "vipp", "vip"),
+    ]
+    assert "There is no user 'adda'. Did you mean 'ada'?" in shown["detail"]
+    assert '"create": true' in shown["detail"]
+    assert (await admin.ok("GET", "/v1/messages"))["items"] == []
+    assert [user["user_id"] for user in (await admin.ok("GET", "/v1/users"))["items"]] == ["ada"]
+
+
+async def test_a_name_is_suggested_only_when_one_comes_near(admin, ada, house):
+    """Nothing is invented, and other tenants' people stay theirs."""
+    shown = await admin.problem("POST", TRIGGER, {"recipients": ["zzzzzzzz"]})
+    assert "did_you_mean" not in shown["errors"][0]
+    other = await house.client(Scope.ADMIN, OTHER)
+    await other.ok("PUT", "/v1/users/zzzzzzzy", {})
+    shown = await admin.problem("POST", TRIGGER, {"recipients": ["zzzzzzzz"]})
+    assert "did_you_mean" not in shown["errors"][0]
+
+
+async def test_in_a_batch_only_items_with_unknown_recipients_are_refused(admin, ada):
+    """Each with its own error; whom an earlier item creates, a later one may name."""
+    lines = [
+        {"workflow": "order-paid", "recipients": ["ada"]},
+        {"workflow": "order-paid", "recipients": ["zoe"]},
+        {"workflow": "order-paid", "recipients": [{"user_id": "zoe", "create": True}]},
+        {"workflow": "order-paid", "recipients": ["zoe"]},
+        {"workflow": "order-paid", "recipients": [{"topic": "nobody"}]},
+    ]
+    for content_type in ("application/x-ndjson", "application/json"):
+        many = content_type == "application/x-ndjson"
+        content = b"\n".join(map(msgspec.json.encode, lines)) if many else msgspec.json.encode(lines)
+        headers = {"content-type": content_type}
+        answer = (await admin("POST", "/v1/events", content=content, headers=headers)).json()
+        shown = [e["error"]["code"] if "error" in e else e["created_users"] for e in answer["events"]]
+        assert shown == [[], "unknown_reference", ["zoe"], [], "unknown_reference"]
+        assert answer["events"][1]["error"]["errors"][0]["pointer"] == "#/recipients/0"
+        await admin.ok("DELETE", "/v1/users/zoe")
+
+
+async def test_a_repeat_lists_whom_the_first_call_created(admin):
+    """The same key, the same answer; once that person is erased, nothing names them any more."""
+    body = {"recipients": [{"user_id": "zoe", "create": True}, {"user_id": "yan", "create": True}]}
+    headers = {"idempotency-key": "k"}
+    first = await admin.ok("POST", TRIGGER, body, headers=headers)
+    assert first["created_users"] == ["zoe", "yan"]
+    again = await admin("POST", TRIGGER, body, headers=headers)
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first, "true")
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+async def test_an_event_for_an_unknown_person_is_refused(admin, ada, mode):
+    """Nothing is accepted that would reach nobody: 422 points at the subject, with the nearest name."""
+    event = {**EVENT, "id": mode, "subject": "adda"}
+    if mode == "structured":
+        shown = await admin.problem("POST", "/v1/events", event)
+    else:
+        headers = {f"ce-{name}": value for name, value in event.items() if name != "data"}
+        shown = await admin.problem("POST", "/v1/events", event["data"], headers=headers)
+    assert (shown["code"], shown["errors"][0]["pointer"]) == ("unknown_reference", "#/subject")
+    assert shown["errors"][0]["did_you_mean"] == "ada"
+
+
+async def test_a_workflow_may_ask_for_the_people_of_its_events_to_be_created(admin):
+    """`on.create`: what a registration starts is for somebody new. So do recipients that lie in the data."""
+    stored = await admin.ok("GET", "/v1/workflows/order-paid")
+    on = {"type": "order.paid", "create": True}
+    await admin.ok("PUT", "/v1/workflows/order-paid", {**stored, "on": on})
+    answer = await admin.ok("POST", "/v1/events", {**EVENT, "subject": "newcomer"})
+    assert (answer["accepted"], answer["created_users"]) == (1, ["newcomer"])
+    assert (await admin.problem("POST", TRIGGER, {"recipients": ["stranger"]}))["code"] == "unknown_reference"
+    on = {"type": "order.paid", "recipients": "/to"}
+    await admin.ok("PUT", "/v1/workflows/order-paid", {**stored, "on": on})
+    named = {"to": ["newcomer", {"user_id": "late", "create": True}, "nobody"]}
+    shown = await admin.problem("POST", "/v1/events", {**EVENT, "id": "2", "data": named})
+    assert [e["pointer"] for e in shown["errors"]] == ["#/data/to/2"]
+    answer = await admin.ok("POST", "/v1/events", {**EVENT, "id": "3", "data": {"to": named["to"][:2]}})
+    assert (answer["accepted"], answer["created_users"]) == (2, ["late"])
+
+
+async def test_the_tenant_itself_can_always_be_told(admin):
+    """`$tenant` is nobody's name: it may be a recipient before the tenant has an endpoint."""
+    assert (await admin.ok("POST", TRIGGER, {"recipients": ["$tenant"]}))["created_users"] == []
 
 
 @pytest.mark.parametrize(
@@ -129,6 +225,7 @@ async def test_another_media_type_is_refused_by_name(admin, ada, path, content_t
 
 async def test_cloudevents_come_structured_binary_and_batched(admin, ada):
     """Three content modes, one outcome: the workflow whose pattern matches is started for the subject."""
+    await admin.ok("PUT", "/v1/users/jürgen k", {})
     structured = await admin(
         "POST",
         "/v1/events",
@@ -157,7 +254,7 @@ async def test_cloudevents_come_structured_binary_and_batched(admin, ada):
     assert structured.json()["accepted"] == binary.json()["accepted"] == 1
     assert [e["accepted"] for e in batched.json()["events"]] == [1, 0]
     await messages_of(admin, structured.json()["event_id"])
-    await admin.ok("GET", "/v1/users/jürgen k")
+    assert {m["user_id"] for m in await messages_of(admin, binary.json()["event_id"])} == {"jürgen k"}
 
 
 async def test_base64_data_is_read_when_it_is_json(admin, ada):
@@ -259,7 +356,9 @@ async def test_a_batch_over_the_limit_is_refused_whole(admin):
 async def test_a_dry_run_shows_the_plan_and_stores_nothing(admin, ada):
     """Every message and non-message with its reasons; afterwards nothing is there."""
     plan = await admin.ok(
-        "POST", f"{TRIGGER}?dry_run=true", {"recipients": ["ada", "stranger"], "data": {"id": "1"}}
+        "POST",
+        f"{TRIGGER}?dry_run=true",
+        {"recipients": ["ada", {"user_id": "stranger", "create": True}], "data": {"id": "1"}},
     )
     assert plan["dry_run"] is True
     shown = {(run["user_id"], c["channel"]): c["status"] for run in plan["runs"] for c in run["channels"]}

@@ -74,7 +74,7 @@ async def test_publishing_a_draft_makes_it_the_next_version_and_ends_it(admin):
         assert (shown["status"], "/draft" in shown["detail"]) == (404, True)
 
 
-async def test_a_message_tells_which_words_it_was_planned_with(admin):
+async def test_a_message_tells_which_words_it_was_planned_with(admin, ada):
     """The version that was live then, whatever is live now."""
     fields = {"sms": {"en": {"text": "Paid"}}, "email": {"en": {"subject": "Paid", "text": "Paid"}}}
     paid = {"channels": {**fields, "in_app": {"en": {"title": "Paid"}}}}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound
+from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound, UnknownReference
 from clarion.flow.retries import Retries
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId, id_text
@@ -48,11 +48,13 @@ async def test_a_triggered_workflow_reaches_the_user_and_says_so(tmp_path):
         assert house.provider.effects[0].contact.address == "+4915112345678"
 
 
-async def test_an_unknown_user_is_created_and_has_an_inbox_waiting(tmp_path):
-    """A user id nobody has seen is no error: an in-app message waits until they first look."""
+async def test_a_user_created_by_an_event_has_an_inbox_waiting(tmp_path):
+    """An in-app message waits until they first look."""
     async with engine(tmp_path) as house:
         await house.furnish(workflow("hello", channel=Channel.IN_APP))
-        await house.trigger("hello", "newcomer")
+        with pytest.raises(UnknownReference):
+            await house.trigger("hello", "newcomer")
+        assert (await house.trigger("hello", Recipient(user_id="newcomer", create=True))).accepted == 1
         await house.quiet()
         message = await house.one()
         assert message.status is Status.DELIVERED
@@ -64,6 +66,7 @@ async def test_inline_fields_of_a_recipient_are_kept_with_the_user(tmp_path):
     """`{"user_id", "email"}` updates the user first and then reaches them there."""
     async with engine(tmp_path) as house:
         await house.furnish(workflow("hello", channel=Channel.EMAIL))
+        await house.person("eve")
         await house.trigger("hello", Recipient(user_id="eve", email="eve@example.net"))
         await house.quiet()
         assert [o.contact.address for o in house.provider.effects] == ["eve@example.net"]
@@ -113,6 +116,7 @@ async def test_the_same_idempotency_key_gives_the_same_answer_and_another_body_i
     """I3, across a restart."""
     async with engine(tmp_path) as house:
         await house.furnish(workflow("hello"))
+        await house.person("ada")
         first = await house.trigger("hello", "ada", idempotency_key="k", fingerprint=b"body")
         clock, provider = house.clock, house.provider
     async with engine(tmp_path, clock=clock, provider=RecordingProvider(batch=50)) as house:
@@ -592,7 +596,8 @@ async def test_a_dry_run_says_what_would_happen_and_stores_nothing(tmp_path):
         await house.trigger("hello", "ada")
         await house.quiet()
         runs = await house.pipeline.dry_run(
-            house.tenant, Submission(workflow="hello", recipients=("ada", "nobody"))
+            house.tenant,
+            Submission(workflow="hello", recipients=("ada", Recipient(user_id="nobody", create=True))),
         )
         verdict = {user: run.channels[0] for user, run in runs}
         assert (verdict["ada"].status, verdict["ada"].reason) == (Status.THROTTLED, Reason.FREQUENCY_CAP)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clarion.errors import Conflict, InvalidInput
 from clarion.model.channel import Channel
-from clarion.model.ids import UserNo
+from clarion.model.ids import TenantId, UserNo
 from clarion.model.inbox import InboxCounts
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
@@ -129,6 +131,12 @@ async def users_are_paged_by_number(world: World) -> None:
     assert [user.id for user in (*first, *rest)] == ["ada", "bob", "zoe"]
 
 
+async def owners(world: World, user: User, limit: int = 10) -> Sequence[User]:
+    """Everybody who has the first contact of this user."""
+    hashed = user.profile.contacts[0].hash
+    return await world.ledger.directory.with_contact(world.tenant, EMAIL, hashed, limit)
+
+
 async def a_deleted_user_is_gone(world: World) -> None:
     """With inbox, captures, subscriptions and contacts; what was on its way stops, what was done stays counted."""
     ledger = world.ledger
@@ -150,7 +158,7 @@ async def a_deleted_user_is_gone(world: World) -> None:
     assert ledger.inboxes.head(world.ada.no)[1] == InboxCounts(unseen=0, unread=0, total=0)
     assert list(await ledger.captures.of(world.tenant, captured.id)) == []
     assert list(await ledger.topics.members(world.tenant, "all", UserNo(0), 10)) == [world.bob.no]
-    assert await ledger.suppressions.owner(world.tenant, EMAIL, world.ada.profile.contacts[0].hash) is None
+    assert list(await owners(world, world.ada)) == []
     again = await world.person("ada", "ada@example.org")
     assert again.no != world.ada.no
     assert again.key != world.ada.key
@@ -173,22 +181,43 @@ async def a_suppressed_contact_is_known_at_once(world: World) -> None:
     assert world.ledger.users.current(world.ada.no) == world.ada
 
 
-async def suppressions_are_paged_and_lead_to_their_owner(world: World) -> None:
-    """In order of hash; the owner is who has the contact."""
+async def suppressions_are_paged(world: World) -> None:
+    """In order of hash."""
     rows = sorted((suppression(world, user) for user in (world.ada, world.bob)), key=lambda row: row.hash)
     await world.ledger.suppressions.add(rows)
     assert list(await world.ledger.suppressions.page(world.tenant, b"", 10)) == rows
     assert list(await world.ledger.suppressions.page(world.tenant, rows[0].hash, 10)) == rows[1:]
-    owner = await world.ledger.suppressions.owner(world.tenant, EMAIL, world.bob.profile.contacts[0].hash)
-    assert owner is not None
-    assert owner.id == "bob"
+
+
+async def an_address_leads_to_everybody_who_has_it(world: World) -> None:
+    """In the order in which they came; as many as are asked for, none of another tenant or channel."""
+    twin = await world.person("twin", "ada@example.org")
+    assert [user.id for user in await owners(world, world.ada)] == ["ada", "twin"]
+    assert [user.id for user in await owners(world, twin, 1)] == ["ada"]
+    found = world.ledger.directory.with_contact
+    hashed = twin.profile.contacts[0].hash
+    assert list(await found(TenantId(world.tenant + 1), EMAIL, hashed, 10)) == []
+    assert list(await found(world.tenant, Channel.SMS, hashed, 10)) == []
+
+
+async def names_near_a_misspelt_one_are_found(world: World) -> None:
+    """Users and topics, before and behind it in the alphabet; of this tenant only."""
+    near = world.ledger.directory
+    assert set(await near.users_near(world.tenant, "adda", 10)) >= {"ada", "bob"}
+    assert list(await near.users_near(world.tenant, "adaa", 1)) == ["ada", "bob"]
+    assert list(await near.users_near(TenantId(world.tenant + 1), "ada", 10)) == []
+    for key in ("news", "offers"):
+        await world.ledger.topics.put(world.tenant, Topic(key=key))
+    assert list(await near.topics_near(world.tenant, "newz", 5)) == ["news", "offers"]
+    assert await near.topics(world.tenant, ["news", "newz"]) == {"news"}
+    assert await near.topics(TenantId(world.tenant + 1), ["news"]) == frozenset()
 
 
 async def a_contact_left_behind_belongs_to_nobody(world: World) -> None:
     """Changing an address frees the old one."""
     old = world.ada.profile.contacts[0].hash
     await world.person("ada", "ada@new.example.org")
-    assert await world.ledger.suppressions.owner(world.tenant, EMAIL, old) is None
+    assert list(await world.ledger.directory.with_contact(world.tenant, EMAIL, old, 1)) == []
 
 
 async def topics_count_their_members(world: World) -> None:
@@ -224,7 +253,9 @@ PEOPLE_CONTRACT = (
     users_are_paged_by_number,
     a_deleted_user_is_gone,
     a_suppressed_contact_is_known_at_once,
-    suppressions_are_paged_and_lead_to_their_owner,
+    suppressions_are_paged,
+    an_address_leads_to_everybody_who_has_it,
+    names_near_a_misspelt_one_are_found,
     a_contact_left_behind_belongs_to_nobody,
     topics_count_their_members,
 )

@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.sqlite.adoption import open_keyring
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
+from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
 from clarion.adapters.ledgers.sqlite.eraser import Eraser
@@ -36,6 +37,7 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import (
     Captures,
     Deliveries,
+    Directory,
     Endpoints,
     EventLog,
     Inboxes,
@@ -61,6 +63,7 @@ class SqliteLedger:
     endpoints: Endpoints
     deliveries: Deliveries
     topics: Topics
+    directory: Directory
     setup: Setup
     plans: Plans
     messages: Messages
@@ -101,7 +104,7 @@ class SqliteLedger:
         inboxes = SqliteInboxes(writer, local, readers, routes, endings)
         eraser = Eraser(keyring, endings, clock, inboxes.forget)
         desk = Desk(vault, keyring, clock, entropy, eraser)
-        suppressions = SqliteSuppressions(writer, readers, people, desk)
+        suppressions = SqliteSuppressions(writer, readers, people)
         self.log = log
         self.inboxes = inboxes
         self.suppressions = suppressions
@@ -109,6 +112,7 @@ class SqliteLedger:
         self.endpoints = SqliteEndpoints(writer, readers, people, desk, suppressions)
         self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
+        self.directory = SqliteDirectory(readers, desk)
         self.setup = SqliteSetup(writer, readers, local, vault)
         self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, epoch)
         self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)

@@ -434,6 +434,23 @@ USERS_PAGE = f"""
     SELECT {_array(USER)} FROM (SELECT * FROM users WHERE tenant = ?1 AND no > ?2 ORDER BY no LIMIT ?3)
 """
 
+
+def _near(table: str, column: str) -> str:
+    """The names before and behind ?2 in the order of an index, at most ?3 each way."""
+    half = (
+        f"SELECT {column} FROM {table} WHERE tenant = ?1 AND {column} {{}} ?2 ORDER BY {column} {{}} LIMIT ?3"
+    )
+    before, behind = half.format("<", "DESC"), half.format(">=", "ASC")
+    return f"SELECT {_array(column)} FROM (SELECT * FROM ({before}) UNION ALL SELECT * FROM ({behind}))"
+
+
+USERS_NEAR = _near("users", "user_id")
+TOPICS_NEAR = _near("topics", "key")
+TOPICS_KNOWN = f"""
+    SELECT {_array("topics.key")} FROM json_each(?2) AS wanted CROSS JOIN topics
+    WHERE topics.tenant = ?1 AND topics.key = wanted.value
+"""
+
 USERS_ADD = _insert(
     "users",
     {

@@ -11,11 +11,9 @@ from clarion.adapters.ledgers.sqlite.files import changed, rows
 from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.users import Desk
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId, UserNo
-from clarion.model.user import User
 from clarion.ports.ledger import Suppression
 
 Owned = list[tuple[Suppression, Sequence[UserNo]]]
@@ -25,11 +23,10 @@ Owned = list[tuple[Suppression, Sequence[UserNo]]]
 class SqliteSuppressions:
     """Implements `ports.ledger.Suppressions`."""
 
-    def __init__(self, writer: Writer, readers: Readers, people: People, desk: Desk) -> None:
+    def __init__(self, writer: Writer, readers: Readers, people: People) -> None:
         self._writer = writer
         self._readers = readers
         self._people = people
-        self._desk = desk
 
     async def add(self, rows: Sequence[Suppression]) -> None:
         if rows:
@@ -56,14 +53,6 @@ class SqliteSuppressions:
             )
             for digest, channel, reason, at in found
         ]
-
-    async def owner(self, tenant: TenantId, channel: Channel, hash: bytes) -> User | None:
-        def find(connection: sqlite3.Connection) -> User | None:
-            numbers = sorted(user for _, user in _owners(connection, [(tenant, channel, hash)]))
-            found = self._desk.opened(connection, sql.USERS_BY_NUMBER, (encoded(numbers[:1]),))
-            return found[0] if found else None
-
-        return await self._readers.call(find)
 
     def store(self, connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Owned:
         """Writes them, in a transaction of the writer. Hand what it returns to `stored` after the commit."""

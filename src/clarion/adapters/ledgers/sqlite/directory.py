@@ -1,0 +1,44 @@
+"""Finding people and topics otherwise than by a name that is known to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.users import Desk
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
+from clarion.model.user import User
+
+
+class SqliteDirectory:
+    """Implements `ports.ledger.Directory`."""
+
+    def __init__(self, readers: Readers, desk: Desk) -> None:
+        self._readers = readers
+        self._desk = desk
+
+    async def with_contact(
+        self, tenant: TenantId, channel: Channel, hash: bytes, limit: int
+    ) -> Sequence[User]:
+        wanted = (encoded([(tenant, channel.value)]), hash)
+        return await self._readers.call(
+            lambda connection: self._desk.opened(
+                connection,
+                sql.USERS_BY_NUMBER,
+                (encoded(sorted(user for _, user in rows(connection, sql.OWNERS, wanted))[:limit]),),
+            )
+        )
+
+    async def users_near(self, tenant: TenantId, user_id: str, limit: int) -> Sequence[str]:
+        return [name for (name,) in await self._readers.rows(sql.USERS_NEAR, (tenant, user_id, limit))]
+
+    async def topics(self, tenant: TenantId, keys: Sequence[str]) -> frozenset[str]:
+        found = await self._readers.rows(sql.TOPICS_KNOWN, (tenant, encoded(keys)))
+        return frozenset(key for (key,) in found)
+
+    async def topics_near(self, tenant: TenantId, key: str, limit: int) -> Sequence[str]:
+        return [name for (name,) in await self._readers.rows(sql.TOPICS_NEAR, (tenant, key, limit))]
