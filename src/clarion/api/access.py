@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from litestar import Litestar
 from litestar.connection import ASGIConnection, Request
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Dependency
+from litestar.routes import HTTPRoute
 
-from clarion.api.auth import Caller
+from clarion.api.auth import Caller, Doorkeeper
 from clarion.api.bodies import nearest
 from clarion.api.cloudevents import is_json
 from clarion.api.parts import ApiParts
@@ -17,12 +19,12 @@ from clarion.errors import InvalidInput, NotFound
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
 from clarion.model.user import User
-
-SLASH = "\ue000"
-"""Stands for an escaped slash inside a path segment on its way through the router (no user id can contain it)."""
+from clarion.rules.paths import SLASH
 
 PARTS = "clarion.parts"
 """Where the edge puts its parts in the scope of a request."""
+DOOR = "clarion.door"
+"""Where it puts what verifies credentials."""
 HANDED_IN = frozenset({"parts", "caller", "person", "data", "request"})
 """Arguments of handlers that do not come from the query."""
 
@@ -91,25 +93,39 @@ def listed_id(text: str, index: int) -> MessageId:
         raise InvalidInput("a message id is a UUID.", pointer=f"#/ids/{index}") from None
 
 
+def undeclared(app: Litestar) -> list[str]:
+    """Paths of routes that do not say which credential they need: each would be a hole."""
+    return [
+        route.path
+        for route in app.routes
+        if not isinstance(route, HTTPRoute)
+        or any("scope" not in one.opt for one in route.route_handlers if "OPTIONS" not in one.http_methods)
+    ]
+
+
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Stands before every ordinary route. (A coroutine: the framework would give each plain function a thread.)"""
+    """Stands before every ordinary route, and before its body is read."""
+    await check_credential(connection, handler)
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
         return
-    check_scope(connection, handler)
     check_query(connection, handler)
     check_media_type(connection, handler)
 
 
-def check_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The caller may use this route."""
-    scope: Scope | None = handler.opt["scope"]
-    if scope is None:
+async def check_credential(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The caller has the credential that the route declares. What declares nothing is for any caller with one."""
+    needed: Scope | None = handler.opt.get("scope", Scope.READ)
+    if needed is None:
         return
-    caller: Caller = connection.auth
+    door: Doorkeeper = connection.scope[DOOR]  # type: ignore[literal-required]
+    caller = await door.caller(dict(connection.scope["headers"]))
+    connection.scope["auth"] = caller
+    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
+        return
     if handler.opt.get("own"):
-        caller.require_own(addressed(connection.path_params["user_id"]), scope)
+        caller.require_own(addressed(connection.path_params["user_id"]), needed)
     else:
-        caller.require(scope)
+        caller.require(needed)
 
 
 def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -1,35 +1,64 @@
-"""The outermost layer: ingest routes straight to their handlers, everything else through limits and credentials
-to the router, and every error into the catalogue."""
+"""The outermost layer: every request by the one normal form of its path to its route, whose credential is checked
+before a body is read, and every error into the catalogue."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import structlog
+from litestar import Litestar
 
 from clarion.api import bodies
-from clarion.api.access import PARTS, SLASH
+from clarion.api.access import DOOR, PARTS
 from clarion.api.answers import SAFE, HttpScope, Send, answer_problem
 from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.events import Ingest
-from clarion.api.inbound import PATH as INBOUND
 from clarion.api.inbound import InboundMail
 from clarion.api.parts import ApiParts
-from clarion.api.problems import MethodNotAllowed, cut_off, timed_out
+from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out
 from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
-from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE
+from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE_HEAD
+from clarion.model.setup import Scope
+from clarion.rules.paths import Segments, path_of, segments_of
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
+UNSUBSCRIBE = (UNSUBSCRIBE_HEAD.strip("/"), "**")
 
-TRIGGER_HEAD = "/v1/workflows/"
-TRIGGER_TAIL = "/trigger"
-EVENTS = "/v1/events"
+Serve = Callable[[str, HttpScope, bodies.Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BareRoute:
+    """A route that does without the framework."""
+
+    name: str
+    """In metrics."""
+    methods: tuple[str, ...]
+    path: Segments
+    """`*` stands for what is handed to `serve`, and so does `**` for everything that follows."""
+    scope: Scope | None
+    """The credential it needs; None: none."""
+    serve: Serve
+
+    def match(self, segments: Segments) -> str | None:
+        """What stands for `*`, empty without one; None when this is another path."""
+        if self.path[-1] == "**" and segments[: len(self.path) - 1] == self.path[:-1]:
+            return "/".join(segments[len(self.path) - 1 :])
+        if len(segments) != len(self.path):
+            return None
+        found = ""
+        for wanted, given in zip(self.path, segments, strict=True):
+            if wanted == "*":
+                found = given
+            elif wanted != given:
+                return None
+        return found
+
 
 _log = structlog.get_logger("clarion.api")
 
@@ -37,23 +66,18 @@ _log = structlog.get_logger("clarion.api")
 class Edge:
     """The HTTP API as an ASGI application."""
 
-    def __init__(self, parts: ApiParts, router: App) -> None:
+    def __init__(self, parts: ApiParts, router: Litestar) -> None:
         self._parts = parts
         self._limits = parts.limits
         self._clock = parts.clock
         self._router = router
         self._door = Doorkeeper(parts.keys, parts.tokens)
-        self._ingest = Ingest(parts, self._door)
-        self._farewell = Farewell(parts)
-        self._mail = InboundMail(parts, self._door)
+        self._bare = bare_routes(parts)
         self._requests: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
     async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            await self._router(scope, receive, send)
-            return
         try:
             async with self._clock.timeout(self._limits.request_s):
                 await self._dispatch(scope, receive, send)
@@ -76,42 +100,57 @@ class Edge:
         }
 
     async def _dispatch(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
-        path: str = scope["path"]
-        if path == EVENTS:
-            _need_post(scope)
-            self._requests["events"] += 1
-            await self._ingest.events(scope, receive, send)
-            return
-        if path.startswith(TRIGGER_HEAD) and path.endswith(TRIGGER_TAIL):
-            workflow = path[len(TRIGGER_HEAD) : -len(TRIGGER_TAIL)]
-            if workflow and "/" not in workflow:
-                _need_post(scope)
-                self._requests["trigger"] += 1
-                await self._ingest.trigger(workflow, scope, receive, send)
+        segments = segments_of(scope)
+        if segments is None:
+            if scope["path"].startswith(UNSUBSCRIBE_HEAD):  # a broken link: behind it is a person
+                segments = UNSUBSCRIBE[:1]
+            else:
+                raise Nowhere(scope["path"])
+        scope["path"] = path_of(segments)
+        methods: list[str] = []
+        for route in self._bare:
+            found = route.match(segments)
+            if found is None:
+                continue
+            if scope["method"] in route.methods:
+                self._requests[route.name] += 1
+                if route.scope is not None:
+                    scope["auth"] = await self._door.key(dict(scope["headers"]), route.scope)
+                await route.serve(found, scope, receive, send)
                 return
-        if path == INBOUND:
-            _need_post(scope)
-            self._requests["inbound"] += 1
-            await self._mail(scope, receive, send)
-            return
-        if path.startswith(UNSUBSCRIBE):
-            self._requests["unsubscribe"] += 1
-            await self._farewell(scope, receive, send)
-            return
+            methods += route.methods
         self._requests["other"] += 1
-        await self._ordinary(scope, receive, send)
+        try:
+            await self._ordinary(scope, receive, send)
+        except (Nowhere, MethodNotAllowed) as wrong:
+            if segments[:1] == ("v1",):
+                await self._door.caller(dict(scope["headers"]))  # else it says what exists
+            if methods:
+                raise MethodNotAllowed({*methods, *getattr(wrong, "allowed", ())}) from None
+            raise
 
     async def _ordinary(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
         scope[PARTS] = self._parts
-        if scope["path"].startswith("/v1/"):
-            scope["auth"] = await self._door.caller(headers)
-            scope["path"] = _addressable(scope)
-        body = await bodies.read(receive, headers, self._limits.body_bytes)
-        if body and is_json(headers.get(b"content-type", b"application/json").decode("latin-1")):
-            bodies.check_text(body)
-            bodies.check_depth(body, self._limits.depth)
-        await self._router(scope, _replay(body, receive), _safe(send))
+        scope[DOOR] = self._door
+        await self._router(scope, self._checked(scope, receive), _safe(send))  # type: ignore[arg-type]
+
+    def _checked(self, scope: HttpScope, receive: bodies.Receive) -> bodies.Receive:
+        """The whole body, within its limits, when the route asks for it; then whatever the server says next."""
+        read = False
+
+        async def once() -> MutableMapping[str, Any]:
+            nonlocal read
+            if read:
+                return await receive()
+            read = True
+            headers = dict(scope["headers"])
+            body = await bodies.read(receive, headers, self._limits.body_bytes)
+            if body and is_json(headers.get(b"content-type", b"application/json").decode("latin-1")):
+                bodies.check_text(body)
+                bodies.check_depth(body, self._limits.depth)
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return once
 
     async def _refuse(self, send: Send, error: Exception) -> None:
         if isinstance(error, ClarionError):
@@ -125,31 +164,39 @@ class Edge:
         await answer_problem(send, ClarionError("unexpected"), incident)
 
 
-def _need_post(scope: HttpScope) -> None:
-    if scope["method"] != "POST":
-        raise MethodNotAllowed("POST")
-
-
-def _addressable(scope: HttpScope) -> str:
-    """The path with escaped slashes kept apart from those that separate segments."""
-    raw: bytes = scope.get("raw_path") or b""
-    path: str = scope["path"]
-    if b"%2f" not in raw.lower():
-        return path
-    segments = raw.partition(b"?")[0].decode("latin-1").split("/")
-    return "/".join(unquote(segment).replace("/", SLASH) for segment in segments)
-
-
-def _replay(body: bytes, receive: bodies.Receive) -> bodies.Receive:
-    """The body once more, then whatever the server says next."""
-    pending = [body]
-
-    async def once_more() -> MutableMapping[str, Any]:
-        if pending:
-            return {"type": "http.request", "body": pending.pop(), "more_body": False}
-        return await receive()
-
-    return once_more
+def bare_routes(parts: ApiParts) -> tuple[BareRoute, ...]:
+    """All of them."""
+    ingest = Ingest(parts)
+    return (
+        BareRoute(
+            name="events",
+            methods=("POST",),
+            path=("v1", "events"),
+            scope=Scope.SEND,
+            serve=ingest.events,
+        ),
+        BareRoute(
+            name="trigger",
+            methods=("POST",),
+            path=("v1", "workflows", "*", "trigger"),
+            scope=Scope.SEND,
+            serve=ingest.trigger,
+        ),
+        BareRoute(
+            name="inbound",
+            methods=("POST",),
+            path=("v1", "inbound", "email"),
+            scope=Scope.SEND,
+            serve=InboundMail(parts),
+        ),
+        BareRoute(
+            name="unsubscribe",
+            methods=("GET", "HEAD", "POST"),
+            path=UNSUBSCRIBE,
+            scope=None,
+            serve=Farewell(parts),
+        ),
+    )
 
 
 def _safe(send: Send) -> Send:

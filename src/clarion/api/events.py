@@ -15,14 +15,12 @@ import msgspec
 
 from clarion.api import bodies, submissions
 from clarion.api.answers import JSON, HttpScope, Send, answer
-from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
 from clarion.api.references import suggest
 from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound, UnknownReference
 from clarion.model.ids import TenantId, id_text
-from clarion.model.setup import Scope
 from clarion.model.submission import Acceptance, Submission
 from clarion.rules.explain import explanation
 
@@ -48,17 +46,16 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 class Ingest:
     """`POST /v1/workflows/{key}/trigger` and `POST /v1/events`."""
 
-    def __init__(self, parts: ApiParts, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, parts: ApiParts) -> None:
         self._pipeline = parts.pipeline
         self._directory = parts.ledger.directory
         self._limits = parts.limits
         self._clock = parts.clock
-        self._door = doorkeeper
 
     async def trigger(self, workflow: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Accept one event for one workflow."""
         headers = dict(scope["headers"])
-        key = await self._door.key(headers, Scope.SEND)
+        tenant: TenantId = scope["auth"].tenant
         rehearse = scope["query_string"] != b"" and _dry_run(scope["query_string"])
         given = headers.get(b"content-type")
         if given != b"application/json" and given is not None and not is_json(given.decode("latin-1")):
@@ -69,19 +66,19 @@ class Ingest:
         submission = submissions.of_trigger(body, workflow, _traceparent(headers))
         try:
             if rehearse:
-                await self._rehearse(send, key.tenant, (submission,))
+                await self._rehearse(send, tenant, (submission,))
                 return
             if b"idempotency-key" in headers:
                 submission = _claimed(submission, _idempotency_key(headers), _fingerprint(scope, body))
-            await self._accept_one(send, key.tenant, submission)
+            await self._accept_one(send, tenant, submission)
         except NotFound as wrong:
             wrong.pointer = None  # the workflow stands in the path, not in the body
             raise
 
-    async def events(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def events(self, _: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Accept one event, or a batch of CloudEvents and triggers."""
         headers = dict(scope["headers"])
-        key = await self._door.key(headers, Scope.SEND)
+        tenant: TenantId = scope["auth"].tenant
         rehearse = scope["query_string"] != b"" and _dry_run(scope["query_string"])
         body = await bodies.read(receive, headers, self._limits.body_bytes)
         bodies.check_text(body)
@@ -93,10 +90,10 @@ class Ingest:
             bodies.check_depth(body, self._limits.depth)
             submission = submissions.of_single(headers, body, trace)
             if rehearse:
-                await self._rehearse(send, key.tenant, (submission,))
+                await self._rehearse(send, tenant, (submission,))
                 return
             await self._accept_one(
-                send, key.tenant, _claimed(submission, claim, fingerprint) if claim else submission
+                send, tenant, _claimed(submission, claim, fingerprint) if claim else submission
             )
             return
         if len(items) > self._limits.batch:
@@ -104,15 +101,15 @@ class Ingest:
         results, good = await self._parsed(items, trace)
         if rehearse:
             _need_all(results)
-            await self._rehearse(send, key.tenant, good.values())
+            await self._rehearse(send, tenant, good.values())
             return
         if claim:
-            await self._accept_claimed(key.tenant, results, good, claim, fingerprint)
+            await self._accept_claimed(tenant, results, good, claim, fingerprint)
         elif good:
-            outcomes = await self._pipeline.submit(key.tenant, list(good.values()))
+            outcomes = await self._pipeline.submit(tenant, list(good.values()))
             for index, outcome in zip(good, outcomes, strict=True):
                 results[index] = outcome
-        await suggest(self._directory, key.tenant, results)
+        await suggest(self._directory, tenant, results)
         await _answer_batch(send, results, replayable=claim != "")
 
     async def _parsed(self, items: Sequence[bytes], trace: str) -> tuple[Results, dict[int, Submission]]:

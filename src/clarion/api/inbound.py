@@ -8,13 +8,11 @@ from litestar import Response, Router, delete, get
 from clarion.api import bodies
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.answers import HttpScope, Send, answer
-from clarion.api.auth import Doorkeeper
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
 from clarion.content.returns.opened import headers_of
 from clarion.errors import NotFound
 from clarion.model.ids import id_text
-from clarion.model.setup import Scope
 from clarion.ports.ledger import Stray
 from clarion.rules.instants import rfc3339
 
@@ -56,16 +54,13 @@ class UnknownMail(msgspec.Struct, frozen=True, kw_only=True):
 class InboundMail:
     """Hands a mail to the engine. The body is the mail itself (RFC 5322), whatever its `Content-Type` says."""
 
-    def __init__(self, parts: ApiParts, door: Doorkeeper) -> None:
+    def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
-        self._door = door
 
-    async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def __call__(self, _: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Answer one mail, durable by then."""
-        headers = dict(scope["headers"])
-        key = await self._door.key(headers, Scope.SEND)
-        raw = await bodies.read(receive, headers, self._parts.limits.body_bytes)
-        taken = await self._parts.pipeline.inbound.take(raw, key.tenant)
+        raw = await bodies.read(receive, dict(scope["headers"]), self._parts.limits.body_bytes)
+        taken = await self._parts.pipeline.inbound.take(raw, scope["auth"].tenant)
         shown = MailTaken(
             verdict=taken.verdict,
             delayed=taken.delayed,

@@ -5,7 +5,7 @@ A code is stable, has one status, and an entry in `docs/reference/errors.md` (te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -184,9 +184,20 @@ class Rejected(InvalidInput):
 class MethodNotAllowed(InvalidInput):
     """The path is right, the method is not."""
 
-    def __init__(self, allow: str) -> None:
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self.allowed = tuple(sorted(allowed))
+        allow = ", ".join(self.allowed)
         super().__init__(f"Use {allow} here.", code="method_not_allowed", status=405)
         self.allow = allow
+
+
+class Nowhere(InvalidInput):
+    """There is no route at the path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"There is nothing at {path}; /docs shows what there is.", code="not_found", status=404
+        )
 
 
 def refuse(code: str, detail: str, *, pointer: str | None = None) -> InvalidInput:

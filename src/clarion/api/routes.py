@@ -47,8 +47,9 @@ from clarion.api.access import (
     provide_caller,
     provide_parts,
     provide_person,
+    undeclared,
 )
-from clarion.api.problems import Fault, MethodNotAllowed, Rejected, refuse, wrong_parameter
+from clarion.api.problems import Fault, MethodNotAllowed, Nowhere, Rejected, refuse, wrong_parameter
 from clarion.errors import ClarionError, InvalidInput
 
 _ABSENT = re.compile(r"Missing required \w+ parameter '([^']+)'")
@@ -80,7 +81,7 @@ ROUTERS = (
 
 def routed(version: str) -> Litestar:
     """The routes with their guards. The edge gives each request the parts it works with."""
-    return Litestar(
+    app = Litestar(
         route_handlers=list(ROUTERS),
         dependencies={
             "parts": Provide(provide_parts, sync_to_thread=False),
@@ -92,6 +93,9 @@ def routed(version: str) -> Litestar:
         openapi_config=openapi.config(version),
         logging_config=None,
     )
+    if holes := undeclared(app):
+        raise TypeError(f"These routes do not declare their credential (`opt=`): {', '.join(holes)}")
+    return app
 
 
 def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
@@ -99,10 +103,9 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
     if isinstance(error, ClarionError):
         raise error
     if isinstance(error, MethodNotAllowedException):
-        raise MethodNotAllowed(", ".join(methods_at(request.app, request.scope["path"]))) from None
+        raise MethodNotAllowed(methods_at(request.app, request.scope["path"])) from None
     if isinstance(error, NotFoundException):
-        path = request.scope["path"]
-        raise refuse("not_found", f"There is nothing at {path}; /docs shows what there is.") from None
+        raise Nowhere(request.scope["path"]) from None
     if (cause := _decoding(error)) is not None and not isinstance(cause, msgspec.ValidationError):
         raise bodies.invalid(cause, None) from None
     # A body field that is named like something handed in makes the framework call it its own fault.

@@ -14,12 +14,11 @@ import structlog
 from clarion.api import bodies
 from clarion.api.answers import HttpScope, Send, answer
 from clarion.api.parts import ApiParts
-from clarion.api.problems import MethodNotAllowed
 from clarion.api.unsubscribe_page import HEADERS, State, page
 from clarion.api.unsubscribe_words import WORDS
 from clarion.content.locales import choose
 from clarion.errors import Busy, Conflict, Unavailable
-from clarion.flow.unsubscribe import PATH, Choice
+from clarion.flow.unsubscribe import Choice
 from clarion.rules.limiter import Bucket, take
 
 LONGEST_BODY = 16 * 1024
@@ -42,16 +41,14 @@ class Farewell:
         self._parts = parts
         self._returns = Bucket(rate=RETURNS_PER_S, burst=RETURNS_PER_S, tokens=RETURNS_PER_S)
 
-    async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def __call__(self, token: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Answer with a page, whatever happens: behind the link is a person, not a program."""
         headers = dict(scope["headers"])
         wanted = _languages(headers)
-        if scope["method"] not in ("GET", "HEAD", "POST"):
-            raise MethodNotAllowed("GET, HEAD, POST")
         posted = scope["method"] == "POST"
         body = await bodies.read(receive, headers, LONGEST_BODY) if posted else b""
         try:
-            choice = await self._parts.pipeline.unsubscribing.read(scope["path"].removeprefix(PATH))
+            choice = await self._parts.pipeline.unsubscribing.read(token)
             if choice is None:
                 await _show(send, "lost", choose(WORDS, *wanted))
                 return

@@ -12,11 +12,12 @@ from clarion.app.ground import Ground
 from clarion.app.services import Services
 from clarion.config import DEV_FILE
 from clarion.flow.pipeline import Pipeline
+from clarion.rules.paths import path_of, segments_of
 
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
 
-LIVE = frozenset({gateway.WS_PATH, gateway.SSE_PATH})
+LIVE = frozenset(tuple(path[1:].split("/")) for path in (gateway.WS_PATH, gateway.SSE_PATH))
 
 
 def gateway_parts(ground: Ground, services: Services) -> gateway.GatewayParts:
@@ -96,10 +97,15 @@ def front(pages: Asgi, inboxes: Asgi, rest: Asgi) -> Asgi:
 
     def serve(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
         # Handing on the coroutine instead of awaiting it saves a frame per open connection.
-        path = scope["path"]
-        if scope["type"] == "websocket" or path in LIVE:
+        segments = segments_of(scope)
+        if segments is None:  # nothing is there: the API says so, and the gateway to a socket
+            return (
+                inboxes(scope, receive, send) if scope["type"] == "websocket" else rest(scope, receive, send)
+            )
+        scope["path"] = path_of(segments)
+        if scope["type"] == "websocket" or segments in LIVE:
             return inboxes(scope, receive, send)
-        if path == "/" or path.startswith("/ui/"):
+        if segments[:1] in ((), ("ui",)):
             return pages(scope, receive, send)
         return rest(scope, receive, send)
 

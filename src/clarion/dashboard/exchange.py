@@ -17,7 +17,7 @@ LONGEST_BODY = 256 * 1024
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with its whole body."""
+    """A request."""
 
     method: str
     path: str
@@ -51,25 +51,28 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
 
-async def read(scope: Scope, receive: Receive) -> Request | None:
-    """The request; None when its body is larger than these pages ever send."""
-    body = b""
+def head(scope: Scope) -> Request:
+    """The request without its body."""
+    headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return Request(
+        method="GET" if scope["method"] == "HEAD" else scope["method"],
+        path=scope["path"],
+        headers=headers,
+        query={name: values[-1] for name, values in query.items()},
+    )
+
+
+async def whole(request: Request, receive: Receive) -> Request | None:
+    """The request with its body; None when that is larger than these pages ever send."""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > LONGEST_BODY:
             return None
         if not message.get("more_body"):
-            break
-    headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return Request(
-        method=scope["method"],
-        path=scope["path"],
-        headers=headers,
-        query={name: values[-1] for name, values in query.items()},
-        body=body,
-    )
+            return msgspec.structs.replace(request, body=bytes(body))
 
 
 async def answer(send: Send, response: Response, *, head: bool = False) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote
 
 import msgspec
 
 from clarion.dashboard import pages
 from clarion.dashboard.exchange import Request, Response
 from clarion.errors import InvalidInput
+from clarion.rules.paths import SLASH
 
 if TYPE_CHECKING:
     from clarion.dashboard.site import Site
@@ -26,10 +26,10 @@ Handler = Callable[["Site", Request, str], Awaitable[Response]]
 class Route:
     """One address: a method, and a path whose `*` is handed to the function."""
 
-    __slots__ = ("_pattern", "handler", "method", "page")
+    __slots__ = ("_pattern", "handler", "method", "page", "path")
 
     def __init__(self, method: str, path: str, handler: Handler, *, page: bool) -> None:
-        self.method, self.handler = method, handler
+        self.method, self.path, self.handler = method, path, handler
         self.page = page
         """It may be opened by its address, and hands out the cookie that everything else needs."""
         self._pattern = re.compile(re.escape(path).replace(r"\*", "([^/]+)"))
@@ -37,7 +37,7 @@ class Route:
     def match(self, path: str) -> str | None:
         """What stands for `*`, empty without one; None when this is another address."""
         found = self._pattern.fullmatch(path)
-        return found and (unquote(found[1]) if found.groups() else "")
+        return found and (found[1].replace(SLASH, "/") if found.groups() else "")
 
 
 class Routes:
@@ -68,7 +68,7 @@ def posted(request: Request, kind: type[T]) -> T:
     """What an editor sends. Raises InvalidInput."""
     try:
         return msgspec.json.decode(request.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as wrong:
         raise InvalidInput(f"The editor sent something that cannot be read: {wrong}.") from None
 
 

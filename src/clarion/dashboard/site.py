@@ -11,7 +11,7 @@ import structlog
 from clarion.dashboard import authors, browsers, compose, pages, partials
 from clarion.dashboard.board import Board
 from clarion.dashboard.detail import Detail
-from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scope, Send, answer, read
+from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scope, Send, answer, head, whole
 from clarion.dashboard.guard import Guard
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import person
@@ -59,17 +59,13 @@ class Site:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = await read(scope, receive)
-        if request is None:
-            response = plain(413, "That is more than this page ever sends.")
-        else:
-            response = await self.respond(request)
-        whole = response.with_headers({"content-security-policy": POLICY, **HEADERS, **response.headers})
-        await answer(send, whole, head=scope["method"] == "HEAD")
+        response = await self.respond(head(scope), receive)
+        shown = response.with_headers({"content-security-policy": POLICY, **HEADERS, **response.headers})
+        await answer(send, shown, head=scope["method"] == "HEAD")
 
-    async def respond(self, request: Request) -> Response:
-        """The answer, whatever happens."""
-        method = "GET" if request.method == "HEAD" else request.method
+    async def respond(self, request: Request, receive: Receive) -> Response:
+        """The answer, whatever happens. The body is read once it is known that somebody may send it."""
+        method = request.method
         if request.path.startswith("/ui/static/") and method == "GET":
             return pages.static(request)
         if request.path == "/ui/push-worker.js" and method == "GET":
@@ -93,7 +89,10 @@ class Site:
             return plain(403, refusal)
         if chosen is None:
             return MISSING
-        response = await self._guarded(chosen.handler, request, chosen.match(request.path) or "")
+        sent = await whole(request, receive)
+        if sent is None:
+            return plain(413, "That is more than this page ever sends.")
+        response = await self._guarded(chosen.handler, sent, chosen.match(request.path) or "")
         return response.with_headers({"set-cookie": self.guard.cookie()}) if chosen.page else response
 
     async def _guarded(self, handler: Handler, request: Request, name: str) -> Response:

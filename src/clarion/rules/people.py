@@ -41,6 +41,10 @@ def check_user_id(user_id: str, pointer: str) -> None:
             f"a user_id has 1 to {USER_ID_CHARS} printable characters and no space around it.",
             pointer=pointer,
         )
+    if user_id in (".", ".."):
+        raise InvalidInput(
+            "a user_id is not `.` or `..`: in a web address they mean a folder.", pointer=pointer
+        )
 
 
 def check_key(key: str, pointer: str) -> None:

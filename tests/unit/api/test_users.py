@@ -150,10 +150,19 @@ async def test_any_printable_id_can_be_addressed(admin, user_id):
     await admin.ok("DELETE", path)
 
 
-@pytest.mark.parametrize("user_id", ["x" * 256, "%00", "%0A", "%20", "a%20"])
+@pytest.mark.parametrize("user_id", ["x" * 256, "%C2%85", "%20", "a%20"])
 async def test_other_ids_are_refused(admin, user_id):
     """Control characters and overlong ids would only hide."""
     assert (await admin.problem("PUT", f"/v1/users/{user_id}", {}))["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("user_id", ["%00", "%0A", "%2e", "%2E%2E"])
+async def test_ids_that_no_path_can_hold_are_not_there(admin, user_id):
+    """ASCII control characters, and what means a folder; in a body they are refused."""
+    assert (await admin.problem("PUT", f"/v1/users/{user_id}", {}))["code"] == "not_found"
+    for dots in (".", ".."):
+        answer = await admin("POST", "/v1/users/bulk", json={"user_id": dots})
+        assert answer.status_code == 422 or "#/" in answer.text
 
 
 async def test_many_users_come_as_ndjson_and_bad_lines_are_named(admin):
