@@ -166,7 +166,7 @@ class Inbound:
         )
 
     def _hashes(self, found: Return, tenant: TenantId) -> list[bytes]:
-        named = dict.fromkeys(address for address in (found.sent_to, found.recipient) if address)
+        named = dict.fromkeys(address for address in (found.sent_to, *found.recipients) if address)
         return [contact_hash(self._vault, tenant, Channel.EMAIL, address) for address in named]
 
     async def set_aside(self, raw: bytes, tenant: TenantId) -> None:

@@ -110,6 +110,23 @@ async def test_the_message_id_of_the_returned_headers_will_do(house, sender):
     assert await suppressed(house) == ["address_gone"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Message from <news@example.com> to <ada@example.org> failed:\n550 5.1.1 User unknown",
+        "Your mail (shop@example.net) was refused by mx@example.net: <ada@example.org>: 550 5.1.1 User unknown",
+        "A message sent by news@example.com was refused:\n550 5.1.1 User unknown",
+    ],
+)
+async def test_a_hard_bounce_retires_the_address_whoever_else_it_names(house, sender, text):
+    """With a genuine tag, also when the sender stands first or alone."""
+    message = await sent(house, sender)
+    raw = daemon(text).replace(b"To: news@", b"To: b+" + TAG.encode() + b"@")
+    assert (await take(sender, about(house, message, raw)))["verdict"] == "hard"
+    assert (await house.ledger.records.get(ACME, message.id)).reason is Reason.ADDRESS_GONE
+    assert await suppressed(house) == ["address_gone"]
+
+
 async def test_an_address_alone_proves_nothing(house, sender):
     """Anybody could have written it: the message counts as returned, the address stays usable."""
     message = await sent(house, sender)

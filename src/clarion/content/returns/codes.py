@@ -18,7 +18,7 @@ _EXACT = {
     "5.1.3": HARD,  # not an address
     "5.1.6": HARD,  # has moved
     "5.1.10": HARD,  # null MX, RFC 7505
-    "5.1.90": BLOCK,  # Exchange Online: the sender has reached a limit
+    "5.1.90": SOFT,  # Exchange Online: the sender has reached a limit for now
     "5.2.1": HARD,  # mailbox disabled
     "5.4.4": HARD,  # no host
     "5.4.310": HARD,  # Exchange Online: the domain does not exist

@@ -5,6 +5,10 @@ Nothing here repeats inside a repetition, so that a pattern takes time in propor
 
 from __future__ import annotations
 
+from clarion.content.returns.verdict import Verdict
+
+SOFT, BLOCK = Verdict.SOFT, Verdict.BLOCK
+
 _WHO = r"(?:user|recipient|rcpt|mail ?box|account|address|addressee|person|customer|e-?mail(?: address| account)?|alias|subscriber|inbox)"
 
 FULL = (
@@ -32,10 +36,13 @@ FULL = (
     r"unavailable to take delivery|temporar\w+ (?:locked|disabled|suspended|inactive|deactivated|unavailable|closed)",
     r"postfach (?:ist )?(?:voll|überfüllt)|speicherplatz",
     r"boîte (?:aux lettres |de réception )?(?:est )?pleine",
-    r"buzón (?:está )?lleno|casella (?:\S{1,20} ){0,2}piena",
+    r"(?:buzón|casilla|mailbox) (?:está |esta )?llen[ao]|casella (?:\S{1,20} ){0,2}piena",
     r"переполнен|превышен\w* квот",
     r"メールボックスが(?:一杯|いっぱい|満杯)|容量(?:を超え|オーバー|不足)",
-    r"邮箱(?:已满|空间不足)|容量不足",
+    r"(?:邮箱|郵箱|信箱|邮箱空间|收件箱)[^。]{0,8}(?:已满|已滿|满了|空间不足|空間不足|超出)|容量不足|超过(?:邮箱)?(?:容量|配额|限额)",
+    r"postfach[^.;]{0,30}(?:voll|überfüllt|überschritten)|kontingent überschritten|postvak[^.;]{0,20} vol\b|skrzynka[^.;]{0,30}(?:pełna|przepełnion|przekroczon)",
+    r"(?:boîte|messagerie|quota)[^.;]{0,40}(?:pleine|saturée|dépassé)|(?:buzón|cuota|casella|quota|caixa|cota)[^.;]{0,40}(?:llen[ao]|excedid|superad|pien[ao]|cheia|lotad|esgotad)",
+    r"ящик[^.;]{0,30}(?:полон|заполнен|переполн)|(?:메일함|편지함|용량)[^.;]{0,20}(?:가득|초과|꽉)|メールボックス[^。]{0,12}(?:満杯|いっぱい|一杯|容量)|受信(?:容量|箱)[^。]{0,8}(?:超|いっぱい)",
     r"size limit",
     r"\bgr[ea]y ?list|postgrey|not found, try again|malformed (?:or unexpected )?name server reply",
 )
@@ -65,7 +72,32 @@ SENDER = (
 )
 """It is about whom the mail came from, so what does not exist is not the recipient."""
 
+NO_PROOF = (
+    (
+        r"too many (?:\S{1,20} ){0,3}(?:recipients?|users?|addresse?s?|rcpts?)|(?:maximum|limit)(?: \S{1,20}){0,4} (?:invalid|unknown|bad) (?:recipients?|users?|rcpts?)|(?:invalid|unknown|bad) (?:recipients?|users?|rcpts?) (?:limit|count|rate|threshold)",
+        SOFT,
+    ),
+    (
+        r"un-?verified (?:recipient |e-?mail )?address|(?:address|recipient|mailbox|user) (?:is |was |has |could |can )?(?:not|n't|never) (?:yet )?(?:be(?:en)? )?verified|(?:unable|failed|could not|cannot|can't|not able) to verify (?:the |this )?(?:recipient|address|user|mailbox|rcpt)|(?:recipient|address|callout|callforward) verif\w+ (?:\S{1,20} ){0,3}(?:in progress|fail\w*|error|deferred|timed? ?out)",
+        SOFT,
+    ),
+    (
+        r"\bon hold\b|\bheld (?:for|by|until)\b|pending (?:review|approval|activation|verification)|awaiting (?:activation|verification)|not (?:yet )?(?:been )?activated",
+        SOFT,
+    ),
+    (
+        r"(?:unavailable|not available|unreachable|closed|unknown|invalid) (?:to|for) (?:this |the |your |that )?(?:sender|domain|you\b|external|outside|originator)",
+        BLOCK,
+    ),
+    (
+        r"(?:due to|because of|based on|according to|per|by) (?:the )?(?:recipient|user|mailbox|customer|personal|account)(?:'s|s')? (?:\S{1,20} )?(?:preference|setting|choice|filter|rule)s?|by (?:the )?(?:recipient|user)(?:'s)? (?:request|choice)|(?:recipient|user|addressee)(?: \S{1,80})? (?:has |have )?(?:blocked|refuses?d?|declined|blacklisted|does not want|doesn't want) (?:you|your|mail|messages?|e-?mails?|this)|(?:recipient|user|mailbox|account|address)(?: \S{1,80})? (?:does not|doesn't|is not|isn't|not) accept(?:ing)? (?:\S{1,20} ){0,3}from\b",
+        BLOCK,
+    ),
+)
+"""They sound like a missing address and prove none, whatever code stands beside them: only what else is said counts."""
+
 GONE = (
+    r"\b5\d\d a@b[>:.]{0,3} (?:is )?(?:unknown|not known|invalid)\b",
     rf"(?:no such|unknown|invalid|non-?existent|inexistent|undeliverable|unrouteable|unroutable|unrecogni[sz]ed|illegal|disabled|inactive|expired|ambiguous|deleted|incorrect) (?:\S{{1,20}} )?(?:local[- ]?part|destination|{_WHO})",
     rf"{_WHO}s?(?: \S{{1,80}})? (?:not|isn't|is not|was not|wasn't|are not|cannot be|can't be|could not be|couldn't be|doesn't|does not|do not|don't|did not)(?: be| a| an| currently)?(?: \S{{1,20}})? (?:exist|found|find|known|know\b|recogni[sz]ed|valid|listed|active\b|here|hosted|defined|local\b|registered|deliverable|belong|alive|unique|present|identified)",
     rf"{_WHO}s?(?: \S{{1,80}})? (?:not|isn't|is not|was not|wasn't|are not|cannot be|can't be|could not be|couldn't be|doesn't|does not) (?:exist|found|known|recogni[sz]ed|valid|listed|active\b|unique|present)",
@@ -110,7 +142,7 @@ GONE = (
     r"(?:domain|recipient) (?:is|was) not reachable|the domain is not reachable",
     r"\[suspend\]|mailbox currently suspended|disabled or discontinued|inactive user",
     r"deactivated (?:mailbox|account|user|due)",
-    r"unknown or illegal|invalid final delivery user|check (?:if|whether) (?:the )?address is correct",
+    r"unknown or illegal|invalid final delivery user",
     r"not accepting network messages",
     r"address rejected: (?:user )?unknown",
     r"(?:recipient|user|mailbox) rejected$",
@@ -121,6 +153,19 @@ GONE = (
     r"(?:endereço|usuário|utilizador|conta|caixa|destinatário)[^.;]{0,40}(?:não existe|desconhecid|inválid|não encontrad|inexistente|desativad)",
     r"(?:пользовател|адрес|ящик|получател|учетн)[^.;]{0,60}(?:не существует|не найден|неизвест|заблокирован|отключен|удал|не зарегистрирован)",
     r"несуществующ|недействительн\w* (?:адрес|получател)",
+    r"(?:adresse|empfänger|benutzer|postfach|konto)[^.;]{0,60}(?:konnte nicht gefunden|wurde nicht gefunden|existierte? nicht|gibt es nicht|nicht bekannt|gelöscht|geschlossen|stillgelegt)|(?:unbekannter|kein solcher|ungültiger) (?:empfänger|benutzer|nutzer)|unbekannte adresse",
+    r"(?:destinataire|adresse|utilisateur|compte|boîte)[^.;]{0,60}(?:est introuvable|n'est pas valide|a été (?:supprim|désactiv|ferm)|n'existe plus)",
+    r"(?:dirección|usuario|cuenta|buzón|casilla|destinatario)[^.;]{0,60}(?:no (?:es|se ha) (?:válid|encontrad)|ha sido (?:elimin|desactiv|cerrad)|no pudo encontrarse|ya no existe)",
+    r"(?:indirizzo|utente|casella|destinatario)[^.;]{0,60}(?:non è stato trovat|non è valid|è stat\w (?:disattivat|eliminat|chius)|non esiste più)",
+    r"(?:endereço|usuário|utilizador|conta|caixa|destinatário)[^.;]{0,60}(?:não foi (?:encontrad|possível encontrar)|não é válid|foi (?:desativad|excluíd|encerrad)|não existe mais)",
+    r"(?:gebruiker|adres|postvak|ontvanger|account)[^.;]{0,40}(?:bestaat niet|onbekend|niet gevonden|ongeldig|opgeheven)",
+    r"(?:użytkownik|adres|skrzynk|odbiorc|konto)[^.;]{0,40}(?:nie istnieje|nieznan|nie znalezion|nie został[ao]? znalezion|nieprawidłow|usunięt)|nie ma takiego (?:użytkownika|adresu|konta)",
+    r"(?:adressen?|mottagaren?|användaren?|brugeren?|modtageren?|mottakeren?|postkassen?|kontoen?)[^.;]{0,40}(?:finns inte|existerar inte|hittades inte|okänd|findes ikke|eksisterer ikke|blev ikke fundet|ukendt|finnes ikke|ble ikke funnet|ukjent)",
+    r"(?:kullanıcı|adres|alıcı|posta kutusu|hesap)[^.;]{0,40}(?:bulunamadı|mevcut değil|geçersiz|yok\b)",
+    r"(?:uživatel|adresa|schránka|příjemce)[^.;]{0,40}(?:neexistuje|neznám|nenalezen|nebyl[ao]? nalezen)|a címzett (?:nem létezik|ismeretlen)",
+    r"(?:收件人|邮箱|用户|用戶|地址|帐户|帳戶|账户|郵箱|信箱|收件者)[^。;]{0,30}(?:不存在|未找到|找不到|无效|無效|已(?:被)?(?:注销|停用|禁用|删除|關閉|关闭))|无效(?:的)?(?:收件人|地址|用户)|查無此人|查无此人|無此(?:用戶|使用者|帳號)",
+    r"(?:アドレス|宛先|メールボックス|アカウント|ユーザー?)[^。;]{0,30}(?:存在しない|存在していません|無効(?!か)|削除され|見つからない(?!か)|見つかりません|使われておりません)|該当する(?:ユーザー?|アドレス)",
+    r"(?:수신자|사용자|계정|주소|메일함|편지함)[^.;]{0,30}(?:존재하지|찾을 수 없|없는|없습니다|유효하지|삭제|휴면)",
     r"存在しません|宛先不明|(?:宛先|ユーザー?|アドレス|ディレクトリ|リスト)[^。]{0,30}(?:ありません|見つかりません|不明)",
     r"(?:不存在|无此用户|用户未找到|找不到(?:收件人|用户|邮箱))",
     r"존재하지 않",
@@ -147,14 +192,15 @@ BLOCKED = (
     r"suspicio|suspect|\babus(?:e|ive)\b|fraud|scam|forg(?:ed|ery|ing)|spoof|bogus|impersonat",
     r"relay(?:ing)? (?:access )?(?:denied|not|prohibited|is not|disallowed|attempt)|(?:not|unable to|cannot|refus\w+ to|won't|does not|will not|do not|don't) relay|not a relay|open relay|rcpthosts|not (?:a )?gateway|relaying|mail relay|as a relay|to relay (?:mail|for)|relay error|my list of allowed|(?:not|n't) handle mail for|remote domains not supported",
     r"bad (?:sender|helo|reputation|ip\b|mail from|sending)|dynamic(?:ally)? (?:ip|assigned|address|pool|\S{0,12} ?ip)|dialup|dial-up|residential|(?:is|are|was|been) listed|listed (?:at|in|on|by)",
-    r"security (?:polic|reason|violation|rule|filter|check)|message refused|administrative(?:ly)? prohibit|prohibition|prohibited|violat|rfc ?(?:2?822|5322|5321|821|1123|2821)|unwanted|undesired|whitelist|allow ?list|moderat|not (?:a )?member|not subscribed|closed mailing list|list of senders|members? (?:only|can)|only (?:members|certain|allowed)|do(?:es)? not (?:want|wish)",
+    r"security (?:polic|reason|violation|rule|filter|check)|message refused|administrative(?:ly)? prohibit|prohibition|prohibited|violat|(?:with|per|see|to|by|in|of|not) rfc[ -]?\d{3,4}\b(?!;)|\brfc[ -]?\d{3,4} (?:violation|complian\w+|section|standard|format|syntax|require)|unwanted|undesired|whitelist|allow ?list|moderat|not (?:a )?member|not subscribed|closed mailing list|list of senders|members? (?:only|can)|only (?:members|certain|allowed)|do(?:es)? not (?:want|wish)",
     r"(?:do(?:es)? not|don't|not) have (?:\S{1,20} )?permission|may not have permission|no permission|restricted",
     r"unerwünscht|richtlinie|indésirable|no deseado|спам|запрещ|迷惑|スパム|権限|垃圾|权限|屏蔽",
 )
 """The receiver does not want the sender or the content."""
 
 THROTTLED = (
-    r"too many (?:connections|sessions|concurrent|errors|invalid|bad|requests|unknown|hits|simultaneous|attempts)|rate[ -]?limit|throttl|unusual rate|excessive|too fast|slow down|sending too|sent to too many|daily (?:\S{1,20} )?(?:quota|limit)|permits \d+",
+    r"too many (?:connections|sessions|concurrent|errors|invalid|bad|requests|unknown|hits|simultaneous|attempts)|rate[ -]?limit|throttl|unusual rate|excessive|too fast|slow down|sending too|sent to too many|(?:daily|hourly) (?:\S{1,20} )?(?:quota|limit)|permits \d+",
+    r"too (?:many|much) (?:\S{1,20} ){0,2}(?:messages?|mails?|e-?mails?|deliver\w+|traffic|data)|(?:messages?|mails?|e-?mails?|connections?|recipients?) per (?:second|minute|hour|day)|(?:sending|message|connection|mail|delivery) (?:rate|limit|frequency|volume)|(?:rate|volume|frequency) of (?:\S{1,20} )?(?:messages?|mails?|e-?mails?|connections?)|try (?:sending )?(?:more slowly|less often)|reduce (?:your |the )?(?:\S{1,20} )?(?:rate|volume|speed)|frequency limit|flood|发送频率|频率(?:过高|限制)|送信(?:数|量|制限)",
 )
 """Less, please: from whom it comes when it is for good, else only for now."""
 

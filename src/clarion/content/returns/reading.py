@@ -14,12 +14,14 @@ from clarion.content.returns.opened import Opened, opened
 from clarion.content.returns.replies import (
     comes_from_a_mail_system,
     is_auto_reply,
+    is_by_a_person,
     is_challenge,
     reports_failure,
+    says_undelivered,
 )
 from clarion.content.returns.verdict import Verdict
 from clarion.content.returns.words import (
-    NULL_MX,
+    FINAL,
     PLAIN,
     VAGUE,
     answers_the_sender,
@@ -27,6 +29,7 @@ from clarion.content.returns.words import (
     by_words,
     speaks_of_blocking,
     spoken,
+    without_proof,
 )
 
 DETAIL = 300
@@ -41,7 +44,33 @@ _ORIGINAL = re.compile(
     r"(?:received|return-path|message-id|date|from|mime-version|to|subject|x-[a-z-]{2,30}|content-type): .{1,998}\n(?:[ \t].{0,998}\n){0,20}(?:[a-z-]{2,40}: .{0,998}\n(?:[ \t].{0,998}\n){0,20}){2})",
     re.IGNORECASE | re.MULTILINE,
 )
+_FORWARDED = re.compile(
+    r"^([> \t]{0,8})(?:from|von|de|da|van|från|fra|od|от|kimden|差出人|送信者|发件人|寄件者|보낸 ?사람)[ \t*]{0,3}[:：][^\n]{0,200}"
+    r"(?:mailer-?daemon|postmaster@|mail delivery|microsoftexchange|mail administrator|system administrator)[^\n]{0,400}\n",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A notice that somebody has passed on: the first line of its header."""
+_QUOTE = re.compile(r"^[> \t]{1,8}", re.MULTILINE)
+_BLANK = re.compile(r"\n[ \t]*\n")
+_REASON = re.compile(
+    r"(?:^|(?:said|error|reason|status|code|with|replied|response|returned|was|smtp) ?:?|[(\[\"':;])\s{0,4}[45]\d\d[ -]{1,3}(?:#?[45]\.\d{1,3}\.\d{1,3}|[a-z<])|#[45]\.\d\.\d",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What a mail server answered; nothing that a mail to people says by chance."""
+_SUBJECT_LINE = re.compile(
+    r"^[> \t*]{0,20}(?:subject|betreff|objet|asunto|oggetto|assunto|onderwerp|ämne|emne|temat|тема|konu|件名|主题|主題|主旨|제목)[ \t*]{0,3}[:：].{0,998}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SHORTEST_SUBJECT = 6
+_OWN_SUBJECT = re.compile(r"\s*(?:(?i:returned mail)|DELIVERY FAILURE):(.*)", re.DOTALL)
+"""Sendmail and Domino say the reason in their subject; behind all others stands that of the mail that was sent."""
 _ADDRESS = re.compile(r"<?[^\s<>\"',;:()]{1,64}@[^\s<>\"',;:()]{1,255}>?")
+_SYSTEM = re.compile(r"(?:postmaster|mailer-daemon|abuse|[bu]\+[0-9a-f]{56})@", re.IGNORECASE)
+_BEFORE_OTHERS = re.compile(
+    r"(?:\b(?:from|sender|sent by|von|absender|de la part de|contact|reply-to|help|support|postmaster)\b|发件人|差出人)[^@\n]{0,16}$",
+    re.IGNORECASE,
+)
+"""Stands before the address of whoever sent it or may be asked, not of whom it was for."""
 _TO = re.compile(r"^to[ \t]*:[ \t]*(.{1,998})$", re.IGNORECASE | re.MULTILINE)
 _COMPLAINER = re.compile(
     r"^(?:original-rcpt-to|x-hmxmroriginalrecipient)[ \t]*:(.{1,400})$", re.IGNORECASE | re.MULTILINE
@@ -73,14 +102,19 @@ class Return(msgspec.Struct, frozen=True, kw_only=True):
     """Enhanced status code (RFC 3463), when one is given."""
     detail: str = ""
     """The receiver's words without addresses."""
-    recipient: str = ""
-    """Whom the report names."""
+    recipients: tuple[str, ...] = ()
+    """Whom the report names, or could mean."""
     sent_to: str = ""
     """Whom the returned mail was sent to, by its own header."""
     tags: tuple[str, ...] = ()
     """Return path tags found anywhere in it; who signs them can tell which are genuine."""
     message_ids: tuple[bytes, ...] = ()
     """From the Message-ID of returned mails that could be ours."""
+
+    @property
+    def recipient(self) -> str:
+        """Whom the report most likely means."""
+        return self.recipients[0] if self.recipients else ""
 
 
 def read(raw: bytes) -> Return:
@@ -104,18 +138,18 @@ def read(raw: bytes) -> Return:
 
 def _verdict(mail: Opened) -> Return:
     if (complained := complaint(mail)) is not None:
-        return Return(verdict=complained, recipient=_reported(mail))
-    text = mail.text("text/plain", "text/html")
+        return Return(verdict=complained, recipients=_addresses(_reported(mail)))
+    text = _text(mail)
     fields = "\n\n".join(part.text for part in mail.parts if part.type.endswith("delivery-status"))
     found = notices(fields) or (notices(text) if holds_notice(text) else [])
-    said = _split(text)[0]
+    said = _without_subjects(_split(text)[0], mail)
     if is_challenge(mail):
         return Return(verdict=Verdict.AUTO_REPLY)
     if found:
         return _of_notice(found[0], said)
     if (event := amazon_event(text)) is not None:
         return _of_event(event)
-    if comes_from_a_mail_system(mail):
+    if comes_from_a_mail_system(mail) or _forwarded(mail):
         return _of_text(mail, said)
     return Return(verdict=Verdict.AUTO_REPLY if is_auto_reply(mail) else Verdict.UNKNOWN)
 
@@ -137,7 +171,7 @@ def _of_notice(notice: Notice, said: str) -> Return:
         delayed=delayed,
         status=notice.status,
         detail=_redacted(notice.diagnostic or _telling(said)),
-        recipient=_address(notice.recipient or notice.original),
+        recipients=_addresses(notice.recipient, notice.original),
     )
 
 
@@ -149,7 +183,7 @@ def _of_event(event: Event) -> Return:
         verdict=verdict,
         status=event.status,
         detail=_redacted(event.diagnostic),
-        recipient=_address(event.recipient),
+        recipients=_addresses(event.recipient),
     )
 
 
@@ -159,13 +193,15 @@ def _of_text(mail: Opened, said: str) -> Return:
     delayed = _DELAY.search(f"{subject}\n{said}") is not None
     if not (delayed or reports_failure(mail) or _originals(mail) or codes.has_failure(said)):
         return Return(verdict=Verdict.UNKNOWN)
-    verdict = Verdict.SOFT if delayed else _reason(said, status) or _judged(subject, status) or Verdict.SOFT
+    own = _OWN_SUBJECT.match(subject)
+    told = _judged(own.group(1) if own is not None else "", status)
+    verdict = Verdict.SOFT if delayed else _reason(said, status) or told or Verdict.SOFT
     return Return(
         verdict=verdict,
         delayed=delayed,
         status=status,
         detail=_redacted(_telling(said)),
-        recipient=_address(mail.header("x-failed-recipients") or said),
+        recipients=_addresses(mail.header("x-failed-recipients")) or _meant(mail, said),
     )
 
 
@@ -186,8 +222,12 @@ def _judged(said: str, status: str) -> Verdict | None:
     temporary = codes.is_temporary(status, words)
     own_status = codes.first_status(words)
     verdict = by_words(words, PLAIN)
+    if verdict in (None, Verdict.HARD):
+        doubt, rest = without_proof(words)
+        if doubt is not None:
+            verdict = by_words(rest, PLAIN) or doubt
     if asks_for_less(words):
-        if temporary and not speaks_of_blocking(words):
+        if not speaks_of_blocking(words) and (temporary or verdict is not Verdict.HARD):
             return Verdict.SOFT
         verdict = verdict or Verdict.BLOCK
     verdict = (
@@ -199,17 +239,37 @@ def _judged(said: str, status: str) -> Verdict | None:
     )
     if verdict is not Verdict.HARD:
         return verdict
-    if temporary and not NULL_MX.search(words):
+    if temporary and not FINAL.search(words):
         return Verdict.SOFT
     if codes.is_policy(own_status or status) and speaks_of_blocking(words):
         return Verdict.BLOCK
     return Verdict.HARD
 
 
+def _text(mail: Opened) -> str:
+    """The words of a notice; of one that somebody has passed on, the notice without what stands around it."""
+    return _forwarded(mail) or mail.text("text/plain", "text/html")
+
+
+def _forwarded(mail: Opened) -> str:
+    """The notice of a mail system that a person passes on in the text of a mail; empty when it is none."""
+    if not is_by_a_person(mail):
+        return ""
+    text = mail.text("text/plain") or mail.text("text/html")
+    found = _FORWARDED.search(text)
+    if found is None:
+        return ""
+    notice = text[found.end() :]
+    if found.group(1).strip():
+        notice = _QUOTE.sub("", notice)
+    end = _BLANK.search(notice)
+    return notice[end.end() :] if end is not None else ""
+
+
 def _originals(mail: Opened) -> str:
     """What is returned of the mail that was sent, wherever it stands."""
     attached = mail.text("message/rfc822", "text/rfc822-headers", "text/rfc822-header")
-    return attached or _split(mail.text("text/plain", "text/html"))[1]
+    return attached or _split(_text(mail))[1]
 
 
 def _telling(said: str) -> str:
@@ -221,7 +281,48 @@ def _telling(said: str) -> str:
 def _split(text: str) -> tuple[str, str]:
     """What the mail system says, and what it returns."""
     found = _ORIGINAL.search(text)
-    return (text, "") if found is None else (text[: found.start()], text[found.start() :])
+    if found is None:
+        return text, ""
+    told, returned = text[: found.start()], text[found.start() :]
+    end = _BLANK.search(returned)
+    if end is None or _REASON.search(told) is not None:
+        return told, returned
+    # Some notices open with the header of the mail that came back, and say behind it why it did.
+    later = _ORIGINAL.search(returned, end.end())
+    behind = returned[end.end() : later.start() if later is not None else len(returned)]
+    tells = _REASON.search(behind) is not None or says_undelivered(behind[:4000])
+    return (behind, returned) if tells else (told, returned)
+
+
+def _without_subjects(said: str, mail: Opened) -> str:
+    """The text without the subject of the mail that was sent: what it says is no reason."""
+    returned = re.search(r"^subject[ \t]*:(.{1,998})$", _originals(mail), re.IGNORECASE | re.MULTILINE)
+    own = mail.header("subject")
+    quoted = "" if _OWN_SUBJECT.match(own) is not None else own.partition(":")[2]
+    said = _SUBJECT_LINE.sub("", said)
+    for subject in (quoted.strip(), returned.group(1).strip() if returned is not None else ""):
+        if len(subject) >= _SHORTEST_SUBJECT and " " in subject:
+            said = said.replace(subject, " ")
+    return said
+
+
+def _meant(mail: Opened, said: str) -> tuple[str, ...]:
+    """Whom a text could mean: every address in it but those of the sender and of the mail system."""
+    fields = re.findall(
+        r"^(?:from|sender|reply-to|return-path)[ \t]*:(.{1,998})$",
+        _originals(mail),
+        re.IGNORECASE | re.MULTILINE,
+    )
+    fields += [mail.header(name) for name in ("from", "to", "reply-to", "return-path")]
+    others = {address.lower() for field in fields for address in _addresses(field)}
+    named = [
+        address
+        for found in _ADDRESS.finditer(said[:4000])
+        if (address := found.group(0).strip("<>.")).lower() not in others
+        and _SYSTEM.match(address) is None
+        and _BEFORE_OTHERS.search(said[max(0, found.start() - 40) : found.start()]) is None
+    ]
+    return tuple(dict.fromkeys(named))[:MOST_CLUES]
 
 
 def _reported(mail: Opened) -> str:
@@ -232,8 +333,13 @@ def _reported(mail: Opened) -> str:
 
 
 def _address(text: str) -> str:
-    found = _ADDRESS.search(text[:4000])
-    return found.group(0).strip("<>.") if found is not None else ""
+    return next(iter(_addresses(text)), "")
+
+
+def _addresses(*texts: str) -> tuple[str, ...]:
+    """The addresses in texts, each once."""
+    found = (one.strip("<>.") for text in texts for one in _ADDRESS.findall(text[:4000]))
+    return tuple(dict.fromkeys(found))
 
 
 def _redacted(text: str) -> str:

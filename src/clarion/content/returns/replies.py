@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from clarion.content.returns import codes
 from clarion.content.returns.opened import Opened
 
 _MACHINE = re.compile(
@@ -11,6 +12,7 @@ _MACHINE = re.compile(
     r"delivery (?:sub)?system|system administrator|mail[-_ ]?dispatcher|mail router|microsoftexchange|\bbounces?\b|daemon@",
     re.IGNORECASE,
 )
+_SYSTEM_ADDRESS = re.compile(r"\b(?:mailer[-_]?daemon|post_?master)@", re.IGNORECASE)
 _BOUNCE_SUBJECT = re.compile(
     r"undeliver|non-?deliver|not? ?deliver|deliver\w* (?:status|failure|failed|problem|notif|error|report|fail|has|reject)|"
     r"fail(?:ure|ed)? (?:notice|delivery|to deliver|notif)|failed mail|returned (?:mail|e-?mail|to sender)|"
@@ -72,6 +74,14 @@ _CHALLENGE = re.compile(
 )
 
 
+_QUOTED_SUBJECT = re.compile(
+    r"\s*(?:re|fwd?|aw|wg|sv|vs|vb|vl|ant|antw(?:ort)?|doorst|tr|réf|rif|i|res|enc|rv|odp|pd|ynt|ilt|blz|továbbítás|atb|ha|hl|отв|ответ|пересл|回复|答复|转发|回覆|轉寄|返信|転送|회신|전달)"
+    r"(?:\s?\[\d{1,3}\]|\s?\(\d{1,3}\)|\^\d{1,3})?\s?[:：]",
+    re.IGNORECASE,
+)
+"""The subject of a mail that somebody answers or passes on."""
+
+
 def is_challenge(mail: Opened) -> bool:
     """Somebody's filter wants the sender to prove something, whatever shape its mail has."""
     return not _from_machine(mail) and _CHALLENGE.search(mail.text("text/plain")[:8000]) is not None
@@ -79,23 +89,54 @@ def is_challenge(mail: Opened) -> bool:
 
 def comes_from_a_mail_system(mail: Opened) -> bool:
     """Whether it is about the delivery of another mail: by its sender, else by its subject or text."""
+    if is_by_a_person(mail):
+        return False
     if _from_machine(mail):
         return True
-    return _REPLY_SUBJECT.search(mail.header("subject")) is None and reports_failure(mail)
+    answers = _REPLY_SUBJECT.search(mail.header("subject")) is not None
+    return not answers and reports_failure(mail) and (_is_automatic(mail) or _has_evidence(mail))
+
+
+def _has_evidence(mail: Opened) -> bool:
+    """Whether it holds what people do not write: a report, the mail that came back, what a server answered."""
+    text = mail.text("text/plain", "text/html")[:8000]
+    return (
+        _is_report(mail)
+        or "x-failed-recipients" in mail.headers
+        or bool(mail.text("message/rfc822", "text/rfc822-headers", "text/rfc822-header"))
+        or says_undelivered(text)
+        or codes.has_failure(text)
+    )
+
+
+def is_by_a_person(mail: Opened) -> bool:
+    """Whether somebody answers or passes on a mail by hand. What its subject says, the mail it is about has said."""
+    if _is_report(mail) or _is_automatic(mail) or "x-failed-recipients" in mail.headers:
+        return False
+    if _SYSTEM_ADDRESS.search(mail.header("from")) is not None:
+        return False
+    answers = "in-reply-to" in mail.headers or "references" in mail.headers
+    quotes = _QUOTED_SUBJECT.match(mail.header("subject")) is not None
+    return (answers and quotes) or ((answers or quotes) and not _from_machine(mail))
+
+
+def says_undelivered(text: str) -> bool:
+    """Whether a text says that the mail to a named address was not delivered."""
+    return _BOUNCE_TEXT.search(text) is not None
 
 
 def reports_failure(mail: Opened) -> bool:
     """Whether it says of itself that a mail was not delivered."""
+    subject = mail.header("subject")
     return (
         "x-failed-recipients" in mail.headers
-        or _BOUNCE_SUBJECT.search(mail.header("subject")) is not None
-        or _BOUNCE_TEXT.search(mail.text("text/plain")[:4000]) is not None
+        or (_QUOTED_SUBJECT.match(subject) is None and _BOUNCE_SUBJECT.search(subject) is not None)
+        or says_undelivered(mail.text("text/plain")[:4000])
     )
 
 
 def is_auto_reply(mail: Opened) -> bool:
     """RFC 3834, what came before it, and read receipts (RFC 8098)."""
-    report = mail.headers.get_content_type() == "multipart/report"
     automatic = _is_automatic(mail)
     return (
         mail.header("auto-submitted").lower().startswith(("auto-replied", "auto-notified"))
@@ -103,10 +144,14 @@ def is_auto_reply(mail: Opened) -> bool:
         or "auto_reply" in (mail.header("precedence") + mail.header("preference")).lower()
         or mail.header("x-apple-action").upper() == "VACATION"
         or mail.header("delivered-to").lower() == "autoresponder"
-        or (report and "disposition" in str(mail.headers.get_param("report-type")))
+        or (_is_report(mail) and "disposition" in str(mail.headers.get_param("report-type")))
         or _REPLY_SUBJECT.search(mail.header("subject")) is not None
         or (automatic and ("in-reply-to" in mail.headers or _ABSENT.search(_beginning(mail)) is not None))
     )
+
+
+def _is_report(mail: Opened) -> bool:
+    return mail.headers.get_content_type() == "multipart/report"
 
 
 def _beginning(mail: Opened) -> str:

@@ -31,19 +31,23 @@ VAGUE: Rules = (
     (_any(phrases.REFUSED), Verdict.BLOCK),
 )
 """These say less than an exact code."""
+_NO_PROOF: Rules = tuple((re.compile(pattern), verdict) for pattern, verdict in phrases.NO_PROOF)
 _THROTTLED = _any(phrases.THROTTLED)
 _BLOCKED = _any(phrases.BLOCKED)
 _OF_SENDER = re.compile(r"in reply to (?:mail from|helo|ehlo)\b")
 _IRONPORT = "5.1.0 - unknown address error "
 """IronPort puts this before whatever the other server said."""
+_TYPES = re.compile(r"\b(?:message|text)/[a-z0-9-]+|\brfc822\s?;")
+"""Names of formats, which reports are full of."""
 _ADDRESS = re.compile(r"[^\s<>\"',;:()]{1,64}@[^\s<>\"',;:()]{1,255}")
-NULL_MX = re.compile(r"null ?mx|no smtp service here")
+FINAL = re.compile(r"null ?mx|no smtp service here|\bnxdomain\b")
+"""What is for good although it comes with a temporary code: the domain takes no mail, or is not there."""
 
 
 def spoken(text: str) -> str:
     """The text as the patterns want it: lower case, single spaces, straight quotes, every address the same."""
     words = " ".join(text[:LONGEST].lower().replace("\u2019", "'").split()).replace(_IRONPORT, "")
-    return _ADDRESS.sub("a@b", words)
+    return _TYPES.sub(" ", _ADDRESS.sub("a@b", words))
 
 
 def asks_for_less(text: str) -> bool:
@@ -54,6 +58,16 @@ def asks_for_less(text: str) -> bool:
 def speaks_of_blocking(text: str) -> bool:
     """Whether the sender or the content could be meant, whatever else is said."""
     return _BLOCKED.search(text) is not None
+
+
+def without_proof(text: str) -> tuple[Verdict | None, str]:
+    """What a phrase that only sounds like a missing address says, and the rest of the text; None: there is none."""
+    found: Verdict | None = None
+    for pattern, verdict in _NO_PROOF:
+        rest, count = pattern.subn(" ", text)
+        if count:
+            found, text = found or verdict, rest
+    return found, text
 
 
 def answers_the_sender(text: str) -> bool:

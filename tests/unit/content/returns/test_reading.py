@@ -55,7 +55,7 @@ COMPLAINT, AUTO_REPLY, DELIVERED, UNKNOWN = (
         ("550 5.2.1 The user is receiving mail at a rate that prevents additional messages", "5.2.1", SOFT),
         ("421 Too many connections, slow down.", "4.0.0", SOFT),
         ("452 4.3.2 Connection rate limit exceeded", "4.3.2", SOFT),
-        ("550 Too many connections from your host", "5.0.0", BLOCK),
+        ("550 Too many connections from your host", "5.0.0", SOFT),
         ("The recipient was unavailable to take delivery of the message", "5.0.0", SOFT),
         ("550 5.1.1 <news@example.com>: unauthorized sender", "5.1.1", BLOCK),
         ("554 Sender IP address rejected", "5.0.0", BLOCK),
@@ -90,6 +90,193 @@ def test_what_a_server_answered_counts_before_what_could_be(answer, verdict):
         f"Remote Server returned '{answer}'\n\nOriginal Message Details\nSender Address: news@example.com\n"
     )
     assert read(daemon(text, "Undeliverable: Hello")).verdict is verdict
+
+
+PERSON = "Hi, the courier told me: 550 5.1.1 no such user at this address, but I live here. Kim"
+
+
+@pytest.mark.parametrize(
+    ("subject", "sender", "fields"),
+    [
+        ("Re: Delivery failed: order C-2041", "Kim <kim@example.org>", {"in_reply_to": "<1@example.com>"}),
+        ("Re: Delivery failed: order C-2041", "Kim <kim@example.org>", {}),
+        ("Delivery failed: order C-2041", "Kim <kim@example.org>", {"references": "<1@example.com>"}),
+        ("AW: Nicht zustellbar: Paket", "kim@example.org", {}),
+        ("Antwort: Mail delivery failed", "kim@example.org", {}),
+        ("RE[2]: Undeliverable: order", "kim@example.org", {}),
+        ("回复：退信", "kim@example.org", {}),
+        ("Fwd: Undelivered mail returned to sender", "kim@example.org", {}),
+        ("Re: Returned mail: User unknown", "Bounce House <info@example.org>", {"in_reply_to": "<1@example.com>"}),
+    ],
+)  # fmt: skip
+def test_the_reply_of_a_person_is_no_bounce(subject, sender, fields):
+    """Its subject is ours, and its words are those of a person, whatever both sound like."""
+    assert read(mail(PERSON, subject, sender, **fields)).verdict is UNKNOWN
+
+
+def test_a_person_who_writes_about_a_failed_delivery_is_no_bounce():
+    """A subject alone proves nothing; it takes what people do not write."""
+    text = "They say there is no such user at this address."
+    assert read(mail(text, "Delivery failed: order C-2041")).verdict is UNKNOWN
+    assert read(mail(text, "Re: Delivery failed", "postmaster@example.org")).verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("subject", ["Re: Delivery failed: order", "Automatic reply: Delivery failed: order"])
+def test_a_machine_that_answers_with_our_subject_is_no_bounce(subject):
+    """The subject says what we said, not what the machine says."""
+    away = mail("I am out of the office. No such user is here.", subject, auto_submitted="auto-replied")
+    assert read(away).verdict is AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your message could not be delivered.\n",
+        "Your message\n\n  To:      ada@example.org\n  Subject: Your account was closed\n\ncould not be delivered.\n",
+        'Your message "Your account was closed" could not be delivered.\n',
+    ],
+)
+def test_our_own_subject_is_no_reason(text):
+    """A notice quotes it in its subject and its text."""
+    assert read(daemon(text, "Undeliverable: Your account was closed")).verdict is SOFT
+
+
+@pytest.mark.parametrize(
+    ("diagnostic", "status", "verdict"),
+    [
+        ("550 Too many invalid recipients", "5.0.0", SOFT),
+        ("550 5.1.1 Maximum number of invalid recipients exceeded", "5.1.1", SOFT),
+        ("550 5.1.1 Recipient address rejected: unverified address: Connection timed out", "5.1.1", SOFT),
+        ("550 5.1.1 unverified address: host mx.example.org said: 550 5.1.1 User unknown", "5.1.1", HARD),
+        ("550 5.1.1 recipient not verified", "5.1.1", SOFT),
+        ("550 5.2.1 mailbox on hold", "5.2.1", SOFT),
+        ("550 Account on hold pending review", "5.0.0", SOFT),
+        ("550 mailbox unavailable to sender", "5.0.0", BLOCK),
+        ("550 mailbox is not available for external senders", "5.0.0", BLOCK),
+        ("550 5.1.1 RCP-P2 Refused due to recipient preferences", "5.1.1", BLOCK),
+        ("550 user has blocked you", "5.0.0", BLOCK),
+        ("550 5.2.1 mailbox not accepting messages from this sender", "5.2.1", BLOCK),
+    ],
+)
+def test_what_only_sounds_like_a_missing_address_proves_none(diagnostic, status, verdict):
+    """Whatever code stands beside it; a proof behind it counts."""
+    assert read(report(diagnostic, status)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    "diagnostic",
+    [
+        "554 5.7.1 rate limit exceeded",
+        "550 5.7.1 You have exceeded the maximum number of messages per hour",
+        "552 5.2.0 too many messages from your host, slow down",
+        "554 Too much mail from 192.0.2.1",
+        "550 5.4.5 Daily user sending limit exceeded",
+        "550 5.1.1 203.0.113.2 has sent to too many recipients this hour",
+        "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
+        "554 5.7.1 Connection frequency limited",
+    ],
+)
+def test_throttling_is_soft_whatever_the_code(diagnostic):
+    """Less or later will do: nobody is gone, and nobody is blocked for good."""
+    assert (
+        read(report(diagnostic, diagnostic.split()[1] if diagnostic[4:6] == "5." else "5.0.0")).verdict
+        is SOFT
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "verdict"),
+    [
+        (daemon("Not delivered:\n Original-Recipient: rfc822;ada@example.org\n Reason: busy\n"), SOFT),
+        (report("", "5.0.0", said="This failed: rfc822; ada@example.org (message/rfc822, text/rfc822-headers)"), SOFT),
+        (daemon("These addresses failed:\n rfc822;ada@example.org\n no such user\n"), HARD),
+        (report("550 5.6.0 Message does not comply with RFC 5322", "5.6.0"), BLOCK),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_format_is_no_block(raw, verdict):
+    """Reports are full of "rfc822"; only a mail said to break a standard is refused for it."""
+    assert read(raw).verdict is verdict
+
+
+COPIED = "From: News <news@example.com>\nTo: Ada <ada@example.org>\nSubject: Hello\nDate: Mon, 1 Jun 2026 09:00:00 +0000\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        (f"{COPIED}\n<ada@example.org>: 550 5.1.1 User unknown\n", HARD),
+        (f"Your mail\n\n{COPIED}\nwas not delivered:\n  554 5.7.1 blocked using zen.spamhaus.org\n", BLOCK),
+        (f"{COPIED}\ncould not be delivered to ada@example.org. Reason: 552 5.2.2 mailbox full\n", SOFT),
+        (f"{COPIED}\nYour message to ada@example.org could not be delivered: no such user.\n", HARD),
+        (f"<ada@example.org>: 552 5.2.2 mailbox full\n\n{COPIED}\nError: 550 no such user, says our own text\n", SOFT),
+        (f"Not delivered.\n\n{COPIED}\nYour account does not exist any more, dear user.\n", SOFT),
+    ],
+)  # fmt: skip
+def test_a_notice_that_opens_with_the_copied_header_keeps_its_reason(text, verdict):
+    """What stands behind the header counts only if it is what a server answers, for it may be our own mail."""
+    found = read(daemon(text))
+    assert (found.verdict, found.sent_to) == (verdict, "ada@example.org")
+
+
+NOTICE = (
+    "From: Mail Delivery Subsystem <mailer-daemon@googlemail.com>\nSubject: Delivery Status Notification (Failure)\n"
+    "To: <kim@example.net>\n\nYour message wasn't delivered to ada@example.org.\nThe response was:\n{reason}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict"),
+    [
+        ("550 5.1.1 The account does not exist", HARD),
+        ("552 5.2.2 Mailbox full", SOFT),
+        ("550 5.7.1 Spam", BLOCK),
+    ],
+)
+@pytest.mark.parametrize("quote", ["", "> "])
+def test_a_bounce_that_somebody_passes_on_is_read(reason, verdict, quote):
+    """As the text of a mail, quoted or not: the notice counts, not who sends it."""
+    notice = NOTICE.format(reason=reason).replace("\n", f"\n{quote}")
+    text = f"FYI\n\nBegin forwarded message:\n\n{quote}{notice}"
+    assert read(mail(text, "Fwd: Delivery Status Notification (Failure)")).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Die eingegebene E-Mail-Adresse konnte nicht gefunden werden.", HARD),
+        ("Das Postfach des Empfängers ist voll.", SOFT),
+        ("L'adresse de messagerie que vous avez entrée est introuvable.", HARD),
+        ("La boîte aux lettres du destinataire est pleine.", SOFT),
+        ("La cuenta de correo no existe.", HARD),
+        ("Destinatario desconocido o mailbox lleno", SOFT),
+        ("O endereço de e-mail não foi encontrado.", HARD),
+        ("Postvak van de ontvanger is vol", SOFT),
+        ("Użytkownik nie istnieje", HARD),
+        ("Uživatel neexistuje", HARD),
+        ("Kullanıcı bulunamadı", HARD),
+        ("Почтовый ящик переполнен", SOFT),
+        ("Письмо отклонено: обнаружен спам", BLOCK),
+        ("該当するユーザーが見つかりません", HARD),
+        ("送信先のアドレスが見つからないか、サーバの事由により送信できません", SOFT),
+        ("メールボックスの容量が超過しています", SOFT),
+        ("迷惑メールと判定されました", BLOCK),
+        ("收件人邮箱不存在", HARD),
+        ("收件人邮箱已满", SOFT),
+        ("존재하지 않는 사용자입니다", HARD),
+    ],
+)
+def test_notices_in_other_languages_are_understood(text, verdict):
+    """Where they come without a code, and explicit words only where an address is gone."""
+    assert read(daemon(f"{text}\nada@example.org\n")).verdict is verdict
+
+
+def test_the_sender_in_a_notice_is_not_whom_it_is_about():
+    """Some name whoever sent the mail first, and whom to ask."""
+    text = (
+        "A message sent by news@example.com from <shop@example.com> could not be delivered.\n"
+        "ada@example.org: 550 5.1.1 User unknown\nFor help contact admin@example.net\n"
+    )
+    assert read(daemon(text)).recipients == ("ada@example.org",)
 
 
 def test_a_refused_sender_condemns_no_recipient():
