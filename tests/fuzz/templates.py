@@ -38,7 +38,7 @@ from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import Profile, User
 
-LIMIT_S = 0.050
+LIMIT_S = 0.250
 """Longest a render may take, in CPU time of its thread, so that a busy machine is not mistaken for a slow template."""
 PER_TEMPLATE = 20
 EVIL = "xevil"

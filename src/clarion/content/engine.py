@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
+import minijinja
 import msgspec
 from minijinja import Environment, TemplateError
 
@@ -13,12 +14,15 @@ from clarion.content.faults import Code, Faulty, Refused
 from clarion.content.filters import filters, further, range_
 from clarion.content.pace import LOOK, Late, Pace, looks
 from clarion.content.places import FURTHER, PLAIN, guards
+from clarion.content.plaintext import plain
 from clarion.content.reader import FilterError, Reader
+from clarion.content.rich import cleaned
 from clarion.content.sandbox import inspect, tags
 from clarion.content.weave import Woven
 
-FUEL = 10_000
-"""Instructions of one field: about a thousand turns of a small loop, or 1 ms."""
+FUEL = 20_000
+"""Instructions of one field: about two thousand turns of a small loop, or 2 ms. Some versions of the engine also count
+what is written and what filters read, one for some 25 to 60 bytes: a field of the greatest length needs up to 10,000."""
 MAX_OUTPUT = 262_144
 """Characters of one rendered field."""
 TOO_LONG = "it takes too many steps: loop over less"
@@ -28,6 +32,8 @@ SEPARATOR = "\0"
 """Between the texts of fields rendered at once. Data that hold one only make the fields be rendered one by one."""
 MARK = "passed"
 """A filter that notes which tag is reached. Not for authors."""
+HTML_MARK = "\1"
+"""Begins what `rich` makes, so that nothing made of it is the same. As a control character it is never sent."""
 _PATH = re.compile(r"[\w.]*\Z")
 HTML = ".html"
 """Ends the names of sources that escape every value."""
@@ -71,14 +77,21 @@ class Engine:
         self._fuel = FUEL
         self._sources: dict[str, Compiled] = {}
         self._joined: dict[str, int] = {}
+        self._html: set[str] = set()
+        """What `rich` made for the current text, letter for letter: nothing else is printed unescaped."""
         self._pace = Pace()
+        own = filters(self.reader)
         self._environment = Environment(
             filters={
-                **filters(self.reader),
+                **own,
+                **{name: _text_again(own[name]) for name in ("list", "ordinal", "plural")},
                 FURTHER: further,
                 LOOK: self._pace.look,
                 MARK: self._pass,
                 PLAIN: _as_text,
+                "e": _escape,
+                "escape": _escape,
+                "rich": self._rich,
             },
             debug=False,
             fuel=FUEL,
@@ -165,6 +178,7 @@ class Engine:
 
     def _render(self, name: str, context: dict[str, Any], fuel: int) -> str:
         self._printed = 0
+        self._html.clear()
         if fuel != self._fuel:
             self._environment.fuel = self._fuel = fuel
         try:
@@ -204,6 +218,17 @@ class Engine:
             self._environment.remove_template(name)
         return self._passed if self._passed >= 0 else None
 
+    @minijinja.pass_state  # type: ignore[arg-type]
+    def _rich(self, state: Any, value: Any) -> str:
+        """`value` as HTML where HTML is written; elsewhere as plain text."""
+        html = cleaned(value)
+        if state.auto_escape != "html":
+            return plain(html)
+        if html:
+            html = HTML_MARK + html
+            self._html.add(html)
+        return html
+
     def _pass(self, at: Any) -> str:
         self._passed = at if isinstance(at, int) else -1
         return ""
@@ -212,7 +237,9 @@ class Engine:
         """What `{{ value }}` prints: nothing for null, JSON for lists and objects; never more than MAX_OUTPUT."""
         kind = value.__class__
         if kind is str:
-            if len(value) <= SHORT:
+            if self._html and value in self._html:
+                value = minijinja.safe(value[len(HTML_MARK) :])
+            elif len(value) <= SHORT:
                 return value
         elif kind is int or kind is float:
             return value
@@ -237,8 +264,22 @@ def _enclosed(source: Compiled) -> str:
 
 
 def _as_text(value: Any) -> Any:
-    """Without the promise that it is escaped."""
-    return str.__str__(value) if isinstance(value, str) else value
+    """Text, although `rich` made it."""
+    return str.__str__(value).removeprefix(HTML_MARK) if isinstance(value, str) else value
+
+
+def _text_again(filter: Callable[..., Any]) -> Callable[..., Any]:
+    """`filter`, when it may give back what it was given."""
+    return lambda *given, **forms: _as_text(filter(*given, **forms))
+
+
+@minijinja.pass_state
+def _escape(state: Any, value: Any) -> str:
+    """`value` as text for HTML. Where HTML is written every text is escaped once, when it is printed."""
+    text = str(_as_text(value))
+    return (
+        text.removeprefix(HTML_MARK) if state.auto_escape == "html" else str.__str__(minijinja.escape(text))
+    )
 
 
 def _explain(source: str, error: TemplateError) -> str:

@@ -10,7 +10,6 @@ import msgspec
 from clarion.content.amounts import Amounts, times
 from clarion.content.moments import Moments
 from clarion.content.reader import FilterError, Reader
-from clarion.content.rich import rich
 from clarion.content.text import SCHEMES, link
 from clarion.content.wording import Wording
 
@@ -38,7 +37,6 @@ def filters(reader: Reader) -> Mapping[str, Callable[..., Any]]:
         "percent": amounts.percent,
         "plural": wording.plural,
         "replace": replace,
-        "rich": rich,
         "time": moments.time,
         "times": times,
         "tojson": to_json,
@@ -66,9 +64,13 @@ def join(value: Any, separator: Any = "") -> str:
     """The texts of a list, with `separator` between them."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise FilterError('`join` needs a list: `names|join(", ")`')
-    parts = [str(part) for part in value]
     between = str(separator)
-    _refuse_growth("join", sum(map(len, parts)) + len(between) * len(parts))
+    parts: list[str] = []
+    size = 0
+    for part in value:
+        parts.append(str(part))
+        size += len(parts[-1]) + len(between)
+        _refuse_growth("join", size)
     return between.join(parts)
 
 

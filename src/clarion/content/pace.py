@@ -18,6 +18,9 @@ LOOK = "look"
 """The filter that looks. Not for authors."""
 _COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">="})
 _COPIES = frozenset({"~", "+", ":"})
+_WALKING_TESTS = frozenset({
+    "endingwith", "eq", "ge", "gt", "in", "le", "lower", "lt", "ne", "startingwith", "upper",
+})  # fmt: skip
 
 
 class Late(Exception):
@@ -52,14 +55,14 @@ class Pace:
 
 def looks(name: str, source: str) -> list[tuple[int, int, str]]:
     """What to put into the source `name` so that every step that may take long is preceded by a look."""
-    steps: list[tuple[Tag, int]] = []
+    steps: list[tuple[Tag, int, int]] = []
     loops = 0
     for tag in tags(source):
         loops += tag.is_statement("for") - tag.is_statement("endfor")
-        if walks(tag.tokens):
-            steps.append((tag, loops))
-    few = sum(not loops for _, loops in steps) <= FEW
-    return [edit for tag, loops in steps if loops or not few for edit in _look(name, tag, source)]
+        if found := walks(tag.tokens):
+            steps.append((tag, loops, found))
+    few = sum(found for _, loops, found in steps if not loops) <= FEW
+    return [edit for tag, loops, _ in steps if loops or not few for edit in _look(name, tag, source)]
 
 
 def walks(tokens: list[str]) -> int:
@@ -70,6 +73,10 @@ def walks(tokens: list[str]) -> int:
             found += not (is_literal(before) or is_literal(after))
         elif before == "|":
             found += word in FILTERS and word not in STEADY_FILTERS
+        elif before in ("is", "not") and word in _WALKING_TESTS:
+            found += 1
+        elif word == "[":  # an index counts the characters of a text up to there
+            found += before in (")", "]") or before[:1].isidentifier()
         else:
             found += word in _COPIES or (word == "in" and tokens[0] != "for")
     return found

@@ -85,7 +85,7 @@ class Renderer:
             reader.locale = spoken.forms
             reader.timezone = user.profile.timezone or tenant.timezone
             reader.now = now
-            context = variant.scope.context(event_data, user, tenant, spoken, unsubscribe_url)
+            context = _seen(variant, event_data, user, tenant, spoken, unsubscribe_url)
             content = variant.fill(context, given)
         kind = content.__class__
         if kind is WebhookContent and not content.type:  # type: ignore[union-attr]
@@ -145,6 +145,17 @@ class Renderer:
             variant = Variant(self._engine, template, channel, locale)
             compiled.variants[channel, locale] = variant
         return variant
+
+
+def _seen(
+    variant: Variant, event_data: Any, user: User, tenant: Tenant, spoken: Voice, unsubscribe_url: str
+) -> dict[str, Any]:
+    try:
+        return variant.scope.context(event_data, user, tenant, spoken, unsubscribe_url)
+    except RecursionError:
+        raise ContentError(
+            "the event's data are nested too deep for this template", pointer="#/data"
+        ) from None
 
 
 def text_message(content: SmsContent, tenant: Tenant) -> SmsContent:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
-import minijinja
 import nh3
 
-from clarion.content.plaintext import plain
 from clarion.content.reader import FilterError
 from clarion.content.text import SCHEMES
 
 MAX_HTML = 65_536
 """Characters of one value."""
+MAX_TAGS = 2_000
+MAX_FORMATS = 100_000
+"""Tags times formatting tags (`<b>`): HTML has them repeated in every paragraph until they are closed."""
 TAGS = frozenset({
     "a", "b", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "hr", "i", "li", "ol", "p", "pre", "s", "small",
     "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
 })  # fmt: skip
+_FORMATS = re.compile(
+    r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?![a-z0-9])", re.IGNORECASE | re.ASCII
+)
 ATTRIBUTES = {
     "a": {"href", "title"},
     "ol": {"start"},
@@ -26,14 +31,15 @@ ATTRIBUTES = {
 }
 
 
-@minijinja.pass_state
-def rich(state: Any, value: Any) -> str:
-    """`value` as HTML where HTML is written, reduced to TAGS; elsewhere as plain text."""
+def cleaned(value: Any) -> str:
+    """`value` as HTML, reduced to TAGS. Raises FilterError where that would take long."""
     text = str(value)
     if len(text) > MAX_HTML:
         raise FilterError(f"`rich` takes at most {MAX_HTML} characters")
-    html = _cleaned(text)
-    return minijinja.safe(html) if state.auto_escape == "html" else plain(html)
+    count = text.count("<")
+    if count > MAX_TAGS or count * len(_FORMATS.findall(text)) > MAX_FORMATS:
+        raise FilterError("`rich` takes HTML with fewer tags")
+    return _cleaned(text)
 
 
 @lru_cache(maxsize=128)

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from clarion.content.faults import Code, Refused
+from clarion.content.growth import Growth
 
 MAX_SOURCE = 100_000
 """Characters of one field."""
@@ -25,8 +26,8 @@ MAX_FILTERS = 10
 MAX_TAGS = 2_000
 MAX_BRANCHES = 100
 """`elif` of one field; they nest in the compiler."""
-MAX_JOINS = 8
-"""`~` and `+` in one tag, and in all `set` and `for` tags of one field together: each can at most double a text."""
+MAX_ARGUMENT = 100
+"""Characters of a text that a filter puts into every item of a list."""
 MAX_LOOP_TEXT = 8_192
 """Characters of plain text inside loops: with the fuel they bound what a loop can print."""
 
@@ -53,6 +54,9 @@ TESTS = frozenset({
     "true", "undefined", "upper",
 })
 # fmt: on
+_BY_NAME = frozenset({"map", "reject", "rejectattr", "select", "selectattr"})
+"""Filters that take names of filters and tests."""
+_EXAMPLES = {"filter": "'upper'", "test": "'odd'"}
 _WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "elif", "for", "set"})
 """Names that are operators."""
 _NO_VARIABLES = _WORDS | STATEMENTS | _SCOPES
@@ -92,7 +96,8 @@ def inspect(source: str) -> None:
         raise Refused(
             f"the source has {len(source)} characters, at most {MAX_SOURCE} are allowed", 0, Code.LIMIT
         )
-    loops = joins = branches = loop_text = 0
+    loops = branches = loop_text = 0
+    growth = Growth()
     for number, tag in enumerate(tags(source)):
         at, tokens = tag.start, tag.tokens
         loop_text += len(tag.text) if loops else 0
@@ -106,16 +111,10 @@ def inspect(source: str) -> None:
             raise Refused(f"more than {MAX_TAGS} tags: use a loop, or split the template", at, Code.LIMIT)
         if not tokens:
             continue
-        tag_joins = sum(token in ("~", "+") for token in tokens)
         if tag.opening == "{%":
             _check_statement(tokens, at)
-            joins += tag_joins
             branches += tokens[0] == "elif"
             loops += (tokens[0] == "for") - (tokens[0] == "endfor")
-        if max(joins, tag_joins) > MAX_JOINS:
-            raise Refused(
-                f"text is joined more than {MAX_JOINS} times: write it out in the template", at, Code.LIMIT
-            )
         if branches > MAX_BRANCHES:
             raise Refused(
                 f"more than {MAX_BRANCHES} `elif`: prepare the value before you send the event",
@@ -123,6 +122,8 @@ def inspect(source: str) -> None:
                 Code.LIMIT,
             )
         _check_expression(tokens, at)
+        _check_by_name(tokens, at)
+        growth.pass_(tokens, at)
 
 
 def tags(source: str) -> Iterator[Tag]:
@@ -211,6 +212,62 @@ def _check_expression(tokens: list[str], at: int) -> None:
             raise Refused(f"there is no test `{word}`; {nearest(word, TESTS)}", at, Code.UNKNOWN_TEST)
         if word == "(" and not _may_precede_bracket(before):
             raise _not_callable(before, at)
+
+
+def _check_by_name(tokens: list[str], at: int) -> None:
+    """What runs for every item of a list is one step, however long the list: so it is written out, and small."""
+    for number, word in enumerate(tokens):
+        if tokens[number - 1 : number] != ["|"] or word not in _BY_NAME:
+            continue
+        given = _arguments(tokens[number + 1 :])
+        name = given[1:2] if word.endswith("attr") else given[:1]
+        if word == "map" and name and name[0][:2] != ["attribute", "="]:
+            _check_name(word, name[0], "filter", FILTERS, Code.UNKNOWN_FILTER, at)
+        elif word != "map" and name:
+            _check_name(word, name[0], "test", TESTS, Code.UNKNOWN_TEST, at)
+        if word == "map" or (name and name[0][0][1:-1] == "in"):
+            _check_small(word, given, at)
+
+
+def _check_name(
+    word: str, argument: list[str], kind: str, names: Collection[str], code: Code, at: int
+) -> None:
+    if len(argument) != 1 or argument[0][0] not in "\"'":
+        raise Refused(
+            f"`{word}` needs the name of a {kind} in quotes, like `{word}({_EXAMPLES[kind]})`", at, code
+        )
+    if (name := argument[0][1:-1]) not in names:
+        raise Refused(f"there is no {kind} `{name}`; {nearest(name, names)}", at, code)
+
+
+def _check_small(word: str, given: list[list[str]], at: int) -> None:
+    texts = [argument[2 * (argument[1:2] == ["="]) :] for argument in given if argument[0] != "attribute"]
+    for token in (token for text in texts for token in text):
+        if token[0].isidentifier() and not is_literal(token):
+            raise Refused(
+                f"the arguments of `{word}` must be written out here: use a loop for `{token}`",
+                at,
+                Code.LIMIT,
+            )
+        if len(token) > MAX_ARGUMENT:
+            raise Refused(
+                f"a text given to `{word}` may have at most {MAX_ARGUMENT} characters", at, Code.LIMIT
+            )
+
+
+def _arguments(tokens: list[str]) -> list[list[str]]:
+    """The tokens of every argument in the brackets that `tokens` begin with."""
+    given: list[list[str]] = []
+    depth = 0
+    for word in tokens:
+        depth += (word in ("(", "[")) - (word in (")", "]"))
+        if not depth:
+            break
+        if word in ("(", ",") and depth == 1:
+            given.append([])
+        else:
+            given[-1].append(word)
+    return [argument for argument in given if argument]
 
 
 def _not_callable(before: list[str], at: int) -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from babel.lists import format_list
@@ -36,7 +37,7 @@ class Wording:
             raise FilterError(f"`list` knows the styles {', '.join(_STYLES)}")
         if isinstance(value, str | dict) or not isinstance(value, Iterable):
             raise FilterError("`list` needs a list: `names|list`")
-        parts = [str(part) for part in value]
+        parts = [str(part) for part in islice(value, MAX_ITEMS + 1)]
         if len(parts) > MAX_ITEMS:
             raise FilterError(f"`list` takes at most {MAX_ITEMS} items")
         return format_list(parts, _STYLES[style], babel(self._reader.locale))  # type: ignore[arg-type]

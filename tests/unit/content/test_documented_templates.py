@@ -7,13 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clarion.content import Code, review
+from clarion.content import Code, growth, review, rich
 from clarion.content.engine import FUEL, MAX_OUTPUT
 from clarion.content.fields import LAYOUTS
+from clarion.content.growth import MAX_COPIES
 from clarion.content.pace import LIMIT_S
 from clarion.content.sandbox import (
     FILTERS,
     FUNCTIONS,
+    MAX_ARGUMENT,
     MAX_FILTERS,
     MAX_LOOP_TEXT,
     MAX_OPERATORS,
@@ -119,6 +121,11 @@ def test_the_limits_are_those_of_the_code():
         MAX_DEPTH,
         MAX_OUTPUT,
         FUEL,
+        MAX_COPIES,
+        growth.MAX_DEPTH,
+        MAX_ARGUMENT,
+        rich.MAX_HTML,
+        rich.MAX_TAGS,
     ):
         assert f"{number:,}" in shown
     assert f"{LIMIT_S * 1000:.0f} ms" in shown

@@ -336,6 +336,42 @@ def test_rich_text_carries_nothing_active(value):
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "".join(f"<b a={n}>" for n in range(900)) + "<p>x" * 1000,
+        "<p>" + "".join(f"<i a={n}>" for n in range(900)) + "</p>" + "<p>x</p>" * 1000,
+        "<ul><li>" * 8000,
+        "<div>" * 13_000,
+    ],
+    ids=["formats reopened", "formats left open", "lists", "elements"],
+)
+def test_rich_text_that_would_grow_when_it_is_read_is_refused(value):
+    """HTML opens formatting anew in every paragraph: 50 KB of it can mean millions of elements."""
+    with pytest.raises(ContentError, match="fewer tags"):
+        rich(value)
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("{{ v|e }}", "&lt;b&gt;x&lt;&#x2f;b&gt;"),
+        ("{{ v|e|e }}", "&lt;b&gt;x&lt;&#x2f;b&gt;"),
+        ("{{ v|rich|e }}", "&lt;b&gt;x&lt;&#x2f;b&gt;"),
+        ("{{ v|e ~ v }}", "&lt;b&gt;x&lt;&#x2f;b&gt;" * 2),
+        ("{{ v|rich ~ v }}", "&lt;b&gt;x&lt;&#x2f;b&gt;" * 2),
+        ("{{ v|rich }}{{ v }}", "<b>x</b>&lt;b&gt;x&lt;&#x2f;b&gt;"),
+        ("{% for w in [v|rich, v] %}{{ w }}{% endfor %}", "<b>x</b>&lt;b&gt;x&lt;&#x2f;b&gt;"),
+    ],
+)
+def test_what_is_escaped_is_for_clarion_to_say(printed, shown):
+    """Every value once, except what `rich` made, letter for letter; whatever the engine takes for safe."""
+    content = template(Channel.EMAIL, subject="S", text="T", html=printed)
+    mail = render(content, {"v": "<b>x</b>"}, channel=Channel.EMAIL)
+    assert isinstance(mail, EmailContent)
+    assert mail.html == shown
+
+
+@pytest.mark.parametrize(
     "printed",
     [
         "{{ v|rich ~ v }}",
