@@ -126,7 +126,7 @@ async def test_each_message_opens_its_timeline_and_its_reasons(open_page):
 async def test_a_rehearsal_tells_what_would_happen_and_sends_nothing(open_page):
     """Whoever is curious disturbs nobody."""
     page = await open_page()
-    await page.get_by_role("button", name="What would happen?").click()
+    await page.get_by_role("button", name="Dry run").click()
     sheet = page.get_by_role("dialog")
     await expect(sheet.locator(".plan")).to_have_count(3)
     await expect(sheet).to_contain_text("goes out at once")
@@ -180,7 +180,7 @@ async def test_everything_can_be_done_with_the_keyboard(open_page):
     """Tab reaches every control in reading order and the focus can be seen; Ctrl+Enter sends."""
     page = await open_page()
     reached: list[str] = []
-    for _ in range(14):
+    for _ in range(18):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
@@ -265,3 +265,43 @@ async def _status(server: Server, path: str, headers: dict[str, Any]) -> int:
     status = int((await reader.readline()).split()[1])
     writer.close()
     return status
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1366, 768), (375, 800)])
+async def test_the_answer_is_in_view_whoever_and_however_many_are_chosen(open_page, server, width, height):
+    """Buttons, answer and errors stay visible beside many people; a new error replaces the old answer."""
+    for number in range(6):
+        await server.api.call(
+            "PUT", f"/v1/users/person-{number}", {"locale": "en", "timezone": "Europe/London"}
+        )
+    page = await open_page(width=width, height=height)
+    await send(page, "Welcome")
+    answer, error = page.locator("#answer"), page.locator("#answer .error")
+    await expect(answer.get_by_text("Accepted for")).to_be_in_viewport(ratio=1)
+    for box in await page.locator("[name=to]").all():
+        await box.set_checked(False)
+    await page.get_by_role("button", name="Send", exact=True).click()
+    await expect(error).to_be_in_viewport(ratio=1)
+    await expect(answer).not_to_contain_text("Accepted")
+    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_in_viewport(ratio=1)
+    box = page.locator("[name=to]").last
+    await box.scroll_into_view_if_needed()
+    await box.click()
+    await expect(box).to_be_checked()
+
+
+async def test_the_api_page_is_searched_by_words(open_page, server):
+    """Only what contains every word is shown, in the list and in the text; Escape shows all again."""
+    page = await open_page()
+    await page.goto(f"{url(server)}/docs")
+    everything = await page.locator("article").count()
+    await page.keyboard.press("/")
+    await page.keyboard.type("trigger recipients")
+    found = page.locator("article:visible")
+    await expect(found.get_by_text("/v1/workflows/{key}/trigger").first).to_be_visible()
+    assert await found.count() < everything / 4
+    await expect(page.get_by_role("heading", name="Health", exact=True)).to_be_hidden()
+    await page.keyboard.type(" zzz")
+    await expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(found).to_have_count(everything)

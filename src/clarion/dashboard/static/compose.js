@@ -46,16 +46,16 @@ async function changeWorkflow() {
 }
 
 async function submit(path, sent) {
-  if (form.getAttribute("aria-busy") === "true" || !fromSource()) return;
+  if (form.getAttribute("aria-busy") === "true") return;
+  answer.replaceChildren();
+  if (!fromSource()) return;
   form.setAttribute("aria-busy", "true");
   try {
     const body = new URLSearchParams(new FormData(form));
     const response = await ask(path, { method: "POST", body });
     const html = await response.text();
-    if (response.headers.get("clarion-into") === "sheet") {
-      answer.replaceChildren();
-      showSheet(html);
-    } else answer.innerHTML = html;
+    if (response.headers.get("clarion-into") === "sheet") showSheet(html);
+    else answer.innerHTML = html;
     if (response.ok && path === "/ui/send") sent();
   } catch (refused) {
     answer.textContent = refused.message === "unreachable" ? "Not sent." : "";
@@ -131,6 +131,7 @@ function complain(text) {
   const place = document.getElementById("data-error");
   place.textContent = text;
   place.hidden = !text;
+  if (text) answer.replaceChildren();
 }
 
 function mark(field, wrong) {
