@@ -98,7 +98,7 @@ def of(decode: Any) -> Any:
 DOCUMENTS = (Tenant, Category, Workflow, Template, Draft, Partial, Integration)
 STORED = [
     Stored("event", Event, sealing._encode, of(sealing._decode)),
-    Stored("answer of a claim", tuple[bytes, int], intake._ANSWER.encode, intake._ANSWER_TYPE),
+    Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
     Stored("profile", of(users._unpack).type, users._pack, of(users._unpack)),
     Stored("explanation", of(plans._unpack).type, plans._pack, of(plans._unpack)),
     Stored("inbox item", InAppContent, inapp._encode, inbox_api._CONTENT),

@@ -11,6 +11,7 @@ from clarion.api.access import READ, Parts, Who, names_of, the_user
 from clarion.api.messages import MessageView, an_event_id, page_of
 from clarion.api.pages import PAGE, Cursor, Limit
 from clarion.errors import NotFound
+from clarion.model.ids import NO_USER
 from clarion.ports.ledger import MessageFilter
 from clarion.rules.explain import explanation
 
@@ -45,9 +46,9 @@ async def get_event(
     runs = [] if cursor else (await parts.ledger.plans.runs_of(caller.tenant, event, None))[:SHOWN_RUNS]
     if not runs and not page.items and not cursor:
         raise NotFound(
-            f"Nothing is planned for the event {event_id}: it is too new (ask again in a moment), reached nobody, "
-            "or is not of this tenant."
+            f"Nothing is planned for the event {event_id}: it is too new (ask again in a moment), or is not of this tenant."
         )
+    runs = [run for run in runs if run.user != NO_USER]  # That one only says that it reached nobody.
     names = await names_of(parts, {run.user for run in runs})
     return EventView(
         event_id=event_id,

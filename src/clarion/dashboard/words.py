@@ -46,6 +46,7 @@ BECAUSE = {
     Reason.DUPLICATE: "it repeats an earlier one",
     Reason.SUPERSEDED: "a newer one replaced it",
     Reason.CANCELED_BY_CALLER: "canceled by hand",
+    Reason.WORKFLOW_DELETED: "the workflow was deleted",
     Reason.LADDER_SATISFIED: "not needed, the channel before it got through",
     Reason.EXPIRED: "too late to be useful",
     Reason.TEMPLATE_ERROR: "the template could not be filled in",

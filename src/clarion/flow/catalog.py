@@ -11,6 +11,10 @@ TRIAL = "~test:"
 """Begins the keys of what authors send to themselves. Nothing a tenant sets up can be called so."""
 
 
+UNMATCHED = Workflow(key="", category="")
+"""Stands for the workflow of an event that none listens to. Nothing a tenant sets up can be called so."""
+
+
 def setup_of(setup: Setup, tenant_id: TenantId, key: str) -> tuple[Tenant, Workflow, Category] | None:
     """Tenant, workflow and category of a workflow key; None when the workflow is gone."""
     tenant = setup.tenants.all().get(tenant_id)
@@ -24,6 +28,17 @@ def setup_of(setup: Setup, tenant_id: TenantId, key: str) -> tuple[Tenant, Workf
         return None
     category = setup.categories.all(tenant_id).get(workflow.category)
     return tenant, workflow, category or Category(key=workflow.category)
+
+
+async def last_known(setup: Setup, tenant_id: TenantId, key: str) -> Workflow:
+    """The workflow as it was before it was deleted, so that what it was to send can still be named."""
+    if key.startswith(TRIAL):
+        trial, _, channel = key.rpartition(":")
+        return trial_workflow(trial, Channel(channel), "test")
+    for version in await setup.workflows.versions(tenant_id, key, None, 1):
+        return version
+    step = SendStep(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
+    return Workflow(key=key, category="", steps=(step,))
 
 
 def template_of(setup: Setup, tenant_id: TenantId, key: str) -> Template | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from clarion.flow.queues import Held
 from clarion.model.channel import Channel
-from clarion.model.event import Entry, Event
-from clarion.model.ids import Instant, message_id, run_id
+from clarion.model.event import Entry
+from clarion.model.ids import NO_USER, Instant, UserNo, message_id, run_id
 from clarion.model.message import ChannelPlan, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
 from clarion.model.setup import SendLadder, SendStep, Workflow
 from clarion.model.status import Reason, Status
-from clarion.model.user import User
 from clarion.ports.ledger import PlanCommit
 from clarion.rules.plan import Planned
 
@@ -40,52 +39,70 @@ class Draft:
         if planned.turns:
             self.turns += planned.turns
 
-    def fail(self, event: Event, seq: int, workflow: Workflow, user: User, now: Instant) -> None:
-        """Deciding about this recipient failed: a message says so, for each step, so that nothing is lost silently."""
-        run = run_id(event.id, workflow.key, user.no)
+    def end(
+        self,
+        entry: Entry,
+        user: UserNo,
+        workflow: Workflow,
+        status: Status,
+        reason: Reason,
+        now: Instant,
+        *,
+        steps: int | None = 1,
+    ) -> None:
+        """Nothing was decided about this recipient: a message says why, so that nothing is lost silently.
+
+        One for the first so many steps, None: for each.
+        """
+        run = run_id(entry.event_id, workflow.key, user)
         plans = []
-        for step in workflow.steps:
+        for step in workflow.steps[:steps]:
             channel = channels_of(step)[0]
             message = Message(
                 id=message_id(run, step.key, channel.value),
-                tenant=event.tenant,
-                user=user.no,
-                event_id=event.id,
-                event_seq=seq,
+                tenant=entry.tenant,
+                user=user,
+                event_id=entry.event_id,
+                event_seq=entry.seq,
                 workflow=workflow.key,
                 workflow_version=workflow.version,
                 category=workflow.category,
                 step=step.key,
                 template=step.template,
                 channel=channel,
-                lane=event.lane,
-                status=Status.FAILED,
-                reason=Reason.INTERNAL_ERROR,
+                lane=entry.lane,
+                status=status,
+                reason=reason,
                 created_at=now,
                 updated_at=now,
             )
             self.messages.append(message)
             plans.append(
                 ChannelPlan(
-                    step=step.key,
-                    channel=channel,
-                    status=Status.FAILED,
-                    reason=Reason.INTERNAL_ERROR,
-                    message_id=message.id,
+                    step=step.key, channel=channel, status=status, reason=reason, message_id=message.id
                 )
             )
+        self._run(entry, user, workflow, now, tuple(plans))
+
+    def nobody(self, entry: Entry, workflow: Workflow, now: Instant) -> None:
+        """It reached nobody: a run without a recipient says that it was planned."""
+        self._run(entry, NO_USER, workflow, now, ())
+
+    def _run(
+        self, entry: Entry, user: UserNo, workflow: Workflow, now: Instant, channels: tuple[ChannelPlan, ...]
+    ) -> None:
         self.runs.append(
             Run(
-                id=run,
-                tenant=event.tenant,
-                user=user.no,
-                event_id=event.id,
-                lane=event.lane,
-                event_seq=seq,
+                id=run_id(entry.event_id, workflow.key, user),
+                tenant=entry.tenant,
+                user=user,
+                event_id=entry.event_id,
+                lane=entry.lane,
+                event_seq=entry.seq,
                 workflow=workflow.key,
                 workflow_version=workflow.version,
                 at=now,
-                channels=tuple(plans),
+                channels=channels,
             )
         )
 

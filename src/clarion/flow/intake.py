@@ -14,6 +14,7 @@ from clarion.errors import (
     IdempotencyMismatch,
     UnknownReference,
 )
+from clarion.flow.catalog import UNMATCHED
 from clarion.flow.pacing import Pacer
 from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
 from clarion.flow.schemas import Schemas
@@ -48,6 +49,8 @@ class _Answer(msgspec.Struct, frozen=True, array_like=True):
     """By number: once a user is erased, nothing here says who it was."""
 
 
+NOBODY = (Target.of(UNMATCHED, (), "", listed=True),)
+"""An event that no workflow listens to is kept as well, so that what became of it can be told."""
 _ANSWER = msgspec.msgpack.Encoder()
 _ANSWER_TYPE = msgspec.msgpack.Decoder(_Answer)
 
@@ -120,11 +123,8 @@ class Intake:
                         continue
                     self._running.add(key)
                     running.append(key)
-                if not targets:
-                    results[index] = Acceptance(event_id=event_id, accepted=0)
-                    continue
                 answers.append((index, event_id, accepted, len(entries)))
-                for target in targets:
+                for target in targets or NOBODY:
                     entries.append(self._entry(tenant, submission, target, event_id, users, now))
                     claims.append(claim)
                 await self._give_way(index)
@@ -222,7 +222,7 @@ class Intake:
             traceparent=submission.traceparent,
         )
         sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
-        return sealed_entry(event, sole, self._vault)
+        return sealed_entry(event, sole, self._vault, self._ledger.setup.revision)
 
     def _claim(self, tenant: TenantId, submission: Submission, answer: _Answer, now: Instant) -> Claim | None:
         if submission.idempotency_key:

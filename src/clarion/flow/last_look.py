@@ -86,9 +86,7 @@ class LastLook:
             verdict = self._gate(message, user, now)
             held.user, held.gate = user, verdict
         if verdict is None:
-            return decided_settlement(
-                message, Status.CANCELED, Reason.CANCELED_BY_CALLER, now, detail="its workflow was deleted"
-            )
+            return decided_settlement(message, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
         if verdict.verdict == "send":
             return None
         return decided_settlement(

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from clarion.errors import Unavailable
-from clarion.flow.catalog import setup_of
+from clarion.flow.catalog import UNMATCHED, last_known, setup_of
 from clarion.flow.draft import Draft
 from clarion.flow.pacing import Pacer
 from clarion.flow.patience import until_stored
@@ -19,7 +19,7 @@ from clarion.model.channel import Lane
 from clarion.model.event import Entry, Event
 from clarion.model.ids import NO_USER, Instant, UserNo
 from clarion.model.setup import Category, Tenant, Workflow
-from clarion.model.status import Status
+from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.ports.broker import Batch, Broker
 from clarion.ports.clock import Clock
@@ -71,33 +71,54 @@ class Planner:
             await last
 
     async def _draft(self, batch: Batch) -> Draft:
+        await self._ledger.setup.catch_up(max(entry.setup_revision for entry in batch.entries))
         users = await self._people(batch.entries)
         draft = Draft()
         now = self._clock.now()
         chunk = CHUNK[batch.lane]
         for entry in batch.entries:
+            if entry.workflow == UNMATCHED.key:
+                draft.nobody(entry, UNMATCHED, now)
+                continue
             event = opened(entry, users, self._vault)
-            if event is None:
-                self.orphaned += 1
-                continue
-            setup = setup_of(self._ledger.setup, event.tenant, event.workflow)
+            setup = setup_of(self._ledger.setup, entry.tenant, entry.workflow)
             if setup is None:
+                setup = await self._looked_again(entry)
+            workflow = setup[1] if setup is not None else await self._last_known(entry)
+            if event is None or setup is None:
                 self.orphaned += 1
+            if event is None:
+                draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
                 continue
-            members = await self._members(event, draft) if event.topics else {}
-            for no in _targets(event, members):
+            members = await self._members(event, entry, draft) if event.topics else {}
+            targets = _targets(event, members)
+            if not targets and event.after == NO_USER:
+                draft.nobody(entry, workflow, now)
+            for no in targets:
                 user = users.get(no) or members.get(no)
                 if user is None:
-                    continue
-                try:
-                    self._plan_one(draft, event, entry.seq, *setup, user, now)
-                except Exception as fault:
-                    # One recipient's broken set-up must not hold back everybody behind them.
-                    log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
-                    draft.fail(event, entry.seq, setup[1], user, now)
+                    draft.end(entry, no, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
+                elif setup is None:
+                    draft.end(entry, no, workflow, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
+                else:
+                    try:
+                        self._plan_one(draft, event, entry.seq, *setup, user, now)
+                    except Exception as fault:
+                        # One recipient's broken set-up must not hold back everybody behind them.
+                        log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
+                        why = (Status.FAILED, Reason.INTERNAL_ERROR)
+                        draft.end(entry, no, workflow, *why, now, steps=None)
                 if len(draft.runs) % chunk == 0:
                     await self._pacer.turn(batch.lane)
         return draft
+
+    async def _looked_again(self, entry: Entry) -> tuple[Tenant, Workflow, Category] | None:
+        """Another process may have made it, so that it is gone only when the store says so."""
+        await self._ledger.setup.catch_up()
+        return setup_of(self._ledger.setup, entry.tenant, entry.workflow)
+
+    async def _last_known(self, entry: Entry) -> Workflow:
+        return await last_known(self._ledger.setup, entry.tenant, entry.workflow)
 
     def _plan_one(
         self,
@@ -182,7 +203,7 @@ class Planner:
                     wanted[no] = None
         return dict(await self._ledger.users.get(list(wanted)))
 
-    async def _members(self, event: Event, draft: Draft) -> dict[UserNo, User]:
+    async def _members(self, event: Event, entry: Entry, draft: Draft) -> dict[UserNo, User]:
         """One page of the first topic; what is left goes on in a continuation entry."""
         topic = event.topics[0]
         page = await self._ledger.topics.members(event.tenant, topic, event.after, FANOUT_PAGE)
@@ -192,10 +213,10 @@ class Planner:
         elif len(event.topics) > 1:
             rest = msgspec.structs.replace(event, users=(), topics=event.topics[1:], after=NO_USER)
         if rest is not None:
-            draft.continuations.append(sealed_entry(rest, None, self._vault))
+            draft.continuations.append(sealed_entry(rest, None, self._vault, entry.setup_revision))
         return dict(await self._ledger.users.get(page))
 
 
-def _targets(event: Event, members: Iterable[UserNo]) -> Iterable[UserNo]:
+def _targets(event: Event, members: Iterable[UserNo]) -> Sequence[UserNo]:
     """Everyone an entry concerns, once."""
-    return event.users if not event.topics else dict.fromkeys((*event.users, *members))
+    return event.users if not event.topics else tuple(dict.fromkeys((*event.users, *members)))

@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
 
 
-def sealed_entry(event: Event, sole: User | None, vault: Vault) -> Entry:
+def sealed_entry(event: Event, sole: User | None, vault: Vault, setup_revision: int) -> Entry:
     """The entry of an event: sealed under its only recipient's key, else under the tenant's."""
     key = sole.key if sole is not None else vault.tenant_key(event.tenant)
     return Entry(
@@ -26,6 +26,7 @@ def sealed_entry(event: Event, sole: User | None, vault: Vault) -> Entry:
         workflow=event.workflow,
         sealed=vault.seal(key, _encode(event)),
         sealed_for=sole.no if sole is not None else NO_USER,
+        setup_revision=setup_revision,
         event=event,
     )
 

@@ -45,6 +45,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bytes
     sealed_for: UserNo
     """Whose data key opens `sealed`: the only recipient, or `NO_USER` for the tenant's own key."""
+    setup_revision: int = 0
+    """The set-up (`ports.ledger.Setup.revision`) it was accepted with: whoever plans it has seen that one at least."""
     seq: int = 0
     """Position in the lane's log; 0 before it is durable."""
     event: Event | None = None

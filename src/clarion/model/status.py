@@ -118,6 +118,7 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     NOT_CHOSEN = "not_chosen"
     CANCELED_BY_CALLER = "canceled_by_caller"
+    WORKFLOW_DELETED = "workflow_deleted"
     LADDER_SATISFIED = "ladder_satisfied"
     EXPIRED = "expired"
     # failures

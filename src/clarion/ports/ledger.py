@@ -252,6 +252,13 @@ class Setup(Protocol):
     integrations: Shelf[Integration]
     keys: Keys
 
+    @property
+    def revision(self) -> int:
+        """Grows with every change by any process; at least that of the newest change seen here."""
+
+    async def catch_up(self, revision: int | None = None) -> None:
+        """When this returns, everything up to this revision (None: everything) is seen here, whoever changed it."""
+
     async def release(
         self,
         tenant: TenantId,

@@ -85,6 +85,7 @@ _OBSTACLES = {
     Reason.DUPLICATE: "it repeats an earlier one inside the dedupe window",
     Reason.SUPERSEDED: "a newer one replaced it",
     Reason.CANCELED_BY_CALLER: "it was canceled",
+    Reason.WORKFLOW_DELETED: "its workflow was deleted",
     Reason.LADDER_SATISFIED: "an earlier channel of the ladder succeeded",
 }
 

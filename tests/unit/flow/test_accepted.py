@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 import msgspec
+import pytest
+from msgspec import Raw
 
-from clarion.model.status import Status
+from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
+from clarion.flow import plan
+from clarion.flow.sealing import sealed_entry
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import Event
+from clarion.model.ids import NO_USER, new_event_id
+from clarion.model.setup import LadderChannel, SendAll, SendLadder, SendStep
+from clarion.model.status import Reason, Status
+from clarion.model.submission import Recipient, Submission
+from clarion.ports.ledger import Topic
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, said, workflow
@@ -27,10 +39,10 @@ async def test_overrides_survive_a_crash_before_planning(tmp_path):
     async with engine(tmp_path, provider=provider, clock=ManualClock()) as house:
         await house.furnish(workflow("w"))
         async with unplanned(house):
-            await house.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
-            await house.trigger("w", "bob")
             for who in ("ada", "bob"):
                 await house.person(who)
+            await house.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
+            await house.trigger("w", "bob")
         await house.pass_time(1)
         assert sorted(map(said, provider.effects)) == ["hello", "mine"]
 
@@ -48,3 +60,203 @@ async def test_overrides_survive_a_crash_after_planning(tmp_path):
         await house.pass_time(1)
         assert [said(one) for one in provider.effects] == ["mine"]
         assert (await house.one()).status is Status.SENT
+
+
+async def outcomes(house: Engine) -> list[tuple[Status, Reason | None]]:
+    """What became of every message, in no order."""
+    return sorted((m.status, m.reason) for m in (await house.messages()).values())
+
+
+CRASHED = pytest.mark.parametrize("crashed", [False, True], ids=["running", "crashed"])
+
+
+@contextlib.asynccontextmanager
+async def meanwhile(house: Engine, crashed: bool):
+    """Nothing is planned inside; afterwards the same planner goes on, or that of another life."""
+    await house.pipeline._worker.stop("plan-")
+    yield
+    if crashed:
+        await house.crash()
+        await house.open()
+    else:
+        for lane in Lane:
+            house.pipeline._worker.start(f"plan-{lane}", partial(house.pipeline._planner.run, lane))
+    await house.pass_time(1)
+
+
+@CRASHED
+async def test_recipients_of_a_deleted_workflow_each_get_a_message_that_says_so(tmp_path, crashed):
+    """One each, whatever the workflow would have sent."""
+    steps = (
+        SendStep(key="a", template="note", to=SendLadder(channels=(LadderChannel(channel=Channel.SMS),))),
+        SendStep(key="b", template="note", to=SendAll(channels=(Channel.EMAIL, Channel.PUSH))),
+    )
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w", steps=steps))
+        await house.person("ada")
+        await house.person("bob")
+        async with meanwhile(house, crashed):
+            await house.trigger("w", "ada", "bob")
+            await house.ledger.setup.workflows.delete(house.tenant, "w")
+        assert await outcomes(house) == [(Status.CANCELED, Reason.WORKFLOW_DELETED)] * 2
+        assert {m.channel for m in (await house.messages()).values()} == {Channel.SMS}
+
+
+@CRASHED
+@pytest.mark.parametrize("others", [(), ("bob",)], ids=["alone", "among others"])
+async def test_a_deleted_recipient_gets_a_message_that_says_so(tmp_path, crashed, others):
+    """Also when it was the only one, whose key is gone; the others get theirs."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        for who in ("ada", *others):
+            await house.person(who)
+        async with meanwhile(house, crashed):
+            await house.trigger("w", "ada", *others)
+            await house.ledger.users.delete(house.tenant, "ada")
+        sent = [(Status.SENT, None)] * len(others)
+        assert await outcomes(house) == [*sent, (Status.SUPPRESSED, Reason.USER_DELETED)]
+
+
+async def test_a_deleted_recipient_of_a_deleted_workflow_was_deleted(tmp_path):
+    """The person comes first."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        async with meanwhile(house, crashed=True):
+            await house.trigger("w", "ada")
+            await house.ledger.setup.workflows.delete(house.tenant, "w")
+            await house.ledger.users.delete(house.tenant, "ada")
+        assert await outcomes(house) == [(Status.SUPPRESSED, Reason.USER_DELETED)]
+
+
+@CRASHED
+async def test_a_deleted_template_fails_the_message_and_says_so(tmp_path, crashed):
+    """Create it again and retry."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        async with meanwhile(house, crashed):
+            await house.trigger("w", "ada")
+            await house.ledger.setup.templates.delete(house.tenant, "note")
+        assert await outcomes(house) == [(Status.FAILED, Reason.TEMPLATE_ERROR)]
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["empty", "deleted"])
+async def test_an_event_for_a_topic_without_members_is_told_to_have_reached_nobody(tmp_path, deleted):
+    """A run without a recipient says that it was planned."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        ada = await house.person("ada")
+        for key in ("t", "u"):
+            await house.ledger.topics.put(house.tenant, Topic(key=key))
+        if deleted:
+            await house.ledger.topics.subscribe(house.tenant, "t", [ada.no])
+        async with meanwhile(house, crashed=deleted):
+            answer = await house.trigger("w", Recipient(topic="t"), Recipient(topic="u"))
+            if deleted:
+                await house.ledger.topics.delete(house.tenant, "t")
+        runs = await house.ledger.plans.runs_of(house.tenant, answer.event_id, None)
+        assert [(run.user, run.channels) for run in runs] == [(NO_USER, ())]
+        assert await outcomes(house) == []
+
+
+async def test_an_event_that_no_workflow_listens_to_is_told_to_have_reached_nobody(tmp_path):
+    """And its idempotency key gives the same answer ever after."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        event = Submission(type="nothing.listens", recipients=("ada",), idempotency_key="k", fingerprint=b"f")
+        (first,) = await house.pipeline.submit(house.tenant, [event])
+        (second,) = await house.pipeline.submit(house.tenant, [event])
+        await house.pass_time(1)
+        assert (first.event_id, first.accepted) == (second.event_id, 0)
+        runs = await house.ledger.plans.runs_of(house.tenant, first.event_id, None)
+        assert [(run.user, run.workflow) for run in runs] == [(NO_USER, "")]
+
+
+async def test_people_of_two_topics_hold_up_nobody_behind_them(tmp_path, monkeypatch):
+    """A page of the second topic whose people all came with the first one is no repetition: the rest follows."""
+    monkeypatch.setattr(plan, "FANOUT_PAGE", 2)
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        people = [(await house.person(f"u{n}")).no for n in range(5)]
+        await house.ledger.topics.subscribe(house.tenant, "a", people[:4])
+        await house.ledger.topics.subscribe(house.tenant, "b", people)
+        await house.ledger.topics.put(house.tenant, Topic(key="none"))
+        await house.trigger("w", Recipient(topic="none"), Recipient(topic="a"), Recipient(topic="b"))
+        await house.pass_time(1)
+        assert await outcomes(house) == [(Status.SENT, None)] * 5
+
+
+async def test_a_workflow_deleted_between_two_pages_of_a_topic_says_so_to_the_rest(tmp_path, monkeypatch):
+    """Those of the first page are sent theirs."""
+    monkeypatch.setattr(plan, "FANOUT_PAGE", 2)
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        people = [(await house.person(f"u{n}")).no for n in range(3)]
+        await house.ledger.topics.subscribe(house.tenant, "t", people)
+        committed = house.ledger.plans.commit
+
+        async def commit(plan):
+            result = await committed(plan)
+            if result.continued:
+                await house.ledger.setup.workflows.delete(house.tenant, "w")
+            return result
+
+        monkeypatch.setattr(house.ledger.plans, "commit", commit)
+        await house.trigger("w", Recipient(topic="t"))
+        await house.pass_time(1)
+        found = await outcomes(house)
+        assert len(found) == 3
+        assert (Status.CANCELED, Reason.WORKFLOW_DELETED) in found
+
+
+async def test_a_planner_that_is_behind_looks_at_the_set_up_again_first(tmp_path):
+    """What another process made live when it accepted an event is what the event is planned with."""
+    provider = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("w"))
+        ada = await house.person("ada")
+        path = tmp_path / "clarion.db"
+        other = SqliteLedger.open(path, vault=house.vault, clock=house.clock, entropy=house.entropy)
+        await other.setup.workflows.put(house.tenant, workflow("w", channel=Channel.EMAIL))
+        await other.setup.workflows.put(house.tenant, workflow("new", channel=Channel.PUSH))
+        for key in ("w", "new"):
+            event = Event(
+                id=new_event_id(house.clock.now(), house.entropy.bytes(10)),
+                tenant=house.tenant,
+                lane=Lane.NORMAL,
+                workflow=key,
+                at=house.clock.now(),
+                users=(ada.no,),
+                data=Raw(b'{"text":"x"}'),
+            )
+            await house.broker.publish([sealed_entry(event, ada, house.vault, other.setup.revision)], [None])
+        await other.close()
+        await house.pass_time(1)
+        assert {(m.workflow, m.channel, m.status) for m in (await house.messages()).values()} == {
+            ("w", Channel.EMAIL, Status.SENT),
+            ("new", Channel.PUSH, Status.SENT),
+        }
+
+
+async def test_what_was_planned_once_stays_when_the_set_up_changes_before_a_repetition(tmp_path):
+    """A crash between the plan and its acknowledgement adds nothing of the new set-up."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        house.pipeline._planner._acknowledge = never
+        await house.trigger("w", "ada")
+        await house.pass_time(1)
+        both = SendAll(channels=(Channel.EMAIL, Channel.SMS))
+        await house.ledger.setup.workflows.put(
+            house.tenant, workflow("w", steps=(SendStep(key="note", template="note", to=both),))
+        )
+        await house.crash()
+        await house.open()
+        await house.pass_time(1)
+        assert [m.channel for m in (await house.messages()).values()] == [Channel.SMS]
+
+
+async def never(batch):
+    """No acknowledgement."""

@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0008"
+REVISION = "0009"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -130,6 +130,7 @@ def _log(lane: Lane) -> Table:
         _text("workflow"),
         _number("sealed_for"),
         _blob("sealed"),
+        _number("setup_revision", default=0),
         sqlite_autoincrement=True,
     )
 

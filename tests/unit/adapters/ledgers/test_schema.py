@@ -36,7 +36,11 @@ OLD_ROUTE = "tenant, workflow, workflow_version, category, step, template, chann
 def definitions(connection: sqlite3.Connection) -> dict[str, str]:
     """Every table and index as SQL, spaces apart."""
     found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return {name: " ".join(sql.split()) for name, sql in found if not name.startswith(("alembic", "sqlite"))}
+    return {
+        name: " ".join(sql.split()).replace(" ,", ",").replace(" )", ")")
+        for name, sql in found
+        if not name.startswith(("alembic", "sqlite"))
+    }
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in R
 
 def entry(lane: Lane, row: list[Any]) -> Entry:
     """A row of `statements.READ`."""
-    seq, event_id, tenant, workflow, sealed_for, sealed = row
+    seq, event_id, tenant, workflow, sealed_for, sealed, setup_revision = row
     return Entry(
         event_id=EventId(bytes.fromhex(event_id)),
         tenant=tenant,
@@ -27,6 +27,7 @@ def entry(lane: Lane, row: list[Any]) -> Entry:
         workflow=workflow,
         sealed=bytes.fromhex(sealed),
         sealed_for=sealed_for,
+        setup_revision=setup_revision,
         seq=seq,
     )
 

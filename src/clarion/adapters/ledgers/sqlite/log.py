@@ -79,7 +79,17 @@ class SqliteLog:
             ours = [entries[place] for place in places]
             tail = Tail([e.event_id for e in ours])
             packed = encoded(
-                [(e.tenant, e.workflow, e.sealed_for, tail.add(e.sealed), len(e.sealed)) for e in ours]
+                [
+                    (
+                        e.tenant,
+                        e.workflow,
+                        e.sealed_for,
+                        tail.add(e.sealed),
+                        len(e.sealed),
+                        e.setup_revision,
+                    )
+                    for e in ours
+                ]
             )
             last = connection.execute(sql.APPEND[lane], (packed, tail.joined())).lastrowid
             assert last is not None

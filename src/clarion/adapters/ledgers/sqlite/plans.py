@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Lane
+from clarion.model.event import Entry
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, children_range
 from clarion.model.message import ChannelPlan, Message, Run
 from clarion.model.plan import CapCharge
@@ -86,20 +87,20 @@ class SqlitePlans:
             self._add(
                 connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages], {}
             )
-            return self._go_on(connection, plans, [NOTHING] * len(plans), frozenset())
+            return self._go_on(connection, plans, [NOTHING] * len(plans), {})
         # Done together nothing is known: a repeated run breaks its key, and each plan is done again carefully.
-        known = _known(connection, plans) if careful else frozenset()
-        checks = Checks(connection, plans, known, self._caps, self._endings)
+        known = _known(connection, plans) if careful else UNKNOWN
+        checks = Checks(connection, plans, known.ids, self._caps, self._endings)
         for plan in plans:
             checks.decide(plan)
         checks.store()
         self._add(
             connection,
-            [checks.explained(run) for plan in plans for run in plan.runs if run.id not in known],
+            [checks.explained(run) for plan in plans for run in plan.runs if run.id not in known.ids],
             [m for plan in plans for m in checks.messages(plan)],
             checks.counted,
         )
-        return self._go_on(connection, plans, list(map(checks.result, plans)), known)
+        return self._go_on(connection, plans, list(map(checks.result, plans)), known.runs)
 
     def _add(
         self,
@@ -151,10 +152,10 @@ class SqlitePlans:
         connection: sqlite3.Connection,
         plans: Sequence[PlanCommit],
         results: Sequence[PlanResult],
-        known: Collection[bytes],
+        known: Mapping[bytes, int],
     ) -> Sequence[PlanResult]:
         """Appends continuations, unless the pages before them are a replay: then they are in the log already."""
-        wanted = [[e for e in p.continuations if not _replayed(p, e.event_id, known)] for p in plans]
+        wanted = [[e for e in p.continuations if not _replayed(p, e, known)] for p in plans]
         if not any(wanted):
             return results
         added = iter(self._log.add(connection, [entry for entries in wanted for entry in entries]))
@@ -167,16 +168,36 @@ class SqlitePlans:
         self._log.noted(result.continued)
 
 
-def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
-    """Ids of runs and messages that are stored already."""
-    runs = rows(connection, sql.RUNS_KNOWN, keys(run.id for plan in plans for run in plan.runs))
-    messages = rows(connection, sql.MESSAGES_KNOWN, keys(m.id for plan in plans for m in plan.messages))
-    return {bytes.fromhex(row[0]) for row in (*runs, *messages)}
+class Known(NamedTuple):
+    """What is stored already."""
+
+    ids: Set[bytes]
+    """Of runs, and of all their messages: also of those they did not have then, because what was planned once stays
+    as it was, whatever the set-up is by now."""
+    runs: Mapping[bytes, int]
+    """The position of the entry that made them, by id."""
 
 
-def _replayed(plan: PlanCommit, event_id: EventId, known: Collection[bytes]) -> bool:
-    runs = [run.id for run in plan.runs if run.event_id == event_id] if known else []
-    return bool(runs) and all(run in known for run in runs)
+UNKNOWN = Known(frozenset(), {})
+
+
+def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Known:
+    found = rows(connection, sql.RUNS_KNOWN, keys(run.id for plan in plans for run in plan.runs))
+    runs = {bytes.fromhex(run): seq for run, seq in found}
+    stored = rows(connection, sql.MESSAGES_KNOWN, keys(m.id for plan in plans for m in plan.messages))
+    messages = {bytes.fromhex(row[0]) for row in stored}
+    for run in (run for plan in plans for run in plan.runs if run.id in runs):
+        messages.update(c.message_id for c in run.channels if c.message_id is not None)
+    return Known(runs.keys() | messages, runs)
+
+
+def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[bytes, int]) -> bool:
+    """Whether the entry before `rest` was planned before. People of another topic may be known from that one."""
+    return any(
+        known.get(run.id) == run.event_seq
+        for run in plan.runs
+        if run.event_id == rest.event_id and run.workflow == rest.workflow
+    )
 
 
 def _run_row(run: Run, tail: Tail) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from clarion.adapters.ledgers import schema
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.revisions import Revisions
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict
 from clarion.model.ids import Instant, TenantId
@@ -92,7 +93,7 @@ class SqliteShelf(Generic[D]):
         self,
         name: str,
         type_: type[D],
-        writer: Writer,
+        revisions: Revisions,
         readers: Readers,
         local: sqlite3.Connection,
         vault: Vault,
@@ -102,15 +103,13 @@ class SqliteShelf(Generic[D]):
     ) -> None:
         self._name = name
         self._decoder = msgspec.json.Decoder(type_)
-        self._writer = writer
+        self._revisions = revisions
         self._readers = readers
         self._vault = vault
         self._versioned = versioned
         self._sealed = sealed
-        self._live: dict[TenantId, dict[str, D]] = {}
-        for tenant, body in DOCUMENTS_LIVE.rows(local, on_shelf=name):
-            document = self._opened(tenant, body)
-            self._live.setdefault(tenant, {})[document.key] = document
+        self._live = self.read(local)
+        revisions.follow(self.read, self.show_all)
 
     def all(self, tenant: TenantId) -> Mapping[str, D]:
         return self._live.get(tenant, {})
@@ -122,15 +121,14 @@ class SqliteShelf(Generic[D]):
             return self.store(connection, tenant, document)
 
         try:
-            return await self._writer.call(put, after=lambda stored: self.show(tenant, stored))
+            return await self._revisions.write(put, lambda stored: self.show(tenant, stored))
         except Conflict:
-            await self.look(tenant)
+            await self._revisions.catch_up()
             raise
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
-        found = await self._writer.call(
-            lambda connection: self.discard(connection, tenant, key),
-            after=lambda _: self.hide(tenant, key),
+        found = await self._revisions.write(
+            lambda connection: self.discard(connection, tenant, key), lambda _: self.hide(tenant, key)
         )
         return found > 0
 
@@ -200,17 +198,25 @@ class SqliteShelf(Generic[D]):
                 f"the {self._name} {changed[0]!r} was changed meanwhile: read it again and repeat the change"
             )
 
-    async def look(self, tenant: TenantId) -> None:
-        """Show what is in the file: another process may have written it."""
+    def read(self, connection: sqlite3.Connection) -> dict[TenantId, dict[str, D]]:
+        """What is live in the file."""
+        live: dict[TenantId, dict[str, D]] = {}
+        for tenant, body in DOCUMENTS_LIVE.rows(connection, on_shelf=self._name):
+            document = self._opened(tenant, body)
+            live.setdefault(tenant, {})[document.key] = document
+        return live
 
-        def read(connection: sqlite3.Connection) -> list[D]:
-            found = DOCUMENTS_LIVE.rows(connection, on_shelf=self._name)
-            return [self._opened(tenant, body) for owner, body in found if owner == tenant]
-
-        def show(found: list[D]) -> None:
-            self._live[tenant] = {document.key: document for document in found}
-
-        await self._writer.call(read, after=show)
+    def show_all(self, live: dict[TenantId, dict[str, D]]) -> None:
+        """Exactly this is live. What did not change stays the same object."""
+        self._live = {
+            tenant: before
+            if (before := self._live.get(tenant, {})) == documents
+            else {
+                key: document if (old := before.get(key)) != document else old
+                for key, document in documents.items()
+            }
+            for tenant, documents in live.items()
+        }
 
     def _place(self, tenant: TenantId, key: str) -> dict[str, Any]:
         return {"on_shelf": self._name, "of_tenant": tenant, "of_key": key}
@@ -247,25 +253,33 @@ _tenant_of = msgspec.json.Decoder(Tenant).decode
 class SqliteTenants:
     """Implements `ports.ledger.Tenants`."""
 
-    def __init__(self, writer: Writer, local: sqlite3.Connection) -> None:
-        self._writer = writer
-        self._all = {no: _tenant_of(body) for no, body in TENANTS.rows(local)}
+    def __init__(self, revisions: Revisions, local: sqlite3.Connection) -> None:
+        self._revisions = revisions
+        self._all = _tenants(local)
+        revisions.follow(_tenants, self._show_all)
 
     def all(self) -> Mapping[TenantId, Tenant]:
         return self._all
 
     async def put(self, tenant: Tenant) -> Tenant:
-        return await self._writer.call(lambda connection: _put_tenant(connection, tenant), after=self._put)
+        return await self._revisions.write(lambda connection: _put_tenant(connection, tenant), self._put)
 
     async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
         def change(connection: sqlite3.Connection) -> Tenant:
             ((body,),) = TENANT.rows(connection, of_id=tenant)
             return _put_tenant(connection, to(_tenant_of(body)))
 
-        return await self._writer.call(change, after=self._put)
+        return await self._revisions.write(change, self._put)
 
     def _put(self, tenant: Tenant) -> None:
         self._all = {**self._all, tenant.id: tenant}
+
+    def _show_all(self, tenants: dict[TenantId, Tenant]) -> None:
+        self._all = tenants
+
+
+def _tenants(connection: sqlite3.Connection) -> dict[TenantId, Tenant]:
+    return {no: _tenant_of(body) for no, body in TENANTS.rows(connection)}
 
 
 def _put_tenant(connection: sqlite3.Connection, tenant: Tenant) -> Tenant:
@@ -362,9 +376,9 @@ class SqliteSetup:
     keys: Keys
 
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
-        parts = (writer, readers, local, vault)
-        self._writer = writer
-        self.tenants = SqliteTenants(writer, local)
+        self._revisions = revisions = Revisions(writer, local)
+        parts = (revisions, readers, local, vault)
+        self.tenants = SqliteTenants(revisions, local)
         self.categories = SqliteShelf("category", Category, *parts)
         self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
         self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
@@ -373,6 +387,13 @@ class SqliteSetup:
         self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
         self.integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
         self.keys = SqliteKeys(writer, readers, local)
+
+    @property
+    def revision(self) -> int:
+        return self._revisions.newest
+
+    async def catch_up(self, revision: int | None = None) -> None:
+        await self._revisions.catch_up(revision)
 
     async def release(
         self,
@@ -402,10 +423,9 @@ class SqliteSetup:
                 self._templates.show(tenant, template)
 
         try:
-            released, _ = await self._writer.call(store, after=show, rows=len(templates) + 1)
+            released, _ = await self._revisions.write(store, show, rows=len(templates) + 1)
         except Conflict:
-            for shelf in (self._templates, self._partials, self._drafts):
-                await shelf.look(tenant)
+            await self._revisions.catch_up()
             raise
         return released
 

@@ -59,12 +59,13 @@ APPEND = {
             "workflow": field(1),
             "sealed_for": field(2),
             "sealed": bytes_at(3, 4),
+            "setup_revision": field(5),
         },
     )
     for lane in LANES
 }
 
-_ENTRY = _array("seq, hex(event_id), tenant, workflow, sealed_for, hex(sealed)")
+_ENTRY = _array("seq, hex(event_id), tenant, workflow, sealed_for, hex(sealed), setup_revision")
 
 READ = {
     lane: f"SELECT {_ENTRY} FROM (SELECT * FROM log_{lane.value} WHERE seq > ? ORDER BY seq LIMIT ?)"
@@ -173,7 +174,7 @@ CHANGES_PLANNED = f"""
 """
 """The first record of each message just added: reading them back is cheaper than unpacking them again."""
 
-RUNS_KNOWN = f"SELECT {_array('hex(id)')} FROM runs WHERE id IN {IDS}"
+RUNS_KNOWN = f"SELECT {_array('hex(id), event_seq')} FROM runs WHERE id IN {IDS}"
 MESSAGES_KNOWN = f"SELECT {_array('hex(id), status')} FROM messages WHERE id IN {IDS}"
 
 RUNS_OF = f"""
@@ -623,6 +624,12 @@ CAPTURES_OF_USER = f"""
 """
 CAPTURES_OF = f"""
     SELECT {_array(_CAPTURE)} FROM (SELECT * FROM captures WHERE message_id = ? ORDER BY seq LIMIT -1)
+"""
+
+SETUP_REVISION = "SELECT value FROM meta WHERE key = 'setup_revision'"
+NEXT_SETUP_REVISION = """
+    INSERT INTO meta (key, value) VALUES ('setup_revision', 1)
+    ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value
 """
 
 NEXT_EPOCH = """
