@@ -29,8 +29,8 @@ class Broker(Protocol):
         """Returns only after every entry is durable (fsync or quorum).
 
         `claims[i]` guards `entries[i]` (entries of one claim stand together and repeat the same claim value):
-        an entry whose claim is not fresh is not published. Atomic per call. Raises Busy when the lane's
-        buffer is full and Unavailable when the store cannot write; nothing was accepted then.
+        an entry whose claim is not fresh is not published. Atomic per call. Raises Busy when the share
+        of the tenant in a lane's buffer is full and Unavailable when the store cannot write; nothing was accepted then.
         """
 
     def offer(self, entries: Sequence[Entry]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from clarion.adapters.ledgers.sqlite import turns as turns_module
 from clarion.adapters.ledgers.sqlite import writer as writer_module
 from clarion.adapters.ledgers.sqlite.writer import Unusual, Writer
-from clarion.errors import Busy, Conflict, Unavailable
+from clarion.errors import Conflict, Unavailable
 
 
 @pytest.fixture
@@ -126,23 +126,28 @@ async def test_urgent_jobs_go_first(writer, path, monkeypatch):
     assert stored(path)[1:] == [f"n{n}" for n in range(10)]
 
 
-async def test_a_full_queue_refuses_or_waits(writer, path, monkeypatch):
-    """Appends hear it at once, everybody else gets their turn; urgent ones still find room."""
+async def test_a_full_queue_makes_wait(writer, path, monkeypatch):
+    """Everybody gets their turn; urgent ones still find room, and so does what is bounded elsewhere."""
     monkeypatch.setattr(writer_module, "ROWS_QUEUED", 10)
+    left: list[str] = []
     gate = Gate()
     held = await gate.close(writer)
     first = asyncio.ensure_future(writer.do(note, "first", rows=9))
     await asyncio.sleep(0)
-    with pytest.raises(Busy):
-        await writer.do(note, "refused", rows=5, refuse=True)
     patient = asyncio.ensure_future(writer.do(note, "patient", rows=5))
-    urgent = asyncio.ensure_future(writer.do(note, "urgent", rows=5, urgent=True, refuse=True))
-    await asyncio.sleep(0.01)
-    assert not patient.done()
+    urgent = asyncio.ensure_future(writer.do(note, "urgent", rows=5, urgent=True))
+    let_in = asyncio.ensure_future(writer.do(note, "let in", rows=50, leave=lambda: left.append("let in")))
+    cancelled = asyncio.ensure_future(writer.do(note, "cancelled", leave=lambda: left.append("cancelled")))
+    sour = asyncio.ensure_future(writer.do(note, "sour", leave=lambda: left.append("sour")))
+    await asyncio.sleep(0)
+    assert (writer.queued, left) == (1 + 9 + 5 + 50 + 1 + 1, [])
+    cancelled.cancel()
     gate.open.set()
-    await asyncio.gather(held, first, patient, urgent)
-    assert sorted(stored(path)) == ["first", "patient", "urgent"]
-    assert writer.queued == 0
+    await asyncio.gather(held, first, patient, urgent, let_in)
+    with pytest.raises(ValueError, match="sour"):
+        await sour
+    assert sorted(stored(path)) == ["cancelled", "first", "let in", "patient", "urgent"]
+    assert (writer.queued, sorted(left)) == (0, ["cancelled", "let in", "sour"])
 
 
 async def test_one_job_may_be_larger_than_the_queue(writer, path, monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.admission import Admission
 from clarion.adapters.ledgers.sqlite.decoding import entry as entry_of
 from clarion.adapters.ledgers.sqlite.files import changed, one, rows
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
@@ -32,6 +33,7 @@ class SqliteLog:
         self._writer = writer
         self._local = local
         self._clock = clock
+        self._admission = Admission()
         self._rounds = 0
         self._position = {lane: int(one(local, sql.POSITION, (lane.value,)) or 0) for lane in LANES}
         self._end = {lane: int(one(local, sql.END, (f"log_{lane.value}",)) or 0) for lane in LANES}
@@ -39,13 +41,14 @@ class SqliteLog:
     async def append(self, entries: Sequence[Entry], claims: Sequence[Claim | None]) -> Published:
         if not entries:
             return (), ()
+        wanted = self._admission.enter(entries)
         done: Published = await self._writer.do(
             self._append,
             (entries, claims),
             rows=len(entries),
-            urgent=entries[0].lane is Lane.CRITICAL,
-            refuse=True,
+            urgent=all(entry.lane is Lane.CRITICAL for entry in entries),
             after=self._appended,
+            leave=lambda: self._admission.leave(wanted),
         )
         return done
 

@@ -30,7 +30,7 @@ LONGEST_REST_S = 0.005
 class Job:
     """One item of work and whoever waits for it."""
 
-    __slots__ = ("after", "future", "item", "rows", "urgent", "work")
+    __slots__ = ("after", "future", "item", "leave", "rows", "urgent", "work")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Job:
         urgent: bool,
         future: asyncio.Future[Any],
         after: Callable[[Any], None] | None,
+        leave: Callable[[], None] | None = None,
     ) -> None:
         self.work = work
         self.item = item
@@ -47,6 +48,7 @@ class Job:
         self.urgent = urgent
         self.future = future
         self.after = after
+        self.leave = leave
 
 
 class Turns:

@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 from clarion.adapters.ledgers.sqlite.checkpoints import Checkpoints
 from clarion.adapters.ledgers.sqlite.files import open_writer, refusal
 from clarion.adapters.ledgers.sqlite.turns import ROWS_PER_COMMIT, Job, Turns
-from clarion.errors import Busy, Unavailable
+from clarion.errors import Unavailable
 from clarion.ports.clock import Clock
 
 T = TypeVar("T")
 
 ROWS_QUEUED = 20_000
-"""More than this is refused or waits: memory stays bounded however slow the disk."""
+"""More than this waits: memory stays bounded however slow the disk."""
 
 Work = Callable[[sqlite3.Connection, Sequence[Any], bool], Sequence[Any]]
 """One kind of job, `(connection, items, careful)`: does many at once and returns one result per item.
@@ -80,27 +80,28 @@ class Writer:
         *,
         rows: int = 1,
         urgent: bool = False,
-        refuse: bool = False,
+        leave: Callable[[], None] | None = None,
         after: Callable[[Any], None] | None = None,
     ) -> Any:
         """The item's result, once it is on disk. Cancelling the caller does not undo the job.
 
         `after` runs on the event loop with the result, in order of commits, even if nobody waits any more.
-        A full queue makes the caller wait, or with `refuse` raises Busy.
+        A full queue makes the caller wait, unless somebody else bounds how much that is: their `leave` is called
+        when the job is done, however it ended.
         """
         room = ROWS_QUEUED * 2 if urgent else ROWS_QUEUED
-        while self._queued and self._queued + rows > room and not self._closing:
-            if refuse:
-                raise Busy("the ledger cannot write as fast as events arrive: nothing was stored")
+        while leave is None and self._queued and self._queued + rows > room and not self._closing:
             await self._room()
         if self._closing:
+            if leave is not None:
+                leave()
             raise Unavailable("the ledger is closing: nothing was stored")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queued += rows
         hurry = urgent or self._queued >= ROWS_PER_COMMIT
-        self._turns.put(Job(work, item, rows, urgent, future, after), hurry=hurry)
+        self._turns.put(Job(work, item, rows, urgent, future, after, leave), hurry=hurry)
         return await future
 
     async def call(
@@ -152,6 +153,8 @@ class Writer:
     def _settle(self, outcomes: Sequence[tuple[Job, Any]]) -> None:
         for job, outcome in outcomes:
             self._queued -= job.rows
+            if job.leave is not None:
+                job.leave()
             failed = isinstance(outcome, BaseException)
             if job.after is not None and not failed:
                 job.after(outcome)
