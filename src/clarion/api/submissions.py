@@ -17,6 +17,7 @@ from clarion.model.event import EMPTY_DATA
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Value
 from clarion.rules.people import check_recipient
+from clarion.rules.schedule import LATEST_S
 
 RAW_OBJECT = msgspec.Meta(extra_json_schema={"type": "object"})
 NDJSON = frozenset(
@@ -39,6 +40,12 @@ class Trigger(Value, frozen=True, kw_only=True):
     """Instead of the workflow's own lane."""
     expires_at: Moment | None = None
     """Nothing of this event is sent afterwards."""
+    send_at: Moment | None = None
+    """Nothing of this event is sent before. At most one of `send_at`, `send_at_local` and `delay_s`."""
+    send_at_local: Annotated[str, msgspec.Meta(max_length=19, examples=["2026-05-04T09:00"])] | None = None
+    """The same by the clock of each recipient, without an offset. In the tenant's time zone for who has none."""
+    delay_s: Annotated[int, msgspec.Meta(ge=0, le=LATEST_S)] | None = None
+    """The same in seconds from now."""
     overrides: Annotated[msgspec.Raw, RAW_OBJECT] = msgspec.field(default_factory=cloudevents.no_data)
     """Per channel, content fields that replace what the template renders: `{"email": {"subject": "..."}}`."""
 
@@ -111,14 +118,16 @@ def is_binary(headers: Mapping[bytes, bytes]) -> bool:
 def _submission(trigger: Trigger, workflow: str, traceparent: str) -> Submission:
     for index, recipient in enumerate(trigger.recipients):
         check_recipient(recipient, f"#/recipients/{index}")
-    expires_at = trigger.expires_at
     return Submission(
         workflow=workflow,
         recipients=trigger.recipients,
         data=cloudevents.checked_data(trigger.data, "#/data"),
         actor=trigger.actor,
         lane=trigger.lane,
-        expires_at=None if expires_at is None else instant_or_none(expires_at),
+        expires_at=instant_or_none(trigger.expires_at),
+        send_at=instant_or_none(trigger.send_at),
+        send_at_local=trigger.send_at_local,
+        delay_s=trigger.delay_s,
         overrides=_overrides(trigger.overrides),
         traceparent=traceparent,
     )

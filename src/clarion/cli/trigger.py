@@ -31,6 +31,15 @@ def trigger(
     expires_at: Annotated[
         str | None, typer.Option(help="Send nothing after this time (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
     ] = None,
+    send_at: Annotated[
+        str | None, typer.Option(help="Send nothing before this time (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
+    ] = None,
+    send_at_local: Annotated[
+        str | None, typer.Option(help="The same by each recipient's own clock, e.g. 2030-06-01T09:00.")
+    ] = None,
+    delay: Annotated[
+        int | None, typer.Option(metavar="SECONDS", help="Send nothing for so many seconds.")
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Repeats with the same key within 24 hours change nothing.")
     ] = None,
@@ -47,6 +56,7 @@ def trigger(
       clarion trigger flash-sale --topic readers --set percent=0.2 --set ends=2030-06-01T18:00:00Z
       clarion trigger otp --to ada --set code=493021 --dry-run
       clarion trigger welcome --to zoe --create
+      clarion trigger flash-sale --topic readers --send-at-local 2030-06-01T09:00
     """
     from clarion.cli import show
     from clarion.cli.client import segment
@@ -60,7 +70,14 @@ def trigger(
     }
     if not body["recipients"]:
         raise typer.BadParameter("name at least one recipient with --to or --topic")
-    body |= {k: v for k, v in {"lane": lane, "expires_at": expires_at}.items() if v is not None}
+    more = {
+        "lane": lane,
+        "expires_at": expires_at,
+        "send_at": send_at,
+        "send_at_local": send_at_local,
+        "delay_s": delay,
+    }
+    body |= {name: value for name, value in more.items() if value is not None}
     path = f"/v1/workflows/{segment(workflow)}/trigger"
     headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
     answer = connect().call("POST", f"{path}?dry_run=true" if dry_run else path, body, headers)

@@ -27,6 +27,7 @@ STATUS_NAMES = {
 }
 
 BECAUSE = {
+    Reason.SCHEDULED: "scheduled for later",
     Reason.QUIET_HOURS: "quiet hours",
     Reason.SEND_WINDOW: "outside the hours for sending",
     Reason.RETRY: "trying again after a failure",
@@ -89,6 +90,7 @@ VERDICTS = {
     ("send_window", "closed"): "It is {local_time} for them, outside the hours for sending",
     ("send_window", "never_open"): "The hours for sending never come",
     ("send_window", "critical"): "Critical: passes the hours for sending",
+    ("schedule", "scheduled"): "To be sent at {send_at}",
     ("expiry", "expired"): "It would come too late",
     ("channel_choice", "first_available"): "The first channel that is available",
     ("channel_choice", "not_available"): "Not available, so the next channel is tried",

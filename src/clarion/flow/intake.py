@@ -29,6 +29,7 @@ from clarion.ports.broker import Broker
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, UserPut
 from clarion.ports.vault import Vault
+from clarion.rules import schedule
 
 CHUNK = 32
 """Submissions of one call handled between two looks at more urgent work."""
@@ -215,6 +216,8 @@ class Intake:
             actor=submission.actor,
             overrides=submission.overrides,
             expires_at=submission.expires_at,
+            send_at=schedule.send_at(submission, now),
+            send_at_local=submission.send_at_local,
             source=submission.source,
             type=submission.type,
             subject=submission.subject,

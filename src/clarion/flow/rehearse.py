@@ -20,6 +20,7 @@ from clarion.model.user import Profile, User
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
+from clarion.rules import schedule
 from clarion.rules.plan import plan_run
 
 TOPIC_SAMPLE = 100
@@ -114,5 +115,7 @@ class Rehearsal:
             actor=submission.actor,
             overrides=submission.overrides,
             expires_at=submission.expires_at,
+            send_at=schedule.send_at(submission, now),
+            send_at_local=submission.send_at_local,
             type=submission.type,
         )

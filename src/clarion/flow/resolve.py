@@ -13,7 +13,7 @@ from clarion.model.ids import Instant
 from clarion.model.setup import Workflow
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Contact, Profile
-from clarion.rules import match, people
+from clarion.rules import match, people, schedule
 from clarion.rules.endpoints import TENANT_USER
 
 MAX_RECIPIENTS = 1_000
@@ -121,6 +121,7 @@ def resolve(listeners: Listeners, submission: Submission, now: Instant) -> tuple
     """What a submission starts; nothing when no workflow matches. Raises InvalidInput or NotFound with the field."""
     if submission.expires_at is not None and submission.expires_at <= now:
         raise InvalidInput("expires_at has already passed: send a later time.", pointer="#/expires_at")
+    schedule.send_at(submission, now)
     if submission.workflow is not None:
         workflow = listeners.workflows.get(submission.workflow)
         if workflow is None:

@@ -28,6 +28,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overrides: msgspec.Raw = EMPTY_DATA
     """Per-channel content fields that replace what the template renders: `{"email": {"subject": ".."}}`."""
     expires_at: Instant | None = None
+    send_at: Instant | None = None
+    """Nothing goes before."""
+    send_at_local: str | None = None
+    """The same by the clock of each recipient: `2026-05-04T09:00`."""
     source: str = ""
     type: str = ""
     subject: str = ""

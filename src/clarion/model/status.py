@@ -97,6 +97,7 @@ class Reason(StrEnum):
     """Why a message is where it is: closed, machine-readable, and the metric label."""
 
     # deferred
+    SCHEDULED = "scheduled"
     QUIET_HOURS = "quiet_hours"
     SEND_WINDOW = "send_window"
     RETRY = "retry"

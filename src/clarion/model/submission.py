@@ -36,6 +36,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane | None = None
     """None: the workflow's own lane."""
     expires_at: Instant | None = None
+    send_at: Instant | None = None
+    """At most one of this, `send_at_local` and `delay_s`."""
+    send_at_local: str | None = None
+    delay_s: int | None = None
     overrides: msgspec.Raw = EMPTY_DATA
     source: str = ""
     type: str = ""

@@ -117,7 +117,17 @@ def _delay(plan: ChannelPlan) -> str:
             return f" unless {stops} has been {rung.inputs['until']} by then, or sooner if {before} fails"
     if plan.reason is Reason.WAITING_FOR_TURN:
         return " because an earlier message of its thread is still under way"
+    if plan.reason is Reason.SCHEDULED:
+        return _scheduled(plan)
     return _hours(plan) or _because(plan.reason)
+
+
+def _scheduled(plan: ChannelPlan) -> str:
+    asked = _said(plan, "schedule", Reason.SCHEDULED)
+    closed = _closed(plan)
+    if asked is None or closed is None:
+        return " as scheduled"
+    return f" because of {_shown(closed)}; it is scheduled for {asked.inputs['send_at']}"
 
 
 def _obstacle(plan: ChannelPlan, name: str) -> str:

@@ -26,8 +26,9 @@ from clarion.model.setup import (
 )
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
-from clarion.rules import caps, endpoints
+from clarion.rules import caps, endpoints, schedule
 from clarion.rules.gate import Gate, Verdicts, gate
+from clarion.rules.instants import rfc3339
 from clarion.rules.keys import KeyedHash, Keys
 
 
@@ -71,11 +72,14 @@ def plan_run(
     return draft.finished()
 
 
-def expiry(event: Event, workflow: Workflow) -> Instant | None:
-    """After which instant nothing of the event may be sent: the sender's limit or the workflow's, the earlier."""
+def expiry(event: Event, workflow: Workflow, start: Instant | None = None) -> Instant | None:
+    """After which instant nothing of the event may be sent: the sender's limit or the workflow's, the earlier.
+
+    The workflow's counts from the event, or from the later time (`start`) it was scheduled for.
+    """
     if workflow.expires_after_s is None:
         return event.expires_at
-    limit = Instant(event.at + workflow.expires_after_s * 1_000)
+    limit = Instant(max(event.at, start or event.at) + workflow.expires_after_s * 1_000)
     return limit if event.expires_at is None else min(limit, event.expires_at)
 
 
@@ -84,7 +88,7 @@ class _Draft:
 
     __slots__ = (
         "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_keys",
-        "_lease_until", "_messages", "_now", "_places", "_remarks", "_run", "_templates", "_tenant", "_user", "_workflow",
+        "_lease_until", "_messages", "_now", "_places", "_remarks", "_run", "_scheduled", "_start", "_templates", "_tenant", "_user", "_workflow",
     )  # fmt: skip
 
     def __init__(
@@ -109,7 +113,10 @@ class _Draft:
         self._now = now
         self._lease_until = lease_until
         self._templates = templates
-        self._expires_at = expiry(event, workflow)
+        scheduled = schedule.start(event, user, tenant)
+        self._start = now if scheduled is None else max(now, scheduled)
+        self._scheduled = _scheduled(event, self._start, user, tenant) if self._start > now else ()
+        self._expires_at = expiry(event, workflow, scheduled)
         self._run = run_id(event.id, workflow.key, user.no)
         self._keys = None if _keyless(workflow) else Keys(event, workflow, user.no, hash)
         self._remarks: Verdicts = () if self._keys is None else _remarks(workflow, self._keys)
@@ -195,7 +202,7 @@ class _Draft:
         """`beside`: the channels outside the ladder whose success is its success too. The ids of the rungs."""
         ids = tuple([message_id(self._run, step.key, self._place(c, rungs[c].contact)) for c in reached])
         until = to.until.value
-        starts = self._now
+        starts = self._start
         place = 0
         for channel, ready in rungs.items():
             if ready.verdict == "stop":
@@ -238,6 +245,20 @@ class _Draft:
     def _gate(
         self, channel: Channel, at: Instant | None = None, addresses: tuple[Contact, ...] | None = None
     ) -> Gate:
+        """The decision at the given instant; without one at the time it is scheduled for, else now."""
+        decided = self._gate_at(channel, self._start if at is None else at, addresses)
+        if not self._scheduled or decided.verdict == "stop":
+            return decided
+        return msgspec.structs.replace(
+            decided,
+            verdict="defer",
+            status=Status.DEFERRED,
+            reason=Reason.SCHEDULED,
+            due_at=decided.due_at or self._start,
+            verdicts=self._scheduled + decided.verdicts,
+        )
+
+    def _gate_at(self, channel: Channel, at: Instant, addresses: tuple[Contact, ...] | None) -> Gate:
         if channel is Channel.WEBHOOK and addresses is None and self._user.profile.endpoints:
             addresses = self._listeners()
         return gate(
@@ -246,7 +267,7 @@ class _Draft:
             workflow=self._workflow,
             user=self._user,
             channel=channel,
-            now=self._now if at is None else at,
+            now=at,
             expires_at=self._expires_at,
             addresses=addresses,
         )
@@ -437,8 +458,9 @@ class _Draft:
 
 
 def _takes_turns(decided: Gate) -> bool:
-    """A rung that waits for another one keeps no place in the thread: most never start."""
-    return decided.reason is not Reason.WAITING_FOR_EARLIER_CHANNEL
+    """What waits for an earlier channel keeps no place in the thread (most never start), nor does what is sent later:
+    who comes meanwhile would have to wait for it."""
+    return decided.reason not in (Reason.WAITING_FOR_EARLIER_CHANNEL, Reason.SCHEDULED)
 
 
 # -- remarks: what the explanation says about the choice of channels, shared by all plans ------------------------
@@ -447,6 +469,13 @@ _FIRST_AVAILABLE: Verdicts = (Verdict(rule="channel_choice", result="allow", rea
 _NOT_AVAILABLE: Verdicts = (Verdict(rule="channel_choice", result="skip", reason="not_available"),)
 _RUNG_SKIPPED: Verdicts = (Verdict(rule="ladder", result="skip", reason="not_available"),)
 _ALWAYS: Verdicts = (Verdict(rule="ladder", result="allow", reason="always"),)
+
+
+def _scheduled(event: Event, start: Instant, user: User, tenant: Tenant) -> Verdicts:
+    inputs = {"send_at": rfc3339(start)}
+    if event.send_at_local is not None:
+        inputs |= {"send_at_local": event.send_at_local, "timezone": schedule.zone_of(user, tenant)}
+    return (Verdict(rule="schedule", result="defer", reason=Reason.SCHEDULED.value, inputs=inputs),)
 
 
 @lru_cache(maxsize=1_024)

@@ -223,6 +223,13 @@ def _zone(name: str) -> ZoneInfo:
     raise ValueError(f"{name!r} is not an IANA time zone; use a name like Europe/Berlin")
 
 
+def instant_of_clock(wall: datetime, zone: str) -> Instant:
+    """When the clock on the wall shows `wall` for the first time; in a gap of the clock: when the gap is over."""
+    day = wall.date().toordinal() - _EPOCH
+    at = _instant(day, wall.hour * 60 + wall.minute, _zone(zone), fold=False)
+    return Instant(at + wall.second * 1_000)
+
+
 def local_clock(zone: str, at: Instant) -> str:
     """What the clock on the wall shows: `Sun 22:05`."""
     wall = datetime.fromtimestamp(at // 1000, _zone(zone))

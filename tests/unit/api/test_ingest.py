@@ -170,6 +170,20 @@ async def test_the_tenant_itself_can_always_be_told(admin):
         ({"recipients": ["ada"], "expires_at": "tomorrow"}, "#/expires_at", "RFC3339"),
         ({"recipients": ["ada"], "expires_at": "2020-01-01T00:00:00Z"}, "#/expires_at", "already passed"),
         ({"recipients": ["ada"], "overrides": {"mail": {}}}, "#/overrides", "`email`"),
+        ({"recipients": ["ada"], "send_at": "2030-05-04T09:00"}, "#/send_at", "RFC3339"),
+        ({"recipients": ["ada"], "send_at": "2020-05-04T09:00:00Z"}, "#/send_at", "has passed"),
+        (
+            {"recipients": ["ada"], "send_at_local": "2030-05-04 9:00"},
+            "#/send_at_local",
+            "like 2026-05-04T09:00",
+        ),
+        ({"recipients": ["ada"], "delay_s": -1}, "#/delay_s", ">= 0"),
+        ({"recipients": ["ada"], "delay_s": 10**9}, "#/delay_s", "<= 31622400"),
+        (
+            {"recipients": ["ada"], "delay_s": 1, "send_at": "2020-05-04T09:00:00Z"},
+            "#/delay_s",
+            "not `send_at`",
+        ),
         ({"data": {}}, "#", "missing required field `recipients`"),
     ],
 )
@@ -179,6 +193,23 @@ async def test_what_is_wrong_is_named_with_its_place(admin, body, pointer, said)
     assert (shown["status"], shown["code"]) == (400, "invalid_request")
     assert shown["errors"][0]["pointer"] == pointer
     assert said in shown["errors"][0]["detail"]
+
+
+async def test_a_message_can_be_sent_later(admin, ada):
+    """It waits; a dry run and the list of messages say until when and why. A trigger among events too."""
+    body = {"recipients": ["ada"], "data": {"id": "1"}, "delay_s": 3600}
+    (run,) = (await admin.ok("POST", f"{TRIGGER}?dry_run=true", body))["runs"]
+    assert {c["reason"] for c in run["channels"]} == {"scheduled"}
+    assert "as scheduled" in run["channels"][0]["text"]
+    event = (await admin.ok("POST", "/v1/events", {"workflow": "order-paid", **body}))["event_id"]
+    found: list[dict[str, Any]] = []
+    for _ in range(200):
+        found = (await admin.ok("GET", f"/v1/messages?event={event}"))["items"]
+        if found:
+            break
+        await asyncio.sleep(0.01)
+    assert [(m["status"], m["reason"]) for m in found] == [("deferred", "scheduled")] * 3
+    assert all(m["due_at"] > m["created_at"] for m in found)
 
 
 async def test_an_unknown_workflow_is_not_found_with_the_nearest_name(admin):

@@ -413,6 +413,39 @@ async def test_messages_of_a_thread_keep_their_order_through_retries(tmp_path):
         assert [said(o) for o in provider.effects] == ["one", "two", "three"]
 
 
+async def test_what_is_scheduled_goes_then_and_counts_towards_caps_then(tmp_path):
+    """Not before, with the cap of that hour: the second of two is too many."""
+    async with engine(tmp_path) as house:
+        hourly = Category(key="news", caps=(FrequencyCap(limit=1, window_s=3600),))
+        await house.furnish(workflow("hello", "news"), categories=(hourly,))
+        await house.person("ada")
+        await house.trigger("hello", "ada", delay_s=7_200)
+        await house.trigger("hello", "ada", send_at=Instant(house.clock.now() + 7_200_000))
+        await house.trigger("hello", "ada")
+        await house.pass_time(7_000)
+        assert len(house.provider.effects) == 1
+        await house.pass_time(300)
+        assert len(house.provider.effects) == 2
+        assert sorted(m.status for m in (await house.messages()).values()) == [
+            Status.SENT,
+            Status.SENT,
+            Status.THROTTLED,
+        ]
+
+
+async def test_an_opt_out_made_meanwhile_holds_back_what_is_scheduled(tmp_path):
+    """The person's choices of the day it goes count, not those of the day it was asked for."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada", delay_s=3_600)
+        await house.quiet()
+        await house.person("ada", Preferences(channels={Channel.SMS: False}))
+        await house.pass_time(4_000)
+        assert house.provider.effects == []
+        assert (await house.one()).reason is Reason.OPTED_OUT
+
+
 LADDER = SendLadder(
     channels=(LadderChannel(channel=Channel.PUSH, wait_s=30), LadderChannel(channel=Channel.SMS)),
     always=(Channel.IN_APP,),

@@ -73,7 +73,14 @@ def workflow(*steps, **more) -> Workflow:
 EMAIL = workflow(SendAll(channels=(Channel.EMAIL,)))
 
 
-def event(data: object = None, *, happened: Instant = NOON, expires_at: Instant | None = None) -> Event:
+def event(
+    data: object = None,
+    *,
+    happened: Instant = NOON,
+    expires_at: Instant | None = None,
+    send_at: Instant | None = None,
+    send_at_local: str | None = None,
+) -> Event:
     """Something that happened in the shop."""
     return Event(
         id=new_event_id(happened, b"0123456789"),
@@ -84,6 +91,8 @@ def event(data: object = None, *, happened: Instant = NOON, expires_at: Instant 
         users=(UserNo(7),),
         data=msgspec.Raw(msgspec.json.encode({} if data is None else data)),
         expires_at=expires_at,
+        send_at=send_at,
+        send_at_local=send_at_local,
     )
 
 
