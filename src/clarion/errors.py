@@ -7,6 +7,7 @@
     │   ├── InvalidData             the event's data is not what its templates need
     │   ├── UnknownReference        the request names somebody or something that does not exist
     │   ├── NotFound            the named thing does not exist in this tenant
+    │   ├── PreconditionFailed      it is not, or no longer, as the caller saw it
     │   └── Conflict            it clashes with what is stored or under way
     │       ├── IdempotencyMismatch   same key, other body
     │       └── IdempotencyInFlight   same key, first request still running
@@ -119,6 +120,28 @@ class Conflict(InvalidInput):
 
     code = "conflict"
     status = 409
+
+
+class PreconditionFailed(InvalidInput):
+    """The resource is not, or no longer, what the request was made for: read it again, then decide."""
+
+    code = "precondition_failed"
+    status = 412
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        current: str | None,
+        pointer: str | None = None,
+        header: str = "",
+        sent: str = "",
+    ) -> None:
+        """`current`: the tag of what is there now; None: nothing is. `header` demanded otherwise, saying `sent`."""
+        super().__init__(detail, pointer=pointer)
+        self.current = current
+        self.header = header
+        self.sent = sent
 
 
 class IdempotencyMismatch(Conflict):

@@ -13,12 +13,16 @@ from litestar.routes import HTTPRoute
 from clarion.api.auth import Caller, Doorkeeper
 from clarion.api.bodies import nearest
 from clarion.api.cloudevents import is_json
+from clarion.api.conditions import STATE, State, conditions_of, meaningless
+from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse, wrong_parameter
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
 from clarion.model.user import User
+from clarion.ports import terms
+from clarion.ports.terms import Subject, Terms
 from clarion.rules.paths import SLASH
 
 PARTS = "clarion.parts"
@@ -110,6 +114,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         return
     check_query(connection, handler)
     check_media_type(connection, handler)
+    check_conditions(connection, handler)
 
 
 async def check_credential(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -155,3 +160,52 @@ def check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         return
     if given is not None and not is_json(given):
         raise refuse("unsupported_media_type", "Send `Content-Type: application/json`.")
+
+
+def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The one resource of the route is as the caller has seen it: now, and inside every write of this request."""
+    scope: Any = connection.scope
+    parts: ApiParts = scope[PARTS]
+    conditions = conditions_of(scope["headers"])
+    subject = _subject(connection, handler)
+    if scope["method"] in ("GET", "HEAD"):
+        if subject is not None or handler.opt.get("one", True) is None:
+            scope[STATE] = State(parts.ledger, subject)
+        return
+    if subject is None:
+        if conditions:
+            raise meaningless(conditions)
+        return
+    if not conditions and parts.ledger.setup.tenants.all()[subject.tenant].require_if_match:
+        raise refuse(
+            "precondition_required",
+            "This tenant wants every change to name what it was made from: send `If-Match` with the ETag you read, "
+            "or `If-None-Match: *` to create.",
+        )
+    # Where nothing can be created, what is not there is 404, whatever is demanded of it.
+    require = conditions.require if scope["method"] == "PUT" else conditions.require_existing
+    conditions.require_existing(parts.ledger.tag(subject))
+    asked = Terms(subject, require)
+    scope[STATE] = State(parts.ledger, subject, asked)
+    terms.enter(asked)
+
+
+def _subject(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> Subject | None:
+    """The one resource a route is about, if it is about one: no list, nothing new."""
+    kind, parameter = handler.opt.get("one") or ("", "")
+    if kind == "tenant":
+        return Subject(tenant=connection.auth.tenant, kind=kind, key="")
+    if parameter not in connection.path_params or is_list(handler):
+        return None
+    return Subject(
+        tenant=connection.auth.tenant,
+        kind=kind,
+        key=addressed(connection.path_params[parameter]),
+        version=connection.query_params.get("version"),
+    )
+
+
+def is_list(handler: BaseRouteHandler) -> bool:
+    """The route answers a page of things."""
+    answer = handler.parsed_fn_signature.return_type
+    return issubclass(answer.origin or answer.annotation or object, Page)

@@ -10,6 +10,7 @@ from litestar import Request, Response, Router, get, put
 from litestar.params import Parameter
 
 from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.conditions import RECORD
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected, wrong_parameter
@@ -66,7 +67,7 @@ async def list_languages(caller: Who, parts: Parts) -> Page[Report]:
     return Page(items=await _catalogues(parts).summary(caller.tenant))
 
 
-@get("/{locale:str}", opt=READ)
+@get("/{locale:str}", opt=READ | RECORD)
 async def export_catalogue(
     locale: str,
     caller: Who,

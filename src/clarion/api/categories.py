@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from litestar import Router, delete, get, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.shelves import every, found, named, remove, shown
 from clarion.errors import Conflict, InvalidInput
@@ -84,5 +85,6 @@ def check_caps(caps: tuple[FrequencyCap, ...]) -> None:
 router = Router(
     "/v1/categories",
     route_handlers=[list_categories, get_category, put_category, delete_category],
+    opt=one("category"),
     tags=["Set-up"],
 )

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Router, get, post
 
 from clarion.api.access import READ, SEND, Parts, Who, listed_id
+from clarion.api.conditions import one
 from clarion.api.messages import (
     ByUser,
     MessageDetail,
@@ -125,5 +126,6 @@ def _statuses(status: FailedStatus | None) -> frozenset[Status]:
 router = Router(
     "/v1/dead-letters",
     route_handlers=[list_dead_letters, get_dead_letter, retry_dead_letters],
+    opt=one("message", "message_id"),
     tags=["Messages"],
 )

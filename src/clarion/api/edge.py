@@ -17,6 +17,7 @@ from clarion.api.access import DOOR, PARTS
 from clarion.api.answers import SAFE, HttpScope, Send, answer_problem
 from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
+from clarion.api.conditions import STATE
 from clarion.api.events import Ingest
 from clarion.api.inbound import InboundMail
 from clarion.api.parts import ApiParts
@@ -25,6 +26,7 @@ from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
 from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE_HEAD
 from clarion.model.setup import Scope
+from clarion.ports import terms
 from clarion.rules.paths import Segments, path_of, segments_of
 
 UNSUBSCRIBE = (UNSUBSCRIBE_HEAD.strip("/"), "**")
@@ -132,7 +134,10 @@ class Edge:
     async def _ordinary(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         scope[PARTS] = self._parts
         scope[DOOR] = self._door
-        await self._router(scope, self._checked(scope, receive), _safe(send))  # type: ignore[arg-type]
+        try:
+            await self._router(scope, self._checked(scope, receive), _finished(send, scope))  # type: ignore[arg-type]
+        finally:
+            terms.leave()
 
     def _checked(self, scope: HttpScope, receive: bodies.Receive) -> bodies.Receive:
         """The whole body, within its limits, when the route asks for it; then whatever the server says next."""
@@ -199,14 +204,23 @@ def bare_routes(parts: ApiParts) -> tuple[BareRoute, ...]:
     )
 
 
-def _safe(send: Send) -> Send:
-    """Adds the headers every answer carries, unless the route has its own."""
+def _finished(send: Send, scope: HttpScope) -> Send:
+    """Adds the headers every answer carries, unless the route has its own, and the ETag of the one resource."""
+    held: list[MutableMapping[str, Any]] = []
 
     async def with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             own = {name.lower() for name, _ in headers}
             message["headers"] = headers + [header for header in SAFE if header[0] not in own]
+            if STATE in scope and 200 <= message["status"] < 300:
+                held.append(message)  # until its body is known
+                return
+        elif held:
+            start = held.pop()
+            if tag := scope[STATE].header(message.get("body", b"")):
+                start["headers"].append((b"etag", tag))
+            await send(start)
         await send(message)
 
     return with_headers

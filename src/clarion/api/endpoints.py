@@ -8,6 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post, put
 
 from clarion.api.access import READ, SEND, Parts, Who, listed_id, the_user
+from clarion.api.conditions import one
 from clarion.api.messages import ByUser, VersionChoice
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
@@ -297,5 +298,6 @@ router = Router(
         list_deliveries,
         retry_endpoint,
     ],
+    opt=one("endpoint", "endpoint_id"),
     tags=["Webhooks"],
 )

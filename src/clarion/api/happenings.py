@@ -8,6 +8,7 @@ import msgspec
 from litestar import Router, get
 
 from clarion.api.access import READ, Parts, Who, names_of, the_user
+from clarion.api.conditions import RECORD
 from clarion.api.messages import MessageView, an_event_id, page_of
 from clarion.api.pages import PAGE, Cursor, Limit
 from clarion.errors import NotFound
@@ -36,7 +37,7 @@ class ExplainView(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[dict[str, Any]]
 
 
-@get("/events/{event_id:str}", opt=READ)
+@get("/events/{event_id:str}", opt=READ | RECORD)
 async def get_event(
     event_id: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
 ) -> EventView:

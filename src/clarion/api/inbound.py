@@ -8,6 +8,7 @@ from litestar import Response, Router, delete, get
 from clarion.api import bodies
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.answers import HttpScope, Send, answer
+from clarion.api.conditions import RECORD
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
 from clarion.content.returns.opened import headers_of
@@ -85,7 +86,7 @@ async def list_unknown_mails(
     )
 
 
-@get("/{mail_id:str}", opt=READ)
+@get("/{mail_id:str}", opt=READ | RECORD)
 async def get_unknown_mail(mail_id: str, caller: Who, parts: Parts) -> Response[bytes]:
     """The mail as it came."""
     number = _number(mail_id)

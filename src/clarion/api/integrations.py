@@ -9,6 +9,7 @@ from litestar import Router, delete, get, put
 
 from clarion.api import bodies
 from clarion.api.access import ADMIN, Parts, Who
+from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.shelves import found, named, remove, shown
@@ -136,5 +137,6 @@ async def _check_open(integration: Integration, plugin: ProviderPlugin, parts: A
 router = Router(
     "/v1/integrations",
     route_handlers=[list_integrations, get_integration, put_integration, delete_integration],
+    opt=one("integration"),
     tags=["Set-up"],
 )

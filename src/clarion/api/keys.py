@@ -8,6 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post
 
 from clarion.api.access import ADMIN, Parts, Who
+from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.times import Moment, instant_or_none, text_or_none
 from clarion.model.setup import ApiKey, Scope
@@ -77,4 +78,6 @@ def view(key: ApiKey) -> KeyView:
     )
 
 
-router = Router("/v1/keys", route_handlers=[list_keys, create_key, revoke_key], tags=["Access"])
+router = Router(
+    "/v1/keys", route_handlers=[list_keys, create_key, revoke_key], opt=one("key", "key_id"), tags=["Access"]
+)

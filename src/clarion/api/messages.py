@@ -11,6 +11,7 @@ from litestar.params import Parameter
 
 from clarion.api.access import READ, SEND, Parts, Who, a_message_id, names_of
 from clarion.api.auth import Caller
+from clarion.api.conditions import one
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
 from clarion.api.problems import cut_off, wrong_parameter
@@ -321,5 +322,6 @@ def change_view(change: Change) -> ChangeView:
 router = Router(
     "/v1/messages",
     route_handlers=[list_messages, tail, get_message, cancel_message, retry_message],
+    opt=one("message", "message_id"),
     tags=["Messages"],
 )

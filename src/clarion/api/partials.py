@@ -6,6 +6,7 @@ import msgspec
 from litestar import Router, delete, get, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import found_version
@@ -67,19 +68,16 @@ async def get_partial(key: str, caller: Who, parts: Parts, version: int | None =
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_partial(
-    key: str, data: PartialDocument, caller: Who, parts: Parts, replaces: int | None = None
-) -> PartialView:
+async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts) -> PartialView:
     """Create or change a partial: all templates that use it go live with it, in the same moment, as next versions.
 
-    Refused, naming the templates, when it would break one; with 409 when `replaces`, the version it was made from (0
-    for none), is no longer live.
+    Refused, naming the templates, when it would break one.
     """
     if data.key not in ("", key):
         raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
     people.check_key(key, "#/key")
     partial = Partial(key=key, name=data.name, source=data.source)
-    return _view(await parts.authoring.put_partial(caller.tenant, partial, replaces))
+    return _view(await parts.authoring.put_partial(caller.tenant, partial))
 
 
 @delete("/{key:str}", opt=ADMIN)
@@ -117,5 +115,8 @@ def _document(partial: Partial) -> PartialDocument:
 
 
 router = Router(
-    "/v1/partials", route_handlers=[list_partials, get_partial, put_partial, delete_partial], tags=["Set-up"]
+    "/v1/partials",
+    route_handlers=[list_partials, get_partial, put_partial, delete_partial],
+    opt=one("partial"),
+    tags=["Set-up"],
 )

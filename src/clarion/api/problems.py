@@ -6,6 +6,7 @@ A code is stable, has one status, and an entry in `docs/reference/errors.md` (te
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from clarion.errors import (
     ClarionError,
     InvalidData,
     InvalidInput,
+    PreconditionFailed,
     Unauthenticated,
     Unavailable,
     Unknown,
@@ -30,16 +32,20 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is wrong."""
 
     detail: str
+    code: str = ""
+    """What kind of fault it is, for programs: `unknown_field`, `missing`, `wrong_type`, `not_allowed`, ..."""
     pointer: str = ""
     """JSON pointer of the offending place in the body, `#/recipients/0/email`."""
     parameter: str = ""
-    """Name of the offending query or path parameter, or header."""
-    code: str = ""
-    """What is wrong, for programs: one of the error codes."""
-    value: str = ""
-    """What was sent there."""
+    """Name of the offending query or path parameter."""
+    header: str = ""
+    """Name of the offending header."""
+    value: Any = None
+    """What was sent there, cut short; never a secret."""
+    allowed: tuple[Any, ...] = ()
+    """What may stand there."""
     did_you_mean: str = ""
-    """The name that was probably meant."""
+    """The allowed value or name that comes nearest."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,6 +98,16 @@ CATALOGUE: dict[str, Kind] = {
         409,
         "It conflicts with the stored state",
         "Read the current state, then decide whether the request still makes sense.",
+    ),
+    "precondition_failed": Kind(
+        412,
+        "It is not, or no longer, as you saw it",
+        "Read it again (the answer's `ETag` names its present state), decide what to keep, and send the change with that ETag in `If-Match`.",
+    ),
+    "precondition_required": Kind(
+        428,
+        "Name what the change was made from",
+        "Send `If-Match` with the `ETag` of the answer you read, or `If-None-Match: *` to create. The tenant asks for it (`require_if_match`).",
     ),
     "idempotency_in_flight": Kind(
         409,
@@ -255,6 +271,8 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
         faults = tuple(Fault(detail=detail, pointer=pointer) for pointer, detail in error.mismatches)
     if isinstance(error, UnknownReference):
         faults = tuple(map(unknown_name, error.unknown))
+    if isinstance(error, PreconditionFailed) and error.header:
+        faults = (Fault(detail=error.detail, code=code, header=error.header, value=error.sent[:100]),)
     if not faults and error.pointer is not None:
         faults = (Fault(detail=error.detail, pointer=error.pointer),)
     hidden = code == "internal"
@@ -292,6 +310,8 @@ def headers_of(error: ClarionError) -> list[tuple[bytes, bytes]]:
         return [(b"retry-after", b"1")]
     if isinstance(error, Unauthenticated):
         return [(b"www-authenticate", b'Bearer realm="clarion"')]
+    if isinstance(error, PreconditionFailed) and error.current is not None:
+        return [(b"etag", f'"{error.current}"'.encode())]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", error.allow.encode())]
     return []

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Router, delete, get, post, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.conditions import one
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import found_version, missing, remove
@@ -21,6 +22,9 @@ from clarion.model.setup import Draft, Template
 from clarion.model.user import Value
 from clarion.rules import people
 from clarion.rules.instants import rfc3339
+
+DRAFT = one("draft")
+"""These routes are about the draft, not the live version."""
 
 
 class TemplateDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -51,18 +55,13 @@ class DraftBody(Value, frozen=True, kw_only=True):
     """A template in the making."""
 
     template: TemplateDocument
-    revision: int | None = None
-    """The `revision` it was made from, 0 when there was no draft: refused when it is another one by now. Left out:
-    whatever is there is replaced."""
-    based_on: int | None = None
-    """For a new draft: the version it was begun from, 0 for none. Left out: the live one."""
+    """For a new draft its `version` says which one it was begun from; left out: the live one."""
 
 
 class DraftView(msgspec.Struct, frozen=True, kw_only=True):
     """A draft, and everything to be said about it."""
 
     template: TemplateDocument
-    revision: int
     saved_at: str
     based_on: int
     """The version that was live when the draft was begun; 0: none."""
@@ -77,10 +76,8 @@ class PublishedView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublishBody(Value, frozen=True, kw_only=True):
-    """Which draft, and in place of what; all may be left out."""
+    """In place of what; `If-Match` names the draft."""
 
-    revision: int | None = None
-    """The draft that was looked at: refused when it is another one by now."""
     replaces: int | None = None
     """The live version that was looked at. Left out: the one the draft was begun from (`based_on`)."""
 
@@ -89,8 +86,6 @@ class RollbackBody(Value, frozen=True, kw_only=True):
     """Where to go back to."""
 
     version: int
-    replaces: int | None = None
-    """The live version that was looked at: refused when others wrote another one since. Left out: whatever is live."""
 
 
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,15 +114,12 @@ async def get_template(key: str, caller: Who, parts: Parts, version: int | None 
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_template(
-    key: str, data: TemplateDocument, caller: Who, parts: Parts, replaces: int | None = None
-) -> TemplateDocument:
+async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Parts) -> TemplateDocument:
     """Publish a template without a draft: the next version is live at once, messages planned before keep theirs.
 
-    Every source is compiled, and rendered with `example_data` when there are any. `replaces`: the version it was made
-    from, 0 for none; refused with 409 when others wrote another one since. Left out, whatever is live is replaced.
+    Every source is compiled, and rendered with `example_data` when there are any.
     """
-    published = await parts.authoring.publish(caller.tenant, template_of(data, key), replaces)
+    published = await parts.authoring.publish(caller.tenant, template_of(data, key))
     return live_or_refused(published).template
 
 
@@ -141,46 +133,44 @@ async def delete_template(key: str, caller: Who, parts: Parts) -> None:
     await remove(parts.ledger.setup.templates, caller.tenant, key, "template")
 
 
-@get("/{key:str}/draft", opt=READ)
+@get("/{key:str}/draft", opt=READ | DRAFT)
 async def get_draft(key: str, caller: Who, parts: Parts) -> DraftView:
     """The draft, and everything to be said about it."""
     draft = parts.authoring.draft(caller.tenant, key)
     return _draft_view(draft, await parts.authoring.findings(caller.tenant, draft.template))
 
 
-@put("/{key:str}/draft", opt=ADMIN)
+@put("/{key:str}/draft", opt=ADMIN | DRAFT)
 async def put_draft(key: str, data: DraftBody, caller: Who, parts: Parts) -> DraftView:
     """Save a draft, however broken: nobody is sent it. Answers what publishing it would find."""
     template = template_of(data.template, key, "#/template")
-    draft = await parts.authoring.save(caller.tenant, template, data.revision, data.based_on)
+    draft = await parts.authoring.save(caller.tenant, template, None, data.template.version or None)
     return _draft_view(draft, await parts.authoring.findings(caller.tenant, template))
 
 
-@delete("/{key:str}/draft", opt=ADMIN)
-async def delete_draft(key: str, caller: Who, parts: Parts, revision: int | None = None) -> None:
-    """Throw the draft away; with `revision` only that one, 409 when it is another one by now."""
-    await parts.authoring.discard(caller.tenant, key, revision)
+@delete("/{key:str}/draft", opt=ADMIN | DRAFT)
+async def delete_draft(key: str, caller: Who, parts: Parts) -> None:
+    """Discard the draft."""
+    await parts.authoring.discard(caller.tenant, key)
 
 
-@post("/{key:str}/publish", opt=ADMIN, status_code=200)
+@post("/{key:str}/publish", opt=ADMIN | DRAFT, status_code=200)
 async def publish_draft(
     key: str, caller: Who, parts: Parts, data: PublishBody | None = None
 ) -> PublishedView:
     """Make the draft the next version. Refused with all errors when there are any; the draft stays then.
 
-    Refused with 409 when others wrote another version since the draft was begun: compare the two, then name that
+    Refused with 412 when others wrote another version since the draft was begun: compare the two, then name that
     version in `replaces`. A version that only took in a changed partial does not count.
     """
     asked = data or PublishBody()
-    return live_or_refused(
-        await parts.authoring.publish_draft(caller.tenant, key, asked.revision, asked.replaces)
-    )
+    return live_or_refused(await parts.authoring.publish_draft(caller.tenant, key, replaces=asked.replaces))
 
 
 @post("/{key:str}/rollback", opt=ADMIN, status_code=200)
 async def roll_back(key: str, data: RollbackBody, caller: Who, parts: Parts) -> PublishedView:
     """Make an old version the next one, exactly as it was, partials included. Findings are told, none refuses."""
-    return live_or_refused(await parts.authoring.roll_back(caller.tenant, key, data.version, data.replaces))
+    return live_or_refused(await parts.authoring.roll_back(caller.tenant, key, data.version))
 
 
 @get("/{key:str}/versions", opt=READ)
@@ -250,7 +240,6 @@ def faults_of(findings: Sequence[Finding], place: str | None = None) -> list[Fau
 def _draft_view(draft: Draft, findings: Sequence[Finding]) -> DraftView:
     return DraftView(
         template=document_of(draft.template),
-        revision=draft.revision,
         saved_at=rfc3339(draft.saved_at),
         based_on=draft.based_on,
         findings=list(findings),
@@ -275,5 +264,6 @@ router = Router(
         roll_back,
         list_versions,
     ],
+    opt=one("template"),
     tags=["Set-up"],
 )

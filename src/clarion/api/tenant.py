@@ -12,6 +12,7 @@ from litestar import Router, get, patch
 from clarion.api import bodies
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.categories import check_caps
+from clarion.api.conditions import one
 from clarion.api.users import merge
 from clarion.content import prices
 from clarion.errors import InvalidInput
@@ -51,6 +52,8 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     first. Previews tell the cost by it."""
     sms_currency: str = ""
     """ISO 4217 code of what the prices are in, like `EUR`."""
+    require_if_match: bool = False
+    """Refuse every change of one resource that does not name what it was made from (`If-Match`)."""
 
 
 @get("/", opt=READ)
@@ -112,4 +115,4 @@ def _document(tenant: Tenant) -> TenantDocument:
     return TenantDocument(**{name: getattr(tenant, name) for name in TenantDocument.__struct_fields__})
 
 
-router = Router("/v1/tenant", route_handlers=[get_tenant, patch_tenant], tags=["Set-up"])
+router = Router("/v1/tenant", route_handlers=[get_tenant, patch_tenant], opt=one("tenant"), tags=["Set-up"])

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post, put
 
 from clarion.api.access import READ, SEND, Parts, Who, addressed, names_of
+from clarion.api.conditions import ADDS, one
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.ids import UserNo
@@ -89,7 +90,7 @@ async def list_subscribers(
     )
 
 
-@post("/{key:str}/subscriptions", opt=SEND, status_code=200)
+@post("/{key:str}/subscriptions", opt=SEND | ADDS, status_code=200)
 async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> Subscribed:
     """Subscribe users, creating the topic when it is new."""
     people.check_key(key, "#")
@@ -117,5 +118,6 @@ async def unsubscribe(key: str, user_id: str, caller: Who, parts: Parts) -> None
 router = Router(
     "/v1/topics",
     route_handlers=[list_topics, put_topic, delete_topic, list_subscribers, subscribe, unsubscribe],
+    opt=one("topic"),
     tags=["Topics"],
 )

@@ -11,6 +11,7 @@ from litestar import Request, Router, delete, get, patch, post, put
 from clarion.api import bodies
 from clarion.api.access import READ, SEND, Parts, Person, Who, addressed
 from clarion.api.auth import Caller
+from clarion.api.conditions import ADDS, one
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Problem, problem, refuse
@@ -190,7 +191,7 @@ async def list_contacts(person: Person) -> Page[ContactView]:
     return Page(items=view(person).contacts)
 
 
-@post("/{user_id:str}/contacts", opt=SEND)
+@post("/{user_id:str}/contacts", opt=SEND | ADDS)
 async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Parts) -> ContactView:
     """Add an address, or update label and verification of one that is there: device tokens, for example."""
     people.check_address(data.channel, data.address, "#/address")
@@ -240,7 +241,7 @@ async def put_preferences(person: Person, data: Preferences, caller: Who, parts:
     return _preferences(parts, caller, await change(parts, caller, person.id, chosen))
 
 
-@post("/{user_id:str}/tokens", opt=SEND)
+@post("/{user_id:str}/tokens", opt=SEND | ADDS)
 async def mint_token(person: Person, caller: Who, parts: Parts, data: TokenBody | None = None) -> TokenView:
     """A short-lived token with which the user's own devices reach the user's inbox, and nothing else."""
     ttl_s = (data or TokenBody()).ttl_s
@@ -433,5 +434,6 @@ router = Router(
         put_preferences,
         mint_token,
     ],
+    opt=one("user", "user_id"),
     tags=["Users"],
 )

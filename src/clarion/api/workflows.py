@@ -8,6 +8,7 @@ from litestar import Router, delete, get, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.auth import Caller
+from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
@@ -148,5 +149,6 @@ def _not_a_pointer(pointer: str | None, place: str) -> list[Fault]:
 router = Router(
     "/v1/workflows",
     route_handlers=[list_workflows, get_workflow, put_workflow, delete_workflow],
+    opt=one("workflow"),
     tags=["Set-up"],
 )

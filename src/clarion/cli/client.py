@@ -142,6 +142,13 @@ def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
     return Client(dev["url"], key or dev["api_key"])
 
 
+def matching(etag: str | None) -> dict[str, str]:
+    """The header that makes a change depend on what it was made from; quotes may be left out."""
+    if etag is None:
+        return {}
+    return {"if-match": etag if etag == "*" or '"' in etag else f'"{etag}"'}
+
+
 def segment(text: str) -> str:
     """`text` as one segment of a path."""
     return quote(text, safe="")
@@ -154,7 +161,7 @@ def _problem(status: int, content: bytes, retry_after: str | None) -> Answered:
         return Answered(status, "internal", f"Clarion answered with HTTP {status} and no reason.")
     lines = [str(told.get("detail") or told.get("title") or f"HTTP {status}")]
     for fault in told.get("errors", ()):
-        place = fault.get("pointer") or fault.get("parameter") or ""
+        place = fault.get("pointer") or fault.get("parameter") or fault.get("header") or ""
         said = f"{place}: {fault['detail']}" if place else fault["detail"]
         if fault["detail"] != lines[0]:
             lines.append(said)

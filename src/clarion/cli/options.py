@@ -39,6 +39,13 @@ Data = Annotated[
         rich_help_panel="Connection",
     ),
 ]
+IfMatch = Annotated[
+    str | None,
+    typer.Option(
+        "--if-match",
+        help="The ETag it was made from, like v3 (a version) or d12 (a draft): refused when it is another by now.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Config = Annotated[
     Path | None,

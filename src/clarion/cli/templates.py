@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.options import Connect, Json, connected
+from clarion.cli.options import Connect, IfMatch, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Write, check, publish and roll back templates.")
 
@@ -104,10 +104,7 @@ def publish(
     draft: Annotated[
         bool, typer.Option("--draft", help="Save it as the draft instead: it may be broken.")
     ] = False,
-    replaces: Annotated[
-        int | None,
-        typer.Option("--replaces", help="The version it was made from: refused when another one is live."),
-    ] = None,
+    if_match: IfMatch = None,
     *,
     connect: Connect,
     json: Json = False,
@@ -118,22 +115,22 @@ def publish(
     Examples:
       clarion templates publish welcome.json
       clarion templates publish welcome.toml --draft
-      clarion templates publish welcome.json --replaces 3
+      clarion templates publish welcome.json --if-match v3
       clarion templates show welcome --json | jq '.name = "Hello"' | clarion templates publish -
     """
     from clarion.cli import show
-    from clarion.cli.client import segment
+    from clarion.cli.client import matching, segment
 
     document = _read(file, key)
     client = connect()
     path = f"/v1/templates/{segment(document['key'])}"
     if not draft:
-        live = client.call("PUT", path if replaces is None else f"{path}?replaces={replaces}", document)
+        live = client.call("PUT", path, document, matching(if_match))
         show.as_json(live) if json else show.out().print(
             f"{live['key']} is live in version {live['version']}.", markup=False
         )
         return
-    saved = client.call("PUT", f"{path}/draft", {"template": document, "based_on": replaces})
+    saved = client.call("PUT", f"{path}/draft", {"template": document}, matching(if_match))
     if json:
         show.as_json(saved)
         return
@@ -146,6 +143,7 @@ def publish(
 def rollback(
     key: Key,
     version: Annotated[int, typer.Argument(help="The version to go back to, from `clarion templates show`.")],
+    if_match: IfMatch = None,
     *,
     connect: Connect,
     json: Json = False,
@@ -157,10 +155,11 @@ def rollback(
       clarion templates rollback welcome 3
     """
     from clarion.cli import show
-    from clarion.cli.client import segment
+    from clarion.cli.client import matching, segment
 
     client = connect()
-    done = client.call("POST", f"/v1/templates/{segment(key)}/rollback", {"version": version})
+    path = f"/v1/templates/{segment(key)}/rollback"
+    done = client.call("POST", path, {"version": version}, matching(if_match))
     if json:
         show.as_json(done)
         return

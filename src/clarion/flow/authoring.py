@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from clarion.content import Code, Finding, Severity, partials_used, review
 from clarion.content.schema import Schema, SchemaRefused
-from clarion.errors import Conflict, NotFound
+from clarion.errors import Conflict, NotFound, PreconditionFailed
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Draft, Partial, SendAll, SendLadder, Template, Tenant, Workflow
@@ -87,7 +87,7 @@ class Authoring:
             before = self._setup.drafts.all(tenant).get(template.key)
             there = before.revision if before is not None else 0
             if revision is not None and revision != there:
-                raise _changed_draft()
+                raise self._changed_draft(tenant, template.key)
             if before is not None:
                 based_on = before.based_on
             elif based_on is None:
@@ -105,7 +105,7 @@ class Authoring:
             try:
                 return await self._setup.drafts.put(tenant, draft, before=before, fresh=before is None)
             except Conflict:
-                raise _changed_draft() from None
+                raise self._changed_draft(tenant, template.key) from None
 
     def draft(self, tenant: TenantId, key: str) -> Draft:
         """The draft of a template, or NotFound."""
@@ -121,7 +121,7 @@ class Authoring:
             try:
                 await self._setup.release(tenant, [], draft=draft)
             except Conflict:
-                raise _changed_draft() from None
+                raise self._changed_draft(tenant, key) from None
 
     # -- publishing --------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Authoring:
     def _draft(self, tenant: TenantId, key: str, revision: int | None) -> Draft:
         draft = self.draft(tenant, key)
         if revision not in (None, draft.revision):
-            raise _changed_draft()
+            raise self._changed_draft(tenant, key)
         return draft
 
     async def _require(self, tenant: TenantId, basis: Basis, key: str, replaces: int | None) -> None:
@@ -337,22 +337,23 @@ class Authoring:
                     )
                     yield _error(Code.CHANNEL_IN_USE, "#/channels", detail)
 
+    def _changed_draft(self, tenant: TenantId, key: str) -> PreconditionFailed:
+        there = self._setup.drafts.all(tenant).get(key)
+        return PreconditionFailed(
+            "The draft was changed or removed meanwhile: read it again, then decide what to keep.",
+            current=None if there is None else f"d{there.revision}",
+        )
+
     def _stamped(self, template: Template, origin: str) -> Template:
         return replace(template, origin=origin, published_at=self._clock.now())
 
 
-def _changed_draft() -> Conflict:
-    return Conflict(
-        "The draft was changed or removed meanwhile: read it again, then decide what to keep.",
-        pointer="#/revision",
-    )
-
-
-def _changed_version(seen: int, live: Template | Partial | None) -> Conflict:
+def _changed_version(seen: int, live: Template | Partial | None) -> PreconditionFailed:
     was, is_now = (f"version {n}" if n else "nothing" for n in (seen, _version(live)))
-    return Conflict(
+    return PreconditionFailed(
         f"It was made from {was}, but {is_now} is live by now: compare the two, then publish again, naming "
-        f"version {_version(live)} as the one it replaces."
+        f"version {_version(live)} as the one it replaces.",
+        current=None if live is None else f"v{live.version}",
     )
 
 

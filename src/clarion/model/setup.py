@@ -47,6 +47,8 @@ class Tenant(Value, frozen=True, kw_only=True):
     """Price of one segment, by ISO 3166 country code or by the beginning of numbers (`+1787`), which comes first."""
     sms_currency: str = ""
     """ISO 4217 code of what the prices are in; empty: not said."""
+    require_if_match: bool = False
+    """Every change of one resource must name what it was made from (`If-Match`)."""
 
 
 class UnknownPolicy(StrEnum):

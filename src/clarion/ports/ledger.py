@@ -30,6 +30,7 @@ from clarion.model.setup import (
 )
 from clarion.model.status import Reason, Status
 from clarion.model.user import Profile, User
+from clarion.ports.terms import Subject
 
 T = TypeVar("T")
 
@@ -600,6 +601,10 @@ class Ledger(Protocol):
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures
+
+    def tag(self, subject: Subject) -> str | None:
+        """Of a resource as it is now: another one after every change. None: there is no such resource. A short local
+        read. What a request makes of it holds inside its writes, see `ports.terms`."""
 
     def health(self) -> str:
         """`ok`, or why nothing can be written. Asking makes a broken store look again by itself."""

@@ -55,7 +55,7 @@ async def refused(api: Api, method: str, path: str, **more: Any) -> dict[str, An
     assert shown["status"] < 500, (method, path, more, shown)
     assert 0 < len(shown["detail"]) <= LONGEST
     if shown["code"] == "invalid_request":
-        assert all(fault.get("pointer") or fault.get("parameter") for fault in shown["errors"]), shown
+        assert all({"pointer", "parameter", "header"} & {*fault} for fault in shown["errors"]), shown
         assert shown["errors"], shown
     return shown
 

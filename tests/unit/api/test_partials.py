@@ -147,8 +147,9 @@ async def test_what_is_live_can_be_sent_back(admin):
 
 async def test_a_partial_that_was_changed_meanwhile_is_not_replaced(admin):
     """Who names the version they have seen is told when it is another by now."""
-    await admin.ok("PUT", "/v1/partials/foot?replaces=0", {"source": "one"})
-    await admin.ok("PUT", "/v1/partials/foot?replaces=1", {"source": "two"})
-    refused = await admin.problem("PUT", "/v1/partials/foot?replaces=1", {"source": "mine"})
-    assert (refused["status"], "version 2 is live" in refused["detail"]) == (409, True)
+    path, seen = "/v1/partials/foot", {"if-match": '"v1"'}
+    await admin.ok("PUT", path, {"source": "one"}, headers={"if-none-match": "*"})
+    await admin.ok("PUT", path, {"source": "two"}, headers=seen)
+    refused = await admin.problem("PUT", path, {"source": "mine"}, headers=seen)
+    assert (refused["status"], '"v2"' in refused["detail"]) == (412, True)
     assert (await admin.ok("GET", "/v1/partials/foot"))["partial"]["source"] == "two"

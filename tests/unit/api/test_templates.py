@@ -91,40 +91,44 @@ async def test_a_message_tells_which_words_it_was_planned_with(admin, ada):
 
 
 async def test_two_people_do_not_overwrite_each_other(admin):
-    """Who saves on top of what they have not seen is told so; who insists leaves the revision out."""
+    """Who saves on top of what they have not seen is told so; who insists sends no condition."""
     path = "/v1/templates/hello/draft"
-    first = await admin.ok("PUT", path, {"template": sms("Hello"), "revision": 0})
-    second = await admin.ok("PUT", path, {"template": sms("Hallo"), "revision": first["revision"]})
-    for revision in (0, first["revision"]):
-        refused = await admin.problem("PUT", path, {"template": sms("Hi"), "revision": revision})
-        assert (refused["status"], refused["errors"][0]["pointer"]) == (409, "#/revision")
-    assert (await admin.ok("GET", path))["revision"] == second["revision"]
+    new = {"if-none-match": "*"}
+    first = (await admin("PUT", path, {"template": sms("Hello")}, headers=new)).headers["etag"]
+    again = await admin("PUT", path, {"template": sms("Hallo")}, headers={"if-match": first})
+    assert again.headers["etag"] not in ("", first)
+    for seen in (new, {"if-match": first}):
+        refused = await admin.problem("PUT", path, {"template": sms("Hi")}, headers=seen)
+        assert (refused["status"], refused["code"]) == (412, "precondition_failed")
+    assert (await admin("GET", path)).headers["etag"] == again.headers["etag"]
     await admin.ok("PUT", path, {"template": sms("Hi")})
     await admin.ok("DELETE", path)
-    refused = await admin.problem("PUT", path, {"template": sms("Ho"), "revision": second["revision"]})
-    assert refused["status"] == 409
+    gone = {"if-match": again.headers["etag"]}
+    assert (await admin.problem("PUT", path, {"template": sms("Ho")}, headers=gone))["status"] == 412
 
 
 async def test_a_version_that_was_not_seen_is_not_replaced(admin):
     """By nobody: not by a document, a draft or a rollback; naming the live one shows that it was seen."""
     path = "/v1/templates/hello"
-    await admin.ok("PUT", f"{path}?replaces=0", sms("one"))
-    draft = await admin.ok("PUT", f"{path}/draft", {"template": sms("draft"), "revision": 0})
-    await admin.ok("PUT", f"{path}?replaces=1", sms("two"))
-    for method, where, body in (
-        ("PUT", f"{path}?replaces=1", sms("mine")),
-        ("PUT", f"{path}?replaces=0", sms("mine")),
-        ("POST", f"{path}/publish", None),
-        ("POST", f"{path}/publish", {"revision": draft["revision"] + 1, "replaces": 2}),
-        ("POST", f"{path}/rollback", {"version": 1, "replaces": 1}),
-        ("DELETE", f"{path}/draft?revision=1", None),
+    new = {"if-none-match": "*"}
+    assert (await admin("PUT", path, sms("one"), headers=new)).headers["etag"] == '"v1"'
+    draft = (await admin("PUT", f"{path}/draft", {"template": sms("draft")}, headers=new)).headers["etag"]
+    await admin.ok("PUT", path, sms("two"), headers={"if-match": '"v1"'})
+    for method, where, body, seen in (
+        ("PUT", path, sms("mine"), {"if-match": '"v1"'}),
+        ("PUT", path, sms("mine"), new),
+        ("POST", f"{path}/publish", None, {}),
+        ("POST", f"{path}/publish", {"replaces": 2}, {"if-match": '"d1"'}),
+        ("POST", f"{path}/rollback", {"version": 1}, {"if-match": '"v1"'}),
+        ("DELETE", path, None, {"if-match": '"v1"'}),
+        ("DELETE", f"{path}/draft", None, {"if-match": '"d1"'}),
     ):
-        refused = await admin.problem(method, where, body)
-        assert (refused["status"], refused["code"]) == (409, "conflict")
+        refused = await admin.problem(method, where, body, headers=seen)
+        assert (refused["status"], refused["code"]) == (412, "precondition_failed"), (method, where)
     assert await said(admin) == "two"
-    live = await admin.ok("POST", f"{path}/publish", {"revision": draft["revision"], "replaces": 2})
+    live = await admin.ok("POST", f"{path}/publish", {"replaces": 2}, headers={"if-match": draft})
     assert (live["template"]["version"], await said(admin)) == (3, "draft")
-    begun = {"template": sms("begun from the first"), "revision": 0, "based_on": 1}
+    begun = {"template": sms("begun from the first", version=1)}
     assert (await admin.ok("PUT", f"{path}/draft", begun))["based_on"] == 1
     assert "version 3 is live" in (await admin.problem("POST", f"{path}/publish"))["detail"]
 
@@ -133,9 +137,12 @@ async def test_of_many_who_save_at_once_one_succeeds(admin):
     """The others saw something that is no longer there."""
     path = "/v1/templates/hello/draft"
     answers = await asyncio.gather(
-        *(admin("PUT", path, {"template": sms(f"Hello {n}"), "revision": 0}) for n in range(5))
+        *(
+            admin("PUT", path, {"template": sms(f"Hello {n}")}, headers={"if-none-match": "*"})
+            for n in range(5)
+        )
     )
-    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
 
 
 async def test_rolling_back_publishes_an_old_version_anew(admin):

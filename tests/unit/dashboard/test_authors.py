@@ -179,7 +179,7 @@ async def test_two_people_do_not_overwrite_one_another(ask):
     """The second one is told, and decides."""
     first = await post(ask, "letter/draft", template=written(), revision=0)
     second = await post(ask, "letter/draft", template=written("<p>mine</p>"), revision=0)
-    assert (first.status, second.status) == (200, 409)
+    assert (first.status, second.status) == (200, 412)
     assert (await post(ask, "letter/draft", template=written("<p>mine</p>"), revision=None)).status == 200
     assert (await post(ask, "letter/discard")).status == 204
 

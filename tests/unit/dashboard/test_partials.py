@@ -75,7 +75,7 @@ async def test_two_people_are_told_of_one_another(ask):
     await used(ask)
     assert (await said(ask, "foot/publish", source="<p>Mine</p>", replaces=1)).status == 200
     late = await said(ask, "foot/publish", source="<p>Theirs</p>", replaces=1)
-    assert (late.status, "version 2 is live" in late.body) == (409, True)
+    assert (late.status, "version 2 is live" in late.body) == (412, True)
     assert (await said(ask, "foot/publish", source="<p>Theirs</p>", replaces=None)).status == 200
 
 

@@ -14,7 +14,7 @@ from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
-from clarion.errors import Conflict
+from clarion.errors import PreconditionFailed
 from clarion.flow.authoring import Authoring
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
@@ -61,7 +61,7 @@ async def test_who_has_not_seen_the_live_version_does_not_replace_it(authors):
     """The second one is told, sees what is live, and then decides."""
     first, second = authors
     await first.authoring.publish(ACME, words("two"), replaces=1)
-    with pytest.raises(Conflict, match="version 2 is live by now"):
+    with pytest.raises(PreconditionFailed, match="version 2 is live by now"):
         await second.authoring.publish(ACME, words("also two"), replaces=1)
     assert second.live() == (2, "two")
     await second.authoring.publish(ACME, words("three"), replaces=2)
@@ -73,7 +73,7 @@ async def test_a_draft_does_not_replace_a_version_it_was_not_begun_from(authors)
     first, second = authors
     await second.authoring.save(ACME, words("my draft"), 0)
     await first.authoring.publish(ACME, words("two"))
-    with pytest.raises(Conflict, match="made from version 1"):
+    with pytest.raises(PreconditionFailed, match="made from version 1"):
         await second.authoring.publish_draft(ACME, "note")
     assert second.authoring.draft(ACME, "note").template.channels == words("my draft").channels
     published = await second.authoring.publish_draft(ACME, "note", replaces=2)
@@ -85,7 +85,7 @@ async def test_of_two_drafts_one_is_refused(authors):
     """Both began from none; neither saving, publishing nor throwing away touches what was not seen."""
     first, second = authors
     theirs = await first.authoring.save(ACME, words("theirs"), 0)
-    with pytest.raises(Conflict, match="read it again"):
+    with pytest.raises(PreconditionFailed, match="read it again"):
         await second.authoring.save(ACME, words("mine"), 0)
     newer = await second.authoring.save(ACME, words("both"), theirs.revision)
     for change in (
@@ -93,7 +93,7 @@ async def test_of_two_drafts_one_is_refused(authors):
         first.authoring.discard(ACME, "note", theirs.revision),
         first.authoring.publish_draft(ACME, "note", theirs.revision),
     ):
-        with pytest.raises(Conflict, match="read it again"):
+        with pytest.raises(PreconditionFailed, match="read it again"):
             await change
     assert first.authoring.draft(ACME, "note") == newer
 
@@ -109,7 +109,7 @@ async def test_a_partial_that_changed_meanwhile_goes_out_in_its_newest_words(aut
     assert published.template.partials == {"foot": "Yours, Acme"}
     again = await first.authoring.put_partial(ACME, Partial(key="foot", source="Love"), replaces=2)
     assert [template.key for template in again.templates] == ["a", "b"]
-    with pytest.raises(Conflict, match="version 3 is live"):
+    with pytest.raises(PreconditionFailed, match="version 3 is live"):
         await second.authoring.put_partial(ACME, Partial(key="foot", source="Bye"), replaces=2)
 
 
@@ -129,7 +129,7 @@ async def test_a_changed_partial_is_no_other_version_of_the_words(authors):
 RACER = """
 import asyncio, json, sys
 from pathlib import Path
-from clarion.errors import Conflict
+from clarion.errors import PreconditionFailed
 from tests.unit.flow.test_authoring import ACME, Author, words
 
 async def race(path, name, rounds):
@@ -140,7 +140,7 @@ async def race(path, name, rounds):
         try:
             await author.authoring.publish(ACME, words(f"{name} after {seen}"), replaces=seen)
             print(json.dumps(True), flush=True)
-        except Conflict:
+        except PreconditionFailed:
             print(json.dumps(False), flush=True)
     await author.ledger.close()
 
@@ -170,6 +170,6 @@ async def test_two_processes_that_publish_at_once_never_both_win(authors, tmp_pa
             assert sorted(won) == [False, True], f"round {seen}: {won}"
         assert [await racer.wait() for racer in racers] == [0, 0]
     first, _ = authors
-    with pytest.raises(Conflict):
+    with pytest.raises(PreconditionFailed):
         await first.authoring.publish(ACME, words("late"), replaces=1)
     assert first.live()[0] == rounds + 1

@@ -55,7 +55,7 @@ export function startPartial() {
       return;
     }
     answer.innerHTML = html;
-    if (response.status === 409) {
+    if (response.status === 412) {
       answer.insertAdjacentHTML("beforeend", `<p><button class="quiet" type="button" data-insist>Publish mine</button><button class="quiet" type="button" data-reload>Take theirs</button></p>`);
     }
     if (!response.ok) return;

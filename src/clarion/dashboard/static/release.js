@@ -19,7 +19,7 @@ export function startRelease({ written, saved, isDirty }) {
   async function save(revision = Number(main.dataset.revision)) {
     const response = await post("draft", { template: written, revision, based_on: Number(main.dataset.version) });
     const html = await response.text();
-    if (response.status === 409) {
+    if (response.status === 412) {
       answer.innerHTML = `${html}<p><button class="quiet" type="button" data-overwrite>Keep mine</button><button class="quiet" type="button" data-reload>Take theirs</button></p>`;
       return false;
     }
@@ -64,7 +64,7 @@ export function startRelease({ written, saved, isDirty }) {
     const html = await response.text();
     const version = response.headers.get("clarion-version");
     if (response.status === 422) showSheet(html);
-    else answer.innerHTML = response.status === 409 && done === published ? html + choices : html;
+    else answer.innerHTML = response.status === 412 && done === published ? html + choices : html;
     if (!version) return;
     main.dataset.version = version;
     byId("live-state").textContent = `Live: version ${version}`;

@@ -16,6 +16,7 @@ from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
 from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
+from clarion.testing.ledger_contract.terms import TERMS_CONTRACT
 from clarion.testing.ledger_contract.world import World
 
 LEDGER_CONTRACT = (
@@ -27,6 +28,7 @@ LEDGER_CONTRACT = (
     *MESSAGES_CONTRACT,
     *RECEIPTS_CONTRACT,
     *RECORDS_CONTRACT,
+    *TERMS_CONTRACT,
 )
 
 __all__ = ["LEDGER_CONTRACT", "World"]

@@ -28,6 +28,7 @@ from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
+from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.strays import SqliteStrays
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
@@ -51,6 +52,7 @@ from clarion.ports.ledger import (
     Topics,
     Users,
 )
+from clarion.ports.terms import Subject
 from clarion.ports.vault import Vault
 
 
@@ -122,6 +124,9 @@ class SqliteLedger:
         self.captures = SqliteCaptures(readers, routes)
         self.erased_on_opening = _catch_up(path, eraser)
         """People whose key was destroyed after this copy of the ledger was made, or just before a crash."""
+
+    def tag(self, subject: Subject) -> str | None:
+        return tag_of(self._local, subject)
 
     def health(self) -> str:
         trouble = self._writer.trouble

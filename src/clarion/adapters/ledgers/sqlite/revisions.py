@@ -58,7 +58,7 @@ class Revisions:
                 show_all(found)
 
         # By the writer, so that no change of this process comes in between.
-        await self._writer.call(read, after=show)
+        await self._writer.read(read, after=show)
 
 
 def _in_file(connection: sqlite3.Connection) -> int:

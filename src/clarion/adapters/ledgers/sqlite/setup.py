@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.revisions import Revisions
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.errors import Conflict
+from clarion.errors import Conflict, PreconditionFailed
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
     ApiKey,
@@ -122,7 +122,7 @@ class SqliteShelf(Generic[D]):
 
         try:
             return await self._revisions.write(put, lambda stored: self.show(tenant, stored))
-        except Conflict:
+        except (Conflict, PreconditionFailed):
             await self._revisions.catch_up()
             raise
 
@@ -424,7 +424,7 @@ class SqliteSetup:
 
         try:
             released, _ = await self._revisions.write(store, show, rows=len(templates) + 1)
-        except Conflict:
+        except (Conflict, PreconditionFailed):
             await self._revisions.catch_up()
             raise
         return released

@@ -17,9 +17,12 @@ from typing import Any, TypeVar
 
 from clarion.adapters.ledgers.sqlite.checkpoints import Checkpoints
 from clarion.adapters.ledgers.sqlite.files import open_writer, refusal
+from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.turns import ROWS_PER_COMMIT, Job, Turns
 from clarion.errors import Unavailable
+from clarion.ports import terms
 from clarion.ports.clock import Clock
+from clarion.ports.terms import Terms
 
 T = TypeVar("T")
 
@@ -87,8 +90,29 @@ class Writer:
 
         `after` runs on the event loop with the result, in order of commits, even if nobody waits any more.
         A full queue makes the caller wait, unless somebody else bounds how much that is: their `leave` is called
-        when the job is done, however it ended.
+        when the job is done, however it ended. What the terms of the request ask (`ports.terms`) holds for it.
         """
+        asked = terms.current()
+        if asked is None or work == self._rehearsals:
+            return await self._put(work, item, rows, urgent, leave, after)
+        function = _on_terms(asked, work, item)
+        if asked.dry:
+            result, asked.tag = await self._put(self._rehearsals, function, rows, urgent, leave, None)
+        else:
+            kept = None if after is None else lambda pair: after(pair[0])
+            result, asked.tag = await self._put(self._calls, function, rows, urgent, leave, kept)
+        asked.wrote = True
+        return result
+
+    async def _put(
+        self,
+        work: Work,
+        item: Any,
+        rows: int,
+        urgent: bool,
+        leave: Callable[[], None] | None,
+        after: Callable[[Any], None] | None,
+    ) -> Any:
         room = ROWS_QUEUED * 2 if urgent else ROWS_QUEUED
         while leave is None and self._queued and self._queued + rows > room and not self._closing:
             await self._room()
@@ -113,6 +137,13 @@ class Writer:
     ) -> T:
         """What `function` returns, in a savepoint of its own; whatever it raises undoes it and nothing else."""
         result: T = await self.do(self._calls, function, rows=rows, after=after)
+        return result
+
+    async def read(
+        self, function: Callable[[sqlite3.Connection], T], after: Callable[[T], None] | None = None
+    ) -> T:
+        """What `function` reads between two changes, whatever the terms: it writes nothing."""
+        result: T = await self._put(self._calls, function, 1, False, None, after)
         return result
 
     async def rehearse(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -312,6 +343,21 @@ class Writer:
                 self._closed.set_result(None)
 
         self._report(closed)
+
+
+def _on_terms(asked: Terms, work: Work, item: Any) -> Callable[[sqlite3.Connection], tuple[Any, str | None]]:
+    """The item done alone, if the resource still is as the request wants it; with its new tag."""
+    subject, first = asked.subject, not asked.wrote
+
+    def function(connection: sqlite3.Connection) -> tuple[Any, str | None]:
+        if subject is not None and first:
+            asked.require(tag_of(connection, subject))
+        (result,) = work(connection, [item], True)
+        if isinstance(result, BaseException):
+            raise result
+        return result, None if subject is None else tag_of(connection, subject)
+
+    return function
 
 
 def _guarded(connection: sqlite3.Connection, function: Callable[[], T]) -> T:

@@ -1,0 +1,94 @@
+"""The state of single resources, each as a short tag that changes whenever the resource does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from clarion.model.ids import parse_id
+from clarion.ports.terms import Subject
+
+TENANT = "SELECT hex(body) FROM tenants WHERE id = ?1 AND ?2 IS NOT NULL"
+DOCUMENT = "SELECT hex(body) FROM documents WHERE tenant = ?1 AND shelf = '{shelf}' AND key = ?2 AND live = 1"
+VERSION = "SELECT version FROM documents WHERE tenant = ?1 AND shelf = '{shelf}' AND key = ?2 AND live = 1"
+DRAFT = "SELECT body ->> 'revision' FROM documents WHERE tenant = ?1 AND shelf = 'draft' AND key = ?2 AND live = 1"
+USER = """
+    SELECT no, revision,
+      (SELECT json_group_array(hex(s.hash)) FROM contact_hashes AS c JOIN suppressions AS s
+        ON s.tenant = c.tenant AND s.hash = c.hash AND s.channel = c.channel WHERE c.user = users.no)
+    FROM users WHERE tenant = ?1 AND user_id = ?2
+"""
+TOPIC = """
+    SELECT name, (SELECT count(*) FROM subscriptions WHERE tenant = ?1 AND topic = ?2)
+    FROM topics WHERE tenant = ?1 AND key = ?2
+"""
+KEY = "SELECT name, scope, expires_at, revoked_at FROM api_keys WHERE tenant = ?1 AND id = ?2"
+ENDPOINT = """
+    SELECT e.user, e.failing_since, u.revision, s.at, s.reason
+    FROM endpoints AS e JOIN users AS u ON u.no = e.user
+    LEFT JOIN suppressions AS s ON s.tenant = e.tenant AND s.hash = e.id AND s.channel = 'webhook'
+    WHERE e.tenant = ?1 AND e.id = ?2
+"""
+MESSAGE = """
+    SELECT m.status, m.reason, m.attempt, m.due_at, m.updated_at, m.integration, m.sent_at, m.delivered_at,
+      m.seen_at, m.read_at, m.clicked_at, m.archived_at
+    FROM messages AS m JOIN routes AS r ON r.no = m.route WHERE r.tenant = ?1 AND m.id = ?2
+"""
+
+
+def _text(key: str) -> str | None:
+    # SQLite ends a text at a NUL: such a key would find somebody else.
+    return None if "\0" in key else key
+
+
+def _uuid(key: str) -> bytes | None:
+    try:
+        return parse_id(key)
+    except ValueError:
+        return None
+
+
+def _digest(row: tuple[Any, ...]) -> str:
+    return "x" + blake2b(msgspec.msgpack.encode(row), digest_size=8).hexdigest()
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """How the state of one kind of resource is found, and told."""
+
+    statement: str
+    key: Callable[[str], str | bytes | None] = _text
+    tag: Callable[[tuple[Any, ...]], str] = _digest
+
+
+KINDS: Mapping[str, Kind] = {
+    "tenant": Kind(TENANT),
+    "user": Kind(USER),
+    "topic": Kind(TOPIC),
+    "key": Kind(KEY),
+    "endpoint": Kind(ENDPOINT, _uuid),
+    "message": Kind(MESSAGE, _uuid),
+    "category": Kind(DOCUMENT.format(shelf="category")),
+    "integration": Kind(DOCUMENT.format(shelf="integration")),
+    "draft": Kind(DRAFT, tag=lambda row: f"d{row[0]}"),
+    **{
+        shelf: Kind(VERSION.format(shelf=shelf), tag=lambda row: f"v{row[0]}")
+        for shelf in ("workflow", "template", "partial")
+    },
+}
+"""A resource that can be read alone stands here; its route names the kind."""
+
+
+def tag_of(connection: sqlite3.Connection, subject: Subject) -> str | None:
+    """The tag of a resource as this connection sees it; None when there is none."""
+    if subject.version is not None:
+        return f"v{subject.version}"  # An old version never changes.
+    kind = KINDS[subject.kind]
+    key = kind.key(subject.key)
+    if key is None:
+        return None
+    row = connection.execute(kind.statement, (subject.tenant, key)).fetchone()
+    return None if row is None else kind.tag(row)

@@ -1,0 +1,65 @@
+"""What one request asks of everything it writes: that a resource is still as it was seen, or that nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+import msgspec
+
+from clarion.model.ids import TenantId
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """One resource: its kind (`user`, `template`, ...) and what names it."""
+
+    tenant: TenantId
+    kind: str
+    key: str
+    version: str | None = None
+    """An old version of it, as its number was asked for; None: what is live."""
+
+
+class Terms:
+    """Holds for every write of the request that entered it, until the request ends.
+
+    The store keeps them inside the transaction that writes, so that nothing can come between check and write.
+    """
+
+    def __init__(
+        self,
+        subject: Subject | None = None,
+        require: Callable[[str | None], None] = lambda tag: None,
+        *,
+        dry: bool = False,
+    ) -> None:
+        """`require` gets the tag of the subject before the first write (None: there is no such resource), in the
+        thread of the store; what it raises is raised to the caller, and nothing is stored. `dry`: everything is done
+        and undone."""
+        self.subject = subject
+        self.require = require
+        self.dry = dry
+        self.over = False
+        self.wrote = False
+        self.tag: str | None = None
+        """Of the subject after the last write."""
+
+
+_TERMS: ContextVar[Terms | None] = ContextVar("terms", default=None)
+
+
+def enter(terms: Terms) -> None:
+    """From here on this task writes on these terms."""
+    _TERMS.set(terms)
+
+
+def current() -> Terms | None:
+    """The terms in force: a task that outlives its request is free of them."""
+    terms = _TERMS.get()
+    return None if terms is None or terms.over else terms
+
+
+def leave() -> None:
+    """The request is over, also for what it left running."""
+    if (terms := _TERMS.get()) is not None:
+        terms.over = True

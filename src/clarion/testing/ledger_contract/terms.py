@@ -1,0 +1,108 @@
+"""What a request demands holds inside every write it makes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from clarion.errors import PreconditionFailed
+from clarion.model.setup import Category, Tenant
+from clarion.model.user import Profile
+from clarion.ports import terms
+from clarion.ports.ledger import Topic, UserPut
+from clarion.ports.terms import Subject, Terms
+from clarion.testing.ledger_contract.world import World
+
+
+def _only(wanted: str | None) -> Callable[[str | None], None]:
+    def require(tag: str | None) -> None:
+        if tag != wanted:
+            raise PreconditionFailed("it is another one by now", current=tag)
+
+    return require
+
+
+async def a_resource_has_another_tag_after_every_change(world: World) -> None:
+    """And none when there is none."""
+    ledger, tenant = world.ledger, world.tenant
+    news = Subject(tenant=tenant, kind="category", key="news")
+    ada = Subject(tenant=tenant, kind="user", key="ada")
+    for nothing in (
+        news,
+        Subject(tenant=tenant, kind="message", key="no id"),
+        Subject(tenant=tenant, kind="user", key="a\0b"),
+    ):
+        assert ledger.tag(nothing) is None
+    seen = [ledger.tag(ada)]
+    await ledger.users.put(tenant, [UserPut(id="ada", profile=Profile(locale="fr"))])
+    seen.append(ledger.tag(ada))
+    await ledger.users.delete(tenant, "ada")
+    await world.person("ada", "ada@example.org")
+    seen.append(ledger.tag(ada))
+    assert len({*seen, None}) == 4
+    await ledger.setup.categories.put(tenant, Category(key="news"))
+    first = ledger.tag(news)
+    await ledger.setup.categories.put(tenant, Category(key="news", name="News"))
+    assert None is not first != ledger.tag(news)
+    assert ledger.tag(Subject(tenant=tenant, kind="tenant", key="")) is not None
+
+
+async def of_writes_on_the_same_terms_one_is_done(world: World) -> None:
+    """All have seen the same; the store lets the first one through, and what the others would have written is not there."""
+    topics, topic = world.ledger.topics, Subject(tenant=world.tenant, kind="topic", key="news")
+    await topics.put(world.tenant, Topic(key="news"))
+    seen = world.ledger.tag(topic)
+
+    async def rename(name: str) -> Terms:
+        asked = Terms(topic, _only(seen))
+        terms.enter(asked)
+        await topics.put(world.tenant, Topic(key="news", name=name))
+        return asked
+
+    done = await asyncio.gather(*map(rename, ("a", "b", "c")), return_exceptions=True)
+    (won,) = (one for one in done if isinstance(one, Terms))
+    assert won.wrote
+    assert won.tag == world.ledger.tag(topic) != seen
+    assert sum(isinstance(one, PreconditionFailed) and one.current == won.tag for one in done) == 2
+
+
+async def a_dry_write_answers_and_leaves_nothing(world: World) -> None:
+    """It is told what would be, with its tag; and nobody sees it, not even in memory."""
+    setup = world.ledger.setup
+
+    async def rehearse() -> None:
+        asked = Terms(Subject(tenant=world.tenant, kind="category", key="news"), dry=True)
+        terms.enter(asked)
+        assert (await setup.categories.put(world.tenant, Category(key="news"))).key == "news"
+        assert asked.tag is not None
+        changed = await setup.tenants.change(
+            world.tenant, lambda one: Tenant(id=one.id, key=one.key, name="Acme")
+        )
+        assert changed.name == "Acme"
+        await world.person("carla")
+
+    await asyncio.create_task(rehearse())
+    assert setup.categories.all(world.tenant) == {}
+    assert setup.tenants.all()[world.tenant].name == ""
+    assert await world.ledger.users.find(world.tenant, ["carla"]) == {}
+
+
+async def terms_end_with_their_request(world: World) -> None:
+    """What it leaves running writes like everybody else."""
+    asked = Terms(Subject(tenant=world.tenant, kind="category", key="news"), _only("never"), dry=True)
+
+    async def request() -> None:
+        terms.enter(asked)
+        terms.leave()
+        await world.ledger.setup.categories.put(world.tenant, Category(key="news"))
+
+    await asyncio.create_task(request())
+    assert "news" in world.ledger.setup.categories.all(world.tenant)
+
+
+TERMS_CONTRACT = (
+    a_resource_has_another_tag_after_every_change,
+    of_writes_on_the_same_terms_one_is_done,
+    a_dry_write_answers_and_leaves_nothing,
+    terms_end_with_their_request,
+)
