@@ -82,6 +82,16 @@ async def errors() -> Response[str]:
     return _page("Clarion error codes", "".join(_errors()))
 
 
+def missing() -> tuple[bytes, str]:
+    """What a browser is shown at an address where nothing is, and the policy of that page."""
+    page = _page(
+        "Page not found",
+        "<main><h1>Page not found</h1><p>There is no page at this address.</p>"
+        '<p><a href="/">Start page</a> · <a href="/docs">API documentation</a> · <a href="/readyz">Health</a></p></main>',
+    )
+    return page.content.encode(), page.headers["content-security-policy"]
+
+
 def _reference(document: dict[str, Any]) -> Iterator[str]:
     info = document["info"]
     operations = list(openapi.operations(document))

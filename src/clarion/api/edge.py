@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 from litestar import Litestar
 
-from clarion.api import bodies
+from clarion.api import bodies, documents
 from clarion.api.access import DOOR, PARTS
-from clarion.api.answers import SAFE, HttpScope, Send, answer_problem
+from clarion.api.answers import SAFE, HttpScope, Send, answer, answer_problem
 from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE
@@ -86,7 +86,10 @@ class Edge:
         except bodies.Gone:
             return
         except ClarionError as error:
-            await self._refuse(send, error)
+            if isinstance(error, Nowhere) and _opened_in_a_browser(scope):
+                await _answer_missing(send)
+            else:
+                await self._refuse(send, error)
         except TimeoutError:
             await self._refuse(send, timed_out(self._limits.request_s))
         except asyncio.CancelledError:
@@ -167,6 +170,19 @@ class Edge:
         _log.error("unexpected error in a request", incident=incident, exc_info=error)
         self._problems[ClarionError.code] += 1
         await answer_problem(send, ClarionError("unexpected"), incident)
+
+
+def _opened_in_a_browser(scope: HttpScope) -> bool:
+    """Whether a person typed this address or followed a link to it."""
+    accepted = b",".join(value for name, value in scope["headers"] if name == b"accept")
+    return scope["method"] == "GET" and b"text/html" in accepted and not scope["path"].startswith("/v1/")
+
+
+async def _answer_missing(send: Send) -> None:
+    """The page that says that there is none."""
+    body, policy = documents.missing()
+    header = (b"content-security-policy", policy.encode())
+    await answer(send, 404, body, header, media_type=b"text/html; charset=utf-8")
 
 
 def bare_routes(parts: ApiParts) -> tuple[BareRoute, ...]:

@@ -75,3 +75,16 @@ def posted(request: Request, kind: type[T]) -> T:
 def plain(status: int, text: str) -> Response:
     """A sentence."""
     return Response(status=status, body=text.encode(), type="text/plain; charset=utf-8")
+
+
+def sentence(title: str, text: str, status: int = 200) -> Response:
+    """A page of its own that says one thing."""
+    return Response(status=status, body=pages.render("plain.html", title=title, text=text))
+
+
+def readable(request: Request, response: Response) -> Response:
+    """A refusal as a page when somebody opened the address, as it is when a script asked."""
+    if not response.type.startswith("text/plain") or "text/html" not in request.headers.get("accept", ""):
+        return response
+    title = "Page not found" if response.status == 404 else "Not available"
+    return sentence(title, response.body.decode(), response.status)

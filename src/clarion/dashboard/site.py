@@ -16,7 +16,7 @@ from clarion.dashboard.guard import Guard
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import person
 from clarion.dashboard.previews import Frames
-from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain
+from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain, sentence
 from clarion.errors import ClarionError, InvalidData, NotFound, Unavailable
 from clarion.model.ids import MessageId, TenantId, UserNo, parse_id
 
@@ -72,7 +72,7 @@ class Site:
             return browsers.worker()
         if self.parts.mode == "serve":
             return (
-                Response(body=pages.render("plain.html"))
+                sentence("Clarion", "Notification infrastructure. This installation is running.")
                 if (method, request.path) == ("GET", "/")
                 else MISSING
             )
@@ -84,7 +84,7 @@ class Site:
             ),
             None,
         )
-        refusal = self.guard.refusal(request, cookie=chosen is None or not chosen.page)
+        refusal = self.guard.refusal(request, cookie=chosen is not None and not chosen.page)
         if refusal:
             return plain(403, refusal)
         if chosen is None:
@@ -247,4 +247,4 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-MISSING = plain(404, "There is no page here. The API lives under /v1, its documentation under /docs.")
+MISSING = plain(404, "There is no page at this address.")

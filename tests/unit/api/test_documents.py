@@ -127,3 +127,16 @@ async def test_every_number_of_ledger_and_engine_has_a_meaning(house, admin, ada
     await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
     for part, stats in (("ledger", house.ledger.stats()), ("pipeline", house.pipeline.stats())):
         assert {key for key in stats if (part, key.partition(".")[0]) not in MEANINGS} == set()
+
+
+async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(house):
+    """The page leads on; below /v1 everybody gets the problem."""
+    call = house.bearer("")
+    page = await call("GET", "/nothing", headers={"accept": "text/html,*/*;q=0.8"})
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert 'href="/docs"' in page.text
+    assert "script-src" not in page.headers["content-security-policy"]
+    for path, accept in (("/nothing", "*/*"), ("/v1/nothing", "text/html")):
+        answer = await call("GET", path, headers={"accept": accept})
+        assert answer.headers["content-type"] == "application/problem+json"
