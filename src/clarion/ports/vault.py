@@ -7,6 +7,7 @@ from typing import Protocol
 
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
+from clarion.model.mail_address import normal_mail_address
 from clarion.model.subscription import is_subscription, read_subscription
 
 _PHONES = frozenset({Channel.SMS, Channel.VOICE})
@@ -36,13 +37,15 @@ class Vault(Protocol):
 
 def contact_hash(vault: Vault, tenant: TenantId, channel: Channel, address: str) -> bytes:
     """What an address is recognised by: the same for every spelling that reaches the same place."""
-    return vault.hash(f"contact:{tenant}:{channel}", normal_address(channel, address).encode())
+    return vault.hash(
+        f"contact:{tenant}:{channel}", normal_address(channel, address).encode(errors="surrogatepass")
+    )
 
 
 def normal_address(channel: Channel, address: str) -> str:
     """One spelling for the addresses that reach the same place."""
     if channel is Channel.EMAIL:
-        return address.strip().lower()
+        return normal_mail_address(address)
     if channel in _PHONES:
         plus = "+" if address.strip().startswith("+") else ""
         return plus + "".join(c for c in address if c.isdecimal())

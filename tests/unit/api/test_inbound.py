@@ -24,9 +24,9 @@ async def sender(house):
     return await house.client(Scope.SEND)
 
 
-async def sent(house, sender):
+async def sent(house, sender, address="ada@example.org"):
     """A mail that went out to ada."""
-    contact = Contact(channel=Channel.EMAIL, address="ada@example.org")
+    contact = Contact(channel=Channel.EMAIL, address=address)
     put = UserPut(id="ada", profile=Profile(contacts=(contact,)))
     (user,) = await house.ledger.users.put(ACME, [put])
     setup = house.ledger.setup
@@ -125,6 +125,29 @@ async def test_a_hard_bounce_retires_the_address_whoever_else_it_names(house, se
     assert (await take(sender, about(house, message, raw)))["verdict"] == "hard"
     assert (await house.ledger.records.get(ACME, message.id)).reason is Reason.ADDRESS_GONE
     assert await suppressed(house) == ["address_gone"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "reported"),
+    [
+        ("kim@bücher.example", "rfc822; kim@xn--bcher-kva.example"),
+        ("kim@bücher.example", "rfc822; Kim@XN--BCHER-KVA.EXAMPLE."),
+        ("Kim@BÜCHER.example", "utf-8; kim@bücher.example"),
+        ("kim@xn--bcher-kva.example", "utf-8; kim@b\\x{FC}cher.example"),
+        ("jürgen@example.org", "utf-8; ju\u0308rgen@example.org"),
+        ("kim..k@example.org", 'rfc822; "kim..k"@example.org'),
+    ],
+)
+async def test_an_address_is_recognised_however_it_is_spelled(house, sender, typed, reported):
+    """By a report, with its domain in letters or A-labels, and by a suppression that somebody adds."""
+    message = await sent(house, sender, typed)
+    raw = about(house, message, report("550 5.1.1 User unknown", "5.1.1", final=reported, said="Failed."))
+    raw = raw.replace(b"To: Ada <ada@example.org>", f"To: {reported.partition('; ')[2]}".encode())
+    await take(sender, raw)
+    assert await suppressed(house) == ["address_gone"]
+    admin = await house.client(Scope.ADMIN)
+    await admin.ok("POST", "/v1/suppressions", {"channel": "email", "address": typed})
+    assert len(await suppressed(house)) == 1
 
 
 async def test_an_address_alone_proves_nothing(house, sender):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 MOST_GROUPS = 100
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,60})[ \t]*:[ \t]*(.*)")
+_BEYOND_ASCII = re.compile(r"\\x\{((?:10|[0-9A-Fa-f])[0-9A-Fa-f]{4}|(?![Dd][89A-Fa-f])[0-9A-Fa-f]{1,4})\}")
+"""`\\x{FC}` for a character that ASCII lacks (RFC 6533)."""
 _LOOKS_LIKE = re.compile(
     r"^(?:final|original)-recipient[ \t]*:.{0,400}$(?s:.{0,2000})^(?:action|status)[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
@@ -82,7 +84,7 @@ def _after_type(value: str) -> str:
     """`rfc822; ada@example.org` -> `ada@example.org`."""
     kind, semicolon, rest = value.partition(";")
     text = rest if semicolon and len(kind.split()) == 1 else value
-    return text.strip()
+    return _BEYOND_ASCII.sub(lambda found: chr(int(found.group(1), 16)), text.strip())
 
 
 def _status(value: str) -> str:

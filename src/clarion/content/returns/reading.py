@@ -64,7 +64,7 @@ _SUBJECT_LINE = re.compile(
 _SHORTEST_SUBJECT = 6
 _OWN_SUBJECT = re.compile(r"\s*(?:(?i:returned mail)|DELIVERY FAILURE):(.*)", re.DOTALL)
 """Sendmail and Domino say the reason in their subject; behind all others stands that of the mail that was sent."""
-_ADDRESS = re.compile(r"<?[^\s<>\"',;:()]{1,64}@[^\s<>\"',;:()]{1,255}>?")
+_ADDRESS = re.compile(r"<?(?:\"[^\"\n]{1,64}\"|[^\s<>\"',;:()]{1,64})@[^\s<>\"',;:()]{1,255}>?")
 _SYSTEM = re.compile(r"(?:postmaster|mailer-daemon|abuse|[bu]\+[0-9a-f]{56})@", re.IGNORECASE)
 _BEFORE_OTHERS = re.compile(
     r"(?:\b(?:from|sender|sent by|von|absender|de la part de|contact|reply-to|help|support|postmaster)\b|发件人|差出人)[^@\n]{0,16}$",

@@ -39,7 +39,7 @@ _IRONPORT = "5.1.0 - unknown address error "
 """IronPort puts this before whatever the other server said."""
 _TYPES = re.compile(r"\b(?:message|text)/[a-z0-9-]+|\brfc822\s?;")
 """Names of formats, which reports are full of."""
-_ADDRESS = re.compile(r"[^\s<>\"',;:()]{1,64}@[^\s<>\"',;:()]{1,255}")
+_ADDRESS = re.compile(r"(?:\"[^\"\n]{1,64}\"|[^\s<>\"',;:()]{1,64})@[^\s<>\"',;:()]{1,255}")
 FINAL = re.compile(r"null ?mx|no smtp service here|\bnxdomain\b")
 """What is for good although it comes with a temporary code: the domain takes no mail, or is not there."""
 

@@ -26,6 +26,7 @@ from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
 from clarion.adapters.ledgers.sqlite.states import tag_of
@@ -123,6 +124,7 @@ class SqliteLedger:
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
         self.erased_on_opening = _catch_up(path, eraser)
+        respell(path, desk)
         """People whose key was destroyed after this copy of the ledger was made, or just before a crash."""
 
     def tag(self, subject: Subject) -> str | None:

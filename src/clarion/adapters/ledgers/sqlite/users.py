@@ -169,6 +169,23 @@ class Desk:
         _replace_contacts(connection, written, written)
         return written[0]
 
+    def rehash(
+        self, connection: sqlite3.Connection, numbers: Iterable[int]
+    ) -> list[tuple[TenantId, Channel, bytes, bytes]]:
+        """Recognise contacts by how addresses are spelled today, in a transaction: each that changed, before and after."""
+        moved: list[tuple[TenantId, Channel, bytes, bytes]] = []
+        changed: list[User] = []
+        for user in self.opened(connection, sql.USERS_BY_NUMBER, (encoded(list(numbers)),)):
+            profile = self._hashed(user.tenant, user.profile)
+            pairs = zip(user.profile.contacts, profile.contacts, strict=True)
+            other = [(user.tenant, old.channel, old.hash, new.hash) for old, new in pairs if old != new]
+            if other:
+                moved += other
+                changed.append(replace(user, profile=profile))
+        self._change(connection, changed)
+        _replace_contacts(connection, changed, changed)
+        return moved
+
     def _new(self, tenant: TenantId, id: str, now: Instant) -> User:
         return User(
             no=NO_USER,
