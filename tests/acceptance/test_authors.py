@@ -258,7 +258,7 @@ REFUSED = (
     ("otp", "SMS", "text", "Your {{ cod }}", "did you mean code?"),
     ("otp", "SMS", "text", "x\n{{ code|uppper }}", "line 2 There is no filter uppper; did you mean upper?"),
     ("otp", "SMS", "text", "{{ code }} " + "word " * 80, "takes 3 segments, the tenant allows 2"),
-    ("welcome", "push", "body", "wörd " * 1000, "push services take 4096"),
+    ("welcome", "push", "body", "wörd " * 1000, "push services take 3,993"),
     ("welcome", "email", "mjml", "<mjml><mj-body>\n<mj-colum/></mj-body></mjml>", "line 2 MJML has no"),
 )
 

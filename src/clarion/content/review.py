@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from clarion.content.engine import Engine
 from clarion.content.faults import Code, Faulty
 from clarion.content.fields import Kind
@@ -23,11 +21,10 @@ from clarion.content.weave import Woven
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent, EmailContent, PushContent, SmsContent
 from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.push import MOST_BYTES, push_bytes
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import Profile, User
 
-PUSH_BYTES = 4096
-"""Most that APNs, FCM and Web Push take."""
 SUBJECT_CHARACTERS = 78
 """What mail programs on a wide screen show of a subject, and the line length that RFC 5322 section 2.1.1 recommends."""
 HTML_BYTES = 102 * 1024
@@ -199,8 +196,10 @@ class Inspection:
             yield self._fault("text", fault, Severity.WARNING)
 
     def _push(self, content: PushContent) -> Iterator[Finding]:
-        if (size := len(msgspec.json.encode(content))) > PUSH_BYTES:
-            detail = f"the example has {size} bytes, push services take {PUSH_BYTES}: shorten it"
+        if (size := push_bytes(content)) > MOST_BYTES:
+            detail = (
+                f"the example takes {size:,} bytes of JSON, push services take {MOST_BYTES:,}: shorten it"
+            )
             yield self._said(Severity.ERROR, Code.PUSH_SIZE, "", detail)
 
     def _unsubscribe(self) -> Iterator[Finding]:

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 from babel.core import Locale
 
-from clarion.content.review import HTML_BYTES, PUSH_BYTES
+from clarion.content.review import HTML_BYTES
 from clarion.dashboard.editor import place
 from clarion.flow.preview import Broken, Preview, TextMessage
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent, WebhookContent
+from clarion.model.push import MOST_BYTES
 
 KEPT = 40
 """Rendered emails that frames can still load."""
@@ -60,7 +61,7 @@ def shown(preview: Preview, frames: Frames) -> dict[str, Any]:
             }
         case Channel.PUSH:
             size = preview.bytes["total"]
-            return {**values, "size": size, "limit": PUSH_BYTES, "too_large": size > PUSH_BYTES}
+            return {**values, "size": size, "limit": MOST_BYTES, "too_large": size > MOST_BYTES}
         case Channel.WEBHOOK:
             assert isinstance(content, WebhookContent)
             return {**values, "body": _indented(content.body)}

@@ -13,7 +13,8 @@ from clarion.content import Renderer, Segments, prices, segments
 from clarion.content.locales import choose
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent, SmsContent
+from clarion.model.content import AnyContent, PushContent, SmsContent
+from clarion.model.push import push_bytes
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
 from clarion.ports.clock import Clock
@@ -140,10 +141,14 @@ def _number(user: User) -> str:
 
 
 def sizes(content: AnyContent) -> dict[str, int]:
-    """Bytes per field that has any, and of the whole."""
+    """Bytes per field that has any, and of the whole as it is sent."""
     fields: dict[str, Any] = {name: getattr(content, name) for name in content.__struct_fields__}
     return {
         name: len(value.encode() if isinstance(value, str) else msgspec.json.encode(value))
         for name, value in fields.items()
         if value
-    } | {"total": len(msgspec.json.encode(content))}
+    } | {
+        "total": push_bytes(content)
+        if isinstance(content, PushContent)
+        else len(msgspec.json.encode(content))
+    }

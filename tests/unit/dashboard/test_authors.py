@@ -81,7 +81,7 @@ async def test_looking_shows_an_email_in_a_frame_that_may_do_nothing(ask):
     ("channel", "fields", "shown"),
     [
         ("sms", {"text": "Hi {{ name }}"}, "1 · GSM-7 · 8 septets"),
-        ("push", {"title": "Hi", "body": "{{ name }}", "url": "https://x.example"}, "of 4096 bytes"),
+        ("push", {"title": "Hi", "body": "{{ name }}", "url": "https://x.example"}, "of 3993 bytes"),
         ("in_app", {"title": "Hi", "body": "{{ name }}"}, "&lt;Ada&gt;"),
         ("chat", {"text": "Hi {{ name }}"}, "Hi &lt;Ada&gt;"),
         ("voice", {"text": "Hi {{ name }}"}, "Hi &lt;Ada&gt;"),

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import msgspec
 
 from clarion.adapters.http import Call, HttpProvider, Reply
-from clarion.adapters.webpush.encryption import LONGEST, encrypt, new_key
+from clarion.adapters.webpush.encryption import encrypt, new_key
+from clarion.adapters.webpush.subject import subject_trouble
 from clarion.adapters.webpush.vapid import Vapid, private_key, public_of
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
-from clarion.model.ids import id_text
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
+from clarion.model.push import MOST_BYTES, push_payload
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import is_subscription, read_subscription, text_of
@@ -35,9 +36,7 @@ LONGEST_TTL_S = 28 * 86_400
 MOST_PROVEN = 1_024
 """Origins remembered. There are few push services, but endpoints come from users."""
 
-_SUBJECT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://[^\s/]+\.[^\s]+")
 _ORIGIN = re.compile(r"https?://[^/?#]+")
-_encode = msgspec.json.Encoder().encode
 
 
 class WebPushConfig(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,21 +46,10 @@ class WebPushConfig(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base64url: pages subscribe with it (`applicationServerKey`)."""
     private_key: str
     subject: str
-    """`mailto:` or `https://` address of whoever runs this: push services write there before they block."""
+    """`mailto:` or `https://` address of whoever runs this: push services write there before they block, and refuse
+    addresses that only your own network knows."""
     ttl_s: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_TTL_S)] = 86_400
     """How long a push service keeps a message without `expires_at` for a device that is off. 0: now or never."""
-
-
-class _Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the service worker gets."""
-
-    title: str
-    body: str = ""
-    url: str = ""
-    image: str = ""
-    actions: tuple[Any, ...] = ()
-    data: dict[str, Any] = {}
-    message_id: str = ""
 
 
 class WebPush:
@@ -80,11 +68,8 @@ class WebPush:
                 "public_key and private_key are not a pair: make one with `clarion vapid new`",
                 pointer="#/public_key",
             )
-        if _SUBJECT.fullmatch(config.subject) is None:
-            raise ConfigError(
-                "subject is an address such as mailto:ops@example.com or https://example.com/contact",
-                pointer="#/subject",
-            )
+        if trouble := subject_trouble(config.subject):
+            raise ConfigError(f"subject {trouble}", pointer="#/subject")
         self._vapid = Vapid(key, config.subject)
         self._ttl_s = config.ttl_s
         self._tools = tools
@@ -98,10 +83,12 @@ class WebPush:
             return Rejected(
                 detail="this push contact is no web push subscription (JSON with endpoint and keys)"
             )
-        plain = payload(outgoing)
-        if len(plain) > LONGEST:
+        content = outgoing.content
+        assert isinstance(content, PushContent)
+        plain = push_payload(content, outgoing.message.id)
+        if len(plain) > MOST_BYTES:
             return Rejected(
-                detail=f"the notification takes {len(plain):,} bytes of JSON, web push {LONGEST:,} at most: shorten it"
+                detail=f"the notification takes {len(plain):,} bytes of JSON, web push {MOST_BYTES:,} at most: shorten it"
             )
         try:
             subscription = read_subscription(contact.address)
@@ -167,23 +154,6 @@ def _origin_of(outgoing: Outgoing) -> str:
     assert outgoing.contact is not None
     origin = _ORIGIN.match(read_subscription(outgoing.contact.address).endpoint)
     return origin[0] if origin else ""
-
-
-def payload(outgoing: Outgoing) -> bytes:
-    """The notification as the service worker reads it; what is empty is left out."""
-    content = outgoing.content
-    assert isinstance(content, PushContent)
-    return _encode(
-        _Payload(
-            title=content.title,
-            body=content.body,
-            url=content.url,
-            image=content.image,
-            actions=content.actions,
-            data=content.data,
-            message_id=id_text(outgoing.message.id),
-        )
-    )
 
 
 def accepts(contact: Contact) -> bool:

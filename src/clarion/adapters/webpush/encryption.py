@@ -16,8 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from clarion.model.subscription import Subscription
 
-LONGEST = 3_993
-"""Octets of a message: what push services must take, 4,096, less header, padding delimiter and tag."""
 RECORD_SIZE = (4_096).to_bytes(4, "big")
 LAST_RECORD = b"\x02"
 

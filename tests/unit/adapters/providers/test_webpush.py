@@ -12,13 +12,13 @@ from clarion.adapters.http import Call
 from clarion.adapters.providers.webpush import LONGEST_TTL_S, WebPush, WebPushConfig, plugin
 from clarion.adapters.system import SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
-from clarion.adapters.webpush.encryption import LONGEST
 from clarion.adapters.webpush.vapid import new_keys
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import Action, PushContent
 from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry, Unknown
+from clarion.model.push import MOST_BYTES, push_bytes
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.provider import Outgoing, ProviderTools
@@ -117,7 +117,7 @@ def test_messages_that_replace_one_another_have_a_topic():
 def test_the_largest_notification_goes_and_a_larger_one_does_not():
     """The limit is the browser vendors'; saying so beats a 413."""
     browser = Browser()
-    room = LONGEST - len(browser.read(built(push(browser, PushContent(title=""))).body))
+    room = MOST_BYTES - len(browser.read(built(push(browser, PushContent(title=""))).body))
     assert len(built(push(browser, PushContent(title="x" * room))).body) == 4_096
     outcome = WebPush(CONFIG, tools()).build(push(browser, PushContent(title="x" * (room + 1))))
     assert isinstance(outcome, Rejected)
@@ -210,6 +210,51 @@ def test_wrong_settings_are_refused_when_it_opens(changes, says):
     with pytest.raises(ConfigError, match=says) as wrong:
         WebPush(config, tools())
     assert KEYS.private not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "", "mailto:", "mailto: ops@example.com", "mailto:ops@example.com ", "mailto:<ops@example.com>", "mailto:Ops <ops@example.com>",
+        "mailto:ops@example.com,other@example.com", "mailto:ops@example.com?subject=x", "mailto:ops", "mailto:@example.com", "MAILTO:ops@example.com",
+        "mailto:ops@localhost", "mailto:ops@mail", "mailto:ops@printer.local", "mailto:ops@MAIL.Internal", "mailto:ops@host.home.arpa",
+        "mailto:ops@192.0.2.1", "mailto:ops@[192.0.2.1]", "mailto:ops@example..com", "mailto:ops@-x.com", "mailto:ops@example.com.", "mailto:ops@bücher.de",
+        "http://example.com", "https://", "https:///contact", "https://localhost", "https://localhost:8080/x", "https://127.0.0.1/", "https://[::1]/",
+        "https://example", "https://user@example.com/", "https://exa mple.com", "https://example.com/a b", "//example.com", "ftp://example.com", "ops@example.com\n",
+    ],
+)  # fmt: skip
+def test_a_subject_that_push_services_refuse_is_refused_when_it_opens(subject):
+    """So `clarion check` and the API say it, not every message afterwards."""
+    with pytest.raises(ConfigError, match="subject") as wrong:
+        WebPush(msgspec.structs.replace(CONFIG, subject=subject), tools())
+    assert wrong.value.pointer == "#/subject"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["mailto:ops+push@mail.example.com", "https://example.com", "https://example.com:8443/contact?x=1#y", "mailto:a@xn--bcher-kva.de"],
+)  # fmt: skip
+def test_a_subject_that_push_services_take_is_taken(subject):
+    """Addresses and pages that anybody can reach."""
+    WebPush(msgspec.structs.replace(CONFIG, subject=subject), tools())
+
+
+def test_what_a_template_is_judged_by_is_what_counts_when_it_is_sent():
+    """To the byte, for every part of a notification: 4,096 bytes of the encrypted record."""
+    browser = Browser()
+    content = PushContent(
+        title="Tëst 🎉",
+        url="https://e.example",
+        actions=(Action(label="Go", url="https://e.example"),),
+        data={"a": 1},
+    )
+    content = msgspec.structs.replace(
+        content, body="x" * (MOST_BYTES - push_bytes(content) - len('"body":"",'))
+    )
+    assert push_bytes(content) == MOST_BYTES
+    assert len(built(push(browser, content)).body) == 4_096
+    longer = msgspec.structs.replace(content, title=content.title + "!")
+    assert isinstance(WebPush(CONFIG, tools()).build(push(browser, longer)), Rejected)
 
 
 def test_it_claims_browsers_and_no_devices():
