@@ -17,12 +17,14 @@ from clarion.api.conditions import STATE, State, conditions_of, meaningless
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse, wrong_parameter
-from clarion.errors import InvalidInput, NotFound
+from clarion.api.references import NEIGHBOURS
+from clarion.errors import InvalidInput, NotFound, Unknown
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
 from clarion.model.user import User
 from clarion.ports import terms
 from clarion.ports.terms import Subject, Terms
+from clarion.rules.match import closest
 from clarion.rules.paths import SLASH
 
 PARTS = "clarion.parts"
@@ -72,7 +74,12 @@ async def the_user(parts: ApiParts, caller: Caller, user_id: str) -> User:
     """A user by id, or NotFound."""
     found = await parts.ledger.users.find(caller.tenant, [user_id])
     if user_id not in found:
-        raise NotFound(f"There is no user {user_id!r}. Create one with PUT /v1/users/{{user_id}}.")
+        near = ""
+        if caller.scope is not None:  # whoever has a key may read users
+            near = closest(
+                user_id, await parts.ledger.directory.users_near(caller.tenant, user_id, NEIGHBOURS)
+            )
+        raise NotFound(str(Unknown("user", user_id, "", "Create one with PUT /v1/users/{user_id}.", near)))
     return found[user_id]
 
 

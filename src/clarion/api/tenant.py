@@ -13,7 +13,7 @@ from clarion.api import bodies
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.categories import check_caps
 from clarion.api.conditions import one
-from clarion.api.users import merge
+from clarion.api.merging import merge
 from clarion.content import prices
 from clarion.errors import InvalidInput
 from clarion.model.channel import Channel

@@ -1,74 +1,51 @@
-"""`/v1/users`: people, their contacts, preferences and inbox tokens."""
+"""`/v1/users`: people, and tokens for their inbox."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Router, delete, get, patch, post, put
+from msgspec import UNSET, UnsetType
 
 from clarion.api import bodies
-from clarion.api.access import READ, SEND, Parts, Person, Who, addressed
-from clarion.api.auth import Caller
+from clarion.api.access import READ, SEND, Parts, Person, Who, addressed, the_user
 from clarion.api.conditions import ADDS, one
+from clarion.api.contacts import ContactBody, ContactView, stored, views
+from clarion.api.merging import merge
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
-from clarion.api.parts import ApiParts
 from clarion.api.problems import Problem, problem, refuse
-from clarion.errors import ClarionError, Conflict, InvalidInput, NotFound
+from clarion.api.profiles import change_all
+from clarion.errors import ClarionError, InvalidInput, NotFound
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
-from clarion.model.user import Contact, Preferences, Profile, User, Value
-from clarion.ports.ledger import UserPut
-from clarion.ports.vault import normal_address
+from clarion.model.user import Contact, Profile, User, Value
 from clarion.rules import people
 from clarion.rules.instants import rfc3339
-from clarion.rules.preferences import effective
 
-TRIES = 5
-"""How often a change is tried again when somebody else changed the same user meanwhile."""
 PRIMARY = ((Channel.EMAIL, "email"), (Channel.SMS, "phone"))
 """The shorthands for the first contact of a channel."""
-
-
-class ContactBody(Value, frozen=True, kw_only=True):
-    """One address of a user on one channel."""
-
-    channel: Channel
-    address: str
-    """Email address, E.164 phone number, device token or URL, as the channel needs it."""
-    label: str = ""
-    verified: bool = False
-
-
-class ContactView(msgspec.Struct, frozen=True, kw_only=True):
-    """A contact as it is stored."""
-
-    id: str
-    channel: Channel
-    address: str
-    label: str
-    verified: bool
-    suppressed: bool
-    """It must not be used: hard bounce, complaint or STOP."""
+Change = Callable[[Profile | None], Profile]
+"""What is known about somebody afterwards; None: nobody with this id exists yet."""
 
 
 class UserBody(Value, frozen=True, kw_only=True):
     """A user as a whole. Preferences are a resource of their own and stay as they are."""
 
-    user_id: str = ""
+    user_id: str | None = None
     """Optional in a path that names the user; needed on each line of a bulk call."""
-    email: str | None = None
-    """The first email contact."""
-    phone: str | None = None
-    """The first SMS contact, in E.164 form."""
-    locale: str = ""
-    """Language tag (BCP 47); empty: the tenant's."""
-    timezone: str = ""
-    """IANA zone; empty: the tenant's."""
+    email: str | UnsetType | None = UNSET
+    """The first email contact. Left out: email contacts stay as they are; null: all of them are removed."""
+    phone: str | UnsetType | None = UNSET
+    """The first SMS contact, in E.164 form. Left out: SMS contacts stay; null: all of them are removed."""
+    locale: str | None = None
+    """Language tag (BCP 47); null: the tenant's."""
+    timezone: str | None = None
+    """IANA zone; null: the tenant's."""
     attributes: dict[str, Any] = {}
-    contacts: tuple[ContactBody, ...] | None = None
-    """All contacts. Left out: those on channels other than email and SMS stay."""
+    contacts: tuple[ContactBody, ...] | UnsetType | None = UNSET
+    """All contacts. Left out: they stay as they are; null: all are removed."""
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,20 +54,12 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     email: str | None
     phone: str | None
-    locale: str
-    timezone: str
+    locale: str | None
+    timezone: str | None
     attributes: dict[str, Any]
     contacts: list[ContactView]
     created_at: str
     updated_at: str
-
-
-class PreferencesView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user chose, and what is in force because of it."""
-
-    stored: Preferences
-    effective: dict[str, Any]
-    """Category, channel, `{"enabled": ..., "decided_by": ...}`."""
 
 
 class TokenBody(Value, frozen=True, kw_only=True):
@@ -136,24 +105,35 @@ async def get_user(person: Person) -> UserView:
 
 @put("/{user_id:str}", opt=SEND)
 async def put_user(user_id: str, data: UserBody, caller: Who, parts: Parts) -> UserView:
-    """Create the user or replace what is known about them."""
+    """Create the user or replace what is known about them. Contacts that are left out stay."""
     name = addressed(user_id)
-    if data.user_id not in ("", name):
+    if data.user_id not in (None, name):
         raise InvalidInput("user_id differs from the one in the path: leave it out.", pointer="#/user_id")
     check_user(data, name)
-    return view(await change(parts, caller, name, lambda user: replaced(user, data)))
+    (user,) = await change_all(parts, caller.tenant, {name: replacing(data)})
+    return view(user)
 
 
 @patch("/{user_id:str}", opt=SEND)
-async def patch_user(person: Person, data: dict[str, Any], caller: Who, parts: Parts) -> UserView:
-    """Change some fields (JSON merge patch): null removes, what is not named stays."""
+async def patch_user(
+    user_id: str, data: dict[str, Any], caller: Who, parts: Parts, create: bool = False
+) -> UserView:
+    """Change some fields (JSON merge patch): null removes, what is not named stays.
 
-    def merged(user: User | None) -> Profile:
-        if user is None:
-            raise NotFound(f"The user {person.id!r} was deleted meanwhile.")
-        return patched(user, data)
+    With `create=true` a user who does not exist is created; without it that is 404.
+    """
+    name = addressed(user_id)
+    if not create:
+        await the_user(parts, caller, name)
+    merged = merging(name, data)
 
-    return view(await change(parts, caller, person.id, merged))
+    def changed(profile: Profile | None) -> Profile:
+        if profile is None and not create:
+            raise NotFound(f"The user {name!r} was deleted meanwhile.")
+        return merged(profile)
+
+    (user,) = await change_all(parts, caller.tenant, {name: changed})
+    return view(user)
 
 
 @delete("/{user_id:str}", opt=SEND)
@@ -164,81 +144,35 @@ async def delete_user(person: Person, caller: Who, parts: Parts) -> None:
 
 
 @post("/bulk", opt={**SEND, "ndjson": UserBody}, status_code=200)
-async def put_users(request: Request[Any, Any, Any], caller: Who, parts: Parts) -> BulkView:
-    """Create or replace many users: NDJSON, one user per line, each as in PUT."""
+async def put_users(
+    request: Request[Any, Any, Any],
+    caller: Who,
+    parts: Parts,
+    mode: Literal["replace", "merge"] = "replace",
+) -> BulkView:
+    """Create or change many users: NDJSON, one user per line.
+
+    `replace`: each line as in PUT. `merge`: each line as in PATCH, fields that a line does not name stay. Both create
+    who does not exist. Of several lines for one user each goes on top of the one before.
+    """
     lines = [line for line in (await request.body()).split(b"\n") if line and not line.isspace()]
     if len(lines) > parts.limits.batch:
         raise refuse("batch_too_large", f"One call takes at most {parts.limits.batch:,} users.")
-    good: dict[str, UserBody] = {}
-    accepted = 0
-    errors: list[LineProblem] = []
+    errors: dict[int, ClarionError] = {}
+    changes: dict[str, list[tuple[int, Change]]] = {}
     for index, line in enumerate(lines):
         try:
             bodies.check_depth(line, parts.limits.depth)
-            body = bodies.decode(_BODY, line)
-            check_user(body, body.user_id)
-            good[body.user_id] = body
-            accepted += 1
+            name, change = _replacing(line) if mode == "replace" else _merging(line)
+            changes.setdefault(name, []).append((index, change))
         except ClarionError as wrong:
-            errors.append(LineProblem(index=index, error=problem(wrong)))
-    await change_all(parts, caller, {name: _replacing(body) for name, body in good.items()})
-    return BulkView(accepted=accepted, rejected=len(errors), errors=errors)
-
-
-@get("/{user_id:str}/contacts", opt=READ)
-async def list_contacts(person: Person) -> Page[ContactView]:
-    """All addresses of a user."""
-    return Page(items=view(person).contacts)
-
-
-@post("/{user_id:str}/contacts", opt=SEND | ADDS)
-async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Parts) -> ContactView:
-    """Add an address, or update label and verification of one that is there: device tokens, for example."""
-    people.check_address(data.channel, data.address, "#/address")
-    contact = _contact(data)
-
-    def added(user: User | None) -> Profile:
-        profile = user.profile if user is not None else Profile()
-        contacts = (*(c for c in profile.contacts if not _is_same(c, contact)), contact)
-        people.check_contacts(contacts, "#")
-        return msgspec.structs.replace(profile, contacts=contacts)
-
-    user = await change(parts, caller, person.id, added)
-    return next(
-        c for c in view(user).contacts if (c.channel, c.address) == (contact.channel, contact.address)
+            errors[index] = wrong
+    await change_all(parts, caller.tenant, {name: _one_by_one(its, errors) for name, its in changes.items()})
+    return BulkView(
+        accepted=len(lines) - len(errors),
+        rejected=len(errors),
+        errors=[LineProblem(index=index, error=problem(wrong)) for index, wrong in sorted(errors.items())],
     )
-
-
-@delete("/{user_id:str}/contacts/{contact_id:str}", opt=SEND)
-async def remove_contact(person: Person, contact_id: str, caller: Who, parts: Parts) -> None:
-    """Remove an address."""
-
-    def without(user: User | None) -> Profile:
-        profile = user.profile if user is not None else Profile()
-        left = tuple(c for c in profile.contacts if c.hash.hex() != contact_id)
-        if len(left) == len(profile.contacts):
-            raise NotFound(f"The user has no contact {contact_id!r}.")
-        return msgspec.structs.replace(profile, contacts=left)
-
-    await change(parts, caller, person.id, without)
-
-
-@get("/{user_id:str}/preferences", opt=READ)
-async def get_preferences(person: Person, caller: Who, parts: Parts) -> PreferencesView:
-    """What the user chose, and per category and channel what is in force and which setting decided it."""
-    return _preferences(parts, caller, person)
-
-
-@put("/{user_id:str}/preferences", opt=SEND)
-async def put_preferences(person: Person, data: Preferences, caller: Who, parts: Parts) -> PreferencesView:
-    """Replace the user's choices. Once this is answered, no attempt starts that they forbid."""
-    people.check_preferences(data, "#")
-
-    def chosen(user: User | None) -> Profile:
-        profile = user.profile if user is not None else Profile()
-        return msgspec.structs.replace(profile, preferences=data)
-
-    return _preferences(parts, caller, await change(parts, caller, person.id, chosen))
 
 
 @post("/{user_id:str}/tokens", opt=SEND | ADDS)
@@ -256,20 +190,10 @@ def view(user: User) -> UserView:
         user_id=user.id,
         email=_first(profile, Channel.EMAIL),
         phone=_first(profile, Channel.SMS),
-        locale=profile.locale,
-        timezone=profile.timezone,
+        locale=profile.locale or None,
+        timezone=profile.timezone or None,
         attributes=profile.attributes,
-        contacts=[
-            ContactView(
-                id=contact.hash.hex(),
-                channel=contact.channel,
-                address=contact.address,
-                label=contact.label,
-                verified=contact.verified,
-                suppressed=contact.hash in user.suppressed,
-            )
-            for contact in profile.contacts
-        ],
+        contacts=views(user),
         created_at=rfc3339(Instant(user.created_at)),
         updated_at=rfc3339(Instant(user.updated_at)),
     )
@@ -279,116 +203,90 @@ def check_user(body: UserBody, user_id: str) -> None:
     """Everything in it is well-formed."""
     people.check_user_id(user_id, "#/user_id")
     for channel, field in PRIMARY:
-        if (address := getattr(body, field)) is not None:
+        if isinstance(address := getattr(body, field), str):
             people.check_address(channel, address, f"#/{field}")
     if body.locale:
         people.check_locale(body.locale, "#/locale")
     if body.timezone:
         people.check_timezone(body.timezone, "#/timezone")
     people.check_attributes(body.attributes, "#/attributes")
-    given = [Contact(channel=contact.channel, address=contact.address) for contact in body.contacts or ()]
+    given = [Contact(channel=one.channel, address=one.address) for one in body.contacts or ()]
     people.check_contacts(given, "#/contacts")
 
 
-def replaced(user: User | None, body: UserBody) -> Profile:
-    """The profile after a PUT."""
-    before = user.profile if user is not None else Profile()
-    if body.contacts is not None:
-        contacts = tuple(map(_contact, body.contacts))
-    else:
-        given = {channel: getattr(body, field) for channel, field in PRIMARY}
-        contacts = tuple(c for c in before.contacts if c.address == given.get(c.channel, c.address))
-    for channel, field in reversed(PRIMARY):
-        if (address := getattr(body, field)) is not None:
-            contacts = _with_first(contacts, channel, address)
-    return Profile(
-        contacts=contacts,
-        attributes=body.attributes,
-        locale=body.locale,
-        timezone=body.timezone,
-        preferences=before.preferences,
-    )
+def replacing(body: UserBody) -> Change:
+    """What a PUT of a checked body does."""
+
+    def replaced(before: Profile | None) -> Profile:
+        profile = before or Profile()
+        contacts = profile.contacts
+        if body.contacts is not UNSET:
+            contacts = tuple(map(stored, body.contacts or ()))
+        for channel, field in reversed(PRIMARY):
+            address = getattr(body, field)
+            if address is None:
+                contacts = tuple(c for c in contacts if c.channel is not channel)
+            elif address is not UNSET:
+                contacts = _with_first(contacts, channel, address)
+        return Profile(
+            contacts=contacts,
+            attributes=body.attributes,
+            locale=body.locale or "",
+            timezone=body.timezone or "",
+            preferences=profile.preferences,
+        )
+
+    return replaced
 
 
-def patched(user: User, patch: Mapping[str, Any]) -> Profile:
-    """The profile after a JSON merge patch (RFC 7396)."""
-    profile = user.profile
-    whole: dict[str, Any] = {
-        "locale": profile.locale,
-        "timezone": profile.timezone,
-        "attributes": profile.attributes,
-        "contacts": [
-            {"channel": c.channel, "address": c.address, "label": c.label, "verified": c.verified}
-            for c in profile.contacts
-        ],
-    }
-    for channel, field in PRIMARY:
-        if field in patch and patch[field] is None:
-            first = _first(profile, channel)
-            whole["contacts"] = [
-                c for c in whole["contacts"] if (c["channel"], c["address"]) != (channel, first)
-            ]
-    body = bodies.convert(merge(whole, patch), UserBody)
-    if body.user_id not in ("", user.id):
-        raise InvalidInput("user_id cannot be changed: create another user.", pointer="#/user_id")
-    check_user(body, user.id)
-    return replaced(user, body)
+def merging(user_id: str, patch: Mapping[str, Any]) -> Change:
+    """What a JSON merge patch (RFC 7396) does."""
+
+    def merged(before: Profile | None) -> Profile:
+        profile = before or Profile()
+        kept = {
+            "locale": profile.locale or None,
+            "timezone": profile.timezone or None,
+            "attributes": profile.attributes,
+        }
+        named = {name: patch[name] for name in ("email", "phone", "contacts") if name in patch}
+        body = bodies.convert({**merge(kept, patch), **named}, UserBody)
+        if body.user_id not in (None, user_id):
+            raise InvalidInput("user_id cannot be changed: create another user.", pointer="#/user_id")
+        check_user(body, user_id)
+        return replacing(body)(profile)
+
+    return merged
 
 
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7396: objects merge, null removes, everything else replaces."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merge(result.get(name), value)
-    return result
+def _replacing(line: bytes) -> tuple[str, Change]:
+    body = bodies.decode(_BODY, line)
+    name = body.user_id or ""
+    check_user(body, name)
+    return name, replacing(body)
 
 
-async def change(parts: ApiParts, caller: Caller, user_id: str, to: Callable[[User | None], Profile]) -> User:
-    """Store `to(user)`, on what is stored at that moment. Creates the user when there is none."""
-    return (await change_all(parts, caller, {user_id: to}))[0]
+def _merging(line: bytes) -> tuple[str, Change]:
+    patch = bodies.decode(_PATCH, line)
+    name = bodies.convert({"user_id": patch.get("user_id")}, UserBody).user_id or ""
+    change = merging(name, patch)
+    change(None)  # it is well-formed by itself
+    return name, change
 
 
-async def change_all(
-    parts: ApiParts, caller: Caller, changes: Mapping[str, Callable[[User | None], Profile]]
-) -> Sequence[User]:
-    """The same for many users, in one transaction: nobody's change is lost under another."""
-    for _ in range(TRIES):
-        found = await parts.ledger.users.find(caller.tenant, list(changes))
-        puts = [
-            UserPut(
-                id=user_id,
-                profile=to(found.get(user_id)),
-                revision=found[user_id].revision if user_id in found else None,
-            )
-            for user_id, to in changes.items()
-        ]
-        try:
-            return await parts.ledger.users.put(caller.tenant, puts) if puts else []
-        except Conflict:
-            continue
-    raise Conflict("The user is being changed by others all the time: try again in a moment.")
+def _one_by_one(changes: Sequence[tuple[int, Change]], errors: dict[int, ClarionError]) -> Change:
+    """All changes of one user in their order; one that cannot be made is noted and changes nothing."""
 
+    def changed(before: Profile | None) -> Profile:
+        profile = before
+        for index, change in changes:
+            try:
+                profile = change(profile)
+            except ClarionError as wrong:
+                errors[index] = wrong
+        return profile or Profile()
 
-def _replacing(body: UserBody) -> Callable[[User | None], Profile]:
-    return lambda user: replaced(user, body)
-
-
-def _contact(body: ContactBody) -> Contact:
-    """Call it with what was checked."""
-    address = people.plain_address(body.channel, body.address, "#")
-    return Contact(channel=body.channel, address=address, label=body.label, verified=body.verified)
-
-
-def _is_same(one: Contact, other: Contact) -> bool:
-    """Whether both reach the same place: a browser that renews its keys is still that browser."""
-    if one.channel is not other.channel:
-        return False
-    return normal_address(one.channel, one.address) == normal_address(other.channel, other.address)
+    return changed
 
 
 def _first(profile: Profile, channel: Channel) -> str | None:
@@ -408,15 +306,8 @@ def _next(found: Sequence[User], limit: int) -> str | None:
     return cursor_of(found[-1].no) if len(found) == limit else None
 
 
-def _preferences(parts: ApiParts, caller: Caller, user: User) -> PreferencesView:
-    setup = parts.ledger.setup
-    categories = setup.categories.all(caller.tenant).values()
-    tenant = setup.tenants.all()[caller.tenant]
-    stored = user.profile.preferences
-    return PreferencesView(stored=stored, effective=effective(tenant, categories, stored))
-
-
 _BODY = msgspec.json.Decoder(UserBody)
+_PATCH = msgspec.json.Decoder(dict[str, Any])
 
 router = Router(
     "/v1/users",
@@ -427,11 +318,6 @@ router = Router(
         patch_user,
         delete_user,
         put_users,
-        list_contacts,
-        add_contact,
-        remove_contact,
-        get_preferences,
-        put_preferences,
         mint_token,
     ],
     opt=one("user", "user_id"),

@@ -15,7 +15,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of every value that also crosses the HTTP edge."""
 
 
-class Window(Value, frozen=True, kw_only=True):
+class Window(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A daily wall-clock window, `[start, end)`. `end <= start` runs over midnight; equal means all day."""
 
     start: str
@@ -25,7 +25,7 @@ class Window(Value, frozen=True, kw_only=True):
     """Weekdays on which the window *starts*; Monday is 0."""
 
 
-class CategoryPreference(Value, frozen=True, kw_only=True):
+class CategoryPreference(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A user's choice for one category; None means "as the category says"."""
 
     enabled: bool | None = None

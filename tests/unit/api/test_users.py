@@ -48,14 +48,44 @@ async def test_erasing_a_user_leaves_anonymous_messages_and_no_captures(admin, a
 
 
 async def test_put_replaces_and_keeps_what_is_a_resource_of_its_own(admin, ada):
-    """Locale and phone go when they are left out; device tokens and preferences stay."""
+    """Locale and attributes go when they are left out; contacts and preferences stay. null removes an address."""
     await admin.ok("POST", "/v1/users/ada/contacts", {"channel": "push", "address": "device-1"})
     await admin.ok("PUT", "/v1/users/ada/preferences", {"channels": {"sms": False}})
     user = await admin.ok("PUT", "/v1/users/ada", {"email": "new@example.com"})
-    assert (user["email"], user["phone"], user["locale"]) == ("new@example.com", None, "")
-    assert [c["channel"] for c in user["contacts"]] == ["email", "push"]
+    assert (user["email"], user["phone"], user["locale"]) == ("new@example.com", "+4915112345678", None)
+    assert {c["channel"] for c in user["contacts"]} == {"email", "sms", "push"}
     stored = (await admin.ok("GET", "/v1/users/ada/preferences"))["stored"]
-    assert stored == {"channels": {"sms": False}}
+    assert stored["channels"] == {"sms": False}
+    user = await admin.ok("PUT", "/v1/users/ada", {"phone": None})
+    assert (user["email"], user["phone"]) == ("new@example.com", None)
+    user = await admin.ok("PUT", "/v1/users/ada", {"contacts": None})
+    assert (user["email"], user["contacts"]) == (None, [])
+
+
+async def test_a_second_address_stays_when_the_first_one_changes(admin, ada):
+    """`email` is the first contact of its channel; null means that there is none at all."""
+    await admin.ok("POST", "/v1/users/ada/contacts", {"channel": "email", "address": "two@example.com"})
+    for method in ("PUT", "PATCH"):
+        user = await admin.ok(method, "/v1/users/ada", {"email": f"{method}@example.com"})
+        addresses = [c["address"] for c in user["contacts"] if c["channel"] == "email"]
+        assert addresses == [f"{method}@example.com", "two@example.com"]
+    user = await admin.ok("PATCH", "/v1/users/ada", {"email": None})
+    assert [c["channel"] for c in user["contacts"]] == ["sms"]
+    assert user["email"] is None
+
+
+async def test_a_patch_creates_only_who_is_asked_for(admin, ada):
+    """A misspelt name is 404 with the nearest one; `create=true` makes a new user."""
+    shown = await admin.problem("PATCH", "/v1/users/adda", {"locale": "de"})
+    assert (shown["status"], "Did you mean 'ada'?" in shown["detail"]) == (404, True)
+    shown = await admin.problem("PATCH", "/v1/users/zoe?create=true", {"email": "nope"})
+    assert shown["errors"][0]["pointer"] == "#/email"
+    assert (await admin.problem("GET", "/v1/users/zoe"))["status"] == 404
+    user = await admin.ok("PATCH", "/v1/users/zoe?create=true", {"email": "zoe@example.com"})
+    assert (user["user_id"], user["email"]) == ("zoe", "zoe@example.com")
+    user = await admin.ok("PATCH", "/v1/users/zoe?create=true", {"locale": "de"})
+    assert (user["email"], user["locale"]) == ("zoe@example.com", "de")
+    assert (await admin.problem("PATCH", "/v1/users/zoe?create=perhaps", {}))["status"] == 400
 
 
 async def test_put_with_contacts_replaces_all_of_them(admin, ada):
@@ -187,6 +217,33 @@ async def test_many_users_come_as_ndjson_and_bad_lines_are_named(admin):
     assert shown["code"] == "batch_too_large"
 
 
+async def test_a_bulk_call_may_merge(admin, ada):
+    """`mode=merge`: what a line does not name stays, null removes, a bad line stops no other."""
+    lines: list[dict[str, Any]] = [
+        {"user_id": "ada", "attributes": {"plan": "pro"}},
+        {"user_id": "ada", "attributes": {"seats": 3}, "phone": None},
+        {"user_id": "ada", "attributes": {str(n): n for n in range(64)}},
+        {"user_id": "eve", "email": "eve@example.com"},
+        {"user_id": "ada", "emial": "x@example.com"},
+        {"email": "nobody@example.com"},
+    ]
+    headers = {"content-type": "application/x-ndjson"}
+    content = b"\n".join(map(msgspec.json.encode, lines))
+    shown = await admin.ok("POST", "/v1/users/bulk?mode=merge", content=content, headers=headers)
+    assert (shown["accepted"], shown["rejected"]) == (3, 3)
+    pointers = [(e["index"], e["error"]["errors"][0]["pointer"]) for e in shown["errors"]]
+    assert pointers == [(2, "#/attributes"), (4, "#/emial"), (5, "#/user_id")]
+    user = await admin.ok("GET", "/v1/users/ada")
+    assert user["attributes"] == {"plan": "pro", "seats": 3}
+    assert (user["email"], user["phone"], user["locale"]) == ("ada@example.com", None, "en")
+    assert (await admin.ok("GET", "/v1/users/eve"))["email"] == "eve@example.com"
+    await admin.ok("POST", "/v1/users/bulk", content=b'{"user_id": "ada"}', headers=headers)
+    user = await admin.ok("GET", "/v1/users/ada")
+    assert (user["email"], user["locale"], user["attributes"]) == ("ada@example.com", None, {})
+    shown = await admin.problem("POST", "/v1/users/bulk?mode=upsert", content=content, headers=headers)
+    assert shown["errors"][0]["parameter"] == "mode"
+
+
 async def test_lists_come_in_pages_until_the_cursor_is_null(admin):
     """Nobody is missed and nobody comes twice; a made-up cursor is refused."""
     body = b"\n".join(msgspec.json.encode({"user_id": f"u{n}"}) for n in range(7))
@@ -214,6 +271,27 @@ async def test_contacts_are_added_listed_and_removed(admin, ada):
     await admin.ok("DELETE", f"/v1/users/ada/contacts/{added['id']}")
     assert len((await admin.ok("GET", "/v1/users/ada/contacts"))["items"]) == 2
     assert (await admin.problem("DELETE", f"/v1/users/ada/contacts/{added['id']}"))["status"] == 404
+
+
+async def test_a_contact_is_read_and_changed_by_itself(admin, ada):
+    """A merge patch of one: label and verification; another address has another id, and is not verified yet."""
+    path = "/v1/users/ada/contacts"
+    added = await admin.ok("POST", path, {"channel": "email", "address": "b@example.com", "verified": True})
+    assert added == await admin.ok("GET", f"{path}/{added['id']}")
+    assert added["label"] is None
+    named = await admin.ok("PATCH", f"{path}/{added['id']}", {"label": "work"})
+    assert named == {**added, "label": "work"}
+    moved = await admin.ok("PATCH", f"{path}/{added['id']}", {"address": "c@example.com"})
+    assert (moved["address"], moved["label"], moved["verified"]) == ("c@example.com", "work", False)
+    assert (await admin.problem("GET", f"{path}/{added['id']}"))["status"] == 404
+    mine = f"{path}/{moved['id']}"
+    assert (await admin.problem("PATCH", mine, {"channel": "sms"}))["errors"][0]["pointer"] == "#/channel"
+    assert (await admin.problem("PATCH", mine, {"address": "nope"}))["errors"][0]["pointer"] == "#/address"
+    assert (await admin.problem("PATCH", mine, {"lable": "x"}))["errors"][0]["pointer"] == "#/lable"
+    assert (await admin.problem("PATCH", mine, {"address": "ADA@example.com"}))["code"] == "conflict"
+    assert await admin.ok("GET", mine) == moved
+    assert (await admin.ok("PATCH", mine, {"label": None}))["label"] is None
+    assert len((await admin.ok("GET", path))["items"]) == 3
 
 
 async def test_a_browser_is_a_contact_by_its_endpoint(admin, ada):
@@ -256,6 +334,61 @@ async def test_preferences_show_what_was_chosen_and_what_is_in_force(admin, ada)
     wrong = {"quiet_hours": [{"start": "25:00", "end": "07:00"}]}
     shown = await admin.problem("PUT", "/v1/users/ada/preferences", wrong)
     assert shown["errors"][0]["pointer"] == "#/quiet_hours/0"
+
+
+async def test_preferences_change_one_by_one(admin, ada):
+    """Setting a category leaves quiet hours and other categories alone; null and DELETE take a choice back."""
+    path = "/v1/users/ada/preferences"
+    await admin.ok("PUT", "/v1/categories/news", {})
+    hours = [{"start": "22:00", "end": "07:00", "days": [0]}]
+    await admin.ok("PATCH", path, {"quiet_hours": hours, "channels": {"push": False}})
+    answer = await admin.ok("PUT", f"{path}/categories/news", {"enabled": False})
+    assert answer["stored"] == {
+        "channels": {"push": False},
+        "categories": {"news": {"enabled": False, "channels": {}}},
+        "quiet_hours": hours,
+    }
+    assert answer["effective"]["news"]["email"] == {"enabled": False, "decided_by": "user_category"}
+    answer = await admin.ok("PATCH", path, {"categories": {"news": {"channels": {"sms": True}}}})
+    assert answer["stored"]["categories"]["news"] == {"enabled": False, "channels": {"sms": True}}
+    answer = await admin.ok("PATCH", path, {"categories": {"news": {"enabled": None}}, "channels": None})
+    assert answer["stored"]["categories"]["news"] == {"enabled": None, "channels": {"sms": True}}
+    assert (answer["stored"]["channels"], answer["stored"]["quiet_hours"]) == ({}, hours)
+    assert (await admin("DELETE", f"{path}/categories/news")).status_code == 204
+    assert (await admin("DELETE", f"{path}/categories/news")).status_code == 204
+    stored = (await admin.ok("GET", path))["stored"]
+    assert stored == {"channels": {}, "categories": {}, "quiet_hours": hours}
+    assert (await admin.ok("PUT", path, {}))["stored"]["quiet_hours"] == []
+
+
+async def test_an_unknown_category_in_preferences_is_refused(admin, ada):
+    """An opt-out that does nothing is worse than none: 422 with the nearest category, and nothing is stored."""
+    path = "/v1/users/ada/preferences"
+    wrong = {"categories": {"ordrs": {"enabled": False}, "a/b": {"enabled": False}}}
+    for method in ("PUT", "PATCH"):
+        shown = await admin.problem(method, path, wrong)
+        assert (shown["status"], shown["code"]) == (422, "unknown_reference")
+        assert [(e["pointer"], e["value"]) for e in shown["errors"]] == [
+            ("#/categories/ordrs", "ordrs"),
+            ("#/categories/a~1b", "a/b"),
+        ]
+        assert shown["errors"][0]["did_you_mean"] == "orders"
+    for method in ("PUT", "DELETE"):
+        shown = await admin.problem(method, f"{path}/categories/ordrs", {"enabled": False})
+        assert (shown["status"], "Did you mean 'orders'?" in shown["detail"]) == (404, True)
+    assert (await admin.ok("GET", path))["stored"]["categories"] == {}
+
+
+async def test_a_choice_for_a_category_that_was_deleted_stands_in_nobodys_way(admin, ada):
+    """It stays, for the category may come back; other choices can still be made."""
+    path = "/v1/users/ada/preferences"
+    await admin.ok("PUT", "/v1/categories/news", {})
+    stored = (await admin.ok("PUT", f"{path}/categories/news", {"enabled": False}))["stored"]
+    await admin.ok("DELETE", "/v1/categories/news")
+    assert (await admin.ok("PUT", path, stored))["stored"] == stored
+    await admin.ok("PATCH", path, {"channels": {"sms": False}})
+    await admin.ok("DELETE", f"{path}/categories/news")
+    assert (await admin.problem("PUT", path, stored))["code"] == "unknown_reference"
 
 
 async def test_a_suppressed_address_is_recognised_in_every_spelling(admin, ada):

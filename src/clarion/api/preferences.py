@@ -1,0 +1,147 @@
+"""`/v1/users/{user_id}/preferences`: what a person chose, and what is in force because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import msgspec
+from litestar import Router, delete, get, patch, put
+
+from clarion.api import bodies
+from clarion.api.access import READ, SEND, Parts, Person, Who
+from clarion.api.auth import Caller
+from clarion.api.conditions import one
+from clarion.api.merging import merge
+from clarion.api.parts import ApiParts
+from clarion.api.profiles import change
+from clarion.api.references import unknown_in
+from clarion.api.shelves import missing
+from clarion.errors import UnknownReference
+from clarion.model.user import CategoryPreference, Preferences, Profile, User
+from clarion.rules import people
+from clarion.rules.preferences import effective
+
+
+class PreferencesDocument(Preferences, frozen=True, kw_only=True, omit_defaults=False):
+    """What a user chose, every field spelt out."""
+
+
+class PreferencesView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user chose, and what is in force because of it."""
+
+    stored: PreferencesDocument
+    effective: dict[str, Any]
+    """Category, channel, `{"enabled": ..., "decided_by": ...}`."""
+
+
+@get("/", opt=READ)
+async def get_preferences(person: Person, caller: Who, parts: Parts) -> PreferencesView:
+    """What the user chose, and per category and channel what is in force and which setting decided it."""
+    return _view(parts, caller, person)
+
+
+@put("/", opt=SEND)
+async def put_preferences(
+    person: Person, data: PreferencesDocument, caller: Who, parts: Parts
+) -> PreferencesView:
+    """Replace all choices of the user: what is left out is no longer chosen. PATCH changes single ones.
+
+    Once this is answered, no attempt starts that the choices forbid.
+    """
+    chosen = Preferences(**msgspec.structs.asdict(data))
+    return await _choose(parts, caller, person, lambda _: chosen)
+
+
+@patch("/", opt=SEND)
+async def patch_preferences(
+    person: Person, data: dict[str, Any], caller: Who, parts: Parts
+) -> PreferencesView:
+    """Change some choices (JSON merge patch): null takes a choice back, what is not named stays.
+
+    Once this is answered, no attempt starts that the choices forbid.
+    """
+    return await _choose(
+        parts,
+        caller,
+        person,
+        lambda before: bodies.convert(merge(msgspec.to_builtins(before), data), Preferences),
+    )
+
+
+@put("/categories/{key:str}", opt=SEND)
+async def put_category_preference(
+    person: Person, key: str, data: CategoryPreference, caller: Who, parts: Parts
+) -> PreferencesView:
+    """Choose for one category; all other choices stay."""
+    categories = parts.ledger.setup.categories.all(caller.tenant)
+    if key not in categories:
+        raise missing("category", key, categories)
+    return await _choose(
+        parts,
+        caller,
+        person,
+        lambda before: msgspec.structs.replace(before, categories={**before.categories, key: data}),
+    )
+
+
+@delete("/categories/{key:str}", opt=SEND)
+async def delete_category_preference(person: Person, key: str, caller: Who, parts: Parts) -> None:
+    """Take the choice for one category back: the category's own setting holds again."""
+    categories = parts.ledger.setup.categories.all(caller.tenant)
+    if key not in categories and key not in person.profile.preferences.categories:
+        raise missing("category", key, categories)
+
+    def without(before: Preferences) -> Preferences:
+        left = {name: choice for name, choice in before.categories.items() if name != key}
+        return msgspec.structs.replace(before, categories=left)
+
+    await _choose(parts, caller, person, without)
+
+
+async def _choose(
+    parts: ApiParts, caller: Caller, person: User, to: Callable[[Preferences], Preferences]
+) -> PreferencesView:
+    known = parts.ledger.setup.categories.all(caller.tenant)
+
+    def chosen(profile: Profile) -> Profile:
+        after = to(profile.preferences)
+        _check(after, known, profile.preferences.categories)
+        return msgspec.structs.replace(profile, preferences=after)
+
+    return _view(parts, caller, await change(parts, caller.tenant, person.id, chosen))
+
+
+def _check(preferences: Preferences, known: Collection[str], before: Collection[str]) -> None:
+    """It can be worked with. Choices for a category that was deleted since stay: it may come back."""
+    people.check_preferences(preferences, "#")
+    named = [
+        (key, bodies.pointer(["categories", key])) for key in preferences.categories if key not in before
+    ]
+    if unknown := unknown_in("category", named, known):
+        raise UnknownReference(unknown)
+
+
+def _view(parts: ApiParts, caller: Caller, user: User) -> PreferencesView:
+    setup = parts.ledger.setup
+    categories = setup.categories.all(caller.tenant).values()
+    tenant = setup.tenants.all()[caller.tenant]
+    chosen = user.profile.preferences
+    return PreferencesView(
+        stored=PreferencesDocument(**msgspec.structs.asdict(chosen)),
+        effective=effective(tenant, categories, chosen),
+    )
+
+
+router = Router(
+    "/v1/users/{user_id:str}/preferences",
+    route_handlers=[
+        get_preferences,
+        put_preferences,
+        patch_preferences,
+        put_category_preference,
+        delete_category_preference,
+    ],
+    opt=one("user", "user_id"),
+    tags=["Users"],
+)

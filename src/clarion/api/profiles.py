@@ -1,0 +1,46 @@
+"""Storing what is known about people, on top of what is stored at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from clarion.api.parts import ApiParts
+from clarion.errors import Conflict, NotFound
+from clarion.model.ids import TenantId
+from clarion.model.user import Profile, User
+from clarion.ports.ledger import UserPut
+
+TRIES = 5
+"""How often a change is tried again when somebody else changed the same user meanwhile."""
+
+
+async def change(parts: ApiParts, tenant: TenantId, user_id: str, to: Callable[[Profile], Profile]) -> User:
+    """Store `to(profile)` for a user who exists."""
+
+    def changed(profile: Profile | None) -> Profile:
+        if profile is None:
+            raise NotFound(f"The user {user_id!r} was deleted meanwhile.")
+        return to(profile)
+
+    return (await change_all(parts, tenant, {user_id: changed}))[0]
+
+
+async def change_all(
+    parts: ApiParts, tenant: TenantId, changes: Mapping[str, Callable[[Profile | None], Profile]]
+) -> Sequence[User]:
+    """Store `to(profile)` for each, in one transaction: nobody's change is lost under another. Creates who is missing."""
+    for _ in range(TRIES):
+        found = await parts.ledger.users.find(tenant, list(changes))
+        puts = [
+            UserPut(
+                id=user_id,
+                profile=to(found[user_id].profile if user_id in found else None),
+                revision=found[user_id].revision if user_id in found else 0,
+            )
+            for user_id, to in changes.items()
+        ]
+        try:
+            return await parts.ledger.users.put(tenant, puts) if puts else []
+        except Conflict:
+            continue
+    raise Conflict("The user is being changed by others all the time: try again in a moment.")
