@@ -21,7 +21,7 @@ from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refus
 from clarion.api.references import suggest
 from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound, UnknownReference
 from clarion.model.ids import TenantId, id_text
-from clarion.model.submission import Acceptance, Submission
+from clarion.model.submission import Acceptance, Notice, Submission
 from clarion.rules.explain import explanation
 
 CHUNK = 64
@@ -41,6 +41,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """Recipients times workflows; 0 when no workflow matches."""
     created_users: tuple[str, ...]
     """Users that did not exist before; only those are created that `create` asks for."""
+    warnings: tuple[Notice, ...]
+    """What will keep messages waiting, such as a channel without an integration."""
 
 
 class Ingest:
@@ -131,10 +133,11 @@ class Ingest:
         if isinstance(result, ClarionError):
             await suggest(self._directory, tenant, (result,))
             raise result
-        body = b'{"event_id":"%s","accepted":%d,"created_users":%s}' % (
+        body = b'{"event_id":"%s","accepted":%d,"created_users":%s,"warnings":%s}' % (
             id_text(result.event_id).encode(),
             result.accepted,
             _created(result),
+            _warnings(result),
         )
         headers = [*JSON, (b"content-length", b"%d" % len(body))]
         if result.repeated and submission.idempotency_key:
@@ -193,7 +196,7 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
             repeated += result.repeated
             lines.append(
                 f'{{"index":{index},"event_id":"{id_text(result.event_id)}","accepted":{result.accepted},'
-                f'"created_users":{_created(result).decode()}}}'
+                f'"created_users":{_created(result).decode()},"warnings":{_warnings(result).decode()}}}'
             )
         elif result is not None:
             lines.append(f'{{"index":{index},"error":{msgspec.json.encode(problem(result)).decode()}}}')
@@ -213,6 +216,10 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
 
 def _created(result: Acceptance) -> bytes:
     return msgspec.json.encode(result.created_users) if result.created_users else b"[]"
+
+
+def _warnings(result: Acceptance) -> bytes:
+    return msgspec.json.encode(result.notices) if result.notices else b"[]"
 
 
 def _claimed(submission: Submission, claim: str, fingerprint: bytes) -> Submission:

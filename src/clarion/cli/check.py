@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,7 +20,9 @@ PATIENCE_S = 10.0
 
 
 def check(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Check settings, files, key and schema, and reach every enabled integration. The exit code is 1 when something is wrong.
+    """Check settings, files, key and schema, reach every enabled integration, and find workflows without one.
+
+    The exit code is 1 when something is wrong.
 
     \b
     Examples:
@@ -52,12 +54,13 @@ async def _look(settings: Settings) -> list[Finding]:
 
 
 async def _store(settings: Settings) -> AsyncIterator[Finding]:
-    """The key, the schema, and every enabled integration of every tenant."""
+    """The key, the schema, every enabled integration of every tenant, and what its workflows lack."""
     from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.adapters.system import SystemClock, SystemEntropy
     from clarion.adapters.vaults.local import LocalVault
     from clarion.app.ground import tools_of
     from clarion.errors import ClarionError
+    from clarion.flow.coverage import Coverage
 
     if not settings.database_path.exists():
         yield "database", f"there is no {settings.database_path}: run `clarion migrate`."
@@ -79,8 +82,18 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
             enabled = (i for i in ledger.setup.integrations.all(tenant.id).values() if i.enabled)
             for integration in enabled:
                 yield f"integration {tenant.key}/{integration.key}", await _reach(integration, tools)
+            for workflow, channels in Coverage(ledger.setup).missing(tenant.id).items():
+                yield f"workflow {tenant.key}/{workflow}", _lacks(channels)
     finally:
         await ledger.close()
+
+
+def _lacks(channels: Sequence[str]) -> str:
+    names = ", ".join(f"`{channel}`" for channel in channels)
+    return (
+        f"no enabled integration serves {names}: its messages wait. Create one with PUT /v1/integrations/{{key}}, or "
+        "take the channel out of the workflow."
+    )
 
 
 async def _reach(integration: Any, tools: Any) -> str:

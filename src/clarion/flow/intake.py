@@ -15,6 +15,7 @@ from clarion.errors import (
     UnknownReference,
 )
 from clarion.flow.catalog import UNMATCHED
+from clarion.flow.coverage import Coverage
 from clarion.flow.pacing import Pacer
 from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
 from clarion.flow.schemas import Schemas
@@ -23,7 +24,7 @@ from clarion.model.channel import Lane
 from clarion.model.event import Claim, ClaimResult, Entry, Event
 from clarion.model.ids import EventId, Instant, TenantId, UserNo, new_event_id
 from clarion.model.setup import Workflow
-from clarion.model.submission import Acceptance, Submission
+from clarion.model.submission import Acceptance, Notice, Submission
 from clarion.model.user import Profile, User
 from clarion.ports.broker import Broker
 from clarion.ports.clock import Clock, Entropy
@@ -64,6 +65,7 @@ class Intake:
         ledger: Ledger,
         broker: Broker,
         schemas: Schemas,
+        coverage: Coverage,
         pacer: Pacer,
         vault: Vault,
         clock: Clock,
@@ -77,6 +79,7 @@ class Intake:
         self._entropy = entropy
         self._listeners: dict[TenantId, Listeners] = {}
         self._schemas = schemas
+        self._coverage = coverage
         self._running: set[bytes] = set()
         self.accepted = 0
         self.repeated = 0
@@ -132,14 +135,20 @@ class Intake:
             outcomes = await self._publish(entries, claims) if entries else ()
         finally:
             self._running.difference_update(running)
+        named = dict(resolved)
         for index, event_id, accepted, first in answers:
             outcome = outcomes[first]
+            notices = self._notices(tenant, named[index])
             if outcome is None or outcome.fresh:
                 self.accepted += 1
-                new = tuple(created.get(index, ()))
-                results[index] = Acceptance(event_id=event_id, accepted=accepted, created_users=new)
+                results[index] = Acceptance(
+                    event_id=event_id,
+                    accepted=accepted,
+                    created_users=tuple(created.get(index, ())),
+                    notices=notices,
+                )
             else:
-                results[index] = await self._repeated(submissions[index], outcome)
+                results[index] = await self._repeated(submissions[index], outcome, notices)
         return results  # type: ignore[return-value]
 
     def _listeners_of(self, tenant: TenantId) -> Listeners:
@@ -244,7 +253,14 @@ class Intake:
             expires_at=Instant(now + CLAIM_MS),
         )
 
-    async def _repeated(self, submission: Submission, result: ClaimResult) -> Acceptance | ClarionError:
+    def _notices(self, tenant: TenantId, targets: Sequence[Target]) -> tuple[Notice, ...]:
+        return tuple(
+            notice for target in targets for notice in self._coverage.notices(tenant, target.workflow)
+        )
+
+    async def _repeated(
+        self, submission: Submission, result: ClaimResult, notices: tuple[Notice, ...]
+    ) -> Acceptance | ClarionError:
         if submission.idempotency_key and result.fingerprint != submission.fingerprint:
             return IdempotencyMismatch(
                 "This Idempotency-Key was used with another request body. Use a new key for a new request."
@@ -257,6 +273,7 @@ class Intake:
             accepted=first.accepted,
             created_users=tuple([users[no].id for no in first.created if no in users]),
             repeated=True,
+            notices=notices,
         )
 
 

@@ -16,6 +16,7 @@ from clarion.errors import ClarionError, NotFound
 from clarion.flow.calling import Calls
 from clarion.flow.catalog import setup_of
 from clarion.flow.composing import Composer
+from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch import Dispatcher
 from clarion.flow.endpoint_watch import EndpointWatch
 from clarion.flow.inbound import Inbound
@@ -78,14 +79,15 @@ class Pipeline:
         # What the stages share
         pacer = Pacer(clock)
         schemas = Schemas(setup)
+        coverage = Coverage(setup)
         self._queues = Queues()
         self._rendering = Rendering(setup, renderer, clock)
         self._integrations = Integrations(setup.integrations, plugins, tools)
         self.unsubscribing = Unsubscribing(ledger, vault, public_url)
 
         # The stages; 3 comes last, because what became of a call is stored by 4
-        self._intake = Intake(ledger, broker, schemas, pacer, vault, clock, entropy)  # 1
-        self._planner = Planner(ledger, broker, self._queues, pacer, vault, clock)  # 2
+        self._intake = Intake(ledger, broker, schemas, coverage, pacer, vault, clock, entropy)  # 1
+        self._planner = Planner(ledger, broker, self._queues, coverage, pacer, vault, clock)  # 2
         self._tracker = Tracker(ledger, fanout, self.unsubscribing.leave_over, clock)  # 4
         self._waker = Waker(ledger, self._queues, self._tracker.settle, pacer, vault, clock)  # 5
         look = LastLook(ledger, clock)
@@ -107,7 +109,7 @@ class Pipeline:
             for one in mailboxes
         ]
         self._endpoint_watch = EndpointWatch(ledger, self.submit, clock, disable_endpoints_after_s)
-        self._rehearsal = Rehearsal(ledger, schemas, vault, clock, entropy)
+        self._rehearsal = Rehearsal(ledger, schemas, coverage, vault, clock, entropy)
         self._trials = Trials(setup, self._intake.submit, clock)
 
         self._worker = Worker(clock)

@@ -10,6 +10,7 @@ import structlog
 
 from clarion.errors import Unavailable
 from clarion.flow.catalog import UNMATCHED, last_known, setup_of
+from clarion.flow.coverage import Coverage
 from clarion.flow.draft import Draft
 from clarion.flow.pacing import Pacer
 from clarion.flow.patience import until_stored
@@ -44,9 +45,17 @@ class Planner:
     """Plans the batches of every lane; messages that are due go straight to the dispatcher's queues."""
 
     def __init__(
-        self, ledger: Ledger, broker: Broker, queues: Queues, pacer: Pacer, vault: Vault, clock: Clock
+        self,
+        ledger: Ledger,
+        broker: Broker,
+        queues: Queues,
+        coverage: Coverage,
+        pacer: Pacer,
+        vault: Vault,
+        clock: Clock,
     ) -> None:
         self._ledger = ledger
+        self._coverage = coverage
         self._broker = broker
         self._queues = queues
         self._pacer = pacer
@@ -143,6 +152,7 @@ class Planner:
             hash=self._vault.hash,
             lease_until=lease,
             templates=self._ledger.setup.templates.all(event.tenant),
+            served=self._coverage.served(event.tenant),
         )
         draft.add(planned)
         for message, gate in zip(planned.messages, planned.gates, strict=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from clarion.errors import UnknownReference
 from clarion.flow.catalog import setup_of
+from clarion.flow.coverage import Coverage
 from clarion.flow.draft import Draft
 from clarion.flow.resolve import Listeners, Target, merged_profile, resolve
 from clarion.flow.schemas import Schemas
@@ -31,9 +32,16 @@ class Rehearsal:
     """Plans without storing: rules, exact checks and explanations are those of the real thing."""
 
     def __init__(
-        self, ledger: Ledger, schemas: Schemas, vault: Vault, clock: Clock, entropy: Entropy
+        self,
+        ledger: Ledger,
+        schemas: Schemas,
+        coverage: Coverage,
+        vault: Vault,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._ledger = ledger
+        self._coverage = coverage
         self._vault = vault
         self._clock = clock
         self._entropy = entropy
@@ -64,6 +72,7 @@ class Rehearsal:
                     now=now,
                     hash=self._vault.hash,
                     lease_until=now,
+                    served=self._coverage.served(tenant),
                 )
                 draft.add(planned)
                 draft.messages += planned.messages

@@ -238,6 +238,10 @@ class Integration(Value, frozen=True, kw_only=True):
     limits: IntegrationLimits = IntegrationLimits()
 
 
+INBOX = Integration(key="inbox", channel=Channel.IN_APP, provider="inapp")
+"""Every tenant begins with it."""
+
+
 class Scope(StrEnum):
     """What an API key may do; `admin` implies `send`, `send` implies `read`."""
 

@@ -53,6 +53,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
 
 
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a caller should know about what was accepted."""
+
+    code: str
+    """`no_integration`: messages will wait, because no enabled integration serves their channel."""
+    detail: str
+
+
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """The durable answer to a submission."""
 
@@ -63,3 +71,4 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """Users that did not exist before and were asked for."""
     repeated: bool = False
     """An earlier submission with the same key gave this answer."""
+    notices: tuple[Notice, ...] = ()

@@ -283,7 +283,7 @@ class Tenants(Protocol):
         """By id."""
 
     async def put(self, tenant: Tenant) -> Tenant:
-        """Create (id 0: the store assigns one) or replace by id."""
+        """Create (id 0: the store assigns one, and adds the integration `INBOX`) or replace by id."""
 
     async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
         """Store `to(what is stored)` in one transaction, so that no other change is lost. What `to` raises is raised,

@@ -115,11 +115,19 @@ def _delay(plan: ChannelPlan) -> str:
             before = NAMES[Channel(rung.inputs["after"])]
             stops = " or ".join([before, *(NAMES[Channel(one)] for one in rung.inputs.get("beside", ()))])
             return f" unless {stops} has been {rung.inputs['until']} by then, or sooner if {before} fails"
+    if plan.reason is Reason.NO_INTEGRATION:
+        return f" if an integration serves {NAMES[plan.channel]} by then; none does yet"
     if plan.reason is Reason.WAITING_FOR_TURN:
         return " because an earlier message of its thread is still under way"
     if plan.reason is Reason.SCHEDULED:
-        return _scheduled(plan)
-    return _hours(plan) or _because(plan.reason)
+        return _scheduled(plan) + _unserved(plan)
+    return (_hours(plan) or _because(plan.reason)) + _unserved(plan)
+
+
+def _unserved(plan: ChannelPlan) -> str:
+    if not _said(plan, "integration", Reason.NO_INTEGRATION):
+        return ""
+    return f", once an integration serves {NAMES[plan.channel]}"
 
 
 def _scheduled(plan: ChannelPlan) -> str:
@@ -139,6 +147,8 @@ def _obstacle(plan: ChannelPlan, name: str) -> str:
     if plan.reason is Reason.NOT_CHOSEN:
         choice = _said(plan, "channel_choice", Reason.NOT_CHOSEN)
         chosen = NAMES[Channel(choice.inputs["chosen"])] if choice is not None else "another channel"
+        if _said(plan, "integration", Reason.NO_INTEGRATION):
+            return f" because no integration serves {name}; {chosen} was chosen"
         return f" because {chosen} was chosen"
     if plan.reason is Reason.FREQUENCY_CAP:
         return _cap(plan)
@@ -204,17 +214,20 @@ def _because(reason: Reason | None) -> str:
 def _summary(channels: tuple[ChannelPlan, ...]) -> str:
     """The whole run in one sentence."""
     at_once = [plan for plan in channels if plan.status is Status.QUEUED]
-    later = [plan for plan in channels if plan.status is Status.DEFERRED]
+    later = [plan for plan in channels if plan.status is Status.DEFERRED and not _unserved(plan)]
+    waiting = [plan for plan in channels if plan.status is Status.DEFERRED and _unserved(plan)]
     never = [plan for plan in channels if plan.status not in {Status.QUEUED, Status.DEFERRED}]
     if not channels:
         return "Nothing is sent: the workflow has no channel."
-    if not at_once and not later:
+    if not at_once and not later and not waiting:
         return f"Nothing is sent, not by {_listed(never, 'or')}."
     parts = []
     if at_once:
         parts.append(f"by {_listed(at_once, 'and')} at once")
     if later:
         parts.append(f"by {_listed(later, 'and')} later")
+    if waiting:
+        parts.append(f"by {_listed(waiting, 'and')} once an integration serves it")
     if never:
         parts.append(f"not by {_listed(never, 'or')}")
     return f"Goes out {', '.join(parts)}."

@@ -24,6 +24,8 @@ from clarion.rules.quiet_hours import DAYS, check_zone, local_clock, state
 
 HORIZON_MS = 15 * 24 * 3_600_000
 """Windows repeat weekly: where quiet hours and send windows leave no gap for this long, they never do."""
+LOOK_AGAIN_MS = 30_000
+"""How long a message waits for an integration before the next look."""
 DEVICES = 20
 """Most devices one push goes to: those that were added last."""
 
@@ -99,6 +101,32 @@ def gate(
         contact=contact,
         others=others,
     )
+
+
+def unserved(decided: Gate, channel: Channel, now: Instant, expires_at: Instant | None) -> Gate:
+    """The decision for a channel that no integration serves: it waits, and is looked at again."""
+    if decided.verdict == "stop":
+        return decided
+    verdicts = (*decided.verdicts, _unserved(channel))
+    if decided.verdict == "defer":
+        return msgspec.structs.replace(decided, verdicts=verdicts)
+    again = Instant(now + LOOK_AGAIN_MS)
+    return Gate(
+        verdict="defer",
+        status=Status.DEFERRED,
+        reason=Reason.NO_INTEGRATION,
+        due_at=again if expires_at is None else min(again, expires_at),
+        valid_until=decided.valid_until,
+        verdicts=verdicts,
+        contact=decided.contact,
+        others=decided.others,
+    )
+
+
+@lru_cache(maxsize=16)
+def _unserved(channel: Channel) -> Verdict:
+    inputs = {"channel": channel.value}
+    return Verdict(rule="integration", result="defer", reason=Reason.NO_INTEGRATION.value, inputs=inputs)
 
 
 def expired(expires_at: Instant, verdicts: Verdicts = ()) -> Gate:

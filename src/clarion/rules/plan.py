@@ -27,7 +27,7 @@ from clarion.model.setup import (
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, schedule
-from clarion.rules.gate import Gate, Verdicts, gate
+from clarion.rules.gate import Gate, Verdicts, gate, unserved
 from clarion.rules.instants import rfc3339
 from clarion.rules.keys import KeyedHash, Keys
 
@@ -60,13 +60,17 @@ def plan_run(
     hash: KeyedHash,
     lease_until: Instant | None = None,
     templates: Mapping[str, Template] = _NONE,
+    served: frozenset[Channel] | None = None,
 ) -> Planned:
     """Decide everything about one recipient. The same inputs give the same plan.
 
     With `lease_until`, messages that are due are born held by the caller (`fence=1`, due when the lease runs out).
-    `templates` are the live ones: every message keeps the version it was planned with.
+    `templates` are the live ones: every message keeps the version it was planned with. `served`: the channels that
+    have an integration; None: all.
     """
-    draft = _Draft(event, event_seq, workflow, category, tenant, user, now, lease_until, hash, templates)
+    draft = _Draft(
+        event, event_seq, workflow, category, tenant, user, now, lease_until, hash, templates, served
+    )
     for step in workflow.steps:
         draft.add(step)
     return draft.finished()
@@ -88,7 +92,8 @@ class _Draft:
 
     __slots__ = (
         "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_keys",
-        "_lease_until", "_messages", "_now", "_places", "_remarks", "_run", "_scheduled", "_start", "_templates", "_tenant", "_user", "_workflow",
+        "_lease_until", "_messages", "_now", "_places", "_remarks", "_run", "_scheduled", "_served", "_start", "_templates", "_tenant", "_user",
+        "_workflow",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +108,7 @@ class _Draft:
         lease_until: Instant | None,
         hash: KeyedHash,
         templates: Mapping[str, Template],
+        served: frozenset[Channel] | None,
     ) -> None:
         self._event = event
         self._event_seq = event_seq
@@ -113,6 +119,7 @@ class _Draft:
         self._now = now
         self._lease_until = lease_until
         self._templates = templates
+        self._served = served
         scheduled = schedule.start(event, user, tenant)
         self._start = now if scheduled is None else max(now, scheduled)
         self._scheduled = _scheduled(event, self._start, user, tenant) if self._start > now else ()
@@ -153,18 +160,24 @@ class _Draft:
             self._message(step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK))
 
     def _first(self, step: SendStep, channels: list[Channel]) -> None:
-        """The first channel that is not stopped; when all are, the first one is listed with its reason."""
+        """The first channel that is not stopped and has an integration; where none has, the message waits for one.
+        When all are stopped, the first one is listed with its reason."""
         decisions: dict[Channel, Gate] = {}
         for channel in channels:
             decided = decisions[channel] = self._gate(channel)
-            if decided.verdict != "stop":
+            if decided.verdict != "stop" and self._serves(channel):
                 break
         else:
-            self._refused(step, decisions)
-            return
+            open_ = [channel for channel, one in decisions.items() if one.verdict != "stop"]
+            if not open_:
+                self._refused(step, decisions)
+                return
+            channel, decided = open_[0], decisions[open_[0]]
         for other in channels:
             if other is channel:
                 self._message(step, channel, decided, _FIRST_AVAILABLE)
+            elif other in decisions and decisions[other].verdict != "stop":
+                self._not_chosen(step, other, channel, decisions[other].verdicts)
             elif other in decisions:
                 self._skip(step, other, decisions[other], _NOT_AVAILABLE)
             else:
@@ -246,17 +259,18 @@ class _Draft:
         self, channel: Channel, at: Instant | None = None, addresses: tuple[Contact, ...] | None = None
     ) -> Gate:
         """The decision at the given instant; without one at the time it is scheduled for, else now."""
-        decided = self._gate_at(channel, self._start if at is None else at, addresses)
-        if not self._scheduled or decided.verdict == "stop":
-            return decided
-        return msgspec.structs.replace(
-            decided,
-            verdict="defer",
-            status=Status.DEFERRED,
-            reason=Reason.SCHEDULED,
-            due_at=decided.due_at or self._start,
-            verdicts=self._scheduled + decided.verdicts,
-        )
+        at = self._start if at is None else at
+        decided = self._gate_at(channel, at, addresses)
+        if self._scheduled and decided.verdict != "stop":
+            decided = msgspec.structs.replace(
+                decided,
+                verdict="defer",
+                status=Status.DEFERRED,
+                reason=Reason.SCHEDULED,
+                due_at=decided.due_at or self._start,
+                verdicts=self._scheduled + decided.verdicts,
+            )
+        return decided if self._serves(channel) else unserved(decided, channel, at, self._expires_at)
 
     def _gate_at(self, channel: Channel, at: Instant, addresses: tuple[Contact, ...] | None) -> Gate:
         if channel is Channel.WEBHOOK and addresses is None and self._user.profile.endpoints:
@@ -271,6 +285,9 @@ class _Draft:
             expires_at=self._expires_at,
             addresses=addresses,
         )
+
+    def _serves(self, channel: Channel) -> bool:
+        return self._served is None or channel in self._served
 
     def _listeners(self) -> tuple[Contact, ...]:
         return endpoints.listeners(self._user, endpoints.event_type(self._event, self._workflow))
@@ -372,14 +389,14 @@ class _Draft:
             )
         )
 
-    def _not_chosen(self, step: SendStep, channel: Channel, chosen: Channel) -> None:
+    def _not_chosen(self, step: SendStep, channel: Channel, chosen: Channel, verdicts: Verdicts = ()) -> None:
         self._channels.append(
             ChannelPlan(
                 step=step.key,
                 channel=channel,
                 status=Status.CANCELED,
                 reason=Reason.NOT_CHOSEN,
-                verdicts=_not_chosen(chosen.value),
+                verdicts=verdicts + _not_chosen(chosen.value),
             )
         )
 

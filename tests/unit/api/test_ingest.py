@@ -622,3 +622,18 @@ async def test_the_wrong_method_is_told_the_right_one(admin):
         answer = await admin("BREW", path)
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
         assert answer.headers["allow"] in (allow, allow.replace(", HEAD", ""))
+
+
+async def test_the_answer_warns_of_a_channel_without_integration(house, admin, ada):
+    """Of one event and of many; without trouble the list is empty."""
+    sent = await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"]})
+    assert sent["warnings"] == []
+    await admin.ok("DELETE", "/v1/integrations/main-sms")
+    sent = await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"]})
+    (warning,) = sent["warnings"]
+    assert warning["code"] == "no_integration"
+    assert "`sms`" in warning["detail"]
+    item = {"workflow": "order-paid", "recipients": ["ada"]}
+    many = await admin.ok("POST", "/v1/events", [item])
+    listed = next(value for value in many.values() if isinstance(value, list))
+    assert listed[0]["warnings"] == [warning]

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import stat
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,7 +18,8 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.cli.check import _reach
 from clarion.cli.program import program
 from clarion.model.channel import Channel
-from clarion.model.setup import Integration
+from clarion.model.ids import TenantId
+from clarion.model.setup import Integration, SendAll, SendStep, Workflow
 from clarion.testing.ports import provider_tools
 
 
@@ -41,6 +43,30 @@ def test_an_installation_is_made_by_two_commands():
     assert json.loads(run("keys", "list", "--data", "data", "--json").stdout)[0]["name"] == "setup"
     checked = run("check", "--data", "data", "--json")
     assert (checked.exit_code, [c for c in json.loads(checked.stdout) if not c["ok"]]) == (0, [])
+
+
+def test_check_says_which_workflow_lacks_an_integration():
+    """A new tenant has an inbox and nothing else."""
+    run("migrate", "--data", "data")
+    run("keys", "create", "--data", "data", "--name", "setup")
+
+    async def furnish() -> None:
+        clock, entropy = SystemClock(), SystemEntropy()
+        vault = LocalVault.from_file(Path("data/installation.key"), entropy, create=False)
+        ledger = SqliteLedger.open(Path("data/clarion.db"), vault=vault, clock=clock, entropy=entropy)
+        to = SendAll(channels=(Channel.IN_APP, Channel.EMAIL))
+        await ledger.setup.workflows.put(
+            TenantId(1),
+            Workflow(key="hello", category="news", steps=(SendStep(key="s", template="t", to=to),)),
+        )
+        await ledger.close()
+
+    asyncio.run(furnish())
+    checked = run("check", "--data", "data", "--json")
+    found = {one["check"]: one["detail"] for one in json.loads(checked.stdout)}
+    assert checked.exit_code == 1
+    assert found["integration default/inbox"] == ""
+    assert "no enabled integration serves `email`" in found["workflow default/hello"]
 
 
 def test_migrating_again_changes_nothing(tmp_path):

@@ -110,6 +110,7 @@ def plan(
     tenant: Tenant = TENANT,
     now: Instant = NOON,
     lease_until: Instant | None = None,
+    served: frozenset[Channel] | None = None,
 ) -> Planned:
     """Plan one run."""
     return plan_run(
@@ -122,6 +123,7 @@ def plan(
         now=now,
         hash=keyed_hash,
         lease_until=lease_until,
+        served=served,
     )
 
 

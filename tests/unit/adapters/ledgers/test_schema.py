@@ -19,8 +19,9 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
 from clarion.model.message import ChannelPlan
-from clarion.model.setup import SendLadder, Workflow
+from clarion.model.setup import INBOX, Integration, SendLadder, Tenant, Workflow
 from clarion.model.status import ACTIVE, MOVES, Reason, Status, may_move
 
 MIGRATIONS = Path(migrations.__file__).parent
@@ -210,6 +211,31 @@ def test_ladders_of_an_older_file_are_read_by_their_new_words(tmp_path, step):
         "waiting_for_earlier_channel",
         {"place": 2, "after": "push"},
     )
+
+
+async def test_tenants_of_an_older_file_get_the_inbox_that_new_ones_begin_with(
+    tmp_path, step, clock, entropy
+):
+    """Once: who has an in-app integration keeps it, and who deletes it later is without."""
+    path = tmp_path / "older.db"
+    step("0009", path)
+    with closing(sqlite3.connect(path)) as older:
+        for no, key in ((1, "acme"), (2, "globex")):
+            body = msgspec.json.encode(Tenant(id=TenantId(no), key=key))
+            older.execute("INSERT INTO tenants (id, key, body) VALUES (?, ?, ?)", (no, key, body))
+        own = Integration(key="own", channel=Channel.IN_APP, provider="capture")
+        vault = LocalVault(b"k" * 32, entropy)
+        sealed = vault.seal(vault.tenant_key(TenantId(2)), msgspec.json.encode(own))
+        older.execute("INSERT INTO documents VALUES ('integration', 2, 'own', 1, 1, ?)", (sealed,))
+        older.commit()
+    migrate(path)
+    for opening in range(2):
+        ledger = SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy)
+        shelf = ledger.setup.integrations
+        found = [dict(shelf.all(TenantId(no))) for no in (1, 2)]
+        assert found == [{} if opening else {"inbox": INBOX}, {"own": own}]
+        await shelf.delete(TenantId(1), "inbox")
+        await ledger.close()
 
 
 def test_a_step_that_breaks_leaves_nothing_behind(tmp_path, step, monkeypatch):

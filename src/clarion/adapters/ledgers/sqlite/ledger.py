@@ -116,13 +116,15 @@ class SqliteLedger:
         self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
         self.directory = SqliteDirectory(readers, desk)
-        self.setup = SqliteSetup(writer, readers, local, vault)
+        self.setup = setup = SqliteSetup(writer, readers, local, vault)
         self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, epoch)
         self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.strays = SqliteStrays(writer, readers)
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
+        with closing(open_writer(path)) as connection:
+            setup.give_inboxes(connection)
         self.erased_on_opening = _catch_up(path, eraser)
         respell(path, desk)
         """People whose key was destroyed after this copy of the ledger was made, or just before a crash."""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.revisions import Revisions
@@ -18,6 +19,7 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict, PreconditionFailed
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
+    INBOX,
     ApiKey,
     Category,
     Draft,
@@ -253,8 +255,11 @@ _tenant_of = msgspec.json.Decoder(Tenant).decode
 class SqliteTenants:
     """Implements `ports.ledger.Tenants`."""
 
-    def __init__(self, revisions: Revisions, local: sqlite3.Connection) -> None:
+    def __init__(
+        self, revisions: Revisions, local: sqlite3.Connection, integrations: SqliteShelf[Integration]
+    ) -> None:
         self._revisions = revisions
+        self._integrations = integrations
         self._all = _tenants(local)
         revisions.follow(_tenants, self._show_all)
 
@@ -262,7 +267,18 @@ class SqliteTenants:
         return self._all
 
     async def put(self, tenant: Tenant) -> Tenant:
-        return await self._revisions.write(lambda connection: _put_tenant(connection, tenant), self._put)
+        def put(connection: sqlite3.Connection) -> Tenant:
+            stored = _put_tenant(connection, tenant)
+            if not tenant.id:
+                self._integrations.store(connection, stored.id, INBOX)
+            return stored
+
+        def show(stored: Tenant) -> None:
+            self._put(stored)
+            if not tenant.id:
+                self._integrations.show(stored.id, INBOX)
+
+        return await self._revisions.write(put, show)
 
     async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
         def change(connection: sqlite3.Connection) -> Tenant:
@@ -359,6 +375,10 @@ def _api_key(row: list[Any]) -> ApiKey:
     return ApiKey(**key | {"scope": Scope(key["scope"])})
 
 
+_WITHOUT_INBOX = "SELECT value FROM meta WHERE key = 'tenants_without_inbox'"
+_WITH_INBOX = "DELETE FROM meta WHERE key = 'tenants_without_inbox'"
+
+
 # ── together ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -378,14 +398,14 @@ class SqliteSetup:
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
         self._revisions = revisions = Revisions(writer, local)
         parts = (revisions, readers, local, vault)
-        self.tenants = SqliteTenants(revisions, local)
         self.categories = SqliteShelf("category", Category, *parts)
         self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
         self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
         self.drafts = self._drafts = SqliteShelf("draft", Draft, *parts)
         self.trials = SqliteShelf("trial", Template, *parts)
         self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
-        self.integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
+        self.integrations = self._integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
+        self.tenants = SqliteTenants(revisions, local, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 
     @property
@@ -394,6 +414,24 @@ class SqliteSetup:
 
     async def catch_up(self, revision: int | None = None) -> None:
         await self._revisions.catch_up(revision)
+
+    def give_inboxes(self, connection: sqlite3.Connection) -> None:
+        """Tenants from before revision 0010 get what new ones begin with, once, unless they have their own."""
+        last = one(connection, _WITHOUT_INBOX)
+        if last is None:
+            return
+        given: list[tuple[TenantId, Integration]] = []
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for tenant in self.tenants.all():
+                known = self.integrations.all(tenant)
+                if tenant > last or any(has.channel is INBOX.channel for has in known.values()):
+                    continue
+                inbox = replace(INBOX, key=INBOX.key if INBOX.key not in known else f"{INBOX.key}-in-app")
+                given.append((tenant, self._integrations.store(connection, tenant, inbox)))
+            connection.execute(_WITH_INBOX)
+        for tenant, inbox in given:
+            self._integrations.show(tenant, inbox)
 
     async def release(
         self,

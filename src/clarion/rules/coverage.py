@@ -1,0 +1,31 @@
+"""Which channels the integrations of a tenant serve, and which of its channels a workflow cannot use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clarion.model.channel import Channel
+from clarion.model.setup import Integration, SendAll, SendFirst, Workflow
+
+
+def served(integrations: Iterable[Integration]) -> frozenset[Channel]:
+    """The channels that at least one enabled integration serves."""
+    return frozenset(one.channel for one in integrations if one.enabled)
+
+
+def missing(workflow: Workflow, served: frozenset[Channel]) -> tuple[Channel, ...]:
+    """Channels on which messages of this workflow would wait because no integration serves them, in its order.
+
+    Where the first available channel is used, one that is served is enough.
+    """
+    found: dict[Channel, None] = {}
+    for step in workflow.steps:
+        to = step.to
+        if isinstance(to, SendAll):
+            wanted = to.channels
+        elif isinstance(to, SendFirst):
+            wanted = () if served.intersection(to.channels) else to.channels
+        else:
+            wanted = (*(rung.channel for rung in to.channels), *to.always)
+        found.update((channel, None) for channel in wanted if channel not in served)
+    return tuple(found)

@@ -1,0 +1,65 @@
+"""An installation that has no integration yet: it says so, and catches up when there is one."""
+
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
+from clarion.model.setup import INBOX, Integration, SendAll, SendStep, Tenant
+from clarion.model.status import Reason, Status
+from clarion.model.submission import Submission
+from clarion.testing.providers import RecordingProvider
+from tests.engine import EVERYWHERE, Engine, engine, workflow
+
+BOTH = SendStep(key="note", template="note", to=SendAll(channels=(Channel.IN_APP, Channel.SMS)))
+
+
+async def fresh(house: Engine) -> None:
+    """A tenant as it is made, with a workflow over in-app and text message."""
+    await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
+    await house.ledger.setup.templates.put(house.tenant, EVERYWHERE)
+    await house.ledger.setup.workflows.put(house.tenant, workflow("hello", steps=(BOTH,)))
+    await house.person("ada")
+
+
+async def test_a_new_tenant_has_an_inbox(tmp_path):
+    """In-app messages arrive without any set-up."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await fresh(house)
+        assert dict(house.ledger.setup.integrations.all(house.tenant)) == {"inbox": INBOX}
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert (await house.one(channel=Channel.IN_APP)).status is Status.DELIVERED
+
+
+async def test_what_no_integration_serves_waits_and_goes_out_when_one_does(tmp_path):
+    """The answer, the message and the dry run agree; nothing is lost."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await fresh(house)
+        accepted = await house.trigger("hello", "ada")
+        (notice,) = accepted.notices
+        assert notice.code == "no_integration"
+        assert "`sms`" in notice.detail
+        await house.quiet()
+        text = await house.one(channel=Channel.SMS)
+        assert (text.status, text.reason) == (Status.DEFERRED, Reason.NO_INTEGRATION)
+        ((_, run),) = await house.pipeline.dry_run(
+            house.tenant, Submission(workflow="hello", recipients=("ada",))
+        )
+        assert {one.channel: one.reason for one in run.channels} == {
+            Channel.IN_APP: None,
+            Channel.SMS: Reason.NO_INTEGRATION,
+        }
+        await house.ledger.setup.integrations.put(
+            house.tenant, Integration(key="texts", channel=Channel.SMS, provider="recording")
+        )
+        assert (await house.trigger("hello", "ada")).notices == ()
+        await house.pass_time(60)
+        assert {m.status for m in (await house.messages(channel=Channel.SMS)).values()} == {Status.SENT}
+        assert len(house.provider.effects) == 2
+
+
+async def test_an_integration_that_is_switched_off_serves_nothing(tmp_path):
+    """As if there were none, until it is switched on."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await fresh(house)
+        texts = Integration(key="texts", channel=Channel.SMS, provider="recording", enabled=False)
+        await house.ledger.setup.integrations.put(house.tenant, texts)
+        assert len((await house.trigger("hello", "ada")).notices) == 1
