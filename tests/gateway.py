@@ -84,7 +84,7 @@ class Town:
 
     async def connect(self, user: User, path: str = WS_PATH, **asked: object) -> Connection:
         """A device of `user`, connected and past its first frame (or refused)."""
-        token = asked.pop("token", None) or self.tokens.mint(user.tenant, user.id)
+        token = asked.pop("token", None) or self.tokens.mint(user)
         headers = asked.pop("headers", {})
         assert isinstance(headers, dict)
         query = "&".join(f"{name}={quote(str(value))}" for name, value in {"token": token, **asked}.items())

@@ -83,6 +83,15 @@ class MemoryInboxes:
         ]
         return sorted(fits, key=lambda item: item.message_id, reverse=True)[:limit]
 
+    async def matching(
+        self, user: UserNo, *, archived: bool = False, unread: bool = False
+    ) -> Sequence[MessageId]:
+        return [
+            item.message_id
+            for item in sorted(self._items.get(user, {}).values(), key=lambda i: i.message_id, reverse=True)
+            if (item.archived_at is not None) is archived and not (unread and item.read_at is not None)
+        ]
+
     def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
         behind = [item for item in self._items.get(user, {}).values() if item.offset > offset]
         return sorted(behind, key=lambda item: item.offset)[:limit]
@@ -96,10 +105,10 @@ class MemoryInboxes:
         )
 
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId] | None, at: Instant
+        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
     ) -> InboxChange | None:
         box = self._items.get(user, {})
-        chosen = [i for i in box.values() if (i.archived_at is None if ids is None else i.message_id in ids)]
+        chosen = [i for i in box.values() if i.message_id in ids]
         marked = [after for item in chosen if (after := marked_as(item, action, at)) != item]
         return self._store(user, marked) if marked else None
 
@@ -122,10 +131,12 @@ class MemoryUsers:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._users: dict[UserNo, User] = {}
+        self._made = 0
 
     def add(self, user_id: str, tenant: TenantId = ACME) -> User:
         """A new user."""
-        no = UserNo(len(self._users) + 1)
+        self._made += 1
+        no = UserNo(self._made)
         key = no.to_bytes(32, "big")
         user = User(no=no, tenant=tenant, id=user_id, key=key, profile=Profile(), inbox_epoch=f"epoch-{no}")
         self._users[no] = user

@@ -44,7 +44,7 @@ class Server:
         self.uvicorn = uvicorn.Server(config)
 
     def url(self, path: str, user: User, phone: Phone | None = None, scheme: str = "ws") -> str:
-        token = self.post.tokens.mint(user.tenant, user.id)
+        token = self.post.tokens.mint(user)
         resume = f"&epoch={phone.epoch}&offset={phone.offset}" if phone and phone.epoch else ""
         return f"{scheme}://127.0.0.1:{self.port}{path}?token={token}{resume}"
 

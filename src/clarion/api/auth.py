@@ -11,6 +11,7 @@ from clarion.flow.keys import ALLOWED, PREFIX, ApiKeys
 from clarion.flow.tokens import UserTokens
 from clarion.model.ids import TenantId
 from clarion.model.setup import ApiKey, Scope
+from clarion.ports.ledger import Users
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,9 +43,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 class Doorkeeper:
     """Turns an Authorization header into a caller."""
 
-    def __init__(self, keys: ApiKeys, tokens: UserTokens) -> None:
+    def __init__(self, keys: ApiKeys, tokens: UserTokens, users: Users) -> None:
         self._keys = keys
         self._tokens = tokens
+        self._users = users
 
     async def key(self, headers: Mapping[bytes, bytes], scope: Scope) -> ApiKey:
         """The API key of a request, if it may do `scope`. The quick way in for the ingest routes."""
@@ -60,8 +62,11 @@ class Doorkeeper:
         if text.startswith(PREFIX) or "." not in text:
             key = self._keys.recall(text) or await self._keys.verify(text)
             return Caller(tenant=key.tenant, scope=key.scope)
-        tenant, user_id, _ = self._tokens.verify(text)
-        return Caller(tenant=tenant, user_id=user_id)
+        bearer = self._tokens.verify(text)
+        found = await self._users.find(bearer.tenant, [bearer.user_id])
+        if not bearer.names(found.get(bearer.user_id)):
+            raise Unauthenticated("The user of this token was deleted.")
+        return Caller(tenant=bearer.tenant, user_id=bearer.user_id)
 
 
 def _bearer(headers: Mapping[bytes, bytes]) -> str:

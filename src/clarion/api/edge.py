@@ -73,7 +73,7 @@ class Edge:
         self._limits = parts.limits
         self._clock = parts.clock
         self._router = router
-        self._door = Doorkeeper(parts.keys, parts.tokens)
+        self._door = Doorkeeper(parts.keys, parts.tokens, parts.ledger.users)
         self._bare = bare_routes(parts)
         self._requests: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()

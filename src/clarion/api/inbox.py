@@ -14,7 +14,7 @@ from clarion.api.times import text_or_none
 from clarion.errors import InvalidInput
 from clarion.model.content import InAppContent
 from clarion.model.ids import MessageId, id_text, parse_id
-from clarion.model.inbox import InboxCounts, InboxItem
+from clarion.model.inbox import InboxCounts, InboxFilter, InboxItem
 from clarion.model.user import User, Value
 from clarion.ports.ledger import InboxAction
 from clarion.rules.instants import rfc3339
@@ -40,11 +40,12 @@ class InboxView(Page[ItemView], frozen=True, kw_only=True):
 
 
 class MarkBody(Value, frozen=True, kw_only=True):
-    """What to mark, and as what."""
+    """What to mark, and as what: `ids` or `filter`, one of them is needed."""
 
     action: InboxAction
     ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] | None = None
-    """Left out: everything that is not archived."""
+    filter: InboxFilter | None = None
+    """Everything that matches; `{}` is everything that is not archived."""
 
 
 class MarkView(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +84,13 @@ async def get_counts(person: Person, parts: Parts) -> InboxCounts:
 @post("/mark", opt=OWN_SEND, status_code=200)
 async def mark(person: Person, data: MarkBody, parts: Parts) -> MarkView:
     """Mark items seen, read or archived, or take that back; all devices of the user are told."""
-    ids = None if data.ids is None else [_id(text, index) for index, text in enumerate(data.ids)]
-    change = await parts.engagement.mark(person.no, data.action, ids)
-    return MarkView(changed=len(change.items) if change is not None else 0, counts=_counts(parts, person))
+    if (data.ids is None) == (data.filter is None):
+        raise InvalidInput(
+            "give either `ids` or `filter`; `filter: {}` is everything that is not archived.", pointer="#"
+        )
+    which = data.filter or [_id(text, index) for index, text in enumerate(data.ids or ())]
+    changed = await parts.engagement.mark(person.no, data.action, which)
+    return MarkView(changed=changed, counts=_counts(parts, person))
 
 
 def view(item: InboxItem, user: User, parts: ApiParts) -> ItemView:

@@ -180,7 +180,7 @@ async def mint_token(person: Person, caller: Who, parts: Parts, data: TokenBody 
     """A short-lived token with which the user's own devices reach the user's inbox, and nothing else."""
     ttl_s = (data or TokenBody()).ttl_s
     expires_at = Instant(parts.clock.now() // 1000 * 1000 + ttl_s * 1000)
-    return TokenView(token=parts.tokens.mint(caller.tenant, person.id, ttl_s), expires_at=rfc3339(expires_at))
+    return TokenView(token=parts.tokens.mint(person, ttl_s), expires_at=rfc3339(expires_at))
 
 
 def view(user: User) -> UserView:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clarion.model.ids import MessageId, TenantId, UserNo
-from clarion.model.inbox import InboxChange
+from clarion.model.inbox import InboxChange, InboxFilter
 from clarion.ports.clock import Clock
 from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import InboxAction, Inboxes
+
+SLICE = 100
+"""Items marked in one transaction: whoever else wants to write waits no longer than for these."""
 
 
 class Engagement:
@@ -19,14 +22,21 @@ class Engagement:
         self._fanout = fanout
         self._clock = clock
 
-    async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId] | None
-    ) -> InboxChange | None:
-        """Mark items of `user` (None: all that are not archived), durably; None when nothing changed."""
-        change = await self._inboxes.mark(user, action, ids, self._clock.now())
-        if change is not None:
-            self._fanout.publish((change,))
-        return change
+    async def mark(self, user: UserNo, action: InboxAction, which: Sequence[MessageId] | InboxFilter) -> int:
+        """Mark items of `user`, durably; how many changed.
+
+        Those that match a filter are marked as they are now, slice by slice: each is told to the devices with exact
+        counters, and what arrives meanwhile is left alone.
+        """
+        if isinstance(which, InboxFilter):
+            which = await self._inboxes.matching(user, archived=which.archived, unread=which.unread)
+        changed = 0
+        for start in range(0, len(which), SLICE):
+            change = await self._inboxes.mark(user, action, which[start : start + SLICE], self._clock.now())
+            if change is not None:
+                changed += len(change.items)
+                self._fanout.publish((change,))
+        return changed
 
     def forget(self, tenant: TenantId, user: UserNo) -> None:
         """Call after a user was deleted: every device of theirs is told so and disconnected at once."""

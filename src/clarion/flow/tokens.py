@@ -10,7 +10,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from clarion.errors import TokenExpired, Unauthenticated
-from clarion.model.ids import Instant, TenantId
+from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
 
@@ -23,8 +24,24 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     aud: str
     tenant: int
     sub: str
+    no: int
+    """Which person it is: another one may get the same id after an erasure."""
     exp: int
     """Seconds since the Unix epoch, as RFC 7519 wants."""
+
+
+class Bearer(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a genuine token names."""
+
+    tenant: TenantId
+    user_id: str
+    user: UserNo
+    expires_at: Instant
+    """From then on it is worthless."""
+
+    def names(self, user: User | None) -> bool:
+        """Whether `user`, who has this id now, is the person it was made for. An erased one never comes back."""
+        return user is not None and user.no == self.user
 
 
 class UserTokens:
@@ -35,27 +52,32 @@ class UserTokens:
         self._key = OctKey.import_key(material)
         self._clock = clock
 
-    def mint(self, tenant: TenantId, user_id: str, ttl_s: int = 900) -> str:
-        """A token for `user_id` that is good for `ttl_s` seconds."""
+    def mint(self, user: User, ttl_s: int = 900) -> str:
+        """A token for `user` that is good for `ttl_s` seconds."""
         claims: dict[str, Any] = {
             "aud": AUDIENCE,
-            "tenant": tenant,
-            "sub": user_id,
+            "tenant": user.tenant,
+            "sub": user.id,
+            "no": user.no,
             "exp": self._clock.now() // 1000 + ttl_s,
         }
         return jwt.encode({"alg": ALGORITHM}, claims, self._key, algorithms=[ALGORITHM])
 
-    def verify(self, token: str) -> tuple[TenantId, str, Instant]:
-        """Tenant, user and the time from which the token is worthless.
+    def verify(self, token: str) -> Bearer:
+        """Whom the token names. Whether that person still exists is for the caller to look up.
 
-        Raises TokenExpired for a genuine token whose time has passed, Unauthenticated for anything else. Whether
-        the user still exists is for the caller to look up.
+        Raises TokenExpired for a genuine token whose time has passed, Unauthenticated for anything else.
         """
         claims = self._genuine(token)
         expires_at = Instant(claims.exp * 1000)
         if self._clock.now() >= expires_at:
             raise TokenExpired("the user token has expired: ask your backend for a new one")
-        return TenantId(claims.tenant), claims.sub, expires_at
+        return Bearer(
+            tenant=TenantId(claims.tenant),
+            user_id=claims.sub,
+            user=UserNo(claims.no),
+            expires_at=expires_at,
+        )
 
     def _genuine(self, token: str) -> _Claims:
         try:

@@ -83,12 +83,12 @@ class Door:
             return ORIGIN_REFUSED
         try:
             token, resume = request.read()
-            tenant, user_id, expires_at = self._tokens.verify(token)
+            bearer = self._tokens.verify(token)
         except TokenExpired:
             return TOKEN_EXPIRED
         except (Unauthenticated, ValueError):
             return BAD_TOKEN
-        user = (await self._users.find(tenant, [user_id])).get(user_id)
-        if user is None:
+        user = (await self._users.find(bearer.tenant, [bearer.user_id])).get(bearer.user_id)
+        if user is None or not bearer.names(user):
             return USER_DELETED
-        return Visitor(user=user, expires_at=expires_at, resume=resume)
+        return Visitor(user=user, expires_at=bearer.expires_at, resume=resume)

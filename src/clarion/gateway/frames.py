@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from clarion.gateway.closes import Close
 from clarion.model.ids import Instant, id_text
-from clarion.model.inbox import InboxCounts, InboxItem
+from clarion.model.inbox import InboxCounts, InboxFilter, InboxItem
 from clarion.ports.ledger import InboxAction
 
 LONGEST_REF = 64
@@ -107,7 +107,8 @@ class MarkCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Mark items on all devices of the user."""
 
     action: InboxAction
-    ids: Literal["all"] | Annotated[list[str], msgspec.Meta(max_length=MOST_IDS)]
+    ids: Annotated[list[str], msgspec.Meta(max_length=MOST_IDS)] | None = None
+    filter: InboxFilter | None = None
     ref: Annotated[str, msgspec.Meta(max_length=LONGEST_REF)] = ""
 
 

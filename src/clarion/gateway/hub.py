@@ -224,7 +224,7 @@ class Hub:
     async def mark(self, device: Device, mark: Mark) -> None:
         """Carry out a client's command and answer it."""
         try:
-            await self._engagement.mark(device.feed.user, mark.action, mark.ids)
+            await self._engagement.mark(device.feed.user, mark.action, mark.which)
         except ClarionError as wrong:
             effects = device.session.refused(mark.ref, wrong.code, wrong.detail)
         else:

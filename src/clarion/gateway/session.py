@@ -30,6 +30,7 @@ from clarion.gateway.closes import (
 )
 from clarion.gateway.frames import PING, PONG, Frame, MarkCommand, PingCommand
 from clarion.model.ids import MessageId, parse_id
+from clarion.model.inbox import InboxFilter
 from clarion.ports.ledger import InboxAction
 
 
@@ -70,8 +71,7 @@ class Mark(msgspec.Struct, frozen=True):
 
     ref: str
     action: InboxAction
-    ids: tuple[MessageId, ...] | None
-    """None: all."""
+    which: tuple[MessageId, ...] | InboxFilter
 
 
 class Abort(msgspec.Struct, frozen=True):
@@ -187,12 +187,18 @@ class Session:
         return self._send(frames.error(ref, code, detail)) if self.state is State.LIVE else ()
 
     def _mark(self, command: MarkCommand) -> Effects:
-        if command.ids == "all":
-            return (Mark(command.ref, command.action, None),)
+        if (command.ids is None) == (command.filter is None):
+            return self.refused(
+                command.ref,
+                "invalid_request",
+                "give either `ids` or `filter` (`{}`: all that are not archived)",
+            )
+        if command.filter is not None:
+            return (Mark(command.ref, command.action, command.filter),)
         try:
-            ids = tuple(MessageId(parse_id(text)) for text in command.ids)
+            ids = tuple(MessageId(parse_id(text)) for text in command.ids or ())
         except ValueError:
-            return self.refused(command.ref, "invalid_request", "`ids` must be `all` or ids of inbox items")
+            return self.refused(command.ref, "invalid_request", "`ids` must be ids of inbox items")
         return (Mark(command.ref, command.action, ids),)
 
     def _in_pace(self, now: float) -> bool:

@@ -38,6 +38,15 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
+class InboxFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which items of an inbox: the parameters of its list. Empty: all that are not archived."""
+
+    archived: bool = False
+    """The archive instead of the live items."""
+    unread: bool = False
+    """Only what is unread."""
+
+
 class InboxChange(msgspec.Struct, frozen=True, kw_only=True):
     """A committed change of one user's inbox: fanned out to the user's connected devices."""
 

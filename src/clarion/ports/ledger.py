@@ -558,10 +558,15 @@ class Inboxes(Protocol):
     def head(self, user: UserNo) -> tuple[int, InboxCounts]:
         """The newest offset and the counters at that offset. A short local read."""
 
+    async def matching(
+        self, user: UserNo, *, archived: bool = False, unread: bool = False
+    ) -> Sequence[MessageId]:
+        """The ids of all that `page` would show, newest first."""
+
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId] | None, at: Instant
+        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
     ) -> InboxChange | None:
-        """Mark the given items (None: all not archived); None when nothing changed. Also stamps the messages
+        """Mark the given items in one transaction; None when nothing changed. Also stamps the messages
         and cancels later rungs of ladders that were waiting for `seen` or `read`."""
 
 

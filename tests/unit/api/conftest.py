@@ -182,6 +182,11 @@ class House:
         """A client with any credential."""
         return Api(edge or self.edge, credential)
 
+    async def own(self, user_id: str, tenant: TenantId = ACME, ttl_s: int = 900) -> Api:
+        """A client with a user's own token."""
+        user = (await self.ledger.users.find(tenant, [user_id]))[user_id]
+        return Api(self.edge, self.tokens.mint(user, ttl_s))
+
     async def furnish(self) -> None:
         """Two tenants; the first with a workflow over every channel that capture keeps."""
         setup = self.ledger.setup

@@ -72,7 +72,7 @@ async def test_no_operation_is_open_to_a_smaller_scope(house):
 
 async def test_a_persons_own_token_opens_their_inbox_and_nothing_else(house, admin, ada):
     """Neither anything of the tenant nor the inbox of somebody else."""
-    own = house.bearer(house.tokens.mint(1, "ada", 900))
+    own = await house.own("ada")
     await own.ok("GET", "/v1/users/ada/inbox")
     for path, method, found in OPERATIONS:
         if found.get("x-scope") is not None:

@@ -1,9 +1,11 @@
 """Marking inbox items: stored once, told once, whoever marks."""
 
+from collections.abc import Sequence
+
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.flow.engagement import Engagement
+from clarion.flow.engagement import SLICE, Engagement
 from clarion.model.ids import MessageId
-from clarion.model.inbox import InboxChange
+from clarion.model.inbox import InboxChange, InboxFilter
 from tests.gateway import Town
 
 
@@ -19,9 +21,8 @@ async def test_a_mark_is_stored_and_told_once():
     anna = town.users.add("anna")
     (item,) = town.store(anna, "hello").items
     heard = listening(town.fanout)
-    change = await town.engagement.mark(anna.no, "read", [item.message_id])
-    assert change is not None
-    assert heard == [change]
+    assert await town.engagement.mark(anna.no, "read", [item.message_id]) == 1
+    assert [change.items[0].message_id for change in heard] == [item.message_id]
     assert town.inboxes.everything(anna.no)[item.message_id].read_at == town.clock.now()
 
 
@@ -30,11 +31,44 @@ async def test_marking_what_is_marked_tells_nobody():
     town = Town()
     anna = town.users.add("anna")
     town.store(anna, "hello")
-    await town.engagement.mark(anna.no, "seen", None)
+    await town.engagement.mark(anna.no, "seen", InboxFilter())
     heard = listening(town.fanout)
-    assert await town.engagement.mark(anna.no, "seen", None) is None
-    assert await town.engagement.mark(anna.no, "read", [MessageId(b"?" * 16)]) is None
+    assert await town.engagement.mark(anna.no, "seen", InboxFilter()) == 0
+    assert await town.engagement.mark(anna.no, "read", [MessageId(b"?" * 16)]) == 0
     assert heard == []
+
+
+async def test_a_large_inbox_is_marked_in_slices_that_others_get_between():
+    """Each slice is told with exact counters; what arrives after the first is not marked."""
+    town = Town()
+    anna = town.users.add("anna")
+    town.store(anna, *[f"item {n}" for n in range(2 * SLICE + 5)])
+    heard: list[InboxChange] = []
+
+    def hear(changes: Sequence[InboxChange]) -> None:
+        heard.extend(changes)
+        if len(heard) == 1:
+            town.store(anna, "late")
+
+    town.fanout.subscribe(hear)
+    assert await town.engagement.mark(anna.no, "read", InboxFilter()) == 2 * SLICE + 5
+    assert [len(change.items) for change in heard] == [SLICE, SLICE, 5]
+    assert [change.counts and change.counts.unread for change in heard] == [SLICE + 5, 6, 1]
+    offsets = [item.offset for change in heard for item in change.items]
+    assert offsets == sorted(offsets)
+    (late,) = [item for item in town.inboxes.everything(anna.no).values() if item.read_at is None]
+    assert late.offset == 3 * SLICE + 6
+
+
+async def test_a_filter_marks_what_it_matches_and_nothing_else():
+    """Unread ones, or the archive."""
+    town = Town()
+    anna = town.users.add("anna")
+    first, *_ = town.store(anna, "a", "b", "c").items
+    await town.engagement.mark(anna.no, "read", [first.message_id])
+    assert await town.engagement.mark(anna.no, "archived", InboxFilter(unread=True)) == 2
+    assert await town.engagement.mark(anna.no, "unread", InboxFilter()) == 1
+    assert await town.engagement.mark(anna.no, "unarchived", InboxFilter(archived=True)) == 2
 
 
 async def test_a_deleted_users_devices_are_told_by_an_empty_change():

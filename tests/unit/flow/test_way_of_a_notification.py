@@ -10,6 +10,7 @@ from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound, UnknownR
 from clarion.flow.retries import Retries
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId, id_text
+from clarion.model.inbox import InboxFilter
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.setup import (
     Category,
@@ -520,7 +521,7 @@ async def test_who_has_seen_it_in_the_inbox_is_not_sent_a_text(tmp_path, until, 
         user = await house.person("ada")
         await house.trigger("climb", "ada")
         await house.quiet()
-        await house.engagement.mark(user.no, action, None)
+        await house.engagement.mark(user.no, action, InboxFilter())
         await house.pass_time(31)
         second = await house.one(channel=Channel.SMS)
         ended = (Status.CANCELED, Reason.LADDER_SATISFIED) if stops else (Status.SENT, None)
@@ -539,7 +540,7 @@ async def test_a_ladder_that_has_not_begun_is_stopped_as_well(tmp_path):
         await house.trigger("climb", "ada")
         await house.quiet()
         assert (await house.one(channel=Channel.PUSH)).reason is Reason.QUIET_HOURS
-        await house.engagement.mark(user.no, "seen", None)
+        await house.engagement.mark(user.no, "seen", InboxFilter())
         await house.pass_time(3 * 3600)
         assert house.provider.effects == []
         for channel in (Channel.PUSH, Channel.SMS):

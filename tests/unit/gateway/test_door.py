@@ -7,7 +7,7 @@ import pytest
 
 from clarion.gateway import SSE_PATH, WS_PATH
 from clarion.model.ids import TenantId
-from tests.gateway import HOST, Connection, Town
+from tests.gateway import HOST, Connection, Town, settled
 
 
 def code_of(connection: Connection) -> str:
@@ -18,7 +18,7 @@ def code_of(connection: Connection) -> str:
 async def test_programs_are_refused_by_status(town: Town, path):
     """Before anything is accepted, with a problem that says what to do."""
     anna = town.users.add("anna")
-    expired = town.tokens.mint(anna.tenant, anna.id, ttl_s=-1)
+    expired = town.tokens.mint(anna, ttl_s=-1)
     bad, old = await town.connect(anna, path, token="nonsense"), await town.connect(anna, path, token=expired)
     assert [(c.status, code_of(c)) for c in (bad, old)] == [(401, "bad_token"), (401, "token_expired")]
 
@@ -38,9 +38,7 @@ async def test_a_server_without_http_answers_gets_close_codes(town: Town):
     del connection.scope["extensions"]
     await town.gateway(connection.scope, connection.receive, connection.send)
     assert connection.close_code == 4500
-    strange = Connection(
-        WS_PATH, f"token={town.tokens.mint(anna.tenant, anna.id)}", {"origin": "https://evil.example"}
-    )
+    strange = Connection(WS_PATH, f"token={town.tokens.mint(anna)}", {"origin": "https://evil.example"})
     del strange.scope["extensions"]
     await town.gateway(strange.scope, strange.receive, strange.send)
     assert [event["type"] for event in strange.events] == ["websocket.close"]
@@ -49,7 +47,7 @@ async def test_a_server_without_http_answers_gets_close_codes(town: Town):
 async def test_a_token_may_come_in_the_header(town: Town):
     """Where the client can set one, it stays out of URLs."""
     anna = town.users.add("anna")
-    bearer = {"authorization": f"Bearer {town.tokens.mint(anna.tenant, anna.id)}"}
+    bearer = {"authorization": f"Bearer {town.tokens.mint(anna)}"}
     assert (await town.connect(anna, token=" ", headers=bearer)).frames[0]["type"] == "connected"
 
 
@@ -116,3 +114,18 @@ async def test_requests_that_lead_nowhere_are_told_where_to_go(town: Town, path,
     told = json.loads(connection.events[1]["body"])
     assert (told["code"], told["status"]) == (code, status)
     assert told["detail"].endswith(".")
+
+
+@pytest.mark.parametrize("path", [WS_PATH, SSE_PATH])
+async def test_the_token_of_an_erased_person_opens_nothing(town: Town, path):
+    """Neither while nobody has the id, nor the inbox of whoever gets it next; open connections are closed."""
+    anna = town.users.add("anna")
+    token = town.tokens.mint(anna)
+    watching = await town.connect(anna, path, token=token)
+    await town.users.delete(anna.tenant, anna.id)
+    town.engagement.forget(anna.tenant, anna.no)
+    await settled()
+    assert watching.over
+    assert (await town.connect(anna, path, token=token)).status == 410
+    town.users.add("anna")
+    assert (await town.connect(anna, path, token=token)).status == 410

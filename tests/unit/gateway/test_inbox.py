@@ -187,7 +187,7 @@ async def test_marking_what_is_marked_is_fine(town: Town):
     """The command is answered; as nothing changed, nobody is told anything."""
     anna = town.users.add("anna")
     phone = await town.connect(anna)
-    phone.say(type="mark", ref="1", action="seen", ids="all")
+    phone.say(type="mark", ref="1", action="seen", filter={})
     await settled()
     assert phone.frames[1:] == [{"type": "ok", "ref": "1"}]
 
@@ -205,13 +205,14 @@ async def test_nobody_marks_the_items_of_another(town: Town):
 async def test_a_mark_that_cannot_be_stored_is_an_error_for_that_command_only(town: Town, monkeypatch):
     """The client may try again; the connection lives on."""
     anna = town.users.add("anna")
+    town.store(anna, "hello")
     phone = await town.connect(anna)
 
     async def full(*args):
         raise Unavailable("the disk is full")
 
     monkeypatch.setattr(town.inboxes, "mark", full)
-    phone.say(type="mark", ref="1", action="seen", ids="all")
+    phone.say(type="mark", ref="1", action="seen", filter={})
     phone.say(type="ping")
     await settled()
     assert phone.frames[1:] == [
@@ -499,7 +500,7 @@ async def test_a_store_that_is_closing_does_not_break_the_server(town: Town, mon
 async def test_an_expired_token_ends_the_connection(town: Town):
     """4501: get a new token, then come back."""
     anna = town.users.add("anna")
-    connection = await town.connect(anna, token=town.tokens.mint(anna.tenant, anna.id, ttl_s=60))
+    connection = await town.connect(anna, token=town.tokens.mint(anna, ttl_s=60))
     await town.pass_time(58)
     assert not connection.over
     await town.pass_time(4)

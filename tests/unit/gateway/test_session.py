@@ -19,6 +19,7 @@ from clarion.gateway.closes import (
 from clarion.gateway.frames import PING, PONG, Frame
 from clarion.gateway.session import ABORT, Effect, Mark, Resume, Rules, Session, State
 from clarion.model.ids import MessageId, id_text
+from clarion.model.inbox import InboxFilter
 
 RULES = Rules(pending_frames=3, pending_bytes=100, commands_per_s=1, command_burst=3, frame_bytes=200)
 AN_HOUR = 3600.0
@@ -109,8 +110,18 @@ def test_a_mark_is_handed_on_with_its_reference():
 
 
 def test_a_mark_may_mean_all_items():
-    """`ids: "all"` needs no list."""
-    assert live().receive(b'{"type":"mark","action":"seen","ids":"all"}', 1.0) == (Mark("", "seen", None),)
+    """By a filter; nothing and both are refused, so that a forgotten field never means everything."""
+    assert live().receive(b'{"type":"mark","action":"seen","filter":{}}', 1.0) == (
+        Mark("", "seen", InboxFilter()),
+    )
+    assert live().receive(b'{"type":"mark","action":"seen","filter":{"unread":true}}', 1.0) == (
+        Mark("", "seen", InboxFilter(unread=True)),
+    )
+    for which in ("", ',"ids":["0198f2b1-0000-7000-8000-000000000000"],"filter":{}', ',"ids":null'):
+        session = live()
+        (said,) = session.receive('{"type":"mark","ref":"1","action":"seen"' + which + "}", 1.0)
+        assert isinstance(said, Frame)
+        assert ("invalid_request" in said.text, session.state) == (True, State.LIVE)
 
 
 def test_a_wrong_id_is_an_error_and_no_reason_to_leave():
@@ -134,9 +145,11 @@ def test_a_ping_is_answered():
         "[]",
         '{"type":"mark"}',
         '{"type":"subscribe"}',
-        '{"type":"mark","action":"eaten","ids":"all"}',
+        '{"type":"mark","action":"eaten","filter":{}}',
+        '{"type":"mark","action":"seen","ids":"all"}',
+        '{"type":"mark","action":"seen","filter":{"user":"bob"}}',
         '{"type":"mark","action":"seen","ids":"some"}',
-        '{"type":"mark","action":"seen","ids":"all","user":"bob"}',
+        '{"type":"mark","action":"seen","filter":{},"user":"bob"}',
         b"\xff\xfe",
     ],
 )
@@ -169,7 +182,7 @@ def test_after_the_end_nothing_is_answered():
     """Commands on their way when the session was closed are not carried out."""
     session = live()
     session.close(SHUTTING_DOWN)
-    assert session.receive('{"type":"mark","action":"seen","ids":"all"}', 1.0) == ()
+    assert session.receive('{"type":"mark","action":"seen","filter":{}}', 1.0) == ()
     assert session.answered("1") == session.refused("1", "x", "y") == ()
 
 

@@ -76,8 +76,8 @@ class Inbox {
     show(frame.type === "items");
   }
 
-  mark(action, ids) {
-    if (this.state === "open") this.socket.send(JSON.stringify({ type: "mark", action, ids }));
+  mark(action, which) {
+    if (this.state === "open") this.socket.send(JSON.stringify({ type: "mark", action, ...which }));
   }
 
   become(state) {
@@ -125,7 +125,7 @@ function create(item, fresh) {
     button.addEventListener("click", () => {
       const inbox = inboxes.find((one) => one.person.id === element.dataset.user);
       const undo = button.dataset.act === "read" && button.getAttribute("aria-pressed") === "true";
-      inbox.mark(undo ? "unread" : button.dataset.act, [item.id]);
+      inbox.mark(undo ? "unread" : button.dataset.act, { ids: [item.id] });
     });
   }
   return element;
@@ -156,6 +156,6 @@ export function startInboxes() {
     radio.addEventListener("change", countUnread);
     if (radio.value) inboxes.push(new Inbox({ id: radio.value, ...radio.dataset }));
   }
-  readAll.addEventListener("click", () => shownInboxes().forEach((inbox) => inbox.mark("read", "all")));
+  readAll.addEventListener("click", () => shownInboxes().forEach((inbox) => inbox.mark("read", { filter: {} })));
   if (!inboxes.length) show(false);
 }

@@ -157,7 +157,7 @@ async def the_counters_are_exact(world: World) -> None:
         return now.unseen, now.unread, now.total
 
     assert counts() == (3, 3, 3)
-    await inboxes.mark(ada, "seen", None, world.now)
+    await inboxes.mark(ada, "seen", await inboxes.matching(ada), world.now)
     assert counts() == (0, 3, 3)
     await inboxes.mark(ada, "read", [messages[0].id], world.now)
     assert counts() == (0, 2, 3)
@@ -203,9 +203,24 @@ async def marking_moves_the_items(world: World) -> None:
     stored = await world.stored(messages[0])
     assert (stored.seen_at, stored.read_at) == (world.now, world.now)
     assert (await world.stored(stranger)).read_at is None
-    everything = await inboxes.mark(ada, "seen", None, world.now)
+    everything = await inboxes.mark(ada, "seen", await inboxes.matching(ada), world.now)
     assert everything is not None
     assert [item.message_id for item in everything.items] == [messages[1].id]
+
+
+async def matching_names_what_a_page_would_show(world: World) -> None:
+    """Newest first, live or archived, all or only the unread."""
+    messages = [await world.delivered() for _ in range(4)]
+    await world.delivered(world.bob)
+    inboxes, ada = world.ledger.inboxes, world.ada.no
+    await inboxes.mark(ada, "archived", [messages[0].id], world.now)
+    await inboxes.mark(ada, "read", [messages[3].id], world.now)
+    for archived in (False, True):
+        for unread in (False, True):
+            page = await inboxes.page(ada, None, 10, archived=archived, unread=unread)
+            found = await inboxes.matching(ada, archived=archived, unread=unread)
+            assert list(found) == [item.message_id for item in page]
+    assert set(await inboxes.matching(ada, unread=True)) == {messages[1].id, messages[2].id}
 
 
 async def marks_and_deliveries_at_once_share_no_offset(world: World) -> None:
@@ -336,6 +351,7 @@ RECORDS_CONTRACT = (
     the_counters_are_exact,
     a_change_carries_the_counters_if_any,
     marking_moves_the_items,
+    matching_names_what_a_page_would_show,
     marks_and_deliveries_at_once_share_no_offset,
     reading_stops_a_ladder_that_waits_for_it,
     reading_what_went_beside_a_ladder_stops_it_too,

@@ -99,6 +99,12 @@ class SqliteInboxes:
         found = await self._readers.rows(sql.INBOX_PAGE, (user, before, limit, archived, unread))
         return [item_of(self._routes, row) for row in found]
 
+    async def matching(
+        self, user: UserNo, *, archived: bool = False, unread: bool = False
+    ) -> Sequence[MessageId]:
+        found = await self._readers.rows(sql.INBOX_MATCHING, (user, archived, unread))
+        return [MessageId(bytes.fromhex(one)) for one in found]
+
     def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
         return [
             item_of(self._routes, row) for row in rows(self._local, sql.INBOX_SINCE, (user, offset, limit))
@@ -109,11 +115,10 @@ class SqliteInboxes:
         return offset, InboxCounts(unseen=unseen, unread=unread, total=total)
 
     async def mark(
-        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId] | None, at: Instant
+        self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
     ) -> InboxChange | None:
         return await self._writer.call(
-            lambda connection: self._mark(connection, user, action, ids, at),
-            rows=100 if ids is None else max(1, len(ids)),
+            lambda connection: self._mark(connection, user, action, ids, at), rows=max(1, len(ids))
         )
 
     # -- in the writer's thread -------------------------------------------------------------------------------
@@ -162,10 +167,10 @@ class SqliteInboxes:
         connection: sqlite3.Connection,
         user: UserNo,
         action: InboxAction,
-        ids: Sequence[MessageId] | None,
+        ids: Sequence[MessageId],
         at: Instant,
     ) -> InboxChange | None:
-        found = [item_of(self._routes, row) for row in self._wanted(connection, user, ids)]
+        found = [item_of(self._routes, row) for row in rows(connection, sql.INBOX_NAMED, (*keys(ids), user))]
         change = _ACTIONS[action]
         moved = [(item, new) for item in found if (new := change(item, at)) != item]
         if not moved:
@@ -182,17 +187,10 @@ class SqliteInboxes:
         ]
         connection.execute(sql.INBOX_MOVE, (encoded(packed), user))
         stamps = [row[2:] for row in packed]
-        ids = [item.message_id for item in items]
-        connection.execute(sql.MESSAGES_STAMP, (encoded(stamps), b"".join(ids)))
-        self._satisfy(connection, action, ids, at)
+        marked = [item.message_id for item in items]
+        connection.execute(sql.MESSAGES_STAMP, (encoded(stamps), b"".join(marked)))
+        self._satisfy(connection, action, marked, at)
         return head.change(items)
-
-    def _wanted(
-        self, connection: sqlite3.Connection, user: UserNo, ids: Sequence[MessageId] | None
-    ) -> list[Any]:
-        if ids is None:
-            return rows(connection, sql.INBOX_ALL, (user,))
-        return rows(connection, sql.INBOX_NAMED, (*keys(ids), user))
 
     def _satisfy(
         self, connection: sqlite3.Connection, action: InboxAction, ids: Sequence[MessageId], at: Instant

@@ -368,10 +368,12 @@ INBOX_PAGE = f"""
     ) AS inbox
 """
 
-INBOX_ALL = f"""
-    SELECT {_array(ITEM)} FROM (
-        SELECT * FROM inbox WHERE user = ? AND archived_at IS NULL ORDER BY offset LIMIT -1
-    ) AS inbox
+INBOX_MATCHING = """
+    SELECT json_group_array(hex(message_id)) FROM (
+        SELECT message_id FROM inbox WHERE user = ?1
+            AND (archived_at IS NOT NULL) = ?2 AND (?3 = 0 OR read_at IS NULL)
+        ORDER BY message_id DESC LIMIT -1
+    )
 """
 
 INBOX_NAMED = f"""
