@@ -8,14 +8,16 @@ clickable by the app that shows it.
 from __future__ import annotations
 
 import re
+import string
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from clarion.adapters.http import Reply, outcome_of
 from clarion.model.content import Action, ChatContent
+from clarion.model.graphemes import cuts
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Unknown
 from clarion.ports.provider import Outgoing
 
@@ -28,6 +30,8 @@ LINK_CHARS = 80
 """Of a link that stands for a button."""
 FACT_CHARS = 20
 """With less room than this no further fact is begun."""
+SIGN_CHARS = 8
+"""For the sign that facts are left out: `…` and `+12`."""
 LONGEST_WAIT_S = 7 * 86_400
 """A wish beyond this is none."""
 LOST = frozenset({401, 403, 404, 410})
@@ -40,6 +44,11 @@ _MARKUP = re.compile(r"[\\`*_~|\[\]()<>]")
 _LINE_MARKUP = re.compile(r"^(\d+(?=\.(?:\s|$))|(?=[-+#=]))([-+#=.])", re.MULTILINE)
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@|@(?![\w-]+\.\w)|~(?=\w)|<(?=[!@#\w])")
+_UNSEEN = (
+    string.whitespace
+    + "\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u202f\u205f\u2060\u2061\u2062\u2063\u2064\u3000\u3164\ufe0e\ufe0f\ufeff\uffa0"
+)
+"""Blanks, and what takes no place at all: services count a text of it as empty."""
 _NO_BREAK_SPACE = "\u00a0"
 
 Write = Callable[[str], str]
@@ -160,13 +169,25 @@ def markdown(text: str) -> str:
     return _outside_addresses(text, lambda part: _unmentioned(_escaped(part)))
 
 
+def buttons(actions: Iterable[Action]) -> Iterator[tuple[str, str]]:
+    """What is on each button and where it leads; without the buttons that say nothing or do not lead to the web."""
+    for action in actions:
+        if (label := words(action.label)) and (url := web_url(action.url)):
+            yield label, url
+
+
+def words(text: str) -> str:
+    """The text without blanks around it; empty when there is nothing to see in it."""
+    return text.strip() if text.strip(_UNSEEN) else ""
+
+
 def links(actions: Iterable[Action], room: Room, most: int) -> str:
     """Markdown links, for services whose webhooks cannot have buttons; each whole or not at all."""
     within = Room(min(most, room.left))
     written: list[str] = []
-    for action in actions:
-        label = Room(LINK_CHARS).text(action.label, LINK_CHARS, markdown)
-        if label and (url := web_url(action.url)) and (link := within.whole(f"[{label}]({url})  ")):
+    for label, url in buttons(actions):
+        shown = Room(LINK_CHARS).text(label, LINK_CHARS, markdown)
+        if link := within.whole(f"[{shown}]({url})  "):
             written.append(link)
     line = "".join(written).rstrip()
     room.left -= len(line)
@@ -195,7 +216,7 @@ class Room:
         limit = min(most, self.left)
         written = write(text[: limit + 1])
         if len(text) > limit or self._measure(written) > limit:
-            written = self._cut(text[:limit], limit, write)
+            written = self._cut(text, limit, write)
         self.left -= self._measure(written)
         return written
 
@@ -214,22 +235,29 @@ class Room:
     def facts(
         self, fields: Mapping[str, str], most: int, sizes: tuple[int, int], write: Write = as_it_is
     ) -> list[tuple[str, str]]:
-        """At most `most` labels and values of at most `sizes`, as far as there is room. None is empty."""
+        """At most `most` labels and values of at most `sizes`, as far as there is room. None is empty; a last one says
+        how many are left out."""
+        told = [(words(label), words(value)) for label, value in fields.items()]
+        told = [(label, value) for label, value in told if label or value]
         facts: list[tuple[str, str]] = []
-        for label, value in fields.items():
-            if len(facts) == most or self.left < FACT_CHARS:
+        self.left -= SIGN_CHARS
+        for label, value in told if len(told) <= most else told[: most - 1]:
+            if self.left < FACT_CHARS:
                 break
-            if label.strip() or value.strip():
-                name = self.text(label.strip(), sizes[0], write) or ZERO_WIDTH_SPACE
-                facts.append((name, self.text(value.strip(), sizes[1], write) or ZERO_WIDTH_SPACE))
+            name = self.text(label, sizes[0], write) or ZERO_WIDTH_SPACE
+            facts.append((name, self.text(value, sizes[1], write) or ZERO_WIDTH_SPACE))
+        self.left += SIGN_CHARS
+        if (missing := len(told) - len(facts)) and (sign := self.whole(f"{ELLIPSIS}+{missing}")):
+            facts.append((sign[:1], sign[1:]))
         return facts
 
     def _cut(self, text: str, limit: int, write: Write) -> str:
         def size(end: int) -> int:
             return self._measure(write(text[:end].rstrip() + ELLIPSIS))
 
-        fitting = bisect_right(range(len(text)), limit, key=size)
-        return write(text[: fitting - 1].rstrip() + ELLIPSIS) if fitting else ""
+        ends = cuts(text, min(limit, len(text) - 1))
+        fitting = bisect_right(ends, limit, key=size)
+        return write(text[: ends[fitting - 1]].rstrip() + ELLIPSIS) if fitting else ""
 
 
 def _outside_addresses(text: str, write: Write) -> str:

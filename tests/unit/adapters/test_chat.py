@@ -5,6 +5,7 @@ import pytest
 from clarion.adapters.chat import (
     ELLIPSIS,
     Room,
+    buttons,
     is_webhook,
     json_bytes,
     links,
@@ -14,6 +15,7 @@ from clarion.adapters.chat import (
     web_url,
     webhook_of,
 )
+from clarion.adapters.providers import discord, mattermost, slack, teams, telegram
 from clarion.model.content import Action, ChatContent
 from tests.chats import outgoing
 
@@ -127,9 +129,78 @@ def test_a_room_can_measure_bytes_of_json():
 
 def test_facts_are_as_many_as_fit_and_none_is_empty():
     """Blank ones are left out, half-blank ones get a character that is not seen."""
-    facts = Room(100).facts({"": " ", "a": "1", "b": "", "c": "3"}, 2, (10, 10))
-    assert facts == [("a", "1"), ("b", ZERO)]
-    assert Room(10).facts({"a": "1"}, 2, (10, 10)) == []
+    facts = Room(100).facts({"": " ", "a": "1", "b": "", "c": "3"}, 3, (10, 10))
+    assert facts == [("a", "1"), ("b", ZERO), ("c", "3")]
+
+
+def test_facts_that_are_left_out_leave_a_sign():
+    """Whether there are too many of them or too little room."""
+    five = dict.fromkeys("abcde", "1")
+    assert Room(100).facts(five, 3, (10, 10)) == [("a", "1"), ("b", "1"), (ELLIPSIS, "+3")]
+    assert Room(30).facts(five, 9, (10, 10)) == [("a", "1"), ("b", "1"), (ELLIPSIS, "+3")]
+    assert Room(10).facts({"a": "1"}, 2, (10, 10)) == [(ELLIPSIS, "+1")]
+    assert Room(2).facts({"a": "1"}, 2, (10, 10)) == []
+
+
+@pytest.mark.parametrize(
+    "seen", ["👩‍👩‍👧‍👦", "🇩🇪", "👍🏽", "e\u0301", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "1️⃣", "நி", "각"]
+)  # fmt: skip
+def test_a_cut_falls_between_what_people_see_as_characters(seen):
+    """Families, flags, skin tones, accents, keycaps: whole or not there, whatever the limit."""
+    text = seen * 30
+    for limit in range(1, 60):
+        written = Room(limit).text(text, limit)
+        assert units(written) <= limit
+        whole = written.removesuffix(ELLIPSIS)
+        assert whole == seen * (len(whole) // len(seen))
+
+
+def test_a_pile_of_accents_is_cut_all_the_same():
+    """One visible character may be longer than any limit."""
+    written = Room(100).text("e" + "\u0301" * 5000, 100)
+    assert units(written) == 100
+
+
+@pytest.mark.parametrize("label", ["", " ", "\n", "\u200b", "\u00a0\u2060", "\ufeff"])
+def test_a_button_without_words_is_left_out(label):
+    """Services refuse the whole message because of one."""
+    shown = [Action(label=label, url="https://e.example"), Action(label="ok", url="https://e.example")]
+    assert list(buttons(shown)) == [("ok", "https://e.example")]
+    content = ChatContent(text="hi", actions=tuple(shown))
+    assert [b["text"]["text"] for b in slack.blocks_of(content)["blocks"][-1]["elements"]] == ["ok"]
+    assert [b["title"] for b in teams.card_of(content)["actions"]] == ["ok"]
+    assert [b[0]["text"] for b in telegram.message_of(content)[1]["reply_markup"]["inline_keyboard"]] == [
+        "ok"
+    ]
+    assert discord.message_of(content)["embeds"][0]["description"] == "hi\n\n[ok](https://e.example)"
+    assert "[ok](https://e.example)" in mattermost.message_of(content)["attachments"][0]["text"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\u200b"])
+def test_slack_gets_no_empty_text_at_all(blank):
+    """Neither as title nor as text, fact or picture's description; each must have one character at least."""
+    content = ChatContent(
+        text=blank,
+        title=blank,
+        url="https://e.example",
+        image="https://e.example/i.png",
+        fields={blank: blank},
+    )
+    blocks = slack.blocks_of(content)["blocks"]
+    assert [block["type"] for block in blocks] == ["rich_text", "image"]
+    assert blocks[1]["alt_text"] == "-"
+
+
+def test_discord_tells_every_fact_there_is_room_for():
+    """The limit of 6,000 is for what is really there, not for what there could be."""
+    facts = {f"key {n}": "v" * 100 for n in range(20)}
+    assert len(discord.message_of(ChatContent(text="hi", fields=facts))["embeds"][0]["fields"]) == 20
+    more = {f"key {n}": "v" * 100 for n in range(40)}
+    fields = discord.message_of(ChatContent(text="hi", fields=more))["embeds"][0]["fields"]
+    assert (len(fields), fields[-1]["name"], fields[-1]["value"]) == (25, ELLIPSIS, "+16")
+    long = discord.message_of(ChatContent(text="x" * 5000, title="t" * 300, fields=more))["embeds"][0]
+    told = sum(units(field["name"] + field["value"]) for field in long["fields"])
+    assert told + units(long["title"]) + units(long["description"]) <= 6000
 
 
 def test_links_in_place_of_buttons_cannot_be_broken_out_of():

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from clarion.content.preheader import with_preheader
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import Action, Attachment, ChatContent, EmailContent, InAppContent, PushContent
@@ -136,6 +137,13 @@ def test_mjml_cannot_be_set_for_one_event():
 
 
 # ── preheader ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_long_preheader_is_cut_between_visible_characters():
+    """A flag is two code points: half of one is another."""
+    html = with_preheader("<body>", "x" + "🇩🇪" * 200)
+    shown = html.partition(">")[2].partition(">")[2].partition("&#847;")[0]
+    assert shown == "x" + "🇩🇪" * 124
 
 
 def test_the_preheader_stands_hidden_at_the_top_of_the_html():

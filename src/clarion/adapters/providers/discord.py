@@ -19,6 +19,7 @@ from clarion.adapters.chat import (
     links,
     lost,
     markdown,
+    units,
     wait_s,
     web_url,
     webhook_of,
@@ -98,14 +99,15 @@ def message_of(content: ChatContent) -> dict[str, Any]:
     if not title:
         paragraphs.append(description.link(content.url))
     paragraphs.append(links(content.actions, description, LINKS_CHARS))
-    facts = Room(EMBED_CHARS - TITLE_CHARS - DESCRIPTION_CHARS).facts(
+    described = "\n\n".join(filter(None, paragraphs))
+    facts = Room(EMBED_CHARS - units(title) - units(described)).facts(
         content.fields, FIELDS, FIELD_CHARS, markdown
     )
     image = web_url(content.image)
     embed = {
         "title": title,
         "url": web_url(content.url),
-        "description": "\n\n".join(filter(None, paragraphs)),
+        "description": described,
         "fields": [{"name": name, "value": value, "inline": True} for name, value in facts],
         "image": {"url": image} if image else None,
     }

@@ -16,6 +16,7 @@ from clarion.adapters.chat import (
     Destination,
     Room,
     address_of,
+    buttons,
     content_of,
     is_webhook,
     json_of,
@@ -23,6 +24,7 @@ from clarion.adapters.chat import (
     web_url,
     webhook_of,
     webhook_outcome,
+    words,
 )
 from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
 from clarion.errors import ConfigError, Unavailable
@@ -157,25 +159,27 @@ def build(config: SlackConfig, outgoing: Outgoing) -> Call | Outcome:
 def blocks_of(content: ChatContent) -> dict[str, Any]:
     """The message. Only plain text objects and links: nothing in them is read as a mention or as markup."""
     blocks: list[dict[str, Any]] = []
-    if content.title:
-        blocks.append(_heading(content.title, web_url(content.url)))
-    if content.text.strip():
-        blocks.append({"type": "section", "text": _plain(content.text, TEXT_CHARS)})
-    if content.url and not content.title and (url := web_url(content.url)):
+    title, url = words(content.title), web_url(content.url)
+    if title:
+        blocks.append(_heading(title, url))
+    if text := words(content.text):
+        blocks.append({"type": "section", "text": _plain(text, TEXT_CHARS)})
+    if url and not title:
         blocks.append(_rich({"type": "link", "url": url}))
-    facts = [_plain(f"{label}\n{value}", FIELD_CHARS) for label, value in content.fields.items()][:FIELDS]
+    told = Room(FIELDS * FIELD_CHARS).facts(content.fields, FIELDS, (FIELD_CHARS, FIELD_CHARS))
+    facts = [_plain(f"{label}\n{value}", FIELD_CHARS) for label, value in told]
     blocks += [
         {"type": "section", "fields": facts[at : at + FIELDS_TOGETHER]}
         for at in range(0, len(facts), FIELDS_TOGETHER)
     ]
-    fallback = content.title or content.text
+    fallback = title or text
     if image := web_url(content.image):
-        alt = Room(IMAGE_TEXT_CHARS).text(fallback, IMAGE_TEXT_CHARS)
+        alt = Room(IMAGE_TEXT_CHARS).text(fallback or "-", IMAGE_TEXT_CHARS)
         blocks.append({"type": "image", "image_url": image, "alt_text": alt})
-    if buttons := [_button(action.label, url) for action in content.actions if (url := web_url(action.url))]:
-        blocks.append({"type": "actions", "elements": buttons[:BUTTONS]})
-    text = Room(FALLBACK_CHARS).text(fallback, FALLBACK_CHARS, escaped)
-    return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False, "blocks": blocks}
+    if shown := [_button(label, url) for label, url in buttons(content.actions)]:
+        blocks.append({"type": "actions", "elements": shown[:BUTTONS]})
+    plain = Room(FALLBACK_CHARS).text(fallback, FALLBACK_CHARS, escaped)
+    return {"text": plain, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False, "blocks": blocks}
 
 
 def escaped(text: str) -> str:

@@ -15,12 +15,12 @@ import msgspec
 from clarion.adapters.chat import (
     NOWHERE,
     Room,
+    buttons,
     closed,
     content_of,
     is_webhook,
     json_bytes,
     json_of,
-    web_url,
     webhook_of,
     webhook_outcome,
 )
@@ -115,11 +115,11 @@ def card_of(content: ChatContent) -> dict[str, Any]:
 
 
 def _buttons(content: ChatContent, room: Room) -> list[dict[str, Any]]:
-    buttons: list[dict[str, Any]] = []
-    for action in content.actions:
-        if len(buttons) < BUTTONS and web_url(action.url) and (url := room.link(action.url)):
-            buttons.append({**_open_url(url), "title": room.text(action.label, BUTTON_BYTES) or url})
-    return buttons
+    shown: list[dict[str, Any]] = []
+    for label, url in buttons(content.actions):
+        if len(shown) < BUTTONS and room.whole(url):
+            shown.append({**_open_url(url), "title": room.text(label, BUTTON_BYTES) or url})
+    return shown
 
 
 def _lines(text: str) -> list[str]:

@@ -18,6 +18,7 @@ from clarion.adapters.chat import (
     Destination,
     Room,
     address_of,
+    buttons,
     content_of,
     json_of,
     lost,
@@ -130,8 +131,8 @@ def message_of(content: ChatContent) -> tuple[str, dict[str, Any]]:
     """The method and the message: a photo with a caption where all of it fits under one, else a text."""
     image = web_url(content.image)
     rest: dict[str, Any] = {"parse_mode": "HTML"}
-    if buttons := _buttons(content):
-        rest["reply_markup"] = {"inline_keyboard": buttons}
+    if keyboard := _buttons(content):
+        rest["reply_markup"] = {"inline_keyboard": keyboard}
     caption = Room(TEXT_CHARS)
     text = html_of(content, caption)
     if image and TEXT_CHARS - caption.left <= CAPTION_CHARS:
@@ -160,12 +161,11 @@ def html_of(content: ChatContent, room: Room) -> str:
 
 def _buttons(content: ChatContent) -> list[list[dict[str, str]]]:
     """One below the other, so that labels stay legible."""
-    buttons = [
-        {"text": label, "url": url}
-        for action in content.actions
-        if (url := web_url(action.url)) and (label := Room(BUTTON_CHARS).text(action.label, BUTTON_CHARS))
+    shown = [
+        {"text": Room(BUTTON_CHARS).text(label, BUTTON_CHARS), "url": url}
+        for label, url in buttons(content.actions)
     ]
-    return [[button] for button in buttons[:BUTTONS]]
+    return [[button] for button in shown[:BUTTONS]]
 
 
 def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply, moves: Moves) -> Outcome:
