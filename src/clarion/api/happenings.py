@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Router, get
+from litestar import Router, get, post
 
-from clarion.api.access import READ, Parts, Who, names_of, the_user
+from clarion.api.access import READ, SEND, Parts, Who, names_of, the_user
 from clarion.api.conditions import RECORD
 from clarion.api.messages import MessageView, an_event_id, page_of
 from clarion.api.pages import PAGE, Cursor, Limit
@@ -29,6 +29,14 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[MessageView]
     next_cursor: str | None
     """Leads to more messages."""
+
+
+class EventCanceled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cancellation stopped."""
+
+    event_id: str
+    canceled: int
+    """Messages that this call canceled. What is planned later is canceled then."""
 
 
 class ExplainView(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +67,18 @@ async def get_event(
     )
 
 
+@post("/events/{event_id:str}/cancel", opt=SEND, status_code=200)
+async def cancel_event(event_id: str, caller: Who, parts: Parts) -> EventCanceled:
+    """Cancel all messages of an event that have not begun to be sent, also those that are not planned yet.
+
+    What has begun goes on. Repeating it is harmless.
+    """
+    canceled = await parts.pipeline.cancel_event(caller.tenant, an_event_id(event_id))
+    if canceled is None:
+        raise NotFound(f"There is no event {event_id}.")
+    return EventCanceled(event_id=event_id, canceled=canceled)
+
+
 @get("/explain", opt=READ)
 async def explain(event_id: str, user_id: str, caller: Who, parts: Parts) -> ExplainView:
     """Every rule that decided whether, how and when this user hears of this event."""
@@ -71,4 +91,4 @@ async def explain(event_id: str, user_id: str, caller: Who, parts: Parts) -> Exp
     return ExplainView(runs=[explanation(run, user.id) for run in runs])
 
 
-router = Router("/v1", route_handlers=[get_event, explain], tags=["Events"])
+router = Router("/v1", route_handlers=[get_event, cancel_event, explain], tags=["Events"])

@@ -180,7 +180,7 @@ async def get_message(message_id: str, caller: Who, parts: Parts) -> MessageDeta
 async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
     """Stop a message that has not started to be sent."""
     message = await the_message(parts, caller, message_id)
-    status = await parts.ledger.records.cancel(caller.tenant, message.id, parts.clock.now())
+    status = await parts.pipeline.cancel(message)
     if status is not Status.CANCELED:
         raise Conflict(f"The message is {status}: only what has not started to be sent can be canceled.")
     return await again(parts, caller, message_id)

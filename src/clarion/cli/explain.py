@@ -22,6 +22,7 @@ def explain(
     \b
     Examples:
       clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+      clarion events explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
       clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --user ada --json
     """
     from clarion.cli import show

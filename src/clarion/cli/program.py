@@ -14,6 +14,7 @@ from clarion.cli import (
     dev,
     dkim,
     endpoints,
+    events,
     explain,
     keys,
     messages,
@@ -95,6 +96,7 @@ program.add_typer(users.program, name="users")
 program.add_typer(templates.program, name="templates")
 program.add_typer(catalogues.program, name="catalogues")
 program.add_typer(tenant.program, name="tenant")
+program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")

@@ -206,7 +206,9 @@ async def message(site: Site, request: Request, id: str) -> Response:
 @route("POST", "/ui/messages/*/cancel")
 async def cancel(site: Site, request: Request, id: str) -> Response:
     """Stop a message that waits."""
-    await site.parts.ledger.records.cancel(site.tenant(), _message_id(id), site.parts.clock.now())
+    found = await site.parts.ledger.records.get(site.tenant(), _message_id(id))
+    if found is not None:
+        await site.parts.pipeline.cancel(found)
     return await message(site, request, id)
 
 

@@ -91,6 +91,7 @@ VERDICTS = {
     ("send_window", "never_open"): "The hours for sending never come",
     ("send_window", "critical"): "Critical: passes the hours for sending",
     ("schedule", "scheduled"): "To be sent at {send_at}",
+    ("cancellation", "canceled_by_caller"): "Canceled before it was planned",
     ("expiry", "expired"): "It would come too late",
     ("channel_choice", "first_available"): "The first channel that is available",
     ("channel_choice", "not_available"): "Not available, so the next channel is tried",

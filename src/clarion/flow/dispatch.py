@@ -129,6 +129,12 @@ class Dispatcher:
 
     async def _send(self, queue: LaneQueue, route: Route, group: Sequence[Held], slots: Slots) -> None:
         try:
+            await self._attempt(queue, route, group, slots)
+        finally:
+            self._sender.recorded(group)
+
+    async def _attempt(self, queue: LaneQueue, route: Route, group: Sequence[Held], slots: Slots) -> None:
+        try:
             settlements = await self._sender.attempt(route, group, slots)
         except BaseException:
             queue.release(len(group))  # Cancelled by a drain: the lease brings them back.

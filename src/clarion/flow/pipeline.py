@@ -14,6 +14,7 @@ import msgspec
 from clarion.content import Renderer
 from clarion.errors import ClarionError, NotFound
 from clarion.flow.calling import Calls
+from clarion.flow.cancellation import Cancellation
 from clarion.flow.catalog import setup_of
 from clarion.flow.composing import Composer
 from clarion.flow.coverage import Coverage
@@ -33,6 +34,7 @@ from clarion.flow.routing import Routing
 from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import opened
 from clarion.flow.sending import Sender
+from clarion.flow.stops import Stops
 from clarion.flow.track import Tracker
 from clarion.flow.trial import Sent, Trials
 from clarion.flow.unsubscribe import Unsubscribing
@@ -40,10 +42,11 @@ from clarion.flow.wake import Waker
 from clarion.flow.worker import Worker
 from clarion.model.channel import LANES, Channel
 from clarion.model.content import AnyContent
-from clarion.model.ids import TenantId
+from clarion.model.ids import EventId, TenantId
 from clarion.model.message import Message, Run
 from clarion.model.receipt import Receipt
 from clarion.model.setup import Integration, Template
+from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import User
 from clarion.ports.broker import Broker
@@ -93,10 +96,12 @@ class Pipeline:
         look = LastLook(ledger, clock)
         composer = Composer(setup, self._rendering, self.unsubscribing, vault.hash, clock)
         self._calls = Calls(clock)
+        stops = Stops(clock)
+        self._cancellation = Cancellation(ledger, stops, clock)
         self._dispatcher = Dispatcher(  # 3
             look,
             Routing(self._integrations, clock, entropy),
-            Sender(ledger, self._integrations, look, composer, self._calls, clock, entropy),
+            Sender(ledger, self._integrations, look, composer, self._calls, stops, clock, entropy),
             self._tracker.settle,
             pacer,
             clock,
@@ -133,6 +138,14 @@ class Pipeline:
     ) -> Sequence[Acceptance | ClarionError]:
         """One result per submission, in order, durable when this returns. Raises Busy or Unavailable for all."""
         return await self._intake.submit(tenant, submissions)
+
+    async def cancel(self, message: Message) -> Status:
+        """Cancel a message that has not begun; the status it has now."""
+        return await self._cancellation.message(message)
+
+    async def cancel_event(self, tenant: TenantId, event_id: EventId) -> int | None:
+        """Cancel all messages of an event that have not begun, planned or not; how many, None: no such event."""
+        return await self._cancellation.event(tenant, event_id)
 
     async def check_integration(self, integration: Integration) -> None:
         """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""

@@ -17,6 +17,7 @@ from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held
 from clarion.flow.routes import Route, Slots
 from clarion.flow.settlement import Attempt, decided_settlement, settlement_of, unknown_settlement
+from clarion.flow.stops import Stops
 from clarion.model.ids import Instant
 from clarion.model.message import Message
 from clarion.model.outcome import Outcome
@@ -42,6 +43,7 @@ class Sender:
         look: LastLook,
         composer: Composer,
         calls: Calls,
+        stops: Stops,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -51,17 +53,24 @@ class Sender:
         self._look = look
         self._composer = composer
         self._calls = calls
+        self._stops = stops
         self._clock = clock
         self._entropy = entropy
 
     async def attempt(self, route: Route, group: Sequence[Held], slots: Slots) -> list[Settlement]:
         """What became of each; none for messages that somebody else holds by now."""
         ready, settlements = await self._composer.compose(route, group)
+        going = self._stops.begin(dict.fromkeys(map(_held, ready)))
+        ready = [one for one in ready if one[0] in going]
         if ready and not route.idempotent:
             ready = await self._marked(ready, settlements)
         if ready:
             settlements += self._meaning(await self._called(ready, slots))
         return settlements
+
+    def recorded(self, group: Sequence[Held]) -> None:
+        """What `attempt` said of these is stored."""
+        self._stops.end(group)
 
     async def _marked(self, ready: Sequence[Ready], stopped: list[Settlement]) -> list[Ready]:
         """Durably note that the calls are about to start, then look once more: the note took time."""

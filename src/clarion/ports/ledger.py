@@ -5,7 +5,7 @@ Writes are durable when the awaited call returns. Every method may raise Unavail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -60,6 +60,17 @@ class EventLog(Protocol):
 
     def end(self, lane: Lane) -> int:
         """The last position ever written."""
+
+
+class Events(Protocol):
+    """Events after they were accepted."""
+
+    async def known(self, tenant: TenantId, event_id: EventId) -> bool:
+        """Whether it was accepted for this tenant, planned or not."""
+
+    async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
+        """Cancel all its messages that have not started, but none of `begun` (calls of these are under way), and
+        whatever is planned of it later on; how many were canceled. Repeating it is harmless."""
 
 
 # ── users ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -515,9 +526,11 @@ class MessageRecords(Protocol):
     async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
         """Changes of all messages behind position `after` (-1: only the newest `limit`)."""
 
-    async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
+    async def cancel(
+        self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
+    ) -> Status | None:
         """Cancel if it has not started, with the rungs behind it; the status it has now, None when there is no such
-        message."""
+        message. `begun`: calls of these are under way, so they stay as they are."""
 
     async def requeue(
         self,
@@ -592,6 +605,7 @@ class Ledger(Protocol):
     """The store as a whole, opened once by the composition root."""
 
     log: EventLog
+    events: Events
     users: Users
     suppressions: Suppressions
     endpoints: Endpoints

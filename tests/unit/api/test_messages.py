@@ -9,9 +9,10 @@ import pytest
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant
+from clarion.model.setup import Scope
 from clarion.model.status import Reason, Status
 from clarion.ports.ledger import Settlement
-from tests.unit.api.conftest import Api
+from tests.unit.api.conftest import OTHER, Api
 from tests.unit.api.test_ingest import TRIGGER, messages_of
 
 
@@ -298,6 +299,31 @@ async def test_a_tail_follows_what_happens(admin, ada):
     await messages_of(admin, event)
     statuses = {c["status"] for c in (await admin.ok("GET", "/v1/messages/tail?wait_s=0&limit=200"))["items"]}
     assert {"sent", "delivered"} <= statuses
+
+
+async def test_an_event_is_canceled_by_its_id(admin, ada):
+    """All its messages that have not begun; repeating it is harmless, and what was sent stays."""
+    event = await trigger(admin, delay_s=3600)
+    await until(admin, f"/v1/messages?event={event}", lambda items: len(items) == 3)
+    path = f"/v1/events/{event}/cancel"
+    assert await admin.ok("POST", path) == {"event_id": event, "canceled": 3}
+    assert await admin.ok("POST", path) == {"event_id": event, "canceled": 0}
+    items = (await admin.ok("GET", f"/v1/messages?event={event}"))["items"]
+    assert {(m["status"], m["reason"]) for m in items} == {("canceled", "canceled_by_caller")}
+    sent = await trigger(admin)
+    await messages_of(admin, sent)
+    assert (await admin.ok("POST", f"/v1/events/{sent}/cancel"))["canceled"] == 0
+
+
+async def test_only_an_event_of_ones_own_can_be_canceled(house, admin, ada):
+    """Unknown ones are not found, nor are those of another tenant; a key that only reads may not."""
+    event = await trigger(admin, delay_s=3600)
+    unknown = "/v1/events/00000000-0000-7000-8000-000000000000/cancel"
+    assert (await admin.problem("POST", unknown))["code"] == "not_found"
+    stranger = await house.client(Scope.ADMIN, OTHER)
+    assert (await stranger.problem("POST", f"/v1/events/{event}/cancel"))["code"] == "not_found"
+    reader = await house.client(Scope.READ)
+    assert (await reader.problem("POST", f"/v1/events/{event}/cancel"))["code"] == "forbidden"
 
 
 async def test_an_event_shows_its_runs_and_messages(admin, ada):

@@ -557,7 +557,7 @@ async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(tmp_p
         await house.pass_time(1)
         inbox = await house.one(channel=Channel.IN_APP)
         assert not inbox.status.is_terminal
-        await house.ledger.records.cancel(house.tenant, inbox.id, house.clock.now())
+        await house.pipeline.cancel(inbox)
         assert (await house.one(channel=Channel.SMS)).reason is Reason.WAITING_FOR_EARLIER_CHANNEL
         await house.pass_time(31)
         assert (await house.one(channel=Channel.SMS)).status is Status.SENT

@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0010"
+REVISION = "0011"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -152,6 +152,14 @@ claims = Table(
     sqlite_autoincrement=True,
 )
 """In order of time, which is the order they expire in; only the keys lie in no order."""
+
+canceled_events = Table(
+    "canceled_events",
+    metadata,
+    _blob("event_id", key=True),
+    sqlite_with_rowid=False,
+)
+"""What is planned of these afterwards is canceled."""
 
 # ── people ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,6 +9,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, entropy):
 """
 
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
+from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.people import PEOPLE_CONTRACT
@@ -21,6 +22,7 @@ from clarion.testing.ledger_contract.world import World
 
 LEDGER_CONTRACT = (
     *LOG_CONTRACT,
+    *EVENTS_CONTRACT,
     *PEOPLE_CONTRACT,
     *ENDPOINTS_CONTRACT,
     *SETUP_CONTRACT,

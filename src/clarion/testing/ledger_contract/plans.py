@@ -374,7 +374,7 @@ async def whatever_ends_a_message_gives_the_next_its_turn(world: World) -> None:
     await world.plan(third, turns=(world.turn(third),))
     assert (await world.stored(third)).waits_for == second.id
     await world.plan(fourth, turns=(world.turn(fourth),))
-    await world.ledger.records.cancel(world.tenant, second.id, world.now)
+    await world.ledger.records.cancel(world.tenant, second.id, world.now, frozenset())
     assert (await world.stored(third)).waits_for is None
     assert (await world.stored(fourth)).waits_for == third.id
 

@@ -169,7 +169,7 @@ async def what_was_never_sent_cannot_bounce(world: World) -> None:
     """A message that was decided against stays as it is."""
     message = later(world.planned(), 60)
     await world.plan(message)
-    await world.ledger.records.cancel(world.tenant, message.id, world.now)
+    await world.ledger.records.cancel(world.tenant, message.id, world.now, frozenset())
     assert await _receive(world, _said(world, message, Kind.BOUNCED)) == [False]
     assert (await world.state(message))[0] is Status.CANCELED
 

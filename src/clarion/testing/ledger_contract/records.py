@@ -35,7 +35,7 @@ async def a_message_is_found_by_its_tenant_only(world: World) -> None:
     records, stranger = world.ledger.records, TenantId(world.tenant + 1)
     assert await records.get(stranger, message.id) is None
     assert list(await records.changes(stranger, message.id)) == []
-    assert await records.cancel(stranger, message.id, world.now) is None
+    assert await records.cancel(stranger, message.id, world.now, frozenset()) is None
     assert await world.ledger.records.get(world.tenant, MessageId(b"x" * 16)) is None
 
 
@@ -91,9 +91,9 @@ async def a_message_is_cancelled_before_it_starts(world: World) -> None:
     await world.ledger.messages.mark_sending([sending], world.now)
     await world.settle(sent)
     cancel = world.ledger.records.cancel
-    assert await cancel(world.tenant, waiting.id, world.now) is Status.CANCELED
-    assert await cancel(world.tenant, sending.id, world.now) is Status.SENDING
-    assert await cancel(world.tenant, sent.id, world.now) is Status.SENT
+    assert await cancel(world.tenant, waiting.id, world.now, frozenset()) is Status.CANCELED
+    assert await cancel(world.tenant, sending.id, world.now, frozenset()) is Status.SENDING
+    assert await cancel(world.tenant, sent.id, world.now, frozenset()) is Status.SENT
     assert await world.state(waiting) == (Status.CANCELED, Reason.CANCELED_BY_CALLER)
     assert (await world.settle(waiting)).refused == {waiting.id}
 
@@ -103,9 +103,9 @@ async def a_cancelled_rung_takes_the_later_ones_with_it(world: World) -> None:
     first, second = rungs(world, Channel.PUSH, Channel.SMS, until="seen")
     beside = replace(world.planned(channel=Channel.IN_APP), later_rungs=(first.id, second.id))
     await world.plan(first, second, beside)
-    await world.ledger.records.cancel(world.tenant, beside.id, world.now)
+    await world.ledger.records.cancel(world.tenant, beside.id, world.now, frozenset())
     assert (await world.state(second))[0] is Status.DEFERRED
-    await world.ledger.records.cancel(world.tenant, first.id, world.now)
+    await world.ledger.records.cancel(world.tenant, first.id, world.now, frozenset())
     assert await world.state(second) == (Status.CANCELED, Reason.CANCELED_BY_CALLER)
 
 

@@ -10,6 +10,7 @@ from clarion.adapters.ledgers.sqlite import endpoint_statements, receipt_stateme
 STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
 WALKS = {
+    "ANY_CANCELED_EVENT": "one row tells",
     "TAKE_OVER": "once at start, over the index of what is active",
     "CHANGES_NEWEST": "at most 100,000 rows from the end",
     "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",

@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
 from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
-from clarion.model.ids import Instant, MessageId, RunId, id_text
+from clarion.model.ids import EventId, Instant, MessageId, RunId, id_text
 from clarion.model.message import ChannelPlan, Message, Run, Verdict
 from clarion.model.plan import CapCharge, DedupeClaim
 from clarion.model.status import ACTIVE, Reason, Status
@@ -64,6 +64,13 @@ class Checks:
         }
         self._latest = self._holders(sql.COLLAPSES_FIND, (c.key for p in plans for c in p.collapses))
         self._last = self._holders(sql.THREADS_FIND, (t.key for p in plans for t in p.turns))
+
+    def cancel(self, events: Collection[EventId]) -> None:
+        """Nothing of these is sent any more, and nothing of it is counted. Before all other checks."""
+        for message in [m for m in self._new.values() if events and m.event_id in events]:
+            if message.status in ACTIVE:
+                self._end(message, Status.CANCELED, Reason.CANCELED_BY_CALLER)
+                self._say(message, _verdict("cancellation", Reason.CANCELED_BY_CALLER))
 
     def decide(self, plan: PlanCommit) -> None:
         """All checks of one plan, message by message, as if each had been planned alone.

@@ -16,6 +16,7 @@ from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
 from clarion.adapters.ledgers.sqlite.eraser import Eraser
+from clarion.adapters.ledgers.sqlite.events import CanceledEvents, SqliteEvents
 from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
@@ -42,6 +43,7 @@ from clarion.ports.ledger import (
     Directory,
     Endpoints,
     EventLog,
+    Events,
     Inboxes,
     MessageRecords,
     Messages,
@@ -61,6 +63,7 @@ class SqliteLedger:
     """Implements `ports.ledger.Ledger`. Open it once per process, use it from one event loop."""
 
     log: EventLog
+    events: Events
     users: Users
     suppressions: Suppressions
     endpoints: Endpoints
@@ -117,7 +120,9 @@ class SqliteLedger:
         self.topics = SqliteTopics(writer, readers)
         self.directory = SqliteDirectory(readers, desk)
         self.setup = setup = SqliteSetup(writer, readers, local, vault)
-        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, epoch)
+        canceled = CanceledEvents(local)
+        self.events = SqliteEvents(writer, readers, log, endings, canceled)
+        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, epoch)
         self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.strays = SqliteStrays(writer, readers)

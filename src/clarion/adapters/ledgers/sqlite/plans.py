@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
 from clarion.adapters.ledgers.sqlite.checks import Checks, needed
 from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.events import CanceledEvents
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
@@ -43,6 +44,7 @@ class SqlitePlans:
         routes: Routes,
         caps: Caps,
         endings: Endings,
+        canceled: CanceledEvents,
         epoch: int,
     ) -> None:
         self._writer = writer
@@ -51,6 +53,7 @@ class SqlitePlans:
         self._routes = routes
         self._caps = caps
         self._endings = endings
+        self._canceled = canceled
         self._epoch = epoch
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
@@ -83,7 +86,8 @@ class SqlitePlans:
     def _commit(
         self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
     ) -> Sequence[PlanResult]:
-        if not careful and not any(map(needed, plans)):
+        canceled = self._canceled.among(connection, (run.event_id for plan in plans for run in plan.runs))
+        if not careful and not canceled and not any(map(needed, plans)):
             self._add(
                 connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages], {}
             )
@@ -91,6 +95,7 @@ class SqlitePlans:
         # Done together nothing is known: a repeated run breaks its key, and each plan is done again carefully.
         known = _known(connection, plans) if careful else UNKNOWN
         checks = Checks(connection, plans, known.ids, self._caps, self._endings)
+        checks.cancel(canceled)
         for plan in plans:
             checks.decide(plan)
         checks.store()

@@ -64,15 +64,22 @@ class SqliteRecords:
             found = (await self._readers.rows(sql.CHANGES_NEWEST, (routes, limit)))[::-1]
         return [change_of(self._routes, row) for row in found]
 
-    async def cancel(self, tenant: TenantId, message_id: MessageId, at: Instant) -> Status | None:
+    async def cancel(
+        self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
+    ) -> Status | None:
         def cancel(connection: sqlite3.Connection) -> Status | None:
             found = rows(connection, sql.MESSAGE_BY_ID, (message_id,))
             message = message_of(self._routes, found[0]) if found else None
             if message is None or message.tenant != tenant:
                 return None
             why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
-            if self._endings.stop(connection, [message_id], *why) and message.until:
-                self._endings.stop(connection, message.later_rungs, *why)
+            if (
+                message_id not in begun
+                and self._endings.stop(connection, [message_id], *why)
+                and message.until
+            ):
+                later = [rung for rung in message.later_rungs if rung not in begun]
+                self._endings.stop(connection, later, *why)
             code: int = one(connection, sql.STATUS_OF, (message_id,))
             return tuple(Status)[code]
 

@@ -315,6 +315,26 @@ STOP = f"""
 
 CHANGES_STOPPED = _insert("changes", {"message_id": id_at(0, 1), "status": "?3", "reason": "?4", "at": "?5"})
 
+CANCEL_EVENT = "INSERT OR IGNORE INTO canceled_events (event_id) VALUES (?)"
+CANCELED_EVENTS_PURGE = "DELETE FROM canceled_events WHERE event_id < ?"
+ANY_CANCELED_EVENT = "SELECT 1 FROM canceled_events LIMIT 1"
+CANCELED_EVENTS = f"SELECT {_array('hex(event_id)')} FROM canceled_events WHERE event_id IN {IDS}"
+
+WAITS = {
+    lane: f"SELECT 1 FROM log_{lane.value} WHERE seq > ? AND event_id = ? AND tenant = ? LIMIT 1"
+    for lane in LANES
+}
+"""Only what is not planned yet is looked through."""
+HAS_RUN = "SELECT 1 FROM runs WHERE id BETWEEN ? AND ? AND event_id = ? AND tenant = ? LIMIT 1"
+
+STOPPABLE_OF_EVENT = f"""
+    SELECT {_array("hex(id)")} FROM (
+        SELECT id FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND id > ?4
+            AND status IN (SELECT value FROM json_each(?5))
+        ORDER BY id LIMIT ?6
+    )
+"""
+
 ANYONE_WAITS = "SELECT 1 FROM messages WHERE waits_for IS NOT NULL LIMIT 1"
 RELEASE = f"UPDATE messages SET waits_for = NULL, due_at = ?3 WHERE waits_for IN {IDS}"
 

@@ -1,0 +1,108 @@
+"""Events after they were accepted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Set
+from typing import NamedTuple
+
+from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
+from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import LANES
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, children_range, first_id_at
+from clarion.model.status import Reason, Status
+
+SLICE = 1_000
+"""Messages canceled in one transaction, so that a wide event holds up no other writer."""
+KEPT_MS = 30 * 86_400_000
+"""How old events get that are remembered as canceled; they are planned long before."""
+
+_CODES = encoded([CODES[status] for status in NOT_STARTED])
+
+
+class CanceledEvents:
+    """Which events were canceled: what is planned of them afterwards is canceled too. Used inside transactions."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._any = one(connection, sql.ANY_CANCELED_EVENT) is not None
+        """Most installations never have one."""
+
+    def among(self, connection: sqlite3.Connection, events: Iterable[EventId]) -> frozenset[EventId]:
+        """Those of `events` that were canceled."""
+        if not self._any:
+            return frozenset()
+        found = rows(connection, sql.CANCELED_EVENTS, keys(dict.fromkeys(events)))
+        return frozenset(EventId(bytes.fromhex(row[0])) for row in found)
+
+    def add(self, connection: sqlite3.Connection, event_id: EventId, at: Instant) -> None:
+        """From this transaction on."""
+        connection.execute(sql.CANCEL_EVENT, (event_id,))
+        connection.execute(sql.CANCELED_EVENTS_PURGE, (first_id_at(Instant(at - KEPT_MS)),))
+        self._any = True
+
+
+class _Slice(NamedTuple):
+    canceled: int
+    last: bytes | None
+    """Where to go on; None: that was all."""
+
+
+class SqliteEvents:
+    """Implements `ports.ledger.Events`."""
+
+    def __init__(
+        self, writer: Writer, readers: Readers, log: SqliteLog, endings: Endings, canceled: CanceledEvents
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._log = log
+        self._endings = endings
+        self._canceled = canceled
+
+    async def known(self, tenant: TenantId, event_id: EventId) -> bool:
+        # First what waits, then what is planned: an event in between is found as planned.
+        unplanned = {lane: self._log.position(lane) for lane in LANES}
+        lowest, highest = children_range(event_id)
+
+        def look(connection: sqlite3.Connection) -> bool:
+            return any(
+                one(connection, sql.WAITS[lane], (position, event_id, tenant)) is not None
+                for lane, position in unplanned.items()
+            ) or bool(one(connection, sql.HAS_RUN, (lowest, highest, event_id, tenant)))
+
+        return await self._readers.call(look)
+
+    async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
+        canceled, after = 0, b""
+        while True:
+            done = await self._writer.call(
+                lambda connection, after=after: self._slice(connection, event_id, at, begun, after),  # type: ignore[misc]
+                rows=SLICE,
+            )
+            canceled += done.canceled
+            if done.last is None:
+                return canceled
+            after = done.last
+
+    def _slice(
+        self,
+        connection: sqlite3.Connection,
+        event_id: EventId,
+        at: Instant,
+        begun: Set[MessageId],
+        after: bytes,
+    ) -> _Slice:
+        if not after:
+            self._canceled.add(connection, event_id, at)
+        lowest, highest = children_range(event_id)
+        found = rows(connection, sql.STOPPABLE_OF_EVENT, (lowest, highest, event_id, after, _CODES, SLICE))
+        ids = [MessageId(bytes.fromhex(row[0])) for row in found]
+        going = [one for one in ids if one not in begun]
+        stopped = self._endings.stop(connection, going, Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+        return _Slice(len(stopped), ids[-1] if len(ids) == SLICE else None)

@@ -1,0 +1,55 @@
+"""`clarion events`: what happened, what came of it, and stopping it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clarion.cli import explain
+from clarion.cli.options import Connect, Json, connected
+
+program = typer.Typer(no_args_is_help=True, help="See what came of an event, and cancel it.")
+
+Id = Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event, as `clarion trigger` printed it.")]
+
+
+@program.command("show")
+@connected
+def show_(event_id: Id, *, connect: Connect, json: Json = False) -> None:
+    """Show the messages of an event.
+
+    \b
+    Example:
+      clarion events show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli import messages, show
+    from clarion.cli.client import segment
+
+    event = connect().get(f"/v1/events/{segment(event_id)}")
+    if json:
+        show.as_json(event)
+    else:
+        messages.table(event["messages"])
+
+
+@program.command()
+@connected
+def cancel(event_id: Id, *, connect: Connect, json: Json = False) -> None:
+    """Cancel all messages of an event that have not begun to be sent.
+
+    \b
+    Example:
+      clarion events cancel 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli import show
+    from clarion.cli.client import segment
+
+    done = connect().call("POST", f"/v1/events/{segment(event_id)}/cancel")
+    if json:
+        show.as_json(done)
+    else:
+        show.out().print(f"{done['canceled']} messages canceled.")
+
+
+program.command("explain", help=explain.explain.__doc__)(explain.explain)

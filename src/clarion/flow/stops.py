@@ -1,0 +1,60 @@
+"""What callers stop, and what is being called: no message is both canceled and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clarion.flow.queues import LEASE_MS, Held
+from clarion.model.ids import EventId, Instant, MessageId
+from clarion.ports.clock import Clock
+
+
+class Stops:
+    """Looked at when a call begins. Never waits, so that nothing comes in between.
+
+    The ledger alone cannot tell: it notes the start of a call only for providers that cannot deduplicate, and what
+    lies in memory is canceled in the ledger without being told.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun: dict[MessageId, EventId] = {}
+        self._stopped: dict[bytes, Instant] = {}
+        """Messages and events, until nothing that was in memory before can be there any more."""
+
+    def begin(self, batch: Iterable[Held]) -> set[Held]:
+        """Those whose call may begin now; they count as begun until `end`."""
+        going = {held for held in batch if not self._is_stopped(held)}
+        self._begun.update((held.message.id, held.message.event_id) for held in going)
+        return going
+
+    def end(self, batch: Iterable[Held]) -> None:
+        """What became of them is stored, or their calls never began."""
+        for held in batch:
+            self._begun.pop(held.message.id, None)
+
+    def stop(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
+        """From now on none of these messages and events begins; those that have begun already."""
+        now = self._clock.now()
+        over = [one for one, at in self._stopped.items() if at < now - 2 * LEASE_MS]
+        for one in over:
+            del self._stopped[one]
+        wanted = dict.fromkeys(ids, now)
+        self._stopped.update(wanted)
+        return frozenset(
+            message for message, event in self._begun.items() if message in wanted or event in wanted
+        )
+
+    def undo(self, ids: Iterable[bytes]) -> None:
+        """They could not be canceled after all."""
+        for one in ids:
+            self._stopped.pop(one, None)
+
+    def _is_stopped(self, held: Held) -> bool:
+        """What was moved since then, by a retry, is another matter."""
+        message = held.message
+        return any(
+            message.updated_at <= self._stopped[one]
+            for one in (message.id, message.event_id)
+            if one in self._stopped
+        )

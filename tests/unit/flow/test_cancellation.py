@@ -1,0 +1,135 @@
+"""Canceling a message or an event while it is on its way: never both canceled and sent."""
+
+import asyncio
+
+import pytest
+
+from clarion.flow import queues
+from clarion.model.channel import Channel
+from clarion.model.ids import EventId, Instant
+from clarion.model.outcome import Accepted, Retry
+from clarion.model.setup import SendAll, SendStep
+from clarion.model.status import Reason, Status
+from clarion.model.submission import Recipient
+from clarion.ports.ledger import MessageFilter, UserPut
+from clarion.testing.providers import RecordingProvider
+from tests.engine import engine, workflow
+
+CANCELED = (Status.CANCELED, Reason.CANCELED_BY_CALLER)
+
+
+async def until(true) -> None:
+    """Let the loop turn until something is so."""
+    for _ in range(5_000):
+        if true():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("never came")
+
+
+async def test_a_scheduled_event_is_canceled_whole(tmp_path):
+    """All its messages, for everybody; nothing of them goes when the time comes. Twice is as good as once."""
+    async with engine(tmp_path) as house:
+        both = SendAll(channels=(Channel.SMS, Channel.EMAIL))
+        steps = (SendStep(key="note", template="note", to=both),)
+        await house.furnish(workflow("hello", steps=steps))
+        for name in ("ada", "bob"):
+            await house.person(name)
+        accepted = await house.trigger("hello", "ada", "bob", delay_s=3_600)
+        await house.trigger("hello", "ada")
+        await house.quiet()
+        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 4
+        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        await house.pass_time(4_000)
+        found = (await house.messages(event_id=accepted.event_id)).values()
+        assert {(m.status, m.reason) for m in found} == {CANCELED}
+        assert len(house.provider.effects) == 2
+
+
+async def test_an_event_that_nobody_was_told_of_is_not_known(tmp_path):
+    """Well-formed, and no event."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        assert await house.pipeline.cancel_event(house.tenant, EventId(bytes(16))) is None
+
+
+async def test_an_event_is_canceled_before_it_is_planned(tmp_path):
+    """Right after the 202, and the fan-out to a topic's later pages too: everybody has a canceled message."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        users = await house.ledger.users.put(house.tenant, [UserPut(id=f"u{n}") for n in range(1_203)])
+        await house.ledger.topics.subscribe(house.tenant, "all", [user.no for user in users])
+        accepted = await house.trigger("hello", Recipient(topic="all"), delay_s=60)
+        await house.pipeline.cancel_event(house.tenant, accepted.event_id)
+        await house.pass_time(100)
+        found = (await house.messages(event_id=accepted.event_id)).values()
+        assert len(found) == len(users)
+        assert not [m for m in found if m.status in (Status.QUEUED, Status.DEFERRED, Status.SENT)]
+        assert house.provider.effects == []
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_what_is_being_called_is_not_canceled(tmp_path, idempotent):
+    """Its call may arrive any moment: it is recorded as sent, whoever asked for what meanwhile."""
+    provider = RecordingProvider(batch=50, idempotent=idempotent)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        provider.gate.clear()
+        accepted = await house.trigger("hello", "ada")
+        await until(lambda: provider.under_way)
+        assert await house.pipeline.cancel(await house.one()) is Status.SENDING
+        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        provider.gate.set()
+        await house.quiet()
+        assert (await house.one()).status is Status.SENT
+        assert len(provider.effects) == 1
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+@pytest.mark.parametrize("whole_event", [True, False])
+async def test_what_waits_in_memory_is_not_sent_once_it_is_canceled(
+    tmp_path, monkeypatch, idempotent, whole_event
+):
+    """It is held, queued and about to go; the cancellation was answered first."""
+    provider = RecordingProvider(batch=1, idempotent=idempotent)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        held: list[tuple[queues.LaneQueue, queues.Held]] = []
+        put = queues.LaneQueue.put
+        monkeypatch.setattr(queues.LaneQueue, "put", lambda self, one: held.append((self, one)))
+        accepted = await house.trigger("hello", "ada")
+        await until(lambda: held)
+        if whole_event:
+            assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 1
+        else:
+            assert await house.pipeline.cancel(await house.one()) is Status.CANCELED
+        monkeypatch.undo()
+        for queue, one in held:
+            put(queue, one)
+        await house.pass_time(200)
+        assert provider.effects == []
+        message = await house.one()
+        assert (message.status, message.reason) == CANCELED
+
+
+async def test_a_cancellation_that_came_too_late_stops_no_retry(tmp_path):
+    """What was sent and failed is sent again when a person asks for it, also right after somebody canceled it."""
+    provider = RecordingProvider(batch=50, otherwise=Retry(), idempotent=True)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        accepted = await house.trigger("hello", "ada")
+        for _ in range(60):
+            await house.pass_time(900)
+        dead = await house.one()
+        assert dead.status is Status.DEAD_LETTERED
+        assert await house.pipeline.cancel(dead) is Status.DEAD_LETTERED
+        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        provider.otherwise = Accepted()
+        house.clock.advance(1)
+        now = Instant(house.clock.now())
+        assert await house.ledger.records.requeue(house.tenant, MessageFilter(), [dead.id], now, 1, {}) == 1
+        await house.pass_time(1)
+        assert (await house.one()).status is Status.SENT
