@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
-from itertools import accumulate
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from clarion.content.contrast import AA, AA_LARGE, Colour, colour, ratio
 from clarion.content.faults import Code
+from clarion.content.html import VOID, Elements, events
 from clarion.content.sandbox import tags
 
 VALUE = "\ufffc"
 """Stands for every character of a tag that prints something."""
-_VOID = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
-)
 _UNSEEN = frozenset({"head", "script", "style", "title", "mj-head", "mj-style", "mj-title"})
 _WORDS = re.compile(r"[^\s\ufffc\u00a0\u200b-\u200f\u034f\u2007]")
+_CLOSED = "x-closed"
+"""An attribute that stands for the `/` of `<mj-spacer />`."""
+MISSES = 64
+"""Places that are looked for in vain before lines are told only roughly."""
 _BOLD = frozenset({"bold", "bolder", "700", "800", "900"})
 
 
@@ -57,21 +57,32 @@ def masked(source: str) -> str:
     return "".join(parts)
 
 
-class _Reader(HTMLParser):
+class _Reader:
     def __init__(self, text: str, *, contrast: bool) -> None:
-        super().__init__(convert_charrefs=True)
         self.remarks: list[Remark] = []
         self._contrast = contrast
-        self._lines = list(
-            accumulate((len(line) for line in text.split("\n")), lambda a, b: a + b + 1, initial=0)
-        )
-        self._looks = [Look("", (0, 0, 0), (255, 255, 255), 16.0, False, True)]
+        self._text = text.lower()
+        self._at = -1
+        """Where the tag begins that is read."""
+        self._missed = 0
+        self._page = Look("", (0, 0, 0), (255, 255, 255), 16.0, False, True)
+        self._open: Elements[Look] = Elements()
         self._pale: set[tuple[Colour, Colour]] = set()
-        self.feed(text)
-        self.close()
+        for kind, what in events(text.replace("/>", f" {_CLOSED}>")):
+            if kind == "start":
+                self._start(*what)
+            elif kind == "end":
+                self._go_on(f"</{what}")
+                _run(self._open.end(what))
+            elif kind == "comment":
+                self._go_on(what.lower())
+            elif kind == "text":
+                self._words(what)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+    def _start(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        given = {name: value or "" for name, value in attributes.items()}
+        self._go_on(f"<{tag.removeprefix('x-')}")
+        _run(self._open.make_room(tag))
         if tag in ("img", "mj-image") and "alt" not in given:
             self._remark(
                 Code.IMAGE_ALT,
@@ -80,22 +91,22 @@ class _Reader(HTMLParser):
         for name in ("href", "src", "background", "background-url"):
             if given.get(name, "").strip().lower().startswith("http:"):
                 self._remark(Code.INSECURE_LINK, f"`{name}` of `<{tag}>` starts with http: write https")
-        if tag not in _VOID:
-            self._looks.append(_look(self._looks[-1], tag, given))
+        if tag not in VOID and not (_CLOSED in given and tag.startswith("mj")):
+            self._open.begin(tag, _look(self._look, tag, given))
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in _VOID:
-            self._looks.pop()
+    def _go_on(self, to: str) -> None:
+        """What is read is the next place where this stands; near enough for a line number."""
+        if self._missed < MISSES:
+            at = self._text.find(to, self._at + 1)
+            self._missed += at < 0
+            self._at = max(at, self._at)
 
-    def handle_endtag(self, tag: str) -> None:
-        for number in range(len(self._looks) - 1, 0, -1):
-            if self._looks[number].element == tag:
-                del self._looks[number:]
-                return
+    @property
+    def _look(self) -> Look:
+        return self._open.inner or self._page
 
-    def handle_data(self, data: str) -> None:
-        look = self._looks[-1]
+    def _words(self, data: str) -> None:
+        look = self._look
         if not (self._contrast and look.seen and look.ink and look.paper and _WORDS.search(data)):
             return
         pair, wanted = (look.ink, look.paper), AA
@@ -110,8 +121,12 @@ class _Reader(HTMLParser):
             )
 
     def _remark(self, code: Code, detail: str) -> None:
-        line, column = self.getpos()
-        self.remarks.append(Remark(self._lines[line - 1] + column, code, detail))
+        self.remarks.append(Remark(max(self._at, 0), code, detail))
+
+
+def _run(ended: Iterator[object]) -> None:
+    for _ in ended:
+        pass
 
 
 def _look(outer: Look, element: str, given: dict[str, str]) -> Look:

@@ -138,11 +138,11 @@ class Scanner:
         return end + 3
 
     def _raw(self, text: str, at: int) -> int:
-        end = text.lower().find("</" + self.element, at)
-        if end < 0:
+        end = re.compile("</" + re.escape(self.element), re.IGNORECASE).search(text, at)
+        if end is None:
             return len(text)
         self.state = State.TEXT
-        return end
+        return end.start()
 
 
 class Branches:
