@@ -10,7 +10,8 @@ import msgspec
 from clarion.api import bodies, cloudevents
 from clarion.api.problems import refuse
 from clarion.api.times import Moment, instant_or_none
-from clarion.errors import InvalidInput
+from clarion.content import check_overrides
+from clarion.errors import ContentError, InvalidInput
 from clarion.flow.resolve import MAX_RECIPIENTS
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import EMPTY_DATA
@@ -141,6 +142,10 @@ def _overrides(raw: msgspec.Raw) -> msgspec.Raw:
     except InvalidInput as wrong:
         where = f"#/overrides{(wrong.pointer or '#')[1:]}"
         raise InvalidInput(f"overrides: {wrong.detail}", pointer=where) from None
+    try:
+        check_overrides(raw)
+    except ContentError as wrong:
+        raise InvalidInput(f"overrides: {wrong.detail}", pointer=wrong.pointer) from None
     return raw
 
 

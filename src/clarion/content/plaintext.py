@@ -18,10 +18,12 @@ _BLOCKS = frozenset({
     "figcaption", "figure", "footer", "form", "header", "hgroup", "html", "legend", "main", "menu", "nav", "ol",
     "option", "section", "summary", "table", "ul",
 })  # fmt: skip
-_APART = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre"})
+_APART = frozenset({"hr", "p", "h1", "h2", "h3", "h4", "h5", "h6", "pre"})
 """With an empty line before and after."""
 _LINES = frozenset({"li", "tr", "dt", "dd", "caption", "br", "textarea"})
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
+_STAY = (_BLOCKS | _APART) - _LISTS - {"table"}
+"""Do not begin a line of their own behind a bullet."""
 _SKIPPED = frozenset({"noscript", "script", "style", "template", "title"})
 _KEEPS_LINES = frozenset({"pre", "textarea", "listing"})
 _SPACE = re.compile(r"[ \t\r\n\f\u00a0]+")
@@ -261,22 +263,25 @@ class _Writer:
                 self._write("#" * int(tag[1]) + " ")
                 self._is_marked = True
             case "hr":
-                self._breaks = 2
                 self._write("---")
                 self._breaks = 2
             case "sup" | "sub":
                 self._raised += 1
-            case "tr":
-                self._cells = 0
-            case "td" | "th":
-                if self._cells and not self._breaks:
-                    self._out.append("  ")
-                    self._space = False
-                self._cells += 1
+            case "tr" | "td" | "th":
+                self._start_cell(tag)
             case "img" | "svg" | "picture" | "video" | "input":
                 if self._links:
                     self._links[-1].has_image = True
                 self._words(given.get("alt", ""))
+
+    def _start_cell(self, tag: str) -> None:
+        if tag == "tr":
+            self._cells = 0
+            return
+        if self._cells and not self._breaks:
+            self._out.append("  ")
+            self._space = False
+        self._cells += 1
 
     def _break_for(self, tag: str) -> None:
         if tag == "br":

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from clarion.content.engine import Engine
-from clarion.content.fields import LAYOUTS, Kind, finish
 from clarion.content.locales import choose
+from clarion.content.overrides import overridden, text_of
 from clarion.content.scope import Voice, voice
 from clarion.content.sms import plain_spaces, smart
 from clarion.content.variant import Variant
@@ -24,10 +24,7 @@ from clarion.model.user import User
 PICKS_KEPT = 1024
 """Choices of a variant remembered per template version."""
 
-_JSON_KINDS = frozenset({Kind.OBJECT, Kind.DOCUMENT, Kind.FACTS, Kind.ACTIONS, Kind.ATTACHMENTS})
-
 _decode = msgspec.json.Decoder().decode
-_decode_overrides = msgspec.json.Decoder(dict[Channel, dict[str, Any]]).decode
 
 
 class Compiled:
@@ -78,7 +75,10 @@ class Renderer:
         """
         if event_data.__class__ is msgspec.Raw:
             event_data = _decoded(event_data)
-        given = _overridden(overrides, channel) if overrides is not None else None
+        given = None
+        if overrides is not None:
+            given = overridden(overrides, channel)
+            text_of(given.get("html", ""))  # before others have to wait for it
         with self._lock:
             variant, spoken = self._pick(self._lookup(template, tenant.id), channel, user, tenant)
             reader = self._reader
@@ -169,30 +169,3 @@ def _decoded(event_data: msgspec.Raw) -> Any:
         return _decode(event_data)
     except (ValueError, RecursionError):
         raise ContentError("the event's data are not JSON", pointer="#/data") from None
-
-
-def _overridden(overrides: msgspec.Raw, channel: Channel) -> dict[str, Any]:
-    """The fields of this channel that the caller set, made safe like rendered ones."""
-    try:
-        given = _decode_overrides(overrides).get(channel, {})
-    except (ValueError, RecursionError):
-        raise ContentError(
-            'overrides must be an object like `{"email": {"subject": "..."}}`', pointer="#/overrides"
-        ) from None
-    layout = LAYOUTS[channel]
-    values: dict[str, Any] = {}
-    for field, value in given.items():
-        pointer = f"#/overrides/{channel}/{field}"
-        kind = layout.kinds.get(field)
-        if kind is None:
-            raise ContentError(layout.unknown(field), pointer=pointer)
-        if kind is Kind.MJML:
-            raise ContentError("MJML cannot be set for one event: set `html`", pointer=pointer)
-        if not isinstance(value, str) and kind not in _JSON_KINDS:
-            raise ContentError(f"`{field}` must be a string", pointer=pointer)
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        try:
-            values[field] = finish(kind, text)(text)
-        except ValueError as error:
-            raise ContentError(f"`{field}`: {error}", pointer=pointer) from None
-    return values

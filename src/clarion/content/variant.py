@@ -10,6 +10,7 @@ from clarion.content.engine import Engine, Overdue
 from clarion.content.faults import Code, Faulty
 from clarion.content.fields import LAYOUTS, Finish, Kind, Layout, finish
 from clarion.content.house import HOUSE_PARTIALS
+from clarion.content.overrides import text_of
 from clarion.content.partials import pointer_to
 from clarion.content.preheader import with_preheader
 from clarion.content.sandbox import paths
@@ -163,7 +164,7 @@ class Variant:
         """What an email's fields owe to one another."""
         html = values.get("html", "")
         if self._derives and DERIVED not in given and ("html" in given or not values.get(DERIVED)):
-            values[DERIVED] = plaintext.plain(html)
+            values[DERIVED] = text_of(html) if "html" in given else plaintext.plain(html)
         if "html" not in given and (preheader := values.get("preheader")) and html:
             values["html"] = with_preheader(html, preheader)
 

@@ -170,6 +170,27 @@ async def test_the_tenant_itself_can_always_be_told(admin):
         ({"recipients": ["ada"], "expires_at": "tomorrow"}, "#/expires_at", "RFC3339"),
         ({"recipients": ["ada"], "expires_at": "2020-01-01T00:00:00Z"}, "#/expires_at", "already passed"),
         ({"recipients": ["ada"], "overrides": {"mail": {}}}, "#/overrides", "`email`"),
+        (
+            {"recipients": ["ada"], "overrides": {"email": {"htm": "x"}}},
+            "#/overrides/email/htm",
+            "mean `html`",
+        ),
+        (
+            {"recipients": ["ada"], "overrides": {"email": {"html": "<!--" * 60_000}}},
+            "#/overrides/email/html",
+            "240,000 characters, at most 100,000",
+        ),
+        ({"recipients": ["ada"], "overrides": {"sms": {"text": 1}}}, "#/overrides/sms/text", "a string"),
+        (
+            {"recipients": ["ada"], "overrides": {"email": {"mjml": "<mjml>"}}},
+            "#/overrides/email/mjml",
+            "set `html`",
+        ),
+        (
+            {"recipients": ["ada"], "overrides": {"push": {"url": "javascript:go()"}}},
+            "#/overrides/push/url",
+            "https:",
+        ),
         ({"recipients": ["ada"], "send_at": "2030-05-04T09:00"}, "#/send_at", "RFC3339"),
         ({"recipients": ["ada"], "send_at": "2020-05-04T09:00:00Z"}, "#/send_at", "has passed"),
         (
