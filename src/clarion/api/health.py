@@ -23,6 +23,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     parts: dict[str, str]
     """Part to `ok`, or what is wrong with it."""
+    warnings: dict[str, str]
+    """Part to what a person should look at. A warning does not make the server unready."""
 
 
 @get("/healthz", opt=OPEN)
@@ -37,7 +39,10 @@ async def readyz(parts: Parts) -> Response[Ready]:
     health = dict(parts.health())
     ready = all(state == "ok" for state in health.values())
     return Response(
-        Ready(status="ready" if ready else "not ready", parts=health), status_code=200 if ready else 503
+        Ready(
+            status="ready" if ready else "not ready", parts=health, warnings=dict(parts.pipeline.warnings())
+        ),
+        status_code=200 if ready else 503,
     )
 
 

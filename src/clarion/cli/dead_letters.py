@@ -12,6 +12,7 @@ from clarion.cli.options import Connect, Json, connected
 program = typer.Typer(no_args_is_help=True, help="See and retry what failed for good.")
 
 PATH = "/v1/dead-letters/retry"
+EVENTS = "/v1/dead-letters/events"
 PER_CALL = 1_000
 
 
@@ -104,3 +105,81 @@ def retry(
             f"{len(ids) - done} of {len(ids)} are not in the list of dead letters: left as they are."
         )
         raise typer.Exit(1)
+
+
+@program.command()
+@connected
+def events(limit: Limit = 20, *, connect: Connect, json: Json = False) -> None:
+    """List events that could not be planned, newest first.
+
+    \b
+    Example:
+      clarion dead-letters events
+    """
+    from clarion.cli import show
+
+    found = connect().pages(EVENTS, limit)
+    if json:
+        show.as_json(list(found))
+    else:
+        columns = ("id", "event_id", "workflow", "lane", "reason", "detail", "at")
+        show.table(columns, ([one[column] for column in columns] for one in found))
+
+
+@program.command("retry-events")
+@connected
+def retry_events(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids from the list of events.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything in the list.")] = False,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Plan events again that could not be planned.
+
+    \b
+    Examples:
+      clarion dead-letters retry-events 7
+      clarion dead-letters retry-events --all
+    """
+    from clarion.cli import show
+
+    if bool(ids) == everything:
+        raise typer.BadParameter("name events, or say --all")
+    client = connect()
+
+    def more() -> tuple[int, bool]:
+        done = int(client.call("POST", f"{EVENTS}/retry", {"all": True})["retried"])
+        return done, done >= PER_CALL
+
+    done = (
+        client.call("POST", f"{EVENTS}/retry", {"ids": ids})["retried"]
+        if ids
+        else show.rounds("Retrying", more, quiet=json)
+    )
+    if json:
+        show.as_json({"retried": done})
+    else:
+        show.out().print(f"{done} put back into their lanes.")
+    if ids and done < len(ids):
+        show.complain(f"{len(ids) - done} of {len(ids)} are not in the list: left as they are.")
+        raise typer.Exit(1)
+
+
+@program.command("discard-event")
+@connected
+def discard_event(
+    event: Annotated[str, typer.Argument(help="Id from the list of events.")],
+    *,
+    connect: Connect,
+) -> None:
+    """Discard an event that could not be planned: nothing is sent.
+
+    \b
+    Example:
+      clarion dead-letters discard-event 7
+    """
+    from clarion.cli import show
+
+    connect().call("DELETE", f"{EVENTS}/{event}")
+    show.out().print("Discarded.")

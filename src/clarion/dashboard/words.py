@@ -62,6 +62,7 @@ BECAUSE = {
     Reason.ATTEMPTS_EXHAUSTED: "every attempt failed",
     Reason.TOO_OLD: "it was tried for too long",
     Reason.INTERNAL_ERROR: "a fault in Clarion",
+    Reason.UNREADABLE: "what is stored of the event cannot be read",
     Reason.RETRIED: "sent again by hand",
 }
 

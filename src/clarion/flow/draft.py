@@ -26,6 +26,8 @@ class Draft:
         self.turns: list[ThreadTurn] = []
         self.continuations: list[Entry] = []
         self.held: list[Held] = []
+        self.leftovers: list[Entry] = []
+        """Those that could not be planned."""
 
     def add(self, planned: Planned) -> None:
         """Take over what was decided, except the messages."""

@@ -6,13 +6,14 @@ This file wires the stages and says when they start and stop; what they do is th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from clarion.content import Renderer
-from clarion.errors import ClarionError, NotFound
+from clarion.errors import ClarionError, NotFound, SealBroken
 from clarion.flow.calling import Calls
 from clarion.flow.cancellation import Cancellation
 from clarion.flow.catalog import setup_of
@@ -42,6 +43,7 @@ from clarion.flow.wake import Waker
 from clarion.flow.worker import Worker
 from clarion.model.channel import LANES, Channel
 from clarion.model.content import AnyContent
+from clarion.model.event import Event
 from clarion.model.ids import EventId, TenantId
 from clarion.model.message import Message, Run
 from clarion.model.receipt import Receipt
@@ -147,6 +149,12 @@ class Pipeline:
         """Cancel all messages of an event that have not begun, planned or not; how many, None: no such event."""
         return await self._cancellation.event(tenant, event_id)
 
+    async def plan_again(self, tenant: TenantId, set_aside: Sequence[int]) -> int:
+        """Put events that were set aside back into their lanes; how many."""
+        entries = await self._ledger.set_aside.retry(tenant, set_aside)
+        self._broker.offer(entries)
+        return len(entries)
+
     async def check_integration(self, integration: Integration) -> None:
         """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""
         await self._integrations.check(integration)
@@ -170,14 +178,16 @@ class Pipeline:
         users = await self._ledger.users.get([message.user])
         entry = self._ledger.log.fetch(message.lane, [message.event_seq]).get(message.event_seq)
         user = users.get(message.user)
-        event = opened(entry, users, self._vault) if entry is not None else None
+        event: Event | None = None
+        with suppress(SealBroken, msgspec.DecodeError):
+            event = opened(entry, users, self._vault) if entry is not None else None
         if (
             user is None
             or event is None
             or setup_of(self._ledger.setup, message.tenant, message.workflow) is None
         ):
             raise NotFound(
-                "The content of this message can no longer be opened: its user or workflow was deleted."
+                "The content of this message can no longer be opened: its user or workflow was deleted, or it is damaged."
             )
         template = await self._rendering.template(message)
         data, url = msgspec.json.decode(event.data), self.unsubscribing.url(message)
@@ -201,6 +211,14 @@ class Pipeline:
         parts.update({name: f"restarting after {error}" for name, error in self._worker.failing.items()})
         return parts
 
+    def warnings(self) -> Mapping[str, str]:
+        """Part to what a person should look at. Nothing of it keeps requests from being served."""
+        waiting = self._ledger.set_aside.waiting()
+        if not waiting:
+            return {}
+        told = f"{waiting:,} events could not be planned: see `clarion dead-letters events`"
+        return {"planning": told}
+
     def stats(self) -> Mapping[str, float]:
         """Counters and gauges of the engine, read when metrics are scraped."""
         flat: dict[str, float] = {
@@ -208,6 +226,8 @@ class Pipeline:
             "repeated": self._intake.repeated,
             "planned": self._planner.planned,
             "orphaned": self._planner.orphaned,
+            "set_aside": self._planner.given_up,
+            "set_aside_waiting": self._ledger.set_aside.waiting(),
             "attempts": self._calls.attempts,
             "unknown_outcomes": self._calls.unknown_outcomes,
             "claimed": self._waker.claimed,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
+from msgspec import DecodeError
 
-from clarion.errors import Unavailable
+from clarion.errors import SealBroken, Unavailable
 from clarion.flow.catalog import UNMATCHED, last_known, setup_of
 from clarion.flow.coverage import Coverage
 from clarion.flow.draft import Draft
+from clarion.flow.leftovers import Leftovers
 from clarion.flow.pacing import Pacer
 from clarion.flow.patience import until_stored
 from clarion.flow.queues import LEASE_MS, Held, Queues
@@ -61,15 +64,21 @@ class Planner:
         self._pacer = pacer
         self._vault = vault
         self._clock = clock
+        self._leftovers = Leftovers(ledger.set_aside, clock)
         self.planned = 0
         self.orphaned = 0
         """Entries whose workflow or only recipient was deleted before they were planned."""
+
+    @property
+    def given_up(self) -> int:
+        """Entries that were set aside by this process."""
+        return self._leftovers.given_up
 
     async def run(self, lane: Lane) -> None:
         """Plan a lane until the broker closes. While one batch commits, the next is being planned."""
         last: asyncio.Future[None] | None = None
         async for batch in self._broker.consume(lane, BATCH[lane]):
-            draft = await self._draft(batch)
+            draft = await self._draft(batch.lane, batch.entries)
             storing = asyncio.ensure_future(self._store(batch, draft, last))
             if last is not None:
                 await last  # Two commits under way at the most.
@@ -79,47 +88,67 @@ class Planner:
         if last is not None:
             await last
 
-    async def _draft(self, batch: Batch) -> Draft:
-        await self._ledger.setup.catch_up(max(entry.setup_revision for entry in batch.entries))
-        users = await self._people(batch.entries)
+    async def _draft(self, lane: Lane, entries: Sequence[Entry]) -> Draft:
+        """The plan of all entries, but for `leftovers`: an entry that fails must not hold back those beside it."""
         draft = Draft()
+        try:
+            await self._ledger.setup.catch_up(max(entry.setup_revision for entry in entries))
+            users = await self._people(entries)
+        except Unavailable:
+            raise
+        except Exception as fault:
+            log.exception("plan_failed", lane=lane, error=type(fault).__name__)
+            draft.leftovers += entries
+            return draft
         now = self._clock.now()
-        chunk = CHUNK[batch.lane]
-        for entry in batch.entries:
-            if entry.workflow == UNMATCHED.key:
-                draft.nobody(entry, UNMATCHED, now)
-                continue
-            event = opened(entry, users, self._vault)
-            setup = setup_of(self._ledger.setup, entry.tenant, entry.workflow)
-            if setup is None:
-                setup = await self._looked_again(entry)
-            workflow = setup[1] if setup is not None else await self._last_known(entry)
-            if event is None or setup is None:
-                self.orphaned += 1
-            if event is None:
-                draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
-                continue
-            members = await self._members(event, entry, draft) if event.topics else {}
-            targets = _targets(event, members)
-            if not targets and event.after == NO_USER:
-                draft.nobody(entry, workflow, now)
-            for no in targets:
-                user = users.get(no) or members.get(no)
-                if user is None:
-                    draft.end(entry, no, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
-                elif setup is None:
-                    draft.end(entry, no, workflow, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
-                else:
-                    try:
-                        self._plan_one(draft, event, entry.seq, *setup, user, now)
-                    except Exception as fault:
-                        # One recipient's broken set-up must not hold back everybody behind them.
-                        log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
-                        why = (Status.FAILED, Reason.INTERNAL_ERROR)
-                        draft.end(entry, no, workflow, *why, now, steps=None)
-                if len(draft.runs) % chunk == 0:
-                    await self._pacer.turn(batch.lane)
+        for entry in entries:
+            try:
+                await self._plan_entry(draft, entry, users, now)
+            except Unavailable:
+                raise
+            except Exception as fault:
+                log.exception("plan_failed", workflow=entry.workflow, error=type(fault).__name__)
+                draft.leftovers.append(entry)
         return draft
+
+    async def _plan_entry(
+        self, draft: Draft, entry: Entry, users: Mapping[UserNo, User], now: Instant
+    ) -> None:
+        """Everything an entry asks for; whoever it names is in the draft when this returns."""
+        if entry.workflow == UNMATCHED.key:
+            draft.nobody(entry, UNMATCHED, now)
+            return
+        event = opened(entry, users, self._vault)
+        setup = setup_of(self._ledger.setup, entry.tenant, entry.workflow)
+        if setup is None:
+            setup = await self._looked_again(entry)
+        workflow = setup[1] if setup is not None else await self._last_known(entry)
+        if event is None or setup is None:
+            self.orphaned += 1
+        if event is None:
+            draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
+            return
+        members = await self._members(event, entry, draft) if event.topics else {}
+        targets = _targets(event, members)
+        if not targets and event.after == NO_USER:
+            draft.nobody(entry, workflow, now)
+        chunk = CHUNK[entry.lane]
+        for no in targets:
+            user = users.get(no) or members.get(no)
+            if user is None:
+                draft.end(entry, no, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
+            elif setup is None:
+                draft.end(entry, no, workflow, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
+            else:
+                try:
+                    self._plan_one(draft, event, entry.seq, *setup, user, now)
+                except Exception as fault:
+                    # One recipient's broken set-up must not hold back everybody behind them.
+                    log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
+                    why = (Status.FAILED, Reason.INTERNAL_ERROR)
+                    draft.end(entry, no, workflow, *why, now, steps=None)
+            if len(draft.runs) % chunk == 0:
+                await self._pacer.turn(entry.lane)
 
     async def _looked_again(self, entry: Entry) -> tuple[Tenant, Workflow, Category] | None:
         """Another process may have made it, so that it is gone only when the store says so."""
@@ -165,20 +194,40 @@ class Planner:
                 draft.messages.append(msgspec.structs.replace(message, fence=0, due_at=now))
 
     async def _store(self, batch: Batch, draft: Draft, before: asyncio.Future[None] | None) -> None:
+        leftovers: Sequence[Entry] = draft.leftovers
+        try:
+            await self._commit(batch.lane, draft)
+        except Exception as fault:
+            # Something in it cannot be stored: whatever else is in it can.
+            log.exception("plan_not_stored", lane=batch.lane, error=type(fault).__name__)
+            leftovers = batch.entries
+        if leftovers:
+            await self._leftovers.plan(leftovers, self._plan_alone)
+        if before is not None:
+            await before
+        await self._acknowledge(batch)
+
+    async def _plan_alone(self, entry: Entry) -> None:
+        draft = Draft()
+        await self._plan_entry(draft, entry, await self._people([entry]), self._clock.now())
+        await self._commit(entry.lane, draft)
+
+    async def _commit(self, lane: Lane, draft: Draft) -> None:
         urgent = len(draft.held)
-        self._pacer.begin(batch.lane, urgent)
+        self._pacer.begin(lane, urgent)
         try:
             result = PlanResult()
             if draft.runs or draft.continuations:
                 commit = draft.commit()
                 result = await until_stored("plan", lambda: self._ledger.plans.commit(commit), self._clock)
             self._hand_over(draft, result)
+        except BaseException:
+            for held in draft.held:
+                self._queues.of(held.message.lane, held.message.channel).release(1)
+            raise
         finally:
-            self._pacer.end(batch.lane, urgent)
+            self._pacer.end(lane, urgent)
         self.planned += len(draft.runs)
-        if before is not None:
-            await before
-        await self._acknowledge(batch)
 
     async def _acknowledge(self, batch: Batch) -> None:
         try:
@@ -208,15 +257,17 @@ class Planner:
             elif entry.sealed_for != NO_USER:
                 wanted[entry.sealed_for] = None
             else:
-                event = opened(entry, {}, self._vault)
-                for no in event.users if event is not None else ():
-                    wanted[no] = None
+                with suppress(SealBroken, DecodeError):  # It is opened again when it is planned.
+                    event = opened(entry, {}, self._vault)
+                    for no in event.users if event is not None else ():
+                        wanted[no] = None
         return dict(await self._ledger.users.get(list(wanted)))
 
     async def _members(self, event: Event, entry: Entry, draft: Draft) -> dict[UserNo, User]:
         """One page of the first topic; what is left goes on in a continuation entry."""
         topic = event.topics[0]
         page = await self._ledger.topics.members(event.tenant, topic, event.after, FANOUT_PAGE)
+        members = dict(await self._ledger.users.get(page))
         rest: Event | None = None
         if len(page) == FANOUT_PAGE:
             rest = msgspec.structs.replace(event, users=(), after=page[-1])
@@ -224,7 +275,7 @@ class Planner:
             rest = msgspec.structs.replace(event, users=(), topics=event.topics[1:], after=NO_USER)
         if rest is not None:
             draft.continuations.append(sealed_entry(rest, None, self._vault, entry.setup_revision))
-        return dict(await self._ledger.users.get(page))
+        return members
 
 
 def _targets(event: Event, members: Iterable[UserNo]) -> Sequence[UserNo]:

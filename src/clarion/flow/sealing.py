@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from clarion.errors import SealBroken
 from clarion.model.event import Entry, Event
 from clarion.model.ids import NO_USER, UserNo
 from clarion.model.user import User
@@ -32,15 +31,13 @@ def sealed_entry(event: Event, sole: User | None, vault: Vault, setup_revision: 
 
 
 def opened(entry: Entry, users: Mapping[UserNo, User], vault: Vault) -> Event | None:
-    """The event of an entry; None when the person it was sealed for has been erased."""
+    """The event of an entry; None when the person it was sealed for has been erased.
+
+    Raises SealBroken or DecodeError when it cannot be read.
+    """
     if entry.event is not None:
         return entry.event
     if entry.sealed_for == NO_USER:
         return _decode(vault.open(vault.tenant_key(entry.tenant), entry.sealed))
     user = users.get(entry.sealed_for)
-    if user is None:
-        return None
-    try:
-        return _decode(vault.open(user.key, entry.sealed))
-    except SealBroken:
-        return None
+    return _decode(vault.open(user.key, entry.sealed)) if user is not None else None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from clarion.errors import Unavailable
 from clarion.flow.catalog import setup_of
+from clarion.flow.leftovers import why
 from clarion.flow.pacing import Pacer
 from clarion.flow.queues import LEASE_MS, Held, LaneQueue, Queues
 from clarion.flow.sealing import opened
@@ -27,6 +29,10 @@ from clarion.rules import caps
 
 log = structlog.get_logger(__name__)
 
+TRIES = 3
+"""How often a message that cannot be read is looked at before it is given up."""
+PAUSE_MS = 1_000
+"""Between two tries, times their number."""
 SWEEP_S = 0.1
 CLAIM = 256
 """Messages claimed per queue in one go."""
@@ -79,7 +85,7 @@ class Waker:
             now = self._clock.now()
             lease = Instant(now + LEASE_MS)
             claimed = await self._ledger.messages.claim(queue.lane, channel, limit, now, lease)
-            held, settlements = await self._prepare(claimed, now, lease)
+            held, settlements = await self._prepared(claimed, now, lease)
             unused = limit - len(held)
             for item in held:
                 queue.put(item)
@@ -89,6 +95,31 @@ class Waker:
         if settlements:
             await self._settle(settlements)
         return len(claimed) == limit
+
+    async def _prepared(
+        self, claimed: Sequence[Message], now: Instant, lease: Instant
+    ) -> tuple[list[Held], list[Settlement]]:
+        """As `_prepare`; when that fails, one by one, so that a message that cannot be read stops no other."""
+        try:
+            return await self._prepare(claimed, now, lease)
+        except Unavailable:
+            raise
+        except Exception as fault:
+            log.exception("claimed_not_prepared", error=type(fault).__name__)
+        held: list[Held] = []
+        settlements: list[Settlement] = []
+        for message in claimed:
+            try:
+                its_held, its_settlements = await self._prepare([message], now, lease)
+            except Unavailable:
+                raise
+            except Exception as fault:
+                log.exception("message_failed", workflow=message.workflow, error=type(fault).__name__)
+                settlements.append(_failed(message, fault, now))
+            else:
+                held += its_held
+                settlements += its_settlements
+        return held, settlements
 
     async def _prepare(
         self, claimed: Sequence[Message], now: Instant, lease: Instant
@@ -152,3 +183,14 @@ class Waker:
                     at=now,
                 )
         return await self._ledger.plans.charge(charges) if charges else frozenset()
+
+
+def _failed(message: Message, fault: Exception, now: Instant) -> Settlement:
+    """A message that cannot be prepared: a few tries, then it lies with the dead letters."""
+    tries, detail = message.attempt + 1, type(fault).__name__
+    if tries >= TRIES:
+        given_up = decided_settlement(message, Status.DEAD_LETTERED, why(fault), now, detail=detail)
+        return replace(given_up, attempt=tries)
+    due = Instant(now + tries * PAUSE_MS)
+    again = decided_settlement(message, Status.DEFERRED, Reason.RETRY, now, due_at=due, detail=detail)
+    return replace(again, attempt=tries)

@@ -6,6 +6,7 @@ import msgspec
 
 from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo
+from clarion.model.status import Reason
 
 EMPTY_DATA = msgspec.Raw(b"{}")
 
@@ -55,6 +56,23 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Position in the lane's log; 0 before it is durable."""
     event: Event | None = None
     """The opened event while it is still in memory; None when it was read back."""
+
+
+class SetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted event that could not be planned. It stays in the log and waits here for a person."""
+
+    event_id: EventId
+    tenant: TenantId
+    lane: Lane
+    event_seq: int
+    workflow: str
+    reason: Reason
+    detail: str
+    """The kind of the error; never content."""
+    at: Instant
+    discarded_at: Instant | None = None
+    """When a person said that it needs no more attention."""
+    seq: int = 0
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -135,5 +135,6 @@ class Reason(StrEnum):
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     TOO_OLD = "too_old"
     INTERNAL_ERROR = "internal_error"
+    UNREADABLE = "unreadable"
     # moved by hand
     RETRIED = "retried"

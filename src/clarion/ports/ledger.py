@@ -12,7 +12,7 @@ import msgspec
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import Delivery, Endpoint, EndpointState
-from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.event import Claim, ClaimResult, Entry, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.inbox import Captured, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Change, Message, Run
@@ -71,6 +71,25 @@ class Events(Protocol):
     async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
         """Cancel all its messages that have not started, but none of `begun` (calls of these are under way), and
         whatever is planned of it later on; how many were canceled. Repeating it is harmless."""
+
+
+class SetAsides(Protocol):
+    """Events that could not be planned, kept for a person."""
+
+    async def keep(self, events: Sequence[SetAside]) -> None:
+        """Durable when this returns. Repeating it changes nothing."""
+
+    async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[SetAside]:
+        """Those that were not discarded, newest first, cursor is `seq`."""
+
+    async def retry(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[Entry]:
+        """Append them to the end of their lanes again, and forget them here; the new entries."""
+
+    async def discard(self, tenant: TenantId, seq: int, at: Instant) -> bool:
+        """Whether it was there. The event keeps its reason, but nobody is asked to look at it any more."""
+
+    def waiting(self) -> int:
+        """How many wait for a person, of all tenants. Never waits."""
 
 
 # ── users ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -606,6 +625,7 @@ class Ledger(Protocol):
 
     log: EventLog
     events: Events
+    set_aside: SetAsides
     users: Users
     suppressions: Suppressions
     endpoints: Endpoints

@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0011"
+REVISION = "0012"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -136,6 +136,27 @@ def _log(lane: Lane) -> Table:
 
 
 logs = {lane: _log(lane) for lane in LANES}
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    _counted("seq"),
+    _blob("event_id"),
+    _number("tenant"),
+    _text("lane"),
+    _number("event_seq"),
+    _text("workflow"),
+    _text("reason"),
+    _text("detail"),
+    _number("at"),
+    _number("discarded_at", null=True),
+    _one_of("lane", Lane),
+    UniqueConstraint("lane", "event_seq"),
+    Index("set_aside_tenant", "tenant", "seq"),
+    Index("set_aside_event", "event_id"),
+    sqlite_autoincrement=True,
+)
+"""Events that could not be planned; they themselves stay in their log."""
 
 cursors = Table("cursors", metadata, _text_key("lane"), _number("position"), _one_of("lane", Lane))
 

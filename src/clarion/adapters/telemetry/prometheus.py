@@ -42,6 +42,12 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
     ("pipeline", "orphaned"): Meaning(
         "clarion_events_orphaned_total", "Events whose workflow or users were gone when they were planned."
     ),
+    ("pipeline", "set_aside"): Meaning(
+        "clarion_events_set_aside_total", "Events that could not be planned and were set aside for a person."
+    ),
+    ("pipeline", "set_aside_waiting"): Meaning(
+        "clarion_events_set_aside", "Events set aside that nobody has retried or discarded yet."
+    ),
     ("pipeline", "attempts"): Meaning("clarion_attempts_total", "Provider calls, counted per message."),
     ("pipeline", "unknown_outcomes"): Meaning(
         "clarion_attempts_unknown_total", "Attempts that may or may not have gone through."

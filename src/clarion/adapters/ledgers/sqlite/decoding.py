@@ -78,7 +78,7 @@ def message(routes: Routes, row: list[Any]) -> Message:
         lane=route.lane,
         status=_STATUS[status],
         created_at=created_at,
-        reason=_REASON[reason],
+        reason=_REASON.get(reason, Reason.INTERNAL_ERROR),  # a newer version may know more of them
         due_at=due_at,
         expires_at=expires_at,
         attempt=attempt,
@@ -143,7 +143,7 @@ def change(routes: Routes, row: list[Any]) -> Change:
         tenant=routes[route_no].tenant,
         at=at,
         status=_STATUS[status],
-        reason=_REASON[reason],
+        reason=_REASON.get(reason, Reason.INTERNAL_ERROR),
         attempt=attempt,
         integration=integration,
         outcome=outcome,

@@ -29,6 +29,7 @@ from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
 from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.strays import SqliteStrays
@@ -49,6 +50,7 @@ from clarion.ports.ledger import (
     Messages,
     Plans,
     Receipts,
+    SetAsides,
     Setup,
     Strays,
     Suppressions,
@@ -64,6 +66,7 @@ class SqliteLedger:
 
     log: EventLog
     events: Events
+    set_aside: SetAsides
     users: Users
     suppressions: Suppressions
     endpoints: Endpoints
@@ -107,6 +110,7 @@ class SqliteLedger:
         writer.on_rollback(caps.forget)
         endings = Endings(local)
         log = SqliteLog(writer, local, clock)
+        self.set_aside = SqliteSetAsides(writer, readers, local, log)
         inboxes = SqliteInboxes(writer, local, readers, routes, endings)
         eraser = Eraser(keyring, endings, clock, inboxes.forget)
         desk = Desk(vault, keyring, clock, entropy, eraser)

@@ -72,6 +72,10 @@ class SqliteLog:
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
+    def stored(self, connection: sqlite3.Connection, lane: Lane, seqs: Sequence[int]) -> list[Entry]:
+        """As `fetch`."""
+        return [entry_of(lane, row) for row in rows(connection, sql.FETCH[lane], (encoded(seqs),))]
+
     def add(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Entry]:
         """Writes entries to their lanes; the same entries with their positions."""
         lanes: dict[Lane, list[int]] = {}

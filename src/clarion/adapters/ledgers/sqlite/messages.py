@@ -82,7 +82,16 @@ class SqliteMessages:
         wanted = _Claim(QUEUE_OF[lane, channel], limit, now, lease_until)
         urgent = lane is Lane.CRITICAL
         claimed = await self._writer.do(self._claim, wanted, rows=limit, urgent=urgent)
-        return [self._leased(message_of(self._routes, row), lease_until) for row in claimed]
+        messages: list[Message] = []
+        broken: list[bytes] = []
+        for row in claimed:
+            try:
+                messages.append(self._leased(message_of(self._routes, row), lease_until))
+            except (KeyError, ValueError, IndexError):
+                broken.append(bytes.fromhex(row[0]))
+        if broken:
+            await self._give_up(broken, now)
+        return messages
 
     async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
         if not messages:
@@ -119,6 +128,12 @@ class SqliteMessages:
             }
 
         return {pair: depth for pair, depth in (await self._readers.call(count)).items() if depth}
+
+    async def _give_up(self, broken: Sequence[bytes], now: Instant) -> None:
+        """Rows that are no messages end here: they must not be claimed for ever."""
+        ids = [MessageId(one) for one in broken]
+        why = (Status.DEAD_LETTERED, Reason.UNREADABLE, now)
+        await self._writer.call(lambda c: self._endings.stop(c, ids, *why, only=tuple(ACTIVE)))
 
     def _leased(self, message: Message, lease_until: Instant) -> Message:
         return msgspec.structs.replace(message, fence=message.fence + 1, due_at=lease_until)

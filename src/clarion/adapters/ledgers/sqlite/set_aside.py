@@ -1,0 +1,130 @@
+"""Events that could not be planned, kept for a person."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import Lane
+from clarion.model.event import Entry, SetAside
+from clarion.model.ids import EventId, Instant, TenantId
+from clarion.model.status import Reason
+
+_table = schema.set_aside
+_columns = _table.c
+_tenant: Any = bindparam("of_tenant")
+_waits = _columns.discarded_at.is_(None)
+_mine = (_columns.tenant == _tenant) & (_columns.seq == bindparam("of_seq"))
+_NEWEST = 2**62
+
+KEEP = Command(
+    insert(_table)
+    .values({c.name: bindparam(f"new_{c.name}") for c in _columns if c.name not in ("seq", "discarded_at")})
+    .on_conflict_do_nothing()
+)
+PAGE = Query(
+    select(_table)
+    .where(_columns.tenant == _tenant, _columns.seq < bindparam("before"), _waits)
+    .order_by(_columns.seq.desc())
+    .limit(bindparam("most"))
+)
+ONE = Query(select(_table).where(_mine).limit(1))
+DROP = Command(delete(_table).where(_mine))
+DISCARD = Command(update(_table).where(_mine, _waits).values(discarded_at=bindparam("now")))
+WAITING = Query(select(func.count()).select_from(_table).where(_waits).limit(1))
+
+
+class SqliteSetAsides:
+    """Implements `ports.ledger.SetAsides`."""
+
+    def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, log: SqliteLog) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._log = log
+        self._waiting = _waiting(local)
+
+    async def keep(self, events: Sequence[SetAside]) -> None:
+        def keep(connection: sqlite3.Connection) -> int:
+            for one in events:
+                KEEP(
+                    connection,
+                    new_event_id=one.event_id,
+                    new_tenant=one.tenant,
+                    new_lane=one.lane.value,
+                    new_event_seq=one.event_seq,
+                    new_workflow=one.workflow,
+                    new_reason=one.reason.value,
+                    new_detail=one.detail,
+                    new_at=one.at,
+                )
+            return _waiting(connection)
+
+        await self._writer.call(keep, rows=len(events), after=self._count)
+
+    async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[SetAside]:
+        found = await self._readers.call(
+            lambda connection: PAGE.rows(
+                connection, of_tenant=tenant, before=_NEWEST if before is None else before, most=limit
+            )
+        )
+        return [_set_aside(row) for row in found]
+
+    async def retry(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[Entry]:
+        def retry(connection: sqlite3.Connection) -> tuple[list[Entry], int]:
+            wanted = dict.fromkeys(seqs)
+            found = [row for seq in wanted for row in ONE.rows(connection, of_tenant=tenant, of_seq=seq)]
+            entries = []
+            for one in map(_set_aside, found):
+                entries += self._log.stored(connection, one.lane, [one.event_seq])
+                DROP(connection, of_tenant=tenant, of_seq=one.seq)
+            return self._log.add(connection, entries), _waiting(connection)
+
+        def done(result: tuple[list[Entry], int]) -> None:
+            self._log.noted(result[0])
+            self._count(result[1])
+
+        entries, _ = await self._writer.call(retry, rows=len(seqs), after=done)
+        return entries
+
+    async def discard(self, tenant: TenantId, seq: int, at: Instant) -> bool:
+        def discard(connection: sqlite3.Connection) -> tuple[int, int]:
+            return DISCARD(connection, of_tenant=tenant, of_seq=seq, now=at), _waiting(connection)
+
+        discarded, _ = await self._writer.call(discard, after=lambda result: self._count(result[1]))
+        return bool(discarded)
+
+    def waiting(self) -> int:
+        return self._waiting
+
+    def _count(self, waiting: int) -> None:
+        self._waiting = waiting
+
+
+def _waiting(connection: sqlite3.Connection) -> int:
+    ((count,),) = WAITING.rows(connection)
+    return int(count)
+
+
+def _set_aside(row: Sequence[Any]) -> SetAside:
+    seq, event_id, tenant, lane, event_seq, workflow, reason, detail, at, discarded_at = row
+    return SetAside(
+        seq=seq,
+        event_id=EventId(event_id),
+        tenant=tenant,
+        lane=Lane(lane),
+        event_seq=event_seq,
+        workflow=workflow,
+        reason=Reason(reason),
+        detail=detail,
+        at=at,
+        discarded_at=discarded_at,
+    )

@@ -1,0 +1,123 @@
+"""`/v1/dead-letters/events`: accepted events that could not be planned, and planning them again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import Router, delete, get, post
+
+from clarion.api.access import ADMIN, READ, SEND, Parts, Who
+from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.errors import InvalidInput, NotFound
+from clarion.model.channel import Lane
+from clarion.model.event import SetAside
+from clarion.model.ids import id_text
+from clarion.model.status import Reason
+from clarion.model.user import Value
+from clarion.rules.instants import rfc3339
+
+MOST_RETRIED = 1_000
+
+
+class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted event that could not be planned: no message was made of it."""
+
+    id: str
+    event_id: str
+    workflow: str
+    lane: Lane
+    reason: Reason
+    """`unreadable` or `internal_error`."""
+    detail: str
+    """The kind of the error; the log has more."""
+    at: str
+
+
+class EventsRetry(Value, frozen=True, kw_only=True):
+    """Either `ids` or `all`."""
+
+    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_RETRIED)] | None = None
+    all: bool = False
+    """The newest 1,000; repeat while `retried` reaches that."""
+
+
+class EventsRetried(msgspec.Struct, frozen=True, kw_only=True):
+    """How many were put back into their lanes."""
+
+    retried: int
+
+
+@get("/", opt=READ)
+async def list_set_aside_events(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+) -> Page[SetAsideEvent]:
+    """Events that could not be planned after several tries, newest first."""
+    found = await parts.ledger.set_aside.page(caller.tenant, position(cursor, 0) or None, limit)
+    return Page(
+        items=[_view(one) for one in found],
+        next_cursor=cursor_of(found[-1].seq) if len(found) == limit else None,
+    )
+
+
+@get("/{event:str}", opt=READ)
+async def get_set_aside_event(event: str, caller: Who, parts: Parts) -> SetAsideEvent:
+    """One event that could not be planned."""
+    number = _number(event)
+    for one in await parts.ledger.set_aside.page(caller.tenant, number + 1, 1):
+        if one.seq == number:
+            return _view(one)
+    raise _missing(event)
+
+
+@post("/retry", opt=SEND, status_code=200)
+async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -> EventsRetried:
+    """Plan them again, behind what waits in their lanes. Whoever was sent something already is not sent it twice."""
+    if (data.ids is None) == (not data.all):
+        raise InvalidInput('Send either `ids` or `{"all": true}`.', pointer="#")
+    if data.ids is None:
+        numbers = [one.seq for one in await parts.ledger.set_aside.page(caller.tenant, None, MOST_RETRIED)]
+    else:
+        numbers = [_number(text) for text in data.ids]
+    return EventsRetried(retried=await parts.pipeline.plan_again(caller.tenant, numbers))
+
+
+@delete("/{event:str}", opt=ADMIN)
+async def delete_set_aside_event(event: str, caller: Who, parts: Parts) -> None:
+    """Discard it: nothing is sent, and nobody is asked to look at it any more."""
+    if not await parts.ledger.set_aside.discard(caller.tenant, _number(event), parts.clock.now()):
+        raise _missing(event)
+
+
+def _view(one: SetAside) -> SetAsideEvent:
+    return SetAsideEvent(
+        id=str(one.seq),
+        event_id=id_text(one.event_id),
+        workflow=one.workflow,
+        lane=one.lane,
+        reason=one.reason,
+        detail=one.detail,
+        at=rfc3339(one.at),
+    )
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise _missing(text)
+    return int(text)
+
+
+def _missing(text: str) -> NotFound:
+    return NotFound(f"There is no event {text!r} that could not be planned: it was retried or discarded.")
+
+
+router = Router(
+    "/v1/dead-letters/events",
+    route_handlers=[
+        list_set_aside_events,
+        get_set_aside_event,
+        retry_set_aside_events,
+        delete_set_aside_event,
+    ],
+    tags=["Events"],
+)

@@ -1,0 +1,251 @@
+"""What cannot be read or planned is set aside for a person, and holds up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from msgspec import Raw
+
+from clarion.flow import plan, sealing, wake
+from clarion.flow.retries import Retries
+from clarion.model.channel import Lane
+from clarion.model.ids import TenantId
+from clarion.model.setup import Tenant
+from clarion.model.status import Reason, Status
+from clarion.ports.ledger import MessageFilter
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine, engine, said, workflow
+
+
+def damage(directory: Path, statement: str, *values: object) -> None:
+    """Write to the closed file."""
+    with closing(sqlite3.connect(directory / "clarion.db")) as file:
+        assert file.execute(statement, values).rowcount > 0
+        file.commit()
+
+
+async def set_aside(house: Engine, tenant: TenantId | None = None) -> list[tuple[str, Reason]]:
+    """Workflow and reason of what waits for a person, oldest first."""
+    found = await house.ledger.set_aside.page(tenant or house.tenant, None, 100)
+    return [(one.workflow, one.reason) for one in reversed(found)]
+
+
+async def planned(house: Engine) -> None:
+    """Until everything that was accepted is planned; nothing need be sent."""
+    for _ in range(500):
+        if not await house.broker.depth(Lane.NORMAL):
+            return
+        await asyncio.sleep(0.01)
+
+
+async def tried(house: Engine) -> None:
+    """Time passes until everything that was accepted is planned or set aside, and what was planned is sent."""
+    for _ in range(200):
+        house.clock.advance(0.2)
+        await asyncio.sleep(0.01)
+        if not await house.broker.depth(Lane.NORMAL):
+            break
+    await house.pass_time(0.2)
+
+
+async def statuses(house: Engine) -> list[tuple[str, Status, Reason | None]]:
+    return sorted((m.workflow, m.status, m.reason) for m in (await house.messages()).values())
+
+
+@pytest.mark.parametrize("recipients", [("ada",), ("ada", "bob")], ids=["one recipient", "several"])
+@pytest.mark.parametrize("damaged", [b"", b"x" * 40], ids=["empty", "not sealed"])
+async def test_an_entry_that_cannot_be_opened_lets_the_lane_go_on(tmp_path, recipients, damaged):
+    """It is tried a few times, then it waits for a person; those before and behind it are sent."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("good"), workflow("bad"))
+        for who in recipients:
+            await house.person(who)
+        await house.pipeline._worker.stop("plan-")
+        await house.trigger("good", "ada")
+        await house.trigger("bad", *recipients)
+        await house.trigger("good", "ada")
+        await house.crash()
+        damage(tmp_path, "UPDATE log_normal SET sealed = ? WHERE workflow = 'bad'", damaged)
+        await house.open()
+        await tried(house)
+        assert await statuses(house) == [("good", Status.SENT, None)] * 2
+        assert await set_aside(house) == [("bad", Reason.UNREADABLE)]
+        assert await house.broker.depth(Lane.NORMAL) == 0
+        assert (house.pipeline.stats()["set_aside"], house.pipeline.stats()["set_aside_waiting"]) == (1, 1)
+        assert "1 events" in house.pipeline.warnings()["planning"]
+        assert set(house.pipeline.health().values()) == {"ok"}
+
+
+async def test_an_entry_that_cannot_be_decoded_lets_the_lane_go_on(tmp_path):
+    """Also one of another tenant, beside it in the batch."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("good"))
+        await house.person("ada")
+        other = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
+        await house.pipeline._worker.stop("plan-")
+        await house.trigger("good", "ada")
+        await house.crash()
+        sealed = house.vault.seal(house.vault.tenant_key(other.id), b'{"id": 7}')
+        damage(
+            tmp_path,
+            "INSERT INTO log_normal (event_id, tenant, workflow, sealed_for, sealed) VALUES (?, ?, 'bad', 0, ?)",
+            b"e" * 16,
+            other.id,
+            sealed,
+        )
+        await house.open()
+        await tried(house)
+        assert await statuses(house) == [("good", Status.SENT, None)]
+        assert await set_aside(house, other.id) == [("bad", Reason.UNREADABLE)]
+        assert await set_aside(house) == []
+
+
+async def test_a_fault_that_passes_costs_nothing(tmp_path, monkeypatch):
+    """The entry is tried again after a pause and planned."""
+    opened, faults = sealing.opened, [RuntimeError("in passing")] * 2
+
+    def fails(*args):
+        if faults:
+            raise faults.pop()
+        return opened(*args)
+
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        monkeypatch.setattr(plan, "opened", fails)
+        await house.trigger("w", "ada")
+        await tried(house)
+        assert await statuses(house) == [("w", Status.SENT, None)]
+        assert await set_aside(house) == []
+
+
+async def test_a_plan_that_cannot_be_stored_holds_up_no_other(tmp_path, monkeypatch):
+    """The entries of the batch are stored one by one; the one at fault is set aside."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("good"), workflow("bad"))
+        await house.person("ada")
+        await house.pipeline._worker.stop("plan-")
+        for key in ("good", "bad", "good"):
+            await house.trigger(key, "ada")
+        await house.crash()
+        await house.open()
+        commit = house.ledger.plans.commit
+
+        async def refuses(wanted):
+            if any(run.workflow == "bad" for run in wanted.runs):
+                raise OverflowError
+            return await commit(wanted)
+
+        monkeypatch.setattr(house.ledger.plans, "commit", refuses)
+        await tried(house)
+        assert await statuses(house) == [("good", Status.SENT, None)] * 2
+        assert await set_aside(house) == [("bad", Reason.INTERNAL_ERROR)]
+        assert all(queue.held == 0 for queue in house.pipeline._queues)
+
+
+async def test_what_was_set_aside_is_planned_again_or_discarded(tmp_path, monkeypatch):
+    """Once its cause is gone; what is discarded is never sent, and warns nobody any more."""
+    provider = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        opened = sealing.opened
+
+        def fails(*args):
+            raise RuntimeError("for now")
+
+        monkeypatch.setattr(plan, "opened", fails)
+        for text in ("one", "two", "three"):
+            await house.trigger("w", "ada", data=Raw(b'{"text":"%s"}' % text.encode()))
+        await tried(house)
+        assert await set_aside(house) == [("w", Reason.INTERNAL_ERROR)] * 3
+        monkeypatch.setattr(plan, "opened", opened)
+        first, second, third = (
+            one.seq for one in reversed(await house.ledger.set_aside.page(house.tenant, None, 9))
+        )
+        assert await house.ledger.set_aside.discard(house.tenant, second, house.clock.now())
+        assert not await house.ledger.set_aside.discard(house.tenant, second, house.clock.now())
+        assert await house.pipeline.plan_again(TenantId(99), [first]) == 0
+        assert await house.pipeline.plan_again(house.tenant, [first]) == 1
+        await house.pass_time(1)
+        assert [said(one) for one in provider.effects] == ["one"]
+        assert house.ledger.set_aside.waiting() == 1
+        await house.crash()
+        await house.open()
+        assert house.ledger.set_aside.waiting() == 1
+        assert await house.pipeline.plan_again(house.tenant, [third, third, second + 100]) == 1
+        await house.pass_time(1)
+        assert [said(one) for one in provider.effects] == ["one", "three"]
+        assert house.pipeline.warnings() == {}
+
+
+async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_path):
+    """It is looked at a few times, then lies with the dead letters; once its event can be read a retry sends it."""
+    provider = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("good"), workflow("bad"))
+        await house.person("ada")
+        await house.pipeline._worker.stop("dispatch-")
+        for key in ("good", "bad", "good"):
+            await house.trigger(key, "ada")
+        await planned(house)
+        await house.crash()
+        with closing(sqlite3.connect(tmp_path / "clarion.db")) as file:
+            ((sealed,),) = file.execute("SELECT sealed FROM log_normal WHERE workflow = 'bad'").fetchall()
+        damage(tmp_path, "UPDATE log_normal SET sealed = x'00' WHERE workflow = 'bad'")
+        await house.open()
+        for _ in range(wake.TRIES + 1):
+            await house.pass_time(5)
+        assert await statuses(house) == [
+            ("bad", Status.DEAD_LETTERED, Reason.UNREADABLE),
+            ("good", Status.SENT, None),
+            ("good", Status.SENT, None),
+        ]
+        damage(tmp_path, "UPDATE log_normal SET sealed = ? WHERE workflow = 'bad'", sealed)
+        bad = await house.one(workflow="bad")
+        again = Retries(house.ledger, house.clock).retry(house.tenant, MessageFilter(), [bad.id], 10, "live")
+        assert await again == 1
+        await house.pass_time(1)
+        assert (await house.one(workflow="bad")).status is Status.SENT
+
+
+async def test_a_row_that_is_no_message_holds_up_none_beside_it(tmp_path):
+    """It ends; the others of its queue are claimed and sent."""
+    provider = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("good"), workflow("bad"))
+        await house.person("ada")
+        await house.pipeline._worker.stop("dispatch-")
+        for key in ("good", "bad", "good"):
+            await house.trigger(key, "ada")
+        await planned(house)
+        bad = await house.one(workflow="bad")
+        await house.crash()
+        damage(tmp_path, "UPDATE messages SET route = 999 WHERE id = ?", bad.id)
+        await house.open()
+        await house.pass_time(1)
+        assert [(m.workflow, m.status) for m in (await house.messages(workflow="good")).values()] == [
+            ("good", Status.SENT)
+        ] * 2
+        with closing(sqlite3.connect(tmp_path / "clarion.db")) as file:
+            found = file.execute("SELECT due_at, reason FROM messages WHERE id = ?", (bad.id,)).fetchall()
+        assert found == [(None, "unreadable")]
+
+
+async def test_a_reason_of_a_newer_version_is_no_obstacle(tmp_path):
+    """Two versions may work on one file for a while."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        await house.pipeline._worker.stop("dispatch-")
+        await house.trigger("w", "ada")
+        await planned(house)
+        await house.crash()
+        damage(tmp_path, "UPDATE messages SET reason = 'from_the_future'")
+        await house.open()
+        await house.pass_time(1)
+        assert (await house.one()).status is Status.SENT
