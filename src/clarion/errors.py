@@ -4,6 +4,7 @@
 
     ClarionError
     ├── InvalidInput            the caller sent something we cannot accept (HTTP 4xx)
+    │   ├── Several                 more than one thing is wrong
     │   ├── InvalidData             the event's data is not what its templates need
     │   ├── UnknownReference        the request names somebody or something that does not exist
     │   ├── NotFound            the named thing does not exist in this tenant
@@ -25,7 +26,7 @@ Expected failures of a provider are values (`clarion.model.outcome`), never exce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -56,6 +57,28 @@ class InvalidInput(ClarionError):
             self.code = code
         if status is not None:
             self.status = status
+
+
+class Several(InvalidInput):
+    """More than one thing is wrong with what the caller sent."""
+
+    def __init__(self, errors: Sequence[InvalidInput]) -> None:
+        """At least one; each with its own place."""
+        first = errors[0]
+        super().__init__(first.detail, pointer=first.pointer, code=first.code, status=first.status)
+        self.errors = tuple(errors)
+
+
+def check_all(checks: Iterable[Callable[[], object]]) -> None:
+    """Make every check. What one raises is raised at the end, together with what the others raise."""
+    wrong: list[InvalidInput] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidInput as error:
+            wrong.append(error)
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else Several(wrong)
 
 
 class InvalidData(InvalidInput):

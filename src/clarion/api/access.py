@@ -11,12 +11,12 @@ from litestar.params import Dependency
 from litestar.routes import HTTPRoute
 
 from clarion.api.auth import Caller, Doorkeeper
-from clarion.api.bodies import nearest
 from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE, State, conditions_of, meaningless
 from clarion.api.pages import Page
+from clarion.api.parameters import check_query
 from clarion.api.parts import ApiParts
-from clarion.api.problems import refuse, wrong_parameter
+from clarion.api.problems import refuse
 from clarion.api.references import NEIGHBOURS
 from clarion.errors import InvalidInput, NotFound, Unknown
 from clarion.model.ids import MessageId, UserNo, parse_id
@@ -27,12 +27,12 @@ from clarion.ports.terms import Subject, Terms
 from clarion.rules.match import closest
 from clarion.rules.paths import SLASH
 
+BODY = "clarion.body"
+"""Where the edge keeps the body of a request once it was read: whoever refuses it looks at all of it."""
 PARTS = "clarion.parts"
 """Where the edge puts its parts in the scope of a request."""
 DOOR = "clarion.door"
 """Where it puts what verifies credentials."""
-HANDED_IN = frozenset({"parts", "caller", "person", "data", "request"})
-"""Arguments of handlers that do not come from the query."""
 
 Parts = Annotated[ApiParts, Dependency(skip_validation=True)]
 Who = Annotated[Caller, Dependency(skip_validation=True)]
@@ -138,22 +138,6 @@ async def check_credential(connection: ASGIConnection[Any, Any, Any, Any], handl
         caller.require_own(addressed(connection.path_params["user_id"]), needed)
     else:
         caller.require(needed)
-
-
-def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A misspelt filter must not silently match everything."""
-    if not connection.query_params:
-        return
-    known = [
-        name
-        for name in handler.parsed_fn_signature.parameters
-        if name not in HANDED_IN and name not in connection.path_params
-    ]
-    for name in connection.query_params:
-        if name not in known:
-            near = nearest(name, known)
-            hint = f"; did you mean `{near}`?" if near else f"; known here: {', '.join(known) or 'none'}."
-            raise wrong_parameter(name, f"unknown parameter `{name}`{hint}")
 
 
 def check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from litestar import Router, delete, get, put
 
@@ -10,7 +11,7 @@ from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.shelves import every, found, named, remove, shown
-from clarion.errors import Conflict, InvalidInput
+from clarion.errors import Conflict, InvalidInput, check_all
 from clarion.model.setup import Category, FrequencyCap, Workflow
 from clarion.rules import people
 from clarion.rules.quiet_hours import meet
@@ -41,8 +42,12 @@ async def get_category(key: str, caller: Who, parts: Parts) -> CategoryDocument:
 async def put_category(key: str, data: CategoryDocument, caller: Who, parts: Parts) -> CategoryDocument:
     """Create or replace a category."""
     category = named(Category, data, key)
-    people.check_windows(category.send_window, "#/send_window")
-    check_caps(category.caps)
+    check_all(
+        [
+            partial(people.check_windows, category.send_window, "#/send_window"),
+            partial(check_caps, category.caps),
+        ]
+    )
     _check_open(category, parts.ledger.setup.workflows.all(caller.tenant).values())
     return shown(CategoryDocument, await parts.ledger.setup.categories.put(caller.tenant, category))
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from clarion.api import bodies
-from clarion.api.problems import refuse
+from clarion.api.problems import Fault, Rejected, refuse
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import InvalidInput
 from clarion.model.event import EMPTY_DATA
@@ -79,12 +80,16 @@ def binary(headers: Mapping[bytes, bytes], body: bytes) -> Submission:
     try:
         event = msgspec.convert(attributes, CloudEvent)
     except msgspec.ValidationError as error:
-        wrong = bodies.invalid(error, CloudEvent)
-        name = (wrong.pointer or "#/").removeprefix("#/")
-        raise InvalidInput(
-            f"header ce-{name}: {wrong.detail}" if name else f"ce- headers: {wrong.detail}"
-        ) from None
+        faults = [_of_header(fault) for fault in bodies.mismatch(attributes, CloudEvent, error).faults]
+        raise Rejected(faults[0].detail, faults) from None
     return _submission(event, checked_data(msgspec.Raw(body) if body else EMPTY_DATA, "#"))
+
+
+def _of_header(fault: Fault) -> Fault:
+    name = fault.pointer.removeprefix("#/")
+    if name == "#":
+        return replace(fault, detail=f"ce- headers: {fault.detail}", pointer="", header="ce-")
+    return replace(fault, detail=f"header ce-{name}: {fault.detail}", pointer="", header=f"ce-{name}")
 
 
 def is_json(media_type: str) -> bool:

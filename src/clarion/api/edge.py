@@ -13,7 +13,7 @@ import structlog
 from litestar import Litestar
 
 from clarion.api import bodies, documents
-from clarion.api.access import DOOR, PARTS
+from clarion.api.access import BODY, DOOR, PARTS
 from clarion.api.answers import SAFE, HttpScope, Send, answer, answer_problem
 from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
@@ -156,6 +156,7 @@ class Edge:
             if body and is_json(headers.get(b"content-type", b"application/json").decode("latin-1")):
                 bodies.check_text(body)
                 bodies.check_depth(body, self._limits.depth)
+            scope[BODY] = body
             return {"type": "http.request", "body": body, "more_body": False}
 
         return once

@@ -12,6 +12,7 @@ from clarion.api.access import ADMIN, Parts, Who
 from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
+from clarion.api.problems import below
 from clarion.api.shelves import found, named, remove, shown
 from clarion.errors import ConfigError, InvalidInput
 from clarion.flow.queues import LEASE_MS
@@ -119,10 +120,9 @@ def unmasked(config: dict[str, Any], stored: Integration | None, plugin: Provide
 def check_config(config: dict[str, Any], plugin: ProviderPlugin) -> None:
     """The provider's own type accepts it. Says where it does not, and never quotes a secret."""
     try:
-        bodies.convert(config, plugin.config)
+        bodies.convert(config, plugin.config, quote=False)
     except InvalidInput as wrong:
-        place = f"#/config{(wrong.pointer or '#')[1:]}"
-        raise InvalidInput(f"config of {plugin.title}: {wrong.detail}", pointer=place) from None
+        raise below("/config", f"config of {plugin.title}", wrong) from None
 
 
 async def _check_open(integration: Integration, plugin: ProviderPlugin, parts: ApiParts) -> None:

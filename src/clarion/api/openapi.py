@@ -43,7 +43,7 @@ TRIGGER_EXAMPLE = {
         {"topic": "shareholders"},
     ],
     "data": {"order_id": "4711", "total": "12.50"},
-    "send_at": "2029-12-31T18:00:00Z",
+    "delay_s": 3600,
     "expires_at": "2030-01-01T00:00:00Z",
     "overrides": {"email": {"subject": "Your order 4711"}},
 }

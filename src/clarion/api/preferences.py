@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, put
 
-from clarion.api import bodies
+from clarion.api import bodies, faults
 from clarion.api.access import READ, SEND, Parts, Person, Who
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
@@ -116,7 +116,7 @@ def _check(preferences: Preferences, known: Collection[str], before: Collection[
     """It can be worked with. Choices for a category that was deleted since stay: it may come back."""
     people.check_preferences(preferences, "#")
     named = [
-        (key, bodies.pointer(["categories", key])) for key in preferences.categories if key not in before
+        (key, faults.pointer(["categories", key])) for key in preferences.categories if key not in before
     ]
     if unknown := unknown_in("category", named, known):
         raise UnknownReference(unknown)

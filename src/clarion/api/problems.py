@@ -16,6 +16,7 @@ from clarion.errors import (
     InvalidData,
     InvalidInput,
     PreconditionFailed,
+    Several,
     Unauthenticated,
     Unavailable,
     Unknown,
@@ -24,6 +25,8 @@ from clarion.errors import (
 
 MEDIA_TYPE = b"application/problem+json"
 DOCS = "/docs/errors#"
+MOST = 100
+"""Faults in one answer; whoever has more has a systematic one."""
 LONGEST = 1_000
 """Characters of a text: what a caller sent is quoted in many, and callers send anything."""
 
@@ -193,7 +196,7 @@ class Rejected(InvalidInput):
     """A request with several faults, each at its place."""
 
     def __init__(self, detail: str, faults: Sequence[Fault], *, code: str = "invalid_request") -> None:
-        super().__init__(detail, code=code, status=CATALOGUE[code].status)
+        super().__init__(detail, code=code, status=CATALOGUE[code].status, pointer=faults[0].pointer or None)
         self.faults = tuple(faults)
 
 
@@ -203,7 +206,7 @@ class MethodNotAllowed(InvalidInput):
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allowed = tuple(sorted(allowed))
         allow = ", ".join(self.allowed)
-        super().__init__(f"Use {allow} here.", code="method_not_allowed", status=405)
+        super().__init__(f"This path takes {allow} only.", code="method_not_allowed", status=405)
         self.allow = allow
 
 
@@ -253,9 +256,22 @@ def unknown_name(one: Unknown) -> Fault:
     )
 
 
+def faults_of(error: ClarionError) -> tuple[Fault, ...]:
+    """What is wrong, as faults; at least one."""
+    return problem(error).errors or (Fault(detail=error.detail),)
+
+
+def below(place: str, what: str, error: ClarionError) -> Rejected:
+    """The error of a part of the body (`/config`), named `what`, as one of the whole."""
+    faults = [
+        msgspec.structs.replace(fault, detail=f"{what}: {fault.detail}") for fault in faults_at(place, error)
+    ]
+    return Rejected(faults[0].detail, faults)
+
+
 def faults_at(place: str, error: ClarionError) -> tuple[Fault, ...]:
     """The faults of an error, their pointers moved below `place` (`/3`)."""
-    faults = problem(error).errors or (Fault(detail=error.detail),)
+    faults = faults_of(error)
     return tuple(
         msgspec.structs.replace(fault, pointer=f"#{place}{fault.pointer.removeprefix('#')}")
         for fault in faults
@@ -271,6 +287,8 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
         faults = tuple(Fault(detail=detail, pointer=pointer) for pointer, detail in error.mismatches)
     if isinstance(error, UnknownReference):
         faults = tuple(map(unknown_name, error.unknown))
+    if isinstance(error, Several):
+        faults = tuple(fault for one in error.errors for fault in faults_of(one))
     if isinstance(error, PreconditionFailed) and error.header:
         faults = (Fault(detail=error.detail, code=code, header=error.header, value=error.sent[:100]),)
     if not faults and error.pointer is not None:
@@ -282,7 +300,7 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
         title=kind.title,
         status=kind.status,
         detail=kind.advice if hidden else _bounded(error.detail),
-        errors=() if hidden else tuple(map(_bounded_fault, faults)),
+        errors=() if hidden else tuple(map(_bounded_fault, faults[:MOST])),
         incident=incident,
     )
 

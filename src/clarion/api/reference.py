@@ -10,6 +10,7 @@ from typing import Any
 from litestar import Litestar
 
 from clarion.api import openapi
+from clarion.api.faults import KINDS
 from clarion.api.problems import CATALOGUE
 from clarion.api.routes import routed
 
@@ -103,11 +104,18 @@ def _errors() -> Iterator[str]:
     yield ' "errors": [{"detail": "unknown field `payload`; did you mean `data`?", "pointer": "#/payload"}]}'
     yield "```\n"
     yield "Branch on `code`: it never changes its meaning or its status. `detail` is for people and may be reworded."
-    yield "`errors[]` say where: `pointer` into the body (JSON pointer), or `parameter` of path or query.\n"
+    yield "`errors[]` lists everything that is wrong at once (at most 100), and says where: `pointer` into the body (JSON"
+    yield "pointer), `parameter` of path or query, or `header`. `value` is what was sent there, cut short and never a secret;"
+    yield "`allowed` is what may stand there and `did_you_mean` the nearest of it. Their own `code` is explained below.\n"
     yield "| code | status | meaning | what to do |"
     yield "|---|---|---|---|"
     for code, kind in CATALOGUE.items():
         yield f"| `{code}` | {kind.status} | {kind.title} | {kind.advice} |"
+    yield "\n## Codes in `errors[]`\n"
+    yield "| code | meaning |"
+    yield "|---|---|"
+    for code, meaning in KINDS.items():
+        yield f"| `{code}` | {meaning} |"
     yield "\nWhat to repeat: 429 and 503 after `Retry-After` seconds, `idempotency_in_flight` likewise, 500 with care and"
     yield "always with the same Idempotency-Key. Everything else will fail again until it is corrected.\n"
     yield "On the command line there is one more: `unreachable`, when no server answers at the given address.\n"

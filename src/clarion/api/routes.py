@@ -46,6 +46,7 @@ from clarion.api import (
     workflows,
 )
 from clarion.api.access import (
+    BODY,
     guard,
     provide_caller,
     provide_parts,
@@ -113,7 +114,7 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
     if isinstance(error, NotFoundException):
         raise Nowhere(request.scope["path"]) from None
     if (cause := _decoding(error)) is not None and not isinstance(cause, msgspec.ValidationError):
-        raise bodies.invalid(cause, None) from None
+        raise bodies.refused(_body(request), None, cause) from None
     # A body field that is named like something handed in makes the framework call it its own fault.
     if isinstance(error, ValidationException) or (cause is not None and _is_callers(error, cause)):
         raise _invalid(request, error, cause) from None
@@ -151,6 +152,12 @@ def _is_callers(error: Exception, cause: msgspec.DecodeError) -> bool:
     return "`$.data" in str(cause) or (isinstance(error, HTTPException) and error.status_code < 500)
 
 
+def _body(request: Request[Any, Any, Any]) -> bytes:
+    """What was read of it."""
+    scope: Any = request.scope
+    return bytes(scope.get(BODY, b""))
+
+
 def _invalid(
     request: Request[Any, Any, Any], error: Exception, cause: msgspec.DecodeError | None
 ) -> InvalidInput:
@@ -166,9 +173,7 @@ def _invalid(
         return wrong_parameter(absent.group(1), f"the parameter `{absent.group(1)}` is needed.")
     field = request.route_handler.parsed_data_field
     if field is not None and str(cause) == "Object missing required field `data`":
-        return refuse("malformed_json", "A JSON document is needed as the body.")
+        return refuse("malformed_json", "The body is empty: send one JSON document.")
     if field is not None and cause is not None:
-        return bodies.invalid(
-            msgspec.ValidationError(str(cause).replace("`$.data", "`$", 1)), field.annotation
-        )
+        return bodies.refused(_body(request), field.annotation, cause)
     return InvalidInput(f"{getattr(error, 'detail', 'The request cannot be read')}.")

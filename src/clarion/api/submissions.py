@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 
 from clarion.api import bodies, cloudevents
-from clarion.api.problems import refuse
+from clarion.api.problems import below, refuse
 from clarion.api.times import Moment, instant_or_none
 from clarion.content import check_overrides
-from clarion.errors import ContentError, InvalidInput
+from clarion.errors import ContentError, InvalidInput, check_all
 from clarion.flow.resolve import MAX_RECIPIENTS
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import EMPTY_DATA
@@ -117,8 +118,10 @@ def is_binary(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _submission(trigger: Trigger, workflow: str, traceparent: str) -> Submission:
-    for index, recipient in enumerate(trigger.recipients):
-        check_recipient(recipient, f"#/recipients/{index}")
+    check_all(
+        partial(check_recipient, recipient, f"#/recipients/{index}")
+        for index, recipient in enumerate(trigger.recipients)
+    )
     return Submission(
         workflow=workflow,
         recipients=trigger.recipients,
@@ -140,8 +143,7 @@ def _overrides(raw: msgspec.Raw) -> msgspec.Raw:
     try:
         bodies.decode(_OVERRIDES, raw)
     except InvalidInput as wrong:
-        where = f"#/overrides{(wrong.pointer or '#')[1:]}"
-        raise InvalidInput(f"overrides: {wrong.detail}", pointer=where) from None
+        raise below("/overrides", "overrides", wrong) from None
     try:
         check_overrides(raw)
     except ContentError as wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -15,7 +16,7 @@ from clarion.api.categories import check_caps
 from clarion.api.conditions import one
 from clarion.api.merging import merge
 from clarion.content import prices
-from clarion.errors import InvalidInput
+from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import Channel
 from clarion.model.setup import FrequencyCap, Tenant
 from clarion.model.user import Value
@@ -84,14 +85,24 @@ def patched(stored: Tenant, patch: Mapping[str, Any]) -> Tenant:
 
 def check(wanted: TenantDocument) -> None:
     """Everything in it can be worked with."""
-    people.check_locale(wanted.locale, "#/locale")
-    people.check_timezone(wanted.timezone, "#/timezone")
-    check_caps(wanted.caps)
-    for index, locale in enumerate(wanted.required_locales):
-        people.check_locale(locale, f"#/required_locales/{index}")
+    check_all(
+        [
+            partial(people.check_locale, wanted.locale, "#/locale"),
+            partial(people.check_timezone, wanted.timezone, "#/timezone"),
+            partial(check_caps, wanted.caps),
+            *(
+                partial(people.check_locale, locale, f"#/required_locales/{index}")
+                for index, locale in enumerate(wanted.required_locales)
+            ),
+            partial(_check_segments, wanted),
+            partial(_check_prices, wanted.sms_prices, wanted.sms_currency),
+        ]
+    )
+
+
+def _check_segments(wanted: TenantDocument) -> None:
     if not 0 <= wanted.sms_segments <= MOST_SEGMENTS:
         raise InvalidInput(f"must be between 0 (no limit) and {MOST_SEGMENTS}.", pointer="#/sms_segments")
-    _check_prices(wanted.sms_prices, wanted.sms_currency)
 
 
 def _check_prices(table: Mapping[str, float], currency: str) -> None:

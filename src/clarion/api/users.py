@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from clarion.api.merging import merge
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
 from clarion.api.problems import Problem, problem, refuse
 from clarion.api.profiles import change_all
-from clarion.errors import ClarionError, InvalidInput, NotFound
+from clarion.errors import ClarionError, InvalidInput, NotFound, check_all
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
 from clarion.model.user import Contact, Profile, User, Value
@@ -201,17 +202,21 @@ def view(user: User) -> UserView:
 
 def check_user(body: UserBody, user_id: str) -> None:
     """Everything in it is well-formed."""
-    people.check_user_id(user_id, "#/user_id")
+    check_all(_checks_of(body, user_id))
+
+
+def _checks_of(body: UserBody, user_id: str) -> Iterator[partial[None]]:
+    yield partial(people.check_user_id, user_id, "#/user_id")
     for channel, field in PRIMARY:
         if isinstance(address := getattr(body, field), str):
-            people.check_address(channel, address, f"#/{field}")
+            yield partial(people.check_address, channel, address, f"#/{field}")
     if body.locale:
-        people.check_locale(body.locale, "#/locale")
+        yield partial(people.check_locale, body.locale, "#/locale")
     if body.timezone:
-        people.check_timezone(body.timezone, "#/timezone")
-    people.check_attributes(body.attributes, "#/attributes")
+        yield partial(people.check_timezone, body.timezone, "#/timezone")
+    yield partial(people.check_attributes, body.attributes, "#/attributes")
     given = [Contact(channel=one.channel, address=one.address) for one in body.contacts or ()]
-    people.check_contacts(given, "#/contacts")
+    yield partial(people.check_contacts, given, "#/contacts")
 
 
 def replacing(body: UserBody) -> Change:

@@ -12,7 +12,9 @@ from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import faults_of as faults_in
 from clarion.api.shelves import every, found_version, missing, named, remove, shown
+from clarion.errors import InvalidInput
 from clarion.flow.draft import channels_of
 from clarion.model.channel import Channel
 from clarion.model.setup import (
@@ -93,7 +95,10 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
         faults += _not_a_pointer(workflow.dedupe.key, "#/dedupe/key")
     if workflow.on is not None:
         faults += _not_a_pointer(workflow.on.recipients, "#/on/recipients")
-    people.check_windows(workflow.send_window, "#/send_window")
+    try:
+        people.check_windows(workflow.send_window, "#/send_window")
+    except InvalidInput as wrong:
+        return [*faults, *faults_in(wrong)]
     faults += _never_open(workflow, categories)
     return faults
 

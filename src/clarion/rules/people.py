@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from clarion.errors import InvalidInput
+from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import Channel
 from clarion.model.submission import Recipient
 from clarion.model.subscription import is_subscription, plain_subscription
@@ -116,17 +117,23 @@ def check_attributes(attributes: dict[str, Any], pointer: str) -> None:
 
 def check_contacts(contacts: Iterable[Contact], pointer: str) -> None:
     """Every address fits its channel, and there are not too many."""
-    for index, contact in enumerate(contacts):
-        if index >= CONTACTS:
-            raise InvalidInput(f"a user has at most {CONTACTS} contacts.", pointer=pointer)
-        check_address(contact.channel, contact.address, f"{pointer}/{index}/address")
+    given = list(contacts)
+    if len(given) > CONTACTS:
+        raise InvalidInput(f"a user has at most {CONTACTS} contacts.", pointer=pointer)
+    check_all(
+        partial(check_address, contact.channel, contact.address, f"{pointer}/{index}/address")
+        for index, contact in enumerate(given)
+    )
 
 
 def check_windows(windows: Iterable[Window], pointer: str) -> None:
     """Every window has real times and weekdays."""
-    for index, window in enumerate(windows):
-        if (wrong := check_window(window)) is not None:
-            raise InvalidInput(f"{wrong}.", pointer=f"{pointer}/{index}")
+    check_all(partial(_check_window, window, f"{pointer}/{index}") for index, window in enumerate(windows))
+
+
+def _check_window(window: Window, pointer: str) -> None:
+    if (wrong := check_window(window)) is not None:
+        raise InvalidInput(f"{wrong}.", pointer=pointer)
 
 
 def check_preferences(preferences: Preferences, pointer: str) -> None:
@@ -146,14 +153,18 @@ def check_recipient(recipient: str | Recipient, place: str) -> None:
         return
     if recipient.user_id is None:
         raise InvalidInput("a recipient needs `user_id` or `topic`.", pointer=place)
-    check_user_id(recipient.user_id, f"{place}/user_id")
+    check_all(_checks_of(recipient, recipient.user_id, place))
+
+
+def _checks_of(recipient: Recipient, user_id: str, place: str) -> Iterator[partial[None]]:
+    yield partial(check_user_id, user_id, f"{place}/user_id")
     if recipient.email is not None:
-        check_address(Channel.EMAIL, recipient.email, f"{place}/email")
+        yield partial(check_address, Channel.EMAIL, recipient.email, f"{place}/email")
     if recipient.phone is not None:
-        check_address(Channel.SMS, recipient.phone, f"{place}/phone")
+        yield partial(check_address, Channel.SMS, recipient.phone, f"{place}/phone")
     if recipient.locale is not None:
-        check_locale(recipient.locale, f"{place}/locale")
+        yield partial(check_locale, recipient.locale, f"{place}/locale")
     if recipient.timezone is not None:
-        check_timezone(recipient.timezone, f"{place}/timezone")
+        yield partial(check_timezone, recipient.timezone, f"{place}/timezone")
     if recipient.attributes is not None:
-        check_attributes(recipient.attributes, f"{place}/attributes")
+        yield partial(check_attributes, recipient.attributes, f"{place}/attributes")

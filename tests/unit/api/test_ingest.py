@@ -169,7 +169,7 @@ async def test_the_tenant_itself_can_always_be_told(admin):
         ({"recipients": ["ada"], "data": [1]}, "#/data", "JSON object"),
         ({"recipients": ["ada"], "expires_at": "tomorrow"}, "#/expires_at", "RFC3339"),
         ({"recipients": ["ada"], "expires_at": "2020-01-01T00:00:00Z"}, "#/expires_at", "already passed"),
-        ({"recipients": ["ada"], "overrides": {"mail": {}}}, "#/overrides", "`email`"),
+        ({"recipients": ["ada"], "overrides": {"mail": {}}}, "#/overrides/mail", "`email`"),
         (
             {"recipients": ["ada"], "overrides": {"email": {"htm": "x"}}},
             "#/overrides/email/htm",

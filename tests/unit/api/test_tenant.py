@@ -43,7 +43,7 @@ async def test_what_is_changed_is_changed_and_the_rest_stays(admin):
         ({"sms_prices": {"+0": 1}}, "#/sms_prices/+0"),
         ({"sms_prices": {"DE": -1}}, "#/sms_prices/DE"),
         ({"sms_prices": {"DE": 1e9}}, "#/sms_prices/DE"),
-        ({"sms_prices": {"DE": "1"}}, "#/sms_prices"),
+        ({"sms_prices": {"DE": "1"}}, "#/sms_prices/DE"),
         ({"sms_prices": {f"+1{n}": 1 for n in range(2001)}}, "#/sms_prices"),
         ({"sms_currency": "Euro"}, "#/sms_currency"),
         ({"caps": [{"limit": 0, "window_s": 5}]}, "#/caps/0"),
