@@ -167,7 +167,7 @@ async def test_the_tenant_itself_can_always_be_told(admin):
         ({"recipients": [{"user_id": "u", "locale": "de_DE"}]}, "#/recipients/0/locale", "write de-DE"),
         ({"recipients": [{"user_id": "u", "timezone": "CET+1"}]}, "#/recipients/0/timezone", "Europe/Berlin"),
         ({"recipients": ["ada"], "data": [1]}, "#/data", "JSON object"),
-        ({"recipients": ["ada"], "expires_at": "tomorrow"}, "#/expires_at", "RFC3339"),
+        ({"recipients": ["ada"], "expires_at": "tomorrow"}, "#/expires_at", "RFC 3339"),
         ({"recipients": ["ada"], "expires_at": "2020-01-01T00:00:00Z"}, "#/expires_at", "already passed"),
         ({"recipients": ["ada"], "overrides": {"mail": {}}}, "#/overrides/mail", "`email`"),
         (
@@ -191,7 +191,7 @@ async def test_the_tenant_itself_can_always_be_told(admin):
             "#/overrides/push/url",
             "https:",
         ),
-        ({"recipients": ["ada"], "send_at": "2030-05-04T09:00"}, "#/send_at", "RFC3339"),
+        ({"recipients": ["ada"], "send_at": "2030-05-04T09:00"}, "#/send_at", "RFC 3339"),
         ({"recipients": ["ada"], "send_at": "2020-05-04T09:00:00Z"}, "#/send_at", "has passed"),
         (
             {"recipients": ["ada"], "send_at_local": "2030-05-04 9:00"},
@@ -324,7 +324,7 @@ async def test_base64_data_is_read_when_it_is_json(admin, ada):
     [
         ({"specversion": "0.3"}, "invalid_request", "CloudEvents 1.0"),
         ({"id": ""}, "invalid_request", "length >= 1"),
-        ({"time": "yesterday"}, "invalid_request", "RFC3339"),
+        ({"time": "yesterday"}, "invalid_request", "RFC 3339"),
         ({"datacontenttype": "text/xml"}, "unsupported_media_type", "must be JSON"),
         ({"data": "text"}, "invalid_request", "JSON object"),
         ({"data_base64": "%%"}, "invalid_request", "not both"),
