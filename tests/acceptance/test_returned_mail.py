@@ -19,7 +19,7 @@ from clarion.model.setup import Category, Integration, SendAll, SendStep, Templa
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
 from clarion.model.user import Contact, Profile
-from clarion.ports.ledger import MessageFilter, UserPut
+from clarion.ports.ledger import MessageFilter, QuarantineFilter, UserPut
 from tests.returning_mta import BOUNCES, USERS, returning_mta
 
 pytestmark = pytest.mark.acceptance
@@ -85,6 +85,6 @@ async def test_postfix_bounces_and_the_address_is_retired(tmp_path):
             assert await settled(app, Status.SUPPRESSED) is Reason.SUPPRESSED_ADDRESS
             (row,) = await app.ledger.suppressions.page(TENANT, b"", 10)
             assert row.reason == "address_gone"
-            assert await app.ledger.strays.page(TENANT, None, 10) == []
+            assert await app.ledger.quarantine.page(TENANT, QuarantineFilter(), None, 10) == []
         (name,) = os.listdir(maildir / "cur")
         assert name.endswith(":2,S")

@@ -19,6 +19,7 @@ from clarion.cli import (
     keys,
     messages,
     migrate,
+    quarantine,
     serve,
     templates,
     tenant,
@@ -100,6 +101,7 @@ program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
+program.add_typer(quarantine.program, name="quarantine")
 program.add_typer(keys.program, name="keys")
 program.add_typer(vapid.program, name="vapid")
 program.add_typer(dkim.program, name="dkim")

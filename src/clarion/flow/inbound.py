@@ -25,7 +25,7 @@ from clarion.model.receipt import Kind, Receipt
 from clarion.model.status import SUCCEEDED, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger, MessageFilter, Stray
+from clarion.ports.ledger import Ledger, MessageFilter, Quarantined
 from clarion.ports.vault import Vault, contact_hash
 
 MOST_KEPT = 256 * 1024
@@ -106,6 +106,31 @@ class Inbound:
         (changed,) = await self._receive([receipt])
         return _taken(found, message=about.message, changed=changed)
 
+    async def resolve(
+        self, mail: Quarantined, verdict: Verdict, message_id: MessageId | None = None
+    ) -> Taken | None:
+        """What follows from the verdict of a person, durably; then the mail is no longer kept.
+
+        Without a message, the one that the mail itself is about. None when there is none.
+        """
+        raw = self._vault.open(self._vault.tenant_key(mail.tenant), mail.sealed)
+        found = await asyncio.to_thread(read, raw)
+        found = msgspec.structs.replace(found, verdict=verdict, delayed=False)
+        if message_id is None:
+            about = await self._message(found, mail.tenant, mail.tenant)
+        else:
+            named = (await self._ledger.receipts.messages([message_id])).get(message_id)
+            mine = named is not None and named.tenant == mail.tenant and named.channel is Channel.EMAIL
+            about = _Found(named, True) if named is not None and mine else None
+        if about is None:
+            return None
+        receipt = await self._receipt(found, _Found(about.message, True))
+        # A person has said so: whom else the mail names does not matter.
+        receipt = msgspec.structs.replace(receipt, permanent=verdict is Verdict.HARD)
+        (changed,) = await self._receive([receipt])
+        await self._ledger.quarantine.drop(mail.tenant, mail.seq)
+        return _taken(found, message=about.message, changed=changed)
+
     async def _left(self, raw: bytes, tenant: TenantId | None) -> Taken | None:
         """What came of a mail to the `mailto:` way out (RFC 2369); None for any other mail."""
         head = headers_of(raw)
@@ -174,14 +199,14 @@ class Inbound:
         await self._keep(raw, tenant, Return(verdict=Verdict.UNKNOWN), "not_understood")
 
     async def _keep(self, raw: bytes, tenant: TenantId, found: Return, why: str) -> Taken:
-        stray = Stray(
+        mail = Quarantined(
             tenant=tenant,
             why=why,
             sealed=self._vault.seal(self._vault.tenant_key(tenant), raw[:MOST_KEPT]),
             digest=self._vault.hash("stray", raw),
             at=self._clock.now(),
         )
-        await until_stored("stray", lambda: self._ledger.strays.keep(stray), self._clock)
+        await until_stored("quarantine", lambda: self._ledger.quarantine.keep(mail), self._clock)
         return msgspec.structs.replace(_taken(found), kept=why)
 
 

@@ -486,8 +486,8 @@ class Receipts(Protocol):
         """How many messages to each user on the channel came back with `soft_bounce` since then."""
 
 
-class Stray(msgspec.Struct, frozen=True, kw_only=True):
-    """A returned mail that a person has to look at."""
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail that a person has to look at."""
 
     tenant: TenantId
     why: str
@@ -500,13 +500,29 @@ class Stray(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
-class Strays(Protocol):
-    """Returned mail kept for a person: bounded in number and age, the oldest go first."""
+class QuarantineFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
 
-    async def keep(self, stray: Stray) -> None:
+    why: str | None = None
+    since: Instant | None = None
+    before: Instant | None = None
+
+
+EVERYTHING = QuarantineFilter()
+
+
+class Quarantine(Protocol):
+    """Mail kept for manual review: bounded in number and age, the oldest go first."""
+
+    async def keep(self, stray: Quarantined) -> None:
         """Durable when this returns. Repeating it changes nothing."""
 
-    async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[Stray]:
+    async def get(self, tenant: TenantId, seq: int) -> Quarantined | None:
+        """One of them."""
+
+    async def page(
+        self, tenant: TenantId, where: QuarantineFilter, before: int | None, limit: int
+    ) -> Sequence[Quarantined]:
         """Newest first, cursor is `seq`."""
 
     async def drop(self, tenant: TenantId, seq: int) -> bool:
@@ -636,7 +652,7 @@ class Ledger(Protocol):
     plans: Plans
     messages: Messages
     receipts: Receipts
-    strays: Strays
+    quarantine: Quarantine
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures

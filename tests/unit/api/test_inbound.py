@@ -14,6 +14,7 @@ from tests.unit.api.conftest import ACME, OTHER
 from tests.unit.content.returns.samples import TAG, daemon, feedback, mail, report
 
 MAIL = "/v1/inbound/email"
+QUARANTINE = "/v1/quarantine"
 ID = "0197a0b0c0d0e0f00102030405060708"
 GONE = "550 5.1.1 <ada@example.org>: User unknown"
 
@@ -226,27 +227,79 @@ async def test_what_is_unclear_waits_for_a_person(house, sender, admin):
     for _ in range(2):
         assert (await take(sender, raw))["kept"] == "not_understood"
     assert (await take(sender, mail("away", auto_submitted="auto-replied")))["kept"] == ""
-    (listed,) = (await sender.ok("GET", f"{MAIL}/unknown"))["items"]
-    assert (listed["why"], listed["sender"], listed["subject"]) == (
-        "not_understood",
-        "Bob <bob@example.org>",
-        "Re: Hello",
-    )
-    path = f"{MAIL}/unknown/{listed['id']}"
-    answer = await sender("GET", path)
+    (listed,) = (await sender.ok("GET", QUARANTINE))["items"]
+    created_at = listed.pop("created_at")
+    assert created_at.endswith("Z")
+    assert listed == {
+        "id": listed["id"],
+        "kind": "email",
+        "why": "not_understood",
+        "sender": "Bob <bob@example.org>",
+        "subject": "Re: Hello",
+        "size_bytes": len(raw),
+    }
+    path = f"{QUARANTINE}/{listed['id']}"
+    assert await sender.ok("GET", path) == {**listed, "created_at": created_at}
+    answer = await sender("GET", f"{path}/raw")
     assert answer.content == raw
     assert answer.headers["content-disposition"].startswith("attachment")
+    for query, count in (
+        ("kind=email", 1), ("kind=reply", 0), ("why=not_understood", 1), ("why=no_proof", 0),
+        (f"since={created_at}", 1), (f"until={created_at}", 0),
+    ):  # fmt: skip
+        assert len((await sender.ok("GET", f"{QUARANTINE}?{query}"))["items"]) == count
+    assert (await sender.problem("GET", f"{QUARANTINE}?kind=mail"))["code"] == "invalid_request"
     stranger = await house.client(Scope.ADMIN, OTHER)
-    assert (await stranger.ok("GET", f"{MAIL}/unknown"))["items"] == []
-    for client, method, code in (
-        (stranger, "GET", "not_found"),
-        (stranger, "DELETE", "not_found"),
-        (sender, "DELETE", "forbidden"),
+    assert (await stranger.ok("GET", QUARANTINE))["items"] == []
+    verdict = {"verdict": "hard"}
+    for client, method, place, body, code in (
+        (stranger, "GET", path, None, "not_found"),
+        (stranger, "GET", f"{path}/raw", None, "not_found"),
+        (stranger, "DELETE", path, None, "not_found"),
+        (stranger, "POST", f"{path}/resolve", verdict, "not_found"),
+        (sender, "DELETE", path, None, "forbidden"),
+        (sender, "POST", f"{path}/resolve", verdict, "forbidden"),
     ):
-        assert (await client.problem(method, path))["code"] == code
+        assert (await client.problem(method, place, body))["code"] == code
     await admin.ok("DELETE", path)
     assert (await admin.problem("GET", path))["code"] == "not_found"
-    assert (await admin.problem("GET", f"{MAIL}/unknown/x"))["code"] == "not_found"
+    assert (await admin.problem("GET", f"{QUARANTINE}/x"))["code"] == "not_found"
+
+
+async def test_a_person_says_what_a_quarantined_mail_means(house, sender):
+    """Then it counts like a verified report, once, and is no longer kept."""
+    admin = await house.client(Scope.ADMIN)
+    message = await sent(house, sender)
+    await take(sender, mail("no such user", "Re: Hello", "Bob <bob@example.net>"))
+    (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
+    path = f"{QUARANTINE}/{kept['id']}/resolve"
+    for body, pointer in (
+        ({"verdict": "hard"}, "#/message_id"),
+        ({"verdict": "hard", "message_id": "0197a0b0-c0d0-e0f0-0102-030405060708"}, "#/message_id"),
+        ({"verdict": "gone"}, "#/verdict"),
+        ({}, None),
+    ):
+        problem = await admin.problem("POST", path, body)
+        assert problem["code"] == "invalid_request"
+        assert pointer in (None, problem["errors"][0]["pointer"])
+    done = await admin.ok("POST", path, {"verdict": "hard", "message_id": id_text(message.id)})
+    assert (done["verdict"], done["message_id"], done["changed"]) == ("hard", id_text(message.id), True)
+    stored = await house.ledger.records.get(ACME, message.id)
+    assert (stored.status, stored.reason) == (Status.BOUNCED, Reason.ADDRESS_GONE)
+    assert await suppressed(house) == ["address_gone"]
+    assert (await admin.ok("GET", QUARANTINE))["items"] == []
+    assert (await admin.problem("POST", path, {"verdict": "hard"}))["code"] == "not_found"
+
+
+async def test_a_quarantined_complaint_needs_no_message_id_to_be_resolved(house, sender):
+    """The mail names the message by its address; what lacked was the proof."""
+    admin = await house.client(Scope.ADMIN)
+    message = await sent(house, sender)
+    assert (await take(sender, feedback()))["kept"] == "no_proof"
+    (kept,) = (await admin.ok("GET", f"{QUARANTINE}?why=no_proof"))["items"]
+    done = await admin.ok("POST", f"{QUARANTINE}/{kept['id']}/resolve", {"verdict": "complaint"})
+    assert done["message_id"] == id_text(message.id)
+    assert await suppressed(house) == ["complaint"]
 
 
 async def test_the_door_is_guarded(house, sender):

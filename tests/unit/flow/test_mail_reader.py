@@ -9,6 +9,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Tenant
 from clarion.model.status import Status
+from clarion.ports.ledger import QuarantineFilter
 from clarion.ports.mailbox import Fetched
 from tests.engine import engine, workflow
 from tests.unit.content.returns.samples import TAG, mail, report
@@ -57,8 +58,8 @@ async def test_a_bounce_in_the_mailbox_moves_its_message(tmp_path):
         assert await one.look() == 2
         assert box.marked == ["0", "1"]
         assert (await house.one()).status is Status.BOUNCED
-        (stray,) = await house.ledger.strays.page(other.id, None, 10)
-        assert stray.why == "not_understood"
+        (kept,) = await house.ledger.quarantine.page(other.id, QuarantineFilter(), None, 10)
+        assert kept.why == "not_understood"
         assert await one.look() == 0
 
 
@@ -87,7 +88,7 @@ async def test_one_mail_does_not_hold_up_the_others(tmp_path, monkeypatch):
         monkeypatch.setattr(inbound, "take", fragile)
         box = Box(b"poison", mail("hello"))
         assert await reader(house, box).look() == 2
-        assert len(await house.ledger.strays.page(house.tenant, None, 10)) == 2
+        assert len(await house.ledger.quarantine.page(house.tenant, QuarantineFilter(), None, 10)) == 2
 
 
 @pytest.mark.parametrize("home", ["", "nobody"])

@@ -9,7 +9,7 @@ from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Message
 from clarion.model.receipt import Kind
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import Consequence, Stray, Suppression
+from clarion.ports.ledger import Consequence, Quarantined, QuarantineFilter, Suppression
 from clarion.testing.ledger_contract.world import World, later, rungs
 
 SENT, DELIVERED, BOUNCED, UNDELIVERED = (
@@ -188,32 +188,41 @@ async def soft_bounces_are_counted_per_person_and_channel(world: World) -> None:
     assert list(await receipts.soft_bounces(users, Channel.EMAIL, Instant(world.now + 1))) == [0, 0]
 
 
-async def a_stray_is_kept_once_for_its_tenant(world: World) -> None:
+async def a_mail_is_kept_once_for_its_tenant(world: World) -> None:
     """Newest first, until somebody has dealt with it."""
-    strays, other = world.ledger.strays, TenantId(world.tenant + 1)
+    kept, other = world.ledger.quarantine, TenantId(world.tenant + 1)
 
-    def stray(digest: bytes, tenant: TenantId) -> Stray:
-        return Stray(tenant=tenant, why="no_message", sealed=b"s" + digest, digest=digest, at=world.now)
+    def mail(digest: bytes, tenant: TenantId) -> Quarantined:
+        return Quarantined(tenant=tenant, why="no_message", sealed=b"s" + digest, digest=digest, at=world.now)
 
     for digest in (b"a" * 16, b"b" * 16, b"a" * 16):
-        await strays.keep(stray(digest, world.tenant))
-    await strays.keep(stray(b"a" * 16, other))
-    second, first = await strays.page(world.tenant, None, 10)
+        await kept.keep(mail(digest, world.tenant))
+    await kept.keep(mail(b"a" * 16, other))
+    second, first = await kept.page(world.tenant, QuarantineFilter(), None, 10)
     assert (first.digest, first.sealed, first.why, first.at) == (
         b"a" * 16,
         b"s" + b"a" * 16,
         "no_message",
         world.now,
     )
-    assert [s.seq for s in await strays.page(world.tenant, second.seq, 10)] == [first.seq]
-    assert not await strays.drop(other, first.seq)
-    assert await strays.drop(world.tenant, first.seq)
-    assert not await strays.drop(world.tenant, first.seq)
-    assert [s.seq for s in await strays.page(world.tenant, None, 10)] == [second.seq]
+    assert [s.seq for s in await kept.page(world.tenant, QuarantineFilter(), second.seq, 10)] == [first.seq]
+    assert await kept.get(world.tenant, first.seq) == first
+    assert await kept.get(other, first.seq) is None
+    for where, count in (
+        (QuarantineFilter(why="no_message"), 2),
+        (QuarantineFilter(why="no_proof"), 0),
+        (QuarantineFilter(since=world.now), 2),
+        (QuarantineFilter(before=world.now), 0),
+    ):
+        assert len(await kept.page(world.tenant, where, None, 10)) == count
+    assert not await kept.drop(other, first.seq)
+    assert await kept.drop(world.tenant, first.seq)
+    assert not await kept.drop(world.tenant, first.seq)
+    assert [s.seq for s in await kept.page(world.tenant, QuarantineFilter(), None, 10)] == [second.seq]
 
 
 RECEIPTS_CONTRACT = (
-    a_stray_is_kept_once_for_its_tenant,
+    a_mail_is_kept_once_for_its_tenant,
     messages_are_found_by_their_ids,
     a_receipt_moves_its_message_once,
     a_late_receipt_changes_nothing,

@@ -17,7 +17,7 @@ from clarion.model.ids import UserNo
 from clarion.model.setup import Integration, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile
-from clarion.ports.ledger import Stray, UserPut
+from clarion.ports.ledger import Quarantined, QuarantineFilter, UserPut
 from clarion.testing.ledger_contract import World
 
 
@@ -232,19 +232,19 @@ def test_migrating_makes_missing_folders(tmp_path):
     assert path.exists()
 
 
-async def test_strays_are_bounded_in_number_and_age(world, monkeypatch):
+async def test_the_quarantine_is_bounded_in_number_and_age(world, monkeypatch):
     """The oldest go first; after a month all go."""
-    strays = world.ledger.strays
-    monkeypatch.setattr("clarion.adapters.ledgers.sqlite.strays.MOST", 3)
+    kept = world.ledger.quarantine
+    monkeypatch.setattr("clarion.adapters.ledgers.sqlite.quarantine.MOST", 3)
 
     async def keep(number):
         digest = bytes([number]) * 16
-        row = Stray(tenant=world.tenant, why="not_understood", sealed=b"", digest=digest, at=world.now)
-        await strays.keep(row)
+        row = Quarantined(tenant=world.tenant, why="not_understood", sealed=b"", digest=digest, at=world.now)
+        await kept.keep(row)
 
     for number in range(5):
         await keep(number)
-    assert [s.digest[0] for s in await strays.page(world.tenant, None, 10)] == [4, 3, 2]
+    assert [s.digest[0] for s in await kept.page(world.tenant, QuarantineFilter(), None, 10)] == [4, 3, 2]
     world.clock.advance(31 * 24 * 3600)
     await keep(9)
-    assert [s.digest[0] for s in await strays.page(world.tenant, None, 10)] == [9]
+    assert [s.digest[0] for s in await kept.page(world.tenant, QuarantineFilter(), None, 10)] == [9]

@@ -24,6 +24,7 @@ from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
+from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
@@ -32,7 +33,6 @@ from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
 from clarion.adapters.ledgers.sqlite.states import tag_of
-from clarion.adapters.ledgers.sqlite.strays import SqliteStrays
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
 from clarion.adapters.ledgers.sqlite.users import Desk, SqliteUsers
@@ -49,10 +49,10 @@ from clarion.ports.ledger import (
     MessageRecords,
     Messages,
     Plans,
+    Quarantine,
     Receipts,
     SetAsides,
     Setup,
-    Strays,
     Suppressions,
     Topics,
     Users,
@@ -77,7 +77,7 @@ class SqliteLedger:
     plans: Plans
     messages: Messages
     receipts: Receipts
-    strays: Strays
+    quarantine: Quarantine
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures
@@ -129,7 +129,7 @@ class SqliteLedger:
         self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, epoch)
         self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
-        self.strays = SqliteStrays(writer, readers)
+        self.quarantine = SqliteQuarantine(writer, readers)
         self.records = SqliteRecords(writer, readers, routes, endings)
         self.captures = SqliteCaptures(readers, routes)
         with closing(open_writer(path)) as connection:

@@ -1,4 +1,4 @@
-"""Returned mail kept for a person."""
+"""Mail kept for manual review."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import TenantId
-from clarion.ports.ledger import Stray
+from clarion.ports.ledger import Quarantined, QuarantineFilter
 
 MOST = 1_000
 """Of one tenant."""
@@ -52,23 +52,32 @@ PURGE = Command(
     )
 )
 DROP = Command(delete(schema.strays).where(_mine, _columns.seq == bindparam("of_seq")))
+_all = (_columns.seq, _columns.why, _columns.digest, _columns.sealed, _columns.at)
+GET = Query(select(*_all).where(_mine, _columns.seq == bindparam("of_seq")))
+_why: Any = bindparam("of_why")
 PAGE = Query(
-    select(_columns.seq, _columns.why, _columns.digest, _columns.sealed, _columns.at)
-    .where(_mine, _columns.seq < bindparam("before"))
+    select(*_all)
+    .where(
+        _mine,
+        _columns.seq < bindparam("before"),
+        or_(_why.is_(None), _columns.why == _why),
+        _columns.at >= bindparam("since"),
+        _columns.at < bindparam("until"),
+    )
     .order_by(_columns.seq.desc())
     .limit(bindparam("most"))
 )
 _NEWEST = 2**62
 
 
-class SqliteStrays:
-    """Implements `ports.ledger.Strays`."""
+class SqliteQuarantine:
+    """Implements `ports.ledger.Quarantine`."""
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
         self._writer = writer
         self._readers = readers
 
-    async def keep(self, stray: Stray) -> None:
+    async def keep(self, stray: Quarantined) -> None:
         def keep(connection: sqlite3.Connection) -> None:
             ADD(
                 connection,
@@ -82,18 +91,34 @@ class SqliteStrays:
 
         await self._writer.call(keep)
 
-    async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[Stray]:
+    async def get(self, tenant: TenantId, seq: int) -> Quarantined | None:
+        found = await self._readers.call(
+            lambda connection: GET.rows(connection, of_tenant=tenant, of_seq=seq)
+        )
+        return next((_mail(tenant, row) for row in found), None)
+
+    async def page(
+        self, tenant: TenantId, where: QuarantineFilter, before: int | None, limit: int
+    ) -> Sequence[Quarantined]:
         found = await self._readers.call(
             lambda connection: PAGE.rows(
-                connection, of_tenant=tenant, before=_NEWEST if before is None else before, most=limit
+                connection,
+                of_tenant=tenant,
+                before=_NEWEST if before is None else before,
+                of_why=where.why,
+                since=where.since or 0,
+                until=_NEWEST if where.before is None else where.before,
+                most=limit,
             )
         )
-        return [
-            Stray(tenant=tenant, seq=seq, why=why, digest=digest, sealed=sealed, at=at)
-            for seq, why, digest, sealed, at in found
-        ]
+        return [_mail(tenant, row) for row in found]
 
     async def drop(self, tenant: TenantId, seq: int) -> bool:
         return bool(
             await self._writer.call(lambda connection: DROP(connection, of_tenant=tenant, of_seq=seq))
         )
+
+
+def _mail(tenant: TenantId, row: Sequence[Any]) -> Quarantined:
+    seq, why, digest, sealed, at = row
+    return Quarantined(tenant=tenant, seq=seq, why=why, digest=digest, sealed=sealed, at=at)

@@ -1,0 +1,169 @@
+"""`/v1/quarantine`: mail that could not be matched or verified, kept for manual review."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, Router, delete, get, post
+from litestar.params import Parameter
+
+from clarion.api.access import ADMIN, READ, Parts, Who, a_message_id
+from clarion.api.conditions import RECORD
+from clarion.api.inbound import MailTaken, shown
+from clarion.api.messages import Since, Until
+from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.parts import ApiParts
+from clarion.api.times import instant_of
+from clarion.content.returns import Verdict
+from clarion.content.returns.opened import headers_of
+from clarion.errors import InvalidInput, NotFound
+from clarion.model.user import Value
+from clarion.ports.ledger import Quarantined, QuarantineFilter
+from clarion.rules.instants import rfc3339
+
+Kind = Literal["email", "reply", "callback"]
+Why = Literal["not_understood", "no_message", "no_proof"]
+SHOWN = 200
+"""Characters of a header field."""
+
+
+class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail that waits for a person."""
+
+    id: str
+    kind: Kind
+    """What it is: so far always `email`."""
+    why: Why
+    """`not_understood`; `no_message`: about none that is known; `no_proof`: a complaint that anybody could have written."""
+    sender: str
+    subject: str
+    size_bytes: int
+    created_at: str
+
+
+class Resolution(Value, frozen=True, kw_only=True):
+    """What a person says about it."""
+
+    verdict: Literal["hard", "soft", "block", "complaint", "unsubscribe", "delivered", "auto_reply"]
+    """What it means for the message. `hard`, `complaint` and `unsubscribe` have the consequences of a verified report."""
+    message_id: str | None = None
+    """The message it is about; left out: the one the mail itself names."""
+
+
+@get("/", opt=READ)
+async def list_quarantine(
+    caller: Who,
+    parts: Parts,
+    kind: Annotated[Kind | None, Parameter(description="Only of this kind")] = None,
+    why: Annotated[Why | None, Parameter(description="Only those kept for this reason")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = PAGE,
+    cursor: Cursor = None,
+) -> Page[QuarantinedView]:
+    """Mail kept for manual review, newest first. At most 1,000 are kept, for at most 30 days."""
+    where = QuarantineFilter(why=why, since=instant_of(since, "since"), before=instant_of(until, "until"))
+    before = position(cursor, 0) or None
+    if kind not in (None, "email"):
+        return Page(items=[])
+    found = await parts.ledger.quarantine.page(caller.tenant, where, before, limit)
+    return Page(
+        items=[_view(one, parts) for one in found],
+        next_cursor=cursor_of(found[-1].seq) if len(found) == limit else None,
+    )
+
+
+@get("/{quarantine_id:str}", opt=READ | RECORD)
+async def get_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> QuarantinedView:
+    """One mail: why it is kept, from whom it is, what it is about."""
+    return _view(await _the(quarantine_id, caller, parts), parts)
+
+
+@get("/{quarantine_id:str}/raw", opt=READ | RECORD)
+async def get_quarantined_raw(quarantine_id: str, caller: Who, parts: Parts) -> Response[bytes]:
+    """The mail as it came."""
+    found = await _the(quarantine_id, caller, parts)
+    # Never to be shown by a browser: it is a stranger's HTML.
+    headers = {
+        "content-type": "application/octet-stream",
+        "content-disposition": f'attachment; filename="{found.seq}.eml"',
+        "x-content-type-options": "nosniff",
+    }
+    return Response(_raw(found, parts), headers=headers)
+
+
+@post("/{quarantine_id:str}/resolve", opt=ADMIN, status_code=200)
+async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who, parts: Parts) -> MailTaken:
+    """Say what a mail means. Its message and address follow as if a verified report had said so; it is no longer kept."""
+    found = await _the(quarantine_id, caller, parts)
+    about = None if data.message_id is None else a_message_id(data.message_id)
+    taken = await parts.pipeline.inbound.resolve(found, Verdict(data.verdict), about)
+    if taken is None:
+        said = (
+            "the mail names no message that is known: say which one it is about"
+            if data.message_id is None
+            else f"there is no email message {data.message_id}"
+        )
+        raise InvalidInput(said, pointer="#/message_id")
+    return shown(taken)
+
+
+@delete("/{quarantine_id:str}", opt=ADMIN)
+async def delete_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> None:
+    """Nothing follows from it: it is no longer kept."""
+    if not await parts.ledger.quarantine.drop(caller.tenant, _number(quarantine_id)):
+        raise _missing(quarantine_id)
+
+
+async def _the(text: str, caller: Who, parts: ApiParts) -> Quarantined:
+    found = await parts.ledger.quarantine.get(caller.tenant, _number(text))
+    if found is None:
+        raise _missing(text)
+    return found
+
+
+def _view(one: Quarantined, parts: ApiParts) -> QuarantinedView:
+    raw = _raw(one, parts)
+    head = headers_of(raw)
+    return msgspec.convert(
+        {
+            "id": str(one.seq),
+            "kind": "email",
+            "why": one.why,
+            "sender": head.header("from")[:SHOWN],
+            "subject": head.header("subject")[:SHOWN],
+            "size_bytes": len(raw),
+            "created_at": rfc3339(one.at),
+        },
+        QuarantinedView,
+    )
+
+
+def _raw(one: Quarantined, parts: ApiParts) -> bytes:
+    return parts.vault.open(parts.vault.tenant_key(one.tenant), one.sealed)
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise _missing(text)
+    return int(text)
+
+
+def _missing(text: str) -> NotFound:
+    return NotFound(
+        f"Nothing in quarantine has the id {text!r}: it was resolved or deleted, or is older than 30 days."
+    )
+
+
+router = Router(
+    "/v1/quarantine",
+    route_handlers=[
+        list_quarantine,
+        get_quarantined,
+        get_quarantined_raw,
+        resolve_quarantined,
+        delete_quarantined,
+    ],
+    tags=["Messages"],
+)

@@ -1,0 +1,132 @@
+"""`clarion quarantine`: mail that could not be matched or verified, kept for manual review."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clarion.cli.messages import Limit
+from clarion.cli.options import Connect, Json, connected
+
+program = typer.Typer(no_args_is_help=True, help="Review mail that could not be matched or verified.")
+
+PATH = "/v1/quarantine"
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the mail, from `clarion quarantine list`.")]
+
+
+@program.command("list")
+@connected
+def list_(
+    why: Annotated[str | None, typer.Option("--why", help="not_understood, no_message or no_proof.")] = None,
+    limit: Limit = 20,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """List what waits for a person, newest first.
+
+    \b
+    Example:
+      clarion quarantine list --why no_message
+    """
+    from clarion.cli import show
+
+    found = list(connect().pages(PATH, limit, why=why))
+    if json:
+        show.as_json(found)
+        return
+    show.table(
+        ["id", "created", "why", "from", "subject", "bytes"],
+        (
+            (o["id"], show.clock(o["created_at"]), o["why"], o["sender"], o["subject"], o["size_bytes"])
+            for o in found
+        ),
+    )
+
+
+@program.command("show")
+@connected
+def show_(
+    id: Id,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the mail itself, as it came.")] = False,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Show one mail.
+
+    \b
+    Examples:
+      clarion quarantine show 7
+      clarion quarantine show 7 --raw > 7.eml
+    """
+    import sys
+
+    from clarion.cli import show
+    from clarion.cli.client import segment
+
+    client = connect()
+    path = f"{PATH}/{segment(id)}"
+    if raw:
+        sys.stdout.buffer.write(client.fetch("GET", f"{path}/raw"))
+        return
+    found = client.get(path)
+    if json:
+        show.as_json(found)
+        return
+    for name, value in found.items():
+        show.field(name, str(value))
+
+
+@program.command()
+@connected
+def resolve(
+    id: Id,
+    verdict: Annotated[
+        str,
+        typer.Option("--verdict", help="hard, soft, block, complaint, unsubscribe, delivered or auto_reply."),
+    ],
+    message_id: Annotated[
+        str | None,
+        typer.Option("--message-id", help="The message it is about; left out: the one the mail names."),
+    ] = None,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Say what a mail means. Its message and address follow; the mail is no longer kept.
+
+    \b
+    Example:
+      clarion quarantine resolve 7 --verdict hard --message-id 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+    """
+    from clarion.cli import show
+    from clarion.cli.client import segment
+
+    body = {"verdict": verdict, "message_id": message_id}
+    done = connect().call("POST", f"{PATH}/{segment(id)}/resolve", body)
+    if json:
+        show.as_json(done)
+        return
+    changed = "" if done["changed"] else " Nothing changed: that was known."
+    show.out().print(f"Message {done['message_id']}: {done['verdict']}.{changed}", markup=False)
+
+
+@program.command()
+@connected
+def delete(ids: Annotated[list[str], typer.Argument(help="Ids of mails.")], *, connect: Connect) -> None:
+    """Delete mails from quarantine. Nothing else changes.
+
+    \b
+    Example:
+      clarion quarantine delete 7 8
+    """
+    from clarion.cli import show
+    from clarion.cli.client import segment
+
+    client = connect()
+    for one in ids:
+        client.call("DELETE", f"{PATH}/{segment(one)}")
+        show.out().print(f"Deleted {one}.", markup=False)
