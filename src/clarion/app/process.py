@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from clarion import api, dashboard, gateway
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
+from clarion.adapters.system import SystemClock
 from clarion.app.edges import Asgi, api_parts, dashboard_parts, front, gateway_parts, metrics_of
 from clarion.app.engine import pipeline_of
 from clarion.app.ground import ground_of
@@ -30,6 +31,7 @@ class App:
     keys: ApiKeys
     pipeline: Pipeline
     gateway: gateway.Gateway
+    clock: SystemClock
     asgi: Asgi
     stopping: asyncio.Event
 
@@ -56,6 +58,7 @@ class App:
                 keys=services.keys,
                 pipeline=pipeline,
                 gateway=inboxes,
+                clock=ground.clock,
                 asgi=front(pages, inboxes, rest),
                 stopping=stopping,
             )

@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from clarion.adapters.telemetry import logs
+from clarion.app.connections import Connections
 from clarion.app.process import App
 from clarion.config import Settings
 from clarion.errors import ConfigError
@@ -81,10 +82,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def _answer_until(stop: asyncio.Event, app: App, listener: socket.socket) -> None:
     """Answer requests; at the end tell whoever waits, and let the last answers go out."""
+    connections = Connections(app.clock)
     server = _Uvicorn(
         uvicorn.Config(
             app.asgi,
-            http="httptools",
+            http=connections.connection,  # type: ignore[arg-type]
             ws="websockets-sansio",
             ws_max_size=FRAME_BYTES,
             ws_per_message_deflate=False,
@@ -99,11 +101,13 @@ async def _answer_until(stop: asyncio.Event, app: App, listener: socket.socket) 
             timeout_graceful_shutdown=LAST_ANSWERS_S,
         )
     )
+    sweeping = asyncio.create_task(connections.sweep_forever())
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.wait({serving, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await app.dismiss()
     server.should_exit = True
     await serving
+    sweeping.cancel()
 
 
 class _Uvicorn(uvicorn.Server):
