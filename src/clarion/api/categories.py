@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
-from litestar import Router, delete, get, put
+from litestar import Router, delete, get, patch, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api.auth import Caller
 from clarion.api.conditions import one
 from clarion.api.pages import Page
-from clarion.api.shelves import every, found, named, remove, shown
+from clarion.api.parts import ApiParts
+from clarion.api.shelves import every, found, named, patched, remove, shown
 from clarion.errors import Conflict, InvalidInput, check_all
 from clarion.model.setup import Category, FrequencyCap, Workflow
 from clarion.rules import people
@@ -41,15 +44,15 @@ async def get_category(key: str, caller: Who, parts: Parts) -> CategoryDocument:
 @put("/{key:str}", opt=ADMIN)
 async def put_category(key: str, data: CategoryDocument, caller: Who, parts: Parts) -> CategoryDocument:
     """Create or replace a category."""
-    category = named(Category, data, key)
-    check_all(
-        [
-            partial(people.check_windows, category.send_window, "#/send_window"),
-            partial(check_caps, category.caps),
-        ]
-    )
-    _check_open(category, parts.ledger.setup.workflows.all(caller.tenant).values())
-    return shown(CategoryDocument, await parts.ledger.setup.categories.put(caller.tenant, category))
+    return await _store(named(Category, data, key), None, caller, parts)
+
+
+@patch("/{key:str}", opt=ADMIN)
+async def patch_category(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> CategoryDocument:
+    """Change some fields (JSON merge patch): null restores the default, what is not named stays."""
+    live = found(parts.ledger.setup.categories, caller.tenant, key, "category")
+    body = patched(shown(CategoryDocument, live), data)
+    return await _store(named(Category, body, key), live, caller, parts)
 
 
 @delete("/{key:str}", opt=ADMIN)
@@ -59,6 +62,21 @@ async def delete_category(key: str, caller: Who, parts: Parts) -> None:
     if users:
         raise Conflict(f"The category is used by the workflows {', '.join(users)}: change those first.")
     await remove(parts.ledger.setup.categories, caller.tenant, key, "category")
+
+
+async def _store(
+    category: Category, before: Category | None, caller: Caller, parts: ApiParts
+) -> CategoryDocument:
+    """Keep the category. `before`: what it was made from; Conflict when something else is live by now."""
+    check_all(
+        [
+            partial(people.check_windows, category.send_window, "#/send_window"),
+            partial(check_caps, category.caps),
+        ]
+    )
+    _check_open(category, parts.ledger.setup.workflows.all(caller.tenant).values())
+    stored = await parts.ledger.setup.categories.put(caller.tenant, category, before=before)
+    return shown(CategoryDocument, stored)
 
 
 def _check_open(category: Category, workflows: Iterable[Workflow]) -> None:
@@ -89,7 +107,7 @@ def check_caps(caps: tuple[FrequencyCap, ...]) -> None:
 
 router = Router(
     "/v1/categories",
-    route_handlers=[list_categories, get_category, put_category, delete_category],
+    route_handlers=[list_categories, get_category, put_category, patch_category, delete_category],
     opt=one("category"),
     tags=["Set-up"],
 )

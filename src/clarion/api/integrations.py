@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Router, delete, get, put
+from litestar import Router, delete, get, patch, put
 
 from clarion.api import bodies
 from clarion.api.access import ADMIN, Parts, Who
+from clarion.api.auth import Caller
 from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import below
-from clarion.api.shelves import found, named, remove, shown
+from clarion.api.shelves import found, named, patched, remove, shown
 from clarion.errors import ConfigError, InvalidInput
 from clarion.flow.queues import LEASE_MS
 from clarion.model.setup import Integration
@@ -51,7 +52,20 @@ async def put_integration(
     key: str, data: IntegrationDocument, caller: Who, parts: Parts
 ) -> IntegrationDocument:
     """Create or replace an integration. A secret sent as `********` keeps its stored value."""
-    sent = named(Integration, data, key)
+    return await _store(named(Integration, data, key), None, caller, parts)
+
+
+@patch("/{key:str}", opt=ADMIN)
+async def patch_integration(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> IntegrationDocument:
+    """Change some fields (JSON merge patch): null restores the default; what is not named stays, secrets too."""
+    live = found(parts.ledger.setup.integrations, caller.tenant, key, "integration")
+    return await _store(named(Integration, patched(masked(live, parts), data), key), live, caller, parts)
+
+
+async def _store(
+    sent: Integration, made_from: Integration | None, caller: Caller, parts: ApiParts
+) -> IntegrationDocument:
+    """Keep the integration. `made_from`: Conflict when something else is live by now."""
     plugin = parts.providers.get(sent.provider)
     if plugin is None:
         raise InvalidInput(
@@ -62,14 +76,14 @@ async def put_integration(
         able = ", ".join(sorted(plugin.channels))
         raise InvalidInput(f"{plugin.title} does not serve {sent.channel}, but {able}.", pointer="#/channel")
     _check_bounds(sent)
-    stored = parts.ledger.setup.integrations.all(caller.tenant).get(key)
+    stored = made_from or parts.ledger.setup.integrations.all(caller.tenant).get(sent.key)
     config = unmasked(sent.config, stored, plugin)
     check_config(config, plugin)
     whole = msgspec.structs.replace(sent, config=config)
     if whole.enabled:
         await _check_open(whole, plugin, parts)
     # A stored secret that was replaced since it was read must not come back.
-    before = stored if config != sent.config else None
+    before = stored if config != sent.config else made_from
     return masked(await parts.ledger.setup.integrations.put(caller.tenant, whole, before=before), parts)
 
 
@@ -136,7 +150,13 @@ async def _check_open(integration: Integration, plugin: ProviderPlugin, parts: A
 
 router = Router(
     "/v1/integrations",
-    route_handlers=[list_integrations, get_integration, put_integration, delete_integration],
+    route_handlers=[
+        list_integrations,
+        get_integration,
+        put_integration,
+        patch_integration,
+        delete_integration,
+    ],
     opt=one("integration"),
     tags=["Set-up"],
 )

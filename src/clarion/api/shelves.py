@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from clarion.api import bodies
+from clarion.api.merging import merge
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.ids import TenantId
 from clarion.model.user import Value
@@ -29,6 +31,11 @@ def named(kind: type[D], body: Value, key: str) -> D:
 def shown(kind: type[V], document: Any) -> V:
     """The document with every field spelt out, as it can be sent back."""
     return kind(**msgspec.structs.asdict(document))
+
+
+def patched(document: V, patch: dict[str, Any]) -> V:
+    """The document after a JSON merge patch (RFC 7396): null is back to the default, what is not named stays."""
+    return bodies.convert(merge(msgspec.to_builtins(document), patch), type(document))
 
 
 def every(kind: type[V], shelf: Shelf[Any], tenant: TenantId) -> list[V]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from litestar import Router, delete, get, put
+from litestar import Router, delete, get, patch, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.auth import Caller
@@ -13,7 +14,7 @@ from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
 from clarion.api.problems import faults_of as faults_in
-from clarion.api.shelves import every, found_version, missing, named, remove, shown
+from clarion.api.shelves import every, found, found_version, missing, named, patched, remove, shown
 from clarion.errors import InvalidInput
 from clarion.flow.draft import channels_of
 from clarion.model.channel import Channel
@@ -55,16 +56,31 @@ async def get_workflow(key: str, caller: Who, parts: Parts, version: int | None 
 @put("/{key:str}", opt=ADMIN)
 async def put_workflow(key: str, data: WorkflowDocument, caller: Who, parts: Parts) -> WorkflowDocument:
     """Publish a workflow: the next version is live at once, messages under way keep theirs."""
-    workflow = named(Workflow, data, key)
-    if faults := faults_of(workflow, parts, caller):
-        raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults)
-    return shown(WorkflowDocument, await parts.ledger.setup.workflows.put(caller.tenant, workflow))
+    return await _store(named(Workflow, data, key), None, caller, parts)
+
+
+@patch("/{key:str}", opt=ADMIN)
+async def patch_workflow(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> WorkflowDocument:
+    """Publish the workflow with some fields changed (JSON merge patch): null restores the default, what is not named stays."""
+    live = found(parts.ledger.setup.workflows, caller.tenant, key, "workflow")
+    body = patched(shown(WorkflowDocument, live), data)
+    return await _store(named(Workflow, body, key), live, caller, parts)
 
 
 @delete("/{key:str}", opt=ADMIN)
 async def delete_workflow(key: str, caller: Who, parts: Parts) -> None:
     """Delete a workflow; what it has planned already is not sent."""
     await remove(parts.ledger.setup.workflows, caller.tenant, key, "workflow")
+
+
+async def _store(
+    workflow: Workflow, before: Workflow | None, caller: Caller, parts: ApiParts
+) -> WorkflowDocument:
+    """Publish. `before`: what it was made from; Conflict when something else is live by now."""
+    if faults := faults_of(workflow, parts, caller):
+        raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults)
+    stored = await parts.ledger.setup.workflows.put(caller.tenant, workflow, before=before)
+    return shown(WorkflowDocument, stored)
 
 
 def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault]:
@@ -153,7 +169,7 @@ def _not_a_pointer(pointer: str | None, place: str) -> list[Fault]:
 
 router = Router(
     "/v1/workflows",
-    route_handlers=[list_workflows, get_workflow, put_workflow, delete_workflow],
+    route_handlers=[list_workflows, get_workflow, put_workflow, patch_workflow, delete_workflow],
     opt=one("workflow"),
     tags=["Set-up"],
 )

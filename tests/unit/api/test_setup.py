@@ -247,3 +247,33 @@ async def test_a_mask_without_a_stored_secret_is_refused(admin):
     body = {"channel": "email", "provider": "mailer", "config": {"host": "h", "password": "********"}}
     shown = await admin.problem("PUT", "/v1/integrations/mail", body)
     assert shown["errors"][0]["pointer"] == "#/config/password"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "change", "after"),
+    [
+        (
+            "/v1/categories/orders",
+            {"name": "Orders", "channels": {"email": True, "sms": False}},
+            {"name": None, "channels": {"sms": True}},
+            {"name": "", "channels": {"email": True, "sms": True}},
+        ),
+        ("/v1/workflows/welcome", WORKFLOW, {"lane": "high"}, {"lane": "high", "category": "orders"}),
+        (
+            "/v1/integrations/mail",
+            {"channel": "email", "provider": "mailer", "config": {"host": "h", "password": "p"}},
+            {"weight": 3, "config": {"host": "other"}},
+            {"weight": 3, "config": {"host": "other", "password": "********"}},
+        ),
+    ],
+)
+async def test_a_patch_changes_what_it_names_and_nothing_else(admin, path, body, change, after):
+    """null restores the default; secrets stay; the whole document is checked and answered."""
+    before = await admin.ok("PUT", path, body)
+    patched = await admin.ok("PATCH", path, change)
+    assert {name: patched[name] for name in after} == after
+    same = before.keys() - after.keys() - {"version"}
+    assert {name: patched[name] for name in same} == {name: before[name] for name in same}
+    assert (await admin.problem("PATCH", path, {"nonsense": 1}))["code"] == "invalid_request"
+    assert await admin.ok("GET", path) == patched
+    assert (await admin.problem("PATCH", f"{path}-missing", change))["code"] == "not_found"
