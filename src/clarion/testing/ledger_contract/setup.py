@@ -12,6 +12,7 @@ from clarion.errors import Conflict
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
+    INBOX,
     ApiKey,
     Category,
     Draft,
@@ -140,7 +141,17 @@ async def an_integration_keeps_its_settings(world: World) -> None:
     """Credentials come back as they were given."""
     given = Integration(key="sms", channel=Channel.SMS, provider="twilio", config={"token": "s3cret"})
     await world.ledger.setup.integrations.put(world.tenant, given)
-    assert world.ledger.setup.integrations.all(world.tenant) == {"sms": given}
+    assert world.ledger.setup.integrations.all(world.tenant)["sms"] == given
+
+
+async def a_tenant_begins_with_an_inbox(world: World) -> None:
+    """In-app messages need no set-up. Replacing the tenant later brings nothing back."""
+    setup = world.ledger.setup
+    made = await setup.tenants.put(Tenant(id=TenantId(0), key="brand-new"))
+    assert dict(setup.integrations.all(made.id)) == {INBOX.key: INBOX}
+    await setup.integrations.delete(made.id, INBOX.key)
+    await setup.tenants.put(replace(made, name="Brand New"))
+    assert not setup.integrations.all(made.id)
 
 
 async def a_document_made_from_an_older_one_is_refused(world: World) -> None:
@@ -156,7 +167,10 @@ async def _refuse_the_third(shelf: Shelf[T], tenant: TenantId, first: T, second:
     stored = await shelf.put(tenant, first)
     live = await shelf.put(tenant, second, before=stored)
     await _refused(shelf.put(tenant, third, before=stored))
-    assert list(shelf.all(tenant).values()) == [live]
+    found = list(shelf.all(tenant).values())
+    assert live in found
+    assert first not in found
+    assert third not in found
 
 
 async def changes_of_a_tenant_at_once_are_all_kept(world: World) -> None:
@@ -231,6 +245,7 @@ SETUP_CONTRACT = (
     nobody_writes_over_what_they_have_not_seen,
     what_is_tried_out_is_kept_apart,
     an_integration_keeps_its_settings,
+    a_tenant_begins_with_an_inbox,
     a_document_made_from_an_older_one_is_refused,
     a_tenant_gets_its_number,
     changes_of_a_tenant_at_once_are_all_kept,
