@@ -22,9 +22,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
     status: str
     parts: dict[str, str]
-    """Part to `ok`, or what is wrong with it."""
+    """Each loop, queue, store and integration: `ok`, or what keeps it from working."""
     warnings: dict[str, str]
-    """Part to what a person should look at. A warning does not make the server unready."""
+    """Parts that need attention but do not keep the server from working: they are not listed under `parts`."""
 
 
 @get("/healthz", opt=OPEN)
@@ -35,7 +35,7 @@ async def healthz(parts: Parts) -> Alive:
 
 @get("/readyz", opt=OPEN)
 async def readyz(parts: Parts) -> Response[Ready]:
-    """200 when every part works, 503 naming the part that does not."""
+    """200 when every part works, 503 naming the part that does not. Warnings do not make it 503."""
     health = dict(parts.health())
     ready = all(state == "ok" for state in health.values())
     return Response(

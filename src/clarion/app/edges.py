@@ -66,7 +66,12 @@ def metrics_of(ground: Ground, pipeline: Pipeline, inboxes: gateway.Gateway) -> 
 
 
 def api_parts(
-    ground: Ground, pipeline: Pipeline, services: Services, metrics: Metrics, stopping: asyncio.Event
+    ground: Ground,
+    pipeline: Pipeline,
+    services: Services,
+    inboxes: gateway.Gateway,
+    metrics: Metrics,
+    stopping: asyncio.Event,
 ) -> api.ApiParts:
     """For the HTTP API."""
     limits = ground.settings.limits
@@ -84,7 +89,7 @@ def api_parts(
         endpoints=services.endpoints,
         retries=services.retries,
         providers=ground.providers,
-        health=pipeline.health,
+        health=lambda: {**pipeline.health(), **inboxes.health()},
         metrics=metrics,
         version=__version__,
         stopping=stopping,

@@ -51,7 +51,7 @@ class App:
             inboxes = gateway.create(gateway_parts(ground, services))
             pages = dashboard.create(dashboard_parts(ground, pipeline, services))
             metrics = metrics_of(ground, pipeline, inboxes)
-            rest = api.create(api_parts(ground, pipeline, services, metrics, stopping))
+            rest = api.create(api_parts(ground, pipeline, services, inboxes, metrics, stopping))
             app = cls(
                 settings=settings,
                 ledger=ground.ledger,

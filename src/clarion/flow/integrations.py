@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -15,7 +16,7 @@ from clarion.model.message import Message
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.ledger import Shelf
+from clarion.ports.ledger import Setup
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 from clarion.rules import breaker, limiter
 from clarion.rules.choice import choose
@@ -181,13 +182,22 @@ class Usable:
         return [(one.key, one.integration.weight) for one in usable]
 
 
+class _Broken(NamedTuple):
+    """An integration that could not be opened, and when to try again."""
+
+    integration: Integration
+    detail: str
+    again_s: float
+
+
 class Integrations:
     """Finds the integration for a message; opens, replaces and closes them as the configuration changes."""
 
-    def __init__(
-        self, shelf: Shelf[Integration], plugins: Mapping[str, ProviderPlugin], tools: ProviderTools
-    ) -> None:
-        self._shelf = shelf
+    def __init__(self, setup: Setup, plugins: Mapping[str, ProviderPlugin], tools: ProviderTools) -> None:
+        self._tenants = setup.tenants
+        self._shelf = setup.integrations
+        self._clock = tools.clock
+        self._broken: dict[tuple[TenantId, str], _Broken] = {}
         self._plugins = plugins
         self._tools = tools
         self._live: dict[tuple[TenantId, str], LiveIntegration] = {}
@@ -234,6 +244,25 @@ class Integrations:
             f"{tenant}/{key}": breaker.state(live.health, now_s) for (tenant, key), live in self._live.items()
         }
 
+    def troubles(self) -> Mapping[str, str]:
+        """Every enabled integration by `tenant/key`: empty, or why it cannot be used now."""
+        now_s = self._clock.monotonic()
+        return {
+            f"{tenant}/{key}": self._trouble(tenant, integration, now_s)
+            for tenant in self._tenants.all()
+            for key, integration in self._shelf.all(tenant).items()
+            if integration.enabled
+        }
+
+    def _trouble(self, tenant: TenantId, integration: Integration, now_s: float) -> str:
+        broken = self._broken.get((tenant, integration.key))
+        if broken is not None and broken.integration is integration:
+            return broken.detail
+        live = self._live.get((tenant, integration.key))
+        if live is None or breaker.state(live.health, now_s) == "closed":
+            return ""
+        return "its circuit is open: its provider fails, refuses our settings or does not answer"
+
     async def check(self, integration: Integration) -> None:
         """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""
         plugin = self._plugins[integration.provider]
@@ -259,7 +288,11 @@ class Integrations:
         live = self._live.get((tenant, integration.key))
         if live is not None and live.integration is integration:
             return live
-        opened = self._open(integration)
+        broken = self._broken.get((tenant, integration.key))
+        now_s = self._clock.monotonic()
+        if broken is not None and broken.integration is integration and now_s < broken.again_s:
+            return None
+        opened = self._open(tenant, integration)
         if live is not None:
             task = asyncio.ensure_future(live.retire())
             self._closing.add(task)
@@ -270,18 +303,28 @@ class Integrations:
             self._live[tenant, integration.key] = opened
         return opened
 
-    def _open(self, integration: Integration) -> LiveIntegration | None:
+    def _open(self, tenant: TenantId, integration: Integration) -> LiveIntegration | None:
+        self._broken.pop((tenant, integration.key), None)
         plugin = self._plugins.get(integration.provider)
         if plugin is None:
             log.error("provider_missing", integration=integration.key, provider=integration.provider)
+            self._give_up(
+                tenant, integration, f"there is no provider {integration.provider!r}: install its plug-in"
+            )
             return None
         try:
             config = msgspec.convert(integration.config, plugin.config)
             provider = plugin.open(integration, config, self._tools)
         except (msgspec.ValidationError, ConfigError) as wrong:
             log.error("integration_unusable", integration=integration.key, error=str(wrong))
+            self._give_up(tenant, integration, "its settings are refused: `clarion check` says why")
             return None
         except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
             log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
+            self._give_up(tenant, integration, f"its provider failed to start ({type(surprise).__name__})")
             return None
         return LiveIntegration(integration, plugin, provider)
+
+    def _give_up(self, tenant: TenantId, integration: Integration, detail: str) -> None:
+        again_s = self._clock.monotonic() + NO_INTEGRATION_WAIT_S
+        self._broken[tenant, integration.key] = _Broken(integration, detail, again_s)

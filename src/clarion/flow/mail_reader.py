@@ -37,6 +37,8 @@ class MailReader:
         self._home_key = home
         self._poll_s = poll_s
         self.read = 0
+        self.trouble = ""
+        """Why the last look failed; empty when it did not."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -52,6 +54,7 @@ class MailReader:
         home = self._home()
         if home is None:
             log.warning("mailbox_without_tenant", tenant=self._home_key)
+            self.trouble = "the tenant of the setting `inbound.tenant` does not exist"
             return 0
         try:
             mails = await self._mailbox.fetch(AT_ONCE)
@@ -61,7 +64,9 @@ class MailReader:
                 self.read += 1
         except Unavailable as trouble:
             log.warning("mailbox_unavailable", detail=trouble.detail, again_in_s=self._poll_s)
+            self.trouble = trouble.detail
             return 0
+        self.trouble = ""
         return len(mails)
 
     async def _take(self, mail: Fetched, home: TenantId) -> None:

@@ -29,6 +29,7 @@ from clarion.flow.mail_reader import MailReader
 from clarion.flow.pacing import Pacer
 from clarion.flow.plan import Planner
 from clarion.flow.queues import Queues
+from clarion.flow.readiness import Readiness
 from clarion.flow.rehearse import Rehearsal
 from clarion.flow.rendering import Rendering
 from clarion.flow.routing import Routing
@@ -87,7 +88,7 @@ class Pipeline:
         coverage = Coverage(setup)
         self._queues = Queues()
         self._rendering = Rendering(setup, renderer, clock)
-        self._integrations = Integrations(setup.integrations, plugins, tools)
+        self._integrations = Integrations(setup, plugins, tools)
         self.unsubscribing = Unsubscribing(ledger, vault, public_url)
 
         # The stages; 3 comes last, because what became of a call is stored by 4
@@ -120,6 +121,9 @@ class Pipeline:
         self._trials = Trials(setup, self._intake.submit, clock)
 
         self._worker = Worker(clock)
+        self._readiness = Readiness(
+            ledger, self._worker, self._queues, self._integrations, coverage, self._readers, clock
+        )
         self._draining = False
 
     async def start(self) -> None:
@@ -129,6 +133,7 @@ class Pipeline:
             self._worker.start(f"plan-{lane}", partial(self._planner.run, lane))
             self._worker.start(f"wake-{lane}", partial(self._waker.run, lane))
         self._worker.start("watch-endpoints", self._endpoint_watch.run)
+        self._worker.start("watch-parts", self._readiness.run)
         for number, reader in enumerate(self._readers):
             self._worker.start(f"mail-{number}", reader.run)
         for queue in self._queues:
@@ -206,18 +211,12 @@ class Pipeline:
         await self._integrations.close()
 
     def health(self) -> Mapping[str, str]:
-        """Part to "ok", or what is wrong with it."""
-        parts = {"engine": "draining" if self._draining else "ok", "ledger": self._ledger.health()}
-        parts.update({name: f"restarting after {error}" for name, error in self._worker.failing.items()})
-        return parts
+        """Part to "ok", or what keeps it from working: each loop, queue, store and integration."""
+        return {"engine": "draining" if self._draining else "ok", **self._readiness.parts()}
 
     def warnings(self) -> Mapping[str, str]:
-        """Part to what a person should look at. Nothing of it keeps requests from being served."""
-        waiting = self._ledger.set_aside.waiting()
-        if not waiting:
-            return {}
-        told = f"{waiting:,} events could not be planned: see `clarion dead-letters events`"
-        return {"planning": told}
+        """Part to what a person should look at, although the process works."""
+        return self._readiness.warnings()
 
     def stats(self) -> Mapping[str, float]:
         """Counters and gauges of the engine, read when metrics are scraped."""
@@ -235,6 +234,9 @@ class Pipeline:
             "mails_read": sum(reader.read for reader in self._readers),
             "endpoints_disabled": self._endpoint_watch.disabled,
         }
+        flat.update(self._readiness.stats())
+        for loop, count in self._worker.failed.items():
+            flat[f"loop_failures.{loop}"] = count
         for queue in self._queues:
             if queue.held:
                 flat[f"held.{queue.lane}.{queue.channel}"] = queue.held

@@ -54,7 +54,17 @@ class Held:
 class LaneQueue:
     """The queue of one lane and channel."""
 
-    __slots__ = ("_capacity", "_used", "_waiting", "channel", "lane", "ready", "rests_until_s", "slot_free")
+    __slots__ = (
+        "_capacity",
+        "_used",
+        "_waiting",
+        "channel",
+        "lane",
+        "ready",
+        "rests_until_s",
+        "slot_free",
+        "taken",
+    )
 
     def __init__(self, lane: Lane, channel: Channel, capacity: int) -> None:
         self.lane = lane
@@ -64,6 +74,8 @@ class LaneQueue:
         """Set whenever a batch of this queue is over: an integration it waits for may have a slot again."""
         self.rests_until_s = 0.0
         """Monotonic: until then nothing is claimed, because nothing could be sent. What is planned still comes in."""
+        self.taken = 0
+        """Messages taken so far."""
         self._capacity = capacity
         self._used = 0
         self._waiting: deque[Held] = deque()
@@ -77,6 +89,11 @@ class LaneQueue:
     def held(self) -> int:
         """Slots in use: reserved, waiting or under way."""
         return self._used
+
+    @property
+    def waiting(self) -> int:
+        """Messages that nobody has taken yet."""
+        return len(self._waiting)
 
     def reserve(self) -> bool:
         """Take one slot, if there is one."""
@@ -102,6 +119,7 @@ class LaneQueue:
         """Up to `limit` messages, oldest first; they keep their slots."""
         waiting = self._waiting
         batch = [waiting.popleft() for _ in range(min(limit, len(waiting)))]
+        self.taken += len(batch)
         if not waiting:
             self.ready.clear()
         return batch

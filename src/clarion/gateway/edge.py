@@ -35,6 +35,10 @@ class Gateway:
         """Refuse newcomers, tell everybody connected to reconnect, wait until they are gone or time is up."""
         await self._hub.close(timeout_s)
 
+    def health(self) -> Mapping[str, str]:
+        """Part to `ok`, or what keeps it from working."""
+        return self._hub.health()
+
     def stats(self) -> Mapping[str, float]:
         """`connections` and `users` now; `frames`, `recovered`, `full` and `closed_<reason>` so far."""
         return self._hub.stats()

@@ -32,6 +32,8 @@ from clarion.model.user import User
 log = structlog.get_logger(__name__)
 
 TURN_S = 1.0
+STEADY_S = 30.0
+"""It works again when no turn has failed for so long."""
 AT_ONCE = 200
 """Devices handled before the loop gets a turn."""
 
@@ -57,6 +59,7 @@ class Hub:
         self._turning: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._closing = False
+        self._turn_failed_s = float("-inf")
         self.counted: Counter[str] = Counter()
         """What happened so far, for metrics: `frames`, `recovered`, `full`, `closed_<reason>`, ..."""
 
@@ -85,6 +88,13 @@ class Hub:
             self._turning.cancel()
             with suppress(asyncio.CancelledError):
                 await self._turning
+
+    def health(self) -> Mapping[str, str]:
+        """Part to `ok`, or what keeps it from working."""
+        if self._turning is not None and self._turning.done() and not self._closing:
+            return {"loop gateway": "it has ended: restart the process"}
+        failing = self._clock.monotonic() - self._turn_failed_s < STEADY_S
+        return {"loop gateway": "its last turns failed: the log says why" if failing else "ok"}
 
     def stats(self) -> Mapping[str, float]:
         """Gauges and counters."""
@@ -247,6 +257,7 @@ class Hub:
                 await self._turn()
             except Exception:
                 log.exception("gateway_turn_failed")
+                self._turn_failed_s = self._clock.monotonic()
 
     async def _turn(self) -> None:
         """Ping, expire and time out whoever's time it is, and find users that were deleted unannounced."""

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from clarion.adapters.telemetry.prometheus import MEANINGS
 from clarion.api import reference
 from tests.architecture.house import ROOT
-from tests.unit.api.conftest import ROUTES
+from tests.unit.api.conftest import ACME, ROUTES
 from tests.unit.api.test_access import handlers
 
 
@@ -106,6 +106,9 @@ async def test_health_metrics_and_readiness_need_no_credential(house):
         "parts": {"engine": "ok"},
         "warnings": {},
     }
+    await house.ledger.setup.integrations.delete(ACME, "main-sms")
+    warned = await nobody.ok("GET", "/readyz")
+    assert (warned["status"], list(warned["warnings"])) == ("ready", ["tenant 1"])
     house.health["ledger"] = "the disk is full"
     answer = await nobody("GET", "/readyz")
     assert answer.status_code == 503

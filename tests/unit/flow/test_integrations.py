@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
 from clarion.ports.provider import ProviderPlugin
+from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
 from tests.outgoing import outgoing
@@ -60,7 +62,10 @@ class Shelf:
 
 
 def integrations(**providers: str) -> Integrations:
-    return Integrations(Shelf(**providers), PLUGINS, None)  # type: ignore[arg-type]
+    setup = SimpleNamespace(
+        integrations=Shelf(**providers), tenants=SimpleNamespace(all=lambda: {TENANT: None})
+    )
+    return Integrations(setup, PLUGINS, SimpleNamespace(clock=ManualClock()))  # type: ignore[arg-type]
 
 
 def usable(house: Integrations, now_s: float = 0.0) -> Usable:

@@ -77,6 +77,14 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
         "What came back about sent messages, by kind and effect.",
         ("kind", "effect"),
     ),
+    ("pipeline", "part"): Meaning(
+        "clarion_part_state",
+        "Loops, queues, stores and integrations: 0 works, 1 warning, 2 fails (then /readyz is 503).",
+        ("part",),
+    ),
+    ("pipeline", "loop_failures"): Meaning(
+        "clarion_loop_failures_total", "How often a loop failed and was restarted.", ("loop",)
+    ),
     ("pipeline", "circuit"): Meaning(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from clarion.adapters.ledgers.sqlite import turns as turns_module
 from clarion.adapters.ledgers.sqlite import writer as writer_module
-from clarion.adapters.ledgers.sqlite.writer import Unusual, Writer
+from clarion.adapters.ledgers.sqlite.writer import STUCK_S, Unusual, Writer
 from clarion.errors import Conflict, Unavailable
 
 
@@ -214,3 +214,27 @@ async def test_closing_commits_what_is_pending(path, clock):
         await writer.do(note, "too late")
     assert len(stored(path)) == 50
     assert not path.with_name(path.name + "-wal").exists()
+
+
+async def test_a_commit_that_does_not_come_back_is_told(writer, clock):
+    """A disk that hangs raises nothing; the state says it, and is well again afterwards."""
+    go_on, begun = threading.Event(), threading.Event()
+
+    def hang(connection):
+        begun.set()
+        assert go_on.wait(30)
+
+    call = asyncio.ensure_future(writer.call(hang))
+    await asyncio.to_thread(begun.wait, 30)
+    assert writer.state == ""
+    clock.advance(STUCK_S)
+    assert "has not come back for 15 s" in writer.state
+    go_on.set()
+    await call
+    assert writer.state == ""
+
+
+async def test_a_thread_that_ends_is_told(writer, monkeypatch):
+    """Nothing is written any more, and nobody who waits would ever hear of it."""
+    monkeypatch.setattr(writer._thread, "is_alive", lambda: False)
+    assert "has ended" in writer.state

@@ -142,10 +142,9 @@ class SqliteLedger:
         return tag_of(self._local, subject)
 
     def health(self) -> str:
-        trouble = self._writer.trouble
-        if trouble:
+        if self._writer.trouble:
             self._writer.probe()
-        return trouble or "ok"
+        return self._writer.state or "ok"
 
     def stats(self) -> Mapping[str, Any]:
         writer = self._writer

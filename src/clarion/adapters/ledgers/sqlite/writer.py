@@ -26,6 +26,8 @@ from clarion.ports.terms import Terms
 
 T = TypeVar("T")
 
+STUCK_S = 15.0
+"""A commit that takes longer is no longer just slow."""
 ROWS_QUEUED = 20_000
 """More than this waits: memory stays bounded however slow the disk."""
 
@@ -59,11 +61,23 @@ class Writer:
         self._truncate = False
         self.commits = self.jobs = self.rows = self.failures = self.redone = 0
         self.last_ms = 0.0
+        self._began_s: float | None = None
+        """When the commit under way began."""
         self.trouble = ""
         """Why the last commit could not be written; empty when it was."""
         self._probing: asyncio.Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name="clarion-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def state(self) -> str:
+        """What keeps it from writing; empty when nothing does."""
+        if not self._thread.is_alive() and not self._closing:
+            return "the thread that writes has ended: restart the process"
+        began_s = self._began_s
+        if began_s is not None and (took_s := self._clock.monotonic() - began_s) >= STUCK_S:
+            return f"a commit has not come back for {took_s:.0f} s: look at the disk"
+        return self.trouble
 
     @property
     def queued(self) -> int:
@@ -206,7 +220,10 @@ class Writer:
         turns = self._turns
         while not (self._closing and turns.idle):
             if jobs := turns.next():
-                self._report(self._settle, self._transact(jobs))
+                self._began_s = self._clock.monotonic()
+                outcomes = self._transact(jobs)
+                self._began_s = None
+                self._report(self._settle, outcomes)
                 turns.committed(jobs, self.last_ms / 1000)
                 busy = self._queued > ROWS_PER_COMMIT
                 self._checkpoints.committed(sum(job.rows for job in jobs), self._connection, busy=busy)

@@ -1,0 +1,122 @@
+"""Whether the parts of this process work: each loop, queue, store and integration by name.
+
+A part that fails keeps the process from being ready. A warning asks for a person and does not: what others can take
+over, and what only some messages wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from clarion.flow.coverage import Coverage
+from clarion.flow.integrations import Integrations
+from clarion.flow.mail_reader import MailReader
+from clarion.flow.queues import LaneQueue, Queues
+from clarion.flow.worker import Worker
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+OK = "ok"
+EVERY_S = 5.0
+STUCK_S = 60.0
+"""A queue from which nothing was taken for so long, although something waits in it, does not work."""
+
+
+class Readiness:
+    """Looks every few seconds, tells the log what changed, and answers at any time."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        worker: Worker,
+        queues: Queues,
+        integrations: Integrations,
+        coverage: Coverage,
+        readers: Sequence[MailReader],
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._worker = worker
+        self._queues = queues
+        self._integrations = integrations
+        self._coverage = coverage
+        self._readers = readers
+        self._clock = clock
+        self._moved: dict[LaneQueue, tuple[int, float]] = {}
+        """How many were taken from a queue, and since when it is so."""
+        self._told: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.look()
+            await self._clock.sleep(EVERY_S)
+
+    def look(self) -> None:
+        """Note which queues move, and log what is different now."""
+        now_s = self._clock.monotonic()
+        for queue in self._queues:
+            known = self._moved.get(queue)
+            if known is None or known[0] != queue.taken or not queue.waiting:
+                self._moved[queue] = queue.taken, now_s
+        trouble = {name: state for name, state in self.parts().items() if state != OK} | self.warnings()
+        for name in sorted(trouble.keys() - self._told.keys()):
+            log.warning("part_in_trouble", part=name, state=trouble[name])
+        for name in sorted(self._told.keys() - trouble.keys()):
+            log.info("part_recovered", part=name)
+        self._told = trouble
+
+    def parts(self) -> dict[str, str]:
+        """Part to `ok`, or what keeps it from working. What is among the warnings is not listed here."""
+        warned = self.warnings()
+        parts = {"store ledger": self._ledger.health()}
+        parts.update((f"loop {name}", state) for name, state in self._worker.states().items())
+        parts.update((_name(queue), self._state(queue)) for queue in self._queues)
+        parts.update((f"integration {name}", OK) for name in self._integrations.troubles())
+        parts.update((f"mailbox {number}", OK) for number in range(len(self._readers)))
+        return {name: state for name, state in parts.items() if name not in warned}
+
+    def warnings(self) -> dict[str, str]:
+        """Part to what a person should look at."""
+        found = {
+            f"integration {name}": trouble
+            for name, trouble in self._integrations.troubles().items()
+            if trouble
+        }
+        found |= {
+            _name(queue): _FULL for queue in self._queues if not queue.room and self._state(queue) == OK
+        }
+        found |= {f"mailbox {n}": reader.trouble for n, reader in enumerate(self._readers) if reader.trouble}
+        for tenant in self._ledger.setup.tenants.all():
+            if lacking := self._coverage.missing(tenant):
+                channels = sorted({channel for each in lacking.values() for channel in each})
+                found[f"tenant {tenant}"] = (
+                    f"no integration serves {', '.join(channels)}, which {len(lacking)} workflows use: "
+                    "`clarion check` names them"
+                )
+        if waiting := self._ledger.set_aside.waiting():
+            found["planning"] = f"{waiting:,} events could not be planned: see `clarion dead-letters events`"
+        return found
+
+    def stats(self) -> Mapping[str, float]:
+        """`part.<name>`: 0 works, 1 warning, 2 fails."""
+        states = {f"part.{name}": 0.0 if state == OK else 2.0 for name, state in self.parts().items()}
+        return states | {f"part.{name}": 1.0 for name in self.warnings()}
+
+    def _state(self, queue: LaneQueue) -> str:
+        taken, since_s = self._moved.get(queue, (queue.taken, self._clock.monotonic()))
+        stuck_s = self._clock.monotonic() - since_s
+        if not queue.waiting or taken != queue.taken or stuck_s < STUCK_S:
+            return OK
+        return f"{queue.waiting} messages wait, and none was taken for {stuck_s:.0f} s"
+
+
+_FULL = "it is full: further messages wait in the store until others are sent"
+
+
+def _name(queue: LaneQueue) -> str:
+    return f"queue {queue.lane}/{queue.channel}"

@@ -1,0 +1,258 @@
+"""Readiness tells the truth: a broken loop, queue, store or integration is named, and named no longer once it works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from clarion.errors import ConfigError, Unavailable
+from clarion.flow.endpoint_watch import EndpointWatch
+from clarion.flow.last_look import LastLook
+from clarion.flow.mail_reader import MailReader
+from clarion.flow.plan import Planner
+from clarion.flow.readiness import STUCK_S, Readiness
+from clarion.flow.wake import Waker
+from clarion.flow.worker import STEADY_S, Worker
+from clarion.model.channel import LANES, Channel, Lane
+from clarion.model.outcome import Accepted, Misconfigured
+from clarion.model.setup import Integration
+from clarion.model.status import Status
+from clarion.ports.mailbox import Fetched
+from clarion.testing.ports import ManualClock
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine, engine, workflow
+
+EVERY = 20.0
+NORMAL_SMS = f"loop dispatch-{Lane.NORMAL}-{Channel.SMS}"
+
+
+def trouble(house: Engine) -> dict[str, str]:
+    """Parts that keep the process from being ready."""
+    return {name: state for name, state in house.pipeline.health().items() if state != "ok"}
+
+
+def events(logs: Sequence[Any], event: str) -> set[str]:
+    return {log["part"] for log in logs if log["event"] == event}
+
+
+async def test_every_loop_queue_store_and_integration_is_named(tmp_path):
+    """What is not named could fail unseen."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.furnish(workflow("hello"))
+        parts = house.pipeline.health()
+        loops = {
+            task.get_name() for task in asyncio.all_tasks() if task in house.pipeline._worker._tasks.values()
+        }
+        assert {f"loop {name}" for name in loops} <= parts.keys()
+        assert len(loops) == len(house.pipeline._worker._tasks)
+        assert {f"queue {lane}/{channel}" for lane in LANES for channel in Channel} <= parts.keys()
+        assert {"engine", "store ledger", "integration 1/main-sms", "integration 1/inbox"} <= parts.keys()
+        assert trouble(house) == {}
+        assert house.pipeline.warnings() == {}
+
+
+@pytest.mark.parametrize(
+    ("loop", "type_", "method"),
+    [
+        (f"loop plan-{Lane.NORMAL}", Planner, "_draft"),
+        *((f"loop wake-{lane}", Waker, "sweep") for lane in LANES),
+        (NORMAL_SMS, LastLook, "at"),
+        ("loop watch-endpoints", EndpointWatch, "sweep"),
+        ("loop watch-parts", Readiness, "look"),
+    ],
+)
+async def test_a_loop_that_keeps_failing_is_named_until_it_works(tmp_path, monkeypatch, loop, type_, method):
+    """`/readyz`, the metric and the log say so; restarting it every second does not make it look well in between."""
+    whole = getattr(type_, method)
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("+441632960001")
+
+    with structlog.testing.capture_logs() as logs:
+        async with engine(tmp_path, provider=RecordingProvider()) as house:
+            await house.furnish(workflow("hello"))
+            await house.person("ada")
+            monkeypatch.setattr(type_, method, broken)
+            state = "ok"
+            for _ in range(4):
+                if state == "ok":
+                    await house.trigger("hello", "ada")
+                    await house.pass_time(EVERY)
+                    state = house.pipeline.health()[loop]
+            assert "ZeroDivisionError" in state
+            assert "+44" not in state
+            stats = house.pipeline.stats()
+            assert stats[f"part.{loop}"] == 2
+            assert stats[f"loop_failures.{loop.removeprefix('loop ')}"] >= 1
+            assert any(log["event"] == "loop_failed" and f"loop {log['loop']}" == loop for log in logs)
+            if type_ is not Readiness:
+                house.pipeline._readiness.look()
+            monkeypatch.setattr(type_, method, whole)
+            await house.pass_time(STEADY_S + 61)
+            assert loop not in trouble(house)
+            assert house.pipeline.stats()[f"part.{loop}"] == 0
+    if type_ is not Readiness:
+        assert loop in events(logs, "part_in_trouble") & events(logs, "part_recovered")
+
+
+async def test_a_loop_that_ends_is_named(monkeypatch):
+    """Loops run until they are stopped; one that ends works no more."""
+
+    async def ends() -> None:
+        return
+
+    worker = Worker(ManualClock())
+    worker.start("short", ends)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert worker.states() == {"short": "it has ended: restart the process"}
+    await worker.stop()
+    assert worker.states() == {"short": "ok"}
+
+
+async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(tmp_path, monkeypatch):
+    """A message that waits in memory while nothing is taken for a minute is no short delay."""
+    gate = asyncio.Event()
+    whole = LastLook.at
+
+    async def at(self: LastLook, batch: Any) -> Any:
+        await gate.wait()
+        return await whole(self, batch)
+
+    monkeypatch.setattr(LastLook, "at", at)
+    name = f"queue {Lane.NORMAL}/{Channel.SMS}"
+    with structlog.testing.capture_logs() as logs:
+        async with engine(tmp_path, provider=RecordingProvider()) as house:
+            await house.furnish(workflow("hello"))
+            await house.person("ada")
+            for _ in range(2):  # One in the hands of the loop, one behind it.
+                await house.trigger("hello", "ada")
+                await house.quiet()
+            await house.pass_time(STUCK_S / 2)
+            assert house.pipeline.health()[name] == "ok"
+            await house.pass_time(STUCK_S)
+            assert house.pipeline.health()[name].startswith("1 messages wait, and none was taken for ")
+            assert house.pipeline.stats()[f"part.{name}"] == 2
+            gate.set()
+            await house.pass_time(10)
+            assert trouble(house) == {}
+    assert name in events(logs, "part_in_trouble") & events(logs, "part_recovered")
+
+
+async def test_a_store_that_cannot_write_is_named(tmp_path, monkeypatch):
+    """In its own words."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        with monkeypatch.context() as sick:
+            sick.setattr(type(house.ledger), "health", lambda _: "the disk is full")
+            assert trouble(house) == {"store ledger": "the disk is full"}
+            assert house.pipeline.stats()["part.store ledger"] == 2
+        assert trouble(house) == {}
+
+
+async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(tmp_path):
+    """Others may take over, and its messages wait: no reason to take the whole process out of service."""
+    provider = RecordingProvider(otherwise=Misconfigured(detail="no such key"))
+    name = "integration 1/main-sms"
+    with structlog.testing.capture_logs() as logs:
+        async with engine(tmp_path, provider=provider) as house:
+            await house.furnish(workflow("hello"))
+            await house.person("ada")
+            await house.trigger("hello", "ada")
+            await house.quiet()
+            assert trouble(house) == {}
+            assert house.pipeline.warnings()[name].startswith("its circuit is open")
+            assert name not in house.pipeline.health()
+            assert house.pipeline.stats()[f"part.{name}"] == 1
+            house.pipeline._readiness.look()
+            provider.otherwise = Accepted()
+            for _ in range(4):
+                await house.trigger("hello", "ada")
+                await house.pass_time(60)
+            assert house.pipeline.warnings() == {}
+            assert house.pipeline.health()[name] == "ok"
+    assert name in events(logs, "part_in_trouble") & events(logs, "part_recovered")
+
+
+@pytest.mark.parametrize("fault", [ConfigError("token: s3cret is wrong"), KeyError("s3cret")])
+async def test_an_integration_that_cannot_be_opened_is_a_warning_until_it_can(tmp_path, fault):
+    """Its settings may have been right for an older release. It is tried again now and then, not for every message."""
+    provider = RecordingProvider()
+    opened: list[int] = []
+
+    def plugin(name: str = "recording", channels: Any = tuple(Channel)) -> Any:
+        def start(*_: Any) -> Any:
+            opened.append(1)
+            if broken:
+                raise fault
+            return provider
+
+        return msgspec.structs.replace(RecordingProvider().plugin(name, channels), open=start)
+
+    broken = True
+    provider.plugin = plugin  # type: ignore[method-assign]
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        for _ in range(5):
+            await house.trigger("hello", "ada")
+        await house.quiet()
+        said = house.pipeline.warnings()["integration 1/main-sms"]
+        assert "s3cret" not in said
+        assert len(opened) == 1
+        broken = False
+        await house.pass_time(180)
+        assert house.pipeline.warnings() == {}
+        assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
+
+
+async def test_a_channel_without_integration_is_a_warning_until_it_has_one(tmp_path):
+    """How many workflows are concerned, without naming them to whoever asks."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.furnish(workflow("hello"))
+        await house.ledger.setup.integrations.delete(house.tenant, "main-sms")
+        assert trouble(house) == {}
+        said = house.pipeline.warnings()["tenant 1"]
+        assert said == "no integration serves sms, which 1 workflows use: `clarion check` names them"
+        texts = Integration(key="texts", channel=Channel.SMS, provider="recording")
+        await house.ledger.setup.integrations.put(house.tenant, texts)
+        assert house.pipeline.warnings() == {}
+
+
+async def test_a_mailbox_that_cannot_be_read_is_a_warning_until_it_can():
+    """Returned mail waits there, and nothing is lost."""
+
+    class Mailbox:
+        away = True
+
+        async def fetch(self, limit: int) -> Sequence[Fetched]:
+            if self.away:
+                raise Unavailable("the IMAP server refuses the login")
+            return []
+
+        async def done(self, key: str) -> None: ...
+
+        async def close(self) -> None: ...
+
+    class Tenants:
+        def all(self) -> Any:
+            return {1: msgspec.defstruct("T", [("id", int), ("key", str)])(1, "acme")}
+
+    box = Mailbox()
+    reader = MailReader(None, box, Tenants(), ManualClock())  # type: ignore[arg-type]
+    await reader.look()
+    assert reader.trouble == "the IMAP server refuses the login"
+    box.away = False
+    await reader.look()
+    assert reader.trouble == ""
+
+
+async def test_a_process_that_drains_is_not_ready(tmp_path):
+    """It takes nothing new."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.pipeline.drain(1)
+        assert trouble(house) == {"engine": "draining"}
