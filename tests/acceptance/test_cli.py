@@ -53,9 +53,9 @@ async def test_what_was_triggered_can_be_followed_and_explained(server: Server, 
     assert len(rehearsed.json["runs"][0]["channels"]) == 5
     event = (await run("trigger", "welcome", "--to", "juergen", *WELCOME)).json["event_id"]
     await _settled(server, event)
-    (told,) = (await run("explain", event, "--user", "juergen")).json
+    (told,) = (await run("explain", event, "--user-id", "juergen")).json
     assert {c["channel"]: c["reason"] for c in told["channels"]}["chat"] == "no_contact"
-    listed = (await run("messages", "list", "--event", event)).json
+    listed = (await run("messages", "list", "--event-id", event)).json
     assert sorted(m["channel"] for m in listed) == ["chat", "email", "in_app", "push", "sms"]
     sent = next(m["id"] for m in listed if m["channel"] == "sms")
     shown = (await run("messages", "show", sent)).json
@@ -69,7 +69,7 @@ async def test_what_was_triggered_can_be_followed_and_explained(server: Server, 
 async def _settled(server: Server, event: str) -> None:
     async with asyncio.timeout(10):
         while True:
-            answer = await server.api.get(f"/v1/messages?event={event}")
+            answer = await server.api.get(f"/v1/messages?event_id={event}")
             states = [message["status"] for message in answer["items"]]
             if len(states) == 5 and not {"queued", "sending"} & set(states):
                 return
@@ -196,7 +196,7 @@ async def test_a_price_list_is_kept_and_told(server: Server, tmp_path: Path):
             False,
         )
     assert (await run("tenant", "prices", "--json")).json == kept
-    previewed = await run("templates", "preview", "otp", "--user", "juergen", "--channel", "sms")
+    previewed = await run("templates", "preview", "otp", "--user-id", "juergen", "--channel", "sms")
     assert "DE 0.08 EUR" in previewed.out, previewed
 
 

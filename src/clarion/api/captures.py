@@ -26,7 +26,7 @@ class CaptureView(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     channel: Channel
     integration: str
-    at: str
+    created_at: str
     to: Any
     content: dict[str, Any]
 
@@ -40,18 +40,18 @@ class _Kept(msgspec.Struct):
 async def list_captures(
     caller: Who,
     parts: Parts,
-    user: ByUser = None,
+    user_id: ByUser = None,
     channel: Channel | None = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Page[CaptureView]:
     """Captured messages, newest first, with address and content."""
     number: UserNo | None = None
-    if user is not None:
-        found = await parts.ledger.users.find(caller.tenant, [user])
-        if user not in found:
+    if user_id is not None:
+        found = await parts.ledger.users.find(caller.tenant, [user_id])
+        if user_id not in found:
             return Page(items=[])
-        number = found[user].no
+        number = found[user_id].no
     kept = await parts.ledger.captures.page(
         caller.tenant, position(cursor, 0) or None, limit, user=number, channel=channel
     )
@@ -74,7 +74,7 @@ def view(one: Captured, user: User, parts: ApiParts) -> CaptureView:
         user_id=user.id,
         channel=one.channel,
         integration=one.integration,
-        at=rfc3339(one.at),
+        created_at=rfc3339(one.at),
         to=inside.to,
         content=inside.content,
     )

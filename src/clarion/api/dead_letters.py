@@ -65,7 +65,7 @@ class DeadLettersRetried(msgspec.Struct, frozen=True, kw_only=True):
 async def list_dead_letters(
     caller: Who,
     parts: Parts,
-    user: ByUser = None,
+    user_id: ByUser = None,
     workflow: str | None = None,
     channel: Channel | None = None,
     status: FailedStatus | None = None,
@@ -84,7 +84,7 @@ async def list_dead_letters(
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
     )
-    of_user = await narrowed(parts, caller, where, user)
+    of_user = await narrowed(parts, caller, where, user_id)
     return Page(items=[]) if of_user is None else await page_of(parts, caller, of_user, cursor, limit)
 
 

@@ -144,10 +144,10 @@ class EndpointRetried(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_endpoints(
-    caller: Who, parts: Parts, user: ByUser = None, limit: Limit = PAGE, cursor: Cursor = None
+    caller: Who, parts: Parts, user_id: ByUser = None, limit: Limit = PAGE, cursor: Cursor = None
 ) -> Page[EndpointView]:
     """All endpoints, oldest first."""
-    of_user = await the_user(parts, caller, user) if user is not None else None
+    of_user = await the_user(parts, caller, user_id) if user_id is not None else None
     owned, following = await parts.endpoints.page(caller.tenant, of_user, position(cursor, b""), limit)
     return Page(items=[view(one) for one in owned], next_cursor=cursor_of(following))
 

@@ -1,11 +1,12 @@
-"""`GET /v1/events/{id}` and `GET /v1/explain`: what came of an event, and why."""
+"""`/v1/events/{id}`: what came of an event and why, and canceling it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 import msgspec
 from litestar import Router, get, post
+from litestar.params import Parameter
 
 from clarion.api.access import READ, SEND, Parts, Who, names_of, the_user
 from clarion.api.conditions import RECORD
@@ -14,17 +15,17 @@ from clarion.api.pages import PAGE, Cursor, Limit
 from clarion.errors import NotFound
 from clarion.model.ids import NO_USER
 from clarion.ports.ledger import MessageFilter
-from clarion.rules.explain import explanation
+from clarion.rules.explain import RunExplanation, explanation
 
 SHOWN_RUNS = 200
-"""Explanations in one answer; of a wider event ask person by person with `/v1/explain`."""
+"""Explanations in one answer; of a wider event ask person by person for its explanation."""
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
     """An event with its runs and messages."""
 
     event_id: str
-    runs: list[dict[str, Any]]
+    runs: list[RunExplanation]
     """The explanation per recipient and workflow, on the first page and for at most 200 of them."""
     messages: list[MessageView]
     next_cursor: str | None
@@ -39,10 +40,14 @@ class EventCanceled(msgspec.Struct, frozen=True, kw_only=True):
     """Messages that this call canceled. What is planned later is canceled then."""
 
 
-class ExplainView(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a person was or was not notified."""
+class ExplanationView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why people were or were not notified."""
 
-    runs: list[dict[str, Any]]
+    event_id: str
+    text: str
+    """In words."""
+    runs: list[RunExplanation]
+    """One per recipient and workflow: at most 200 without `user_id`."""
 
 
 @get("/events/{event_id:str}", opt=READ | RECORD)
@@ -61,7 +66,7 @@ async def get_event(
     names = await names_of(parts, {run.user for run in runs})
     return EventView(
         event_id=event_id,
-        runs=[explanation(run, names.get(run.user, "")) for run in runs],
+        runs=[explanation(run, names.get(run.user)) for run in runs],
         messages=page.items,
         next_cursor=page.next_cursor,
     )
@@ -79,16 +84,31 @@ async def cancel_event(event_id: str, caller: Who, parts: Parts) -> EventCancele
     return EventCanceled(event_id=event_id, canceled=canceled)
 
 
-@get("/explain", opt=READ)
-async def explain(event_id: str, user_id: str, caller: Who, parts: Parts) -> ExplainView:
-    """Every rule that decided whether, how and when this user hears of this event."""
-    user = await the_user(parts, caller, user_id)
-    runs = await parts.ledger.plans.runs_of(caller.tenant, an_event_id(event_id), user.no)
+@get("/events/{event_id:str}/explanation", opt=READ)
+async def explain(
+    event_id: str,
+    caller: Who,
+    parts: Parts,
+    user_id: Annotated[str | None, Parameter(description="Only this user")] = None,
+) -> ExplanationView:
+    """Every rule that decided whether, how and when a user, or everybody, hears of this event."""
+    event = an_event_id(event_id)
+    only = None if user_id is None else (await the_user(parts, caller, user_id)).no
+    runs = (await parts.ledger.plans.runs_of(caller.tenant, event, only))[:SHOWN_RUNS]
+    if not runs and not await parts.ledger.events.known(caller.tenant, event):
+        raise NotFound(f"There is no event {event_id}.")
     if not runs:
+        whom = "anybody" if user_id is None else repr(user_id)
         raise NotFound(
-            f"The event {event_id} has no run for {user_id!r}: the user was not among its recipients, or it is not planned yet."
+            f"The event {event_id} has no run for {whom}: not among its recipients, or not planned yet (ask again in "
+            "a moment)."
         )
-    return ExplainView(runs=[explanation(run, user.id) for run in runs])
+    names = await names_of(parts, {run.user for run in runs})
+    shown = [explanation(run, names.get(run.user)) for run in runs if run.user != NO_USER]
+    text = " ".join(
+        one.text if user_id else f"{one.user_id or 'A deleted user'}: {one.text}" for one in shown
+    )
+    return ExplanationView(event_id=event_id, text=text or "It reached nobody.", runs=shown)
 
 
 router = Router("/v1", route_handlers=[get_event, cancel_event, explain], tags=["Events"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Router, get, post
@@ -24,7 +24,7 @@ from clarion.model.message import Change, Message
 from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
 from clarion.model.user import Value
 from clarion.ports.ledger import MessageFilter
-from clarion.rules.explain import explanation
+from clarion.rules.explain import RunExplanation, explanation
 from clarion.rules.instants import rfc3339
 
 LOOK_EVERY_S = 0.25
@@ -107,7 +107,7 @@ class MessageDetail(MessageView, frozen=True, kw_only=True):
     timeline: list[ChangeView]
     attempts: list[ChangeView]
     """The changes that record an attempt."""
-    explanation: dict[str, Any] | None
+    explanation: RunExplanation | None
     """Why it is planned as it is: the whole run."""
     content: AnyContent | None
     """What is sent, as the template renders it; null when it can no longer be opened."""
@@ -119,8 +119,8 @@ class MessageDetail(MessageView, frozen=True, kw_only=True):
 async def list_messages(
     caller: Who,
     parts: Parts,
-    user: ByUser = None,
-    event: ByEvent = None,
+    user_id: ByUser = None,
+    event_id: ByEvent = None,
     workflow: str | None = None,
     channel: Channel | None = None,
     status: Status | None = None,
@@ -132,7 +132,7 @@ async def list_messages(
 ) -> Page[MessageView]:
     """Messages, newest first. A page may be short when a filter is rare: go on while `next_cursor` is set."""
     where = MessageFilter(
-        event_id=None if event is None else an_event_id(event),
+        event_id=None if event_id is None else an_event_id(event_id),
         workflow=workflow,
         channel=channel,
         statuses=frozenset() if status is None else frozenset({status}),
@@ -140,7 +140,7 @@ async def list_messages(
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
     )
-    of_user = await narrowed(parts, caller, where, user)
+    of_user = await narrowed(parts, caller, where, user_id)
     return Page(items=[]) if of_user is None else await page_of(parts, caller, of_user, cursor, limit)
 
 
@@ -256,7 +256,7 @@ async def detail_of(parts: ApiParts, caller: Caller, message: Message) -> Messag
         **msgspec.structs.asdict(shown),
         timeline=timeline,
         attempts=[change for change in timeline if change.outcome is not None],
-        explanation=None if run is None else explanation(run, shown.user_id or ""),
+        explanation=None if run is None else explanation(run, shown.user_id),
         content=content,
         content_problem=problem,
     )
@@ -267,7 +267,7 @@ def an_event_id(text: str) -> EventId:
     try:
         return EventId(parse_id(text))
     except ValueError:
-        raise wrong_parameter("event", "an event id is a UUID, as the 202 answer gave it.") from None
+        raise wrong_parameter("event_id", "an event id is a UUID, as the 202 answer gave it.") from None
 
 
 def view(message: Message, user_id: str | None) -> MessageView:

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from clarion.cli.messages import Channel, Limit, Reason, Status, TemplateVersion, User, Workflow, version_of
+from clarion.cli.messages import (
+    Channel,
+    Limit,
+    Reason,
+    Since,
+    Status,
+    TemplateVersion,
+    Until,
+    User,
+    Workflow,
+    version_of,
+)
 from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="See and retry what failed for good.")
@@ -19,11 +30,13 @@ PER_CALL = 1_000
 @program.command("list")
 @connected
 def list_(
-    user: User = None,
+    user_id: User = None,
     workflow: Workflow = None,
     channel: Channel = None,
     status: Status = None,
     reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 20,
     *,
     connect: Connect,
@@ -41,11 +54,13 @@ def list_(
     found = connect().pages(
         "/v1/dead-letters",
         limit,
-        user=user,
+        user_id=user_id,
         workflow=workflow,
         channel=channel,
         status=status,
         reason=reason,
+        since=since,
+        until=until,
     )
     if json:
         show.as_json(list(found))
@@ -60,11 +75,13 @@ def retry(
     everything: Annotated[
         bool, typer.Option("--all", help="Everything that matches the filters; without a filter everything.")
     ] = False,
-    user: User = None,
+    user_id: User = None,
     workflow: Workflow = None,
     channel: Channel = None,
     status: Status = None,
     reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
     template_version: TemplateVersion = "live",
     *,
     connect: Connect,
@@ -87,7 +104,8 @@ def retry(
         done = client.call("POST", PATH, {"ids": ids} | version)["retried"]
     else:
         chosen = {
-            "user_id": user, "workflow": workflow, "channel": channel, "status": status, "reason": reason
+            "user_id": user_id, "workflow": workflow, "channel": channel, "status": status, "reason": reason,
+            "since": since, "until": until,
         }  # fmt: skip
         body = {"filter": {k: v for k, v in chosen.items() if v is not None}, "limit": PER_CALL} | version
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.messages import Limit, TemplateVersion, version_of
+from clarion.cli.messages import Limit, TemplateVersion, User, version_of
 from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Say which URLs hear of what happens (webhooks).")
@@ -23,7 +23,7 @@ Secret = Annotated[
 @program.command("list")
 @connected
 def list_(
-    user: Annotated[str | None, typer.Option("--user", help="Only this user's.")] = None,
+    user_id: User = None,
     limit: Limit = 20,
     *,
     connect: Connect,
@@ -33,11 +33,11 @@ def list_(
 
     \b
     Example:
-      clarion endpoints list --user ada
+      clarion endpoints list --user-id ada
     """
     from clarion.cli import show
 
-    found = list(connect().pages("/v1/endpoints", limit, user=user))
+    found = list(connect().pages("/v1/endpoints", limit, user_id=user_id))
     if json:
         show.as_json(found)
         return
@@ -51,8 +51,8 @@ def list_(
 @connected
 def create(
     to: Annotated[str, typer.Option("--to", help="The URL: https, and a public address unless allowed.")],
-    user: Annotated[
-        str | None, typer.Option("--user", help="Whose it is; left out: the tenant's own ($tenant).")
+    user_id: Annotated[
+        str | None, typer.Option("--user-id", help="Whose it is; left out: the tenant's own ($tenant).")
     ] = None,
     events: Annotated[
         list[str] | None, typer.Option("--event", help="A type it hears of, like order.*; may be repeated.")
@@ -67,12 +67,12 @@ def create(
 
     \b
     Examples:
-      clarion endpoints create --to https://shop.example/hooks --user ada --event 'order.*'
+      clarion endpoints create --to https://shop.example/hooks --user-id ada --event 'order.*'
       clarion endpoints create --to http://127.0.0.1:9000/hooks --json | jq -r .secret
     """
     from clarion.cli import show
 
-    asked = {"url": to, "user_id": user or "", "events": events or [], "description": description}
+    asked = {"url": to, "user_id": user_id or "", "events": events or [], "description": description}
     made = connect().call("POST", "/v1/endpoints", asked | _secret(secret))
     if json:
         show.as_json(made)

@@ -12,7 +12,7 @@ from clarion.cli.options import Connect, Json, connected
 @connected
 def explain(
     event_id: Annotated[str, typer.Argument(help="The event, as `clarion trigger` printed it.")],
-    user: Annotated[str | None, typer.Option("--user", help="Only this user.")] = None,
+    user_id: Annotated[str | None, typer.Option("--user-id", help="Only this user.")] = None,
     *,
     connect: Connect,
     json: Json = False,
@@ -23,16 +23,12 @@ def explain(
     Examples:
       clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
       clarion events explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
-      clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --user ada --json
+      clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --user-id ada --json
     """
     from clarion.cli import show
     from clarion.cli.client import segment
 
-    client = connect()
-    if user is None:
-        runs = client.get(f"/v1/events/{segment(event_id)}")["runs"]
-    else:
-        runs = client.get("/v1/explain", event_id=event_id, user_id=user)["runs"]
+    runs = connect().get(f"/v1/events/{segment(event_id)}/explanation", user_id=user_id)["runs"]
     if json:
         show.as_json(runs)
     else:

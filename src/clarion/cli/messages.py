@@ -11,7 +11,11 @@ from clarion.cli.options import Connect, Json, connected
 program = typer.Typer(no_args_is_help=True, help="See what became of every notification.")
 
 Id = Annotated[str, typer.Argument(metavar="MESSAGE", help="Id of the message.")]
-User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
+User = Annotated[str | None, typer.Option("--user-id", help="Only this user's.")]
+Since = Annotated[
+    str | None, typer.Option("--since", help="Only from this time on (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
+]
+Until = Annotated[str | None, typer.Option("--until", help="Only before this time (RFC 3339).")]
 Workflow = Annotated[str | None, typer.Option("--workflow", help="Only of this workflow.")]
 Channel = Annotated[str | None, typer.Option("--channel", help="Only on this channel.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
@@ -29,12 +33,14 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At
 @program.command("list")
 @connected
 def list_(
-    user: User = None,
-    event: Annotated[str | None, typer.Option("--event", help="Only of this event.")] = None,
+    user_id: User = None,
+    event_id: Annotated[str | None, typer.Option("--event-id", help="Only of this event.")] = None,
     workflow: Workflow = None,
     channel: Channel = None,
     status: Status = None,
     reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 20,
     *,
     connect: Connect,
@@ -44,7 +50,7 @@ def list_(
 
     \b
     Examples:
-      clarion messages list --user ada
+      clarion messages list --user-id ada --since 2030-06-01T18:00:00Z
       clarion messages list --status suppressed --reason opted_out --json
     """
     from clarion.cli import show
@@ -52,12 +58,14 @@ def list_(
     found = connect().pages(
         "/v1/messages",
         limit,
-        user=user,
-        event=event,
+        user_id=user_id,
+        event_id=event_id,
         workflow=workflow,
         channel=channel,
         status=status,
         reason=reason,
+        since=since,
+        until=until,
     )
     if json:
         show.as_json(list(found))
@@ -128,7 +136,7 @@ def retry(
 @program.command()
 @connected
 def tail(
-    user: User = None,
+    user_id: User = None,
     *,
     connect: Connect,
     json: Json = False,
@@ -143,7 +151,7 @@ def tail(
     from clarion.cli import show
 
     client = connect()
-    mine = _Mine(client, user) if user else None
+    mine = _Mine(client, user_id) if user_id else None
     cursor = None
     while True:
         page = client.get("/v1/messages/tail", cursor=cursor, limit=20 if cursor is None else 200)

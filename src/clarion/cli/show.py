@@ -104,12 +104,12 @@ def explained(told: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     console = out()
-    console.print(Text(f"{told['user_id']} · {told['workflow']}", style="bold"))
-    console.print(Text(str(told.get("summary", ""))))
+    console.print(Text(f"{told['user_id'] or '(deleted)'} · {told['workflow']}", style="bold"))
+    console.print(Text(str(told["text"])))
     for channel in told["channels"]:
         console.print(Text("  "), status(channel["status"]), Text(f" {channel['text']}"), sep="")
         for said in channel["verdicts"]:
-            inputs = ", ".join(f"{name}={value}" for name, value in said.get("inputs", {}).items())
+            inputs = ", ".join(f"{name}={value}" for name, value in said["inputs"].items())
             line = (
                 f"      {said['rule']}: {said['result']} ({said['reason']}{'; ' + inputs if inputs else ''})"
             )

@@ -173,7 +173,7 @@ def preview(
     key: Annotated[str, typer.Argument(help="Key of the template, or a file that holds one.")],
     channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
     locale: Annotated[str | None, typer.Option("--locale", help="As a reader of this language.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="As this user.")] = None,
+    user_id: Annotated[str | None, typer.Option("--user-id", help="As this user.")] = None,
     draft: Draft = False,
     version: Version = None,
     values: Values = None,
@@ -186,13 +186,13 @@ def preview(
     \b
     Examples:
       clarion templates preview welcome --locale de --channel sms
-      clarion templates preview ./welcome.toml --user ada
+      clarion templates preview ./welcome.toml --user-id ada
       clarion templates preview welcome --draft --values '{"plan": "Gold"}'
     """
     from clarion.cli import show
     from clarion.cli.client import segment
 
-    asked: dict[str, Any] = {"channel": channel, "locale": locale, "user_id": user, "version": version}
+    asked: dict[str, Any] = {"channel": channel, "locale": locale, "user_id": user_id, "version": version}
     asked = {name: value for name, value in asked.items() if value is not None}
     if draft:
         asked["draft"] = True

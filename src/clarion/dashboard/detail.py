@@ -14,13 +14,12 @@ from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import NOBODY, Person, people, person
 from clarion.dashboard.words import because, status_name, tone, verdict, workflow_name
 from clarion.errors import ClarionError, NotFound
-from clarion.model.channel import Channel
 from clarion.model.content import EmailContent
 from clarion.model.ids import MessageId, TenantId, id_text
 from clarion.model.message import Change, Message
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
-from clarion.rules.explain import explanation
+from clarion.rules.explain import ChannelExplanation, explanation
 
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 
@@ -71,8 +70,8 @@ class Detail:
             plans.append(
                 {
                     "person": face,
-                    "summary": told["summary"],
-                    "channels": [_line(channel) for channel in told["channels"]],
+                    "summary": told.text,
+                    "channels": [_line(channel) for channel in told.channels],
                 }
             )
         return plans
@@ -82,8 +81,8 @@ class Detail:
         runs = await self._parts.ledger.plans.runs_of(self._tenant, message.event_id, message.user)
         wanted = id_text(message.id)
         for run in runs:
-            for channel in explanation(run, face.id)["channels"]:
-                if channel["message_id"] == wanted:
+            for channel in explanation(run, face.id).channels:
+                if channel.message_id == wanted:
                     return _line(channel)
         return None
 
@@ -99,25 +98,27 @@ class Detail:
         return {"html": "", "words": "\n".join(shown)}
 
 
-def _line(channel: dict[str, Any]) -> dict[str, Any]:
+def _line(channel: ChannelExplanation) -> dict[str, Any]:
     """One channel of an explanation, as the template shows it."""
-    status = Status(channel["status"])
+    status = channel.status
     would = {Status.QUEUED: "Goes now", Status.DEFERRED: "Later"}.get(status, "Not sent")
-    if channel["reason"] == Reason.NOT_CHOSEN:
+    if channel.reason is Reason.NOT_CHOSEN:
         would = "Not needed"
     return {
-        "channel": channel["channel"],
-        "channel_name": CHANNEL_NAMES[Channel(channel["channel"])],
+        "channel": channel.channel.value,
+        "channel_name": CHANNEL_NAMES[channel.channel],
         "would": would,
         "tone": "good" if status is Status.QUEUED else tone(status),
-        "words": INSTANT.split(channel["text"]),
+        "words": INSTANT.split(channel.text),
         "verdicts": [
             {
-                **said,
-                "text": verdict(said["rule"], said["reason"], said["inputs"]),
-                "inputs": msgspec.json.encode(said["inputs"]).decode() if said["inputs"] else "",
+                "rule": said.rule,
+                "result": said.result,
+                "reason": said.reason,
+                "text": verdict(said.rule, said.reason, said.inputs),
+                "inputs": msgspec.json.encode(said.inputs).decode() if said.inputs else "",
             }
-            for said in channel["verdicts"]
+            for said in channel.verdicts
         ],
     }
 

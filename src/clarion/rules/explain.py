@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text
 from clarion.model.message import ChannelPlan, Run, Verdict
@@ -22,33 +24,72 @@ NAMES: dict[Channel, str] = {
 """Channels inside a sentence."""
 
 
-def explanation(run: Run, user_id: str) -> dict[str, Any]:
+class VerdictExplanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule said, and what it looked at."""
+
+    rule: str
+    result: str
+    """`allow`, `defer`, `stop` or `skip`."""
+    reason: str
+    inputs: dict[str, Any]
+
+
+class ChannelExplanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided for one channel of one step."""
+
+    step: str
+    channel: Channel
+    status: Status
+    reason: Reason | None
+    due_at: str | None
+    message_id: str | None
+    """Null when the channel was passed over without a message."""
+    text: str
+    """The same in one sentence."""
+    verdicts: list[VerdictExplanation]
+
+
+class RunExplanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one workflow does, or does not, tell one person about an event."""
+
+    event_id: str
+    user_id: str | None
+    """Null once the user was deleted."""
+    workflow: str
+    workflow_version: int
+    decided_at: str
+    text: str
+    """The whole in one sentence."""
+    channels: list[ChannelExplanation]
+
+
+def explanation(run: Run, user_id: str | None) -> RunExplanation:
     """Everything that was decided about a run, ready for JSON."""
-    return {
-        "event_id": id_text(run.event_id),
-        "user_id": user_id,
-        "workflow": run.workflow,
-        "workflow_version": run.workflow_version,
-        "decided_at": rfc3339(run.at),
-        "channels": [_channel(plan) for plan in run.channels],
-        "summary": _summary(run.channels),
-    }
+    return RunExplanation(
+        event_id=id_text(run.event_id),
+        user_id=user_id,
+        workflow=run.workflow,
+        workflow_version=run.workflow_version,
+        decided_at=rfc3339(run.at),
+        text=_summary(run.channels),
+        channels=[_channel(plan) for plan in run.channels],
+    )
 
 
-def _channel(plan: ChannelPlan) -> dict[str, Any]:
-    return {
-        "step": plan.step,
-        "channel": plan.channel.value,
-        "status": plan.status.value,
-        "reason": plan.reason.value if plan.reason else None,
-        "due_at": None if plan.due_at is None else rfc3339(plan.due_at),
-        "message_id": None if plan.message_id is None else id_text(plan.message_id),
-        "text": sentence(plan),
-        "verdicts": [
-            {"rule": v.rule, "result": v.result, "reason": v.reason, "inputs": v.inputs}
+def _channel(plan: ChannelPlan) -> ChannelExplanation:
+    return ChannelExplanation(
+        step=plan.step,
+        channel=plan.channel,
+        status=plan.status,
+        reason=plan.reason,
+        due_at=None if plan.due_at is None else rfc3339(plan.due_at),
+        message_id=None if plan.message_id is None else id_text(plan.message_id),
+        text=sentence(plan),
+        verdicts=[
+            VerdictExplanation(rule=v.rule, result=v.result, reason=v.reason, inputs=v.inputs)
             for v in plan.verdicts
         ],
-    }
+    )
 
 
 def sentence(plan: ChannelPlan) -> str:

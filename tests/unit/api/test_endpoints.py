@@ -117,7 +117,7 @@ async def test_endpoints_are_listed_page_by_page_and_by_user(admin, ada):
     first = await admin.ok("GET", "/v1/endpoints", params={"limit": 2})
     rest = await admin.ok("GET", "/v1/endpoints", params={"cursor": first["next_cursor"]})
     assert [one["id"] for one in first["items"] + rest["items"]] == [*mine, theirs, own["id"]]
-    of_grace = await admin.ok("GET", "/v1/endpoints", params={"user": "grace"})
+    of_grace = await admin.ok("GET", "/v1/endpoints", params={"user_id": "grace"})
     assert [one["id"] for one in of_grace["items"]] == [theirs]
 
 

@@ -29,7 +29,7 @@ async def messages_of(api: Api, event_id: str, count: int = 3) -> list[dict[str,
     """The finished messages of an event, once there are `count` of them."""
     found: list[dict[str, Any]] = []
     for _ in range(200):
-        found = (await api.ok("GET", f"/v1/messages?event={event_id}"))["items"]
+        found = (await api.ok("GET", f"/v1/messages?event_id={event_id}"))["items"]
         if len(found) == count and all(m["status"] in ("sent", "delivered", "suppressed") for m in found):
             return list(found)
         await asyncio.sleep(0.01)
@@ -225,7 +225,7 @@ async def test_a_message_can_be_sent_later(admin, ada):
     event = (await admin.ok("POST", "/v1/events", {"workflow": "order-paid", **body}))["event_id"]
     found: list[dict[str, Any]] = []
     for _ in range(200):
-        found = (await admin.ok("GET", f"/v1/messages?event={event}"))["items"]
+        found = (await admin.ok("GET", f"/v1/messages?event_id={event}"))["items"]
         if found:
             break
         await asyncio.sleep(0.01)

@@ -38,7 +38,7 @@ async def deferred(api: Api) -> dict[str, Any]:
     await api.ok("PUT", "/v1/users/ada/preferences", {"quiet_hours": [{"start": "00:00", "end": "23:59"}]})
     event = await trigger(api)
     items = await until(
-        api, f"/v1/messages?event={event}", lambda items: any(m["status"] == "deferred" for m in items)
+        api, f"/v1/messages?event_id={event}", lambda items: any(m["status"] == "deferred" for m in items)
     )
     return next(m for m in items if m["status"] == "deferred")
 
@@ -52,7 +52,7 @@ async def failed(api: Api) -> dict[str, Any]:
     )
     event = await trigger(api)
     items = await until(
-        api, f"/v1/messages?event={event}", lambda items: any(m["status"] == "rejected" for m in items)
+        api, f"/v1/messages?event_id={event}", lambda items: any(m["status"] == "rejected" for m in items)
     )
     return next(m for m in items if m["status"] == "rejected")
 
@@ -76,9 +76,9 @@ async def test_messages_are_found_by_every_filter(admin, ada):
     await messages_of(admin, event)
     for query, count in (
         ("", 3),
-        ("user=ada", 3),
-        ("user=nobody", 0),
-        (f"event={event}", 3),
+        ("user_id=ada", 3),
+        ("user_id=nobody", 0),
+        (f"event_id={event}", 3),
         ("workflow=order-paid", 3),
         ("workflow=other", 0),
         ("channel=sms", 1),
@@ -88,7 +88,7 @@ async def test_messages_are_found_by_every_filter(admin, ada):
         ("since=2020-01-01T00:00:00Z", 3),
         ("since=2020-01-01T00:00:00%2B02:00", 3),
         ("until=2020-01-01T00:00:00Z", 0),
-        (f"user=ada&event={event}&workflow=order-paid&channel=email&status=sent", 1),
+        (f"user_id=ada&event_id={event}&workflow=order-paid&channel=email&status=sent", 1),
     ):
         items = (await admin.ok("GET", f"/v1/messages?{query}"))["items"]
         assert len(items) == count, query
@@ -100,7 +100,7 @@ async def test_messages_are_found_by_every_filter(admin, ada):
         ("statuss=sent", "statuss", "did you mean `status`?"),
         ("status=gone", "status", ""),
         ("since=monday", "since", "RFC 3339"),
-        ("event=42", "event", "UUID"),
+        ("event_id=42", "event_id", "UUID"),
     ],
 )
 async def test_a_wrong_filter_is_refused_and_does_not_match_everything(admin, query, parameter, said):
@@ -146,7 +146,7 @@ async def test_a_failed_message_can_be_retried(admin, ada):
         "PUT", "/v1/integrations/main-email", {"channel": "email", "provider": "capture", "config": {}}
     )
     await admin.ok("POST", f"/v1/messages/{message['id']}/retry")
-    await until(admin, f"/v1/messages?event={message['event_id']}&status=sent&channel=email", len)
+    await until(admin, f"/v1/messages?event_id={message['event_id']}&status=sent&channel=email", len)
     shown = await admin.problem("POST", f"/v1/messages/{message['id']}/retry")
     assert (shown["status"], shown["code"]) == (409, "conflict")
 
@@ -168,7 +168,7 @@ async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
     )
     event = await trigger(api)
     items = await until(
-        api, f"/v1/messages?event={event}&channel=email", lambda i: i and i[0]["status"] == "deferred"
+        api, f"/v1/messages?event_id={event}&channel=email", lambda i: i and i[0]["status"] == "deferred"
     )
     late = Instant(house.clock.now() + 3_600_000)
     (message,) = await house.ledger.messages.claim(Lane.NORMAL, Channel.EMAIL, 10, late, late)
@@ -182,7 +182,7 @@ async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
 async def test_dead_letters_are_listed_inspected_and_retried(house, admin, ada):
     """One by id, or all that match."""
     letter = await dead_letter(house, admin)
-    listed = (await admin.ok("GET", "/v1/dead-letters?user=ada&channel=email"))["items"]
+    listed = (await admin.ok("GET", "/v1/dead-letters?user_id=ada&channel=email"))["items"]
     assert [m["id"] for m in listed] == [letter["id"]]
     detail = await admin.ok("GET", f"/v1/dead-letters/{letter['id']}")
     assert detail["attempts"]
@@ -193,7 +193,7 @@ async def test_dead_letters_are_listed_inspected_and_retried(house, admin, ada):
         "retried": 0
     }
     assert await admin.ok("POST", "/v1/dead-letters/retry", {"filter": {"user_id": "ada"}}) == {"retried": 1}
-    await until(admin, f"/v1/messages?event={letter['event_id']}&status=sent&channel=email", len)
+    await until(admin, f"/v1/messages?event_id={letter['event_id']}&status=sent&channel=email", len)
     assert (await admin.ok("GET", "/v1/dead-letters"))["items"] == []
     assert await admin.ok("POST", "/v1/dead-letters/retry", {"ids": [letter["id"]]}) == {"retried": 0}
     assert (await admin.problem("GET", f"/v1/dead-letters/{letter['id']}"))["status"] == 404
@@ -234,14 +234,14 @@ async def wrong(api: Api) -> dict[str, Any]:
     await email_of_template(api, BROKEN)
     event = await trigger(api)
     items = await until(
-        api, f"/v1/messages?event={event}&channel=email", lambda i: i and i[0]["status"] == "failed"
+        api, f"/v1/messages?event_id={event}&channel=email", lambda i: i and i[0]["status"] == "failed"
     )
     return items[0]
 
 
 async def subject_of(api: Api, message: dict[str, Any]) -> str:
     """What the email says once it is sent."""
-    await until(api, f"/v1/messages?event={message['event_id']}&status=sent&channel=email", len)
+    await until(api, f"/v1/messages?event_id={message['event_id']}&status=sent&channel=email", len)
     return str((await api.ok("GET", f"/v1/messages/{message['id']}"))["content"]["subject"])
 
 
@@ -304,11 +304,11 @@ async def test_a_tail_follows_what_happens(admin, ada):
 async def test_an_event_is_canceled_by_its_id(admin, ada):
     """All its messages that have not begun; repeating it is harmless, and what was sent stays."""
     event = await trigger(admin, delay_s=3600)
-    await until(admin, f"/v1/messages?event={event}", lambda items: len(items) == 3)
+    await until(admin, f"/v1/messages?event_id={event}", lambda items: len(items) == 3)
     path = f"/v1/events/{event}/cancel"
     assert await admin.ok("POST", path) == {"event_id": event, "canceled": 3}
     assert await admin.ok("POST", path) == {"event_id": event, "canceled": 0}
-    items = (await admin.ok("GET", f"/v1/messages?event={event}"))["items"]
+    items = (await admin.ok("GET", f"/v1/messages?event_id={event}"))["items"]
     assert {(m["status"], m["reason"]) for m in items} == {("canceled", "canceled_by_caller")}
     sent = await trigger(admin)
     await messages_of(admin, sent)
@@ -333,23 +333,26 @@ async def test_an_event_shows_its_runs_and_messages(admin, ada):
     shown = await admin.ok("GET", f"/v1/events/{event}")
     assert [run["user_id"] for run in shown["runs"]] == ["ada"]
     assert len(shown["messages"]) == 3
-    explained = await admin.ok("GET", f"/v1/explain?event_id={event}&user_id=ada")
+    explained = await admin.ok("GET", f"/v1/events/{event}/explanation?user_id=ada")
     assert explained["runs"] == shown["runs"]
     missing = await admin.problem("GET", "/v1/events/00000000-0000-7000-8000-000000000000")
     assert missing["code"] == "not_found"
     await admin.ok("PUT", "/v1/users/eve", {})
-    assert (await admin.problem("GET", f"/v1/explain?event_id={event}&user_id=eve"))["status"] == 404
-    assert (await admin.problem("GET", f"/v1/explain?event_id={event}"))["errors"][0][
-        "parameter"
-    ] == "user_id"
+    path = f"/v1/events/{event}/explanation"
+    assert (await admin.problem("GET", f"{path}?user_id=eve"))["status"] == 404
+    everybody = await admin.ok("GET", path)
+    assert everybody["runs"] == shown["runs"]
+    assert everybody["text"] == f"ada: {explained['text']}"
+    gone = "/v1/events/00000000-0000-7000-8000-000000000000/explanation"
+    assert (await admin.problem("GET", gone))["code"] == "not_found"
 
 
 async def test_captures_show_what_would_have_gone_out(admin, ada):
     """Address and content, per channel and user."""
     await messages_of(admin, await trigger(admin))
-    (sms,) = (await admin.ok("GET", "/v1/captures?user=ada&channel=sms"))["items"]
+    (sms,) = (await admin.ok("GET", "/v1/captures?user_id=ada&channel=sms"))["items"]
     assert (sms["to"], sms["content"]["text"]) == ("+4915112345678", "Paid 1")
     page = await admin.ok("GET", "/v1/captures?limit=1")
     rest = await admin.ok("GET", f"/v1/captures?limit=1&cursor={page['next_cursor']}")
     assert {page["items"][0]["channel"], rest["items"][0]["channel"]} == {"sms", "email"}
-    assert (await admin.ok("GET", "/v1/captures?user=nobody"))["items"] == []
+    assert (await admin.ok("GET", "/v1/captures?user_id=nobody"))["items"] == []

@@ -83,10 +83,10 @@ async def test_a_message_tells_which_words_it_was_planned_with(admin, ada):
     found: list[dict[str, object]] = []
     async with asyncio.timeout(5):
         while not found:
-            found = (await admin.ok("GET", f"/v1/messages?event={sent['event_id']}"))["items"]
+            found = (await admin.ok("GET", f"/v1/messages?event_id={sent['event_id']}"))["items"]
             await asyncio.sleep(0.01)
     await admin.ok("PUT", "/v1/templates/paid", paid)
-    again = (await admin.ok("GET", f"/v1/messages?event={sent['event_id']}"))["items"]
+    again = (await admin.ok("GET", f"/v1/messages?event_id={sent['event_id']}"))["items"]
     assert {(one["template"], one["template_version"]) for one in again} == {("paid", live["version"])}
 
 

@@ -21,7 +21,7 @@ LADDER = workflow(
 
 
 def texts(planned) -> list[str]:
-    return [channel["text"] for channel in explanation(planned.run, "user-7")["channels"]]
+    return [channel.text for channel in explanation(planned.run, "user-7").channels]
 
 
 def test_only_enabled_integrations_serve():
@@ -58,7 +58,7 @@ def test_a_message_without_an_integration_waits_and_says_so():
         assert (message.due_at, message.fence, message.charged) == (NOON + LOOK_AGAIN_MS, 0, False)
     assert texts(planned)[0] == "In-app: goes out at once."
     assert "if an integration serves email by then; none does yet" in texts(planned)[1]
-    summary = explanation(planned.run, "user-7")["summary"]
+    summary = explanation(planned.run, "user-7").text
     assert summary == "Goes out by in-app at once, by email and SMS once an integration serves it."
 
 

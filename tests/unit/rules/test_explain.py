@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from clarion.model.message import ChannelPlan, Verdict
 from clarion.model.setup import Category, LadderChannel, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
-from clarion.rules.explain import NAMES, explanation, sentence
+from clarion.rules.explain import NAMES, VerdictExplanation, explanation, sentence
 from clarion.rules.instants import rfc3339
 from tests.unit.rules.world import CRITICAL, MIDNIGHT, NIGHT, NOON, contact, event, person, plan, workflow
 
@@ -24,21 +25,21 @@ LADDER = workflow(
 
 def texts(planned) -> list[str]:
     """One sentence per channel."""
-    return [channel["text"] for channel in explanation(planned.run, "user-7")["channels"]]
+    return [channel.text for channel in explanation(planned.run, "user-7").channels]
 
 
 def test_the_shape_is_stable_and_ready_for_json():
     """The same for the dry run, the API, the command line and the pages."""
     planned = plan(user=person(quiet=(NIGHT,)), now=MIDNIGHT)
-    found = explanation(planned.run, "user-7")
+    found = msgspec.to_builtins(explanation(planned.run, "user-7"))
     assert list(found) == [
         "event_id",
         "user_id",
         "workflow",
         "workflow_version",
         "decided_at",
+        "text",
         "channels",
-        "summary",
     ]
     (channel,) = found["channels"]
     assert list(channel) == [
@@ -83,7 +84,7 @@ def test_a_ladder_reads_as_a_story():
         "SMS: will be sent at 2026-03-25T11:00:30Z unless push has been delivered by then, or sooner if push fails.",
         "In-app: goes out at once beside the ladder.",
     ]
-    summary = explanation(planned.run, "u")["summary"]
+    summary = explanation(planned.run, "u").text
     assert summary == "Goes out by push and in-app at once, by SMS later."
 
 
@@ -109,7 +110,7 @@ def test_a_choice_names_what_was_chosen():
         "SMS: goes out at once as the first channel that is available.",
         "Email: not sent because SMS was chosen.",
     ]
-    assert explanation(planned.run, "u")["summary"] == "Goes out by SMS at once, not by push or email."
+    assert explanation(planned.run, "u").text == "Goes out by SMS at once, not by push or email."
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_an_opt_out_names_the_choice(choice, says):
     """Support can tell the user which switch to turn."""
     planned = plan(workflow(SendAll(channels=(SMS,))), user=person(preferences=Preferences(**choice)))
     assert texts(planned) == [f"SMS: not sent because {says}"]
-    assert explanation(planned.run, "u")["summary"] == "Nothing is sent, not by SMS."
+    assert explanation(planned.run, "u").text == "Nothing is sent, not by SMS."
 
 
 def test_expiry_names_the_limit_and_what_held_it_back():
@@ -202,7 +203,7 @@ def test_every_combination_is_one_plain_sentence(status):
 def test_a_workflow_without_channels_is_explained():
     """There is nothing to send."""
     found = explanation(plan(workflow()).run, "u")
-    assert found["summary"] == "Nothing is sent: the workflow has no channel."
+    assert found.text == "Nothing is sent: the workflow has no channel."
 
 
 def test_a_cap_is_named_with_its_count():
@@ -220,8 +221,8 @@ def test_verdicts_the_rules_do_not_know_are_passed_on():
     run = plan().run
     verdict = Verdict(rule="frequency_cap", result="stop", reason="frequency_cap", inputs={"limit": 3})
     grown = replace(run, channels=(replace(run.channels[0], verdicts=(verdict,)),))
-    assert explanation(grown, "u")["channels"][0]["verdicts"] == [
-        {"rule": "frequency_cap", "result": "stop", "reason": "frequency_cap", "inputs": {"limit": 3}}
+    assert explanation(grown, "u").channels[0].verdicts == [
+        VerdictExplanation(rule="frequency_cap", result="stop", reason="frequency_cap", inputs={"limit": 3})
     ]
 
 
