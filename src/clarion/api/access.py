@@ -18,7 +18,7 @@ from clarion.api.parameters import check_query
 from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse
 from clarion.api.references import NEIGHBOURS
-from clarion.errors import InvalidInput, NotFound, Unknown
+from clarion.errors import InvalidInput, NotFound, Unknown, UnknownReference
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
 from clarion.model.user import User
@@ -70,8 +70,8 @@ def addressed(segment: str) -> str:
     return segment.replace(SLASH, "/")
 
 
-async def the_user(parts: ApiParts, caller: Caller, user_id: str) -> User:
-    """A user by id, or NotFound."""
+async def the_user(parts: ApiParts, caller: Caller, user_id: str, pointer: str = "") -> User:
+    """A user by id. NotFound, or UnknownReference when a body names them at `pointer`."""
     found = await parts.ledger.users.find(caller.tenant, [user_id])
     if user_id not in found:
         near = ""
@@ -79,7 +79,8 @@ async def the_user(parts: ApiParts, caller: Caller, user_id: str) -> User:
             near = closest(
                 user_id, await parts.ledger.directory.users_near(caller.tenant, user_id, NEIGHBOURS)
             )
-        raise NotFound(str(Unknown("user", user_id, "", "Create one with PUT /v1/users/{user_id}.", near)))
+        unknown = Unknown("user", user_id, pointer, "Create one with PUT /v1/users/{user_id}.", near)
+        raise UnknownReference([unknown]) if pointer else NotFound(str(unknown))
     return found[user_id]
 
 

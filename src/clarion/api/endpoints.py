@@ -37,8 +37,8 @@ class EndpointChange(Value, frozen=True, kw_only=True):
 class EndpointBody(EndpointChange, frozen=True, kw_only=True):
     """A new endpoint."""
 
-    user_id: str = ""
-    """Whose it is; empty: the tenant's own (recipient `$tenant`)."""
+    user_id: str | None = None
+    """Whose it is; null: the tenant's own (recipient `$tenant`)."""
     secret: str | None = None
     """`whsec_<base64>`, to go on with one that the receiver has; left out: a new one."""
 
@@ -155,7 +155,8 @@ async def list_endpoints(
 @post("/", opt=SEND)
 async def create_endpoint(data: EndpointBody, caller: Who, parts: Parts) -> EndpointSecretView:
     """A new endpoint, enabled. The answer shows its secret, once."""
-    owned = await parts.endpoints.create(caller.tenant, data.user_id, _wanted(data), data.secret)
+    owner = await the_user(parts, caller, data.user_id, "#/user_id") if data.user_id else None
+    owned = await parts.endpoints.create(caller.tenant, owner, _wanted(data), data.secret)
     return _with_secret(owned)
 
 

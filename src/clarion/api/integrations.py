@@ -14,12 +14,12 @@ from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import below
+from clarion.api.references import unknown_in
 from clarion.api.shelves import found, named, patched, remove, shown
-from clarion.errors import ConfigError, InvalidInput
+from clarion.errors import ConfigError, InvalidInput, UnknownReference
 from clarion.flow.queues import LEASE_MS
 from clarion.model.setup import Integration
 from clarion.ports.provider import ProviderPlugin
-from clarion.rules.match import nearest
 
 LONGEST_CALL_S = LEASE_MS // 2_000
 """Half of what a message is held for: it may wait as long as that in memory before its call."""
@@ -68,9 +68,9 @@ async def _store(
     """Keep the integration. `made_from`: Conflict when something else is live by now."""
     plugin = parts.providers.get(sent.provider)
     if plugin is None:
-        raise InvalidInput(
-            f"There is no provider {sent.provider!r}. {nearest(sent.provider, parts.providers)}".rstrip(),
-            pointer="#/provider",
+        there = f"There are {', '.join(sorted(parts.providers))}."
+        raise UnknownReference(
+            unknown_in("provider", [(sent.provider, "#/provider")], parts.providers, there)
         )
     if sent.channel not in plugin.channels:
         able = ", ".join(sorted(plugin.channels))

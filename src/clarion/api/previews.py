@@ -110,7 +110,7 @@ async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> 
     asked = PreviewBody(draft=data.draft, version=data.version)
     template = await looked_at(asked, key, caller, parts)
     values = template.example_data if data.data is None else data.data
-    user = await the_user(parts, caller, data.user_id)
+    user = await the_user(parts, caller, data.user_id, "#/user_id")
     tenant = parts.ledger.setup.tenants.all()[caller.tenant]
     (shown,) = await parts.previews.of(template, tenant, user, values, [data.channel])
     if shown.error is not None:
@@ -141,7 +141,7 @@ async def _reader(asked: PreviewBody, caller: Caller, parts: ApiParts) -> User:
     if asked.user_id is not None:
         if asked.user is not None:
             raise InvalidInput("choose one of `user_id` and `user`.", pointer="#/user")
-        user = await the_user(parts, caller, asked.user_id)
+        user = await the_user(parts, caller, asked.user_id, "#/user_id")
     else:
         made_up = asked.user or Reader()
         _check(made_up)

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Router, delete, get, post, put
+from litestar import Router, delete, get, patch, post, put
 
-from clarion.api.access import READ, SEND, Parts, Who, addressed, names_of
+from clarion.api import bodies
+from clarion.api.access import READ, SEND, Parts, Person, Who, names_of
+from clarion.api.auth import Caller
 from clarion.api.conditions import ADDS, one
+from clarion.api.merging import merge
 from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
-from clarion.errors import InvalidInput, NotFound
+from clarion.api.parts import ApiParts
+from clarion.api.references import NEIGHBOURS, suggest
+from clarion.errors import NotFound, Unknown, UnknownReference
+from clarion.flow.resolve import CREATE_TOPIC
 from clarion.model.ids import UserNo
 from clarion.model.user import Value
 from clarion.ports.ledger import Topic
 from clarion.rules import people
+from clarion.rules.match import closest
+
+CREATE_USER = "Create the user first; nobody was subscribed."
 
 
 class TopicBody(Value, frozen=True, kw_only=True):
     """A topic."""
 
-    name: str = ""
+    name: str | None = None
 
 
 class TopicView(msgspec.Struct, frozen=True, kw_only=True):
     """A topic with the number of its members."""
 
     key: str
-    name: str
+    name: str | None
     members: int
 
 
@@ -56,25 +65,37 @@ async def list_topics(
     """All topics by key."""
     found = await parts.ledger.topics.page(caller.tenant, position(cursor, ""), limit)
     return Page(
-        items=[TopicView(key=t.key, name=t.name, members=t.members) for t in found],
-        next_cursor=cursor_of(found[-1].key) if len(found) == limit else None,
+        items=list(map(_view, found)), next_cursor=cursor_of(found[-1].key) if len(found) == limit else None
     )
 
 
+@get("/{key:str}", opt=READ)
+async def get_topic(key: str, caller: Who, parts: Parts) -> TopicView:
+    """One topic."""
+    return _view(await _topic(parts, caller, key))
+
+
 @put("/{key:str}", opt=SEND)
-async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None = None) -> TopicBody:
-    """Create or rename a topic."""
+async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None = None) -> TopicView:
+    """Create or rename a topic. Its members stay."""
     people.check_key(key, "#")
-    body = data or TopicBody()
-    await parts.ledger.topics.put(caller.tenant, Topic(key=key, name=body.name))
-    return body
+    await parts.ledger.topics.put(caller.tenant, Topic(key=key, name=(data or TopicBody()).name or ""))
+    return _view(await _topic(parts, caller, key))
+
+
+@patch("/{key:str}", opt=SEND)
+async def patch_topic(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> TopicView:
+    """Change some fields (JSON merge patch)."""
+    before = await _topic(parts, caller, key)
+    body = bodies.convert(merge({"name": before.name or None}, data), TopicBody)
+    return await put_topic.fn(key, caller, parts, body)  # type: ignore[no-any-return]
 
 
 @delete("/{key:str}", opt=SEND)
 async def delete_topic(key: str, caller: Who, parts: Parts) -> None:
-    """Remove a topic with its subscriptions; its members stay."""
+    """Remove a topic with its subscriptions; its members stay users."""
     if not await parts.ledger.topics.delete(caller.tenant, key):
-        raise NotFound(f"There is no topic {key!r}.")
+        raise await _missing(parts, caller, key)
 
 
 @get("/{key:str}/subscriptions", opt=READ)
@@ -82,6 +103,7 @@ async def list_subscribers(
     key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
 ) -> Page[Subscriber]:
     """Who is subscribed."""
+    await _topic(parts, caller, key)
     numbers = await parts.ledger.topics.members(caller.tenant, key, UserNo(position(cursor, 0)), limit)
     names = await names_of(parts, set(numbers))
     return Page(
@@ -92,32 +114,67 @@ async def list_subscribers(
 
 @post("/{key:str}/subscriptions", opt=SEND | ADDS, status_code=200)
 async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> Subscribed:
-    """Subscribe users, creating the topic when it is new."""
-    people.check_key(key, "#")
+    """Subscribe users who exist to a topic that exists."""
+    await _topic(parts, caller, key)
     found = await parts.ledger.users.find(caller.tenant, data.user_ids)
-    for index, user_id in enumerate(data.user_ids):
-        if user_id not in found:
-            raise InvalidInput(
-                f"There is no user {user_id!r}: create it first; nobody was subscribed.",
-                pointer=f"#/user_ids/{index}",
-            )
+    unknown = [
+        Unknown("user", user_id, f"#/user_ids/{index}", CREATE_USER)
+        for index, user_id in enumerate(data.user_ids)
+        if user_id not in found
+    ]
+    if unknown:
+        error = UnknownReference(unknown)
+        await suggest(parts.ledger.directory, caller.tenant, (error,))
+        raise error
     numbers = [user.no for user in found.values()]
     return Subscribed(added=await parts.ledger.topics.subscribe(caller.tenant, key, numbers))
 
 
+@put("/{key:str}/subscriptions/{user_id:str}", opt=SEND | ADDS)
+async def subscribe_one(key: str, person: Person, caller: Who, parts: Parts) -> Subscriber:
+    """Subscribe one user."""
+    await _topic(parts, caller, key)
+    await parts.ledger.topics.subscribe(caller.tenant, key, [person.no])
+    return Subscriber(user_id=person.id)
+
+
 @delete("/{key:str}/subscriptions/{user_id:str}", opt=SEND)
-async def unsubscribe(key: str, user_id: str, caller: Who, parts: Parts) -> None:
+async def unsubscribe(key: str, person: Person, caller: Who, parts: Parts) -> None:
     """Remove one subscription."""
-    name = addressed(user_id)
-    found = await parts.ledger.users.find(caller.tenant, [name])
-    numbers = [user.no for user in found.values()]
-    if not numbers or not await parts.ledger.topics.unsubscribe(caller.tenant, key, numbers):
-        raise NotFound(f"{name!r} is not subscribed to {key!r}.")
+    if not await parts.ledger.topics.unsubscribe(caller.tenant, key, [person.no]):
+        await _topic(parts, caller, key)
+        raise NotFound(f"{person.id!r} is not subscribed to {key!r}.")
+
+
+async def _topic(parts: ApiParts, caller: Caller, key: str) -> Topic:
+    found = await parts.ledger.directory.topic(caller.tenant, key)
+    if found is None:
+        raise await _missing(parts, caller, key)
+    return found
+
+
+async def _missing(parts: ApiParts, caller: Caller, key: str) -> NotFound:
+    near = closest(key, await parts.ledger.directory.topics_near(caller.tenant, key, NEIGHBOURS))
+    return NotFound(str(Unknown("topic", key, "", CREATE_TOPIC, near)))
+
+
+def _view(topic: Topic) -> TopicView:
+    return TopicView(key=topic.key, name=topic.name or None, members=topic.members)
 
 
 router = Router(
     "/v1/topics",
-    route_handlers=[list_topics, put_topic, delete_topic, list_subscribers, subscribe, unsubscribe],
+    route_handlers=[
+        list_topics,
+        get_topic,
+        put_topic,
+        patch_topic,
+        delete_topic,
+        list_subscribers,
+        subscribe,
+        subscribe_one,
+        unsubscribe,
+    ],
     opt=one("topic"),
     tags=["Topics"],
 )

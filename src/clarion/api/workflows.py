@@ -12,10 +12,11 @@ from clarion.api.auth import Caller
 from clarion.api.conditions import one
 from clarion.api.pages import Page
 from clarion.api.parts import ApiParts
-from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import Fault, Rejected, unknown_name
 from clarion.api.problems import faults_of as faults_in
-from clarion.api.shelves import every, found, found_version, missing, named, patched, remove, shown
-from clarion.errors import InvalidInput
+from clarion.api.references import unknown_in
+from clarion.api.shelves import every, found, found_version, named, patched, remove, shown
+from clarion.errors import InvalidInput, UnknownReference
 from clarion.flow.draft import channels_of
 from clarion.model.channel import Channel
 from clarion.model.setup import (
@@ -29,6 +30,7 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.rules import people
+from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
 
 
@@ -78,7 +80,9 @@ async def _store(
 ) -> WorkflowDocument:
     """Publish. `before`: what it was made from; Conflict when something else is live by now."""
     if faults := faults_of(workflow, parts, caller):
-        raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults)
+        names = all(fault.code == UnknownReference.code for fault in faults)
+        code = UnknownReference.code if names else InvalidInput.code
+        raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults, code=code)
     stored = await parts.ledger.setup.workflows.put(caller.tenant, workflow, before=before)
     return shown(WorkflowDocument, stored)
 
@@ -87,10 +91,9 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
     """Everything that would keep the workflow from working."""
     setup = parts.ledger.setup
     categories, templates = setup.categories.all(caller.tenant), setup.templates.all(caller.tenant)
-    faults = []
-    if workflow.category not in categories:
-        detail = missing("category", workflow.category, categories).detail
-        faults.append(Fault(detail=detail, pointer="#/category"))
+    faults: list[Fault] = []
+    unknown = unknown_in("category", [(workflow.category, "#/category")], categories)
+    faults += map(unknown_name, unknown)
     if not workflow.steps:
         faults.append(Fault(detail="a workflow needs at least one step.", pointer="#/steps"))
     seen: set[str] = set()
@@ -101,8 +104,8 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
             faults.append(Fault(detail=f"the step key {step.key!r} is used twice.", pointer=f"{place}/key"))
         seen.add(step.key)
         if step.template not in templates:
-            detail = missing("template", step.template, templates).detail
-            faults.append(Fault(detail=detail, pointer=f"{place}/template"))
+            unknown = unknown_in("template", [(step.template, f"{place}/template")], templates)
+            faults += map(unknown_name, unknown)
         else:
             faults += _unwritten(step, templates[step.template], place)
     for field in ("collapse_key", "thread"):
@@ -111,10 +114,12 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
         faults += _not_a_pointer(workflow.dedupe.key, "#/dedupe/key")
     if workflow.on is not None:
         faults += _not_a_pointer(workflow.on.recipients, "#/on/recipients")
+        if (wrong := check_pattern(workflow.on.type)) is not None:
+            faults.append(Fault(detail=f"{wrong}.", pointer="#/on/type"))
     try:
         people.check_windows(workflow.send_window, "#/send_window")
-    except InvalidInput as wrong:
-        return [*faults, *faults_in(wrong)]
+    except InvalidInput as refused:
+        return [*faults, *faults_in(refused)]
     faults += _never_open(workflow, categories)
     return faults
 
@@ -162,9 +167,10 @@ def _never_open(workflow: Workflow, categories: Mapping[str, Category]) -> list[
 
 
 def _not_a_pointer(pointer: str | None, place: str) -> list[Fault]:
-    if not pointer or pointer.startswith("/"):
+    if not pointer or (wrong := check_pointer(pointer)) is None:
         return []
-    return [Fault(detail="this must be a JSON pointer into data, like /order_id, or empty.", pointer=place)]
+    detail = f"this must be a JSON pointer into data, like /order_id, or empty: {wrong}."
+    return [Fault(detail=detail, pointer=place)]
 
 
 router = Router(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from clarion.errors import Conflict, InvalidInput, NotFound
+from clarion.errors import Conflict, InvalidInput, NotFound, Unknown, UnknownReference
 from clarion.flow.retries import Retries, TemplateVersion
 from clarion.model.channel import Channel
 from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, Secret, secret_key
@@ -19,11 +19,17 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, MessageFilter, UserPut
 from clarion.rules import people
 from clarion.rules.endpoints import TENANT_USER, endpoint_of
-from clarion.rules.match import check_pattern
+from clarion.rules.match import check_pattern, closest, overlap
 
 MOST = 50
 """Endpoints of one user: each gets a message of its own."""
 MOST_EVENTS = 50
+OWN_TYPES = ("clarion.endpoint.disabled",)
+"""Types of events that Clarion itself raises."""
+HEARD = (
+    "An endpoint hears of workflows by their key when they are triggered, and of CloudEvents that a workflow listens "
+    "to by their type: set up the workflow first."
+)
 MOST_SECRETS = 5
 SECRET_BYTES = 32
 OVERLAP_MS = 24 * 3_600_000
@@ -95,10 +101,10 @@ class Endpoints:
             raise NotFound(f"There is no endpoint {id_text(endpoint_id)}.")
         return Owned(user=user, endpoint=endpoint, state=state)
 
-    async def create(self, tenant: TenantId, user_id: str, wanted: Wanted, secret: str | None) -> Owned:
-        """For a user, or with an empty `user_id` for the tenant itself."""
-        await self._check(wanted)
-        user = await self._owner(tenant, user_id)
+    async def create(self, tenant: TenantId, owner: User | None, wanted: Wanted, secret: str | None) -> Owned:
+        """For a user, or without an owner for the tenant itself."""
+        await self._check(tenant, wanted)
+        user = owner or (await self._ledger.users.put(tenant, [UserPut(id=TENANT_USER)]))[0]
         if len(user.profile.endpoints) >= MOST:
             raise Conflict(f"The user has {MOST} endpoints, the most there may be: delete one first.")
         now = self._clock.now()
@@ -116,7 +122,7 @@ class Endpoints:
     async def change(self, tenant: TenantId, endpoint_id: bytes, wanted: Wanted) -> Owned:
         """Another URL, filter or description; what is under way goes to the new URL."""
         owned = await self.get(tenant, endpoint_id)
-        await self._check(wanted)
+        await self._check(tenant, wanted, owned.endpoint.events)
         changed = replace(
             owned.endpoint, url=wanted.url, events=wanted.events, description=wanted.description
         )
@@ -195,24 +201,22 @@ class Endpoints:
         await self._ledger.endpoints.put(owned.user.tenant, owned.user.no, changed, owned.endpoint)
         return replace(owned, endpoint=changed)
 
-    async def _owner(self, tenant: TenantId, user_id: str) -> User:
-        if not user_id:
-            return (await self._ledger.users.put(tenant, [UserPut(id=TENANT_USER)]))[0]
-        found = await self._ledger.users.find(tenant, [user_id])
-        if user_id not in found:
-            raise NotFound(
-                f"There is no user {user_id!r}: create them first (PUT /v1/users/{{user_id}}).",
-                pointer="#/user_id",
-            )
-        return found[user_id]
-
-    async def _check(self, wanted: Wanted) -> None:
+    async def _check(self, tenant: TenantId, wanted: Wanted, before: Sequence[str] = ()) -> None:
         people.check_address(Channel.WEBHOOK, wanted.url, "#/url")
         if len(wanted.events) > MOST_EVENTS:
             raise InvalidInput(f"at most {MOST_EVENTS} event types in one filter.", pointer="#/events")
         for index, pattern in enumerate(wanted.events):
             if (wrong := check_pattern(pattern)) is not None:
                 raise InvalidInput(f"{wrong}.", pointer=f"#/events/{index}")
+        workflows = self._ledger.setup.workflows.all(tenant).values()
+        heard = [*OWN_TYPES, *(w.key for w in workflows), *(w.on.type for w in workflows if w.on is not None)]
+        unheard = [
+            Unknown("event type", pattern, f"#/events/{index}", HEARD, closest(pattern, heard))
+            for index, pattern in enumerate(wanted.events)
+            if pattern not in before and not any(overlap(pattern, one) for one in heard)
+        ]
+        if unheard:
+            raise UnknownReference(unheard)
         if (refused := await self._refusal(wanted.url)) is not None:
             raise InvalidInput(f"{refused}.", pointer="#/url")
 

@@ -231,6 +231,9 @@ class Directory(Protocol):
     async def topics(self, tenant: TenantId, keys: Sequence[str]) -> frozenset[str]:
         """Those that exist."""
 
+    async def topic(self, tenant: TenantId, key: str) -> Topic | None:
+        """One topic with the number of its members."""
+
     async def topics_near(self, tenant: TenantId, key: str, limit: int) -> Sequence[str]:
         """The same for the keys of topics."""
 

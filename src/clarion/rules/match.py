@@ -40,6 +40,25 @@ def matches(pattern: str, type: str) -> bool:
     return at == len(wanted)
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether some type fits both patterns."""
+    first, second = one.split("."), other.split(".")
+    seen: set[tuple[int, int]] = set()
+    ahead = [(0, 0)]
+    while ahead:
+        place = i, j = ahead.pop()
+        if place in seen or i == len(first) or j == len(second):
+            if (i, j) == (len(first), len(second)):
+                return True
+            continue
+        seen.add(place)
+        if first[i] == second[j] or "*" in (first[i], second[j]):
+            ahead.append((i + 1, j + 1))
+            ahead += [(i, j + 1)] if first[i] == "*" else []
+            ahead += [(i + 1, j)] if second[j] == "*" else []
+    return False
+
+
 _SEGMENT = re.compile(r"\*|[^\s.*]+")
 PATTERN_CHARS = 255
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
+from itertools import takewhile
 from typing import Any
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -14,6 +16,7 @@ from clarion.model.channel import Channel
 from clarion.model.submission import Recipient
 from clarion.model.subscription import is_subscription, plain_subscription
 from clarion.model.user import Contact, Preferences, Window
+from clarion.rules.match import closest
 from clarion.rules.quiet_hours import check_window, check_zone
 
 USER_ID_CHARS = 255
@@ -87,16 +90,43 @@ def plain_address(channel: Channel, address: str, pointer: str) -> str:
 
 
 def check_locale(locale: str, pointer: str) -> None:
-    """A BCP 47 language tag."""
+    """A BCP 47 language tag whose language and region exist."""
     if not locale or len(locale) > 35 or not _LOCALE.fullmatch(locale):
         hint = f"; write {locale.replace('_', '-')}" if _LOCALE.fullmatch(locale.replace("_", "-")) else ""
         raise InvalidInput(f"this is not a language tag (BCP 47) like de or pt-BR{hint}.", pointer=pointer)
+    language, *rest = locale.split("-")
+    languages, regions = _languages_and_regions()
+    if language.lower() not in languages:
+        raise InvalidInput(
+            f"there is no language {language!r}: use a language tag like de or pt-BR.", pointer=pointer
+        )
+    own = list(takewhile(lambda part: len(part) > 1, rest))  # behind a single letter come extensions
+    region = next((part.upper() for part in own if len(part) == 2), "")
+    if region and region not in regions:
+        raise InvalidInput(
+            f"there is no region {region!r}: use a language tag like de or pt-BR.", pointer=pointer
+        )
+
+
+@lru_cache(maxsize=1)
+def _languages_and_regions() -> tuple[frozenset[str], frozenset[str]]:
+    """Every code that CLDR knows, old spellings included."""
+    from babel.core import get_global
+
+    tags: Iterable[str] = get_global("likely_subtags")
+    aliases: Iterable[str] = get_global("language_aliases")
+    languages = {tag.partition("_")[0] for tag in (*tags, *aliases)}
+    return frozenset(languages), frozenset(get_global("territory_zones")) | frozenset(
+        get_global("territory_currencies")
+    )
 
 
 def check_timezone(zone: str, pointer: str) -> None:
     """An IANA zone name."""
     if not check_zone(zone):
-        raise InvalidInput("this is not an IANA time zone like Europe/Berlin.", pointer=pointer)
+        near = closest(zone, available_timezones())
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise InvalidInput(f"this is not an IANA time zone like Europe/Berlin.{hint}", pointer=pointer)
 
 
 def check_attributes(attributes: dict[str, Any], pointer: str) -> None:

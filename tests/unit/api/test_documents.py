@@ -47,7 +47,7 @@ async def test_every_route_stands_in_the_document_with_a_scope_and_the_problem(d
 
 async def test_the_examples_can_be_sent_as_they_stand(admin, ada, document):
     """What the documentation shows is accepted."""
-    await admin.ok("POST", "/v1/topics/shareholders/subscriptions", {"user_ids": ["ada"]})
+    await admin.ok("PUT", "/v1/topics/shareholders")
     paths = document["paths"]
     trigger = paths["/v1/workflows/{key}/trigger"]["post"]["requestBody"]["content"]["application/json"]
     await admin.ok("POST", "/v1/workflows/order-paid/trigger", trigger["example"])

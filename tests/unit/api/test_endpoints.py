@@ -125,10 +125,10 @@ async def test_an_endpoint_is_changed_switched_and_deleted(admin, ada):
     """Each answer shows it as it is now."""
     made = await created(admin)
     path = f"/v1/endpoints/{made['id']}"
-    changed = await admin.ok("PUT", path, {"url": "https://new.example/", "events": ["bill.*"]})
+    changed = await admin.ok("PUT", path, {"url": "https://new.example/", "events": ["*.paid"]})
     assert (changed["url"], changed["events"], changed["id"]) == (
         "https://new.example/",
-        ["bill.*"],
+        ["*.paid"],
         made["id"],
     )
     off = await admin.ok("POST", f"{path}/disable")
@@ -257,3 +257,33 @@ async def test_a_retry_names_messages_or_a_time(admin, shop, body):
     assert (await admin.problem("POST", f"/v1/endpoints/{made['id']}/retry", body))[
         "code"
     ] == "invalid_request"
+
+
+async def test_a_filter_that_would_never_hear_anything_is_refused(admin, ada):
+    """Types are keys of workflows or what workflows listen to; what an endpoint has already may stay."""
+    body = {
+        "user_id": "ada",
+        "url": "https://shop.example/hooks",
+        "events": ["order.*", "ordr.paid", "x.*.z"],
+    }
+    shown = await admin.problem("POST", "/v1/endpoints", body)
+    assert (shown["status"], shown["code"]) == (422, "unknown_reference")
+    assert [(e["pointer"], e.get("did_you_mean")) for e in shown["errors"]] == [
+        ("#/events/1", "order.paid"),
+        ("#/events/2", None),
+    ]
+    heard = ["order.*", "order-paid", "clarion.endpoint.disabled", "*"]
+    made = await admin.ok("POST", "/v1/endpoints", {**body, "events": heard})
+    await admin.ok("DELETE", "/v1/workflows/order-paid")
+    path = f"/v1/endpoints/{made['id']}"
+    changed = {"url": body["url"], "events": heard}
+    assert (await admin.ok("PUT", path, changed))["events"] == heard
+    changed = {"url": body["url"], "events": ["order.paid"]}
+    assert (await admin.problem("PUT", path, changed))["errors"][0]["pointer"] == "#/events/0"
+
+
+async def test_an_endpoint_of_a_misspelt_user_is_refused_with_the_nearest(admin, ada):
+    """422 at the name; the same for previews and tests of templates."""
+    shown = await admin.problem("POST", "/v1/endpoints", {"user_id": "adda", "url": "https://shop.example"})
+    assert (shown["code"], shown["errors"][0]["pointer"]) == ("unknown_reference", "#/user_id")
+    assert shown["errors"][0]["did_you_mean"] == "ada"

@@ -48,6 +48,7 @@ async def test_a_trigger_is_accepted_and_becomes_messages(admin, ada):
 
 async def test_recipients_are_users_topics_or_people_to_create(admin, ada):
     """Ids, objects with an address, and topics stand side by side; the answer lists who is new."""
+    await admin.ok("PUT", "/v1/topics/vip")
     await admin.ok("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada"]})
     bob = {"user_id": "bob", "create": True, "email": "bob@example.com"}
     answer = await admin.ok("POST", TRIGGER, {"recipients": ["ada", bob, {"topic": "vip"}]})

@@ -126,7 +126,7 @@ async def test_the_cost_for_one_reader_is_that_of_their_number(admin):
         ({"user": {"timezone": "Mars/Olympus"}}, 400, "#/user/timezone"),
         ({"draft": True}, 404, None),
         ({"version": 9}, 404, None),
-        ({"user_id": "nobody"}, 404, None),
+        ({"user_id": "nobody"}, 422, "#/user_id"),
     ],
 )
 async def test_a_question_that_cannot_be_answered_is_refused(admin, body, status, pointer):

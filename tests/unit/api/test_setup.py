@@ -64,6 +64,8 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
         ("categories/x", {"critcal": True}, "#/critcal", "did you mean `critical`?"),
         ("workflows/x", {**WORKFLOW, "category": "order"}, "#/category", "Did you mean 'orders'?"),
         ("workflows/x", {**WORKFLOW, "steps": []}, "#/steps", "at least one step"),
+        ("workflows/x", {**WORKFLOW, "on": {"type": "order paid"}}, "#/on/type", "segments between dots"),
+        ("workflows/x", {**WORKFLOW, "on": {"type": "a", "recipients": "/x~2"}}, "#/on/recipients", "'~0'"),
         ("workflows/x", {**WORKFLOW, "thread": "order"}, "#/thread", "JSON pointer"),
         (
             "workflows/x",
@@ -165,9 +167,15 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
 async def test_what_could_not_work_is_refused_where_it_is_wrong(admin, path, body, pointer, said):
     """A pointer, and what to do."""
     shown = await admin.problem("PUT", f"/v1/{path}", body)
-    assert (shown["status"], shown["code"]) == (400, "invalid_request")
+    unknown = said.startswith("Did you mean")
+    assert (
+        (shown["status"], shown["code"]) == (422, "unknown_reference")
+        if unknown
+        else (400, "invalid_request")
+    )
     assert shown["errors"][0]["pointer"] == pointer
     assert said in shown["errors"][0]["detail"]
+    assert shown["errors"][0].get("did_you_mean", "") in said
     assert "s3cret" not in str(shown)
 
 

@@ -132,6 +132,9 @@ async def test_patches_at_once_lose_nothing(admin, ada):
         ({"phone": "015112345678"}, "#/phone", "E.164"),
         ({"locale": "english"}, "#/locale", "BCP 47"),
         ({"timezone": "Mars/Olympus"}, "#/timezone", "Europe/Berlin"),
+        ({"timezone": "europe/berln"}, "#/timezone", "Did you mean 'Europe/Berlin'?"),
+        ({"locale": "xx"}, "#/locale", "no language 'xx'"),
+        ({"locale": "en-EN"}, "#/locale", "no region 'EN'"),
         ({"attributes": {str(n): n for n in range(65)}}, "#/attributes", "64"),
         ({"attributes": {"a": "x" * 17_000}}, "#/attributes", "16,384"),
         ({"attributes": {"a": [2**64]}}, "#/attributes", "64 bits"),
@@ -414,13 +417,45 @@ async def test_topics_have_members(admin, ada):
     assert (await admin.ok("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada"]})) == {"added": 0}
     topics = (await admin.ok("GET", "/v1/topics"))["items"]
     assert topics == [{"key": "vip", "name": "Important people", "members": 1}]
+    assert await admin.ok("GET", "/v1/topics/vip") == topics[0]
+    assert (await admin.ok("PATCH", "/v1/topics/vip", {"name": None}))["name"] is None
     assert (await admin.ok("GET", "/v1/topics/vip/subscriptions"))["items"] == [{"user_id": "ada"}]
     shown = await admin.problem("POST", "/v1/topics/vip/subscriptions", {"user_ids": ["ada", "ghost"]})
-    assert shown["errors"][0]["pointer"] == "#/user_ids/1"
+    assert (shown["code"], shown["errors"][0]["pointer"]) == ("unknown_reference", "#/user_ids/1")
     await admin.ok("DELETE", "/v1/topics/vip/subscriptions/ada")
     assert (await admin.problem("DELETE", "/v1/topics/vip/subscriptions/ada"))["status"] == 404
+    assert await admin.ok("PUT", "/v1/topics/vip/subscriptions/ada") == {"user_id": "ada"}
+    assert await admin.ok("PUT", "/v1/topics/vip/subscriptions/ada") == {"user_id": "ada"}
+    assert (await admin.ok("GET", "/v1/topics/vip"))["members"] == 1
     await admin.ok("DELETE", "/v1/topics/vip")
     assert (await admin.problem("DELETE", "/v1/topics/vip"))["status"] == 404
+
+
+async def test_a_misspelt_topic_or_member_is_refused_with_the_nearest(admin, ada):
+    """Only `PUT /v1/topics/{key}` makes a topic; nobody is subscribed when one of them is unknown."""
+    await admin.ok("PUT", "/v1/topics/readers")
+    for method, path, body in (
+        ("GET", "/v1/topics/raeders", None),
+        ("PATCH", "/v1/topics/raeders", {"name": "x"}),
+        ("DELETE", "/v1/topics/raeders", None),
+        ("GET", "/v1/topics/raeders/subscriptions", None),
+        ("POST", "/v1/topics/raeders/subscriptions", {"user_ids": ["ada"]}),
+        ("PUT", "/v1/topics/raeders/subscriptions/ada", None),
+        ("DELETE", "/v1/topics/raeders/subscriptions/ada", None),
+    ):
+        shown = await admin.problem(method, path, body)
+        assert (shown["status"], "Did you mean 'readers'?" in shown["detail"]) == (404, True), (method, path)
+    assert [t["key"] for t in (await admin.ok("GET", "/v1/topics"))["items"]] == ["readers"]
+    for method in ("PUT", "DELETE"):
+        shown = await admin.problem(method, "/v1/topics/readers/subscriptions/adda")
+        assert (shown["status"], "Did you mean 'ada'?" in shown["detail"]) == (404, True)
+    who = {"user_ids": ["adda", "ada", "zzzzzz"]}
+    shown = await admin.problem("POST", "/v1/topics/readers/subscriptions", who)
+    assert [(e["pointer"], e.get("did_you_mean")) for e in shown["errors"]] == [
+        ("#/user_ids/0", "ada"),
+        ("#/user_ids/2", None),
+    ]
+    assert (await admin.ok("GET", "/v1/topics/readers"))["members"] == 0
 
 
 async def test_tenants_do_not_see_each_other(house, admin, ada):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clarion.rules.match import MISSING, check_pointer, matches, nearest, resolve
+from clarion.rules.match import MISSING, check_pointer, matches, nearest, overlap, resolve
 
 RFC_6901 = {
     "foo": ["bar", "baz"],
@@ -104,3 +104,23 @@ def test_the_nearest_name_helps_whoever_mistyped_one():
     assert nearest("zzz", ["b", "a"]) == "There is 'a', 'b'."
     assert nearest("zzz", "abcdefg") == "There is 'a', 'b', 'c', 'd', 'e' and others."
     assert nearest("zzz", []) == "None exists yet."
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("a.b", "a.b", True),
+        ("a.b", "a.c", False),
+        ("a.*", "a.b.c", True),
+        ("a.*", "a", False),
+        ("a.*", "*.z", True),
+        ("a.*.c", "*.b", False),
+        ("*", "x", True),
+        ("*.*", "x", False),
+        ("a.*.z", "a.b.*", True),
+        (".".join(["*"] * 120), ".".join(["*", "a"] * 60), True),
+    ],
+)
+def test_two_patterns_meet_when_some_type_fits_both(one, other, meet):
+    """From either side, and for long ones in no time."""
+    assert overlap(one, other) is overlap(other, one) is meet

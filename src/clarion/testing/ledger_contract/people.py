@@ -210,6 +210,9 @@ async def names_near_a_misspelt_one_are_found(world: World) -> None:
         await world.ledger.topics.put(world.tenant, Topic(key=key))
     assert list(await near.topics_near(world.tenant, "newz", 5)) == ["news", "offers"]
     assert await near.topics(world.tenant, ["news", "newz"]) == {"news"}
+    await world.ledger.topics.subscribe(world.tenant, "news", [world.ada.no])
+    assert await near.topic(world.tenant, "news") == Topic(key="news", members=1)
+    assert await near.topic(world.tenant, "newz") is None
     assert await near.topics(TenantId(world.tenant + 1), ["news"]) == frozenset()
 
 

@@ -8,10 +8,12 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.topics import ONE as TOPIC
 from clarion.adapters.ledgers.sqlite.users import Desk
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.user import User
+from clarion.ports.ledger import Topic
 
 
 class SqliteDirectory:
@@ -39,6 +41,10 @@ class SqliteDirectory:
     async def topics(self, tenant: TenantId, keys: Sequence[str]) -> frozenset[str]:
         found = await self._readers.rows(sql.TOPICS_KNOWN, (tenant, encoded(keys)))
         return frozenset(key for (key,) in found)
+
+    async def topic(self, tenant: TenantId, key: str) -> Topic | None:
+        found = await self._readers.call(lambda c: TOPIC.rows(c, of_tenant=tenant, of_topic=key))
+        return Topic(key=found[0][0], name=found[0][1], members=found[0][2]) if found else None
 
     async def topics_near(self, tenant: TenantId, key: str, limit: int) -> Sequence[str]:
         return [name for (name,) in await self._readers.rows(sql.TOPICS_NEAR, (tenant, key, limit))]

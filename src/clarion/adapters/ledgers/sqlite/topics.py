@@ -31,20 +31,17 @@ ENSURE = Command(_new.on_conflict_do_nothing())
 DELETE = Command(delete(schema.topics).where(_topics.tenant == _tenant, _topics.key == _topic))
 EMPTY = Command(delete(schema.subscriptions).where(_here))
 
-PAGE = Query(
-    select(
-        _topics.key,
-        _topics.name,
-        select(func.count())
-        .select_from(schema.subscriptions)
-        .where(_members.tenant == _topics.tenant, _members.topic == _topics.key)
-        .scalar_subquery()
-        .label("members"),
-    )
-    .where(_topics.tenant == _tenant, _topics.key > _after)
-    .order_by(_topics.key)
-    .limit(_limit)
-)
+_counted = select(
+    _topics.key,
+    _topics.name,
+    select(func.count())
+    .select_from(schema.subscriptions)
+    .where(_members.tenant == _topics.tenant, _members.topic == _topics.key)
+    .scalar_subquery()
+    .label("members"),
+).where(_topics.tenant == _tenant)
+ONE = Query(_counted.where(_topics.key == _topic).limit(1))
+PAGE = Query(_counted.where(_topics.key > _after).order_by(_topics.key).limit(_limit))
 MEMBERS = Query(
     select(_members.user).where(_here, _members.user > _after).order_by(_members.user).limit(_limit)
 )
