@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import replace
 
 from clarion.api import bodies
-from clarion.api.problems import Fault, Rejected, refuse
+from clarion.api.problems import Fault, Rejected, refuse, wrong_header
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import InvalidInput
 from clarion.model.event import EMPTY_DATA
@@ -21,7 +21,16 @@ from clarion.model.submission import Submission
 SPECVERSION = "1.0"
 NULL = b"null"
 
+RESERVED = "clarion."
+"""Types that begin with it are Clarion's own events."""
+
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+"""What no string of a CloudEvent may contain."""
 
 
 def no_data() -> msgspec.Raw:
@@ -30,24 +39,25 @@ def no_data() -> msgspec.Raw:
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A CloudEvent in the JSON format. Further attributes (extensions) are allowed and not used."""
+    """A CloudEvent in the JSON format. Further attributes (extensions) are allowed and not used; `null` is unset."""
 
     specversion: str
     id: Text
     """With `source` the identity of the event: a repeat within 24 hours is answered like the first."""
     source: Text
     type: Text
-    """Workflows whose `on.type` matches are started."""
-    subject: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+    """Workflows whose `on.type` matches are started. `clarion.` at its beginning is reserved."""
+    subject: Text | None = None
     """The recipient, unless the workflow's `on.recipients` points into `data`."""
     time: Moment | None = None
-    datacontenttype: str = ""
-    dataschema: str = ""
+    datacontenttype: Text | None = None
+    """JSON, if given: workflows and templates read the fields of `data`."""
+    dataschema: Text | None = None
     data: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})] = msgspec.field(
         default_factory=no_data
     )
-    data_base64: str = ""
-    traceparent: str = ""
+    data_base64: str | None = None
+    traceparent: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(CloudEvent)
@@ -59,30 +69,64 @@ def structured(raw: bytes) -> Submission:
     """The submission of one event in structured mode."""
     event = bodies.decode(_DECODER, raw)
     data = event.data
-    if event.data_base64:
+    if event.data_base64 is not None:
         data = _from_base64(event)
     elif event.datacontenttype and not is_json(event.datacontenttype):
         raise _not_json(event.datacontenttype, "#/datacontenttype")
+    check(event)
     return _submission(event, checked_data(data, "#/data"))
 
 
-def binary(headers: Mapping[bytes, bytes], body: bytes) -> Submission:
+def binary(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Submission:
     """The submission of one event in binary mode: attributes in `ce-` headers, data in the body."""
-    media_type = headers.get(b"content-type", b"").decode("latin-1")
+    media_type = ""
+    attributes: dict[str, str] = {}
+    for header, value in headers:
+        if header == b"content-type":
+            media_type = value.decode("latin-1")
+        elif header.startswith(b"ce-"):
+            name = header[3:].decode("latin-1")
+            if name in attributes:
+                raise wrong_header(f"ce-{name}", "is there twice: send it once")
+            attributes[name] = _decoded(f"ce-{name}", value)
     if body and not is_json(media_type):
         raise _not_json(media_type, None)
-    attributes = {
-        name[3:].decode("latin-1"): unquote(value.decode("latin-1"))
-        for name, value in headers.items()
-        if name.startswith(b"ce-")
-    }
-    attributes.pop("data", None)
+    for name in ("data", "data_base64", "datacontenttype"):  # the body and its own header say that
+        attributes.pop(name, None)
     try:
         event = msgspec.convert(attributes, CloudEvent)
     except msgspec.ValidationError as error:
         faults = [_of_header(fault) for fault in bodies.mismatch(attributes, CloudEvent, error).faults]
         raise Rejected(faults[0].detail, faults) from None
+    try:
+        check(event)
+    except InvalidInput as wrong:
+        fault = _of_header(Fault(detail=wrong.detail, pointer=wrong.pointer or "#/#"))
+        raise Rejected(fault.detail, [fault]) from None
     return _submission(event, checked_data(msgspec.Raw(body) if body else EMPTY_DATA, "#"))
+
+
+def _decoded(header: str, value: bytes) -> str:
+    """The text of a header value (HTTP binding 1.0.2, 3.1.3.2): quotes, then escapes, then UTF-8, each strictly."""
+    text = value
+    if text.startswith(b'"'):
+        quoted = _QUOTED.fullmatch(text)
+        if quoted is None:
+            raise wrong_header(header, "begins with a quote and does not end with one")
+        text = _QUOTED_PAIR.sub(rb"\1", quoted[1])
+    try:
+        return _ESCAPE.sub(_byte, text).decode()
+    except ValueError:
+        raise wrong_header(
+            header,
+            "is not UTF-8 after percent-decoding: escape each byte of the UTF-8 text, and `%` as `%25`",
+        ) from None
+
+
+def _byte(escape: re.Match[bytes]) -> bytes:
+    if escape[1] is None:
+        raise ValueError
+    return bytes.fromhex(escape[1].decode("ascii"))
 
 
 def _of_header(fault: Fault) -> Fault:
@@ -113,20 +157,32 @@ def checked_data(data: msgspec.Raw, pointer: str) -> msgspec.Raw:
     return data
 
 
-def _submission(event: CloudEvent, data: msgspec.Raw) -> Submission:
+def check(event: CloudEvent) -> None:
+    """What its types do not say."""
+    for name in ("id", "source", "type", "subject", "datacontenttype", "dataschema"):
+        if _CONTROL.search(getattr(event, name) or ""):
+            raise InvalidInput(f"{name} must not contain control characters.", pointer=f"#/{name}")
     if event.specversion != SPECVERSION:
         raise InvalidInput(
             f"specversion {event.specversion!r} is not understood: send CloudEvents {SPECVERSION}.",
             pointer="#/specversion",
         )
+    if event.type.lower().startswith(RESERVED):
+        raise InvalidInput(
+            f"types that begin with `{RESERVED}` are Clarion's own events: choose another name.",
+            pointer="#/type",
+        )
+
+
+def _submission(event: CloudEvent, data: msgspec.Raw) -> Submission:
     return Submission(
         data=data,
         source=event.source,
         type=event.type,
-        subject=event.subject,
+        subject=event.subject or "",
         time=instant_or_none(event.time),
         event_key=event.id,
-        traceparent=event.traceparent,
+        traceparent=event.traceparent or "",
     )
 
 
@@ -136,7 +192,7 @@ def _from_base64(event: CloudEvent) -> msgspec.Raw:
     if event.datacontenttype and not is_json(event.datacontenttype):
         raise _not_json(event.datacontenttype, "#/datacontenttype")
     try:
-        return msgspec.Raw(b64decode(event.data_base64, validate=True))
+        return msgspec.Raw(b64decode(event.data_base64 or "", validate=True))
     except (binascii.Error, ValueError):
         raise InvalidInput("data_base64 is not base64.", pointer="#/data_base64") from None
 

@@ -82,6 +82,7 @@ class Ingest:
         headers = dict(scope["headers"])
         tenant: TenantId = scope["auth"].tenant
         rehearse = scope["query_string"] != b"" and _dry_run(scope["query_string"])
+        submissions.check_media_type(headers)
         body = await bodies.read(receive, headers, self._limits.body_bytes)
         bodies.check_text(body)
         trace = _traceparent(headers)
@@ -90,7 +91,7 @@ class Ingest:
         items = submissions.items_of(headers, body)
         if items is None:
             bodies.check_depth(body, self._limits.depth)
-            submission = submissions.of_single(headers, body, trace)
+            submission = submissions.of_single(scope["headers"], body, trace)
             if rehearse:
                 await self._rehearse(send, tenant, (submission,))
                 return

@@ -233,7 +233,9 @@ def _ingest() -> dict[str, Any]:
                 "description": (
                     "Send one event or up to 1,000: CloudEvents 1.0 (structured, batched, or binary with `ce-` "
                     "headers), which start the workflows whose `on.type` matches, and triggers that name their "
-                    "workflow. A batch is answered 202 when any event was accepted; each entry of `events` has an "
+                    "workflow. The `Content-Type` decides on the mode; `ce-` headers beside a structured or batched "
+                    "event are ignored. On purpose, `data` is a JSON object in UTF-8 and nothing else: workflows and "
+                    "templates read its fields. A batch is answered 202 when any event was accepted; each entry of `events` has an "
                     "`event_id` or an `error`."
                 ),
                 "parameters": shared,

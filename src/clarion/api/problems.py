@@ -241,8 +241,14 @@ def cut_off() -> Unavailable:
 
 
 def wrong_parameter(name: str, detail: str) -> Rejected:
-    """A query or path parameter, or a header, that cannot be used."""
+    """A query or path parameter that cannot be used."""
     return Rejected(detail, [Fault(detail=detail, parameter=name)])
+
+
+def wrong_header(name: str, what: str) -> Rejected:
+    """A header that cannot be used."""
+    detail = f"the header {name} {what}."
+    return Rejected(detail, [Fault(detail=detail, header=name)])
 
 
 def unknown_name(one: Unknown) -> Fault:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -25,8 +26,10 @@ RAW_OBJECT = msgspec.Meta(extra_json_schema={"type": "object"})
 NDJSON = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 )
+CLOUDEVENTS = "application/cloudevents"
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
+_CHARSET = re.compile(rb';\s*charset\s*=\s*"?([^\s";]+)')
 
 
 class Trigger(Value, frozen=True, kw_only=True):
@@ -69,9 +72,12 @@ def of_trigger(body: bytes, workflow: str, traceparent: str) -> Submission:
     return _submission(bodies.decode(_TRIGGER, body), workflow, traceparent)
 
 
-def of_single(headers: Mapping[bytes, bytes], body: bytes, traceparent: str) -> Submission:
-    """The submission of a call that carries one event: binary when attributes stand in headers."""
-    if is_binary(headers):
+def of_single(headers: Sequence[tuple[bytes, bytes]], body: bytes, traceparent: str) -> Submission:
+    """The submission of a call that carries one event: its media type decides on the mode, not its `ce-` headers."""
+    known = dict(headers)
+    if media_type(known) == STRUCTURED:
+        return _traced(cloudevents.structured(body), traceparent)
+    if is_binary(known):
         return _traced(cloudevents.binary(headers, body), traceparent)
     return of_item(body, traceparent)
 
@@ -93,17 +99,31 @@ def items_of(headers: Mapping[bytes, bytes], body: bytes) -> list[bytes] | None:
     kind = media_type(headers)
     if kind in NDJSON:
         return [line for line in body.split(b"\n") if line and not line.isspace()]
-    if is_binary(headers) or kind == STRUCTURED:
-        return None
-    if kind == BATCHED or (kind == "application/json" and body.lstrip()[:1] == b"["):
+    if kind == BATCHED:
         return [bytes(item) for item in bodies.decode(_ARRAY, body)]
-    if kind == "application/json":
+    if kind == STRUCTURED or is_binary(headers):
         return None
-    raise refuse(
-        "unsupported_media_type",
-        f"Send application/json, {STRUCTURED}, {BATCHED}, application/x-ndjson, or a CloudEvent in binary mode "
-        "(`ce-` headers).",
-    )
+    return [bytes(item) for item in bodies.decode(_ARRAY, body)] if body.lstrip()[:1] == b"[" else None
+
+
+def check_media_type(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what no mode reads, before the body is read."""
+    kind = media_type(headers)
+    if kind in NDJSON or kind in (STRUCTURED, BATCHED, "application/json"):
+        if not is_utf8(headers):
+            raise refuse("unsupported_media_type", "Send JSON as UTF-8, or leave `charset` out.")
+    elif kind.startswith(CLOUDEVENTS) or not is_binary(headers):
+        raise refuse(
+            "unsupported_media_type",
+            f"Send application/json, {STRUCTURED}, {BATCHED}, application/x-ndjson, or a CloudEvent in binary mode "
+            "(`ce-` headers).",
+        )
+
+
+def is_utf8(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether no other encoding is named."""
+    found = _CHARSET.search(headers.get(b"content-type", b"").lower())
+    return found is None or found[1] in (b"utf-8", b"utf8", b"us-ascii")
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> str:
@@ -113,8 +133,8 @@ def media_type(headers: Mapping[bytes, bytes]) -> str:
 
 
 def is_binary(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a CloudEvent's attributes stand in the headers."""
-    return b"ce-specversion" in headers or b"ce-id" in headers
+    """Whether a CloudEvent's attributes stand in the headers, unless the media type says otherwise."""
+    return any(name.startswith(b"ce-") for name in headers)
 
 
 def _submission(trigger: Trigger, workflow: str, traceparent: str) -> Submission:
