@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Any
 
 from litestar import Litestar
@@ -184,17 +185,26 @@ def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
 
 def _subject(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> Subject | None:
     """The one resource a route is about, if it is about one: no list, nothing new."""
-    kind, parameter = handler.opt.get("one") or ("", "")
+    kind = about_one(handler, connection.path_params)
+    if not kind:
+        return None
+    _, parameter = handler.opt["one"]
     if kind == "tenant":
         return Subject(tenant=connection.auth.tenant, kind=kind, key="")
-    if parameter not in connection.path_params or is_list(handler):
-        return None
     return Subject(
         tenant=connection.auth.tenant,
         kind=kind,
         key=addressed(connection.path_params[parameter]),
         version=connection.query_params.get("version"),
     )
+
+
+def about_one(handler: BaseRouteHandler, path_parameters: Container[str]) -> str:
+    """The kind of the one resource that a route reads or writes; empty when it is about several, or something new."""
+    kind, parameter = handler.opt.get("one") or ("", "")
+    if kind == "tenant" or (parameter in path_parameters and not is_list(handler)):
+        return str(kind)
+    return ""
 
 
 def is_list(handler: BaseRouteHandler) -> bool:

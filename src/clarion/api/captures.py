@@ -10,7 +10,7 @@ from litestar import Router, get
 
 from clarion.api.access import READ, Parts, Who
 from clarion.api.messages import ByUser
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo, id_text
@@ -43,7 +43,7 @@ async def list_captures(
     user_id: ByUser = None,
     channel: Channel | None = None,
     limit: Limit = PAGE,
-    cursor: Cursor = None,
+    cursor: Cursor = START,
 ) -> Page[CaptureView]:
     """Captured messages, newest first, with address and content."""
     number: UserNo | None = None
@@ -53,10 +53,10 @@ async def list_captures(
             return Page(items=[])
         number = found[user_id].no
     kept = await parts.ledger.captures.page(
-        caller.tenant, position(cursor, 0) or None, limit, user=number, channel=channel
+        caller.tenant, cursor.after(0) or None, limit, user=number, channel=channel
     )
     return Page(
-        items=await opened(parts, kept), next_cursor=cursor_of(kept[-1].seq) if len(kept) == limit else None
+        items=await opened(parts, kept), next_cursor=cursor.to(kept[-1].seq) if len(kept) == limit else None
     )
 
 

@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import RECORD
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected, wrong_parameter
 from clarion.content.catalogues import Merged, Note, Report, Unreadable
@@ -62,9 +62,12 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def list_languages(caller: Who, parts: Parts) -> Page[Report]:
+async def list_languages(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[Report]:
     """Every language in use or required, and how much of it is translated."""
-    return Page(items=await _catalogues(parts).summary(caller.tenant))
+    languages = await _catalogues(parts).summary(caller.tenant)
+    return page_of_all(languages, lambda report: report.locale, cursor, limit)
 
 
 @get("/{locale:str}", opt=READ | RECORD)

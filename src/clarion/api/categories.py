@@ -11,9 +11,9 @@ from litestar import Router, delete, get, patch, put
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
-from clarion.api.shelves import every, found, named, patched, remove, shown
+from clarion.api.shelves import found, named, page_of_shelf, patched, remove, shown
 from clarion.errors import Conflict, InvalidInput, check_all
 from clarion.model.setup import Category, FrequencyCap, Workflow
 from clarion.rules import people
@@ -30,9 +30,11 @@ class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False)
 
 
 @get("/", opt=READ)
-async def list_categories(caller: Who, parts: Parts) -> Page[CategoryDocument]:
+async def list_categories(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[CategoryDocument]:
     """All categories."""
-    return Page(items=every(CategoryDocument, parts.ledger.setup.categories, caller.tenant))
+    return page_of_shelf(CategoryDocument, parts.ledger.setup.categories, caller.tenant, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)

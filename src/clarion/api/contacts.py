@@ -11,7 +11,7 @@ from clarion.api import bodies
 from clarion.api.access import READ, SEND, Parts, Person, Who
 from clarion.api.conditions import ADDS, one
 from clarion.api.merging import merge
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.api.profiles import change
 from clarion.errors import Conflict, InvalidInput, NotFound
 from clarion.model.channel import Channel
@@ -43,9 +43,9 @@ class ContactView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def list_contacts(person: Person) -> Page[ContactView]:
+async def list_contacts(person: Person, limit: Limit = PAGE, cursor: Cursor = START) -> Page[ContactView]:
     """All addresses of a user."""
-    return Page(items=views(person))
+    return page_of_all(views(person), lambda contact: contact.id, cursor, limit)
 
 
 @post("/", opt=SEND | ADDS)

@@ -21,7 +21,7 @@ from clarion.api.messages import (
     page_of,
     the_message,
 )
-from clarion.api.pages import PAGE, Cursor, Limit, Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.times import Moment, instant_of, instant_or_none
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Channel
@@ -73,7 +73,7 @@ async def list_dead_letters(
     since: Since = None,
     until: Until = None,
     limit: Limit = PAGE,
-    cursor: Cursor = None,
+    cursor: Cursor = START,
 ) -> Page[MessageView]:
     """Everything that failed for good, newest first: also what no attempt was made for, like `template_error`."""
     where = MessageFilter(

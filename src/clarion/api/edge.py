@@ -20,6 +20,7 @@ from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE
 from clarion.api.events import Ingest
 from clarion.api.inbound import InboundMail
+from clarion.api.parameters import FIELDS, only
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out
 from clarion.api.unsubscribe import Farewell
@@ -80,6 +81,8 @@ class Edge:
 
     async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Answer one request."""
+        request_id = self._parts.entropy.bytes(8).hex()
+        send = _named(send, request_id)
         try:
             async with self._clock.timeout(self._limits.request_s):
                 await self._dispatch(scope, receive, send)
@@ -89,14 +92,14 @@ class Edge:
             if isinstance(error, Nowhere) and _opened_in_a_browser(scope):
                 await _answer_missing(send)
             else:
-                await self._refuse(send, error)
+                await self._refuse(send, request_id, error)
         except TimeoutError:
-            await self._refuse(send, timed_out(self._limits.request_s))
+            await self._refuse(send, request_id, timed_out(self._limits.request_s))
         except asyncio.CancelledError:
             # Only a server that stops does that, to what has not ended by itself; it does not wait for us after this.
-            await self._refuse(send, cut_off())
+            await self._refuse(send, request_id, cut_off())
         except Exception as error:  # noqa: BLE001 (nothing is behind this but the server)
-            await self._refuse(send, error)
+            await self._refuse(send, request_id, error)
 
     def stats(self) -> Mapping[str, float]:
         """Requests by route and problems by code, since the start."""
@@ -161,16 +164,15 @@ class Edge:
 
         return once
 
-    async def _refuse(self, send: Send, error: Exception) -> None:
+    async def _refuse(self, send: Send, request_id: str, error: Exception) -> None:
         if isinstance(error, ClarionError):
             self._problems[error.code] += 1
             await answer_problem(send, error)
             return
-        # Nobody expected it: the log has the cause, once, and the answer the id under which to find it there.
-        incident = self._parts.entropy.bytes(8).hex()
-        _log.error("unexpected error in a request", incident=incident, exc_info=error)
+        # Nobody expected it: the log has the cause, once, under the id of the request.
+        _log.error("unexpected error in a request", incident=request_id, exc_info=error)
         self._problems[ClarionError.code] += 1
-        await answer_problem(send, ClarionError("unexpected"), incident)
+        await answer_problem(send, ClarionError("unexpected"), request_id)
 
 
 def _opened_in_a_browser(scope: HttpScope) -> bool:
@@ -222,7 +224,8 @@ def bare_routes(parts: ApiParts) -> tuple[BareRoute, ...]:
 
 
 def _finished(send: Send, scope: HttpScope) -> Send:
-    """Adds the headers every answer carries, unless the route has its own, and the ETag of the one resource."""
+    """Adds the headers every answer carries, unless the route has its own, and the ETag of the one resource; leaves out
+    the fields that were not asked for."""
     held: list[MutableMapping[str, Any]] = []
 
     async def with_headers(message: MutableMapping[str, Any]) -> None:
@@ -230,14 +233,30 @@ def _finished(send: Send, scope: HttpScope) -> Send:
             headers = list(message.get("headers", ()))
             own = {name.lower() for name, _ in headers}
             message["headers"] = headers + [header for header in SAFE if header[0] not in own]
-            if STATE in scope and 200 <= message["status"] < 300:
+            if (STATE in scope or FIELDS in scope) and 200 <= message["status"] < 300:
                 held.append(message)  # until its body is known
                 return
         elif held:
             start = held.pop()
-            if tag := scope[STATE].header(message.get("body", b"")):
+            if STATE in scope and (tag := scope[STATE].header(message.get("body", b""))):
                 start["headers"].append((b"etag", tag))
+            if FIELDS in scope:
+                message["body"] = only(message["body"], scope[FIELDS])
+                headers = [header for header in start["headers"] if header[0] != b"content-length"]
+                start["headers"] = [*headers, (b"content-length", b"%d" % len(message["body"]))]
             await send(start)
         await send(message)
 
     return with_headers
+
+
+def _named(send: Send, request_id: str) -> Send:
+    """Tells whoever asks for help how to name the request."""
+    name = (b"clarion-request-id", request_id.encode())
+
+    async def with_name(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), name]
+        await send(message)
+
+    return with_name

@@ -10,7 +10,7 @@ from litestar import Router, delete, get, post, put
 from clarion.api.access import READ, SEND, Parts, Who, listed_id, the_user
 from clarion.api.conditions import one
 from clarion.api.messages import ByUser, VersionChoice
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.times import Moment, instant, text_or_none
 from clarion.errors import InvalidInput, NotFound, SealBroken
@@ -144,12 +144,12 @@ class EndpointRetried(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_endpoints(
-    caller: Who, parts: Parts, user_id: ByUser = None, limit: Limit = PAGE, cursor: Cursor = None
+    caller: Who, parts: Parts, user_id: ByUser = None, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[EndpointView]:
     """All endpoints, oldest first."""
     of_user = await the_user(parts, caller, user_id) if user_id is not None else None
-    owned, following = await parts.endpoints.page(caller.tenant, of_user, position(cursor, b""), limit)
-    return Page(items=[view(one) for one in owned], next_cursor=cursor_of(following))
+    owned, following = await parts.endpoints.page(caller.tenant, of_user, cursor.after(b""), limit)
+    return Page(items=[view(one) for one in owned], next_cursor=cursor.to(following))
 
 
 @post("/", opt=SEND)
@@ -206,15 +206,15 @@ async def list_deliveries(
     parts: Parts,
     status: Literal["succeeded", "failed"] | None = None,
     limit: Limit = PAGE,
-    cursor: Cursor = None,
+    cursor: Cursor = START,
 ) -> Page[DeliveryView]:
     """Every call of the last 30 days with request and response, newest first."""
     owned = await parts.endpoints.get(caller.tenant, _id(endpoint_id))
     ok = None if status is None else status == "succeeded"
-    start = position(cursor, 0) or None
+    start = cursor.after(0) or None
     found = await parts.ledger.deliveries.page(caller.tenant, owned.endpoint.id, start, limit, ok=ok)
     items = [shown for one in found if (shown := _delivery(parts, owned, one)) is not None]
-    return Page(items=items, next_cursor=cursor_of(found[-1].seq) if len(found) == limit else None)
+    return Page(items=items, next_cursor=cursor.to(found[-1].seq) if len(found) == limit else None)
 
 
 @post("/{endpoint_id:str}/retry", opt=SEND, status_code=200)

@@ -11,7 +11,7 @@ from litestar.params import Parameter
 from clarion.api.access import READ, SEND, Parts, Who, names_of, the_user
 from clarion.api.conditions import RECORD
 from clarion.api.messages import MessageView, an_event_id, page_of
-from clarion.api.pages import PAGE, Cursor, Limit
+from clarion.api.pages import PAGE, START, Cursor, Limit
 from clarion.errors import NotFound
 from clarion.model.ids import NO_USER
 from clarion.ports.ledger import MessageFilter
@@ -52,7 +52,7 @@ class ExplanationView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/events/{event_id:str}", opt=READ | RECORD)
 async def get_event(
-    event_id: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+    event_id: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> EventView:
     """What came of an event. Right after the 202 nothing may be planned yet: ask again in a moment."""
     event = an_event_id(event_id)

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, get, post
 
 from clarion.api.access import OWN_READ, OWN_SEND, Parts, Person
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.times import text_or_none
 from clarion.errors import InvalidInput
@@ -62,15 +62,15 @@ async def get_inbox(
     archived: bool = False,
     unread: bool = False,
     limit: Limit = PAGE,
-    cursor: Cursor = None,
+    cursor: Cursor = START,
 ) -> InboxView:
     """The inbox, newest first: live items, or the archive; all of them, or the unread ones."""
-    start = position(cursor, b"")
+    start = cursor.after(b"")
     before = MessageId(start) if start else None
     items = await parts.ledger.inboxes.page(person.no, before, limit, archived=archived, unread=unread)
     return InboxView(
         items=[view(item, person, parts) for item in items],
-        next_cursor=cursor_of(items[-1].message_id) if len(items) == limit else None,
+        next_cursor=cursor.to(items[-1].message_id) if len(items) == limit else None,
         counts=_counts(parts, person),
     )
 

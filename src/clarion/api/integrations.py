@@ -11,7 +11,7 @@ from clarion.api import bodies
 from clarion.api.access import ADMIN, Parts, Who
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.parts import ApiParts
 from clarion.api.problems import below
 from clarion.api.references import unknown_in
@@ -35,10 +35,12 @@ class IntegrationDocument(Integration, frozen=True, kw_only=True, omit_defaults=
 
 
 @get("/", opt=ADMIN)
-async def list_integrations(caller: Who, parts: Parts) -> Page[IntegrationDocument]:
+async def list_integrations(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[IntegrationDocument]:
     """All integrations, secrets masked."""
-    stored = parts.ledger.setup.integrations.all(caller.tenant).values()
-    return Page(items=[masked(one, parts) for one in stored])
+    stored = parts.ledger.setup.integrations.all(caller.tenant)
+    return page_of_documents(stored, lambda one: masked(one, parts), cursor, limit)
 
 
 @get("/{key:str}", opt=ADMIN)

@@ -9,7 +9,7 @@ from litestar import Router, delete, get, post
 
 from clarion.api.access import ADMIN, Parts, Who
 from clarion.api.conditions import one
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.api.times import Moment, instant_or_none, text_or_none
 from clarion.model.setup import ApiKey, Scope
 from clarion.model.user import Value
@@ -45,9 +45,10 @@ class NewKey(KeyView, frozen=True, kw_only=True):
 
 
 @get("/", opt=ADMIN)
-async def list_keys(caller: Who, parts: Parts) -> Page[KeyView]:
+async def list_keys(caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START) -> Page[KeyView]:
     """All keys, newest first. Last uses are at most a minute old."""
-    return Page(items=[view(key) for key in await parts.ledger.setup.keys.page(caller.tenant)])
+    keys = [view(key) for key in await parts.ledger.setup.keys.page(caller.tenant)]
+    return page_of_all(keys, lambda key: key.id, cursor, limit)
 
 
 @post("/", opt=ADMIN)

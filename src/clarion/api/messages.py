@@ -12,7 +12,7 @@ from litestar.params import Parameter
 from clarion.api.access import READ, SEND, Parts, Who, a_message_id, names_of
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import cut_off, wrong_parameter
 from clarion.api.times import instant_of, text_or_none
@@ -128,7 +128,7 @@ async def list_messages(
     since: Since = None,
     until: Until = None,
     limit: Limit = PAGE,
-    cursor: Cursor = None,
+    cursor: Cursor = START,
 ) -> Page[MessageView]:
     """Messages, newest first. A page may be short when a filter is rare: go on while `next_cursor` is set."""
     where = MessageFilter(
@@ -148,7 +148,7 @@ async def list_messages(
 async def tail(
     caller: Who,
     parts: Parts,
-    cursor: Cursor = None,
+    cursor: Cursor = START,
     wait_s: Annotated[float, Parameter(ge=0, le=25, description="Longest to wait for a change")] = 20,
     limit: Limit = PAGE,
 ) -> Page[ChangeView]:
@@ -157,7 +157,7 @@ async def tail(
     Without a cursor the newest changes; then go on with `next_cursor`, which is always set. When the server stops
     meanwhile, 503 `stopping`: go on with the same cursor once it is back.
     """
-    after = position(cursor, -1)
+    after = cursor.after(-1)
     give_up = parts.clock.monotonic() + wait_s
     changes = await parts.ledger.records.tail(caller.tenant, after, limit)
     while not changes and parts.clock.monotonic() < give_up:
@@ -166,7 +166,7 @@ async def tail(
         await parts.clock.sleep(LOOK_EVERY_S)
         changes = await parts.ledger.records.tail(caller.tenant, after, limit)
     last = max((change.seq for change in changes), default=max(after, 0))
-    return Page(items=[change_view(change) for change in changes], next_cursor=cursor_of(last))
+    return Page(items=[change_view(change) for change in changes], next_cursor=cursor.to(last))
 
 
 @get("/{message_id:str}", opt=READ)
@@ -211,14 +211,14 @@ async def narrowed(
 
 
 async def page_of(
-    parts: ApiParts, caller: Caller, where: MessageFilter, cursor: str | None, limit: int
+    parts: ApiParts, caller: Caller, where: MessageFilter, cursor: At, limit: int
 ) -> Page[MessageView]:
     """A page of messages with the ids of their users."""
-    start = position(cursor, b"")
+    start = cursor.after(b"")
     messages, following = await parts.ledger.records.page(
         caller.tenant, where, MessageId(start) if start else None, limit
     )
-    return Page(items=await views_of(parts, messages), next_cursor=cursor_of(following))
+    return Page(items=await views_of(parts, messages), next_cursor=cursor.to(following))
 
 
 async def views_of(parts: ApiParts, messages: Sequence[Message]) -> list[MessageView]:

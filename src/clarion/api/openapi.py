@@ -9,15 +9,18 @@ from typing import Any, get_args
 
 import msgspec
 from litestar import Litestar, Request, Router
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.routes import HTTPRoute
 
+from clarion.api.access import about_one
 from clarion.api.catalogues import READS
 from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
 from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
 from clarion.api.inbound import MailTaken
+from clarion.api.parameters import fields_shown
 from clarion.api.problems import Problem
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
 from clarion.api.users import UserBody
@@ -114,17 +117,20 @@ def config(version: str) -> OpenAPIConfig:
 def whole(app: Litestar) -> dict[str, Any]:
     """The document with the ingest routes, bodies, credentials and problems. Put together once: do not mutate."""
     described = app.openapi_schema.to_schema()
-    scopes = {
-        handler.handler_name: handler.opt["scope"]
+    handlers = {
+        handler.handler_name: handler
         for route in app.routes
         for handler in (route.route_handlers if isinstance(route, HTTPRoute) else ())
         if "scope" in handler.opt
     }
+    scopes = {name: handler.opt["scope"] for name, handler in handlers.items()}
     paths: dict[str, Any] = {**described["paths"], **_ingest()}
     schemas = {**described.get("components", {}).get("schemas", {}), **_schemas()}
     describe(schemas)
     for _, _, operation in operations({"paths": paths}):
         _say_what_all_share(operation, scopes.get(operation["operationId"], Scope.SEND))
+        if (handler := handlers.get(operation["operationId"])) is not None:
+            _say_what_follows(operation, handler)
     file = {"type": "string", "format": "binary"}
     paths["/v1/catalogues/{locale}"]["put"]["requestBody"] = _body(dict.fromkeys(READS, file))
     paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
@@ -181,6 +187,37 @@ def _schemas() -> dict[str, Any]:
         ref_template=REF,
     )
     return dict(found)
+
+
+def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+    """What a route's declaration means: fields to choose from, and the ETag of its one resource."""
+    shared = operation.setdefault("parameters", [])
+    if shown := fields_shown(handler):
+        choice = {"type": "array", "items": {"type": "string", "enum": shown}}
+        shared.append(
+            {
+                **_parameter("query", "fields", "Show these fields only", choice),
+                "style": "form",
+                "explode": False,
+            }
+        )
+    reads = "GET" in handler.http_methods
+    about = about_one(handler, {one["name"] for one in shared if one["in"] == "path"})
+    if about:
+        operation["x-resource"] = about
+    if about or (reads and handler.opt.get("one", True) is None):
+        for status, response in operation["responses"].items():
+            if status in ("200", "201") and "content" in response:
+                response.setdefault("headers", {})["ETag"] = {
+                    "description": "Names the present state, for `If-Match`",
+                    "schema": {"type": "string"},
+                }
+    if about and not reads:
+        said = "ETags of which the resource must have one (`*`: any), else 412"
+        shared.append(_parameter("header", "If-Match", said, {"type": "string"}))
+        if "PUT" in handler.http_methods:
+            said = "`*`: the resource must not exist yet, else 412"
+            shared.append(_parameter("header", "If-None-Match", said, {"type": "string"}))
 
 
 def _ingest() -> dict[str, Any]:

@@ -12,8 +12,11 @@ from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
 
 from clarion.api.faults import allowed_values, hint, kind_of, nearest, told
+from clarion.api.pages import At, Page
 from clarion.api.problems import Fault, Rejected
 
+FIELDS = "clarion.fields"
+"""Where the scope of a request keeps the fields it asks for."""
 HANDED_IN = frozenset({"parts", "caller", "person", "data", "request"})
 """Arguments of handlers that do not come from the query."""
 
@@ -21,11 +24,40 @@ HANDED_IN = frozenset({"parts", "caller", "person", "data", "request"})
 def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A misspelt filter must not silently match everything."""
     fields = {name: one for name, one in taken_by(handler).items() if name not in connection.path_params}
-    query = connection.query_params
+    query = dict(connection.query_params.dict())
     if not query and not any(one.is_required for one in fields.values()):
         return
-    if found := list(_faults(query.dict(), fields)):
-        raise Rejected(f"`{found[0].parameter}`: {found[0].detail}", found)
+    wrong: list[Fault] = []
+    if "fields" in query and (shown := fields_shown(handler)):
+        chosen = ",".join(query.pop("fields")).split(",")
+        wrong += [_unknown_field(name, shown) for name in chosen if name not in shown]
+        connection.scope[FIELDS] = frozenset(chosen)  # type: ignore[literal-required]
+    if wrong := [*wrong, *_faults(query, fields)]:
+        raise Rejected(f"`{wrong[0].parameter}`: {wrong[0].detail}", wrong)
+
+
+def fields_shown(handler: BaseRouteHandler) -> list[str]:
+    """The fields of what a reading route shows, each item's of a list; `fields` may choose among them."""
+    answer = handler.parsed_fn_signature.return_type
+    if "GET" not in getattr(handler, "http_methods", ()):
+        return []
+    kind = (
+        answer.inner_types[0].annotation
+        if answer.origin is Page and answer.inner_types
+        else answer.annotation
+    )
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)) or issubclass(kind, Page):
+        return []
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def only(body: bytes, fields: frozenset[str]) -> bytes:
+    """An answer with the chosen fields: of every item, when it is a list."""
+    whole = msgspec.json.decode(body)
+    if whole.keys() >= {"items", "next_cursor"}:
+        whole["items"] = [{name: one[name] for name in one if name in fields} for one in whole["items"]]
+        return msgspec.json.encode(whole)
+    return msgspec.json.encode({name: value for name, value in whole.items() if name in fields})
 
 
 def taken_by(handler: BaseRouteHandler) -> dict[str, FieldDefinition]:
@@ -48,6 +80,17 @@ def _faults(query: Mapping[str, list[Any]], fields: Mapping[str, FieldDefinition
             yield Fault(detail=f"the parameter `{name}` is needed.", code="missing", parameter=name)
 
 
+def _unknown_field(name: str, valid: list[str]) -> Fault:
+    return Fault(
+        detail=f"unknown field `{name}`{hint(name, valid)}",
+        code="unknown_field",
+        parameter="fields",
+        value=told(name),
+        allowed=tuple(valid),
+        did_you_mean=nearest(name, valid),
+    )
+
+
 def _unknown(name: str, valid: list[str]) -> Fault:
     near = nearest(name, valid)
     end = f"; did you mean `{near}`?" if near else f"; known here: {', '.join(valid) or 'none'}."
@@ -62,6 +105,8 @@ def _unknown(name: str, valid: list[str]) -> Fault:
 
 def _wrong(name: str, text: str, field: FieldDefinition) -> Fault | None:
     allowed = [str(one) for one in allowed_values(field.annotation)]
+    if field.annotation is At:
+        return None  # The list itself knows what fits.
     try:
         value = msgspec.convert(text, field.annotation, strict=False)
     except msgspec.ValidationError as error:

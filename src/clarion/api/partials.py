@@ -7,7 +7,7 @@ from litestar import Router, delete, get, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import one
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import found_version
 from clarion.api.templates import faults_of
@@ -47,10 +47,11 @@ class PartialView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def list_partials(caller: Who, parts: Parts) -> Page[PartialDocument]:
+async def list_partials(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[PartialDocument]:
     """All layouts and partials in their live versions."""
-    live = parts.ledger.setup.partials.all(caller.tenant)
-    return Page(items=[_document(partial) for _, partial in sorted(live.items())])
+    return page_of_documents(parts.ledger.setup.partials.all(caller.tenant), _document, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)

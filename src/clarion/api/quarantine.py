@@ -12,7 +12,7 @@ from clarion.api.access import ADMIN, READ, Parts, Who, a_message_id
 from clarion.api.conditions import RECORD
 from clarion.api.inbound import MailTaken, shown
 from clarion.api.messages import Since, Until
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.times import instant_of
 from clarion.content.returns import Verdict
@@ -60,17 +60,17 @@ async def list_quarantine(
     since: Since = None,
     until: Until = None,
     limit: Limit = PAGE,
-    cursor: Cursor = None,
+    cursor: Cursor = START,
 ) -> Page[QuarantinedView]:
     """Mail kept for manual review, newest first. At most 1,000 are kept, for at most 30 days."""
     where = QuarantineFilter(why=why, since=instant_of(since, "since"), before=instant_of(until, "until"))
-    before = position(cursor, 0) or None
+    before = cursor.after(0) or None
     if kind not in (None, "email"):
         return Page(items=[])
     found = await parts.ledger.quarantine.page(caller.tenant, where, before, limit)
     return Page(
         items=[_view(one, parts) for one in found],
-        next_cursor=cursor_of(found[-1].seq) if len(found) == limit else None,
+        next_cursor=cursor.to(found[-1].seq) if len(found) == limit else None,
     )
 
 

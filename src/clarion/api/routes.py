@@ -53,6 +53,7 @@ from clarion.api.access import (
     provide_person,
     undeclared,
 )
+from clarion.api.pages import provide_cursor
 from clarion.api.problems import Fault, MethodNotAllowed, Nowhere, Rejected, refuse, wrong_parameter
 from clarion.errors import ClarionError, InvalidInput
 
@@ -94,6 +95,7 @@ def routed(version: str) -> Litestar:
             "parts": Provide(provide_parts, sync_to_thread=False),
             "caller": Provide(provide_caller, sync_to_thread=False),
             "person": Provide(provide_person),
+            "cursor": Provide(provide_cursor, sync_to_thread=False),
         },
         guards=[guard],
         exception_handlers={Exception: translate},

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post
 
 from clarion.api.access import ADMIN, READ, SEND, Parts, Who
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Lane
 from clarion.model.event import SetAside
@@ -50,13 +50,13 @@ class EventsRetried(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_set_aside_events(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[SetAsideEvent]:
     """Events that could not be planned after several tries, newest first."""
-    found = await parts.ledger.set_aside.page(caller.tenant, position(cursor, 0) or None, limit)
+    found = await parts.ledger.set_aside.page(caller.tenant, cursor.after(0) or None, limit)
     return Page(
         items=[_view(one) for one in found],
-        next_cursor=cursor_of(found[-1].seq) if len(found) == limit else None,
+        next_cursor=cursor.to(found[-1].seq) if len(found) == limit else None,
     )
 
 

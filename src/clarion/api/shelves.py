@@ -8,6 +8,7 @@ import msgspec
 
 from clarion.api import bodies
 from clarion.api.merging import merge
+from clarion.api.pages import At, Page, page_of_documents
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.ids import TenantId
 from clarion.model.user import Value
@@ -38,9 +39,9 @@ def patched(document: V, patch: dict[str, Any]) -> V:
     return bodies.convert(merge(msgspec.to_builtins(document), patch), type(document))
 
 
-def every(kind: type[V], shelf: Shelf[Any], tenant: TenantId) -> list[V]:
-    """All live documents, by key."""
-    return [shown(kind, document) for _, document in sorted(shelf.all(tenant).items())]
+def page_of_shelf(kind: type[V], shelf: Shelf[Any], tenant: TenantId, cursor: At, limit: int) -> Page[V]:
+    """The live documents, by key."""
+    return page_of_documents(shelf.all(tenant), lambda document: shown(kind, document), cursor, limit)
 
 
 def found(shelf: Shelf[D], tenant: TenantId, key: str, noun: str) -> D:

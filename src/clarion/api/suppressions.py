@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post
 
 from clarion.api.access import READ, SEND, Parts, Who
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import wrong_parameter
 from clarion.errors import NotFound
 from clarion.model.channel import Channel
@@ -40,13 +40,13 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_suppressions(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[SuppressionView]:
     """All suppressions."""
-    found = await parts.ledger.suppressions.page(caller.tenant, position(cursor, b""), limit)
+    found = await parts.ledger.suppressions.page(caller.tenant, cursor.after(b""), limit)
     return Page(
         items=[view(one) for one in found],
-        next_cursor=cursor_of(found[-1].hash) if len(found) == limit else None,
+        next_cursor=cursor.to(found[-1].hash) if len(found) == limit else None,
     )
 
 

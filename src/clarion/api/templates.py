@@ -10,7 +10,7 @@ from litestar import Router, delete, get, post, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import one
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, Rejected
 from clarion.api.shelves import found_version, missing, remove
 from clarion.content import Finding
@@ -100,10 +100,11 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def list_templates(caller: Who, parts: Parts) -> Page[TemplateDocument]:
+async def list_templates(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[TemplateDocument]:
     """All templates in their live versions."""
-    live = parts.ledger.setup.templates.all(caller.tenant)
-    return Page(items=[document_of(template) for _, template in sorted(live.items())])
+    return page_of_documents(parts.ledger.setup.templates.all(caller.tenant), document_of, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
@@ -175,14 +176,14 @@ async def roll_back(key: str, data: RollbackBody, caller: Who, parts: Parts) -> 
 
 @get("/{key:str}/versions", opt=READ)
 async def list_versions(
-    key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+    key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[VersionView]:
     """All versions, newest first, also of a template that was deleted."""
     templates = parts.ledger.setup.templates
-    before = None if cursor is None else position(cursor, 0)
+    before = None if not cursor else cursor.after(0)
     found = await templates.versions(caller.tenant, key, before, limit)
     live = templates.all(caller.tenant).get(key)
-    if not found and cursor is None:
+    if not found and not cursor:
         raise missing("template", key, templates.all(caller.tenant))
     return Page(
         items=[
@@ -191,7 +192,7 @@ async def list_versions(
             )
             for one in found
         ],
-        next_cursor=cursor_of(found[-1].version if len(found) == limit else None),
+        next_cursor=cursor.to(found[-1].version if len(found) == limit else None),
     )
 
 

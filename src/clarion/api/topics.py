@@ -12,7 +12,7 @@ from clarion.api.access import READ, SEND, Parts, Person, Who, names_of
 from clarion.api.auth import Caller
 from clarion.api.conditions import ADDS, one
 from clarion.api.merging import merge
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.references import NEIGHBOURS, suggest
 from clarion.errors import NotFound, Unknown, UnknownReference
@@ -60,12 +60,12 @@ class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_topics(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[TopicView]:
     """All topics by key."""
-    found = await parts.ledger.topics.page(caller.tenant, position(cursor, ""), limit)
+    found = await parts.ledger.topics.page(caller.tenant, cursor.after(""), limit)
     return Page(
-        items=list(map(_view, found)), next_cursor=cursor_of(found[-1].key) if len(found) == limit else None
+        items=list(map(_view, found)), next_cursor=cursor.to(found[-1].key) if len(found) == limit else None
     )
 
 
@@ -100,15 +100,15 @@ async def delete_topic(key: str, caller: Who, parts: Parts) -> None:
 
 @get("/{key:str}/subscriptions", opt=READ)
 async def list_subscribers(
-    key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None
+    key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[Subscriber]:
     """Who is subscribed."""
     await _topic(parts, caller, key)
-    numbers = await parts.ledger.topics.members(caller.tenant, key, UserNo(position(cursor, 0)), limit)
+    numbers = await parts.ledger.topics.members(caller.tenant, key, UserNo(cursor.after(0)), limit)
     names = await names_of(parts, set(numbers))
     return Page(
         items=[Subscriber(user_id=names[no]) for no in numbers if no in names],
-        next_cursor=cursor_of(numbers[-1]) if len(numbers) == limit else None,
+        next_cursor=cursor.to(numbers[-1]) if len(numbers) == limit else None,
     )
 
 

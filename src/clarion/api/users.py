@@ -15,7 +15,7 @@ from clarion.api.access import READ, SEND, Parts, Person, Who, addressed, the_us
 from clarion.api.conditions import ADDS, one
 from clarion.api.contacts import ContactBody, ContactView, stored, views
 from clarion.api.merging import merge
-from clarion.api.pages import PAGE, Cursor, Limit, Page, cursor_of, position
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import Problem, problem, refuse
 from clarion.api.profiles import change_all
 from clarion.errors import ClarionError, InvalidInput, NotFound, check_all
@@ -92,10 +92,13 @@ class BulkView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def list_users(caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = None) -> Page[UserView]:
+async def list_users(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[UserView]:
     """All users, oldest first."""
-    found = await parts.ledger.users.page(caller.tenant, UserNo(position(cursor, 0)), limit)
-    return Page(items=[view(user) for user in found], next_cursor=_next(found, limit))
+    found = await parts.ledger.users.page(caller.tenant, UserNo(cursor.after(0)), limit)
+    following = cursor.to(found[-1].no) if len(found) == limit else None
+    return Page(items=[view(user) for user in found], next_cursor=following)
 
 
 @get("/{user_id:str}", opt=READ)
@@ -305,10 +308,6 @@ def _with_first(contacts: tuple[Contact, ...], channel: Channel, address: str) -
         return (known, *(c for c in contacts if c is not known))
     former = next((c for c in contacts if c.channel is channel), None)
     return (Contact(channel=channel, address=address), *(c for c in contacts if c is not former))
-
-
-def _next(found: Sequence[User], limit: int) -> str | None:
-    return cursor_of(found[-1].no) if len(found) == limit else None
 
 
 _BODY = msgspec.json.Decoder(UserBody)

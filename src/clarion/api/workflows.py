@@ -10,12 +10,12 @@ from litestar import Router, delete, get, patch, put
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
-from clarion.api.pages import Page
+from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected, unknown_name
 from clarion.api.problems import faults_of as faults_in
 from clarion.api.references import unknown_in
-from clarion.api.shelves import every, found, found_version, named, patched, remove, shown
+from clarion.api.shelves import found, found_version, named, page_of_shelf, patched, remove, shown
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.flow.draft import channels_of
 from clarion.model.channel import Channel
@@ -41,9 +41,11 @@ class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False)
 
 
 @get("/", opt=READ)
-async def list_workflows(caller: Who, parts: Parts) -> Page[WorkflowDocument]:
+async def list_workflows(
+    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[WorkflowDocument]:
     """All workflows in their live versions."""
-    return Page(items=every(WorkflowDocument, parts.ledger.setup.workflows, caller.tenant))
+    return page_of_shelf(WorkflowDocument, parts.ledger.setup.workflows, caller.tenant, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)

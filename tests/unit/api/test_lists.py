@@ -1,0 +1,120 @@
+"""Every list comes in pages, whose cursor fits that list and filter only; `fields` leaves out the rest."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+LISTS = ("categories", "workflows", "templates", "partials", "integrations", "keys", "users", "topics")
+
+
+@pytest.fixture
+async def several(admin):
+    """Three of everything."""
+    for n in range(3):
+        await admin.ok("PUT", f"/v1/categories/c{n}", {})
+        await admin.ok("PUT", f"/v1/templates/t{n}", {"channels": {"sms": {"en": {"text": "a"}}}})
+        await admin.ok("PUT", f"/v1/partials/p{n}", {"source": "a"})
+        step = {"key": "a", "template": f"t{n}", "to": {"mode": "all", "channels": ["sms"]}}
+        await admin.ok("PUT", f"/v1/workflows/w{n}", {"category": "c0", "steps": [step]})
+        await admin.ok("PUT", f"/v1/integrations/i{n}", {"channel": "sms", "provider": "capture"})
+        await admin.ok("POST", "/v1/keys", {"name": f"k{n}", "scope": "read"})
+        await admin.ok("PUT", f"/v1/users/u{n}", {"email": f"u{n}@example.com"})
+        await admin.ok("PUT", f"/v1/topics/n{n}", {})
+    contacts = [{"channel": "email", "address": f"{n}@example.com"} for n in range(3)]
+    await admin.ok("PUT", "/v1/users/u0", {"contacts": contacts})
+
+
+async def walked(api, path: str, **query: object) -> list[dict[str, object]]:
+    """All items, page by page."""
+    found: list[dict[str, object]] = []
+    cursor = None
+    while True:
+        given = {**query, "cursor": cursor} if cursor else query
+        page = await api.ok("GET", path, params=given)
+        assert len(page["items"]) <= int(str(query["limit"]))
+        found += page["items"]
+        if (cursor := page["next_cursor"]) is None:
+            return found
+
+
+@pytest.mark.parametrize("noun", [*LISTS, "users/u0/contacts"])
+async def test_page_by_page_is_the_whole_list(admin, several, noun):
+    """None twice, none forgotten, in the same order; short lists too."""
+    whole = (await admin.ok("GET", f"/v1/{noun}", params={"limit": 200}))["items"]
+    assert len(whole) >= 3
+    for limit in (1, 2, len(whole)):
+        assert await walked(admin, f"/v1/{noun}", limit=limit) == whole
+
+
+async def test_a_cursor_fits_its_own_list_and_filter_only(admin, several):
+    """Elsewhere it is refused, not read as something else; a page may change its size meanwhile."""
+    cursor = (await admin.ok("GET", "/v1/users?limit=1"))["next_cursor"]
+    again = await admin.ok("GET", "/v1/users", params={"limit": 2, "cursor": cursor, "fields": "user_id"})
+    assert again["items"] == [{"user_id": "u1"}, {"user_id": "u2"}]
+    for path, query in (
+        ("/v1/topics", {}),
+        ("/v1/messages", {}),
+        ("/v1/users/u0/contacts", {}),
+        ("/v1/captures", {"channel": "sms"}),
+    ):
+        shown = await admin.problem("GET", path, params={**query, "cursor": cursor})
+        assert shown["errors"][0]["parameter"] == "cursor", path
+    await admin.ok(
+        "POST", "/v1/workflows/order-paid/trigger", {"recipients": ["u1", "u2"], "data": {"id": 1}}
+    )
+
+
+async def test_a_cursor_does_not_fit_another_filter(admin, several):
+    """The next page of what failed is no page of what was sent."""
+    await admin.ok(
+        "POST", "/v1/workflows/order-paid/trigger", {"recipients": ["u1", "u2"], "data": {"id": 1}}
+    )
+    cursor = None
+    async with asyncio.timeout(10):
+        while cursor is None:
+            cursor = (await admin.ok("GET", "/v1/captures?limit=1"))["next_cursor"]
+            await asyncio.sleep(0.01)
+    await admin.ok("GET", "/v1/captures", params={"cursor": cursor})
+    for other in ({"channel": "email"}, {"user_id": "u1"}):
+        shown = await admin.problem("GET", "/v1/captures", params={**other, "cursor": cursor})
+        assert "another list or filter" in shown["detail"]
+
+
+async def test_fields_leave_out_the_rest(admin, several):
+    """Of every item of a list, and of one resource; unknown ones are refused with the nearest."""
+    page = await admin.ok("GET", "/v1/categories?fields=key,critical&limit=1")
+    assert set(page) == {"items", "next_cursor"}
+    assert [set(item) for item in page["items"]] == [{"key", "critical"}]
+    one = await admin("GET", "/v1/users/u1?fields=user_id")
+    assert one.json() == {"user_id": "u1"}
+    assert one.headers["etag"] == (await admin("GET", "/v1/users/u1")).headers["etag"]
+    for path, name, meant in (("users", "emial", "email"), ("workflows/w1", "stepps", "steps")):
+        shown = await admin.problem("GET", f"/v1/{path}?fields={name},key,user_id")
+        found = {fault["value"]: fault for fault in shown["errors"]}
+        assert (found[name]["code"], found[name]["did_you_mean"]) == ("unknown_field", meant)
+
+
+async def test_a_filter_has_the_name_of_its_field(admin, ada):
+    """`user_id` and `event_id`, as in bodies; the old names are refused with the new ones."""
+    for path, old, new in (
+        ("messages", "user", "user_id"),
+        ("messages", "event", "event_id"),
+        ("captures", "user", "user_id"),
+    ):
+        shown = await admin.problem("GET", f"/v1/{path}?{old}=x")
+        assert shown["errors"][0]["did_you_mean"] == new
+
+
+async def test_every_answer_names_its_request(house, admin):
+    """Also a refusal, an ingest route, and what needs no key; no two are alike."""
+    answers = [
+        await admin("GET", "/v1/users"),
+        await admin("GET", "/v1/users/nobody"),
+        await admin("POST", "/v1/events", {}),
+        await admin("GET", "/nowhere"),
+        await house.bearer("")("GET", "/v1/users"),
+        await house.bearer("")("GET", "/healthz"),
+    ]
+    assert len({answer.headers["clarion-request-id"] for answer in answers}) == len(answers)
