@@ -23,7 +23,7 @@ help: ## this list
 	@echo "Clarion. Usage: make TARGET [ARGS='...']"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 9000 --data DIR'
+dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 9000 --data-dir DIR'
 	@exec $(BIN)/clarion dev $(ARGS)
 
 test: $(DEV_READY) servers ## run the tests: ARGS='tests/unit -k inbox'

@@ -57,7 +57,7 @@ def _clone(into: Path) -> None:
 
 
 def _make_dev(checkout: Path, data: Path, port: int) -> subprocess.Popen[bytes]:
-    command = ["make", "dev", f"ARGS=--port {port} --data {data}"]
+    command = ["make", "dev", f"ARGS=--port {port} --data-dir {data}"]
     output = data.with_name("output").open("wb")
     return subprocess.Popen(command, cwd=checkout, stdout=output, stderr=output, start_new_session=True)
 

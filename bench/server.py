@@ -107,7 +107,16 @@ class Server:
         raise RuntimeError(f"the server was not ready within {within} s:\n{self.tail()}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [self.python, "-m", "clarion", "dev", "--port", str(self.port), "--data", str(self.data)]
+        command = [
+            self.python,
+            "-m",
+            "clarion",
+            "dev",
+            "--port",
+            str(self.port),
+            "--data-dir",
+            str(self.data),
+        ]
         # Settings of the machine this runs on are none of ours.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
         with self.log.open("ab") as log:

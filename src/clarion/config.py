@@ -257,7 +257,7 @@ def _unsafe_address(settings: Settings) -> Iterator[str]:
 def _unsafe_files(settings: Settings) -> Iterator[str]:
     folder, key = settings.data_dir, settings.key_path
     if not folder.is_dir():
-        yield f"data_dir {folder} does not exist. Create it with `clarion migrate --data {folder}`."
+        yield f"data_dir {folder} does not exist. Create it with `clarion migrate --data-dir {folder}`."
         return
     if folder.stat().st_mode & stat.S_IWOTH:
         yield f"data_dir {folder} can be written by everyone. Run: chmod o-w {folder}"

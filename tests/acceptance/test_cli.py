@@ -47,7 +47,7 @@ async def test_what_was_triggered_can_be_followed_and_explained(server: Server, 
     await server.start()
 
     async def run(*words: str) -> Done:
-        return await clarion(*words, "--data", server.data, "--json", cwd=tmp_path)
+        return await clarion(*words, "--data-dir", server.data, "--json", cwd=tmp_path)
 
     rehearsed = await run("trigger", "welcome", "--to", "juergen", *WELCOME, "--dry-run")
     assert len(rehearsed.json["runs"][0]["channels"]) == 5
@@ -83,13 +83,13 @@ async def test_an_import_survives_wrong_lines_and_gives_them_back(server: Server
     rows = [f"u{n},u{n}@example.com" for n in range(1200)]
     rows[700] = "u700,nonsense"
     file.write_text("\n".join(["user_id,email", *rows]) + "\n", encoding="utf-8")
-    done = await clarion("users", "import", file, "--data", server.data, "--json", cwd=tmp_path)
+    done = await clarion("users", "import", file, "--data-dir", server.data, "--json", cwd=tmp_path)
     assert (done.code, done.json["accepted"], done.json["last_line"]) == (1, 1199, 1201)
     assert [error["line"] for error in done.json["errors"]] == [702]
     refused = tmp_path / "people.errors.csv"
     assert refused.read_text() == "user_id,email\nu700,nonsense\n"
     refused.write_text("user_id,email\nu700,u700@example.com\n", encoding="utf-8")
-    assert (await clarion("users", "import", refused, "--data", server.data, cwd=tmp_path)).code == 0
+    assert (await clarion("users", "import", refused, "--data-dir", server.data, cwd=tmp_path)).code == 0
 
 
 async def test_a_command_without_its_server_or_key_leaves_with_its_own_code(server: Server, tmp_path: Path):
@@ -124,11 +124,11 @@ async def test_a_port_or_a_directory_in_use_is_said_and_nothing_is_harmed(server
     """With what to do about it."""
     await server.start()
     port = await clarion(
-        "dev", "--port", str(server.port), "--data", tmp_path / "new", "--no-open", cwd=tmp_path
+        "dev", "--port", str(server.port), "--data-dir", tmp_path / "new", "--no-open", cwd=tmp_path
     )
     assert (port.code, "--port" in port.err) == (2, True)
     for words in (("dev", "--port", "0", "--no-open"), ("migrate",)):
-        held = await clarion(*words, "--data", server.data, cwd=tmp_path)
+        held = await clarion(*words, "--data-dir", server.data, cwd=tmp_path)
         assert (held.code, "in use by another Clarion process" in held.err) == (2, True)
     assert server.running
 
@@ -138,7 +138,7 @@ async def test_templates_are_kept_in_files_checked_published_and_taken_back(serv
     await server.start()
 
     async def run(*words: str | Path) -> Done:
-        return await clarion("templates", *words, "--data", server.data, cwd=tmp_path)
+        return await clarion("templates", *words, "--data-dir", server.data, cwd=tmp_path)
 
     file = tmp_path / "parcel.toml"
     text = 'key = "parcel"\n[example_data]\nname = "Ada"\n[channels.sms]\nen = {{ text = "Hello {{{{ {} }}}}" }}\n'
@@ -169,7 +169,15 @@ async def test_templates_are_kept_in_files_checked_published_and_taken_back(serv
         {"recipients": ["ada"], "data": {"order": "A-1", "carrier": "DHL"}},
     )
     wrong = await clarion(
-        "trigger", "order-shipped", "--to", "ada", "--set", "order=A-1", "--data", server.data, cwd=tmp_path
+        "trigger",
+        "order-shipped",
+        "--to",
+        "ada",
+        "--set",
+        "order=A-1",
+        "--data-dir",
+        server.data,
+        cwd=tmp_path,
     )
     assert (wrong.code, "carrier" in wrong.err) == (6, True)
 
@@ -179,7 +187,7 @@ async def test_a_price_list_is_kept_and_told(server: Server, tmp_path: Path):
     await server.start()
 
     async def run(*words: str | Path) -> Done:
-        return await clarion(*words, "--data", server.data, cwd=tmp_path)
+        return await clarion(*words, "--data-dir", server.data, cwd=tmp_path)
 
     file = tmp_path / "prices.csv"
     file.write_text("country,price\nDE,0.075\n+1787,0.02\n", encoding="utf-8")
@@ -205,7 +213,7 @@ async def test_a_template_is_sent_to_oneself(server: Server, tmp_path: Path):
     await server.start()
 
     async def run(*words: str | Path) -> Done:
-        return await clarion(*words, "--data", server.data, "--json", cwd=tmp_path)
+        return await clarion(*words, "--data-dir", server.data, "--json", cwd=tmp_path)
 
     draft = {"channels": {"sms": {"en": {"text": "Only a test for {{ user.id }}"}}}}
     (tmp_path / "otp.json").write_text(json.dumps(draft), encoding="utf-8")

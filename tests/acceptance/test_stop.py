@@ -78,7 +78,7 @@ async def test_whoever_waits_for_changes_is_told_of_the_stop(server):
 async def test_the_command_that_follows_messages_says_why_it_ends(server):
     """One line on standard error and the exit code that means "try again later"."""
     await server.start()
-    command = [sys.executable, "-m", "clarion", "messages", "tail", "--data", str(server.data)]
+    command = [sys.executable, "-m", "clarion", "messages", "tail", "--data-dir", str(server.data)]
     following = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     assert following.stdout is not None
     async with asyncio.timeout(20):

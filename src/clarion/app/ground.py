@@ -88,6 +88,6 @@ def only_process(data_dir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(
-                f"{data_dir} is in use by another Clarion process: stop it, or choose another directory with --data."
+                f"{data_dir} is in use by another Clarion process: stop it, or choose another directory with --data-dir."
             ) from None
         yield

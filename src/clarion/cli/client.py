@@ -136,7 +136,7 @@ def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
     except (OSError, msgspec.MsgspecError):
         raise ConfigError(
             f"Which Clarion? There is no {data / DEV_FILE}. Start one with `clarion dev`, name the data "
-            "directory of a running one with --data, or name any running one with --url and --api-key (CLARION_URL, "
+            "directory of a running one with --data-dir, or name any running one with --url and --api-key (CLARION_URL, "
             "CLARION_API_KEY)."
         ) from None
     return Client(dev["url"], key or dev["api_key"])

@@ -25,7 +25,7 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 def dev(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
     data: Annotated[
-        Path, typer.Option("--data", help="Where everything is kept. Delete it to start afresh.")
+        Path, typer.Option("--data-dir", help="Where everything is kept. Delete it to start afresh.")
     ] = DATA_DIR,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page, when started from a terminal.")
@@ -39,7 +39,7 @@ def dev(
     \b
     Examples:
       clarion dev
-      clarion dev --port 9000 --data /tmp/clarion --no-open
+      clarion dev --port 9000 --data-dir /tmp/clarion --no-open
     """
     from clarion import app
     from clarion.cli.migrate import make_directory, prepare

@@ -35,13 +35,13 @@ def _group() -> None:
 
 
 @program.command()
-def new(domain: Domain, selector: Selector, kind: KindOption = Kind.RSA, json: Json = False) -> None:
+def create(domain: Domain, selector: Selector, kind: KindOption = Kind.RSA, json: Json = False) -> None:
     """Make a key that signs mail (DKIM). Nothing is stored: publish the record, keep the private key like a password.
 
     \b
     Examples:
-      clarion dkim new --domain example.com --selector clarion1
-      clarion dkim new --domain example.com --selector clarion2 --kind ed25519 --json > dkim.json
+      clarion dkim create --domain example.com --selector clarion1
+      clarion dkim create --domain example.com --selector clarion2 --kind ed25519 --json > dkim.json
     """
     from clarion.cli import show
     from clarion.content.mail.dkim import check_names, new_key, public_record

@@ -19,7 +19,7 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
 
     \b
     Examples:
-      clarion migrate --data /var/lib/clarion
+      clarion migrate --data-dir /var/lib/clarion
       clarion migrate --config /etc/clarion.toml && clarion serve --config /etc/clarion.toml
     """
     from clarion.adapters.ledgers.sqlite.adoption import keyring_path
@@ -64,7 +64,7 @@ def make_directory(data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigError(
-            f"the data directory {data_dir} cannot be made ({error.strerror}): choose another one with --data."
+            f"the data directory {data_dir} cannot be made ({error.strerror}): choose another one with --data-dir."
         ) from None
 
 

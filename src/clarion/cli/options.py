@@ -34,7 +34,7 @@ ApiKey = Annotated[
 Data = Annotated[
     Path,
     typer.Option(
-        "--data",
+        "--data-dir",
         help="Data directory of `clarion dev`: its dev.json gives address and key if none is named.",
         rich_help_panel="Connection",
     ),
@@ -54,7 +54,7 @@ Config = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data", help="Data directory, instead of `data_dir` of the settings.")
+    Path | None, typer.Option("--data-dir", help="Data directory, instead of `data_dir` of the settings.")
 ]
 
 

@@ -15,15 +15,15 @@ def _group() -> None:
 
 
 @program.command()
-def new(json: Json = False) -> None:
+def create(json: Json = False) -> None:
     """Make a key pair for web push (VAPID). Nothing is stored: keep the private key like a password.
 
     Browsers subscribe to a public key. With another pair all of them must subscribe again.
 
     \b
     Examples:
-      clarion vapid new
-      clarion vapid new --json > vapid.json
+      clarion vapid create
+      clarion vapid create --json > vapid.json
     """
     from clarion.adapters.webpush.vapid import new_keys
     from clarion.cli import show

@@ -1,4 +1,4 @@
-"""`clarion dkim new`."""
+"""`clarion dkim create`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.letters import made
 
 def ran(*arguments: str, code: int = 0) -> str:
     names = ["--domain", "example.com", "--selector", "clarion1"]
-    result = CliRunner().invoke(program, ["dkim", "new", *names, *arguments])
+    result = CliRunner().invoke(program, ["dkim", "create", *names, *arguments])
     assert result.exit_code == code, result.output
     return result.output
 

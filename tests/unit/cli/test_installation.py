@@ -36,19 +36,19 @@ def run(*words: str):
 
 def test_an_installation_is_made_by_two_commands():
     """After `migrate` and `keys create` everything is there, and only its owner can read it."""
-    assert run("migrate", "--data", "data").exit_code == 0
-    made = run("keys", "create", "--data", "data", "--name", "setup", "--scope", "admin", "--json")
+    assert run("migrate", "--data-dir", "data").exit_code == 0
+    made = run("keys", "create", "--data-dir", "data", "--name", "setup", "--scope", "admin", "--json")
     assert made.exit_code == 0
     assert json.loads(made.stdout)["key"].startswith("clr_")
-    assert json.loads(run("keys", "list", "--data", "data", "--json").stdout)[0]["name"] == "setup"
-    checked = run("check", "--data", "data", "--json")
+    assert json.loads(run("keys", "list", "--data-dir", "data", "--json").stdout)[0]["name"] == "setup"
+    checked = run("check", "--data-dir", "data", "--json")
     assert (checked.exit_code, [c for c in json.loads(checked.stdout) if not c["ok"]]) == (0, [])
 
 
 def test_check_says_which_workflow_lacks_an_integration():
     """A new tenant has an inbox and nothing else."""
-    run("migrate", "--data", "data")
-    run("keys", "create", "--data", "data", "--name", "setup")
+    run("migrate", "--data-dir", "data")
+    run("keys", "create", "--data-dir", "data", "--name", "setup")
 
     async def furnish() -> None:
         clock, entropy = SystemClock(), SystemEntropy()
@@ -62,7 +62,7 @@ def test_check_says_which_workflow_lacks_an_integration():
         await ledger.close()
 
     asyncio.run(furnish())
-    checked = run("check", "--data", "data", "--json")
+    checked = run("check", "--data-dir", "data", "--json")
     found = {one["check"]: one["detail"] for one in json.loads(checked.stdout)}
     assert checked.exit_code == 1
     assert found["integration default/inbox"] == ""
@@ -71,18 +71,18 @@ def test_check_says_which_workflow_lacks_an_integration():
 
 def test_migrating_again_changes_nothing(tmp_path):
     """The key above all."""
-    run("migrate", "--data", "data")
+    run("migrate", "--data-dir", "data")
     key = (tmp_path / "data/installation.key").read_bytes()
-    assert json.loads(run("migrate", "--data", "data", "--json").stdout)["created"] is False
+    assert json.loads(run("migrate", "--data-dir", "data", "--json").stdout)["created"] is False
     assert (tmp_path / "data/installation.key").read_bytes() == key
     assert stat.S_IMODE((tmp_path / "data/installation.key").stat().st_mode) == 0o600
 
 
 def test_a_lost_key_is_never_replaced_silently(tmp_path):
     """A new one would leave the database unreadable for good."""
-    run("migrate", "--data", "data")
+    run("migrate", "--data-dir", "data")
     (tmp_path / "data/installation.key").unlink()
-    again = run("migrate", "--data", "data")
+    again = run("migrate", "--data-dir", "data")
     assert again.exit_code == 2
     assert "backup" in again.stderr
     assert not (tmp_path / "data/installation.key").exists()
@@ -90,63 +90,63 @@ def test_a_lost_key_is_never_replaced_silently(tmp_path):
 
 def test_a_keyring_that_an_update_brings_is_named(tmp_path):
     """It has to be backed up from then on; after that `migrate` has nothing to say about it."""
-    run("migrate", "--data", "data")
+    run("migrate", "--data-dir", "data")
     with closing(sqlite3.connect(tmp_path / "data/clarion.db")) as database, database:
         database.execute(
             "DELETE FROM meta WHERE key = 'keyring'"
         )  # as versions before there were keyrings left it
     (tmp_path / "data/clarion.keys").unlink()
-    assert "clarion.keys. Back it up" in run("migrate", "--data", "data").stdout.replace("\n", " ")
-    assert "clarion.keys" not in run("migrate", "--data", "data").stdout
+    assert "clarion.keys. Back it up" in run("migrate", "--data-dir", "data").stdout.replace("\n", " ")
+    assert "clarion.keys" not in run("migrate", "--data-dir", "data").stdout
 
 
 @pytest.mark.parametrize("command", [("migrate",), ("dev", "--port", "0")])
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path, command):
     """In one line, by every command that makes one."""
     (tmp_path / "file").write_text("")
-    refused = run(*command, "--data", "file")
+    refused = run(*command, "--data-dir", "file")
     assert refused.exit_code == 2
     assert "the data directory file cannot be made (File exists)" in refused.stderr
 
 
 def test_a_data_directory_that_belongs_to_somebody_else_is_refused(tmp_path):
     """Whoever may not write into it is told which file it was."""
-    run("migrate", "--data", "data")
+    run("migrate", "--data-dir", "data")
     (tmp_path / "data/clarion.lock").unlink()
     (tmp_path / "data/clarion.lock").mkdir()  # the superuser may write anywhere, but not here
-    refused = run("migrate", "--data", "data")
+    refused = run("migrate", "--data-dir", "data")
     assert refused.exit_code == 2
     assert "clarion.lock cannot be written" in refused.stderr
 
 
 def test_a_revoked_key_shows_as_revoked_and_cannot_be_revoked_again():
     """Each by its id."""
-    run("migrate", "--data", "data")
-    made = json.loads(run("keys", "create", "--data", "data", "--name", "x", "--json").stdout)
-    assert run("keys", "revoke", made["id"], "--data", "data").exit_code == 0
-    assert json.loads(run("keys", "list", "--data", "data", "--json").stdout)[0]["revoked_at"]
-    assert run("keys", "revoke", made["id"], "--data", "data").exit_code == 4
+    run("migrate", "--data-dir", "data")
+    made = json.loads(run("keys", "create", "--data-dir", "data", "--name", "x", "--json").stdout)
+    assert run("keys", "revoke", made["id"], "--data-dir", "data").exit_code == 0
+    assert json.loads(run("keys", "list", "--data-dir", "data", "--json").stdout)[0]["revoked_at"]
+    assert run("keys", "revoke", made["id"], "--data-dir", "data").exit_code == 4
 
 
 def test_a_second_tenant_is_made_only_when_asked_for():
     """A misspelt name must not become a tenant."""
-    run("migrate", "--data", "data")
-    run("keys", "create", "--data", "data", "--name", "a", "--tenant", "acme")
-    refused = run("keys", "create", "--data", "data", "--name", "b", "--tenant", "acmee")
+    run("migrate", "--data-dir", "data")
+    run("keys", "create", "--data-dir", "data", "--name", "a", "--tenant", "acme")
+    refused = run("keys", "create", "--data-dir", "data", "--name", "b", "--tenant", "acmee")
     assert refused.exit_code == 4
     assert "acme" in refused.stderr
-    made = run("keys", "create", "--data", "data", "--name", "b", "--tenant", "globex", "--create-tenant")
+    made = run("keys", "create", "--data-dir", "data", "--name", "b", "--tenant", "globex", "--create-tenant")
     assert made.exit_code == 0
-    assert run("keys", "list", "--data", "data").exit_code == 2  # which of the two?
+    assert run("keys", "list", "--data-dir", "data").exit_code == 2  # which of the two?
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("serve", "--data", "data"), "clarion migrate"),
-        (("serve", "--data", "data", "--host", "0.0.0.0"), "public_url"),
+        (("serve", "--data-dir", "data"), "clarion migrate"),
+        (("serve", "--data-dir", "data", "--host", "0.0.0.0"), "public_url"),
         (("serve", "--config", "none.toml"), "none.toml"),
-        (("keys", "list", "--data", "data"), "clarion migrate"),
+        (("keys", "list", "--data-dir", "data"), "clarion migrate"),
         (("keys", "create", "--name", "x", "--scope", "root"), "admin, send or read"),
         (("messages", "list"), "clarion dev"),
     ],
@@ -160,8 +160,8 @@ def test_a_command_that_cannot_start_says_what_to_do(words, said):
 
 def test_check_names_everything_that_is_wrong():
     """All at once, not one after the other."""
-    run("migrate", "--data", "data")
-    checked = run("check", "--data", "elsewhere", "--json")
+    run("migrate", "--data-dir", "data")
+    checked = run("check", "--data-dir", "elsewhere", "--json")
     assert checked.exit_code == 1
     assert [c["check"] for c in json.loads(checked.stdout) if not c["ok"]] == ["safety", "database"]
 
@@ -169,8 +169,8 @@ def test_check_names_everything_that_is_wrong():
 @pytest.mark.parametrize("enabled", [True, False])
 def test_check_reaches_what_is_enabled(tmp_path, enabled):
     """What somebody switched off may be out of reach."""
-    run("migrate", "--data", "data")
-    run("keys", "create", "--data", "data", "--name", "setup")
+    run("migrate", "--data-dir", "data")
+    run("keys", "create", "--data-dir", "data", "--name", "setup")
     data, entropy = tmp_path / "data", SystemEntropy()
 
     async def add() -> None:
@@ -182,7 +182,7 @@ def test_check_reaches_what_is_enabled(tmp_path, enabled):
         await ledger.close()
 
     asyncio.run(add())
-    checked = run("check", "--data", "data", "--json")
+    checked = run("check", "--data-dir", "data", "--json")
     wrong = [c["detail"] for c in json.loads(checked.stdout) if not c["ok"]]
     assert wrong == (["there is no provider 'no-such': install its plug-in."] if enabled else [])
 

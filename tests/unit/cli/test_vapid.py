@@ -1,4 +1,4 @@
-"""`clarion vapid new`."""
+"""`clarion vapid create`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clarion.testing.ports import provider_tools
 
 
 def ran(*arguments: str) -> str:
-    result = CliRunner().invoke(program, ["vapid", "new", *arguments])
+    result = CliRunner().invoke(program, ["vapid", "create", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -40,7 +40,7 @@ _ORIGIN = re.compile(r"https?://[^/?#]+")
 
 
 class WebPushConfig(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key pair of `clarion vapid new`, and whom push services may write to."""
+    """A key pair of `clarion vapid create`, and whom push services may write to."""
 
     public_key: str
     """Base64url: pages subscribe with it (`applicationServerKey`)."""
@@ -61,11 +61,11 @@ class WebPush:
             key = private_key(config.private_key)
         except ValueError as wrong:
             raise ConfigError(
-                f"private_key: {wrong}; make a pair with `clarion vapid new`", pointer="#/private_key"
+                f"private_key: {wrong}; make a pair with `clarion vapid create`", pointer="#/private_key"
             ) from None
         if public_of(key) != config.public_key.rstrip("="):
             raise ConfigError(
-                "public_key and private_key are not a pair: make one with `clarion vapid new`",
+                "public_key and private_key are not a pair: make one with `clarion vapid create`",
                 pointer="#/public_key",
             )
         if trouble := subject_trouble(config.subject):

@@ -118,7 +118,7 @@ def _signing(key: DkimKey) -> tuple[str, Callable[[bytes], bytes]]:
     if private.key_size < SMALLEST_RSA:
         raise ConfigError(
             f"dkim: the RSA key of {key.selector!r} has {private.key_size} bits: verifiers ignore less than "
-            f"{SMALLEST_RSA}, make one with 2048 (`clarion dkim new`)"
+            f"{SMALLEST_RSA}, make one with 2048 (`clarion dkim create`)"
         )
     padding, digest = PKCS1v15(), SHA256()
     return "rsa-sha256", lambda data: private.sign(data, padding, digest)
@@ -137,6 +137,6 @@ def _parsed(private_key: str) -> RSAPrivateKey | Ed25519PrivateKey:
         ) from None
     if not isinstance(found, RSAPrivateKey | Ed25519PrivateKey):
         raise ConfigError(
-            "dkim: the private key is neither RSA nor Ed25519: make one with `clarion dkim new`"
+            "dkim: the private key is neither RSA nor Ed25519: make one with `clarion dkim create`"
         )
     return found

@@ -226,7 +226,7 @@ async def test_a_user_whose_key_is_broken_can_still_be_deleted(path, opened, led
 
 
 def test_migrating_makes_missing_folders(tmp_path):
-    """`--data some/new/place` just works."""
+    """`--data-dir some/new/place` just works."""
     path = tmp_path / "some" / "new" / "place" / "clarion.db"
     migrate(path)
     assert path.exists()

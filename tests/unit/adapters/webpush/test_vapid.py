@@ -73,7 +73,7 @@ def test_made_up_origins_do_not_fill_the_memory():
 
 
 def test_new_keys_are_a_pair():
-    """What `clarion vapid new` prints belongs together, and is new every time."""
+    """What `clarion vapid create` prints belongs together, and is new every time."""
     assert public_of(private_key(KEYS.private)) == KEYS.public
     assert len(base64url(KEYS.public)) == 65
     assert new_keys() != KEYS

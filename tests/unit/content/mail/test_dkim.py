@@ -166,7 +166,7 @@ def test_a_key_that_cannot_be_used_is_refused_with_the_reason(change, said):
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
 def test_a_new_key_signs_what_its_record_verifies(kind):
-    """What `clarion dkim new` hands out fits together."""
+    """What `clarion dkim create` hands out fits together."""
     key = DkimKey(domain="example.com", selector="s", private_key=new_key(kind))
     raw = made(sender=msgspec.structs.replace(SENDER, dkim=(key,)))
     assert passes(raw, 0, records(key))
