@@ -254,12 +254,14 @@ def _read(file: str, key: str | None) -> dict[str, Any]:
     import sys
     import tomllib
 
+    from clarion.cli.textfile import text_of
+
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        text = text_of(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
         document = tomllib.loads(text) if file.endswith(".toml") else _object(text, file)
     except OSError as wrong:
         raise typer.BadParameter(f"{file}: {(wrong.strerror or 'cannot be read').lower()}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise typer.BadParameter(f"{file}: {wrong}") from None
     stem = "" if file == "-" else Path(file).stem
     document["key"] = key or document.get("key") or stem
@@ -273,7 +275,7 @@ def _object(text: str, place: str) -> dict[str, Any]:
 
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.MsgspecError as wrong:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
         raise typer.BadParameter(f"{place}: not a JSON object ({wrong})") from None
 
 

@@ -64,6 +64,21 @@ def lines_of(source: TextIO) -> Iterator[TextLine]:
         yield TextLine(number, text, _problem(text, source.encoding))
 
 
+def text_of(content: bytes) -> str:
+    """All of a file, for documents that are read whole. ValueError with the line that has a byte that does not fit."""
+    from io import BytesIO
+
+    encoding = encoding_of(BytesIO(content), None)
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        wrong = content[error.start] if error.start < len(content) else 0
+        raise ValueError(
+            f"line {line} has the byte 0x{wrong:02X}, which is not {encoding.upper()}: save it as UTF-8"
+        ) from None
+
+
 def _finish(source: TextIO) -> None:
     """Read to the end of the line."""
     while text := source.readline(LONGEST):

@@ -96,14 +96,15 @@ def trigger(
 def _data(text: str | None, given: list[str]) -> dict[str, Any]:
     import msgspec
 
+    from clarion.cli.textfile import text_of
+
     data: Any = {}
     try:
         if text is not None:
-            source = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-            data = msgspec.json.decode(source)
+            data = msgspec.json.decode(text_of(Path(text[1:]).read_bytes()) if text.startswith("@") else text)
     except OSError as error:
         raise typer.BadParameter(f"{text}: {error.strerror}", param_hint="--data-json") from None
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"not valid JSON: {error}", param_hint="--data-json") from None
     if not isinstance(data, dict):
         raise typer.BadParameter("must be a JSON object", param_hint="--data-json")

@@ -123,19 +123,21 @@ class _Node:
         """What stands here: a placeholder's original, or the text between two of them."""
         given = self.attributes
         if self.name == "cp":
-            return chr(int(given.get("hex", ""), 16))
+            return (
+                chr(int(given.get("hex", ""), 16)).encode().decode()
+            )  # half a surrogate pair is no character
         begins = data.get(given.get("dataRefStart", given.get("dataRef", "")), "")
         return begins + self.text(data) + data.get(given.get("dataRefEnd", ""), "")
 
 
 def _entry(template: str, unit: _Node) -> Entry:
-    data = {
-        one.attributes.get("id", ""): one.text({})
-        for group in unit.all("originalData")
-        for one in group.all("data")
-    }
     source, target, translated = "", "", True
     try:
+        data = {
+            one.attributes.get("id", ""): one.text({})
+            for group in unit.all("originalData")
+            for one in group.all("data")
+        }
         for part in unit.content:
             if isinstance(part, _Node) and part.name in ("segment", "ignorable"):
                 original = "".join(node.text(data) for node in part.all("source"))

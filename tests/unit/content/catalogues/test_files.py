@@ -107,6 +107,21 @@ def test_a_header_cannot_ask_for_memory():
     assert (entry.source, entry.target) == ("a", "")
 
 
+@pytest.mark.parametrize(
+    "cp", ["<cp/>", "<cp hex='x'/>", "<cp hex='D800'/>", "<cp hex='110000'/>", "<cp hex='-1'/>"]
+)
+@pytest.mark.parametrize("place", ["data", "source"])
+def test_a_character_that_is_none_is_refused(cp, place):
+    """Wherever it stands; half a surrogate pair could not be stored."""
+    data, source = (cp, "Hi") if place == "data" else ("x", cp)
+    document = (
+        f"<xliff xmlns='{xliff.NAMESPACE}' version='2.0' trgLang='de'><file id='a'><unit id='b'><originalData>"
+        f"<data id='d'>{data}</data></originalData><segment><source>{source}</source></segment></unit></file></xliff>"
+    )
+    with pytest.raises(Unreadable, match="<cp>"):
+        xliff.read(document.encode())
+
+
 @pytest.mark.parametrize("content", [BOMB, OUTSIDE, DTD])
 def test_documents_with_a_type_are_refused(content):
     """That is where entities come from: those that grow, and those that read files and addresses."""
