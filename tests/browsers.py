@@ -104,7 +104,7 @@ async def push_service(tools: ProviderTools) -> AsyncIterator[PushService]:
     process = await asyncio.create_subprocess_exec(
         "node", str(SCRIPT), str(package.parent), str(port), stdout=asyncio.subprocess.PIPE
     )
-    caller = Caller(tools, timeout_s=10, urls="operator")
+    caller = Caller(tools, timeout_s=10)
     try:
         assert process.stdout is not None
         async with asyncio.timeout(20):

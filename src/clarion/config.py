@@ -80,10 +80,10 @@ class Gateway(_Section):
 
 
 class Outbound(_Section):
-    """Calls to addresses that users gave: web push endpoints, webhooks, files to attach."""
+    """Calls to addresses that users and tenants gave: webhooks, push endpoints, files to attach, integrations."""
 
     allowed_networks: tuple[str, ...] = ()
-    """Ranges that such calls may reach although they are not public, e.g. `10.20.0.0/16`."""
+    """Ranges that may be called although they are not public, e.g. `10.20.0.0/16`."""
     disable_endpoints_after_days: float = Field(default=5, gt=0)
     """How long a webhook endpoint may fail without a single success before nothing more is sent to it."""
 

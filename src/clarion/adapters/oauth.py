@@ -83,7 +83,7 @@ class AccessTokens:
     def __init__(self, grant: Grant, tools: ProviderTools) -> None:
         self._grant = grant
         self._clock = tools.clock
-        self._caller = Caller(tools, timeout_s=TIMEOUT_S, urls="user")
+        self._caller = Caller(tools, timeout_s=TIMEOUT_S)
         self._refresh_token = grant.refresh_token
         self._kept: _Kept | None = None
         self._asking: asyncio.Task[str] | None = None

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from clarion import plugins
 from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.http import Caller
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
@@ -22,6 +24,9 @@ from clarion.flow.return_tags import ReturnTags
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 
 log = structlog.get_logger(__name__)
+
+URL_CHECK_S = 9.0
+"""Name servers that are slower do not hold up whoever stores a URL."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,13 +69,14 @@ def tools_of(
     settings: Settings, vault: LocalVault, clock: SystemClock, entropy: SystemEntropy
 ) -> ProviderTools:
     """What every provider is opened with."""
-    return ProviderTools(
+    tools = ProviderTools(
         clock=clock,
         entropy=entropy,
         vault=vault,
         mail=MimeMailwright(ReturnTags(vault).of),
         allowed_networks=settings.outbound.allowed_networks,
     )
+    return replace(tools, refusal=Caller(tools, timeout_s=URL_CHECK_S).refusal)
 
 
 @contextlib.contextmanager

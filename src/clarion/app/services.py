@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from clarion.adapters.http import Caller
 from clarion.app.ground import Ground
 from clarion.flow.authoring import Authoring
 from clarion.flow.endpoints import Endpoints
@@ -14,9 +13,6 @@ from clarion.flow.keys import ApiKeys
 from clarion.flow.preview import Previews
 from clarion.flow.retries import Retries
 from clarion.flow.tokens import UserTokens
-
-URL_CHECK_S = 9.0
-"""A third of it may pass until the name in a user's URL is resolved."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,8 +31,6 @@ class Services:
 def services_of(ground: Ground, ends: contextlib.AsyncExitStack) -> Services:
     """All of them. What they noted about the use of keys is stored at the end."""
     ledger, clock, entropy = ground.ledger, ground.clock, ground.entropy
-    caller = Caller(ground.tools, timeout_s=URL_CHECK_S, urls="user")
-    ends.push_async_callback(caller.close)
     retries = Retries(ledger, clock)
     keys = ApiKeys(ledger.setup.keys, ground.vault, clock, entropy)
     ends.push_async_callback(keys.flush)
@@ -44,7 +38,7 @@ def services_of(ground: Ground, ends: contextlib.AsyncExitStack) -> Services:
         keys=keys,
         tokens=UserTokens(ground.vault, clock),
         engagement=Engagement(ledger.inboxes, ground.fanout, clock),
-        endpoints=Endpoints(ledger, retries, caller.refusal, clock, entropy),
+        endpoints=Endpoints(ledger, retries, ground.tools.refusal, clock, entropy),
         retries=retries,
         authoring=Authoring(ledger.setup, clock),
         previews=Previews(clock),

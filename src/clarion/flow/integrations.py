@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from clarion.errors import ConfigError
+from clarion.flow.destinations import destinations
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import TenantId
 from clarion.model.message import Message
@@ -197,6 +198,7 @@ class Integrations:
         self._tenants = setup.tenants
         self._shelf = setup.integrations
         self._clock = tools.clock
+        self._refusal = tools.refusal
         self._broken: dict[tuple[TenantId, str], _Broken] = {}
         self._plugins = plugins
         self._tools = tools
@@ -264,7 +266,8 @@ class Integrations:
         return "its circuit is open: its provider fails, refuses our settings or does not answer"
 
     async def check(self, integration: Integration) -> None:
-        """Raises ConfigError, saying what to do, when its provider cannot work with these settings. Reaches nobody."""
+        """Raises ConfigError, saying what to do, when its provider cannot work with these settings, or they lead to an
+        address that is not called. Reaches nobody but name servers."""
         plugin = self._plugins[integration.provider]
         config = msgspec.convert(integration.config, plugin.config)
         try:
@@ -277,6 +280,9 @@ class Integrations:
                 f"the provider fell over them ({type(surprise).__name__}): compare them with its documentation"
             ) from None
         await provider.close()
+        for pointer, url in destinations(msgspec.to_builtins(config), plugin):
+            if refused := await self._refusal(url):
+                raise ConfigError(refused, pointer=pointer)
 
     async def close(self) -> None:
         """Close every provider."""

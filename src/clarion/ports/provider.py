@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -53,6 +53,10 @@ class Provider(Protocol):
         """Release connections; called once, after the last send has returned."""
 
 
+async def _not_refused(url: str) -> str | None:
+    return None
+
+
 class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     """What the house lends to a provider."""
 
@@ -61,7 +65,9 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     mail: Mailwright
     allowed_networks: tuple[str, ...] = ()
-    """Ranges (CIDR) that URLs given by users may reach although they are not public; the operator's choice."""
+    """Ranges (CIDR) that may be reached although they are not public; the operator's choice."""
+    refusal: Callable[[str], Awaitable[str | None]] = _not_refused
+    """Why an http(s) URL would not be called, as far as can be told without calling it; None when it would."""
 
 
 WebUrl = Annotated[
@@ -120,6 +126,8 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """A repeated call with the same message id has no second effect, so no `sending` mark is needed."""
     batch: int = 1
     """Most messages one call takes."""
+    hosts: frozenset[str] = frozenset()
+    """Names of config fields that hold a host it connects to. URLs are found by themselves."""
     secrets: frozenset[str] = frozenset()
     """Names of config fields that must never be returned or logged."""
     example: dict[str, Any] = {}

@@ -131,7 +131,8 @@ class House:
         tools = msgspec.structs.replace(
             provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.1/32",)
         )
-        self.caller = Caller(tools, timeout_s=9, urls="user", resolve=resolve)
+        self.caller = Caller(tools, timeout_s=9, resolve=resolve)
+        tools = msgspec.structs.replace(tools, refusal=self.caller.refusal)
         self.keys = ApiKeys(self.ledger.setup.keys, self.vault, self.clock, self.entropy)
         self.tokens = UserTokens(self.vault, self.clock)
         self.pipeline = Pipeline(

@@ -71,3 +71,41 @@ async def test_a_bound_that_cannot_work_is_refused_where_it_stands(admin, fields
     assert (shown["status"], shown["code"]) == (400, "invalid_request")
     assert shown["errors"][0]["pointer"] == pointer
     assert said in shown["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/hook",
+        "https://[::1]/hook",
+        "https://[::ffff:10.0.0.1]/hook",
+        "https://2130706433/hook",
+        "https://0x7f.1/hook",
+        "https://0177.0.0.1/hook",
+        "https://shop.internal/hook",
+        "http://93.184.216.34/hook",
+    ],
+)
+async def test_a_url_that_leads_inside_is_refused_where_it_stands(admin, url):
+    """Whoever sets up integrations is not the operator: only ranges that are allowed in the configuration may be reached."""
+    body = {"channel": "chat", "provider": "discord", "config": {"url": url}}
+    shown = await admin.problem("PUT", "/v1/integrations/x", body)
+    assert (shown["status"], shown["errors"][0]["pointer"]) == (400, "#/config/url")
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "shop.internal", "169.254.169.254", "::1"])
+async def test_a_mail_relay_inside_is_refused_where_it_stands(admin, host):
+    """By name or by address; the answer says what the operator can do."""
+    config = {"host": host, "from_address": "a@b.example", "security": "tls"}
+    body = {"channel": "email", "provider": "smtp", "config": config}
+    shown = await admin.problem("PUT", "/v1/integrations/x", body)
+    assert (shown["status"], shown["errors"][0]["pointer"]) == (400, "#/config/host")
+    assert "outbound.allowed_networks" in shown["errors"][0]["detail"]
+
+
+async def test_public_and_allowed_addresses_are_taken(admin):
+    """The operator has opened 127.0.0.1 here."""
+    for url in ("https://hooks.example/a", "http://127.0.0.1:9/a"):
+        body = {"channel": "chat", "provider": "discord", "config": {"url": url}}
+        await admin.ok("PUT", "/v1/integrations/x", body)

@@ -1,13 +1,11 @@
-"""Calls out of the house, guarded or not, each with a bound on time and size."""
+"""Calls out of the house: to public addresses and to ranges the operator allowed, each with a bound on time and size."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import structlog
 
 from clarion.adapters.http.calls import Call, Failure, Reply
-from clarion.adapters.http.clients import OperatorClients, Resolve, UserClients, Way
+from clarion.adapters.http.clients import Clients, Resolve, Way
 from clarion.adapters.http.exchange import exchange, shown
 from clarion.adapters.http.guard import Guard
 from clarion.adapters.http.places import Places
@@ -15,8 +13,6 @@ from clarion.ports.provider import ProviderTools
 
 log = structlog.get_logger(__name__)
 
-Urls = Literal["operator", "user"]
-"""Who says where to: the operator's settings, or a user, whose URLs must lead to public addresses."""
 LONGEST_CONNECT_S = 10.0
 MOST_CALLS = 2_048
 """Under way at once, those that were given up included; more than the lanes of an integration have by default."""
@@ -27,21 +23,14 @@ ADDRESSES_TRIED = 3
 class Caller:
     """Makes calls over pooled connections, HTTP/2 where offered. Redirects are answers like any other."""
 
-    def __init__(
-        self, tools: ProviderTools, *, timeout_s: float, urls: Urls, resolve: Resolve | None = None
-    ) -> None:
+    def __init__(self, tools: ProviderTools, *, timeout_s: float, resolve: Resolve | None = None) -> None:
         """`timeout_s` is the longest a call may take, and tells how long a connection may take."""
         self._tools = tools
-        self._urls = urls
         self._resolve = resolve
         self._connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
         self._guard = Guard(tools.allowed_networks)
         self._places = Places(tools.clock, MOST_CALLS)
-        self._open: dict[Urls, OperatorClients | UserClients] = {}
-
-    def urls_of(self, call: Call) -> Urls:
-        """Whose URL it is."""
-        return "user" if call.from_user else self._urls
+        self._open: Clients | None = None
 
     async def call(self, call: Call, *, until_s: float, limit: int) -> Reply | Failure:
         """What was answered until `until_s` on the monotonic clock, at most `limit` bytes of it. Raises nothing."""
@@ -52,7 +41,7 @@ class Caller:
             return Failure(kind="unanswered", detail=f"the call failed ({type(surprise).__name__})")
 
     async def _call(self, call: Call, until_s: float, limit: int) -> Reply | Failure:
-        clients = self._clients(self.urls_of(call))
+        clients = self._clients()
         answer: Reply | Failure = Failure(kind="unsent", detail="no time was left to begin")
         for _ in range(ADDRESSES_TRIED):
             if self._spare_s(until_s) <= 0:
@@ -85,29 +74,23 @@ class Caller:
         return answer
 
     async def refusal(self, url: str) -> str | None:
-        """Why a user's URL is not called, as far as can be told without calling it; None when it may be."""
-        found = await _way(self._clients("user"), url)
+        """Why a URL is not called, as far as can be told without calling it; None when it may be."""
+        found = await _way(self._clients(), url)
         return found.detail if isinstance(found, Failure) and found.kind == "refused" else None
 
     async def close(self) -> None:
         """Close the connections."""
-        for clients in self._open.values():
+        clients, self._open = self._open, None
+        if clients is not None:
             await clients.close()
-        self._open.clear()
 
-    def _clients(self, urls: Urls) -> OperatorClients | UserClients:
-        if (found := self._open.get(urls)) is not None:
-            return found
-        opened: OperatorClients | UserClients = (
-            UserClients(self._guard, self._tools.clock, self._connect_s, self._places, self._resolve)
-            if urls == "user"
-            else OperatorClients(self._connect_s, self._places)
-        )
-        self._open[urls] = opened
-        return opened
+    def _clients(self) -> Clients:
+        if self._open is None:
+            self._open = Clients(self._guard, self._tools.clock, self._connect_s, self._places, self._resolve)
+        return self._open
 
 
-async def _way(clients: OperatorClients | UserClients, url: str) -> Way | Failure:
+async def _way(clients: Clients, url: str) -> Way | Failure:
     try:
         return await clients.at(url)
     except Exception as surprise:  # noqa: BLE001 - name servers and libraries can answer anything
@@ -127,10 +110,9 @@ class Fetch:
         *,
         timeout_s: float = 20.0,
         limit: int = 10 * 1024 * 1024,
-        urls: Urls = "user",
         resolve: Resolve | None = None,
     ) -> None:
-        self._caller = Caller(tools, timeout_s=timeout_s, urls=urls, resolve=resolve)
+        self._caller = Caller(tools, timeout_s=timeout_s, resolve=resolve)
         self._clock = tools.clock
         self._timeout_s = timeout_s
         self._limit = limit

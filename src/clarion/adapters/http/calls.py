@@ -17,7 +17,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     from_user: bool = False
-    """The URL came from a user although the provider's own do not: guarded as with `urls="user"`."""
+    """The URL came from a user although the provider's own do not: treated as with `urls="user"`."""
 
     def __repr__(self) -> str:
         """Without what may be secret: user name, path, query, headers and body."""

@@ -1,4 +1,4 @@
-"""The connections: one pool for addresses of the operator's, one pool per vetted host for those of users."""
+"""The connections: a pool for each host, whose addresses have been looked at before."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from clarion.adapters.http.places import Places
 from clarion.ports.clock import Clock
 
 HOSTS = 128
-"""Hosts of users that keep their connections; each takes about 240 KB."""
+"""Hosts that keep their connections; each takes about 240 KB."""
 CALLS_OF_HOST = 1_024
-"""To one host of users under way at once: half of all there may be, so that no host has them all, and more than one
+"""To one host under way at once: half of all there may be, so that no host has them all, and more than one
 lane's, so that lanes need not wait for one another."""
 IDLE_OF_HOST = 16
 """Connections kept for its next calls."""
@@ -35,29 +35,6 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """All addresses of a host name; OSError when it has none or nobody answers."""
 
 
-class OperatorClients:
-    """One client: the operator's own settings say where to."""
-
-    def __init__(self, connect_s: float, places: Places) -> None:
-        self._client = builder(connect_s).build()
-        self._places = places
-
-    async def at(self, text: str) -> Way | Failure:
-        """The client for a URL."""
-        try:
-            return self._client, Url(text), self._places
-        except ValueError:
-            return Failure(kind="refused", detail="the URL cannot be read")
-
-    def has_another(self, url: Url, client: Client) -> bool:
-        """No: the client itself tries all addresses."""
-        return False
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-
 class _Pin(msgspec.Struct, frozen=True, kw_only=True):
     """A host whose addresses have been looked at, and a client that knows no other."""
 
@@ -69,7 +46,7 @@ class _Pin(msgspec.Struct, frozen=True, kw_only=True):
     """Why `http://` will not do."""
 
 
-class UserClients:
+class Clients:
     """A client per host, tied to an address that the guard has seen: what was vetted is what gets connected.
 
     A name is resolved once and all its addresses are checked; the client is given one of them and asks nobody again,

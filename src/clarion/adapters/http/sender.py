@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import msgspec
 import structlog
 
-from clarion.adapters.http.caller import Caller, Urls
+from clarion.adapters.http.caller import Caller
 from clarion.adapters.http.calls import Call, Failure, Reply
 from clarion.adapters.http.rests import Rests, put_off
 from clarion.errors import ConfigError, ContentError, Unavailable
@@ -19,6 +20,8 @@ from clarion.ports.provider import Outgoing, ProviderTools
 
 log = structlog.get_logger(__name__)
 
+Urls = Literal["operator", "user"]
+"""Who says where to: the settings of the integration, or a user."""
 AT_ONCE = 64
 """Calls of one batch under way at the same time."""
 REPLY_BYTES = 64 * 1024
@@ -50,8 +53,8 @@ class HttpProvider:
         urls: Urls = "operator",
         idempotent: bool = False,
     ) -> None:
-        """`urls="user"`: the URLs come from users. They must lead to public addresses, each to a server of its own
-        whose trouble says nothing about the others: it opens no circuit, and where a host hangs it alone gets a rest.
+        """`urls="user"`: the URLs come from users, each leads to a server of its own whose trouble says nothing about
+        the others: it opens no circuit, and where a host hangs it alone gets a rest.
         So with single calls that are `from_user`. Where `read` knows better, it says `Retry(of_address=False)`.
 
         `check_pong(reply)` judges the answer to `ping` where its status does not: it raises ConfigError or
@@ -68,7 +71,8 @@ class HttpProvider:
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
         self._user_call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
         longest_s = self._user_call_s if urls == "user" else self._timeout_s
-        self._caller = Caller(tools, timeout_s=longest_s, urls=urls)
+        self._urls = urls
+        self._caller = Caller(tools, timeout_s=longest_s)
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`."""
@@ -179,7 +183,7 @@ class HttpProvider:
 
     def _is_of_user(self, call: Call) -> bool:
         """A user's URL that leads nowhere is that message's fault; the operator's is the set-up's."""
-        return self._caller.urls_of(call) == "user"
+        return call.from_user or self._urls == "user"
 
     def _in_doubt(self, reason: Reason, detail: str) -> Outcome:
         return (

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from clarion.adapters.chat import content_of, unmentioning, web_url
+from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.requests import guarded
 from clarion.adapters.isolation import surprised
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
-from clarion.model.outcome import Accepted, Outcome, Retry, Unknown
+from clarion.model.outcome import Accepted, Misconfigured, Outcome, Retry, Unknown
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
@@ -43,8 +46,9 @@ class AppriseConfig(Settings, frozen=True, kw_only=True):
 class AppriseBridge:
     """Implements `ports.provider.Provider` in threads of its own."""
 
-    def __init__(self, service: NotifyBase, timeout_s: float) -> None:
+    def __init__(self, service: NotifyBase, timeout_s: float, guard: Guard) -> None:
         self._service = service
+        self._guard = guard
         self._timeout_s = TIME_SHARE * timeout_s
         # Silence is ours to judge: Apprise would give up first, say no, and the message would go out twice.
         service.socket_read_timeout = timeout_s
@@ -76,7 +80,10 @@ class AppriseBridge:
         except Exception as fault:  # noqa: BLE001 - concerns this message only
             return surprised(fault, idempotent=True)
         try:
-            sent = self._service.notify(body=body or title, title=title)
+            with guarded(self._guard):
+                sent = self._service.notify(body=body or title, title=title)
+        except ConfigError as refused:
+            return Misconfigured(detail=refused.detail)
         except Exception as fault:  # noqa: BLE001 - a plug-in of Apprise's can raise anything
             return Unknown(detail=f"Apprise raised {type(fault).__name__}")
         return Accepted() if sent else Retry(detail="Apprise could not send it and does not say why")
@@ -114,13 +121,19 @@ def _service(url: str) -> NotifyBase:
             "`url` is not one that Apprise understands: see https://appriseit.com/services/ for the form of each service",
             pointer="#/url",
         )
+    if not hasattr(sys.modules[type(service).__module__], "requests"):
+        raise ConfigError(
+            f"the service `{url.partition('://')[0]}` does not speak HTTP, and its connections cannot be guarded: "
+            "choose a service that does, or a provider of Clarion's own",
+            pointer="#/url",
+        )
     if service.overflow_mode is OverflowMode.UPSTREAM:
         service.overflow_mode = OverflowMode.TRUNCATE
     return service
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
-    return AppriseBridge(_service(config.url), integration.limits.timeout_s)
+    return AppriseBridge(_service(config.url), integration.limits.timeout_s, Guard(tools.allowed_networks))
 
 
 plugin = ProviderPlugin(

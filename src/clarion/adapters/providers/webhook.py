@@ -121,7 +121,7 @@ class Webhooks:
         self._tools = tools
         self._secret = config.secret
         self._timeout_s = min(config.timeout_s, TIME_SHARE * integration.limits.timeout_s)
-        self._caller = Caller(tools, timeout_s=self._timeout_s, urls="user")
+        self._caller = Caller(tools, timeout_s=self._timeout_s)
         self._rests = Rests()
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:

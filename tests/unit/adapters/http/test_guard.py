@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.adapters.http import Failure, Fetch, Reply
-from clarion.adapters.http.clients import HOSTS, UserClients
+from clarion.adapters.http.clients import HOSTS, Clients
 from clarion.adapters.http.guard import Guard, Refused, is_public, target
 from clarion.adapters.http.places import Places
 from clarion.adapters.system import SystemClock, SystemEntropy
@@ -63,8 +63,8 @@ def names(**known: Sequence[str]) -> Callable[[str], object]:
 
 
 @pytest.fixture
-def clients() -> Callable[..., UserClients]:
-    return lambda resolve, *networks, clock=None, connect_s=1.0: UserClients(
+def clients() -> Callable[..., Clients]:
+    return lambda resolve, *networks, clock=None, connect_s=1.0: Clients(
         Guard(networks), clock or SystemClock(), connect_s, Places(SystemClock(), 9), resolve
     )
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
-from clarion.adapters.http.clients import UserClients
+from clarion.adapters.http.clients import Clients
 from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.testing.ports import provider_tools
@@ -41,7 +41,7 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
 async def said(answer: bytes) -> Reply | Failure:
     entropy = SystemEntropy()
     tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
-    caller = Caller(tools, timeout_s=20, urls="operator")
+    caller = Caller(tools, timeout_s=20)
     async with answering(answer) as url:
         reply = await caller.call(Call(url=url), until_s=tools.clock.monotonic() + 20, limit=1_000)
     await caller.close()
@@ -146,14 +146,14 @@ async def test_a_wish_to_wait_is_a_number_or_none(lines, seconds):
 async def test_a_name_that_breaks_the_resolver_has_not_been_called(monkeypatch):
     """Nothing was sent, so nothing is in doubt."""
 
-    async def at(self: UserClients, text: str) -> None:
+    async def at(self: Clients, text: str) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(UserClients, "at", at)
+    monkeypatch.setattr(Clients, "at", at)
     entropy = SystemEntropy()
     tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
     tools = msgspec.structs.replace(tools, allowed_networks=("127.0.0.0/8",))
-    caller = Caller(tools, timeout_s=20, urls="user")
+    caller = Caller(tools, timeout_s=20)
     failure = await caller.call(
         Call(url="https://shop.example/"), until_s=tools.clock.monotonic() + 20, limit=9
     )

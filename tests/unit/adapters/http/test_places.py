@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
-from clarion.adapters.http.caller import Urls
 from clarion.adapters.http.clients import HOSTS
 from clarion.adapters.http.places import Places
 from clarion.adapters.system import SystemClock, SystemEntropy
@@ -20,7 +19,7 @@ from clarion.testing.ports import provider_tools
 from clarion.testing.scripted_server import Answer, scripted_server
 
 
-def caller(timeout_s: float, urls: Urls) -> Caller:
+def caller(timeout_s: float) -> Caller:
     entropy = SystemEntropy()
     tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
 
@@ -28,7 +27,7 @@ def caller(timeout_s: float, urls: Urls) -> Caller:
         return ("127.0.0.1",)
 
     tools = msgspec.structs.replace(tools, allowed_networks=("127.0.0.0/8",))
-    return Caller(tools, timeout_s=timeout_s, urls=urls, resolve=here)
+    return Caller(tools, timeout_s=timeout_s, resolve=here)
 
 
 async def answered(calls: Caller, url: str, in_s: float) -> Reply | Failure:
@@ -41,23 +40,21 @@ def open_files() -> int:
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="files of a process are counted on Linux")
 @pytest.mark.parametrize(
-    ("urls", "host", "limit"),
+    ("host", "limit"),
     [
-        ("operator", "127.0.0.1", "clarion.adapters.http.caller.MOST_CALLS"),
-        ("user", "127.0.0.1", "clarion.adapters.http.clients.CALLS_OF_HOST"),
-        ("user", "receiver.example", "clarion.adapters.http.clients.CALLS_OF_HOST"),
-        ("user", "receiver.example", "clarion.adapters.http.caller.MOST_CALLS"),
+        ("127.0.0.1", "clarion.adapters.http.caller.MOST_CALLS"),
+        ("127.0.0.1", "clarion.adapters.http.clients.CALLS_OF_HOST"),
+        ("receiver.example", "clarion.adapters.http.clients.CALLS_OF_HOST"),
+        ("receiver.example", "clarion.adapters.http.caller.MOST_CALLS"),
     ],
 )
-async def test_hundreds_of_calls_that_are_given_up_hold_a_bounded_number_of_sockets(
-    monkeypatch, urls, host, limit
-):
+async def test_hundreds_of_calls_that_are_given_up_hold_a_bounded_number_of_sockets(monkeypatch, host, limit):
     """The library goes on with a cancelled call until its time is over; until then it keeps its place."""
     monkeypatch.setattr(limit, 40)
     timeout_s = 2.0
     async with scripted_server(otherwise=Answer(manner="hang")) as hung:
         before = open_files()
-        calls = caller(timeout_s, urls)
+        calls = caller(timeout_s)
         url = hung.url.replace("127.0.0.1", host)
         began = time.monotonic()
         for _ in range(4):
@@ -84,7 +81,7 @@ async def test_a_host_that_is_full_holds_up_no_other(monkeypatch):
     """Each has places of its own."""
     monkeypatch.setattr("clarion.adapters.http.clients.CALLS_OF_HOST", 5)
     async with scripted_server(otherwise=Answer(manner="hang")) as hung, scripted_server() as well:
-        calls = caller(3.0, "user")
+        calls = caller(3.0)
         url = hung.url.replace("127.0.0.1", "hung.example")
         waiting = [asyncio.ensure_future(answered(calls, url, 3.0)) for _ in range(20)]
         await hung.until(lambda: len(hung.requests) == 5, 2)
@@ -99,7 +96,7 @@ async def test_a_host_that_is_full_holds_up_no_other(monkeypatch):
 async def test_connections_of_hosts_that_are_no_longer_known_are_closed():
     """With many hosts, those that were not used for longest lose theirs."""
     async with scripted_server() as site:
-        calls = caller(5.0, "user")
+        calls = caller(5.0)
         for number in range(HOSTS + 50):
             url = site.url.replace("127.0.0.1", f"h{number}.example")
             assert isinstance(await answered(calls, url, 5.0), Reply)

@@ -52,7 +52,7 @@ def sender(
     read: Callable[[Outgoing, Reply], Outcome] = ok,
     build: Callable[[Outgoing], Call | Outcome] | None = None,
     timeout_s: float = 3.0,
-    networks: tuple[str, ...] = (),
+    networks: tuple[str, ...] = ("127.0.0.0/8",),
     **options: object,
 ) -> HttpProvider:
     integration = Integration(
@@ -218,14 +218,17 @@ async def test_redirects_are_failures(status, urls, expected):
         assert elsewhere.accepted == 0
 
 
-async def test_urls_of_users_are_guarded():
-    """A private address ends the message, not the integration, and nobody is called."""
+async def test_every_url_is_guarded():
+    """A private address is not called, whoever named it: a user's ends the message, one of the settings the circuit."""
     async with scripted_server() as site:
-        outcome = await one(sender(site.url, urls="user"))
+        outcome = await one(sender(site.url, urls="user", networks=()))
         assert isinstance(outcome, Rejected)
         assert SECRET not in (outcome.detail or "")
+        set_up = await one(sender(site.url, networks=()))
+        assert isinstance(set_up, Misconfigured)
+        assert "outbound.allowed_networks" in (set_up.detail or "")
         guarded = Call(url=site.url, from_user=True)
-        assert isinstance(await one(sender("", build=lambda _: guarded)), Rejected)
+        assert isinstance(await one(sender("", build=lambda _: guarded, networks=())), Rejected)
         assert site.accepted == 0
         assert await one(sender("", build=lambda _: guarded, networks=("127.0.0.0/8",))) == Accepted(
             provider_id="200"
@@ -414,12 +417,12 @@ async def test_a_ping_says_what_is_wrong():
 async def test_a_fetch_is_bounded_in_size():
     """An attachment larger than the limit is recognised as such."""
     async with scripted_server(otherwise=Answer(body=b"x" * 1000)) as site:
-        fetch = Fetch(tools(), urls="operator", limit=999)
+        fetch = Fetch(tools("127.0.0.0/8"), limit=999)
         reply = await fetch.get(site.url)
         assert isinstance(reply, Reply)
         assert (len(reply.body), reply.cut) == (999, True)
         await fetch.close()
-        fetch = Fetch(tools(), urls="operator", limit=1000)
+        fetch = Fetch(tools("127.0.0.0/8"), limit=1000)
         reply = await fetch.get(site.url, {"accept": "image/png"})
         assert isinstance(reply, Reply)
         assert (len(reply.body), reply.cut) == (1000, False)
@@ -430,6 +433,6 @@ async def test_a_fetch_is_bounded_in_size():
 async def test_a_fetch_is_bounded_in_time():
     """A server that hangs does not hold up a mail for good."""
     async with scripted_server(otherwise=Answer(manner="hang")) as site:
-        fetch = Fetch(tools(), urls="operator", timeout_s=0.3)
+        fetch = Fetch(tools("127.0.0.0/8"), timeout_s=0.3)
         assert isinstance(await fetch.get(site.url), Failure)
         await fetch.close()

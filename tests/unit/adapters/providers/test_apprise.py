@@ -11,7 +11,7 @@ from clarion.adapters.system import SystemClock, SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
-from clarion.model.outcome import Accepted, Retry, Unknown
+from clarion.model.outcome import Accepted, Misconfigured, Retry, Unknown
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.testing.ports import provider_tools
 from clarion.testing.scripted_server import Answer, scripted_server
@@ -105,3 +105,25 @@ async def test_a_service_behind_a_redirect_is_not_followed():
             assert isinstance((await bridge.send([outgoing(FULL)]))[0], Retry)
             await bridge.close()
         assert not elsewhere.requests
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f000001", "localhost", "[::1]"])
+async def test_an_address_that_is_not_public_is_not_connected_to(host):
+    """Whatever it is called in the URL: what the name leads to is looked at when it is connected to."""
+    async with scripted_server() as server:
+        closed = msgspec.structs.replace(TOOLS, allowed_networks=())
+        config = AppriseConfig(url=f"json://{host}:{server.port}/")
+        integration = Integration(key="bridge", channel=Channel.CHAT, provider="apprise")
+        bridge = plugin.open(integration, config, closed)
+        (outcome,) = await bridge.send([outgoing(FULL)])
+        await bridge.close()
+        assert isinstance(outcome, Misconfigured), outcome
+        assert "not public" in (outcome.detail or "")
+        assert server.accepted == 0
+
+
+@pytest.mark.parametrize("url", ["syslog://", "rsyslog://10.0.0.1", "mailto://user:pass@example.com"])
+def test_a_service_that_cannot_be_guarded_is_refused(url):
+    """It speaks to the network in ways of its own, or to this very machine."""
+    with pytest.raises(ConfigError, match="does not speak HTTP"):
+        opened(url)

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from ssl import SSLCertVerificationError, SSLError
 
+from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.hosts import vetted
 from clarion.adapters.oauth import AccessTokens, bearer
 from clarion.adapters.providers.smtp.config import SmtpConfig, port_of, refuse_unsafe, tls_context
 from clarion.adapters.providers.smtp.connection import Connection, Crew
@@ -20,6 +22,8 @@ from clarion.model.status import Reason
 
 GREETING, DONE, GO_ON = 220, 250, 334
 AUTHENTICATED = 235
+ADDRESSES_TRIED = 3
+"""Of a relay that has several, while none takes a connection."""
 REFUSED = 5
 """The first digit."""
 NOT_KNOWN = (500, 502, 504)
@@ -35,14 +39,14 @@ class NotOpened(Exception):
 
 
 async def open_connection(
-    config: SmtpConfig, crew: Crew, wait_s: float, tokens: AccessTokens | None = None
+    config: SmtpConfig, crew: Crew, wait_s: float, guard: Guard, tokens: AccessTokens | None = None
 ) -> Connection:
     """A connection that is ready for mail, or NotOpened within `wait_s`. Cancelled, it leaves nothing open."""
     connection: Connection | None = None
     opened = False
     try:
         async with _failures(config, wait_s):
-            connection = await _connect(config, crew, wait_s)
+            connection = await _connect(config, crew, wait_s, guard)
             await _introduce(connection, config)
             await _log_in(connection, config, tokens)
             opened = True
@@ -53,17 +57,27 @@ async def open_connection(
     raise AssertionError  # `_failures` raises instead of letting go
 
 
-async def _connect(config: SmtpConfig, crew: Crew, wait_s: float) -> Connection:
+async def _connect(config: SmtpConfig, crew: Crew, wait_s: float, guard: Guard) -> Connection:
+    """To the first of the relay's addresses that takes a connection."""
     secure = config.security == "tls"
     host = config.host.strip("[]")
-    _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(crew, wait_s),
-        host,
-        port_of(config),
-        ssl=tls_context(config.ca) if secure else None,
-        server_hostname=host if secure else None,
-    )
-    return connection
+    trouble: OSError | None = None
+    for address in (await vetted(host, guard))[:ADDRESSES_TRIED]:
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Connection(crew, wait_s),
+                address,
+                port_of(config),
+                ssl=tls_context(config.ca) if secure else None,
+                server_hostname=host if secure else None,
+            )
+        except SSLError:
+            raise
+        except OSError as away:
+            trouble = away
+        else:
+            return connection
+    raise trouble or OSError("it has no address")
 
 
 async def _introduce(connection: Connection, config: SmtpConfig) -> None:

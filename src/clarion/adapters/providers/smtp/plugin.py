@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.http.guard import Guard
 from clarion.adapters.isolation import surprised
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.attachments import Attachments, by_url
@@ -46,6 +47,7 @@ class SmtpProvider:
         self._tools = tools
         self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
         self._destinations = Destinations(config)
+        self._guard = Guard(tools.allowed_networks)
         grant = grant_of(config)
         self._tokens = AccessTokens(grant, tools) if grant is not None else None
         self._pool: Pool | None = None
@@ -86,7 +88,9 @@ class SmtpProvider:
     async def ping(self) -> None:
         """Connect, TLS, log in, and leave."""
         try:
-            connection = await open_connection(self._config, self._opened_pool(), self._wait_s, self._tokens)
+            connection = await open_connection(
+                self._config, self._opened_pool(), self._wait_s, self._guard, self._tokens
+            )
         except NotOpened as failure:
             detail = f"{failure.outcome.detail}"
             if isinstance(failure.outcome, Misconfigured):
@@ -147,7 +151,7 @@ class SmtpProvider:
 
     def _opened_pool(self) -> Pool:
         if self._pool is None:
-            self._pool = Pool(self._config, self._make, self._wait_s, self._tokens)
+            self._pool = Pool(self._config, self._make, self._wait_s, self._guard, self._tokens)
         return self._pool
 
     def _make(self, letter: Letter, offered: Capabilities) -> Mail | Rejected:
@@ -182,6 +186,7 @@ plugin = ProviderPlugin(
     config=SmtpConfig,
     open=_open,
     batch=BATCH,
+    hosts=frozenset({"host"}),
     secrets=frozenset({"password", "token", "oauth_client_secret", "oauth_refresh_token", "dkim_keys"}),
     example={
         "host": "smtp.example.com",

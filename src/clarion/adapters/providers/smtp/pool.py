@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from clarion.adapters.http.guard import Guard
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.config import SmtpConfig
 from clarion.adapters.providers.smtp.connection import Connection
@@ -39,9 +40,15 @@ class Pool:
     """Implements `Crew`. Critical mail goes first; every destination keeps its limits."""
 
     def __init__(
-        self, config: SmtpConfig, make: Make, wait_s: float, tokens: AccessTokens | None = None
+        self,
+        config: SmtpConfig,
+        make: Make,
+        wait_s: float,
+        guard: Guard,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self._config = config
+        self._guard = guard
         self._tokens = tokens
         self._make = make
         self._wait_s = wait_s
@@ -222,7 +229,7 @@ class Pool:
 
     async def _open(self) -> None:
         try:
-            connection = await open_connection(self._config, self, self._wait_s, self._tokens)
+            connection = await open_connection(self._config, self, self._wait_s, self._guard, self._tokens)
         except NotOpened as failure:
             self._opening.discard(asyncio.current_task())
             self._not_opened(failure)

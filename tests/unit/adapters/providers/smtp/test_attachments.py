@@ -117,11 +117,10 @@ async def test_an_address_inside_the_house_is_not_fetched():
     async with (
         Relay().running() as relay,
         scripted_server(otherwise=FILE) as web,
-        sending(relay.port, SUBJECT.tools) as provider,
+        sending(relay.port, msgspec.structs.replace(ALLOWED, allowed_networks=("127.0.0.1/32",))) as provider,
     ):
-        (outcome,) = await provider.send(
-            mails("ada@example.org", attachments=(Attachment(name="x", url=f"{web.url}/pdf"),))
-        )
+        inside = Attachment(name="x", url=f"http://127.0.0.2:{web.port}/pdf")
+        (outcome,) = await provider.send(mails("ada@example.org", attachments=(inside,)))
     assert isinstance(outcome, Rejected)
     assert not web.requests
 

@@ -16,7 +16,7 @@ from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Accepted, Misconfigured, Retry
 from clarion.testing.ports import ManualClock
 from clarion.testing.scripted_server import Answer, ScriptedServer, scripted_server
-from tests.relay import CLOSE, OFFERS, SUBJECT, Relay, many, smtp
+from tests.relay import CLOSE, OFFERS, SUBJECT, Relay, mails, many, smtp
 
 PASSWORD = "pässword-of-ours"
 TOKEN = "token-of-ours"
@@ -373,3 +373,16 @@ async def test_a_relay_that_does_not_greet_is_tried_again(greeting):
         (outcome,) = await provider.send(many(1))
         assert isinstance(outcome, Retry)
         assert "does not greet us" in str(outcome.detail)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_relay_inside_is_not_connected_to(host):
+    """Unless the operator has opened its range; by name it is looked at when it is connected to."""
+    closed = msgspec.structs.replace(SUBJECT.tools, allowed_networks=())
+    async with Relay().running() as relay, smtp(relay.port, tools=closed, host=host) as provider:
+        (outcome,) = await provider.send(mails("ada@example.org"))
+        assert isinstance(outcome, Misconfigured)
+        assert "outbound.allowed_networks" in str(outcome.detail)
+        with pytest.raises(ConfigError, match="not public"):
+            await provider.ping()
+    assert relay.connections == 0
