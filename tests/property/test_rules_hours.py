@@ -14,7 +14,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.setup import Category
 from clarion.model.status import Reason, Status
-from clarion.model.user import Window
+from clarion.model.user import WEEK, Window
 from clarion.rules.gate import HORIZON_MS
 from clarion.rules.instants import FOREVER
 from clarion.rules.quiet_hours import check_zone, next_start, window_end, window_opening
@@ -34,7 +34,7 @@ clock = st.one_of(
     st.builds("{:02d}:{:02d}".format, st.integers(0, 23), st.integers(0, 59)),
 )
 window = st.builds(
-    lambda start, end, days: Window(start=start, end=end, days=tuple(days)),
+    lambda start, end, days: Window(start=start, end=end, days=tuple(WEEK[day] for day in days)),
     clock,
     clock,
     st.one_of(st.just(range(7)), st.lists(st.integers(0, 6), min_size=1, max_size=7)),
@@ -85,8 +85,8 @@ def shown(zone: str, instant: int) -> datetime:
 def inside(windows: tuple[Window, ...], wall: datetime) -> bool:
     """Whether the time on the wall lies in a window, by its definition."""
     now = f"{wall.hour:02d}:{wall.minute:02d}"
-    today = wall.weekday()
-    yesterday = (date(wall.year, wall.month, wall.day) - timedelta(days=1)).weekday()
+    today = WEEK[wall.weekday()]
+    yesterday = WEEK[(date(wall.year, wall.month, wall.day) - timedelta(days=1)).weekday()]
     for window in windows:
         overnight = window.end <= window.start
         if today in window.days and window.start <= now and (overnight or now < window.end):

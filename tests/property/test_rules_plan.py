@@ -22,7 +22,7 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.model.status import NOT_SENT, Reason, Status
-from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.model.user import WEEK, CategoryPreference, Day, Preferences, Window
 from clarion.rules.explain import explanation
 from clarion.rules.ladder import after
 from clarion.rules.plan import expiry
@@ -39,7 +39,7 @@ windows = st.lists(
         Window,
         start=st.sampled_from(["00:00", "08:00", "12:00", "22:00"]),
         end=st.sampled_from(["00:00", "06:30", "12:00", "20:00"]),
-        days=st.sampled_from([(0, 1, 2, 3, 4, 5, 6), (5, 6), (2,)]),
+        days=st.sampled_from([WEEK, (Day.SAT, Day.SUN), (Day.WED,)]),
     ),
     max_size=2,
 ).map(tuple)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -15,14 +16,29 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of every value that also crosses the HTTP edge."""
 
 
+class Day(StrEnum):
+    """A weekday."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+WEEK = tuple(Day)
+
+
 class Window(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A daily wall-clock window, `[start, end)`. `end <= start` runs over midnight; equal means all day."""
 
     start: str
     """`HH:MM`, local time."""
     end: str
-    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
-    """Weekdays on which the window *starts*; Monday is 0."""
+    days: tuple[Day, ...] = WEEK
+    """Weekdays on which the window *starts*."""
 
 
 class CategoryPreference(Value, frozen=True, kw_only=True, omit_defaults=False):

@@ -17,10 +17,10 @@ from clarion.model.ids import Instant
 from clarion.model.message import Verdict
 from clarion.model.setup import Category, Tenant, Workflow
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact, User, Window
+from clarion.model.user import WEEK, Contact, User, Window
 from clarion.rules.instants import FOREVER, rfc3339
 from clarion.rules.preferences import SETTINGS, allowed
-from clarion.rules.quiet_hours import DAYS, check_zone, local_clock, state
+from clarion.rules.quiet_hours import check_zone, local_clock, state
 
 HORIZON_MS = 15 * 24 * 3_600_000
 """Windows repeat weekly: where quiet hours and send windows leave no gap for this long, they never do."""
@@ -365,6 +365,6 @@ def _hours_verdict(
 
 def _shown(window: Window) -> str:
     """`22:00-08:00`, and the weekdays unless it is every day."""
-    days = sorted(set(window.days))
+    days = [day for day in WEEK if day in window.days]
     times = f"{window.start}-{window.end}"
-    return times if len(days) == 7 else f"{times} {','.join(DAYS[day] for day in days)}"
+    return times if len(days) == 7 else f"{times} {','.join(day.title() for day in days)}"

@@ -19,10 +19,10 @@ from itertools import product
 from zoneinfo import ZoneInfo
 
 from clarion.model.ids import Instant
-from clarion.model.user import Window
+from clarion.model.user import WEEK, Window
 from clarion.rules.instants import FOREVER
 
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+DAYS = tuple(day.title() for day in WEEK)
 
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
@@ -47,9 +47,7 @@ def check_window(window: Window) -> str | None:
         if not _CLOCK.fullmatch(value):
             return f"{name} must be a time like 07:30 or 22:00 (00:00 to 23:59), not {value!r}"
     if not window.days:
-        return "days must name at least one weekday (0 is Monday, 6 is Sunday)"
-    if any(not 0 <= day <= 6 for day in window.days):
-        return "days must be weekdays from 0 (Monday) to 6 (Sunday)"
+        return f"days must name at least one weekday: {', '.join(WEEK)}"
     return None
 
 
@@ -206,7 +204,7 @@ def _daily(window: Window) -> list[_Span]:
         raise ValueError(f"window {window.start}-{window.end}: {wrong}")
     start, end = _minutes(window.start), _minutes(window.end)
     length = (end - start) % _DAY or _DAY
-    return [(day * _DAY + start, day * _DAY + start + length) for day in window.days]
+    return [(day * _DAY + start, day * _DAY + start + length) for day in map(WEEK.index, window.days)]
 
 
 def _minutes(clock: str) -> int:

@@ -60,6 +60,12 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
             "#/send_window/0",
             "weekday",
         ),
+        (
+            "categories/x",
+            {"send_window": [{"start": "09:00", "end": "17:00", "days": [0]}]},
+            "#/send_window/0/days/0",
+            "Expected `str`",
+        ),
         ("categories/x%20y", {}, "#/key", "letters, digits"),
         ("categories/x", {"critcal": True}, "#/critcal", "did you mean `critical`?"),
         ("workflows/x", {**WORKFLOW, "category": "order"}, "#/category", "Did you mean 'orders'?"),

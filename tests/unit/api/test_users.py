@@ -343,7 +343,7 @@ async def test_preferences_change_one_by_one(admin, ada):
     """Setting a category leaves quiet hours and other categories alone; null and DELETE take a choice back."""
     path = "/v1/users/ada/preferences"
     await admin.ok("PUT", "/v1/categories/news", {})
-    hours = [{"start": "22:00", "end": "07:00", "days": [0]}]
+    hours = [{"start": "22:00", "end": "07:00", "days": ["mon"]}]
     await admin.ok("PATCH", path, {"quiet_hours": hours, "channels": {"push": False}})
     answer = await admin.ok("PUT", f"{path}/categories/news", {"enabled": False})
     assert answer["stored"] == {

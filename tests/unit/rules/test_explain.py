@@ -12,7 +12,7 @@ from clarion.model.ids import Instant
 from clarion.model.message import ChannelPlan, Verdict
 from clarion.model.setup import Category, LadderChannel, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Preferences, Window
+from clarion.model.user import CategoryPreference, Day, Preferences, Window
 from clarion.rules.explain import NAMES, VerdictExplanation, explanation, sentence
 from clarion.rules.instants import rfc3339
 from tests.unit.rules.world import CRITICAL, MIDNIGHT, NIGHT, NOON, contact, event, person, plan, workflow
@@ -67,7 +67,9 @@ def test_quiet_hours_are_named_with_their_times_and_zone():
 
 def test_send_windows_are_named_too():
     """With their weekdays when it is not every day."""
-    office = Category(key="orders", send_window=(Window(start="09:00", end="17:00", days=(0, 1, 2)),))
+    office = Category(
+        key="orders", send_window=(Window(start="09:00", end="17:00", days=(Day.MON, Day.TUE, Day.WED)),)
+    )
     assert texts(plan(category=office, now=MIDNIGHT)) == [
         (
             "Email: will be sent at 2026-03-25T08:00:00Z because the send window "

@@ -7,7 +7,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.setup import Category, FrequencyCap, Tenant
 from clarion.model.status import Reason, Status
-from clarion.model.user import CategoryPreference, Contact, Preferences, Window
+from clarion.model.user import CategoryPreference, Contact, Day, Preferences, Window
 from clarion.rules.gate import DEVICES
 from clarion.rules.instants import FOREVER, rfc3339
 from tests.unit.rules.world import (
@@ -28,7 +28,10 @@ from tests.unit.rules.world import (
 
 MORNING = at("2026-03-25 08:00", BERLIN)
 EVENING = at("2026-03-25 22:00", BERLIN)
-OFFICE = Category(key="orders", send_window=(Window(start="09:00", end="17:00", days=(0, 1, 2, 3, 4)),))
+OFFICE = Category(
+    key="orders",
+    send_window=(Window(start="09:00", end="17:00", days=(Day.MON, Day.TUE, Day.WED, Day.THU, Day.FRI)),),
+)
 
 
 def test_with_nothing_against_it_a_message_goes_and_the_verdict_holds_for_good():
@@ -256,6 +259,8 @@ def test_caps_are_not_the_gates_business():
 def test_the_end_of_time_has_an_answer():
     """A window that would open only after the last instant there is never opens; nobody looks for it for ever."""
     noon = Window(start="12:00", end="12:00")
-    office = Category(key="orders", send_window=(Window(start="00:00", end="20:00", days=(5, 6)),))
+    office = Category(
+        key="orders", send_window=(Window(start="00:00", end="20:00", days=(Day.SAT, Day.SUN)),)
+    )
     decided = decide(user=person(quiet=(noon,)), category=office, now=Instant(FOREVER - 1))
     assert (decided.verdict, decided.due_at) == ("stop", None)

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from clarion.model.ids import TenantId
 from clarion.model.message import ChannelPlan
 from clarion.model.setup import INBOX, Integration, SendLadder, Tenant, Workflow
 from clarion.model.status import ACTIVE, MOVES, Reason, Status, may_move
+from clarion.model.user import Day, Window
 
 MIGRATIONS = Path(migrations.__file__).parent
 
@@ -332,3 +334,29 @@ async def test_another_file_is_not_opened(opened, path):
     path.write_bytes(b"something else entirely" * 300)
     with pytest.raises(ConfigError, match="cannot be read as a ledger"):
         opened()
+
+
+def test_weekdays_of_an_older_file_get_their_names(tmp_path, step):
+    """In every version of categories and workflows; what names no days stays as it was."""
+    path = tmp_path / "older.db"
+    step("0012", path)
+    hours = [{"start": "09:00", "end": "17:00", "days": [0, 6]}, {"start": "20:00", "end": "21:00"}]
+    with closing(sqlite3.connect(path)) as older:
+        for shelf, version in (("category", 0), ("workflow", 1), ("workflow", 2)):
+            older.execute(
+                "INSERT INTO documents (shelf, tenant, key, version, live, body) VALUES (?, 1, 'x', ?, 0, ?)",
+                (shelf, version, msgspec.json.encode({"key": "x", "category": "c", "send_window": hours})),
+            )
+        older.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        bodies = [
+            body for (body,) in newer.execute("SELECT body FROM documents WHERE shelf <> 'integration'")
+        ]
+    assert len(bodies) == 3
+    for body in bodies:
+        windows = msgspec.json.decode(body, type=dict[str, Any])["send_window"]
+        assert msgspec.convert(windows, tuple[Window, ...]) == (
+            Window(start="09:00", end="17:00", days=(Day.MON, Day.SUN)),
+            Window(start="20:00", end="21:00"),
+        )

@@ -22,7 +22,7 @@ from clarion.errors import Conflict, InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
-from clarion.model.user import Profile, User
+from clarion.model.user import WEEK, Profile, User
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import UserPut
 from clarion.ports.vault import Vault, contact_hash
@@ -31,6 +31,7 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Profile).decode
 
 EMPTY = Profile()
+PREFERENCES = Profile.__struct_fields__.index("preferences")
 
 
 class SqliteUsers:
@@ -270,7 +271,7 @@ class Desk:
             tenant=tenant,
             id=user_id,
             key=key,
-            profile=_unpack(self._vault.open(key, bytes.fromhex(profile))),
+            profile=_profile(self._vault.open(key, bytes.fromhex(profile))),
             revision=revision,
             inbox_epoch=inbox_epoch,
             created_at=created_at,
@@ -284,6 +285,17 @@ class Desk:
         wanted = (encoded([tenant for tenant, _ in contacts]), b"".join(digest for _, digest in contacts))
         gone = frozenset(bytes.fromhex(row[0]) for row in rows(connection, sql.SUPPRESSED, wanted))
         return [replace(user, suppressed=_hashes(user) & gone) if gone else user for user in users]
+
+
+def _profile(packed: bytes) -> Profile:
+    """As it was packed; weekdays that were numbers then have their names."""
+    try:
+        return _unpack(packed)
+    except msgspec.ValidationError:
+        fields = msgspec.msgpack.decode(packed)
+        for window in fields[PREFERENCES].get("quiet_hours", ()):
+            window["days"] = [day if isinstance(day, str) else WEEK[day] for day in window.get("days", WEEK)]
+        return msgspec.convert(fields, Profile)
 
 
 def _addresses(user: User) -> list[tuple[Channel, bytes]]:

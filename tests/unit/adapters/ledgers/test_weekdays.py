@@ -1,0 +1,38 @@
+"""Quiet hours that were stored with numbered weekdays are read by their names."""
+
+import msgspec
+
+from clarion.adapters.ledgers.sqlite import users
+from clarion.model.user import Day, Preferences, Profile, Window
+from clarion.ports.ledger import UserPut
+from clarion.testing.ledger_contract import World
+
+
+async def test_quiet_hours_of_an_older_profile_keep_their_days(opened, clock, entropy, monkeypatch):
+    """Numbers, no days at all, and names side by side; everything else in the profile stays."""
+    hours = [
+        {"start": "22:00", "end": "07:00", "days": [0, 6]},
+        {"start": "12:00", "end": "13:00"},
+    ]
+    profile = Profile(attributes={"plan": "pro"}, locale="de", preferences=Preferences(channels={}))
+
+    def as_before(profile: Profile) -> bytes:
+        fields = msgspec.to_builtins(profile, builtin_types=(bytes,))
+        fields[users.PREFERENCES] = {"quiet_hours": hours}
+        return msgspec.msgpack.encode(fields)
+
+    world = await World(opened(), clock, entropy).furnish()
+    with monkeypatch.context() as before:
+        before.setattr(users, "_pack", as_before)
+        await world.ledger.users.put(world.tenant, [UserPut(id="kim", profile=profile)])
+    await world.ledger.close()
+    ledger = opened()
+    try:
+        kim = (await ledger.users.find(world.tenant, ["kim"]))["kim"].profile
+        assert kim.preferences.quiet_hours == (
+            Window(start="22:00", end="07:00", days=(Day.MON, Day.SUN)),
+            Window(start="12:00", end="13:00"),
+        )
+        assert (kim.attributes, kim.locale) == ({"plan": "pro"}, "de")
+    finally:
+        await ledger.close()
