@@ -104,7 +104,7 @@ async def test_a_full_batch_is_accepted_in_one_call(server: Server, count: int):
     )
     shown = answer.json()
     assert (answer.status, shown["accepted"], shown["rejected"]) == (202, count, 0)
-    assert len({event["event_id"] for event in shown["events"]}) == count
+    assert len({event["event_id"] for event in shown["items"]}) == count
     async with asyncio.timeout(30):
         while (await server.metrics())["clarion_runs_planned_total"] < count:  # noqa: ASYNC110
             await asyncio.sleep(0.1)

@@ -202,17 +202,15 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
         elif result is not None:
             lines.append(f'{{"index":{index},"error":{msgspec.json.encode(problem(result)).decode()}}}')
     rejected = len(lines) - accepted
-    events = f'"accepted":{accepted},"rejected":{rejected},"events":[{",".join(lines)}]}}'.encode()
+    items = f'"accepted":{accepted},"rejected":{rejected},"items":[{",".join(lines)}]}}'.encode()
     if lines and not accepted:
-        whole = problem(
-            refuse("all_rejected", f"None of the {rejected:,} events was accepted; see `events`.")
-        )
-        body = msgspec.json.encode(whole)[:-1] + b"," + events
+        whole = problem(refuse("all_rejected", f"None of the {rejected:,} items was accepted; see `items`."))
+        body = msgspec.json.encode(whole)[:-1] + b"," + items
         await answer(send, whole.status, body, media_type=MEDIA_TYPE)
     elif replayable and repeated == accepted > 0:
-        await answer(send, 202, b"{" + events, _REPLAYED)
+        await answer(send, 202, b"{" + items, _REPLAYED)
     else:
-        await answer(send, 202, b"{" + events)
+        await answer(send, 202, b"{" + items)
 
 
 def _created(result: Acceptance) -> bytes:

@@ -74,11 +74,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchAccepted(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch: each entry of `events` has an `event_id` or an `error`."""
+    """What became of a batch: each entry of `items` has an `event_id` or an `error`."""
 
     accepted: int
     rejected: int
-    events: list[Item]
+    items: list[Item]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,7 +272,7 @@ def _ingest() -> dict[str, Any]:
                     "headers), which start the workflows whose `on.type` matches, and triggers that name their "
                     "workflow. The `Content-Type` decides on the mode; `ce-` headers beside a structured or batched "
                     "event are ignored. On purpose, `data` is a JSON object in UTF-8 and nothing else: workflows and "
-                    "templates read its fields. A batch is answered 202 when any event was accepted; each entry of `events` has an "
+                    "templates read its fields. A batch is answered 202 when any event was accepted; each entry of `items` has an "
                     "`event_id` or an `error`."
                 ),
                 "parameters": shared,

@@ -62,6 +62,18 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[Fault, ...] = ()
     incident: str = ""
     """On unexpected errors: the id under which the log has the rest."""
+    accepted: int | None = None
+    """Of a bulk call of which no item was accepted: 0."""
+    rejected: int | None = None
+    items: tuple[Refusal, ...] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with one item of a bulk call."""
+
+    index: int
+    """Its place in the call, counted from 0."""
+    error: Problem
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -137,7 +149,7 @@ CATALOGUE: dict[str, Kind] = {
         "Use a fresh key for every new request; repeat a key only with the same path and body.",
     ),
     "all_rejected": Kind(
-        422, "No item of the batch was accepted", "Read `events`: each entry holds the problem of one item."
+        422, "No item of the batch was accepted", "Read `items`: each entry holds the problem of one item."
     ),
     "invalid_data": Kind(
         422,
@@ -198,6 +210,16 @@ class Rejected(InvalidInput):
     def __init__(self, detail: str, faults: Sequence[Fault], *, code: str = "invalid_request") -> None:
         super().__init__(detail, code=code, status=CATALOGUE[code].status, pointer=faults[0].pointer or None)
         self.faults = tuple(faults)
+
+
+class AllRejected(InvalidInput):
+    """A bulk call of which nothing was accepted."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        """At least one."""
+        detail = f"None of the {len(refusals):,} items was accepted; see `items`."
+        super().__init__(detail, code="all_rejected", status=422)
+        self.refusals = tuple(refusals)
 
 
 class MethodNotAllowed(InvalidInput):
@@ -300,6 +322,7 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
     if not faults and error.pointer is not None:
         faults = (Fault(detail=error.detail, pointer=error.pointer),)
     hidden = code == "internal"
+    refusals = error.refusals if isinstance(error, AllRejected) else ()
     return Problem(
         type=DOCS + code,
         code=code,
@@ -308,6 +331,9 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
         detail=kind.advice if hidden else _bounded(error.detail),
         errors=() if hidden else tuple(map(_bounded_fault, faults[:MOST])),
         incident=incident,
+        accepted=0 if refusals else None,
+        rejected=len(refusals) or None,
+        items=refusals,
     )
 
 

@@ -12,11 +12,12 @@ from msgspec import UNSET, UnsetType
 
 from clarion.api import bodies
 from clarion.api.access import READ, SEND, Parts, Person, Who, addressed, the_user
+from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import ADDS, one
 from clarion.api.contacts import ContactBody, ContactView, stored, views
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.problems import Problem, problem, refuse
+from clarion.api.problems import refuse
 from clarion.api.profiles import change_all
 from clarion.errors import ClarionError, InvalidInput, NotFound, check_all
 from clarion.model.channel import Channel
@@ -74,21 +75,6 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
 
     token: str
     expires_at: str
-
-
-class LineProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one line."""
-
-    index: int
-    error: Problem
-
-
-class BulkView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a bulk call."""
-
-    accepted: int
-    rejected: int
-    errors: list[LineProblem]
 
 
 @get("/", opt=READ)
@@ -172,11 +158,7 @@ async def put_users(
         except ClarionError as wrong:
             errors[index] = wrong
     await change_all(parts, caller.tenant, {name: _one_by_one(its, errors) for name, its in changes.items()})
-    return BulkView(
-        accepted=len(lines) - len(errors),
-        rejected=len(errors),
-        errors=[LineProblem(index=index, error=problem(wrong)) for index, wrong in sorted(errors.items())],
-    )
+    return answered(len(lines), errors)
 
 
 @post("/{user_id:str}/tokens", opt=SEND | ADDS)

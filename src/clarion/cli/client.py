@@ -30,11 +30,20 @@ class Unreachable(ClarionError):
 class Answered(ClarionError):
     """Clarion answered with an error."""
 
-    def __init__(self, status: int, code: str, detail: str, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        retry_after_s: int | None = None,
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`told`: all that the answer said."""
         super().__init__(detail)
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
+        self.told = told or {}
 
 
 class Client:
@@ -168,7 +177,7 @@ def _problem(status: int, content: bytes, retry_after: str | None) -> Answered:
         elif place:
             lines[0] = said
     wait = int(retry_after) if retry_after and retry_after.isdigit() else None
-    return Answered(status, told.get("code", "internal"), "\n".join(lines), wait)
+    return Answered(status, told.get("code", "internal"), "\n".join(lines), wait, told)
 
 
 def _cause(error: PyreqwestError) -> str:

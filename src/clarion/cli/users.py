@@ -146,10 +146,10 @@ class _Import:
 
     def _send(self, batch: list[Line], refused: _Refused) -> None:
         good = [line for line in batch if not line.problem]
-        answer: dict[str, Any] = {"accepted": 0, "errors": []}
+        answer: dict[str, Any] = {"accepted": 0, "items": []}
         if good:
             answer = self._call(b"\n".join(line.user for line in good))
-        for wrong in answer["errors"]:
+        for wrong in answer["items"]:
             good[wrong["index"]].problem = _said(wrong["error"])
         for line in batch:
             if line.problem:
@@ -169,6 +169,8 @@ class _Import:
                 headers = {"content-type": "application/x-ndjson"}
                 return self._client.call("POST", "/v1/users/bulk", body, headers)
             except (Answered, Unreachable) as error:
+                if isinstance(error, Answered) and error.code == "all_rejected":
+                    return error.told
                 if error.status not in {429, 503} or tried == TRIES:
                     raise
                 _pause(getattr(error, "retry_after_s", None) or tried)

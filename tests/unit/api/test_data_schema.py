@@ -53,7 +53,7 @@ async def test_in_a_batch_only_the_misfits_are_refused(admin):
     headers = {"content-type": "application/cloudevents-batch+json"}
     answer = await admin.ok("POST", "/v1/events", batch, headers=headers)
     assert (answer["accepted"], answer["rejected"]) == (1, 1)
-    problem = answer["events"][1]["error"]
+    problem = answer["items"][1]["error"]
     assert (problem["code"], problem["errors"][0]["pointer"]) == ("invalid_data", "#/data")
 
 

@@ -100,9 +100,9 @@ async def test_in_a_batch_only_items_with_unknown_recipients_are_refused(admin, 
         content = b"\n".join(map(msgspec.json.encode, lines)) if many else msgspec.json.encode(lines)
         headers = {"content-type": content_type}
         answer = (await admin("POST", "/v1/events", content=content, headers=headers)).json()
-        shown = [e["error"]["code"] if "error" in e else e["created_users"] for e in answer["events"]]
+        shown = [e["error"]["code"] if "error" in e else e["created_users"] for e in answer["items"]]
         assert shown == [[], "unknown_reference", ["zoe"], [], "unknown_reference"]
-        assert answer["events"][1]["error"]["errors"][0]["pointer"] == "#/recipients/0"
+        assert answer["items"][1]["error"]["errors"][0]["pointer"] == "#/recipients/0"
         await admin.ok("DELETE", "/v1/users/zoe")
 
 
@@ -305,7 +305,7 @@ async def test_cloudevents_come_structured_binary_and_batched(admin, ada):
     )
     assert structured.status_code == binary.status_code == batched.status_code == 202
     assert structured.json()["accepted"] == binary.json()["accepted"] == 1
-    assert [e["accepted"] for e in batched.json()["events"]] == [1, 0]
+    assert [e["accepted"] for e in batched.json()["items"]] == [1, 0]
     await messages_of(admin, structured.json()["event_id"])
     assert {m["user_id"] for m in await messages_of(admin, binary.json()["event_id"])} == {"jürgen k"}
 
@@ -379,13 +379,13 @@ async def test_ndjson_mixes_events_and_triggers_and_reports_failures_by_index(ad
     assert answer.status_code == 202
     shown = answer.json()
     assert (shown["accepted"], shown["rejected"]) == (2, 3)
-    assert [e["index"] for e in shown["events"]] == [0, 1, 2, 3, 4]
-    assert [e["error"]["code"] for e in shown["events"][2:]] == [
+    assert [e["index"] for e in shown["items"]] == [0, 1, 2, 3, 4]
+    assert [e["error"]["code"] for e in shown["items"][2:]] == [
         "invalid_request",
         "malformed_json",
         "not_found",
     ]
-    assert shown["events"][2]["error"]["errors"][0]["pointer"] == "#"
+    assert shown["items"][2]["error"]["errors"][0]["pointer"] == "#"
 
 
 async def test_a_batch_without_one_good_event_is_a_problem(admin):
@@ -394,13 +394,13 @@ async def test_a_batch_without_one_good_event_is_a_problem(admin):
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "all_rejected"
-    assert [e["error"]["status"] for e in answer.json()["events"]] == [404, 400]
+    assert [e["error"]["status"] for e in answer.json()["items"]] == [404, 400]
 
 
 async def test_an_empty_batch_is_fine(admin):
     """CloudEvents allows empty batches."""
     shown = await admin.ok("POST", "/v1/events", [])
-    assert shown == {"accepted": 0, "rejected": 0, "events": []}
+    assert shown == {"accepted": 0, "rejected": 0, "items": []}
 
 
 async def test_a_batch_over_the_limit_is_refused_whole(admin):
@@ -523,7 +523,7 @@ async def test_one_key_covers_a_whole_batch(admin, ada):
         "POST", "/v1/events", [*batch, {**batch[0], "data": {"id": "new"}}], headers=headers
     )
     assert other["code"] == "idempotency_key_reused"
-    for event in first.json()["events"]:
+    for event in first.json()["items"]:
         await messages_of(admin, event["event_id"])
     assert len((await admin.ok("GET", "/v1/messages?limit=200"))["items"]) == 9
 
@@ -539,7 +539,7 @@ async def test_a_cloudevent_repeated_is_one_event(admin, ada):
     """`source` and `id` identify it, also within one batch."""
     first = await admin.ok("POST", "/v1/events", EVENT)
     batch = await admin.ok("POST", "/v1/events", [EVENT, EVENT])
-    assert {e["event_id"] for e in batch["events"]} == {first["event_id"]}
+    assert {e["event_id"] for e in batch["items"]} == {first["event_id"]}
 
 
 @pytest.mark.parametrize(

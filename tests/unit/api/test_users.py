@@ -210,7 +210,7 @@ async def test_many_users_come_as_ndjson_and_bad_lines_are_named(admin):
     headers = {"content-type": "application/x-ndjson"}
     shown = await admin.ok("POST", "/v1/users/bulk", content=b"\n".join(lines), headers=headers)
     assert (shown["accepted"], shown["rejected"]) == (2, 2)
-    assert [(e["index"], e["error"]["errors"][0]["pointer"]) for e in shown["errors"]] == [
+    assert [(e["index"], e["error"]["errors"][0]["pointer"]) for e in shown["items"]] == [
         (1, "#/email"),
         (2, "#/user_id"),
     ]
@@ -234,7 +234,7 @@ async def test_a_bulk_call_may_merge(admin, ada):
     content = b"\n".join(map(msgspec.json.encode, lines))
     shown = await admin.ok("POST", "/v1/users/bulk?mode=merge", content=content, headers=headers)
     assert (shown["accepted"], shown["rejected"]) == (3, 3)
-    pointers = [(e["index"], e["error"]["errors"][0]["pointer"]) for e in shown["errors"]]
+    pointers = [(e["index"], e["error"]["errors"][0]["pointer"]) for e in shown["items"]]
     assert pointers == [(2, "#/attributes"), (4, "#/emial"), (5, "#/user_id")]
     user = await admin.ok("GET", "/v1/users/ada")
     assert user["attributes"] == {"plan": "pro", "seats": 3}
@@ -479,3 +479,19 @@ async def test_tenants_do_not_see_each_other(house, admin, ada):
     assert (await other.problem("POST", f"/v1/messages/{messages[0]['id']}/cancel"))["status"] == 404
     body = {"workflow": "order-paid", "recipients": ["ada"]}
     assert (await other.problem("POST", "/v1/events", body))["status"] == 404
+
+
+async def test_a_bulk_call_of_which_nothing_is_accepted_is_no_success(admin):
+    """422 with the problem of every line, in the shape that any other bulk call answers; an empty one is none."""
+    body = b'{"user_id": "a", "email": "x"}\n{"emial": 1}\n'
+    ndjson = {"content-type": "application/x-ndjson"}
+    shown = await admin.problem("POST", "/v1/users/bulk", content=body, headers=ndjson)
+    assert (shown["code"], shown["accepted"], shown["rejected"]) == ("all_rejected", 0, 2)
+    assert [(item["index"], item["error"]["errors"][0]["pointer"]) for item in shown["items"]] == [
+        (0, "#/email"),
+        (1, "#/emial"),
+    ]
+    part = await admin.ok("POST", "/v1/users/bulk", content=b'{"user_id": "a"}\n{}', headers=ndjson)
+    assert (part["accepted"], part["rejected"], [item["index"] for item in part["items"]]) == (1, 1, [1])
+    none = await admin.ok("POST", "/v1/users/bulk", content=b"\n", headers=ndjson)
+    assert none == {"accepted": 0, "rejected": 0, "items": []}

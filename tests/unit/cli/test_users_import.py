@@ -211,7 +211,7 @@ def importing(monkeypatch, tmp_path):
                 if (fault := next(faults, None)) is not None:
                     raise fault
                 bodies.append([json.loads(line)["user_id"] for line in body.splitlines()])
-                return {"accepted": len(bodies[-1]), "errors": []}
+                return {"accepted": len(bodies[-1]), "items": []}
 
         monkeypatch.setattr(client, "connect", lambda *_: Server())
         return CliRunner().invoke(program, ["users", "import", *map(str, args)])
