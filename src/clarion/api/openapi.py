@@ -15,7 +15,6 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.routes import HTTPRoute
 
 from clarion.api.access import about_one
-from clarion.api.catalogues import READS
 from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
 from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
@@ -23,6 +22,7 @@ from clarion.api.inbound import MailTaken
 from clarion.api.parameters import fields_shown
 from clarion.api.problems import Problem
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
+from clarion.api.translations import READS
 from clarion.api.users import UserBody
 from clarion.model.setup import Scope
 
@@ -132,7 +132,7 @@ def whole(app: Litestar) -> dict[str, Any]:
         if (handler := handlers.get(operation["operationId"])) is not None:
             _say_what_follows(operation, handler)
     file = {"type": "string", "format": "binary"}
-    paths["/v1/catalogues/{locale}"]["put"]["requestBody"] = _body(dict.fromkeys(READS, file))
+    paths["/v1/translations/{locale}"]["put"]["requestBody"] = _body(dict.fromkeys(READS, file))
     paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
     document = {
         **described,

@@ -20,7 +20,6 @@ from litestar.routes import HTTPRoute
 from clarion.api import (
     bodies,
     captures,
-    catalogues,
     categories,
     contacts,
     dead_letters,
@@ -42,6 +41,7 @@ from clarion.api import (
     templates,
     tenant,
     topics,
+    translations,
     users,
     workflows,
 )
@@ -61,7 +61,7 @@ _ABSENT = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 ROUTERS = (
     captures.router,
-    catalogues.router,
+    translations.router,
     categories.router,
     contacts.router,
     dead_letters.router,

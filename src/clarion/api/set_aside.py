@@ -31,7 +31,7 @@ class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
     """`unreadable` or `internal_error`."""
     detail: str
     """The kind of the error; the log has more."""
-    at: str
+    created_at: str
 
 
 class EventsRetry(Value, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ def _view(one: SetAside) -> SetAsideEvent:
         lane=one.lane,
         reason=one.reason,
         detail=one.detail,
-        at=rfc3339(one.at),
+        created_at=rfc3339(one.at),
     )
 
 

@@ -92,7 +92,7 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a template."""
 
     version: int
-    at: str | None
+    published_at: str | None
     """When it went live."""
     origin: str
     """What it was made from: `document`, `draft`, `version 3` or `partial footer`."""
@@ -188,7 +188,10 @@ async def list_versions(
     return Page(
         items=[
             VersionView(
-                version=one.version, at=_moment(one.published_at), origin=one.origin, live=one == live
+                version=one.version,
+                published_at=_moment(one.published_at),
+                origin=one.origin,
+                live=one == live,
             )
             for one in found
         ],

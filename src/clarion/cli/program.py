@@ -8,7 +8,6 @@ import typer
 from typer.core import TyperGroup
 
 from clarion.cli import (
-    catalogues,
     check,
     dead_letters,
     dev,
@@ -23,6 +22,7 @@ from clarion.cli import (
     serve,
     templates,
     tenant,
+    translations,
     trigger,
     users,
     vapid,
@@ -95,7 +95,7 @@ program.command("trigger", short_help="Tell Clarion that something happened.")(t
 program.command("explain", short_help="Why somebody was, or was not, notified.")(explain.explain)
 program.add_typer(users.program, name="users")
 program.add_typer(templates.program, name="templates")
-program.add_typer(catalogues.program, name="catalogues")
+program.add_typer(translations.program, name="translations")
 program.add_typer(tenant.program, name="tenant")
 program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")

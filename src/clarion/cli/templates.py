@@ -90,7 +90,12 @@ def show_(
         show.table(
             ["version", "published", "made from", ""],
             (
-                (one["version"], show.clock(one["at"]), one["origin"], "live" if one["live"] else "")
+                (
+                    one["version"],
+                    show.clock(one["published_at"]),
+                    one["origin"],
+                    "live" if one["live"] else "",
+                )
                 for one in client.pages(f"{path}/versions", 10)
             ),
         )

@@ -37,7 +37,7 @@ async def test_set_aside_events_are_listed_inspected_and_discarded(house, admin)
     assert [one["event_id"] for one in listed] == [id_text(bytes([n]) * 16) for n in (3, 2, 1)]
     assert listed[0] == {
         "id": "3", "event_id": id_text(b"\3" * 16), "workflow": "welcome", "lane": "bulk",
-        "reason": "unreadable", "detail": "SealBroken", "at": "1970-01-01T00:00:01Z",
+        "reason": "unreadable", "detail": "SealBroken", "created_at": "1970-01-01T00:00:01Z",
     }  # fmt: skip
     assert await admin.ok("GET", "/v1/dead-letters/events/2") == listed[1]
     await admin.ok("DELETE", "/v1/dead-letters/events/2")

@@ -157,7 +157,7 @@ async def test_rolling_back_publishes_an_old_version_anew(admin):
         (2, "document", False),
         (1, "document", False),
     ]
-    assert all(v["at"].endswith("Z") for v in versions)
+    assert all(v["published_at"].endswith("Z") for v in versions)
     refused = await admin.problem("POST", "/v1/templates/hello/rollback", {"version": 9})
     assert (refused["status"], refused["errors"][0]["pointer"]) == (404, "#/version")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from clarion.cli import catalogues
-from clarion.cli.catalogues import MEDIA_TYPES, Format, _language
+from clarion.cli import translations
+from clarion.cli.translations import MEDIA_TYPES, Format, _language
 from clarion.errors import ConfigError
 from clarion.flow import catalogues as flow
 
@@ -13,7 +13,7 @@ def test_the_command_line_and_the_server_speak_of_the_same_formats():
     assert {form.value: MEDIA_TYPES[form] for form in Format} == {
         form.value: form.media_type for form in flow.Format
     }
-    assert set(catalogues.SUFFIXES.values()) == set(Format)
+    assert set(translations.SUFFIXES.values()) == set(Format)
 
 
 def test_a_file_names_its_own_language(tmp_path):

@@ -21,7 +21,7 @@ HELLO = {
 async def hello(admin):
     """A template in one language."""
     await admin.ok("PUT", "/v1/templates/hello", HELLO)
-    return "/v1/catalogues/de"
+    return "/v1/translations/de"
 
 
 def translated(content: bytes) -> bytes:
@@ -90,7 +90,7 @@ async def test_what_is_no_catalogue_is_refused(admin, hello, content, headers, c
 
 async def test_languages_and_templates_must_exist(admin, hello):
     """A typo is no new language."""
-    assert (await admin.problem("GET", "/v1/catalogues/german"))["code"] == "invalid_request"
+    assert (await admin.problem("GET", "/v1/translations/german"))["code"] == "invalid_request"
     assert "Did you mean 'hello'" in (await admin.problem("GET", f"{hello}?template=hullo"))["detail"]
 
 
@@ -99,8 +99,8 @@ async def test_templates_in_several_languages_need_a_word_which_to_translate_fro
     await admin.ok(
         "PUT", "/v1/templates/hallo", {"default_locale": "de", "channels": {"sms": {"de": {"text": "Hallo"}}}}
     )
-    assert "de, en: name the one" in (await admin.problem("GET", "/v1/catalogues/fr"))["detail"]
-    assert b"Hallo" in (await admin("GET", "/v1/catalogues/fr?source=de")).content
+    assert "de, en: name the one" in (await admin.problem("GET", "/v1/translations/fr"))["detail"]
+    assert b"Hallo" in (await admin("GET", "/v1/translations/fr?source=de")).content
 
 
 async def test_what_is_missing_is_counted(admin, hello):
@@ -110,7 +110,7 @@ async def test_what_is_missing_is_counted(admin, hello):
     assert found["templates"][0]["channels"][0] == {
         "channel": "sms", "fields": 1, "missing": ["text"], "served": "en",
     }  # fmt: skip
-    lines = {one["locale"]: one for one in (await admin.ok("GET", "/v1/catalogues"))["items"]}
+    lines = {one["locale"]: one for one in (await admin.ok("GET", "/v1/translations"))["items"]}
     assert lines["en"]["missing"] == 0
 
 

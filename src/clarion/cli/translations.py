@@ -1,4 +1,4 @@
-"""`clarion catalogues`: templates out to translators and back."""
+"""`clarion translations`: templates out to translators and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ program = typer.Typer(no_args_is_help=True, help="Send templates to translators,
 
 
 class Format(StrEnum):
-    """How a catalogue is written."""
+    """How a file of translations is written."""
 
     PO = "po"
     XLIFF = "xliff"
@@ -47,8 +47,8 @@ def export_(
 
     \b
     Examples:
-      clarion catalogues export de -o de.po
-      clarion catalogues export pt-BR --format xliff --template welcome > welcome.xlf
+      clarion translations export de -o de.po
+      clarion translations export pt-BR --format xliff --template welcome > welcome.xlf
     """
     import sys
     from urllib.parse import urlencode
@@ -57,7 +57,7 @@ def export_(
 
     given = {"format": format.value, "template": template, "source": source}
     query = urlencode({name: value for name, value in given.items() if value is not None})
-    content = connect().fetch("GET", f"/v1/catalogues/{segment(locale)}?{query}")
+    content = connect().fetch("GET", f"/v1/translations/{segment(locale)}?{query}")
     if output is None:
         sys.stdout.buffer.write(content)
     else:
@@ -85,8 +85,8 @@ def import_(
 
     \b
     Examples:
-      clarion catalogues import de.po
-      clarion catalogues import welcome.xlf --locale pt-BR
+      clarion translations import de.po
+      clarion translations import welcome.xlf --locale pt-BR
     """
     from clarion.cli import show
     from clarion.cli.client import segment
@@ -94,13 +94,13 @@ def import_(
 
     form = SUFFIXES.get(file.suffix.lower())
     if form is None:
-        raise ConfigError(f"{file} is no catalogue: its name must end in {', '.join(SUFFIXES)}.")
+        raise ConfigError(f"{file} is no file of translations: its name must end in {', '.join(SUFFIXES)}.")
     content = file.read_bytes()
     language = locale or _language(form, content, file)
     query = f"?source={segment(source)}" if source else ""
     told = connect().call(
         "PUT",
-        f"/v1/catalogues/{segment(language)}{query}",
+        f"/v1/translations/{segment(language)}{query}",
         content,
         {"content-type": MEDIA_TYPES[form]},
     )
@@ -127,19 +127,19 @@ def missing(
 
     \b
     Examples:
-      clarion catalogues missing
-      clarion catalogues missing de --template welcome
+      clarion translations missing
+      clarion translations missing de --template welcome
     """
     from clarion.cli import show
     from clarion.cli.client import segment
 
     client = connect()
     if locale is None:
-        found = client.get("/v1/catalogues")["items"]
+        found = client.get("/v1/translations")["items"]
         columns = ["language", "fields", "missing", "translated"]
         rows = [[one["locale"], one["fields"], one["missing"], f"{one['percent']} %"] for one in found]
     else:
-        found = client.get(f"/v1/catalogues/{segment(locale)}/missing", template=template)
+        found = client.get(f"/v1/translations/{segment(locale)}/missing", template=template)
         columns = ["template", "channel", "missing", "served today"]
         rows = [
             [one["template"], channel["channel"], ", ".join(channel["missing"]), channel["served"]]

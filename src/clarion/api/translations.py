@@ -1,4 +1,4 @@
-"""`/v1/catalogues`: templates out to translators and back, and what is not translated yet."""
+"""`/v1/translations`: templates out to translators and back, and what is not translated yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clarion.errors import InvalidInput
 from clarion.flow.catalogues import Catalogues, Format
 
 READS = {form.media_type: form for form in (Format.PO, Format.XLIFF)}
-"""What a catalogue is sent as."""
+"""What a file of translations is sent as."""
 
 Source = Annotated[
     str | None,
@@ -42,7 +42,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a catalogue."""
+    """What became of a file of translations."""
 
     drafts: list[str]
     """Templates whose draft changed: check and publish them."""
@@ -66,12 +66,12 @@ async def list_languages(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[Report]:
     """Every language in use or required, and how much of it is translated."""
-    languages = await _catalogues(parts).summary(caller.tenant)
+    languages = await _translations(parts).summary(caller.tenant)
     return page_of_all(languages, lambda report: report.locale, cursor, limit)
 
 
 @get("/{locale:str}", opt=READ | RECORD)
-async def export_catalogue(
+async def export_translations(
     locale: str,
     caller: Who,
     parts: Parts,
@@ -81,7 +81,7 @@ async def export_catalogue(
 ) -> Response[bytes]:
     """A file for translators: every text of the templates (drafts first), with what is translated already."""
     _check_languages(locale=locale, source=source)
-    content = await _catalogues(parts).write(caller.tenant, format, locale, source, template)
+    content = await _translations(parts).write(caller.tenant, format, locale, source, template)
     name = f"clarion.{locale}.{'po' if format is Format.PO else 'xlf'}"
     return Response(
         content,
@@ -91,7 +91,7 @@ async def export_catalogue(
 
 
 @put("/{locale:str}", opt={**ADMIN, "reads": tuple(READS)})
-async def import_catalogue(
+async def import_translations(
     locale: str, request: Request[Any, Any, Any], caller: Who, parts: Parts, source: Source = None
 ) -> ImportView:
     """Bring translations back into the drafts of their templates.
@@ -101,10 +101,10 @@ async def import_catalogue(
     _check_languages(locale=locale, source=source)
     form = READS[request.headers["content-type"].partition(";")[0].strip().lower()]
     try:
-        catalogue = await asyncio.to_thread(form.read, await request.body())
+        given = await asyncio.to_thread(form.read, await request.body())
     except Unreadable as wrong:
         raise InvalidInput(f"Line {wrong.line}: {wrong.detail}.", pointer="#") from None
-    merged = await _catalogues(parts).bring_in(caller.tenant, catalogue, locale, source)
+    merged = await _translations(parts).bring_in(caller.tenant, given, locale, source)
     if merged.broken:
         faults = [_fault(note) for note in merged.broken]
         raise Rejected(
@@ -119,10 +119,10 @@ async def import_catalogue(
 async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> Report:
     """What a language lacks: by template, channel and field, with counts and percent."""
     _check_languages(locale=locale)
-    return await _catalogues(parts).missing(caller.tenant, locale, template)
+    return await _translations(parts).missing(caller.tenant, locale, template)
 
 
-def _catalogues(parts: ApiParts) -> Catalogues:
+def _translations(parts: ApiParts) -> Catalogues:
     return Catalogues(parts.ledger.setup, parts.authoring)
 
 
@@ -154,7 +154,7 @@ def _told(notes: tuple[Note, ...]) -> list[Told]:
 
 
 router = Router(
-    "/v1/catalogues",
-    route_handlers=[list_languages, export_catalogue, import_catalogue, missing_texts],
+    "/v1/translations",
+    route_handlers=[list_languages, export_translations, import_translations, missing_texts],
     tags=["Set-up"],
 )
