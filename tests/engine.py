@@ -39,6 +39,7 @@ from clarion.ports.ledger import MessageFilter, UserPut
 from clarion.ports.provider import Outgoing
 from clarion.testing.ports import ManualClock, SeededEntropy, provider_tools
 from clarion.testing.providers import RecordingProvider
+from tests.limited import InThread
 
 EVERYWHERE = Template(
     key="note",
@@ -77,6 +78,7 @@ class Engine:
         self.entropy = SeededEntropy(seed)
         self.vault = LocalVault(b"k" * 32, self.entropy)
         self.tenant = TenantId(1)
+        self.limited = InThread()
 
     async def open(self) -> Engine:
         path = self.directory / "clarion.db"
@@ -90,6 +92,7 @@ class Engine:
             broker=self.broker,
             fanout=self.fanout,
             renderer=Renderer(),
+            limited=self.limited,
             plugins={**installed(), "recording": self.provider.plugin()},
             tools=msgspec.structs.replace(
                 provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.0/8",)

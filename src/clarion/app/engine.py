@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from clarion.adapters.brokers.sql import SqlBroker
+from clarion.adapters.limited.process import LimitedProcess
 from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
 from clarion.adapters.mailboxes.maildir import Maildir
 from clarion.adapters.oauth import AccessTokens, Grant
 from clarion.app.ground import Ground
 from clarion.config import Inbound
 from clarion.content import Renderer
+from clarion.flow.limited import MEMORY_BYTES, MESSAGE_CPU_S, TARGET
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
 
 
-def pipeline_of(ground: Ground) -> Pipeline:
+def pipeline_of(ground: Ground, ends: contextlib.AsyncExitStack) -> Pipeline:
     """The way of a notification, not started yet."""
     settings = ground.settings
+    limited = LimitedProcess(TARGET, memory_bytes=MEMORY_BYTES, cpu_s=MESSAGE_CPU_S)
+    ends.push_async_callback(limited.close)
     return Pipeline(
         ledger=ground.ledger,
         broker=SqlBroker(ground.ledger.log),
         fanout=ground.fanout,
         renderer=Renderer(),
+        limited=limited,
         plugins=ground.providers,
         tools=ground.tools,
         public_url=settings.base_url,

@@ -44,7 +44,7 @@ class App:
         """
         async with contextlib.AsyncExitStack() as ends:
             ground = ground_of(settings, ends)
-            pipeline = pipeline_of(ground)
+            pipeline = pipeline_of(ground, ends)
             services = services_of(ground, ends)
             stopping = asyncio.Event()
 

@@ -51,6 +51,7 @@ BECAUSE = {
     Reason.LADDER_SATISFIED: "not needed, the channel before it got through",
     Reason.EXPIRED: "too late to be useful",
     Reason.TEMPLATE_ERROR: "the template could not be filled in",
+    Reason.RENDER_LIMIT: "its content takes too much memory or time",
     Reason.PROVIDER_REJECTED: "the provider refused it",
     Reason.ADDRESS_GONE: "the address does not exist any more",
     Reason.SOFT_BOUNCE: "it came back, though the address is good",

@@ -17,11 +17,13 @@ from msgspec.structs import replace
 from clarion.content import Code, Finding, Severity, partials_used, review
 from clarion.content.schema import Schema, SchemaRefused
 from clarion.errors import Conflict, NotFound, PreconditionFailed
+from clarion.flow.tasks import Task, done
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Draft, Partial, SendAll, SendLadder, Template, Tenant, Workflow
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Basis, Setup
+from clarion.ports.limited import Exceeded, Limited
 from clarion.rules.match import nearest
 
 T = TypeVar("T")
@@ -56,11 +58,25 @@ class Outrun(Exception):
     """Another process released something meanwhile: what was checked is not what is live."""
 
 
+class ReviewTask(Task, frozen=True, kw_only=True):
+    """Say everything there is to say about a template."""
+
+    template: Template
+    tenant: Tenant
+    opt_out: bool
+
+    def done(self) -> list[Finding]:
+        """The findings, also those of its schema."""
+        reviewed = review(self.template, self.tenant, opt_out=self.opt_out)
+        return [*reviewed, *_schema_findings(self.template)]
+
+
 class Authoring:
     """What authors do. One change at a time per tenant, across processes: what is checked is what goes live."""
 
-    def __init__(self, setup: Setup, clock: Clock) -> None:
+    def __init__(self, setup: Setup, limited: Limited, clock: Clock) -> None:
         self._setup = setup
+        self._limited = limited
         self._clock = clock
         self._turn: defaultdict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -309,13 +325,14 @@ class Authoring:
     async def _reviewed(
         self, tenant: TenantId, template: Template, sources: Mapping[str, str]
     ) -> Sequence[Finding]:
-        """In a thread: a long review must not keep messages waiting."""
-        return await asyncio.to_thread(
-            _review,
-            replace(template, partials=dict(sources)),
-            self._setup.tenants.all()[tenant],
-            self.can_be_left(tenant, template.key),
+        """In the limited process: nobody has looked at the template yet."""
+        task = ReviewTask(
+            template=replace(template, partials=dict(sources)),
+            tenant=self._setup.tenants.all()[tenant],
+            opt_out=self.can_be_left(tenant, template.key),
         )
+        found = await done(self._limited, task, list[Finding])
+        return [_error(Code.LIMIT, "#", found.detail)] if isinstance(found, Exceeded) else found
 
     def can_be_left(self, tenant: TenantId, key: str) -> bool:
         """Some workflow sends it in a category that people may opt out of."""
@@ -359,10 +376,6 @@ def _changed_version(seen: int, live: Template | Partial | None) -> Precondition
 
 def _version(live: Template | Partial | None) -> int:
     return 0 if live is None else live.version
-
-
-def _review(template: Template, tenant: Tenant, opt_out: bool) -> Sequence[Finding]:
-    return [*review(template, tenant, opt_out=opt_out), *_schema_findings(template)]
 
 
 def _schema_findings(template: Template) -> Iterator[Finding]:

@@ -11,13 +11,16 @@ from msgspec.structs import replace
 from clarion.errors import ContentError
 from clarion.flow.integrations import LiveIntegration
 from clarion.flow.queues import Held
-from clarion.flow.rendering import Rendering
+from clarion.flow.rendering import Rendering, is_overridden
 from clarion.flow.routes import Route
 from clarion.flow.settlement import decided_settlement
 from clarion.flow.unsubscribe import Unsubscribing
+from clarion.model.content import AnyContent
+from clarion.model.ids import MessageId
 from clarion.model.status import Reason, Status
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Settlement, Setup
+from clarion.ports.limited import Exceeded
 from clarion.ports.provider import Outgoing
 from clarion.rules.keys import KeyedHash, Keys
 
@@ -53,13 +56,18 @@ class Composer:
         self._clock = clock
 
     async def compose(self, route: Route, group: Sequence[Held]) -> Composed:
-        """Waits only for template versions that are no longer in memory."""
+        """Waits only for template versions that are no longer in memory, and for what callers set themselves."""
         await self._rendering.prepare(group)
+        overridden = await self._overridden([held for held in group if is_overridden(held.event)])
         ready: list[Ready] = []
         failed: list[Settlement] = []
         for held in group:
+            content = overridden.get(held.message.id)
+            if isinstance(content, Exceeded):
+                failed.append(self._failed(held, Reason.RENDER_LIMIT, content.detail))
+                continue
             try:
-                outgoing = self._outgoing(held)
+                outgoing = self._outgoing(held, content)
             except ContentError as wrong:
                 failed.append(self._failed(held, Reason.TEMPLATE_ERROR, wrong.detail))
                 continue
@@ -76,14 +84,26 @@ class Composer:
     def _failed(self, held: Held, reason: Reason, detail: str) -> Settlement:
         return decided_settlement(held.message, Status.FAILED, reason, self._clock.now(), detail=detail)
 
-    def _outgoing(self, held: Held) -> Outgoing:
+    async def _overridden(
+        self, group: Sequence[Held]
+    ) -> dict[MessageId, AnyContent | ContentError | Exceeded]:
+        if not group:
+            return {}
+        batch = [(held, self._unsubscribing.url(held.message)) for held in group]
+        made = await self._rendering.overridden(batch)
+        return {held.message.id: content for held, content in zip(group, made, strict=True)}
+
+    def _outgoing(self, held: Held, content: AnyContent | ContentError | None) -> Outgoing:
+        """`content`: as it was rendered already, or why it was not."""
         message = held.message
         unsubscribe_url = self._unsubscribing.url(message)
+        if isinstance(content, ContentError):
+            raise content
         return Outgoing(
             message=message,
             user=held.user,
             contact=held.gate.contact if held.gate is not None else None,
-            content=self._rendering.content(held, unsubscribe_url),
+            content=content or self._rendering.content(held, unsubscribe_url),
             traceparent=held.event.traceparent,
             unsubscribe_url=unsubscribe_url,
             collapse_key=self._collapse_key(held),

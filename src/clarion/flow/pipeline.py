@@ -55,6 +55,7 @@ from clarion.model.user import User
 from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import Ledger
+from clarion.ports.limited import Limited
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 
@@ -69,6 +70,7 @@ class Pipeline:
         broker: Broker,
         fanout: Fanout,
         renderer: Renderer,
+        limited: Limited,
         plugins: Mapping[str, ProviderPlugin],
         tools: ProviderTools,
         public_url: str = "",
@@ -87,7 +89,7 @@ class Pipeline:
         schemas = Schemas(setup)
         coverage = Coverage(setup)
         self._queues = Queues()
-        self._rendering = Rendering(setup, renderer, clock)
+        self._rendering = Rendering(setup, renderer, limited, clock)
         self._integrations = Integrations(setup, plugins, tools)
         self.unsubscribing = Unsubscribing(ledger, vault, public_url)
 

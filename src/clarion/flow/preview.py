@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,12 +12,15 @@ from msgspec.structs import replace
 from clarion.content import Renderer, Segments, prices, segments
 from clarion.content.locales import choose
 from clarion.errors import ContentError
+from clarion.flow.tasks import Task, done, shown
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent, PushContent, SmsContent
+from clarion.model.ids import Instant
 from clarion.model.push import push_bytes
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
 from clarion.ports.clock import Clock
+from clarion.ports.limited import Exceeded, Limited
 
 EXAMPLE_LINK = "https://example.com/unsubscribe"
 """Stands for the link that leaves a category."""
@@ -64,12 +67,54 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     error: Broken | None = None
 
 
-class Previews:
-    """Renders whatever an author is looking at."""
+class PreviewTask(Task, frozen=True, kw_only=True):
+    """Render a template as one person would get it."""
 
-    def __init__(self, clock: Clock) -> None:
+    template: Template
+    tenant: Tenant
+    user: User
+    data: dict[str, Any]
+    channels: tuple[Channel, ...]
+    unsubscribe_url: str
+    now: Instant
+
+    def done(self) -> list[Preview]:
+        """Every channel asked for."""
+        return [self._one(channel) for channel in self.channels]
+
+    def _one(self, channel: Channel) -> Preview:
+        template, tenant, user = self.template, self.tenant, self.user
+        wanted = (user.profile.locale, tenant.locale, template.default_locale)
+        preview = Preview(channel=channel, locale=choose(template.channels.get(channel, ()), *wanted))
+        try:
+            content = _renderer().render(
+                template=template,
+                channel=channel,
+                user=user,
+                tenant=tenant,
+                event_data=self.data,
+                unsubscribe_url=self.unsubscribe_url,
+                now=self.now,
+            )
+        except ContentError as wrong:
+            return replace(
+                preview, error=Broken(detail=wrong.detail, pointer=wrong.pointer or "", line=wrong.line)
+            )
+        sms = billed(content.text, tenant, user) if isinstance(content, SmsContent) else None
+        return replace(preview, content=content, bytes=sizes(content), sms=sms)
+
+
+@cache
+def _renderer() -> Renderer:
+    return Renderer(cache=KEPT)
+
+
+class Previews:
+    """Renders whatever an author is looking at, in the limited process."""
+
+    def __init__(self, limited: Limited, clock: Clock) -> None:
+        self._limited = limited
         self._clock = clock
-        self._renderer = Renderer(cache=KEPT)
 
     async def of(
         self,
@@ -82,40 +127,21 @@ class Previews:
         can_be_left: bool = False,
     ) -> list[Preview]:
         """Every channel asked for. `template.partials` are the partials it may use. `can_be_left`: it is sent in a
-        category that people may opt out of.
+        category that people may opt out of. Raises ContentError when it takes too much memory or time.
         """
-        link = EXAMPLE_LINK if can_be_left else ""
-        return await asyncio.to_thread(
-            lambda: [self._one(template, tenant, user, data, channel, link) for channel in channels]
+        task = PreviewTask(
+            template=template,
+            tenant=tenant,
+            user=shown(user),
+            data=dict(data),
+            channels=tuple(channels),
+            unsubscribe_url=EXAMPLE_LINK if can_be_left else "",
+            now=self._clock.now(),
         )
-
-    def _one(
-        self,
-        template: Template,
-        tenant: Tenant,
-        user: User,
-        data: Mapping[str, Any],
-        channel: Channel,
-        unsubscribe_url: str,
-    ) -> Preview:
-        wanted = (user.profile.locale, tenant.locale, template.default_locale)
-        shown = Preview(channel=channel, locale=choose(template.channels.get(channel, ()), *wanted))
-        try:
-            content = self._renderer.render(
-                template=template,
-                channel=channel,
-                user=user,
-                tenant=tenant,
-                event_data=data,
-                unsubscribe_url=unsubscribe_url,
-                now=self._clock.now(),
-            )
-        except ContentError as wrong:
-            return replace(
-                shown, error=Broken(detail=wrong.detail, pointer=wrong.pointer or "", line=wrong.line)
-            )
-        sms = billed(content.text, tenant, user) if isinstance(content, SmsContent) else None
-        return replace(shown, content=content, bytes=sizes(content), sms=sms)
+        previews = await done(self._limited, task, list[Preview])
+        if isinstance(previews, Exceeded):
+            raise ContentError(f"the template cannot be rendered with these data: {previews.detail}")
+        return previews
 
 
 def billed(text: str, tenant: Tenant, user: User) -> TextMessage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,25 +13,85 @@ from clarion.content import Renderer
 from clarion.errors import ContentError
 from clarion.flow.catalog import template_of
 from clarion.flow.queues import Held
+from clarion.flow.tasks import Task, all_done, shown
+from clarion.model.channel import Channel
 from clarion.model.content import AnyContent
 from clarion.model.event import EMPTY_DATA, Event
-from clarion.model.ids import TenantId
+from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Message
-from clarion.model.setup import Template
+from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Setup
+from clarion.ports.limited import Exceeded, Limited
 
+LIMITED_KEPT = 64
+"""Templates kept compiled in the limited process."""
 OLD_KEPT = 256
 """Replaced versions kept in memory; what still waits rarely needs more than the last few of a template."""
 
+NO_OVERRIDES = bytes(EMPTY_DATA)
+
 _decode = msgspec.json.Decoder().decode
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """Why there is no content."""
+
+    detail: str
+    pointer: str = ""
+    line: int | None = None
+
+
+class MessageTask(Task, frozen=True, kw_only=True):
+    """Render a message whose caller set some of its content."""
+
+    template: Template
+    channel: Channel
+    user: User
+    tenant: Tenant
+    data: msgspec.Raw
+    overrides: msgspec.Raw
+    workflow: str
+    unsubscribe_url: str
+    now: Instant
+
+    def done(self) -> Rendered:
+        """Its content, or why there is none."""
+        try:
+            content = _renderer().render(
+                template=self.template,
+                channel=self.channel,
+                user=self.user,
+                tenant=self.tenant,
+                event_data=self.data,
+                overrides=self.overrides,
+                workflow=self.workflow,
+                unsubscribe_url=self.unsubscribe_url,
+                now=self.now,
+            )
+        except ContentError as wrong:
+            return Rendered(failed=Failed(wrong.detail, wrong.pointer or "", wrong.line))
+        return Rendered(content=content)
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """What came of a MessageTask."""
+
+    content: AnyContent | None = None
+    failed: Failed | None = None
+
+
+@cache
+def _renderer() -> Renderer:
+    return Renderer(cache=LIMITED_KEPT)
 
 
 class Rendering:
     """Finds the template version of a message and renders it."""
 
-    def __init__(self, setup: Setup, renderer: Renderer, clock: Clock) -> None:
+    def __init__(self, setup: Setup, renderer: Renderer, limited: Limited, clock: Clock) -> None:
+        self._limited = limited
         self._setup = setup
         self._renderer = renderer
         self._clock = clock
@@ -56,6 +117,15 @@ class Rendering:
                 self._keep(message.tenant, found)
         return found
 
+    async def overridden(
+        self, batch: Sequence[tuple[Held, str]]
+    ) -> Sequence[AnyContent | ContentError | Exceeded]:
+        """The contents of prepared messages whose callers set some of it, each with its way to unsubscribe."""
+        tasks = [self._task(held, unsubscribe_url) for held, unsubscribe_url in batch]
+        sent = [task for task in tasks if isinstance(task, MessageTask)]
+        made = iter(await all_done(self._limited, sent, Rendered))
+        return [task if isinstance(task, ContentError) else _outcome(next(made)) for task in tasks]
+
     def content(self, held: Held, unsubscribe_url: str) -> AnyContent:
         """The content of a prepared message; its event's data is decoded once.
 
@@ -75,18 +145,31 @@ class Rendering:
         unsubscribe_url: str,
     ) -> AnyContent:
         """The content of the message's channel in the user's language. Raises ContentError."""
-        if template is None:
-            version = f" in version {message.template_version}" if message.template_version else ""
-            raise ContentError(
-                f"There is no template {message.template!r}{version}: create it, then retry the message."
-            )
         return self._renderer.render(
-            template=template,
+            template=_found(template, message),
             channel=message.channel,
             user=user,
             tenant=self._setup.tenants.all()[message.tenant],
             event_data=data,
-            overrides=None if event.overrides is EMPTY_DATA else event.overrides,
+            overrides=event.overrides if is_overridden(event) else None,
+            workflow=event.type or message.workflow,
+            unsubscribe_url=unsubscribe_url,
+            now=self._clock.now(),
+        )
+
+    def _task(self, held: Held, unsubscribe_url: str) -> MessageTask | ContentError:
+        message, event = held.message, held.event
+        try:
+            template = _found(held.template, message)
+        except ContentError as wrong:
+            return wrong
+        return MessageTask(
+            template=template,
+            channel=message.channel,
+            user=shown(held.user),
+            tenant=self._setup.tenants.all()[message.tenant],
+            data=event.data,
+            overrides=event.overrides,
             workflow=event.type or message.workflow,
             unsubscribe_url=unsubscribe_url,
             now=self._clock.now(),
@@ -104,3 +187,26 @@ class Rendering:
         self._old[tenant, template.key, template.version] = template
         if len(self._old) > OLD_KEPT:
             self._old.popitem(last=False)
+
+
+def is_overridden(event: Event) -> bool:
+    """Whether the caller set some of the content."""
+    return event.overrides is not EMPTY_DATA and bytes(event.overrides) != NO_OVERRIDES
+
+
+def _found(template: Template | None, message: Message) -> Template:
+    if template is None:
+        version = f" in version {message.template_version}" if message.template_version else ""
+        raise ContentError(
+            f"There is no template {message.template!r}{version}: create it, then retry the message."
+        )
+    return template
+
+
+def _outcome(made: Rendered | Exceeded) -> AnyContent | ContentError | Exceeded:
+    if isinstance(made, Exceeded):
+        return made
+    if made.content is not None:
+        return made.content
+    failed = made.failed or Failed("rendering broke")
+    return ContentError(failed.detail, pointer=failed.pointer, line=failed.line)

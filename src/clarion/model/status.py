@@ -124,6 +124,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     # failures
     TEMPLATE_ERROR = "template_error"
+    RENDER_LIMIT = "render_limit"
     PROVIDER_REJECTED = "provider_rejected"
     ADDRESS_GONE = "address_gone"
     SOFT_BOUNCE = "soft_bounce"

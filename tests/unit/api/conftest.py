@@ -51,6 +51,7 @@ from clarion.model.setup import (
 )
 from clarion.ports.provider import ProviderPlugin
 from clarion.testing.ports import provider_tools
+from tests.limited import InThread
 
 ROUTES = routed("1.2.3")
 ACME = TenantId(1)
@@ -140,6 +141,7 @@ class House:
             broker=SqlBroker(self.ledger.log),
             fanout=self.fanout,
             renderer=Renderer(),
+            limited=InThread(),
             plugins=self.providers,
             tools=tools,
             public_url="https://notify.example",
@@ -162,8 +164,8 @@ class House:
             "keys": self.keys,
             "tokens": self.tokens,
             "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
-            "authoring": Authoring(self.ledger.setup, self.clock),
-            "previews": Previews(self.clock),
+            "authoring": Authoring(self.ledger.setup, InThread(), self.clock),
+            "previews": Previews(InThread(), self.clock),
             "endpoints": Endpoints(self.ledger, retries, self.caller.refusal, self.clock, self.entropy),
             "retries": retries,
             "providers": self.providers,

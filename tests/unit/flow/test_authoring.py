@@ -19,6 +19,7 @@ from clarion.flow.authoring import Authoring
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Partial, Template, Tenant
+from tests.limited import InThread
 
 ACME = TenantId(1)
 
@@ -35,7 +36,7 @@ class Author:
         clock, entropy = SystemClock(), SystemEntropy()
         vault = LocalVault(b"k" * 32, entropy)
         self.ledger = SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy)
-        self.authoring = Authoring(self.ledger.setup, clock)
+        self.authoring = Authoring(self.ledger.setup, InThread(), clock)
 
     def live(self, key: str = "note") -> tuple[int, str]:
         """Version and words of what is live, as this process knows it."""
@@ -130,6 +131,7 @@ RACER = """
 import asyncio, json, sys
 from pathlib import Path
 from clarion.errors import PreconditionFailed
+from tests.limited import InThread
 from tests.unit.flow.test_authoring import ACME, Author, words
 
 async def race(path, name, rounds):

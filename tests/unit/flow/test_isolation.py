@@ -135,10 +135,10 @@ async def test_a_message_that_cannot_be_made_fails_alone(tmp_path, monkeypatch):
     """An error of ours while one is rendered does not hold back the others, and does not come back for ever."""
     whole = Composer._outgoing
 
-    def made(self: Composer, held: Any) -> Any:
+    def made(self: Composer, held: Any, content: Any) -> Any:
         if held.user.id == "bob":
             raise ZeroDivisionError("secret")
-        return whole(self, held)
+        return whole(self, held, content)
 
     monkeypatch.setattr(Composer, "_outgoing", made)
     async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:

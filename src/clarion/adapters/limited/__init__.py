@@ -1,0 +1,1 @@
+"""A process of its own for what outsiders wrote: it may die, and is replaced."""
