@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clarion.adapters.ledgers.migrate import migrate
@@ -142,6 +142,19 @@ def empty_database():
         yield path
 
 
+WAITED_FOR_AN_INTEGRATION = [
+    ("crash",),
+    ("trigger", "offer", ["ada", "misaki"], None),
+    ("answer", "misconfigured"),
+    ("trigger", "news", ["ada", "juergen"], None),
+    ("pass", 28_800),
+    ("trigger", "offer", ["misaki"], None),
+    ("trigger", "offer", ["ada", "misaki"], None),
+    ("pass", 1),
+]
+
+
+@example(steps=WAITED_FOR_AN_INTEGRATION, start_hour=16)
 @given(steps=STEPS, start_hour=st.integers(0, 23))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_history_keeps_the_promises(empty_database, steps, start_hour):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import structlog
 from msgspec.structs import replace
@@ -127,7 +127,7 @@ class Waker:
         """What can be sent, and what is settled without a call."""
         users = await self._ledger.users.get([m.user for m in claimed])
         events = self._events(claimed, users)
-        over_cap = await self._count(claimed, users, now)
+        counted, over_cap = await self._count(claimed, users, now)
         held: list[Held] = []
         settlements: list[Settlement] = []
         for message in claimed:
@@ -141,7 +141,8 @@ class Waker:
             elif message.id in over_cap:
                 settlements.append(decided_settlement(message, Status.THROTTLED, Reason.FREQUENCY_CAP, now))
             else:
-                held.append(Held(message, event, user, None, lease))
+                going = replace(message, charged=True) if message.id in counted else message
+                held.append(Held(going, event, user, None, lease))
         return held, settlements
 
     def _unknown_policy(self, message: Message) -> UnknownPolicy:
@@ -165,8 +166,8 @@ class Waker:
 
     async def _count(
         self, claimed: Sequence[Message], users: Mapping[UserNo, User], now: Instant
-    ) -> frozenset[MessageId]:
-        """Count the messages that waited before their caps were counted; those over a cap."""
+    ) -> tuple[Set[MessageId], Set[MessageId]]:
+        """What waited is counted by caps now that it goes on: those that are, and those over a cap."""
         charges: list[CapCharge] = []
         for message in claimed:
             if message.charged or message.user not in users:
@@ -182,7 +183,8 @@ class Waker:
                     message_id=message.id,
                     at=now,
                 )
-        return await self._ledger.plans.charge(charges) if charges else frozenset()
+        over = await self._ledger.plans.charge(charges) if charges else frozenset()
+        return {charge.message_id for charge in charges} - over, over
 
 
 def _failed(message: Message, fault: Exception, now: Instant) -> Settlement:

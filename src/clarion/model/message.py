@@ -93,7 +93,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     threaded: bool = False
     """Another message may wait for this one."""
     charged: bool = False
-    """Its frequency caps have been counted."""
+    """Frequency caps count it now, because it is on its way. What waits is not counted; it is when it goes on."""
     updated_at: Instant = Instant(0)
     integration: str | None = None
     sent_at: Instant | None = None

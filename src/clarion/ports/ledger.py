@@ -382,7 +382,7 @@ class Plans(Protocol):
         """The same statements, rolled back: what a dry run shows."""
 
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
-        """Count messages that waited before they could be counted; the ids that are over a cap."""
+        """What waited goes on now, and caps count it; the ids that are over a cap and not counted."""
 
     async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
         """The stored explanations of an event."""

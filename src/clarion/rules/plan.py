@@ -318,6 +318,17 @@ class _Draft:
         held = due and self._lease_until is not None
         threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
         template = self._templates.get(step.template)
+        charges: Sequence[CapCharge] = ()
+        if due and (self._tenant.caps or self._category.caps):
+            charges = caps.charges(
+                tenant=self._tenant,
+                category=self._category,
+                channel=channel,
+                user=self._user.no,
+                message_id=number,
+                at=now,
+            )
+            self._charges += charges
         self._messages.append(
             Message(
                 id=number,
@@ -342,7 +353,7 @@ class _Draft:
                 until=until,
                 later_rungs=rungs[1:],
                 threaded=threaded,
-                charged=due,
+                charged=bool(charges),
                 updated_at=now,
             )
         )
@@ -360,15 +371,6 @@ class _Draft:
                 verdicts=decided.verdicts + remark,
             )
         )
-        if due and (self._tenant.caps or self._category.caps):
-            self._charges += caps.charges(
-                tenant=self._tenant,
-                category=self._category,
-                channel=channel,
-                user=self._user.no,
-                message_id=number,
-                at=now,
-            )
 
     def _refused(self, step: SendStep, decisions: dict[Channel, Gate]) -> None:
         """No channel remains: the first one is listed as a message that was not sent, the others are explained."""

@@ -24,7 +24,6 @@ from clarion.rules.plan import expiry
 from tests.unit.rules.world import (
     BERLIN,
     CATEGORY,
-    CRITICAL,
     EMAIL,
     MIDNIGHT,
     NIGHT,
@@ -66,7 +65,7 @@ def test_a_message_that_may_go_is_due_now():
     planned = plan()
     (message,), (decided,) = planned.messages, planned.gates
     assert (message.status, message.due_at, message.fence, message.reason) == (Status.QUEUED, NOON, 0, None)
-    assert (message.created_at, message.updated_at, message.charged) == (NOON, NOON, True)
+    assert (message.created_at, message.updated_at, message.charged) == (NOON, NOON, False)
     assert (message.event_seq, message.template, message.category) == (3, "order", "orders")
     assert decided.contact == contact(MAIL)
     assert planned.dedupe is None
@@ -105,7 +104,7 @@ def test_all_means_every_channel_and_those_that_cannot_are_listed_too():
         (SMS, Status.SUPPRESSED, Reason.OPTED_OUT),
         (PUSH, Status.SUPPRESSED, Reason.NO_CONTACT),
     ]
-    assert [m.charged for m in planned.messages] == [True, True, False, False]
+    assert [m.charged for m in planned.messages] == [False] * 4
     assert planned.messages[2].due_at is None
     assert [c.message_id for c in planned.run.channels] == [m.id for m in planned.messages]
 
@@ -394,7 +393,7 @@ def test_critical_messages_are_due_at_any_hour_and_charged_to_no_cap():
     planned = plan(user=person(quiet=(NIGHT,)), now=MIDNIGHT, category=night_shift)
     assert outcome(planned) == [(MAIL, Status.QUEUED, None)]
     assert planned.charges == ()
-    assert plan(category=CRITICAL).messages[0].charged
+    assert not planned.messages[0].charged
 
 
 def test_category_is_the_workflows():

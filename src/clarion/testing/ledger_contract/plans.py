@@ -174,9 +174,11 @@ async def a_cap_is_never_exceeded(world: World) -> None:
 
 
 async def a_cap_slides(world: World) -> None:
-    """What lies outside the window counts no more, to the millisecond."""
-    first, second, third = (world.planned() for _ in range(3))
+    """What was sent before the window counts no more, to the millisecond."""
+    first, second, third = (world.planned(charged=True) for _ in range(3))
     await world.plan(first, charges=(world.charge(first, 1, window_s=60),))
+    world.clock.advance(300)
+    await world.settle(first)
     world.clock.advance(59.999)
     result = await world.plan(second, charges=(world.charge(second, 1, window_s=60),))
     assert result.changed == {second.id: (THROTTLED, Reason.FREQUENCY_CAP)}
@@ -206,8 +208,9 @@ async def caps_are_counted_per_user_category_and_channel(world: World) -> None:
 
 async def a_longer_window_sees_what_a_shorter_one_did_not(world: World) -> None:
     """A cap that is changed, or was made later, counts what was counted before it."""
-    first, second, third = (world.planned() for _ in range(3))
+    first, second, third = (world.planned(charged=True) for _ in range(3))
     await world.plan(first, charges=(world.charge(first, 1, window_s=60),))
+    await world.settle(first)
     world.clock.advance(90)
     assert (await world.plan(second, charges=(world.charge(second, 1, window_s=60),))).changed == {}
     refused = await world.plan(third, charges=(world.charge(third, 2, window_s=3600),))
@@ -227,9 +230,11 @@ async def two_windows_of_one_scope_count_the_same_uses(world: World) -> None:
     """`3 a minute` and `4 an hour`: one use each time, seen by both."""
     sent = 0
     for _ in range(6):
-        message = world.planned()
+        message = world.planned(charged=True)
         charges = (world.charge(message, 3, window_s=60), world.charge(message, 4, window_s=3600))
-        sent += not (await world.plan(message, charges=charges)).changed
+        if not (await world.plan(message, charges=charges)).changed:
+            await world.settle(message)
+            sent += 1
         world.clock.advance(25)
     assert sent == 4
 
@@ -272,6 +277,90 @@ async def a_message_that_waited_is_counted_when_it_wakes(world: World) -> None:
     assert not again
     assert refused == {messages[2].id}
     assert [(await world.stored(m)).charged for m in messages] == [True, True, False]
+
+
+async def what_is_on_its_way_counts_in_every_window(world: World) -> None:
+    """Nobody knows yet when it will have been sent, so it leaves no room however long that takes."""
+    first, second = world.planned(charged=True), world.planned(charged=True)
+    await world.plan(first, charges=(world.charge(first, 1, window_s=60),))
+    world.clock.advance(3600)
+    refused = await world.plan(second, charges=(world.charge(second, 1, window_s=60),))
+    assert refused.changed == {second.id: (THROTTLED, Reason.FREQUENCY_CAP)}
+
+
+async def what_was_never_sent_leaves_room(world: World) -> None:
+    """What waits, fails, is rejected, stopped or replaced counts no more; what may have gone out does."""
+    reason = {
+        Status.DEFERRED: Reason.NO_INTEGRATION,
+        Status.FAILED: Reason.TEMPLATE_ERROR,
+        Status.REJECTED: Reason.PROVIDER_REJECTED,
+        Status.BOUNCED: Reason.ADDRESS_GONE,
+        Status.DEAD_LETTERED: Reason.TOO_OLD,
+        Status.EXPIRED: Reason.EXPIRED,
+    }
+    for status, why in reason.items():
+        message = world.planned(charged=True)
+        assert (await world.plan(message, charges=(world.charge(message, 1),))).changed == {}, status
+        due = world.now + 60_000 if status is Status.DEFERRED else None
+        await world.settle(message, status, reason=why, due_at=due)
+        assert not (await world.stored(message)).charged
+    canceled, newer = world.planned(charged=True), world.planned(charged=True)
+    await world.plan(canceled, charges=(world.charge(canceled, 1),), collapses=(world.collapse(canceled),))
+    await world.ledger.records.cancel(world.tenant, canceled.id, world.now, frozenset())
+    result = await world.plan(newer, charges=(world.charge(newer, 1),), collapses=(world.collapse(newer),))
+    assert result.changed == {}
+    unknown = {"reason": Reason.OUTCOME_UNKNOWN, "outcome": "unknown"}
+    await world.settle(newer, Status.FAILED, **unknown)
+    last = world.planned(charged=True)
+    refused = await world.plan(last, charges=(world.charge(last, 1),))
+    assert refused.changed == {last.id: (THROTTLED, Reason.FREQUENCY_CAP)}
+
+
+async def what_was_replaced_or_waits_for_its_turn_in_the_same_plan_leaves_room(world: World) -> None:
+    """Only what goes now is counted."""
+    first, second, third, fourth = (world.planned(charged=True) for _ in range(4))
+    result = await world.plan(
+        first, second, third, fourth,
+        charges=tuple(world.charge(m, 2) for m in (first, second, third, fourth)),
+        collapses=(world.collapse(first), world.collapse(second)),
+        turns=(world.turn(second), world.turn(third)),
+    )  # fmt: skip
+    assert result.changed == {
+        first.id: (MERGED, Reason.SUPERSEDED), third.id: (Status.DEFERRED, Reason.WAITING_FOR_TURN)
+    }  # fmt: skip
+    assert [(await world.stored(m)).charged for m in (first, second, third, fourth)] == [
+        False, True, False, True
+    ]  # fmt: skip
+
+
+async def a_message_that_waited_is_counted_anew(world: World) -> None:
+    """It may be over the cap by then; one that was sent before counts once, when it is sent again."""
+    first, second = world.planned(charged=True), world.planned(charged=True)
+    await world.plan(first, charges=(world.charge(first, 1),))
+    await world.settle(first, Status.DEFERRED, reason=Reason.RETRY, due_at=world.now)
+    await world.plan(second, charges=(world.charge(second, 1),))
+    await world.settle(second)
+    charge = world.ledger.plans.charge
+    assert await charge([world.charge(first, 1)]) == {first.id}
+    world.clock.advance(3_600)
+    assert await charge([world.charge(first, 1)]) == frozenset()
+    (again,) = await world.claim()
+    maybe = {"reason": Reason.RETRY, "outcome": "unknown", "due_at": world.now}
+    await world.settle(again, Status.DEFERRED, **maybe)
+    assert await charge([world.charge(first, 1)]) == frozenset()
+    third = world.planned(charged=True)
+    refused = await world.plan(third, charges=(world.charge(third, 1),))
+    assert refused.changed == {third.id: (THROTTLED, Reason.FREQUENCY_CAP)}
+
+
+async def a_message_that_ended_meanwhile_is_not_counted(world: World) -> None:
+    """Between its claim and its count it was canceled."""
+    first, second = later(world.planned(), 0), world.planned(charged=True)
+    await world.plan(first)
+    await world.claim()
+    await world.ledger.records.cancel(world.tenant, first.id, world.now, frozenset())
+    assert await world.ledger.plans.charge([world.charge(first, 1)]) == frozenset()
+    assert (await world.plan(second, charges=(world.charge(second, 1),))).changed == {}
 
 
 # ── collapse ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -410,6 +499,11 @@ PLANS_CONTRACT = (
     a_rehearsal_counts_nothing,
     two_windows_of_one_scope_count_the_same_uses,
     a_cap_explains_its_count,
+    what_is_on_its_way_counts_in_every_window,
+    what_was_never_sent_leaves_room,
+    what_was_replaced_or_waits_for_its_turn_in_the_same_plan_leaves_room,
+    a_message_that_waited_is_counted_anew,
+    a_message_that_ended_meanwhile_is_not_counted,
     what_is_decided_already_is_not_counted,
     a_message_that_waited_is_counted_when_it_wakes,
     a_newer_message_replaces_an_undelivered_one,

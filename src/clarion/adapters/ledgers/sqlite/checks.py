@@ -5,13 +5,13 @@ collapse and thread order, in that order. What one message of a transaction chan
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
+from clarion.adapters.ledgers.sqlite.caps import ON_ITS_WAY, Caps, Counted, by_message
 from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
@@ -46,6 +46,7 @@ class Checks:
         self._known = known
         self._new = {m.id: m for plan in plans for m in plan.messages if m.id not in known}
         self._moved: set[MessageId] = set()
+        self._on_its_way: set[MessageId] = set()
         self._verdicts: dict[MessageId, list[Verdict]] = {}
         self._grown: dict[RunId, Run] = {}
         self._stored: dict[bytes, Status] = {}
@@ -54,7 +55,6 @@ class Checks:
         self._claimed: dict[bytes, DedupeClaim] = {}
         self._collapsed: dict[bytes, MessageId] = {}
         self._queued: dict[bytes, MessageId] = {}
-        self._counted: dict[MessageId, Instant] = {}
         caps.load(connection, [c for plan in plans for c in plan.charges])
         self._claims: dict[bytes, tuple[bytes, int]] = {
             bytes.fromhex(key): (bytes.fromhex(run), expires_at)
@@ -113,11 +113,6 @@ class Checks:
         runs = tuple(grown for run in plan.runs if (grown := self.explained(run)) is not run)
         return PlanResult(changed=changed, known=known, runs=runs)
 
-    @property
-    def counted(self) -> Mapping[MessageId, Instant]:
-        """Since when the messages that caps count do so."""
-        return self._counted
-
     def store(self) -> None:
         """Everything but runs and messages."""
         write = self._connection.execute
@@ -154,14 +149,20 @@ class Checks:
             self._claimed[claim.key] = claim
 
     def _count(self, message: Message, charges: Sequence[CapCharge]) -> None:
-        allowed, verdicts = self._caps.judge(charges)
-        if not allowed:
-            self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
-        else:
-            self._counted[message.id] = charges[0].at
+        allowed, verdicts = self._caps.judge(_counted(message), charges)
+        if allowed:
+            self._on_its_way.add(message.id)
             if not message.charged:
                 self._new[message.id] = replace(message, charged=True)
+        else:
+            self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
         self._say(message, *verdicts)
+
+    def _not_counted(self, message: Message) -> None:
+        """It does not go now."""
+        if message.id in self._on_its_way:
+            self._on_its_way.remove(message.id)
+            self._caps.move(_counted(message), ON_ITS_WAY, None)
 
     def _collapse(self, message: Message, key: bytes) -> None:
         older = self._latest.get(key)
@@ -194,6 +195,7 @@ class Checks:
             self._threaded.add(last)
         else:
             self._new[ours.id] = replace(ours, threaded=True)
+        self._not_counted(message)
         self._moved.add(message.id)
         self._new[message.id] = replace(
             message,
@@ -201,6 +203,7 @@ class Checks:
             reason=Reason.WAITING_FOR_TURN,
             due_at=None,
             fence=0,
+            charged=False,
             waits_for=MessageId(last),
         )
         self._endings.anyone_waits = True
@@ -220,10 +223,10 @@ class Checks:
         return Status.MERGED if id in self._superseded else self._stored[id]
 
     def _end(self, message: Message, status: Status, reason: Reason) -> None:
-        charged = message.charged and status is not Status.THROTTLED
+        self._not_counted(message)
         self._moved.add(message.id)
         self._new[message.id] = replace(
-            message, status=status, reason=reason, due_at=None, waits_for=None, charged=charged
+            message, status=status, reason=reason, due_at=None, waits_for=None, charged=False
         )
 
     def _say(self, message: Message, *verdicts: Verdict) -> None:
@@ -261,6 +264,10 @@ class Checks:
             found[bytes.fromhex(key)] = holder
             self._stored[holder] = _STATUS[status]
         return found
+
+
+def _counted(message: Message) -> Counted:
+    return Counted(message.user, message.category, message.channel)
 
 
 def _verdict(rule: str, reason: str, result: str | None = None, **inputs: str) -> Verdict:

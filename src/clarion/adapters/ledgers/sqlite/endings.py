@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.model.ids import Instant, MessageId
@@ -18,7 +19,8 @@ NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
 class Endings:
     """Used by every writer of messages, inside its transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, caps: Caps) -> None:
+        self._caps = caps
         self.anyone_waits = one(connection, sql.ANYONE_WAITS) is not None
         """Whether a message may be waiting for its turn; most installations never have one."""
 
@@ -40,8 +42,14 @@ class Endings:
             moved = (*keys(stopped), CODES[status], reason.value, at)
             connection.execute(sql.STOP, moved)
             connection.execute(sql.CHANGES_STOPPED, moved)
+            if Status.QUEUED in only:  # What is deferred is not counted.
+                self.uncounted(connection, stopped)
             self.release(connection, stopped, at)
         return stopped
+
+    def uncounted(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> None:
+        """Caps count these no more."""
+        self._caps.forget_messages(connection, ids)
 
     def release(self, connection: sqlite3.Connection, finished: Iterable[bytes], at: Instant) -> None:
         """Whoever waited for one of these has its turn now."""

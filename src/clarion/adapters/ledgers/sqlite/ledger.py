@@ -108,7 +108,7 @@ class SqliteLedger:
         writer.on_rollback(routes.forget)
         caps = Caps(routes)
         writer.on_rollback(caps.forget)
-        endings = Endings(local)
+        endings = Endings(local, caps)
         log = SqliteLog(writer, local, clock)
         self.set_aside = SqliteSetAsides(writer, readers, local, log)
         inboxes = SqliteInboxes(writer, local, readers, routes, endings)
@@ -127,7 +127,9 @@ class SqliteLedger:
         canceled = CanceledEvents(local)
         self.events = SqliteEvents(writer, readers, log, endings, canceled)
         self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, epoch)
-        self.messages = SqliteMessages(writer, local, readers, routes, endings, inboxes, suppressions, epoch)
+        self.messages = SqliteMessages(
+            writer, local, readers, routes, caps, endings, inboxes, suppressions, epoch
+        )
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.records = SqliteRecords(writer, readers, routes, endings)

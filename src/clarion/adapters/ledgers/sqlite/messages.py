@@ -12,6 +12,7 @@ import msgspec
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import deliveries
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import changed, one, rows
@@ -62,6 +63,7 @@ class SqliteMessages:
         local: sqlite3.Connection,
         readers: Readers,
         routes: Routes,
+        caps: Caps,
         endings: Endings,
         inboxes: SqliteInboxes,
         suppressions: SqliteSuppressions,
@@ -71,6 +73,7 @@ class SqliteMessages:
         self._local = local
         self._readers = readers
         self._routes = routes
+        self._caps = caps
         self._endings = endings
         self._inboxes = inboxes
         self._suppressions = suppressions
@@ -176,6 +179,7 @@ class SqliteMessages:
             items = [[s for s in batch if s.message.id not in refused]]
         everything = list(chain.from_iterable(items))
         self._follow(connection, sql.SETTLE, everything)
+        self._caps.settle(connection, everything)
         self._store_captures(connection, everything)
         deliveries.store(connection, everything)
         changes = self._inboxes.add(connection, items)

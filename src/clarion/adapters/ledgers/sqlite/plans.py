@@ -10,7 +10,7 @@ import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.caps import Caps, by_message
+from clarion.adapters.ledgers.sqlite.caps import ON_ITS_WAY, Caps
 from clarion.adapters.ledgers.sqlite.checks import Checks, needed
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents
@@ -22,7 +22,7 @@ from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, children_range
+from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, children_range
 from clarion.model.message import ChannelPlan, Message, Run
 from clarion.model.plan import CapCharge
 from clarion.ports.ledger import PlanCommit, PlanResult
@@ -73,7 +73,7 @@ class SqlitePlans:
         if not charges:
             return frozenset()
         return await self._writer.call(
-            lambda connection: self._charge(connection, charges), rows=len(charges)
+            lambda connection: self._caps.charge(connection, charges), rows=len(charges)
         )
 
     async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
@@ -88,9 +88,7 @@ class SqlitePlans:
     ) -> Sequence[PlanResult]:
         canceled = self._canceled.among(connection, (run.event_id for plan in plans for run in plan.runs))
         if not careful and not canceled and not any(map(needed, plans)):
-            self._add(
-                connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages], {}
-            )
+            self._add(connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages])
             return self._go_on(connection, plans, [NOTHING] * len(plans), {})
         # Done together nothing is known: a repeated run breaks its key, and each plan is done again carefully.
         known = _known(connection, plans) if careful else UNKNOWN
@@ -103,7 +101,6 @@ class SqlitePlans:
             connection,
             [checks.explained(run) for plan in plans for run in plan.runs if run.id not in known.ids],
             [m for plan in plans for m in checks.messages(plan)],
-            checks.counted,
         )
         return self._go_on(connection, plans, list(map(checks.result, plans)), known.runs)
 
@@ -112,7 +109,6 @@ class SqlitePlans:
         connection: sqlite3.Connection,
         runs: Sequence[Run],
         messages: Sequence[Message],
-        counted: Mapping[MessageId, Instant],
     ) -> None:
         if runs:
             tail = Tail(part for run in runs for part in (run.id, run.event_id))
@@ -124,33 +120,23 @@ class SqlitePlans:
             (rich if _is_rich(m) else plain).append(m)
         for statement, some in ((sql.MESSAGES_ADD_PLAIN, plain), (sql.MESSAGES_ADD_RICH, rich)):
             if some:
-                self._add_messages(connection, statement, some, counted)
+                self._add_messages(connection, statement, some)
 
     def _add_messages(
         self,
         connection: sqlite3.Connection,
         statement: str,
         messages: Sequence[Message],
-        counted: Mapping[MessageId, Instant],
     ) -> None:
         number = self._routes.number
         tail = Tail([part for m in messages for part in (m.id, m.event_id)])
         row = _plain_row if statement is sql.MESSAGES_ADD_PLAIN else _rich_row
         packed = (
-            encoded([row(m, number(connection, m), counted.get(m.id), tail) for m in messages]),
+            encoded([row(m, number(connection, m), tail) for m in messages]),
             tail.joined(),
         )
         connection.execute(statement, (*packed, self._epoch))
         connection.execute(sql.CHANGES_PLANNED, packed)
-
-    def _charge(self, connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
-        of_message = by_message(charges)
-        for (done,) in rows(connection, sql.CHARGED_FIND, keys(of_message)):
-            del of_message[MessageId(bytes.fromhex(done))]
-        self._caps.load(connection, charges)
-        counted = {one: its[0].at for one, its in of_message.items() if self._caps.judge(its)[0]}
-        connection.execute(sql.CHARGED, (encoded([(at,) for at in counted.values()]), b"".join(counted)))
-        return frozenset(of_message.keys() - counted.keys())
 
     def _go_on(
         self,
@@ -231,7 +217,7 @@ def _is_rich(m: Message) -> bool:
     )
 
 
-def _plain_row(m: Message, route: int, counted_at: Instant | None, tail: Tail) -> tuple[Any, ...]:
+def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
     return (
         m.user,
         m.event_seq,
@@ -242,14 +228,14 @@ def _plain_row(m: Message, route: int, counted_at: Instant | None, tail: Tail) -
         m.due_at,
         m.fence,
         m.charged,
-        counted_at,
+        ON_ITS_WAY if m.charged else None,
     )
 
 
-def _rich_row(m: Message, route: int, counted_at: Instant | None, tail: Tail) -> tuple[Any, ...]:
+def _rich_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
     rungs = b"".join(m.later_rungs)
     return (
-        *_plain_row(m, route, counted_at, tail),
+        *_plain_row(m, route, tail),
         m.reason,
         m.expires_at,
         m.attempt,

@@ -104,6 +104,7 @@ class SqliteRecords:
                 connection.execute(sql.REQUEUE, (encoded(routes), b"".join(chosen), at))
                 moved = (CODES[Status.QUEUED], Reason.RETRIED.value, at)
                 connection.execute(sql.CHANGES_STOPPED, (*keys(chosen), *moved))
+                self._endings.uncounted(connection, chosen)
             return len(found)
 
         return await self._writer.call(requeue, rows=limit)

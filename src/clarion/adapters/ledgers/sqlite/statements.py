@@ -212,10 +212,18 @@ THREADS_FIND = _HOLDERS.format(table="threads", ids=IDS)
 THREADS_ADD = _insert("threads", {"key": id_at(0, 2), "message_id": id_at(1, 2)}) + f"WHERE true {_POINT}"
 
 THREADED = f"UPDATE messages SET threaded = 1 WHERE id IN {IDS}"
-CHARGED_FIND = f"SELECT {_array('hex(id)')} FROM messages WHERE charged = 1 AND id IN {IDS}"
-CHARGED = f"""
+CHARGEABLE = f"""
+    SELECT {_array("hex(id), user, route, counted_at")}
+    FROM messages WHERE charged = 0 AND status IN ({coded(ACTIVE)}) AND id IN {IDS}
+"""
+"""What is neither counted as on its way nor over."""
+COUNTED_FIND = f"""
+    SELECT {_array("hex(id), user, route, counted_at")}
+    FROM messages WHERE counted_at IS NOT NULL AND id IN {IDS}
+"""
+COUNTED = f"""
     WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS at FROM json_each(?1))
-    UPDATE messages SET charged = 1, counted_at = new.at FROM new WHERE messages.id = new.id
+    UPDATE messages SET charged = ?3, counted_at = new.at FROM new WHERE messages.id = new.id
 """
 
 # ── claim and settle ──────────────────────────────────────────────────────────────────────────────────────
