@@ -74,11 +74,11 @@ SENDER = (
 
 NO_PROOF = (
     (
-        r"too many (?:\S{1,20} ){0,3}(?:recipients?|users?|addresse?s?|rcpts?)|(?:maximum|limit)(?: \S{1,20}){0,4} (?:invalid|unknown|bad) (?:recipients?|users?|rcpts?)|(?:invalid|unknown|bad) (?:recipients?|users?|rcpts?) (?:limit|count|rate|threshold)",
+        r"no valid recipients from\b|too many (?:\S{1,20} ){0,3}(?:recipients?|users?|addresse?s?|rcpts?)|(?:maximum|limit)(?: \S{1,20}){0,4} (?:invalid|unknown|bad) (?:recipients?|users?|rcpts?)|(?:invalid|unknown|bad) (?:recipients?|users?|rcpts?) (?:limit|count|rate|threshold)",
         SOFT,
     ),
     (
-        r"un-?verified (?:recipient |e-?mail )?address|(?:address|recipient|mailbox|user) (?:is |was |has |could |can )?(?:not|n't|never) (?:yet )?(?:be(?:en)? )?verified|(?:unable|failed|could not|cannot|can't|not able) to verify (?:the |this )?(?:recipient|address|user|mailbox|rcpt)|(?:recipient|address|callout|callforward) verif\w+ (?:\S{1,20} ){0,3}(?:in progress|fail\w*|error|deferred|timed? ?out)",
+        r"un-?verified (?:recipient |e-?mail )?address|(?:address|recipient|mailbox|user) (?:is |was |has |could |can )?(?:not|n't|never) (?:yet )?(?:be(?:en)? )?(?:verified|confirmed|validated)|(?:unable|failed|could not|cannot|can't|not able) to verify (?:the |this )?(?:recipient|address|user|mailbox|rcpt)|(?:recipient|address|callout|callforward) verif\w+ (?:\S{1,20} ){0,3}(?:in progress|fail\w*|error|deferred|timed? ?out)",
         SOFT,
     ),
     (
@@ -174,7 +174,7 @@ GONE = (
 """The address or its domain does not exist, or was closed."""
 
 BLOCKED = (
-    r"\b(?:anti-?)?spam\w*|\bjunk|unsolicited|\bbulk (?:e-?)?mail|mass ?mail|\buce\b|\bube\b",
+    r"(?<![a-z])(?:anti-?)?spam\w*|our system has detected that this message|senderfilter|from a different address or alias|\bgo away\b|ptr record|(?:start)?tls (?:is )?required|requires? (?:start)?tls|\bjunk|unsolicited|\bbulk (?:e-?)?mail|mass ?mail|\buce\b|\bube\b",
     r"black ?list\w*|block ?list\w*|deny ?list|\brbls?\b|\bdns[bw]l|\buribl|\bsurbl|spamhaus|spamcop|barracudacentral|\bsorbs|senderbase|senderscore|cloudmark|invaluement|abuseat|\bcbl\b|psbl|\bpbl\b|\bsbl\b|\bxbl\b|trustedsource",
     r"\bblocked\b|\bblocking\b|\bbanned\b",
     r"reputation|untrusted|complaints?\b|delist",

@@ -94,7 +94,8 @@ def comes_from_a_mail_system(mail: Opened) -> bool:
     if _from_machine(mail):
         return True
     answers = _REPLY_SUBJECT.search(mail.header("subject")) is not None
-    return not answers and reports_failure(mail) and (_is_automatic(mail) or _has_evidence(mail))
+    proven = mail.header("return-path") == "<>" or _has_evidence(mail)
+    return not answers and reports_failure(mail) and proven
 
 
 def _has_evidence(mail: Opened) -> bool:

@@ -121,7 +121,10 @@ def test_a_person_who_writes_about_a_failed_delivery_is_no_bounce():
     assert read(mail(text, "Re: Delivery failed", "postmaster@example.org")).verdict is UNKNOWN
 
 
-@pytest.mark.parametrize("subject", ["Re: Delivery failed: order", "Automatic reply: Delivery failed: order"])
+@pytest.mark.parametrize(
+    "subject",
+    ["Re: Delivery failed: order", "Automatic reply: Delivery failed: order", "[#12] Delivery failed: order"],
+)
 def test_a_machine_that_answers_with_our_subject_is_no_bounce(subject):
     """The subject says what we said, not what the machine says."""
     away = mail("I am out of the office. No such user is here.", subject, auto_submitted="auto-replied")
@@ -151,6 +154,8 @@ def test_our_own_subject_is_no_reason(text):
         ("550 5.1.1 recipient not verified", "5.1.1", SOFT),
         ("550 5.2.1 mailbox on hold", "5.2.1", SOFT),
         ("550 Account on hold pending review", "5.0.0", SOFT),
+        ("550 5.1.1 Address not confirmed by its owner yet", "5.1.1", SOFT),
+        ("550 Error: no valid recipients from 192.0.2.1", "5.0.0", SOFT),
         ("550 mailbox unavailable to sender", "5.0.0", BLOCK),
         ("550 mailbox is not available for external senders", "5.0.0", BLOCK),
         ("550 5.1.1 RCP-P2 Refused due to recipient preferences", "5.1.1", BLOCK),
