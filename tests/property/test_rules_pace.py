@@ -38,7 +38,7 @@ def test_the_next_attempt_lies_within_every_limit(policy, attempt, age_ms, unifo
     due = next_attempt(
         policy,
         attempt=attempt,
-        created_at=NOON,
+        tried_at=NOON,
         now=now,
         uniform=uniform,
         after_s=after_s,
@@ -68,7 +68,7 @@ def test_however_often_it_fails_it_ends(policy, uniform):
     """At most `max_attempts` calls, all of them inside the age limit."""
     now, calls = NOON, 1
     while True:
-        due = next_attempt(policy, attempt=calls, created_at=NOON, now=now, uniform=uniform)
+        due = next_attempt(policy, attempt=calls, tried_at=NOON, now=now, uniform=uniform)
         if isinstance(due, Reason):
             break
         now, calls = due, calls + 1

@@ -133,7 +133,7 @@ def _wait_for_repair(message: Message, outcome: Misconfigured, attempt: Attempt,
     """Not the message's fault: another integration at once, else when the circuit may close again."""
     wait_s = 0.0 if attempt.alternatives else attempt.wait_s
     policy = retry.policy(message.lane, message.channel)
-    if now - message.created_at >= policy.max_age_s * 1000:
+    if now - (message.tried_at or now) >= policy.max_age_s * 1000:
         return _settle(message, Status.DEAD_LETTERED, Reason.MISCONFIGURED, attempt, outcome, now)
     return _settle(
         message,
@@ -156,7 +156,7 @@ def _try_again(
     due = retry.next_attempt(
         retry.policy(message.lane, message.channel),
         attempt=calls if put_off is None else 1,
-        created_at=message.created_at,
+        tried_at=message.tried_at or now,
         now=now,
         uniform=uniform,
         after_s=after_s,

@@ -102,6 +102,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     read_at: Instant | None = None
     clicked_at: Instant | None = None
     archived_at: Instant | None = None
+    tried_at: Instant | None = None
+    """When it was tried first, while it is tried again; none after a person sent it back."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

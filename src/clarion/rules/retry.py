@@ -17,7 +17,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     max_attempts: int
     max_age_s: float
-    """Counted from the moment the message was planned."""
+    """Counted from the first try: quiet hours and schedules are no age."""
     base_s: float
     """The longest first pause; it doubles with every attempt."""
     cap_s: float
@@ -87,7 +87,7 @@ def next_attempt(
     policy: RetryPolicy | RetrySchedule,
     *,
     attempt: int,
-    created_at: Instant,
+    tried_at: Instant,
     now: Instant,
     uniform: float,
     after_s: float | None = None,
@@ -103,7 +103,7 @@ def next_attempt(
     if attempt >= policy.max_attempts:
         return Reason.ATTEMPTS_EXHAUSTED
     due_at = _due(now, policy.pause_s(attempt, uniform, 0.0))
-    oldest = Instant(created_at + math.floor(policy.max_age_s * 1_000))
+    oldest = Instant(tried_at + math.floor(policy.max_age_s * 1_000))
     if due_at > oldest:
         return Reason.TOO_OLD
     if expires_at is not None and due_at >= expires_at:

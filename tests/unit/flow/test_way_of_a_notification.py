@@ -447,6 +447,33 @@ async def test_an_opt_out_made_meanwhile_holds_back_what_is_scheduled(tmp_path):
         assert (await house.one()).reason is Reason.OPTED_OUT
 
 
+@pytest.mark.parametrize("wait", ["schedule", "quiet_hours", "person"])
+async def test_however_long_a_message_waited_its_failures_are_tried_again(tmp_path, wait):
+    """Its age counts from the first try: not from the event, and after a person's retry from the beginning."""
+    provider = RecordingProvider({}, batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(
+            workflow("code", lane=Lane.CRITICAL)
+        )  # Critical messages are tried for ten minutes.
+        quiet = (Window(start="11:00", end="14:00"),) if wait == "quiet_hours" else ()
+        await house.person("ada", Preferences(quiet_hours=quiet))
+        await house.trigger("code", "ada", **({"delay_s": 86_400} if wait == "schedule" else {}))
+        await house.pass_time(86_400 if wait == "schedule" else 3 * 3_600)
+        if wait == "person":
+            dead = await house.one()
+            assert dead.status is Status.DEAD_LETTERED
+            await Retries(house.ledger, house.clock).retry(
+                house.tenant, MessageFilter(), [dead.id], 1, "live"
+            )
+        await house.pass_time(1)
+        assert [(m.status, m.reason) for m in (await house.messages()).values()] == [
+            (Status.DEFERRED, Reason.RETRY)
+        ]
+        provider.otherwise = Accepted()
+        await house.pass_time(30)
+        assert (await house.one()).status is Status.SENT
+
+
 LADDER = SendLadder(
     channels=(LadderChannel(channel=Channel.PUSH, wait_s=30), LadderChannel(channel=Channel.SMS)),
     always=(Channel.IN_APP,),

@@ -10,12 +10,12 @@ from tests.unit.rules.world import NOON
 NORMAL = POLICIES[Lane.NORMAL]
 
 
-def again(policy=NORMAL, *, attempt=1, created_at=NOON, now=NOON, uniform=0.5, after_s=None, expires_at=None):
+def again(policy=NORMAL, *, attempt=1, tried_at=NOON, now=NOON, uniform=0.5, after_s=None, expires_at=None):
     """Ask with a fresh message's circumstances unless told otherwise."""
     return next_attempt(
         policy,
         attempt=attempt,
-        created_at=created_at,
+        tried_at=tried_at,
         now=now,
         uniform=uniform,
         after_s=after_s,
@@ -87,7 +87,7 @@ def test_a_foreign_wish_does_not_outlast_a_message():
     """It is tried once more right before it expires or grows too old; without the wish it would have been tried sooner."""
     assert again(after_s=900, expires_at=NOON + 60_000) == NOON + 59_999
     almost = NOON - 24 * 3_600_000 + 60_000
-    assert again(after_s=900, created_at=almost) == NOON + 60_000
+    assert again(after_s=900, tried_at=almost) == NOON + 60_000
 
 
 def test_it_stops_after_the_last_allowed_attempt():
@@ -98,7 +98,7 @@ def test_it_stops_after_the_last_allowed_attempt():
 
 def test_it_stops_when_the_message_is_too_old():
     """Age counts from the plan, whatever the number of attempts."""
-    assert again(created_at=NOON - 24 * 3_600_000) is Reason.TOO_OLD
+    assert again(tried_at=NOON - 24 * 3_600_000) is Reason.TOO_OLD
 
 
 def test_it_stops_when_the_next_attempt_would_come_after_the_expiry():

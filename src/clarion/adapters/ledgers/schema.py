@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0013"
+REVISION = "0014"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -336,6 +336,7 @@ messages = Table(
     _number("clicked_at", null=True),
     _number("archived_at", null=True),
     _number("counted_at", null=True),
+    _number("tried_at", null=True),
     CheckConstraint(f"status BETWEEN 0 AND {len(CODES) - 1}", name="status_known"),
     CheckConstraint(f"status < {_FIRST_WITH_REASON} OR reason IS NOT NULL", name="reason_given"),
     CheckConstraint(f"status < {_FIRST_DONE} OR due_at IS NULL", name="done_is_done"),

@@ -204,6 +204,21 @@ async def a_satisfied_ladder_stops(world: World) -> None:
     assert list(await world.claim()) == []
 
 
+async def a_message_knows_when_it_was_tried_first(world: World) -> None:
+    """While it is tried again; waiting is no try."""
+    message = world.planned()
+    await world.plan(message)
+    await world.settle(message, Status.DEFERRED, reason=Reason.QUIET_HOURS, due_at=world.now)
+    assert (await world.stored(message)).tried_at is None
+    first = None
+    for _ in range(2):
+        (held,) = await world.claim()
+        first = first or world.now
+        await world.settle(held, Status.DEFERRED, reason=Reason.RETRY, due_at=world.now, outcome="retry")
+        assert (await world.stored(message)).tried_at == first
+        world.clock.advance(5)
+
+
 async def a_failed_rung_calls_the_next(world: World) -> None:
     """At once instead of at its own time; one that started already is left alone."""
     ladder = rungs(world, Channel.PUSH, Channel.SMS, until="sent")
@@ -294,6 +309,7 @@ MESSAGES_CONTRACT = (
     settlements_at_once_are_kept_apart,
     the_inbox_item_comes_with_its_offset,
     a_satisfied_ladder_stops,
+    a_message_knows_when_it_was_tried_first,
     a_failed_rung_calls_the_next,
     an_address_that_is_gone_is_suppressed,
     due_names_the_queues_with_work,

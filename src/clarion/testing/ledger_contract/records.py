@@ -124,7 +124,12 @@ async def what_failed_can_be_put_back(world: World) -> None:
     assert await requeue(world.tenant, MessageFilter(workflow="w1"), None, world.now, 2, {}) == 2
     assert await requeue(world.tenant, everything, None, world.now, 10, {}) == 3
     back = await world.stored(messages[0])
-    assert (back.status, back.reason, back.attempt) == (Status.QUEUED, Reason.RETRIED, 0)
+    assert (back.status, back.reason, back.attempt, back.tried_at) == (
+        Status.QUEUED,
+        Reason.RETRIED,
+        0,
+        None,
+    )
     assert (await world.timeline(messages[0]))[-1] == (Status.QUEUED, Reason.RETRIED)
     assert len(await world.claim()) == 6
 

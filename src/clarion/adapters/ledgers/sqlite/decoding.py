@@ -60,6 +60,7 @@ def message(routes: Routes, row: list[Any]) -> Message:
         read_at,
         clicked_at,
         archived_at,
+        tried_at,
     ) = row
     route = routes[route_no]
     return Message(
@@ -97,6 +98,7 @@ def message(routes: Routes, row: list[Any]) -> Message:
         read_at=read_at,
         clicked_at=clicked_at,
         archived_at=archived_at,
+        tried_at=tried_at,
     )
 
 

@@ -231,7 +231,7 @@ COUNTED = f"""
 MESSAGE = (
     "hex(id), user, hex(event_id), event_seq, route, status, created_at, reason, due_at, expires_at, "
     "attempt, unknowns, fence, hex(later_rungs), nullif(hex(waits_for), ''), threaded, "
-    "charged, coalesce(updated_at, created_at), integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at"
+    "charged, coalesce(updated_at, created_at), integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at, tried_at"
 )
 """What `rows.message` reads."""
 
@@ -299,6 +299,8 @@ SETTLE = f"""
         unknowns = new.unknowns,
         integration = coalesce(new.integration, messages.integration),
         updated_at = new.at,
+        tried_at = iif(new.outcome IS NOT NULL AND new.status IN ({coded(ACTIVE)}),
+            coalesce(messages.tried_at, new.at), messages.tried_at),
         holder = iif(new.status IN ({coded([Status.QUEUED, Status.SENDING])}), messages.holder, NULL),
         sent_at = iif(new.status IN ({coded(SUCCEEDED)}), coalesce(messages.sent_at, new.at), messages.sent_at),
         delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, new.at, messages.delivered_at)
@@ -606,7 +608,7 @@ RETRYABLE_NAMED = f"""
 REQUEUE = f"""
     WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS route FROM json_each(?1))
     UPDATE messages SET status = {CODES[Status.QUEUED]}, reason = '{Reason.RETRIED}', attempt = 0, unknowns = 0, due_at = ?3,
-        fence = fence + 1, holder = NULL, updated_at = ?3, route = new.route
+        fence = fence + 1, holder = NULL, updated_at = ?3, tried_at = NULL, route = new.route
     FROM new WHERE messages.id = new.id
 """
 
