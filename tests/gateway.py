@@ -19,6 +19,7 @@ from clarion.model.inbox import InboxChange, InboxItem
 from clarion.model.user import User
 from clarion.ports.clock import Entropy
 from clarion.ports.ledger import Inboxes, Users
+from clarion.rules.origins import Origins
 from clarion.testing.ports import ManualClock, SeededEntropy
 from tests.inboxes import MemoryInboxes, MemoryUsers
 
@@ -65,7 +66,7 @@ class Town:
                 tokens=self.tokens,
                 engagement=self.engagement,
                 limits=limits or GatewayLimits(),
-                allowed_origins=origins,
+                origins=Origins(origins),
             )
         )
 
@@ -204,6 +205,11 @@ class Connection:
     def close_code(self) -> int | None:
         """The code of the close frame, None while open."""
         return next((e["code"] for e in self.events if e["type"] == "websocket.close"), None)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the answer."""
+        return {name.decode(): value.decode() for name, value in self.events[0]["headers"]}
 
     @property
     def status(self) -> int | None:

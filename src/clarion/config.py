@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from clarion.errors import ConfigError
+from clarion.rules.origins import is_origin
 
 DEFAULT_FILE = Path("clarion.toml")
 PREFIX = "CLARION_"
@@ -71,12 +72,22 @@ class Gateway(_Section):
     connections_per_user: int = Field(default=20, ge=1)
     """Most sockets of one user."""
     allowed_origins: tuple[str, ...] = ()
-    """Web pages that may open an inbox from another origin, e.g. `https://shop.example`."""
+    """Web pages of other origins that may open an inbox, e.g. `https://shop.example`; `*`: all."""
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return _parts(value)
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if not is_origin(one):
+                raise ValueError(
+                    f"{one!r} is no origin: write scheme and host, as in https://shop.example, or *"
+                )
+        return value
 
 
 class Outbound(_Section):

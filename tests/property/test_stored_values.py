@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from clarion.adapters.ledgers.sqlite import plans, users
 from clarion.adapters.providers import capture, inapp
-from clarion.api import inbox as inbox_api
 from clarion.dashboard import board
 from clarion.flow import intake, sealing
 from clarion.model.content import InAppContent
@@ -101,7 +100,7 @@ STORED = [
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
     Stored("profile", of(users._unpack).type, users._pack, of(users._unpack)),
     Stored("explanation", of(plans._unpack).type, plans._pack, of(plans._unpack)),
-    Stored("inbox item", InAppContent, inapp._encode, inbox_api._CONTENT),
+    Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
     Stored("capture", board.Caught, capture._encode, board._caught),
     *(Stored(kind.__name__, kind, msgspec.json.encode, shelf_of(kind)) for kind in DOCUMENTS),
 ]

@@ -18,6 +18,7 @@ from clarion.api.answers import SAFE, HttpScope, Send, answer, answer_problem
 from clarion.api.auth import Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE
+from clarion.api.cors import Cors, is_preflight, with_headers
 from clarion.api.events import Ingest
 from clarion.api.inbound import InboundMail
 from clarion.api.parameters import FIELDS, only
@@ -76,6 +77,7 @@ class Edge:
         self._router = router
         self._door = Doorkeeper(parts.keys, parts.tokens, parts.ledger.users)
         self._bare = bare_routes(parts)
+        self._cors = Cors(router, parts.origins)
         self._requests: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
@@ -83,6 +85,13 @@ class Edge:
         """Answer one request."""
         request_id = self._parts.entropy.bytes(8).hex()
         send = _named(send, request_id)
+        if any(name == b"origin" for name, _ in scope["headers"]):
+            headers, segments = dict(scope["headers"]), segments_of(scope)
+            allowed = self._cors.headers(segments, scope, headers) if segments is not None else []
+            if allowed and is_preflight(scope, headers):
+                await answer(send, 204, b"", *allowed)
+                return
+            send = with_headers(send, allowed)
         try:
             async with self._clock.timeout(self._limits.request_s):
                 await self._dispatch(scope, receive, send)

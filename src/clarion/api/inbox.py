@@ -10,30 +10,15 @@ from litestar import Router, get, post
 from clarion.api.access import OWN_READ, OWN_SEND, Parts, Person
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
-from clarion.api.times import text_or_none
 from clarion.errors import InvalidInput
-from clarion.model.content import InAppContent
-from clarion.model.ids import MessageId, id_text, parse_id
-from clarion.model.inbox import InboxCounts, InboxFilter, InboxItem
+from clarion.model.ids import MessageId, parse_id
+from clarion.model.inbox import InboxCounts, InboxFilter, InboxItem, ShownItem
 from clarion.model.user import User, Value
 from clarion.ports.ledger import InboxAction
-from clarion.rules.instants import rfc3339
+from clarion.rules.inbox import shown
 
 
-class ItemView(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of an inbox."""
-
-    id: str
-    at: str
-    content: InAppContent
-    workflow: str
-    category: str
-    seen_at: str | None
-    read_at: str | None
-    archived_at: str | None
-
-
-class InboxView(Page[ItemView], frozen=True, kw_only=True):
+class InboxView(Page[ShownItem], frozen=True, kw_only=True):
     """A page of an inbox with its counters."""
 
     counts: InboxCounts
@@ -93,18 +78,9 @@ async def mark(person: Person, data: MarkBody, parts: Parts) -> MarkView:
     return MarkView(changed=changed, counts=_counts(parts, person))
 
 
-def view(item: InboxItem, user: User, parts: ApiParts) -> ItemView:
+def view(item: InboxItem, user: User, parts: ApiParts) -> ShownItem:
     """An item, opened."""
-    return ItemView(
-        id=id_text(item.message_id),
-        at=rfc3339(item.at),
-        content=_CONTENT.decode(parts.vault.open(user.key, item.sealed)),
-        workflow=item.workflow,
-        category=item.category,
-        seen_at=text_or_none(item.seen_at),
-        read_at=text_or_none(item.read_at),
-        archived_at=text_or_none(item.archived_at),
-    )
+    return shown(item, parts.vault.open(user.key, item.sealed))
 
 
 def _counts(parts: ApiParts, user: User) -> InboxCounts:
@@ -117,7 +93,5 @@ def _id(text: str, index: int) -> MessageId:
     except ValueError:
         raise InvalidInput("an item's id is a UUID.", pointer=f"#/ids/{index}") from None
 
-
-_CONTENT = msgspec.json.Decoder(InAppContent)
 
 router = Router("/v1/users/{user_id:str}/inbox", route_handlers=[get_inbox, get_counts, mark], tags=["Inbox"])

@@ -19,6 +19,7 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger
 from clarion.ports.provider import ProviderPlugin
 from clarion.ports.vault import Vault
+from clarion.rules.origins import Origins
 
 
 class Metrics(Protocol):
@@ -67,4 +68,6 @@ class ApiParts:
     version: str
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to stop: whoever waits for something answers at once."""
+    origins: Origins = field(default_factory=Origins)
+    """Web pages that may read answers to a user's own token."""
     limits: Limits = field(default_factory=Limits)

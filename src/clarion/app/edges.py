@@ -10,8 +10,9 @@ from clarion import __version__, api, dashboard, gateway
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.app.ground import Ground
 from clarion.app.services import Services
-from clarion.config import DEV_FILE
+from clarion.config import DEV_FILE, Settings
 from clarion.flow.pipeline import Pipeline
+from clarion.rules.origins import Origins
 from clarion.rules.paths import path_of, segments_of
 
 Scope = MutableMapping[str, Any]
@@ -37,8 +38,13 @@ def gateway_parts(ground: Ground, services: Services) -> gateway.GatewayParts:
             connections_per_tenant=limits.connections,
             connections_per_user=limits.connections_per_user,
         ),
-        allowed_origins=limits.allowed_origins,
+        origins=origins_of(ground.settings),
     )
+
+
+def origins_of(settings: Settings) -> Origins:
+    """The web pages that may work with a user's own token."""
+    return Origins(settings.gateway.allowed_origins, own=settings.public_url, loopback=settings.mode == "dev")
 
 
 def dashboard_parts(ground: Ground, pipeline: Pipeline, services: Services) -> dashboard.DashboardParts:
@@ -93,6 +99,7 @@ def api_parts(
         metrics=metrics,
         version=__version__,
         stopping=stopping,
+        origins=origins_of(ground.settings),
         limits=api.Limits(body_bytes=limits.body_bytes, batch=limits.batch),
     )
 

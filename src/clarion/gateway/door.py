@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -15,6 +15,7 @@ from clarion.gateway.session import Resume
 from clarion.model.ids import Instant
 from clarion.model.user import User
 from clarion.ports.ledger import Users
+from clarion.rules.origins import Origins
 
 BEARER = "bearer "
 MOST_PARAMETERS = 20
@@ -64,18 +65,14 @@ def _resume(epoch: str, offset: str) -> Resume | None:
 class Door:
     """Lets users in, one by one."""
 
-    def __init__(self, users: Users, tokens: UserTokens, allowed_origins: tuple[str, ...]) -> None:
+    def __init__(self, users: Users, tokens: UserTokens, origins: Origins) -> None:
         self._users = users
         self._tokens = tokens
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+        self._origins = origins
 
     def allows(self, request: Request) -> bool:
-        """Whether the page that asks may have an answer. Programs that are no browser send no origin."""
-        origin = request.origin.lower()
-        if not origin or "*" in self._origins or origin in self._origins:
-            return True
-        host = urlsplit(origin).netloc
-        return not self._origins and bool(host) and host == request.headers.get("host", "").lower()
+        """Whether the page that asks may have an answer."""
+        return self._origins.allows(request.origin, request.headers.get("host", ""))
 
     async def admit(self, request: Request) -> Visitor | Close:
         """Who it is, or why they cannot come in."""

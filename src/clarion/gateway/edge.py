@@ -23,7 +23,7 @@ class Gateway:
 
     def __init__(self, parts: GatewayParts) -> None:
         self._hub = Hub(parts)
-        door = Door(parts.users, parts.tokens, parts.allowed_origins)
+        door = Door(parts.users, parts.tokens, parts.origins)
         self._websockets = WebSockets(door, self._hub)
         self._streams = EventStreams(door, self._hub)
 
@@ -46,13 +46,20 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and scope["path"] == WS_PATH:
             await self._websockets.serve(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] == SSE_PATH and scope["method"] == "GET":
+        elif scope["type"] == "http" and scope["path"] == SSE_PATH and _is_for_a_stream(scope):
             await self._streams.serve(scope, receive, send)
         elif scope["type"] == "http":
             for event in _misdirected(scope):
                 await send(event)
         else:
             await send({"type": "websocket.close", "code": 1008})
+
+
+def _is_for_a_stream(scope: Scope) -> bool:
+    """Whether it opens one, or a page asks beforehand whether it may."""
+    if scope["method"] == "OPTIONS":
+        return any(name == b"origin" for name, _ in scope["headers"])
+    return bool(scope["method"] == "GET")
 
 
 def _misdirected(scope: Scope) -> tuple[Event, Event]:

@@ -11,10 +11,11 @@ from clarion.errors import SealBroken
 from clarion.gateway import frames
 from clarion.gateway.frames import Frame
 from clarion.model.ids import TenantId, UserNo
-from clarion.model.inbox import InboxCounts, InboxItem
+from clarion.model.inbox import InboxCounts, InboxItem, ShownItem
 from clarion.model.user import User
 from clarion.ports.ledger import Inboxes
 from clarion.ports.vault import Vault
+from clarion.rules.inbox import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,18 +110,16 @@ class Reader:
         """The newest unarchived items; the only read that gives way."""
         return await self._inboxes.page(feed.user, None, limit)
 
-    def shown(
-        self, feed: Feed, items: Sequence[InboxItem], content: Sequence[bytes] = ()
-    ) -> list[frames.Item]:
+    def shown(self, feed: Feed, items: Sequence[InboxItem], content: Sequence[bytes] = ()) -> list[ShownItem]:
         """Items as the client sees them; `content` spares the opening where it is still in memory."""
         if len(content) == len(items):
-            return list(map(frames.item, items, content))
+            return list(map(shown, items, content))
         return [self._opened(feed, item) for item in items]
 
-    def _opened(self, feed: Feed, item: InboxItem) -> frames.Item:
+    def _opened(self, feed: Feed, item: InboxItem) -> ShownItem:
         try:
-            return frames.item(item, self._vault.open(feed.key, item.sealed))
+            return shown(item, self._vault.open(feed.key, item.sealed))
         except (SealBroken, msgspec.DecodeError) as wrong:
             # One damaged item must not keep its owner from all the others.
             log.warning("inbox_item_unreadable", tenant=feed.tenant, error=type(wrong).__name__)
-            return frames.item(item, b"{}")
+            return shown(item, b"{}")

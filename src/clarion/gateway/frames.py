@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated
 
 import msgspec
 
 from clarion.gateway.closes import Close
-from clarion.model.ids import Instant, id_text
-from clarion.model.inbox import InboxCounts, InboxFilter, InboxItem
+from clarion.model.inbox import InboxCounts, InboxFilter, ShownItem
 from clarion.ports.ledger import InboxAction
 
 LONGEST_REF = 64
@@ -28,33 +25,7 @@ class Frame(msgspec.Struct, frozen=True):
     """Where a client must stand to apply it."""
 
 
-class Content(msgspec.Struct, frozen=True):
-    """What an item shows; the inside of InAppContent."""
-
-    title: str = ""
-    body: str = ""
-    url: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"{}")
-
-
 # ── server to client ──────────────────────────────────────────────────────────────────────────────────────
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """An inbox item in its latest state."""
-
-    id: str
-    offset: int
-    title: str
-    body: str
-    url: str
-    data: msgspec.Raw
-    workflow: str
-    category: str
-    created_at: str
-    seen_at: str | None
-    read_at: str | None
-    archived_at: str | None
 
 
 class Connected(msgspec.Struct, frozen=True, kw_only=True, tag="connected"):
@@ -65,7 +36,7 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True, tag="connected"):
     offset: int
     recovered: bool
     counts: InboxCounts
-    items: Sequence[Item]
+    items: Sequence[ShownItem]
     ping_s: int
 
 
@@ -74,7 +45,7 @@ class Items(msgspec.Struct, frozen=True, kw_only=True, tag="items", rename={"bef
 
     before: int
     offset: int
-    items: Sequence[Item]
+    items: Sequence[ShownItem]
     counts: InboxCounts
 
 
@@ -122,40 +93,12 @@ class PongCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
 
 Command = MarkCommand | PingCommand | PongCommand
 
-_content = msgspec.json.Decoder(Content)
 _command: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _encode = msgspec.json.Encoder().encode
 
 
 def _text(value: msgspec.Struct) -> str:
     return _encode(value).decode()
-
-
-@lru_cache(maxsize=1024)  # Items of one batch share their millisecond.
-def moment(at: Instant | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds."""
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def item(stored: InboxItem, content: bytes) -> Item:
-    """A stored item and its opened content as the client sees them."""
-    shown = _content.decode(content)
-    return Item(
-        id=id_text(stored.message_id),
-        offset=stored.offset,
-        title=shown.title,
-        body=shown.body,
-        url=shown.url,
-        data=shown.data,
-        workflow=stored.workflow,
-        category=stored.category,
-        created_at=moment(stored.at) or "",
-        seen_at=moment(stored.seen_at),
-        read_at=moment(stored.read_at),
-        archived_at=moment(stored.archived_at),
-    )
 
 
 def connected(
@@ -165,7 +108,7 @@ def connected(
     offset: int,
     recovered: bool,
     counts: InboxCounts,
-    items: Sequence[Item],
+    items: Sequence[ShownItem],
     ping_s: int,
 ) -> Frame:
     """The first frame of a session, which puts the client at `offset`."""
@@ -181,7 +124,7 @@ def connected(
     return Frame(_text(value), offset)
 
 
-def items(*, before: int, offset: int, items: Sequence[Item], counts: InboxCounts) -> Frame:
+def items(*, before: int, offset: int, items: Sequence[ShownItem], counts: InboxCounts) -> Frame:
     """A live change, which takes a client from `before` to `offset`."""
     return Frame(_text(Items(before=before, offset=offset, items=items, counts=counts)), offset, before)
 

@@ -13,6 +13,7 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import Inboxes, Users
 from clarion.ports.vault import Vault
+from clarion.rules.origins import Origins
 
 
 class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,5 +39,5 @@ class GatewayParts:
     tokens: UserTokens
     engagement: Engagement
     limits: GatewayLimits = field(default_factory=GatewayLimits)
-    allowed_origins: tuple[str, ...] = ()
-    """Web origins that may open an inbox (`https://shop.example`, `*` for all); empty: the page's own host only."""
+    origins: Origins = field(default_factory=Origins)
+    """Web pages that may open an inbox."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from clarion.gateway.asgi import Event, Send
@@ -51,7 +53,9 @@ def response(close: Close, prefix: str = "") -> tuple[Event, Event]:
     return answer(problem, *again, prefix=prefix)
 
 
-async def refuse(send: Send, close: Close, prefix: str = "") -> None:
+async def refuse(send: Send, close: Close, prefix: str = "", also: Sequence[Header] = ()) -> None:
     """Answer with the status of `close`."""
-    for event in response(close, prefix):
-        await send(event)
+    start, body = response(close, prefix)
+    start["headers"] += also
+    await send(start)
+    await send(body)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from clarion.gateway import frames
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send
-from clarion.gateway.closes import Close
+from clarion.gateway.closes import ORIGIN_REFUSED, Close
 from clarion.gateway.door import Door, Request
 from clarion.gateway.feed import Feed
 from clarion.gateway.frames import PING, Frame
 from clarion.gateway.hub import Hub
-from clarion.gateway.refusals import refuse
+from clarion.gateway.refusals import Header, refuse
 from clarion.gateway.session import Resume
 
 RETRY_MS = 2000
+ALLOW = (b"allow", b"GET, OPTIONS")
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -51,12 +52,20 @@ class EventStreams:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One event stream, from the request to its end."""
         request = Request(scope)
-        entered = await self._enter(request, send)
+        cors = _cors(request) if self._door.allows(request) else []
+        if scope["method"] == "OPTIONS" and not cors:
+            await refuse(send, ORIGIN_REFUSED)
+            return
+        if scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": [ALLOW, *cors]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        entered = await self._enter(request, send, cors)
         if entered is None:
             return
         device, resume = entered
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS + _cors(request)})
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS + cors})
             await send(_body(b"retry: %d\n\n" % RETRY_MS))
             await self._hub.load(device, resume)
             while (await receive())["type"] != "http.disconnect":
@@ -66,21 +75,28 @@ class EventStreams:
         finally:
             self._hub.leave(device)
 
-    async def _enter(self, request: Request, send: Send) -> tuple[EventStreamDevice, Resume | None] | None:
+    async def _enter(
+        self, request: Request, send: Send, cors: list[Header]
+    ) -> tuple[EventStreamDevice, Resume | None] | None:
         visitor = await self._door.admit(request)
         if isinstance(visitor, Close):
-            await refuse(send, visitor)
+            await refuse(send, visitor, also=cors)
             return None
         feed = self._hub.feed(visitor.user)
         if not isinstance(feed, Feed):
-            await refuse(send, feed)
+            await refuse(send, feed, also=cors)
             return None
         device = EventStreamDevice(self._hub.session(visitor.expires_at), feed, send)
         self._hub.join(device)
         return device, visitor.resume
 
 
-def _cors(request: Request) -> list[tuple[bytes, bytes]]:
+def _cors(request: Request) -> list[Header]:
+    """For a page of an allowed origin, its question beforehand included."""
     if not request.origin:
         return []
-    return [(b"access-control-allow-origin", request.origin.encode("latin-1")), (b"vary", b"origin")]
+    return [
+        (b"access-control-allow-origin", request.origin.encode("latin-1")),
+        (b"access-control-allow-headers", b"authorization, last-event-id"),
+        (b"vary", b"origin"),
+    ]

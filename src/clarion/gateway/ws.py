@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send, forget_handshake
-from clarion.gateway.closes import ORIGIN_REFUSED, Close
+from clarion.gateway.closes import Close
 from clarion.gateway.door import Door, Request
 from clarion.gateway.feed import Feed
 from clarion.gateway.frames import Frame
@@ -69,12 +69,8 @@ class WebSockets:
 
     async def _refuse(self, scope: Scope, send: Send, request: Request, close: Close) -> None:
         """By HTTP status where the client can see it. A browser shows its page only close codes, so it gets one."""
-        readable = REJECTION in scope.get("extensions", {}) and not request.origin
-        if readable or close is ORIGIN_REFUSED:
-            if REJECTION in scope.get("extensions", {}):
-                await refuse(send, close, "websocket.")
-            else:
-                await send({"type": "websocket.close", "code": close.code})
+        if REJECTION in scope.get("extensions", {}) and not request.origin:
+            await refuse(send, close, "websocket.")
             return
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": close.code, "reason": close.reason})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from clarion.model.channel import Channel
+from clarion.model.content import Action
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 
 
@@ -28,6 +31,30 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     archived_at: Instant | None = None
     workflow: str = ""
     category: str = ""
+
+
+class ShownItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of an inbox, the same over HTTP, WebSocket and event streams."""
+
+    id: str
+    offset: int
+    """Where it stands among the changes of the inbox: grows with every change of it."""
+    title: str
+    body: str | None
+    url: str | None
+    """Where it leads."""
+    actions: tuple[Action, ...]
+    """Its buttons."""
+    data: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
+    """For programs, as the template gave it."""
+    workflow: str
+    category: str
+    created_at: str
+    seen_at: str | None
+    read_at: str | None
+    archived_at: str | None
+    snoozed_until: str | None = None
+    """Always null: items cannot be put off yet."""
 
 
 class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):

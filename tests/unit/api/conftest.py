@@ -85,6 +85,7 @@ class Api:
     """A client that speaks for one credential."""
 
     def __init__(self, edge: Edge, credential: str) -> None:
+        self.credential = credential
         self._http = httpx.AsyncClient(
             transport=httpx.ASGITransport(edge),
             base_url="http://clarion",

@@ -29,7 +29,7 @@ async def test_an_inbox_shows_opened_items_newest_first_with_exact_counters(inbo
     """Content in the clear, cursor pages, and the counters beside them."""
     page = await inbox.ok("GET", "/v1/users/ada/inbox?limit=2")
     rest = await inbox.ok("GET", f"/v1/users/ada/inbox?limit=2&cursor={page['next_cursor']}")
-    titles = [item["content"]["title"] for item in page["items"] + rest["items"]]
+    titles = [item["title"] for item in page["items"] + rest["items"]]
     assert titles == ["Paid 2", "Paid 1", "Paid 0"]
     assert page["counts"] == {"unseen": 3, "unread": 3, "total": 3}
     assert rest["next_cursor"] is None

@@ -41,7 +41,7 @@ async def test_a_server_without_http_answers_gets_close_codes(town: Town):
     strange = Connection(WS_PATH, f"token={town.tokens.mint(anna)}", {"origin": "https://evil.example"})
     del strange.scope["extensions"]
     await town.gateway(strange.scope, strange.receive, strange.send)
-    assert [event["type"] for event in strange.events] == ["websocket.close"]
+    assert strange.close_code == 4505
 
 
 async def test_a_token_may_come_in_the_header(town: Town):
@@ -69,25 +69,46 @@ async def test_a_query_of_nonsense_is_a_bad_token(town: Town):
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", f"https://{HOST}.evil.example", f"https://x.{HOST}"]
 )
-async def test_pages_of_other_origins_are_refused(town: Town, origin):
-    """By default only the page's own host may open an inbox, even with a good token."""
+async def test_pages_of_other_origins_are_refused_and_told_not_to_come_back(town: Town, origin):
+    """A socket by the code that the protocol promises, which the page can see; a stream by its status."""
     anna = town.users.add("anna")
-    for path in (WS_PATH, SSE_PATH):
-        assert (await town.connect(anna, path, headers={"origin": origin})).status == 403
+    socket = await town.connect(anna, WS_PATH, headers={"origin": origin})
+    assert (socket.close_code, socket.over, socket.frames) == (4505, True, [])
+    stream = await town.connect(anna, SSE_PATH, headers={"origin": origin})
+    assert (stream.status, code_of(stream)) == (403, "origin_refused")
+    assert "access-control-allow-origin" not in stream.headers
 
 
 async def test_pages_of_allowed_origins_come_in(build):
-    """The list replaces the default; `*` lets all in."""
+    """The page's own host always; the list adds others; `*` lets all in."""
+    own = {f"https://{HOST}": True, f"https://{HOST.upper()}": True}
     for origins, allowed in (
-        (("https://shop.example",), {"https://shop.example": True, f"https://{HOST}": False}),
-        (("*",), {"https://shop.example": True, "null": True}),
-        ((), {f"https://{HOST}": True, f"https://{HOST.upper()}": True}),
+        (("https://shop.example/",), {"https://shop.example": True, "https://evil.example": False, **own}),
+        (("*",), {"https://shop.example": True, "null": True, **own}),
+        ((), {"http://localhost:3000": False, **own}),
     ):
         town = build(origins=origins)
         anna = town.users.add("anna")
         for origin, fine in allowed.items():
             connection = await town.connect(anna, headers={"origin": origin})
             assert bool(connection.frames) is fine, (origins, origin)
+
+
+async def test_a_page_of_an_allowed_origin_may_read_a_stream_and_why_it_was_refused(build):
+    """And a browser that asks beforehand is told so, without a token."""
+    town = build(origins=("https://shop.example",))
+    anna = town.users.add("anna")
+    page = {"origin": "https://shop.example"}
+    for connection in (
+        await town.connect(anna, SSE_PATH, headers=page),
+        await town.connect(anna, SSE_PATH, token="nonsense", headers=page),
+    ):
+        assert connection.headers["access-control-allow-origin"] == "https://shop.example"
+        assert connection.headers["vary"] == "origin"
+    asked = Connection(SSE_PATH, "", page)
+    asked.scope["method"] = "OPTIONS"
+    await town.gateway(asked.scope, asked.receive, asked.send)
+    assert (asked.status, asked.headers["access-control-allow-origin"]) == (204, "https://shop.example")
 
 
 async def test_a_token_of_another_tenant_opens_only_that_tenants_inbox(town: Town):

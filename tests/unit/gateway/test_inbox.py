@@ -46,7 +46,10 @@ async def test_a_new_device_gets_the_full_state(town: Town):
 async def test_an_item_carries_all_a_client_shows(town: Town):
     """Content, origin and times, the times in RFC 3339."""
     anna = town.users.add("anna")
-    content = b'{"channel":"in_app","title":"T","body":"B","url":"https://x.example","data":{"n":[1]}}'
+    content = (
+        b'{"channel":"in_app","title":"T","body":"B","url":"https://x.example","data":{"n":[1]},'
+        b'"actions":[{"label":"Track","url":"https://t.example"}]}'
+    )
     town.inboxes.deliver(anna, [town.vault.seal(anna.key, content)], town.clock.now())
     (item,) = (await town.connect(anna)).frames[0]["items"]
     assert item == {
@@ -55,6 +58,7 @@ async def test_an_item_carries_all_a_client_shows(town: Town):
         "title": "T",
         "body": "B",
         "url": "https://x.example",
+        "actions": [{"label": "Track", "url": "https://t.example"}],
         "data": {"n": [1]},
         "workflow": "order-shipped",
         "category": "orders",
@@ -62,6 +66,7 @@ async def test_an_item_carries_all_a_client_shows(town: Town):
         "seen_at": None,
         "read_at": None,
         "archived_at": None,
+        "snoozed_until": None,
     }
 
 
