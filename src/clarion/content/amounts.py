@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, localcontext
+from functools import lru_cache, wraps
 from typing import Any
 
 from babel import numbers
@@ -12,6 +13,10 @@ from clarion.content.reader import FilterError, Reader, babel
 
 MAX_DIGITS = 10
 """Places behind the point that an author may ask for."""
+
+_SHOWN = Decimal("0.001")
+"""CLDR's decimal patterns have at most three digits behind the point."""
+_EXACT = Context(prec=99)
 
 
 class Amounts:
@@ -57,6 +62,22 @@ def decimal(name: str, value: Any) -> Decimal:
     raise FilterError(f"`{name}` needs a number")
 
 
+def shown(number: Decimal) -> Decimal:
+    """As it is written without a say on digits: what is counted is what the reader sees."""
+    return number.quantize(_SHOWN, ROUND_HALF_EVEN, _EXACT)
+
+
+def _exactly(write: Callable[[Any, Any, str], str]) -> Callable[[Any, Any, str], str]:
+    """With room for every number that is taken: Babel rounds within 28 digits otherwise."""
+
+    @wraps(write)
+    def written(value: Any, how: Any, locale: str) -> str:
+        with localcontext(_EXACT):
+            return write(value, how, locale)
+
+    return written
+
+
 def _written(name: str, value: Any, how: Any, locale: str) -> str:
     try:
         return _WRITE[name](value, how, locale)
@@ -65,6 +86,7 @@ def _written(name: str, value: Any, how: Any, locale: str) -> str:
 
 
 @lru_cache(maxsize=4096, typed=True)
+@_exactly
 def _number(value: Any, digits: Any, locale: str) -> str:
     number = decimal("number", value)
     if digits is None:
@@ -73,6 +95,7 @@ def _number(value: Any, digits: Any, locale: str) -> str:
 
 
 @lru_cache(maxsize=4096, typed=True)
+@_exactly
 def _percent(value: Any, digits: Any, locale: str) -> str:
     number = decimal("percent", value)
     pattern = babel(locale).percent_formats[None].pattern
@@ -82,6 +105,7 @@ def _percent(value: Any, digits: Any, locale: str) -> str:
 
 
 @lru_cache(maxsize=4096, typed=True)
+@_exactly
 def _money(value: Any, currency: Any, locale: str) -> str:
     if not (isinstance(currency, str) and len(currency) == 3 and currency.isascii() and currency.isalpha()):
         raise FilterError('`money` needs a currency of three letters: `total|money("EUR")`')

@@ -1,9 +1,9 @@
-"""Which of a template's languages a reader gets: CLDR's parents, never across scripts."""
+"""Which of a template's languages a reader gets: CLDR's parents, then other regions, never across scripts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from babel.core import get_global
@@ -35,16 +35,10 @@ def fallbacks(tag: str) -> tuple[str, ...]:
     start = canonical(tag)
     if not start:
         return ()
-    script = _script(start)
-    language, _, region = _split(start)
+    script, language = _script(start), _split(start)[0]
     home = _split(_likely(_join(language, script, "")) or _likely(language))[2]
-    candidates = [
-        *_ancestors(start),
-        *_ancestors(_join(language, script, region)),
-        _join(language, "", home),
-        _join(language, script, home),
-    ]
-    return tuple(dict.fromkeys(c for c in candidates if _script(c) == script))
+    homes = [_join(language, "", home), _join(language, script, home)]
+    return tuple(dict.fromkeys([*_lineage(start), *(one for one in homes if _script(one) == script)]))
 
 
 def choose(available: Iterable[str], *wanted: str) -> str | None:
@@ -53,20 +47,60 @@ def choose(available: Iterable[str], *wanted: str) -> str | None:
     for locale in available:
         by_tag.setdefault(canonical(locale) or locale, locale)
     for tag in wanted:
-        for candidate in fallbacks(tag):
+        for candidate in _lineage(canonical(tag)):
             if candidate in by_tag:
                 return by_tag[candidate]
+        if sibling := _sibling(tag, by_tag):
+            return by_tag[sibling]
     return next(iter(by_tag.values()), None)
 
 
 def language_of(tag: str) -> str:
-    """`pt-BR` -> `pt`."""
-    return canonical(tag).partition("-")[0]
+    """`pt-BR` -> `pt`; `nb` and `nn` -> `no`, which CLDR has as their parent."""
+    return _family(canonical(tag).partition("-")[0])
 
 
 def direction_of(tag: str) -> str:
     """`rtl` for locales written from right to left, else `ltr`."""
     return "rtl" if _script(canonical(tag)) in _RIGHT_TO_LEFT else "ltr"
+
+
+def _sibling(tag: str, available: Iterable[str]) -> str:
+    """The nearest of `available` in the same language and script, whatever its region; empty when there is none."""
+    start = canonical(tag)
+    if not start:
+        return ""
+    script, language, lineage = _script(start), language_of(start), _lineage(start)
+    usual = {*fallbacks(start), *_USUAL}
+    alike = [one for one in available if language_of(one) == language and _script(one) == script]
+    return min(
+        alike, key=lambda one: (_distance(lineage, one), usual.isdisjoint((one, _split(one)[0]))), default=""
+    )
+
+
+_USUAL = frozenset({"nb"})
+"""What most people mean by the name of a family (`no`)."""
+
+
+def _distance(lineage: Sequence[str], tag: str) -> int:
+    """How far up the ancestors of a reader the first stands that `tag` has too."""
+    own = set(_lineage(tag))
+    return next((number for number, ancestor in enumerate(lineage) if ancestor in own), len(lineage))
+
+
+@lru_cache(maxsize=4096)
+def _lineage(tag: str) -> tuple[str, ...]:
+    """A canonical tag and its parents, in its own script, named or not."""
+    language, _, region = _split(tag)
+    script = _script(tag)
+    candidates = [*_ancestors(tag), *_ancestors(_join(language, script, region))]
+    return tuple(dict.fromkeys(one for one in candidates if _script(one) == script))
+
+
+def _family(language: str) -> str:
+    parents: Mapping[str, str] = get_global("parent_exceptions")
+    parent = parents.get(language, "")
+    return parent if parent.isalpha() and parent != "root" else language
 
 
 def _ancestors(tag: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from babel.lists import format_list
 
-from clarion.content.amounts import Amounts, decimal
+from clarion.content.amounts import Amounts, decimal, shown
 from clarion.content.locales import direction_of
 from clarion.content.reader import FilterError, Reader, babel
 
@@ -68,7 +68,7 @@ class Wording:
             category = _category(name, value, self._reader.locale)
         except TypeError:
             raise FilterError(f"`{name}` needs a number") from None
-        if "zero" in forms and decimal(name, value) == 0:
+        if "zero" in forms and shown(decimal(name, value)) == 0:
             category = "zero"
         form = str(forms.get(category, forms["other"]))
         return form.replace("#", self._amounts.number(value)) if "#" in form else form
@@ -76,7 +76,7 @@ class Wording:
 
 @lru_cache(maxsize=4096, typed=True)
 def _category(name: str, value: Any, locale: str) -> str:
-    number = decimal(name, value)
+    number = shown(decimal(name, value))
     counted = int(number) if number == number.to_integral_value() else number.normalize()
     rule = babel(locale).plural_form if name == "plural" else babel(locale).ordinal_form
     return str(rule(counted))

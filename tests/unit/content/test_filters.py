@@ -406,3 +406,35 @@ def test_rich_text_is_html_wherever_elements_may_stand():
     mail = render(content, {"v": "<b>x</b>"}, channel=Channel.EMAIL)
     assert isinstance(mail, EmailContent)
     assert mail.html == "<p title='x'><b>x</b></p>"
+
+
+@pytest.mark.parametrize(
+    ("number", "locale", "said"),
+    [
+        (0.9999, "en", "1 item"),
+        (1.0004, "en", "1 item"),
+        (1.001, "en", "1.001 items"),
+        ("0.99951", "en", "1 item"),
+        (0.0004, "en", "no item"),
+        (-0.0004, "en", "no item"),
+        (1.9996, "pl", "2 pliki"),
+        (4.99996, "pl", "5 plików"),
+        (1.5, "pl", "1,5 pliku"),
+        (1e30, "en", "1,000,000,000,000,000,000,000,000,000,000 items"),
+    ],
+)
+def test_the_form_is_that_of_the_number_as_it_is_written(number, locale, said):
+    """What is rounded when it is written is counted as rounded."""
+    forms = (
+        'one="# plik", few="# pliki", many="# plików", other="# pliku"'
+        if locale == "pl"
+        else 'zero="no item", one="# item", other="# items"'
+    )
+    content = template(locale=locale, text="{{ n|plural(" + forms + ") }}")
+    assert render(content, {"n": number}, user=reader(locale)).text == said  # type: ignore[union-attr]
+
+
+def test_a_rank_is_that_of_the_number_as_it_is_written():
+    """Ordinals too."""
+    forms = 'one="#st", two="#nd", few="#rd", other="#th"'
+    assert text("{{ 1.9999|ordinal(" + forms + ") }} {{ 22.0001|ordinal(" + forms + ") }}") == "2nd 22nd"

@@ -207,3 +207,57 @@ def test_a_template_may_write_its_tags_in_any_form():
 def test_the_language_of_a_tag_is_its_first_part():
     """In its modern form."""
     assert (language_of("pt_BR"), language_of("iw"), language_of("?")) == ("pt", "he", "")
+
+
+@pytest.mark.parametrize(
+    ("there", "reader", "gets"),
+    [
+        (["en", "nb"], "no", "nb"),
+        (["en", "nn", "nb"], "no", "nb"),
+        (["en", "nn"], "no-NO", "nn"),
+        (["en", "no"], "nb", "no"),
+        (["en", "nn"], "nb-NO", "nn"),
+        (["en", "nb-NO"], "nn", "nb-NO"),
+        (["en", "nb", "no"], "nn", "no"),
+        (["en", "da"], "nb", "en"),
+        (["en", "fr-CA"], "fr", "fr-CA"),
+        (["en", "fr-CA"], "fr-FR", "fr-CA"),
+        (["de", "en-US", "en-GB"], "en-AU", "en-GB"),
+        (["de", "en-GB"], "en-US", "en-GB"),
+        (["en", "pt-PT"], "pt-BR", "pt-PT"),
+        (["en", "pt-BR", "pt-PT"], "pt-AO", "pt-PT"),
+        (["en", "pt-BR"], "pt-AO", "pt-BR"),
+        (["en", "es-ES", "es-AR"], "es-MX", "es-AR"),
+        (["en", "es-MX"], "es-419", "es-MX"),
+        (["en", "es-MX"], "es", "es-MX"),
+        (["en", "zh-TW"], "zh-HK", "zh-TW"),
+        (["en", "zh-HK"], "zh-TW", "zh-HK"),
+        (["en", "zh-HK"], "zh-Hant", "zh-HK"),
+        (["en", "zh-CN"], "zh-TW", "en"),
+        (["en", "zh-TW"], "zh-SG", "en"),
+        (["en", "zh-SG"], "zh", "zh-SG"),
+        (["en", "sr-Latn-RS"], "sr-ME", "sr-Latn-RS"),
+        (["en", "sr-Latn"], "sr", "en"),
+        (["en", "sr-Cyrl-BA"], "sr", "sr-Cyrl-BA"),
+        (["en", "he"], "iw-IL", "he"),
+        (["en", "iw"], "he", "iw"),
+        (["en", "in"], "id-ID", "in"),
+        (["en", "fil"], "tl", "fil"),
+        (["en", "tl"], "fil-PH", "tl"),
+        (["en", "ar-EG"], "ar-MA", "ar-EG"),
+    ],
+)
+def test_another_region_of_the_readers_language_comes_before_another_language(there, reader, gets):
+    """The nearest by CLDR's parents; in the same script; `no`, `nb` and `nn` are one family."""
+    assert choose(there, reader, "en", "de") == gets
+
+
+@given(TAGS, st.lists(TAGS, max_size=5))
+def test_who_has_a_text_in_their_language_and_script_gets_one(reader, there):
+    """Whatever the regions are."""
+    found = choose(there, reader)
+    alike = [
+        t for t in there if language_of(t) == language_of(reader) and _script(t) == _script(canonical(reader))
+    ]
+    if alike and canonical(reader) and found is not None:
+        assert language_of(found) == language_of(reader)
