@@ -161,5 +161,5 @@ class MemoryUsers:
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         raise NotImplementedError
 
-    async def page(self, tenant: TenantId, after: UserNo, limit: int) -> Sequence[User]:
+    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
         raise NotImplementedError

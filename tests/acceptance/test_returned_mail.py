@@ -83,7 +83,7 @@ async def test_postfix_bounces_and_the_address_is_retired(tmp_path):
             assert await settled(app, Status.BOUNCED) is Reason.ADDRESS_GONE
             await app.pipeline.submit(TENANT, [hello])
             assert await settled(app, Status.SUPPRESSED) is Reason.SUPPRESSED_ADDRESS
-            (row,) = await app.ledger.suppressions.page(TENANT, b"", 10)
+            (row,) = await app.ledger.suppressions.page(TENANT, None, 10)
             assert row.reason == "address_gone"
             assert await app.ledger.quarantine.page(TENANT, QuarantineFilter(), None, 10) == []
         (name,) = os.listdir(maildir / "cur")

@@ -147,7 +147,7 @@ async def test_one_push_reaches_every_browser_of_a_person_and_none_twice(tmp_pat
         assert await service.messages(phone) == await service.messages(laptop)
         await service.expire(phone)
         assert await ping() == "1 of 2 devices took it (1 gone)"
-        (gone,) = await house.ledger.suppressions.page(house.tenant, b"", 10)
+        (gone,) = await house.ledger.suppressions.page(house.tenant, None, 10)
         assert (gone.channel, gone.reason) == (Channel.PUSH, "address_gone")
         assert await ping() is None
         await house.pass_time(3_600)

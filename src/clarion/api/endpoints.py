@@ -146,9 +146,10 @@ class EndpointRetried(msgspec.Struct, frozen=True, kw_only=True):
 async def list_endpoints(
     caller: Who, parts: Parts, user_id: ByUser = None, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[EndpointView]:
-    """All endpoints, oldest first."""
+    """All endpoints, newest first."""
     of_user = await the_user(parts, caller, user_id) if user_id is not None else None
-    owned, following = await parts.endpoints.page(caller.tenant, of_user, cursor.after(b""), limit)
+    before = cursor.after(b"") if cursor else None
+    owned, following = await parts.endpoints.page(caller.tenant, of_user, before, limit)
     return Page(items=[view(one) for one in owned], next_cursor=cursor.to(following))
 
 

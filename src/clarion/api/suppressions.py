@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Router, delete, get, post
+from litestar import Request, Router, delete, get, post
 
+from clarion.api import bodies
 from clarion.api.access import READ, SEND, Parts, Who
+from clarion.api.auth import Caller
+from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.problems import wrong_parameter
-from clarion.errors import NotFound
+from clarion.api.parts import ApiParts
+from clarion.api.problems import Problem, problem, refuse
+from clarion.errors import ClarionError, NotFound
 from clarion.model.channel import Channel
+from clarion.model.ids import Instant
 from clarion.model.user import Value
 from clarion.ports.ledger import Suppression
 from clarion.ports.vault import contact_hash
@@ -19,11 +24,16 @@ from clarion.rules import people
 from clarion.rules.instants import rfc3339
 
 
-class SuppressionBody(Value, frozen=True, kw_only=True):
-    """An address that must not be used."""
+class AddressBody(Value, frozen=True, kw_only=True):
+    """An address on a channel."""
 
     channel: Channel
     address: str
+
+
+class SuppressionBody(AddressBody, frozen=True, kw_only=True):
+    """An address that must not be used."""
+
     reason: Annotated[str, msgspec.Meta(max_length=100)] = "by_caller"
     """Why, in your words: `unsubscribed_by_phone`, `legal`, ..."""
 
@@ -35,56 +45,141 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
     """The address's keyed hash; the same as the id of the contact that has it."""
     channel: Channel
     reason: str
-    at: str
+    created_at: str
+
+
+class SuppressionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one line: an `id`, or an `error`."""
+
+    index: int
+    id: str | None = None
+    error: Problem | None = None
+
+
+class SuppressionBulk(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a bulk call, line by line."""
+
+    accepted: int
+    rejected: int
+    items: list[SuppressionLine]
 
 
 @get("/", opt=READ)
 async def list_suppressions(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[SuppressionView]:
-    """All suppressions."""
-    found = await parts.ledger.suppressions.page(caller.tenant, cursor.after(b""), limit)
-    return Page(
-        items=[view(one) for one in found],
-        next_cursor=cursor.to(found[-1].hash) if len(found) == limit else None,
-    )
+    """All suppressions, newest first."""
+    before = _place(cursor.after(b"")) if cursor else None
+    found = await parts.ledger.suppressions.page(caller.tenant, before, limit)
+    following = cursor.to(_position(found[-1])) if len(found) == limit else None
+    return Page(items=[view(one) for one in found], next_cursor=following)
+
+
+@get("/{suppression_id:str}", opt=READ | one("suppression", "suppression_id"))
+async def get_suppression(suppression_id: str, caller: Who, parts: Parts) -> SuppressionView:
+    """One suppression."""
+    return view(await _found(parts, caller, suppression_id))
 
 
 @post("/", opt=SEND)
 async def add_suppression(data: SuppressionBody, caller: Who, parts: Parts) -> SuppressionView:
     """Suppress an address: no attempt that starts after this uses it, whoever has it."""
-    people.check_address(data.channel, data.address, "#/address")
-    row = Suppression(
-        tenant=caller.tenant,
-        channel=data.channel,
-        hash=contact_hash(parts.vault, caller.tenant, data.channel, data.address),
-        reason=data.reason,
-        at=parts.clock.now(),
-    )
+    row = _suppression(parts, caller, data)
     await parts.ledger.suppressions.add([row])
     return view(row)
 
 
-@delete("/{channel:str}/{suppression_id:str}", opt=SEND)
-async def remove_suppression(channel: str, suppression_id: str, caller: Who, parts: Parts) -> None:
+@post("/bulk", opt={**SEND, "ndjson": SuppressionBody}, status_code=200)
+async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: Parts) -> SuppressionBulk:
+    """Suppress many addresses: NDJSON, one a line. A wrong line does not stop the others."""
+    lines = [line for line in (await request.body()).split(b"\n") if line and not line.isspace()]
+    if len(lines) > parts.limits.batch:
+        raise refuse("batch_too_large", f"One call takes at most {parts.limits.batch:,} addresses.")
+    rows: list[Suppression] = []
+    items: list[SuppressionLine] = []
+    for index, line in enumerate(lines):
+        try:
+            bodies.check_depth(line, parts.limits.depth)
+            rows.append(_suppression(parts, caller, bodies.decode(_BODY, line)))
+            items.append(SuppressionLine(index=index, id=rows[-1].hash.hex()))
+        except ClarionError as wrong:
+            items.append(SuppressionLine(index=index, error=problem(wrong)))
+    await parts.ledger.suppressions.add(rows)
+    return SuppressionBulk(accepted=len(rows), rejected=len(items) - len(rows), items=items)
+
+
+@post("/search", opt=READ, status_code=200)
+async def search_suppressions(data: AddressBody, caller: Who, parts: Parts) -> Page[SuppressionView]:
+    """Whether an address is suppressed, in whatever spelling. The address stands in no URL."""
+    people.check_address(data.channel, data.address, "#/address")
+    hashed = contact_hash(parts.vault, caller.tenant, data.channel, data.address)
+    found = await parts.ledger.suppressions.find(caller.tenant, hashed)
+    return Page(items=[view(found)] if found is not None else [])
+
+
+@delete("/{suppression_id:str}", opt=SEND | one("suppression", "suppression_id"))
+async def remove_suppression(suppression_id: str, caller: Who, parts: Parts) -> None:
     """Allow an address again: only with its owner's consent."""
-    try:
-        on, hashed = Channel(channel), bytes.fromhex(suppression_id)
-    except ValueError:
-        raise wrong_parameter(
-            "suppression_id", "take channel and id from the list of suppressions or of the user's contacts."
-        ) from None
-    if not await parts.ledger.suppressions.remove(caller.tenant, on, hashed):
-        raise NotFound(f"There is no suppression {suppression_id} on {channel}.")
+    found = await _found(parts, caller, suppression_id)
+    if not await parts.ledger.suppressions.remove(caller.tenant, found.channel, found.hash):
+        raise _missing(suppression_id)
 
 
 def view(one: Suppression) -> SuppressionView:
     """A suppression as callers see it."""
-    return SuppressionView(id=one.hash.hex(), channel=one.channel, reason=one.reason, at=rfc3339(one.at))
+    return SuppressionView(
+        id=one.hash.hex(), channel=one.channel, reason=one.reason, created_at=rfc3339(one.at)
+    )
 
+
+def _suppression(parts: ApiParts, caller: Caller, body: SuppressionBody) -> Suppression:
+    people.check_address(body.channel, body.address, "#/address")
+    return Suppression(
+        tenant=caller.tenant,
+        channel=body.channel,
+        hash=contact_hash(parts.vault, caller.tenant, body.channel, body.address),
+        reason=body.reason,
+        at=parts.clock.now(),
+    )
+
+
+async def _found(parts: ApiParts, caller: Caller, suppression_id: str) -> Suppression:
+    try:
+        hashed = bytes.fromhex(suppression_id)
+    except ValueError:
+        raise _missing(suppression_id) from None
+    found = await parts.ledger.suppressions.find(caller.tenant, hashed)
+    if found is None:
+        raise _missing(suppression_id)
+    return found
+
+
+def _missing(suppression_id: str) -> NotFound:
+    return NotFound(
+        f"There is no suppression {suppression_id!r}: take the id from the list, from the user's contacts, or find "
+        "it by its address with POST /v1/suppressions/search."
+    )
+
+
+def _position(one: Suppression) -> bytes:
+    return one.at.to_bytes(8, "big") + one.hash
+
+
+def _place(position: bytes) -> tuple[Instant, bytes]:
+    return Instant(int.from_bytes(position[:8], "big", signed=True)), position[8:]
+
+
+_BODY = msgspec.json.Decoder(SuppressionBody)
 
 router = Router(
     "/v1/suppressions",
-    route_handlers=[list_suppressions, add_suppression, remove_suppression],
+    route_handlers=[
+        list_suppressions,
+        get_suppression,
+        add_suppression,
+        add_suppressions,
+        search_suppressions,
+        remove_suppression,
+    ],
     tags=["Users"],
 )

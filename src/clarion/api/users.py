@@ -23,9 +23,11 @@ from clarion.errors import ClarionError, InvalidInput, NotFound, check_all
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
 from clarion.model.user import Contact, Profile, User, Value
+from clarion.ports.vault import contact_hash
 from clarion.rules import people
 from clarion.rules.instants import rfc3339
 
+MOST_FOUND = 200
 PRIMARY = ((Channel.EMAIL, "email"), (Channel.SMS, "phone"))
 """The shorthands for the first contact of a channel."""
 Change = Callable[[Profile | None], Profile]
@@ -64,6 +66,22 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: str
 
 
+class ContactSearch(Value, frozen=True, kw_only=True):
+    """An address on a channel."""
+
+    channel: Channel
+    address: str
+
+
+class UserSearch(Value, frozen=True, kw_only=True):
+    """Whom to look for: give one of the three."""
+
+    email: str | None = None
+    phone: str | None = None
+    """In E.164 form."""
+    contact: ContactSearch | None = None
+
+
 class TokenBody(Value, frozen=True, kw_only=True):
     """How long the token should live."""
 
@@ -81,10 +99,30 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
 async def list_users(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[UserView]:
-    """All users, oldest first."""
-    found = await parts.ledger.users.page(caller.tenant, UserNo(cursor.after(0)), limit)
+    """All users, newest first."""
+    before = UserNo(cursor.after(0)) if cursor else None
+    found = await parts.ledger.users.page(caller.tenant, before, limit)
     following = cursor.to(found[-1].no) if len(found) == limit else None
     return Page(items=[view(user) for user in found], next_cursor=following)
+
+
+@post("/search", opt=READ, status_code=200)
+async def search_users(data: UserSearch, caller: Who, parts: Parts) -> Page[UserView]:
+    """The people who have an address: an email, a phone number, or any other contact. At most 200.
+
+    Addresses are looked up in every spelling that reaches the same place, and stand in no URL.
+    """
+    given = [(channel, field) for channel, field in PRIMARY if getattr(data, field) is not None]
+    named = [(channel, getattr(data, field), f"#/{field}") for channel, field in given]
+    if data.contact is not None:
+        named.append((data.contact.channel, data.contact.address, "#/contact/address"))
+    if len(named) != 1:
+        raise InvalidInput("search by one of `email`, `phone` and `contact`.", pointer="#")
+    ((channel, address, place),) = named
+    people.check_address(channel, address, place)
+    hashed = contact_hash(parts.vault, caller.tenant, channel, address)
+    found = await parts.ledger.directory.with_contact(caller.tenant, channel, hashed, MOST_FOUND)
+    return Page(items=[view(user) for user in found])
 
 
 @get("/{user_id:str}", opt=READ)
@@ -299,6 +337,7 @@ router = Router(
     "/v1/users",
     route_handlers=[
         list_users,
+        search_users,
         get_user,
         put_user,
         patch_user,

@@ -29,7 +29,7 @@ def list_(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """List endpoints, oldest first.
+    """List endpoints, newest first.
 
     \b
     Example:

@@ -20,7 +20,7 @@ from clarion.flow.authoring import Published
 from clarion.flow.catalogues import Catalogues
 from clarion.flow.preview import Preview
 from clarion.model.channel import Channel
-from clarion.model.ids import UserNo, id_text
+from clarion.model.ids import id_text
 from clarion.model.setup import Template
 from clarion.model.user import User
 from clarion.rules import people as rules
@@ -92,7 +92,8 @@ async def edit(site: Site, request: Request, key: str) -> Response:
     setup, tenant = site.parts.ledger.setup, site.tenant()
     draft, live = setup.drafts.all(tenant).get(key), setup.templates.all(tenant).get(key)
     template = draft.template if draft else live or _blank(key)
-    users = [person(user) for user in await site.parts.ledger.users.page(tenant, UserNo(0), editor.PEOPLE)]
+    found = await site.parts.ledger.users.page(tenant, None, editor.PEOPLE)
+    users = [person(user) for user in reversed(found)]
     return Response(
         body=pages.render(
             "editor.html",

@@ -12,7 +12,7 @@ from clarion.dashboard.exchange import Request, Response
 from clarion.dashboard.routing import Routes
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Channel
-from clarion.model.ids import TenantId, UserNo
+from clarion.model.ids import TenantId
 from clarion.model.user import Contact, User
 from clarion.ports.ledger import Setup, UserPut
 from clarion.ports.vault import normal_address
@@ -70,7 +70,7 @@ def _address(request: Request) -> str:
 async def _give(site: Site, address: str, owner: str | None) -> None:
     """Take the browser from whoever has it, and make it the newest device of `owner`."""
     tenant = site.tenant()
-    users = await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)
+    users = await site.parts.ledger.users.page(tenant, None, PEOPLE)
     changed = [
         UserPut(id=user.id, profile=replace(user.profile, contacts=contacts), revision=user.revision)
         for user in users

@@ -17,7 +17,7 @@ from clarion.dashboard.previews import shown
 from clarion.dashboard.routing import Routes, fragment, posted
 from clarion.flow.authoring import PartialPublished
 from clarion.model.channel import Channel
-from clarion.model.ids import TenantId, UserNo
+from clarion.model.ids import TenantId
 from clarion.model.setup import Partial, Template
 from clarion.ports.ledger import Setup
 from clarion.rules import people as rules
@@ -51,7 +51,7 @@ async def edit(site: Site, request: Request, key: str) -> Response:
     setup, tenant = site.parts.ledger.setup, site.tenant()
     live = setup.partials.all(tenant).get(key)
     users = site.parts.authoring.users_of(tenant, key)
-    found = await site.parts.ledger.users.page(tenant, UserNo(0), editor.PEOPLE)
+    found = await site.parts.ledger.users.page(tenant, None, editor.PEOPLE)
     return Response(
         body=pages.render(
             "partial.html",

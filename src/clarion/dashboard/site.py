@@ -18,7 +18,7 @@ from clarion.dashboard.people import person
 from clarion.dashboard.previews import Frames
 from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain, sentence
 from clarion.errors import ClarionError, InvalidData, NotFound, Unavailable
-from clarion.model.ids import MessageId, TenantId, UserNo, parse_id
+from clarion.model.ids import MessageId, TenantId, parse_id
 
 log = structlog.get_logger(__name__)
 
@@ -138,8 +138,8 @@ async def page(site: Site, request: Request, _: str) -> Response:
     """The whole page."""
     dev, tenant = site.dev(), site.tenant()
     setup = site.parts.ledger.setup
-    users = await site.parts.ledger.users.page(tenant, UserNo(0), PEOPLE)
-    faces = [person(user) for user in users]
+    users = await site.parts.ledger.users.page(tenant, None, PEOPLE)
+    faces = [person(user) for user in reversed(users)]
     workflows = compose.choices(setup, tenant)
     first = setup.workflows.all(tenant).get(workflows[0]["key"]) if workflows else None
     body = pages.render(

@@ -78,11 +78,11 @@ class Endpoints:
         self._entropy = entropy
 
     async def page(
-        self, tenant: TenantId, user: User | None, after: bytes, limit: int
+        self, tenant: TenantId, user: User | None, before: bytes | None, limit: int
     ) -> tuple[Sequence[Owned], bytes | None]:
-        """In order of creation, and where to go on from."""
+        """Newest first, and where to go on from."""
         number = user.no if user is not None else None
-        states = await self._ledger.endpoints.page(tenant, number, after, limit)
+        states = await self._ledger.endpoints.page(tenant, number, before, limit)
         users = await self._ledger.users.get(list({state.user for state in states}))
         owned = [
             Owned(user=users[state.user], endpoint=endpoint, state=state)

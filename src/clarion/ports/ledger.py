@@ -123,8 +123,8 @@ class Users(Protocol):
         """Destroy the user's key, profile, inbox, captures and subscriptions; cancel what is active
         (`suppressed`, `user_deleted`). Numbers in messages stay as anonymous statistics."""
 
-    async def page(self, tenant: TenantId, after: UserNo, limit: int) -> Sequence[User]:
-        """Users in order of number."""
+    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
+        """Newest first, those with a lower number."""
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,8 +146,13 @@ class Suppressions(Protocol):
     async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
         """Whether it was there."""
 
-    async def page(self, tenant: TenantId, after: bytes, limit: int) -> Sequence[Suppression]:
-        """In order of hash."""
+    async def find(self, tenant: TenantId, hash: bytes) -> Suppression | None:
+        """That of one address. The hash says the channel too."""
+
+    async def page(
+        self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
+    ) -> Sequence[Suppression]:
+        """Newest first, those behind this time and hash."""
 
 
 class Endpoints(Protocol):
@@ -165,9 +170,9 @@ class Endpoints(Protocol):
         """How it is doing."""
 
     async def page(
-        self, tenant: TenantId, user: UserNo | None, after: bytes, limit: int
+        self, tenant: TenantId, user: UserNo | None, before: bytes | None, limit: int
     ) -> Sequence[EndpointState]:
-        """In order of id."""
+        """Newest first, those with a lower id."""
 
     async def failing(self, for_ms: int, limit: int) -> Sequence[EndpointState]:
         """Of all tenants: those whose last call failed at least `for_ms` after the first in a row that did, and

@@ -108,7 +108,7 @@ async def test_a_url_that_leads_inside_is_refused_at_the_door(admin, ada, url):
 
 
 async def test_endpoints_are_listed_page_by_page_and_by_user(admin, ada):
-    """Those of the tenant itself have no user."""
+    """Newest first. Those of the tenant itself have no user."""
     await admin.ok("PUT", "/v1/users/grace", {})
     mine = [(await created(admin))["id"] for _ in range(3)]
     theirs = (await created(admin, user_id="grace"))["id"]
@@ -116,7 +116,7 @@ async def test_endpoints_are_listed_page_by_page_and_by_user(admin, ada):
     assert own["user_id"] is None
     first = await admin.ok("GET", "/v1/endpoints", params={"limit": 2})
     rest = await admin.ok("GET", "/v1/endpoints", params={"cursor": first["next_cursor"]})
-    assert [one["id"] for one in first["items"] + rest["items"]] == [*mine, theirs, own["id"]]
+    assert [one["id"] for one in first["items"] + rest["items"]] == [own["id"], theirs, *reversed(mine)]
     of_grace = await admin.ok("GET", "/v1/endpoints", params={"user_id": "grace"})
     assert [one["id"] for one in of_grace["items"]] == [theirs]
 

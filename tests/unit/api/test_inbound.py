@@ -62,7 +62,7 @@ async def take(client, raw):
 
 async def suppressed(house):
     """Why each address must not be used."""
-    return [row.reason for row in await house.ledger.suppressions.page(ACME, b"", 10)]
+    return [row.reason for row in await house.ledger.suppressions.page(ACME, None, 10)]
 
 
 async def test_a_bounce_moves_its_message_and_retires_the_address(house, sender):

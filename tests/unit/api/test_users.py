@@ -256,7 +256,7 @@ async def test_lists_come_in_pages_until_the_cursor_is_null(admin):
         page = await admin.ok("GET", f"/v1/users?limit=3{f'&cursor={cursor}' if cursor else ''}")
         seen += [u["user_id"] for u in page["items"]]
         cursor = page["next_cursor"]
-    assert seen == [f"u{n}" for n in range(7)]
+    assert seen == [f"u{n}" for n in reversed(range(7))]  # newest first
     for cursor in ("nonsense", "z___________", "oXg"):  # the second is 2**64 - 1, the third a text
         shown = await admin.problem("GET", f"/v1/users?cursor={cursor}")
         assert shown["errors"][0]["parameter"] == "cursor"
@@ -404,10 +404,62 @@ async def test_a_suppressed_address_is_recognised_in_every_spelling(admin, ada):
     assert "ada" not in str(listed).lower()
     contact = (await admin.ok("GET", "/v1/users/ada"))["contacts"][0]
     assert (contact["suppressed"], contact["id"]) == (True, added["id"])
-    await admin.ok("DELETE", f"/v1/suppressions/email/{added['id']}")
+    path = f"/v1/suppressions/{added['id']}"
+    assert await admin.ok("GET", path) == added
+    assert added["created_at"].endswith("Z")
+    await admin.ok("DELETE", path)
     assert (await admin.ok("GET", "/v1/users/ada"))["contacts"][0]["suppressed"] is False
-    assert (await admin.problem("DELETE", f"/v1/suppressions/email/{added['id']}"))["status"] == 404
-    assert (await admin.problem("DELETE", "/v1/suppressions/email/xyz"))["status"] == 400
+    for gone in (path, "/v1/suppressions/xyz", "/v1/suppressions/00"):
+        for method in ("GET", "DELETE"):
+            assert (await admin.problem(method, gone))["status"] == 404
+
+
+async def test_an_address_is_searched_without_standing_in_a_url(admin, ada):
+    """Whether it is suppressed, and whose it is, in every spelling; nobody of another tenant."""
+    await admin.ok("POST", "/v1/suppressions", {"channel": "sms", "address": "+4915112345678"})
+    wanted = {"channel": "sms", "address": "+4915112345678"}
+    (found,) = (await admin.ok("POST", "/v1/suppressions/search", wanted))["items"]
+    assert (found["channel"], found["reason"]) == ("sms", "by_caller")
+    other = {"channel": "voice", "address": "+4915112345678"}
+    assert (await admin.ok("POST", "/v1/suppressions/search", other))["items"] == []
+    twin = await admin.ok("PUT", "/v1/users/twin", {"email": "ADA@example.com"})
+    for asked in (
+        {"email": "Ada@Example.com"},
+        {"contact": {"channel": "email", "address": "ada@example.com"}},
+    ):
+        items = (await admin.ok("POST", "/v1/users/search", asked))["items"]
+        assert items == [await admin.ok("GET", "/v1/users/ada"), twin]
+    (item,) = (await admin.ok("POST", "/v1/users/search", {"phone": "+4915112345678"}))["items"]
+    assert (item["user_id"], item["contacts"][1]["suppressed"]) == ("ada", True)
+    assert (await admin.ok("POST", "/v1/users/search", {"email": "nobody@example.com"}))["items"] == []
+    for wrong, pointer in (
+        ({}, "#"),
+        ({"email": "a@example.com", "phone": "+4915112345678"}, "#"),
+        ({"email": "nope"}, "#/email"),
+        ({"contact": {"channel": "sms", "address": "1"}}, "#/contact/address"),
+        ({"emial": "a@example.com"}, "#/emial"),
+    ):
+        shown = await admin.problem("POST", "/v1/users/search", wrong)
+        assert shown["errors"][0]["pointer"] == pointer
+
+
+async def test_many_addresses_are_suppressed_at_once(admin):
+    """One answer per line; a wrong one stops no other. Newest first, page by page."""
+    lines = [{"channel": "email", "address": f"p{n}@example.com", "reason": "legal"} for n in range(5)]
+    lines.insert(2, {"channel": "email", "address": "nope"})
+    content = b"\n".join(map(msgspec.json.encode, lines))
+    headers = {"content-type": "application/x-ndjson"}
+    shown = await admin.ok("POST", "/v1/suppressions/bulk", content=content, headers=headers)
+    assert (shown["accepted"], shown["rejected"]) == (5, 1)
+    assert shown["items"][2]["error"]["errors"][0]["pointer"] == "#/address"
+    last = await admin.ok("POST", "/v1/suppressions", {"channel": "email", "address": "last@example.com"})
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = await admin.ok("GET", f"/v1/suppressions?limit=2{f'&cursor={cursor}' if cursor else ''}")
+        seen += [one["id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen[0] == last["id"]
+    assert sorted(seen[1:]) == sorted(one["id"] for one in shown["items"] if one.get("id"))
 
 
 async def test_topics_have_members(admin, ada):

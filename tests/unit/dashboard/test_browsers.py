@@ -10,7 +10,6 @@ import pytest
 
 from clarion.app import App
 from clarion.cli.dev import _ready
-from clarion.model.ids import UserNo
 from tests.browsers import Browser
 from tests.unit.dashboard.test_site import Ask, asker, opened
 
@@ -34,7 +33,7 @@ async def ask(app: App) -> Ask:
 async def pushes(app: App) -> dict[str, list[str]]:
     """Labels of everybody's push contacts, in order."""
     (tenant,) = app.ledger.setup.tenants.all()
-    users = await app.ledger.users.page(tenant, UserNo(0), 10)
+    users = await app.ledger.users.page(tenant, None, 10)
     return {
         user.id: [contact.label for contact in user.profile.contacts if contact.channel == "push"]
         for user in users

@@ -223,6 +223,7 @@ suppressions = Table(
     _text_key("channel"),
     _text("reason"),
     _number("at"),
+    Index("suppressions_at", "tenant", "at", "hash"),
     sqlite_with_rowid=False,
 )
 

@@ -246,7 +246,7 @@ async def an_address_that_is_gone_is_suppressed(world: World) -> None:
         now = world.ledger.users.current(user.no)
         assert now is not None
         assert now.suppressed == {gone}
-    (row,) = await world.ledger.suppressions.page(world.tenant, b"", 10)
+    (row,) = await world.ledger.suppressions.page(world.tenant, None, 10)
     assert (row.hash, row.channel, row.reason) == (gone, Channel.EMAIL, "address_gone")
 
 

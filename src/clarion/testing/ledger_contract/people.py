@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from clarion.errors import Conflict, InvalidInput
 from clarion.model.channel import Channel
-from clarion.model.ids import TenantId, UserNo
+from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.inbox import InboxCounts
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
@@ -121,14 +123,14 @@ async def puts_at_once_do_not_lose_one(world: World) -> None:
     assert len({user.no for (user,) in made}) == 10
 
 
-async def users_are_paged_by_number(world: World) -> None:
+async def users_are_paged_newest_first(world: World) -> None:
     """Those of the tenant, each once."""
     other = await world.ledger.setup.tenants.put(Tenant(id=world.tenant.__class__(0), key="other"))
     await world.person("stranger", tenant=other.id)
     await world.person("zoe")
-    first = await world.ledger.users.page(world.tenant, UserNo(0), 2)
+    first = await world.ledger.users.page(world.tenant, None, 2)
     rest = await world.ledger.users.page(world.tenant, first[-1].no, 2)
-    assert [user.id for user in (*first, *rest)] == ["ada", "bob", "zoe"]
+    assert [user.id for user in (*first, *rest)] == ["zoe", "bob", "ada"]
 
 
 async def owners(world: World, user: User, limit: int = 10) -> Sequence[User]:
@@ -181,12 +183,19 @@ async def a_suppressed_contact_is_known_at_once(world: World) -> None:
     assert world.ledger.users.current(world.ada.no) == world.ada
 
 
-async def suppressions_are_paged(world: World) -> None:
-    """In order of hash."""
-    rows = sorted((suppression(world, user) for user in (world.ada, world.bob)), key=lambda row: row.hash)
-    await world.ledger.suppressions.add(rows)
-    assert list(await world.ledger.suppressions.page(world.tenant, b"", 10)) == rows
-    assert list(await world.ledger.suppressions.page(world.tenant, rows[0].hash, 10)) == rows[1:]
+async def suppressions_are_paged_newest_first(world: World) -> None:
+    """Those of one moment each once, too; one is found by its hash."""
+    zoe = await world.person("zoe", "zoe@example.org")
+    late = replace(suppression(world, zoe), at=Instant(world.now + 1))
+    both = sorted((suppression(world, user) for user in (world.ada, world.bob)), key=lambda row: row.hash)
+    rows = [late, *reversed(both)]
+    kept = world.ledger.suppressions
+    await kept.add(rows)
+    assert list(await kept.page(world.tenant, None, 10)) == rows
+    assert list(await kept.page(world.tenant, (rows[1].at, rows[1].hash), 10)) == rows[2:]
+    assert await kept.find(world.tenant, late.hash) == late
+    assert await kept.find(world.tenant, bytes(16)) is None
+    assert await kept.find(TenantId(world.tenant + 1), late.hash) is None
 
 
 async def an_address_leads_to_everybody_who_has_it(world: World) -> None:
@@ -253,10 +262,10 @@ PEOPLE_CONTRACT = (
     an_id_is_never_cut_short,
     current_is_the_last_commit,
     puts_at_once_do_not_lose_one,
-    users_are_paged_by_number,
+    users_are_paged_newest_first,
     a_deleted_user_is_gone,
     a_suppressed_contact_is_known_at_once,
-    suppressions_are_paged,
+    suppressions_are_paged_newest_first,
     an_address_leads_to_everybody_who_has_it,
     names_near_a_misspelt_one_are_found,
     a_contact_left_behind_belongs_to_nobody,

@@ -118,7 +118,7 @@ async def a_bounce_suppresses_its_address(world: World) -> None:
     assert user.suppressed == {gone.hash}
     await world.ledger.suppressions.remove(world.tenant, Channel.EMAIL, gone.hash)
     assert await _receive(world, bounce) == [False]
-    assert list(await world.ledger.suppressions.page(world.tenant, b"", 10)) == []
+    assert list(await world.ledger.suppressions.page(world.tenant, None, 10)) == []
 
 
 async def a_bounce_of_a_failed_message_still_suppresses(world: World) -> None:
@@ -129,7 +129,7 @@ async def a_bounce_of_a_failed_message_still_suppresses(world: World) -> None:
     bounce = _said(world, message, Kind.BOUNCED, suppression=_gone(world, message))
     assert await _receive(world, bounce, bounce) == [True, False]
     assert await world.state(message) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
-    assert len(await world.ledger.suppressions.page(world.tenant, b"", 10)) == 1
+    assert len(await world.ledger.suppressions.page(world.tenant, None, 10)) == 1
 
 
 async def a_failure_starts_the_next_rung(world: World) -> None:

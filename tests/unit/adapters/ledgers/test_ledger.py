@@ -13,7 +13,6 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, SealBroken, Unavailable
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import UserNo
 from clarion.model.setup import Integration, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile
@@ -164,7 +163,7 @@ async def test_a_closed_ledger_says_so(opened, clock, entropy):
     with pytest.raises(Unavailable):
         await world.plan(world.planned())
     with pytest.raises(Unavailable):
-        await world.ledger.users.page(world.tenant, UserNo(0), 1)
+        await world.ledger.users.page(world.tenant, None, 1)
 
 
 async def test_a_ledger_is_not_opened_with_another_key(path, opened, clock, entropy):

@@ -23,11 +23,11 @@ _STATES = f"""
 ENDPOINT = f"SELECT {_STATE} FROM {_STATES} WHERE endpoints.tenant = ?1 AND endpoints.id = ?2)"
 ENDPOINTS_PAGE = f"""
     SELECT {_STATE} FROM {_STATES}
-    WHERE endpoints.tenant = ?1 AND endpoints.id > ?2 ORDER BY endpoints.id LIMIT ?3)
+    WHERE endpoints.tenant = ?1 AND endpoints.id < ?2 ORDER BY endpoints.id DESC LIMIT ?3)
 """
 ENDPOINTS_OF_USER = f"""
     SELECT {_STATE} FROM {_STATES}
-    WHERE endpoints.user = ?4 AND endpoints.id > ?2 AND endpoints.tenant = ?1 ORDER BY endpoints.id LIMIT ?3)
+    WHERE endpoints.user = ?4 AND endpoints.id < ?2 AND endpoints.tenant = ?1 ORDER BY endpoints.id DESC LIMIT ?3)
 """
 ENDPOINTS_FAILING = f"""
     SELECT {_STATE} FROM {_STATES}

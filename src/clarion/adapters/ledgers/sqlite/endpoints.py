@@ -22,6 +22,9 @@ from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.user import User
 from clarion.ports.ledger import Suppression
 
+LAST = b"\xff" * 17
+"""Behind every id."""
+
 
 class SqliteEndpoints:
     """Implements `ports.ledger.Endpoints`."""
@@ -74,12 +77,13 @@ class SqliteEndpoints:
         return state(found[0]) if found else None
 
     async def page(
-        self, tenant: TenantId, user: UserNo | None, after: bytes, limit: int
+        self, tenant: TenantId, user: UserNo | None, before: bytes | None, limit: int
     ) -> Sequence[EndpointState]:
+        behind = LAST if before is None else before
         if user is None:
-            found = await self._readers.rows(sql.ENDPOINTS_PAGE, (tenant, after, limit))
+            found = await self._readers.rows(sql.ENDPOINTS_PAGE, (tenant, behind, limit))
         else:
-            found = await self._readers.rows(sql.ENDPOINTS_OF_USER, (tenant, after, limit, user))
+            found = await self._readers.rows(sql.ENDPOINTS_OF_USER, (tenant, behind, limit, user))
         return [state(row) for row in found]
 
     async def failing(self, for_ms: int, limit: int) -> Sequence[EndpointState]:

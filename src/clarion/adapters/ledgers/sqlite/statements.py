@@ -464,7 +464,7 @@ LAST_USER = "SELECT seq FROM sqlite_sequence WHERE name = 'users'"
 """Whether or not the one with this number is still there."""
 
 USERS_PAGE = f"""
-    SELECT {_array(USER)} FROM (SELECT * FROM users WHERE tenant = ?1 AND no > ?2 ORDER BY no LIMIT ?3)
+    SELECT {_array(USER)} FROM (SELECT * FROM users WHERE tenant = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3)
 """
 
 
@@ -531,8 +531,12 @@ SUPPRESS = (
 ALLOW = "DELETE FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?"
 SUPPRESSIONS_PAGE = f"""
     SELECT {_array("hex(hash), channel, reason, at")} FROM (
-        SELECT * FROM suppressions WHERE tenant = ?1 AND hash > ?2 ORDER BY hash, channel LIMIT ?3
+        SELECT * FROM suppressions
+        WHERE tenant = ?1 AND (at, hash) < (?2, ?3) ORDER BY at DESC, hash DESC LIMIT ?4
     )
+"""
+SUPPRESSION = f"""
+    SELECT {_array("hex(hash), channel, reason, at")} FROM suppressions WHERE tenant = ?1 AND hash = ?2
 """
 
 SUPPRESSED = f"""

@@ -64,12 +64,23 @@ class Kind(msgspec.Struct, frozen=True):
     tag: Callable[[tuple[Any, ...]], str] = _digest
 
 
+SUPPRESSION = "SELECT at FROM suppressions WHERE tenant = ?1 AND hash = ?2"
+
+
+def _hash(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
+
+
 KINDS: Mapping[str, Kind] = {
     "tenant": Kind(TENANT),
     "user": Kind(USER),
     "topic": Kind(TOPIC),
     "key": Kind(KEY),
     "endpoint": Kind(ENDPOINT, _uuid),
+    "suppression": Kind(SUPPRESSION, _hash),
     "message": Kind(MESSAGE, _uuid),
     "category": Kind(DOCUMENT.format(shelf="category")),
     "integration": Kind(DOCUMENT.format(shelf="integration")),

@@ -13,8 +13,10 @@ from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel
-from clarion.model.ids import TenantId, UserNo
+from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.ports.ledger import Suppression
+
+FOREVER = 2**63 - 1
 
 Owned = list[tuple[Suppression, Sequence[UserNo]]]
 """Suppressions, each with the users who have the contact."""
@@ -45,14 +47,16 @@ class SqliteSuppressions:
 
         return (await self._writer.call(remove, after=removed))[0]
 
-    async def page(self, tenant: TenantId, after: bytes, limit: int) -> Sequence[Suppression]:
-        found = await self._readers.rows(sql.SUPPRESSIONS_PAGE, (tenant, after, limit))
-        return [
-            Suppression(
-                tenant=tenant, channel=Channel(channel), hash=bytes.fromhex(digest), reason=reason, at=at
-            )
-            for digest, channel, reason, at in found
-        ]
+    async def find(self, tenant: TenantId, hash: bytes) -> Suppression | None:
+        found = await self._readers.rows(sql.SUPPRESSION, (tenant, hash))
+        return _suppression(tenant, found[0]) if found else None
+
+    async def page(
+        self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
+    ) -> Sequence[Suppression]:
+        at, digest = before or (FOREVER, b"")
+        found = await self._readers.rows(sql.SUPPRESSIONS_PAGE, (tenant, at, digest, limit))
+        return [_suppression(tenant, row) for row in found]
 
     def store(self, connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Owned:
         """Writes them, in a transaction of the writer. Hand what it returns to `stored` after the commit."""
@@ -68,6 +72,13 @@ class SqliteSuppressions:
         for suppression, users in owned:
             for user in users:
                 self._people.suppress(user, suppression.hash)
+
+
+def _suppression(tenant: TenantId, row: list[Any]) -> Suppression:
+    digest, channel, reason, at = row
+    return Suppression(
+        tenant=tenant, channel=Channel(channel), hash=bytes.fromhex(digest), reason=reason, at=Instant(at)
+    )
 
 
 def _owners(

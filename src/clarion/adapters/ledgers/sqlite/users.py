@@ -31,6 +31,8 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Profile).decode
 
 EMPTY = Profile()
+LAST = 2**63 - 1
+"""Behind every number."""
 PREFERENCES = Profile.__struct_fields__.index("preferences")
 
 
@@ -102,9 +104,10 @@ class SqliteUsers:
         self._desk.erase(connection, [no for no in numbers if no is not None])
         return numbers
 
-    async def page(self, tenant: TenantId, after: UserNo, limit: int) -> Sequence[User]:
+    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
+        wanted = (tenant, LAST if before is None else before, limit)
         return await self._readers.call(
-            lambda connection: self._desk.opened(connection, sql.USERS_PAGE, (tenant, after, limit))
+            lambda connection: self._desk.opened(connection, sql.USERS_PAGE, wanted)
         )
 
     def _deleted(self, no: UserNo | None) -> None:
