@@ -77,7 +77,8 @@ def create(
     if json:
         show.as_json(made)
         return
-    show.out().print(f"{made['id']} is told about {_events(made)} of {made['user_id'] or '$tenant'}.")
+    about = f"{made['id']} is told about {_events(made)} of {made['user_id'] or '$tenant'}."
+    show.err().print(about, style=show.SILENT)
     _print_secret(made)
 
 
