@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 # Statuses are numbers: 0 queued, 1 deferred, 2 sending, 6 rejected, 8 failed, 9 dead-lettered, from 10 on not sent.
 _STEPS = (
