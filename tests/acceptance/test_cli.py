@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import stat
 import sys
@@ -26,7 +27,7 @@ class Done(NamedTuple):
         return json.loads(self.out)
 
 
-async def clarion(*words: str | Path, cwd: Path) -> Done:
+async def clarion(*words: str | Path, cwd: Path, editor: str = "false") -> Done:
     """Run a command to its end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -34,8 +35,10 @@ async def clarion(*words: str | Path, cwd: Path) -> Done:
         "clarion",
         *map(str, words),
         cwd=cwd,
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "VISUAL": "", "EDITOR": editor},
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode is not None
@@ -64,6 +67,49 @@ async def test_what_was_triggered_can_be_followed_and_explained(server: Server, 
     assert (await run("trigger", "nope", "--to", "ada")).code == 4
     wrong = await run("trigger", "welcome", "--to", "ada", "--lane", "slow")
     assert (wrong.code, "lane" in wrong.err) == (6, True)
+
+
+async def test_every_document_can_be_made_read_changed_and_deleted(server: Server, tmp_path: Path):
+    """One set of verbs for every noun; what `show` prints can be sent back, in the editor too."""
+    await server.start()
+
+    async def run(*words: str | Path, editor: str = "false") -> Done:
+        return await clarion(*words, "--data", server.data, cwd=tmp_path, editor=editor)
+
+    for noun, known, field in (
+        ("categories", "offers", "name"),
+        ("workflows", "welcome", "name"),
+        ("integrations", "email", "name"),
+        ("users", "ada", "locale"),
+    ):
+        listed = (await run(noun, "list", "--json")).json
+        key = "user_id" if noun == "users" else "key"
+        name = known if any(one[key] == known for one in listed) else listed[0][key]
+        before = (await run(noun, "show", name)).json
+        kept = {
+            k: v
+            for k, v in before.items()
+            if k not in {"contacts", "created_at", "updated_at", "revision", "key", "user_id", "version"}
+        }
+        (tmp_path / "one.json").write_text(json.dumps(kept))
+        made = await run(noun, "create", f"{name}-2", "one.json")
+        assert made.code == 0, made.err
+        assert (await run(noun, "create", f"{name}-2", "one.json")).code == 6
+        changed = await run(noun, "update", f"{name}-2", "--set", f"{field}=de", "--json")
+        assert changed.code == 0 or noun == "integrations", changed.err
+        if noun != "integrations":
+            assert changed.json[field] == "de", changed.err
+            edit = await run(
+                noun, "edit", f"{name}-2", "--json", editor=f'sed -i \'s/"{field}": "de"/"{field}": "fr"/\''
+            )
+            assert (edit.code, edit.json[field]) == (0, "fr"), edit.err
+        untouched = await run(noun, "edit", f"{name}-2", editor="true")
+        assert (untouched.code, untouched.out) == (0, "Nothing was changed.\n")
+        assert (await run(noun, "delete", f"{name}-2", *(["--yes"] * (noun == "users")))).code == 0
+        assert (await run(noun, "show", f"{name}-2")).code == 4
+    unasked = await run("users", "delete", "ada")
+    assert unasked.code != 0
+    assert (await run("users", "show", "ada")).code == 0
 
 
 async def _settled(server: Server, event: str) -> None:

@@ -78,6 +78,16 @@ class Client:
         self, method: str, path: str, body: bytes | Any = None, headers: Mapping[str, str] | None = None
     ) -> bytes:
         """The answer as it comes. Raises Unreachable or Answered."""
+        return self._exchange(method, path, body, headers)[0]
+
+    def tagged(self, path: str) -> tuple[Any, str | None]:
+        """A JSON document, and the ETag on which a change of it can be conditional."""
+        content, etag = self._exchange("GET", path, None, None)
+        return msgspec.json.decode(content), etag
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | Any, headers: Mapping[str, str] | None
+    ) -> tuple[bytes, str | None]:
         from pyreqwest.exceptions import PyreqwestError
 
         given = {
@@ -102,7 +112,7 @@ class Client:
             ) from None
         if response.status >= 400:
             raise _problem(response.status, content, response.headers.get("retry-after"))
-        return content
+        return content, response.headers.get("etag")
 
     def pages(self, path: str, limit: int, **query: Any) -> Iterator[Any]:
         """The items of a paged list, at most `limit`."""

@@ -20,6 +20,7 @@ from clarion.cli import (
     migrate,
     quarantine,
     serve,
+    setup,
     templates,
     tenant,
     translations,
@@ -62,6 +63,7 @@ program = typer.Typer(
     rich_markup_mode=None,
     add_completion=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Self-hosted notifications: what happened goes in, everyone who should hear of it does.",
     epilog="Start with clarion dev. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 unreachable, "
     "4 not found, 5 not allowed, 6 refused.",
@@ -94,6 +96,9 @@ program.command("check", short_help="Is this installation fit to serve?")(check.
 program.command("trigger", short_help="Tell Clarion that something happened.")(trigger.trigger)
 program.command("explain", short_help="Why somebody was, or was not, notified.")(explain.explain)
 program.add_typer(users.program, name="users")
+program.add_typer(setup.workflows, name="workflows")
+program.add_typer(setup.categories, name="categories")
+program.add_typer(setup.integrations, name="integrations")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(tenant.program, name="tenant")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clarion.cli import document_file
 from clarion.cli.options import Connect, IfMatch, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Write, check, publish and roll back templates.")
@@ -202,7 +203,7 @@ def preview(
     if draft:
         asked["draft"] = True
     if values is not None:
-        asked["data"] = _object(values, "--values")
+        asked["data"] = document_file.json_object(values, "--values")
     if Path(key).is_file():
         asked["template"] = _read(key, None)
         key = asked["template"]["key"]
@@ -245,7 +246,7 @@ def try_out(
     if version is not None:
         asked["version"] = version
     if values is not None:
-        asked["data"] = _object(values, "--values")
+        asked["data"] = document_file.json_object(values, "--values")
     sent = connect().call("POST", f"/v1/templates/{segment(key)}/test", asked)
     if json:
         show.as_json(sent)
@@ -256,32 +257,12 @@ def try_out(
 
 def _read(file: str, key: str | None) -> dict[str, Any]:
     """The template of a file, with its key."""
-    import sys
-    import tomllib
-
-    from clarion.cli.textfile import text_of
-
-    try:
-        text = text_of(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
-        document = tomllib.loads(text) if file.endswith(".toml") else _object(text, file)
-    except OSError as wrong:
-        raise typer.BadParameter(f"{file}: {(wrong.strerror or 'cannot be read').lower()}") from None
-    except (ValueError, RecursionError) as wrong:
-        raise typer.BadParameter(f"{file}: {wrong}") from None
+    document = document_file.read(file)
     stem = "" if file == "-" else Path(file).stem
     document["key"] = key or document.get("key") or stem
     if not document["key"]:
         raise typer.BadParameter("which template is it? Name it with --key.")
     return document
-
-
-def _object(text: str, place: str) -> dict[str, Any]:
-    import msgspec
-
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as wrong:
-        raise typer.BadParameter(f"{place}: not a JSON object ({wrong})") from None
 
 
 def _sources(template: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clarion.cli.assignments import assigned
 from clarion.cli.options import Connect, Json, connected
 
 
@@ -108,18 +109,4 @@ def _data(text: str | None, given: list[str]) -> dict[str, Any]:
         raise typer.BadParameter(f"not valid JSON: {error}", param_hint="--data-json") from None
     if not isinstance(data, dict):
         raise typer.BadParameter("must be a JSON object", param_hint="--data-json")
-    for pair in given:
-        name, found, value = pair.partition("=")
-        if not found or not name:
-            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
-        data[name] = _value(value)
-    return data
-
-
-def _value(text: str) -> Any:
-    import msgspec
-
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
+    return data | assigned(given)

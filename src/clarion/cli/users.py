@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
+from clarion.cli.documents import Noun, add
 from clarion.cli.exits import Exit, for_status
 from clarion.cli.options import Connect, Json, connected
 
@@ -27,9 +28,24 @@ CSV = frozenset({".csv", ".tsv"})
 ATTRIBUTE = "attributes."
 
 
-@program.callback()
-def _users() -> None:
-    """Without a callback Typer would make the only command the program itself."""
+add(
+    program,
+    Noun(
+        path="users",
+        one="user",
+        columns={
+            "user_id": lambda one: one["user_id"],
+            "locale": lambda one: one["locale"] or "",
+            "timezone": lambda one: one["timezone"] or "",
+            "contacts": lambda one: ", ".join(
+                dict.fromkeys(contact["channel"] for contact in one["contacts"])
+            ),
+        },
+        example="ada",
+        change="locale=en-GB",
+        destroys="all their contacts, preferences and inbox",
+    ),
+)
 
 
 @program.command("import")

@@ -30,12 +30,25 @@ def test_the_commands_are_the_promised_ones():
     """Scripts rely on them."""
     assert sorted(ALL) == sorted(
         """translations export|translations import|translations missing|check|dead-letters discard-event|dead-letters events|dead-letters list|dead-letters retry|dead-letters retry-events|dev|dkim create|endpoints create|endpoints delete|endpoints disable|endpoints enable|endpoints list|endpoints retry|endpoints rotate-secret|endpoints show|events show|events cancel|events explain|explain|keys create|keys list|keys revoke|messages list
-        |messages show|messages tail|messages cancel|messages retry|migrate|quarantine list|quarantine show|quarantine resolve|quarantine delete|serve|templates list|templates preview|templates publish|templates rollback|templates show|templates test|tenant prices|trigger|users import|vapid create""".replace(
+        |messages show|messages tail|messages cancel|messages retry|migrate|quarantine list|quarantine show|quarantine resolve|quarantine delete|serve|templates list|templates preview|templates publish|templates rollback|templates show|templates test|tenant prices|trigger|vapid create""".replace(
             "\n", ""
         )
         .replace(" " * 8, "")
         .split("|")
+        + ["users import", "workflows trigger"]
+        + [
+            f"{noun} {verb}"
+            for noun in ("categories", "integrations", "users", "workflows")
+            for verb in ("create", "delete", "edit", "list", "set", "show", "update")
+        ]
     )
+
+
+def test_a_short_option_shows_the_help(capfd):
+    """`-h` works on every level, as people expect."""
+    for words in ([], ["users"], ["users", "list"]):
+        subprocess.run([sys.executable, "-m", "clarion", *words, "-h"], check=True, timeout=60)
+        assert "Usage: " in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

@@ -1,0 +1,169 @@
+"""Commands that every noun with documents has: list, show, create, set, update, edit, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from clarion.cli.assignments import assigned
+from clarion.cli.document_file import json_object, read
+from clarion.cli.messages import Limit
+from clarion.cli.options import Connect, IfMatch, Json, connected
+
+Column = Callable[[Mapping[str, Any]], object]
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="Names the document.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="JSON, or TOML when it ends in .toml; - reads JSON from standard input."
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A field and its new value, NAME=VALUE; JSON values are understood, null restores the default.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class Noun(NamedTuple):
+    """One kind of document, as the API calls it."""
+
+    path: str
+    """Plural, as in the URL and on the command line."""
+    one: str
+    columns: Mapping[str, Column]
+    """Of the table that `list` prints."""
+    example: str
+    """A key for examples."""
+    change: str
+    """A change for examples, NAME=VALUE."""
+    destroys: str = ""
+    """What deleting one takes along for good; a person is asked before."""
+
+
+def add(program: typer.Typer, noun: Noun) -> None:
+    """Give `program` the commands of one noun."""
+    commands = Commands(noun)
+    file = f"{noun.example} {noun.one}.json"
+    for verb, command, said, examples in (
+        ("list", commands.list, f"List {noun.path}.", ["", "--json"]),
+        ("show", commands.show, f"Show a {noun.one} as JSON.", [noun.example]),
+        ("create", commands.create, f"Create a {noun.one}; refused when it exists.", [file]),
+        ("set", commands.set, f"Create a {noun.one}, or replace it.", [file, f"{noun.example} - < new.json"]),
+        ("update", commands.update, "Change single fields.", [f"{noun.example} --set {noun.change}"]),
+        ("edit", commands.edit, f"Open a {noun.one} in $EDITOR; store what you saved.", [noun.example]),
+        ("delete", commands.delete, f"Delete a {noun.one}.", [noun.example]),
+    ):
+        lines = [f"  clarion {noun.path} {verb} {one}".rstrip() for one in examples]
+        text = "\n".join([f"{said}\n\n\b", "Examples:" if len(lines) > 1 else "Example:", *lines])
+        program.command(verb, help=text)(connected(command))
+
+
+class Commands:
+    """What the commands of one noun do."""
+
+    def __init__(self, noun: Noun) -> None:
+        self._noun = noun
+
+    def list(self, limit: Limit = 20, *, connect: Connect, json: Json = False) -> None:
+        """All of them."""
+        from clarion.cli import show
+
+        columns = self._noun.columns
+        found = [*connect().pages(f"/v1/{self._noun.path}", limit)]
+        if json:
+            show.as_json(found)
+        else:
+            show.table([*columns], ([cell(one) for cell in columns.values()] for one in found))
+
+    def show(self, key: Key, *, connect: Connect) -> None:
+        """One of them."""
+        from clarion.cli import show
+
+        show.as_json(connect().get(self._at(key)))
+
+    def create(self, key: Key, file: File, *, connect: Connect, json: Json = False) -> None:
+        """A new one."""
+        answer = connect().call("PUT", self._at(key), read(file), {"if-none-match": "*"})
+        _told(answer, f"{key} is created.", json=json)
+
+    def set(
+        self, key: Key, file: File, if_match: IfMatch = None, *, connect: Connect, json: Json = False
+    ) -> None:
+        """The whole document anew."""
+        from clarion.cli.client import matching
+
+        answer = connect().call("PUT", self._at(key), read(file), matching(if_match))
+        _told(answer, f"{key} is stored.", json=json)
+
+    def update(
+        self,
+        key: Key,
+        changes: Changes = None,
+        if_match: IfMatch = None,
+        *,
+        connect: Connect,
+        json: Json = False,
+    ) -> None:
+        """Some fields."""
+        from clarion.cli.client import matching
+
+        if not changes:
+            raise typer.BadParameter("name at least one change with --set NAME=VALUE")
+        answer = connect().call("PATCH", self._at(key), assigned(changes), matching(if_match))
+        _told(answer, f"{key} is changed.", json=json)
+
+    def edit(self, key: Key, *, connect: Connect, json: Json = False) -> None:
+        """What a person makes of it."""
+        from clarion.cli.client import matching
+
+        client = connect()
+        document, etag = client.tagged(self._at(key))
+        changed = edited(document, key)
+        if changed is None:
+            _told(document, "Nothing was changed.", json=json)
+        else:
+            answer = client.call("PUT", self._at(key), changed, matching(etag))
+            _told(answer, f"{key} is stored.", json=json)
+
+    def delete(self, key: Key, yes: Yes = False, if_match: IfMatch = None, *, connect: Connect) -> None:
+        """One of them, for good."""
+        from clarion.cli.client import matching
+
+        if self._noun.destroys and not yes:
+            typer.confirm(f"Delete {key} and {self._noun.destroys}? This cannot be undone.", abort=True)
+        connect().call("DELETE", self._at(key), None, matching(if_match))
+        _told({}, f"{key} is deleted.", json=False)
+
+    def _at(self, key: str) -> str:
+        from clarion.cli.client import segment
+
+        return f"/v1/{self._noun.path}/{segment(key)}"
+
+
+def edited(document: Any, name: str) -> Any | None:
+    """The document as a person left it in their editor; None when they changed nothing."""
+    import click
+    import msgspec
+
+    before = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    after = click.edit(before, extension=".json")
+    if after is None:
+        return None
+    changed = json_object(after, name)
+    return None if changed == document else changed
+
+
+def _told(answer: Any, sentence: str, *, json: bool) -> None:
+    from clarion.cli import show
+
+    if json:
+        show.as_json(answer)
+    else:
+        show.out().print(sentence, markup=False)

@@ -1,0 +1,75 @@
+"""`clarion workflows`, `clarion categories`, `clarion integrations`: what a tenant configures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from clarion.cli.documents import Noun, add
+from clarion.cli.trigger import trigger
+
+workflows = typer.Typer(no_args_is_help=True, help="Say what to do about events.")
+categories = typer.Typer(no_args_is_help=True, help="Say what people can opt out of.")
+integrations = typer.Typer(no_args_is_help=True, help="Connect providers.")
+
+
+def _channels(workflow: Any) -> str:
+    """Every channel of the steps, in order."""
+    named = [
+        one if isinstance(one, str) else one["channel"]
+        for step in workflow["steps"]
+        for one in step["to"]["channels"]
+    ]
+    return ", ".join(dict.fromkeys(named))
+
+
+add(
+    workflows,
+    Noun(
+        path="workflows",
+        one="workflow",
+        columns={
+            "key": lambda one: one["key"],
+            "version": lambda one: one["version"],
+            "category": lambda one: one["category"],
+            "lane": lambda one: one["lane"],
+            "channels": _channels,
+        },
+        example="order-shipped",
+        change="lane=high",
+    ),
+)
+workflows.command(
+    "trigger", help=(trigger.__doc__ or "").replace("clarion trigger", "clarion workflows trigger")
+)(trigger)
+add(
+    categories,
+    Noun(
+        path="categories",
+        one="category",
+        columns={
+            "key": lambda one: one["key"],
+            "name": lambda one: one["name"],
+            "critical": lambda one: "critical" if one["critical"] else "",
+        },
+        example="order_updates",
+        change="name='Order updates'",
+    ),
+)
+add(
+    integrations,
+    Noun(
+        path="integrations",
+        one="integration",
+        columns={
+            "key": lambda one: one["key"],
+            "channel": lambda one: one["channel"],
+            "provider": lambda one: one["provider"],
+            "weight": lambda one: one["weight"],
+            "state": lambda one: "enabled" if one["enabled"] else "disabled",
+        },
+        example="main-mail",
+        change="enabled=false",
+    ),
+)
