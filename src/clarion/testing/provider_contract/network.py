@@ -21,7 +21,9 @@ TIMEOUT_S: Final = 1.0
 """The integration's time limit where an answer must come before it is over."""
 SHORT_TIMEOUT_S: Final = 0.3
 """The same where it must only be over some time."""
-PROMPTLY_S: Final = 2.0
+UNDER_WAY_S: Final = 1.5
+"""The same where several calls must be under way before the first gives up by itself."""
+PROMPTLY_S: Final = 6.0
 NOBODY: Final = "http://127.0.0.1:1"
 ANSWERED: Final = (Accepted, Retry, Rejected, Gone, Misconfigured)
 """What an answer can mean; `Unknown` is for its absence."""
@@ -253,14 +255,14 @@ async def giving_up_leaks_no_connection(subject: Subject) -> None:
     vendor_of(subject)
     async with scripted_server(otherwise=Answer(manner="hang")) as server:
         led = at(server, subject)
-        async with led.opened(timeout_s=SHORT_TIMEOUT_S) as provider:
+        async with led.opened(timeout_s=UNDER_WAY_S) as provider:
             calls = [asyncio.ensure_future(provider.send(led.messages(1))) for _ in range(5)]
             await server.until(lambda: len(server.requests) == len(calls), PROMPTLY_S)
             for call in calls:
                 call.cancel()
             await asyncio.wait(calls, timeout=PROMPTLY_S)
             assert all(call.cancelled() for call in calls)
-        await server.until(lambda: server.connections == 0, PROMPTLY_S)
+        await server.until(lambda: server.connections == 0, UNDER_WAY_S + PROMPTLY_S)
 
 
 async def nothing_secret_is_said_whatever_is_answered(subject: Subject) -> None:

@@ -14,7 +14,7 @@ from clarion.model.outcome import Accepted, Outcome
 from clarion.ports.provider import ProviderPlugin
 from clarion.testing.provider_contract.subject import ADDRESSES, SECRET, WORDS, Subject, overheard
 
-PROMPTLY_S: Final = 2.0
+PROMPTLY_S: Final = 6.0
 GARBLED: Final = ("", " ", "\x00")
 GARBLED_URLS: Final = (
     *("nonsense", "localhost:8080", "//host.example/", "ftp://host.example/", "javascript:alert(1)"),
