@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from clarion.flow.settlement import Attempt, settlement_of, suppressions_of, told
 from clarion.model.ids import Instant
+from clarion.model.inbox import Captured
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import UnknownPolicy
 from clarion.ports.ledger import Settlement
@@ -56,6 +57,13 @@ def settlement_of_devices(
     return replace(
         found,
         detail=told(_detail(answers, devices, found.detail)),
+        copies=tuple(
+            one.outcome.record
+            for one in answers
+            if one is not decisive
+            and isinstance(one.outcome, Accepted)
+            and isinstance(one.outcome.record, Captured)
+        ),
         suppressions=tuple(
             gone
             for one in answers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -18,6 +17,7 @@ from clarion.model.channel import Channel
 from clarion.model.content import AnyContent
 from clarion.model.event import EMPTY_DATA, Event
 from clarion.model.ids import Instant, TenantId
+from clarion.model.lru import Lru
 from clarion.model.message import Message
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
@@ -95,7 +95,7 @@ class Rendering:
         self._setup = setup
         self._renderer = renderer
         self._clock = clock
-        self._old: OrderedDict[tuple[TenantId, str, int], Template] = OrderedDict()
+        self._old: Lru[tuple[TenantId, str, int], Template] = Lru(OLD_KEPT)
 
     async def prepare(self, batch: Sequence[Held]) -> None:
         """Give every message the template it was planned with. Waits only for versions that were replaced since."""
@@ -184,9 +184,7 @@ class Rendering:
         return self._old.get((message.tenant, message.template, version))
 
     def _keep(self, tenant: TenantId, template: Template) -> None:
-        self._old[tenant, template.key, template.version] = template
-        if len(self._old) > OLD_KEPT:
-            self._old.popitem(last=False)
+        self._old.put((tenant, template.key, template.version), template)
 
 
 def is_overridden(event: Event) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from clarion.errors import InvalidInput, NotFound, Unknown
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
+from clarion.model.lru import Lru
 from clarion.model.setup import Workflow
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Contact, Profile
@@ -101,19 +102,18 @@ class Listeners:
 
     def __init__(self, workflows: Mapping[str, Workflow]) -> None:
         self.workflows = workflows
-        self._by_type: dict[str, tuple[Workflow, ...]] = {}
+        self._by_type: Lru[str, tuple[Workflow, ...]] = Lru(TYPES_KEPT)
 
     def to(self, type: str) -> tuple[Workflow, ...]:
         """Those that events of this type start; remembered, because the same few types come again and again."""
         found = self._by_type.get(type)
         if found is None:
-            if len(self._by_type) >= TYPES_KEPT:
-                self._by_type.clear()
-            found = self._by_type[type] = tuple(
+            listening = (
                 workflow
                 for workflow in self.workflows.values()
                 if workflow.on is not None and match.matches(workflow.on.type, type)
             )
+            found = self._by_type.put(type, tuple(listening))
         return found
 
 

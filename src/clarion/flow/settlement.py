@@ -210,6 +210,7 @@ def _settle(
         took_ms=attempt.took_ms if attempt else None,
         detail=told(detail),
         record=record,
+        content=outcome.content if isinstance(outcome, Accepted) else b"",
         cancels=cancels,
         advances=advances,
         suppressions=suppressions,
@@ -223,6 +224,7 @@ def bare_settlement(settlement: Settlement) -> Settlement:
         provider_id=None,
         detail="what the provider said could not be stored",
         record=None,
+        copies=(),
         traceparent=None,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 
 import structlog
@@ -14,6 +14,7 @@ from clarion.flow.patience import until_stored
 from clarion.flow.settlement import bare_settlement, told
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.inbox import InboxChange
 from clarion.model.message import Message
 from clarion.model.receipt import Kind, Receipt
 from clarion.model.user import User
@@ -53,7 +54,8 @@ class Tracker:
             return frozenset()
         result = await self._stored(settlements)
         if result.inbox:
-            self._fanout.publish(result.inbox)
+            content = {s.message.id: s.content for s in settlements if s.content}
+            self._fanout.publish([_with_content(change, content) for change in result.inbox])
         self.refused += len(result.refused)
         count = self.settled
         for s in settlements:
@@ -132,9 +134,10 @@ class Tracker:
     async def _let_go(self, messages: Sequence[Message]) -> None:
         """Opt out first and record it after: a crash in between repeats both. What is recorded was obeyed
         then, and says nothing against a person who has come back since."""
-        for message in {one.id: one for one in messages}.values():
-            timeline = await self._ledger.records.changes(message.tenant, message.id)
-            if all(change.outcome != Kind.UNSUBSCRIBED for change in timeline):
+        by_id = {one.id: one for one in messages}
+        obeyed = await self._ledger.receipts.known(list(by_id), Kind.UNSUBSCRIBED) if by_id else frozenset()
+        for message in by_id.values():
+            if message.id not in obeyed:
                 await until_stored("opt_out", lambda message=message: self._leave(message), self._clock)  # type: ignore[misc]
 
     async def _ladders_beside(self, messages: Sequence[Message]) -> dict[MessageId, str]:
@@ -152,6 +155,12 @@ class Tracker:
             counts = await self._ledger.receipts.soft_bounces(users, channel, since)
             counted.update(((user, channel), count) for user, count in zip(users, counts, strict=True))
         return counted
+
+
+def _with_content(change: InboxChange, content: Mapping[MessageId, bytes]) -> InboxChange:
+    """The content goes along as it was sealed a moment ago, so that no device waits for it to be opened."""
+    known = [content.get(item.message_id, b"") for item in change.items]
+    return replace(change, content=tuple(known)) if all(known) else change
 
 
 def _consequence(receipt: Receipt, message: Message, means: Meaning, user: User | None) -> Consequence:

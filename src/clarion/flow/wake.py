@@ -50,6 +50,8 @@ class Waker:
         self._pacer = pacer
         self._vault = vault
         self._clock = clock
+        self._found: Sequence[tuple[Lane, Channel]] = ()
+        self._look_again_s = float("-inf")
         self.claimed = 0
 
     async def run(self, lane: Lane) -> None:
@@ -68,10 +70,18 @@ class Waker:
     async def sweep(self, lane: Lane) -> bool:
         """Claim once from every queue of the lane that has something due; whether any had more to give."""
         more = False
-        for due_lane, channel in self._ledger.messages.due(self._clock.now()):
+        for due_lane, channel in self._due():
             if due_lane is lane:
                 more |= await self._claim(self._queues.of(lane, channel), channel)
         return more
+
+    def _due(self) -> Sequence[tuple[Lane, Channel]]:
+        """One look serves all lanes that ask at about the same time."""
+        now_s = self._clock.monotonic()
+        if now_s >= self._look_again_s:
+            self._found = self._ledger.messages.due(self._clock.now())
+            self._look_again_s = now_s + SWEEP_S / 2
+        return self._found
 
     async def _claim(self, queue: LaneQueue, channel: Channel) -> bool:
         limit = min(CLAIM, queue.room)

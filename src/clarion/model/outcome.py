@@ -14,6 +14,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
     provider_id: str | None = None
     delivered: bool = False
+    content: bytes = b""
+    """Of an inbox item as JSON, for devices that are connected: they need not wait for the seal to be opened again."""
     record: InboxItem | Captured | Delivery | None = None
     """Stored by the ledger in the very transaction that settles the message: exactly once. So are those of failures."""
 

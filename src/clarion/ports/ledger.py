@@ -416,6 +416,10 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     record: InboxItem | Captured | Delivery | None = None
     """Stored in the same transaction."""
+    copies: tuple[Captured, ...] = ()
+    """What was kept for the other devices of the person, stored with it."""
+    content: bytes = b""
+    """Of an inbox item, as JSON; not stored."""
     cancels: tuple[MessageId, ...] = ()
     """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
     advances: MessageId | None = None
@@ -489,6 +493,9 @@ class Receipts(Protocol):
         Taken is what moves its message forward, and what has more to say than a status (stays, or suppresses)
         if it is the first of its kind for its message. Whatever is taken leaves one change.
         """
+
+    async def known(self, ids: Sequence[MessageId], kind: Kind) -> frozenset[MessageId]:
+        """Those about which something of this kind has been taken already."""
 
     async def soft_bounces(self, users: Sequence[UserNo], channel: Channel, since: Instant) -> Sequence[int]:
         """How many messages to each user on the channel came back with `soft_bounce` since then."""

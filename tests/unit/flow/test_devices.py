@@ -382,3 +382,20 @@ async def test_other_channels_go_to_one_contact(tmp_path):
         await house.trigger("mail", "ada")
         await house.quiet()
         assert reached(house.provider) == {"ada@example.org": 1}
+
+
+async def test_what_went_to_each_device_is_captured(tmp_path):
+    """A copy for each, with its own address, stored once however often the message is looked at."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.furnish(PING)
+        captured = Integration(key="main-push", channel=Channel.PUSH, provider="capture")
+        await house.ledger.setup.integrations.put(house.tenant, captured)
+        await house.person("ada", devices=ALL)
+        await house.trigger("ping", "ada")
+        await house.quiet()
+        message = await house.one()
+        assert message.status is Status.SENT
+        kept = await house.ledger.captures.of(house.tenant, message.id)
+        users = await house.ledger.users.get([message.user])
+        opened = [house.vault.open(users[message.user].key, one.sealed) for one in kept]
+        assert sorted(msgspec.json.decode(one)["to"] for one in opened) == sorted(ALL)

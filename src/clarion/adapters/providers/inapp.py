@@ -27,8 +27,7 @@ class InApp:
     """Implements `ports.provider.Provider` without leaving the house.
 
     The ledger stores the items in the transaction that settles the messages, once per message id. What is sealed
-    is the content as JSON; a dispatcher that wants to push it to devices at once encodes the content again, which
-    costs less than opening the seal.
+    is the content as JSON, which goes along for devices that are connected.
     """
 
     def __init__(self, tools: ProviderTools) -> None:
@@ -41,16 +40,17 @@ class InApp:
 
     def _accepted(self, now: Instant, outgoing: Outgoing) -> Accepted:
         message = outgoing.message
+        content = _encode(outgoing.content)
         item = InboxItem(
             tenant=message.tenant,
             user=message.user,
             message_id=message.id,
-            sealed=self._seal(outgoing.user.key, _encode(outgoing.content)),
+            sealed=self._seal(outgoing.user.key, content),
             at=now,
             workflow=message.workflow,
             category=message.category,
         )
-        return Accepted(delivered=True, record=item)
+        return Accepted(delivered=True, record=item, content=content)
 
     async def ping(self) -> None:
         """The inbox is where the ledger is."""

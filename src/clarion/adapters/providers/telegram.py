@@ -6,7 +6,6 @@ https://core.telegram.org/bots/api#sendmessage, https://core.telegram.org/bots/a
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from functools import partial
 from html import escape
 from typing import Annotated, Any
@@ -30,6 +29,7 @@ from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
+from clarion.model.lru import Lru
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
@@ -93,17 +93,15 @@ class Moves:
     """Groups that became supergroups, and their new ids: Telegram tells them once somebody writes to the old one."""
 
     def __init__(self) -> None:
-        self._moved: OrderedDict[str, str] = OrderedDict()
+        self._moved: Lru[str, str] = Lru(MOST_MOVES)
 
     def now(self, chat: str) -> str:
         """Where the chat is now."""
-        return self._moved.get(chat, chat)
+        return self._moved.get(chat) or chat
 
     def learn(self, chat: str, to: str) -> None:
         """The oldest is forgotten when there are too many: then Telegram says it again."""
-        self._moved[chat] = to
-        if len(self._moved) > MOST_MOVES:
-            self._moved.popitem(last=False)
+        self._moved.put(chat, to)
 
 
 def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from clarion.errors import ConfigError, SealBroken
 from clarion.model.ids import TenantId
+from clarion.model.lru import Lru
 from clarion.ports.clock import Entropy
 
 KEY_BYTES = 32
@@ -40,8 +41,8 @@ class LocalVault:
         self._entropy = entropy
         self._wrapping_key = self._derive("wrap")
         self._hash_key = self._derive("hash")
-        self._ciphers: dict[bytes, AESGCM] = {}
-        self._purposes: dict[str, bytes] = {}
+        self._ciphers: Lru[bytes, AESGCM] = Lru(CACHED_CIPHERS)
+        self._purposes: Lru[str, bytes] = Lru(CACHED_PURPOSES)
         self._tenants: dict[TenantId, bytes] = {}
 
     @classmethod
@@ -96,11 +97,8 @@ class LocalVault:
         """Keyed BLAKE2b under a key of this purpose's own."""
         key = self._purposes.get(purpose)
         if key is None:
-            if len(self._purposes) >= CACHED_PURPOSES:
-                self._purposes.clear()
-            key = self._purposes[purpose] = blake2b(
-                purpose.encode(), key=self._hash_key, digest_size=32
-            ).digest()
+            key = blake2b(purpose.encode(), key=self._hash_key, digest_size=32).digest()
+            self._purposes.put(purpose, key)
         return blake2b(value, key=key, digest_size=HASH_BYTES).digest()
 
     def _cipher(self, key: bytes) -> AESGCM:
@@ -110,9 +108,7 @@ class LocalVault:
                 raise SealBroken(
                     f"a data key has {KEY_BYTES} bytes, this one {len(key)}: it was destroyed or mixed up"
                 )
-            if len(self._ciphers) >= CACHED_CIPHERS:
-                self._ciphers.clear()
-            cipher = self._ciphers[key] = AESGCM(key)
+            cipher = self._ciphers.put(key, AESGCM(key))
         return cipher
 
     def _derive(self, purpose: str) -> bytes:

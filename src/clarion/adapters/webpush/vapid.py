@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from clarion.adapters.webpush.encryption import new_key
 from clarion.model.ids import Instant
+from clarion.model.lru import Lru
 from clarion.model.subscription import base64url, text_of
 
 LIFETIME_S = 12 * 3600
@@ -64,7 +63,7 @@ class Vapid:
         self._key = key
         self._subject = subject
         self._public = public_of(key)
-        self._kept: OrderedDict[str, tuple[Instant, str]] = OrderedDict()
+        self._kept: Lru[str, tuple[Instant, str]] = Lru(ORIGINS)
 
     def authorization(self, origin: str, now: Instant) -> str:
         """The header for a push service such as `https://push.example`."""
@@ -74,9 +73,7 @@ class Vapid:
                 Instant(now + (LIFETIME_S - RENEW_S) * 1000),
                 self._signed(origin, now // 1000 + LIFETIME_S),
             )
-            self._kept[origin] = kept
-            if len(self._kept) > ORIGINS:
-                self._kept.popitem(last=False)
+            self._kept.put(origin, kept)
         return kept[1]
 
     def _signed(self, origin: str, expires: int) -> str:

@@ -10,6 +10,7 @@ from clarion.content.mail.addresses import domain_of, wire_address, wire_domain
 from clarion.content.mail.dkim import Signer, signatures
 from clarion.content.mail.parts import entity
 from clarion.errors import ConfigError, ContentError
+from clarion.model.lru import Lru
 from clarion.ports.mail import Letter, Mail, ReturnTag, Sender
 
 CACHED_SENDERS = 256
@@ -82,7 +83,7 @@ class _House:
             + (f"Reply-To: {reply_to}\r\n" if reply_to else "")
             + "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
         )
-        self._kinds: dict[tuple[str, str], str] = {}
+        self._kinds: Lru[tuple[str, str], str] = Lru(CACHED_KINDS)
 
     def of_kind(self, workflow: str, category: str) -> str:
         """List-Id of the category (RFC 2919), and Feedback-ID by which Gmail counts complaints."""
@@ -92,9 +93,7 @@ class _House:
             found = f"List-Id: <{label}.{self._list_domain}>\r\n"
             if self._feedback_id:
                 found += f"Feedback-ID: {campaign}:{label}::{self._feedback_id}\r\n"
-            if len(self._kinds) >= CACHED_KINDS:
-                self._kinds.clear()
-            self._kinds[workflow, category] = found
+            self._kinds.put((workflow, category), found)
         return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clarion.adapters.system import SystemEntropy
 from clarion.adapters.vaults import local
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, SealBroken
@@ -120,10 +121,11 @@ def test_a_lookup_hash_depends_on_installation_purpose_and_value(vault):
     assert len(set(hashes)) == 4
 
 
-def test_memory_stays_bounded_however_many_people_there_are(vault, monkeypatch):
+def test_memory_stays_bounded_however_many_people_there_are(monkeypatch):
     """The caches of ciphers and purposes never grow past their limits."""
     monkeypatch.setattr(local, "CACHED_CIPHERS", 10)
     monkeypatch.setattr(local, "CACHED_PURPOSES", 10)
+    vault = LocalVault(bytes(32), SystemEntropy())
     for n in range(35):
         vault.seal(os.urandom(32), b"x")
         vault.hash(f"purpose-{n}", b"x")

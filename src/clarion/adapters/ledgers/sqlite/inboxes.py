@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ class SqliteInboxes:
         self._readers = readers
         self._routes = routes
         self._endings = endings
-        self._heads: dict[UserNo, _Head] = {}
+        self._heads: OrderedDict[UserNo, _Head] = OrderedDict()
         writer.on_rollback(self._heads.clear)
 
     async def page(
@@ -155,12 +156,16 @@ class SqliteInboxes:
         self._heads.pop(user, None)
 
     def _load_heads(self, connection: sqlite3.Connection, users: Iterable[UserNo]) -> None:
-        if len(self._heads) > HEADS_KEPT:
-            self._heads.clear()
-        unknown = [user for user in users if user not in self._heads]
+        wanted = list(users)
+        for user in wanted:
+            if user in self._heads:
+                self._heads.move_to_end(user)
+        unknown = [user for user in wanted if user not in self._heads]
         if unknown:
             for user, *state in rows(connection, sql.INBOX_HEADS, (encoded(unknown),)):
                 self._heads[user] = _Head(*state)
+        while len(self._heads) > max(HEADS_KEPT, len(wanted)):
+            self._heads.popitem(last=False)
 
     def _mark(
         self,

@@ -14,6 +14,7 @@ from pathlib import Path
 from clarion.adapters.ledgers.sqlite.files import one, open_reader, open_writer, refusal
 from clarion.adapters.ledgers.sqlite.key_tree import NUMBERS, SECRET_BYTES, Node, within, without
 from clarion.errors import ConfigError, SealBroken, Unavailable
+from clarion.model.lru import Lru
 from clarion.ports.clock import Entropy
 from clarion.ports.vault import Vault
 
@@ -83,7 +84,7 @@ class Keyring:
         except BaseException:
             self._connection.close()
             raise
-        self._blocks: dict[int, tuple[Node, ...]] = {}
+        self._blocks: Lru[int, tuple[Node, ...]] = Lru(BLOCKS)
         self._looking = threading.Lock()
         self._next = self._limit = 0
         self._pad(1)
@@ -146,9 +147,7 @@ class Keyring:
         with self._looking:
             nodes = self._blocks.get(block)
             if nodes is None:
-                if len(self._blocks) >= BLOCKS:
-                    self._blocks.clear()
-                nodes = self._blocks[block] = tuple(self._nodes(block))
+                nodes = self._blocks.put(block, tuple(self._nodes(block)))
         for node in nodes:
             if node.first <= number < node.first + node.size:
                 return within(node, number).secret

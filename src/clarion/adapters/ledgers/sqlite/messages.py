@@ -216,7 +216,7 @@ class SqliteMessages:
         return frozenset(ids) - {MessageId(bytes.fromhex(row[0])) for row in found}
 
     def _store_captures(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
-        kept = [s.record for s in settlements if type(s.record) is Captured]
+        kept = [copy for s in settlements for copy in (s.record, *s.copies) if type(copy) is Captured]
         if kept:
             tail = Tail([c.message_id for c in kept])
             packed = [(c.user, c.integration, c.at, tail.add(c.sealed), len(c.sealed)) for c in kept]

@@ -13,6 +13,11 @@ MESSAGES_FOUND = f"""
     WHERE id IN (SELECT {id_at(0, 1)} FROM json_each(?1))
 """
 
+RECEIPTS_KNOWN = f"""
+    SELECT json_group_array(json_array(hex(id))) FROM (SELECT {id_at(0, 1)} AS id FROM json_each(?1)) AS asked
+    WHERE EXISTS (SELECT 1 FROM changes WHERE changes.message_id = asked.id AND changes.outcome = ?3)
+"""
+
 _MOVES = f"(new.status IS NOT NULL AND {may_move('new.status')})"
 
 CHANGES_RECEIVED = f"""

@@ -57,6 +57,10 @@ class SqliteReceipts:
         messages = [message_of(self._routes, row) for row in found]
         return {message.id: message for message in messages}
 
+    async def known(self, ids: Sequence[MessageId], kind: Kind) -> frozenset[MessageId]:
+        found = await self._readers.rows(sql.RECEIPTS_KNOWN, (*keys(ids), kind.value))
+        return frozenset([MessageId(bytes.fromhex(one)) for (one,) in found])
+
     async def receive(self, consequences: Sequence[Consequence]) -> Sequence[bool]:
         if not consequences:
             return ()

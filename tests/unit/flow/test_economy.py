@@ -1,0 +1,76 @@
+"""What is known is not asked for again: one query for a batch, one look for four lanes, no seal opened at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
+from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.model.channel import Channel
+from clarion.model.inbox import InboxChange
+from clarion.model.receipt import Kind, Receipt
+from clarion.testing.providers import RecordingProvider
+from tests.engine import engine, workflow
+
+
+async def test_a_live_push_carries_what_was_sealed_a_moment_before(tmp_path):
+    """Devices that are connected get it without a seal being opened."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.furnish(workflow("hello", channel=Channel.IN_APP))
+        await house.person("ada")
+        heard: list[InboxChange] = []
+        house.fanout.subscribe(heard.extend)
+        await house.trigger("hello", "ada", data=b'{"text": "Hi"}')
+        await house.quiet()
+        (change,) = heard
+        assert len(change.content) == len(change.items) == 1
+        users = await house.ledger.users.get([change.user])
+        assert house.vault.open(users[change.user].key, change.items[0].sealed) == change.content[0]
+
+
+async def test_a_batch_of_unsubscribes_is_one_query(tmp_path, monkeypatch):
+    """Whether they were obeyed before is asked once for all of them; repeated, nobody is opted out again."""
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.furnish(workflow("mail", channel=Channel.EMAIL))
+        people = [f"user-{n}" for n in range(20)]
+        for one in people:
+            await house.person(one)
+        await house.trigger("mail", *people)
+        await house.quiet()
+        asked: list[int] = []
+        whole = SqliteReceipts.known
+
+        async def known(self: SqliteReceipts, ids: Sequence[Any], kind: Kind) -> Any:
+            asked.append(len(ids))
+            return await whole(self, ids, kind)
+
+        async def changes(*_: Any) -> Any:
+            raise AssertionError("one query per message")
+
+        monkeypatch.setattr(SqliteReceipts, "known", known)
+        monkeypatch.setattr(SqliteRecords, "changes", changes)
+        receipts = [
+            Receipt(tenant=house.tenant, message_id=one, kind=Kind.UNSUBSCRIBED, at=house.clock.now())
+            for one in await house.messages()
+        ]
+        assert list(await house.pipeline.receive(receipts)) == [True] * 20
+        assert list(await house.pipeline.receive(receipts)) == [False] * 20
+        assert asked == [20, 20]
+
+
+async def test_one_look_for_what_is_due_serves_all_lanes(tmp_path, monkeypatch):
+    """At rest the store is asked once in a while, not once per lane."""
+    looks: list[int] = []
+    whole = SqliteMessages.due
+
+    def due(self: SqliteMessages, now: Any) -> Any:
+        looks.append(now)
+        return whole(self, now)
+
+    async with engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.quiet()
+        monkeypatch.setattr(SqliteMessages, "due", due)
+        for _ in range(10):
+            house.clock.advance(0.1)
+            await house.quiet()
+        assert 5 <= len(looks) <= 15
