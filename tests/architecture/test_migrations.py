@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from clarion.adapters.ledgers.schema import REVISION
 from tests.architecture.house import ROOT
 
 FOLDER = ROOT / "src/clarion/adapters/ledgers/migrations"
@@ -19,3 +20,4 @@ def test_every_step_follows_exactly_one_other():
     assert [step.down_revision for step in steps] == [None, *(step.revision for step in steps[:-1])]
     files = sorted(file.name[1:5] for file in (FOLDER / "versions").glob("v*.py"))
     assert files == [step.revision for step in steps]
+    assert steps[-1].revision == REVISION, "the schema of this code is the one behind the last step"

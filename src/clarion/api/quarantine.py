@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 import msgspec
@@ -69,7 +70,8 @@ async def list_quarantine(
         return Page(items=[])
     found = await parts.ledger.quarantine.page(caller.tenant, where, before, limit)
     return Page(
-        items=[_view(one, parts) for one in found],
+        # Headers of strangers take time to read: not on the event loop.
+        items=await asyncio.to_thread(lambda: [_view(one, parts) for one in found]),
         next_cursor=cursor.to(found[-1].seq) if len(found) == limit else None,
     )
 
@@ -77,7 +79,7 @@ async def list_quarantine(
 @get("/{quarantine_id:str}", opt=READ | RECORD)
 async def get_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> QuarantinedView:
     """One mail: why it is kept, from whom it is, what it is about."""
-    return _view(await _the(quarantine_id, caller, parts), parts)
+    return await asyncio.to_thread(_view, await _the(quarantine_id, caller, parts), parts)
 
 
 @get("/{quarantine_id:str}/raw", opt=READ | RECORD)

@@ -24,7 +24,7 @@ TRIES = 6
 MOST_TOLD = 1_000
 """Refused lines of which a report says what is wrong; all of them are in the errors file."""
 COLUMNS = ("user_id", "email", "phone", "locale", "timezone")
-CSV = frozenset({".csv", ".tsv"})
+CSV = frozenset({".csv", ".tsv", ".txt"})
 ATTRIBUTE = "attributes."
 
 
@@ -54,7 +54,10 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True, dir_okay=False, readable=True, help="NDJSON, or CSV when it ends in .csv or .tsv."
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="NDJSON, or CSV when it ends in .csv, .tsv or .txt.",
         ),
     ],
     errors: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clarion.model.graphemes import first_of
 from clarion.model.ids import UserNo
 from clarion.model.user import User
 from clarion.ports.ledger import Users
@@ -37,7 +38,7 @@ def person(user: User) -> Person:
         no=user.no,
         name=name,
         first=first,
-        initial=first[:1].upper(),
+        initial=first_of(first).upper(),
         hue=user.no % HUES,
         locale=user.profile.locale or "en",
         zone=zone,

@@ -27,3 +27,8 @@ def cuts(text: str, most: int) -> Sequence[int]:
 def beginning(text: str, most: int) -> str:
     """At most `most` code points of the text, with no visible character cut."""
     return text if len(text) <= most else text[: cuts(text, most)[-1]]
+
+
+def first_of(text: str) -> str:
+    """The first visible character; empty when there is none."""
+    return text[: cuts(text, LONGEST)[1]] if text else ""

@@ -244,6 +244,16 @@ def test_refused_lines_of_utf_16_stay_utf_16(importing, tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".tsv", ".txt"])
+def test_a_spreadsheet_is_recognised_by_the_name_it_is_saved_under(importing, tmp_path, suffix):
+    """Excel calls tab-separated UTF-16 "Unicode text" and saves it as .txt."""
+    run, sent = importing
+    file = tmp_path / f"people{suffix}"
+    file.write_bytes("user_id\tattributes.name\r\nu1\tJürgen\r\n".encode("utf-16"))
+    assert run(file).exit_code == 0
+    assert sent == [["u1"]]
+
+
 def test_the_file_itself_is_never_overwritten_with_its_errors(importing, tmp_path):
     """A slip in --errors would cost the whole list."""
     run, _sent = importing

@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from clarion.adapters.providers.smtp.config import DomainLimits, SmtpConfig
+from clarion.model.mail_address import normal_domain
 
 if TYPE_CHECKING:
     from clarion.adapters.providers.smtp.jobs import Job
@@ -77,7 +78,7 @@ class Destinations:
 
     def __init__(self, config: SmtpConfig) -> None:
         self._limits = config.per_domain
-        self._special = {name.lower(): limits for name, limits in config.domains.items()}
+        self._special = {normal_domain(name): limits for name, limits in config.domains.items()}
         self._known: OrderedDict[str, Destination] = OrderedDict()
 
     def of(self, address: str) -> Destination:

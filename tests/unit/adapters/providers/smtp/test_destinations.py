@@ -49,6 +49,13 @@ def test_a_rate_is_kept():
     assert 95 <= passed <= 111
 
 
+def test_a_domain_is_recognised_however_it_is_spelled():
+    """Mails go to A-labels; whoever writes the settings may not."""
+    limited = DomainLimits(concurrency=1)
+    config = SmtpConfig(host="x", from_address="a@example.com", domains={"Bücher.Example": limited})
+    assert Destinations(config).of("kim@xn--bcher-kva.example").most == 1
+
+
 def test_domains_are_told_apart_and_not_remembered_for_ever():
     """Whatever the case; a domain with a limit of its own has it."""
     config = SmtpConfig(
