@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime
 from difflib import get_close_matches
 from enum import Enum
 from functools import partial
@@ -12,7 +12,11 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from clarion.content.mail.addresses import wire_address
+from clarion.content.mail.invitations import moment
+from clarion.content.mail.media_types import check_inline_id, media_type
 from clarion.content.text import WEB, app_scheme, app_schemes, clean, link, one_line
+from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import (
     Action,
@@ -21,14 +25,14 @@ from clarion.model.content import (
     ChatContent,
     EmailContent,
     InAppContent,
+    Invitation,
     PushContent,
     SmsContent,
     VoiceContent,
     WebhookContent,
 )
 
-_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:;[\t\x20-\x7e]*)?\Z", re.ASCII)
-_INLINE_ID = re.compile(r"[^\w.@+-]", re.ASCII)
+LONGEST_UID = 255
 
 
 class Kind(Enum):
@@ -43,6 +47,7 @@ class Kind(Enum):
     FACTS = "a JSON object of short texts"
     ACTIONS = "a JSON list of buttons: label and url"
     ATTACHMENTS = "a JSON list of attachments: name, type, and url or content"
+    CALENDAR = "a JSON object, an invitation: uid, start, end"
     DOCUMENT = "a JSON document, as text"
 
 
@@ -114,14 +119,53 @@ def _attachments(text: str) -> tuple[Attachment, ...]:
     for attachment in attachments:
         if bool(attachment.url) == bool(attachment.content):
             raise ValueError("an attachment has either a `url` or its `content` in base64")
-        if not _MEDIA_TYPE.match(attachment.type):
-            raise ValueError("the `type` of an attachment is a media type like `application/pdf`")
-    return tuple(
-        structs.replace(
-            a, name=one_line(a.name), url=link(a.url, WEB), inline_id=_INLINE_ID.sub("", a.inline_id)
-        )
-        for a in attachments
+        media_type(attachment.type)
+        if attachment.inline_id:
+            check_inline_id(attachment.inline_id)
+    shown = [attachment.inline_id for attachment in attachments if attachment.inline_id]
+    if len(shown) != len(set(shown)):
+        raise ValueError("two attachments have the same `inline_id`")
+    return tuple(structs.replace(a, name=one_line(a.name), url=link(a.url, WEB)) for a in attachments)
+
+
+def _invitation(text: str) -> Invitation | None:
+    """None where a condition leaves nothing."""
+    if not text.strip():
+        return None
+    wanted = 'a JSON object, an invitation like `{"uid": "m-1", "start": "2026-05-01T14:00:00Z"}`'
+    invitation: Invitation = _json(text, Invitation, wanted)
+    if not invitation.uid.strip() or len(invitation.uid) > LONGEST_UID:
+        raise ValueError(f"the `uid` of an invitation has 1 to {LONGEST_UID} characters")
+    if not 0 <= invitation.sequence < 2**31:
+        raise ValueError("the `sequence` of an invitation is 0 or a positive number")
+    start = _moment("start", invitation.start)
+    if invitation.end:
+        end = _moment("end", invitation.end)
+        if isinstance(start, datetime) != isinstance(end, datetime):
+            raise ValueError("`start` and `end` of an invitation are both days, or both times")
+        if not end > start:
+            raise ValueError("the `end` of an invitation comes after its `start`")
+    if invitation.organizer:
+        try:
+            wire_address(invitation.organizer)
+        except ContentError:
+            raise ValueError("the `organizer` of an invitation is an email address") from None
+    return structs.replace(
+        invitation,
+        uid=one_line(invitation.uid),
+        summary=one_line(invitation.summary),
+        url=link(invitation.url, WEB),
     )
+
+
+def _moment(name: str, text: str) -> date | datetime:
+    try:
+        return moment(text)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"the `{name}` of an invitation is a time with its offset like `2026-05-01T14:00:00+02:00`, "
+            "or a day like `2026-05-01`"
+        ) from None
 
 
 def _json(text: str, type: Any, wanted: str) -> Any:
@@ -140,6 +184,7 @@ _FINISH: Mapping[Kind, Finish] = {
     Kind.DOCUMENT: _document,
     Kind.FACTS: _facts,
     Kind.ATTACHMENTS: _attachments,
+    Kind.CALENDAR: _invitation,
 }
 
 LAYOUTS: Mapping[Channel, Layout] = {
@@ -152,6 +197,7 @@ LAYOUTS: Mapping[Channel, Layout] = {
             "mjml": Kind.MJML,
             "text": Kind.TEXT,
             "attachments": Kind.ATTACHMENTS,
+            "calendar": Kind.CALENDAR,
         },
         needs="subject",
         needs_one_of=("html", "mjml", "text"),

@@ -14,7 +14,9 @@ from clarion.content.sandbox import MAX_SOURCE
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 
-_JSON_KINDS = frozenset({Kind.OBJECT, Kind.DOCUMENT, Kind.FACTS, Kind.ACTIONS, Kind.ATTACHMENTS})
+_JSON_KINDS = frozenset(
+    {Kind.OBJECT, Kind.DOCUMENT, Kind.FACTS, Kind.ACTIONS, Kind.ATTACHMENTS, Kind.CALENDAR}
+)
 
 _decode = msgspec.json.Decoder(dict[Channel, dict[str, Any]]).decode
 

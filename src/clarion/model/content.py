@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,6 +31,28 @@ class Action(Value, frozen=True, kw_only=True):
     url: str = ""
 
 
+class Invitation(Value, frozen=True, kw_only=True):
+    """What an email asks a calendar to enter, change or cancel."""
+
+    uid: str
+    """Names the meeting: the same for every later change and for its cancellation."""
+    start: str
+    """A time with its offset (`2026-05-01T14:00:00+02:00`), or a day (`2026-05-01`)."""
+    end: str = ""
+    """Empty: an hour later, or the whole day. The first day that is not part of it any more."""
+    summary: str = ""
+    """Empty: the subject."""
+    description: str = ""
+    location: str = ""
+    url: str = ""
+    organizer: str = ""
+    """Email address that answers go to; empty: the sender's."""
+    organizer_name: str = ""
+    method: Literal["request", "cancel"] = "request"
+    sequence: int = 0
+    """Greater with every change."""
+
+
 class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
     """An email before MIME."""
 
@@ -39,6 +61,8 @@ class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
     html: str = ""
     preheader: str = ""
     attachments: tuple[Attachment, ...] = ()
+    calendar: Invitation | None = None
+    """Comes as `text/calendar` beside the text, and as `invite.ics`."""
 
 
 class SmsContent(Content, frozen=True, kw_only=True, tag="sms"):

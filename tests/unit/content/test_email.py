@@ -8,7 +8,15 @@ import pytest
 from clarion.content.preheader import with_preheader
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import Action, Attachment, ChatContent, EmailContent, InAppContent, PushContent
+from clarion.model.content import (
+    Action,
+    Attachment,
+    ChatContent,
+    EmailContent,
+    InAppContent,
+    Invitation,
+    PushContent,
+)
 from clarion.model.setup import Template
 from tests.unit.content.people import TENANT, reader, render, template
 
@@ -203,12 +211,54 @@ def test_attachments_are_a_json_list():
         ('[{"name": "a", "url": "file:///etc/passwd"}]', "a link must be relative"),
         ('[{"name": "a", "content": "aGk=", "type": "x\\r\\nBcc: y"}]', "media type"),
         ('[{"name": "a", "content": "%%%"}]', "a JSON list of attachments"),
+        ('[{"name": "a", "content": "aGk=", "type": "text/plain; charset"}]', "media type"),
+        ('[{"name": "a", "content": "aGk=", "inline_id": "my logo"}]', "stands in `cid:`"),
+        ('[{"name": "a", "content": "aGk=", "inline_id": ".x"}]', "stands in `cid:`"),
+        ('[{"name": "a", "content": "aGk=", "inline_id": "' + "x" * 129 + '"}]', "stands in `cid:`"),
+        (
+            '[{"name": "a", "content": "aGk=", "inline_id": "x"}, {"name": "b", "content": "aGk=", "inline_id": "x"}]',
+            "the same `inline_id`",
+        ),
     ],
 )
 def test_a_wrong_attachment_fails_the_message(attachments, detail):
     """And says what is right."""
     with pytest.raises(ContentError, match=detail):
         mail({"text": "T", "attachments": attachments})
+
+
+def test_an_invitation_is_a_json_object():
+    """With values of the event; nothing where a condition leaves nothing."""
+    source = """{% if start %}{"uid": {{ id|tojson }}, "start": {{ start|tojson }}, "summary": "Plan\\nA"}{% endif %}"""
+    sent = mail({"text": "T", "calendar": source}, {"id": "m-1", "start": "2026-05-01T14:00:00Z"})
+    assert sent.calendar == Invitation(uid="m-1", start="2026-05-01T14:00:00Z", summary="Plan A")
+    assert mail({"text": "T", "calendar": source}, {"id": "m-1", "start": ""}).calendar is None
+
+
+@pytest.mark.parametrize(
+    ("calendar", "detail"),
+    [
+        ('{"uid": "m"}', "a JSON object, an invitation"),
+        ('{"uid": "m", "start": "2026-05-01", "when": 1}', "a JSON object, an invitation"),
+        ('{"uid": "m", "start": "2026-05-01", "method": "publish"}', "a JSON object, an invitation"),
+        ('{"uid": " ", "start": "2026-05-01"}', "`uid`"),
+        (
+            '{"uid": "m", "start": "2026-05-01T14:00:00"}',
+            "`start` of an invitation is a time with its offset",
+        ),
+        ('{"uid": "m", "start": "tomorrow"}', "`start` of an invitation"),
+        ('{"uid": "m", "start": "0001-01-01T00:00:00+14:00"}', "`start` of an invitation"),
+        ('{"uid": "m", "start": "2026-05-01", "end": "2026-05-01"}', "comes after its `start`"),
+        ('{"uid": "m", "start": "2026-05-01", "end": "2026-05-01T14:00:00Z"}', "both days, or both times"),
+        ('{"uid": "m", "start": "2026-05-01", "sequence": -1}', "`sequence`"),
+        ('{"uid": "m", "start": "2026-05-01", "organizer": "me"}', "`organizer`"),
+        ('{"uid": "m", "start": "2026-05-01", "url": "javascript:go()"}', "a link must be relative"),
+    ],
+)
+def test_a_wrong_invitation_fails_the_message(calendar, detail):
+    """And says what is right."""
+    with pytest.raises(ContentError, match=detail):
+        mail({"text": "T", "calendar": calendar})
 
 
 ACTIONS = '[{"label": "Open {{ n }}", "url": "myapp://o/{{ n }}"}, {"label": {{ l|tojson }}, "url": {{ u|tojson }}}]'

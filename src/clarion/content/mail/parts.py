@@ -5,51 +5,67 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 from clarion.content.mail.bodies import base64_body, text_body
 from clarion.content.mail.headers import cleaned
+from clarion.content.mail.media_types import check_inline_id, media_type, with_charset
 from clarion.errors import ContentError
 from clarion.model.content import Attachment, EmailContent
 
 Part = tuple[str, bytes]
 """Content header fields, each with its line end, and the body."""
 
+
+class Invited(NamedTuple):
+    """An invitation as iCalendar, and its method."""
+
+    text: str
+    method: str
+
+
 LONGEST_NAME = 150
 """Octets of a file name."""
 CACHED_BYTES = 256 * 1024
 """The largest attachment whose encoding is kept for the next mail."""
 
-_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*").fullmatch
-_INLINE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}").fullmatch
+_EXTENSION = re.compile(r"(?<=.)(?:\.tar)?\.[^.\s]{1,16}\Z")
 
 
-def entity(content: EmailContent, mark: str, *, seven_bit: bool) -> Part:
+def entity(content: EmailContent, mark: str, *, seven_bit: bool, invitation: Invited | None = None) -> Part:
     """The whole content as one part; `mark` makes its boundaries, which no body may contain."""
-    while mark in content.text or mark in content.html:
+    while mark in content.text or mark in content.html or (invitation and mark in invitation.text):
         mark += "x"
-    found = _readable(content, mark, seven_bit)
+    found = _readable(content, mark, seven_bit, invitation)
     files = [_file(one) for one in content.attachments if not one.inline_id]
+    if invitation:
+        files.append(
+            _file(Attachment(name="invite.ics", type="application/ics", content=invitation.text.encode()))
+        )
     return _multipart("mixed", mark + "m", [found, *files]) if files else found
 
 
-def _readable(content: EmailContent, mark: str, seven_bit: bool) -> Part:
+def _readable(content: EmailContent, mark: str, seven_bit: bool, invitation: Invited | None) -> Part:
     inline = [_file(one) for one in content.attachments if one.inline_id]
-    if not content.html:
-        found = _text("plain", content.text, seven_bit)
-        return _multipart("mixed", mark + "i", [found, *inline]) if inline else found
-    shown = _text("html", content.html, seven_bit)
-    if inline:
-        shown = _multipart('related; type="text/html"', mark + "r", [shown, *inline])
-    if not content.text:
-        return shown
-    return _multipart("alternative", mark + "a", [_text("plain", content.text, seven_bit), shown])
+    ways: list[Part] = []
+    if content.text or not content.html:
+        ways.append(_text("plain", content.text, seven_bit))
+    if content.html:
+        shown = _text("html", content.html, seven_bit)
+        ways.append(
+            _multipart('related; type="text/html"', mark + "r", [shown, *inline]) if inline else shown
+        )
+    if invitation:
+        ways.append(_text("calendar", invitation.text, seven_bit, f"; method={invitation.method}"))
+    found = _multipart("alternative", mark + "a", ways) if len(ways) > 1 else ways[0]
+    return _multipart("mixed", mark + "i", [found, *inline]) if inline and not content.html else found
 
 
-def _text(subtype: str, text: str, seven_bit: bool) -> Part:
+def _text(subtype: str, text: str, seven_bit: bool, parameters: str = "") -> Part:
     encoding, data = text_body(text, seven_bit=seven_bit)
     return (
-        f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n",
+        f"Content-Type: text/{subtype}; charset=utf-8{parameters}\r\nContent-Transfer-Encoding: {encoding}\r\n",
         data,
     )
 
@@ -69,21 +85,15 @@ def _file(attachment: Attachment) -> Part:
 
 
 def _fields(attachment: Attachment) -> str:
-    kind = attachment.type
-    if _TYPE(kind) is None:
-        raise ContentError(
-            f"the attachment {_shown(attachment)} has no media type such as application/pdf: correct `type`"
-        )
-    if kind.lower().startswith(("multipart/", "message/")):
-        kind = "application/octet-stream"  # RFC 2045 section 6.4: these may not be base64
-    fields = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n"
+    try:
+        kind = with_charset(media_type(attachment.type), attachment.content)
+        if attachment.inline_id:
+            check_inline_id(attachment.inline_id)
+    except ValueError as wrong:
+        raise ContentError(f"the attachment {_shown(attachment)}: {wrong}") from None
+    fields = f"Content-Type: {kind.written()}\r\nContent-Transfer-Encoding: base64\r\n"
     if not attachment.inline_id:
         return f"{fields}Content-Disposition: attachment{_filename(attachment.name)}\r\n"
-    if _INLINE_ID(attachment.inline_id) is None:
-        raise ContentError(
-            f"the attachment {_shown(attachment)} has an `inline_id` that cannot stand in `cid:`: "
-            "use letters, digits, dots and dashes"
-        )
     return (
         f"{fields}Content-ID: <{attachment.inline_id}>\r\n"
         f"Content-Disposition: inline{_filename(attachment.name)}\r\n"
@@ -92,13 +102,25 @@ def _fields(attachment: Attachment) -> str:
 
 def _filename(name: str) -> str:
     """The parameter, RFC 2231 when the name is not ASCII; without a folder."""
-    name = cleaned(name).replace("\\", "/").rpartition("/")[2]
-    name = name.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "ignore")
+    name = _shortened(cleaned(name).replace("\\", "/").rpartition("/")[2])
     if not name:
         return ""
     if name.isascii():
         return ';\r\n filename="{}"'.format(name.replace('"', "'"))
     return f";\r\n filename*=utf-8''{quote(name, safe='')}"
+
+
+def _shortened(name: str) -> str:
+    """At most LONGEST_NAME octets, cut before the extension: it says what opens the file."""
+    data = name.encode("utf-8", "replace")
+    if len(data) <= LONGEST_NAME:
+        return data.decode()
+    found = _EXTENSION.search(name)
+    extension = found.group().encode("utf-8", "replace") if found else b""
+    stem = data[: LONGEST_NAME - len(extension)] if len(extension) < LONGEST_NAME else data[:LONGEST_NAME]
+    return stem.decode("utf-8", "ignore").rstrip() + (
+        extension.decode() if len(extension) < LONGEST_NAME else ""
+    )
 
 
 def _base64(data: bytes) -> bytes:

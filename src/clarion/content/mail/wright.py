@@ -8,7 +8,8 @@ from functools import lru_cache
 from clarion.content.mail import headers
 from clarion.content.mail.addresses import domain_of, wire_address, wire_domain
 from clarion.content.mail.dkim import Signer, signatures
-from clarion.content.mail.parts import entity
+from clarion.content.mail.invitations import calendar, method
+from clarion.content.mail.parts import Invited, entity
 from clarion.errors import ConfigError, ContentError
 from clarion.model.lru import Lru
 from clarion.ports.mail import Letter, Mail, ReturnTag, Sender
@@ -36,7 +37,12 @@ class MimeMailwright:
         hexadecimal = message.id.hex()
         to = wire_address(letter.to)
         second = letter.at // 1000
-        fields, body = entity(letter.content, "=_" + hexadecimal, seven_bit=house.seven_bit)
+        fields, body = entity(
+            letter.content,
+            "=_" + hexadecimal,
+            seven_bit=house.seven_bit,
+            invitation=house.invited(letter, to),
+        )
         tag = self._tag(message) if house.return_domain else ""
         mailto = f"mailto:u+{tag}@{house.return_domain}?subject=unsubscribe" if tag else ""
         head = (
@@ -73,6 +79,7 @@ class _House:
                 "the sender needs an email address such as news@example.com; its `reply_to` must be one too, and "
                 "`return_domain` and `list_domain` must be domains"
             ) from None
+        self.name = sender.name
         self.domain = domain_of(self.address)
         self.utf8 = not (self.address + reply_to).isascii()
         self.signers = tuple(Signer(key) for key in sender.dkim)
@@ -84,6 +91,22 @@ class _House:
             + "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
         )
         self._kinds: Lru[tuple[str, str], str] = Lru(CACHED_KINDS)
+
+    def invited(self, letter: Letter, to: str) -> Invited | None:
+        """The invitation of a mail, from whom it names or else the sender."""
+        invitation = letter.content.calendar
+        if invitation is None:
+            return None
+        text = calendar(
+            invitation,
+            subject=letter.content.subject,
+            organizer=(invitation.organizer_name, wire_address(invitation.organizer))
+            if invitation.organizer
+            else (self.name, self.address),
+            attendee=(letter.to_name, to),
+            at=letter.at,
+        )
+        return Invited(text, method(invitation))
 
     def of_kind(self, workflow: str, category: str) -> str:
         """List-Id of the category (RFC 2919), and Feedback-ID by which Gmail counts complaints."""
