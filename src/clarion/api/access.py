@@ -19,6 +19,7 @@ from clarion.api.parameters import check_query
 from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse
 from clarion.api.references import NEIGHBOURS
+from clarion.api.repeats import check_repeat
 from clarion.errors import InvalidInput, NotFound, Unknown, UnknownReference
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
@@ -123,6 +124,8 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         return
     check_query(connection, handler)
     check_media_type(connection, handler)
+    if isinstance(connection, Request):
+        await check_repeat(connection)
     check_conditions(connection, handler)
 
 

@@ -24,6 +24,7 @@ from clarion.api.inbound import InboundMail
 from clarion.api.parameters import FIELDS, only
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out
+from clarion.api.repeats import REPEATS, Repeated, Repeats, replay
 from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
 from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE_HEAD
@@ -76,8 +77,10 @@ class Edge:
         self._clock = parts.clock
         self._router = router
         self._door = Doorkeeper(parts.keys, parts.tokens, parts.ledger.users)
-        self._bare = bare_routes(parts)
+        repeats = Repeats(parts)
+        self._bare = bare_routes(parts, repeats)
         self._cors = Cors(router, parts.origins)
+        self._repeats = repeats
         self._requests: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
@@ -149,10 +152,15 @@ class Edge:
     async def _ordinary(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         scope[PARTS] = self._parts
         scope[DOOR] = self._door
+        scope[REPEATS] = self._repeats
+        finished = _finished(self._repeats.keeping(send, scope), scope)
         try:
-            await self._router(scope, self._checked(scope, receive), _finished(send, scope))  # type: ignore[arg-type]
+            await self._router(scope, self._checked(scope, receive), finished)  # type: ignore[arg-type]
+        except Repeated as again:
+            await replay(send, again.first)
         finally:
             terms.leave()
+            self._repeats.done(scope)
 
     def _checked(self, scope: HttpScope, receive: bodies.Receive) -> bodies.Receive:
         """The whole body, within its limits, when the route asks for it; then whatever the server says next."""
@@ -197,7 +205,7 @@ async def _answer_missing(send: Send) -> None:
     await answer(send, 404, body, header, media_type=b"text/html; charset=utf-8")
 
 
-def bare_routes(parts: ApiParts) -> tuple[BareRoute, ...]:
+def bare_routes(parts: ApiParts, repeats: Repeats) -> tuple[BareRoute, ...]:
     """All of them."""
     ingest = Ingest(parts)
     return (
@@ -220,7 +228,7 @@ def bare_routes(parts: ApiParts) -> tuple[BareRoute, ...]:
             methods=("POST",),
             path=("v1", "inbound", "email"),
             scope=Scope.SEND,
-            serve=InboundMail(parts),
+            serve=InboundMail(parts, repeats),
         ),
         BareRoute(
             name="unsubscribe",

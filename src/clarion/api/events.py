@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,6 +18,7 @@ from clarion.api.cloudevents import is_json
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
 from clarion.api.references import suggest
+from clarion.api.repeats import REPLAYED, fingerprint, key_of
 from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound, UnknownReference
 from clarion.model.ids import TenantId, id_text
 from clarion.model.submission import Acceptance, Notice, Submission
@@ -26,8 +26,6 @@ from clarion.rules.explain import explanation
 
 CHUNK = 64
 """Items of a batch read between two looks at other requests."""
-IDEMPOTENCY_KEY_CHARS = 255
-_REPLAYED = (b"idempotency-replayed", b"true")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 Results = list[Acceptance | ClarionError | None]
@@ -71,7 +69,7 @@ class Ingest:
                 await self._rehearse(send, tenant, (submission,))
                 return
             if b"idempotency-key" in headers:
-                submission = _claimed(submission, _idempotency_key(headers), _fingerprint(scope, body))
+                submission = _claimed(submission, key_of(scope["headers"]), fingerprint(scope, body))
             await self._accept_one(send, tenant, submission)
         except NotFound as wrong:
             wrong.pointer = None  # the workflow stands in the path, not in the body
@@ -86,8 +84,8 @@ class Ingest:
         body = await bodies.read(receive, headers, self._limits.body_bytes)
         bodies.check_text(body)
         trace = _traceparent(headers)
-        claim = _idempotency_key(headers) if b"idempotency-key" in headers else ""
-        fingerprint = _fingerprint(scope, body) if claim else b""
+        claim = key_of(scope["headers"])
+        mark = fingerprint(scope, body) if claim else b""
         items = submissions.items_of(headers, body)
         if items is None:
             bodies.check_depth(body, self._limits.depth)
@@ -95,9 +93,7 @@ class Ingest:
             if rehearse:
                 await self._rehearse(send, tenant, (submission,))
                 return
-            await self._accept_one(
-                send, tenant, _claimed(submission, claim, fingerprint) if claim else submission
-            )
+            await self._accept_one(send, tenant, _claimed(submission, claim, mark) if claim else submission)
             return
         if len(items) > self._limits.batch:
             raise refuse("batch_too_large", f"One call takes at most {self._limits.batch:,} events.")
@@ -107,7 +103,7 @@ class Ingest:
             await self._rehearse(send, tenant, good.values())
             return
         if claim:
-            await self._accept_claimed(tenant, results, good, claim, fingerprint)
+            await self._accept_claimed(tenant, results, good, claim, mark)
         elif good:
             outcomes = await self._pipeline.submit(tenant, list(good.values()))
             for index, outcome in zip(good, outcomes, strict=True):
@@ -142,7 +138,7 @@ class Ingest:
         )
         headers = [*JSON, (b"content-length", b"%d" % len(body))]
         if result.repeated and submission.idempotency_key:
-            headers.append(_REPLAYED)
+            headers.append(REPLAYED)
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -208,7 +204,7 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
         body = msgspec.json.encode(whole)[:-1] + b"," + items
         await answer(send, whole.status, body, media_type=MEDIA_TYPE)
     elif replayable and repeated == accepted > 0:
-        await answer(send, 202, b"{" + items, _REPLAYED)
+        await answer(send, 202, b"{" + items, REPLAYED)
     else:
         await answer(send, 202, b"{" + items)
 
@@ -223,25 +219,6 @@ def _warnings(result: Acceptance) -> bytes:
 
 def _claimed(submission: Submission, claim: str, fingerprint: bytes) -> Submission:
     return msgspec.structs.replace(submission, idempotency_key=claim, fingerprint=fingerprint)
-
-
-def _fingerprint(scope: HttpScope, body: bytes) -> bytes:
-    digest = blake2b(scope["method"].encode() + b" " + scope["path"].encode() + b"\n", digest_size=16)
-    digest.update(body)
-    return digest.digest()
-
-
-def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
-    """The key, whether sent as a structured-field string (quoted) or bare."""
-    text = headers[b"idempotency-key"].decode("latin-1").strip()
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    if not (0 < len(text) <= IDEMPOTENCY_KEY_CHARS and text.isascii() and text.isprintable()):
-        raise wrong_parameter(
-            "Idempotency-Key",
-            f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_CHARS} printable ASCII characters.",
-        )
-    return text
 
 
 def _traceparent(headers: Mapping[bytes, bytes]) -> str:

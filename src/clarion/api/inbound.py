@@ -6,7 +6,9 @@ import msgspec
 
 from clarion.api import bodies
 from clarion.api.answers import HttpScope, Send, answer
+from clarion.api.auth import Caller
 from clarion.api.parts import ApiParts
+from clarion.api.repeats import Repeats, key_of, replay
 from clarion.flow.inbound import Taken
 from clarion.model.ids import id_text
 
@@ -36,12 +38,28 @@ class MailTaken(msgspec.Struct, frozen=True, kw_only=True):
 class InboundMail:
     """Hands a mail to the engine. The body is the mail itself (RFC 5322), whatever its `Content-Type` says."""
 
-    def __init__(self, parts: ApiParts) -> None:
+    def __init__(self, parts: ApiParts, repeats: Repeats) -> None:
         self._parts = parts
+        self._repeats = repeats
 
     async def __call__(self, _: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Answer one mail, durable by then."""
         raw = await bodies.read(receive, dict(scope["headers"]), self._parts.limits.body_bytes)
+        key = key_of(scope["headers"])
+        if not key:
+            await self._take(raw, scope, send)
+            return
+        caller = Caller(tenant=scope["auth"].tenant)
+        try:
+            first = await self._repeats.first(scope, caller, key, raw)
+            if first is not None:
+                await replay(send, first)
+                return
+            await self._take(raw, scope, self._repeats.keeping(send, scope))
+        finally:
+            self._repeats.done(scope)
+
+    async def _take(self, raw: bytes, scope: HttpScope, send: Send) -> None:
         taken = await self._parts.pipeline.inbound.take(raw, scope["auth"].tenant)
         await answer(send, 200, _encode(shown(taken)))
 

@@ -17,10 +17,11 @@ from litestar.routes import HTTPRoute
 from clarion.api.access import about_one
 from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
-from clarion.api.events import IDEMPOTENCY_KEY_CHARS, Accepted
+from clarion.api.events import Accepted
 from clarion.api.inbound import MailTaken
 from clarion.api.parameters import fields_shown
 from clarion.api.problems import Problem
+from clarion.api.repeats import KEY_CHARS
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
 from clarion.api.translations import READS
 from clarion.api.users import UserBody
@@ -127,8 +128,10 @@ def whole(app: Litestar) -> dict[str, Any]:
     paths: dict[str, Any] = {**described["paths"], **_ingest()}
     schemas = {**described.get("components", {}).get("schemas", {}), **_schemas()}
     describe(schemas)
-    for _, _, operation in operations({"paths": paths}):
+    for _, method, operation in operations({"paths": paths}):
         _say_what_all_share(operation, scopes.get(operation["operationId"], Scope.SEND))
+        if method == "post":
+            operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
         if (handler := handlers.get(operation["operationId"])) is not None:
             _say_what_follows(operation, handler)
     file = {"type": "string", "format": "binary"}
@@ -223,12 +226,6 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
 def _ingest() -> dict[str, Any]:
     shared = [
         _parameter("query", "dry_run", "Say what would happen instead of doing it", {"type": "boolean"}),
-        _parameter(
-            "header",
-            "Idempotency-Key",
-            "Makes a repeat harmless for 24 hours: same body, same answer",
-            {"type": "string", "maxLength": IDEMPOTENCY_KEY_CHARS},
-        ),
         _parameter("header", "traceparent", "W3C trace context; reaches every attempt", {"type": "string"}),
     ]
     accepted = "Durable. Repeats of an Idempotency-Key carry `Idempotency-Replayed: true`."
@@ -296,6 +293,14 @@ def _ingest() -> dict[str, Any]:
 
 def _parameter(place: str, name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"in": place, "name": name, "description": description, "required": False, "schema": schema}
+
+
+IDEMPOTENCY_KEY = _parameter(
+    "header",
+    "Idempotency-Key",
+    "Makes a repeat harmless for 24 hours: same body, same answer",
+    {"type": "string", "maxLength": KEY_CHARS},
+)
 
 
 def _body(content: dict[str, Any], example: dict[str, Any] | None = None) -> dict[str, Any]:

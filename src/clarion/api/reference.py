@@ -29,7 +29,7 @@ def _api(document: dict[str, Any]) -> Iterator[str]:
     yield '**Pages.** Lists are `{"items": [...], "next_cursor": ...}`: send `cursor` back until it is null.'
     yield "A page may be short, even empty, and still have a next one.\n"
     yield "**Times** are RFC 3339 with an offset; answers are in UTC. **Scopes**: `admin` includes `send`, `send` includes `read`.\n"
-    yield "**Repeats.** `Idempotency-Key` makes ingest calls safe to repeat: see [the how-to](../how-to/idempotency.md).\n"
+    yield "**Repeats.** `Idempotency-Key` makes every POST safe to repeat: see [the how-to](../how-to/idempotency.md).\n"
     yield "**Errors** are RFC 9457 problems: see [the catalogue](errors.md).\n"
     for tag in document["tags"]:
         yield f"## {tag['name']}\n"

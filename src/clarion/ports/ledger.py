@@ -62,6 +62,16 @@ class EventLog(Protocol):
         """The last position ever written."""
 
 
+class Claims(Protocol):
+    """Answers that are given again to whoever repeats a call under the same key."""
+
+    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> ClaimResult | None:
+        """What the first call under the key left, unless it has expired."""
+
+    async def hold(self, claim: Claim) -> ClaimResult:
+        """Durable when this returns; `fresh` for the first one under its key."""
+
+
 class Events(Protocol):
     """Events after they were accepted."""
 
@@ -671,6 +681,7 @@ class Ledger(Protocol):
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures
+    claims: Claims
 
     def tag(self, subject: Subject) -> str | None:
         """Of a resource as it is now: another one after every change. None: there is no such resource. A short local

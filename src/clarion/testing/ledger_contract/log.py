@@ -85,6 +85,23 @@ async def the_first_claim_wins(world: World) -> None:
     assert len(log.read(Lane.NORMAL, 0, 10)) == 1
 
 
+async def a_held_answer_is_found_until_it_expires(world: World) -> None:
+    """The first one under its key; another tenant's is another one; entries and held answers share their keys."""
+    claims, held = world.ledger.claims, claim(world)
+    assert await claims.claimed(held.tenant, held.key, world.now) is None
+    assert (await claims.hold(held)).fresh
+    again = await claims.hold(claim(world, b"second", body=b"other"))
+    assert (again.fresh, again.answer, again.fingerprint) == (False, held.answer, held.fingerprint)
+    found = await claims.claimed(held.tenant, held.key, world.now)
+    assert found is not None
+    assert (found.fresh, found.answer, found.fingerprint) == (False, held.answer, held.fingerprint)
+    assert await claims.claimed(held.tenant, b"o" * 16, world.now) is None
+    assert await claims.claimed(held.tenant, held.key, held.expires_at) is None
+    _, (judged,) = await world.ledger.log.append([world.entry()], [held])
+    assert judged is not None
+    assert not judged.fresh
+
+
 async def of_claims_at_once_exactly_one_wins(world: World) -> None:
     """However the calls interleave, one is published and everybody gets its answer."""
     calls = [world.ledger.log.append([world.entry()], [claim(world, b"%d" % n)]) for n in range(50)]
@@ -142,6 +159,7 @@ LOG_CONTRACT = (
     entries_are_fetched_by_position,
     the_cursor_never_goes_back,
     the_first_claim_wins,
+    a_held_answer_is_found_until_it_expires,
     of_claims_at_once_exactly_one_wins,
     entries_of_one_submission_share_its_claim,
     one_call_may_hold_two_submissions_with_one_key,

@@ -40,6 +40,7 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import (
     Captures,
+    Claims,
     Deliveries,
     Directory,
     Endpoints,
@@ -81,6 +82,7 @@ class SqliteLedger:
     records: MessageRecords
     inboxes: Inboxes
     captures: Captures
+    claims: Claims
 
     @classmethod
     def open(
@@ -116,6 +118,7 @@ class SqliteLedger:
         desk = Desk(vault, keyring, clock, entropy, eraser)
         suppressions = SqliteSuppressions(writer, readers, people)
         self.log = log
+        self.claims = log
         self.inboxes = inboxes
         self.suppressions = suppressions
         self.users = SqliteUsers(writer, local, readers, people, desk)

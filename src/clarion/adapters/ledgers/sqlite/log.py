@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Claim, ClaimResult, Entry
-from clarion.model.ids import TenantId
+from clarion.model.ids import Instant, TenantId
 from clarion.ports.clock import Clock
 
 Published = tuple[Sequence[Entry], Sequence[ClaimResult | None]]
@@ -69,6 +69,15 @@ class SqliteLog:
 
     def end(self, lane: Lane) -> int:
         return self._end[lane]
+
+    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> ClaimResult | None:
+        row = self._local.execute(sql.CLAIM_FIND, (tenant, key, now)).fetchone()
+        return None if row is None else ClaimResult(fresh=False, fingerprint=row[0], answer=row[1])
+
+    async def hold(self, claim: Claim) -> ClaimResult:
+        held = await self._writer.call(lambda connection: self._claim(connection, [claim]))
+        fresh = ClaimResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
+        return held.get((claim.tenant, claim.key), fresh)
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 

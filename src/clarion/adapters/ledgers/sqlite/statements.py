@@ -107,6 +107,8 @@ CLAIMS_FIND = f"""
       AND claims.key = substr(?2, wanted.key * 16 + 1, 16) AND claims.seq <= ?3
 """
 
+CLAIM_FIND = "SELECT fingerprint, answer FROM claims WHERE tenant = ? AND key = ? AND expires_at > ?"
+
 CLAIMS_DROP = """
     DELETE FROM claims WHERE expires_at <= ?3 AND seq IN (
         SELECT claims.seq FROM json_each(?1) AS wanted CROSS JOIN claims
