@@ -60,7 +60,7 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
 @get("/", opt=READ)
 async def get_tenant(caller: Who, parts: Parts) -> TenantDocument:
     """The tenant this key belongs to."""
-    return _document(parts.ledger.setup.tenants.all()[caller.tenant])
+    return document(parts.ledger.setup.tenants.all()[caller.tenant])
 
 
 @patch("/", opt=ADMIN)
@@ -69,14 +69,14 @@ async def patch_tenant(data: dict[str, Any], caller: Who, parts: Parts) -> Tenan
 
     Templates that are live already stay live: new rules count from the next publishing.
     """
-    return _document(
+    return document(
         await parts.ledger.setup.tenants.change(caller.tenant, lambda stored: patched(stored, data))
     )
 
 
 def patched(stored: Tenant, patch: Mapping[str, Any]) -> Tenant:
     """The tenant after a JSON merge patch (RFC 7396)."""
-    wanted = bodies.convert(merge(msgspec.to_builtins(_document(stored)), patch), TenantDocument)
+    wanted = bodies.convert(merge(msgspec.to_builtins(document(stored)), patch), TenantDocument)
     if wanted.key != stored.key:
         raise InvalidInput("the key of a tenant cannot be changed.", pointer="#/key")
     check(wanted)
@@ -122,7 +122,8 @@ def _check_prices(table: Mapping[str, float], currency: str) -> None:
         raise InvalidInput("a currency is an ISO 4217 code, like `EUR`.", pointer="#/sms_currency")
 
 
-def _document(tenant: Tenant) -> TenantDocument:
+def document(tenant: Tenant) -> TenantDocument:
+    """The tenant as callers see it."""
     return TenantDocument(**{name: getattr(tenant, name) for name in TenantDocument.__struct_fields__})
 
 

@@ -23,6 +23,11 @@ TenantName = Annotated[
 ]
 
 
+Operator = Annotated[
+    bool, typer.Option("--operator", help="Keys that manage tenants, and belong to none of them.")
+]
+
+
 @program.command()
 def create(
     name: Annotated[
@@ -35,6 +40,7 @@ def create(
     expires_days: Annotated[
         int | None, typer.Option(min=1, help="Days until it expires; default never.")
     ] = None,
+    operator: Operator = False,
     tenant: TenantName = None,
     create_tenant: Annotated[
         bool,
@@ -54,18 +60,20 @@ def create(
     Examples:
       clarion keys create --name setup --scope admin
       clarion keys create --name shop --tenant acme --create-tenant
+      clarion keys create --name on-call --operator
       export CLARION_API_KEY=$(clarion keys create --name ci --json | jq -r .key)
     """
     from clarion.cli import show
-    from clarion.model.setup import Scope
+    from clarion.model.setup import NO_TENANT, Scope
 
-    if scope not in set(Scope):
+    if scope not in set(Scope) - {Scope.OPERATOR}:
         raise typer.BadParameter("must be admin, send or read", param_hint="--scope")
+    given = Scope.OPERATOR if operator else Scope(scope)
 
     async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> dict[str, Any]:
-        owner = await _tenant(ledger, tenant, create_tenant, config, data_dir)
+        owner = NO_TENANT if operator else await _tenant(ledger, tenant, create_tenant, config, data_dir)
         expires = None if expires_days is None else now + expires_days * 86_400_000
-        key, text = await keys.create(owner, name, Scope(scope), expires)  # type: ignore[arg-type]
+        key, text = await keys.create(owner, name, given, expires)  # type: ignore[arg-type]
         return {"key": text, **_view(key)}
 
     made = _with_ledger(config, data_dir, work)
@@ -78,7 +86,11 @@ def create(
 
 @program.command("list")
 def list_(
-    tenant: TenantName = None, config: Config = None, data_dir: DataDir = None, json: Json = False
+    operator: Operator = False,
+    tenant: TenantName = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
     """List the keys of a tenant, without the keys.
 
@@ -87,9 +99,10 @@ def list_(
       clarion keys list --json
     """
     from clarion.cli import show
+    from clarion.model.setup import NO_TENANT
 
     async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> list[dict[str, Any]]:
-        owner = await _tenant(ledger, tenant, False, config, data_dir)
+        owner = NO_TENANT if operator else await _tenant(ledger, tenant, False, config, data_dir)
         return [_view(key) for key in await ledger.setup.keys.page(owner)]
 
     found = _with_ledger(config, data_dir, work)
@@ -119,6 +132,7 @@ def list_(
 @program.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(help="Id of the key, from `clarion keys list`.")],
+    operator: Operator = False,
     tenant: TenantName = None,
     config: Config = None,
     data_dir: DataDir = None,
@@ -131,9 +145,11 @@ def revoke(
       clarion keys revoke key_4fG7kLm2QwX
     """
     from clarion.cli import show
+    from clarion.model.setup import NO_TENANT
 
     async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> None:
-        await keys.revoke(await _tenant(ledger, tenant, False, config, data_dir), key_id)
+        owner = NO_TENANT if operator else await _tenant(ledger, tenant, False, config, data_dir)
+        await keys.revoke(owner, key_id)
 
     _with_ledger(config, data_dir, work)
     if json:

@@ -23,6 +23,7 @@ from clarion.cli import (
     setup,
     templates,
     tenant,
+    tenants,
     translations,
     trigger,
     users,
@@ -102,6 +103,7 @@ program.add_typer(setup.integrations, name="integrations")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(tenant.program, name="tenant")
+program.add_typer(tenants.program, name="tenants")
 program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")

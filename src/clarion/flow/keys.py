@@ -11,7 +11,7 @@ import hmac
 
 from clarion.errors import InvalidInput, NotFound, Unauthenticated
 from clarion.model.ids import Instant, TenantId
-from clarion.model.setup import ApiKey, Scope
+from clarion.model.setup import NO_TENANT, ApiKey, Scope
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Keys
 from clarion.ports.vault import Vault
@@ -33,6 +33,7 @@ ALLOWED = {
     Scope.ADMIN: frozenset({Scope.ADMIN, Scope.SEND, Scope.READ}),
     Scope.SEND: frozenset({Scope.SEND, Scope.READ}),
     Scope.READ: frozenset({Scope.READ}),
+    Scope.OPERATOR: frozenset({Scope.OPERATOR}),
 }
 """What each scope includes."""
 
@@ -70,6 +71,12 @@ class ApiKeys:
         self, tenant: TenantId, name: str, scope: Scope, expires_at: Instant | None = None
     ) -> tuple[ApiKey, str]:
         """A new key and its text. The text exists only in this answer: show it once."""
+        if (scope is Scope.OPERATOR) != (tenant == NO_TENANT):
+            raise InvalidInput(
+                "a key of a tenant is admin, send or read; operator keys are made on the server with "
+                "`clarion keys create --operator`.",
+                pointer="#/scope",
+            )
         if expires_at is not None and expires_at <= self._clock.now():
             raise InvalidInput("expires_at has already passed: send a later time.", pointer="#/expires_at")
         text = mint(self._entropy)

@@ -243,11 +243,17 @@ INBOX = Integration(key="inbox", channel=Channel.IN_APP, provider="inapp")
 
 
 class Scope(StrEnum):
-    """What an API key may do; `admin` implies `send`, `send` implies `read`."""
+    """What an API key may do; `admin` implies `send`, `send` implies `read`. `operator` belongs to no tenant: it
+    manages the tenants themselves, and reaches nothing inside them."""
 
     ADMIN = "admin"
     SEND = "send"
     READ = "read"
+    OPERATOR = "operator"
+
+
+NO_TENANT = TenantId(0)
+"""Whose keys those of operators are."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ from clarion.flow.tokens import UserTokens
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import (
+    NO_TENANT,
     Category,
     EventMatch,
     Integration,
@@ -263,3 +264,9 @@ async def ada(admin: Api) -> dict[str, Any]:
     body = {"email": "ada@example.com", "phone": "+4915112345678", "locale": "en"}
     user: dict[str, Any] = await admin.ok("PUT", "/v1/users/ada", body)
     return user
+
+
+@pytest.fixture
+async def operator(house: House) -> Api:
+    """A client with an operator key."""
+    return await house.client(Scope.OPERATOR, NO_TENANT)

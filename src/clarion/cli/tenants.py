@@ -1,0 +1,119 @@
+"""`clarion tenants`: the tenants of a running Clarion, with an operator key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from clarion.cli.options import Connect, Json, connected
+
+program = typer.Typer(
+    no_args_is_help=True,
+    help="Manage the tenants of a running Clarion. Needs an operator key: `clarion keys create --operator`.",
+)
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of the tenant.")]
+Name = Annotated[str | None, typer.Option("--name", help="Name for people.")]
+Locale = Annotated[str | None, typer.Option("--locale", help="Language of users who have none, like de.")]
+Zone = Annotated[str | None, typer.Option("--timezone", help="Time zone of users who have none.")]
+
+
+@program.command("list")
+@connected
+def list_(*, connect: Connect, json: Json = False) -> None:
+    """List tenants by key.
+
+    \b
+    Example:
+      clarion tenants list
+    """
+    from clarion.cli import show
+
+    found = list(connect().pages("/v1/tenants", 10_000))
+    if json:
+        show.as_json(found)
+        return
+    show.table(
+        ["key", "name", "locale", "time zone"],
+        ((one["key"], one["name"] or "", one["locale"], one["timezone"]) for one in found),
+    )
+
+
+@program.command("show")
+@connected
+def show_(key: Key, *, connect: Connect, json: Json = False) -> None:
+    """Show one tenant as JSON.
+
+    \b
+    Example:
+      clarion tenants show acme
+    """
+    from clarion.cli import show
+    from clarion.cli.client import segment
+
+    show.as_json(connect().get(f"/v1/tenants/{segment(key)}"))
+
+
+@program.command()
+@connected
+def create(
+    key: Key,
+    name: Name = None,
+    locale: Locale = None,
+    timezone: Zone = None,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Create a tenant while Clarion runs. Its first admin key is shown once and cannot be read again.
+
+    \b
+    Examples:
+      clarion tenants create acme --name "Acme Ltd" --timezone Europe/London
+      export CLARION_API_KEY=$(clarion tenants create acme)
+    """
+    from clarion.cli import show
+
+    made = connect().call("POST", "/v1/tenants", {"key": key, **_given(name, locale, timezone)})
+    if json:
+        show.as_json(made)
+    else:
+        show.out().print(made["admin_key"])
+        show.err().print(
+            f"The tenant {key} exists. This is its admin key, shown this once: put it where secrets live."
+        )
+
+
+@program.command()
+@connected
+def update(
+    key: Key,
+    name: Name = None,
+    locale: Locale = None,
+    timezone: Zone = None,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Change some settings of a tenant.
+
+    \b
+    Example:
+      clarion tenants update acme --name "Acme Group"
+    """
+    from clarion.cli import show
+    from clarion.cli.client import segment
+
+    if not (change := _given(name, locale, timezone)):
+        raise typer.BadParameter("name what to change: --name, --locale or --timezone")
+    changed = connect().call("PATCH", f"/v1/tenants/{segment(key)}", change)
+    if json:
+        show.as_json(changed)
+    else:
+        show.out().print(f"The tenant {key} is changed.")
+
+
+def _given(name: str | None, locale: str | None, timezone: str | None) -> dict[str, Any]:
+    given = {"name": name, "locale": locale, "timezone": timezone}
+    return {field: value for field, value in given.items() if value is not None}
