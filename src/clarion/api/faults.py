@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -186,7 +186,7 @@ class _Search:
             elif field.required:
                 self._keep(
                     Fault(
-                        detail=f"Object missing required field `{name}`.",
+                        detail=f"Object missing required field `{name}`{_example([struct])}.",
                         code="missing",
                         pointer=pointer(steps),
                     )
@@ -201,7 +201,8 @@ class _Search:
         if name is not None and name in value:
             self._add(f"Invalid value {value[name]!r}", value[name], tags, (*steps, name))
         elif name is not None:
-            self._add(f"Object missing required field `{name}`", value, tags, steps)
+            text = f"Object missing required field `{name}`{_example(structs)}"
+            self._add(text, value, tags, steps)
 
     def _entries(self, value: Mapping[str, Any], kind: Any, steps: tuple[str, ...]) -> None:
         for option in options(kind):
@@ -231,6 +232,8 @@ class _Search:
 
     def _add(self, text: str, value: Any, kind: Any, steps: tuple[str, ...]) -> None:
         code, allowed = kind_of(text), allowed_values(kind)
+        if code == "wrong_type":
+            text += _example(options(kind))
         if allowed and code == "wrong_type" and isinstance(value, str):
             code = "not_allowed"
         words = [str(one) for one in allowed] if code in ("not_allowed", "missing") else []
@@ -267,6 +270,12 @@ def _by_tag(value: Mapping[str, Any], structs: list[type[msgspec.Struct]]) -> ty
         if config.tag_field is not None and value.get(config.tag_field) == config.tag:
             return struct
     return None
+
+
+def _example(kinds: Iterable[Any]) -> str:
+    """What a right one looks like, where a type shows one."""
+    shown = next(filter(None, (getattr(kind, "EXAMPLE", "") for kind in kinds)), "")
+    return f", as in {shown}" if shown else ""
 
 
 def _described(kind: Any) -> str:

@@ -1,11 +1,29 @@
-"""`NAME=VALUE` on the command line."""
+"""Data on the command line: as one JSON document, and `NAME=VALUE`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+
+EventData = Annotated[
+    str | None, typer.Option("--data", help="All data as one JSON object; @FILE reads a file.")
+]
+
+
+def event_data(text: str | None, pairs: Iterable[str]) -> dict[str, Any]:
+    """The object in `text`, or in the file it names, with the given values in it."""
+    from clarion.cli import document_file
+
+    data = {}
+    if text is not None:
+        data = (
+            document_file.read(text[1:])
+            if text.startswith("@")
+            else document_file.json_object(text, "--data")
+        )
+    return data | assigned(pairs)
 
 
 def assigned(pairs: Iterable[str]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Connect(Protocol):
 _CHOICE = [
     Parameter("url", Parameter.KEYWORD_ONLY, default=None, annotation=Url),
     Parameter("api_key", Parameter.KEYWORD_ONLY, default=None, annotation=ApiKey),
-    Parameter("data", Parameter.KEYWORD_ONLY, default=DATA_DIR, annotation=Data),
+    Parameter("data_dir", Parameter.KEYWORD_ONLY, default=DATA_DIR, annotation=Data),
 ]
 
 
@@ -81,10 +81,10 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
         shown += _CHOICE if name == "connect" else [one.replace(annotation=hints[name])]
 
     @wraps(command)
-    def run(*, url: str | None, api_key: str | None, data: Path, **given: object) -> None:
+    def run(*, url: str | None, api_key: str | None, data_dir: Path, **given: object) -> None:
         from clarion.cli.client import connect
 
-        command(connect=partial(connect, url, api_key, data), **given)
+        command(connect=partial(connect, url, api_key, data_dir), **given)
 
     run.__annotations__ = {one.name: one.annotation for one in shown}
     run.__signature__ = Signature(shown)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from clarion.cli import document_file
+from clarion.cli.assignments import EventData, event_data
 from clarion.cli.options import Connect, IfMatch, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Write, check, publish and roll back templates.")
@@ -21,8 +22,9 @@ File = Annotated[
 ]
 Draft = Annotated[bool, typer.Option("--draft", help="The draft.")]
 Version = Annotated[int | None, typer.Option("--version", help="An old version.")]
-Values = Annotated[
-    str | None, typer.Option("--values", help="Data as a JSON object, instead of the example.")
+Given = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A value of the data, NAME=VALUE; JSON values are understood."),
 ]
 NamedKey = Annotated[str | None, typer.Option("--key", help="Key, when the file does not name it.")]
 
@@ -182,7 +184,8 @@ def preview(
     user_id: Annotated[str | None, typer.Option("--user-id", help="As this user.")] = None,
     draft: Draft = False,
     version: Version = None,
-    values: Values = None,
+    data: EventData = None,
+    given: Given = None,
     *,
     connect: Connect,
     json: Json = False,
@@ -193,7 +196,7 @@ def preview(
     Examples:
       clarion templates preview welcome --locale de --channel sms
       clarion templates preview ./welcome.toml --user-id ada
-      clarion templates preview welcome --draft --values '{"plan": "Gold"}'
+      clarion templates preview welcome --draft --set plan=Gold
     """
     from clarion.cli import show
     from clarion.cli.client import segment
@@ -202,8 +205,8 @@ def preview(
     asked = {name: value for name, value in asked.items() if value is not None}
     if draft:
         asked["draft"] = True
-    if values is not None:
-        asked["data"] = document_file.json_object(values, "--values")
+    if data is not None or given:
+        asked["data"] = event_data(data, given or ())
     if Path(key).is_file():
         asked["template"] = _read(key, None)
         key = asked["template"]["key"]
@@ -225,7 +228,8 @@ def try_out(
     channel: Annotated[str, typer.Option("--channel", help="The channel to send it on.")],
     draft: Draft = False,
     version: Version = None,
-    values: Values = None,
+    data: EventData = None,
+    given: Given = None,
     *,
     connect: Connect,
     json: Json = False,
@@ -237,7 +241,7 @@ def try_out(
     \b
     Examples:
       clarion templates test welcome --to ada --channel email
-      clarion templates test welcome --to ada --channel sms --draft --values '{"plan": "Gold"}'
+      clarion templates test welcome --to ada --channel sms --draft --set plan=Gold
     """
     from clarion.cli import show
     from clarion.cli.client import segment
@@ -245,8 +249,8 @@ def try_out(
     asked: dict[str, Any] = {"user_id": to, "channel": channel, "draft": draft}
     if version is not None:
         asked["version"] = version
-    if values is not None:
-        asked["data"] = document_file.json_object(values, "--values")
+    if data is not None or given:
+        asked["data"] = event_data(data, given or ())
     sent = connect().call("POST", f"/v1/templates/{segment(key)}/test", asked)
     if json:
         show.as_json(sent)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.assignments import assigned
+from clarion.cli.assignments import EventData, event_data
 from clarion.cli.options import Connect, Json, connected
 
 
@@ -23,9 +22,7 @@ def trigger(
         list[str] | None,
         typer.Option("--set", help="A value of the data, NAME=VALUE; JSON values are understood."),
     ] = None,
-    data_json: Annotated[
-        str | None, typer.Option("--data-json", help="All data as one JSON object; @FILE reads a file.")
-    ] = None,
+    data: EventData = None,
     lane: Annotated[
         str | None, typer.Option(help="critical, high, normal or bulk, instead of the workflow's own.")
     ] = None,
@@ -53,7 +50,7 @@ def trigger(
 
     \b
     Examples:
-      clarion trigger order-shipped --to ada --data-json '{"order": "A-1042", "carrier": "DHL"}'
+      clarion trigger order-shipped --to ada --data '{"order": "A-1042", "carrier": "DHL"}'
       clarion trigger flash-sale --topic readers --set percent=0.2 --set ends=2030-06-01T18:00:00Z
       clarion trigger otp --to ada --set code=493021 --dry-run
       clarion trigger welcome --to zoe --create
@@ -67,7 +64,7 @@ def trigger(
             *({"user_id": name, "create": True} if create else name for name in to or ()),
             *({"topic": key} for key in topic or ()),
         ],
-        "data": _data(data_json, given or []),
+        "data": event_data(data, given or ()),
     }
     if not body["recipients"]:
         raise typer.BadParameter("name at least one recipient with --to or --topic")
@@ -92,21 +89,3 @@ def trigger(
         for name in answer["created_users"]:
             show.out().print(f"Created the user {name}.")
         show.out().print(f"See what comes of it: clarion explain {answer['event_id']}", style=show.SILENT)
-
-
-def _data(text: str | None, given: list[str]) -> dict[str, Any]:
-    import msgspec
-
-    from clarion.cli.textfile import text_of
-
-    data: Any = {}
-    try:
-        if text is not None:
-            data = msgspec.json.decode(text_of(Path(text[1:]).read_bytes()) if text.startswith("@") else text)
-    except OSError as error:
-        raise typer.BadParameter(f"{text}: {error.strerror}", param_hint="--data-json") from None
-    except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"not valid JSON: {error}", param_hint="--data-json") from None
-    if not isinstance(data, dict):
-        raise typer.BadParameter("must be a JSON object", param_hint="--data-json")
-    return data | assigned(given)

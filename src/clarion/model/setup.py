@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -98,6 +98,8 @@ ATTENTION = frozenset({Success.SEEN, Success.READ})
 class LadderChannel(Value, frozen=True, kw_only=True):
     """One channel of a ladder: the next one is tried when this fails, or `wait_s` passes without success."""
 
+    EXAMPLE: ClassVar = '{"channel": "push", "wait_s": 30}'
+
     channel: Channel
     wait_s: Seconds = 30
 
@@ -105,11 +107,15 @@ class LadderChannel(Value, frozen=True, kw_only=True):
 class SendAll(Value, frozen=True, kw_only=True, tag="all", tag_field="mode"):
     """Every listed channel the user can be reached on."""
 
+    EXAMPLE: ClassVar = '{"mode": "all", "channels": ["in_app", "email"]}'
+
     channels: tuple[Channel, ...]
 
 
 class SendFirst(Value, frozen=True, kw_only=True, tag="first", tag_field="mode"):
     """The first listed channel the user can be reached on and has not opted out of."""
+
+    EXAMPLE: ClassVar = '{"mode": "first", "channels": ["push", "sms"]}'
 
     channels: tuple[Channel, ...]
 
@@ -121,6 +127,10 @@ class SendLadder(Value, frozen=True, kw_only=True, tag="ladder", tag_field="mode
     ladder that waits for that: the person knows.
     """
 
+    EXAMPLE: ClassVar = (
+        '{"mode": "ladder", "channels": [{"channel": "push", "wait_s": 30}, {"channel": "sms"}]}'
+    )
+
     channels: tuple[LadderChannel, ...]
     """In this order: `[{"channel": "push", "wait_s": 30}, {"channel": "sms"}]`."""
     until: Success = Success.DELIVERED
@@ -129,6 +139,8 @@ class SendLadder(Value, frozen=True, kw_only=True, tag="ladder", tag_field="mode
 
 class SendStep(Value, frozen=True, kw_only=True):
     """Send one template over the chosen channels."""
+
+    EXAMPLE: ClassVar = '{"key": "tell", "template": "welcome", "to": {"mode": "all", "channels": ["email"]}}'
 
     key: str
     template: str

@@ -120,6 +120,27 @@ async def test_a_document_goes_in_comes_out_and_can_be_sent_back(admin, path, bo
         ),
         (
             "workflows/x",
+            {**WORKFLOW, "steps": [{"key": "s", "template": "paid", "to": {"mode": "ladder"}}]},
+            "#/steps/0/to",
+            'as in {"mode": "ladder", "channels": [{"channel": "push"',
+        ),
+        (
+            "workflows/x",
+            {
+                **WORKFLOW,
+                "steps": [{"key": "s", "template": "paid", "to": {"mode": "ladder", "channels": ["sms"]}}],
+            },
+            "#/steps/0/to/channels/0",
+            'as in {"channel": "push", "wait_s": 30}',
+        ),
+        (
+            "workflows/x",
+            {**WORKFLOW, "steps": [{"key": "s", "template": "paid", "to": {"channels": ["sms"]}}]},
+            "#/steps/0/to",
+            'as in {"mode": "all"',
+        ),
+        (
+            "workflows/x",
             {
                 **WORKFLOW,
                 "steps": [
@@ -183,6 +204,22 @@ async def test_what_could_not_work_is_refused_where_it_is_wrong(admin, path, bod
     assert said in shown["errors"][0]["detail"]
     assert shown["errors"][0].get("did_you_mean", "") in said
     assert "s3cret" not in str(shown)
+
+
+async def test_a_wrong_ladder_is_told_everything_at_once(admin):
+    """One refused request says all there is to say, with an example of what would be right."""
+    to = {"mode": "ladder", "channels": ["push", {"channel": "smoke"}], "until": "opened", "wait_s": 30}
+    shown = await admin.problem("PUT", "/v1/workflows/x", {**WORKFLOW, "steps": [{"key": "s", "to": to}]})
+    found = {one["pointer"]: one["detail"] for one in shown["errors"]}
+    assert list(found) == [
+        "#/steps/0",
+        "#/steps/0/to/wait_s",
+        "#/steps/0/to/channels/0",
+        "#/steps/0/to/channels/1/channel",
+        "#/steps/0/to/until",
+    ]
+    assert "`template`" in found["#/steps/0"]
+    assert '{"channel": "push", "wait_s": 30}' in found["#/steps/0/to/channels/0"]
 
 
 async def test_windows_that_are_never_open_together_are_refused_on_either_side(admin):

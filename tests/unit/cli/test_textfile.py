@@ -3,9 +3,9 @@
 import pytest
 import typer
 
+from clarion.cli.assignments import event_data
 from clarion.cli.templates import _read
 from clarion.cli.textfile import text_of
-from clarion.cli.trigger import _data
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -14,7 +14,7 @@ def test_a_document_is_read_in_the_encoding_of_its_byte_order_mark(tmp_path, enc
     json, toml = tmp_path / "data.json", tmp_path / "welcome.toml"
     json.write_bytes('{"name": "Jürgen"}'.encode(encoding))
     toml.write_bytes('key = "jürgen"'.encode(encoding))
-    assert _data(f"@{json}", []) == {"name": "Jürgen"}
+    assert event_data(f"@{json}", []) == {"name": "Jürgen"}
     assert _read(str(json), "k") == {"name": "Jürgen", "key": "k"}
     assert _read(str(toml), None) == {"key": "jürgen"}
 
@@ -34,7 +34,7 @@ def test_a_document_that_cannot_be_read_is_refused_with_the_place(tmp_path, cont
     """Before anything is sent."""
     file = tmp_path / "data.json"
     file.write_bytes(content)
-    for read in (lambda: _data(f"@{file}", []), lambda: _read(str(file), None)):
+    for read in (lambda: event_data(f"@{file}", []), lambda: _read(str(file), None)):
         with pytest.raises(typer.BadParameter) as refused:
             read()
         assert said in refused.value.message
