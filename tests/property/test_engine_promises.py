@@ -159,7 +159,7 @@ WAITED_FOR_AN_INTEGRATION = [
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_history_keeps_the_promises(empty_database, steps, start_hour):
     """Whatever happens, every accepted event ends with one reasoned status and no call breaks a promise."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         shutil.copy(empty_database, Path(folder) / "clarion.db")
         asyncio.run(_live_through(Path(folder), steps, start_hour))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Router, get, post
@@ -10,11 +10,12 @@ from litestar.params import Parameter
 
 from clarion.api.access import READ, SEND, Parts, Who, names_of, the_user
 from clarion.api.conditions import RECORD
-from clarion.api.messages import MessageView, an_event_id, page_of
+from clarion.api.messages import MessageView, an_event_id, views_of
 from clarion.api.pages import PAGE, START, Cursor, Limit
 from clarion.errors import NotFound
-from clarion.model.ids import NO_USER
-from clarion.ports.ledger import MessageFilter
+from clarion.model.ids import NO_USER, MessageId
+from clarion.model.status import Reason
+from clarion.ports.ledger import EventFound
 from clarion.rules.explain import RunExplanation, explanation
 
 SHOWN_RUNS = 200
@@ -22,9 +23,13 @@ SHOWN_RUNS = 200
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
-    """An event with its runs and messages."""
+    """An event with its runs and messages, all as they were at one moment."""
 
     event_id: str
+    status: Literal["accepted", "in_progress", "done", "set_aside"]
+    """`accepted`: nothing is planned yet. `in_progress`: some message is not finished. `done`: all are, or there
+    are none. `set_aside`: it could not be planned, see `reason` and `/v1/dead-letters/events`."""
+    reason: Reason | None
     runs: list[RunExplanation]
     """The explanation per recipient and workflow, on the first page and for at most 200 of them."""
     messages: list[MessageView]
@@ -54,22 +59,32 @@ class ExplanationView(msgspec.Struct, frozen=True, kw_only=True):
 async def get_event(
     event_id: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> EventView:
-    """What came of an event. Right after the 202 nothing may be planned yet: ask again in a moment."""
-    event = an_event_id(event_id)
-    page = await page_of(parts, caller, MessageFilter(event_id=event), cursor, limit)
-    runs = [] if cursor else (await parts.ledger.plans.runs_of(caller.tenant, event, None))[:SHOWN_RUNS]
-    if not runs and not page.items and not cursor:
-        raise NotFound(
-            f"Nothing is planned for the event {event_id}: it is too new (ask again in a moment), or is not of this tenant."
-        )
-    runs = [run for run in runs if run.user != NO_USER]  # That one only says that it reached nobody.
+    """What came of an event. Right after the 202 its status is `accepted`: nothing is planned yet."""
+    start = cursor.after(b"")
+    before = MessageId(start) if start else None
+    found = await parts.ledger.events.found(
+        caller.tenant, an_event_id(event_id), before, limit, 0 if before else SHOWN_RUNS
+    )
+    if found is None:
+        raise NotFound(f"There is no event {event_id}.")
+    runs = [run for run in found.runs if run.user != NO_USER]  # That one only says that it reached nobody.
     names = await names_of(parts, {run.user for run in runs})
     return EventView(
         event_id=event_id,
+        status=_status(found),
+        reason=None if found.set_aside is None else found.set_aside.reason,
         runs=[explanation(run, names.get(run.user)) for run in runs],
-        messages=page.items,
-        next_cursor=page.next_cursor,
+        messages=await views_of(parts, found.messages),
+        next_cursor=cursor.to(found.following),
     )
+
+
+def _status(found: EventFound) -> Literal["accepted", "in_progress", "done", "set_aside"]:
+    if found.active or (found.waits and found.runs):
+        return "in_progress"
+    if found.waits:
+        return "accepted"
+    return "done" if found.set_aside is None else "set_aside"
 
 
 @post("/events/{event_id:str}/cancel", opt=SEND, status_code=200)

@@ -30,6 +30,9 @@ def show_(event_id: Id, *, connect: Connect, json: Json = False) -> None:
     if json:
         show.as_json(event)
     else:
+        show.field(
+            "status", event["status"] if not event["reason"] else f"{event['status']} ({event['reason']})"
+        )
         messages.table(event["messages"])
 
 

@@ -72,8 +72,30 @@ class Claims(Protocol):
         """Durable when this returns; `fresh` for the first one under its key."""
 
 
+class EventFound(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an event, all of it at one moment."""
+
+    runs: Sequence[Run]
+    """The first ones; that of `NO_USER` says that it reached nobody."""
+    messages: Sequence[Message]
+    """Newest first."""
+    following: MessageId | None
+    """Where the next page of messages begins; None: the end."""
+    waits: bool
+    """Some of it is not planned yet."""
+    active: bool
+    """Some message is not finished."""
+    set_aside: SetAside | None
+    """It could not be planned."""
+
+
 class Events(Protocol):
     """Events after they were accepted."""
+
+    async def found(
+        self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int
+    ) -> EventFound | None:
+        """At most so many messages and runs; None when it was not accepted for this tenant."""
 
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         """Whether it was accepted for this tenant, planned or not."""

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import Instant
+from clarion.model.event import SetAside
+from clarion.model.ids import EventId, Instant, TenantId, id_text
 from clarion.model.setup import Scope
 from clarion.model.status import Reason, Status
 from clarion.ports.ledger import Settlement
@@ -345,6 +346,50 @@ async def test_an_event_shows_its_runs_and_messages(admin, ada):
     assert everybody["text"] == f"ada: {explained['text']}"
     gone = "/v1/events/00000000-0000-7000-8000-000000000000/explanation"
     assert (await admin.problem("GET", gone))["code"] == "not_found"
+
+
+async def test_an_event_is_shown_from_its_202_on_and_never_torn(admin, ada):
+    """Accepted, in progress or done: whoever sees its runs sees their messages, whenever they ask."""
+    seen = set()
+    for _ in range(30):
+        event = await trigger(admin)
+        while True:
+            shown = await admin.ok("GET", f"/v1/events/{event}")
+            seen.add(shown["status"])
+            told = [
+                one["message_id"] for run in shown["runs"] for one in run["channels"] if one["message_id"]
+            ]
+            assert sorted(told) == sorted(one["id"] for one in shown["messages"])
+            assert (shown["status"] == "accepted") == (not shown["runs"])
+            if shown["status"] == "done":
+                break
+    assert seen <= {"accepted", "in_progress", "done"}
+
+
+async def test_an_event_that_reached_nobody_is_done(admin, ada):
+    """A topic without members; a type that no workflow listens to."""
+    await admin.ok("PUT", "/v1/topics/empty", {})
+    body = {"recipients": [{"topic": "empty"}], "data": {"id": "1"}}
+    to_nobody = (await admin.ok("POST", TRIGGER, body))["event_id"]
+    event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "nothing.listens", "subject": "ada"}
+    unheard = (await admin.ok("POST", "/v1/events", event))["event_id"]
+    for sent in (to_nobody, unheard):
+        while (shown := await admin.ok("GET", f"/v1/events/{sent}"))["status"] != "done":
+            assert shown["status"] in {"accepted", "in_progress"}
+        assert (shown["runs"], shown["messages"], shown["reason"]) == ([], [], None)
+
+
+async def test_an_event_that_was_set_aside_says_so(house, admin, ada):
+    """With the reason, also when somebody has discarded it."""
+    kept = SetAside(
+        event_id=EventId(b"\1" * 16), tenant=TenantId(1), lane=Lane.BULK, event_seq=1, workflow="w",
+        reason=Reason.UNREADABLE, detail="SealBroken", at=Instant(1),
+    )  # fmt: skip
+    await house.ledger.set_aside.keep([kept])
+    for _ in range(2):
+        shown = await admin.ok("GET", f"/v1/events/{id_text(kept.event_id)}")
+        assert (shown["status"], shown["reason"]) == ("set_aside", "unreadable")
+        await house.ledger.set_aside.discard(kept.tenant, 1, house.clock.now())
 
 
 async def test_captures_show_what_would_have_gone_out(admin, ada):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from clarion.adapters.ledgers.sqlite.packing import split_ids, unhex
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, MessageId
+from clarion.model.ids import EventId, MessageId, RunId
 from clarion.model.inbox import InboxItem
-from clarion.model.message import Change, Message
+from clarion.model.message import Change, ChannelPlan, Message, Run
 from clarion.model.status import Reason, Status
 
+_unpack = msgspec.msgpack.Decoder(tuple[ChannelPlan, ...]).decode
 _STATUS = tuple(Status)
 _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in Reason} | {None: None}
 
@@ -154,4 +157,21 @@ def change(routes: Routes, row: list[Any]) -> Change:
         detail=detail,
         due_at=due_at,
         traceparent=traceparent,
+    )
+
+
+def run(row: list[Any]) -> Run:
+    """A row of `statements.RUNS_OF`."""
+    run_id, tenant, user, event_id, lane, event_seq, workflow, version, at, explanation = row
+    return Run(
+        id=RunId(bytes.fromhex(run_id)),
+        tenant=tenant,
+        user=user,
+        event_id=EventId(bytes.fromhex(event_id)),
+        lane=Lane(lane),
+        event_seq=event_seq,
+        workflow=workflow,
+        workflow_version=version,
+        at=at,
+        channels=_unpack(bytes.fromhex(explanation)),
     )

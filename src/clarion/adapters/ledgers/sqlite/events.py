@@ -8,15 +8,19 @@ from typing import NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.decoding import run as run_of
 from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.log import SqliteLog, position_of
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.adapters.ledgers.sqlite.set_aside import set_aside_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, children_range, first_id_at
 from clarion.model.status import Reason, Status
+from clarion.ports.ledger import EventFound, MessageFilter
 
 SLICE = 1_000
 """Messages canceled in one transaction, so that a wide event holds up no other writer."""
@@ -57,13 +61,49 @@ class SqliteEvents:
     """Implements `ports.ledger.Events`."""
 
     def __init__(
-        self, writer: Writer, readers: Readers, log: SqliteLog, endings: Endings, canceled: CanceledEvents
+        self,
+        writer: Writer,
+        readers: Readers,
+        log: SqliteLog,
+        records: SqliteRecords,
+        endings: Endings,
+        canceled: CanceledEvents,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._log = log
+        self._records = records
         self._endings = endings
         self._canceled = canceled
+
+    async def found(
+        self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int
+    ) -> EventFound | None:
+        lowest, highest = children_range(event_id)
+
+        def look(connection: sqlite3.Connection) -> EventFound | None:
+            waits = any(
+                one(connection, sql.WAITS[lane], (position_of(connection, lane), event_id, tenant))
+                for lane in LANES
+            )
+            # Only now: every route that is in what is being read is in memory by then.
+            search = self._records.search(tenant, MessageFilter(event_id=event_id), before)
+            kept = set_aside_of(connection, tenant, event_id)
+            first = rows(connection, sql.RUNS_OF, (lowest, highest, event_id, tenant, None, runs))
+            found, following = self._records.look(connection, search, limit)
+            if not (waits or kept or first or found):
+                return None
+            active = one(connection, sql.ACTIVE_OF_EVENT, (lowest, highest, event_id)) is not None
+            return EventFound(
+                runs=[run_of(row) for row in first],
+                messages=found,
+                following=following,
+                waits=waits,
+                active=active,
+                set_aside=kept,
+            )
+
+        return await self._readers.call(look)
 
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         # First what waits, then what is planned: an event in between is found as planned.

@@ -128,14 +128,14 @@ class SqliteLedger:
         self.directory = SqliteDirectory(readers, desk)
         self.setup = setup = SqliteSetup(writer, readers, local, vault)
         canceled = CanceledEvents(local)
-        self.events = SqliteEvents(writer, readers, log, endings, canceled)
         self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, epoch)
         self.messages = SqliteMessages(
             writer, local, readers, routes, caps, endings, inboxes, suppressions, epoch
         )
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
-        self.records = SqliteRecords(writer, readers, routes, endings)
+        self.records = records = SqliteRecords(writer, readers, routes, endings)
+        self.events = SqliteEvents(writer, readers, log, records, endings, canceled)
         self.captures = SqliteCaptures(readers, routes)
         with closing(open_writer(path)) as connection:
             setup.give_inboxes(connection)

@@ -35,7 +35,7 @@ class SqliteLog:
         self._clock = clock
         self._admission = Admission()
         self._rounds = 0
-        self._position = {lane: int(one(local, sql.POSITION, (lane.value,)) or 0) for lane in LANES}
+        self._position = {lane: position_of(local, lane) for lane in LANES}
         self._end = {lane: int(one(local, sql.END, (f"log_{lane.value}",)) or 0) for lane in LANES}
 
     async def append(self, entries: Sequence[Entry], claims: Sequence[Claim | None]) -> Published:
@@ -206,3 +206,8 @@ def _judge(claims: Sequence[Claim | None], held: Held) -> list[ClaimResult | Non
             held[claim.tenant, claim.key] = msgspec.structs.replace(result, fresh=False)
         results.append(result)
     return results
+
+
+def position_of(connection: sqlite3.Connection, lane: Lane) -> int:
+    """Up to where the lane is planned."""
+    return int(one(connection, sql.POSITION, (lane.value,)) or 0)

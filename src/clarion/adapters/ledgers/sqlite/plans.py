@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import ON_ITS_WAY, Caps
 from clarion.adapters.ledgers.sqlite.checks import Checks, needed
+from clarion.adapters.ledgers.sqlite.decoding import run as run_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents
 from clarion.adapters.ledgers.sqlite.files import rows
@@ -22,13 +23,12 @@ from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, children_range
-from clarion.model.message import ChannelPlan, Message, Run
+from clarion.model.ids import EventId, MessageId, TenantId, UserNo, children_range
+from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge
 from clarion.ports.ledger import PlanCommit, PlanResult
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(tuple[ChannelPlan, ...]).decode
 
 NOTHING = PlanResult()
 
@@ -78,8 +78,8 @@ class SqlitePlans:
 
     async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
         lowest, highest = children_range(event_id)
-        found = await self._readers.rows(sql.RUNS_OF, (lowest, highest, event_id, tenant, user))
-        return [_run(row) for row in found]
+        found = await self._readers.rows(sql.RUNS_OF, (lowest, highest, event_id, tenant, user, -1))
+        return [run_of(row) for row in found]
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
@@ -244,20 +244,4 @@ def _rich_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
         tail.add(rungs) if rungs else None,
         len(rungs),
         tail.add(m.waits_for) if m.waits_for else None,
-    )
-
-
-def _run(row: list[Any]) -> Run:
-    run_id, tenant, user, event_id, lane, event_seq, workflow, version, at, explanation = row
-    return Run(
-        id=RunId(bytes.fromhex(run_id)),
-        tenant=tenant,
-        user=user,
-        event_id=EventId(bytes.fromhex(event_id)),
-        lane=Lane(lane),
-        event_seq=event_seq,
-        workflow=workflow,
-        workflow_version=version,
-        at=at,
-        channels=_unpack(bytes.fromhex(explanation)),
     )

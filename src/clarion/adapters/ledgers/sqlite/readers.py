@@ -33,7 +33,7 @@ class Readers:
         return await self.call(lambda connection: rows(connection, statement, parameters))
 
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """What `function` returns, run with a connection in one of the threads."""
+        """What `function` returns, run with a connection in one of the threads. All it reads is of one moment."""
         if self._closed:
             raise Unavailable("the ledger is closing")
         try:
@@ -53,4 +53,8 @@ class Readers:
         if connection is None:
             connection = self._own.connection = open_reader(self._path)
             self._connections.append(connection)
-        return function(connection)
+        connection.execute("BEGIN")
+        try:
+            return function(connection)
+        finally:
+            connection.execute("ROLLBACK")

@@ -44,8 +44,14 @@ class SqliteRecords:
     async def page(
         self, tenant: TenantId, where: MessageFilter, before: MessageId | None, limit: int
     ) -> tuple[Sequence[Message], MessageId | None]:
-        search = self._search(tenant, where, before)
-        found, end = await self._readers.call(lambda connection: search.run(connection, limit))
+        search = self.search(tenant, where, before)
+        return await self._readers.call(lambda connection: self.look(connection, search, limit))
+
+    def look(
+        self, connection: sqlite3.Connection, search: Search, limit: int
+    ) -> tuple[Sequence[Message], MessageId | None]:
+        """As `page`."""
+        found, end = search.run(connection, limit)
         messages = [message_of(self._routes, row) for row in found]
         if len(messages) == limit:
             return messages, messages[-1].id
@@ -94,7 +100,7 @@ class SqliteRecords:
         limit: int,
         versions: Mapping[str, int],
     ) -> int:
-        search = self._search(tenant, where, None)
+        search = self.search(tenant, where, None)
 
         def requeue(connection: sqlite3.Connection) -> int:
             found = search.retryable(connection, ids, limit)
@@ -109,7 +115,8 @@ class SqliteRecords:
 
         return await self._writer.call(requeue, rows=limit)
 
-    def _search(self, tenant: TenantId, where: MessageFilter, before: MessageId | None) -> Search:
+    def search(self, tenant: TenantId, where: MessageFilter, before: MessageId | None) -> Search:
+        """Finds messages that were stored before it was made."""
         lowest, highest = LOWEST, HIGHEST
         if where.event_id is not None:
             lowest, last = children_range(where.event_id)

@@ -38,6 +38,12 @@ PAGE = Query(
     .limit(bindparam("most"))
 )
 ONE = Query(select(_table).where(_mine).limit(1))
+OF_EVENT = Query(
+    select(_table)
+    .where(_columns.tenant == _tenant, _columns.event_id == bindparam("of_event"))
+    .order_by(_columns.seq.desc())
+    .limit(1)
+)
 DROP = Command(delete(_table).where(_mine))
 DISCARD = Command(update(_table).where(_mine, _waits).values(discarded_at=bindparam("now")))
 WAITING = Query(select(func.count()).select_from(_table).where(_waits).limit(1))
@@ -107,6 +113,12 @@ class SqliteSetAsides:
 
     def _count(self, waiting: int) -> None:
         self._waiting = waiting
+
+
+def set_aside_of(connection: sqlite3.Connection, tenant: TenantId, event_id: EventId) -> SetAside | None:
+    """The newest of an event, also if it was discarded."""
+    found = OF_EVENT.rows(connection, of_tenant=tenant, of_event=event_id)
+    return _set_aside(found[0]) if found else None
 
 
 def _waiting(connection: sqlite3.Connection) -> int:

@@ -181,7 +181,10 @@ MESSAGES_KNOWN = f"SELECT {_array('hex(id), status')} FROM messages WHERE id IN 
 
 RUNS_OF = f"""
     SELECT {_array("hex(id), tenant, user, hex(event_id), lane, event_seq, workflow, workflow_version, at, hex(explanation)")}
-    FROM runs WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND tenant = ?4 AND (?5 IS NULL OR user = ?5)
+    FROM (
+        SELECT * FROM runs WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND tenant = ?4 AND (?5 IS NULL OR user = ?5)
+        ORDER BY id LIMIT ?6
+    )
 """
 
 # ── exact checks ──────────────────────────────────────────────────────────────────────────────────────────
@@ -338,6 +341,10 @@ WAITS = {
 }
 """Only what is not planned yet is looked through."""
 HAS_RUN = "SELECT 1 FROM runs WHERE id BETWEEN ? AND ? AND event_id = ? AND tenant = ? LIMIT 1"
+
+ACTIVE_OF_EVENT = f"""
+    SELECT 1 FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND status IN ({coded(ACTIVE)}) LIMIT 1
+"""
 
 STOPPABLE_OF_EVENT = f"""
     SELECT {_array("hex(id)")} FROM (
