@@ -12,7 +12,7 @@ from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.system import SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.app import App
-from clarion.config import Inbound, Settings
+from clarion.config import Inbound, Outbound, Settings
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, Integration, SendAll, SendStep, Template, Tenant, Workflow
@@ -32,6 +32,7 @@ def settings(directory: Path, maildir: Path) -> Settings:
         data_dir=directory,
         public_url="https://notify.example",
         inbound=Inbound(maildir=maildir, poll_s=0.1),
+        outbound=Outbound(allowed_networks=("127.0.0.0/8",)),
     )
     LocalVault.from_file(made.key_path, SystemEntropy())
     migrate(made.database_path)
