@@ -38,6 +38,7 @@ def shop(tmp_path: Path) -> Iterator[Callable[[Server, str], str]]:
         (html,) = re.findall(r"```html\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
         filled = html.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{server.port}")
         (folder / "index.html").write_text(filled.replace('"TOKEN"', f'"{token}"'))
+        (folder / "around.html").write_text('<iframe sandbox="allow-scripts" src="index.html"></iframe>')
         return f"http://127.0.0.1:{web.server_port}/index.html"
 
     yield page
@@ -78,8 +79,6 @@ async def test_an_origin_that_is_not_allowed_is_told_why_and_does_not_come_back(
     sockets: list[str] = []
     page.on("websocket", lambda socket: sockets.append(socket.url))
     address = shop(server, await token_of(server, "ada"))
-    around = '<iframe sandbox="allow-scripts" src="/index.html"></iframe>'
-    await page.route("**/around.html", lambda route: route.fulfill(body=around, content_type="text/html"))
     await page.goto(address.replace("index.html", "around.html"))
     inside = page.frame_locator("iframe").locator("body")
     await expect(inside).to_contain_text("Closed: origin_refused (4505)")
