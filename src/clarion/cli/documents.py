@@ -125,12 +125,12 @@ class Commands:
 
         client = connect()
         document, etag = client.tagged(self._at(key))
-        changed = edited(document, key)
-        if changed is None:
+        changes = patch(document, edited(document, key))
+        if not changes:
             _told(document, "Nothing was changed.", json=json)
         else:
-            answer = client.call("PUT", self._at(key), changed, matching(etag))
-            _told(answer, f"{key} is stored.", json=json)
+            answer = client.call("PATCH", self._at(key), changes, matching(etag))
+            _told(answer, f"{key} is changed.", json=json)
 
     def delete(self, key: Key, yes: Yes = False, if_match: IfMatch = None, *, connect: Connect) -> None:
         """One of them, for good."""
@@ -147,17 +147,27 @@ class Commands:
         return f"/v1/{self._noun.path}/{segment(key)}"
 
 
-def edited(document: Any, name: str) -> Any | None:
-    """The document as a person left it in their editor; None when they changed nothing."""
+def edited(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """The document as a person left it in their editor."""
     import click
     import msgspec
 
-    before = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    after = click.edit(before, extension=".json")
-    if after is None:
-        return None
-    changed = json_object(after, name)
-    return None if changed == document else changed
+    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    after = click.edit(text, extension=".json")
+    return document if after is None else json_object(after, name)
+
+
+def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7396) that makes `after` of `before`; empty when they are equal."""
+    changes: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
+    for name, value in after.items():
+        old = before.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if inner := patch(old, value):
+                changes[name] = inner
+        elif name not in before or value != old:
+            changes[name] = value
+    return changes
 
 
 def _told(answer: Any, sentence: str, *, json: bool) -> None:
