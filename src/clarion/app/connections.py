@@ -125,9 +125,9 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        head = self._head
+        in_head, head = self._in_head, self._head
         super().data_received(data)
-        if self._in_head and head == self._head and not self.transport.is_closing():
+        if in_head and self._in_head and head == self._head and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > self._all.patience.head_bytes:
                 self.end("head_too_large", 431)

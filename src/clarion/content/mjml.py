@@ -31,11 +31,11 @@ ELEMENTS = frozenset({
     "mj-social", "mj-spacer", "mj-wrapper",
 })
 # fmt: on
-_CONTENT = re.compile(
-    rf"<({'|'.join(HOLD_HTML)})(?=[\s>])(?:\"[^\"]*\"|'[^']*'|[^>\"'])*(?<!/)>(?P<content>.*?)</\1\s*>",
-    re.DOTALL,
-)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_HOLDING = re.compile(rf"<({'|'.join(HOLD_HTML)})(?=[\s>])(?:\"[^\"]*\"|'[^']*'|[^>\"']++)*+(?<!/)>")
+_CLOSING = {name: re.compile(rf"</{name}\s*>") for name in HOLD_HTML}
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+MAX_DEPTH = 32
+"""Elements inside one another: MRML goes as deep, on the stack."""
 _ELEMENT = re.compile(r"<(/?)([a-zA-Z][\w-]*)((?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
 _ROOT = re.compile(r"<mjml\b(?P<attributes>[^>]*?)(?=/?>)")
 _END = re.compile(r"</mjml\s*>")
@@ -81,7 +81,7 @@ def to_html(woven: Woven) -> Woven:
 
 def _words(source: str, blank: str, start: int, end: int) -> list[Word]:
     """The contents of elements and the tags outside them, in order; comments are part of what they stand in."""
-    found = [Word(*content.span("content")) for content in _CONTENT.finditer(blank, start, end)]
+    found = list(_contents(blank, start, end))
     starts = [word.start for word in found]
     for tag in tags(source):
         if tag.opening and start <= tag.start < end:
@@ -89,6 +89,21 @@ def _words(source: str, blank: str, start: int, end: int) -> list[Word]:
             if number < 0 or tag.start >= found[number].end:
                 found.append(Word(tag.start, tag.end))
     return sorted(word for word in found if word.start < word.end)
+
+
+def _contents(blank: str, start: int, end: int) -> Iterator[Word]:
+    """What stands in the elements that hold HTML."""
+    left_open: set[str] = set()
+    while opening := _HOLDING.search(blank, start, end):
+        name, start = opening[1], opening.end()
+        if name in left_open:
+            continue
+        closing = _CLOSING[name].search(blank, start, end)
+        if closing is None:
+            left_open.add(name)
+        else:
+            yield Word(start, closing.start())
+            start = closing.end()
 
 
 def _stem(source: str) -> str:
@@ -120,6 +135,8 @@ def _check_elements(given: str) -> None:
                 raise Refused(f"`</{name}>` closes nothing that is open here", found.start(), Code.MJML)
         elif not rest.endswith("/"):
             above.append((name, found.start()))
+            if len(above) > MAX_DEPTH:
+                raise Refused(f"more than {MAX_DEPTH} elements inside one another", found.start(), Code.LIMIT)
     if above:
         raise Refused(f"`<{above[-1][0]}>` is never closed", above[-1][1], Code.MJML)
 

@@ -192,6 +192,17 @@ async def test_a_whole_request_that_comes_at_once_is_no_head_without_end(server)
     assert (transport.closing, transport.sent.count(b"HTTP/1.1 200")) == (False, 6)
 
 
+async def test_the_last_part_of_a_long_body_is_no_head_either(server):
+    """It comes in pieces, and each may be longer than a head may be."""
+    connection, transport = server.accept()
+    for _ in range(3):
+        connection.data_received(POST.replace(b"100", b"6000") + b"x" * 10)
+        connection.data_received(b"x" * 2_990)
+        connection.data_received(b"x" * 3_000)
+        await server.pass_time(0)
+    assert (transport.closing, transport.sent.count(b"HTTP/1.1 200")) == (False, 3)
+
+
 async def test_one_client_cannot_take_all_connections(server):
     """Of one address a bounded number waits, and of all together: the longest make room. What is answered does not
     count, and whoever is quick is answered meanwhile."""

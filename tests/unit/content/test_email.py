@@ -118,6 +118,8 @@ def test_no_value_is_mjml_or_a_tag_or_a_script(value):
         ("<mjml>\n<mj-body background-color=red></mj-body></mjml>", None, "the MJML is broken"),
         ("<mjml><mj-body>\n{% if w %}<mj-section></mj-section></mj-body></mjml>", None, "unexpected end"),
         ("<mjml><mj-body><mj-raw>\n<p {{ w }}></mj-raw></mj-body></mjml>", 2, "inside a tag"),
+        ("<mjml><mj-body>\n" + "<mj-wrapper>" * 3000 + "</mj-body></mjml>", 2, "inside one another"),
+        ("<mjml><mj-body>" + "<!--" * 20_000 + "</mj-body></mjml>", 1, "never closed"),
     ],
 )  # fmt: skip
 def test_broken_mjml_is_refused_with_the_line(source, line, detail):

@@ -63,7 +63,7 @@ class LimitedProcess:
     def _detail(self, ended: int | None) -> str:
         if ended in (-signal.SIGXCPU, -signal.SIGKILL):
             return f"it takes more than {self._cpu_s} s of CPU time"
-        return f"it takes more than {self._memory_bytes >> 20} MB of memory"
+        return f"it takes more than {self._memory_bytes >> 20} MB of memory, or nests too deep"
 
     async def _start(self) -> asyncio.subprocess.Process:
         self._process = await asyncio.create_subprocess_exec(
