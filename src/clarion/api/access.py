@@ -15,7 +15,7 @@ from clarion.api.auth import Caller, Doorkeeper
 from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE, State, conditions_of, meaningless
 from clarion.api.pages import Page
-from clarion.api.parameters import check_query
+from clarion.api.parameters import DRY, check_query
 from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse
 from clarion.api.references import NEIGHBOURS
@@ -41,6 +41,8 @@ Who = Annotated[Caller, Dependency(skip_validation=True)]
 Person = Annotated[User, Dependency(skip_validation=True)]
 """The user the path names; 404 when there is none."""
 
+FOR_GOOD: dict[str, Any] = {"dry": False}
+"""What the route does cannot be undone: there is no dry run of it."""
 READ: dict[str, Any] = {"scope": Scope.READ}
 SEND: dict[str, Any] = {"scope": Scope.SEND}
 ADMIN: dict[str, Any] = {"scope": Scope.ADMIN}
@@ -168,11 +170,15 @@ def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         if subject is not None or handler.opt.get("one", True) is None:
             scope[STATE] = State(parts.ledger, subject)
         return
+    dry = bool(scope.get(DRY))
     if subject is None:
         if conditions:
             raise meaningless(conditions)
+        if dry:
+            terms.enter(Terms(dry=True))
         return
-    if not conditions and parts.ledger.setup.tenants.all()[subject.tenant].require_if_match:
+    tenant = parts.ledger.setup.tenants.all().get(subject.tenant)  # none for whoever runs the server
+    if not conditions and tenant is not None and tenant.require_if_match:
         raise refuse(
             "precondition_required",
             "This tenant wants every change to name what it was made from: send `If-Match` with the ETag you read, "
@@ -181,7 +187,7 @@ def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     # Where nothing can be created, what is not there is 404, whatever is demanded of it.
     require = conditions.require if scope["method"] == "PUT" else conditions.require_existing
     conditions.require_existing(parts.ledger.tag(subject))
-    asked = Terms(subject, require)
+    asked = Terms(subject, require, dry=dry)
     scope[STATE] = State(parts.ledger, subject, asked)
     terms.enter(asked)
 

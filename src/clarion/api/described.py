@@ -24,6 +24,8 @@ def describe(schemas: dict[str, Any]) -> None:
         if kind is None or "properties" not in schema:
             continue
         schema["description"] = inspect.getdoc(kind) or ""
+        if kind.__struct_config__.forbid_unknown_fields:
+            schema["additionalProperties"] = False
         for field, words in _fields(kind).items():
             shown = schema["properties"].get(field)
             if shown is not None and "$ref" not in shown:
@@ -32,8 +34,8 @@ def describe(schemas: dict[str, Any]) -> None:
                 schema["properties"][field] = {"allOf": [shown], "description": words}
 
 
-def _structs(kind: type) -> Iterator[type]:
-    children: list[type] = kind.__subclasses__()
+def _structs(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    children: list[type[msgspec.Struct]] = kind.__subclasses__()
     for child in children:
         if child.__module__.startswith(OURS):
             yield child

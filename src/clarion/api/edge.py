@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import structlog
 from litestar import Litestar
 
@@ -21,7 +22,7 @@ from clarion.api.conditions import STATE
 from clarion.api.cors import Cors, is_preflight, with_headers
 from clarion.api.events import Ingest
 from clarion.api.inbound import InboundMail
-from clarion.api.parameters import FIELDS, only
+from clarion.api.parameters import DRY, FIELDS, only, rehearsed
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out
 from clarion.api.repeats import REPEATS, Repeated, Repeats, replay
@@ -153,7 +154,7 @@ class Edge:
         scope[PARTS] = self._parts
         scope[DOOR] = self._door
         scope[REPEATS] = self._repeats
-        finished = _finished(self._repeats.keeping(send, scope), scope)
+        finished = _finished(self._repeats.keeping(send, scope), scope, lambda: self._before(scope))
         try:
             await self._router(scope, self._checked(scope, receive), finished)  # type: ignore[arg-type]
         except Repeated as again:
@@ -161,6 +162,37 @@ class Edge:
         finally:
             terms.leave()
             self._repeats.done(scope)
+
+    async def _before(self, scope: HttpScope) -> dict[str, Any] | None:
+        """The one resource that a dry run is about, as it still is; `{}` when there is none, None when it is about
+        none."""
+        if STATE not in scope:
+            return None
+        path = scope["path"].rpartition("/")[0] if scope["method"] == "POST" else scope["path"]
+        kept = ("asgi", "client", "headers", "http_version", "root_path", "scheme", "server", PARTS, DOOR)
+        asked = {name: scope[name] for name in kept if name in scope}
+        asked |= {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+        }
+        told: list[MutableMapping[str, Any]] = []
+
+        async def take(message: MutableMapping[str, Any]) -> None:
+            told.append(message)
+
+        async def nothing() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        router: Any = self._router
+        try:
+            await router(asked, nothing, take)
+        except ClarionError:
+            return {}
+        found: dict[str, Any] = msgspec.json.decode(b"".join(one.get("body", b"") for one in told))
+        return found
 
     def _checked(self, scope: HttpScope, receive: bodies.Receive) -> bodies.Receive:
         """The whole body, within its limits, when the route asks for it; then whatever the server says next."""
@@ -240,31 +272,40 @@ def bare_routes(parts: ApiParts, repeats: Repeats) -> tuple[BareRoute, ...]:
     )
 
 
-def _finished(send: Send, scope: HttpScope) -> Send:
+def _finished(send: Send, scope: HttpScope, before: Callable[[], Awaitable[dict[str, Any] | None]]) -> Send:
     """Adds the headers every answer carries, unless the route has its own, and the ETag of the one resource; leaves out
-    the fields that were not asked for."""
+    the fields that were not asked for; says of a dry run what would change. `before`: how to read the resource."""
     held: list[MutableMapping[str, Any]] = []
 
     async def with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
+            terms.leave()  # what is written from here on is not the caller's
             headers = list(message.get("headers", ()))
             own = {name.lower() for name, _ in headers}
             message["headers"] = headers + [header for header in SAFE if header[0] not in own]
-            if (STATE in scope or FIELDS in scope) and 200 <= message["status"] < 300:
+            if {STATE, FIELDS, DRY} & scope.keys() and 200 <= message["status"] < 300:
                 held.append(message)  # until its body is known
                 return
         elif held:
-            start = held.pop()
-            if STATE in scope and (tag := scope[STATE].header(message.get("body", b""))):
+            start, body = held.pop(), message.get("body", b"")
+            if STATE in scope and (tag := scope[STATE].header(body)):
                 start["headers"].append((b"etag", tag))
             if FIELDS in scope:
-                message["body"] = only(message["body"], scope[FIELDS])
-                headers = [header for header in start["headers"] if header[0] != b"content-length"]
-                start["headers"] = [*headers, (b"content-length", b"%d" % len(message["body"]))]
+                _instead(start, message, only(body, scope[FIELDS]))
+            if scope.get(DRY):
+                start["status"] = 200 if start["status"] == 204 else start["status"]
+                _instead(start, message, rehearsed(body, await before()))
             await send(start)
         await send(message)
 
     return with_headers
+
+
+def _instead(start: MutableMapping[str, Any], message: MutableMapping[str, Any], body: bytes) -> None:
+    """Another body for an answer."""
+    message["body"] = body
+    kept = [header for header in start["headers"] if header[0] not in (b"content-length", b"content-type")]
+    start["headers"] = [*kept, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
 
 
 def _named(send: Send, request_id: str) -> Send:

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, get, post
 from litestar.params import Parameter
 
-from clarion.api.access import READ, SEND, Parts, Who, names_of, the_user
+from clarion.api.access import FOR_GOOD, READ, SEND, Parts, Who, names_of, the_user
 from clarion.api.conditions import RECORD
 from clarion.api.messages import MessageView, an_event_id, views_of
 from clarion.api.pages import PAGE, START, Cursor, Limit
@@ -87,7 +87,7 @@ def _status(found: EventFound) -> Literal["accepted", "in_progress", "done", "se
     return "done" if found.set_aside is None else "set_aside"
 
 
-@post("/events/{event_id:str}/cancel", opt=SEND, status_code=200)
+@post("/events/{event_id:str}/cancel", opt=SEND | FOR_GOOD, status_code=200)
 async def cancel_event(event_id: str, caller: Who, parts: Parts) -> EventCanceled:
     """Cancel all messages of an event that have not begun to be sent, also those that are not planned yet.
 

@@ -19,7 +19,7 @@ from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
 from clarion.api.events import Accepted
 from clarion.api.inbound import MailTaken
-from clarion.api.parameters import fields_shown
+from clarion.api.parameters import can_rehearse, fields_shown
 from clarion.api.problems import Problem
 from clarion.api.repeats import KEY_CHARS
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
@@ -203,6 +203,10 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
                 "style": "form",
                 "explode": False,
             }
+        )
+    if can_rehearse(handler):
+        shared.append(
+            _parameter("query", "dry_run", "Say what would happen instead of doing it", {"type": "boolean"})
         )
     reads = "GET" in handler.http_methods
     about = about_one(handler, {one["name"] for one in shared if one["in"] == "path"})

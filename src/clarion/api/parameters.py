@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from litestar.connection import ASGIConnection
@@ -15,6 +15,8 @@ from clarion.api.faults import allowed_values, hint, kind_of, nearest, told
 from clarion.api.pages import At, Page
 from clarion.api.problems import Fault, Rejected
 
+DRY = "clarion.dry"
+"""Where the scope of a request says that it is a dry run."""
 FIELDS = "clarion.fields"
 """Where the scope of a request keeps the fields it asks for."""
 HANDED_IN = frozenset({"parts", "caller", "person", "data", "request"})
@@ -32,8 +34,19 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         chosen = ",".join(query.pop("fields")).split(",")
         wrong += [_unknown_field(name, shown) for name in chosen if name not in shown]
         connection.scope[FIELDS] = frozenset(chosen)  # type: ignore[literal-required]
+    if "dry_run" in query and "dry_run" not in fields and can_rehearse(handler):
+        (said, *more) = [text.lower() for text in query.pop("dry_run")]
+        if more or said not in ("true", "false"):
+            wrong.append(_NO_BOOLEAN)
+        connection.scope[DRY] = said == "true"  # type: ignore[literal-required]
     if wrong := [*wrong, *_faults(query, fields)]:
         raise Rejected(f"`{wrong[0].parameter}`: {wrong[0].detail}", wrong)
+
+
+def can_rehearse(handler: BaseRouteHandler) -> bool:
+    """The route writes, and all that it does can be undone."""
+    methods: set[str] = getattr(handler, "http_methods", set())
+    return bool(handler.opt.get("dry", True)) and not methods & {"GET", "HEAD"}
 
 
 def fields_shown(handler: BaseRouteHandler) -> list[str]:
@@ -41,14 +54,27 @@ def fields_shown(handler: BaseRouteHandler) -> list[str]:
     answer = handler.parsed_fn_signature.return_type
     if "GET" not in getattr(handler, "http_methods", ()):
         return []
-    kind = (
-        answer.inner_types[0].annotation
-        if answer.origin is Page and answer.inner_types
-        else answer.annotation
-    )
-    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)) or issubclass(kind, Page):
+    kind = answer.annotation
+    if issubclass(answer.origin or kind or object, Page):
+        items = next(field.type for field in msgspec.structs.fields(kind) if field.name == "items")
+        kind = get_args(items)[0]
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return []
     return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def rehearsed(body: bytes, before: dict[str, Any] | None) -> bytes:
+    """The answer of a dry run: as it would be, and what would change in the resource it is about (`before`)."""
+    after = msgspec.json.decode(body) if body else {}
+    if before is None:
+        return msgspec.json.encode({**after, "dry_run": True})
+    names = [name for name in after if name in before or not before] if body else [*before]
+    changes = [
+        {"field": name, "before": before.get(name), "after": after.get(name)}
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+    return msgspec.json.encode({**after, "dry_run": True, "changes": changes})
 
 
 def only(body: bytes, fields: frozenset[str]) -> bytes:
@@ -78,6 +104,11 @@ def _faults(query: Mapping[str, list[Any]], fields: Mapping[str, FieldDefinition
     for name, field in fields.items():
         if field.is_required and name not in query:
             yield Fault(detail=f"the parameter `{name}` is needed.", code="missing", parameter=name)
+
+
+_NO_BOOLEAN = Fault(
+    detail="`dry_run` is true or false.", code="not_allowed", parameter="dry_run", allowed=("true", "false")
+)
 
 
 def _unknown_field(name: str, valid: list[str]) -> Fault:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Router, post
 
-from clarion.api.access import ADMIN, READ, Parts, Who, the_user
+from clarion.api.access import ADMIN, FOR_GOOD, READ, Parts, Who, the_user
 from clarion.api.auth import Caller
 from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected
@@ -100,7 +100,7 @@ async def preview_template(
     return PreviewView(version=template.version, previews=previews, findings=list(findings))
 
 
-@post("/{key:str}/test", opt=ADMIN, status_code=202)
+@post("/{key:str}/test", opt=ADMIN | FOR_GOOD, status_code=202)
 async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> TestSent:
     """Send the live version, the draft or an old version to one user now, as a real message.
 

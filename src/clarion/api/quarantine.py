@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response, Router, delete, get, post
 from litestar.params import Parameter
 
-from clarion.api.access import ADMIN, READ, Parts, Who, a_message_id
+from clarion.api.access import ADMIN, FOR_GOOD, READ, Parts, Who, a_message_id
 from clarion.api.conditions import RECORD
 from clarion.api.inbound import MailTaken, shown
 from clarion.api.messages import Since, Until
@@ -95,7 +95,7 @@ async def get_quarantined_raw(quarantine_id: str, caller: Who, parts: Parts) -> 
     return Response(_raw(found, parts), headers=headers)
 
 
-@post("/{quarantine_id:str}/resolve", opt=ADMIN, status_code=200)
+@post("/{quarantine_id:str}/resolve", opt=ADMIN | FOR_GOOD, status_code=200)
 async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who, parts: Parts) -> MailTaken:
     """Say what a mail means. Its message and address follow as if a verified report had said so; it is no longer kept."""
     found = await _the(quarantine_id, caller, parts)

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 from litestar import Router, delete, get, post
 
-from clarion.api.access import ADMIN, READ, SEND, Parts, Who
+from clarion.api.access import ADMIN, FOR_GOOD, READ, SEND, Parts, Who
+from clarion.api.conditions import RECORD
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Lane
@@ -60,7 +61,7 @@ async def list_set_aside_events(
     )
 
 
-@get("/{event:str}", opt=READ)
+@get("/{event:str}", opt=READ | RECORD)
 async def get_set_aside_event(event: str, caller: Who, parts: Parts) -> SetAsideEvent:
     """One event that could not be planned."""
     number = _number(event)
@@ -70,7 +71,7 @@ async def get_set_aside_event(event: str, caller: Who, parts: Parts) -> SetAside
     raise _missing(event)
 
 
-@post("/retry", opt=SEND, status_code=200)
+@post("/retry", opt=SEND | FOR_GOOD, status_code=200)
 async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -> EventsRetried:
     """Plan them again, behind what waits in their lanes. Whoever was sent something already is not sent it twice."""
     if (data.ids is None) == (not data.all):

@@ -9,7 +9,7 @@ from litestar import Router, get, patch, post
 
 from clarion.api import tenant
 from clarion.api.access import Parts, Who
-from clarion.api.conditions import RECORD
+from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.tenant import TenantDocument
@@ -50,7 +50,7 @@ async def create_tenant(data: TenantDocument, caller: Who, parts: Parts) -> NewT
     return NewTenant(tenant=tenant.document(made), admin_key=text)
 
 
-@get("/{key:str}", opt=OPERATOR | RECORD)
+@get("/{key:str}", opt=OPERATOR)
 async def get_one_tenant(key: str, caller: Who, parts: Parts) -> TenantDocument:
     """One tenant."""
     return tenant.document(_found(parts, key))
@@ -79,5 +79,6 @@ def _found(parts: ApiParts, key: str) -> Tenant:
 router = Router(
     "/v1/tenants",
     route_handlers=[list_tenants, create_tenant, get_one_tenant, patch_one_tenant],
+    opt=one("tenant_by_key"),
     tags=["Access"],
 )

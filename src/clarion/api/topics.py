@@ -19,6 +19,7 @@ from clarion.errors import NotFound, Unknown, UnknownReference
 from clarion.flow.resolve import CREATE_TOPIC
 from clarion.model.ids import UserNo
 from clarion.model.user import Value
+from clarion.ports import terms
 from clarion.ports.ledger import Topic
 from clarion.rules import people
 from clarion.rules.match import closest
@@ -79,7 +80,10 @@ async def get_topic(key: str, caller: Who, parts: Parts) -> TopicView:
 async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None = None) -> TopicView:
     """Create or rename a topic. Its members stay."""
     people.check_key(key, "#")
-    await parts.ledger.topics.put(caller.tenant, Topic(key=key, name=(data or TopicBody()).name or ""))
+    topic = Topic(key=key, name=(data or TopicBody()).name or "")
+    await parts.ledger.topics.put(caller.tenant, topic)
+    if terms.rehearsing():
+        return _view(topic)
     return _view(await _topic(parts, caller, key))
 
 

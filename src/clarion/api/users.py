@@ -11,7 +11,7 @@ from litestar import Request, Router, delete, get, patch, post, put
 from msgspec import UNSET, UnsetType
 
 from clarion.api import bodies
-from clarion.api.access import READ, SEND, Parts, Person, Who, addressed, the_user
+from clarion.api.access import FOR_GOOD, READ, SEND, Parts, Person, Who, addressed, the_user
 from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import ADDS, one
 from clarion.api.contacts import ContactBody, ContactView, stored, views
@@ -199,7 +199,7 @@ async def put_users(
     return answered(len(lines), errors)
 
 
-@post("/{user_id:str}/tokens", opt=SEND | ADDS)
+@post("/{user_id:str}/tokens", opt=SEND | ADDS | FOR_GOOD)
 async def mint_token(person: Person, caller: Who, parts: Parts, data: TokenBody | None = None) -> TokenView:
     """A short-lived token with which the user's own devices reach the user's inbox, and nothing else."""
     ttl_s = (data or TokenBody()).ttl_s

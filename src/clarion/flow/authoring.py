@@ -21,6 +21,7 @@ from clarion.flow.tasks import Task, done
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Draft, Partial, SendAll, SendLadder, Template, Tenant, Workflow
+from clarion.ports import terms
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Basis, Setup
 from clarion.ports.limited import Exceeded, Limited
@@ -271,7 +272,11 @@ class Authoring:
                 return checked
             stamped = replace(partial, published_at=self._clock.now())
             released = await self._release(tenant, checked.templates, basis, partial=stamped)
-            return PartialPublished(partial=self._setup.partials.all(tenant)[partial.key], templates=released)
+            if terms.rehearsing():
+                stored = replace(stamped, version=_version(live) + 1)
+            else:
+                stored = self._setup.partials.all(tenant)[partial.key]
+            return PartialPublished(partial=stored, templates=released)
 
         return await self._in_turn(tenant, put)
 

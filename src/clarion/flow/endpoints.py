@@ -117,7 +117,8 @@ class Endpoints:
             created_at=now,
         )
         await self._ledger.endpoints.put(tenant, user.no, endpoint, None)
-        return await self.get(tenant, endpoint.id)
+        state = EndpointState(id=endpoint.id, tenant=tenant, user=user.no)
+        return Owned(user=user, endpoint=endpoint, state=state)
 
     async def change(self, tenant: TenantId, endpoint_id: bytes, wanted: Wanted) -> Owned:
         """Another URL, filter or description; what is under way goes to the new URL."""

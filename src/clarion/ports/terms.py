@@ -59,6 +59,12 @@ def current() -> Terms | None:
     return None if terms is None or terms.over else terms
 
 
+def rehearsing() -> bool:
+    """Whether what is done now is undone: nobody must be told of it."""
+    terms = current()
+    return terms is not None and terms.dry
+
+
 def leave() -> None:
     """The request is over, also for what it left running."""
     if (terms := _TERMS.get()) is not None:

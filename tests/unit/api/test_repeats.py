@@ -80,6 +80,8 @@ async def test_every_post_refuses_a_broken_key_and_says_it_takes_one(admin):
     """None is forgotten: the description of each names the header."""
     assert len(POSTS) > 15
     for path, operation in POSTS:
+        if operation.get("x-scope") == "operator":
+            continue  # refused before the key is looked at
         names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"]
         assert names.count("Idempotency-Key") == 1, path
         for values in (['"k'], ["k", "k"]):

@@ -20,6 +20,7 @@ from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint, EndpointState
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.user import User
+from clarion.ports import terms
 from clarion.ports.ledger import Suppression
 
 LAST = b"\xff" * 17
@@ -46,8 +47,12 @@ class SqliteEndpoints:
     async def put(
         self, tenant: TenantId, user: UserNo, endpoint: Endpoint, before: Endpoint | None
     ) -> Endpoint:
-        def put(connection: sqlite3.Connection) -> User:
+        dry = terms.rehearsing()
+
+        def put(connection: sqlite3.Connection) -> User | None:
             owner = self._owner(connection, user)
+            if owner is None and dry:
+                return None  # The dry run made the owner as well, and that is undone already.
             if owner is None or owner.tenant != tenant:
                 raise NotFound("the user of the endpoint was deleted meanwhile")
             if owner.profile.endpoint(endpoint.id) != before:

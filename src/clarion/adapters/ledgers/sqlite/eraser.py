@@ -26,9 +26,10 @@ class Eraser:
         self._clock = clock
         self._forget_inbox = forget_inbox
 
-    def __call__(self, connection: sqlite3.Connection, users: Sequence[UserNo]) -> None:
-        """The keys are gone for good even if the transaction is not committed: repeat it, or let `catch_up`."""
-        if users:
+    def __call__(self, connection: sqlite3.Connection, users: Sequence[UserNo], *, keys: bool = True) -> None:
+        """The keys are gone for good even if the transaction is not committed: repeat it, or let `catch_up`. Without
+        `keys` only the rows are, as long as the transaction is not undone."""
+        if users and keys:
             self._keyring.destroy(users)
         for no in users:
             self._drop(connection, no)

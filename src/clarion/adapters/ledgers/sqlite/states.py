@@ -13,6 +13,7 @@ from clarion.model.ids import parse_id
 from clarion.ports.terms import Subject
 
 TENANT = "SELECT hex(body) FROM tenants WHERE id = ?1 AND ?2 IS NOT NULL"
+TENANT_NAMED = "SELECT hex(body) FROM tenants WHERE ?1 IS NOT NULL AND key = ?2"
 DOCUMENT = "SELECT hex(body) FROM documents WHERE tenant = ?1 AND shelf = '{shelf}' AND key = ?2 AND live = 1"
 VERSION = "SELECT version FROM documents WHERE tenant = ?1 AND shelf = '{shelf}' AND key = ?2 AND live = 1"
 DRAFT = "SELECT body ->> 'revision' FROM documents WHERE tenant = ?1 AND shelf = 'draft' AND key = ?2 AND live = 1"
@@ -76,6 +77,7 @@ def _hash(text: str) -> bytes | None:
 
 KINDS: Mapping[str, Kind] = {
     "tenant": Kind(TENANT),
+    "tenant_by_key": Kind(TENANT_NAMED),
     "user": Kind(USER),
     "topic": Kind(TOPIC),
     "key": Kind(KEY),

@@ -23,6 +23,7 @@ from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
 from clarion.model.user import WEEK, Profile, User
+from clarion.ports import terms
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import UserPut
 from clarion.ports.vault import Vault, contact_hash
@@ -93,15 +94,19 @@ class SqliteUsers:
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
         if "\0" in user_id:
             return False
-        return await self._writer.do(self._deletions, (tenant, user_id), after=self._deleted) is not None
+        return (
+            await self._writer.do(self._deletions, (tenant, user_id, terms.rehearsing()), after=self._deleted)
+            is not None
+        )
 
     def _deletions(
-        self, connection: sqlite3.Connection, items: Sequence[tuple[TenantId, str]], careful: bool
+        self, connection: sqlite3.Connection, items: Sequence[tuple[TenantId, str, bool]], careful: bool
     ) -> Sequence[UserNo | None]:
-        numbers = [self._desk.number(connection, tenant, user_id) for tenant, user_id in items]
+        numbers = [self._desk.number(connection, tenant, user_id) for tenant, user_id, _ in items]
         # Asked for twice at once, somebody is there only once.
         numbers = [None if no in numbers[:place] else no for place, no in enumerate(numbers)]
-        self._desk.erase(connection, [no for no in numbers if no is not None])
+        # A key that is destroyed is gone for good: a dry run leaves it.
+        self._desk.erase(connection, [no for no in numbers if no is not None], keys=not items[0][2])
         return numbers
 
     async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
