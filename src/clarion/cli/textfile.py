@@ -17,6 +17,7 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 )
 _FOREIGN = re.compile("[\udc00-\udcff]")
 """What stands for a byte that does not fit the encoding."""
+_NUL = "has a NUL character in it; if the file is UTF-16 without a byte order mark, name that: --encoding utf-16-le"
 _ERRORS = "clarion-foreign-bytes"
 _NO_TEXT = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"})
 
@@ -88,7 +89,7 @@ def _finish(source: TextIO) -> None:
 
 def _problem(text: str, encoding: str) -> str:
     if text.isascii():
-        return "has a NUL character in it" if "\0" in text else ""
+        return _NUL if "\0" in text else ""
     if (found := _FOREIGN.search(text)) is not None:
         name = encoding.upper()
         other = "; if the whole file has another encoding, name it (for example --encoding cp1252)"
@@ -97,7 +98,7 @@ def _problem(text: str, encoding: str) -> str:
         return f"has the byte 0x{byte:02X} at character {found.start() + 1}, which is not {name}{advice}"
     if "\ufeff" in text:
         return "has a byte order mark (U+FEFF) in the middle"
-    return "has a NUL character in it" if "\0" in text else ""
+    return _NUL if "\0" in text else ""
 
 
 def _foreign(error: UnicodeError) -> tuple[str | bytes, int]:

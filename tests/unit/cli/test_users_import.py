@@ -179,6 +179,14 @@ def test_half_a_character_of_utf_16_costs_its_own_line():
     assert wrong(lines).keys() == {3, 5}
 
 
+def test_utf_16_without_a_byte_order_mark_is_told_how_to_be_read():
+    """Its lines are full of NUL characters; the encoding can be named."""
+    content = "user_id,attributes.name\nu1,Jürgen\n".encode("utf-16-le")
+    with pytest.raises(typer.BadParameter, match="--encoding utf-16-le"):
+        csv(content)
+    assert ids(csv(content, "utf-16-le")[1]) == ["u1"]
+
+
 @pytest.mark.parametrize("name", ["cp1525", "utf_61", "klingon", "idna", "base64"])
 def test_an_unknown_encoding_is_refused_with_an_example(name):
     """Before anything is sent."""
