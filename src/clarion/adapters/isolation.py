@@ -9,7 +9,7 @@ import structlog
 
 from clarion.model.outcome import Outcome, Retry, Unknown
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing
+from clarion.ports.provider import Outgoing, Report
 
 log = structlog.get_logger(__name__)
 
@@ -26,19 +26,26 @@ def each(batch: Sequence[Outgoing], send: Callable[[Outgoing], Outcome]) -> list
 
 
 async def each_at_once(
-    batch: Sequence[Outgoing], send: Callable[[Outgoing], Awaitable[Outcome]], *, idempotent: bool
+    batch: Sequence[Outgoing],
+    send: Callable[[Outgoing], Awaitable[Outcome]],
+    report: Report | None,
+    *,
+    idempotent: bool,
 ) -> list[Outcome]:
-    """`send` all at the same time; one that raises may have been taken."""
+    """`send` all at the same time, and tell each outcome as it comes; one that raises may have been taken."""
 
-    async def alone(outgoing: Outgoing) -> Outcome:
+    async def alone(index: int, outgoing: Outgoing) -> Outcome:
         try:
-            return await send(outgoing)
+            outcome = await send(outgoing)
         except Exception as surprise:  # noqa: BLE001 - concerns this message only
-            return surprised(surprise, idempotent=idempotent)
+            outcome = surprised(surprise, idempotent=idempotent)
+        if report is not None:
+            report.ended(index, outcome)
+        return outcome
 
     if len(batch) == 1:
-        return [await alone(batch[0])]
-    return await asyncio.gather(*map(alone, batch))
+        return [await alone(0, batch[0])]
+    return await asyncio.gather(*(alone(index, one) for index, one in enumerate(batch)))
 
 
 def surprised(surprise: Exception, *, idempotent: bool) -> Retry | Unknown:

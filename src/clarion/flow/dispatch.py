@@ -68,7 +68,10 @@ class Dispatcher:
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for the calls under way; what does not answer in time is cancelled and recovered at the next start."""
+        give_up_s = self._clock.monotonic() + timeout_s
         late = await ended(self._under_way, timeout_s, self._clock)
+        while not late and self._under_way:  # What a call told at its end is still being stored.
+            late = await ended(self._under_way, give_up_s - self._clock.monotonic(), self._clock)
         for task in late:
             task.cancel()
         await ended(late, CANCEL_S, self._clock)
@@ -134,16 +137,23 @@ class Dispatcher:
             self._sender.recorded(group)
 
     async def _attempt(self, queue: LaneQueue, route: Route, group: Sequence[Held], slots: Slots) -> None:
+        left = len(group)
+
+        def record(settlements: Sequence[Settlement]) -> None:
+            nonlocal left
+            left -= len(settlements)
+            self._start_recording(queue, settlements)
+
         try:
-            settlements = await self._sender.attempt(route, group, slots)
+            settlements = await self._sender.attempt(route, group, slots, record)
         except BaseException:
-            queue.release(len(group))  # Cancelled by a drain: the lease brings them back.
+            queue.release(left)  # Cancelled by a drain: the lease brings them back.
             raise
         finally:
             await slots.release_all()
         self._pacer.begin(queue.lane)
         try:
-            await self._record(queue, settlements, len(group))
+            await self._record(queue, settlements, left)
         finally:
             self._pacer.end(queue.lane)
 

@@ -41,13 +41,14 @@ class Route:
     busy for a moment.
     """
 
-    __slots__ = ("_lives", "first", "idempotent", "seconds_each")
+    __slots__ = ("_lives", "first", "idempotent", "marks_late", "seconds_each")
 
     def __init__(self, lives: Lives) -> None:
         self._lives = lives
         self.first = lives[0]
         self.idempotent = all(live.plugin.idempotent for live in lives)
         """Whether a repeated attempt has no second effect."""
+        self.marks_late = all(live.plugin.marks_late for live in lives)
         self.seconds_each = max(live.seconds_each for live in lives)
         """Seconds per message at the rate limit; 0 without one."""
 

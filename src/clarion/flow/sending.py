@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain, groupby
 
 import structlog
@@ -15,6 +16,7 @@ from clarion.flow.integrations import Integrations, LiveIntegration
 from clarion.flow.last_look import LastLook
 from clarion.flow.patience import until_stored
 from clarion.flow.queues import Held
+from clarion.flow.reports import CallReport, Marks
 from clarion.flow.routes import Route, Slots
 from clarion.flow.settlement import Attempt, decided_settlement, settlement_of, unknown_settlement
 from clarion.flow.stops import Stops
@@ -31,6 +33,24 @@ log = structlog.get_logger(__name__)
 
 Called = tuple[Sequence[Ready], Sequence[Outcome], Attempt]
 """One call: what went out, an outcome for each, and the circumstances."""
+
+
+Record = Callable[[Sequence[Settlement]], None]
+"""Stores settlements while the batch they belong to is still under way."""
+
+
+class _Attempt:
+    """What is known of an attempt while its calls are under way."""
+
+    __slots__ = ("marks", "record", "recorded", "stopped")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.recorded: set[Held] = set()
+        """Their settlements are being stored already."""
+        self.stopped: dict[Held, Settlement | None] = {}
+        """Stopped at the last moment; None: somebody else holds it by now."""
+        self.marks: Marks
 
 
 class Sender:
@@ -57,15 +77,22 @@ class Sender:
         self._clock = clock
         self._entropy = entropy
 
-    async def attempt(self, route: Route, group: Sequence[Held], slots: Slots) -> list[Settlement]:
-        """What became of each; none for messages that somebody else holds by now."""
+    async def attempt(
+        self, route: Route, group: Sequence[Held], slots: Slots, record: Record
+    ) -> list[Settlement]:
+        """What became of each; none for messages that somebody else holds by now, and for those that went to `record`
+        while others of the batch still took their time."""
         ready, settlements = await self._composer.compose(route, group)
         going = self._stops.begin(dict.fromkeys(map(_held, ready)))
         ready = [one for one in ready if one[0] in going]
-        if ready and not route.idempotent:
+        late = route.marks_late and not any(held.devices for held, _, _ in ready)
+        if ready and not route.idempotent and not late:
             ready = await self._marked(ready, settlements)
         if ready:
-            settlements += self._meaning(await self._called(ready, slots))
+            attempt = _Attempt(record)
+            contacts = {held: outgoing.contact for held, _, outgoing in ready}
+            attempt.marks = Marks(partial(self._mark_late, attempt.stopped, contacts))
+            settlements += self._meaning(await self._called(ready, slots, attempt), attempt)
         return settlements
 
     def recorded(self, group: Sequence[Held]) -> None:
@@ -91,39 +118,78 @@ class Sender:
                 stopped.append(stop)
         return going
 
+    async def _mark_late(
+        self,
+        stopped: dict[Held, Settlement | None],
+        contacts: Mapping[Held, Contact | None],
+        batch: Sequence[Held],
+    ) -> list[bool]:
+        """The same for messages whose provider asks right before they go; whether each may."""
+        now = self._clock.now
+        refused = await until_stored(
+            "mark_sending",
+            lambda: self._messages.mark_sending([h.message for h in batch], now()),
+            self._clock,
+        )
+        for held in batch:
+            if held.message.id in refused:
+                stopped[held] = None
+            elif (stop := self._look.again(held)) is not None:
+                stopped[held] = stop
+            elif not _is_used(held, contacts[held]):
+                stopped[held] = self._again(held.message)
+        return [held not in stopped for held in batch]
+
     def _again(self, message: Message) -> Settlement:
         """Its contacts are others by now: it goes to them, by the integrations that fit them."""
         now = self._clock.now()
         return decided_settlement(message, Status.DEFERRED, Reason.RETRY, now, due_at=now)
 
-    async def _called(self, ready: Sequence[Ready], slots: Slots) -> list[Called]:
+    async def _called(self, ready: Sequence[Ready], slots: Slots, attempt: _Attempt) -> list[Called]:
         """All calls of a batch at once: one, unless its people have devices of several kinds or very many."""
         by_live = _by_live(ready)
         if len(by_live) == 1:
             ((live, its),) = by_live.items()
-            return await self._call_all(live, its)
-        called = await asyncio.gather(*[self._call_apart(*one, slots) for one in by_live.items()])
+            return await self._call_all(live, its, attempt)
+        called = await asyncio.gather(*[self._call_apart(*one, slots, attempt) for one in by_live.items()])
         return list(chain.from_iterable(called))
 
-    async def _call_apart(self, live: LiveIntegration, ready: Sequence[Ready], slots: Slots) -> list[Called]:
+    async def _call_apart(
+        self, live: LiveIntegration, ready: Sequence[Ready], slots: Slots, attempt: _Attempt
+    ) -> list[Called]:
         try:
-            return await self._call_all(live, ready)
+            return await self._call_all(live, ready, attempt)
         finally:
             await slots.release(live)
 
-    async def _call_all(self, live: LiveIntegration, ready: Sequence[Ready]) -> list[Called]:
+    async def _call_all(
+        self, live: LiveIntegration, ready: Sequence[Ready], attempt: _Attempt
+    ) -> list[Called]:
         size = live.plugin.batch
         if len(ready) <= size:
-            return [await self._call(live, ready)]
+            return [await self._call(live, ready, attempt)]
         parts = [ready[at : at + size] for at in range(0, len(ready), size)]
-        return await asyncio.gather(*[self._call(live, part) for part in parts])
+        return await asyncio.gather(*[self._call(live, part, attempt) for part in parts])
 
-    async def _call(self, live: LiveIntegration, ready: Sequence[Ready]) -> Called:
+    async def _call(self, live: LiveIntegration, ready: Sequence[Ready], attempt: _Attempt) -> Called:
         started = self._clock.monotonic()
-        outcomes = await self._calls.make(live, [outgoing for _, _, outgoing in ready])
+
+        def store(told: Sequence[tuple[int, Outcome]]) -> None:
+            its = [ready[index] for index, _ in told]
+            circumstances = self._circumstances(live, started, its[0][0].message)
+            called: Called = its, [outcome for _, outcome in told], circumstances
+            settlements = self._meaning([called], attempt)
+            attempt.recorded.update(held for held, _, _ in its)
+            attempt.record(settlements)
+
+        report = CallReport([held for held, _, _ in ready], attempt.marks, store, self._clock)
+        try:
+            outcomes = await self._calls.make(live, [outgoing for _, _, outgoing in ready], report)
+        finally:
+            report.close()
         return ready, outcomes, self._circumstances(live, started, ready[0][0].message)
 
-    def _meaning(self, called: Sequence[Called]) -> list[Settlement]:
+    def _meaning(self, called: Sequence[Called], under_way: _Attempt) -> list[Settlement]:
         now, uniform = self._clock.now(), self._entropy.uniform
         settlements: list[Settlement] = []
         answers: dict[Held, list[Answer]] = {}
@@ -131,6 +197,12 @@ class Sender:
             for (held, _, outgoing), outcome in zip(ready, outcomes, strict=True):
                 answers.setdefault(held, []).append(Answer(outgoing, outcome, attempt))
         for held, its in answers.items():
+            if held in under_way.recorded:
+                continue
+            if held in under_way.stopped:
+                if (stop := under_way.stopped[held]) is not None:
+                    settlements.append(stop)
+                continue
             try:
                 settlements.append(self._settlement(held, its, now, uniform()))
             except Exception as fault:

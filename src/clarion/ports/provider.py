@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Protocol
 
@@ -32,6 +33,24 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
     collapse_key: bytes = b""
     """The same for messages of which only the newest matters; empty: each matters."""
+
+
+class Report(Protocol):
+    """What is told about a batch while it is under way."""
+
+    def begins(self, index: int) -> Future[bool]:
+        """Durably note that this message may be taken from now on: done when it is, with False when it must not go any
+        more. To be awaited before what cannot be taken back, as often as it is tried."""
+
+    def ended(self, index: int, outcome: Outcome) -> None:
+        """The outcome of one message, so that it is stored while others of the batch still take their time."""
+
+
+class Reporting(Protocol):
+    """Implemented by providers that tell what comes of each message as it comes."""
+
+    async def send_reporting(self, batch: Sequence[Outgoing], report: Report) -> Sequence[Outcome]:
+        """As `Provider.send`, telling `report` on the way."""
 
 
 class Provider(Protocol):
@@ -124,6 +143,8 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     A contact goes to the providers that claim it before those that take any."""
     idempotent: bool = False
     """A repeated call with the same message id has no second effect, so no `sending` mark is needed."""
+    marks_late: bool = False
+    """It is `Reporting` and asks `begins` for every message; else a whole batch is noted before its call."""
     batch: int = 1
     """Most messages one call takes."""
     hosts: frozenset[str] = frozenset()

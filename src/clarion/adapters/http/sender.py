@@ -16,7 +16,7 @@ from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, ProviderTools
+from clarion.ports.provider import Outgoing, ProviderTools, Report
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +76,10 @@ class HttpProvider:
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`."""
+        return await self.send_reporting(batch, None)
+
+    async def send_reporting(self, batch: Sequence[Outgoing], report: Report | None) -> Sequence[Outcome]:
+        """The same; each outcome is told as it comes."""
         until_s = self._clock.monotonic() + self._timeout_s
         if len(batch) == 1:
             return [await self._sent(batch[0], self._built(batch[0]), until_s)]
@@ -85,6 +89,8 @@ class HttpProvider:
         async def work() -> None:
             for at, outgoing, call in todo:
                 outcomes[at] = await self._sent(outgoing, call, until_s)
+                if report is not None:
+                    report.ended(at, outcomes[at])
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(AT_ONCE, len(batch))):

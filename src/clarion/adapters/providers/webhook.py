@@ -28,7 +28,7 @@ from clarion.model.ids import Instant, MessageId
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Report, Settings
 
 AT_ONCE = 64
 """Messages one call takes; all of them go out at the same time."""
@@ -126,7 +126,11 @@ class Webhooks:
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """A receiver that hangs holds up its batch for the time of one call, and is then left alone for a while."""
-        return await each_at_once(batch, self._send_one, idempotent=True)
+        return await self.send_reporting(batch, None)
+
+    async def send_reporting(self, batch: Sequence[Outgoing], report: Report | None) -> Sequence[Outcome]:
+        """Each receiver has a time limit of its own, and what it answered is told at once."""
+        return await each_at_once(batch, self._send_one, report, idempotent=True)
 
     async def ping(self) -> None:
         """There is no server of the integration's own to reach."""

@@ -14,7 +14,7 @@ from clarion.adapters.isolation import surprised
 from clarion.adapters.providers.smtp.jobs import Job
 from clarion.adapters.providers.smtp.outcomes import Stage, accepted, outcome_of
 from clarion.adapters.providers.smtp.replies import BadReply, Capabilities, Reply, ReplyReader
-from clarion.model.outcome import Outcome, Unknown
+from clarion.model.outcome import Outcome, Retry, Unknown
 
 CLOSING = 421
 WAIT_S = {Stage.MAIL: 300.0, Stage.RCPT: 300.0, Stage.DATA: 120.0, Stage.END: 600.0, Stage.NOTHING: 300.0}
@@ -56,6 +56,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
         self._expected: deque[tuple[Stage, Job]] = deque()
+        self._paused: Job | None = None
+        """A mail whose body may go as soon as that is noted."""
         self._heard: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
@@ -115,7 +117,10 @@ class Connection(asyncio.Protocol):
     @property
     def jobs(self) -> list[Job]:
         """The mails under way on it."""
-        return list(dict.fromkeys(job for stage, job in self._expected if stage is not Stage.NOTHING))
+        paused = [] if self._paused is None else [self._paused]
+        return list(
+            dict.fromkeys([*paused, *(job for stage, job in self._expected if stage is not Stage.NOTHING)])
+        )
 
     def expire(self) -> None:
         """The deadline has passed: an idle connection says goodbye, a silent server is left."""
@@ -161,6 +166,7 @@ class Connection(asyncio.Protocol):
         """Whatever the relay may have is unknown, the rest starts anew."""
         self._transport = None
         jobs = self.jobs
+        self._paused = None
         self._expected.clear()
         self._crew.gone(self)
         for job in jobs:
@@ -243,8 +249,26 @@ class Connection(asyncio.Protocol):
             self._expected.append((Stage.NOTHING, job))
             self._wait_for(Stage.NOTHING)
             self._crew.settled(job, job.refusal)
-        elif job.is_settled:
-            self.abort("the call of this mail was given up")
+        elif job.noted is None or job.noted.done():
+            self._begin_body(job)
+        else:
+            self._paused, self.deadline = job, float("inf")
+            job.noted.add_done_callback(lambda _: self._go_on_with(job))
+
+    def _go_on_with(self, job: Job) -> None:
+        """It is noted that the mail goes now."""
+        if self._paused is job:
+            self._paused = None
+            self._begin_body(job)
+
+    def _begin_body(self, job: Job) -> None:
+        """From here on the relay may have it. Only the end of the connection takes back a mail that is announced."""
+        noted = job.noted
+        if noted is not None and (noted.cancelled() or noted.exception() is not None or not noted.result()):
+            job.call.settle(job.index, Retry(of_address=True, detail="it was stopped before it was sent"))
+        if job.is_settled:
+            self._paused = job
+            self.abort("the mail was stopped before it was sent")
         else:
             self._send_body(job)
 

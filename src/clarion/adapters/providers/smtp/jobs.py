@@ -8,6 +8,7 @@ from clarion.adapters.providers.smtp.destinations import Destination
 from clarion.model.outcome import Outcome, Retry
 from clarion.model.status import Reason
 from clarion.ports.mail import Letter, Mail
+from clarion.ports.provider import Report
 
 MOST_STARTS = 2
 """A mail whose connection ends before the relay has its body starts once more on another connection."""
@@ -18,9 +19,11 @@ _NOT_BEGUN = Retry(reason=Reason.PROVIDER_TIMEOUT, detail="no connection became 
 class Call:
     """One `send`: done when every mail has its outcome."""
 
-    __slots__ = ("_left", "done", "outcomes")
+    __slots__ = ("_left", "done", "outcomes", "report")
 
-    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop, report: Report | None = None) -> None:
+        """`report` hears of every mail before it goes, and what came of it."""
+        self.report = report
         self.outcomes: list[Outcome | None] = [None] * size
         self.done: asyncio.Future[None] = loop.create_future()
         self._left = size
@@ -30,9 +33,15 @@ class Call:
         if self.outcomes[index] is not None:
             return
         self.outcomes[index] = outcome
+        if self.report is not None:
+            self.report.ended(index, outcome)
         self._left -= 1
         if not self._left and not self.done.done():
             self.done.set_result(None)
+
+    def begins(self, index: int) -> asyncio.Future[bool] | None:
+        """Done when it is noted that this mail goes now, with whether it may; None: nobody has to know."""
+        return None if self.report is None else self.report.begins(index)
 
     def result(self) -> list[Outcome]:
         """Every outcome, in order. What has none was not begun, and never will be."""
@@ -45,7 +54,7 @@ class Call:
 class Job:
     """A letter until it has an outcome."""
 
-    __slots__ = ("call", "destination", "index", "letter", "mail", "refusal", "sent", "starts")
+    __slots__ = ("call", "destination", "index", "letter", "mail", "noted", "refusal", "sent", "starts")
 
     def __init__(self, call: Call, index: int, letter: Letter, destination: Destination) -> None:
         self.call = call
@@ -56,6 +65,8 @@ class Job:
         """Made when a connection takes it."""
         self.refusal: Outcome | None = None
         """What became of its envelope, when that was refused."""
+        self.noted: asyncio.Future[bool] | None = None
+        """Whether its body may go; None: it may."""
         self.sent = False
         """The final dot has left: from here on it may arrive."""
         self.starts = 0

@@ -24,7 +24,7 @@ from clarion.model.content import EmailContent
 from clarion.model.outcome import Misconfigured, Outcome, Rejected
 from clarion.model.setup import Integration
 from clarion.ports.mail import Letter, Mail
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Report
 
 BATCH = 100
 SHARE_OF_TIME = 0.9
@@ -55,10 +55,14 @@ class SmtpProvider:
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """All of the batch over the pooled connections; what has no answer in time is unknown, or was not begun."""
+        return await self.send_reporting(batch, None)
+
+    async def send_reporting(self, batch: Sequence[Outgoing], report: Report | None) -> Sequence[Outcome]:
+        """The same; every mail is announced right before its body goes."""
         if not batch:
             return []
         pool = self._opened_pool()
-        call = Call(len(batch), asyncio.get_running_loop())
+        call = Call(len(batch), asyncio.get_running_loop(), report)
         fetching: list[Job] = []
         for index, outgoing in enumerate(batch):
             try:
@@ -137,7 +141,9 @@ class SmtpProvider:
             if not isinstance(content, EmailContent):
                 job.call.settle(job.index, content)
                 return
-            alone = Call(1, asyncio.get_running_loop())
+            report = job.call.report
+            only = None if report is None else _Only(report, job.index)
+            alone = Call(1, asyncio.get_running_loop(), only)
             letter = msgspec.structs.replace(job.letter, content=content)
             pool.put(Job(alone, 0, letter, job.destination))
             pool.feed()
@@ -169,6 +175,21 @@ class SmtpProvider:
         return mail
 
 
+class _Only:
+    """Implements `ports.provider.Report` for a mail that is a call of its own within another."""
+
+    def __init__(self, report: Report, index: int) -> None:
+        self._report = report
+        self._index = index
+
+    def begins(self, index: int) -> asyncio.Future[bool]:
+        """It stands elsewhere in its batch."""
+        return self._report.begins(self._index)
+
+    def ended(self, index: int, outcome: Outcome) -> None:
+        """Told by the call it belongs to."""
+
+
 def _name(outgoing: Outgoing) -> str:
     """The person's name, when the application keeps it as the attribute `name`."""
     name = outgoing.user.profile.attributes.get("name")
@@ -186,6 +207,7 @@ plugin = ProviderPlugin(
     config=SmtpConfig,
     open=_open,
     batch=BATCH,
+    marks_late=True,
     hosts=frozenset({"host"}),
     secrets=frozenset({"password", "token", "oauth_client_secret", "oauth_refresh_token", "dkim_keys"}),
     example={

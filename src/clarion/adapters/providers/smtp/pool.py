@@ -188,6 +188,7 @@ class Pool:
             if isinstance(made, Mail):
                 destination.under_way += 1
                 job.mail, job.refusal, job.sent = made, None, False
+                job.noted = job.call.begins(job.index)  # While the envelope is on its way.
                 job.starts += 1
                 return True
             job.call.settle(job.index, made)

@@ -1,0 +1,191 @@
+"""A message is noted right before it goes, and stored as soon as its outcome is known, whatever the others of its batch do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.model.channel import Channel
+from clarion.model.outcome import Accepted, Outcome, Retry
+from clarion.model.setup import Integration, IntegrationLimits
+from clarion.model.status import Reason, Status
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine, engine, workflow
+from tests.relay import HANG, Relay
+
+PEOPLE = ("ada", "bob", "eve")
+
+
+class Telling(RecordingProvider):
+    """Tells what comes of each message as it comes; who is slow takes as long as the test wants."""
+
+    def __init__(self, slow: str = "", *, late: bool = False, idempotent: bool = False) -> None:
+        super().__init__(batch=50, idempotent=idempotent)
+        self.slow = slow
+        self.late = late
+        self.open = asyncio.Event()
+        self.went: list[str] = []
+
+    def plugin(self, *args: Any, **more: Any) -> Any:
+        return msgspec.structs.replace(super().plugin(*args, **more), marks_late=self.late)
+
+    async def send_reporting(self, batch: Sequence[Any], report: Any) -> Sequence[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(batch)
+
+        async def one(index: int) -> None:
+            user = batch[index].user.id
+            if user == self.slow:
+                await self.open.wait()
+            if self.late and not await report.begins(index):
+                outcomes[index] = Retry(detail="stopped")
+                return
+            self.went.append(user)
+            outcomes[index] = Accepted(provider_id=user)
+            report.ended(index, outcomes[index])
+
+        await asyncio.gather(*map(one, range(len(batch))))
+        return [one or Retry() for one in outcomes]
+
+
+async def begun(house: Engine, timeout_s: float = 60) -> None:
+    """Three messages in one batch."""
+    await house.furnish(workflow("hello"))
+    texts = Integration(
+        key="main-sms",
+        channel=Channel.SMS,
+        provider="recording",
+        limits=IntegrationLimits(timeout_s=timeout_s),
+    )
+    await house.ledger.setup.integrations.put(house.tenant, texts)
+    for one in PEOPLE:
+        await house.person(one)
+    await house.trigger("hello", *PEOPLE)
+    await house.quiet()
+
+
+async def statuses(house: Engine) -> dict[str, Status]:
+    found = {}
+    for message in (await house.messages()).values():
+        users = await house.ledger.users.get([message.user])
+        found[users[message.user].id] = message.status
+    return found
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_is_done_is_stored_while_another_of_its_batch_hangs(tmp_path, late):
+    """One slow receiver does not hold back what the others answered; nothing is stored twice."""
+    async with engine(tmp_path, provider=Telling("bob", late=late)) as house:
+        await begun(house)
+        await house.pass_time(1)
+        expected = Status.QUEUED if late else Status.SENDING
+        assert await statuses(house) == {"ada": Status.SENT, "bob": expected, "eve": Status.SENT}
+        house.provider.open.set()
+        await house.quiet()
+        assert set((await statuses(house)).values()) == {Status.SENT}
+        assert house.pipeline.stats()["refused_settlements"] == 0
+        assert not any(queue.held for queue in house.pipeline._queues)
+
+
+async def test_a_call_that_is_given_up_keeps_what_it_told(tmp_path):
+    """Only what hangs is in doubt."""
+    async with engine(tmp_path, provider=Telling("bob")) as house:
+        await begun(house, timeout_s=5)
+        await house.pass_time(10)
+        found = await statuses(house)
+        assert found == {"ada": Status.SENT, "bob": Status.FAILED, "eve": Status.SENT}
+        message = next(m for m in (await house.messages()).values() if m.status is Status.FAILED)
+        assert message.reason is Reason.OUTCOME_UNKNOWN
+
+
+async def test_what_never_began_is_not_in_doubt(tmp_path):
+    """A provider that asks before each message leaves only those in doubt that it asked for."""
+    async with engine(tmp_path, provider=Telling("bob", late=True)) as house:
+        await begun(house, timeout_s=5)
+        await house.pass_time(6)
+        assert (await statuses(house))["bob"] is Status.DEFERRED
+        house.provider.open.set()
+        await house.pass_time(600)
+        assert (await statuses(house))["bob"] is Status.SENT
+        assert sorted(house.provider.went) == sorted(PEOPLE)
+
+
+async def test_a_crash_leaves_in_doubt_only_what_was_on_its_way(tmp_path):
+    """Of a batch whose messages go one after another, those that had not begun are sent after the restart."""
+    async with engine(tmp_path, provider=Telling("bob", late=True)) as house:
+        await begun(house)
+        assert sorted(house.provider.went) == ["ada", "eve"]
+        await house.pass_time(1)
+        await house.crash()
+        provider = Telling(late=True)
+        async with engine(tmp_path, provider=provider, clock=house.clock) as again:
+            await again.pass_time(300)
+            assert set((await statuses(again)).values()) == {Status.SENT}
+            assert provider.went == ["bob"]
+
+
+async def test_notes_that_begin_together_are_written_together(tmp_path, monkeypatch):
+    """Not one write per message."""
+    written: list[int] = []
+    whole = SqliteMessages.mark_sending
+
+    async def mark_sending(self: SqliteMessages, messages: Sequence[Any], at: Any) -> Any:
+        written.append(len(messages))
+        return await whole(self, messages, at)
+
+    monkeypatch.setattr(SqliteMessages, "mark_sending", mark_sending)
+    async with engine(tmp_path, provider=Telling(late=True)) as house:
+        await begun(house)
+        assert sum(written) == 3
+        assert len(written) <= 2
+
+
+async def test_whoever_leaves_at_the_last_moment_gets_nothing(tmp_path, monkeypatch):
+    """The look behind the note counts, as for a whole batch."""
+    whole = SqliteMessages.mark_sending
+
+    async def mark_sending(self: SqliteMessages, messages: Sequence[Any], at: Any) -> Any:
+        user = (await house.ledger.users.find(house.tenant, ["bob"]))["bob"]
+        if any(message.user == user.no for message in messages):
+            await house.ledger.users.delete(house.tenant, "bob")
+        return await whole(self, messages, at)
+
+    async with engine(tmp_path, provider=Telling("bob", late=True)) as house:
+        await begun(house)
+        monkeypatch.setattr(SqliteMessages, "mark_sending", mark_sending)
+        house.provider.open.set()
+        await house.quiet()
+        assert sorted(house.provider.went) == ["ada", "eve"]
+
+
+async def test_of_a_batch_of_mails_only_those_on_their_way_would_be_in_doubt(tmp_path):
+    """Two for each connection: one whose body may have gone, one that is announced behind it. The others are sent later."""
+    relay = Relay(END=lambda _: HANG)
+    async with relay.running(), engine(tmp_path, provider=RecordingProvider()) as house:
+        await house.furnish(workflow("mail", channel=Channel.EMAIL))
+        config = {
+            "host": "127.0.0.1",
+            "port": relay.port,
+            "security": "none",
+            "from_address": "news@example.com",
+            "connections": 2,
+        }
+        post = Integration(key="main-email", channel=Channel.EMAIL, provider="smtp", config=config)
+        await house.ledger.setup.integrations.put(house.tenant, post)
+        people = [f"user-{n}" for n in range(40)]
+        for one in people:
+            await house.person(one)
+        await house.trigger("mail", *people)
+        async with asyncio.timeout(20):
+            while len(relay.mails) < 2:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        await house.quiet()
+        found = Counter((await statuses(house)).values())
+        assert 2 <= found[Status.SENDING] <= 4
+        assert found[Status.QUEUED] == 40 - found[Status.SENDING]
+        await house.crash()
