@@ -111,6 +111,7 @@ class Connection(HttpToolsProtocol):
         """Which head of the connection it is in, or was in last."""
         self._body_to_come = False
         self._head_bytes = 0
+        self._closes_behind_body = False
 
     # ── what the transport says ───────────────────────────────────────────────────────────────────────────
 
@@ -147,10 +148,14 @@ class Connection(HttpToolsProtocol):
         self._head += 1
         self._wait(self._all.patience.body_s)
         super().on_headers_complete()
+        if self.cycle is not None:  # it is None where a WebSocket begins
+            self.cycle.transport = _Lingering(self)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head, self._body_to_come = True, False
+        if self._closes_behind_body:
+            self.transport.close()
         answered = self.cycle is not None and self.cycle.response_complete  # type: ignore[redundant-expr]
         self._wait(self._all.patience.head_s if answered else None)
 
@@ -162,6 +167,14 @@ class Connection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._forget()
         super().handle_websocket_upgrade()
+
+    def close(self) -> None:
+        """The answer was the last one. A client that is still sending its body would lose it by a reset: it is read to
+        its end, in the time there is for that, and dropped."""
+        if self._body_to_come:
+            self._closes_behind_body = True
+        else:
+            self.transport.close()
 
     # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -181,7 +194,8 @@ class Connection(HttpToolsProtocol):
         """Say so, unless an answer is under way, and close."""
         self._all.ended[why] += 1
         self._wait(None)
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:  # type: ignore[redundant-expr]
+        cycle = None if self._in_head else self.cycle
+        if cycle is None or not cycle.response_started:
             self.transport.write(STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()
 
@@ -197,3 +211,17 @@ class Connection(HttpToolsProtocol):
     def _forget(self) -> None:
         self._wait(None)
         self._all.open.discard(self)
+
+
+class _Lingering:
+    """The transport of a connection as the cycle of one request sees it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection.transport, name)
+
+    def close(self) -> None:
+        """When the client has said everything."""
+        self._connection.close()

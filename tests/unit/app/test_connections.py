@@ -181,6 +181,27 @@ async def test_a_head_without_end_is_refused(server):
     assert (transport.closing, transport.sent[:12]) == (True, b"HTTP/1.1 431")
 
 
+async def test_an_answer_before_the_body_is_not_lost_by_a_reset(server):
+    """A client that closes afterwards and is still sending is read to its end, or as long as a body may take."""
+    head = POST.replace(b"/ok", b"/early").replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+    connection, transport = server.accept()
+    connection.data_received(head)
+    await server.pass_time(0)
+    assert (transport.sent.startswith(b"HTTP/1.1 200"), transport.closing) == (True, False)
+    connection.data_received(b"x" * 99)
+    assert not transport.closing
+    connection.data_received(b"x")
+    assert transport.closing
+    connection, transport = server.accept()
+    connection.data_received(head)
+    await server.pass_time(30)
+    assert (transport.closing, transport.sent.count(b"HTTP/1.1")) == (True, 1)
+    connection, transport = server.accept()
+    connection.data_received(head + b"x" * 100)
+    await server.pass_time(0)
+    assert transport.closing
+
+
 async def test_a_whole_request_that_comes_at_once_is_no_head_without_end(server):
     """However long its body is, and however many there are."""
     connection, transport = server.accept()
