@@ -211,7 +211,7 @@ async def test_templates_are_kept_in_files_checked_published_and_taken_back(serv
     assert (shown.json["version"], shown.json["origin"]) == (3, "version 1")
     listed = (await run("list", "--json")).json
     assert {"parcel", "order-shipped"} <= {one["key"] for one in listed}
-    assert (await run("show", "nobody")).code == 6
+    assert (await run("show", "nobody")).code == 4
     assert (await run("publish", tmp_path / "none.json")).code == 2
     await server.api.post(
         "/v1/workflows/order-shipped/trigger",
