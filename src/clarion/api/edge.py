@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import structlog
@@ -22,7 +23,8 @@ from clarion.api.conditions import STATE
 from clarion.api.cors import Cors, is_preflight, with_headers
 from clarion.api.events import Ingest
 from clarion.api.inbound import InboundMail
-from clarion.api.parameters import DRY, FIELDS, only, rehearsed
+from clarion.api.pages import MOST_A_PAGE, NO_FILTER
+from clarion.api.parameters import DRY, FIELDS, TOTAL, only, rehearsed
 from clarion.api.parts import ApiParts
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out
 from clarion.api.repeats import REPEATS, Repeated, Repeats, replay
@@ -65,6 +67,9 @@ class BareRoute:
                 return None
         return found
 
+
+MOST_COUNTED = 10_000
+"""Items of a list that `total` counts; more is "at least"."""
 
 _log = structlog.get_logger("clarion.api")
 
@@ -154,7 +159,9 @@ class Edge:
         scope[PARTS] = self._parts
         scope[DOOR] = self._door
         scope[REPEATS] = self._repeats
-        finished = _finished(self._repeats.keeping(send, scope), scope, lambda: self._before(scope))
+        finished = _finished(
+            self._repeats.keeping(send, scope), scope, lambda: self._before(scope), lambda: self._total(scope)
+        )
         try:
             await self._router(scope, self._checked(scope, receive), finished)  # type: ignore[arg-type]
         except Repeated as again:
@@ -169,6 +176,26 @@ class Edge:
         if STATE not in scope:
             return None
         path = scope["path"].rpartition("/")[0] if scope["method"] == "POST" else scope["path"]
+        return await self._read(scope, path) or {}
+
+    async def _total(self, scope: HttpScope) -> dict[str, Any]:
+        """How many items a list has, counted page by page up to `MOST_COUNTED`."""
+        query = [one for one in parse_qsl(scope["query_string"].decode("latin-1")) if one[0] not in NO_FILTER]
+        value, cursor = 0, ""
+        for _ in range(MOST_COUNTED // MOST_A_PAGE):
+            given = [*query, ("limit", str(MOST_A_PAGE)), *([("cursor", cursor)] if cursor else [])]
+            page = await self._read(scope, scope["path"], urlencode(given)) or {
+                "items": [],
+                "next_cursor": None,
+            }
+            value += len(page["items"])
+            cursor = page["next_cursor"] or ""
+            if not cursor:
+                return {"value": value, "exact": True}
+        return {"value": value, "exact": False}
+
+    async def _read(self, scope: HttpScope, path: str, query: str = "") -> dict[str, Any] | None:
+        """What the caller of a request would read; None when there is nothing."""
         kept = ("asgi", "client", "headers", "http_version", "root_path", "scheme", "server", PARTS, DOOR)
         asked = {name: scope[name] for name in kept if name in scope}
         asked |= {
@@ -176,7 +203,7 @@ class Edge:
             "method": "GET",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
         }
         told: list[MutableMapping[str, Any]] = []
 
@@ -190,7 +217,7 @@ class Edge:
         try:
             await router(asked, nothing, take)
         except ClarionError:
-            return {}
+            return None
         found: dict[str, Any] = msgspec.json.decode(b"".join(one.get("body", b"") for one in told))
         return found
 
@@ -272,9 +299,15 @@ def bare_routes(parts: ApiParts, repeats: Repeats) -> tuple[BareRoute, ...]:
     )
 
 
-def _finished(send: Send, scope: HttpScope, before: Callable[[], Awaitable[dict[str, Any] | None]]) -> Send:
+def _finished(
+    send: Send,
+    scope: HttpScope,
+    before: Callable[[], Awaitable[dict[str, Any] | None]],
+    total: Callable[[], Awaitable[dict[str, Any]]],
+) -> Send:
     """Adds the headers every answer carries, unless the route has its own, and the ETag of the one resource; leaves out
-    the fields that were not asked for; says of a dry run what would change. `before`: how to read the resource."""
+    the fields that were not asked for; says of a dry run what would change, and how long a list is. `before` and
+    `total`: how to find that out."""
     held: list[MutableMapping[str, Any]] = []
 
     async def with_headers(message: MutableMapping[str, Any]) -> None:
@@ -283,7 +316,7 @@ def _finished(send: Send, scope: HttpScope, before: Callable[[], Awaitable[dict[
             headers = list(message.get("headers", ()))
             own = {name.lower() for name, _ in headers}
             message["headers"] = headers + [header for header in SAFE if header[0] not in own]
-            if {STATE, FIELDS, DRY} & scope.keys() and 200 <= message["status"] < 300:
+            if {STATE, FIELDS, DRY, TOTAL} & scope.keys() and 200 <= message["status"] < 300:
                 held.append(message)  # until its body is known
                 return
         elif held:
@@ -291,7 +324,11 @@ def _finished(send: Send, scope: HttpScope, before: Callable[[], Awaitable[dict[
             if STATE in scope and (tag := scope[STATE].header(body)):
                 start["headers"].append((b"etag", tag))
             if FIELDS in scope:
-                _instead(start, message, only(body, scope[FIELDS]))
+                body = only(body, scope[FIELDS])
+                _instead(start, message, body)
+            if scope.get(TOTAL):
+                whole = msgspec.json.decode(body)
+                _instead(start, message, msgspec.json.encode({**whole, "total": await total()}))
             if scope.get(DRY):
                 start["status"] = 200 if start["status"] == 204 else start["status"]
                 _instead(start, message, rehearsed(body, await before()))

@@ -19,7 +19,7 @@ from clarion.api.cloudevents import CloudEvent
 from clarion.api.described import describe
 from clarion.api.events import Accepted
 from clarion.api.inbound import MailTaken
-from clarion.api.parameters import can_rehearse, fields_shown
+from clarion.api.parameters import can_count, can_rehearse, fields_shown
 from clarion.api.problems import Problem
 from clarion.api.repeats import KEY_CHARS
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
@@ -204,6 +204,9 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
                 "explode": False,
             }
         )
+    if can_count(handler):
+        said = "Add `total`: how many items there are, counted up to 10,000"
+        shared.append(_parameter("query", "total", said, {"type": "boolean"}))
     if can_rehearse(handler):
         shared.append(
             _parameter("query", "dry_run", "Say what would happen instead of doing it", {"type": "boolean"})

@@ -19,9 +19,10 @@ V = TypeVar("V")
 K = TypeVar("K", int, str, bytes)
 
 PAGE = 50
+MOST_A_PAGE = 200
 BOUNDED: dict[type, Any] = {int: Annotated[int, msgspec.Meta(le=2**63 - 1)]}
 """No list counts further."""
-NO_FILTER = frozenset({"cursor", "limit", "fields", "wait_s"})
+NO_FILTER = frozenset({"cursor", "limit", "fields", "total", "wait_s"})
 """Parameters that change neither what a list holds nor its order."""
 
 
@@ -65,7 +66,7 @@ class At:
 
 START = At()
 Cursor = Annotated[At, Dependency(skip_validation=True)]
-Limit = Annotated[int, Parameter(ge=1, le=200, description="Most items to return")]
+Limit = Annotated[int, Parameter(ge=1, le=MOST_A_PAGE, description="Most items to return")]
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

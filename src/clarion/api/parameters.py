@@ -17,6 +17,8 @@ from clarion.api.problems import Fault, Rejected
 
 DRY = "clarion.dry"
 """Where the scope of a request says that it is a dry run."""
+TOTAL = "clarion.total"
+"""Where the scope of a request says that the length of the list is wanted."""
 FIELDS = "clarion.fields"
 """Where the scope of a request keeps the fields it asks for."""
 HANDED_IN = frozenset({"parts", "caller", "person", "data", "request"})
@@ -34,11 +36,12 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         chosen = ",".join(query.pop("fields")).split(",")
         wrong += [_unknown_field(name, shown) for name in chosen if name not in shown]
         connection.scope[FIELDS] = frozenset(chosen)  # type: ignore[literal-required]
-    if "dry_run" in query and "dry_run" not in fields and can_rehearse(handler):
-        (said, *more) = [text.lower() for text in query.pop("dry_run")]
-        if more or said not in ("true", "false"):
-            wrong.append(_NO_BOOLEAN)
-        connection.scope[DRY] = said == "true"  # type: ignore[literal-required]
+    for name, place, takes in (("dry_run", DRY, can_rehearse), ("total", TOTAL, can_count)):
+        if name in query and name not in fields and takes(handler):
+            (said, *more) = [text.lower() for text in query.pop(name)]
+            if more or said not in ("true", "false"):
+                wrong.append(_no_boolean(name))
+            connection.scope[place] = said == "true"  # type: ignore[literal-required]
     if wrong := [*wrong, *_faults(query, fields)]:
         raise Rejected(f"`{wrong[0].parameter}`: {wrong[0].detail}", wrong)
 
@@ -47,6 +50,12 @@ def can_rehearse(handler: BaseRouteHandler) -> bool:
     """The route writes, and all that it does can be undone."""
     methods: set[str] = getattr(handler, "http_methods", set())
     return bool(handler.opt.get("dry", True)) and not methods & {"GET", "HEAD"}
+
+
+def can_count(handler: BaseRouteHandler) -> bool:
+    """The route answers pages of a list that has an end."""
+    taken = taken_by(handler)
+    return "cursor" in taken and "wait_s" not in taken and bool(fields_shown(handler))
 
 
 def fields_shown(handler: BaseRouteHandler) -> list[str]:
@@ -106,9 +115,9 @@ def _faults(query: Mapping[str, list[Any]], fields: Mapping[str, FieldDefinition
             yield Fault(detail=f"the parameter `{name}` is needed.", code="missing", parameter=name)
 
 
-_NO_BOOLEAN = Fault(
-    detail="`dry_run` is true or false.", code="not_allowed", parameter="dry_run", allowed=("true", "false")
-)
+def _no_boolean(name: str) -> Fault:
+    allowed = ("true", "false")
+    return Fault(detail=f"`{name}` is true or false.", code="not_allowed", parameter=name, allowed=allowed)
 
 
 def _unknown_field(name: str, valid: list[str]) -> Fault:

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from clarion.api import edge
+
 LISTS = ("categories", "workflows", "templates", "partials", "integrations", "keys", "users", "topics")
 
 
@@ -52,7 +54,7 @@ async def test_a_cursor_fits_its_own_list_and_filter_only(admin, several):
     """Elsewhere it is refused, not read as something else; a page may change its size meanwhile."""
     cursor = (await admin.ok("GET", "/v1/users?limit=1"))["next_cursor"]
     again = await admin.ok("GET", "/v1/users", params={"limit": 2, "cursor": cursor, "fields": "user_id"})
-    assert again["items"] == [{"user_id": "u1"}, {"user_id": "u2"}]
+    assert again["items"] == [{"user_id": "u1"}, {"user_id": "u0"}]
     for path, query in (
         ("/v1/topics", {}),
         ("/v1/messages", {}),
@@ -118,3 +120,29 @@ async def test_every_answer_names_its_request(house, admin):
         await house.bearer("")("GET", "/healthz"),
     ]
     assert len({answer.headers["clarion-request-id"] for answer in answers}) == len(answers)
+
+
+async def test_a_list_tells_its_length(admin, several):
+    """Of what the filter leaves, whichever page; what is not asked for is not counted."""
+    for noun in (*LISTS, "users/u0/contacts"):
+        count = len((await admin.ok("GET", f"/v1/{noun}?limit=200"))["items"])
+        page = await admin.ok("GET", f"/v1/{noun}?limit=1&total=true")
+        assert page["total"] == {"value": count, "exact": True}, noun
+        assert len(page["items"]) == 1
+        cursor = page["next_cursor"]
+        again = await admin.ok("GET", f"/v1/{noun}", params={"limit": 1, "total": "true", "cursor": cursor})
+        assert again["total"]["value"] == count
+    assert (await admin.ok("GET", "/v1/captures?channel=sms&total=true"))["total"] == {
+        "value": 0,
+        "exact": True,
+    }
+    assert "total" not in await admin.ok("GET", "/v1/users?total=false")
+    shown = await admin.problem("GET", "/v1/users?total=yes")
+    assert shown["errors"][0]["parameter"] == "total"
+
+
+async def test_a_long_list_is_counted_so_far(admin, several, monkeypatch):
+    """And says that there is more."""
+    monkeypatch.setattr(edge, "MOST_COUNTED", 2)
+    monkeypatch.setattr(edge, "MOST_A_PAGE", 1)
+    assert (await admin.ok("GET", "/v1/users?total=true"))["total"] == {"value": 2, "exact": False}
