@@ -125,7 +125,9 @@ def whole(app: Litestar) -> dict[str, Any]:
         if "scope" in handler.opt
     }
     scopes = {name: handler.opt["scope"] for name, handler in handlers.items()}
-    paths: dict[str, Any] = {**described["paths"], **_ingest()}
+    paths: dict[str, Any] = dict(described["paths"])
+    for path, methods in _ingest().items():
+        paths[path] = {**paths.get(path, {}), **methods}
     schemas = {**described.get("components", {}).get("schemas", {}), **_schemas()}
     describe(schemas)
     for _, method, operation in operations({"paths": paths}):

@@ -7,11 +7,50 @@ from typing import Annotated
 import typer
 
 from clarion.cli import explain
+from clarion.cli.messages import Limit, Since, Until
 from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="See what came of an event, and cancel it.")
 
 Id = Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event, as `clarion trigger` printed it.")]
+
+
+@program.command("list")
+@connected
+def list_(
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """List events, newest first.
+
+    \b
+    Example:
+      clarion events list --since 2030-06-01T18:00:00Z
+    """
+    from clarion.cli import show
+
+    found = connect().pages("/v1/events", limit, since=since, until=until)
+    if json:
+        show.as_json(list(found))
+        return
+    show.table(
+        ["created", "workflows", "type", "status", "messages", "id"],
+        (
+            (
+                show.clock(one["created_at"]),
+                ", ".join(one["workflows"]),
+                one["type"] or "",
+                one["status"],
+                sum(one["counts"].values()),
+                one["id"],
+            )
+            for one in found
+        ),
+    )
 
 
 @program.command("show")

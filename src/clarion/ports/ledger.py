@@ -89,8 +89,27 @@ class EventFound(msgspec.Struct, frozen=True, kw_only=True):
     """It could not be planned."""
 
 
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One planned event in a list."""
+
+    id: EventId
+    workflows: tuple[str, ...]
+    """Those it started."""
+    lane: Lane
+    seq: int
+    """Where its lane's log has one of its entries."""
+    counts: Mapping[Status, int]
+    """How many messages are where."""
+
+
 class Events(Protocol):
     """Events after they were accepted."""
+
+    async def page(
+        self, tenant: TenantId, since: Instant | None, before: bytes, limit: int
+    ) -> tuple[Sequence[EventRecord], bytes | None]:
+        """Planned events, newest first, and where to go on (None: the end). A page may be short: the scan per call is
+        bounded. `before`: where the page before ended, or the first id that is too new."""
 
     async def found(
         self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int

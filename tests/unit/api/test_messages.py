@@ -302,6 +302,51 @@ async def test_a_tail_follows_what_happens(admin, ada):
     assert {"sent", "delivered"} <= statuses
 
 
+async def test_events_are_listed_newest_first(house, admin, ada):
+    """Each with what it started and where its messages are; in pages, by time, and those of one's own tenant only."""
+    first = await trigger(admin)
+    await messages_of(admin, first)
+    cloud = {
+        "specversion": "1.0",
+        "id": "e1",
+        "source": "/shop",
+        "type": "order.paid",
+        "subject": "ada",
+        "data": {"id": "2"},
+    }
+    second = (
+        await admin.ok("POST", "/v1/events", cloud, headers={"content-type": "application/cloudevents+json"})
+    )["event_id"]
+    await messages_of(admin, second)
+    third = await trigger(admin, delay_s=3600)
+    items = await until(admin, "/v1/events", lambda items: len(items) == 3)
+    assert [one["id"] for one in items] == [third, second, first]
+    assert [one["status"] for one in items] == ["in_progress", "done", "done"]
+    assert items[0]["counts"] == {"deferred": 3}
+    assert (items[1]["type"], items[1]["source"], items[1]["workflows"]) == (
+        "order.paid",
+        "/shop",
+        ["order-paid"],
+    )
+    assert (items[2]["type"], sum(items[2]["counts"].values())) == (None, 3)
+    page = await admin.ok("GET", "/v1/events?limit=2")
+    assert [one["id"] for one in page["items"]] == [third, second]
+    rest = await admin.ok("GET", f"/v1/events?limit=2&cursor={page['next_cursor']}")
+    assert [one["id"] for one in rest["items"]] == [first]
+    assert (await admin.ok("GET", "/v1/events?until=2020-01-01T00:00:00Z"))["items"] == []
+    assert len((await admin.ok("GET", "/v1/events?since=2020-01-01T00:00:00Z"))["items"]) == 3
+    stranger = await house.client(Scope.ADMIN, OTHER)
+    assert (await stranger.ok("GET", "/v1/events"))["items"] == []
+
+
+async def test_an_event_that_nobody_listens_to_is_listed_too(admin):
+    """It started nothing, and is done."""
+    cloud = {"specversion": "1.0", "id": "e2", "source": "/shop", "type": "nobody.cares", "data": {}}
+    await admin.ok("POST", "/v1/events", cloud, headers={"content-type": "application/cloudevents+json"})
+    (one,) = await until(admin, "/v1/events", len)
+    assert (one["type"], one["workflows"], one["status"], one["counts"]) == ("nobody.cares", [], "done", {})
+
+
 async def test_an_event_is_canceled_by_its_id(admin, ada):
     """All its messages that have not begun; repeating it is harmless, and what was sent stays."""
     event = await trigger(admin, delay_s=3600)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
@@ -17,15 +17,18 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.set_aside import set_aside_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import LANES
+from clarion.model.channel import LANES, Lane
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, children_range, first_id_at
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import EventFound, MessageFilter
+from clarion.ports.ledger import EventFound, EventRecord, MessageFilter
 
 SLICE = 1_000
 """Messages canceled in one transaction, so that a wide event holds up no other writer."""
 KEPT_MS = 30 * 86_400_000
 """How old events get that are remembered as canceled; they are planned long before."""
+
+SEEN = 2_000
+"""Events one call looks at, those of other tenants too."""
 
 _CODES = encoded([CODES[status] for status in NOT_STARTED])
 
@@ -118,6 +121,26 @@ class SqliteEvents:
 
         return await self._readers.call(look)
 
+    async def page(
+        self, tenant: TenantId, since: Instant | None, before: bytes, limit: int
+    ) -> tuple[Sequence[EventRecord], bytes | None]:
+        lowest = b"" if since is None else first_id_at(since)
+
+        def look(connection: sqlite3.Connection) -> tuple[Sequence[EventRecord], bytes | None]:
+            found: list[EventRecord] = []
+            below = before
+            for _ in range(SEEN):
+                row = connection.execute(sql.RUN_BELOW, (below, lowest)).fetchone()
+                if row is None:
+                    return found, None
+                below, last = children_range(EventId(row[0]))
+                found += _records(connection, tenant, below, last)
+                if len(found) >= limit:
+                    break
+            return found, below
+
+        return await self._readers.call(look)
+
     async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
         canceled, after = 0, b""
         while True:
@@ -146,3 +169,25 @@ class SqliteEvents:
         going = [one for one in ids if one not in begun]
         stopped = self._endings.stop(connection, going, Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
         return _Slice(len(stopped), ids[-1] if len(ids) == SLICE else None)
+
+
+def _records(
+    connection: sqlite3.Connection, tenant: TenantId, first: bytes, last: bytes
+) -> list[EventRecord]:
+    records: dict[EventId, EventRecord] = {}
+    for event_id, owner, workflow, lane, seq in connection.execute(
+        sql.EVENTS_BESIDE, (first, last)
+    ).fetchall():
+        if owner != tenant:
+            continue
+        known = records.get(event_id)
+        workflows = (*known.workflows, workflow) if known is not None else (workflow,)
+        counts = connection.execute(sql.COUNTS_OF_EVENT, (first, last, event_id)).fetchall()
+        records[event_id] = EventRecord(
+            id=EventId(event_id),
+            workflows=tuple(dict.fromkeys(workflows)),
+            lane=Lane(lane),
+            seq=seq,
+            counts={tuple(Status)[code]: count for code, count in counts},
+        )
+    return list(records.values())

@@ -346,6 +346,14 @@ ACTIVE_OF_EVENT = f"""
     SELECT 1 FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND status IN ({coded(ACTIVE)}) LIMIT 1
 """
 
+RUN_BELOW = "SELECT id FROM runs WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1"
+_BESIDE = "(SELECT event_id, tenant, workflow, lane, event_seq FROM runs WHERE id BETWEEN ? AND ? LIMIT 2000)"
+EVENTS_BESIDE = f"SELECT event_id, tenant, workflow, lane, max(event_seq) FROM {_BESIDE} GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC"
+"""The events whose runs lie in one range: nearly always one, with a row for each of its workflows."""
+COUNTS_OF_EVENT = (
+    "SELECT status, count(*) FROM messages WHERE id BETWEEN ? AND ? AND event_id = ? GROUP BY status"
+)
+
 STOPPABLE_OF_EVENT = f"""
     SELECT {_array("hex(id)")} FROM (
         SELECT id FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND id > ?4
