@@ -44,6 +44,7 @@ FULL = (
     r"(?:boîte|messagerie|quota)[^.;]{0,40}(?:pleine|saturée|dépassé)|(?:buzón|cuota|casella|quota|caixa|cota)[^.;]{0,40}(?:llen[ao]|excedid|superad|pien[ao]|cheia|lotad|esgotad)",
     r"ящик[^.;]{0,30}(?:полон|заполнен|переполн)|(?:메일함|편지함|용량)[^.;]{0,20}(?:가득|초과|꽉)|メールボックス[^。]{0,12}(?:満杯|いっぱい|一杯|容量)|受信(?:容量|箱)[^。]{0,8}(?:超|いっぱい)",
     r"size limit",
+    r"(?:couldn't|could not|can't|cannot|unable to|failed to) (?:create|open|write|append to|lock) ",
     r"\bgr[ea]y ?list|postgrey|not found, try again|malformed (?:or unexpected )?name server reply",
 )
 """No room, too large, or come again later: the address is fine, whatever the code says."""

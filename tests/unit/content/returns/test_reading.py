@@ -37,6 +37,7 @@ COMPLAINT, AUTO_REPLY, DELIVERED, UNKNOWN = (
         ("connect to mx.example.org[192.0.2.1]:25: Connection refused", "4.4.1", SOFT),
         ("450 4.1.1 <ada@example.org>: Recipient address rejected: User unknown", "4.1.1", SOFT),
         ("451 4.7.1 Greylisted, please try again later", "4.7.1", SOFT),
+        ("x-unix; procmail: Couldn't create /var/spool/mail/ada", "5.1.1", SOFT),
         ("", "5.0.0", SOFT),
         ("554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", "5.7.1", BLOCK),
         ("550 5.7.26 This mail has been blocked because the sender is unauthenticated.", "5.7.26", BLOCK),
