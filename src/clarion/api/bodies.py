@@ -58,6 +58,8 @@ def too_large(limit: int) -> InvalidInput:
     return refuse("body_too_large", f"The body may have at most {limit:,} bytes.")
 
 
+DEPTH = 32
+"""Deepest nesting of JSON."""
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS = bytes(1 if byte in b"[{" else 255 for byte in range(256))
 """What a bracket does to the depth, as a signed byte."""

@@ -192,9 +192,12 @@ def _from_base64(event: CloudEvent) -> msgspec.Raw:
     if event.datacontenttype and not is_json(event.datacontenttype):
         raise _not_json(event.datacontenttype, "#/datacontenttype")
     try:
-        return msgspec.Raw(b64decode(event.data_base64 or "", validate=True))
+        data = b64decode(event.data_base64 or "", validate=True)
     except (binascii.Error, ValueError):
         raise InvalidInput("data_base64 is not base64.", pointer="#/data_base64") from None
+    bodies.check_text(data)
+    bodies.check_depth(data, bodies.DEPTH)
+    return msgspec.Raw(data)
 
 
 def _not_json(media_type: str, pointer: str | None) -> InvalidInput:

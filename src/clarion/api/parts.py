@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from clarion.api import bodies
 from clarion.flow.authoring import Authoring
 from clarion.flow.endpoints import Endpoints
 from clarion.flow.engagement import Engagement
@@ -39,7 +40,7 @@ class Limits:
     body_bytes: int = 1024 * 1024
     batch: int = 1_000
     """Most events or users in one call."""
-    depth: int = 32
+    depth: int = bodies.DEPTH
     """Deepest nesting of JSON."""
     request_s: float = 30.0
     """Longest a request may take, its body included."""

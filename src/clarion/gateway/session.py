@@ -169,7 +169,7 @@ class Session:
             return self._refuse("too_many_commands", TOO_FAST.advice, TOO_FAST)
         try:
             command = frames.command(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             return self._refuse("invalid_request", f"not a command: {wrong}", PROTOCOL_ERROR)
         if isinstance(command, MarkCommand):
             return self._mark(command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import msgspec
 import pytest
 
@@ -134,3 +136,16 @@ async def test_types_of_our_own_are_refused_from_outside(admin, ada):
     assert shown["errors"][0]["pointer"] == "#/type"
     answer = await admin("POST", "/v1/events", [{**EVENT, "type": ours}])
     assert answer.status_code == 422
+
+
+async def test_data_in_base64_is_checked_like_any_other(admin, ada):
+    """Its nesting, its encoding, and that it is an object."""
+    for data, code in (
+        (b'{"a":' * 500 + b"1" + b"}" * 500, "too_deep"),
+        (b"[" * 100_000, "too_deep"),
+        (b'{"a":"\xff"}', "malformed_json"),
+        (b"[1]", "invalid_request"),
+        (b"", "invalid_request"),
+    ):
+        event = {**EVENT, "data_base64": b64encode(data).decode()}
+        assert (await admin.problem("POST", "/v1/events", event))["code"] == code, data[:20]

@@ -315,3 +315,13 @@ def test_a_frame_and_a_close_are_told_apart_by_their_type():
     """Effects are carried out by type; subclasses would slip through."""
     assert {type(effect) for effect in (PING, frames.ok("1"))} == {Frame}
     assert type(SHUTTING_DOWN) is Close
+
+
+@pytest.mark.parametrize("nested", ['{"x":' + "[" * 8_000, '{"x":' + '{"x":' * 3_000, "[" * 8_000])
+def test_a_command_nested_without_end_is_no_command(nested):
+    """Deeper than any parser goes, within the size of a frame."""
+    session = Session(Rules(), 0.0, AN_HOUR)
+    session.loaded(Frame("{}", 0))
+    *answer, close = session.receive(nested, 1.0)
+    assert [frame["code"] for frame in texts(tuple(answer))] == ["invalid_request"]
+    assert close is PROTOCOL_ERROR
