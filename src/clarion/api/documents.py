@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from html import escape
 from typing import Any
@@ -80,6 +80,32 @@ async def reference(request: Request[Any, Any, Any]) -> Response[str]:
 async def errors() -> Response[str]:
     """Every error code: what it means and what to do."""
     return _page("Clarion error codes", "".join(_errors()))
+
+
+def health(
+    *, ready: bool, parts: Mapping[str, str], warnings: Mapping[str, str], status_code: int
+) -> Response[Any]:
+    """`/readyz` for people: what does not work first."""
+    rows = sorted([*((said == "ok", name, said) for name, said in parts.items())])
+    content = "<main><h1>Health</h1>"
+    content += (
+        f"<p><strong>{'Everything works.' if ready else 'Not ready: a part does not work.'}</strong></p>"
+    )
+    if warnings:
+        content += "<h2>Warnings</h2><p>These need attention. Requests are still served.</p>"
+        content += f"<div class=scroll><table>{''.join(map(_row, warnings, warnings.values()))}</table></div>"
+    content += "<h2>Parts</h2><div class=scroll><table>"
+    content += "".join(_row(name, "Works" if fine else said) for fine, name, said in rows)
+    content += (
+        '</table></div><p><a href="/">Start page</a> · <a href="/docs">API documentation</a></p></main>'
+    )
+    page = _page("Health", content)
+    page.status_code = status_code
+    return page
+
+
+def _row(name: str, said: str) -> str:
+    return f"<tr><td><code>{escape(name)}</code></td><td>{_text(said)}</td></tr>"
 
 
 def missing() -> tuple[bytes, str]:

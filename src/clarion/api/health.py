@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Request, Response, Router, get
 
+from clarion.api import documents
 from clarion.api.access import OPEN, Parts
 
 
@@ -34,16 +35,16 @@ async def healthz(parts: Parts) -> Alive:
 
 
 @get("/readyz", opt=OPEN)
-async def readyz(parts: Parts) -> Response[Ready]:
-    """200 when every part works, 503 naming the part that does not. Warnings do not make it 503."""
+async def readyz(request: Request[Any, Any, Any], parts: Parts) -> Response[Ready]:
+    """200 when every part works, 503 naming the part that does not. Warnings do not make it 503. A browser gets a page."""
     health = dict(parts.health())
     ready = all(state == "ok" for state in health.values())
-    return Response(
-        Ready(
-            status="ready" if ready else "not ready", parts=health, warnings=dict(parts.pipeline.warnings())
-        ),
-        status_code=200 if ready else 503,
-    )
+    warnings = dict(parts.pipeline.warnings())
+    status_code = 200 if ready else 503
+    if "text/html" in request.headers.get("accept", ""):
+        return documents.health(ready=ready, parts=health, warnings=warnings, status_code=status_code)
+    said = Ready(status="ready" if ready else "not ready", parts=health, warnings=warnings)
+    return Response(said, status_code=status_code)
 
 
 @get("/metrics", opt=OPEN, media_type=MediaType.TEXT)

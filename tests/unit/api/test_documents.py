@@ -147,3 +147,14 @@ async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_pr
     for path, accept in (("/nothing", "*/*"), ("/v1/nothing", "text/html")):
         answer = await call("GET", path, headers={"accept": accept})
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_health_is_a_page_for_a_browser_and_json_for_a_program(house):
+    """The same parts in both; a program that takes anything gets JSON."""
+    call = house.bearer("")
+    page = await call("GET", "/readyz", headers={"accept": "text/html,*/*;q=0.8"})
+    told = (await call("GET", "/readyz", headers={"accept": "*/*"})).json()
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for name in told["parts"]:
+        assert f"<code>{name}</code>" in page.text
