@@ -137,4 +137,4 @@ def _cloudevent(s: Submission) -> dict[str, object]:
 def event_ids(answer: Answer) -> list[str | None]:
     """The event a 202 gave each event of the request; None where that one was refused."""
     body = answer.json()
-    return [result.get("event_id") for result in body.get("events", [body])]
+    return [result.get("event_id") for result in body.get("items", [body])]

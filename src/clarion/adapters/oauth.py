@@ -8,6 +8,7 @@ from typing import NoReturn
 from urllib.parse import urlencode
 
 import msgspec
+import structlog
 
 from clarion.adapters.http import Call, Caller, Failure, Reply
 from clarion.errors import ConfigError, Unavailable
@@ -17,6 +18,8 @@ TIMEOUT_S = 15.0
 MOST_BYTES = 64 * 1024
 EARLY_S = 300.0
 """A token is renewed so long before it runs out, but at most a tenth of its time."""
+log = structlog.get_logger(__name__)
+
 USUAL_S = 3_600.0
 """How long a token lives when its server does not say."""
 LONGEST_S = 86_400.0
@@ -77,14 +80,20 @@ _decode = msgspec.json.Decoder(_Answer, strict=False).decode
 class AccessTokens:
     """The tokens of one grant. The URL must lead to a public address, or to one that the operator allows.
 
-    A server may hand out a new refresh token with each answer. It is used from then on, as long as this process lives.
+    A server may hand out a new refresh token with each answer. It is remembered, and used from then on until the
+    settings name another one.
     """
 
     def __init__(self, grant: Grant, tools: ProviderTools) -> None:
         self._grant = grant
         self._clock = tools.clock
         self._caller = Caller(tools, timeout_s=TIMEOUT_S)
-        self._refresh_token = grant.refresh_token
+        self._memory = tools.memory
+        self._unstored = ""
+        """A refresh token that could not be stored."""
+        named = f"{grant.token_url}\n{grant.client_id}\n{grant.refresh_token}".encode()
+        self._known_as = "refresh-token-" + tools.vault.hash("oauth", named).hex()
+        """One of the settings, so that another one there counts at once."""
         self._kept: _Kept | None = None
         self._asking: asyncio.Task[str] | None = None
         self._trouble: ConfigError | Unavailable | None = None
@@ -139,7 +148,8 @@ class AccessTokens:
         reply = await self._caller.call(self._call(), until_s=began_s + TIMEOUT_S, limit=MOST_BYTES)
         answer = _read(reply)
         life_s = _life_s(answer.expires_in)
-        self._refresh_token = answer.refresh_token or self._refresh_token
+        if answer.refresh_token and answer.refresh_token != self._refresh_token:
+            await self._remember(answer.refresh_token)
         self._kept = _Kept(
             token=answer.access_token,
             since_s=self._clock.monotonic(),
@@ -147,6 +157,19 @@ class AccessTokens:
             until_s=began_s + life_s,
         )
         return answer.access_token
+
+    @property
+    def _refresh_token(self) -> str:
+        return self._unstored or self._memory.get(self._known_as) or self._grant.refresh_token
+
+    async def _remember(self, refresh_token: str) -> None:
+        """Before the access token is used: the server may take the old one no more."""
+        self._unstored = refresh_token
+        try:
+            await self._memory.put(self._known_as, refresh_token)
+            self._unstored = ""
+        except Unavailable as trouble:
+            log.error("refresh_token_not_stored", detail=trouble.detail)  # It is stored with the next one.
 
     def _call(self) -> Call:
         grant = self._grant

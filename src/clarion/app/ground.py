@@ -20,6 +20,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.config import Settings
 from clarion.content.mail import MimeMailwright
 from clarion.errors import ConfigError
+from clarion.flow.learned import LedgerMemory
 from clarion.flow.return_tags import ReturnTags
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 
@@ -59,14 +60,14 @@ def ground_of(settings: Settings, ends: contextlib.AsyncExitStack) -> Ground:
         vault=vault,
         clock=clock,
         entropy=entropy,
-        tools=tools_of(settings, vault, clock, entropy),
+        tools=tools_of(settings, ledger, vault, clock, entropy),
         providers=plugins.providers(),
         fanout=MemoryFanout(),
     )
 
 
 def tools_of(
-    settings: Settings, vault: LocalVault, clock: SystemClock, entropy: SystemEntropy
+    settings: Settings, ledger: SqliteLedger, vault: LocalVault, clock: SystemClock, entropy: SystemEntropy
 ) -> ProviderTools:
     """What every provider is opened with."""
     tools = ProviderTools(
@@ -75,6 +76,7 @@ def tools_of(
         vault=vault,
         mail=MimeMailwright(ReturnTags(vault).of),
         allowed_networks=settings.outbound.allowed_networks,
+        memory=LedgerMemory(ledger.setup),
     )
     return replace(tools, refusal=Caller(tools, timeout_s=URL_CHECK_S).refusal)
 

@@ -77,7 +77,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         yield part, ""
-        tools = tools_of(settings, vault, clock, entropy)
+        tools = tools_of(settings, ledger, vault, clock, entropy)
         for tenant in ledger.setup.tenants.all().values():
             enabled = (i for i in ledger.setup.integrations.all(tenant.id).values() if i.enabled)
             for integration in enabled:

@@ -217,6 +217,13 @@ class Draft(Value, frozen=True, kw_only=True):
     """The version that was live when it was begun; 0: none."""
 
 
+class Learned(Value, frozen=True, kw_only=True):
+    """Something a provider learned and must know after a restart, such as a refresh token that was replaced."""
+
+    key: str
+    text: str
+
+
 class Partial(Value, frozen=True, kw_only=True):
     """A layout (`{% extends "key" %}`) or a piece (`{% include "key" %}`) that templates of a tenant share."""
 

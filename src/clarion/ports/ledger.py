@@ -23,6 +23,7 @@ from clarion.model.setup import (
     Category,
     Draft,
     Integration,
+    Learned,
     Partial,
     Template,
     Tenant,
@@ -336,6 +337,8 @@ class Setup(Protocol):
     workflows: Shelf[Workflow]
     templates: Shelf[Template]
     drafts: Shelf[Draft]
+    learned: Shelf[Learned]
+    """Of the installation: under tenant 0."""
     trials: Shelf[Template]
     """What authors send to themselves, under keys of its own: never live."""
     partials: Shelf[Partial]

@@ -76,6 +76,29 @@ async def _not_refused(url: str) -> str | None:
     return None
 
 
+class Memory(Protocol):
+    """What providers learn and must know after a restart. Small, sealed, durable."""
+
+    def get(self, key: str) -> str:
+        """Empty: nothing is known."""
+
+    async def put(self, key: str, text: str) -> None:
+        """Durable when this returns."""
+
+
+class Forgetful:
+    """Implements `Memory` for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def get(self, key: str) -> str:
+        return self._known.get(key, "")
+
+    async def put(self, key: str, text: str) -> None:
+        self._known[key] = text
+
+
 class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     """What the house lends to a provider."""
 
@@ -85,6 +108,7 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     mail: Mailwright
     allowed_networks: tuple[str, ...] = ()
     """Ranges (CIDR) that may be reached although they are not public; the operator's choice."""
+    memory: Memory = msgspec.field(default_factory=Forgetful)
     refusal: Callable[[str], Awaitable[str | None]] = _not_refused
     """Why an http(s) URL would not be called, as far as can be told without calling it; None when it would."""
 

@@ -10,6 +10,7 @@ from clarion.adapters.oauth import PAUSE_S, AccessTokens, Grant, checked
 from clarion.adapters.system import SystemEntropy
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
+from clarion.ports.provider import Forgetful
 from clarion.testing.ports import ManualClock, provider_tools
 from clarion.testing.scripted_server import Answer, scripted_server
 
@@ -37,6 +38,7 @@ class Asking:
         entropy = SystemEntropy()
         tools = provider_tools(self.clock, entropy, LocalVault(b"k" * 32, entropy))
         networks = more.pop("allowed_networks", ("127.0.0.0/8",))
+        tools = replace(tools, memory=more.pop("memory", Forgetful()))
         fields = {
             "token_url": f"{server.url}/token",
             "client_id": "clarion",
@@ -219,3 +221,31 @@ def test_a_grant_that_can_never_work_is_refused(missing):
     with pytest.raises(ConfigError):
         checked(Grant(**(fields | missing)))
     assert "s" not in repr(Grant(**fields)).removeprefix("Grant(refresh token)")
+
+
+async def test_a_new_refresh_token_is_known_after_a_restart():
+    """It is remembered for the one in the settings: another one there counts at once."""
+    async with scripted_server(token(1, refresh_token="newer"), otherwise=token(2)) as server:
+        memory = Forgetful()
+        for settings in ({}, {}, {"refresh_token": "put-in-by-hand"}):
+            async with Asking(server, memory=memory, **settings) as asking:
+                await asking.tokens.get()
+        asked = [parse_qs(one.body.decode())["refresh_token"] for one in server.requests]
+        assert asked == [[SECRETS[1]], ["newer"], ["put-in-by-hand"]]
+
+
+async def test_a_refresh_token_that_cannot_be_stored_is_used_all_the_same():
+    """Mail goes on; it is stored with the next one."""
+
+    class Full(Forgetful):
+        async def put(self, key: str, text: str) -> None:
+            raise Unavailable("the disk is full")
+
+    async with (
+        scripted_server(token(1, refresh_token="newer"), token(2)) as server,
+        Asking(server, memory=Full()) as asking,
+    ):
+        assert await asking.tokens.get() == "access-1"
+        asking.clock.advance(3600)
+        await asking.tokens.get()
+        assert [form["refresh_token"] for form in asking.asked()] == [SECRETS[1], "newer"]

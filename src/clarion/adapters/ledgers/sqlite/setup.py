@@ -24,6 +24,7 @@ from clarion.model.setup import (
     Category,
     Draft,
     Integration,
+    Learned,
     Partial,
     Scope,
     Template,
@@ -390,6 +391,7 @@ class SqliteSetup:
     workflows: Shelf[Workflow]
     templates: Shelf[Template]
     drafts: Shelf[Draft]
+    learned: Shelf[Learned]
     trials: Shelf[Template]
     partials: Shelf[Partial]
     integrations: Shelf[Integration]
@@ -402,6 +404,7 @@ class SqliteSetup:
         self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
         self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
         self.drafts = self._drafts = SqliteShelf("draft", Draft, *parts)
+        self.learned = SqliteShelf("learned", Learned, *parts, sealed=True)
         self.trials = SqliteShelf("trial", Template, *parts)
         self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
         self.integrations = self._integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
