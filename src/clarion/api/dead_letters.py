@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from litestar import Router, get, post
+from litestar.params import Parameter
 
 from clarion.api.access import READ, SEND, Parts, Who, listed_id
 from clarion.api.conditions import one
@@ -22,6 +23,7 @@ from clarion.api.messages import (
     the_message,
 )
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
+from clarion.api.parameters import AnyOf
 from clarion.api.times import Moment, instant_of, instant_or_none
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Channel
@@ -31,6 +33,11 @@ from clarion.ports.ledger import MessageFilter
 
 MOST_RETRIED = 10_000
 FailedStatus = Literal["bounced", "rejected", "undelivered", "failed", "dead_lettered"]
+ByFailure = Annotated[
+    str | None,
+    Parameter(description="Only in one of these statuses, with commas between them"),
+    AnyOf(get_args(FailedStatus)),
+]
 
 
 class DeadLetterFilter(Value, frozen=True, kw_only=True):
@@ -68,7 +75,7 @@ async def list_dead_letters(
     user_id: ByUser = None,
     workflow: str | None = None,
     channel: Channel | None = None,
-    status: FailedStatus | None = None,
+    status: ByFailure = None,
     reason: Reason | None = None,
     since: Since = None,
     until: Until = None,
@@ -79,7 +86,7 @@ async def list_dead_letters(
     where = MessageFilter(
         workflow=workflow,
         channel=channel,
-        statuses=_statuses(status),
+        statuses=frozenset(map(Status, status.split(","))) if status else FAILED_FOR_GOOD,
         reason=reason,
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),

@@ -13,6 +13,7 @@ from clarion.api.access import FOR_GOOD, READ, SEND, Parts, Who, a_message_id, n
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
+from clarion.api.parameters import AnyOf
 from clarion.api.parts import ApiParts
 from clarion.api.problems import cut_off, wrong_parameter
 from clarion.api.times import instant_of, text_or_none
@@ -32,6 +33,11 @@ LOOK_EVERY_S = 0.25
 
 ByUser = Annotated[str | None, Parameter(description="Only this user's")]
 ByEvent = Annotated[str | None, Parameter(description="Only those of this event")]
+ByStatus = Annotated[
+    str | None,
+    Parameter(description="Only in one of these statuses, with commas between them"),
+    AnyOf(tuple(Status)),
+]
 Since = Annotated[str | None, Parameter(description="Created at or after, RFC 3339")]
 Until = Annotated[str | None, Parameter(description="Created before, RFC 3339")]
 VersionChoice = Annotated[
@@ -123,7 +129,7 @@ async def list_messages(
     event_id: ByEvent = None,
     workflow: str | None = None,
     channel: Channel | None = None,
-    status: Status | None = None,
+    status: ByStatus = None,
     reason: Reason | None = None,
     since: Since = None,
     until: Until = None,
@@ -135,7 +141,7 @@ async def list_messages(
         event_id=None if event_id is None else an_event_id(event_id),
         workflow=workflow,
         channel=channel,
-        statuses=frozenset() if status is None else frozenset({status}),
+        statuses=frozenset(map(Status, status.split(","))) if status else frozenset(),
         reason=reason,
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),

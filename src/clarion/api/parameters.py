@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -23,6 +23,12 @@ FIELDS = "clarion.fields"
 """Where the scope of a request keeps the fields it asks for."""
 HANDED_IN = frozenset({"parts", "caller", "person", "data", "request"})
 """Arguments of handlers that do not come from the query."""
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """On a parameter that takes one or several of these values, with commas between them."""
+
+    values: tuple[str, ...]
 
 
 def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -120,6 +126,17 @@ def _no_boolean(name: str) -> Fault:
     return Fault(detail=f"`{name}` is true or false.", code="not_allowed", parameter=name, allowed=allowed)
 
 
+def _none_of(name: str, text: str, valid: Sequence[str]) -> Fault:
+    return Fault(
+        detail=f"Invalid value {text[:100]!r}{hint(text, [*valid])}",
+        code="not_allowed",
+        parameter=name,
+        value=told(text, (name,)),
+        allowed=tuple(valid),
+        did_you_mean=nearest(text, [*valid]),
+    )
+
+
 def _unknown_field(name: str, valid: list[str]) -> Fault:
     return Fault(
         detail=f"unknown field `{name}`{hint(name, valid)}",
@@ -147,6 +164,9 @@ def _wrong(name: str, text: str, field: FieldDefinition) -> Fault | None:
     allowed = [str(one) for one in allowed_values(field.annotation)]
     if field.annotation is At:
         return None  # The list itself knows what fits.
+    if several := next((one.values for one in field.metadata if isinstance(one, AnyOf)), ()):
+        wrong = [one for one in text.split(",") if one not in several]
+        return _none_of(name, wrong[0], several) if wrong else None
     try:
         value = msgspec.convert(text, field.annotation, strict=False)
     except msgspec.ValidationError as error:

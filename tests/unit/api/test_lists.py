@@ -146,3 +146,25 @@ async def test_a_long_list_is_counted_so_far(admin, several, monkeypatch):
     monkeypatch.setattr(edge, "MOST_COUNTED", 2)
     monkeypatch.setattr(edge, "MOST_A_PAGE", 1)
     assert (await admin.ok("GET", "/v1/users?total=true"))["total"] == {"value": 2, "exact": False}
+
+
+async def test_a_comma_means_any_of(admin, several):
+    """Of several statuses each is a value of its own, and a wrong one among them is refused with the nearest."""
+    await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["u1"], "data": {"id": 1}})
+    found: list[dict[str, object]] = []
+    async with asyncio.timeout(10):
+        while len(found) < 2:
+            found = (await admin.ok("GET", "/v1/messages?status=sent,delivered"))["items"]
+            await asyncio.sleep(0.01)
+    assert {one["status"] for one in found} <= {"sent", "delivered"}
+    one = len((await admin.ok("GET", "/v1/messages?status=sent"))["items"])
+    other = len((await admin.ok("GET", "/v1/messages?status=delivered"))["items"])
+    assert len((await admin.ok("GET", "/v1/messages?status=delivered,sent"))["items"]) == one + other
+    assert (await admin.ok("GET", "/v1/dead-letters?status=failed,bounced"))["items"] == []
+    for path, wrong, meant in (
+        ("messages", "sent,deliverd", "delivered"),
+        ("dead-letters", "faild", "failed"),
+    ):
+        shown = await admin.problem("GET", f"/v1/{path}?status={wrong}")
+        (fault,) = shown["errors"]
+        assert (fault["code"], fault["did_you_mean"]) == ("not_allowed", meant)
