@@ -37,9 +37,11 @@ def cleaned(value: Any) -> str:
     if len(text) > MAX_HTML:
         raise FilterError(f"`rich` takes at most {MAX_HTML} characters")
     count = text.count("<")
-    if count > MAX_TAGS or count * len(_FORMATS.findall(text)) > MAX_FORMATS:
-        raise FilterError("`rich` takes HTML with fewer tags")
-    return _cleaned(text)
+    if count <= MAX_TAGS and count * len(_FORMATS.findall(text)) <= MAX_FORMATS:
+        html = _cleaned(text)
+        if len(html) <= 2 * MAX_HTML:
+            return html
+    raise FilterError("`rich` takes HTML with fewer tags")
 
 
 @lru_cache(maxsize=128)

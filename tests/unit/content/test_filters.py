@@ -340,10 +340,11 @@ def test_rich_text_carries_nothing_active(value):
     [
         "".join(f"<b a={n}>" for n in range(900)) + "<p>x" * 1000,
         "<p>" + "".join(f"<i a={n}>" for n in range(900)) + "</p>" + "<p>x</p>" * 1000,
+        "<p>" + "".join(f"<i a={n}>" for n in range(20)) + "</p>" + "<p>x" * 1900,
         "<ul><li>" * 8000,
         "<div>" * 13_000,
     ],
-    ids=["formats reopened", "formats left open", "lists", "elements"],
+    ids=["formats reopened", "formats left open", "few of them", "lists", "elements"],
 )
 def test_rich_text_that_would_grow_when_it_is_read_is_refused(value):
     """HTML opens formatting anew in every paragraph: 50 KB of it can mean millions of elements."""
