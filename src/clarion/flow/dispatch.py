@@ -131,26 +131,24 @@ class Dispatcher:
     # -- in a task per batch ----------------------------------------------------------------------------------
 
     async def _send(self, queue: LaneQueue, route: Route, group: Sequence[Held], slots: Slots) -> None:
-        try:
-            await self._attempt(queue, route, group, slots)
-        finally:
-            self._sender.recorded(group)
-
-    async def _attempt(self, queue: LaneQueue, route: Route, group: Sequence[Held], slots: Slots) -> None:
         left = len(group)
+        silent = {held.message.id for held in group}
 
         def record(settlements: Sequence[Settlement]) -> None:
             nonlocal left
             left -= len(settlements)
+            silent.difference_update(one.message.id for one in settlements)
             self._start_recording(queue, settlements)
 
         try:
             settlements = await self._sender.attempt(route, group, slots, record)
         except BaseException:
             queue.release(left)  # Cancelled by a drain: the lease brings them back.
+            self._sender.recorded(silent)
             raise
         finally:
             await slots.release_all()
+        self._sender.recorded(silent.difference(one.message.id for one in settlements))
         self._pacer.begin(queue.lane)
         try:
             await self._record(queue, settlements, left)
@@ -165,6 +163,7 @@ class Dispatcher:
         try:
             await self._settle(settlements)
         finally:
+            self._sender.recorded(one.message.id for one in settlements)
             queue.release(held)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

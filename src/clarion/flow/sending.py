@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
 
@@ -20,7 +20,7 @@ from clarion.flow.reports import CallReport, Marks
 from clarion.flow.routes import Route, Slots
 from clarion.flow.settlement import Attempt, decided_settlement, settlement_of, unknown_settlement
 from clarion.flow.stops import Stops
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Message
 from clarion.model.outcome import Outcome
 from clarion.model.setup import UnknownPolicy
@@ -95,9 +95,9 @@ class Sender:
             settlements += self._meaning(await self._called(ready, slots, attempt), attempt)
         return settlements
 
-    def recorded(self, group: Sequence[Held]) -> None:
-        """What `attempt` said of these is stored."""
-        self._stops.end(group)
+    def recorded(self, messages: Iterable[MessageId]) -> None:
+        """What `attempt` said of these is stored, or it said nothing."""
+        self._stops.end(messages)
 
     async def _marked(self, ready: Sequence[Ready], stopped: list[Settlement]) -> list[Ready]:
         """Durably note that the calls are about to start, then look once more: the note took time."""

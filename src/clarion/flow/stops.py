@@ -28,10 +28,10 @@ class Stops:
         self._begun.update((held.message.id, held.message.event_id) for held in going)
         return going
 
-    def end(self, batch: Iterable[Held]) -> None:
-        """What became of them is stored, or their calls never began."""
-        for held in batch:
-            self._begun.pop(held.message.id, None)
+    def end(self, messages: Iterable[MessageId]) -> None:
+        """What became of these is stored, or their calls never began."""
+        for message in messages:
+            self._begun.pop(message, None)
 
     def stop(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
         """From now on none of these messages and events begins; those that have begun already."""

@@ -133,3 +133,25 @@ async def test_a_cancellation_that_came_too_late_stops_no_retry(tmp_path):
         assert await house.ledger.records.requeue(house.tenant, MessageFilter(), [dead.id], now, 1, {}) == 1
         await house.pass_time(1)
         assert (await house.one()).status is Status.SENT
+
+
+async def test_what_has_begun_is_begun_until_its_outcome_is_stored(tmp_path, monkeypatch):
+    """The call is over and the ledger still knows nothing: a cancellation in between changes nothing either."""
+    provider = RecordingProvider(batch=50, idempotent=True)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        settle, stored = house.ledger.messages.settle, asyncio.Event()
+
+        async def late(settlements):
+            await stored.wait()
+            return await settle(settlements)
+
+        monkeypatch.setattr(house.ledger.messages, "settle", late)
+        accepted = await house.trigger("hello", "ada")
+        await until(lambda: house.provider.effects)
+        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        stored.set()
+        await house.quiet()
+        assert (await house.one()).status is Status.SENT
+        assert house.pipeline._cancellation._stops._begun == {}

@@ -65,7 +65,7 @@ def integrations(**providers: str) -> Integrations:
     setup = SimpleNamespace(
         integrations=Shelf(**providers), tenants=SimpleNamespace(all=lambda: {TENANT: None})
     )
-    return Integrations(setup, PLUGINS, SimpleNamespace(clock=ManualClock()))  # type: ignore[arg-type]
+    return Integrations(setup, PLUGINS, SimpleNamespace(clock=ManualClock(), refusal=None))  # type: ignore[arg-type]
 
 
 def usable(house: Integrations, now_s: float = 0.0) -> Usable:
