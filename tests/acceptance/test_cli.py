@@ -240,19 +240,25 @@ async def test_a_price_list_is_kept_and_told(server: Server, tmp_path: Path):
 
     file = tmp_path / "prices.csv"
     file.write_text("country,price\nDE,0.075\n+1787,0.02\n", encoding="utf-8")
-    assert (await run("tenant", "prices", file, "--currency", "EUR")).code == 0
+    assert (await run("prices", "import", file, "--currency", "EUR")).code == 0
     file.write_text("DE,0.08\nJP,0.1\n", encoding="utf-8")
-    kept = (await run("tenant", "prices", file, "--json")).json
-    assert kept == {"sms_prices": {"DE": 0.08, "JP": 0.1}, "sms_currency": "EUR"}
+    answer = await run("prices", "import", file, "--currency", "EUR", "--json")
+    assert answer.code == 0, answer.err
+    kept = answer.json
+    rows = {row: {"amount": amount, "currency": "EUR"} for row, amount in (("DE", "0.08"), ("JP", "0.1"))}
+    assert kept == {"sms": rows}
+    listed = await run("prices", "list", "--json")
+    assert (listed.code, listed.err) == (0, "")
+    assert listed.json == kept
     for text, said in (("DE,0.08\nFR,cheap", "line 2"), ("DE,1\nDE,2", "already"), ("XX,1", "XX")):
         file.write_text(text, encoding="utf-8")
-        refused = await run("tenant", "prices", file)
+        refused = await run("prices", "import", file, "--currency", "EUR")
         assert (refused.code in (2, 6), said in refused.err, "Traceback" in refused.err) == (
             True,
             True,
             False,
         )
-    assert (await run("tenant", "prices", "--json")).json == kept
+    assert (await run("prices", "list", "--json")).json == kept
     previewed = await run("templates", "preview", "otp", "--user-id", "juergen", "--channel", "sms")
     assert "DE 0.08 EUR" in previewed.out, previewed
 

@@ -91,7 +91,6 @@ NOT_YET: dict[str, dict[str, str]] = {
                 "TemplateDocument.name",
                 "TemplateDocument.origin",
                 "TenantDocument.name",
-                "TenantDocument.sms_currency",
                 "WorkflowDocument.name",
             ),
             _TEXT,

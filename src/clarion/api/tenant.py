@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -15,7 +14,6 @@ from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.categories import check_caps
 from clarion.api.conditions import one
 from clarion.api.merging import merge
-from clarion.content import prices
 from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import Channel
 from clarion.model.setup import FrequencyCap, Tenant
@@ -24,9 +22,6 @@ from clarion.rules import people
 
 MOST_SEGMENTS = 255
 """A text message cannot have more parts: their number is one octet (3GPP TS 23.040, 9.2.3.24.1)."""
-MOST_PRICES = 2000
-MOST_EXPENSIVE = 1_000_000
-"""More than a segment costs in the smallest currency."""
 
 
 class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -48,11 +43,6 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Most segments one text message may take; 0: no limit of the tenant's own."""
     sms_smart: bool = False
     """Write text messages in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
-    sms_prices: dict[str, float] = {}
-    """Price of one segment, by ISO 3166 country code (`DE`) or by the beginning of numbers (`+1787`), which comes
-    first. Previews tell the cost by it."""
-    sms_currency: str = ""
-    """ISO 4217 code of what the prices are in, like `EUR`."""
     require_if_match: bool = False
     """Refuse every change of one resource that does not name what it was made from (`If-Match`)."""
 
@@ -95,7 +85,6 @@ def check(wanted: TenantDocument) -> None:
                 for index, locale in enumerate(wanted.required_locales)
             ),
             partial(_check_segments, wanted),
-            partial(_check_prices, wanted.sms_prices, wanted.sms_currency),
         ]
     )
 
@@ -103,23 +92,6 @@ def check(wanted: TenantDocument) -> None:
 def _check_segments(wanted: TenantDocument) -> None:
     if not 0 <= wanted.sms_segments <= MOST_SEGMENTS:
         raise InvalidInput(f"must be between 0 (no limit) and {MOST_SEGMENTS}.", pointer="#/sms_segments")
-
-
-def _check_prices(table: Mapping[str, float], currency: str) -> None:
-    if len(table) > MOST_PRICES:
-        raise InvalidInput(f"at most {MOST_PRICES} prices.", pointer="#/sms_prices")
-    for row, price in table.items():
-        if not prices.is_row(row):
-            raise InvalidInput(
-                "give a country in two capital letters (ISO 3166), like `DE`, or the beginning of numbers, like `+1787`.",
-                pointer=f"#/sms_prices/{row[:40]}",
-            )
-        if not (isfinite(price) and 0 <= price <= MOST_EXPENSIVE):
-            raise InvalidInput(
-                f"a price is a number from 0 to {MOST_EXPENSIVE}.", pointer=f"#/sms_prices/{row}"
-            )
-    if currency and not prices.is_currency(currency):
-        raise InvalidInput("a currency is an ISO 4217 code, like `EUR`.", pointer="#/sms_currency")
 
 
 def document(tenant: Tenant) -> TenantDocument:

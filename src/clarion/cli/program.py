@@ -18,11 +18,11 @@ from clarion.cli import (
     keys,
     messages,
     migrate,
+    prices,
     quarantine,
     serve,
     setup,
     templates,
-    tenant,
     tenants,
     translations,
     trigger,
@@ -102,7 +102,7 @@ program.add_typer(setup.categories, name="categories")
 program.add_typer(setup.integrations, name="integrations")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
-program.add_typer(tenant.program, name="tenant")
+program.add_typer(prices.program, name="prices")
 program.add_typer(tenants.program, name="tenants")
 program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")

@@ -301,7 +301,7 @@ def _preview(one: dict[str, Any]) -> None:
         size += f", {sms['encoding']}, segments: {sms['segments']}"
         # For one reader the price of their number, for nobody in particular all there are.
         here = {sms["priced_as"]: sms["expected"]} if sms["priced_as"] else sms["cost"]
-        size += "".join(f", {row} {cost:g} {sms['currency']}".rstrip() for row, cost in here.items())
+        size += "".join(f", {row} {cost['amount']} {cost['currency']}" for row, cost in here.items())
     console.print(Text(size, style=show.SILENT))
 
 

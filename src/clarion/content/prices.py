@@ -9,9 +9,12 @@ from decimal import Decimal
 import phonenumbers
 from babel.core import get_global
 
+from clarion.model.setup import Money
+
 PREFIX = re.compile(r"\+[1-9][0-9]{0,9}")
 """The beginning of E.164 numbers, like `+1787`."""
 LONGEST = 11
+_AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,9})(?:\.[0-9]{1,10})?", re.ASCII)
 
 
 def country(phone: str) -> str:
@@ -28,15 +31,20 @@ def country(phone: str) -> str:
     return code if len(code) == 2 and code.isalpha() and code != "ZZ" else ""
 
 
-def row(phone: str, prices: Mapping[str, float]) -> str:
+def row(phone: str, prices: Mapping[str, Money]) -> str:
     """The row of the table that a number falls under: the longest prefix, else its country; empty when none does."""
     prefixes = (phone[:length] for length in range(min(len(phone), LONGEST), 1, -1))
     return next((prefix for prefix in (*prefixes, country(phone)) if prefix in prices), "")
 
 
-def cost(segments: int, price: float) -> float:
-    """As people multiply: 3 at 0.07 are 0.21."""
-    return float(Decimal(str(price)) * segments)
+def cost(segments: int, price: Money) -> Money:
+    """Exactly: 3 at 0.07 are 0.21."""
+    return Money(amount=f"{Decimal(price.amount) * segments:f}", currency=price.currency)
+
+
+def is_amount(text: str) -> bool:
+    """A decimal number as text: digits, and at most ten behind the point."""
+    return bool(_AMOUNT.fullmatch(text))
 
 
 def is_row(name: str) -> bool:

@@ -72,7 +72,7 @@ def shown(preview: Preview, frames: Frames) -> dict[str, Any]:
 def _billed(sms: TextMessage) -> dict[str, Any]:
     """The segments, and the price list with the row of this reader marked."""
     costs = [
-        {"where": _where(row), "cost": f"{cost:g} {sms.currency}".rstrip(), "here": row == sms.priced_as}
+        {"where": _where(row), "cost": f"{cost.amount} {cost.currency}", "here": row == sms.priced_as}
         for row, cost in sms.cost.items()
     ]
     return {

@@ -17,7 +17,7 @@ from clarion.model.channel import Channel
 from clarion.model.content import AnyContent, PushContent, SmsContent
 from clarion.model.ids import Instant
 from clarion.model.push import push_bytes
-from clarion.model.setup import Template, Tenant
+from clarion.model.setup import Money, Template, Tenant
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.limited import Exceeded, Limited
@@ -36,13 +36,11 @@ class TextMessage(msgspec.Struct, frozen=True, kw_only=True):
     segments: int
     units: int
     """Septets, or UTF-16 code units."""
-    cost: dict[str, float]
-    """By country code or beginning of numbers, as in the tenant's `sms_prices`."""
-    currency: str
-    """The tenant's `sms_currency`."""
-    priced_as: str
-    """The row of `cost` that this reader's number falls under; empty: they have none, or there is no price for it."""
-    expected: float | None
+    cost: dict[str, Money]
+    """By country code or beginning of numbers, as in the tenant's prices of text messages."""
+    priced_as: str | None
+    """The row of `cost` that this reader's number falls under; null: they have none, or there is no price for it."""
+    expected: Money | None
     """What it costs to send it to this reader: that row of `cost`."""
 
 
@@ -147,15 +145,15 @@ class Previews:
 def billed(text: str, tenant: Tenant, user: User) -> TextMessage:
     """The segments of a text, and what they cost by the tenant's price table: everywhere, and for this reader."""
     cut: Segments = segments(text)
-    cost = {name: prices.cost(cut.count, price) for name, price in sorted(tenant.sms_prices.items())}
-    row = prices.row(_number(user), tenant.sms_prices)
+    table = tenant.prices.get(Channel.SMS, {})
+    cost = {name: prices.cost(cut.count, price) for name, price in sorted(table.items())}
+    row = prices.row(_number(user), table)
     return TextMessage(
         encoding=cut.encoding,
         segments=cut.count,
         units=cut.units,
         cost=cost,
-        currency=tenant.sms_currency,
-        priced_as=row,
+        priced_as=row or None,
         expected=cost.get(row),
     )
 

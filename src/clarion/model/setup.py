@@ -25,6 +25,18 @@ class FrequencyCap(Value, frozen=True, kw_only=True):
     """Counts this channel only; None counts every channel together."""
 
 
+class Money(Value, frozen=True, kw_only=True):
+    """An exact amount."""
+
+    amount: str
+    """A decimal number, like `0.0750`."""
+    currency: str
+    """ISO 4217."""
+
+
+Prices = dict[Channel, dict[str, Money]]
+
+
 class Tenant(Value, frozen=True, kw_only=True):
     """An isolated customer of the installation, with its defaults."""
 
@@ -43,10 +55,9 @@ class Tenant(Value, frozen=True, kw_only=True):
     """Most segments one text message may take; 0: no limit of the tenant's own."""
     sms_smart: bool = False
     """Text messages are written in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
-    sms_prices: dict[str, float] = {}
-    """Price of one segment, by ISO 3166 country code or by the beginning of numbers (`+1787`), which comes first."""
-    sms_currency: str = ""
-    """ISO 4217 code of what the prices are in; empty: not said."""
+    prices: Prices = {}
+    """What messages cost, by channel, then by ISO 3166 country code or by the beginning of numbers (`+1787`), which
+    goes first."""
     require_if_match: bool = False
     """Every change of one resource must name what it was made from (`If-Match`)."""
 

@@ -36,7 +36,7 @@ async def test_without_a_word_the_live_version_is_shown_with_its_example(admin):
     assert (sms["content"]["text"], sms["locale"], sms["bytes"]["text"]) == ("Hello Ada", "en", 9)
     assert sms["sms"] == {
         "encoding": "GSM-7", "segments": 1, "units": 9, "cost": {},
-        "currency": "", "priced_as": "", "expected": None,
+        "priced_as": None, "expected": None,
     }  # fmt: skip
     assert email["content"]["text"] == "example in UTC"
     assert email["sms"] is None
@@ -86,16 +86,21 @@ async def test_what_cannot_be_rendered_says_where_and_the_rest_is_shown(admin):
     assert any(one["severity"] == "error" for one in shown["findings"])
 
 
+def euro(amount: str) -> dict[str, str]:
+    """An amount in euros."""
+    return {"amount": amount, "currency": "EUR"}
+
+
 @pytest.mark.usefixtures("hello")
 async def test_a_text_message_tells_what_it_costs(admin):
     """One character outside GSM-7 shows: more segments, and the tenant's price for each."""
-    await admin.ok("PATCH", "/v1/tenant", {"sms_prices": {"DE": 0.075, "US": 0.008}, "sms_currency": "EUR"})
+    await admin.ok("PUT", "/v1/prices", {"sms": {"DE": euro("0.0750"), "US": euro("0.008")}})
     text = "x" * 100 + "\N{RIGHT SINGLE QUOTATION MARK}"
     shown = await admin.ok("POST", PREVIEW, {"template": {"channels": {"sms": {"en": {"text": text}}}}})
     sms = by_channel(shown)["sms"]["sms"]
     assert (sms["encoding"], sms["segments"]) == ("UCS-2", 2)
-    assert (sms["cost"], sms["currency"]) == ({"DE": 0.15, "US": 0.016}, "EUR")
-    assert (sms["priced_as"], sms["expected"]) == ("", None)
+    assert sms["cost"] == {"DE": euro("0.1500"), "US": euro("0.016")}
+    assert (sms["priced_as"], sms["expected"]) == (None, None)
 
 
 @pytest.mark.usefixtures("hello", "ada")
@@ -103,17 +108,17 @@ async def test_the_cost_for_one_reader_is_that_of_their_number(admin):
     """Her country, or the beginning of her number where that has a price of its own; none when she cannot be reached."""
     body = {"user_id": "ada", "channel": "sms"}
 
-    async def expected() -> tuple[str, float | None]:
+    async def expected() -> tuple[str | None, dict[str, str] | None]:
         (one,) = (await admin.ok("POST", PREVIEW, body))["previews"]
         return one["sms"]["priced_as"], one["sms"]["expected"]
 
-    assert await expected() == ("", None)
-    await admin.ok("PATCH", "/v1/tenant", {"sms_prices": {"DE": 0.075, "US": 0.008}})
-    assert await expected() == ("DE", 0.075)
-    await admin.ok("PATCH", "/v1/tenant", {"sms_prices": {"+49151": 0.07}})
-    assert await expected() == ("+49151", 0.07)
+    assert await expected() == (None, None)
+    await admin.ok("PATCH", "/v1/prices", {"sms": {"DE": euro("0.075"), "US": euro("0.008")}})
+    assert await expected() == ("DE", euro("0.075"))
+    await admin.ok("PATCH", "/v1/prices", {"sms": {"+49151": euro("0.07")}})
+    assert await expected() == ("+49151", euro("0.07"))
     await admin.ok("PUT", "/v1/users/ada", {"phone": None})
-    assert await expected() == ("", None)
+    assert await expected() == (None, None)
 
 
 @pytest.mark.usefixtures("hello", "ada")

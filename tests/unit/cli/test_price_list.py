@@ -1,9 +1,9 @@
-"""The price list of `clarion tenant prices FILE`: read whole, or refused with the line at fault."""
+"""The price list of `clarion prices import FILE`: read whole, or refused with the line at fault."""
 
 import pytest
 import typer
 
-from clarion.cli.tenant import _table
+from clarion.cli.prices import _table
 
 
 @pytest.fixture
@@ -19,12 +19,12 @@ def price_list(tmp_path):
 def test_a_list_may_have_a_heading_blank_lines_and_a_byte_order_mark(price_list):
     """As spreadsheets write it."""
     file = price_list(b"\xef\xbb\xbfcountry,price\r\nDE,0.075\r\n\r\n +1787 , 0.02\r\n")
-    assert _table(file) == {"DE": 0.075, "+1787": 0.02}
+    assert _table(file) == {"DE": "0.075", "+1787": "0.02"}
 
 
 def test_a_list_in_utf_16_is_read(price_list):
     """As Excel writes "Unicode text"."""
-    assert _table(price_list("DE,0.075\r\n".encode("utf-16"))) == {"DE": 0.075}
+    assert _table(price_list("DE,0.075\r\n".encode("utf-16"))) == {"DE": "0.075"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from clarion.content import Segments, segments
 from clarion.content.prices import cost, country, is_currency, is_row, row
 from clarion.content.sms import BASIC, EXTENDED, GSM, advice, smart
 from clarion.model.content import SmsContent
+from clarion.model.setup import Money
 from tests.unit.content.people import TENANT, render, sms
 
 
@@ -145,12 +146,15 @@ def test_the_country_of_a_number_is_known(phone, code):
 )
 def test_a_number_falls_under_the_longest_prefix_or_else_its_country(phone, named):
     """And under none where the tenant named no price."""
-    assert row(phone, {"DE": 0.075, "US": 0.0079, "+1787": 0.02, "+1787999": 0.5}) == named
+    euro = Money(amount="0.075", currency="EUR")
+    assert row(phone, dict.fromkeys(("DE", "US", "+1787", "+1787999"), euro)) == named
 
 
 def test_the_cost_is_what_people_reckon():
     """Not what floating point makes of it."""
-    assert (cost(3, 0.07), cost(2, 0.075), cost(255, 0.0079)) == (0.21, 0.15, 2.0145)
+    for many, price, total in ((3, "0.07", "0.21"), (2, "0.0750", "0.1500"), (255, "0.0079", "2.0145")):
+        whole = Money(amount=total, currency="EUR")
+        assert cost(many, Money(amount=price, currency="EUR")) == whole
 
 
 def test_what_a_price_table_may_name_is_known():

@@ -7,6 +7,8 @@ from html import unescape
 import msgspec
 import pytest
 
+from clarion.model.channel import Channel
+from clarion.model.setup import Money
 from tests.unit.dashboard.test_site import Answer, Ask
 
 
@@ -138,10 +140,18 @@ async def test_a_text_message_shows_what_it_costs(app, ask):
     """Without a price list, where one comes from; with one, the price of their number and the whole list."""
     template = written(channels={"sms": {"en": {"text": "Hi"}}})
     asked = {"template": template, "channel": "sms", "user": "juergen"}
-    assert "clarion tenant prices" in (await post(ask, "letter/look", **asked)).body
+    assert "clarion prices import" in (await post(ask, "letter/look", **asked)).body
     setup = app.ledger.setup
     (house,) = setup.tenants.all().values()
-    priced = msgspec.structs.replace(house, sms_prices={"DE": 0.075, "US": 0.008}, sms_currency="EUR")
+    priced = msgspec.structs.replace(
+        house,
+        prices={
+            Channel.SMS: {
+                row: Money(amount=amount, currency="EUR")
+                for row, amount in (("DE", "0.075"), ("US", "0.008"))
+            }
+        },
+    )
     await setup.tenants.put(priced)
     shown = (await post(ask, "letter/look", **asked)).body
     assert "<b>0.075 EUR</b> to Jürgen’s number · Germany" in shown

@@ -27,7 +27,7 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0017"
+REVISION = "0018"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()

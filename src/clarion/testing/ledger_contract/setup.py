@@ -178,7 +178,7 @@ async def changes_of_a_tenant_at_once_are_all_kept(world: World) -> None:
     tenants = world.ledger.setup.tenants
 
     def priced(number: int) -> Callable[[Tenant], Tenant]:
-        return lambda tenant: replace(tenant, sms_prices={**tenant.sms_prices, str(number): 0.5})
+        return lambda tenant: replace(tenant, required_locales=(*tenant.required_locales, str(number)))
 
     def refused(tenant: Tenant) -> Tenant:
         raise Conflict("not like this")
@@ -188,9 +188,9 @@ async def changes_of_a_tenant_at_once_are_all_kept(world: World) -> None:
         *(tenants.change(world.tenant, to) for to in (*changes, refused)), return_exceptions=True
     )
     assert isinstance(results.pop(), Conflict)
-    prices = tenants.all()[world.tenant].sms_prices
-    assert sorted(map(int, prices)) == list(range(20))
-    assert [len(tenant.sms_prices) for tenant in results] == list(range(1, 21))  # type: ignore[union-attr]
+    kept = tenants.all()[world.tenant].required_locales
+    assert sorted(map(int, kept)) == list(range(20))
+    assert [len(tenant.required_locales) for tenant in results] == list(range(1, 21))  # type: ignore[union-attr]
 
 
 async def a_tenant_gets_its_number(world: World) -> None:

@@ -22,7 +22,7 @@ from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.message import ChannelPlan
-from clarion.model.setup import INBOX, Integration, SendLadder, Tenant, Workflow
+from clarion.model.setup import INBOX, Integration, Money, SendLadder, Tenant, Workflow
 from clarion.model.status import ACTIVE, MOVES, Reason, Status, may_move
 from clarion.model.user import Day, Window
 
@@ -360,3 +360,30 @@ def test_weekdays_of_an_older_file_get_their_names(tmp_path, step):
             Window(start="09:00", end="17:00", days=(Day.MON, Day.SUN)),
             Window(start="20:00", end="21:00"),
         )
+
+
+def test_prices_of_an_older_file_become_exact_money(tmp_path, step):
+    """Numbers become what people wrote; a list that named no currency has that of ISO 4217 for none."""
+    path = tmp_path / "older.db"
+    step("0017", path)
+    bodies = [
+        {"id": 1, "key": "a", "sms_prices": {"DE": 0.075, "+1787": 1e-05}, "sms_currency": "EUR"},
+        {"id": 2, "key": "b", "sms_prices": {"US": 1}},
+        {"id": 3, "key": "c", "sms_currency": "EUR"},
+    ]
+    with closing(sqlite3.connect(path)) as older:
+        for body in bodies:
+            older.execute(
+                "INSERT INTO tenants (id, key, body) VALUES (?, ?, ?)",
+                (body["id"], body["key"], msgspec.json.encode(body)),
+            )
+        older.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        rows = newer.execute("SELECT body FROM tenants ORDER BY id").fetchall()
+    tenants = [msgspec.json.decode(body, type=Tenant) for (body,) in rows]
+    assert [tenant.prices.get(Channel.SMS, {}) for tenant in tenants] == [
+        {"DE": Money(amount="0.075", currency="EUR"), "+1787": Money(amount="0.00001", currency="EUR")},
+        {"US": Money(amount="1", currency="XXX")},
+        {},
+    ]

@@ -1,4 +1,4 @@
-"""`clarion tenant`: what text messages cost."""
+"""`clarion prices`: what messages cost."""
 
 from __future__ import annotations
 
@@ -9,73 +9,78 @@ import typer
 
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="Settings of the tenant.")
+program = typer.Typer(no_args_is_help=True, help="Show and replace what messages cost.")
 
-TENANT = "/v1/tenant"
-
-
-@program.callback()
-def _tenant() -> None:
-    """Without a callback Typer would make the only command the program itself."""
+PRICES = "/v1/prices"
 
 
-@program.command()
+@program.command("list")
 @connected
-def prices(
+def list_(*, connect: Connect, json: Json = False) -> None:
+    """List what a segment of a text message costs, by country or beginning of numbers.
+
+    \b
+    Example:
+      clarion prices list
+    """
+    _show(connect().get(PRICES), json=json)
+
+
+@program.command("import")
+@connected
+def import_(
     file: Annotated[
-        Path | None,
+        Path,
         typer.Argument(
             exists=True,
             dir_okay=False,
             readable=True,
             help="CSV: country or beginning of numbers, price of one segment.",
         ),
-    ] = None,
-    currency: Annotated[
-        str | None, typer.Option("--currency", help="What the prices are in (ISO 4217), like EUR.")
-    ] = None,
+    ],
+    currency: Annotated[str, typer.Option("--currency", help="What the prices are in (ISO 4217), like EUR.")],
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Show what a segment of a text message costs; with a file, keep that price list instead of the one before.
+    """Replace the price list of text messages by that of a file.
 
     A line is `DE,0.075` for a country, or `+1787,0.02` for all numbers that begin so. Previews then tell the cost.
 
     \b
-    Examples:
-      clarion tenant prices
-      clarion tenant prices sms-prices.csv --currency EUR
+    Example:
+      clarion prices import sms-prices.csv --currency EUR
     """
+    client = connect()
+    table = {row: {"amount": amount, "currency": currency} for row, amount in _table(file).items()}
+    # A merge patch: what the list no longer names is taken out by null.
+    gone = dict.fromkeys(client.get(PRICES).get("sms", {}))
+    _show(client.call("PATCH", PRICES, {"sms": {**gone, **table}}), json=json)
+
+
+def _show(prices: dict[str, Any], *, json: bool) -> None:
     from clarion.cli import show
 
-    client = connect()
-    tenant = client.get(TENANT)
-    change: dict[str, Any] = {}
-    if file is not None:
-        # A merge patch: what the list no longer names is taken out by null.
-        change["sms_prices"] = {**dict.fromkeys(tenant["sms_prices"]), **_table(file)}
-    if currency is not None:
-        change["sms_currency"] = currency
-    if change:
-        tenant = client.call("PATCH", TENANT, change)
-    kept = {"sms_prices": tenant["sms_prices"], "sms_currency": tenant["sms_currency"]}
     if json:
-        show.as_json(kept)
+        show.as_json(prices)
         return
     show.table(
-        ["country or prefix", f"a segment costs ({kept['sms_currency'] or 'no currency'})"],
-        ((row, f"{price:g}") for row, price in sorted(kept["sms_prices"].items())),
+        ["channel", "country or prefix", "price"],
+        (
+            (channel, row, f"{money['amount']} {money['currency']}")
+            for channel, rows in sorted(prices.items())
+            for row, money in sorted(rows.items())
+        ),
     )
 
 
-def _table(file: Path) -> dict[str, float]:
+def _table(file: Path) -> dict[str, str]:
     """The price list of a file; a first line without a number is its heading."""
     import csv
 
     from clarion.cli.textfile import encoding_of, lines_of, open_text
 
-    table: dict[str, float] = {}
+    table: dict[str, str] = {}
     with file.open("rb") as source, open_text(source, encoding_of(source, None)) as text:
         for line in lines_of(text):
             if line.problem:
@@ -97,13 +102,13 @@ def _table(file: Path) -> dict[str, float]:
     return table
 
 
-def _priced(line: list[str]) -> tuple[str, float] | None:
+def _priced(line: list[str]) -> tuple[str, str] | None:
     """A row and its price; None when the line has no such two."""
-    from math import isfinite
+    from decimal import Decimal, InvalidOperation
 
     try:
         row, price = (part.strip() for part in line)
-        value = float(price)
-    except ValueError:
+        value = Decimal(price)
+    except (ValueError, InvalidOperation):
         return None
-    return (row, value) if isfinite(value) else None
+    return (row, f"{value:f}") if value.is_finite() else None
