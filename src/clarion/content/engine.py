@@ -28,6 +28,9 @@ MAX_OUTPUT = 262_144
 TOO_LONG = "it takes too many steps: loop over less"
 SHORT = 128
 """Texts up to this length are not even counted towards MAX_OUTPUT: fuel bounds how many there can be."""
+MANY_CALLS = 1_000
+"""Of our own filters in one rendering: from then on their time counts, whatever calls them."""
+LOOK_EVERY = 16
 SEPARATOR = "\0"
 """Between the texts of fields rendered at once. Data that hold one only make the fields be rendered one by one."""
 MARK = "passed"
@@ -72,6 +75,7 @@ class Engine:
     def __init__(self) -> None:
         self.reader = Reader()
         self._printed = 0
+        self._calls = 0
         self._count = 0
         self._passed = 0
         self._fuel = FUEL
@@ -83,8 +87,8 @@ class Engine:
         own = filters(self.reader)
         self._environment = Environment(
             filters={
-                **own,
-                **{name: _text_again(own[name]) for name in ("list", "ordinal", "plural")},
+                **{name: self._counted(made) for name, made in own.items()},
+                **{name: self._counted(_text_again(own[name])) for name in ("list", "ordinal", "plural")},
                 FURTHER: further,
                 LOOK: self._pace.look,
                 MARK: self._pass,
@@ -177,7 +181,7 @@ class Engine:
         self._pace.start()
 
     def _render(self, name: str, context: dict[str, Any], fuel: int) -> str:
-        self._printed = 0
+        self._printed = self._calls = 0
         self._html.clear()
         if fuel != self._fuel:
             self._environment.fuel = self._fuel = fuel
@@ -218,9 +222,27 @@ class Engine:
             self._environment.remove_template(name)
         return self._passed if self._passed >= 0 else None
 
+    def _counted(self, filter: Callable[..., Any]) -> Callable[..., Any]:
+        """`filter`, ended when it is called for too long: `map` calls it for every item, and is one step."""
+
+        def counted(*given: Any, **forms: Any) -> Any:
+            self._count_call()
+            return filter(*given, **forms)
+
+        return counted
+
+    def _count_call(self) -> None:
+        self._calls += 1
+        if self._calls >= MANY_CALLS:
+            if self._calls == MANY_CALLS:
+                self._pace.start()
+            elif self._calls % LOOK_EVERY == 0:
+                self._pace.look()
+
     @minijinja.pass_state  # type: ignore[arg-type]
     def _rich(self, state: Any, value: Any) -> str:
         """`value` as HTML where HTML is written; elsewhere as plain text."""
+        self._count_call()
         html = cleaned(value)
         if state.auto_escape != "html":
             return plain(html)

@@ -186,6 +186,19 @@ def test_a_loop_over_steps_that_walk_through_big_data_ends_soon(step):
     assert time.process_time() - before < 2.0
 
 
+@pytest.mark.parametrize(
+    "step", ["map('money', 'EUR')", "map('rich')", "map('tojson')", "map('number')|map('isolate')"]
+)
+def test_a_filter_called_for_every_item_of_a_long_list_ends_soon(step):
+    """Although the engine takes all of it for one step."""
+    data = {"many": list(range(500_000))}
+    before = time.process_time()
+    with pytest.raises(ContentError, match="too many steps"):
+        text("{{ many|" + step + "|length }}", data)
+    assert time.process_time() - before < 1.0
+    assert text("{{ many|" + step + "|length }}", {"many": list(range(200))}) == "200"
+
+
 def test_data_nested_deeper_than_a_template_may_look_fail_their_message():
     """Instead of the worker."""
     nested: list = []
