@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import Enum
 from importlib import import_module
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 import pytest
@@ -46,6 +46,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return values(kind.__supertype__)
     if origin in (Union, UnionType):
         return st.one_of([values(one) for one in inner])
+    if origin is Literal:
+        return st.sampled_from(inner)
     if origin is tuple and inner[-1] is Ellipsis:
         return st.lists(values(inner[0]), max_size=2).map(tuple)
     if origin is tuple:
