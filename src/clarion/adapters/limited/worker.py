@@ -25,7 +25,7 @@ def main() -> None:
     target, memory_bytes, cpu_s = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     module, _, function = target.partition(":")
     answer = getattr(importlib.import_module(module), function)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # not every system tells the size, or keeps to the limit
         resource.setrlimit(resource.RLIMIT_AS, (_size() + memory_bytes,) * 2)
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
