@@ -63,7 +63,7 @@ async def test_a_refused_request_does_not_disturb_the_next_on_its_connection(ser
         ("POST", TRIGGER, {"payload": {}}, 400),
         ("POST", "/v1/workflows/nope/trigger", BODY, 404),
         ("GET", "/v1/messages?statuss=x", None, 400),
-        ("GET", "/v1/events", None, 405),
+        ("PUT", "/v1/events", None, 405),
         ("POST", TRIGGER, BODY, 202),
         ("GET", "/v1/users/ada", None, 200),
     ):
