@@ -76,17 +76,14 @@ async def test_every_document_can_be_made_read_changed_and_deleted(server: Serve
     async def run(*words: str | Path, editor: str = "false") -> Done:
         return await clarion(*words, "--data-dir", server.data, cwd=tmp_path, editor=editor)
 
-    for noun, known, field in (
-        ("categories", "offers", "name"),
+    for noun, name, field in (
+        ("categories", "marketing", "name"),
         ("workflows", "welcome", "name"),
         ("integrations", "capture-email", "weight"),
         ("users", "ada", "locale"),
     ):
-        said = await run(noun, "list", "--json")
-        assert said.code == 0, said.err
-        listed = said.json
-        key = "user_id" if noun == "users" else "key"
-        name = known if any(one[key] == known for one in listed) else listed[0][key]
+        listed = (await run(noun, "list", "--json")).json
+        assert name in {one["user_id" if noun == "users" else "key"] for one in listed}
         before = (await run(noun, "show", name)).json
         kept = {
             k: v
@@ -110,6 +107,21 @@ async def test_every_document_can_be_made_read_changed_and_deleted(server: Serve
         assert (untouched.code, untouched.out) == (0, "Nothing was changed.\n")
         assert (await run(noun, "delete", f"{name}-2", *(["--yes"] * (noun == "users")))).code == 0
         assert (await run(noun, "show", f"{name}-2")).code == 4
+    assert (await run("topics", "create", "fans", "--set", "name=Readers")).code == 0
+    assert (await run("topics", "subscribe", "fans", "ada", "juergen")).out == "2 subscribed to fans.\n"
+    assert (await run("topics", "unsubscribe", "fans", "ada")).code == 0
+    assert (await run("topics", "subscribers", "fans", "--json")).json == [{"user_id": "juergen"}]
+    assert (await run("topics", "update", "fans", "--set", "name=Fans", "--json")).json["name"] == "Fans"
+    (found,) = (await run("users", "search", "--email", "ada@example.com", "--json")).json
+    assert found["user_id"] == "ada"
+    left = await run("preferences", "update", "ada", "--set", 'categories={"marketing": {"enabled": false}}')
+    assert left.code == 0, left.err
+    chosen = (await run("preferences", "show", "ada", "--json")).json
+    assert chosen["stored"]["categories"]["marketing"]["enabled"] is False
+    made = (await run("suppressions", "create", "email", "gone@example.com", "--json")).json
+    (found,) = (await run("suppressions", "search", "email", "gone@example.com", "--json")).json
+    assert found == made
+    assert (await run("suppressions", "delete", made["id"])).code == 0
     unasked = await run("users", "delete", "ada")
     assert unasked.code != 0
     assert (await run("users", "show", "ada")).code == 0

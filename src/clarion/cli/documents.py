@@ -21,6 +21,9 @@ File = Annotated[
         metavar="FILE", help="JSON, or TOML when it ends in .toml; - reads JSON from standard input."
     ),
 ]
+OptionalFile = Annotated[
+    str | None, typer.Argument(metavar="[FILE]", help="As for `set`; fields of --set go before it.")
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
@@ -51,12 +54,13 @@ def add(program: typer.Typer, noun: Noun) -> None:
     """Give `program` the commands of one noun."""
     commands = Commands(noun)
     file = f"{noun.example} {noun.one}.json"
+    named = f"{noun.example} --set {noun.change}"
     for verb, command, said, examples in (
         ("list", commands.list, f"List {noun.path}.", ["", "--json"]),
         ("show", commands.show, f"Show a {noun.one} as JSON.", [noun.example]),
-        ("create", commands.create, f"Create a {noun.one}; refused when it exists.", [file]),
+        ("create", commands.create, f"Create a {noun.one}; refused when it exists.", [file, named]),
         ("set", commands.set, f"Create a {noun.one}, or replace it.", [file, f"{noun.example} - < new.json"]),
-        ("update", commands.update, "Change single fields.", [f"{noun.example} --set {noun.change}"]),
+        ("update", commands.update, "Change single fields.", [named]),
         ("edit", commands.edit, f"Open a {noun.one} in $EDITOR; store what you saved.", [noun.example]),
         ("delete", commands.delete, f"Delete a {noun.one}.", [noun.example]),
     ):
@@ -88,10 +92,19 @@ class Commands:
 
         show.as_json(connect().get(self._at(key)))
 
-    def create(self, key: Key, file: File, *, connect: Connect, json: Json = False) -> None:
+    def create(
+        self,
+        key: Key,
+        file: OptionalFile = None,
+        changes: Changes = None,
+        *,
+        connect: Connect,
+        json: Json = False,
+    ) -> None:
         """A new one."""
-        answer = connect().call("PUT", self._at(key), read(file), {"if-none-match": "*"})
-        _told(answer, f"{key} is created.", json=json)
+        body = (read(file) if file else {}) | assigned(changes or ())
+        answer = connect().call("PUT", self._at(key), body, {"if-none-match": "*"})
+        told(answer, f"{key} is created.", json=json)
 
     def set(
         self, key: Key, file: File, if_match: IfMatch = None, *, connect: Connect, json: Json = False
@@ -100,7 +113,7 @@ class Commands:
         from clarion.cli.client import matching
 
         answer = connect().call("PUT", self._at(key), read(file), matching(if_match))
-        _told(answer, f"{key} is stored.", json=json)
+        told(answer, f"{key} is stored.", json=json)
 
     def update(
         self,
@@ -117,7 +130,7 @@ class Commands:
         if not changes:
             raise typer.BadParameter("name at least one change with --set NAME=VALUE")
         answer = connect().call("PATCH", self._at(key), assigned(changes), matching(if_match))
-        _told(answer, f"{key} is changed.", json=json)
+        told(answer, f"{key} is changed.", json=json)
 
     def edit(self, key: Key, *, connect: Connect, json: Json = False) -> None:
         """What a person makes of it."""
@@ -127,10 +140,10 @@ class Commands:
         document, etag = client.tagged(self._at(key))
         changes = patch(document, edited(document, key))
         if not changes:
-            _told(document, "Nothing was changed.", json=json)
+            told(document, "Nothing was changed.", json=json)
         else:
             answer = client.call("PATCH", self._at(key), changes, matching(etag))
-            _told(answer, f"{key} is changed.", json=json)
+            told(answer, f"{key} is changed.", json=json)
 
     def delete(self, key: Key, yes: Yes = False, if_match: IfMatch = None, *, connect: Connect) -> None:
         """One of them, for good."""
@@ -139,7 +152,7 @@ class Commands:
         if self._noun.destroys and not yes:
             typer.confirm(f"Delete {key} and {self._noun.destroys}? This cannot be undone.", abort=True)
         connect().call("DELETE", self._at(key), None, matching(if_match))
-        _told({}, f"{key} is deleted.", json=False)
+        told({}, f"{key} is deleted.", json=False)
 
     def _at(self, key: str) -> str:
         from clarion.cli.client import segment
@@ -170,7 +183,8 @@ def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]
     return changes
 
 
-def _told(answer: Any, sentence: str, *, json: bool) -> None:
+def told(answer: Any, sentence: str, *, json: bool) -> None:
+    """Say what became of a change: a sentence for people, the answer for scripts."""
     from clarion.cli import show
 
     if json:

@@ -18,12 +18,15 @@ from clarion.cli import (
     keys,
     messages,
     migrate,
+    preferences,
     prices,
     quarantine,
     serve,
     setup,
+    suppressions,
     templates,
     tenants,
+    topics,
     translations,
     trigger,
     users,
@@ -97,6 +100,9 @@ program.command("check", short_help="Is this installation fit to serve?")(check.
 program.command("trigger", short_help="Tell Clarion that something happened.")(trigger.trigger)
 program.command("explain", short_help="Why somebody was, or was not, notified.")(explain.explain)
 program.add_typer(users.program, name="users")
+program.add_typer(preferences.program, name="preferences")
+program.add_typer(topics.program, name="topics")
+program.add_typer(suppressions.program, name="suppressions")
 program.add_typer(setup.workflows, name="workflows")
 program.add_typer(setup.categories, name="categories")
 program.add_typer(setup.integrations, name="integrations")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
-from clarion.cli.documents import Noun, add
+from clarion.cli.documents import Column, Noun, add
 from clarion.cli.exits import Exit, for_status
 from clarion.cli.options import Connect, Json, connected
 
@@ -28,24 +28,53 @@ CSV = frozenset({".csv", ".tsv", ".txt"})
 ATTRIBUTE = "attributes."
 
 
+COLUMNS_SHOWN: dict[str, Column] = {
+    "user_id": lambda one: one["user_id"],
+    "locale": lambda one: one["locale"] or "",
+    "timezone": lambda one: one["timezone"] or "",
+    "contacts": lambda one: ", ".join(dict.fromkeys(contact["channel"] for contact in one["contacts"])),
+}
+"""Of a table of users."""
+
 add(
     program,
     Noun(
         path="users",
         one="user",
-        columns={
-            "user_id": lambda one: one["user_id"],
-            "locale": lambda one: one["locale"] or "",
-            "timezone": lambda one: one["timezone"] or "",
-            "contacts": lambda one: ", ".join(
-                dict.fromkeys(contact["channel"] for contact in one["contacts"])
-            ),
-        },
+        columns=COLUMNS_SHOWN,
         example="ada",
         change="locale=en-GB",
         destroys="all their contacts, preferences and inbox",
     ),
 )
+
+
+@program.command()
+@connected
+def search(
+    email: Annotated[str | None, typer.Option("--email", help="Who has this email address.")] = None,
+    phone: Annotated[str | None, typer.Option("--phone", help="Who has this phone number.")] = None,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Find people by an address of theirs.
+
+    \b
+    Examples:
+      clarion users search --email ada@example.com
+      clarion users search --phone +447700900123
+    """
+    from clarion.cli import show
+
+    if (email is None) == (phone is None):
+        raise typer.BadParameter("name one of --email and --phone")
+    asked = {"phone": phone} if email is None else {"email": email}
+    found = connect().call("POST", "/v1/users/search", asked)["items"]
+    if json:
+        show.as_json(found)
+    else:
+        show.table([*COLUMNS_SHOWN], ([cell(one) for cell in COLUMNS_SHOWN.values()] for one in found))
 
 
 @program.command("import")

@@ -35,10 +35,12 @@ def test_the_commands_are_the_promised_ones():
         )
         .replace(" " * 8, "")
         .split("|")
-        + ["users import", "workflows trigger"]
+        + ["preferences show", "preferences update", "users import", "users search", "workflows trigger"]
+        + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
+        + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
         + [
             f"{noun} {verb}"
-            for noun in ("categories", "integrations", "users", "workflows")
+            for noun in ("categories", "integrations", "topics", "users", "workflows")
             for verb in ("create", "delete", "edit", "list", "set", "show", "update")
         ]
     )

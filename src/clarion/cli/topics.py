@@ -1,0 +1,84 @@
+"""`clarion topics`: groups that people subscribe to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clarion.cli import documents
+from clarion.cli.messages import Limit
+from clarion.cli.options import Connect, Json, connected
+
+program = typer.Typer(no_args_is_help=True, help="Manage topics and their subscribers.")
+
+documents.add(
+    program,
+    documents.Noun(
+        path="topics",
+        one="topic",
+        columns={
+            "key": lambda one: one["key"],
+            "name": lambda one: one["name"] or "",
+            "members": lambda one: one["members"],
+        },
+        example="readers",
+        change="name='All readers'",
+    ),
+)
+
+Users = Annotated[list[str], typer.Argument(metavar="USER...", help="One or more users.")]
+
+
+@program.command()
+@connected
+def subscribers(key: documents.Key, limit: Limit = 20, *, connect: Connect, json: Json = False) -> None:
+    """List who is subscribed to a topic.
+
+    \b
+    Example:
+      clarion topics subscribers readers
+    """
+    from clarion.cli import show
+
+    found = [*connect().pages(_at(key), limit)]
+    if json:
+        show.as_json(found)
+    else:
+        show.table(["user"], ([one["user_id"]] for one in found))
+
+
+@program.command()
+@connected
+def subscribe(key: documents.Key, users: Users, *, connect: Connect, json: Json = False) -> None:
+    """Subscribe users to a topic.
+
+    \b
+    Example:
+      clarion topics subscribe readers ada juergen
+    """
+    answer = connect().call("POST", _at(key), {"user_ids": users})
+    documents.told(answer, f"{answer['added']} subscribed to {key}.", json=json)
+
+
+@program.command()
+@connected
+def unsubscribe(key: documents.Key, users: Users, *, connect: Connect) -> None:
+    """End the subscriptions of users to a topic.
+
+    \b
+    Example:
+      clarion topics unsubscribe readers ada
+    """
+    from clarion.cli.client import segment
+
+    client = connect()
+    for user in users:
+        client.call("DELETE", f"{_at(key)}/{segment(user)}")
+    documents.told(None, f"{len(users)} unsubscribed from {key}.", json=False)
+
+
+def _at(key: str) -> str:
+    from clarion.cli.client import segment
+
+    return f"/v1/topics/{segment(key)}/subscriptions"
