@@ -187,7 +187,7 @@ class Planner:
         for message, gate in zip(planned.messages, planned.gates, strict=True):
             if message.status is not Status.QUEUED:
                 draft.messages.append(message)
-            elif self._queues.of(message.lane, message.channel).reserve():
+            elif self._queues.of(message.lane, message.channel).reserve(message.tenant):
                 draft.messages.append(message)
                 draft.held.append(Held(message, event, user, gate, lease))
             else:

@@ -7,14 +7,14 @@ messages in memory is bounded whatever the backlog. What finds no slot is writte
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any
 
 from clarion.flow.integrations import Choices
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.event import Event
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Message
 from clarion.model.setup import Template
 from clarion.model.user import User
@@ -22,6 +22,8 @@ from clarion.rules.gate import Gate
 
 CAPACITY = {Lane.CRITICAL: 4_000, Lane.HIGH: 4_000, Lane.NORMAL: 4_000, Lane.BULK: 2_000}
 """Messages held per queue, waiting and under way together."""
+SPARED = 8
+"""One slot in so many is kept for tenants that have little in the queue: a flood must not shut them out."""
 LEASE_MS = 120_000
 """How long this process may hold a message before another may claim it."""
 
@@ -56,6 +58,7 @@ class LaneQueue:
 
     __slots__ = (
         "_capacity",
+        "_count",
         "_used",
         "_waiting",
         "channel",
@@ -78,7 +81,8 @@ class LaneQueue:
         """Messages taken so far."""
         self._capacity = capacity
         self._used = 0
-        self._waiting: deque[Held] = deque()
+        self._waiting: OrderedDict[TenantId, deque[Held]] = OrderedDict()
+        self._count = 0
 
     @property
     def room(self) -> int:
@@ -93,11 +97,21 @@ class LaneQueue:
     @property
     def waiting(self) -> int:
         """Messages that nobody has taken yet."""
-        return len(self._waiting)
+        return self._count
 
-    def reserve(self) -> bool:
-        """Take one slot, if there is one."""
-        if self._used >= self._capacity:
+    @property
+    def claimable(self) -> int:
+        """Slots that may be filled from the store: some are kept for tenants that have little here."""
+        return self.room - self._capacity // SPARED
+
+    def reserve(self, tenant: TenantId | None = None) -> bool:
+        """Take one slot, if there is one; the last ones are for tenants that have little here."""
+        room = self._capacity - self._used
+        if room <= self._capacity // SPARED and (
+            room <= 0
+            or tenant is None
+            or len(self._waiting.get(tenant, ())) >= self._capacity // (2 * SPARED)
+        ):
             return False
         self._used += 1
         return True
@@ -112,13 +126,27 @@ class LaneQueue:
 
     def put(self, held: Held) -> None:
         """Hand over a message whose slot was reserved."""
-        self._waiting.append(held)
+        self._waiting.setdefault(held.message.tenant, deque()).append(held)
+        self._count += 1
         self.ready.set()
 
     def take(self, limit: int) -> list[Held]:
-        """Up to `limit` messages, oldest first; they keep their slots."""
+        """Up to `limit` messages, the tenants in turn, those of each oldest first; they keep their slots."""
         waiting = self._waiting
-        batch = [waiting.popleft() for _ in range(min(limit, len(waiting)))]
+        batch: list[Held] = []
+        while waiting and len(batch) < limit:
+            share = max(1, (limit - len(batch)) // len(waiting))
+            for tenant in list(waiting):
+                its = waiting[tenant]
+                turn = min(share, len(its), limit - len(batch))
+                batch += [its.popleft() for _ in range(turn)]
+                if its:
+                    waiting.move_to_end(tenant)
+                else:
+                    del waiting[tenant]
+                if len(batch) == limit:
+                    break
+        self._count -= len(batch)
         self.taken += len(batch)
         if not waiting:
             self.ready.clear()

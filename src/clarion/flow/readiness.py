@@ -88,7 +88,7 @@ class Readiness:
             if trouble
         }
         found |= {
-            _name(queue): _FULL for queue in self._queues if not queue.room and self._state(queue) == OK
+            _name(queue): _FULL for queue in self._queues if queue.claimable <= 0 and self._state(queue) == OK
         }
         found |= {f"mailbox {n}": reader.trouble for n, reader in enumerate(self._readers) if reader.trouble}
         for tenant in self._ledger.setup.tenants.all():

@@ -84,7 +84,7 @@ class Waker:
         return self._found
 
     async def _claim(self, queue: LaneQueue, channel: Channel) -> bool:
-        limit = min(CLAIM, queue.room)
+        limit = min(CLAIM, queue.claimable)
         if limit <= 0 or self._clock.monotonic() < queue.rests_until_s:
             return False
         for _ in range(limit):

@@ -1,69 +1,148 @@
-"""The embedded broker: the event log of the ledger, with a short tail of it kept in memory.
+"""The embedded broker: the event log of the ledger, with a part of it kept in memory, tenant by tenant.
 
-Entries go from `publish` to the consumer without being read back while the consumer keeps up. When the
-tail is full the consumer reads the rest from the log: memory stays bounded however long the queue.
+Tenants take turns, so the backlog of one delays the others by a turn and not by its length. Entries go from `publish`
+to the consumer without being read back while the consumer keeps up. When memory is full the consumer reads the rest
+from the log: memory stays bounded however long the queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
+from heapq import heappop, heappush
 
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.ids import TenantId
 from clarion.ports.broker import Batch
 from clarion.ports.ledger import EventLog
 
 TAIL_BYTES = 48 * 1024 * 1024
 """Memory a lane's entries may take, roughly; what comes on top is read back from the log."""
+AHEAD_BYTES = 12 * 1024 * 1024
+"""Memory on top of it for entries of tenants that have nothing in the part of the log that is not in memory."""
+READ_AHEAD = 2
+"""Entries read from the log for each that is taken, until memory is full."""
 ENTRY_BYTES = 1_000
 """What an entry takes in memory besides its data, which it holds sealed and open."""
 
 
 class _LaneTail:
-    """One lane's entries behind `taken`, as far as they are in memory."""
+    """One lane's entries that are not acknowledged, as far as they are in memory.
 
-    __slots__ = ("bytes", "entries", "taken", "wake")
+    Up to `seen` every entry is in memory, taken or done. Behind it lies what is only in the log; from there only
+    entries of tenants that have nothing before them in it may be in memory too: they go `ahead`.
+    """
 
-    def __init__(self, taken: int) -> None:
-        self.taken = taken
-        self.entries: deque[Entry] = deque()
-        self.bytes = 0
+    __slots__ = (
+        "acked", "ahead", "ahead_bytes", "behind", "bytes", "done", "offered", "out", "seen", "unacked", "unknown", "waiting", "wake",
+    )  # fmt: skip
+
+    def __init__(self, acked: int, end: int) -> None:
         self.wake = asyncio.Event()
+        self.restart(acked, end)
 
-    def restart(self, acked: int) -> None:
-        """Begin again behind what was acknowledged: an earlier consumer may have given up half-way."""
-        if self.taken != acked:
-            self.taken = acked
-            self.entries.clear()
-            self.bytes = 0
+    def restart(self, acked: int, end: int) -> None:
+        """Begin behind what was acknowledged: an earlier consumer may have given up half-way."""
+        self.acked = self.seen = acked
+        self.offered = end
+        self.unknown = end > acked
+        """Nobody knows whose entries are only in the log."""
+        self.behind: set[TenantId] = set()
+        """Tenants with entries that are only in the log."""
+        self.ahead: dict[int, int] = {}
+        """Their sizes by position."""
+        self.ahead_bytes = self.bytes = 0
+        self.waiting: OrderedDict[TenantId, deque[Entry]] = OrderedDict()
+        self.unacked: list[int] = []
+        """A heap: the first one that is not done is where the lane stands."""
+        self.done: set[int] = set()
+        self.out = 0
+        """Taken and not acknowledged."""
 
-    def add(self, entry: Entry) -> None:
-        entries = self.entries
-        if not entries or (entry.seq == entries[-1].seq + 1 and self.bytes < TAIL_BYTES):
-            entries.append(entry)
-            self.bytes += _size(entry)
+    def offer(self, entry: Entry) -> None:
+        """An entry that was just appended."""
+        if entry.seq <= self.seen:
+            return
+        if entry.seq != self.offered + 1:
+            self.unknown = (
+                True  # Others were appended that nobody has offered yet: they are found in the log.
+            )
+            return
+        self.offered = entry.seq
+        if entry.seq == self.seen + 1 and self.bytes < TAIL_BYTES:
+            self.seen = entry.seq
+            self._push(entry)
+        elif (
+            entry.seq == self.seen + 1
+            or self.unknown
+            or entry.tenant in self.behind
+            or self.ahead_bytes >= AHEAD_BYTES
+        ):
+            self.behind.add(entry.tenant)
+        else:
+            self.ahead[entry.seq] = _size(entry)
+            self.ahead_bytes += _size(entry)
+            self._push(entry)
 
-    def pop(self) -> Entry:
-        entry = self.entries.popleft()
+    def take(self, limit: int, log: EventLog, lane: Lane) -> list[Entry]:
+        """Up to `limit` entries, the tenants in turn, those of each in order."""
+        wanted = self.behind or self.unknown or not self.waiting
+        if wanted and self.bytes < TAIL_BYTES and self.seen < log.end(lane):
+            # More than is taken, so that tenants further behind are seen before their turn would be over.
+            self._read(READ_AHEAD * limit, log, lane)
+        taken: list[Entry] = []
+        while self.waiting and len(taken) < limit:
+            share = max(1, (limit - len(taken)) // len(self.waiting))
+            for tenant in list(self.waiting):
+                entries = self.waiting[tenant]
+                turn = min(share, len(entries), limit - len(taken))
+                taken += [self._pop(entries) for _ in range(turn)]
+                if entries:
+                    self.waiting.move_to_end(tenant)
+                else:
+                    del self.waiting[tenant]
+                if len(taken) == limit:
+                    break
+        self.out += len(taken)
+        return taken
+
+    def finish(self, entries: Sequence[Entry]) -> int:
+        """These are planned; up to where everything is."""
+        self.out -= len(entries)
+        self.done.update(entry.seq for entry in entries)
+        unacked, done = self.unacked, self.done
+        while unacked and unacked[0] in done:
+            done.remove(heappop(unacked))
+        return min(self.seen, unacked[0] - 1) if unacked else self.seen
+
+    def _read(self, limit: int, log: EventLog, lane: Lane) -> None:
+        found = log.read(lane, self.seen, limit)
+        for entry in found:
+            self.seen = entry.seq
+            if entry.seq not in self.ahead:
+                self._push(entry)
+            self.ahead_bytes -= self.ahead.pop(entry.seq, 0)
+        if not found:
+            self.seen = log.end(lane)
+        while self.seen + 1 in self.ahead:
+            self.seen += 1
+            self.ahead_bytes -= self.ahead.pop(self.seen)
+        if self.seen >= log.end(lane):
+            self.offered = max(self.offered, self.seen)
+            self.unknown = False
+            self.behind.clear()
+
+    def _push(self, entry: Entry) -> None:
+        self.waiting.setdefault(entry.tenant, deque()).append(entry)
+        self.bytes += _size(entry)
+        heappush(self.unacked, entry.seq)
+
+    def _pop(self, entries: deque[Entry]) -> Entry:
+        entry = entries.popleft()
         self.bytes -= _size(entry)
         return entry
-
-    def take(self, limit: int, log: EventLog, lane: Lane) -> Sequence[Entry]:
-        entries = self.entries
-        while entries and entries[0].seq <= self.taken:
-            self.pop()
-        if entries and entries[0].seq == self.taken + 1:
-            taken: Sequence[Entry] = [self.pop() for _ in range(min(limit, len(entries)))]
-        elif log.end(lane) > self.taken:
-            # What is missing before the tail (or all of it) lies in the log only.
-            taken = log.read(lane, self.taken, limit)
-        else:
-            return ()
-        if taken:
-            self.taken = taken[-1].seq
-        return taken
 
 
 def _size(entry: Entry) -> int:
@@ -75,8 +154,7 @@ class SqlBroker:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._lanes = {lane: _LaneTail(log.position(lane)) for lane in LANES}
-        self._acked = {lane: log.position(lane) for lane in LANES}
+        self._lanes = {lane: _LaneTail(log.position(lane), log.end(lane)) for lane in LANES}
         self._closed = False
 
     async def publish(
@@ -92,13 +170,14 @@ class SqlBroker:
         lanes = self._lanes
         for entry in durable:
             tail = lanes[entry.lane]
-            tail.add(entry)
+            tail.offer(entry)
             tail.wake.set()
 
     async def consume(self, lane: Lane, limit: int) -> AsyncIterator[Batch]:
         """See `ports.Broker.consume`."""
         tail = self._lanes[lane]
-        tail.restart(self._acked[lane])
+        if tail.out:
+            tail.restart(tail.acked, self._log.end(lane))
         while not self._closed:
             entries = tail.take(limit, self._log, lane)
             if entries:
@@ -108,13 +187,17 @@ class SqlBroker:
             await tail.wake.wait()
 
     async def ack(self, batch: Batch) -> None:
-        """See `ports.Broker.ack`."""
-        await self._log.advance(batch.lane, batch.token)
-        self._acked[batch.lane] = max(self._acked[batch.lane], batch.token)
+        """See `ports.Broker.ack`. The lane stands before the first entry that is not planned, whoever's it is."""
+        tail = self._lanes[batch.lane]
+        position = tail.finish(batch.entries)
+        if position > tail.acked:
+            await self._log.advance(batch.lane, position)
+            tail.acked = max(tail.acked, position)
 
     async def depth(self, lane: Lane) -> int:
         """See `ports.Broker.depth`."""
-        return self._log.end(lane) - self._acked[lane]
+        tail = self._lanes[lane]
+        return self._log.end(lane) - tail.acked - len(tail.done)
 
     async def close(self) -> None:
         """See `ports.Broker.close`."""

@@ -1,0 +1,202 @@
+"""Tenants share a lane fairly: the flood of one delays the others by a turn, not by its length."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from clarion.adapters.brokers import sql
+from clarion.adapters.brokers.sql import SqlBroker
+from clarion.flow.queues import Held, LaneQueue
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import Entry
+from clarion.model.ids import NO_USER, EventId, Instant, TenantId
+from clarion.ports.broker import Batch
+
+FLOOD, OTHER = TenantId(1), TenantId(2)
+
+
+class Log:
+    """An event log in memory."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.planned = 0
+
+    async def append(self, entries, claims):
+        first = len(self.entries) + 1
+        stored = [replace(entry, seq=first + n) for n, entry in enumerate(entries)]
+        self.entries += stored
+        return stored, [None] * len(stored)
+
+    def read(self, lane, after, limit):
+        return self.entries[after : after + limit]
+
+    def fetch(self, lane, seqs):
+        return {seq: self.entries[seq - 1] for seq in seqs}
+
+    def position(self, lane):
+        return self.planned
+
+    def end(self, lane):
+        return len(self.entries)
+
+    async def advance(self, lane, position):
+        self.planned = max(self.planned, position)
+
+
+def entry(tenant: TenantId, number: int = 0) -> Entry:
+    return Entry(
+        event_id=EventId(number.to_bytes(16, "big")), tenant=tenant, lane=Lane.NORMAL, workflow=str(number),
+        sealed=b"sealed", sealed_for=NO_USER,
+    )  # fmt: skip
+
+
+async def published(broker: SqlBroker, *entries: Entry) -> None:
+    await broker.publish(entries, [None] * len(entries))
+
+
+async def batches(broker: SqlBroker, count: int, limit: int = 10) -> list[Any]:
+    """The next `count` batches, acknowledged."""
+    found = []
+    batches_of: Any = broker.consume(Lane.NORMAL, limit)
+    async with aclosing(batches_of) as consuming:
+        for _ in range(count):
+            batch = await asyncio.wait_for(anext(consuming), 5)
+            await broker.ack(batch)
+            found.append(batch)
+    return found
+
+
+@pytest.mark.parametrize("room", [10**9, 20_000], ids=["all in memory", "most only in the log"])
+async def test_an_event_overtakes_the_flood_of_another_tenant(monkeypatch, room):
+    """It is in the next batch, also when the flood does not fit in memory; nothing is lost or comes twice."""
+    monkeypatch.setattr(sql, "TAIL_BYTES", room)
+    broker = SqlBroker(Log())
+    await published(broker, *(entry(FLOOD, n) for n in range(1_000)))
+    await batches(broker, 3)
+    await published(broker, entry(OTHER, 5_000))
+    (batch,) = await batches(broker, 1)
+    assert [one.workflow for one in batch.entries if one.tenant == OTHER] == ["5000"]
+    rest = await batches(broker, 97)
+    flood = [int(one.workflow) for one in (*batch.entries, *(e for b in rest for e in b.entries))]
+    assert sorted(flood) == [*range(30, 1_000), 5_000]
+    assert await broker.depth(Lane.NORMAL) == 0
+
+
+async def test_a_crash_repeats_what_went_ahead_and_loses_nothing(monkeypatch):
+    """The lane stands before the first entry that is not planned, whoever's it is."""
+    monkeypatch.setattr(sql, "TAIL_BYTES", 20_000)
+    log = Log()
+    broker = SqlBroker(log)
+    await published(broker, *(entry(FLOOD, n) for n in range(100)))
+    await published(broker, entry(OTHER, 500), entry(OTHER, 501))
+    await batches(broker, 2)
+    assert log.planned < 100
+    assert await broker.depth(Lane.NORMAL) == 102 - 20
+    later, planned = SqlBroker(log), log.planned
+    found = []
+    while await later.depth(Lane.NORMAL):
+        found += [one.seq for b in await batches(later, 1) for one in b.entries]
+    assert sorted(found) == list(range(planned + 1, 103))
+    assert log.planned == 102
+
+
+@settings(max_examples=100)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("publish"), st.integers(1, 4), st.integers(1, 6)),
+            st.tuples(st.just("append"), st.integers(1, 4), st.integers(1, 3)),
+            st.tuples(st.just("take"), st.integers(1, 8), st.integers(0, 0)),
+            st.tuples(st.just("crash"), st.integers(0, 0), st.integers(0, 0)),
+        ),
+        max_size=40,
+    ),
+    room=st.sampled_from((1, 3_000, 10**9)),
+    ahead=st.sampled_from((1, 3_000, 10**9)),
+)
+def test_every_tenant_s_entries_come_in_order_and_none_is_lost(steps, room, ahead):
+    """Whatever fits in memory and whenever the process dies; twice only what was not acknowledged before a crash."""
+
+    async def live() -> None:
+        log, number = Log(), 0
+        broker = SqlBroker(log)
+        seen: dict[TenantId, list[int]] = {}
+        acked: set[int] = set()
+        for kind, one, two in [*steps, ("take", 1_000, 0)]:
+            if kind in ("publish", "append"):
+                some = [entry(TenantId(one), number + n) for n in range(two)]
+                number += two
+                stored, _ = await log.append(some, ())
+                if kind == "publish":
+                    broker.offer(stored)
+            elif kind == "crash":
+                broker, seen = SqlBroker(log), {}
+            else:
+                broker._lanes[Lane.NORMAL].wake.set()
+                while entries := broker._lanes[Lane.NORMAL].take(one, log, Lane.NORMAL):
+                    for e in entries:
+                        seen.setdefault(e.tenant, []).append(e.seq)
+                        acked.add(e.seq)
+                    await broker.ack(Batch(lane=Lane.NORMAL, entries=tuple(entries), token=0))
+                    if one < 1_000:
+                        break
+        for seqs in seen.values():
+            assert seqs == sorted(set(seqs))
+        assert acked == set(range(1, number + 1))
+        assert log.planned == number
+        assert await broker.depth(Lane.NORMAL) == 0
+
+    before = sql.TAIL_BYTES, sql.AHEAD_BYTES
+    sql.TAIL_BYTES, sql.AHEAD_BYTES = room, ahead
+    try:
+        asyncio.run(live())
+    finally:
+        sql.TAIL_BYTES, sql.AHEAD_BYTES = before
+
+
+class Sent(NamedTuple):
+    """As much of a message as a queue looks at."""
+
+    tenant: TenantId
+    number: int
+
+
+def held(tenant: TenantId, number: int) -> Any:
+    return Held(Sent(tenant, number), None, None, None, Instant(0))  # type: ignore[arg-type]
+
+
+def test_a_queue_sends_for_its_tenants_in_turn():
+    """Each in its order."""
+    queue = LaneQueue(Lane.NORMAL, Channel.SMS, 1_000)
+    for n in range(500):
+        queue.reserve(FLOOD)
+        queue.put(held(FLOOD, n))
+    for n in range(3):
+        queue.reserve(OTHER)
+        queue.put(held(OTHER, n))
+    taken: list[Any] = [one.message for one in queue.take(20)]
+    assert [m.number for m in taken if m.tenant == OTHER] == [0, 1, 2]
+    assert [m.number for m in taken if m.tenant == FLOOD] == list(range(17))
+    assert queue.waiting == 483
+
+
+def test_a_flood_leaves_slots_to_others():
+    """Neither what is planned nor what is claimed takes the last slots of a queue."""
+    queue = LaneQueue(Lane.NORMAL, Channel.SMS, 80)
+    while queue.reserve(FLOOD):
+        queue.put(held(FLOOD, 0))
+    assert queue.claimable <= 0
+    others = 0
+    while queue.reserve(OTHER):
+        queue.put(held(OTHER, others))
+        others += 1
+    assert others >= 5
+    assert queue.held <= 80
