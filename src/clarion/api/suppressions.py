@@ -10,10 +10,11 @@ from litestar import Request, Router, delete, get, post
 from clarion.api import bodies
 from clarion.api.access import READ, SEND, Parts, Who
 from clarion.api.auth import Caller
+from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
-from clarion.api.problems import Problem, problem, refuse
+from clarion.api.problems import refuse
 from clarion.errors import ClarionError, NotFound
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
@@ -48,22 +49,6 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-class SuppressionLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one line: an `id`, or an `error`."""
-
-    index: int
-    id: str | None = None
-    error: Problem | None = None
-
-
-class SuppressionBulk(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a bulk call, line by line."""
-
-    accepted: int
-    rejected: int
-    items: list[SuppressionLine]
-
-
 @get("/", opt=READ)
 async def list_suppressions(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
@@ -90,22 +75,21 @@ async def add_suppression(data: SuppressionBody, caller: Who, parts: Parts) -> S
 
 
 @post("/bulk", opt={**SEND, "ndjson": SuppressionBody}, status_code=200)
-async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: Parts) -> SuppressionBulk:
+async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: Parts) -> BulkView:
     """Suppress many addresses: NDJSON, one a line. A wrong line does not stop the others."""
     lines = [line for line in (await request.body()).split(b"\n") if line and not line.isspace()]
     if len(lines) > parts.limits.batch:
         raise refuse("batch_too_large", f"One call takes at most {parts.limits.batch:,} addresses.")
-    rows: list[Suppression] = []
-    items: list[SuppressionLine] = []
+    rows: dict[int, Suppression] = {}
+    errors: dict[int, ClarionError] = {}
     for index, line in enumerate(lines):
         try:
             bodies.check_depth(line, parts.limits.depth)
-            rows.append(_suppression(parts, caller, bodies.decode(_BODY, line)))
-            items.append(SuppressionLine(index=index, id=rows[-1].hash.hex()))
+            rows[index] = _suppression(parts, caller, bodies.decode(_BODY, line))
         except ClarionError as wrong:
-            items.append(SuppressionLine(index=index, error=problem(wrong)))
-    await parts.ledger.suppressions.add(rows)
-    return SuppressionBulk(accepted=len(rows), rejected=len(items) - len(rows), items=items)
+            errors[index] = wrong
+    await parts.ledger.suppressions.add([*rows.values()])
+    return answered(len(lines), errors, {index: row.hash.hex() for index, row in rows.items()})
 
 
 @post("/search", opt=READ, status_code=200)

@@ -452,6 +452,9 @@ async def test_many_addresses_are_suppressed_at_once(admin):
     shown = await admin.ok("POST", "/v1/suppressions/bulk", content=content, headers=headers)
     assert (shown["accepted"], shown["rejected"]) == (5, 1)
     assert shown["items"][2]["error"]["errors"][0]["pointer"] == "#/address"
+    nothing = await admin.problem("POST", "/v1/suppressions/bulk", content=b"{}\n[]\n", headers=headers)
+    assert (nothing["code"], nothing["status"], nothing["rejected"]) == ("all_rejected", 422, 2)
+    assert [one["index"] for one in nothing["items"]] == [0, 1]
     last = await admin.ok("POST", "/v1/suppressions", {"channel": "email", "address": "last@example.com"})
     seen, cursor = [], ""
     while cursor is not None:
