@@ -66,12 +66,7 @@ def provide_caller(request: Request[Any, Any, Any], parts: Parts) -> Caller:
 
 async def provide_person(user_id: str, caller: Who, parts: Parts) -> User:
     """The user of the path."""
-    return await the_user(parts, caller, addressed(user_id))
-
-
-def addressed(segment: str) -> str:
-    """The user id of a path segment, as the caller meant it."""
-    return segment.replace(SLASH, "/")
+    return await the_user(parts, caller, user_id)
 
 
 async def the_user(parts: ApiParts, caller: Caller, user_id: str, pointer: str = "") -> User:
@@ -119,8 +114,21 @@ def undeclared(app: Litestar) -> list[str]:
     ]
 
 
+def open_options(app: Litestar) -> None:
+    """Where no route of a path needs a credential, nobody needs one to ask which methods there are."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            asking = [one for one in route.route_handlers if "OPTIONS" in one.http_methods]
+            others = [one for one in route.route_handlers if one not in asking]
+            if all(one.opt["scope"] is None for one in others):
+                for one in asking:
+                    one.opt["scope"] = None
+
+
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Stands before every ordinary route, and before its body is read."""
+    named = connection.path_params
+    named.update({name: text.replace(SLASH, "/") for name, text in named.items()})
     await check_credential(connection, handler)
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
         return
@@ -142,7 +150,7 @@ async def check_credential(connection: ASGIConnection[Any, Any, Any, Any], handl
     if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]
         return
     if handler.opt.get("own"):
-        caller.require_own(addressed(connection.path_params["user_id"]), needed)
+        caller.require_own(connection.path_params["user_id"], needed)
     else:
         caller.require(needed)
 
@@ -203,7 +211,7 @@ def _subject(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteH
     return Subject(
         tenant=connection.auth.tenant,
         kind=kind,
-        key=addressed(connection.path_params[parameter]),
+        key=connection.path_params[parameter],
         version=connection.query_params.get("version"),
     )
 

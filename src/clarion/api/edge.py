@@ -33,7 +33,7 @@ from clarion.errors import ClarionError
 from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE_HEAD
 from clarion.model.setup import Scope
 from clarion.ports import terms
-from clarion.rules.paths import Segments, path_of, segments_of
+from clarion.rules.paths import SLASH, Segments, path_of, segments_of, sent_path
 
 UNSUBSCRIBE = (UNSUBSCRIBE_HEAD.strip("/"), "**")
 
@@ -62,7 +62,7 @@ class BareRoute:
         found = ""
         for wanted, given in zip(self.path, segments, strict=True):
             if wanted == "*":
-                found = given
+                found = given.replace(SLASH, "/")
             elif wanted != given:
                 return None
         return found
@@ -131,7 +131,7 @@ class Edge:
             if scope["path"].startswith(UNSUBSCRIBE_HEAD):  # a broken link: behind it is a person
                 segments = UNSUBSCRIBE[:1]
             else:
-                raise Nowhere(scope["path"])
+                raise Nowhere(sent_path(scope))
         scope["path"] = path_of(segments)
         methods: list[str] = []
         for route in self._bare:

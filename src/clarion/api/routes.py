@@ -51,6 +51,7 @@ from clarion.api import (
 from clarion.api.access import (
     BODY,
     guard,
+    open_options,
     provide_caller,
     provide_parts,
     provide_person,
@@ -59,6 +60,7 @@ from clarion.api.access import (
 from clarion.api.pages import provide_cursor
 from clarion.api.problems import Fault, MethodNotAllowed, Nowhere, Rejected, refuse, wrong_parameter
 from clarion.errors import ClarionError, InvalidInput
+from clarion.rules.paths import sent_path
 
 _ABSENT = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
@@ -110,6 +112,7 @@ def routed(version: str) -> Litestar:
     )
     if holes := undeclared(app):
         raise TypeError(f"These routes do not declare their credential (`opt=`): {', '.join(holes)}")
+    open_options(app)
     return app
 
 
@@ -120,7 +123,8 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
     if isinstance(error, MethodNotAllowedException):
         raise MethodNotAllowed(methods_at(request.app, request.scope["path"])) from None
     if isinstance(error, NotFoundException):
-        raise Nowhere(request.scope["path"]) from None
+        scope: Any = request.scope
+        raise Nowhere(sent_path(scope)) from None
     if (cause := _decoding(error)) is not None and not isinstance(cause, msgspec.ValidationError):
         raise bodies.refused(_body(request), None, cause) from None
     # A body field that is named like something handed in makes the framework call it its own fault.

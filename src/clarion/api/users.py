@@ -11,7 +11,7 @@ from litestar import Request, Router, delete, get, patch, post, put
 from msgspec import UNSET, UnsetType
 
 from clarion.api import bodies
-from clarion.api.access import FOR_GOOD, READ, SEND, Parts, Person, Who, addressed, the_user
+from clarion.api.access import FOR_GOOD, READ, SEND, Parts, Person, Who, the_user
 from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import ADDS, one
 from clarion.api.contacts import ContactBody, ContactView, stored, views
@@ -134,11 +134,10 @@ async def get_user(person: Person) -> UserView:
 @put("/{user_id:str}", opt=SEND)
 async def put_user(user_id: str, data: UserBody, caller: Who, parts: Parts) -> UserView:
     """Create the user or replace what is known about them. Contacts that are left out stay."""
-    name = addressed(user_id)
-    if data.user_id not in (None, name):
+    if data.user_id not in (None, user_id):
         raise InvalidInput("user_id differs from the one in the path: leave it out.", pointer="#/user_id")
-    check_user(data, name)
-    (user,) = await change_all(parts, caller.tenant, {name: replacing(data)})
+    check_user(data, user_id)
+    (user,) = await change_all(parts, caller.tenant, {user_id: replacing(data)})
     return view(user)
 
 
@@ -150,17 +149,16 @@ async def patch_user(
 
     With `create=true` a user who does not exist is created; without it that is 404.
     """
-    name = addressed(user_id)
     if not create:
-        await the_user(parts, caller, name)
-    merged = merging(name, data)
+        await the_user(parts, caller, user_id)
+    merged = merging(user_id, data)
 
     def changed(profile: Profile | None) -> Profile:
         if profile is None and not create:
-            raise NotFound(f"The user {name!r} was deleted meanwhile.")
+            raise NotFound(f"The user {user_id!r} was deleted meanwhile.")
         return merged(profile)
 
-    (user,) = await change_all(parts, caller.tenant, {name: changed})
+    (user,) = await change_all(parts, caller.tenant, {user_id: changed})
     return view(user)
 
 

@@ -37,6 +37,12 @@ def segments_of(scope: MutableMapping[str, Any]) -> Segments | None:
     return tuple(part.replace("/", SLASH) for part in found)
 
 
+def sent_path(scope: MutableMapping[str, Any]) -> str:
+    """The path as it was sent, to be told to whoever sent it."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.decode("ascii", "backslashreplace")
+
+
 def _unescaped(escape: re.Match[bytes]) -> bytes:
     if escape[1] is None:
         raise ValueError

@@ -98,3 +98,26 @@ def test_codes_are_words_and_titles_are_short():
         assert len(kind.title) < 60
         assert kind.advice.endswith(".")
     assert catalogue.DOCS == "/docs/errors#"
+
+
+async def test_what_is_not_there_is_told_as_it_was_sent(admin, house):
+    """An escaped slash stays one in a path, and is a slash in a name; nobody is shown what stands for it inside."""
+    for path in ("/v1/nothing%2Fhere", "/v1/no/%2f%2F", "/a%2fb"):
+        told = await admin.problem("GET", path)
+        assert (told["status"], f"nothing at {path};" in told["detail"]) == (404, True)
+    for kind in (
+        "categories",
+        "workflows",
+        "templates",
+        "partials",
+        "integrations",
+        "topics",
+        "messages",
+        "keys",
+    ):
+        method = "DELETE" if kind == "keys" else "GET"
+        told = await admin.problem(method, f"/v1/{kind}/a%2Fb")
+        assert told["status"] == 404
+        assert "\ue000" not in told["detail"]
+    told = await admin.problem("POST", "/v1/workflows/a%2Fb/trigger", {"recipients": ["ada"]})
+    assert (told["status"], "'a/b'" in str(told)) == (404, True)

@@ -138,6 +138,12 @@ async def test_what_is_open_needs_its_own_spelling(app):
             assert await status_of(app, "GET", raw) == 404, raw
 
 
+async def test_whoever_may_read_an_open_route_may_ask_for_its_methods(app):
+    """OPTIONS needs no credential where no method does: 204, or 405 where nobody answers it."""
+    for path in (*OPEN, "/docs", "/docs/errors", "/openapi.json"):
+        assert await status_of(app, "OPTIONS", path) in (204, 405), path
+
+
 async def test_a_route_without_a_declared_credential_is_not_registered(monkeypatch):
     """The application does not start, and names the route."""
 
