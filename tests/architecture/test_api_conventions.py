@@ -25,7 +25,6 @@ CONVENTIONS: dict[str, Callable[[], Iterator[str]]] = {}
 _DONE = "what it does reaches beyond the store, and cannot be undone"
 _WHOLE = "adds to a collection and is the same however often it is done: there is no state to depend on"
 _CONTENT = "content is shown as channels take it, without what is not there"
-_TEXT = "an empty text stands in stored documents"
 NOT_YET: dict[str, dict[str, str]] = {
     "changes_can_depend_on_what_was_read": {
         "DELETE /v1/dead-letters/events/{event}": "it never changes before it is gone",
@@ -80,20 +79,6 @@ NOT_YET: dict[str, dict[str, str]] = {
                 "WebhookContent.type",
             ),
             _CONTENT,
-        ),
-        **dict.fromkeys(
-            (
-                "Broken.pointer",
-                "CategoryDocument.description",
-                "CategoryDocument.name",
-                "EventMatch.recipients",
-                "PartialDocument.name",
-                "TemplateDocument.name",
-                "TemplateDocument.origin",
-                "TenantDocument.name",
-                "WorkflowDocument.name",
-            ),
-            _TEXT,
         ),
     },
 }

@@ -27,6 +27,8 @@ class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False)
     """A category; its key stands in the path."""
 
     key: str = ""
+    name: str | None = None  # type: ignore[assignment]
+    description: str | None = None  # type: ignore[assignment]
 
 
 @get("/", opt=READ)

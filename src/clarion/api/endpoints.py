@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Router, delete, get, post, put
+from litestar import Router, delete, get, patch, post, put
 
 from clarion.api.access import READ, SEND, Parts, Who, listed_id, the_user
 from clarion.api.conditions import one
 from clarion.api.messages import ByUser, VersionChoice
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
+from clarion.api.shelves import patched
 from clarion.api.times import Moment, instant, text_or_none
 from clarion.errors import InvalidInput, NotFound, SealBroken
 from clarion.flow.endpoints import Owned, Wanted
@@ -31,7 +32,7 @@ class EndpointChange(Value, frozen=True, kw_only=True):
     """Where to: `https://`, and a public address unless the operator allows its range."""
     events: tuple[str, ...] = ()
     """Types it hears of: `order.shipped`, `order.*`; empty: all. A triggered workflow's type is its key."""
-    description: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    description: Annotated[str, msgspec.Meta(max_length=500)] | None = None
 
 
 class EndpointBody(EndpointChange, frozen=True, kw_only=True):
@@ -62,14 +63,6 @@ class EndpointRetry(Value, frozen=True, kw_only=True):
     """With `since`: at most this many in one call; repeat while `more` is true."""
 
 
-class DisabledView(msgspec.Struct, frozen=True, kw_only=True):
-    """Since when and why nothing is sent."""
-
-    at: str
-    reason: str
-    """`failing` for days, `address_gone` (its receiver answered 410), or `by_hand`."""
-
-
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint. Its secrets are never shown again."""
 
@@ -78,10 +71,13 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     """Null: the tenant's own."""
     url: str
     events: tuple[str, ...]
-    description: str
+    description: str | None
     created_at: str
     enabled: bool
-    disabled: DisabledView | None
+    disabled_at: str | None
+    """Since when nothing is sent."""
+    disabled_reason: str | None
+    """Why: `failing` for days, `address_gone` (its receiver answered 410), or `by_hand`."""
     failing_since: str | None
     """The first failed call after the last one that was accepted."""
 
@@ -124,7 +120,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """One call of an endpoint."""
 
     message_id: str
-    at: str
+    created_at: str
     ok: bool
     took_ms: int
     request: RequestView
@@ -171,6 +167,17 @@ async def get_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointV
 async def put_endpoint(endpoint_id: str, data: EndpointChange, caller: Who, parts: Parts) -> EndpointView:
     """Change URL, filter and description. What is under way goes to the new URL."""
     return view(await parts.endpoints.change(caller.tenant, _id(endpoint_id), _wanted(data)))
+
+
+@patch("/{endpoint_id:str}", opt=SEND)
+async def patch_endpoint(endpoint_id: str, data: dict[str, Any], caller: Who, parts: Parts) -> EndpointView:
+    """Change some of them (JSON merge patch): null restores the default, what is not named stays."""
+    seen = await parts.endpoints.get(caller.tenant, _id(endpoint_id))
+    now = EndpointChange(
+        url=seen.endpoint.url, events=seen.endpoint.events, description=seen.endpoint.description or None
+    )
+    wanted = _wanted(patched(now, data))
+    return view(await parts.endpoints.change(caller.tenant, _id(endpoint_id), wanted, seen))
 
 
 @delete("/{endpoint_id:str}", opt=SEND)
@@ -243,10 +250,11 @@ def view(owned: Owned) -> EndpointView:
         user_id=None if owned.user.id == TENANT_USER else owned.user.id,
         url=endpoint.url,
         events=endpoint.events,
-        description=endpoint.description,
+        description=endpoint.description or None,
         created_at=rfc3339(endpoint.created_at),
         enabled=off is None,
-        disabled=None if off is None else DisabledView(at=rfc3339(off), reason=state.disabled_reason),
+        disabled_at=text_or_none(off),
+        disabled_reason=None if off is None else state.disabled_reason,
         failing_since=text_or_none(state.failing_since),
     )
 
@@ -264,7 +272,7 @@ def _delivery(parts: ApiParts, owned: Owned, one: Delivery) -> DeliveryView | No
         return None
     return DeliveryView(
         message_id=id_text(one.message_id),
-        at=rfc3339(one.at),
+        created_at=rfc3339(one.at),
         ok=one.ok,
         took_ms=one.took_ms,
         request=inside.request,
@@ -274,7 +282,7 @@ def _delivery(parts: ApiParts, owned: Owned, one: Delivery) -> DeliveryView | No
 
 
 def _wanted(data: EndpointChange) -> Wanted:
-    return Wanted(url=data.url, events=data.events, description=data.description)
+    return Wanted(url=data.url, events=data.events, description=data.description or "")
 
 
 def _id(text: str) -> bytes:
@@ -293,6 +301,7 @@ router = Router(
         create_endpoint,
         get_endpoint,
         put_endpoint,
+        patch_endpoint,
         delete_endpoint,
         rotate_secret,
         enable_endpoint,

@@ -23,16 +23,16 @@ class MailTaken(msgspec.Struct, frozen=True, kw_only=True):
     """`hard`, `soft`, `block`, `complaint`, `auto_reply`, `delivered`, `unsubscribe` or `unknown`."""
     delayed: bool
     """Whoever carries the mail keeps trying: nothing is over yet."""
-    status: str
+    status: str | None
     """Enhanced status code (RFC 3463), when the report gives one."""
-    detail: str
+    detail: str | None
     """The receiver's words without addresses."""
     message_id: str | None
     """The message it is about; null when none was found."""
     changed: bool
     """Something is different now; false for what was known already."""
-    kept: str
-    """Why it is kept for manual review: `not_understood`, `no_message`, `no_proof`; empty when it is not."""
+    kept: str | None
+    """Why it is kept for manual review: `not_understood`, `no_message`, `no_proof`; null when it is not."""
 
 
 class InboundMail:
@@ -69,9 +69,9 @@ def shown(taken: Taken) -> MailTaken:
     return MailTaken(
         verdict=taken.verdict,
         delayed=taken.delayed,
-        status=taken.status,
-        detail=taken.detail,
+        status=taken.status or None,
+        detail=taken.detail or None,
         message_id=id_text(taken.message.id) if taken.message is not None else None,
         changed=taken.changed,
-        kept=taken.kept,
+        kept=taken.kept or None,
     )

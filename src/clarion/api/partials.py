@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from litestar import Router, delete, get, put
+from litestar import Router, delete, get, patch, put
 
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import found_version
+from clarion.api.shelves import found, found_version, patched
 from clarion.api.templates import faults_of
 from clarion.errors import InvalidInput
 from clarion.flow.authoring import PartialPublished
@@ -19,14 +21,14 @@ from clarion.rules import people
 from clarion.rules.instants import rfc3339
 
 
-class PartialDocument(Value, frozen=True, kw_only=True):
+class PartialDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """A layout (`{% extends "key" %}`) or a piece (`{% include "key" %}`); its key stands in the path.
 
     `version` and `published_at` are Clarion's: sent back, they are passed over.
     """
 
     key: str = ""
-    name: str = ""
+    name: str | None = None
     version: int = 0
     source: str
     published_at: str | None = None
@@ -74,11 +76,15 @@ async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts
 
     Refused, naming the templates, when it would break one.
     """
-    if data.key not in ("", key):
-        raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
-    people.check_key(key, "#/key")
-    partial = Partial(key=key, name=data.name, source=data.source)
-    return _view(await parts.authoring.put_partial(caller.tenant, partial))
+    return _view(await parts.authoring.put_partial(caller.tenant, _partial(data, key)))
+
+
+@patch("/{key:str}", opt=ADMIN)
+async def patch_partial(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> PartialView:
+    """Change some fields (JSON merge patch): null restores the default, what is not named stays."""
+    live = found(parts.ledger.setup.partials, caller.tenant, key, "partial")
+    partial = _partial(patched(_document(live), data), key)
+    return _view(await parts.authoring.put_partial(caller.tenant, partial, live.version))
 
 
 @delete("/{key:str}", opt=ADMIN)
@@ -105,10 +111,17 @@ def _view(published: PartialPublished) -> PartialView:
     )
 
 
+def _partial(body: PartialDocument, key: str) -> Partial:
+    if body.key not in ("", key):
+        raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
+    people.check_key(key, "#/key")
+    return Partial(key=key, name=body.name or "", source=body.source)
+
+
 def _document(partial: Partial) -> PartialDocument:
     return PartialDocument(
         key=partial.key,
-        name=partial.name,
+        name=partial.name or None,
         version=partial.version,
         source=partial.source,
         published_at=rfc3339(partial.published_at) if partial.published_at else None,
@@ -117,7 +130,7 @@ def _document(partial: Partial) -> PartialDocument:
 
 router = Router(
     "/v1/partials",
-    route_handlers=[list_partials, get_partial, put_partial, delete_partial],
+    route_handlers=[list_partials, get_partial, put_partial, patch_partial, delete_partial],
     opt=one("partial"),
     tags=["Set-up"],
 )

@@ -26,8 +26,8 @@ from clarion.rules import people
 class Reader(Value, frozen=True, kw_only=True):
     """Somebody made up."""
 
-    locale: str = ""
-    timezone: str = ""
+    locale: str | None = None
+    timezone: str | None = None
     attributes: dict[str, Any] = {}
 
 
@@ -114,7 +114,7 @@ async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> 
     tenant = parts.ledger.setup.tenants.all()[caller.tenant]
     (shown,) = await parts.previews.of(template, tenant, user, values, [data.channel])
     if shown.error is not None:
-        fault = Fault(detail=shown.error.detail, pointer=shown.error.pointer)
+        fault = Fault(detail=shown.error.detail, pointer=shown.error.pointer or "")
         raise Rejected(f"It cannot be sent: {fault.detail}", [fault], code="content_error")
     sent = await parts.pipeline.try_out(caller.tenant, template, data.channel, user, values)
     return TestSent(event_id=id_text(sent.event), message_id=id_text(sent.message))
@@ -145,7 +145,9 @@ async def _reader(asked: PreviewBody, caller: Caller, parts: ApiParts) -> User:
     else:
         made_up = asked.user or Reader()
         _check(made_up)
-        profile = Profile(locale=made_up.locale, timezone=made_up.timezone, attributes=made_up.attributes)
+        profile = Profile(
+            locale=made_up.locale or "", timezone=made_up.timezone or "", attributes=made_up.attributes
+        )
         user = User(no=NO_USER, tenant=caller.tenant, id="example", key=b"", profile=profile)
     if asked.locale is None:
         return user

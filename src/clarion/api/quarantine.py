@@ -37,8 +37,8 @@ class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
     """What it is: so far always `email`."""
     why: Why
     """`not_understood`; `no_message`: about none that is known; `no_proof`: a complaint that anybody could have written."""
-    sender: str
-    subject: str
+    sender: str | None
+    subject: str | None
     size_bytes: int
     created_at: str
 
@@ -133,8 +133,8 @@ def _view(one: Quarantined, parts: ApiParts) -> QuarantinedView:
             "id": str(one.seq),
             "kind": "email",
             "why": one.why,
-            "sender": head.header("from")[:SHOWN],
-            "subject": head.header("subject")[:SHOWN],
+            "sender": head.header("from")[:SHOWN] or None,
+            "subject": head.header("subject")[:SHOWN] or None,
             "size_bytes": len(raw),
             "created_at": rfc3339(one.at),
         },

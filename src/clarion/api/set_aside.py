@@ -26,7 +26,7 @@ class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     event_id: str
-    workflow: str
+    workflow: str | None
     lane: Lane
     reason: Reason
     """`unreadable` or `internal_error`."""
@@ -94,7 +94,7 @@ def _view(one: SetAside) -> SetAsideEvent:
     return SetAsideEvent(
         id=str(one.seq),
         event_id=id_text(one.event_id),
-        workflow=one.workflow,
+        workflow=one.workflow or None,
         lane=one.lane,
         reason=one.reason,
         detail=one.detail,

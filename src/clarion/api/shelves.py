@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from clarion.api import bodies
+from clarion.api import bodies, nothing
 from clarion.api.merging import merge
 from clarion.api.pages import At, Page, page_of_documents
 from clarion.errors import InvalidInput, NotFound
@@ -26,12 +26,12 @@ def named(kind: type[D], body: Value, key: str) -> D:
     if fields["key"] not in ("", key):
         raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
     people.check_key(key, "#/key")
-    return kind(**{**fields, "key": key})
+    return kind(**nothing.stored(kind, {**fields, "key": key}))
 
 
 def shown(kind: type[V], document: Any) -> V:
     """The document with every field spelt out, as it can be sent back."""
-    return kind(**msgspec.structs.asdict(document))
+    return kind(**nothing.shown(document))
 
 
 def patched(document: V, patch: dict[str, Any]) -> V:

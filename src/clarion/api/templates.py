@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from litestar import Router, delete, get, post, put
+from litestar import Router, delete, get, patch, post, put
 
+from clarion.api import nothing
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import found_version, missing, remove
+from clarion.api.shelves import found, found_version, missing, patched, remove
 from clarion.content import Finding
 from clarion.errors import Conflict, InvalidInput
 from clarion.flow.authoring import Published
@@ -34,7 +35,7 @@ class TemplateDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """
 
     key: str = ""
-    name: str = ""
+    name: str | None = None
     version: int = 0
     default_locale: str = "en"
     channels: dict[Channel, dict[str, dict[str, str]]]
@@ -47,7 +48,7 @@ class TemplateDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The layouts and partials it uses, as they were when it was published."""
     published_at: str | None = None
     """When this version went live."""
-    origin: str = ""
+    origin: str | None = None
     """What it was made from: `document`, `draft`, `version 3` or `partial footer`."""
 
 
@@ -94,7 +95,7 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     published_at: str | None
     """When it went live."""
-    origin: str
+    origin: str | None
     """What it was made from: `document`, `draft`, `version 3` or `partial footer`."""
     live: bool
 
@@ -121,6 +122,16 @@ async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Par
     Every source is compiled, and rendered with `example_data` when there are any.
     """
     published = await parts.authoring.publish(caller.tenant, template_of(data, key))
+    return live_or_refused(published).template
+
+
+@patch("/{key:str}", opt=ADMIN)
+async def patch_template(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> TemplateDocument:
+    """Publish the template with some fields changed (JSON merge patch): null restores the default or takes out a channel,
+    language or field; what is not named stays."""
+    live = found(parts.ledger.setup.templates, caller.tenant, key, "template")
+    template = template_of(patched(document_of(live), data), key)
+    published = await parts.authoring.publish(caller.tenant, template, live.version)
     return live_or_refused(published).template
 
 
@@ -181,21 +192,21 @@ async def list_versions(
     """All versions, newest first, also of a template that was deleted."""
     templates = parts.ledger.setup.templates
     before = None if not cursor else cursor.after(0)
-    found = await templates.versions(caller.tenant, key, before, limit)
+    versions = await templates.versions(caller.tenant, key, before, limit)
     live = templates.all(caller.tenant).get(key)
-    if not found and not cursor:
+    if not versions and not cursor:
         raise missing("template", key, templates.all(caller.tenant))
     return Page(
         items=[
             VersionView(
                 version=one.version,
                 published_at=_moment(one.published_at),
-                origin=one.origin,
+                origin=one.origin or None,
                 live=one == live,
             )
-            for one in found
+            for one in versions
         ],
-        next_cursor=cursor.to(found[-1].version if len(found) == limit else None),
+        next_cursor=cursor.to(versions[-1].version if len(versions) == limit else None),
     )
 
 
@@ -207,7 +218,7 @@ def template_of(body: TemplateDocument, key: str, place: str = "#") -> Template:
     return Template(
         key=key,
         version=0,
-        name=body.name,
+        name=body.name or "",
         default_locale=body.default_locale,
         channels=body.channels,
         example_data=body.example_data,
@@ -217,7 +228,7 @@ def template_of(body: TemplateDocument, key: str, place: str = "#") -> Template:
 
 def document_of(template: Template) -> TemplateDocument:
     """The template with every field spelt out, as it can be sent back."""
-    fields = msgspec.structs.asdict(template)
+    fields = nothing.shown(template)
     return TemplateDocument(**{**fields, "published_at": _moment(template.published_at)})
 
 
@@ -260,6 +271,7 @@ router = Router(
         list_templates,
         get_template,
         put_template,
+        patch_template,
         delete_template,
         get_draft,
         put_draft,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from litestar import Router, get, patch
 
-from clarion.api import bodies
+from clarion.api import bodies, nothing
 from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.categories import check_caps
 from clarion.api.conditions import one
@@ -28,7 +28,7 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The tenant. Its key is given once, by whoever runs the server."""
 
     key: str
-    name: str = ""
+    name: str | None = None
     locale: str = "en"
     """For users who have none."""
     timezone: str = "UTC"
@@ -70,7 +70,7 @@ def patched(stored: Tenant, patch: Mapping[str, Any]) -> Tenant:
     if wanted.key != stored.key:
         raise InvalidInput("the key of a tenant cannot be changed.", pointer="#/key")
     check(wanted)
-    return msgspec.structs.replace(stored, **msgspec.structs.asdict(wanted))
+    return msgspec.structs.replace(stored, **fields_of(wanted))
 
 
 def check(wanted: TenantDocument) -> None:
@@ -96,7 +96,13 @@ def _check_segments(wanted: TenantDocument) -> None:
 
 def document(tenant: Tenant) -> TenantDocument:
     """The tenant as callers see it."""
-    return TenantDocument(**{name: getattr(tenant, name) for name in TenantDocument.__struct_fields__})
+    fields = nothing.shown(tenant)
+    return TenantDocument(**{name: fields[name] for name in TenantDocument.__struct_fields__})
+
+
+def fields_of(wanted: TenantDocument) -> dict[str, Any]:
+    """The document as fields of a tenant."""
+    return nothing.stored(Tenant, msgspec.structs.asdict(wanted))
 
 
 router = Router("/v1/tenant", route_handlers=[get_tenant, patch_tenant], opt=one("tenant"), tags=["Set-up"])

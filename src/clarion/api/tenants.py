@@ -45,7 +45,7 @@ async def create_tenant(data: TenantDocument, caller: Who, parts: Parts) -> NewT
     """Create a tenant. It has an inbox at once; everything else is set up with its admin key."""
     people.check_key(data.key, "#/key")
     tenant.check(data)
-    made = await parts.ledger.setup.tenants.put(Tenant(id=TenantId(0), **msgspec.structs.asdict(data)))
+    made = await parts.ledger.setup.tenants.put(Tenant(id=TenantId(0), **tenant.fields_of(data)))
     _, text = await parts.keys.create(made.id, "created with the tenant", Scope.ADMIN)
     return NewTenant(tenant=tenant.document(made), admin_key=text)
 

@@ -38,6 +38,7 @@ class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False)
     """A workflow; its key stands in the path, its version is counted by Clarion."""
 
     key: str = ""
+    name: str | None = None  # type: ignore[assignment]
 
 
 @get("/", opt=READ)

@@ -111,7 +111,7 @@ def show_(
     show.out().print(f"{one['url']} hears of {_events(one)} of {one['user_id'] or '$tenant'}: {_state(one)}")
     show.table(
         ["at", "message", "answer", "took"],
-        ((show.clock(c["at"]), c["message_id"], _answer(c), f"{c['took_ms']} ms") for c in calls),
+        ((show.clock(c["created_at"]), c["message_id"], _answer(c), f"{c['took_ms']} ms") for c in calls),
     )
 
 
@@ -256,8 +256,8 @@ def _state(one: Any) -> str:
     """In words a person reads: since when it does not work, and why."""
     from clarion.cli import show
 
-    if (off := one["disabled"]) is not None:
-        return f"disabled {show.clock(off['at'])} ({off['reason']})"
+    if one["disabled_at"]:
+        return f"disabled {show.clock(one['disabled_at'])} ({one['disabled_reason']})"
     if one["failing_since"]:
         return f"failing since {show.clock(one['failing_since'])}"
     return "enabled"

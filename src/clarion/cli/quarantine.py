@@ -40,7 +40,14 @@ def list_(
     show.table(
         ["id", "created", "why", "from", "subject", "bytes"],
         (
-            (o["id"], show.clock(o["created_at"]), o["why"], o["sender"], o["subject"], o["size_bytes"])
+            (
+                o["id"],
+                show.clock(o["created_at"]),
+                o["why"],
+                o["sender"] or "",
+                o["subject"] or "",
+                o["size_bytes"],
+            )
             for o in found
         ),
     )

@@ -142,7 +142,7 @@ def missing(
         found = client.get(f"/v1/translations/{segment(locale)}/missing", template=template)
         columns = ["template", "channel", "missing", "served today"]
         rows = [
-            [one["template"], channel["channel"], ", ".join(channel["missing"]), channel["served"]]
+            [one["template"], channel["channel"], ", ".join(channel["missing"]), channel["served"] or ""]
             for one in found["templates"]
             for channel in one["channels"]
             if channel["missing"]

@@ -89,7 +89,7 @@ def _where(row: str) -> str:
 
 def _refused(wrong: Broken) -> dict[str, Any]:
     """Where and why. The detail names the place for logs; here it stands above it already."""
-    where = place(wrong.pointer)
+    where = place(wrong.pointer or "")
     detail = wrong.detail
     if (where["channel"] or where["partial"]) and detail.startswith("template `"):
         detail = detail.partition(": ")[2] or detail

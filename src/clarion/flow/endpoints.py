@@ -120,9 +120,14 @@ class Endpoints:
         state = EndpointState(id=endpoint.id, tenant=tenant, user=user.no)
         return Owned(user=user, endpoint=endpoint, state=state)
 
-    async def change(self, tenant: TenantId, endpoint_id: bytes, wanted: Wanted) -> Owned:
-        """Another URL, filter or description; what is under way goes to the new URL."""
-        owned = await self.get(tenant, endpoint_id)
+    async def change(
+        self, tenant: TenantId, endpoint_id: bytes, wanted: Wanted, seen: Owned | None = None
+    ) -> Owned:
+        """Another URL, filter or description; what is under way goes to the new URL.
+
+        `seen`: what the change was made from; Conflict when it is another by now.
+        """
+        owned = seen or await self.get(tenant, endpoint_id)
         await self._check(tenant, wanted, owned.endpoint.events)
         changed = replace(
             owned.endpoint, url=wanted.url, events=wanted.events, description=wanted.description

@@ -48,7 +48,7 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     """Why there is nothing to show."""
 
     detail: str
-    pointer: str = ""
+    pointer: str | None = None
     line: int | None = None
 
 
@@ -95,9 +95,7 @@ class PreviewTask(Task, frozen=True, kw_only=True):
                 now=self.now,
             )
         except ContentError as wrong:
-            return replace(
-                preview, error=Broken(detail=wrong.detail, pointer=wrong.pointer or "", line=wrong.line)
-            )
+            return replace(preview, error=Broken(detail=wrong.detail, pointer=wrong.pointer, line=wrong.line))
         sms = billed(content.text, tenant, user) if isinstance(content, SmsContent) else None
         return replace(preview, content=content, bytes=sizes(content), sms=sms)
 

@@ -174,7 +174,7 @@ def _event_recipients(
     submission: Submission, workflow: Workflow
 ) -> tuple[Sequence[str | Recipient], str, bool]:
     """Where the workflow's pointer leads in data, else the subject; the place, and whether it is a list."""
-    pointer = workflow.on.recipients if workflow.on is not None else ""
+    pointer = workflow.on.recipients if workflow.on is not None else None
     if not pointer:
         if submission.subject:
             people.check_user_id(submission.subject, "#/subject")

@@ -16,7 +16,7 @@ Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
 """A stretch of time: at most ten years, so that no sum with an instant leaves the calendar."""
 
 
-class FrequencyCap(Value, frozen=True, kw_only=True):
+class FrequencyCap(Value, frozen=True, kw_only=True, omit_defaults=False):
     """At most `limit` messages to one user in any sliding `window_s` seconds, across workflows."""
 
     limit: int
@@ -106,7 +106,7 @@ ATTENTION = frozenset({Success.SEEN, Success.READ})
 """Successes of the person, through whichever channel; the others belong to one channel."""
 
 
-class LadderChannel(Value, frozen=True, kw_only=True):
+class LadderChannel(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One channel of a ladder: the next one is tried when this fails, or `wait_s` passes without success."""
 
     EXAMPLE: ClassVar = '{"channel": "push", "wait_s": 30}'
@@ -131,7 +131,7 @@ class SendFirst(Value, frozen=True, kw_only=True, tag="first", tag_field="mode")
     channels: tuple[Channel, ...]
 
 
-class SendLadder(Value, frozen=True, kw_only=True, tag="ladder", tag_field="mode"):
+class SendLadder(Value, frozen=True, kw_only=True, omit_defaults=False, tag="ladder", tag_field="mode"):
     """One channel after another until one succeeds; `always` channels go at once, outside the ladder.
 
     An `always` message that fails or is delivered changes nothing in the ladder. One that is seen or read stops a
@@ -158,7 +158,7 @@ class SendStep(Value, frozen=True, kw_only=True):
     to: SendAll | SendFirst | SendLadder
 
 
-class Dedupe(Value, frozen=True, kw_only=True):
+class Dedupe(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Runs with the same key for the same user inside `window_s` become one."""
 
     key: str
@@ -166,12 +166,12 @@ class Dedupe(Value, frozen=True, kw_only=True):
     window_s: Seconds = 3600
 
 
-class EventMatch(Value, frozen=True, kw_only=True):
+class EventMatch(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Starts the workflow for CloudEvents whose type matches `type` (`*` matches one or more segments)."""
 
     type: str
-    recipients: str = ""
-    """JSON pointer into data holding a recipient or a list of them; empty: the event's `subject`."""
+    recipients: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """JSON pointer into data holding a recipient or a list of them; null: the event's `subject`."""
     create: bool = False
     """Create recipients that do not exist yet. Without it an event that names one is refused."""
 
@@ -246,7 +246,7 @@ class Partial(Value, frozen=True, kw_only=True):
     """When this version went live. Set by Clarion."""
 
 
-class IntegrationLimits(Value, frozen=True, kw_only=True):
+class IntegrationLimits(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How hard an integration may be driven."""
 
     per_second: float | None = None

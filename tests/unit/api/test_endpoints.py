@@ -132,9 +132,9 @@ async def test_an_endpoint_is_changed_switched_and_deleted(admin, ada):
         made["id"],
     )
     off = await admin.ok("POST", f"{path}/disable")
-    assert (off["enabled"], off["disabled"]["reason"]) == (False, "by_hand")
+    assert (off["enabled"], off["disabled_reason"]) == (False, "by_hand")
     on = await admin.ok("POST", f"{path}/enable")
-    assert (on["enabled"], on["disabled"]) == (True, None)
+    assert (on["enabled"], on["disabled_at"]) == (True, None)
     await admin.ok("DELETE", path)
     assert (await admin.problem("GET", path))["code"] == "not_found"
     assert (await admin.problem("DELETE", path))["code"] == "not_found"
@@ -214,7 +214,7 @@ async def test_failed_deliveries_are_found_and_sent_again(admin, shop):
     assert [one["message_id"] for one in failed["items"]] == [call["message_id"]]
     assert (await admin.ok("GET", f"{path}/deliveries", params={"status": "succeeded"}))["items"] == []
     off = await admin.ok("GET", path)
-    assert off["disabled"]["reason"] == "address_gone"
+    assert off["disabled_reason"] == "address_gone"
     retry, these = f"{path}/retry", {"ids": [call["message_id"]]}
     assert (await admin.problem("POST", retry, these))["code"] == "conflict"
     await admin.ok("POST", f"{path}/enable")
@@ -287,3 +287,17 @@ async def test_an_endpoint_of_a_misspelt_user_is_refused_with_the_nearest(admin,
     shown = await admin.problem("POST", "/v1/endpoints", {"user_id": "adda", "url": "https://shop.example"})
     assert (shown["code"], shown["errors"][0]["pointer"]) == ("unknown_reference", "#/user_id")
     assert shown["errors"][0]["did_you_mean"] == "ada"
+
+
+async def test_a_patch_changes_what_it_names(admin, ada):
+    """Null is back to the default; the whole is checked as for a PUT."""
+    made = await created(admin, events=["order.*"], description="warehouse")
+    path = f"/v1/endpoints/{made['id']}"
+    plain = {name: value for name, value in made.items() if name != "secret"}
+    assert await admin.ok("PATCH", path, {"description": None}) == {**plain, "description": None}
+    assert (await admin.ok("PATCH", path, {"events": None}))["events"] == []
+    for wrong in ({"url": None}, {"url": "nowhere"}, {"descripton": "x"}, {"events": ["*.*"] * 200}):
+        assert (await admin.problem("PATCH", path, wrong))["code"] == "invalid_request"
+    assert (await admin.ok("GET", path))["url"] == made["url"]
+    gone = await admin.problem("PATCH", f"/v1/endpoints/{made['id'][:-1]}f", {"events": None})
+    assert gone["code"] == "not_found"

@@ -239,3 +239,41 @@ async def test_what_was_sent_is_quoted_in_part_only(admin):
     assert shown["detail"].endswith("…")
     shown = await refused(admin, "PUT", "/v1/users/ada", json={"y" * 20_000: 1})
     assert len(str(shown)) < 5 * LONGEST
+
+
+FREE = {
+    "thread",
+    "collapse_key",
+    "data",
+    "example_data",
+    "attributes",
+    "config",
+    "channels",
+    "content",
+    "source",
+}
+"""Where an empty text is one: the pointer to the whole document, and what callers wrote themselves."""
+
+
+def empty(value: Any, place: str = "") -> list[str]:
+    """Where an answer says nothing with an empty text."""
+    if isinstance(value, dict):
+        return [at for name, one in value.items() if name not in FREE for at in empty(one, f"{place}/{name}")]
+    if isinstance(value, list):
+        return [at for one in value for at in empty(one, place)]
+    return [place] if value == "" else []
+
+
+async def test_nothing_is_null_in_every_answer_never_an_empty_text(house, admin, operator, ada):
+    """Read everything there is, of things of which nothing was said but what is needed."""
+    names = await things(house, admin)
+    seen = 0
+    for path, method, found in OPERATIONS:
+        if method == "get" and found.get("x-scope"):
+            client = operator if found["x-scope"] == "operator" else admin
+            query = "?wait_s=0" if path.endswith("/tail") else ""
+            answer = await client("GET", named(path, key=KEYS.get(path.split("/")[2], "x"), **names) + query)
+            if answer.status_code == 200 and "json" in answer.headers["content-type"]:
+                assert empty(answer.json()) == [], path
+                seen += 1
+    assert seen > 25

@@ -77,7 +77,7 @@ async def test_a_bounce_moves_its_message_and_retires_the_address(house, sender)
         "detail": "550 5.1.1 <address>: User unknown",
         "message_id": id_text(message.id),
         "changed": True,
-        "kept": "",
+        "kept": None,
     }
     stored = await house.ledger.records.get(ACME, message.id)
     assert (stored.status, stored.reason) == (Status.BOUNCED, Reason.ADDRESS_GONE)
@@ -215,7 +215,7 @@ async def test_an_opt_out_reported_by_a_mail_service_is_obeyed(house, sender):
     message = await sent(house, sender)
     assert (await take(sender, feedback("opt-out")))["kept"] == "no_proof"
     taken = await take(sender, about(house, message, feedback("opt-out")))
-    assert (taken["verdict"], taken["changed"], taken["kept"]) == ("unsubscribe", True, "")
+    assert (taken["verdict"], taken["changed"], taken["kept"]) == ("unsubscribe", True, None)
     user = (await house.ledger.users.find(ACME, ["ada"]))["ada"]
     assert user.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
     assert await suppressed(house) == []
@@ -226,7 +226,7 @@ async def test_what_is_unclear_waits_for_a_person(house, sender, admin):
     raw = mail("I have a question", "Re: Hello", "Bob <bob@example.org>")
     for _ in range(2):
         assert (await take(sender, raw))["kept"] == "not_understood"
-    assert (await take(sender, mail("away", auto_submitted="auto-replied")))["kept"] == ""
+    assert (await take(sender, mail("away", auto_submitted="auto-replied")))["kept"] is None
     (listed,) = (await sender.ok("GET", QUARANTINE))["items"]
     created_at = listed.pop("created_at")
     assert created_at.endswith("Z")

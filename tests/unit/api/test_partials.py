@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,36 @@ async def test_a_partial_that_was_changed_meanwhile_is_not_replaced(admin):
     refused = await admin.problem("PUT", path, {"source": "mine"}, headers=seen)
     assert (refused["status"], '"v2"' in refused["detail"]) == (412, True)
     assert (await admin.ok("GET", "/v1/partials/foot"))["partial"]["source"] == "two"
+
+
+@pytest.mark.usefixtures("branded")
+async def test_a_patch_of_a_partial_changes_what_it_names(admin):
+    """The name alone, or the source with all templates that use it; nothing that would break them."""
+    named = await admin.ok("PATCH", "/v1/partials/footer", {"name": "Foot"})
+    assert (named["partial"]["name"], named["partial"]["source"]) == ("Foot", "Acme, Street 1")
+    changed = await admin.ok("PATCH", "/v1/partials/footer", {"name": None, "source": "Acme, Street 2"})
+    assert (changed["partial"]["name"], changed["partial"]["version"]) == (None, 3)
+    assert await text_of(admin, "hello") == "Dear reader,\nHello\nAcme, Street 2"
+    for wrong in ({"source": None}, {"sauce": "x"}, {"source": 7}):
+        assert (await admin.problem("PATCH", "/v1/partials/footer", wrong))["code"] == "invalid_request"
+    refused = await admin.problem("PATCH", "/v1/partials/footer", {"source": "{{ nobody.name }}"})
+    assert refused["code"] == "content_error"
+    assert (await admin.problem("PATCH", "/v1/partials/foot", {"name": "x"}))["code"] == "not_found"
+
+
+@pytest.mark.usefixtures("branded")
+async def test_a_patch_of_a_template_changes_one_field_in_one_language(admin):
+    """Everything else stays; null takes out what it names; a broken one is refused."""
+    before = await admin.ok("GET", "/v1/templates/plain")
+    german = {"channels": {"email": {"de": {"subject": "Hallo", "text": "Guten Tag"}}}}
+    after = await admin.ok("PATCH", "/v1/templates/plain", german)
+    assert after["channels"]["email"] == {**before["channels"]["email"], **german["channels"]["email"]}
+    assert (after["version"], after["default_locale"]) == (before["version"] + 1, before["default_locale"])
+    back = await admin.ok("PATCH", "/v1/templates/plain", {"channels": {"email": {"de": None}}})
+    assert back["channels"] == before["channels"]
+    broken = {"channels": {"email": {"en": {"text": "{% if %}"}}}}
+    assert (await admin.problem("PATCH", "/v1/templates/plain", broken))["code"] == "content_error"
+    wrongs: tuple[dict[str, Any], ...] = ({"channels": None}, {"chanels": {}}, {"key": "other"})
+    for wrong in wrongs:
+        assert (await admin.problem("PATCH", "/v1/templates/plain", wrong))["code"] == "invalid_request"
+    assert (await admin.problem("PATCH", "/v1/templates/plane", german))["code"] == "not_found"

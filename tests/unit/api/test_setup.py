@@ -253,7 +253,7 @@ async def test_old_versions_of_workflows_and_templates_can_be_read(admin):
     first = await admin.ok("PUT", "/v1/templates/hello", TEMPLATE)
     second = await admin.ok("PUT", "/v1/templates/hello", {**TEMPLATE, "name": "new"})
     assert (first["version"], second["version"]) == (1, 2)
-    assert (await admin.ok("GET", "/v1/templates/hello?version=1"))["name"] == ""
+    assert (await admin.ok("GET", "/v1/templates/hello?version=1"))["name"] is None
     assert (await admin.ok("GET", "/v1/templates/hello"))["name"] == "new"
     assert (await admin.problem("GET", "/v1/templates/hello?version=9"))["status"] == 404
 
@@ -307,7 +307,7 @@ async def test_a_mask_without_a_stored_secret_is_refused(admin):
             "/v1/categories/orders",
             {"name": "Orders", "channels": {"email": True, "sms": False}},
             {"name": None, "channels": {"sms": True}},
-            {"name": "", "channels": {"email": True, "sms": True}},
+            {"name": None, "channels": {"email": True, "sms": True}},
         ),
         ("/v1/workflows/welcome", WORKFLOW, {"lane": "high"}, {"lane": "high", "category": "orders"}),
         (

@@ -18,7 +18,7 @@ class ChannelReport(Value, frozen=True, kw_only=True):
     fields: int
     """Fields with words in the source."""
     missing: tuple[str, ...]
-    served: str
+    served: str | None
     """The locale that readers of this language get today."""
 
 
@@ -96,7 +96,7 @@ def _channel(template: Template, channel: Channel, locale: str) -> ChannelReport
         channel=channel,
         fields=len(wanted),
         missing=tuple(field for field in wanted if not given.get(field, "").strip()),
-        served=choose(template.channels[channel], locale, template.default_locale) or "",
+        served=choose(template.channels[channel], locale, template.default_locale) or None,
     )
 
 
