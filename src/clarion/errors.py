@@ -20,6 +20,7 @@
     ├── ContentError            a template could not be rendered for this message
     ├── ConfigError             settings are unsafe or incomplete; the process must not start
     └── SealBroken              sealed bytes could not be opened (wrong or destroyed key)
+        └── UserUnreadable          what is stored about one person
 
 Expected failures of a provider are values (`clarion.model.outcome`), never exceptions.
 """
@@ -242,3 +243,13 @@ class SealBroken(ClarionError):
     """Sealed bytes could not be opened: the key was destroyed, or the bytes were altered."""
 
     code = "data_unreadable"
+
+
+class UserUnreadable(SealBroken):
+    """What is stored about a person could not be opened. Concerns them only."""
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(
+            f"What is stored about the user {user_id!r} cannot be opened: put back a copy of the database and its "
+            "keyring, or delete the user and create them again."
+        )

@@ -20,7 +20,7 @@ from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse
 from clarion.api.references import NEIGHBOURS
 from clarion.api.repeats import check_repeat
-from clarion.errors import InvalidInput, NotFound, Unknown, UnknownReference
+from clarion.errors import InvalidInput, NotFound, Unknown, UnknownReference, UserUnreadable
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
 from clarion.model.user import User
@@ -69,8 +69,13 @@ async def provide_person(user_id: str, caller: Who, parts: Parts) -> User:
     return await the_user(parts, caller, user_id)
 
 
-async def the_user(parts: ApiParts, caller: Caller, user_id: str, pointer: str = "") -> User:
-    """A user by id. NotFound, or UnknownReference when a body names them at `pointer`."""
+async def the_user(
+    parts: ApiParts, caller: Caller, user_id: str, pointer: str = "", *, readable: bool = True
+) -> User:
+    """A user by id. NotFound, or UnknownReference when a body names them at `pointer`.
+
+    Raises UserUnreadable when what is stored about them cannot be opened, unless it need not be.
+    """
     found = await parts.ledger.users.find(caller.tenant, [user_id])
     if user_id not in found:
         near = ""
@@ -80,6 +85,8 @@ async def the_user(parts: ApiParts, caller: Caller, user_id: str, pointer: str =
             )
         unknown = Unknown("user", user_id, pointer, "Create one with PUT /v1/users/{user_id}.", near)
         raise UnknownReference([unknown]) if pointer else NotFound(str(unknown))
+    if readable and found[user_id].unreadable:
+        raise UserUnreadable(user_id)
     return found[user_id]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from clarion.api.access import READ, Parts, Who
 from clarion.api.messages import ByUser
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
+from clarion.errors import SealBroken
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo, id_text
 from clarion.model.inbox import Captured
@@ -61,9 +63,14 @@ async def list_captures(
 
 
 async def opened(parts: ApiParts, kept: Sequence[Captured]) -> list[CaptureView]:
-    """Captures in the clear; those of deleted users are gone for good."""
+    """Captures in the clear; those of deleted users are gone for good, and what is damaged is left out."""
     users = await parts.ledger.users.get(list({one.user for one in kept}))
-    return [view(one, users[one.user], parts) for one in kept if one.user in users]
+    found = []
+    for one in kept:
+        with suppress(SealBroken, msgspec.DecodeError):
+            if one.user in users:
+                found.append(view(one, users[one.user], parts))
+    return found
 
 
 def view(one: Captured, user: User, parts: ApiParts) -> CaptureView:

@@ -108,7 +108,7 @@ async def explain(
 ) -> ExplanationView:
     """Every rule that decided whether, how and when a user, or everybody, hears of this event."""
     event = an_event_id(event_id)
-    only = None if user_id is None else (await the_user(parts, caller, user_id)).no
+    only = None if user_id is None else (await the_user(parts, caller, user_id, readable=False)).no
     runs = (await parts.ledger.plans.runs_of(caller.tenant, event, only))[:SHOWN_RUNS]
     if not runs and not await parts.ledger.events.known(caller.tenant, event):
         raise NotFound(f"There is no event {event_id}.")

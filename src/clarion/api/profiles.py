@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from clarion.api.parts import ApiParts
-from clarion.errors import Conflict, NotFound
+from clarion.errors import Conflict, NotFound, UserUnreadable
 from clarion.model.ids import TenantId
 from clarion.model.user import Profile, User
 from clarion.ports.ledger import UserPut
@@ -34,7 +34,7 @@ async def change_all(
         puts = [
             UserPut(
                 id=user_id,
-                profile=to(found[user_id].profile if user_id in found else None),
+                profile=to(_profile(found.get(user_id))),
                 revision=found[user_id].revision if user_id in found else 0,
             )
             for user_id, to in changes.items()
@@ -44,3 +44,15 @@ async def change_all(
         except Conflict:
             continue
     raise Conflict("The user is being changed by others all the time: try again in a moment.")
+
+
+async def unreadable(parts: ApiParts, tenant: TenantId, user_ids: Sequence[str]) -> list[str]:
+    """Those of whom nothing can be changed, because what is stored about them cannot be opened."""
+    found = await parts.ledger.users.find(tenant, user_ids)
+    return [user_id for user_id, user in found.items() if user.unreadable]
+
+
+def _profile(user: User | None) -> Profile | None:
+    if user is not None and user.unreadable:
+        raise UserUnreadable(user.id)
+    return user.profile if user is not None else None

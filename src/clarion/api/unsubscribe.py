@@ -17,7 +17,7 @@ from clarion.api.parts import ApiParts
 from clarion.api.unsubscribe_page import HEADERS, State, page
 from clarion.api.unsubscribe_words import WORDS
 from clarion.content.locales import choose
-from clarion.errors import Busy, Conflict, Unavailable
+from clarion.errors import Busy, Conflict, Unavailable, UserUnreadable
 from clarion.flow.unsubscribe import Choice
 from clarion.rules.limiter import Bucket, take
 
@@ -55,7 +55,7 @@ class Farewell:
             state: State = "ask" if choice.subscribed else "done"
             if posted:
                 state, choice = await self._act(choice, back=_wants_back(headers, body))
-        except (Busy, Unavailable, Conflict) as trouble:
+        except (Busy, Unavailable, Conflict, UserUnreadable) as trouble:
             _log.warning("unsubscribe_failed", code=trouble.code)
             await _show(send, "busy", choose(WORDS, *wanted))
             return

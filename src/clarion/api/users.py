@@ -18,8 +18,8 @@ from clarion.api.contacts import ContactBody, ContactView, stored, views
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import refuse
-from clarion.api.profiles import change_all
-from clarion.errors import ClarionError, InvalidInput, NotFound, check_all
+from clarion.api.profiles import change_all, unreadable
+from clarion.errors import ClarionError, InvalidInput, NotFound, UserUnreadable, check_all
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
 from clarion.model.user import Contact, Profile, User, Value
@@ -64,6 +64,8 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     contacts: list[ContactView]
     created_at: str
     updated_at: str
+    unreadable: bool
+    """What is stored about them is damaged: nothing but their id can be shown, and nothing is sent to them."""
 
 
 class ContactSearch(Value, frozen=True, kw_only=True):
@@ -163,8 +165,9 @@ async def patch_user(
 
 
 @delete("/{user_id:str}", opt=SEND)
-async def delete_user(person: Person, caller: Who, parts: Parts) -> None:
+async def delete_user(user_id: str, caller: Who, parts: Parts) -> None:
     """Erase the person: their key is destroyed, what waits is canceled, anonymous statistics stay."""
+    person = await the_user(parts, caller, user_id, readable=False)
     await parts.ledger.users.delete(caller.tenant, person.id)
     parts.engagement.forget(caller.tenant, person.no)
 
@@ -193,6 +196,8 @@ async def put_users(
             changes.setdefault(name, []).append((index, change))
         except ClarionError as wrong:
             errors[index] = wrong
+    for name in await unreadable(parts, caller.tenant, list(changes)):
+        errors.update((index, UserUnreadable(name)) for index, _ in changes.pop(name))
     await change_all(parts, caller.tenant, {name: _one_by_one(its, errors) for name, its in changes.items()})
     return answered(len(lines), errors)
 
@@ -218,6 +223,7 @@ def view(user: User) -> UserView:
         contacts=views(user),
         created_at=rfc3339(Instant(user.created_at)),
         updated_at=rfc3339(Instant(user.updated_at)),
+        unreadable=user.unreadable,
     )
 
 

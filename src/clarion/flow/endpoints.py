@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from clarion.errors import Conflict, InvalidInput, NotFound, Unknown, UnknownReference
+from clarion.errors import Conflict, InvalidInput, NotFound, Unknown, UnknownReference, UserUnreadable
 from clarion.flow.retries import Retries, TemplateVersion
 from clarion.model.channel import Channel
 from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, Secret, secret_key
@@ -96,6 +96,8 @@ class Endpoints:
         state = await self._ledger.endpoints.find(tenant, endpoint_id)
         users = await self._ledger.users.get([state.user]) if state is not None else {}
         user = users.get(state.user) if state is not None else None
+        if user is not None and user.unreadable:
+            raise UserUnreadable(user.id)
         endpoint = user.profile.endpoint(endpoint_id) if user is not None else None
         if state is None or user is None or endpoint is None:
             raise NotFound(f"There is no endpoint {id_text(endpoint_id)}.")

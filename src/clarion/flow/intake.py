@@ -13,6 +13,7 @@ from clarion.errors import (
     IdempotencyInFlight,
     IdempotencyMismatch,
     UnknownReference,
+    UserUnreadable,
 )
 from clarion.flow.catalog import UNMATCHED
 from clarion.flow.coverage import Coverage
@@ -234,6 +235,8 @@ class Intake:
             traceparent=submission.traceparent,
         )
         sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
+        if sole is not None and sole.unreadable:
+            sole = None  # Their key may be broken: what is sealed with it could not be opened either.
         return sealed_entry(event, sole, self._vault, self._ledger.setup.revision)
 
     def _claim(self, tenant: TenantId, submission: Submission, answer: _Answer, now: Instant) -> Claim | None:
@@ -278,7 +281,7 @@ class Intake:
 
 
 def _sorted_out(
-    resolved: Resolved, users: Collection[str], topics: Collection[str]
+    resolved: Resolved, users: Mapping[str, User], topics: Collection[str]
 ) -> tuple[Resolved, dict[int, Sequence[str]], dict[int, ClarionError]]:
     """The submissions that can go on, whom each of them creates, and the errors of those that name the unknown.
 
@@ -289,6 +292,9 @@ def _sorted_out(
     refused: dict[int, ClarionError] = {}
     known = set(users)
     for index, targets in resolved:
+        if broken := _unreadable(targets, users):
+            refused[index] = UserUnreadable(broken)
+            continue
         if all(not one.topics and known.issuperset(one.users) for one in targets):
             going.append((index, targets))
             continue
@@ -301,6 +307,12 @@ def _sorted_out(
             created[index] = list(new)
             known.update(new)
     return going, created, refused
+
+
+def _unreadable(targets: Sequence[Target], users: Mapping[str, User]) -> str:
+    """Somebody whose profile these would change although it cannot be opened."""
+    inline = (one.user_id or "" for target in targets for one in target.inline)
+    return next((user_id for user_id in inline if user_id in users and users[user_id].unreadable), "")
 
 
 def _puts(targets: Sequence[Target], users: Mapping[str, User]) -> list[UserPut]:

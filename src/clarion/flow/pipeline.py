@@ -190,6 +190,7 @@ class Pipeline:
             event = opened(entry, users, self._vault) if entry is not None else None
         if (
             user is None
+            or user.unreadable
             or event is None
             or setup_of(self._ledger.setup, message.tenant, message.workflow) is None
         ):

@@ -9,7 +9,7 @@ from itertools import chain
 import structlog
 from msgspec.structs import replace
 
-from clarion.errors import ClarionError
+from clarion.errors import ClarionError, UserUnreadable
 from clarion.flow.patience import until_stored
 from clarion.flow.settlement import bare_settlement, told
 from clarion.model.channel import Channel
@@ -107,7 +107,8 @@ class Tracker:
             for place, receipt in enumerate(receipts)
             if (message := found.get(receipt.message_id)) is not None and message.tenant == receipt.tenant
         ]
-        await self._let_go([message for _, receipt, message in known if receipt.kind is Kind.UNSUBSCRIBED])
+        stayed = await self._let_go([m for _, receipt, m in known if receipt.kind is Kind.UNSUBSCRIBED])
+        known = [one for one in known if one[1].kind is not Kind.UNSUBSCRIBED or one[2].id not in stayed]
         soft = await self._soft_bounces([message for _, receipt, message in known if is_soft(receipt)])
         ladders = await self._ladders_beside([message for _, _, message in known])
         users = await self._ledger.users.get(list({message.user for _, _, message in known}))
@@ -131,14 +132,21 @@ class Tracker:
             taken[place] = new
         return taken
 
-    async def _let_go(self, messages: Sequence[Message]) -> None:
+    async def _let_go(self, messages: Sequence[Message]) -> set[MessageId]:
         """Opt out first and record it after: a crash in between repeats both. What is recorded was obeyed
-        then, and says nothing against a person who has come back since."""
+        then, and says nothing against a person who has come back since. Returns where it could not be obeyed."""
+        stayed: set[MessageId] = set()
         by_id = {one.id: one for one in messages}
         obeyed = await self._ledger.receipts.known(list(by_id), Kind.UNSUBSCRIBED) if by_id else frozenset()
         for message in by_id.values():
-            if message.id not in obeyed:
+            if message.id in obeyed:
+                continue
+            try:
                 await until_stored("opt_out", lambda message=message: self._leave(message), self._clock)  # type: ignore[misc]
+            except UserUnreadable:
+                log.error("opt_out_not_stored", tenant=message.tenant, user=message.user)
+                stayed.add(message.id)
+        return stayed
 
     async def _ladders_beside(self, messages: Sequence[Message]) -> dict[MessageId, str]:
         """What the ladders wait for beside which these messages went, by message."""

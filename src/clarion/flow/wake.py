@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 
 import structlog
+from msgspec import DecodeError
 from msgspec.structs import replace
 
-from clarion.errors import Unavailable
+from clarion.errors import SealBroken, Unavailable
 from clarion.flow.catalog import setup_of
 from clarion.flow.leftovers import why
 from clarion.flow.pacing import Pacer
@@ -28,6 +29,9 @@ from clarion.ports.vault import Vault
 from clarion.rules import caps
 
 log = structlog.get_logger(__name__)
+
+Place = tuple[Lane, int]
+"""Where an event lies in the log."""
 
 TRIES = 3
 """How often a message that cannot be read is looked at before it is given up."""
@@ -136,18 +140,21 @@ class Waker:
     ) -> tuple[list[Held], list[Settlement]]:
         """What can be sent, and what is settled without a call."""
         users = await self._ledger.users.get([m.user for m in claimed])
-        events = self._events(claimed, users)
+        events, faults = self._events(claimed, users)
         counted, over_cap = await self._count(claimed, users, now)
         held: list[Held] = []
         settlements: list[Settlement] = []
         for message in claimed:
             user = users.get(message.user)
-            event = events.get((message.lane, message.event_seq))
-            if user is None or event is None:
+            place = (message.lane, message.event_seq)
+            event = events.get(place)
+            if user is None or (event is None and place not in faults):
                 settlements.append(decided_settlement(message, Status.SUPPRESSED, Reason.USER_DELETED, now))
             elif message.status is Status.SENDING:
                 # Its last holder died between the call and the record.
                 settlements.append(unknown_settlement(message, self._unknown_policy(message), now))
+            elif event is None:
+                settlements.append(_failed(message, faults[place], now))
             elif message.id in over_cap:
                 settlements.append(decided_settlement(message, Status.THROTTLED, Reason.FREQUENCY_CAP, now))
             else:
@@ -161,18 +168,25 @@ class Waker:
 
     def _events(
         self, claimed: Sequence[Message], users: Mapping[UserNo, User]
-    ) -> dict[tuple[Lane, int], Event]:
+    ) -> tuple[dict[Place, Event], dict[Place, Exception]]:
+        """The events that can be opened, and why others cannot."""
         by_lane: dict[Lane, set[int]] = {}
         for message in claimed:
             by_lane.setdefault(message.lane, set()).add(message.event_seq)
-        events: dict[tuple[Lane, int], Event] = {}
+        events: dict[Place, Event] = {}
+        faults: dict[Place, Exception] = {}
         for lane, seqs in by_lane.items():
             entries: Mapping[int, Entry] = self._ledger.log.fetch(lane, list(seqs))
             for seq, entry in entries.items():
-                event = opened(entry, users, self._vault)
+                try:
+                    event = opened(entry, users, self._vault)
+                except (SealBroken, DecodeError) as fault:
+                    log.error("event_unreadable", workflow=entry.workflow, error=type(fault).__name__)
+                    faults[lane, seq] = fault
+                    continue
                 if event is not None:
                     events[lane, seq] = event
-        return events
+        return events, faults
 
     async def _count(
         self, claimed: Sequence[Message], users: Mapping[UserNo, User], now: Instant

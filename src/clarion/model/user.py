@@ -99,6 +99,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     inbox_epoch: str = ""
     created_at: int = 0
     updated_at: int = 0
+    unreadable: bool = False
+    """Key or profile cannot be opened: nothing but their name is known, and nothing can be sent to them."""
 
     def usable(self, channel: Channel) -> list[Contact]:
         """The contacts of a channel that may be used, in their order."""

@@ -1,6 +1,6 @@
 """May this message go to this person on this channel now? Asked at planning and again before every attempt.
 
-The rules in their order: expiry, contact and suppressions, preferences, quiet hours, send windows. Frequency
+The rules in their order: expiry, whether the profile can be read, contact and suppressions, preferences, quiet hours, send windows. Frequency
 caps are not decided here: they are exact, so the ledger counts them inside its transaction (see `caps`).
 """
 
@@ -64,6 +64,8 @@ def gate(
     """Decide about one channel of one user at `now`. `addresses`: where it may go, if not to any of their contacts."""
     if expires_at is not None and now >= expires_at:
         return expired(expires_at)
+    if user.unreadable:
+        return _UNREADABLE
     contacts, verdicts, reason = reach(tenant, category, user, channel, addresses)
     contact = contacts[0] if contacts else None
     others = contacts[1:] if len(contacts) > 1 else ()
@@ -101,6 +103,14 @@ def gate(
         contact=contact,
         others=others,
     )
+
+
+_UNREADABLE = Gate(
+    verdict="stop",
+    status=Status.DEAD_LETTERED,
+    reason=Reason.UNREADABLE,
+    verdicts=(Verdict(rule="profile", result="stop", reason=Reason.UNREADABLE.value),),
+)
 
 
 def unserved(decided: Gate, channel: Channel, now: Instant, expires_at: Instant | None) -> Gate:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ import pytest
 
 from clarion.model.setup import Scope
 from tests.browsers import Browser
-from tests.unit.api.conftest import OTHER
+from tests.unit.api.conftest import ACME, OTHER
 
 
 async def test_a_user_is_created_read_and_erased(admin):
@@ -550,3 +552,47 @@ async def test_a_bulk_call_of_which_nothing_is_accepted_is_no_success(admin):
     assert (part["accepted"], part["rejected"], [item["index"] for item in part["items"]]) == (1, 1, [1])
     none = await admin.ok("POST", "/v1/users/bulk", content=b"\n", headers=ndjson)
     assert none == {"accepted": 0, "rejected": 0, "items": []}
+
+
+async def test_somebody_who_cannot_be_read_spoils_no_list_and_no_bulk_call(admin, house, tmp_path):
+    """They are listed and found as unreadable; only what is about them is refused, and they can be erased."""
+    for name in ("ada", "bob"):
+        await admin.ok(
+            "PUT", f"/v1/users/{name}", {"email": f"{name}@example.com", "phone": "+4915112345678"}
+        )
+        await admin.ok(
+            "POST", "/v1/workflows/order-paid/trigger", {"recipients": [name], "data": {"id": name}}
+        )
+    for _ in range(1_000):
+        if len((await admin.ok("GET", "/v1/captures"))["items"]) == 4:
+            break
+        await asyncio.sleep(0.01)
+    bob = (await house.ledger.users.find(ACME, ["bob"]))["bob"]
+    with closing(sqlite3.connect(tmp_path / "clarion.db")) as file:
+        file.execute("UPDATE users SET profile = x'00', wrapped_key = zeroblob(32) WHERE no = ?", (bob.no,))
+        file.commit()
+    house.ledger.users._people.drop(bob.no)
+    assert {u["user_id"]: (u["unreadable"], u["email"]) for u in (await admin.ok("GET", "/v1/users"))["items"]} == {
+        "ada": (False, "ada@example.com"), "bob": (True, None),
+    }  # fmt: skip
+    found = await admin.ok("POST", "/v1/users/search", {"email": "bob@example.com"})
+    assert [(u["user_id"], u["unreadable"]) for u in found["items"]] == [("bob", True)]
+    for method, path, body in (
+        ("GET", "/v1/users/bob", None),
+        ("PUT", "/v1/users/bob", {"locale": "fr"}),
+        ("PATCH", "/v1/users/bob", {"locale": "fr"}),
+        ("GET", "/v1/users/bob/preferences", None),
+        ("PUT", "/v1/users/bob/preferences", {}),
+        ("POST", "/v1/users/bob/contacts", {"channel": "push", "address": "device"}),
+    ):
+        assert (await admin.problem(method, path, body))["code"] == "data_unreadable"
+    lines = b"".join(b'{"user_id": "%s", "locale": "fr"}\n' % name for name in (b"ada", b"bob", b"cy"))
+    for mode in ("replace", "merge"):
+        more = {"content": lines, "headers": {"content-type": "application/x-ndjson"}}
+        answer = await admin.ok("POST", f"/v1/users/bulk?mode={mode}", **more)
+        assert [(one["index"], one["error"]["code"]) for one in answer["items"]] == [(1, "data_unreadable")]
+    assert {c["user_id"] for c in (await admin.ok("GET", "/v1/captures"))["items"]} == {"ada"}
+    assert len((await admin.ok("GET", "/v1/messages?user_id=bob"))["items"]) == 3
+    assert len((await admin.ok("GET", "/v1/events"))["items"]) == 2
+    assert (await admin("DELETE", "/v1/users/bob")).status_code == 204
+    assert (await admin.problem("GET", "/v1/users/bob"))["code"] == "not_found"

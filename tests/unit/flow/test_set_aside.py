@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from msgspec import Raw
 
+from clarion.errors import UserUnreadable
 from clarion.flow import plan, sealing, wake
 from clarion.flow.retries import Retries
-from clarion.model.channel import Lane
+from clarion.model.channel import Channel, Lane
 from clarion.model.ids import TenantId
+from clarion.model.receipt import Kind, Receipt
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
+from clarion.model.submission import Recipient, Submission
 from clarion.ports.ledger import MessageFilter
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, said, workflow
@@ -251,3 +254,138 @@ async def test_a_reason_of_a_newer_version_is_no_obstacle(tmp_path):
         await house.open()
         await house.pass_time(1)
         assert (await house.one()).status is Status.SENT
+
+
+BROKEN = ["profile = x'00'", "profile = zeroblob(60)", "wrapped_key = zeroblob(32)"]
+
+
+def profile_of(directory: Path, user_id: str) -> tuple[bytes, bytes]:
+    """What is stored about somebody, to put it back later."""
+    with closing(sqlite3.connect(directory / "clarion.db")) as file:
+        where = "SELECT profile, wrapped_key FROM users WHERE user_id = ?"
+        ((profile, key),) = file.execute(where, (user_id,)).fetchall()
+    return profile, key
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_a_profile_that_cannot_be_read_holds_up_nobody_else_at_planning(tmp_path, broken):
+    """Their messages lie with the dead letters, those of everybody beside them go; mended, a retry sends them."""
+    provider = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("w"))
+        for who in ("ada", "bob"):
+            await house.person(who)
+        await house.crash()
+        whole = profile_of(tmp_path, "bob")
+        damage(tmp_path, f"UPDATE users SET {broken} WHERE user_id = 'bob'")
+        await house.open()
+        await house.trigger("w", "ada", "bob")
+        await house.trigger("w", "bob")
+        await house.trigger("w", "ada")
+        await house.pass_time(1)
+        assert [one.user.id for one in provider.effects] == ["ada", "ada"]
+        bad = await house.messages(statuses=frozenset({Status.DEAD_LETTERED}))
+        assert [(m.workflow, m.reason) for m in bad.values()] == [("w", Reason.UNREADABLE)] * 2
+        assert await set_aside(house) == []
+        damage(tmp_path, "UPDATE users SET profile = ?, wrapped_key = ? WHERE user_id = 'bob'", *whole)
+        retries = Retries(house.ledger, house.clock)
+        assert await retries.retry(house.tenant, MessageFilter(), list(bad), 10, "live") == 2
+        await house.pass_time(1)
+        assert sorted(one.user.id for one in provider.effects) == ["ada", "ada", "bob", "bob"]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_a_profile_that_breaks_later_holds_up_nobody_else_at_sending(tmp_path, broken):
+    """The last look and whoever claims what waited let the rest of the batch go on."""
+    provider = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("w"))
+        for who in ("ada", "bob"):
+            await house.person(who)
+        await house.pipeline._worker.stop("dispatch-")
+        await house.trigger("w", "ada", "bob")
+        await house.trigger("w", "bob")
+        await planned(house)
+        await house.crash()
+        damage(tmp_path, f"UPDATE users SET {broken} WHERE user_id = 'bob'")
+        await house.open()
+        for _ in range(10 * wake.TRIES):
+            await house.pass_time(5)
+            if all(m.status.is_terminal for m in (await house.messages()).values()):
+                break
+        assert [one.user.id for one in provider.effects] == ["ada"]
+        assert await statuses(house) == [
+            ("w", Status.DEAD_LETTERED, Reason.UNREADABLE),
+            ("w", Status.DEAD_LETTERED, Reason.UNREADABLE),
+            ("w", Status.SENT, None),
+        ]
+
+
+async def test_what_was_under_way_to_somebody_who_cannot_be_read_stays_in_doubt(tmp_path):
+    """It may have gone out: it is not sent again behind anybody's back once they can be read."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("bob")
+        await house.pipeline._worker.stop("dispatch-")
+        await house.trigger("w", "bob")
+        await planned(house)
+        message = await house.one()
+        await house.ledger.messages.mark_sending([message], house.clock.now())
+        await house.crash()
+        damage(tmp_path, "UPDATE users SET profile = x'00'")
+        await house.open()
+        await house.pass_time(1)
+        assert [(m.status, m.reason) for m in (await house.messages()).values()] == [
+            (Status.FAILED, Reason.OUTCOME_UNKNOWN)
+        ]
+
+
+async def test_a_report_about_somebody_who_cannot_be_read_holds_up_none_beside_it(tmp_path):
+    """What it says of the message is stored; only what they chose cannot be, so that is not taken."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w", channel=Channel.EMAIL))
+        for who in ("ada", "bob"):
+            await house.person(who)
+        events = [(await house.trigger("w", who)).event_id for who in ("ada", "bob", "bob")]
+        await house.pass_time(1)
+        await house.crash()
+        damage(tmp_path, "UPDATE users SET profile = x'00' WHERE user_id = 'bob'")
+        await house.open()
+        ada, bob, again = [await house.one(event_id=event_id) for event_id in events]
+
+        def report(message, kind):
+            return Receipt(tenant=house.tenant, message_id=message.id, kind=kind, at=message.updated_at)
+
+        told = [report(bob, Kind.UNSUBSCRIBED), report(ada, Kind.UNSUBSCRIBED), report(again, Kind.DELIVERED)]
+        assert await house.pipeline.receive(told) == [False, True, True]
+        await house.trigger("w", "ada")
+        await house.pass_time(1)
+        assert (Status.SUPPRESSED, Reason.OPTED_OUT) in [(s, r) for _, s, r in await statuses(house)]
+
+
+async def test_one_call_may_name_somebody_who_cannot_be_read(tmp_path):
+    """Its event is taken; only what would change their profile is refused, and only that one."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        for who in ("ada", "bob"):
+            await house.person(who)
+        await house.crash()
+        damage(tmp_path, "UPDATE users SET profile = x'00' WHERE user_id = 'bob'")
+        await house.open()
+        wanted = [
+            Submission(workflow="w", recipients=(who,), data=Raw(b'{"text":"hello"}'))
+            for who in ("ada", "bob", Recipient(user_id="bob", email="b@example.org"))
+        ]
+        first, second, third = await house.pipeline.submit(house.tenant, wanted)
+        assert not isinstance(first, Exception)
+        assert not isinstance(second, Exception)
+        assert isinstance(third, UserUnreadable)
+        await house.pass_time(1)
+        assert await statuses(house) == [
+            ("w", Status.DEAD_LETTERED, Reason.UNREADABLE),
+            ("w", Status.SENT, None),
+        ]
+        ((_, run),) = await house.pipeline.dry_run(house.tenant, wanted[1])
+        assert [(one.status, one.reason) for one in run.channels] == [
+            (Status.DEAD_LETTERED, Reason.UNREADABLE)
+        ]

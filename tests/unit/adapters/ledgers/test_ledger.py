@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
-from clarion.errors import ConfigError, SealBroken, Unavailable
+from clarion.errors import ConfigError, Unavailable, UserUnreadable
 from clarion.model.channel import Channel, Lane
 from clarion.model.setup import Integration, Workflow
 from clarion.model.status import Reason, Status
@@ -218,9 +218,38 @@ async def test_a_user_whose_key_is_broken_can_still_be_deleted(path, opened, led
         raw.execute("UPDATE users SET wrapped_key = x'00' WHERE no = ?", (world.ada.no,))
     raw.close()
     again = opened()
-    with pytest.raises(SealBroken):
-        await again.users.find(world.tenant, ["ada"])
+    assert (await again.users.find(world.tenant, ["ada"]))["ada"].unreadable
     assert await again.users.delete(world.tenant, "ada")
+    await again.close()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["profile = x'00'", "profile = zeroblob(60)", "wrapped_key = x'00'", "wrapped_key = zeroblob(32)"],
+)
+async def test_somebody_who_cannot_be_opened_spoils_nobody_else(path, opened, ledger, world, damaged):
+    """They come as unreadable; nothing that they chose is written over. Once they can be opened again, they are."""
+    ada, bob = world.ada, world.bob
+    await ledger.close()
+    raw = sqlite3.connect(path)
+    before = raw.execute("SELECT profile, wrapped_key FROM users WHERE no = ?", (ada.no,)).fetchone()
+    with raw:
+        raw.execute(f"UPDATE users SET {damaged} WHERE no = ?", (ada.no,))
+    again = opened()
+    found = await again.users.get([ada.no, bob.no])
+    assert found[bob.no] == bob
+    assert (found[ada.no].id, found[ada.no].unreadable) == ("ada", True)
+    assert {one.id: one.unreadable for one in await again.users.page(world.tenant, None, 10)} == {
+        "ada": True,
+        "bob": False,
+    }
+    for wanted in (Profile(locale="fr"), Profile()):
+        with pytest.raises(UserUnreadable, match="ada"):
+            await again.users.put(world.tenant, [UserPut(id="ada", profile=wanted)])
+    with raw:
+        raw.execute("UPDATE users SET profile = ?, wrapped_key = ? WHERE no = ?", (*before, ada.no))
+    raw.close()
+    assert await again.users.get([ada.no, bob.no]) == {ada.no: ada, bob.no: bob}
     await again.close()
 
 

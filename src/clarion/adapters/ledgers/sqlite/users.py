@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import statements as sql
@@ -18,7 +19,7 @@ from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.errors import Conflict, InvalidInput
+from clarion.errors import Conflict, InvalidInput, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
@@ -28,12 +29,16 @@ from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import UserPut
 from clarion.ports.vault import Vault, contact_hash
 
+log = structlog.get_logger(__name__)
+
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Profile).decode
 
 EMPTY = Profile()
 LAST = 2**63 - 1
 """Behind every number."""
+UNDECODABLE = (msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError)
+"""What comes of bytes that are no profile."""
 PREFERENCES = Profile.__struct_fields__.index("preferences")
 
 
@@ -55,7 +60,8 @@ class SqliteUsers:
         self._desk = desk
 
     async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
-        found = {user_id: user for user_id in ids if (user := self._people.find(tenant, user_id)) is not None}
+        known = {user_id: self._people.find(tenant, user_id) for user_id in ids}
+        found = {user_id: user for user_id, user in known.items() if user is not None and not user.unreadable}
         if len(found) == len(ids):
             return found
         # SQLite ends a text at a NUL: such an id would find somebody else.
@@ -67,7 +73,8 @@ class SqliteUsers:
         return found
 
     async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
-        found = {no: user for no in numbers if (user := self._people.get(no)) is not None}
+        known = {no: self._people.get(no) for no in numbers}
+        found = {no: user for no, user in known.items() if user is not None and not user.unreadable}
         if len(found) == len(numbers):
             return found
         missing = [no for no in numbers if no not in found]
@@ -141,7 +148,10 @@ class Desk:
         return self.opened(connection, sql.USERS_BY_ID, (encoded(ids), tenant))
 
     def opened(self, connection: sqlite3.Connection, statement: str, parameters: Any) -> list[User]:
-        """The users a statement finds, with their keys, profiles and suppressions; none whose key was destroyed."""
+        """The users a statement finds, with their keys, profiles and suppressions; none whose key was destroyed.
+
+        Whoever cannot be opened comes as `unreadable`, and spoils nobody else.
+        """
         users = [user for row in rows(connection, statement, parameters) if (user := self._open(row))]
         return self._with_suppressions(connection, users)
 
@@ -171,6 +181,7 @@ class Desk:
         self, connection: sqlite3.Connection, user: User, endpoints: tuple[Endpoint, ...]
     ) -> User:
         """The user with other endpoints, in a transaction of the writer."""
+        _require_readable(user)
         profile = replace(user.profile, endpoints=endpoints)
         user = replace(user, profile=profile, revision=user.revision + 1, updated_at=self._clock.now())
         self._change(connection, [user])
@@ -211,6 +222,7 @@ class Desk:
     def _replaced(self, user: User, profile: Profile | None, now: Instant) -> User:
         if profile is None:
             return user
+        _require_readable(user)
         profile = replace(self._hashed(user.tenant, profile), endpoints=user.profile.endpoints)
         if profile == user.profile:
             return user
@@ -271,15 +283,22 @@ class Desk:
 
     def _open(self, row: list[Any]) -> User | None:
         no, tenant, user_id, wrapped, profile, revision, inbox_epoch, created_at, updated_at = row
-        key = self._keyring.unwrap(no, bytes.fromhex(wrapped))
-        if key is None:
-            return None
+        key, opened = b"", None
+        try:
+            unwrapped = self._keyring.unwrap(no, bytes.fromhex(wrapped))
+            if unwrapped is None:
+                return None
+            key = unwrapped
+            opened = _profile(self._vault.open(key, bytes.fromhex(profile)))
+        except (SealBroken, *UNDECODABLE) as fault:
+            log.error("user_unreadable", tenant=tenant, user=no, error=type(fault).__name__)
         return User(
             no=no,
             tenant=tenant,
             id=user_id,
             key=key,
-            profile=_profile(self._vault.open(key, bytes.fromhex(profile))),
+            profile=EMPTY if opened is None else opened,
+            unreadable=opened is None,
             revision=revision,
             inbox_epoch=inbox_epoch,
             created_at=created_at,
@@ -304,6 +323,12 @@ def _profile(packed: bytes) -> Profile:
         for window in fields[PREFERENCES].get("quiet_hours", ()):
             window["days"] = [day if isinstance(day, str) else WEEK[day] for day in window.get("days", WEEK)]
         return msgspec.convert(fields, Profile)
+
+
+def _require_readable(user: User) -> None:
+    """What cannot be opened must not be written over: with it would go what the person has chosen."""
+    if user.unreadable:
+        raise UserUnreadable(user.id)
 
 
 def _addresses(user: User) -> list[tuple[Channel, bytes]]:
