@@ -107,7 +107,16 @@ class Intake:
             except ClarionError as wrong:
                 results[index] = wrong
             await self._give_way(index)
+        # What was done under a key is done: a repeat neither changes people nor brings back who was erased since.
+        named = dict(resolved)
+        doubtful: dict[int, Sequence[Target]]
+        doubtful = {index: () for index, result in enumerate(results) if result is not None}
+        doubtful |= {index: its for index, its in resolved if any(one.inline or one.creates for one in its)}
+        repeats = await self._answer_repeats(tenant, submissions, doubtful, results, now)
+        resolved = [one for one in resolved if one[0] not in repeats]
         resolved, users, created = await self._people(tenant, resolved, results)
+        unknown = {index: its for index, its in named.items() if isinstance(results[index], UnknownReference)}
+        await self._answer_repeats(tenant, submissions, unknown, results, now)
         entries: list[Entry] = []
         claims: list[Claim | None] = []
         answers: list[tuple[int, EventId, int, int]] = []  # index, id, accepted, first entry
@@ -136,7 +145,6 @@ class Intake:
             outcomes = await self._publish(entries, claims) if entries else ()
         finally:
             self._running.difference_update(running)
-        named = dict(resolved)
         for index, event_id, accepted, first in answers:
             outcome = outcomes[first]
             notices = self._notices(tenant, named[index])
@@ -151,6 +159,26 @@ class Intake:
             else:
                 results[index] = await self._repeated(submissions[index], outcome, notices)
         return results  # type: ignore[return-value]
+
+    async def _answer_repeats(
+        self,
+        tenant: TenantId,
+        submissions: Sequence[Submission],
+        doubtful: Mapping[int, Sequence[Target]],
+        results: list[Acceptance | ClarionError | None],
+        now: Instant,
+    ) -> Collection[int]:
+        """Those of the submissions that were accepted before: each gets its first answer in `results`."""
+        repeats = set()
+        for index, targets in doubtful.items():
+            key = self._claim_key(tenant, submissions[index])
+            first = await self._ledger.claims.claimed(tenant, key, now) if key else None
+            if first is not None:
+                results[index] = await self._repeated(
+                    submissions[index], first, self._notices(tenant, targets)
+                )
+                repeats.add(index)
+        return repeats
 
     def _listeners_of(self, tenant: TenantId) -> Listeners:
         workflows = self._ledger.setup.workflows.all(tenant)
@@ -240,21 +268,25 @@ class Intake:
         return sealed_entry(event, sole, self._vault, self._ledger.setup.revision)
 
     def _claim(self, tenant: TenantId, submission: Submission, answer: _Answer, now: Instant) -> Claim | None:
-        if submission.idempotency_key:
-            key = self._vault.hash("idempotency", b"%d:%s" % (tenant, submission.idempotency_key.encode()))
-            fingerprint = submission.fingerprint
-        elif submission.event_key:
-            name = f"{tenant}:{submission.source}\n{submission.event_key}"
-            key, fingerprint = self._vault.hash("cloudevent", name.encode()), b""
-        else:
+        key = self._claim_key(tenant, submission)
+        if not key:
             return None
         return Claim(
             tenant=tenant,
             key=key,
-            fingerprint=fingerprint,
+            fingerprint=submission.fingerprint if submission.idempotency_key else b"",
             answer=_ANSWER.encode(answer),
             expires_at=Instant(now + CLAIM_MS),
         )
+
+    def _claim_key(self, tenant: TenantId, submission: Submission) -> bytes:
+        """What tells a repeat; empty when nothing does."""
+        if submission.idempotency_key:
+            return self._vault.hash("idempotency", f"{tenant}:{submission.idempotency_key}".encode())
+        if submission.event_key:
+            name = f"{tenant}:{submission.source}\n{submission.event_key}"
+            return self._vault.hash("cloudevent", name.encode())
+        return b""
 
     def _notices(self, tenant: TenantId, targets: Sequence[Target]) -> tuple[Notice, ...]:
         return tuple(

@@ -668,3 +668,61 @@ async def test_the_answer_warns_of_a_channel_without_integration(house, admin, a
     many = await admin.ok("POST", "/v1/events", [item])
     listed = next(value for value in many.values() if isinstance(value, list))
     assert listed[0]["warnings"] == [warning]
+
+
+@pytest.mark.parametrize("batched", [False, True])
+async def test_a_repeat_brings_nobody_back_and_changes_nobody(admin, house, batched):
+    """Whoever was erased since the first call stays erased, and whoever has another address keeps it."""
+    headers = {"idempotency-key": "once"}
+    new = {"user_id": "zoe", "create": True, "email": "zoe@example.com"}
+    known = {"user_id": "ian", "email": "old@example.com"}
+    await admin.ok("PUT", "/v1/users/ian", {"email": "first@example.com"})
+    body = {"recipients": [new, known], "data": {"id": 1}}
+    path = "/v1/events" if batched else TRIGGER
+    call = [{**body, "workflow": "order-paid"}] if batched else body
+    first = await admin.ok("POST", path, call, headers=headers)
+    await admin.ok("DELETE", "/v1/users/zoe")
+    await admin.ok("PUT", "/v1/users/ian", {"email": "new@example.com"})
+    again = await admin("POST", path, call, headers=headers)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
+    event = again.json()["items"][0] if batched else again.json()
+    assert event["event_id"] == (first["items"][0] if batched else first)["event_id"]
+    assert event["created_users"] == []
+    assert (await admin.problem("GET", "/v1/users/zoe"))["code"] == "not_found"
+    assert (await admin.ok("GET", "/v1/users/ian"))["email"] == "new@example.com"
+
+
+async def test_a_repeat_is_answered_although_its_recipient_or_workflow_is_gone(admin, house, ada):
+    """Same call, same key, same answer; another body under the key is still refused, and creates nobody."""
+    headers = {"idempotency-key": "gone"}
+    body = {"recipients": ["ada"], "data": {"id": 1}}
+    first = await admin.ok("POST", TRIGGER, body, headers=headers)
+    await admin.ok("DELETE", "/v1/users/ada")
+    assert (await admin.ok("POST", TRIGGER, body, headers=headers))["event_id"] == first["event_id"]
+    other = {"recipients": [{"user_id": "new", "create": True}], "data": {"id": 1}}
+    refused = await admin.problem("POST", TRIGGER, other, headers=headers)
+    assert refused["code"] == "idempotency_key_reused"
+    assert (await admin.problem("GET", "/v1/users/new"))["code"] == "not_found"
+    await admin.ok("DELETE", f"/v1/workflows/{TRIGGER.split('/')[3]}")
+    assert (await admin.ok("POST", TRIGGER, body, headers=headers))["event_id"] == first["event_id"]
+
+
+async def test_a_cloudevent_sent_twice_brings_nobody_back(admin, house):
+    """Its id and source are its key."""
+    workflow = await admin.ok("GET", "/v1/workflows/order-paid")
+    listening = {**workflow, "on": {"type": "shop.joined", "recipients": "/who", "create": True}}
+    await admin.ok("PUT", "/v1/workflows/order-paid", listening)
+    event = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/shop",
+        "type": "shop.joined",
+        "data": {"id": 1, "who": "zoe"},
+    }
+    headers = {"content-type": "application/cloudevents+json"}
+    first = await admin.ok("POST", "/v1/events", event, headers=headers)
+    assert first["created_users"] == ["zoe"]
+    await admin.ok("DELETE", "/v1/users/zoe")
+    again = await admin.ok("POST", "/v1/events", event, headers=headers)
+    assert (again["event_id"], again["created_users"]) == (first["event_id"], [])
+    assert (await admin.problem("GET", "/v1/users/zoe"))["code"] == "not_found"
