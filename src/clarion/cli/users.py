@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
@@ -26,6 +27,13 @@ MOST_TOLD = 1_000
 COLUMNS = ("user_id", "email", "phone", "locale", "timezone")
 CSV = frozenset({".csv", ".tsv", ".txt"})
 ATTRIBUTE = "attributes."
+
+
+class Mode(StrEnum):
+    """What becomes of what is known already."""
+
+    REPLACE = "replace"
+    MERGE = "merge"
 
 
 COLUMNS_SHOWN: dict[str, Column] = {
@@ -107,6 +115,13 @@ def import_(
             "default what its byte order mark says, else UTF-8.",
         ),
     ] = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            "--mode",
+            help="replace: a line says all there is to know about a user. merge: what a line does not name stays.",
+        ),
+    ] = Mode.REPLACE,
     *,
     connect: Connect,
     json: Json = False,
@@ -123,13 +138,14 @@ def import_(
       clarion users import people.ndjson
       clarion users import people.csv --errors wrong.csv
       clarion users import people.csv --encoding cp1252
+      clarion users import new-addresses.csv --mode merge
       clarion users import people.ndjson --skip 120000
     """
 
     target = errors or file.with_name(f"{file.stem}.errors{file.suffix}")
     if target.exists() and target.samefile(file):
         raise typer.BadParameter("is the file that is imported", param_hint="--errors")
-    run = _Import(connect(), file, target, quiet=json)
+    run = _Import(connect(), file, target, mode, quiet=json)
     run.go(skip, encoding)
     run.report(json=json)
     if run.exit_code is not None:
@@ -149,8 +165,8 @@ class Line:
 
 
 class _Import:
-    def __init__(self, client: Any, file: Path, target: Path, *, quiet: bool) -> None:
-        self._client, self._file, self._target, self._quiet = client, file, target, quiet
+    def __init__(self, client: Any, file: Path, target: Path, mode: Mode, *, quiet: bool) -> None:
+        self._client, self._file, self._target, self._mode, self._quiet = client, file, target, mode, quiet
         self._again = ""
         self.accepted = 0
         self.rejected = 0
@@ -164,6 +180,7 @@ class _Import:
         from clarion.errors import ClarionError
 
         self._again = f" --encoding {wanted}" if wanted is not None else ""
+        self._again += f" --mode {self._mode}" if self._mode is not Mode.REPLACE else ""
         self.done_line = skip
         try:
             with self._file.open("rb") as file:
@@ -215,7 +232,7 @@ class _Import:
         for tried in range(1, TRIES + 1):
             try:
                 headers = {"content-type": "application/x-ndjson"}
-                return self._client.call("POST", "/v1/users/bulk", body, headers)
+                return self._client.call("POST", f"/v1/users/bulk?mode={self._mode}", body, headers)
             except (Answered, Unreachable) as error:
                 if isinstance(error, Answered) and error.code == "all_rejected":
                     return error.told

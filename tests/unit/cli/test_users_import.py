@@ -305,3 +305,24 @@ def test_batches_are_bounded_in_lines_and_in_bytes():
     assert [len(batch) for batch in users._batches(iter(many))] == [users.BATCH, 1]
     large = [users.Line(n, "x", user=b"x" * users.BATCH_BYTES) for n in range(2)]
     assert [len(batch) for batch in users._batches(iter(large))] == [1, 1]
+
+
+def test_what_a_line_does_not_name_stays_when_that_is_asked_for(monkeypatch, tmp_path):
+    """`--mode merge` reaches the server, and the command to go on with; replacing is the default."""
+    asked = []
+
+    class Server:
+        def call(self, method, path, body, headers):
+            asked.append(path)
+            raise Answered(403, "forbidden", "Not with this key.")
+
+    monkeypatch.setattr(client, "connect", lambda *_: Server())
+    file = tmp_path / "people.csv"
+    file.write_text("user_id,email\nu1,u1@example.com\n")
+    told = [
+        CliRunner().invoke(program, ["users", "import", str(file), *more])
+        for more in ([], ["--mode", "merge"], ["--mode", "mrege"])
+    ]
+    assert asked == ["/v1/users/bulk?mode=replace", "/v1/users/bulk?mode=merge"]
+    assert ["--mode merge" in " ".join(one.output.split()) for one in told[:2]] == [False, True]
+    assert (told[2].exit_code, "merge" in told[2].output) == (2, True)
