@@ -10,12 +10,14 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from itertools import takewhile
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from clarion.api.problems import MOST, Fault
 
+T = TypeVar("T")
 QUOTED = 100
 """Characters of a value that are told back."""
 
@@ -152,7 +154,7 @@ class _Search:
             text = "The value is nested far too deeply"
         else:
             return
-        if len(self.found) >= MOST or msgspec.Raw in options(kind):
+        if self._full or msgspec.Raw in options(kind):
             return
         before = len(self.found)
         self._inside(value, kind, steps)
@@ -177,7 +179,7 @@ class _Search:
     def _fields(self, value: Mapping[str, Any], struct: type[msgspec.Struct], steps: tuple[str, ...]) -> None:
         fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
         config = struct.__struct_config__
-        for name in value:
+        for name in self._until_full(value):
             if name not in fields and name != config.tag_field and config.forbid_unknown_fields:
                 self._unknown(name, list(fields), steps)
         for name, field in fields.items():
@@ -208,14 +210,14 @@ class _Search:
         for option in options(kind):
             if get_origin(option) in (dict, Mapping):
                 key_kind, value_kind = get_args(option)
-                for name, inner in value.items():
+                for name, inner in self._until_full(value.items()):
                     self.look(name, key_kind, (*steps, name))
                     self.look(inner, value_kind, (*steps, name))
 
     def _items(self, value: list[Any], kind: Any, steps: tuple[str, ...]) -> None:
         for option in options(kind):
             if get_origin(option) in (list, tuple, set, frozenset):
-                for index, inner in enumerate(value):
+                for index, inner in self._until_full(enumerate(value)):
                     self.look(inner, get_args(option)[0], (*steps, str(index)))
 
     def _unknown(self, name: str, valid: list[str], steps: tuple[str, ...]) -> None:
@@ -257,8 +259,16 @@ class _Search:
         )
 
     def _keep(self, fault: Fault) -> None:
-        if len(self.found) < MOST:
+        if not self._full:
             self.found.append(fault)
+
+    @property
+    def _full(self) -> bool:
+        return len(self.found) >= MOST
+
+    def _until_full(self, parts: Iterable[T]) -> Iterator[T]:
+        """A body can hold a hundred thousand wrong ones: to find a name for each would keep everybody waiting."""
+        return takewhile(lambda _: not self._full, parts)
 
 
 def _by_tag(value: Mapping[str, Any], structs: list[type[msgspec.Struct]]) -> type[msgspec.Struct] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, get_args
 
 import msgspec
@@ -13,7 +14,7 @@ from litestar.typing import FieldDefinition
 
 from clarion.api.faults import allowed_values, hint, kind_of, nearest, told
 from clarion.api.pages import At, Page
-from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import MOST, Fault, Rejected
 
 DRY = "clarion.dry"
 """Where the scope of a request says that it is a dry run."""
@@ -40,7 +41,7 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     wrong: list[Fault] = []
     if "fields" in query and (shown := fields_shown(handler)):
         chosen = ",".join(query.pop("fields")).split(",")
-        wrong += [_unknown_field(name, shown) for name in chosen if name not in shown]
+        wrong += islice((_unknown_field(name, shown) for name in chosen if name not in shown), MOST)
         connection.scope[FIELDS] = frozenset(chosen)  # type: ignore[literal-required]
     for name, place, takes in (("dry_run", DRY, can_rehearse), ("total", TOTAL, can_count)):
         if name in query and name not in fields and takes(handler):
@@ -48,7 +49,7 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
             if more or said not in ("true", "false"):
                 wrong.append(_no_boolean(name))
             connection.scope[place] = said == "true"  # type: ignore[literal-required]
-    if wrong := [*wrong, *_faults(query, fields)]:
+    if wrong := [*wrong, *islice(_faults(query, fields), MOST)]:
         raise Rejected(f"`{wrong[0].parameter}`: {wrong[0].detail}", wrong)
 
 
@@ -61,16 +62,21 @@ def can_rehearse(handler: BaseRouteHandler) -> bool:
 def can_count(handler: BaseRouteHandler) -> bool:
     """The route answers pages of a list that has an end."""
     taken = taken_by(handler)
-    return "cursor" in taken and "wait_s" not in taken and bool(fields_shown(handler))
+    return "cursor" in taken and "wait_s" not in taken and is_page(handler)
+
+
+def is_page(handler: BaseRouteHandler) -> bool:
+    """The route answers items with a cursor to the next ones."""
+    answer = handler.parsed_fn_signature.return_type
+    return issubclass(answer.origin or answer.annotation or object, Page)
 
 
 def fields_shown(handler: BaseRouteHandler) -> list[str]:
     """The fields of what a reading route shows, each item's of a list; `fields` may choose among them."""
-    answer = handler.parsed_fn_signature.return_type
     if "GET" not in getattr(handler, "http_methods", ()):
         return []
-    kind = answer.annotation
-    if issubclass(answer.origin or kind or object, Page):
+    kind = handler.parsed_fn_signature.return_type.annotation
+    if is_page(handler):
         items = next(field.type for field in msgspec.structs.fields(kind) if field.name == "items")
         kind = get_args(items)[0]
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):

@@ -12,7 +12,7 @@ from clarion.rules.match import closest
 NEIGHBOURS = 50
 """Names looked at on either side of an unknown one in the alphabet."""
 MOST = 10
-"""Unknown people and topics of one call for which a name is looked for."""
+"""Unknown names of one call for which a name is looked for."""
 
 
 async def suggest(directory: Directory, tenant: TenantId, outcomes: Iterable[object]) -> None:
@@ -41,9 +41,9 @@ async def _suggested(directory: Directory, tenant: TenantId, one: Unknown) -> Un
 def unknown_in(
     noun: str, named: Iterable[tuple[str, str]], known: Collection[str], advice: str = ""
 ) -> list[Unknown]:
-    """The names (with their pointers) that are not known."""
+    """The names (with their pointers) that are not known; a name that was probably meant for the first few."""
+    unknown = [(name, pointer) for name, pointer in named if name not in known]
     return [
-        Unknown(noun, name, pointer, advice, closest(name, known))
-        for name, pointer in named
-        if name not in known
+        Unknown(noun, name, pointer, advice, closest(name, known) if index < MOST else "")
+        for index, (name, pointer) in enumerate(unknown)
     ]

@@ -13,10 +13,15 @@ from clarion.rules.instants import rfc3339
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with an offset or `Z`")]
 
+FIRST = Instant(-62_135_596_800_000)
+"""0001-01-01T00:00:00Z"""
+LAST = Instant(253_402_300_799_999)
+"""9999-12-31T23:59:59.999Z"""
+
 
 def instant(moment: datetime) -> Instant:
-    """Milliseconds of an aware time."""
-    return Instant(round(moment.timestamp() * 1000))
+    """Milliseconds of an aware time. What an offset moves beyond the calendar is its first or last one."""
+    return min(max(Instant(round(moment.timestamp() * 1000)), FIRST), LAST)
 
 
 def instant_or_none(moment: datetime | None) -> Instant | None:

@@ -18,7 +18,6 @@ from clarion.cli import (
     keys,
     messages,
     migrate,
-    operations,
     preferences,
     prices,
     quarantine,
@@ -115,7 +114,6 @@ program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
-program.add_typer(operations.program, name="operations")
 program.add_typer(quarantine.program, name="quarantine")
 program.add_typer(keys.program, name="keys")
 program.add_typer(vapid.program, name="vapid")

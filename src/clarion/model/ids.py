@@ -62,8 +62,9 @@ def time_of(any_id: bytes) -> Instant:
 
 
 def first_id_at(at: Instant) -> bytes:
-    """The smallest id of the millisecond `at`: a bound for time filters over id-ordered rows."""
-    return at.to_bytes(6, "big") + b"\x00" * 10
+    """The smallest id of the millisecond `at`: a bound for time filters over id-ordered rows. No id is older than
+    1970."""
+    return max(at, 0).to_bytes(6, "big") + b"\x00" * 10
 
 
 def id_text(any_id: bytes) -> str:

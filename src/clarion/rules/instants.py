@@ -13,6 +13,6 @@ have a local time in every zone."""
 
 def rfc3339(instant: Instant) -> str:
     """`2026-03-30T06:00:00Z`; milliseconds only when there are some."""
-    text = datetime.fromtimestamp(instant // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = datetime.fromtimestamp(instant // 1000, UTC).isoformat().removesuffix("+00:00")
     thousandths = instant % 1000
     return f"{text}.{thousandths:03d}Z" if thousandths else f"{text}Z"

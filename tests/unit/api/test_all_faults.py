@@ -145,3 +145,37 @@ def test_the_answer_stays_short():
     (long,) = faults({"numbers": [], "name": "x" * 5_000, "raw": {}}, Body)
     assert len(str(long.value)) == 100
     assert faults({"numbers": [], "raw": [1]}, Body) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/v1/categories/x", {f"k{n}": 1 for n in range(40_000)}),
+        ("PUT", "/v1/users/x", {"attributes": 1, **{f"x{n}": 1 for n in range(100_000)}}),
+        ("PATCH", "/v1/users/ada/preferences", {"categories": {f"order{n}": {} for n in range(20_000)}}),
+        ("PUT", "/v1/users/x", {"contacts": [{"chanel": "sms"}] * 20_000}),
+    ],
+)
+async def test_thousands_of_faults_are_told_as_quickly_as_a_hundred(
+    admin, ada, monkeypatch, method, path, body
+):
+    """For a few a name is looked for that was probably meant: everybody else waits meanwhile."""
+    looked_for = 0
+
+    def matching(*_: object, **__: object) -> list[str]:
+        nonlocal looked_for
+        looked_for += 1
+        return []
+
+    monkeypatch.setattr("clarion.api.faults.get_close_matches", matching)
+    monkeypatch.setattr("difflib.get_close_matches", matching)
+    refused = await admin(method, path, body)
+    assert refused.status_code in (400, 422)
+    assert 0 < looked_for <= 5 * MOST
+
+
+async def test_thousands_of_unknown_parameters_are_told_as_quickly(admin, monkeypatch):
+    """The first hundred are enough to see what is wrong."""
+    query = "&".join(f"a{n}=1" for n in range(5_000))
+    problem = await admin.problem("GET", f"/v1/messages?{query}")
+    assert len(problem["errors"]) <= MOST

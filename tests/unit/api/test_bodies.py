@@ -119,3 +119,36 @@ async def test_a_form_is_refused_by_its_type(admin):
         for method, path in (("POST", TRIGGER), ("POST", "/v1/events"), ("PUT", "/v1/users/ada")):
             shown = await admin.problem(method, path, content=b"--x", headers={"content-type": media_type})
             assert shown["code"] == "unsupported_media_type", (media_type, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointer"),
+    [
+        ("PUT", "/v1/categories/orders", {"critical": "true"}, "#/critical"),
+        ("PUT", "/v1/categories/orders", {"critical": 1}, "#/critical"),
+        (
+            "PUT",
+            "/v1/integrations/mail",
+            {"channel": "email", "provider": "capture", "weight": "7"},
+            "#/weight",
+        ),
+        ("POST", "/v1/keys", {"name": "x", "scope": "read", "expires_at": 1_900_000_000}, "#/expires_at"),
+        ("POST", "/v1/keys", {"name": "x", "scope": "read", "expires_at": "1900000000"}, "#/expires_at"),
+        ("POST", "/v1/dead-letters/retry", {"filter": {"since": 5}}, "#/filter/since"),
+        ("POST", "/v1/users/ada/tokens", {"ttl_s": "60"}, "#/ttl_s"),
+        ("PUT", "/v1/users/ada/preferences", {"channels": {"email": "null"}}, "#/channels/email"),
+    ],
+)
+async def test_a_value_of_another_type_is_refused_however_it_could_be_read(
+    admin, ada, method, path, body, pointer
+):
+    """A text is no number, a number no time and no choice: what was meant is not guessed."""
+    problem = await admin.problem(method, path, body)
+    assert problem["status"] == 400
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+async def test_a_body_over_every_limit_is_told_the_one_that_counts(admin):
+    """Also one that the framework would refuse in its own words."""
+    problem = await admin.problem("PUT", "/v1/users/ada", content=b'"' + b"x" * 12_000_000 + b'"')
+    assert (problem["status"], problem["code"]) == (413, "body_too_large")

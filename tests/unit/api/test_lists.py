@@ -168,3 +168,42 @@ async def test_a_comma_means_any_of(admin, several):
         shown = await admin.problem("GET", f"/v1/{path}?status={wrong}")
         (fault,) = shown["errors"]
         assert (fault["code"], fault["did_you_mean"]) == ("not_allowed", meant)
+
+
+@pytest.mark.parametrize("noun", ["messages", "dead-letters", "events", "quarantine"])
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"]
+)
+async def test_times_at_the_ends_of_the_calendar_are_times(admin, noun, at):
+    """Before the first record everything is later, and the other way round."""
+    for name in ("since", "until"):
+        page = await admin.ok("GET", f"/v1/{noun}", params={name: at})
+        assert page == {"items": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_an_event_of_any_time_can_be_listed(admin, ada, at):
+    """Also when its offset moves it beyond the calendar: it stays at its end, and hides no other event."""
+    event = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/shop",
+        "type": "order.paid",
+        "subject": "ada",
+        "time": at,
+    }
+    await admin.ok("POST", "/v1/events", {**event, "data": {"id": 1}})
+    items: list[dict[str, str]] = []
+    while not items:
+        await asyncio.sleep(0.01)
+        items = (await admin.ok("GET", "/v1/events"))["items"]
+    assert items[0]["time"][:4] == at[:4]
+    retried = {"filter": {"workflow": "order-paid", "since": at}}
+    assert await admin.ok("POST", "/v1/dead-letters/retry", retried) == {"retried": 0}
+
+
+async def test_only_lists_have_a_length(admin, several):
+    """One event has messages in pages, and what it is besides."""
+    event = await admin.ok("POST", "/v1/workflows/w0/trigger", {"recipients": ["u0"]})
+    problem = await admin.problem("GET", f"/v1/events/{event['event_id']}?total=true")
+    assert (problem["status"], problem["errors"][0]["parameter"]) == (400, "total")

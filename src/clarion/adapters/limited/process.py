@@ -49,7 +49,12 @@ class LimitedProcess:
             try:
                 async with asyncio.timeout(self._cpu_s * WAIT):
                     return await _exchange(process, task)
-            except (TimeoutError, OSError, EOFError):
+            except (
+                TimeoutError,
+                OSError,
+                EOFError,
+                RuntimeError,
+            ):  # the last is how uvloop says that it is gone
                 ended = await self._end()
             except BaseException:  # nobody waits for the answer any more: the next one must not get it
                 await self._end()

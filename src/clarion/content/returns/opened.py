@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from email.header import decode_header, make_header
@@ -38,6 +39,8 @@ _SEAM = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _REPORT = "delivery-status"
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape"})
+"""Encodings of Python that no mail is written in; reading some takes time in proportion to the square of the text."""
 
 
 class Part(NamedTuple):
@@ -174,7 +177,8 @@ def _text(part: Message) -> str:
 def _decoded(data: bytes, charset: str) -> str:
     for name in (charset, "utf-8"):
         try:
-            return data.decode(name)
+            if codecs.lookup(name).name not in _NO_CHARSETS:
+                return data.decode(name)
         except (LookupError, ValueError):
             continue
     return data.decode("latin-1")

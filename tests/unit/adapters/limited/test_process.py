@@ -1,10 +1,12 @@
 """A process that may die alone."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from clarion.adapters.limited.process import LimitedProcess
 from clarion.ports.limited import Exceeded
@@ -87,3 +89,18 @@ async def test_it_ends_with_its_owner():
         running = await pid(process)
     with pytest.raises(ProcessLookupError):
         os.kill(running, 0)
+
+
+def test_a_process_that_went_is_replaced_on_the_loop_of_production_too():
+    """uvloop says in another way that nobody reads any more."""
+
+    async def idle_between() -> None:
+        async with limited() as process:
+            await process.run([b"a"])
+            assert process._process is not None
+            process._process.stdin.close()  # type: ignore[union-attr]
+            await process._process.wait()
+            assert await process.run([b"b"]) == [b"B"]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(idle_between())

@@ -550,3 +550,12 @@ def test_hostile_mail_costs_little(name):
     started = time.process_time()
     assert read(NASTY[name]).verdict in set(Verdict)
     assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize("charset", ["punycode", "PunyCode", "idna", "unicode_escape"])
+def test_a_charset_that_no_mail_is_written_in_is_not_read(charset):
+    """Python knows some that take minutes for a mail of this size."""
+    raw = f"Content-Type: text/plain; charset={charset}\r\nFrom: MAILER-DAEMON@x.example\r\nSubject: Undeliverable"
+    started = time.process_time()
+    read(raw.encode() + b"\r\n\r\n550 5.1.1 user unknown\r\n" + b"a" * 300_000 + b"-" + b"b" * 300_000)
+    assert time.process_time() - started < 3

@@ -22,7 +22,6 @@ from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
-from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
@@ -50,8 +49,6 @@ from clarion.ports.ledger import (
     Inboxes,
     MessageRecords,
     Messages,
-    Operations,
-    OperationSteps,
     Plans,
     Quarantine,
     Receipts,
@@ -83,8 +80,6 @@ class SqliteLedger:
     receipts: Receipts
     quarantine: Quarantine
     records: MessageRecords
-    operations: Operations
-    steps: OperationSteps
     inboxes: Inboxes
     captures: Captures
     claims: Claims
@@ -140,8 +135,6 @@ class SqliteLedger:
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.records = records = SqliteRecords(writer, readers, routes, endings)
-        self.operations = SqliteOperations(writer, readers)
-        self.steps = SqliteOperationSteps(writer, readers, records)
         self.events = SqliteEvents(writer, readers, log, records, endings, canceled)
         self.captures = SqliteCaptures(readers, routes)
         with closing(open_writer(path)) as connection:
