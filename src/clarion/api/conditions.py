@@ -45,6 +45,11 @@ class State:
         self._asked = asked
         self._read = ledger.tag(subject) if subject is not None and asked is None else None
 
+    def read_again(self) -> None:
+        """What was read is read once more, as it is now."""
+        if self._subject is not None:
+            self._read = self._ledger.tag(self._subject)
+
     def header(self, body: bytes) -> bytes | None:
         """The ETag of a successful answer; None when the resource is gone, or nothing was really done."""
         asked = self._asked

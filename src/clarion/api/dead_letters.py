@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
-import msgspec
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
 from litestar.params import Parameter
 
-from clarion.api.access import READ, SEND, Parts, Who, listed_id
+from clarion.api.access import READ, SEND, Parts, Who
+from clarion.api.bulk import BulkView
 from clarion.api.conditions import one
 from clarion.api.messages import (
     ByUser,
@@ -16,56 +16,26 @@ from clarion.api.messages import (
     MessageView,
     Since,
     Until,
-    VersionChoice,
     detail_of,
     narrowed,
     page_of,
     the_message,
 )
+from clarion.api.operations import STARTED
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parameters import AnyOf
-from clarion.api.times import Moment, instant_of, instant_or_none
-from clarion.errors import InvalidInput, NotFound
+from clarion.api.selections import FailedStatus, MessagesRetry, retried
+from clarion.api.times import instant_of
+from clarion.errors import NotFound
 from clarion.model.channel import Channel
 from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
-from clarion.model.user import Value
 from clarion.ports.ledger import MessageFilter
 
-MOST_RETRIED = 10_000
-FailedStatus = Literal["bounced", "rejected", "undelivered", "failed", "dead_lettered"]
 ByFailure = Annotated[
     str | None,
     Parameter(description="Only in one of these statuses, with commas between them"),
     AnyOf(get_args(FailedStatus)),
 ]
-
-
-class DeadLetterFilter(Value, frozen=True, kw_only=True):
-    """Which dead letters; `{}` means all of them."""
-
-    user_id: str | None = None
-    workflow: str | None = None
-    channel: Channel | None = None
-    status: FailedStatus | None = None
-    reason: Reason | None = None
-    since: Moment | None = None
-    until: Moment | None = None
-
-
-class DeadLetterRetry(Value, frozen=True, kw_only=True):
-    """Either `ids` or `filter`."""
-
-    ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] | None = None
-    filter: DeadLetterFilter | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIED)] = 1_000
-    """At most this many in one call; repeat while `retried` reaches it."""
-    template_version: VersionChoice = "live"
-
-
-class DeadLettersRetried(msgspec.Struct, frozen=True, kw_only=True):
-    """How many were put back with fresh attempts."""
-
-    retried: int
 
 
 @get("/", opt=READ)
@@ -104,30 +74,10 @@ async def get_dead_letter(message_id: str, caller: Who, parts: Parts) -> Message
     return await detail_of(parts, caller, message)
 
 
-@post("/retry", opt=SEND, status_code=200)
-async def retry_dead_letters(data: DeadLetterRetry, caller: Who, parts: Parts) -> DeadLettersRetried:
-    """Put dead letters back with fresh attempts, one by one or all that match."""
-    if (data.ids is None) == (data.filter is None):
-        raise InvalidInput('Send either `ids` or `filter` (`{"filter": {}}` means all of them).', pointer="#")
-    ids = None if data.ids is None else [listed_id(text, index) for index, text in enumerate(data.ids)]
-    chosen = data.filter or DeadLetterFilter()
-    where = MessageFilter(
-        workflow=chosen.workflow,
-        channel=chosen.channel,
-        statuses=_statuses(chosen.status),
-        reason=chosen.reason,
-        since=instant_or_none(chosen.since),
-        before=instant_or_none(chosen.until),
-    )
-    of_user = await narrowed(parts, caller, where, chosen.user_id)
-    if of_user is None:
-        return DeadLettersRetried(retried=0)
-    done = await parts.retries.retry(caller.tenant, of_user, ids, data.limit, data.template_version)
-    return DeadLettersRetried(retried=done)
-
-
-def _statuses(status: FailedStatus | None) -> frozenset[Status]:
-    return FAILED_FOR_GOOD if status is None else frozenset({Status(status)})
+@post("/retry", opt=SEND, status_code=200, responses=STARTED)
+async def retry_dead_letters(data: MessagesRetry, caller: Who, parts: Parts) -> Response[BulkView]:
+    """Send dead letters again with fresh attempts: these `ids` at once, or as an operation all that match."""
+    return await retried(parts, caller, data)
 
 
 router = Router(

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Router, get, post
 from litestar.params import Parameter
 
-from clarion.api.access import FOR_GOOD, READ, SEND, Parts, Who, a_message_id, names_of
+from clarion.api.access import READ, SEND, Parts, Who, a_message_id, names_of
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
@@ -182,7 +182,7 @@ async def get_message(message_id: str, caller: Who, parts: Parts) -> MessageDeta
     return await detail_of(parts, caller, message)
 
 
-@post("/{message_id:str}/cancel", opt=SEND | FOR_GOOD, status_code=200)
+@post("/{message_id:str}/cancel", opt=SEND, status_code=200)
 async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
     """Stop a message that has not started to be sent."""
     message = await the_message(parts, caller, message_id)

@@ -16,8 +16,10 @@ from clarion.cli.messages import (
     Until,
     User,
     Workflow,
+    chosen_by,
     version_of,
 )
+from clarion.cli.operations import NoWait, end, several
 from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="See and retry what failed for good.")
@@ -83,6 +85,7 @@ def retry(
     since: Since = None,
     until: Until = None,
     template_version: TemplateVersion = "live",
+    no_wait: NoWait = False,
     *,
     connect: Connect,
     json: Json = False,
@@ -94,35 +97,15 @@ def retry(
       clarion dead-letters retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
       clarion dead-letters retry --all --channel email --reason template_error
     """
-    from clarion.cli import show
-
-    if bool(ids) == everything:
+    chosen = chosen_by(user_id, None, workflow, channel, status, reason, since, until)
+    if bool(ids) == everything or (ids and chosen):
         raise typer.BadParameter("name messages, or say --all (with filters if you like)")
     client = connect()
-    version = version_of(template_version)
+    body = version_of(template_version)
     if ids:
-        done = client.call("POST", PATH, {"ids": ids} | version)["retried"]
+        several(client, PATH, {"ids": ids} | body, json=json)
     else:
-        chosen = {
-            "user_id": user_id, "workflow": workflow, "channel": channel, "status": status, "reason": reason,
-            "since": since, "until": until,
-        }  # fmt: skip
-        body = {"filter": {k: v for k, v in chosen.items() if v is not None}, "limit": PER_CALL} | version
-
-        def more() -> tuple[int, bool]:
-            done = int(client.call("POST", PATH, body)["retried"])
-            return done, done >= PER_CALL
-
-        done = show.rounds("Retrying", more, quiet=json)
-    if json:
-        show.as_json({"retried": done})
-    else:
-        show.out().print(f"{done} put back into the queue.")
-    if ids and done < len(ids):
-        show.complain(
-            f"{len(ids) - done} of {len(ids)} are not in the list of dead letters: left as they are."
-        )
-        raise typer.Exit(1)
+        end(client, client.call("POST", PATH, {"filter": chosen} | body), no_wait=no_wait, json=json)
 
 
 @program.command()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clarion.cli.operations import NoWait, end, several
 from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="See what became of every notification.")
@@ -27,6 +28,11 @@ TemplateVersion = Annotated[
         help="Which version of the template to send: live, planned, or the number of a version.",
     ),
 ]
+Event = Annotated[str | None, typer.Option("--event-id", help="Only of this event.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Ids of messages.")]
+All = Annotated[
+    bool, typer.Option("--all", help="Everything that matches the filters; without a filter everything.")
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
 
 
@@ -34,7 +40,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At
 @connected
 def list_(
     user_id: User = None,
-    event_id: Annotated[str | None, typer.Option("--event-id", help="Only of this event.")] = None,
+    event_id: Event = None,
     workflow: Workflow = None,
     channel: Channel = None,
     status: Status = None,
@@ -99,38 +105,62 @@ def show_(
 
 @program.command()
 @connected
-def cancel(message_id: Id, *, connect: Connect, json: Json = False) -> None:
-    """Stop a message that has not started to be sent.
+def cancel(
+    ids: Ids = None,
+    everything: All = False,
+    user_id: User = None,
+    event_id: Event = None,
+    workflow: Workflow = None,
+    channel: Channel = None,
+    status: Status = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    no_wait: NoWait = False,
+    *,
+    connect: Connect,
+    json: Json = False,
+) -> None:
+    """Stop messages that have not started to be sent: those named, or with --all all that match the filters.
 
     \b
-    Example:
+    Examples:
       clarion messages cancel 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
+      clarion messages cancel --all --workflow newsletter --since 2030-06-01T18:00:00Z
     """
-    from clarion.cli.client import segment
-
-    _moved(connect().call("POST", f"/v1/messages/{segment(message_id)}/cancel"), json=json)
+    chosen = chosen_by(user_id, event_id, workflow, channel, status, reason, since, until)
+    _act(connect(), "cancel", ids, chosen, {}, everything=everything, no_wait=no_wait, json=json)
 
 
 @program.command()
 @connected
 def retry(
-    message_id: Id,
+    ids: Ids = None,
+    everything: All = False,
+    user_id: User = None,
+    event_id: Event = None,
+    workflow: Workflow = None,
+    channel: Channel = None,
+    status: Status = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
     template_version: TemplateVersion = "live",
+    no_wait: NoWait = False,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Send a message that failed once more, with fresh attempts.
+    """Send messages that failed once more, with fresh attempts: those named, or with --all all that match the filters.
 
     \b
     Examples:
       clarion messages retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
-      clarion messages retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e --template-version planned
+      clarion messages retry --all --workflow newsletter --reason provider_error
     """
-    from clarion.cli.client import segment
-
-    path = f"/v1/messages/{segment(message_id)}/retry"
-    _moved(connect().call("POST", path, version_of(template_version)), json=json)
+    chosen = chosen_by(user_id, event_id, workflow, channel, status, reason, since, until)
+    version = version_of(template_version)
+    _act(connect(), "retry", ids, chosen, version, everything=everything, no_wait=no_wait, json=json)
 
 
 @program.command()
@@ -164,6 +194,48 @@ def tail(
 def version_of(text: str) -> dict[str, str | int]:
     """The choice of a template version as the API takes it."""
     return {"template_version": int(text) if text.isdecimal() else text}
+
+
+def chosen_by(
+    user_id: str | None,
+    event_id: str | None,
+    workflow: str | None,
+    channel: str | None,
+    status: str | None,
+    reason: str | None,
+    since: str | None,
+    until: str | None,
+) -> dict[str, str]:
+    """The filters that were given, as the API takes them."""
+    given = {
+        "user_id": user_id, "event_id": event_id, "workflow": workflow, "channel": channel, "status": status,
+        "reason": reason, "since": since, "until": until,
+    }  # fmt: skip
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _act(
+    client: Any,
+    verb: str,
+    ids: list[str] | None,
+    chosen: dict[str, str],
+    more: dict[str, Any],
+    *,
+    everything: bool,
+    no_wait: bool,
+    json: bool,
+) -> None:
+    from clarion.cli.client import segment
+
+    if bool(ids) == everything or (ids and chosen):
+        raise typer.BadParameter("name messages, or say --all (with filters if you like)")
+    if not ids:
+        started = client.call("POST", f"/v1/messages/{verb}", {"filter": chosen} | more)
+        end(client, started, no_wait=no_wait, json=json)
+    elif len(ids) == 1:
+        _moved(client.call("POST", f"/v1/messages/{segment(ids[0])}/{verb}", more or None), json=json)
+    else:
+        several(client, f"/v1/messages/{verb}", {"ids": ids} | more, json=json)
 
 
 def _moved(message: Any, *, json: bool) -> None:

@@ -18,6 +18,7 @@ from clarion.cli import (
     keys,
     messages,
     migrate,
+    operations,
     preferences,
     prices,
     quarantine,
@@ -114,6 +115,7 @@ program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
+program.add_typer(operations.program, name="operations")
 program.add_typer(quarantine.program, name="quarantine")
 program.add_typer(keys.program, name="keys")
 program.add_typer(vapid.program, name="vapid")

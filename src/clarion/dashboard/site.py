@@ -72,7 +72,7 @@ class Site:
             return browsers.worker()
         if self.parts.mode == "serve":
             return (
-                sentence("Clarion", "Notification infrastructure. This installation is running.", home=True)
+                sentence("Clarion", "Notification infrastructure. This installation is running.")
                 if (method, request.path) == ("GET", "/")
                 else MISSING
             )

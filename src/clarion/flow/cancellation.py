@@ -6,6 +6,7 @@ from clarion.flow.stops import Stops
 from clarion.model.ids import EventId, TenantId
 from clarion.model.message import Message
 from clarion.model.status import Status
+from clarion.ports import terms
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Ledger
 
@@ -23,6 +24,10 @@ class Cancellation:
         """The status it has now: `canceled`, unless it had begun, or was over. A ladder's message takes the later
         ones with it."""
         ids = (message.id, *(message.later_rungs if message.until else ()))
+        if terms.rehearsing():
+            begun = self._stops.begun(ids)
+            status = await self._records.cancel(message.tenant, message.id, self._clock.now(), begun)
+            return Status.SENDING if message.id in begun else status or message.status
         begun = self._stops.stop(ids)
         try:
             status = await self._records.cancel(message.tenant, message.id, self._clock.now(), begun)

@@ -197,7 +197,7 @@ class Endpoints:
         return Retried(retried=await self._back(tenant, ids[:limit], version), more=len(ids) > limit)
 
     async def _back(self, tenant: TenantId, ids: Sequence[MessageId], version: TemplateVersion) -> int:
-        return await self._retries.retry(tenant, MessageFilter(), ids, len(ids), version)
+        return len(await self._retries.retry(tenant, MessageFilter(), ids, len(ids), version))
 
     async def _enabled(self, tenant: TenantId, endpoint_id: bytes) -> Owned:
         owned = await self.get(tenant, endpoint_id)

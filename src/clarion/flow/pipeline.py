@@ -26,12 +26,14 @@ from clarion.flow.intake import Intake
 from clarion.flow.integrations import Integrations
 from clarion.flow.last_look import LastLook
 from clarion.flow.mail_reader import MailReader
+from clarion.flow.operations import Operations
 from clarion.flow.pacing import Pacer
 from clarion.flow.plan import Planner
 from clarion.flow.queues import Queues
 from clarion.flow.readiness import Readiness
 from clarion.flow.rehearse import Rehearsal
 from clarion.flow.rendering import Rendering
+from clarion.flow.retries import Retries
 from clarion.flow.routing import Routing
 from clarion.flow.schemas import Schemas
 from clarion.flow.sealing import opened
@@ -112,7 +114,9 @@ class Pipeline:
             clock,
         )
 
-        # Beside the way: what comes back by mail, endpoints that fail for days, plans and messages on trial
+        # Beside the way: work on many messages, what comes back by mail, endpoints that fail for days, plans and
+        # messages on trial
+        self.operations = Operations(ledger, Retries(ledger, clock), stops, clock, entropy)
         self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
         self._readers = [
             MailReader(self.inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
@@ -134,6 +138,7 @@ class Pipeline:
         for lane in LANES:
             self._worker.start(f"plan-{lane}", partial(self._planner.run, lane))
             self._worker.start(f"wake-{lane}", partial(self._waker.run, lane))
+        self._worker.start("operations", self.operations.run)
         self._worker.start("watch-endpoints", self._endpoint_watch.run)
         self._worker.start("watch-parts", self._readiness.run)
         for number, reader in enumerate(self._readers):
@@ -236,6 +241,8 @@ class Pipeline:
             "refused_settlements": self._tracker.refused,
             "mails_read": sum(reader.read for reader in self._readers),
             "endpoints_disabled": self._endpoint_watch.disabled,
+            "operation_items.done": self.operations.done,
+            "operation_items.failed": self.operations.failed,
         }
         flat.update(self._readiness.stats())
         for loop, count in self._worker.failed.items():

@@ -29,17 +29,18 @@ class Retries:
         ids: Sequence[MessageId] | None,
         limit: int,
         template_version: TemplateVersion,
-    ) -> int:
-        """Put messages that failed back with fresh attempts; how many (at most `limit`).
+    ) -> frozenset[MessageId]:
+        """Put messages that failed back with fresh attempts; which (at most `limit`).
 
         A message whose template is not live any more keeps the version it has.
         """
-        versions = await self._versions(tenant, ids, template_version)
+        versions = await self.versions(tenant, ids, template_version)
         return await self._records.requeue(tenant, where, ids, self._clock.now(), limit, versions)
 
-    async def _versions(
+    async def versions(
         self, tenant: TenantId, ids: Sequence[MessageId] | None, wanted: TemplateVersion
     ) -> Mapping[str, int]:
+        """The version of each template that a retry of `ids` (None: of whatever matches) sends."""
         if wanted == "planned":
             return {}
         if wanted == "live":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from clarion.flow.queues import LEASE_MS, Held
 from clarion.model.ids import EventId, Instant, MessageId
@@ -36,19 +36,35 @@ class Stops:
     def stop(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
         """From now on none of these messages and events begins; those that have begun already."""
         now = self._clock.now()
-        over = [one for one, at in self._stopped.items() if at < now - 2 * LEASE_MS]
-        for one in over:
-            del self._stopped[one]
+        self._forget(Instant(now - 2 * LEASE_MS))
         wanted = dict.fromkeys(ids, now)
+        self.undo(wanted)  # what is stopped again goes to the end
         self._stopped.update(wanted)
-        return frozenset(
-            message for message, event in self._begun.items() if message in wanted or event in wanted
-        )
+        return self._begun_of(wanted)
+
+    def begun(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
+        """Those of these messages and events that have begun. Stops nothing."""
+        return self._begun_of(frozenset(ids))
+
+    def remembered(self) -> int:
+        """How many are remembered as stopped."""
+        self._forget(Instant(self._clock.now() - 2 * LEASE_MS))
+        return len(self._stopped)
 
     def undo(self, ids: Iterable[bytes]) -> None:
         """They could not be canceled after all."""
         for one in ids:
             self._stopped.pop(one, None)
+
+    def _begun_of(self, wanted: Container[bytes]) -> frozenset[MessageId]:
+        return frozenset(
+            message for message, event in self._begun.items() if message in wanted or event in wanted
+        )
+
+    def _forget(self, before: Instant) -> None:
+        """They stand in the order in which they were stopped."""
+        while self._stopped and self._stopped[one := next(iter(self._stopped))] < before:
+            del self._stopped[one]
 
     def _is_stopped(self, held: Held) -> bool:
         """What was moved since then, by a retry, is another matter."""

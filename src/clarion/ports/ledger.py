@@ -16,6 +16,7 @@ from clarion.model.event import Claim, ClaimResult, Entry, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.inbox import Captured, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Change, Message, Run
+from clarion.model.operation import OperationId, OperationKind, OperationStatus
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
 from clarion.model.receipt import Kind
 from clarion.model.setup import (
@@ -644,10 +645,122 @@ class MessageRecords(Protocol):
         at: Instant,
         limit: int,
         versions: Mapping[str, int],
-    ) -> int:
-        """Put messages that failed (`RETRYABLE_BY_HAND`) back with fresh attempts; how many (at most `limit`).
+    ) -> frozenset[MessageId]:
+        """Put messages that failed (`RETRYABLE_BY_HAND`) back with fresh attempts; which (at most `limit`).
         What was suppressed goes back only when it is named by id. `versions`: the version of each template that
         its messages are sent with from now on; those of other templates keep theirs."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """Work on all messages that match a filter, newest first, and how far it is."""
+
+    id: OperationId
+    tenant: TenantId
+    kind: OperationKind
+    where: MessageFilter
+    template_version: Literal["live", "planned"] = "live"
+    status: OperationStatus = OperationStatus.QUEUED
+    total: int | None = None
+    """None until they are counted."""
+    done: int = 0
+    failed: int = 0
+    cursor: MessageId | None = None
+    """The messages from here on were gone through."""
+    swept: bool = False
+    """All were gone through: what is left is what failed and is tried again."""
+    created_at: Instant
+    updated_at: Instant
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+
+
+class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    kind: OperationKind | None = None
+    statuses: frozenset[OperationStatus] = frozenset()
+    since: Instant | None = None
+    before: Instant | None = None
+
+
+class OperationError(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that an operation could not do."""
+
+    index: int
+    """Its place in the order in which they were gone through, from 0."""
+    message_id: MessageId
+    code: Literal["conflict", "not_found", "internal"]
+    detail: str
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """The next part of an operation."""
+
+    ids: Sequence[MessageId]
+    following: MessageId | None = None
+    """Where the part behind it begins; None: this is the last one."""
+    at: Instant
+    versions: Mapping[str, int] = {}
+    """As for `MessageRecords.requeue`."""
+    begun: Set[MessageId] = frozenset()
+    """As for `MessageRecords.cancel`."""
+    total: int | None = None
+    """How many there are, once they were counted."""
+    broken: bool = False
+    """It cannot be done because of an error of ours: all of it failed."""
+
+
+class Stepped(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a step."""
+
+    operation: Operation
+    moved: frozenset[MessageId] = frozenset()
+    """The messages that were changed, the later channels of a ladder among them."""
+
+
+class Operations(Protocol):
+    """Work on many messages: asked for, looked at, and stopped. Old ones that are finished are forgotten."""
+
+    async def add(self, operation: Operation, most: int) -> bool:
+        """Durable when this returns. False, and nothing is stored, when the tenant has `most` unfinished ones."""
+
+    async def get(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+        """One of them."""
+
+    async def page(
+        self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
+    ) -> Sequence[Operation]:
+        """Newest first, cursor is the id."""
+
+    async def errors(
+        self, tenant: TenantId, operation_id: OperationId, after: int, limit: int
+    ) -> Sequence[OperationError]:
+        """What failed, by `index`, behind `after` (-1: from the first)."""
+
+    async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
+        """Do nothing more of it, if it is not finished; how it is now. No step that ends later changes anything."""
+
+    async def retry_failed(
+        self, tenant: TenantId, operation_id: OperationId, at: Instant
+    ) -> Operation | None:
+        """Queue what failed once more, if it is finished and something failed; how it is now."""
+
+
+class OperationSteps(Protocol):
+    """The other side: operations are done step by step, in turns of the tenants."""
+
+    async def waiting(self, after: TenantId, limit: int) -> Sequence[Operation]:
+        """The oldest unfinished one of each tenant behind `after`, by tenant."""
+
+    async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
+        """How many match, and where to go on counting (None: that was all): the scan per call is bounded."""
+
+    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
+        """What failed and is to be tried again."""
+
+    async def advance(self, operation: Operation, step: Step) -> Stepped:
+        """One transaction: the messages are changed, and the operation counts them. Nothing is done when the
+        operation is not any more as it was given: somebody canceled it, or this step was done."""
 
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
@@ -723,6 +836,8 @@ class Ledger(Protocol):
     receipts: Receipts
     quarantine: Quarantine
     records: MessageRecords
+    operations: Operations
+    steps: OperationSteps
     inboxes: Inboxes
     captures: Captures
     claims: Claims

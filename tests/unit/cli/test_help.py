@@ -37,6 +37,7 @@ def test_the_commands_are_the_promised_ones():
         .split("|")
         + ["preferences show", "preferences update", "users import", "users search", "workflows trigger"]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
+        + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
         + [
             f"{noun} {verb}"

@@ -130,7 +130,9 @@ async def test_a_cancellation_that_came_too_late_stops_no_retry(tmp_path):
         provider.otherwise = Accepted()
         house.clock.advance(1)
         now = Instant(house.clock.now())
-        assert await house.ledger.records.requeue(house.tenant, MessageFilter(), [dead.id], now, 1, {}) == 1
+        assert await house.ledger.records.requeue(house.tenant, MessageFilter(), [dead.id], now, 1, {}) == {
+            dead.id
+        }
         await house.pass_time(1)
         assert (await house.one()).status is Status.SENT
 

@@ -24,10 +24,11 @@ from sqlalchemy import (
 )
 
 from clarion.model.channel import LANES, Channel, Lane
+from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0018"
+REVISION = "0019"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -380,6 +381,56 @@ changes = Table(
     _text("traceparent", null=True),
     Index("changes_message", "message_id"),
     sqlite_autoincrement=True,
+)
+
+# ── work on many at once ──────────────────────────────────────────────────────────────────────────────────
+
+operations = Table(
+    "operations",
+    metadata,
+    _blob("id", key=True),
+    _number("tenant"),
+    _text("kind"),
+    _blob("body"),
+    _text("template_version"),
+    _text("status"),
+    _number("total", null=True),
+    _number("done"),
+    _number("failed"),
+    _blob("cursor", null=True),
+    _number("swept"),
+    _number("created_at"),
+    _number("updated_at"),
+    _number("started_at", null=True),
+    _number("finished_at", null=True),
+    _one_of("kind", OperationKind),
+    _one_of("status", OperationStatus),
+    Index("operations_tenant", "tenant", "id"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "operations_unfinished",
+    operations.c.tenant,
+    operations.c.id,
+    sqlite_where=operations.c.finished_at.is_(None),
+)
+
+operation_errors = Table(
+    "operation_errors",
+    metadata,
+    _blob("operation", key=True),
+    _key("number"),
+    _blob("message_id"),
+    _text("code"),
+    _text("detail"),
+    _number("again"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "operation_errors_again",
+    operation_errors.c.operation,
+    operation_errors.c.number,
+    sqlite_where=operation_errors.c.again == 1,
 )
 
 # ── exact checks ──────────────────────────────────────────────────────────────────────────────────────────

@@ -61,6 +61,9 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
     ("pipeline", "endpoints_disabled"): Meaning(
         "clarion_endpoints_disabled_total", "Webhook endpoints disabled for failing or by their receiver."
     ),
+    ("pipeline", "operation_items"): Meaning(
+        "clarion_operation_items_total", "Messages that operations went through, by outcome.", ("outcome",)
+    ),
     ("pipeline", "held"): Meaning(
         "clarion_messages_held", "Messages in memory waiting for a provider.", ("lane", "channel")
     ),

@@ -12,6 +12,7 @@ from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
+from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
 from clarion.testing.ledger_contract.people import PEOPLE_CONTRACT
 from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
 from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
@@ -30,6 +31,7 @@ LEDGER_CONTRACT = (
     *MESSAGES_CONTRACT,
     *RECEIPTS_CONTRACT,
     *RECORDS_CONTRACT,
+    *OPERATIONS_CONTRACT,
     *TERMS_CONTRACT,
 )
 

@@ -119,10 +119,10 @@ async def what_failed_can_be_put_back(world: World) -> None:
         await world.settle(message, Status.DEAD_LETTERED, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=7)
     requeue, everything = world.ledger.records.requeue, MessageFilter()
     ids = [messages[0].id, sent.id, MessageId(b"x" * 16)]
-    assert await requeue(world.tenant, everything, ids, world.now, 10, {}) == 1
-    assert await requeue(TenantId(world.tenant + 1), everything, None, world.now, 10, {}) == 0
-    assert await requeue(world.tenant, MessageFilter(workflow="w1"), None, world.now, 2, {}) == 2
-    assert await requeue(world.tenant, everything, None, world.now, 10, {}) == 3
+    assert len(await requeue(world.tenant, everything, ids, world.now, 10, {})) == 1
+    assert len(await requeue(TenantId(world.tenant + 1), everything, None, world.now, 10, {})) == 0
+    assert len(await requeue(world.tenant, MessageFilter(workflow="w1"), None, world.now, 2, {})) == 2
+    assert len(await requeue(world.tenant, everything, None, world.now, 10, {})) == 3
     back = await world.stored(messages[0])
     assert (back.status, back.reason, back.attempt, back.tried_at) == (
         Status.QUEUED,

@@ -22,6 +22,7 @@ from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
 from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
@@ -49,6 +50,8 @@ from clarion.ports.ledger import (
     Inboxes,
     MessageRecords,
     Messages,
+    Operations,
+    OperationSteps,
     Plans,
     Quarantine,
     Receipts,
@@ -80,6 +83,8 @@ class SqliteLedger:
     receipts: Receipts
     quarantine: Quarantine
     records: MessageRecords
+    operations: Operations
+    steps: OperationSteps
     inboxes: Inboxes
     captures: Captures
     claims: Claims
@@ -135,6 +140,8 @@ class SqliteLedger:
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.records = records = SqliteRecords(writer, readers, routes, endings)
+        self.operations = SqliteOperations(writer, readers)
+        self.steps = SqliteOperationSteps(writer, readers, records)
         self.events = SqliteEvents(writer, readers, log, records, endings, canceled)
         self.captures = SqliteCaptures(readers, routes)
         with closing(open_writer(path)) as connection:

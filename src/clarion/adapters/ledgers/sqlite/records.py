@@ -78,18 +78,33 @@ class SqliteRecords:
             message = message_of(self._routes, found[0]) if found else None
             if message is None or message.tenant != tenant:
                 return None
-            why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
-            if (
-                message_id not in begun
-                and self._endings.stop(connection, [message_id], *why)
-                and message.until
-            ):
-                later = [rung for rung in message.later_rungs if rung not in begun]
-                self._endings.stop(connection, later, *why)
+            self.canceled(connection, [message], at, begun)
             code: int = one(connection, sql.STATUS_OF, (message_id,))
             return tuple(Status)[code]
 
         return await self._writer.call(cancel)
+
+    def canceled(
+        self,
+        connection: sqlite3.Connection,
+        messages: Sequence[Message],
+        at: Instant,
+        begun: Set[MessageId],
+    ) -> frozenset[MessageId]:
+        """Cancel those that have not begun, with the rungs behind them; all that were. In a transaction."""
+        why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+        going = [message for message in messages if message.id not in begun]
+        stopped = set(self._endings.stop(connection, [message.id for message in going], *why))
+        later = [
+            rung
+            for message in going
+            if message.until and message.id in stopped
+            for rung in message.later_rungs
+            if rung not in begun
+        ]
+        if later:
+            stopped.update(self._endings.stop(connection, later, *why))
+        return frozenset(map(MessageId, stopped))
 
     async def requeue(
         self,
@@ -99,21 +114,39 @@ class SqliteRecords:
         at: Instant,
         limit: int,
         versions: Mapping[str, int],
-    ) -> int:
+    ) -> frozenset[MessageId]:
         search = self.search(tenant, where, None)
+        return await self._writer.call(
+            lambda connection: self.requeued(connection, search, ids, at, limit, versions), rows=limit
+        )
 
-        def requeue(connection: sqlite3.Connection) -> int:
-            found = search.retryable(connection, ids, limit)
-            if found:
-                chosen = [bytes.fromhex(row[0]) for row in found]
-                routes = [(self._routes.with_version(connection, no, versions),) for _, no in found]
-                connection.execute(sql.REQUEUE, (encoded(routes), b"".join(chosen), at))
-                moved = (CODES[Status.QUEUED], Reason.RETRIED.value, at)
-                connection.execute(sql.CHANGES_STOPPED, (*keys(chosen), *moved))
-                self._endings.uncounted(connection, chosen)
-            return len(found)
+    def requeued(
+        self,
+        connection: sqlite3.Connection,
+        search: Search,
+        ids: Sequence[MessageId] | None,
+        at: Instant,
+        limit: int,
+        versions: Mapping[str, int],
+    ) -> frozenset[MessageId]:
+        """As `requeue`, in a transaction."""
+        found = search.retryable(connection, ids, limit)
+        chosen = [bytes.fromhex(row[0]) for row in found]
+        if chosen:
+            routes = [(self._routes.with_version(connection, no, versions),) for _, no in found]
+            connection.execute(sql.REQUEUE, (encoded(routes), b"".join(chosen), at))
+            moved = (CODES[Status.QUEUED], Reason.RETRIED.value, at)
+            connection.execute(sql.CHANGES_STOPPED, (*keys(chosen), *moved))
+            self._endings.uncounted(connection, chosen)
+        return frozenset(map(MessageId, chosen))
 
-        return await self._writer.call(requeue, rows=limit)
+    def stored(
+        self, connection: sqlite3.Connection, tenant: TenantId, ids: Sequence[MessageId]
+    ) -> dict[MessageId, Message]:
+        """Those of the tenant among `ids`, in a transaction."""
+        found = [rows(connection, sql.MESSAGE_BY_ID, (one_id,)) for one_id in ids]
+        messages = [message_of(self._routes, row) for of_id in found for row in of_id]
+        return {message.id: message for message in messages if message.tenant == tenant}
 
     def search(self, tenant: TenantId, where: MessageFilter, before: MessageId | None) -> Search:
         """Finds messages that were stored before it was made."""
@@ -162,6 +195,12 @@ class Search(NamedTuple):
         values = self.values()
         found = rows(connection, sql.SEARCH[way], {**values, "most": limit})
         return found, one(connection, sql.SEARCH_END[way], values)
+
+    def counted(self, connection: sqlite3.Connection) -> tuple[int, bytes | None]:
+        """How many match, and the id where the scan stopped short of the end."""
+        way = sql.way_to(self.user is not None, self.statuses)
+        values = self.values()
+        return one(connection, sql.SEARCH_COUNT[way], values), one(connection, sql.SEARCH_END[way], values)
 
     def retryable(
         self, connection: sqlite3.Connection, ids: Sequence[MessageId] | None, limit: int

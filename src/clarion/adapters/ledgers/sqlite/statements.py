@@ -608,6 +608,10 @@ SEARCH = {
 """
     for way, source in _WAYS.items()
 }
+SEARCH_COUNT = {
+    way: f"SELECT count(*) FROM (SELECT * FROM {source} {_RANGE} :scanned) WHERE {_MATCHES}"
+    for way, source in _WAYS.items()
+}
 SEARCH_END = {way: f"SELECT id FROM {source} {_RANGE} 1 OFFSET :scanned - 1" for way, source in _WAYS.items()}
 """Where the scan of the same `SEARCH` stopped; nothing when it came to the end."""
 

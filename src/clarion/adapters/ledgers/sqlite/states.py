@@ -40,6 +40,10 @@ MESSAGE = """
     FROM messages AS m JOIN routes AS r ON r.no = m.route WHERE r.tenant = ?1 AND m.id = ?2
 """
 
+OPERATION = """
+    SELECT status, total, done, failed, updated_at FROM operations WHERE tenant = ?1 AND id = ?2
+"""
+
 
 def _text(key: str) -> str | None:
     # SQLite ends a text at a NUL: such a key would find somebody else.
@@ -84,6 +88,7 @@ KINDS: Mapping[str, Kind] = {
     "endpoint": Kind(ENDPOINT, _uuid),
     "suppression": Kind(SUPPRESSION, _hash),
     "message": Kind(MESSAGE, _uuid),
+    "operation": Kind(OPERATION, _uuid),
     "category": Kind(DOCUMENT.format(shelf="category")),
     "integration": Kind(DOCUMENT.format(shelf="integration")),
     "draft": Kind(DRAFT, tag=lambda row: f"d{row[0]}"),

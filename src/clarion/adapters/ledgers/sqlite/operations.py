@@ -1,0 +1,364 @@
+"""Operations, and their steps: what a step does to messages and what it counts are one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
+from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
+from clarion.model.message import Message
+from clarion.model.operation import OperationId, OperationKind, OperationStatus, ended
+from clarion.model.status import RETRYABLE_BY_HAND, Status
+from clarion.ports.ledger import (
+    MessageFilter,
+    Operation,
+    OperationError,
+    OperationFilter,
+    Step,
+    Stepped,
+)
+
+KEPT_MS = 30 * 86_400_000
+"""How long a finished one can be looked at."""
+OVER = 100
+"""Finished ones forgotten at a time."""
+
+_table, _errors = schema.operations, schema.operation_errors
+_columns, _failed = _table.c, schema.operation_errors.c
+_tenant: Any = bindparam("of_tenant")
+_id: Any = bindparam("of_id")
+_mine = (_columns.tenant == _tenant) & (_columns.id == _id)
+_unfinished = _columns.finished_at.is_(None)
+_HIGHEST = b"\xff" * 17
+_values: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in _columns}
+
+ADD = Command(insert(_table).values(_values))
+CHANGE = Command(update(_table).where(_columns.id == _id).values(_values))
+ONE = Query(select(_table).where(_mine).limit(1))
+PAGE = Query(
+    select(_table)
+    .where(
+        _columns.tenant == _tenant,
+        _columns.id < bindparam("below"),
+        _columns.id >= bindparam("lowest"),
+        or_(bindparam("of_kind", type_=_columns.kind.type).is_(None), _columns.kind == bindparam("of_kind")),
+        or_(
+            bindparam("any_status", type_=_columns.done.type) == 1,
+            _columns.status.in_(
+                select(func.json_each(bindparam("of_statuses")).table_valued("value").c.value)
+            ),
+        ),
+    )
+    .order_by(_columns.id.desc())
+    .limit(bindparam("most"))
+)
+UNFINISHED = Query(
+    select(func.count()).select_from(_table).where(_columns.tenant == _tenant, _unfinished).limit(1)
+)
+_first = (
+    select(func.min(_columns.id))
+    .where(_unfinished, _columns.tenant > bindparam("behind"))
+    .group_by(_columns.tenant)
+    .order_by(_columns.tenant)
+    .limit(bindparam("most"))
+)
+WAITING = Query(
+    select(_table).where(_columns.id.in_(_first)).order_by(_columns.tenant).limit(bindparam("most"))
+)
+OLD = Query(
+    select(_columns.id)
+    .where(_columns.tenant == _tenant, _columns.finished_at < bindparam("oldest"))
+    .limit(bindparam("most"))
+)
+FORGET = Command(delete(_table).where(_columns.id == _id))
+FORGET_ERRORS = Command(delete(_errors).where(_failed.operation == _id))
+FAIL = Command(insert(_errors).values({column.name: bindparam(f"new_{column.name}") for column in _failed}))
+ERRORS = Query(
+    select(_failed.number, _failed.message_id, _failed.code, _failed.detail)
+    .where(_failed.operation == _id, _failed.number > bindparam("after"))
+    .order_by(_failed.number)
+    .limit(bindparam("most"))
+)
+AGAIN = Query(
+    select(_failed.number, _failed.message_id)
+    .where(_failed.operation == _id, _failed.again == 1)
+    .order_by(_failed.number)
+    .limit(bindparam("most"))
+)
+ASK_AGAIN = Command(update(_errors).where(_failed.operation == _id).values(again=1))
+_one_error = (_failed.operation == _id) & (_failed.number == bindparam("of_number"))
+MENDED = Command(delete(_errors).where(_one_error))
+FAILED_AGAIN = Command(
+    update(_errors)
+    .where(_one_error)
+    .values(again=0, code=bindparam("new_code"), detail=bindparam("new_detail"))
+)
+
+_filter = msgspec.msgpack.Decoder(MessageFilter)
+
+
+class SqliteOperations:
+    """Implements `ports.ledger.Operations`."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def add(self, operation: Operation, most: int) -> bool:
+        def add(connection: sqlite3.Connection) -> bool:
+            ((unfinished,),) = UNFINISHED.rows(connection, of_tenant=operation.tenant)
+            if unfinished >= most:
+                return False
+            oldest = operation.created_at - KEPT_MS
+            for (old,) in OLD.rows(connection, of_tenant=operation.tenant, oldest=oldest, most=OVER):
+                FORGET_ERRORS(connection, of_id=old)
+                FORGET(connection, of_id=old)
+            ADD(connection, **_row(operation))
+            return True
+
+        return await self._writer.call(add)
+
+    async def get(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+        return await self._readers.call(lambda connection: _stored(connection, tenant, operation_id))
+
+    async def page(
+        self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
+    ) -> Sequence[Operation]:
+        highest = _HIGHEST if where.before is None else first_id_at(where.before)
+        found = await self._readers.call(
+            lambda connection: PAGE.rows(
+                connection,
+                of_tenant=tenant,
+                below=highest if before is None else min(highest, before),
+                lowest=b"" if where.since is None else first_id_at(where.since),
+                of_kind=where.kind,
+                any_status=int(not where.statuses),
+                of_statuses=encoded(sorted(where.statuses)),
+                most=limit,
+            )
+        )
+        return [_operation(row) for row in found]
+
+    async def errors(
+        self, tenant: TenantId, operation_id: OperationId, after: int, limit: int
+    ) -> Sequence[OperationError]:
+        def look(connection: sqlite3.Connection) -> list[OperationError]:
+            if _stored(connection, tenant, operation_id) is None:
+                return []
+            found = ERRORS.rows(connection, of_id=operation_id, after=after, most=limit)
+            return [
+                OperationError(index=number, message_id=MessageId(message), code=code, detail=detail)
+                for number, message, code, detail in found
+            ]
+
+        return await self._readers.call(look)
+
+    async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
+        def cancel(connection: sqlite3.Connection) -> Operation | None:
+            found = _stored(connection, tenant, operation_id)
+            if found is None or found.status.is_finished:
+                return found
+            return _changed(connection, found, status=OperationStatus.CANCELED, updated_at=at, finished_at=at)
+
+        return await self._writer.call(cancel)
+
+    async def retry_failed(
+        self, tenant: TenantId, operation_id: OperationId, at: Instant
+    ) -> Operation | None:
+        def retry(connection: sqlite3.Connection) -> Operation | None:
+            found = _stored(connection, tenant, operation_id)
+            if found is None or not found.status.has_failures:
+                return found
+            ASK_AGAIN(connection, of_id=operation_id)
+            return _changed(connection, found, status=OperationStatus.QUEUED, updated_at=at, finished_at=None)
+
+        return await self._writer.call(retry)
+
+
+class SqliteOperationSteps:
+    """Implements `ports.ledger.OperationSteps`."""
+
+    def __init__(self, writer: Writer, readers: Readers, records: SqliteRecords) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._records = records
+
+    async def waiting(self, after: TenantId, limit: int) -> Sequence[Operation]:
+        found = await self._readers.call(
+            lambda connection: WAITING.rows(connection, behind=after, most=limit)
+        )
+        return [_operation(row) for row in found]
+
+    async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
+        search = self._records.search(operation.tenant, operation.where, before)
+        counted, end = await self._readers.call(search.counted)
+        return counted, None if end is None else MessageId(end)
+
+    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
+        found = await self._readers.call(
+            lambda connection: AGAIN.rows(connection, of_id=operation.id, most=limit)
+        )
+        return [MessageId(message) for _, message in found]
+
+    async def advance(self, operation: Operation, step: Step) -> Stepped:
+        def advance(connection: sqlite3.Connection) -> Stepped:
+            now = _stored(connection, operation.tenant, operation.id)
+            if now is None or now != operation:
+                return Stepped(operation=now or operation)
+            moved = frozenset() if step.broken else self._moved(connection, operation, step)
+            stored = self._records.stored(
+                connection, operation.tenant, [one for one in step.ids if one not in moved]
+            )
+            wrong = {
+                one: error
+                for one in step.ids
+                if one not in moved and (error := _error(operation.kind, stored.get(one), step)) is not None
+            }
+            count = _recount if operation.swept else _count
+            return Stepped(operation=count(connection, operation, step, wrong), moved=moved)
+
+        return await self._writer.call(advance, rows=len(step.ids) + 1)
+
+    def _moved(
+        self, connection: sqlite3.Connection, operation: Operation, step: Step
+    ) -> frozenset[MessageId]:
+        if operation.kind is OperationKind.CANCEL_MESSAGES:
+            messages = self._records.stored(connection, operation.tenant, step.ids)
+            return self._records.canceled(connection, list(messages.values()), step.at, step.begun)
+        where = MessageFilter(statuses=operation.where.statuses)
+        search = self._records.search(operation.tenant, where, None)
+        return self._records.requeued(connection, search, step.ids, step.at, len(step.ids), step.versions)
+
+
+Wrong = tuple[str, str]
+"""Code and detail of an error."""
+
+
+def _error(kind: OperationKind, message: Message | None, step: Step) -> Wrong | None:
+    """Why a message was not moved; None when it is where it was to go, by whoever's hand."""
+    if message is None:
+        return "not_found", "The message does not exist any more."
+    if step.broken:
+        return "internal", "It was stopped by an error of ours, which the log tells; retry what failed."
+    if kind is OperationKind.RETRY_MESSAGES:
+        gone = message.status not in RETRYABLE_BY_HAND
+        return None if gone else ("conflict", f"The message is {message.status}: it was not retried.")
+    if message.status is Status.CANCELED:
+        return None
+    if message.id in step.begun:
+        return "conflict", "Its call has begun: only what has not started to be sent can be canceled."
+    return (
+        "conflict",
+        f"The message is {message.status}: only what has not started to be sent can be canceled.",
+    )
+
+
+def _count(
+    connection: sqlite3.Connection, operation: Operation, step: Step, wrong: dict[MessageId, Wrong]
+) -> Operation:
+    """The operation behind a part of what its filter found."""
+    seen = operation.done + operation.failed
+    for place, one in enumerate(step.ids):
+        if one in wrong:
+            code, detail = wrong[one]
+            FAIL(
+                connection,
+                new_operation=operation.id,
+                new_number=seen + place,
+                new_message_id=one,
+                new_code=code,
+                new_detail=detail,
+                new_again=0,
+            )
+    return _gone_on(
+        connection,
+        operation,
+        step,
+        done=operation.done + len(step.ids) - len(wrong),
+        failed=operation.failed + len(wrong),
+        over=step.following is None,
+    )
+
+
+def _recount(
+    connection: sqlite3.Connection, operation: Operation, step: Step, wrong: dict[MessageId, Wrong]
+) -> Operation:
+    """The operation behind a part of what had failed and was tried again."""
+    mended = 0
+    tried: Collection[MessageId] = set(step.ids)
+    for number, message in AGAIN.rows(connection, of_id=operation.id, most=len(tried)):
+        if message in wrong:
+            code, detail = wrong[message]
+            FAILED_AGAIN(connection, of_id=operation.id, of_number=number, new_code=code, new_detail=detail)
+        elif message in tried:
+            MENDED(connection, of_id=operation.id, of_number=number)
+            mended += 1
+    return _gone_on(
+        connection,
+        operation,
+        step,
+        done=operation.done + mended,
+        failed=operation.failed - mended,
+        over=not AGAIN.rows(connection, of_id=operation.id, most=1),
+    )
+
+
+def _gone_on(
+    connection: sqlite3.Connection, operation: Operation, step: Step, *, done: int, failed: int, over: bool
+) -> Operation:
+    total = step.total if operation.total is None else operation.total
+    return _changed(
+        connection,
+        operation,
+        status=ended(done, failed) if over else OperationStatus.RUNNING,
+        # What was counted before may have moved by itself meanwhile.
+        total=done + failed if over else total,
+        done=done,
+        failed=failed,
+        cursor=step.following or operation.cursor,
+        swept=operation.swept or over,
+        updated_at=step.at,
+        started_at=operation.started_at or step.at,
+        finished_at=step.at if over else None,
+    )
+
+
+def _changed(connection: sqlite3.Connection, operation: Operation, **fields: Any) -> Operation:
+    changed = msgspec.structs.replace(operation, **fields)
+    CHANGE(connection, of_id=operation.id, **_row(changed))
+    return changed
+
+
+def _stored(connection: sqlite3.Connection, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+    found = ONE.rows(connection, of_tenant=tenant, of_id=operation_id)
+    return _operation(found[0]) if found else None
+
+
+def _row(operation: Operation) -> dict[str, Any]:
+    fields = {f"new_{name}": getattr(operation, name) for name in _values if name != "body"}
+    fields["new_kind"], fields["new_status"] = operation.kind.value, operation.status.value
+    fields["new_swept"] = int(operation.swept)
+    return {**fields, "new_body": msgspec.msgpack.encode(operation.where)}
+
+
+def _operation(row: Sequence[Any]) -> Operation:
+    fields = dict(zip(_values, row, strict=True))
+    return Operation(
+        where=_filter.decode(fields.pop("body")),
+        kind=OperationKind(fields.pop("kind")),
+        status=OperationStatus(fields.pop("status")),
+        cursor=fields.pop("cursor") or None,
+        swept=bool(fields.pop("swept")),
+        **fields,
+    )

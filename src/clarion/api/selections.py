@@ -1,0 +1,167 @@
+"""`POST /v1/messages/retry` and `/cancel`: several messages, by `ids` at once, by `filter` as an operation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, Router, post
+
+from clarion.api.access import SEND, Parts, Who, listed_id, the_user
+from clarion.api.auth import Caller
+from clarion.api.bulk import BulkView, answered
+from clarion.api.messages import VersionChoice
+from clarion.api.operations import STARTED, started
+from clarion.api.parts import ApiParts
+from clarion.api.times import Moment, instant_or_none
+from clarion.errors import ClarionError, Conflict, InvalidInput, NotFound
+from clarion.model.channel import Channel
+from clarion.model.ids import EventId, MessageId, id_text, parse_id
+from clarion.model.operation import OperationKind
+from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
+from clarion.model.user import Value
+from clarion.ports.ledger import MessageFilter
+
+MOST = 1_000
+FailedStatus = Literal["bounced", "rejected", "undelivered", "failed", "dead_lettered"]
+WaitingStatus = Literal["queued", "deferred"]
+Ids = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MOST)]
+
+
+class _Filter(Value, frozen=True, kw_only=True):
+    user_id: str | None = None
+    event_id: str | None = None
+    workflow: str | None = None
+    channel: Channel | None = None
+    reason: Reason | None = None
+    since: Moment | None = None
+    """Created at or after."""
+    until: Moment | None = None
+    """Created before."""
+
+
+class FailedFilter(_Filter, frozen=True, kw_only=True):
+    """Which of the messages that failed for good; `{}` means all of them."""
+
+    status: FailedStatus | None = None
+
+
+class WaitingFilter(_Filter, frozen=True, kw_only=True):
+    """Which of the messages that have not started to be sent; `{}` means all of them."""
+
+    status: WaitingStatus | None = None
+
+
+class MessagesRetry(Value, frozen=True, kw_only=True):
+    """Either `ids` or `filter`."""
+
+    ids: Ids | None = None
+    filter: FailedFilter | None = None
+    template_version: VersionChoice = "live"
+
+
+class MessagesCancel(Value, frozen=True, kw_only=True):
+    """Either `ids` or `filter`."""
+
+    ids: Ids | None = None
+    filter: WaitingFilter | None = None
+
+
+@post("/retry", opt=SEND, status_code=200, responses=STARTED)
+async def retry_messages(data: MessagesRetry, caller: Who, parts: Parts) -> Response[BulkView]:
+    """Send messages that failed again with fresh attempts: these `ids` at once, or as an operation all that match."""
+    return await retried(parts, caller, data)
+
+
+@post("/cancel", opt=SEND, status_code=200, responses=STARTED)
+async def cancel_messages(data: MessagesCancel, caller: Who, parts: Parts) -> Response[BulkView]:
+    """Stop messages that have not started to be sent: these `ids` at once, or as an operation all that match."""
+    if data.filter is not None and data.ids is None:
+        where = await _where(parts, caller, data.filter, data.filter.status)
+        return await started(
+            parts,
+            await parts.pipeline.operations.start(caller.tenant, OperationKind.CANCEL_MESSAGES, where),
+        )
+    ids = _ids(data.ids, data.filter)
+    errors = await asyncio.gather(*(_canceled(parts, caller, one) for one in ids))
+    return _answer(ids, {place: wrong for place, wrong in enumerate(errors) if wrong is not None})
+
+
+async def retried(parts: ApiParts, caller: Caller, data: MessagesRetry) -> Response[BulkView]:
+    """The answer to a retry of several messages."""
+    version = data.template_version
+    if data.filter is not None and data.ids is None:
+        if isinstance(version, int):
+            await parts.retries.versions(caller.tenant, None, version)  # refuses it, and says why
+        where = await _where(parts, caller, data.filter, data.filter.status)
+        return await started(
+            parts,
+            await parts.pipeline.operations.start(
+                caller.tenant, OperationKind.RETRY_MESSAGES, where, planned=version == "planned"
+            ),
+        )
+    ids = _ids(data.ids, data.filter)
+    done = await parts.retries.retry(caller.tenant, MessageFilter(), ids, len(ids), version)
+    left = [(place, one) for place, one in enumerate(ids) if one not in done]
+    return _answer(ids, {place: await _why_not(parts, caller, one) for place, one in left})
+
+
+async def _canceled(parts: ApiParts, caller: Caller, message_id: MessageId) -> ClarionError | None:
+    """Why it was not."""
+    message = await parts.ledger.records.get(caller.tenant, message_id)
+    if message is None:
+        return _missing(message_id)
+    status = await parts.pipeline.cancel(message)
+    if status is Status.CANCELED:
+        return None
+    return Conflict(f"The message is {status}: only what has not started to be sent can be canceled.")
+
+
+async def _why_not(parts: ApiParts, caller: Caller, message_id: MessageId) -> ClarionError:
+    message = await parts.ledger.records.get(caller.tenant, message_id)
+    if message is None:
+        return _missing(message_id)
+    able = ", ".join(sorted(RETRYABLE_BY_HAND))
+    return Conflict(f"The message is {message.status}: only {able} can be retried.")
+
+
+def _missing(message_id: MessageId) -> NotFound:
+    return NotFound(f"There is no message {id_text(message_id)}.")
+
+
+def _ids(ids: Sequence[str] | None, filter: _Filter | None) -> list[MessageId]:
+    if ids is None or filter is not None:
+        raise InvalidInput('Send either `ids` or `filter` (`{"filter": {}}` means all of them).', pointer="#")
+    return [listed_id(text, index) for index, text in enumerate(ids)]
+
+
+def _answer(ids: Sequence[MessageId], errors: dict[int, ClarionError]) -> Response[BulkView]:
+    return Response(answered(len(ids), errors), status_code=200)
+
+
+async def _where(parts: ApiParts, caller: Caller, chosen: _Filter, status: str | None) -> MessageFilter:
+    user = chosen.user_id
+    return MessageFilter(
+        user=None if user is None else (await the_user(parts, caller, user, "#/filter/user_id")).no,
+        event_id=None if chosen.event_id is None else _event(chosen.event_id),
+        workflow=chosen.workflow,
+        channel=chosen.channel,
+        statuses=frozenset() if status is None else frozenset({Status(status)}),
+        reason=chosen.reason,
+        since=instant_or_none(chosen.since),
+        before=instant_or_none(chosen.until),
+    )
+
+
+def _event(text: str) -> EventId:
+    try:
+        return EventId(parse_id(text))
+    except ValueError:
+        raise InvalidInput(
+            "an event id is a UUID, as the 202 answer gave it.", pointer="#/filter/event_id"
+        ) from None
+
+
+router = Router("/v1/messages", route_handlers=[retry_messages, cancel_messages], tags=["Messages"])

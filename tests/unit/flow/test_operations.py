@@ -1,0 +1,226 @@
+"""Work on many messages: tenants take turns, and neither a crash nor a cancellation does anything twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clarion.flow import operations
+from clarion.model.ids import TenantId
+from clarion.model.operation import OperationKind, OperationStatus
+from clarion.model.outcome import Accepted, Retry
+from clarion.model.setup import Tenant
+from clarion.model.status import Status
+from clarion.ports.ledger import MessageFilter
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine, engine, workflow
+
+RETRY, CANCEL = OperationKind.RETRY_MESSAGES, OperationKind.CANCEL_MESSAGES
+EVERYTHING = MessageFilter()
+
+
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch):
+    """So that few messages make many."""
+    monkeypatch.setattr(operations, "SLICE", 2)
+
+
+async def dead_letters(house: Engine, count: int) -> None:
+    """People, each with a message that failed for good."""
+    await house.furnish(workflow("hello"))
+    for n in range(count):
+        await house.person(f"p{n}")
+    await house.trigger("hello", *(f"p{n}" for n in range(count)))
+    for _ in range(60):
+        await house.pass_time(900)
+    assert {m.status for m in (await house.messages()).values()} == {Status.DEAD_LETTERED}
+
+
+async def by_hand(house: Engine) -> Any:
+    """The operations of the house, whose loop is stopped: a test says when a round is."""
+    await house.pipeline._worker.stop("operations")
+    return house.pipeline.operations
+
+
+async def state_of(house: Engine, operation: Any) -> tuple[OperationStatus, int, int, int | None]:
+    """Where it is, and how far."""
+    found = await house.ledger.operations.get(operation.tenant, operation.id)
+    assert found is not None
+    return found.status, found.done, found.failed, found.total
+
+
+async def eventually(true: Callable[[], Any]) -> None:
+    """Let the loop turn until something is so."""
+    for _ in range(20_000):
+        if true():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("never came")
+
+
+async def until(house: Engine, operation: Any, status: OperationStatus) -> None:
+    """Let the loop of the process work until the operation is there."""
+    for _ in range(20_000):
+        if (await state_of(house, operation))[0] is status:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("never came")
+
+
+async def test_everything_that_failed_is_sent_again(tmp_path):
+    """Slice by slice until nothing is left, by the loop of the process, which is among its parts."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await dead_letters(house, 5)
+        provider.otherwise = Accepted()
+        asked = await house.pipeline.operations.start(house.tenant, RETRY, EVERYTHING)
+        assert asked.status is OperationStatus.QUEUED
+        await until(house, asked, OperationStatus.SUCCEEDED)
+        assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 5, 0, 5)
+        await house.pass_time(1)
+        assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
+        assert house.pipeline.health()["loop operations"] == "ok"
+        assert house.pipeline.stats()["operation_items.done"] == 5
+
+
+async def test_a_crash_in_the_middle_does_nothing_twice(tmp_path):
+    """The next process goes on where the operation was: what failed once more meanwhile is not sent a third time."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await dead_letters(house, 5)
+        work = await by_hand(house)
+        asked = await work.start(house.tenant, RETRY, EVERYTHING)
+        await work.round()
+        assert await state_of(house, asked) == (OperationStatus.RUNNING, 2, 0, 5)
+        for _ in range(60):
+            await house.pass_time(900)
+        again = [m for m in (await house.messages()).values() if m.status is Status.DEAD_LETTERED]
+        assert len(again) == 5
+        await house.crash()
+        await house.open()
+        await until(house, asked, OperationStatus.SUCCEEDED)
+        assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 5, 0, 5)
+        retried = [
+            sum(c.reason == "retried" for c in await house.ledger.records.changes(house.tenant, m.id))
+            for m in (await house.messages()).values()
+        ]
+        assert retried == [1] * 5
+
+
+async def test_a_cancellation_in_the_middle_keeps_what_is_done(tmp_path):
+    """And nothing more happens to the rest."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await dead_letters(house, 5)
+        work = await by_hand(house)
+        asked = await work.start(house.tenant, RETRY, EVERYTHING)
+        await work.round()
+        canceled = await work.cancel(house.tenant, asked.id)
+        assert (canceled.status, canceled.done) == (OperationStatus.CANCELED, 2)
+        assert await work.round() == (False, False)
+        dead = [m for m in (await house.messages()).values() if m.status is Status.DEAD_LETTERED]
+        assert len(dead) == 3
+
+
+async def test_two_tenants_take_turns(tmp_path):
+    """The long one of the first does not keep the second waiting, and each does its own only."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await dead_letters(house, 5)
+        other = (await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))).id
+        work = await by_hand(house)
+        long = await work.start(house.tenant, RETRY, EVERYTHING)
+        short = await work.start(other, RETRY, EVERYTHING)
+        await work.round()
+        assert await state_of(house, short) == (OperationStatus.SUCCEEDED, 0, 0, 0)
+        assert (await state_of(house, long))[:2] == (OperationStatus.RUNNING, 2)
+
+
+async def test_one_that_breaks_does_not_keep_the_others_from_their_turn(tmp_path, monkeypatch):
+    """What it could not do has failed, and can be tried again."""
+    provider = RecordingProvider(batch=50, otherwise=Retry())
+    async with engine(tmp_path, provider=provider) as house:
+        await dead_letters(house, 3)
+        work = await by_hand(house)
+        asked = await work.start(house.tenant, RETRY, EVERYTHING)
+
+        async def broken(*_: Any) -> None:
+            raise ValueError("broken")
+
+        whole = work._retries.versions
+        monkeypatch.setattr(work._retries, "versions", broken)
+        await work.round()
+        await work.round()
+        assert await state_of(house, asked) == (OperationStatus.FAILED, 0, 3, 3)
+        monkeypatch.setattr(work._retries, "versions", whole)
+        await work.retry_failed(house.tenant, asked.id)
+        while (await work.round())[0]:
+            pass
+        assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 3, 0, 3)
+
+
+async def test_what_is_being_called_is_not_canceled(tmp_path):
+    """It is among the errors; everything else is canceled and never sent."""
+    provider = RecordingProvider(batch=50, idempotent=True)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.furnish(workflow("hello"))
+        for name in ("ada", "bob", "eve"):
+            await house.person(name)
+        work = await by_hand(house)
+        provider.gate.clear()
+        await house.trigger("hello", "ada")
+        await eventually(lambda: provider.under_way)
+        await house.trigger("hello", "bob", "eve", delay_s=3_600)
+        await house.quiet()
+        asked = await work.start(house.tenant, CANCEL, EVERYTHING)
+        while (await work.round())[0]:
+            pass
+        assert await state_of(house, asked) == (OperationStatus.PARTLY_FAILED, 2, 1, 3)
+        provider.gate.set()
+        await house.pass_time(4_000)
+        found = sorted(m.status for m in (await house.messages()).values())
+        assert found == [Status.CANCELED, Status.CANCELED, Status.SENT]
+        assert len(provider.effects) == 1
+
+
+async def test_what_comes_later_is_not_touched(tmp_path):
+    """An operation is about the messages that were there when it was asked for."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        await house.person("ada")
+        await house.trigger("hello", "ada", delay_s=3_600)
+        await house.quiet()
+        work = await by_hand(house)
+        asked = await work.start(house.tenant, CANCEL, EVERYTHING)
+        house.clock.advance(1)
+        await house.trigger("hello", "ada", delay_s=3_600)
+        await house.quiet()
+        while (await work.round())[0]:
+            pass
+        assert (await state_of(house, asked))[1] == 1
+        found = sorted(m.status for m in (await house.messages()).values())
+        assert found == [Status.CANCELED, Status.DEFERRED]
+
+
+async def test_canceling_remembers_a_bounded_number_of_messages(tmp_path, monkeypatch):
+    """While too many may still lie in memory the operation waits, and goes on when they cannot any more."""
+    monkeypatch.setattr(operations, "MOST_STOPPED", 1)
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("hello"))
+        for n in range(4):
+            await house.person(f"p{n}")
+        await house.trigger("hello", *(f"p{n}" for n in range(4)), delay_s=3_600)
+        await house.quiet()
+        work = await by_hand(house)
+        asked = await work.start(house.tenant, CANCEL, EVERYTHING)
+        await work.round()
+        assert await work.round() == (True, False)
+        assert (await state_of(house, asked))[1] == 2
+        house.clock.advance(600)
+        await work.round()
+        house.clock.advance(600)
+        await work.round()
+        assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 4, 0, 4)
