@@ -69,6 +69,16 @@ async def test_what_was_triggered_can_be_followed_and_explained(server: Server, 
     assert (wrong.code, "lane" in wrong.err) == (6, True)
 
 
+async def test_a_trigger_warns_of_a_channel_that_nothing_serves(server: Server, tmp_path: Path):
+    """Beside the answer: the event is accepted all the same."""
+    await server.start()
+    where = ("--data-dir", server.data)
+    await clarion("integrations", "delete", "capture-sms", *where, cwd=tmp_path)
+    done = await clarion("trigger", "welcome", "--to", "ada", *WELCOME, *where, cwd=tmp_path)
+    assert (done.code, "Accepted for 1" in done.out) == (0, True)
+    assert "Warning: No integration serves `sms`" in done.err
+
+
 async def test_every_document_can_be_made_read_changed_and_deleted(server: Server, tmp_path: Path):
     """One set of verbs for every noun; what `show` prints can be sent back, in the editor too."""
     await server.start()

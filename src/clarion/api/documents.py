@@ -126,7 +126,7 @@ def _reference(document: dict[str, Any]) -> Iterator[str]:
     }
     schemas = document["components"]["schemas"]
     yield '<div class=two><aside><label>Search<input type=search placeholder="Press / to search" autocomplete=off></label>'
-    yield '<nav aria-label="Contents"><a href="/docs/errors">Error codes</a><a href="/openapi.json">openapi.json</a>'
+    yield '<nav aria-label="Contents"><a href="/">Start page</a><a href="/docs/errors">Error codes</a><a href="/openapi.json">openapi.json</a>'
     for name, members in groups.items():
         yield f"<div><b>{escape(name)}</b>"
         for path, method, operation in members:
@@ -208,7 +208,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 def _errors() -> Iterator[str]:
     yield "<main><h1>Error codes</h1><p>Every error is an RFC 9457 problem. Branch on <code>code</code>: it never changes. "
-    yield 'The <a href="/docs">API reference</a> shows where they occur.</p>'
+    yield 'The <a href="/docs">API reference</a> shows where they occur. <a href="/">Start page</a></p>'
     for code, kind in CATALOGUE.items():
         yield f'<h2 id="{code}"><code>{code}</code> <span class=t>{kind.status}</span></h2>'
         yield f"<p><strong>{escape(kind.title)}.</strong> {_text(kind.advice)}</p>"

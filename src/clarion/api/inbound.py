@@ -8,6 +8,7 @@ from clarion.api import bodies
 from clarion.api.answers import HttpScope, Send, answer
 from clarion.api.auth import Caller
 from clarion.api.parts import ApiParts
+from clarion.api.problems import refuse
 from clarion.api.repeats import Repeats, key_of, replay
 from clarion.flow.inbound import Taken
 from clarion.model.ids import id_text
@@ -45,6 +46,8 @@ class InboundMail:
     async def __call__(self, _: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
         """Answer one mail, durable by then."""
         raw = await bodies.read(receive, dict(scope["headers"]), self._parts.limits.body_bytes)
+        if not raw.strip():
+            raise refuse("invalid_request", "The body is empty: send one email as it is (RFC 5322).")
         key = key_of(scope["headers"])
         if not key:
             await self._take(raw, scope, send)

@@ -88,4 +88,6 @@ def trigger(
         show.out().print(f"Accepted for {answer['accepted']}: event {answer['event_id']}")
         for name in answer["created_users"]:
             show.out().print(f"Created the user {name}.")
+        for warning in answer["warnings"]:
+            show.err().print(f"Warning: {warning['detail']}", markup=False)
         show.out().print(f"See what comes of it: clarion explain {answer['event_id']}", style=show.SILENT)

@@ -77,9 +77,9 @@ def plain(status: int, text: str) -> Response:
     return Response(status=status, body=text.encode(), type="text/plain; charset=utf-8")
 
 
-def sentence(title: str, text: str, status: int = 200) -> Response:
+def sentence(title: str, text: str, status: int = 200, *, home: bool = False) -> Response:
     """A page of its own that says one thing."""
-    return Response(status=status, body=pages.render("plain.html", title=title, text=text))
+    return Response(status=status, body=pages.render("plain.html", title=title, text=text, home=home))
 
 
 def readable(request: Request, response: Response) -> Response:

@@ -72,7 +72,7 @@ class Site:
             return browsers.worker()
         if self.parts.mode == "serve":
             return (
-                sentence("Clarion", "Notification infrastructure. This installation is running.")
+                sentence("Clarion", "Notification infrastructure. This installation is running.", home=True)
                 if (method, request.path) == ("GET", "/")
                 else MISSING
             )

@@ -310,3 +310,12 @@ async def test_the_door_is_guarded(house, sender):
     assert (await sender.problem("GET", MAIL))["code"] == "method_not_allowed"
     assert (await sender.problem("POST", MAIL, content=b"x" * 2_000_000))["code"] == "body_too_large"
     assert (await take(sender, b"\xff\x00{{{[[["))["verdict"] == "unknown"
+
+
+async def test_an_empty_body_is_no_mail(sender, admin):
+    """A file that is not there becomes an empty body: refused, and nothing of it is kept."""
+    for empty in (b"", b" \r\n"):
+        answer = await sender("POST", MAIL, content=empty, headers={"content-type": "message/rfc822"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+        assert "empty" in answer.json()["detail"]
+    assert (await admin.ok("GET", QUARANTINE))["items"] == []
