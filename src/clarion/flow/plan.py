@@ -223,7 +223,7 @@ class Planner:
             self._hand_over(draft, result)
         except BaseException:
             for held in draft.held:
-                self._queues.of(held.message.lane, held.message.channel).release(1)
+                self._queues.of(held.message.lane, held.message.channel).give_back(held.message.tenant)
             raise
         finally:
             self._pacer.end(lane, urgent)
@@ -244,7 +244,7 @@ class Planner:
             if untouched or (message.id not in result.changed and message.id not in result.known):
                 queue.put(held)
             else:
-                queue.release(1)
+                queue.give_back(message.tenant)
         if result.continued:
             self._broker.offer(result.continued)
 

@@ -7,7 +7,7 @@ messages in memory is bounded whatever the backlog. What finds no slot is writte
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +58,7 @@ class LaneQueue:
 
     __slots__ = (
         "_capacity",
+        "_coming",
         "_count",
         "_used",
         "_waiting",
@@ -83,6 +84,8 @@ class LaneQueue:
         self._used = 0
         self._waiting: OrderedDict[TenantId, deque[Held]] = OrderedDict()
         self._count = 0
+        self._coming: Counter[TenantId] = Counter()
+        """Slots reserved for a tenant whose messages are not here yet: their plan is being stored."""
 
     @property
     def room(self) -> int:
@@ -104,21 +107,44 @@ class LaneQueue:
         """Slots that may be filled from the store: some are kept for tenants that have little here."""
         return self.room - self._capacity // SPARED
 
-    def reserve(self, tenant: TenantId | None = None) -> bool:
+    @property
+    def crowding(self) -> frozenset[TenantId]:
+        """Tenants that have so much here that the kept slots are not for them."""
+        return frozenset([tenant for tenant, its in self._waiting.items() if len(its) >= self._much])
+
+    @property
+    def _much(self) -> int:
+        return self._capacity // (2 * SPARED)
+
+    def reserve(self, tenant: TenantId) -> bool:
         """Take one slot, if there is one; the last ones are for tenants that have little here."""
         room = self._capacity - self._used
         if room <= self._capacity // SPARED and (
-            room <= 0
-            or tenant is None
-            or len(self._waiting.get(tenant, ())) >= self._capacity // (2 * SPARED)
+            room <= 0 or len(self._waiting.get(tenant, ())) + self._coming[tenant] >= self._much
         ):
             return False
         self._used += 1
+        self._coming[tenant] += 1
         return True
+
+    def hold(self, n: int) -> None:
+        """Take `n` free slots, whosever they are for."""
+        self._used += n
 
     def release(self, n: int) -> None:
         """Give back `n` slots: settled, or never used."""
         self._used -= n
+
+    def give_back(self, tenant: TenantId) -> None:
+        """A slot that was reserved for a tenant is not used."""
+        self._used -= 1
+        self._came(tenant)
+
+    def _came(self, tenant: TenantId) -> None:
+        if self._coming[tenant] > 1:
+            self._coming[tenant] -= 1
+        else:
+            del self._coming[tenant]
 
     def rest(self, now_s: float, wait_s: float) -> None:
         """Claim nothing for a while: a long backlog must not be fetched and put back over and over."""
@@ -126,7 +152,10 @@ class LaneQueue:
 
     def put(self, held: Held) -> None:
         """Hand over a message whose slot was reserved."""
-        self._waiting.setdefault(held.message.tenant, deque()).append(held)
+        tenant = held.message.tenant
+        self._waiting.setdefault(tenant, deque()).append(held)
+        if self._coming:
+            self._came(tenant)
         self._count += 1
         self.ready.set()
 

@@ -17,7 +17,7 @@ from clarion.flow.sealing import opened
 from clarion.flow.settlement import Settle, decided_settlement, unknown_settlement
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry, Event
-from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.plan import CapCharge
 from clarion.model.setup import UnknownPolicy
@@ -88,17 +88,19 @@ class Waker:
         return self._found
 
     async def _claim(self, queue: LaneQueue, channel: Channel) -> bool:
-        limit = min(CLAIM, queue.claimable)
+        limit, but = queue.claimable, frozenset[TenantId]()
+        if limit <= 0 and (but := queue.crowding):
+            limit = queue.room // 2  # of the kept slots, which are not for these
+        limit = min(CLAIM, limit)
         if limit <= 0 or self._clock.monotonic() < queue.rests_until_s:
             return False
-        for _ in range(limit):
-            queue.reserve()
+        queue.hold(limit)
         claimed: Sequence[Message] = ()
         unused = limit
         try:
             now = self._clock.now()
             lease = Instant(now + LEASE_MS)
-            claimed = await self._ledger.messages.claim(queue.lane, channel, limit, now, lease)
+            claimed = await self._ledger.messages.claim(queue.lane, channel, limit, now, lease, but=but)
             held, settlements = await self._prepared(claimed, now, lease)
             unused = limit - len(held)
             for item in held:

@@ -495,10 +495,18 @@ class Messages(Protocol):
     """The hot pair, claim and settle, and what belongs to them."""
 
     async def claim(
-        self, lane: Lane, channel: Channel, limit: int, now: Instant, lease_until: Instant
+        self,
+        lane: Lane,
+        channel: Channel,
+        limit: int,
+        now: Instant,
+        lease_until: Instant,
+        *,
+        but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
-        """Lease due messages, oldest `due_at` first; each comes back with a higher fence.
+        """Lease due messages; each comes back with a higher fence.
 
+        Tenants take turns, the messages of each come oldest `due_at` first. Nothing of the tenants `but`.
         The returned `status` is the one found: `sending` means an earlier holder died with the outcome unknown.
         """
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import replace
 
 from clarion.adapters.brokers import sql
 from clarion.adapters.brokers.sql import SqlBroker
+from clarion.flow import queues
 from clarion.flow.queues import Held, LaneQueue
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId
+from clarion.model.setup import Tenant
+from clarion.model.submission import Submission
 from clarion.ports.broker import Batch
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine, engine, workflow
 
 FLOOD, OTHER = TenantId(1), TenantId(2)
 
@@ -200,3 +207,82 @@ def test_a_flood_leaves_slots_to_others():
         others += 1
     assert others >= 5
     assert queue.held <= 80
+
+
+async def beside_a_flood(house: Engine, flood: int) -> tuple[TenantId, TenantId]:
+    """Two tenants that send the same; of the first so many messages are planned."""
+    one = house.tenant
+    await house.furnish(workflow("w"))
+    await house.person("ada")
+    events = [Submission(workflow="w", recipients=("ada",), data=Raw(b'{"text":"x"}'))] * 100
+    for _ in range(flood // 100):
+        await house.pipeline.submit(one, events)
+    other = (await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))).id
+    house.tenant = other
+    await house.furnish(workflow("w"))
+    await house.person("ada")
+    return one, other
+
+
+async def until(house: Engine, true: Callable[[], Awaitable[bool]]) -> bool:
+    """Time goes on until it is."""
+    for _ in range(3_000):
+        if await true():
+            return True
+        house.clock.advance(0.05)
+        await asyncio.sleep(0.005)
+    return False
+
+
+async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_path, monkeypatch):
+    """Of thousands that wait in the store, only a queue full goes before the few that another tenant has there."""
+    monkeypatch.setitem(queues.CAPACITY, Lane.NORMAL, 80)
+    provider = RecordingProvider(batch=50)
+    async with engine(tmp_path, provider=provider) as house:
+        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline._worker.stop("wake-")
+        _, other = await beside_a_flood(house, 3_000)
+        for _ in range(20):
+            await house.trigger("w", "ada")
+
+        async def planned() -> bool:
+            return not await house.broker.depth(Lane.NORMAL)
+
+        assert await until(house, planned)
+        await house.crash()
+        await house.open()
+
+        def theirs() -> list[int]:
+            return [place for place, one in enumerate(provider.effects) if one.message.tenant == other]
+
+        async def sent() -> bool:
+            return len(theirs()) == 20
+
+        assert await until(house, sent)
+        assert theirs()[-1] - 20 < 300
+
+
+async def test_what_is_due_finds_a_slot_in_a_queue_that_another_tenant_has_filled(tmp_path, monkeypatch):
+    """The kept slots are for what waited, too."""
+    monkeypatch.setitem(queues.CAPACITY, Lane.NORMAL, 80)
+    async with engine(tmp_path) as house:
+        await house.pipeline._worker.stop("dispatch-")
+        _, other = await beside_a_flood(house, 0)
+        later = Instant(house.clock.now() + 600_000)
+        await house.trigger("w", "ada", send_at=later)
+        house.tenant = TenantId(1)
+        events = [Submission(workflow="w", recipients=("ada",), data=Raw(b'{"text":"x"}'))] * 200
+        await house.pipeline.submit(house.tenant, events)
+        queue = house.pipeline._queues.of(Lane.NORMAL, Channel.SMS)
+
+        async def full() -> bool:
+            return queue.claimable <= 0
+
+        assert await until(house, full)
+        house.clock.advance(600)
+
+        async def in_it() -> bool:
+            return any(one.message.tenant == other for one in queue._waiting.get(other, ()))
+
+        assert await until(house, in_it)
+        assert queue.held <= 80

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0019"
+REVISION = "0020"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -339,6 +339,7 @@ messages = Table(
     _number("archived_at", null=True),
     _number("counted_at", null=True),
     _number("tried_at", null=True),
+    _number("tenant", default=0),
     CheckConstraint(f"status BETWEEN 0 AND {len(CODES) - 1}", name="status_known"),
     CheckConstraint(f"status < {_FIRST_WITH_REASON} OR reason IS NOT NULL", name="reason_given"),
     CheckConstraint(f"status < {_FIRST_DONE} OR due_at IS NULL", name="done_is_done"),
@@ -353,6 +354,15 @@ Index(
     messages.c.id,
     sqlite_where=messages.c.due_at.is_not(None),
 )
+Index(
+    "messages_turn",
+    messages.c.queue,
+    messages.c.tenant,
+    messages.c.due_at,
+    messages.c.id,
+    sqlite_where=text("due_at IS NOT NULL AND holder IS NULL"),
+)
+"""Tenants take turns in what nobody holds. What goes straight through is held from its first moment, so never in it."""
 Index("messages_waiting", messages.c.waits_for, sqlite_where=messages.c.waits_for.is_not(None))
 Index(
     "messages_failed",

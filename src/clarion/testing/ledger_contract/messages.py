@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, TenantId
+from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
 from clarion.testing.ledger_contract.world import LEASE_MS, World, later, rungs, together
 
@@ -23,6 +24,54 @@ async def only_what_is_due_is_claimed_oldest_first(world: World) -> None:
     assert [m.id for m in await world.claim(limit=2)] == [sooner.id, free.id]
     assert [m.id for m in await world.claim()] == [soon.id]
     assert list(await world.claim()) == []
+
+
+async def tenants_take_turns_in_what_is_due(world: World) -> None:
+    """However much of one is due, and for longer, the others are claimed in the same go, the oldest of each first."""
+    others = [await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key=f"t{n}")) for n in range(3)]
+    people = [await world.person("eve", tenant=other.id) for other in others]
+    flood = [world.planned(fence=0, due_at=Instant(world.now - 1_000)) for _ in range(120)]
+    due = [
+        world.planned(user, fence=0, due_at=Instant(world.now - 5 + n)) for user in people for n in range(4)
+    ]
+    await world.plan(*flood, *due)
+    claimed = await world.claim(limit=32)
+    assert len(claimed) == 32
+    for user in people:
+        assert [m.id for m in claimed if m.user == user.no] == [m.id for m in due if m.user == user.no]
+    rest = [m.id for _ in range(4) for m in await world.claim(limit=32)]
+    assert sorted([*rest, *(m.id for m in claimed)]) == sorted(m.id for m in (*flood, *due))
+
+
+async def tenants_without_a_turn_are_next(world: World) -> None:
+    """With fewer places than tenants, each has had its turn after as many claims as it takes to go round."""
+    others = [await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key=f"t{n}")) for n in range(7)]
+    people = [await world.person("eve", tenant=other.id) for other in others]
+    await world.plan(*(world.planned(user, fence=0) for user in people for _ in range(10)))
+    turns = [m.tenant for _ in range(3) for m in await world.claim(limit=3)]
+    assert len(turns) == 9
+    assert set(turns) == {other.id for other in others}
+
+
+async def a_claim_can_leave_tenants_out(world: World) -> None:
+    """Those that have enough already."""
+    other = await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
+    eve = await world.person("eve", tenant=other.id)
+    mine, theirs = world.planned(fence=0), world.planned(eve, fence=0)
+    await world.plan(mine, theirs)
+    assert [m.id for m in await world.claim(but=frozenset({world.tenant}))] == [theirs.id]
+    assert list(await world.claim(but=frozenset({world.tenant}))) == []
+    assert [m.id for m in await world.claim()] == [mine.id]
+
+
+async def a_lease_that_ran_out_is_claimed_beside_a_flood(world: World) -> None:
+    """What nobody can tell the holder of does not wait for all that came after it."""
+    eve = await world.person("eve")
+    lost = world.planned(eve)
+    await world.plan(lost)
+    world.clock.advance(90)
+    await world.plan(*(world.planned(fence=0) for _ in range(60)))
+    assert lost.id in [m.id for m in await world.claim(limit=16)]
 
 
 async def a_claim_is_a_lease(world: World) -> None:
@@ -297,6 +346,10 @@ async def taking_over_leaves_our_own_alone(world: World) -> None:
 
 MESSAGES_CONTRACT = (
     only_what_is_due_is_claimed_oldest_first,
+    tenants_take_turns_in_what_is_due,
+    tenants_without_a_turn_are_next,
+    a_claim_can_leave_tenants_out,
+    a_lease_that_ran_out_is_claimed_beside_a_flood,
     a_claim_is_a_lease,
     a_planned_lease_runs_out_too,
     claims_at_once_share_nothing,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Sequence, Set
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -191,11 +191,16 @@ class World:
         )
 
     async def claim(
-        self, lane: Lane = Lane.NORMAL, channel: Channel = Channel.EMAIL, limit: int = 100
+        self,
+        lane: Lane = Lane.NORMAL,
+        channel: Channel = Channel.EMAIL,
+        limit: int = 100,
+        *,
+        but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
         """Claims what is due now, for a minute."""
         lease_until = Instant(self.now + LEASE_MS)
-        return await self.ledger.messages.claim(lane, channel, limit, self.now, lease_until)
+        return await self.ledger.messages.claim(lane, channel, limit, self.now, lease_until, but=but)
 
     def item(self, message: Message, sealed: bytes = b"content") -> InboxItem:
         """What the in-app provider would have stored for a message."""

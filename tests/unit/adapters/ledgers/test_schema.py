@@ -387,3 +387,23 @@ def test_prices_of_an_older_file_become_exact_money(tmp_path, step):
         {"US": Money(amount="1", currency="XXX")},
         {},
     ]
+
+
+def test_messages_of_an_older_file_get_their_tenant(tmp_path, step):
+    """So that what waits in it has its turn."""
+    path = tmp_path / "older.db"
+    step("0019", path)
+    with closing(sqlite3.connect(path)) as older:
+        for number in (3, 4):
+            values = (number, number)
+            older.execute(
+                f"""INSERT INTO routes (no, template_version, {OLD_ROUTE})
+                VALUES (?, 1, ?, 'w', 2, 'c', 's', 't', 'sms', 'bulk', '')""",
+                values,
+            )
+            older.execute(INSERT.replace("1, 1, 0, ?", f"1, {number}, 0, ?"), (bytes([number]), 1, None, 9))
+        older.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        found = newer.execute("SELECT route, tenant FROM messages ORDER BY route").fetchall()
+    assert found == [(3, 3), (4, 4)]

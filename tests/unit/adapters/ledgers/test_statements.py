@@ -86,6 +86,9 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
     [
         ("DUE", "SEARCH messages USING INDEX messages_due (queue=? AND due_at<?)"),
         ("CLAIM", "SEARCH messages USING COVERING INDEX messages_due (queue=? AND due_at<?)"),
+        ("DUE_IN_TURN", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
+        ("CLAIM_IN_TURN", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
+        ("TENANTS_WAITING", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant>?)"),
         ("SETTLE", "SEARCH changes USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         ("SETTLE", "SEARCH messages USING PRIMARY KEY (id=?)"),
         ("RELEASE", "SEARCH messages USING COVERING INDEX messages_waiting (waits_for=?)"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -23,12 +23,16 @@ from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, QUEUES, Routes
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.writer import Unusual, Writer
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import Instant, MessageId
+from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbox import Captured
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.ports.ledger import Settlement, SettleResult
 
+BY_AGE = 8
+"""One in so many is claimed by its age alone, whoever's it is: leases that ran out have no turn."""
+TENANTS = 64
+"""Tenants looked at in one claim; those behind them have their turn in the next."""
 DEEPEST = 100_000
 """Where counting a queue stops."""
 
@@ -40,6 +44,7 @@ class _Claim(NamedTuple):
     limit: int
     now: Instant
     lease_until: Instant
+    but: Set[TenantId]
 
 
 class _Marks(NamedTuple):
@@ -78,11 +83,20 @@ class SqliteMessages:
         self._inboxes = inboxes
         self._suppressions = suppressions
         self._epoch = epoch
+        self._last_turn: dict[int, int] = {}
+        """The tenant that had the last turn, by queue; the writer's."""
 
     async def claim(
-        self, lane: Lane, channel: Channel, limit: int, now: Instant, lease_until: Instant
+        self,
+        lane: Lane,
+        channel: Channel,
+        limit: int,
+        now: Instant,
+        lease_until: Instant,
+        *,
+        but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
-        wanted = _Claim(QUEUE_OF[lane, channel], limit, now, lease_until)
+        wanted = _Claim(QUEUE_OF[lane, channel], limit, now, lease_until, but)
         urgent = lane is Lane.CRITICAL
         claimed = await self._writer.do(self._claim, wanted, rows=limit, urgent=urgent)
         messages: list[Message] = []
@@ -146,14 +160,43 @@ class SqliteMessages:
     def _claim(
         self, connection: sqlite3.Connection, items: Sequence[_Claim], careful: bool
     ) -> Sequence[list[Any]]:
-        claimed = []
-        for wanted in items:
-            of = (wanted.queue, wanted.now, wanted.limit)
-            found = rows(connection, sql.DUE, of)
-            if found:
-                connection.execute(sql.CLAIM, (*of, wanted.lease_until, self._epoch))
-            claimed.append(found)
-        return claimed
+        return [self._claimed(connection, wanted) for wanted in items]
+
+    def _claimed(self, connection: sqlite3.Connection, wanted: _Claim) -> list[list[Any]]:
+        found: list[list[Any]] = []
+
+        def take(limit: int, due: str, claim: str, *tenant: int) -> int:
+            of = (wanted.queue, wanted.now, limit, *tenant)
+            its = rows(connection, due, of)
+            if its:
+                connection.execute(claim, (*of, wanted.lease_until, self._epoch))
+            found.extend(its)
+            return len(its)
+
+        most = wanted.limit if wanted.but else wanted.limit - wanted.limit // BY_AGE
+        tenants = self._in_turn(connection, wanted, most)
+        while tenants and len(found) < most:
+            share = max(1, (most - len(found)) // len(tenants))
+            tenants = [
+                tenant
+                for tenant in tenants[: most - len(found)]
+                if take(share, sql.DUE_IN_TURN, sql.CLAIM_IN_TURN, tenant) == share
+            ]
+        if len(found) < wanted.limit and not wanted.but:
+            take(wanted.limit - len(found), sql.DUE, sql.CLAIM)
+        return found
+
+    def _in_turn(self, connection: sqlite3.Connection, wanted: _Claim, most: int) -> list[int]:
+        """Tenants with something due that nobody holds: those that have waited longest for their turn first."""
+        last = self._last_turn.get(wanted.queue, -1)
+        seen = rows(connection, sql.TENANTS_WAITING, (wanted.queue, wanted.now, last, TENANTS))
+        if len(seen) < TENANTS and last >= 0:
+            again = rows(connection, sql.TENANTS_WAITING, (wanted.queue, wanted.now, -1, TENANTS - len(seen)))
+            seen += [one for one in again if one[0] <= last]
+        due = [tenant for tenant, is_due in seen if is_due and tenant not in wanted.but]
+        if seen:
+            self._last_turn[wanted.queue] = due[most - 1] if len(due) > most > 0 else seen[-1][0]
+        return due
 
     def _mark_sending(
         self, connection: sqlite3.Connection, items: Sequence[_Marks], careful: bool

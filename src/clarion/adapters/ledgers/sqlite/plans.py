@@ -229,6 +229,7 @@ def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
         m.fence,
         m.charged,
         ON_ITS_WAY if m.charged else None,
+        m.tenant,
     )
 
 

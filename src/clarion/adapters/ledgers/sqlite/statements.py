@@ -150,6 +150,7 @@ PLAIN = (
     "fence",
     "charged",
     "counted_at",
+    "tenant",
 )
 """What every planned message has."""
 RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded")
@@ -240,16 +241,48 @@ MESSAGE = (
 )
 """What `rows.message` reads."""
 
-_DUE = "messages WHERE queue = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3"
+_OLDEST = "ORDER BY due_at, id LIMIT ?3"
+_DUE = f"messages WHERE queue = ?1 AND due_at <= ?2 {_OLDEST}"
+_DUE_IN_TURN = f"""messages INDEXED BY messages_turn
+    WHERE queue = ?1 AND tenant = ?4 AND due_at <= ?2 AND holder IS NULL {_OLDEST}"""
+
+
+def _claim(due: str, *, until: str, holder: str) -> str:
+    return f"""
+        UPDATE messages SET due_at = {until}, fence = fence + 1, holder = {holder},
+            status = iif(status = {CODES[Status.SENDING]}, status, {CODES[Status.QUEUED]})
+        WHERE id IN (SELECT id FROM {due})
+    """
+
 
 DUE = f"SELECT {_array(MESSAGE)} FROM (SELECT * FROM {_DUE})"
-
-CLAIM = f"""
-    UPDATE messages SET due_at = ?4, fence = fence + 1, holder = ?5,
-        status = iif(status = {CODES[Status.SENDING]}, status, {CODES[Status.QUEUED]})
-    WHERE id IN (SELECT id FROM {_DUE})
-"""
+CLAIM = _claim(_DUE, until="?4", holder="?5")
 """Right after `DUE` in the same transaction, so of the very same rows."""
+DUE_IN_TURN = f"SELECT {_array(MESSAGE)} FROM (SELECT * FROM {_DUE_IN_TURN})"
+CLAIM_IN_TURN = _claim(_DUE_IN_TURN, until="?5", holder="?6")
+"""The same of one tenant, of what nobody holds."""
+
+
+def _next_tenant(after: str) -> str:
+    return f"""(
+        SELECT min(messages.tenant) FROM messages INDEXED BY messages_turn
+        WHERE queue = ?1 AND messages.tenant > {after} AND due_at IS NOT NULL AND holder IS NULL
+    )"""
+
+
+TENANTS_WAITING = f"""
+    WITH RECURSIVE waiting (tenant) AS (
+        SELECT {_next_tenant("?3")}
+        UNION ALL SELECT {_next_tenant("waiting.tenant")} FROM waiting WHERE waiting.tenant IS NOT NULL LIMIT ?4
+    )
+    SELECT {_array("tenant, due")} FROM (
+        SELECT tenant, EXISTS (
+            SELECT 1 FROM messages INDEXED BY messages_turn
+            WHERE queue = ?1 AND messages.tenant = waiting.tenant AND due_at <= ?2 AND holder IS NULL
+        ) AS due FROM waiting WHERE tenant IS NOT NULL
+    )
+"""
+"""The next tenants with something that nobody holds, and whether any of it is due: two steps in the index for each."""
 
 QUEUES_DUE = f"""
     SELECT {_array("value")} FROM json_each(?1)
