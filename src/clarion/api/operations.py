@@ -227,7 +227,9 @@ def _actions(status: OperationStatus) -> list[str]:
 def _eta(operation: Operation, now: Instant) -> Instant | None:
     gone_through = operation.done + operation.failed
     started = operation.started_at
-    if operation.status.is_finished or not gone_through or started is None or operation.total is None:
+    # What failed and is tried again goes at a pace of its own.
+    unknown = operation.status.is_finished or operation.swept or operation.total is None
+    if unknown or not gone_through or started is None or operation.total is None:
         return None
     left = max(0, operation.total - gone_through)
     return Instant(now + round(max(now - started, 1) * left / gone_through))

@@ -9,8 +9,10 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.errors import Busy, Unavailable
+from clarion.flow.pacing import Pacer
 from clarion.flow.retries import Retries
 from clarion.flow.stops import Stops
+from clarion.model.channel import Lane
 from clarion.model.ids import Instant, MessageId, TenantId, new_event_id
 from clarion.model.message import Message
 from clarion.model.operation import OperationId, OperationKind
@@ -42,13 +44,20 @@ class Operations:
     """One per process."""
 
     def __init__(
-        self, ledger: Ledger, retries: Retries, stops: Stops, clock: Clock, entropy: Entropy
+        self,
+        ledger: Ledger,
+        retries: Retries,
+        stops: Stops,
+        pacer: Pacer,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._operations = ledger.operations
         self._steps = ledger.steps
         self._records = ledger.records
         self._retries = retries
         self._stops = stops
+        self._pacer = pacer
         self._clock = clock
         self._entropy = entropy
         self._counts: dict[OperationId, tuple[int, MessageId | None]] = {}
@@ -91,7 +100,9 @@ class Operations:
 
     async def cancel(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
         """Do nothing more of it; what is done stays done. How it is now, None: there is no such operation."""
-        return await self._operations.cancel(tenant, operation_id, self._clock.now())
+        found = await self._operations.cancel(tenant, operation_id, self._clock.now())
+        self._counts.pop(operation_id, None)
+        return found
 
     async def retry_failed(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
         """Try what failed once more. How it is now, None: there is no such operation."""
@@ -121,6 +132,7 @@ class Operations:
             any_left = True
             for operation in waiting:
                 any_done |= await self._turn(operation)
+                await self._pacer.turn(Lane.BULK)
             after = waiting[-1].tenant
         return any_left, any_done
 
