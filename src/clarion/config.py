@@ -85,7 +85,7 @@ class Gateway(_Section):
         for one in value:
             if not is_origin(one):
                 raise ValueError(
-                    f"{one!r} is no origin: write scheme and host, as in https://shop.example, or *"
+                    f"{one!r} is not an origin: write scheme and host, as in https://shop.example, or *"
                 )
         return value
 
@@ -159,10 +159,12 @@ class Inbound(_Section):
         has_secret = any(secret.get_secret_value() for secret in secrets)
         if not self.imap_oauth_token_url:
             if self.imap_oauth_client_id or has_secret:
-                raise ValueError("the imap_oauth settings need imap_oauth_token_url, where tokens come from")
+                raise ValueError(
+                    "the imap_oauth settings need imap_oauth_token_url, the URL that issues tokens"
+                )
             return self
         if self.imap_password.get_secret_value():
-            raise ValueError("imap_password and imap_oauth_token_url exclude each other: give one of them")
+            raise ValueError("set either imap_password or imap_oauth_token_url, not both")
         if not (self.imap_oauth_client_id and has_secret):
             raise ValueError(
                 "imap_oauth_token_url needs imap_oauth_client_id, and imap_oauth_refresh_token or imap_oauth_client_secret"
@@ -202,7 +204,7 @@ class Settings(_Section):
     def _is_a_web_address(cls, value: str) -> str:
         parts = urlsplit(value)
         if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/")):
-            raise ValueError("must be a web address without a path, such as https://notify.example")
+            raise ValueError("must be a URL without a path, such as https://notify.example")
         return value.rstrip("/")
 
     @property
@@ -260,7 +262,7 @@ def _unsafe_address(settings: Settings) -> Iterator[str]:
         )
     elif settings.public_url.startswith("http://") and not settings.allow_plain_http:
         yield (
-            "public_url is not https://: API keys and messages would travel in the clear. Put a TLS proxy in "
+            "public_url is not https://: API keys and messages would travel unencrypted. Put a TLS proxy in "
             "front and use its https:// address, or set allow_plain_http = true to accept the risk."
         )
 
@@ -274,8 +276,8 @@ def _unsafe_files(settings: Settings) -> Iterator[str]:
         yield f"data_dir {folder} can be written by everyone. Run: chmod o-w {folder}"
     if (folder / DEV_FILE).exists():
         yield (
-            f"data_dir {folder} belongs to `clarion dev` (it holds {DEV_FILE}): demo users, and an API key in a "
-            "file. Use another data_dir."
+            f"data_dir {folder} belongs to `clarion dev`: it has demo users, and an API key in {DEV_FILE}. "
+            "Use another data_dir."
         )
     if not key.exists():
         yield f"key_file {key} does not exist. Create it with `clarion migrate`, or restore it from your backup."
@@ -301,10 +303,10 @@ def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
         return text, tomllib.loads(text)
     except OSError as error:
         raise ConfigError(
-            f"{file}: cannot be read ({error.strerror}). Check the path given to --config."
+            f"{file} cannot be read ({error.strerror}). Check the path given to --config."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: is not valid TOML: {error}") from None
+        raise ConfigError(f"{file} is not valid TOML: {error}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class UnknownReference(InvalidInput):
     def say(self, unknown: Sequence[Unknown]) -> None:
         """Put it into words."""
         self.unknown = tuple(unknown)
-        more = f" And {len(unknown) - 1} more, see `errors`." if len(unknown) > 1 else ""
+        more = f" More unknown names: {len(unknown) - 1}, see `errors`." if len(unknown) > 1 else ""
         self.detail = f"{unknown[0]}{more}"
 
 

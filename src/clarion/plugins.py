@@ -23,7 +23,7 @@ def providers(found: Iterable[EntryPoint] | None = None) -> Mapping[str, Provide
         plugin = _load(point, package)
         if point.name in plugins and plugins[point.name] is not plugin:
             raise ConfigError(
-                f"two packages bring a provider `{point.name}`, {packages[point.name]} and {package}: uninstall one"
+                f"two packages have a provider `{point.name}`, {packages[point.name]} and {package}: uninstall one"
             )
         plugins[point.name] = plugin
         packages[point.name] = package

@@ -116,7 +116,7 @@ async def test_each_message_opens_its_timeline_and_its_reasons(open_page):
     sheet = page.get_by_role("dialog")
     await expect(sheet).to_contain_text("the user has no chat contact")
     await expect(sheet.locator(".line li")).not_to_have_count(0)
-    await sheet.get_by_text("Every rule and what it looked at").click()
+    await sheet.get_by_text("All rules and their inputs").click()
     await expect(sheet.get_by_role("cell", name="no_contact")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(sheet).to_be_hidden()
@@ -129,7 +129,7 @@ async def test_a_rehearsal_tells_what_would_happen_and_sends_nothing(open_page):
     await page.get_by_role("button", name="Dry run").click()
     sheet = page.get_by_role("dialog")
     await expect(sheet.locator(".plan")).to_have_count(3)
-    await expect(sheet).to_contain_text("goes out at once")
+    await expect(sheet).to_contain_text("sent at once")
     await sheet.get_by_role("button", name="Close").click()
     await expect(page.locator("#activity .row")).to_have_count(0)
     await expect(page.locator(".activity .empty")).to_be_visible()
@@ -193,7 +193,7 @@ async def test_everything_can_be_done_with_the_keyboard(open_page):
               return getComputedStyle(shown).outlineStyle !== 'none';
             }"""
         ), reached
-    order = ["Skip to what arrived", "workflow", "to", "tab-fields", "Send"]
+    order = ["Skip to the messages", "workflow", "to", "tab-fields", "Send"]
     assert [reached.index(name) for name in order] == sorted(reached.index(name) for name in order)
     await page.locator("[data-field]").first.focus()
     await page.keyboard.press("Control+Enter")

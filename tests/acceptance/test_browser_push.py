@@ -143,7 +143,7 @@ async def test_a_visitor_is_notified_in_their_own_browser(server, context, servi
     place = page.locator("#browser")
     await place.get_by_role("combobox").select_option("ada")
     await place.get_by_role("button", name="Notify this browser").click()
-    await expect(place.get_by_role("status")).to_have_text("Ada's pushes come to this browser.")
+    await expect(place.get_by_role("status")).to_have_text("This browser receives Ada's pushes.")
     assert [contact["label"] for contact in await contacts(server, "ada")] == ["Phone", "This browser"]
 
     await send(page, "Welcome", "ada")
@@ -192,7 +192,7 @@ async def test_a_browser_that_cannot_or_must_not_be_notified_says_why(server, co
     await server.start()
     lacks = {
         "Object.defineProperty(Notification, 'permission', { get: () => 'denied' })": "site settings",
-        "delete window.PushManager": "cannot receive pushes",
+        "delete window.PushManager": "does not support push",
     }
     for script, says in lacks.items():
         page = await context.new_page()

@@ -195,9 +195,9 @@ def bearer(username: str, token: str) -> str:
 def checked(grant: Grant) -> Grant:
     """Raises ConfigError for one that can never work."""
     if not grant.client_id:
-        raise ConfigError("OAuth needs a client id beside the token URL")
+        raise ConfigError("OAuth needs a client id and a token URL")
     if not (grant.refresh_token or grant.client_secret):
-        raise ConfigError("OAuth needs a refresh token, or a client secret to ask in the client's own name")
+        raise ConfigError("OAuth needs a refresh token, or a client secret (client credentials grant)")
     return grant
 
 
@@ -219,7 +219,7 @@ def _read(reply: Reply | Failure) -> _Answer:
     if reply.status != OK or answer.error:
         _refuse(reply.status, answer.error)
     if _TOKEN(answer.access_token) is None:
-        raise ConfigError("what the OAuth token URL answers is no access token: check the URL")
+        raise ConfigError("the answer of the OAuth token URL is not an access token: check the URL")
     return answer
 
 

@@ -20,7 +20,7 @@ class BulkItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BulkView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a bulk call: one bad item stops no other."""
+    """The result of a bulk call. A wrong item does not stop the others."""
 
     accepted: int
     rejected: int

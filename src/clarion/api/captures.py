@@ -22,7 +22,7 @@ from clarion.rules.instants import rfc3339
 
 
 class CaptureView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider would have been given."""
+    """What a provider would have received."""
 
     message_id: str
     user_id: str

@@ -24,7 +24,7 @@ MOST = 1_000_000_000
 
 
 class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False):
-    """A category; its key stands in the path."""
+    """A category. Its key is in the path."""
 
     key: str = ""
     name: str | None = None  # type: ignore[assignment]

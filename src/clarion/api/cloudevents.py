@@ -43,10 +43,10 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     specversion: str
     id: Text
-    """With `source` the identity of the event: a repeat within 24 hours is answered like the first."""
+    """Together with `source`, the identity of the event: a repeat within 24 hours gets the first answer again."""
     source: Text
     type: Text
-    """Workflows whose `on.type` matches are started. `clarion.` at its beginning is reserved."""
+    """Starts the workflows whose `on.type` matches. The prefix `clarion.` is reserved."""
     subject: Text | None = None
     """The recipient, unless the workflow's `on.recipients` points into `data`."""
     time: Moment | None = None

@@ -25,7 +25,7 @@ class ContactBody(Value, frozen=True, kw_only=True):
 
     channel: Channel
     address: str
-    """Email address, E.164 phone number, device token or URL, as the channel needs it."""
+    """Email address, E.164 phone number, device token or URL, depending on the channel."""
     label: str | None = None
     verified: bool = False
 
@@ -39,7 +39,7 @@ class ContactView(msgspec.Struct, frozen=True, kw_only=True):
     label: str | None
     verified: bool
     suppressed: bool
-    """It must not be used: hard bounce, complaint or STOP."""
+    """Nothing is sent to it, because of a hard bounce, a complaint or a STOP."""
 
 
 @get("/", opt=READ)
@@ -50,7 +50,7 @@ async def list_contacts(person: Person, limit: Limit = PAGE, cursor: Cursor = ST
 
 @post("/", opt=SEND | ADDS)
 async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Parts) -> ContactView:
-    """Add an address, or update label and verification of one that is there: device tokens, for example."""
+    """Add an address, such as a device token. If the user has it already, its label and verification are updated."""
     people.check_address(data.channel, data.address, "#/address")
     contact = stored(data)
 
@@ -72,7 +72,7 @@ async def get_contact(person: Person, contact_id: str) -> ContactView:
 async def patch_contact(
     person: Person, contact_id: str, data: dict[str, Any], caller: Who, parts: Parts
 ) -> ContactView:
-    """Change some fields (JSON merge patch). Another address gets another id, and is not verified unless you say so."""
+    """Change some fields (JSON merge patch). A new address gets a new id, and is not verified unless you send `verified`."""
     before = _one(person.profile, contact_id)
     whole = {
         "channel": before.channel,

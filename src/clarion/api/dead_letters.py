@@ -52,7 +52,7 @@ async def list_dead_letters(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[MessageView]:
-    """Everything that failed for good, newest first: also what no attempt was made for, like `template_error`."""
+    """Messages that failed permanently, newest first, also those that were never attempted (such as `template_error`)."""
     where = MessageFilter(
         workflow=workflow,
         channel=channel,
@@ -76,7 +76,7 @@ async def get_dead_letter(message_id: str, caller: Who, parts: Parts) -> Message
 
 @post("/retry", opt=SEND, status_code=200, responses=STARTED)
 async def retry_dead_letters(data: MessagesRetry, caller: Who, parts: Parts) -> Response[BulkView]:
-    """Send dead letters again with fresh attempts: these `ids` at once, or as an operation all that match."""
+    """Retry dead letters with fresh attempts: single messages (`ids`) at once, or all that match a `filter` as an operation."""
     return await retried(parts, caller, data)
 
 

@@ -26,7 +26,7 @@ MOST_RETRIED = 1_000
 
 
 class EndpointChange(Value, frozen=True, kw_only=True):
-    """An endpoint as it shall be."""
+    """The changed endpoint."""
 
     url: Annotated[str, msgspec.Meta(max_length=2_048)]
     """Where to: `https://`, and a public address unless the operator allows its range."""
@@ -39,9 +39,9 @@ class EndpointBody(EndpointChange, frozen=True, kw_only=True):
     """A new endpoint."""
 
     user_id: str | None = None
-    """Whose it is; null: the tenant's own (recipient `$tenant`)."""
+    """The user it belongs to; null: the tenant's own (recipient `$tenant`)."""
     secret: str | None = None
-    """`whsec_<base64>`, to go on with one that the receiver has; left out: a new one."""
+    """`whsec_<base64>`, if the receiver already has a secret. Default: a new one."""
 
 
 class SecretBody(Value, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class EndpointRetry(Value, frozen=True, kw_only=True):
     """Either `since` or `ids`."""
 
     since: Moment | None = None
-    """Messages of events that came in since then."""
+    """Messages of events accepted since this time."""
     ids: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MOST_RETRIED)] | None = None
     """Exactly these messages."""
     template_version: VersionChoice = "live"
@@ -135,7 +135,7 @@ class EndpointRetried(msgspec.Struct, frozen=True, kw_only=True):
 
     retried: int
     more: bool
-    """There was more to put back: call again."""
+    """There are more messages to retry: call again."""
 
 
 @get("/", opt=READ)
@@ -151,7 +151,7 @@ async def list_endpoints(
 
 @post("/", opt=SEND)
 async def create_endpoint(data: EndpointBody, caller: Who, parts: Parts) -> EndpointSecretView:
-    """A new endpoint, enabled. The answer shows its secret, once."""
+    """Create an endpoint, enabled. The answer shows its secret once."""
     owner = await the_user(parts, caller, data.user_id, "#/user_id") if data.user_id else None
     owned = await parts.endpoints.create(caller.tenant, owner, _wanted(data), data.secret)
     return _with_secret(owned)
@@ -165,7 +165,7 @@ async def get_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointV
 
 @put("/{endpoint_id:str}", opt=SEND)
 async def put_endpoint(endpoint_id: str, data: EndpointChange, caller: Who, parts: Parts) -> EndpointView:
-    """Change URL, filter and description. What is under way goes to the new URL."""
+    """Change URL, filter and description. Waiting messages go to the new URL."""
     return view(await parts.endpoints.change(caller.tenant, _id(endpoint_id), _wanted(data)))
 
 
@@ -182,7 +182,7 @@ async def patch_endpoint(endpoint_id: str, data: dict[str, Any], caller: Who, pa
 
 @delete("/{endpoint_id:str}", opt=SEND)
 async def delete_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> None:
-    """Delete an endpoint; what was still to be sent to it ends as suppressed."""
+    """Delete an endpoint. Messages that wait for it end as suppressed."""
     await parts.endpoints.delete(caller.tenant, _id(endpoint_id))
 
 
@@ -190,20 +190,20 @@ async def delete_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> None:
 async def rotate_secret(
     endpoint_id: str, caller: Who, parts: Parts, data: SecretBody | None = None
 ) -> EndpointSecretView:
-    """Replace the secret. The one before signs along for 24 hours, so that receivers can change over."""
+    """Replace the secret. For 24 hours calls are signed with both secrets, so that receivers can switch."""
     secret = (data or SecretBody()).secret
     return _with_secret(await parts.endpoints.rotate(caller.tenant, _id(endpoint_id), secret))
 
 
 @post("/{endpoint_id:str}/enable", opt=SEND, status_code=200)
 async def enable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
-    """Send again, whoever or whatever had disabled it. What was missed is sent with `retry`."""
+    """Enable an endpoint, whatever had disabled it. To send what it missed, use `retry`."""
     return view(await parts.endpoints.switch(caller.tenant, _id(endpoint_id), on=True))
 
 
 @post("/{endpoint_id:str}/disable", opt=SEND, status_code=200)
 async def disable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
-    """Send nothing more; messages to it end as suppressed."""
+    """Disable an endpoint: nothing is sent to it, and its messages end as suppressed."""
     return view(await parts.endpoints.switch(caller.tenant, _id(endpoint_id), on=False))
 
 
@@ -227,7 +227,7 @@ async def list_deliveries(
 
 @post("/{endpoint_id:str}/retry", opt=SEND, status_code=200)
 async def retry_endpoint(endpoint_id: str, data: EndpointRetry, caller: Who, parts: Parts) -> EndpointRetried:
-    """Send what failed or was suppressed once more, with fresh attempts: everything `since` then, or these `ids`."""
+    """Retry messages that failed or were suppressed, with fresh attempts: all `since` a time, or these `ids`."""
     where, version = (caller.tenant, _id(endpoint_id)), data.template_version
     if data.ids is not None and data.since is None:
         ids = [listed_id(text, index) for index, text in enumerate(data.ids)]

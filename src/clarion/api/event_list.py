@@ -35,13 +35,13 @@ class EventLine(msgspec.Struct, frozen=True, kw_only=True):
     """Those it started."""
     lane: Lane
     type: str | None
-    """Of a CloudEvent, like the next three. Null when its only recipient was deleted."""
+    """From the CloudEvent, like the next three fields. Null if the only recipient was deleted."""
     source: str | None
     subject: str | None
     time: str | None
     created_at: str
     status: Literal["in_progress", "done"]
-    """`in_progress`: some message is not finished."""
+    """`in_progress`: at least one message is not finished."""
     counts: Mapping[Status, int]
     """How many of its messages are in each status."""
 
@@ -55,8 +55,8 @@ async def list_events(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[EventLine]:
-    """Events, newest first. An event is in the list once it is planned, a moment after its 202. A page may be short:
-    go on while `next_cursor` is set."""
+    """Events, newest first. An event appears once it is planned, a moment after its 202. A page may be short:
+    continue while `next_cursor` is set."""
     to = instant_of(until, "until")
     before = cursor.after(LAST if to is None else first_id_at(to))
     found, following = await parts.ledger.events.page(

@@ -36,11 +36,11 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     accepted: int
-    """Recipients times workflows; 0 when no workflow matches."""
+    """Number of recipients times number of workflows; 0 if no workflow matches."""
     created_users: tuple[str, ...]
-    """Users that did not exist before; only those are created that `create` asks for."""
+    """Users that were created, because `create` asked for it."""
     warnings: tuple[Notice, ...]
-    """What will keep messages waiting, such as a channel without an integration."""
+    """Reasons why messages will wait, such as a channel without an integration."""
 
 
 class Ingest:

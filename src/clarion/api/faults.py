@@ -24,14 +24,14 @@ QUOTED = 100
 KINDS: dict[str, str] = {
     "unknown_field": "The object has no field of this name; `did_you_mean` is the nearest one.",
     "unknown_parameter": "The path takes no query parameter of this name; `allowed` lists those it takes.",
-    "repeated": "It is given more than once, and which one counts is not said.",
-    "missing": "Something required is not there.",
+    "repeated": "The parameter, header or key is given more than once, so it is unclear which value counts.",
+    "missing": "A required field, parameter or header is missing.",
     "wrong_type": "The value has another JSON type than expected.",
     "not_allowed": "The value is none of those in `allowed`.",
     "out_of_range": "The value is too small, too large, too short or too long.",
-    "wrong_format": "The text is not written as expected.",
+    "wrong_format": "The text does not have the expected format.",
     "unknown_reference": "Nothing of this name exists; `did_you_mean` is the nearest name.",
-    "precondition_failed": "The header demands another state than the present one.",
+    "precondition_failed": "The header demands another state than the current one.",
 }
 """What `code` of a fault may say. A fault without a code is explained by its `detail` alone."""
 

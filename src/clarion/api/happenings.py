@@ -27,11 +27,11 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     status: Literal["accepted", "in_progress", "done", "set_aside"]
-    """`accepted`: nothing is planned yet. `in_progress`: some message is not finished. `done`: all are, or there
+    """`accepted`: nothing is planned yet. `in_progress`: at least one message is not finished. `done`: all are, or there
     are none. `set_aside`: it could not be planned, see `reason` and `/v1/dead-letters/events`."""
     reason: Reason | None
     runs: list[RunExplanation]
-    """The explanation per recipient and workflow, on the first page and for at most 200 of them."""
+    """One explanation per recipient and workflow, on the first page only, at most 200."""
     messages: list[MessageView]
     next_cursor: str | None
     """Leads to more messages."""
@@ -42,11 +42,11 @@ class EventCanceled(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     canceled: int
-    """Messages that this call canceled. What is planned later is canceled then."""
+    """Messages that this call canceled. Messages that are planned later are canceled then."""
 
 
 class ExplanationView(msgspec.Struct, frozen=True, kw_only=True):
-    """Why people were or were not notified."""
+    """Why recipients were or were not notified."""
 
     event_id: str
     text: str
@@ -59,7 +59,7 @@ class ExplanationView(msgspec.Struct, frozen=True, kw_only=True):
 async def get_event(
     event_id: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> EventView:
-    """What came of an event. Right after the 202 its status is `accepted`: nothing is planned yet."""
+    """The state of an event, with its messages. Right after the 202 its status is `accepted`: nothing is planned yet."""
     start = cursor.after(b"")
     before = MessageId(start) if start else None
     found = await parts.ledger.events.found(
@@ -89,9 +89,9 @@ def _status(found: EventFound) -> Literal["accepted", "in_progress", "done", "se
 
 @post("/events/{event_id:str}/cancel", opt=SEND | FOR_GOOD, status_code=200)
 async def cancel_event(event_id: str, caller: Who, parts: Parts) -> EventCanceled:
-    """Cancel all messages of an event that have not begun to be sent, also those that are not planned yet.
+    """Cancel all messages of an event that have not started to be sent, also those that are not planned yet.
 
-    What has begun goes on. Repeating it is harmless.
+    Messages that are being sent are not stopped. You may repeat the call.
     """
     canceled = await parts.pipeline.cancel_event(caller.tenant, an_event_id(event_id))
     if canceled is None:
@@ -106,7 +106,7 @@ async def explain(
     parts: Parts,
     user_id: Annotated[str | None, Parameter(description="Only this user")] = None,
 ) -> ExplanationView:
-    """Every rule that decided whether, how and when a user, or everybody, hears of this event."""
+    """Why each recipient, or one user, was or was not notified of this event: every rule and its result."""
     event = an_event_id(event_id)
     only = None if user_id is None else (await the_user(parts, caller, user_id, readable=False)).no
     runs = (await parts.ledger.plans.runs_of(caller.tenant, event, only))[:SHOWN_RUNS]

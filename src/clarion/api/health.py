@@ -19,7 +19,7 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether requests should be sent here, and if not, which part is to blame."""
+    """Whether the server can take requests, and if not, which parts fail."""
 
     status: str
     parts: dict[str, str]
@@ -30,13 +30,13 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/healthz", opt=OPEN)
 async def healthz(parts: Parts) -> Alive:
-    """The process is alive. Says nothing about its parts: see `/readyz`."""
+    """The process is alive. For the state of its parts see `/readyz`."""
     return Alive(status="ok", version=parts.version)
 
 
 @get("/readyz", opt=OPEN)
 async def readyz(request: Request[Any, Any, Any], parts: Parts) -> Response[Ready]:
-    """200 when every part works, 503 naming the part that does not. Warnings do not make it 503. A browser gets a page."""
+    """200 if every part works, else 503 with the parts that fail. Warnings do not cause 503. A browser gets a page."""
     health = dict(parts.health())
     ready = all(state == "ok" for state in health.values())
     warnings = dict(parts.pipeline.warnings())

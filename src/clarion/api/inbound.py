@@ -18,20 +18,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 class MailTaken(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a mail that was handed in."""
+    """How a submitted mail was read, and what changed."""
 
     verdict: str
     """`hard`, `soft`, `block`, `complaint`, `auto_reply`, `delivered`, `unsubscribe` or `unknown`."""
     delayed: bool
-    """Whoever carries the mail keeps trying: nothing is over yet."""
+    """The mail server keeps trying, so the outcome is still open."""
     status: str | None
     """Enhanced status code (RFC 3463), when the report gives one."""
     detail: str | None
-    """The receiver's words without addresses."""
+    """The text of the report, without addresses."""
     message_id: str | None
     """The message it is about; null when none was found."""
     changed: bool
-    """Something is different now; false for what was known already."""
+    """Whether anything changed; false if the report was known already."""
     kept: str | None
     """Why it is kept for manual review: `not_understood`, `no_message`, `no_proof`; null when it is not."""
 

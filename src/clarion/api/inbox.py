@@ -25,7 +25,7 @@ class InboxView(Page[ShownItem], frozen=True, kw_only=True):
 
 
 class MarkBody(Value, frozen=True, kw_only=True):
-    """What to mark, and as what: `ids` or `filter`, one of them is needed."""
+    """The items to mark and the action. Send either `ids` or `filter`."""
 
     action: InboxAction
     ids: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] | None = None
@@ -49,7 +49,7 @@ async def get_inbox(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> InboxView:
-    """The inbox, newest first: live items, or the archive; all of them, or the unread ones."""
+    """The items of an inbox, newest first: live items or the archive, all items or the unread ones."""
     start = cursor.after(b"")
     before = MessageId(start) if start else None
     items = await parts.ledger.inboxes.page(person.no, before, limit, archived=archived, unread=unread)
@@ -62,13 +62,13 @@ async def get_inbox(
 
 @get("/counts", opt=OWN_READ)
 async def get_counts(person: Person, parts: Parts) -> InboxCounts:
-    """How much is unseen and unread, exactly."""
+    """Exact numbers of unseen and unread items."""
     return _counts(parts, person)
 
 
 @post("/mark", opt=OWN_SEND, status_code=200)
 async def mark(person: Person, data: MarkBody, parts: Parts) -> MarkView:
-    """Mark items seen, read or archived, or take that back; all devices of the user are told."""
+    """Mark items as seen, read, unread, archived or unarchived. All devices of the user are updated."""
     if (data.ids is None) == (data.filter is None):
         raise InvalidInput(
             "give either `ids` or `filter`; `filter: {}` is everything that is not archived.", pointer="#"

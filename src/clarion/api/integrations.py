@@ -59,7 +59,7 @@ async def put_integration(
 
 @patch("/{key:str}", opt=ADMIN)
 async def patch_integration(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> IntegrationDocument:
-    """Change some fields (JSON merge patch): null restores the default; what is not named stays, secrets too."""
+    """Change some fields (JSON merge patch): null restores the default, and fields that are not named stay, secrets too."""
     live = found(parts.ledger.setup.integrations, caller.tenant, key, "integration")
     return await _store(named(Integration, patched(masked(live, parts), data), key), live, caller, parts)
 
@@ -105,7 +105,7 @@ def _check_bounds(integration: Integration) -> None:
 
 @delete("/{key:str}", opt=ADMIN)
 async def delete_integration(key: str, caller: Who, parts: Parts) -> None:
-    """Delete an integration; messages go through the others of their channel."""
+    """Delete an integration. Messages go through the other integrations of their channel."""
     await remove(parts.ledger.setup.integrations, caller.tenant, key, "integration")
 
 

@@ -20,7 +20,7 @@ class KeyBody(Value, frozen=True, kw_only=True):
     """A key to create."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    """What it is for: you will want to know when you revoke it."""
+    """What the key is for, so that you know what breaks when you revoke it."""
     scope: Scope
     expires_at: Moment | None = None
 
@@ -46,14 +46,14 @@ class NewKey(KeyView, frozen=True, kw_only=True):
 
 @get("/", opt=ADMIN)
 async def list_keys(caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START) -> Page[KeyView]:
-    """All keys, newest first. Last uses are at most a minute old."""
+    """All keys, newest first. `last_used_at` may be up to a minute late."""
     keys = [view(key) for key in await parts.ledger.setup.keys.page(caller.tenant)]
     return page_of_all(keys, lambda key: key.id, cursor, limit)
 
 
 @post("/", opt=ADMIN)
 async def create_key(data: KeyBody, caller: Who, parts: Parts) -> NewKey:
-    """Create a key. Several may live side by side, so that they can be changed without a gap."""
+    """Create a key. Several keys may be valid at once, so that you can replace one without a gap."""
     key, text = await parts.keys.create(
         caller.tenant, data.name, data.scope, instant_or_none(data.expires_at)
     )

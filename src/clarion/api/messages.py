@@ -50,7 +50,7 @@ VersionChoice = Annotated[
 
 
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
-    """One notification on one channel."""
+    """One message: a notification for one user on one channel."""
 
     id: str
     event_id: str
@@ -73,7 +73,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     updated_at: str
     due_at: str | None
-    """When it is looked at next."""
+    """When it is processed next."""
     expires_at: str | None
     sent_at: str | None
     delivered_at: str | None
@@ -108,15 +108,15 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageDetail(MessageView, frozen=True, kw_only=True):
-    """A message with everything that is known about it."""
+    """A message with its timeline, attempts, explanation and content."""
 
     timeline: list[ChangeView]
     attempts: list[ChangeView]
     """The changes that record an attempt."""
     explanation: RunExplanation | None
-    """Why it is planned as it is: the whole run."""
+    """Why the message was planned as it is: the explanation of the whole run."""
     content: AnyContent | None
-    """What is sent, as the template renders it; null when it can no longer be opened."""
+    """The rendered content; null if it can no longer be read."""
     content_problem: str | None
     """Why there is no content."""
 
@@ -136,7 +136,7 @@ async def list_messages(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[MessageView]:
-    """Messages, newest first. A page may be short when a filter is rare: go on while `next_cursor` is set."""
+    """Messages, newest first. A page may be short when few messages match: continue while `next_cursor` is set."""
     where = MessageFilter(
         event_id=None if event_id is None else an_event_id(event_id),
         workflow=workflow,
@@ -158,10 +158,10 @@ async def tail(
     wait_s: Annotated[float, Parameter(ge=0, le=25, description="Longest to wait for a change")] = 20,
     limit: Limit = PAGE,
 ) -> Page[ChangeView]:
-    """Changes of all messages as they happen: answers as soon as there is one, else after `wait_s`.
+    """Changes of all messages as they happen. The answer comes as soon as there is a change, at latest after `wait_s`.
 
-    Without a cursor the newest changes; then go on with `next_cursor`, which is always set. When the server stops
-    meanwhile, 503 `stopping`: go on with the same cursor once it is back.
+    Without a cursor, the newest changes are returned. Continue with `next_cursor`, which is always set. If the server
+    stops meanwhile, the answer is 503 `stopping`: continue with the same cursor once it is back.
     """
     after = cursor.after(-1)
     give_up = parts.clock.monotonic() + wait_s
@@ -184,7 +184,7 @@ async def get_message(message_id: str, caller: Who, parts: Parts) -> MessageDeta
 
 @post("/{message_id:str}/cancel", opt=SEND, status_code=200)
 async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
-    """Stop a message that has not started to be sent."""
+    """Cancel a message that has not started to be sent."""
     message = await the_message(parts, caller, message_id)
     status = await parts.pipeline.cancel(message)
     if status is not Status.CANCELED:
@@ -196,7 +196,7 @@ async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageV
 async def retry_message(
     message_id: str, caller: Who, parts: Parts, data: MessageRetry | None = None
 ) -> MessageView:
-    """Send a message that failed once more, with fresh attempts and the template that is live now."""
+    """Retry a message that failed, with fresh attempts and the template that is live now."""
     message = await the_message(parts, caller, message_id)
     version = (data or MessageRetry()).template_version
     done = await parts.retries.retry(caller.tenant, MessageFilter(), [message.id], 1, version)

@@ -65,7 +65,7 @@ _PAGE_NAME = re.compile(rb"Page_[\w.]*?(\w+)_(?=\")")
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one event of a batch: an `event_id`, or an `error`."""
+    """The result for one event of a batch: an `event_id` or an `error`."""
 
     index: int
     event_id: str | None = None
@@ -75,7 +75,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchAccepted(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch: each entry of `items` has an `event_id` or an `error`."""
+    """The result of a batch: each entry of `items` has an `event_id` or an `error`."""
 
     accepted: int
     rejected: int
@@ -83,7 +83,7 @@ class BatchAccepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What would happen. Nothing is stored."""
+    """What the event would send. Nothing is stored."""
 
     dry_run: bool
     runs: list[dict[str, Any]]
@@ -201,7 +201,7 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
         choice = {"type": "array", "items": {"type": "string", "enum": shown}}
         shared.append(
             {
-                **_parameter("query", "fields", "Show these fields only", choice),
+                **_parameter("query", "fields", "Return only these fields", choice),
                 "style": "form",
                 "explode": False,
             }
@@ -211,7 +211,12 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
         shared.append(_parameter("query", "total", said, {"type": "boolean"}))
     if can_rehearse(handler):
         shared.append(
-            _parameter("query", "dry_run", "Say what would happen instead of doing it", {"type": "boolean"})
+            _parameter(
+                "query",
+                "dry_run",
+                "Check and answer as usual, but store and send nothing",
+                {"type": "boolean"},
+            )
         )
     reads = "GET" in handler.http_methods
     about = about_one(handler, {one["name"] for one in shared if one["in"] == "path"})
@@ -225,7 +230,7 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
                     "schema": {"type": "string"},
                 }
     if about and not reads:
-        said = "ETags of which the resource must have one (`*`: any), else 412"
+        said = "The resource must have one of these ETags (`*`: any), else 412"
         shared.append(_parameter("header", "If-Match", said, {"type": "string"}))
         if "PUT" in handler.http_methods:
             said = "`*`: the resource must not exist yet, else 412"
@@ -234,8 +239,12 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
 
 def _ingest() -> dict[str, Any]:
     shared = [
-        _parameter("query", "dry_run", "Say what would happen instead of doing it", {"type": "boolean"}),
-        _parameter("header", "traceparent", "W3C trace context; reaches every attempt", {"type": "string"}),
+        _parameter(
+            "query", "dry_run", "Check and answer as usual, but store and send nothing", {"type": "boolean"}
+        ),
+        _parameter(
+            "header", "traceparent", "W3C trace context, passed on to every attempt", {"type": "string"}
+        ),
     ]
     accepted = "Durable. Repeats of an Idempotency-Key carry `Idempotency-Replayed: true`."
     one_or_many = {"oneOf": [_ref(CloudEvent), _ref(TriggerLine)]}
@@ -245,7 +254,7 @@ def _ingest() -> dict[str, Any]:
             "post": {
                 "tags": ["Events"],
                 "operationId": "trigger",
-                "description": "Start a workflow for users and topics. Answered once the event is durable.",
+                "description": "Start a workflow for users and topics. The answer comes once the event is safely on disk.",
                 "parameters": [
                     {**_parameter("path", "key", "The workflow", {"type": "string"}), "required": True},
                     *shared,
@@ -262,11 +271,11 @@ def _ingest() -> dict[str, Any]:
                 "tags": ["Messages"],
                 "operationId": "take_mail",
                 "description": (
-                    "Hand in a mail that came back, as it is: a bounce, a complaint, an auto-reply, a mail to "
-                    "unsubscribe. Answered once what follows from it is durable; the same mail again changes nothing."
+                    "Submit a returned mail unchanged: a bounce, a complaint, an auto-reply or an unsubscribe request. "
+                    "The answer comes once the consequences are durable. Submitting the same mail again changes nothing."
                 ),
                 "requestBody": _body({"message/rfc822": {"type": "string", "format": "binary"}}),
-                "responses": {"200": _reply("What became of it", MailTaken)},
+                "responses": {"200": _reply("How the mail was read", MailTaken)},
             }
         },
         "/v1/events": {
@@ -276,9 +285,9 @@ def _ingest() -> dict[str, Any]:
                 "description": (
                     "Send one event or up to 1,000: CloudEvents 1.0 (structured, batched, or binary with `ce-` "
                     "headers), which start the workflows whose `on.type` matches, and triggers that name their "
-                    "workflow. The `Content-Type` decides on the mode; `ce-` headers beside a structured or batched "
-                    "event are ignored. On purpose, `data` is a JSON object in UTF-8 and nothing else: workflows and "
-                    "templates read its fields. A batch is answered 202 when any event was accepted; each entry of `items` has an "
+                    "workflow. The `Content-Type` decides the mode; `ce-` headers of a structured or batched event are "
+                    "ignored. `data` must be a JSON object in UTF-8, because workflows and templates read its fields. "
+                    "The answer to a batch is 202 if at least one event was accepted; each entry of `items` has an "
                     "`event_id` or an `error`."
                 ),
                 "parameters": shared,
@@ -307,7 +316,7 @@ def _parameter(place: str, name: str, description: str, schema: dict[str, Any]) 
 IDEMPOTENCY_KEY = _parameter(
     "header",
     "Idempotency-Key",
-    "Makes a repeat harmless for 24 hours: same body, same answer",
+    "For 24 hours, a repeat with the same key and body gets the first answer again",
     {"type": "string", "maxLength": KEY_CHARS},
 )
 

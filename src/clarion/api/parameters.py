@@ -119,17 +119,19 @@ def _faults(query: Mapping[str, list[Any]], fields: Mapping[str, FieldDefinition
         if name not in fields:
             yield _unknown(name, list(fields))
         elif len(values) > 1:
-            yield Fault(detail="it is given more than once.", code="repeated", parameter=name)
+            yield Fault(detail="it is given more than once: send it once.", code="repeated", parameter=name)
         elif (wrong := _wrong(name, values[0], fields[name])) is not None:
             yield wrong
     for name, field in fields.items():
         if field.is_required and name not in query:
-            yield Fault(detail=f"the parameter `{name}` is needed.", code="missing", parameter=name)
+            yield Fault(detail=f"the parameter `{name}` is required.", code="missing", parameter=name)
 
 
 def _no_boolean(name: str) -> Fault:
     allowed = ("true", "false")
-    return Fault(detail=f"`{name}` is true or false.", code="not_allowed", parameter=name, allowed=allowed)
+    return Fault(
+        detail=f"`{name}` must be true or false.", code="not_allowed", parameter=name, allowed=allowed
+    )
 
 
 def _none_of(name: str, text: str, valid: Sequence[str]) -> Fault:

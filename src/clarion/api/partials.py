@@ -42,7 +42,7 @@ class TemplateVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartialView(msgspec.Struct, frozen=True, kw_only=True):
-    """A partial, and the templates that use it in the versions that go with it."""
+    """A partial, and the versions of the templates that use it."""
 
     partial: PartialDocument
     templates: list[TemplateVersion]
@@ -72,9 +72,9 @@ async def get_partial(key: str, caller: Who, parts: Parts, version: int | None =
 
 @put("/{key:str}", opt=ADMIN)
 async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts) -> PartialView:
-    """Create or change a partial: all templates that use it go live with it, in the same moment, as next versions.
+    """Create or change a partial. At the same moment, each template that uses it gets a new live version with it.
 
-    Refused, naming the templates, when it would break one.
+    Refused if it would break a template; the errors name the templates.
     """
     return _view(await parts.authoring.put_partial(caller.tenant, _partial(data, key)))
 

@@ -24,11 +24,11 @@ from clarion.rules.preferences import effective
 
 
 class PreferencesDocument(Preferences, frozen=True, kw_only=True, omit_defaults=False):
-    """What a user chose, every field spelt out."""
+    """All choices of a user."""
 
 
 class PreferencesView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user chose, and what is in force because of it."""
+    """A user's choices, and the effective settings."""
 
     stored: PreferencesDocument
     effective: dict[str, Any]
@@ -37,7 +37,7 @@ class PreferencesView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def get_preferences(person: Person, caller: Who, parts: Parts) -> PreferencesView:
-    """What the user chose, and per category and channel what is in force and which setting decided it."""
+    """The user's choices, and the effective setting per category and channel with what decided it."""
     return _view(parts, caller, person)
 
 
@@ -45,9 +45,9 @@ async def get_preferences(person: Person, caller: Who, parts: Parts) -> Preferen
 async def put_preferences(
     person: Person, data: PreferencesDocument, caller: Who, parts: Parts
 ) -> PreferencesView:
-    """Replace all choices of the user: what is left out is no longer chosen. PATCH changes single ones.
+    """Replace all choices of the user. Choices that are left out are removed; PATCH changes single ones.
 
-    Once this is answered, no attempt starts that the choices forbid.
+    After the answer, no attempt starts that the choices forbid.
     """
     chosen = Preferences(**msgspec.structs.asdict(data))
     return await _choose(parts, caller, person, lambda _: chosen)
@@ -57,9 +57,9 @@ async def put_preferences(
 async def patch_preferences(
     person: Person, data: dict[str, Any], caller: Who, parts: Parts
 ) -> PreferencesView:
-    """Change some choices (JSON merge patch): null takes a choice back, what is not named stays.
+    """Change some choices (JSON merge patch). null removes a choice; choices that are not named stay.
 
-    Once this is answered, no attempt starts that the choices forbid.
+    After the answer, no attempt starts that the choices forbid.
     """
     return await _choose(
         parts,
@@ -73,7 +73,7 @@ async def patch_preferences(
 async def put_category_preference(
     person: Person, key: str, data: CategoryPreference, caller: Who, parts: Parts
 ) -> PreferencesView:
-    """Choose for one category; all other choices stay."""
+    """Set the user's choice for one category. All other choices stay."""
     categories = parts.ledger.setup.categories.all(caller.tenant)
     if key not in categories:
         raise missing("category", key, categories)
@@ -87,7 +87,7 @@ async def put_category_preference(
 
 @delete("/categories/{key:str}", opt=SEND)
 async def delete_category_preference(person: Person, key: str, caller: Who, parts: Parts) -> None:
-    """Take the choice for one category back: the category's own setting holds again."""
+    """Remove the user's choice for one category. The category's own setting applies again."""
     categories = parts.ledger.setup.categories.all(caller.tenant)
     if key not in categories and key not in person.profile.preferences.categories:
         raise missing("category", key, categories)

@@ -24,7 +24,7 @@ from clarion.rules import people
 
 
 class Reader(Value, frozen=True, kw_only=True):
-    """Somebody made up."""
+    """A reader that does not exist as a user."""
 
     locale: str | None = None
     timezone: str | None = None
@@ -32,16 +32,16 @@ class Reader(Value, frozen=True, kw_only=True):
 
 
 class PreviewBody(Value, frozen=True, kw_only=True):
-    """What to look at, and through whose eyes. Left out altogether: the live version, for anybody, with its example."""
+    """What to preview, and for which reader. Without a body: the live version for a reader without settings, with the example data."""
 
     template: TemplateDocument | None = None
-    """Look at this one: it is not kept."""
+    """Preview this template. It is not stored."""
     draft: bool = False
-    """Look at the draft."""
+    """Preview the draft."""
     version: int | None = None
-    """Look at an exact version."""
+    """Preview this version."""
     channel: Channel | None = None
-    """Only this channel; else all the template has."""
+    """Only this channel. Default: all channels of the template."""
     user_id: str | None = None
     user: Reader | None = None
     """Instead of a stored user."""
@@ -52,10 +52,10 @@ class PreviewBody(Value, frozen=True, kw_only=True):
 
 
 class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader would get on each channel, and everything to be said about the template."""
+    """The content per channel, and the findings about the template."""
 
     version: int
-    """The version looked at; 0: none, it was a draft or came with the request."""
+    """The previewed version; 0 for a draft or a template in the request."""
     previews: list[Preview]
     findings: list[Finding]
 
@@ -68,13 +68,13 @@ class TestBody(Value, frozen=True, kw_only=True):
     draft: bool = False
     """Send the draft."""
     version: int | None = None
-    """Send an exact version. Neither: the live one."""
+    """Send this version. Default: the live one."""
     data: dict[str, Any] | None = None
     """Instead of `example_data`."""
 
 
 class TestSent(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to look for what became of it."""
+    """The ids to follow the test with."""
 
     event_id: str
     message_id: str
@@ -104,8 +104,8 @@ async def preview_template(
 async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> TestSent:
     """Send the live version, the draft or an old version to one user now, as a real message.
 
-    It is asked for by name, so neither preferences nor quiet hours nor caps hold it back; an address that is
-    suppressed is not used. Refused when this user's content cannot be rendered.
+    The test ignores preferences, quiet hours and caps. It is not sent to a suppressed address. Refused if the content
+    cannot be rendered for this user.
     """
     asked = PreviewBody(draft=data.draft, version=data.version)
     template = await looked_at(asked, key, caller, parts)

@@ -44,11 +44,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     header: str = ""
     """Name of the offending header."""
     value: Any = None
-    """What was sent there, cut short; never a secret."""
+    """The value that was sent, shortened; never a secret."""
     allowed: tuple[Any, ...] = ()
-    """What may stand there."""
+    """The allowed values."""
     did_you_mean: str = ""
-    """The allowed value or name that comes nearest."""
+    """The nearest allowed value or name."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,9 +61,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     errors: tuple[Fault, ...] = ()
     incident: str = ""
-    """On unexpected errors: the id under which the log has the rest."""
+    """For unexpected errors: the id under which the server's log has the cause."""
     accepted: int | None = None
-    """Of a bulk call of which no item was accepted: 0."""
+    """0, if no item of a bulk call was accepted."""
     rejected: int | None = None
     items: tuple[Refusal, ...] = ()
 
@@ -104,102 +104,104 @@ CATALOGUE: dict[str, Kind] = {
         "Use a key with the scope named in `detail` (`admin` includes `send`, `send` includes `read`).",
     ),
     "not_found": Kind(
-        404, "It does not exist", "Check the spelling, and that the key belongs to the right tenant."
+        404, "Not found", "Check the spelling, and check that the API key belongs to the right tenant."
     ),
     "method_not_allowed": Kind(
         405, "The method is not allowed here", "Use one of the methods listed in the `Allow` header."
     ),
     "conflict": Kind(
         409,
-        "It conflicts with the stored state",
+        "The request conflicts with the stored state",
         "Read the current state, then decide whether the request still makes sense.",
     ),
     "precondition_failed": Kind(
         412,
-        "It is not, or no longer, as you saw it",
-        "Read it again (the answer's `ETag` names its present state), decide what to keep, and send the change with that ETag in `If-Match`.",
+        "The resource has changed since you read it",
+        "Read the resource again: the `ETag` of the answer names its present state. Decide what to keep, then send the change with that ETag in `If-Match`.",
     ),
     "precondition_required": Kind(
         428,
-        "Name what the change was made from",
-        "Send `If-Match` with the `ETag` of the answer you read, or `If-None-Match: *` to create. The tenant asks for it (`require_if_match`).",
+        "The change must carry `If-Match`",
+        "Send `If-Match` with the `ETag` of the answer you read, or `If-None-Match: *` to create. The tenant's setting `require_if_match` demands it.",
     ),
     "idempotency_in_flight": Kind(
         409,
         "The first request with this key is still running",
-        "Wait `Retry-After` seconds and repeat the very same request.",
+        "Wait `Retry-After` seconds, then send the same request again.",
     ),
     "body_too_large": Kind(
         413,
         "The body is too large",
-        "Split it: the limit is in `detail`, and batches may be sent in parallel.",
+        "Split the body into smaller requests: the limit is in `detail`. You may send them in parallel.",
     ),
     "batch_too_large": Kind(
-        413, "Too many items in one call", "Send at most as many as `detail` says per call."
+        413, "Too many items in one call", "Send fewer items per call: the limit is in `detail`."
     ),
     "too_deep": Kind(
-        413, "The JSON is nested too deeply", "Flatten the data below the depth named in `detail`."
+        413, "The JSON is nested too deeply", "Flatten the data: the greatest depth allowed is in `detail`."
     ),
     "unsupported_media_type": Kind(
-        415, "The media type is not understood", "Set `Content-Type` to one of those named in `detail`."
+        415,
+        "The media type is not supported",
+        "Set `Content-Type` to one of the types named in `detail`.",
     ),
     "idempotency_key_reused": Kind(
         422,
-        "The idempotency key was used with another request",
-        "Use a fresh key for every new request; repeat a key only with the same path and body.",
+        "The idempotency key was used for another request",
+        "Use a new key for every new request. Repeat a key only with the same path and body.",
     ),
     "all_rejected": Kind(
         422, "No item of the batch was accepted", "Read `items`: each entry holds the problem of one item."
     ),
     "invalid_data": Kind(
         422,
-        "The data is not what the template needs",
-        "Read `errors`: they point into `data` and say what the template's `data_schema` expects there.",
+        "The data does not match the template's schema",
+        "Read `errors`: each entry points into `data` and says what the template's `data_schema` expects there.",
     ),
     "unknown_reference": Kind(
         422,
         "A name in the request does not exist",
-        'Read `errors`: each entry holds the unknown name as `value` and, where one comes near, the name that was probably meant as `did_you_mean`. Correct the name, or create what it stands for first. A recipient is created with `"create": true`.',
+        'Read `errors`: each entry has the unknown name as `value` and, if a similar name exists, that name as `did_you_mean`. Correct the name, or create the missing resource first. To create a recipient with the event, send `"create": true`.',
     ),
     "content_error": Kind(
         422,
         "The template cannot be rendered",
-        "Read `errors`: they point at the field and name the line. Correct the template and store it again.",
+        "Read `errors`: each entry points at a field and names the line. Correct the template and store it again.",
     ),
     "too_busy": Kind(
         429,
         "A queue is full",
-        "Nothing was accepted. Wait `Retry-After` seconds, then send the same again (with the same Idempotency-Key).",
+        "Nothing was accepted. Wait `Retry-After` seconds, then send the same request again with the same Idempotency-Key.",
     ),
     "internal": Kind(
         500,
-        "Something unexpected happened",
-        "This is a fault of Clarion. Report it with the `incident` id, under which the server's log has the cause.",
+        "Unexpected error",
+        "This is a bug in Clarion. Report it with the `incident` id. The server's log has the cause under that id.",
     ),
     "config_error": Kind(
         500,
         "The server is not configured for this",
-        "Whoever runs the server must correct what `detail` names; `clarion check` finds it.",
+        "The operator of the server must correct the setting named in `detail`. `clarion check` finds it.",
     ),
     "data_unreadable": Kind(
         500,
-        "Stored data cannot be opened",
-        "The encryption key was destroyed or does not fit. For a deleted user this is final; else restore the installation key.",
+        "Stored data cannot be decrypted",
+        "The encryption key was destroyed or is the wrong one. For a deleted user this is final. Otherwise restore the installation key.",
     ),
     "unavailable": Kind(
         503,
-        "A needed part is not available",
-        "Nothing was accepted. Wait `Retry-After` seconds and repeat; `/readyz` says which part it is.",
+        "A required part is not available",
+        "Nothing was accepted. Wait `Retry-After` seconds, then send the request again. `/readyz` names the part that fails.",
     ),
     "stopping": Kind(
         503,
         "The server is stopping",
-        "Repeat it once the server is back, with the same Idempotency-Key (if the first one was accepted after all, you get its answer) or the same `cursor`.",
+        "Send the request again once the server is back, with the same Idempotency-Key or the same `cursor`. If the first request was accepted, you get its answer.",
     ),
     "timeout": Kind(
         503,
         "The request took too long",
-        "Repeat it with the same Idempotency-Key: if the first one was accepted after all, you get its answer.",
+        "Send the request again with the same Idempotency-Key. If the first request was accepted, you get its answer.",
     ),
 }
 
@@ -217,7 +219,7 @@ class AllRejected(InvalidInput):
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         """At least one."""
-        detail = f"None of the {len(refusals):,} items was accepted; see `items`."
+        detail = f"None of the {len(refusals):,} items was accepted: see `items`."
         super().__init__(detail, code="all_rejected", status=422)
         self.refusals = tuple(refusals)
 
@@ -228,7 +230,9 @@ class MethodNotAllowed(InvalidInput):
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allowed = tuple(sorted(allowed))
         allow = ", ".join(self.allowed)
-        super().__init__(f"This path takes {allow} only.", code="method_not_allowed", status=405)
+        super().__init__(
+            f"This path accepts only these methods: {allow}.", code="method_not_allowed", status=405
+        )
         self.allow = allow
 
 
@@ -236,9 +240,7 @@ class Nowhere(InvalidInput):
     """There is no route at the path."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(
-            f"There is nothing at {path}; /docs shows what there is.", code="not_found", status=404
-        )
+        super().__init__(f"There is no route {path}. /docs lists all routes.", code="not_found", status=404)
 
 
 def refuse(code: str, detail: str, *, pointer: str | None = None) -> InvalidInput:
@@ -256,7 +258,7 @@ def timed_out(seconds: float) -> Unavailable:
 def cut_off() -> Unavailable:
     """The server stops, and had to end the request."""
     error = Unavailable(
-        "Clarion is stopping and has ended the request: repeat it once it is back.", retry_after_s=1
+        "Clarion is stopping and has ended the request: send it again once Clarion is back.", retry_after_s=1
     )
     error.code = "stopping"
     return error
@@ -269,7 +271,7 @@ def wrong_parameter(name: str, detail: str) -> Rejected:
 
 def wrong_header(name: str, what: str) -> Rejected:
     """A header that cannot be used."""
-    detail = f"the header {name} {what}."
+    detail = f"The header {name} {what}."
     return Rejected(detail, [Fault(detail=detail, header=name)])
 
 

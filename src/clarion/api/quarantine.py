@@ -30,7 +30,7 @@ SHOWN = 200
 
 
 class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail that waits for a person."""
+    """A quarantined mail that needs a manual review."""
 
     id: str
     kind: Kind
@@ -44,7 +44,7 @@ class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolution(Value, frozen=True, kw_only=True):
-    """What a person says about it."""
+    """The verdict of a manual review."""
 
     verdict: Literal["hard", "soft", "block", "complaint", "unsubscribe", "delivered", "auto_reply"]
     """What it means for the message. `hard`, `complaint` and `unsubscribe` have the consequences of a verified report."""
@@ -78,13 +78,13 @@ async def list_quarantine(
 
 @get("/{quarantine_id:str}", opt=READ | RECORD)
 async def get_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> QuarantinedView:
-    """One mail: why it is kept, from whom it is, what it is about."""
+    """One mail: why it is kept, its sender and its subject."""
     return await asyncio.to_thread(_view, await _the(quarantine_id, caller, parts), parts)
 
 
 @get("/{quarantine_id:str}/raw", opt=READ | RECORD)
 async def get_quarantined_raw(quarantine_id: str, caller: Who, parts: Parts) -> Response[bytes]:
-    """The mail as it came."""
+    """The original mail."""
     found = await _the(quarantine_id, caller, parts)
     # Never to be shown by a browser: it is a stranger's HTML.
     headers = {
@@ -97,7 +97,7 @@ async def get_quarantined_raw(quarantine_id: str, caller: Who, parts: Parts) -> 
 
 @post("/{quarantine_id:str}/resolve", opt=ADMIN | FOR_GOOD, status_code=200)
 async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who, parts: Parts) -> MailTaken:
-    """Say what a mail means. Its message and address follow as if a verified report had said so; it is no longer kept."""
+    """Resolve a mail: its message and address are updated as for a verified report, and the mail is deleted."""
     found = await _the(quarantine_id, caller, parts)
     about = None if data.message_id is None else a_message_id(data.message_id)
     taken = await parts.pipeline.inbound.resolve(found, Verdict(data.verdict), about)
@@ -113,7 +113,7 @@ async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who,
 
 @delete("/{quarantine_id:str}", opt=ADMIN)
 async def delete_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> None:
-    """Nothing follows from it: it is no longer kept."""
+    """Delete a mail from quarantine. Nothing else changes."""
     if not await parts.ledger.quarantine.drop(caller.tenant, _number(quarantine_id)):
         raise _missing(quarantine_id)
 

@@ -26,8 +26,8 @@ def pages(app: Litestar) -> dict[str, str]:
 def _api(document: dict[str, Any]) -> Iterator[str]:
     yield f"# HTTP API\n\n{NOTE}\n\n{document['info']['description']}\n"
     yield "The same as OpenAPI 3.1: `/openapi.json` of a running server; to read and search: `/docs`.\n"
-    yield '**Pages.** Lists are `{"items": [...], "next_cursor": ...}`: send `cursor` back until it is null.'
-    yield "A page may be short, even empty, and still have a next one.\n"
+    yield '**Pages.** A list is `{"items": [...], "next_cursor": ...}`. Send `next_cursor` as `cursor` until it is null.'
+    yield "A page may be short or even empty and still have a next one.\n"
     yield "**Times** are RFC 3339 with an offset; answers are in UTC. **Scopes**: `admin` includes `send`, `send` includes `read`.\n"
     yield "**Repeats.** `Idempotency-Key` makes every POST safe to repeat: see [the how-to](../how-to/idempotency.md).\n"
     yield "**Errors** are RFC 9457 problems: see [the catalogue](errors.md).\n"
@@ -88,7 +88,7 @@ def _kind(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:
-        return " or ".join(f"`{value}`" for value in schema["enum"])
+        return " or ".join("null" if value is None else f"`{value}`" for value in schema["enum"])
     kind = schema.get("type", "any")
     if kind == "array":
         return f"list of {_kind(schema.get('items', {}))}"
@@ -103,10 +103,11 @@ def _errors() -> Iterator[str]:
     yield ' "status": 400, "detail": "unknown field `payload`; did you mean `data`?",'
     yield ' "errors": [{"detail": "unknown field `payload`; did you mean `data`?", "pointer": "#/payload"}]}'
     yield "```\n"
-    yield "Branch on `code`: it never changes its meaning or its status. `detail` is for people and may be reworded."
-    yield "`errors[]` lists everything that is wrong at once (at most 100), and says where: `pointer` into the body (JSON"
-    yield "pointer), `parameter` of path or query, or `header`. `value` is what was sent there, cut short and never a secret;"
-    yield "`allowed` is what may stand there and `did_you_mean` the nearest of it. Their own `code` is explained below.\n"
+    yield "Branch on `code`: its meaning and its status never change. `detail` is for people and may be reworded."
+    yield "`errors[]` lists all errors of the request (at most 100) and where each one is: `pointer` (a JSON pointer into"
+    yield "the body), `parameter` (of path or query) or `header`. `value` is the value sent, shortened and never a secret."
+    yield "`allowed` lists the allowed values, and `did_you_mean` is the nearest of them. The `code` of an entry is explained"
+    yield "below.\n"
     yield "| code | status | meaning | what to do |"
     yield "|---|---|---|---|"
     for code, kind in CATALOGUE.items():
@@ -116,9 +117,9 @@ def _errors() -> Iterator[str]:
     yield "|---|---|"
     for code, meaning in KINDS.items():
         yield f"| `{code}` | {meaning} |"
-    yield "\nWhat to repeat: 429 and 503 after `Retry-After` seconds, `idempotency_in_flight` likewise, 500 with care and"
-    yield "always with the same Idempotency-Key. Everything else will fail again until it is corrected.\n"
-    yield "On the command line there is one more: `unreachable`, when no server answers at the given address.\n"
+    yield "\nRepeat 429, 503 and `idempotency_in_flight` after `Retry-After` seconds. Repeat 500 only with the same"
+    yield "Idempotency-Key. Every other request fails again until you correct it.\n"
+    yield "The command line has one more code: `unreachable`. It means that no server answers at the given address.\n"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ MOST_RETRIED = 1_000
 
 
 class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted event that could not be planned: no message was made of it."""
+    """An accepted event that could not be planned, so it has no messages."""
 
     id: str
     event_id: str
@@ -31,7 +31,7 @@ class SetAsideEvent(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     """`unreadable` or `internal_error`."""
     detail: str
-    """The kind of the error; the log has more."""
+    """The kind of the error. The log has the details."""
     created_at: str
 
 
@@ -53,7 +53,7 @@ class EventsRetried(msgspec.Struct, frozen=True, kw_only=True):
 async def list_set_aside_events(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[SetAsideEvent]:
-    """Events that could not be planned after several tries, newest first."""
+    """Events that could not be planned after several attempts, newest first."""
     found = await parts.ledger.set_aside.page(caller.tenant, cursor.after(0) or None, limit)
     return Page(
         items=[_view(one) for one in found],
@@ -73,7 +73,7 @@ async def get_set_aside_event(event: str, caller: Who, parts: Parts) -> SetAside
 
 @post("/retry", opt=SEND | FOR_GOOD, status_code=200)
 async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -> EventsRetried:
-    """Plan them again, behind what waits in their lanes. Whoever was sent something already is not sent it twice."""
+    """Plan these events again, after the events that wait in their lanes. Messages that were already sent are not sent again."""
     if (data.ids is None) == (not data.all):
         raise InvalidInput('Send either `ids` or `{"all": true}`.', pointer="#")
     if data.ids is None:
@@ -85,7 +85,7 @@ async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -
 
 @delete("/{event:str}", opt=ADMIN)
 async def delete_set_aside_event(event: str, caller: Who, parts: Parts) -> None:
-    """Discard it: nothing is sent, and nobody is asked to look at it any more."""
+    """Discard the event: nothing is sent, and it leaves the list."""
     if not await parts.ledger.set_aside.discard(caller.tenant, _number(event), parts.clock.now()):
         raise _missing(event)
 

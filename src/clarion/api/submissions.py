@@ -40,17 +40,17 @@ class Trigger(Value, frozen=True, kw_only=True):
     data: Annotated[msgspec.Raw, RAW_OBJECT] = msgspec.field(default_factory=cloudevents.no_data)
     """What templates and rules can read: a JSON object."""
     actor: str | None = None
-    """Who caused it, when that is a user."""
+    """The user who caused the event, if there is one."""
     lane: Lane | None = None
     """Instead of the workflow's own lane."""
     expires_at: Moment | None = None
-    """Nothing of this event is sent afterwards."""
+    """No message of this event is sent after this time."""
     send_at: Moment | None = None
-    """Nothing of this event is sent before. At most one of `send_at`, `send_at_local` and `delay_s`."""
+    """No message of this event is sent before this time. Send at most one of `send_at`, `send_at_local` and `delay_s`."""
     send_at_local: Annotated[str, msgspec.Meta(max_length=19, examples=["2026-05-04T09:00"])] | None = None
-    """The same by the clock of each recipient, without an offset. In the tenant's time zone for who has none."""
+    """Like `send_at`, as local time of each recipient, without an offset. Users without a time zone get the tenant's."""
     delay_s: Annotated[int, msgspec.Meta(ge=0, le=LATEST_S)] | None = None
-    """The same in seconds from now."""
+    """Like `send_at`, in seconds from now."""
     overrides: Annotated[msgspec.Raw, RAW_OBJECT] = msgspec.field(default_factory=cloudevents.no_data)
     """Per channel, content fields that replace what the template renders: `{"email": {"subject": "..."}}`."""
 

@@ -43,7 +43,7 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
     """A suppression. The address itself is not kept."""
 
     id: str
-    """The address's keyed hash; the same as the id of the contact that has it."""
+    """A keyed hash of the address: the same as the id of a contact with this address."""
     channel: Channel
     reason: str
     created_at: str
@@ -68,7 +68,7 @@ async def get_suppression(suppression_id: str, caller: Who, parts: Parts) -> Sup
 
 @post("/", opt=SEND)
 async def add_suppression(data: SuppressionBody, caller: Who, parts: Parts) -> SuppressionView:
-    """Suppress an address: no attempt that starts after this uses it, whoever has it."""
+    """Suppress an address, for every user who has it. No attempt that starts after this call uses it."""
     row = _suppression(parts, caller, data)
     await parts.ledger.suppressions.add([row])
     return view(row)
@@ -94,7 +94,7 @@ async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: 
 
 @post("/search", opt=READ, status_code=200)
 async def search_suppressions(data: AddressBody, caller: Who, parts: Parts) -> Page[SuppressionView]:
-    """Whether an address is suppressed, in whatever spelling. The address stands in no URL."""
+    """Whether an address is suppressed, in any spelling. The address is not part of a URL."""
     people.check_address(data.channel, data.address, "#/address")
     hashed = contact_hash(parts.vault, caller.tenant, data.channel, data.address)
     found = await parts.ledger.suppressions.find(caller.tenant, hashed)
@@ -103,7 +103,7 @@ async def search_suppressions(data: AddressBody, caller: Who, parts: Parts) -> P
 
 @delete("/{suppression_id:str}", opt=SEND | one("suppression", "suppression_id"))
 async def remove_suppression(suppression_id: str, caller: Who, parts: Parts) -> None:
-    """Allow an address again: only with its owner's consent."""
+    """Allow an address again. Do this only with its owner's consent."""
     found = await _found(parts, caller, suppression_id)
     if not await parts.ledger.suppressions.remove(caller.tenant, found.channel, found.hash):
         raise _missing(suppression_id)

@@ -41,7 +41,7 @@ class TemplateDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     channels: dict[Channel, dict[str, dict[str, str]]]
     """channel -> locale -> field (`subject`, `text`, `html`, `title`, `body`, `url`, ...) -> source."""
     example_data: dict[str, Any] = {}
-    """What previews and checks are made with."""
+    """Data for previews and checks."""
     data_schema: dict[str, Any] | None = None
     """JSON Schema (2020-12) that the data of an event must satisfy to start a workflow with this template."""
     partials: dict[str, str] = {}
@@ -53,38 +53,38 @@ class TemplateDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class DraftBody(Value, frozen=True, kw_only=True):
-    """A template in the making."""
+    """A draft of a template."""
 
     template: TemplateDocument
-    """For a new draft its `version` says which one it was begun from; left out: the live one."""
+    """In a new draft, `version` is the version it is based on. Default: the live one."""
 
 
 class DraftView(msgspec.Struct, frozen=True, kw_only=True):
-    """A draft, and everything to be said about it."""
+    """A draft and its findings."""
 
     template: TemplateDocument
     saved_at: str
     based_on: int
-    """The version that was live when the draft was begun; 0: none."""
+    """The version that was live when the draft was started; 0: none."""
     findings: list[Finding]
 
 
 class PublishedView(msgspec.Struct, frozen=True, kw_only=True):
-    """The new live version, and what is not wrong with it but could be better."""
+    """The new live version, and its findings."""
 
     template: TemplateDocument
     findings: list[Finding]
 
 
 class PublishBody(Value, frozen=True, kw_only=True):
-    """In place of what; `If-Match` names the draft."""
+    """The version that is replaced. `If-Match` refers to the draft."""
 
     replaces: int | None = None
-    """The live version that was looked at. Left out: the one the draft was begun from (`based_on`)."""
+    """The live version that you compared with. Default: the version the draft is based on (`based_on`)."""
 
 
 class RollbackBody(Value, frozen=True, kw_only=True):
-    """Where to go back to."""
+    """The version to publish again."""
 
     version: int
 
@@ -117,9 +117,9 @@ async def get_template(key: str, caller: Who, parts: Parts, version: int | None 
 
 @put("/{key:str}", opt=ADMIN)
 async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Parts) -> TemplateDocument:
-    """Publish a template without a draft: the next version is live at once, messages planned before keep theirs.
+    """Publish a template without a draft. The new version is live at once; messages planned before keep theirs.
 
-    Every source is compiled, and rendered with `example_data` when there are any.
+    Every source is compiled, and rendered with `example_data` if given.
     """
     published = await parts.authoring.publish(caller.tenant, template_of(data, key))
     return live_or_refused(published).template
@@ -147,14 +147,14 @@ async def delete_template(key: str, caller: Who, parts: Parts) -> None:
 
 @get("/{key:str}/draft", opt=READ | DRAFT)
 async def get_draft(key: str, caller: Who, parts: Parts) -> DraftView:
-    """The draft, and everything to be said about it."""
+    """The draft and its findings."""
     draft = parts.authoring.draft(caller.tenant, key)
     return _draft_view(draft, await parts.authoring.findings(caller.tenant, draft.template))
 
 
 @put("/{key:str}/draft", opt=ADMIN | DRAFT)
 async def put_draft(key: str, data: DraftBody, caller: Who, parts: Parts) -> DraftView:
-    """Save a draft, however broken: nobody is sent it. Answers what publishing it would find."""
+    """Save a draft. It may have errors, because drafts are never sent. The answer has the findings."""
     template = template_of(data.template, key, "#/template")
     draft = await parts.authoring.save(caller.tenant, template, None, data.template.version or None)
     return _draft_view(draft, await parts.authoring.findings(caller.tenant, template))
@@ -170,10 +170,10 @@ async def delete_draft(key: str, caller: Who, parts: Parts) -> None:
 async def publish_draft(
     key: str, caller: Who, parts: Parts, data: PublishBody | None = None
 ) -> PublishedView:
-    """Make the draft the next version. Refused with all errors when there are any; the draft stays then.
+    """Publish the draft as the next version. If it has errors, all are returned and the draft stays.
 
-    Refused with 412 when others wrote another version since the draft was begun: compare the two, then name that
-    version in `replaces`. A version that only took in a changed partial does not count.
+    Refused with 412 if another version was published since the draft was started: compare the two, then name that
+    version in `replaces`. A version that only has a changed partial does not count.
     """
     asked = data or PublishBody()
     return live_or_refused(await parts.authoring.publish_draft(caller.tenant, key, replaces=asked.replaces))
@@ -181,7 +181,7 @@ async def publish_draft(
 
 @post("/{key:str}/rollback", opt=ADMIN, status_code=200)
 async def roll_back(key: str, data: RollbackBody, caller: Who, parts: Parts) -> PublishedView:
-    """Make an old version the next one, exactly as it was, partials included. Findings are told, none refuses."""
+    """Publish an old version again, exactly as it was, partials included. Findings are returned but do not prevent it."""
     return live_or_refused(await parts.authoring.roll_back(caller.tenant, key, data.version))
 
 

@@ -25,7 +25,7 @@ MOST_SEGMENTS = 255
 
 
 class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """The tenant. Its key is given once, by whoever runs the server."""
+    """The tenant. Its key cannot be changed."""
 
     key: str
     name: str | None = None
@@ -34,17 +34,17 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     timezone: str = "UTC"
     """For users who have none."""
     channels: dict[Channel, bool] = {}
-    """Default per channel for all categories; a channel not named is on."""
+    """Default per channel for all categories. A channel that is not named is on."""
     caps: tuple[FrequencyCap, ...] = ()
     """Caps over all non-critical categories together."""
     required_locales: tuple[str, ...] = ()
-    """Every template must have these before it can be published."""
+    """Languages that every template must have before it can be published."""
     sms_segments: int = 0
-    """Most segments one text message may take; 0: no limit of the tenant's own."""
+    """Most segments of a text message; 0: no limit of the tenant's own."""
     sms_smart: bool = False
     """Write text messages in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
     require_if_match: bool = False
-    """Refuse every change of one resource that does not name what it was made from (`If-Match`)."""
+    """Refuse a change of a resource without `If-Match`."""
 
 
 @get("/", opt=READ)
@@ -57,7 +57,7 @@ async def get_tenant(caller: Who, parts: Parts) -> TenantDocument:
 async def patch_tenant(data: dict[str, Any], caller: Who, parts: Parts) -> TenantDocument:
     """Change some fields (JSON merge patch): null restores the default, what is not named stays.
 
-    Templates that are live already stay live: new rules count from the next publishing.
+    Live templates stay live: new rules apply from the next publication.
     """
     return document(
         await parts.ledger.setup.tenants.change(caller.tenant, lambda stored: patched(stored, data))

@@ -42,7 +42,7 @@ async def list_tenants(
 
 @post("/", opt=OPERATOR)
 async def create_tenant(data: TenantDocument, caller: Who, parts: Parts) -> NewTenant:
-    """Create a tenant. It has an inbox at once; everything else is set up with its admin key."""
+    """Create a tenant. It has the in-app integration `inbox`; everything else is set up with its admin key."""
     people.check_key(data.key, "#/key")
     tenant.check(data)
     made = await parts.ledger.setup.tenants.put(Tenant(id=TenantId(0), **tenant.fields_of(data)))

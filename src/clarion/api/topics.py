@@ -48,7 +48,7 @@ class Subscribers(Value, frozen=True, kw_only=True):
 
 
 class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
-    """How many were not subscribed before."""
+    """How many users were added."""
 
     added: int
 
@@ -97,7 +97,7 @@ async def patch_topic(key: str, data: dict[str, Any], caller: Who, parts: Parts)
 
 @delete("/{key:str}", opt=SEND)
 async def delete_topic(key: str, caller: Who, parts: Parts) -> None:
-    """Remove a topic with its subscriptions; its members stay users."""
+    """Delete a topic and its subscriptions. The users stay."""
     if not await parts.ledger.topics.delete(caller.tenant, key):
         raise await _missing(parts, caller, key)
 
@@ -118,7 +118,7 @@ async def list_subscribers(
 
 @post("/{key:str}/subscriptions", opt=SEND | ADDS, status_code=200)
 async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> Subscribed:
-    """Subscribe users who exist to a topic that exists."""
+    """Subscribe users to a topic. Both must exist."""
     await _topic(parts, caller, key)
     found = await parts.ledger.users.find(caller.tenant, data.user_ids)
     unknown = [

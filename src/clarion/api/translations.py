@@ -32,7 +32,7 @@ Key = Annotated[str | None, Parameter(description="Only this template")]
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be said about one entry of the file."""
+    """A note about one entry of the file."""
 
     template: str
     entry: str
@@ -42,12 +42,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a file of translations."""
+    """The result of an import of translations."""
 
     drafts: list[str]
     """Templates whose draft changed: check and publish them."""
     changed: int
-    """Texts that are new or different now."""
+    """Texts that are new or changed."""
     unchanged: int
     untranslated: int
     """Entries without a translation."""
@@ -56,7 +56,7 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
     review: list[Told]
     """Marked as uncertain (PO: `fuzzy`), and so left out."""
     outdated: list[Told]
-    """The source text is another one by now."""
+    """The source text has changed since the export."""
     unknown: list[Told]
     """No template has this text."""
 
@@ -65,7 +65,7 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
 async def list_languages(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[Report]:
-    """Every language in use or required, and how much of it is translated."""
+    """Every language in use or required, with its percentage of translated texts."""
     languages = await _translations(parts).summary(caller.tenant)
     return page_of_all(languages, lambda report: report.locale, cursor, limit)
 
@@ -79,7 +79,7 @@ async def export_translations(
     source: Source = None,
     template: Key = None,
 ) -> Response[bytes]:
-    """A file for translators: every text of the templates (drafts first), with what is translated already."""
+    """A file for translators: every text of the templates (of the draft, if there is one), with existing translations."""
     _check_languages(locale=locale, source=source)
     content = await _translations(parts).write(caller.tenant, format, locale, source, template)
     name = f"clarion.{locale}.{'po' if format is Format.PO else 'xlf'}"
@@ -94,9 +94,9 @@ async def export_translations(
 async def import_translations(
     locale: str, request: Request[Any, Any, Any], caller: Who, parts: Parts, source: Source = None
 ) -> ImportView:
-    """Bring translations back into the drafts of their templates.
+    """Import translations into the drafts of their templates.
 
-    Refused as a whole when a translation lacks a placeholder of its source or has another one.
+    Nothing is imported if a translation lacks a placeholder of its source or has another one.
     """
     _check_languages(locale=locale, source=source)
     form = READS[request.headers["content-type"].partition(";")[0].strip().lower()]
@@ -117,7 +117,7 @@ async def import_translations(
 
 @get("/{locale:str}/missing", opt=READ)
 async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> Report:
-    """What a language lacks: by template, channel and field, with counts and percent."""
+    """The missing texts of a language by template, channel and field, with counts and percentages."""
     _check_languages(locale=locale)
     return await _translations(parts).missing(caller.tenant, locale, template)
 

@@ -37,7 +37,7 @@ WORDS: dict[str, Words] = {
         lost_title="This link does not work",
         lost="Part of it may be missing. Please open it again from the email.",
         busy_title="Please try again",
-        busy="That did not work just now. Please try again in a minute.",
+        busy="Your request could not be saved. Please try again in a minute.",
     ),
     "de": Words(
         ask_title="Abmelden?",

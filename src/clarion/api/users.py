@@ -35,10 +35,10 @@ Change = Callable[[Profile | None], Profile]
 
 
 class UserBody(Value, frozen=True, kw_only=True):
-    """A user as a whole. Preferences are a resource of their own and stay as they are."""
+    """A user. Preferences are a separate resource and do not change."""
 
     user_id: str | None = None
-    """Optional in a path that names the user; needed on each line of a bulk call."""
+    """Optional if the path names the user; required on each line of a bulk call."""
     email: str | UnsetType | None = UNSET
     """The first email contact. Left out: email contacts stay as they are; null: all of them are removed."""
     phone: str | UnsetType | None = UNSET
@@ -76,7 +76,7 @@ class ContactSearch(Value, frozen=True, kw_only=True):
 
 
 class UserSearch(Value, frozen=True, kw_only=True):
-    """Whom to look for: give one of the three."""
+    """The address to search for: send one of the three."""
 
     email: str | None = None
     phone: str | None = None
@@ -91,7 +91,7 @@ class TokenBody(Value, frozen=True, kw_only=True):
 
 
 class TokenView(msgspec.Struct, frozen=True, kw_only=True):
-    """A token for this user's inbox: hand it to the user's own devices."""
+    """A token for this user's inbox, for the user's own devices."""
 
     token: str
     expires_at: str
@@ -110,9 +110,9 @@ async def list_users(
 
 @post("/search", opt=READ, status_code=200)
 async def search_users(data: UserSearch, caller: Who, parts: Parts) -> Page[UserView]:
-    """The people who have an address: an email, a phone number, or any other contact. At most 200.
+    """The users who have an address: an email, a phone number, or any other contact. At most 200.
 
-    Addresses are looked up in every spelling that reaches the same place, and stand in no URL.
+    All spellings of an address are found. The address is not part of a URL.
     """
     given = [(channel, field) for channel, field in PRIMARY if getattr(data, field) is not None]
     named = [(channel, getattr(data, field), f"#/{field}") for channel, field in given]
@@ -135,7 +135,7 @@ async def get_user(person: Person) -> UserView:
 
 @put("/{user_id:str}", opt=SEND)
 async def put_user(user_id: str, data: UserBody, caller: Who, parts: Parts) -> UserView:
-    """Create the user or replace what is known about them. Contacts that are left out stay."""
+    """Create or replace a user. Contacts that are left out stay."""
     if data.user_id not in (None, user_id):
         raise InvalidInput("user_id differs from the one in the path: leave it out.", pointer="#/user_id")
     check_user(data, user_id)
@@ -149,7 +149,7 @@ async def patch_user(
 ) -> UserView:
     """Change some fields (JSON merge patch): null removes, what is not named stays.
 
-    With `create=true` a user who does not exist is created; without it that is 404.
+    With `create=true`, a user who does not exist is created. Without it, the answer is 404.
     """
     if not create:
         await the_user(parts, caller, user_id)
@@ -166,7 +166,7 @@ async def patch_user(
 
 @delete("/{user_id:str}", opt=SEND)
 async def delete_user(user_id: str, caller: Who, parts: Parts) -> None:
-    """Erase the person: their key is destroyed, what waits is canceled, anonymous statistics stay."""
+    """Delete a user: their encryption key is destroyed and waiting messages are not sent. Anonymous statistics stay."""
     person = await the_user(parts, caller, user_id, readable=False)
     await parts.ledger.users.delete(caller.tenant, person.id)
     parts.engagement.forget(caller.tenant, person.no)
@@ -181,8 +181,8 @@ async def put_users(
 ) -> BulkView:
     """Create or change many users: NDJSON, one user per line.
 
-    `replace`: each line as in PUT. `merge`: each line as in PATCH, fields that a line does not name stay. Both create
-    who does not exist. Of several lines for one user each goes on top of the one before.
+    `replace`: each line works like PUT. `merge`: each line works like PATCH, and fields that it does not name stay.
+    Both create users who do not exist. Several lines for one user are applied in order.
     """
     lines = [line for line in (await request.body()).split(b"\n") if line and not line.isspace()]
     if len(lines) > parts.limits.batch:
@@ -204,7 +204,7 @@ async def put_users(
 
 @post("/{user_id:str}/tokens", opt=SEND | ADDS | FOR_GOOD)
 async def mint_token(person: Person, caller: Who, parts: Parts, data: TokenBody | None = None) -> TokenView:
-    """A short-lived token with which the user's own devices reach the user's inbox, and nothing else."""
+    """Create a short-lived token for the user's own devices. It gives access to the user's inbox and nothing else."""
     ttl_s = (data or TokenBody()).ttl_s
     expires_at = Instant(parts.clock.now() // 1000 * 1000 + ttl_s * 1000)
     return TokenView(token=parts.tokens.mint(person, ttl_s), expires_at=rfc3339(expires_at))

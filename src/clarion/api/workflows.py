@@ -35,7 +35,7 @@ from clarion.rules.quiet_hours import meet
 
 
 class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False):
-    """A workflow; its key stands in the path, its version is counted by Clarion."""
+    """A workflow. Its key is in the path; Clarion counts its versions."""
 
     key: str = ""
     name: str | None = None  # type: ignore[assignment]
@@ -60,7 +60,7 @@ async def get_workflow(key: str, caller: Who, parts: Parts, version: int | None 
 
 @put("/{key:str}", opt=ADMIN)
 async def put_workflow(key: str, data: WorkflowDocument, caller: Who, parts: Parts) -> WorkflowDocument:
-    """Publish a workflow: the next version is live at once, messages under way keep theirs."""
+    """Publish a workflow. The new version is live at once; messages under way keep theirs."""
     return await _store(named(Workflow, data, key), None, caller, parts)
 
 
@@ -74,7 +74,7 @@ async def patch_workflow(key: str, data: dict[str, Any], caller: Who, parts: Par
 
 @delete("/{key:str}", opt=ADMIN)
 async def delete_workflow(key: str, caller: Who, parts: Parts) -> None:
-    """Delete a workflow; what it has planned already is not sent."""
+    """Delete a workflow. Messages that wait to be sent are canceled."""
     await remove(parts.ledger.setup.workflows, caller.tenant, key, "workflow")
 
 

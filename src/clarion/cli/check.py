@@ -20,9 +20,9 @@ PATIENCE_S = 10.0
 
 
 def check(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Check settings, files, key and schema, reach every enabled integration, and find workflows without one.
+    """Check settings, files, key, schema and every enabled integration, and find workflows that lack one.
 
-    The exit code is 1 when something is wrong.
+    The exit code is 1 if a check fails.
 
     \b
     Examples:
@@ -63,7 +63,7 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
     from clarion.flow.coverage import Coverage
 
     if not settings.database_path.exists():
-        yield "database", f"there is no {settings.database_path}: run `clarion migrate`."
+        yield "database", f"there is no database {settings.database_path}: run `clarion migrate`."
         return
     clock, entropy = SystemClock(), SystemEntropy()
     part = "key"
@@ -91,8 +91,8 @@ async def _store(settings: Settings) -> AsyncIterator[Finding]:
 def _lacks(channels: Sequence[str]) -> str:
     names = ", ".join(f"`{channel}`" for channel in channels)
     return (
-        f"no enabled integration serves {names}: its messages wait. Create one with PUT /v1/integrations/{{key}}, or "
-        "take the channel out of the workflow."
+        f"no enabled integration serves {names}, so its messages wait. Create one with PUT /v1/integrations/{{key}}, "
+        "or remove the channel from the workflow."
     )
 
 
@@ -104,13 +104,13 @@ async def _reach(integration: Any, tools: Any) -> str:
 
     plugin = plugins.providers().get(integration.provider)
     if plugin is None:
-        return f"there is no provider {integration.provider!r}: install its plug-in."
+        return f"there is no provider {integration.provider!r}: install its package."
     try:
         provider = plugin.open(integration, bodies.convert(integration.config, plugin.config), tools)
     except ClarionError as error:
         return f"its settings are wrong at {error.pointer or '#'}: {error}"
     except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
-        return f"its provider fell over its settings ({type(surprise).__name__}): compare them with its documentation."
+        return f"its provider cannot use its settings ({type(surprise).__name__}): compare them with its documentation."
     try:
         async with tools.clock.timeout(PATIENCE_S):
             await provider.ping()
@@ -119,7 +119,7 @@ async def _reach(integration: Any, tools: Any) -> str:
     except TimeoutError:
         return f"no answer within {PATIENCE_S:.0f} s: check address, port and firewall."
     except Exception as surprise:  # noqa: BLE001 - foreign code again
-        return f"its provider fell over ({type(surprise).__name__}) instead of answering."
+        return f"its provider failed with {type(surprise).__name__} instead of an answer."
     finally:
         await provider.close()
     return ""

@@ -107,8 +107,8 @@ class Client:
             response, content = _heeding_interrupts(exchange)
         except PyreqwestError as error:
             raise Unreachable(
-                f"{self._url} does not answer ({_cause(error)}). Is Clarion running there? "
-                "Name another address with --url or CLARION_URL."
+                f"{self._url} does not answer ({_cause(error)}). Check that Clarion is running there, "
+                "or set another address with --url or CLARION_URL."
             ) from None
         if response.status >= 400:
             raise _problem(response.status, content, response.headers.get("retry-after"))
@@ -149,14 +149,14 @@ def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
     if url and key:
         return Client(url, key)
     if url:
-        raise ConfigError(f"{url} needs an API key: name it with --api-key, or better in CLARION_API_KEY.")
+        raise ConfigError(f"{url} needs an API key: set CLARION_API_KEY, or pass --api-key.")
     try:
         dev = msgspec.json.decode((data / DEV_FILE).read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError):
         raise ConfigError(
-            f"Which Clarion? There is no {data / DEV_FILE}. Start one with `clarion dev`, name the data "
-            "directory of a running one with --data-dir, or name any running one with --url and --api-key (CLARION_URL, "
-            "CLARION_API_KEY)."
+            f"No Clarion server found: there is no {data / DEV_FILE}. Start one with `clarion dev`, give the data "
+            "directory of a running `clarion dev` with --data-dir, or give any server with --url and --api-key "
+            "(CLARION_URL, CLARION_API_KEY)."
         ) from None
     return Client(dev["url"], key or dev["api_key"])
 

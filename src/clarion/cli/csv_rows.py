@@ -48,7 +48,7 @@ def header_of(lines: Iterator[TextLine], known: Callable[[str], bool]) -> Header
         if (names := _names(raw, delimiter))
     ]
     if not candidates:
-        raise ValueError("the first line is no list of column names: its quotes do not match")
+        raise ValueError("the first line is not a list of column names: its quotes do not match")
     return max(candidates, key=lambda header: (sum(map(known, header.names)), len(header.names)))
 
 
@@ -117,7 +117,7 @@ def _values(
         if "unexpected end" in said:
             said = "opens a quote that is never closed"
         elif "expected after" in said:
-            said = "has text behind a closing quote; double the quotes inside a value"
+            said = "has text after a closing quote; double the quotes inside a value"
         else:
             said = f"is not a CSV row: {said}"
         raise ValueError(said) from None

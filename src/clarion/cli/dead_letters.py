@@ -22,7 +22,7 @@ from clarion.cli.messages import (
 from clarion.cli.operations import NoWait, end, several
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="See and retry what failed for good.")
+program = typer.Typer(no_args_is_help=True, help="List and retry messages that failed permanently.")
 
 PATH = "/v1/dead-letters/retry"
 EVENTS = "/v1/dead-letters/events"
@@ -44,7 +44,7 @@ def list_(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """List everything that failed for good, newest first.
+    """List messages that failed permanently, newest first.
 
     \b
     Example:
@@ -90,7 +90,7 @@ def retry(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Send dead letters again, with fresh attempts and the templates that are live now.
+    """Retry dead letters, with fresh attempts and the templates that are live now.
 
     \b
     Examples:
@@ -99,7 +99,7 @@ def retry(
     """
     chosen = chosen_by(user_id, None, workflow, channel, status, reason, since, until)
     if bool(ids) == everything or (ids and chosen):
-        raise typer.BadParameter("name messages, or say --all (with filters if you like)")
+        raise typer.BadParameter("give message ids, or --all (filters are optional)")
     client = connect()
     body = version_of(template_version)
     if ids:
@@ -136,7 +136,7 @@ def retry_events(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Plan events again that could not be planned.
+    """Plan events again that could not be planned before.
 
     \b
     Examples:
@@ -146,7 +146,7 @@ def retry_events(
     from clarion.cli import show
 
     if bool(ids) == everything:
-        raise typer.BadParameter("name events, or say --all")
+        raise typer.BadParameter("give event ids, or --all")
     client = connect()
 
     def more() -> tuple[int, bool]:
@@ -161,9 +161,9 @@ def retry_events(
     if json:
         show.as_json({"retried": done})
     else:
-        show.out().print(f"{done} put back into their lanes.")
+        show.out().print(f"{done} put back into the queues of their lanes.")
     if ids and done < len(ids):
-        show.complain(f"{len(ids) - done} of {len(ids)} are not in the list: left as they are.")
+        show.complain(f"{len(ids) - done} of {len(ids)} are not in the list: they were not changed.")
         raise typer.Exit(1)
 
 

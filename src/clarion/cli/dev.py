@@ -25,13 +25,14 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 def dev(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
     data: Annotated[
-        Path, typer.Option("--data-dir", help="Where everything is kept. Delete it to start afresh.")
+        Path, typer.Option("--data-dir", help="Data directory. Delete it to start from scratch.")
     ] = DATA_DIR,
     open_browser: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page, when started from a terminal.")
+        bool,
+        typer.Option("--open/--no-open", help="Open the page in the browser, when started from a terminal."),
     ] = True,
 ) -> None:
-    """Try Clarion: API, engine, live inboxes and a page to play with, on this machine only.
+    """Try Clarion on this machine only: API, engine, live inboxes and a demo page.
 
     Three people, seven workflows and templates in three languages are ready. Emails, texts and pushes are captured
     instead of sent. Address and API key are in DATA/dev.json, for scripts and for the other commands.

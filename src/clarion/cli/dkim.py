@@ -23,9 +23,13 @@ class Kind(StrEnum):
 
 
 Domain = Annotated[str, typer.Option(help="Domain of the sender's address.")]
-Selector = Annotated[str, typer.Option(help="Name of the key, new for every key.")]
+Selector = Annotated[str, typer.Option(help="Selector of the key: use a new one for every key.")]
 KindOption = Annotated[
-    Kind, typer.Option("--kind", help="rsa is verified everywhere, ed25519 is small and quick.")
+    Kind,
+    typer.Option(
+        "--kind",
+        help="All receivers verify rsa; ed25519 keys are small and fast, but some receivers ignore them.",
+    ),
 ]
 
 

@@ -28,7 +28,7 @@ Changes = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="A field and its new value, NAME=VALUE; JSON values are understood, null restores the default.",
+        help="A field and its new value, NAME=VALUE. VALUE may be JSON; null restores the default.",
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -128,7 +128,7 @@ class Commands:
         from clarion.cli.client import matching
 
         if not changes:
-            raise typer.BadParameter("name at least one change with --set NAME=VALUE")
+            raise typer.BadParameter("give at least one change with --set NAME=VALUE")
         answer = connect().call("PATCH", self._at(key), assigned(changes), matching(if_match))
         told(answer, f"{key} is changed.", json=json)
 

@@ -9,14 +9,14 @@ import typer
 from clarion.cli.messages import Limit, TemplateVersion, User, version_of
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="Say which URLs hear of what happens (webhooks).")
+program = typer.Typer(no_args_is_help=True, help="Manage webhook endpoints: URLs that receive events.")
 
 Id = Annotated[
     str, typer.Argument(metavar="ENDPOINT", help="Id of the endpoint, from `clarion endpoints list`.")
 ]
 Secret = Annotated[
     str | None,
-    typer.Option("--secret", help="whsec_..., one that the receiver has already; left out: a new one."),
+    typer.Option("--secret", help="whsec_..., a secret that the receiver already has. Default: a new one."),
 ]
 
 
@@ -50,12 +50,22 @@ def list_(
 @program.command()
 @connected
 def create(
-    to: Annotated[str, typer.Option("--to", help="The URL: https, and a public address unless allowed.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="URL of the receiver: https, and a public address unless its range is in outbound.allowed_networks.",
+        ),
+    ],
     user_id: Annotated[
-        str | None, typer.Option("--user-id", help="Whose it is; left out: the tenant's own ($tenant).")
+        str | None,
+        typer.Option("--user-id", help="The user it belongs to. Default: the tenant's own ($tenant)."),
     ] = None,
     events: Annotated[
-        list[str] | None, typer.Option("--event", help="A type it hears of, like order.*; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--event", help="Event type it receives, like order.*; may be repeated. Default: all types."
+        ),
     ] = None,
     description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
     secret: Secret = None,
@@ -77,7 +87,7 @@ def create(
     if json:
         show.as_json(made)
         return
-    about = f"{made['id']} is told about {_events(made)} of {made['user_id'] or '$tenant'}."
+    about = f"{made['id']} receives {_events(made)} for {made['user_id'] or '$tenant'}."
     show.err().print(about, style=show.SILENT)
     _print_secret(made)
 
@@ -86,7 +96,7 @@ def create(
 @connected
 def show_(
     endpoint: Id,
-    failed: Annotated[bool, typer.Option("--failed", help="Only calls that were not accepted.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only failed calls.")] = False,
     limit: Limit = 20,
     *,
     connect: Connect,
@@ -108,7 +118,7 @@ def show_(
     if json:
         show.as_json({"endpoint": one, "deliveries": calls})
         return
-    show.out().print(f"{one['url']} hears of {_events(one)} of {one['user_id'] or '$tenant'}: {_state(one)}")
+    show.out().print(f"{one['url']} receives {_events(one)} for {one['user_id'] or '$tenant'}: {_state(one)}")
     show.table(
         ["at", "message", "answer", "took"],
         ((show.clock(c["created_at"]), c["message_id"], _answer(c), f"{c['took_ms']} ms") for c in calls),
@@ -124,7 +134,7 @@ def rotate_secret(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Replace the secret. The one before signs along for 24 hours.
+    """Replace the secret. Calls are signed with the old one too for 24 hours.
 
     \b
     Example:
@@ -142,7 +152,7 @@ def rotate_secret(
 @program.command()
 @connected
 def enable(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
-    """Send again. What was missed is sent with `retry`.
+    """Enable an endpoint. To send what it missed, use `retry`.
 
     \b
     Example:
@@ -154,7 +164,7 @@ def enable(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
 @program.command()
 @connected
 def disable(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
-    """Send nothing more, until it is enabled.
+    """Disable an endpoint: nothing is sent to it until it is enabled.
 
     \b
     Example:
@@ -166,7 +176,7 @@ def disable(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
 @program.command()
 @connected
 def delete(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
-    """Delete an endpoint; what was still to be sent to it is not sent.
+    """Delete an endpoint. Messages that wait for it are not sent.
 
     \b
     Example:
@@ -188,14 +198,16 @@ def retry(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Ids of messages.")] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", help="All of events since then (RFC 3339, e.g. 2030-06-01T18:00:00Z)."),
+        typer.Option(
+            "--since", help="Messages of events since this time (RFC 3339, e.g. 2030-06-01T18:00:00Z)."
+        ),
     ] = None,
     template_version: TemplateVersion = "live",
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Send what failed or was not sent once more, with fresh attempts.
+    """Retry messages that failed or were suppressed, with fresh attempts.
 
     \b
     Examples:
@@ -205,7 +217,7 @@ def retry(
     from clarion.cli import show
 
     if bool(ids) == bool(since):
-        raise typer.BadParameter("name messages, or a time with --since")
+        raise typer.BadParameter("give message ids, or a time with --since")
     client = connect()
     chosen = ({"ids": ids} if ids else {"since": since}) | version_of(template_version)
 
@@ -244,7 +256,7 @@ def _print_secret(made: Any) -> None:
     """On a line of its own, to be copied."""
     from clarion.cli import show
 
-    show.err().print("Its secret, shown only now:", style=show.SILENT)
+    show.err().print("Its secret, shown only once:", style=show.SILENT)
     show.out().print(made["secret"])
 
 

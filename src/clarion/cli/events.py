@@ -10,7 +10,7 @@ from clarion.cli import explain
 from clarion.cli.messages import Limit, Since, Until
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="See what came of an event, and cancel it.")
+program = typer.Typer(no_args_is_help=True, help="List, inspect and cancel events.")
 
 Id = Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event, as `clarion trigger` printed it.")]
 
@@ -78,7 +78,7 @@ def show_(event_id: Id, *, connect: Connect, json: Json = False) -> None:
 @program.command()
 @connected
 def cancel(event_id: Id, *, connect: Connect, json: Json = False) -> None:
-    """Cancel all messages of an event that have not begun to be sent.
+    """Cancel all messages of an event that have not started to be sent.
 
     \b
     Example:

@@ -20,7 +20,7 @@ class Exit(IntEnum):
     NOT_ALLOWED = 5
     """The API key is missing, wrong, or lacks the scope."""
     REFUSED = 6
-    """The request is not valid and will not be if repeated."""
+    """The request is not valid; repeating it does not help."""
 
 
 def for_status(status: int) -> Exit:

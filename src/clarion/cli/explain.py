@@ -11,13 +11,13 @@ from clarion.cli.options import Connect, Json, connected
 
 @connected
 def explain(
-    event_id: Annotated[str, typer.Argument(help="The event, as `clarion trigger` printed it.")],
+    event_id: Annotated[str, typer.Argument(help="Id of the event, as `clarion trigger` printed it.")],
     user_id: Annotated[str | None, typer.Option("--user-id", help="Only this user.")] = None,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Say for everyone an event concerned what was decided, by which rules, and why.
+    """Show what was decided for each recipient of an event, by which rules, and why.
 
     \b
     Examples:

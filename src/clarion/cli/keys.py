@@ -19,26 +19,27 @@ T = TypeVar("T")
 program = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys of this installation.")
 
 TenantName = Annotated[
-    str | None, typer.Option("--tenant", help="Key of the tenant; needed when there are several.")
+    str | None, typer.Option("--tenant", help="Key of the tenant; required if there are several.")
 ]
 
 
 Operator = Annotated[
-    bool, typer.Option("--operator", help="Keys that manage tenants, and belong to none of them.")
+    bool, typer.Option("--operator", help="Operator keys: they manage tenants and belong to none of them.")
 ]
 
 
 @program.command()
 def create(
     name: Annotated[
-        str, typer.Option("--name", help="What it is for: you will want to know when you revoke it.")
+        str,
+        typer.Option("--name", help="What the key is for, so that you know what breaks when you revoke it."),
     ],
     scope: Annotated[
         str,
         typer.Option("--scope", help="admin, send (trigger, manage users) or read. Each includes the next."),
     ] = "send",
     expires_days: Annotated[
-        int | None, typer.Option(min=1, help="Days until it expires; default never.")
+        int | None, typer.Option(min=1, help="Days until the key expires. Default: never.")
     ] = None,
     operator: Operator = False,
     tenant: TenantName = None,
@@ -81,7 +82,9 @@ def create(
         show.as_json(made)
     else:
         show.out().print(made["key"])
-        show.err().print(f"{made['id']} ({made['scope']}). It is shown this once: put it where secrets live.")
+        show.err().print(
+            f"{made['id']} ({made['scope']}). It is shown only once: store it where you keep secrets."
+        )
 
 
 @program.command("list")
@@ -199,10 +202,10 @@ async def _tenant(
     if name in known:
         return known[name]
     if known and name is None:
-        raise ConfigError(f"which tenant? Choose with --tenant among {', '.join(sorted(known))}.")
+        raise ConfigError(f"there are several tenants: choose one with --tenant: {', '.join(sorted(known))}.")
     if known and not create:
         raise NotFound(
-            f"there is no tenant {name!r}, only {', '.join(sorted(known))}. To make it add --create-tenant."
+            f"there is no tenant {name!r}, only {', '.join(sorted(known))}. To create it, add --create-tenant."
         )
     from clarion.app import only_process
     from clarion.config import Settings

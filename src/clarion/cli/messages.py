@@ -9,12 +9,13 @@ import typer
 from clarion.cli.operations import NoWait, end, several
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="See what became of every notification.")
+program = typer.Typer(no_args_is_help=True, help="List, inspect, cancel and retry messages.")
 
 Id = Annotated[str, typer.Argument(metavar="MESSAGE", help="Id of the message.")]
 User = Annotated[str | None, typer.Option("--user-id", help="Only this user's.")]
 Since = Annotated[
-    str | None, typer.Option("--since", help="Only from this time on (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
+    str | None,
+    typer.Option("--since", help="Only messages since this time (RFC 3339, e.g. 2030-06-01T18:00:00Z)."),
 ]
 Until = Annotated[str | None, typer.Option("--until", help="Only before this time (RFC 3339).")]
 Workflow = Annotated[str | None, typer.Option("--workflow", help="Only of this workflow.")]
@@ -87,7 +88,7 @@ def show_(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Show one message: its timeline, its explanation, and what it says.
+    """Show one message: its timeline, its explanation and its content.
 
     \b
     Example:
@@ -151,7 +152,7 @@ def retry(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Send messages that failed once more, with fresh attempts: those named, or with --all all that match the filters.
+    """Retry messages that failed, with fresh attempts: the given ones, or with --all all that match the filters.
 
     \b
     Examples:
@@ -171,7 +172,7 @@ def tail(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Follow every change of every message until Ctrl-C; with --json one document a line.
+    """Follow every change of every message until Ctrl-C. With --json, print one document per line.
 
     \b
     Examples:
@@ -228,7 +229,7 @@ def _act(
     from clarion.cli.client import segment
 
     if bool(ids) == everything or (ids and chosen):
-        raise typer.BadParameter("name messages, or say --all (with filters if you like)")
+        raise typer.BadParameter("give message ids, or --all (filters are optional)")
     if not ids:
         started = client.call("POST", f"/v1/messages/{verb}", {"filter": chosen} | more)
         end(client, started, no_wait=no_wait, json=json)

@@ -51,9 +51,7 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
         )
         show.out().print("Next: clarion keys create --name my-app --scope admin", style=show.SILENT)
     elif first_keyring:
-        show.out().print(
-            f"New beside it: {keyring}. Back it up too: without it no user can be read any more."
-        )
+        show.out().print(f"Created the keyring {keyring}. Back it up too: without it no user can be read.")
 
 
 def make_directory(data_dir: Path) -> None:
@@ -64,7 +62,7 @@ def make_directory(data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigError(
-            f"the data directory {data_dir} cannot be made ({error.strerror}): choose another one with --data-dir."
+            f"the data directory {data_dir} cannot be created ({error.strerror}): choose another one with --data-dir."
         ) from None
 
 

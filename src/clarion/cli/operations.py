@@ -110,7 +110,7 @@ def cancel(operation_id: Id, *, connect: Connect, json: Json = False) -> None:
 @program.command("retry-failed")
 @connected
 def retry_failed(operation_id: Id, no_wait: NoWait = False, *, connect: Connect, json: Json = False) -> None:
-    """Try what failed once more.
+    """Retry what failed.
 
     \b
     Example:

@@ -26,7 +26,7 @@ ApiKey = Annotated[
     typer.Option(
         "--api-key",
         envvar="CLARION_API_KEY",
-        help="API key; better in the variable than on the command line.",
+        help="API key. Prefer the variable: the command line is visible to other users.",
         rich_help_panel="Connection",
         show_default=False,
     ),
@@ -35,7 +35,7 @@ Data = Annotated[
     Path,
     typer.Option(
         "--data-dir",
-        help="Data directory of `clarion dev`: its dev.json gives address and key if none is named.",
+        help="Data directory of `clarion dev`: its dev.json has the address and key to use by default.",
         rich_help_panel="Connection",
     ),
 ]
@@ -43,14 +43,14 @@ IfMatch = Annotated[
     str | None,
     typer.Option(
         "--if-match",
-        help="The ETag it was made from, like v3 (a version) or d12 (a draft): refused when it is another by now.",
+        help="ETag the change is based on, like v3 (a version) or d12 (a draft). Refused if it is no longer current.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", envvar="CLARION_CONFIG", help="Settings file; without it ./clarion.toml if there is one."
+        "--config", envvar="CLARION_CONFIG", help="Settings file. Default: ./clarion.toml if it exists."
     ),
 ]
 DataDir = Annotated[

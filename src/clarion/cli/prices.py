@@ -35,17 +35,17 @@ def import_(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="CSV: country or beginning of numbers, price of one segment.",
+            help="CSV file: country or number prefix, price of one segment.",
         ),
     ],
-    currency: Annotated[str, typer.Option("--currency", help="What the prices are in (ISO 4217), like EUR.")],
+    currency: Annotated[str, typer.Option("--currency", help="Currency of the prices (ISO 4217), like EUR.")],
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Replace the price list of text messages by that of a file.
+    """Replace the price list of text messages with the list in a file.
 
-    A line is `DE,0.075` for a country, or `+1787,0.02` for all numbers that begin so. Previews then tell the cost.
+    A line is `DE,0.075` for a country, or `+1787,0.02` for all numbers with this prefix. Previews then show the cost.
 
     \b
     Example:
@@ -92,13 +92,15 @@ def _table(file: Path) -> dict[str, str]:
             if (priced := _priced(cells)) is None:
                 if not any(cells) or (line.number == 1 and len(cells) == 2):
                     continue
-                raise typer.BadParameter(f"{file}, line {line.number}: expected like DE,0.075")
+                raise typer.BadParameter(
+                    f"{file}, line {line.number}: write a country or prefix and a price, like DE,0.075"
+                )
             row, price = priced
             if row in table:
                 raise typer.BadParameter(f"{file}, line {line.number}: {row} has a price already")
             table[row] = price
     if not table:
-        raise typer.BadParameter(f"{file} names no price; the list stays as it is")
+        raise typer.BadParameter(f"{file} has no price: the price list was not changed")
     return table
 
 

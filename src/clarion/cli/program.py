@@ -69,7 +69,7 @@ program = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Self-hosted notifications: what happened goes in, everyone who should hear of it does.",
+    help="Self-hosted notification infrastructure: send an event, and Clarion notifies the right people on the right channels.",
     epilog="Start with clarion dev. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 unreachable, "
     "4 not found, 5 not allowed, 6 refused.",
 )
@@ -97,9 +97,9 @@ program.command("serve", short_help="Serve in production.")(serve.serve)
 program.command("migrate", short_help="Create the database and its key, or update the schema.")(
     migrate.migrate
 )
-program.command("check", short_help="Is this installation fit to serve?")(check.check)
-program.command("trigger", short_help="Tell Clarion that something happened.")(trigger.trigger)
-program.command("explain", short_help="Why somebody was, or was not, notified.")(explain.explain)
+program.command("check", short_help="Check whether this installation can serve.")(check.check)
+program.command("trigger", short_help="Send an event: start a workflow.")(trigger.trigger)
+program.command("explain", short_help="Explain why a user was or was not notified.")(explain.explain)
 program.add_typer(users.program, name="users")
 program.add_typer(preferences.program, name="preferences")
 program.add_typer(topics.program, name="topics")

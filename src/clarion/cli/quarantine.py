@@ -25,7 +25,7 @@ def list_(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """List what waits for a person, newest first.
+    """List quarantined mail, newest first.
 
     \b
     Example:
@@ -57,7 +57,7 @@ def list_(
 @connected
 def show_(
     id: Id,
-    raw: Annotated[bool, typer.Option("--raw", help="Print the mail itself, as it came.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the original mail.")] = False,
     *,
     connect: Connect,
     json: Json = False,
@@ -97,13 +97,13 @@ def resolve(
     ],
     message_id: Annotated[
         str | None,
-        typer.Option("--message-id", help="The message it is about; left out: the one the mail names."),
+        typer.Option("--message-id", help="The message it is about. Default: the one the mail names."),
     ] = None,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Say what a mail means. Its message and address follow; the mail is no longer kept.
+    """Resolve a mail: its verdict is applied to its message and address, and the mail is deleted.
 
     \b
     Example:
@@ -117,7 +117,7 @@ def resolve(
     if json:
         show.as_json(done)
         return
-    changed = "" if done["changed"] else " Nothing changed: that was known."
+    changed = "" if done["changed"] else " Nothing changed: Clarion already knew this."
     show.out().print(f"Message {done['message_id']}: {done['verdict']}.{changed}", markup=False)
 
 

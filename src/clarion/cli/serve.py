@@ -17,8 +17,8 @@ def serve(
 ) -> None:
     """Serve the API, the engine and the live inboxes until SIGTERM. Refuses unsafe settings, with the reason.
 
-    Settings come from the file, then CLARION_* variables, then these options. A first SIGTERM or Ctrl-C drains: what
-    is under way is finished and recorded. A second one stops at once; nothing is lost either way.
+    CLARION_* variables override the settings file; these options override both. The first SIGTERM or Ctrl-C finishes
+    and records the work under way. A second one stops at once. Neither loses a message.
 
     \b
     Examples:

@@ -9,8 +9,8 @@ import typer
 from clarion.cli.documents import Noun, add
 from clarion.cli.trigger import trigger
 
-workflows = typer.Typer(no_args_is_help=True, help="Say what to do about events.")
-categories = typer.Typer(no_args_is_help=True, help="Say what people can opt out of.")
+workflows = typer.Typer(no_args_is_help=True, help="Manage workflows: what to send for an event.")
+categories = typer.Typer(no_args_is_help=True, help="Manage categories: what users can opt out of.")
 integrations = typer.Typer(no_args_is_help=True, help="Connect providers.")
 
 

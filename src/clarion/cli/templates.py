@@ -11,7 +11,7 @@ from clarion.cli import document_file
 from clarion.cli.assignments import EventData, event_data
 from clarion.cli.options import Connect, IfMatch, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="Write, check, publish and roll back templates.")
+program = typer.Typer(no_args_is_help=True, help="Check, preview, publish and roll back templates.")
 
 Key = Annotated[str, typer.Argument(help="Key of the template.")]
 File = Annotated[
@@ -24,9 +24,9 @@ Draft = Annotated[bool, typer.Option("--draft", help="The draft.")]
 Version = Annotated[int | None, typer.Option("--version", help="An old version.")]
 Given = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A value of the data, NAME=VALUE; JSON values are understood."),
+    typer.Option("--set", help="A value of the data, NAME=VALUE. VALUE may be JSON."),
 ]
-NamedKey = Annotated[str | None, typer.Option("--key", help="Key, when the file does not name it.")]
+NamedKey = Annotated[str | None, typer.Option("--key", help="Key of the template, if the file has none.")]
 
 
 @program.command("list")
@@ -110,7 +110,7 @@ def publish(
     file: File,
     key: NamedKey = None,
     draft: Annotated[
-        bool, typer.Option("--draft", help="Save it as the draft instead: it may be broken.")
+        bool, typer.Option("--draft", help="Save it as a draft instead. A draft may have errors.")
     ] = False,
     if_match: IfMatch = None,
     *,
@@ -156,7 +156,7 @@ def rollback(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Publish an old version anew, exactly as it was.
+    """Publish an old version again, exactly as it was.
 
     \b
     Example:
@@ -180,7 +180,9 @@ def rollback(
 def preview(
     key: Annotated[str, typer.Argument(help="Key of the template, or a file that holds one.")],
     channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.")] = None,
-    locale: Annotated[str | None, typer.Option("--locale", help="As a reader of this language.")] = None,
+    locale: Annotated[
+        str | None, typer.Option("--locale", help="Preview for a reader of this language.")
+    ] = None,
     user_id: Annotated[str | None, typer.Option("--user-id", help="As this user.")] = None,
     draft: Draft = False,
     version: Version = None,
@@ -190,7 +192,7 @@ def preview(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Show what one person would get, and what is wrong with the template; nothing is sent or kept.
+    """Show what one user would get, and the issues of the template. Nothing is sent or stored.
 
     \b
     Examples:
@@ -234,9 +236,9 @@ def try_out(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Send a template to yourself, now, as a real message; it need not be live.
+    """Send a template to yourself, now, as a real message. It does not have to be live.
 
-    Preferences, quiet hours and caps do not hold it back; a suppressed address is not used.
+    It ignores preferences, quiet hours and caps. It is not sent to a suppressed address.
 
     \b
     Examples:
@@ -255,7 +257,7 @@ def try_out(
     if json:
         show.as_json(sent)
         return
-    show.out().print(f"Sent to {to} by {channel}. What became of it:", markup=False)
+    show.out().print(f"Sent to {to} by {channel}. To see what happened to it:", markup=False)
     show.out().print(f"  clarion messages show {sent['message_id']}", markup=False)
 
 
@@ -265,7 +267,7 @@ def _read(file: str, key: str | None) -> dict[str, Any]:
     stem = "" if file == "-" else Path(file).stem
     document["key"] = key or document.get("key") or stem
     if not document["key"]:
-        raise typer.BadParameter("which template is it? Name it with --key.")
+        raise typer.BadParameter("the file does not name its template: give its key with --key.")
     return document
 
 

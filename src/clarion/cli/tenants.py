@@ -81,7 +81,7 @@ def create(
     else:
         show.out().print(made["admin_key"])
         show.err().print(
-            f"The tenant {key} exists. This is its admin key, shown this once: put it where secrets live."
+            f"The tenant {key} was created. This is its admin key. It is shown only once: store it where you keep secrets."
         )
 
 
@@ -106,12 +106,12 @@ def update(
     from clarion.cli.client import segment
 
     if not (change := _given(name, locale, timezone)):
-        raise typer.BadParameter("name what to change: --name, --locale or --timezone")
+        raise typer.BadParameter("give at least one change: --name, --locale or --timezone")
     changed = connect().call("PATCH", f"/v1/tenants/{segment(key)}", change)
     if json:
         show.as_json(changed)
     else:
-        show.out().print(f"The tenant {key} is changed.")
+        show.out().print(f"The tenant {key} was changed.")
 
 
 def _given(name: str | None, locale: str | None, timezone: str | None) -> dict[str, Any]:

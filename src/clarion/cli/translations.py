@@ -11,7 +11,7 @@ import typer
 from clarion.cli.exits import Exit
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="Send templates to translators, and take them back.")
+program = typer.Typer(no_args_is_help=True, help="Export templates for translators, and import translations.")
 
 
 class Format(StrEnum):
@@ -25,7 +25,11 @@ MEDIA_TYPES = {Format.PO: "text/x-gettext-translation", Format.XLIFF: "applicati
 SUFFIXES = {".po": Format.PO, ".pot": Format.PO, ".xlf": Format.XLIFF, ".xliff": Format.XLIFF}
 
 Source = Annotated[
-    str | None, typer.Option("--source", help="Language to translate from, if templates differ in theirs.")
+    str | None,
+    typer.Option(
+        "--source",
+        help="Language to translate from; required if the templates have different default languages.",
+    ),
 ]
 Template = Annotated[str | None, typer.Option("--template", "-t", help="Only this template.")]
 
@@ -78,10 +82,10 @@ def import_(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Bring translations back into the drafts of their templates.
+    """Import translations into the drafts of their templates.
 
-    A translation whose placeholders differ from its source is named by line, and then nothing is stored. What is
-    stored is a draft: look at it, then publish it.
+    If the placeholders of a translation differ from its source, the error names its line and nothing is stored.
+    The import changes drafts only: review them, then publish them.
 
     \b
     Examples:
@@ -94,7 +98,7 @@ def import_(
 
     form = SUFFIXES.get(file.suffix.lower())
     if form is None:
-        raise ConfigError(f"{file} is no file of translations: its name must end in {', '.join(SUFFIXES)}.")
+        raise ConfigError(f"{file} is not a translation file: its name must end in {', '.join(SUFFIXES)}.")
     content = file.read_bytes()
     language = locale or _language(form, content, file)
     query = f"?source={segment(source)}" if source else ""
@@ -115,9 +119,7 @@ def import_(
 @program.command()
 @connected
 def missing(
-    locale: Annotated[
-        str | None, typer.Argument(help="The language to look at; without it: all of them.")
-    ] = None,
+    locale: Annotated[str | None, typer.Argument(help="Language to show. Default: all languages.")] = None,
     template: Template = None,
     *,
     connect: Connect,
@@ -180,7 +182,7 @@ def _report(told: Any) -> None:
         f"{told['changed']} changed, {told['unchanged']} unchanged, {told['untranslated']} not translated."
     )
     if told["drafts"]:
-        console.print(f"Drafts to look at and publish: {', '.join(told['drafts'])}.")
+        console.print(f"Drafts to review and publish: {', '.join(told['drafts'])}.")
     for name in ("incomplete", "review", "outdated", "unknown"):
         for note in told[name]:
             where = f"line {note['line']}, {note['template']} {note['entry']}"

@@ -20,7 +20,7 @@ def trigger(
     ] = False,
     given: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A value of the data, NAME=VALUE; JSON values are understood."),
+        typer.Option("--set", help="A value of the data, NAME=VALUE. VALUE may be JSON."),
     ] = None,
     data: EventData = None,
     lane: Annotated[
@@ -33,20 +33,23 @@ def trigger(
         str | None, typer.Option(help="Send nothing before this time (RFC 3339, e.g. 2030-06-01T18:00:00Z).")
     ] = None,
     send_at_local: Annotated[
-        str | None, typer.Option(help="The same by each recipient's own clock, e.g. 2030-06-01T09:00.")
+        str | None, typer.Option(help="Like --send-at, in each recipient's time zone, e.g. 2030-06-01T09:00.")
     ] = None,
     delay: Annotated[
-        int | None, typer.Option(metavar="SECONDS", help="Send nothing for so many seconds.")
+        int | None, typer.Option(metavar="SECONDS", help="Seconds to wait before sending.")
     ] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="Repeats with the same key within 24 hours change nothing.")
+        str | None,
+        typer.Option(help="Idempotency key: a repeat with the same key within 24 hours sends nothing."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen, and why.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent and why; send nothing.")
+    ] = False,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Tell Clarion that something happened, or ask what would come of it.
+    """Send an event, or show with --dry-run what it would send.
 
     \b
     Examples:
@@ -67,7 +70,7 @@ def trigger(
         "data": event_data(data, given or ()),
     }
     if not body["recipients"]:
-        raise typer.BadParameter("name at least one recipient with --to or --topic")
+        raise typer.BadParameter("give at least one recipient with --to or --topic")
     more = {
         "lane": lane,
         "expires_at": expires_at,
@@ -90,4 +93,4 @@ def trigger(
             show.out().print(f"Created the user {name}.")
         for warning in answer["warnings"]:
             show.err().print(f"Warning: {warning['detail']}", markup=False)
-        show.out().print(f"See what comes of it: clarion explain {answer['event_id']}", style=show.SILENT)
+        show.out().print(f"To see the result: clarion explain {answer['event_id']}", style=show.SILENT)

@@ -17,7 +17,7 @@ from clarion.cli.options import Connect, Json, connected
 if TYPE_CHECKING:
     from clarion.cli.textfile import TextLine
 
-program = typer.Typer(no_args_is_help=True, help="Manage the people who are notified.")
+program = typer.Typer(no_args_is_help=True, help="Manage users.")
 
 BATCH = 500
 BATCH_BYTES = 1024 * 1024
@@ -101,11 +101,11 @@ def import_(
         Path | None,
         typer.Option(
             "--errors",
-            help="Where refused lines go, as they were; default NAME.errors.SUFFIX beside the file.",
+            help="File for refused lines, unchanged. Default: NAME.errors.SUFFIX next to the file.",
         ),
     ] = None,
     skip: Annotated[
-        int, typer.Option("--skip", min=0, help="Go on behind this line, as the last run said.")
+        int, typer.Option("--skip", min=0, help="Continue after this line, as the last run said.")
     ] = 0,
     encoding: Annotated[
         str | None,
@@ -126,7 +126,7 @@ def import_(
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Create or replace users from a file. A wrong line does not stop the others.
+    """Create or replace users from a file. A wrong line does not stop the import.
 
     NDJSON: one user a line, as in PUT /v1/users/{id}, with its user_id. CSV: the columns user_id, email, phone,
     locale, timezone, and attributes.NAME for anything else, separated by comma, semicolon, tab or |.
@@ -264,7 +264,7 @@ class _Import:
             )
         if self.stopped:
             show.complain(
-                f"stopped behind line {self.done_line}: {self.stopped}\n"
+                f"stopped after line {self.done_line}: {self.stopped}\n"
                 f"Go on with: clarion users import {self._file} --skip {self.done_line}{self._again}"
             )
 
@@ -353,7 +353,7 @@ def _line(names: Sequence[str], row: Any) -> Line:
     if row.problem:
         return Line(row.number, row.raw, problem=row.problem)
     if row.values == names:
-        return Line(row.number, row.raw, problem="is the line of column names again")
+        return Line(row.number, row.raw, problem="repeats the line of column names")
     user = msgspec.json.encode(_user(dict(zip(names, row.values, strict=True))))
     return Line(row.number, row.raw, user, last=row.last)
 

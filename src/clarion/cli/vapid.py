@@ -18,7 +18,7 @@ def _group() -> None:
 def create(json: Json = False) -> None:
     """Make a key pair for web push (VAPID). Nothing is stored: keep the private key like a password.
 
-    Browsers subscribe to a public key. With another pair all of them must subscribe again.
+    Browsers subscribe to one public key. If you change the pair, every browser must subscribe again.
 
     \b
     Examples:
@@ -37,11 +37,11 @@ def create(json: Json = False) -> None:
     console.print(f"public_key   {keys.public}")
     console.print(f"private_key  {keys.private}")
     console.print()
-    console.print("Make an integration of them:", style=show.SILENT)
+    console.print("To create an integration with them:", style=show.SILENT)
     console.print()
     console.print(_request(config), markup=False)
     console.print()
-    console.print("Pages subscribe with the public key: docs/how-to/web-push.md", style=show.SILENT)
+    console.print("Web pages subscribe with the public key: see docs/how-to/web-push.md", style=show.SILENT)
 
 
 def _request(config: dict[str, str]) -> str:

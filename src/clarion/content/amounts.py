@@ -44,7 +44,7 @@ def times(value: Any, factor: Any) -> int | float:
         raise FilterError("`times` multiplies two numbers: `price|times(quantity)`")
     product: int | float = value * factor
     if abs(product) > 1e100:
-        raise FilterError("`times` went out of range")
+        raise FilterError("the result of `times` is out of range")
     return product
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """What a finding is about. Stable: programs may rely on it."""
+    """The kind of a finding. Codes are stable: programs may rely on them."""
 
     NO_CONTENT = "no_content"
     """The template has no channel, or a channel no locale."""

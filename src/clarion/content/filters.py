@@ -94,10 +94,10 @@ def range_(*bounds: int) -> list[int]:
         raise FilterError("`range` needs one to three whole numbers: `range(1, 10)`")
     numbers = range(*bounds)
     if numbers[MAX_RANGE:]:
-        raise FilterError(f"`range` gives at most {MAX_RANGE} numbers")
+        raise FilterError(f"`range` may give at most {MAX_RANGE} numbers")
     return list(numbers)
 
 
 def _refuse_growth(name: str, size: int) -> None:
     if size > MAX_TEXT:
-        raise FilterError(f"`{name}` would give more than {MAX_TEXT} characters")
+        raise FilterError(f"the result of `{name}` has more than {MAX_TEXT} characters")

@@ -10,7 +10,7 @@ from clarion.content.faults import Code
 
 
 class Severity(StrEnum):
-    """How much a finding matters."""
+    """The severity of a finding."""
 
     ERROR = "error"
     """The template cannot be used."""

@@ -129,10 +129,10 @@ def _check_elements(given: str) -> None:
                 if name.startswith("mj")
                 else "put HTML into `<mj-text>` or `<mj-raw>`"
             )
-            raise Refused(f"MJML has no `<{name}>` here; {hint}", found.start(), Code.MJML)
+            raise Refused(f"`<{name}>` is not allowed here in MJML; {hint}", found.start(), Code.MJML)
         if closing:
             if not above or above.pop()[0] != name:
-                raise Refused(f"`</{name}>` closes nothing that is open here", found.start(), Code.MJML)
+                raise Refused(f"`</{name}>` closes a tag that is not open here", found.start(), Code.MJML)
         elif not rest.endswith("/"):
             above.append((name, found.start()))
             if len(above) > MAX_DEPTH:

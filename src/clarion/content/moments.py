@@ -50,7 +50,7 @@ class Moments:
         """How far off it is, seen from the moment of writing: `in 3 days`, `2 hours ago`, `now`; a day: `tomorrow`."""
         now = self._reader.now
         if now is None:
-            raise FilterError("`ago` needs the time, and nobody told it")
+            raise FilterError("`ago` needs the current time, which is not available here")
         is_day = _is_day(value)
         unit, seconds = _distance(_timestamp("ago", value), now, self._reader.timezone, is_day)
         locale = self._reader.locale

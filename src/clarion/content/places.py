@@ -160,7 +160,7 @@ class Branches:
             places = self._open[-1]
             if not _alike(self._scanner.place, places[-1]):
                 raise Refused(
-                    "the HTML before this tag is left open in a way that depends on a condition: "
+                    "whether the HTML before this tag is open depends on a condition: "
                     "open and close tags and quotes in the same branch",
                     tag.start,
                     Code.UNSAFE_PLACE,

@@ -188,7 +188,7 @@ def _check_statement(tokens: list[str], at: int) -> None:
         there = ", ".join(sorted(STATEMENTS | WEAVING))
         raise Refused(f"`{statement}` is not available; there are {there}", at, Code.UNKNOWN_STATEMENT)
     if statement == "for" and "recursive" in tokens:
-        raise Refused("recursive loops are not available", at)
+        raise Refused("recursive loops are not supported", at)
     if statement == "set" and "=" not in tokens:
         raise Refused("`set` needs a value: `{% set name = ... %}`", at)
 
@@ -204,7 +204,7 @@ def _check_expression(tokens: list[str], at: int) -> None:
         before = tokens[:number]
         if word in ("*", "**"):
             raise Refused(
-                f"`{word}` is not available because it repeats text and lists: write `a|times(b)`", at
+                f"`{word}` is not available, because it would repeat texts and lists: write `a|times(b)`", at
             )
         if before[-1:] == ["|"] and word not in FILTERS:
             raise Refused(f"there is no filter `{word}`; {nearest(word, FILTERS)}", at, Code.UNKNOWN_FILTER)

@@ -149,7 +149,7 @@ class _Census:
         if ref in above or ref == "#":
             raise SchemaRefused(
                 Mismatch(
-                    pointer=place, detail=f"`{ref}` leads back to itself: write out as many levels as needed"
+                    pointer=place, detail=f"`{ref}` refers to itself: write out as many levels as you need"
                 )
             )
         if len(above) >= MAX_REFERENCES:
@@ -162,7 +162,7 @@ class _Census:
     def _target(self, ref: str, place: str) -> Any:
         if not ref.startswith("#/"):
             raise SchemaRefused(
-                Mismatch(pointer=place, detail="may only lead into this schema, like `#/$defs/name`")
+                Mismatch(pointer=place, detail="may only point into this schema, like `#/$defs/name`")
             )
         node: Any = self._document
         for step in ref[2:].split("/"):

@@ -62,7 +62,7 @@ def link(text: str, schemes: Collection[str] = SCHEMES) -> str:
     if found and found[1].lower() not in schemes:
         raise ValueError(
             "a link must be relative or start with https:, http:, mailto: or tel:; "
-            "a scheme of your app's own must stand literally in the template"
+            "write your app's own scheme literally in the template"
         )
     return address
 

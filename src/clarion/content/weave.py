@@ -159,15 +159,13 @@ class Sheet:
                     nodes = open_blocks[-1].inside
                 case "endblock":
                     if not open_blocks:
-                        raise Refused("there is no block to end here", tag.start)
+                        raise Refused("`endblock` without a block that is open here", tag.start)
                     open_blocks.pop().closing = written
                     nodes = open_blocks[-1].inside if open_blocks else self.nodes
                 case _:
                     nodes.append(Super(tag.start, written))
         if open_blocks:
-            raise Refused(
-                f"the block `{open_blocks[-1].name}` is never ended by `endblock`", len(self.source)
-            )
+            raise Refused(f"the block `{open_blocks[-1].name}` has no `endblock`", len(self.source))
         end = len(self.source) - self.source.endswith("\n")
         if position < end:
             nodes.append(Plain(position, end))
@@ -178,7 +176,8 @@ class Sheet:
             self.sets.append(Plain(tag.start, tag.end))
         elif self.parent and tag.tokens:
             raise Refused(
-                "with `extends`, only `set` and blocks may stand here: put it into a block", tag.start
+                "a template with `extends` may have only `set` and blocks here: move this into a block",
+                tag.start,
             )
 
     def _shows(self, node: Node) -> bool:
@@ -186,7 +185,7 @@ class Sheet:
 
     def _extend(self, tag: Tag, written: str, *, started: bool) -> None:
         if self.parent or started:
-            raise Refused("`extends` must stand once, at the very beginning", tag.start)
+            raise Refused("`extends` may appear only once, at the very beginning", tag.start)
         self.parent = Include(_key(tag), tag.start, written)
 
     def _block(self, tag: Tag, written: str) -> Block:

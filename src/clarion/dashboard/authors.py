@@ -138,7 +138,7 @@ async def test(site: Site, request: Request, key: str) -> Response:
     template = site.parts.authoring.with_partials(site.tenant(), asked.template.template(key))
     user, found, _ = await _previewed(site, asked, template)
     if found.error is not None:
-        raise InvalidInput(f"It cannot be sent: {found.error.detail}")
+        raise InvalidInput(f"The template cannot be rendered: {found.error.detail}")
     data = editor.example_of(site.parts.ledger.setup, site.tenant(), template)
     sent = await site.parts.pipeline.try_out(site.tenant(), template, asked.channel, user, data)
     return fragment(
@@ -154,7 +154,7 @@ async def preview(site: Site, request: Request, name: str) -> Response:
     """A rendered email as a document of its own, for a frame that may do nothing."""
     document = site.frames.document(name)
     if document is None:
-        raise NotFound("This preview is no longer kept: change something, and there is a new one.")
+        raise NotFound("This preview has expired: change the template to make a new one.")
     return Response(body=document, headers={"content-security-policy": EMAIL_POLICY})
 
 
@@ -210,7 +210,7 @@ async def compare(site: Site, request: Request, key: str) -> Response:
     live = templates.all(tenant).get(key)
     old = live if asked.version is None else await templates.version(tenant, key, asked.version)
     if old is None:
-        raise NotFound("Nothing is live yet: there is nothing to compare with.")
+        raise NotFound("No version is live yet, so there is nothing to compare.")
     changes = editor.differences(old, asked.template.template(key))
     return fragment("compare.html", changes=changes, version=old.version, live=old is live)
 
@@ -220,7 +220,7 @@ async def _previewed(site: Site, asked: Looked, template: Template) -> tuple[Use
     tenant, setup = site.tenant(), site.parts.ledger.setup
     users = await site.parts.ledger.users.find(tenant, [asked.user])
     if asked.user not in users:
-        raise NotFound("This person was deleted: load the page again.")
+        raise NotFound("This user was deleted: reload the page.")
     user, house = users[asked.user], setup.tenants.all()[tenant]
     theirs = choose(
         template.channels.get(asked.channel, ()), user.profile.locale, house.locale, template.default_locale

@@ -58,11 +58,11 @@ def route(workflow: Workflow, category: Category | None) -> str:
     """What the workflow does, for people: channels, then the rules that bind it."""
     said = [_way(step) for step in workflow.steps]
     if category is not None and category.critical:
-        said.append("Nobody can opt out, and no quiet hours hold it.")
+        said.append("Users cannot opt out, and quiet hours do not apply.")
     elif category is not None:
         said += [f"At most {cap.limit} per person {_window(cap.window_s)}." for cap in category.caps]
         if category.send_window or workflow.send_window:
-            said.append("Only at decent hours.")
+            said.append("Only inside the send window.")
     return " ".join(said)
 
 
@@ -125,7 +125,7 @@ def _way(step: SendStep) -> str:
             said = _sentence(f"{CHANNEL_NAMES[first.channel]} first")
             wait = first.wait_s
             for one in later:
-                said += f" If it is not {until} within {wait} s, {CHANNEL_NAMES[one.channel]}."
+                said += f" If it is not {until} within {wait} s, {CHANNEL_NAMES[one.channel]} next."
                 wait = one.wait_s
             return f"{said} {_sentence(_listed(always) + ' always')}" if always else said
 

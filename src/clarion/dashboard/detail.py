@@ -36,7 +36,7 @@ class Detail:
         ledger = self._parts.ledger
         message = await ledger.records.get(self._tenant, message_id)
         if message is None:
-            raise NotFound("This message is not kept any more.")
+            raise NotFound("This message does not exist any more.")
         face = (await people(ledger.users, [message.user]))[message.user]
         changes = await ledger.records.changes(self._tenant, message_id)
         workflow = ledger.setup.workflows.all(self._tenant).get(message.workflow)

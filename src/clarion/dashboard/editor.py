@@ -169,7 +169,7 @@ def origin(text: str) -> str:
     kind, _, rest = text.partition(" ")
     return {
         "draft": "Published from a draft",
-        "document": "Published by the API",
+        "document": "Published through the API",
         "version": f"Rolled back to version {rest}",
         "partial": f"The partial “{rest}” changed",
     }.get(kind, text)

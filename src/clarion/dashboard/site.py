@@ -91,7 +91,7 @@ class Site:
             return MISSING
         sent = await whole(request, receive)
         if sent is None:
-            return plain(413, "That is more than this page ever sends.")
+            return plain(413, "The request body is too large.")
         response = await self._guarded(chosen.handler, sent, chosen.match(request.path) or "")
         return response.with_headers({"set-cookie": self.guard.cookie()}) if chosen.page else response
 
@@ -107,14 +107,14 @@ class Site:
             )
         except Exception:
             log.exception("page_failed", path=request.path)
-            return plain(500, "This page met a fault in Clarion; the log says more.")
+            return plain(500, "Unexpected error: this is a bug in Clarion. The server's log has the cause.")
 
     def dev(self) -> DevFile:
         """The running demo. Raises Unavailable in the moment before it is ready."""
         try:
             return msgspec.json.decode(_content(self.parts.dev_file), type=DevFile)
         except (OSError, msgspec.MsgspecError):
-            raise Unavailable("The demo is being prepared: load this page again in a second.") from None
+            raise Unavailable("The demo is being prepared: reload this page in a second.") from None
 
     def tenant(self) -> TenantId:
         """The demo tenant."""
@@ -122,7 +122,7 @@ class Site:
         for tenant in self.parts.ledger.setup.tenants.all().values():
             if tenant.key == key:
                 return tenant.id
-        raise Unavailable("The demo is being prepared: load this page again in a second.")
+        raise Unavailable("The demo is being prepared: reload this page in a second.")
 
 
 def create(parts: DashboardParts) -> AsgiApp:
@@ -161,7 +161,7 @@ async def workflow_form(site: Site, request: Request, key: str) -> Response:
     setup, tenant = site.parts.ledger.setup, site.tenant()
     workflow = setup.workflows.all(tenant).get(key)
     if workflow is None:
-        raise NotFound(f"There is no workflow {key!r} any more.")
+        raise NotFound(f"The workflow {key!r} does not exist any more.")
     chosen = compose.form(setup, tenant, workflow)
     return fragment("data.html", chosen=chosen).with_headers({"clarion-route": quote(chosen["route"])})
 

@@ -217,7 +217,7 @@ class Authoring:
                 except Outrun:
                     continue
         raise Conflict(
-            "Others keep publishing, so nothing was changed: look at what is live, then try again."
+            "The live version changed several times meanwhile, so nothing was published: read the live version, then try again."
         )
 
     def _basis(self, tenant: TenantId) -> Basis:

@@ -17,7 +17,7 @@ from clarion.rules.match import nearest
 
 
 class Format(StrEnum):
-    """How a catalogue is written."""
+    """Format of a translation file."""
 
     PO = "po"
     XLIFF = "xliff"
@@ -65,7 +65,7 @@ class Catalogues:
         target, origin = _language(locale, "locale"), self._source(templates, source)
         if catalogue.target and canonical(catalogue.target) != target:
             raise InvalidInput(
-                f"The file is for `{catalogue.target}`, not for `{target}`: put it where it belongs."
+                f"The file is for `{catalogue.target}`, not for `{target}`: send it to /v1/translations/{catalogue.target}."
             )
         revisions = {key: draft.revision for key, draft in self._setup.drafts.all(tenant).items()}
         partials = {key: partial.source for key, partial in self._setup.partials.all(tenant).items()}

@@ -108,7 +108,7 @@ class Endpoints:
         await self._check(tenant, wanted)
         user = owner or (await self._ledger.users.put(tenant, [UserPut(id=TENANT_USER)]))[0]
         if len(user.profile.endpoints) >= MOST:
-            raise Conflict(f"The user has {MOST} endpoints, the most there may be: delete one first.")
+            raise Conflict(f"The user already has {MOST} endpoints, the limit: delete one first.")
         now = self._clock.now()
         endpoint = Endpoint(
             id=new_event_id(now, self._entropy.bytes(10)),
@@ -202,7 +202,7 @@ class Endpoints:
     async def _enabled(self, tenant: TenantId, endpoint_id: bytes) -> Owned:
         owned = await self.get(tenant, endpoint_id)
         if owned.state.disabled_at is not None:
-            raise Conflict("The endpoint is disabled: enable it first, else nothing would be sent.")
+            raise Conflict("The endpoint is disabled, so nothing would be sent: enable it first.")
         return owned
 
     async def _put(self, owned: Owned, changed: Endpoint) -> Owned:

@@ -277,7 +277,7 @@ class Integrations:
         except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
             log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
             raise ConfigError(
-                f"the provider fell over them ({type(surprise).__name__}): compare them with its documentation"
+                f"the provider cannot use them ({type(surprise).__name__}): compare them with its documentation"
             ) from None
         await provider.close()
         for pointer, url in destinations(msgspec.to_builtins(config), plugin):

@@ -200,7 +200,7 @@ class Pipeline:
             or setup_of(self._ledger.setup, message.tenant, message.workflow) is None
         ):
             raise NotFound(
-                "The content of this message can no longer be opened: its user or workflow was deleted, or it is damaged."
+                "The content of this message can no longer be read: its user or workflow was deleted, or the data is damaged."
             )
         template = await self._rendering.template(message)
         data, url = msgspec.json.decode(event.data), self.unsubscribing.url(message)

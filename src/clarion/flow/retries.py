@@ -47,8 +47,8 @@ class Retries:
             return {key: one.version for key, one in self._templates.all(tenant).items()}
         if ids is None:
             raise InvalidInput(
-                "a number needs `ids`: each template counts its own versions. Name the messages, or send `live` "
-                "or `planned`.",
+                "a version number needs `ids`, because each template counts its own versions. Send `ids`, or send "
+                "`live` or `planned`.",
                 pointer="#/template_version",
             )
         found = [await self._records.get(tenant, number) for number in ids]

@@ -23,21 +23,21 @@ class Close(msgspec.Struct, frozen=True):
         return self.code <= LAST_RECONNECT
 
 
-SHUTTING_DOWN = Close(
-    4001, "shutting_down", 503, "The server is going down: reconnect, another one or its successor answers."
-)
+SHUTTING_DOWN = Close(4001, "shutting_down", 503, "The server is stopping: reconnect.")
 SLOW_CONSUMER = Close(
     4002,
     "slow_consumer",
     503,
-    "You read more slowly than changes came: reconnect, what you missed is replayed.",
+    "The client reads too slowly: reconnect, and missed changes are replayed.",
 )
-PING_TIMEOUT = Close(4003, "ping_timeout", 503, "You stopped answering pings: reconnect.")
+PING_TIMEOUT = Close(4003, "ping_timeout", 503, "The client did not answer pings: reconnect.")
 STATE_LOST = Close(
-    4004, "state_lost", 503, "The server could not keep your state in step: reconnect, you get it anew."
+    4004, "state_lost", 503, "The server lost track of the client's state: reconnect to get the full state."
 )
-TOO_FAST = Close(4005, "too_many_commands", 429, "You sent commands too fast: reconnect, and send fewer.")
-FULL = Close(4006, "full", 503, "There is no room for more connections: reconnect later.")
+TOO_FAST = Close(
+    4005, "too_many_commands", 429, "The client sent commands too fast: reconnect, and send fewer."
+)
+FULL = Close(4006, "full", 503, "The server has reached its connection limit: reconnect later.")
 
 BAD_TOKEN = Close(4500, "bad_token", 401, "This is not a valid user token: get one from your backend.")
 TOKEN_EXPIRED = Close(4501, "token_expired", 401, "The user token has expired: get a new one, then connect.")
@@ -45,14 +45,14 @@ TOO_MANY_CONNECTIONS = Close(
     4502, "too_many_connections", 429, "This user has too many connections: close one first."
 )
 PROTOCOL_ERROR = Close(
-    4503, "protocol_error", 400, "The client broke the protocol: see the error frame before this."
+    4503, "protocol_error", 400, "The client violated the protocol: see the error frame before this one."
 )
 USER_DELETED = Close(4504, "user_deleted", 410, "The user does not exist any more.")
 ORIGIN_REFUSED = Close(
     4505,
     "origin_refused",
     403,
-    "Pages of this origin may not open an inbox: add it to gateway.allowed_origins.",
+    "Pages of this origin may not open an inbox: add the origin to gateway.allowed_origins.",
 )
 
 CLOSES: tuple[Close, ...] = (

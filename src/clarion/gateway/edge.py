@@ -69,7 +69,7 @@ def _misdirected(scope: Scope) -> tuple[Event, Event]:
             code="method_not_allowed",
             title="The method is not allowed here",
             status=405,
-            detail="Use GET here; commands go through POST /v1/users/{user_id}/inbox/mark.",
+            detail="Use GET. To mark items, use POST /v1/users/{user_id}/inbox/mark.",
         )
         return answer(wrong, (b"allow", b"GET"))
     if scope["path"] == WS_PATH:
@@ -83,9 +83,9 @@ def _misdirected(scope: Scope) -> tuple[Event, Event]:
     return answer(
         Problem(
             code="not_found",
-            title="It does not exist",
+            title="Not found",
             status=404,
-            detail=f"There is nothing at {scope['path']}.",
+            detail=f"There is no route {scope['path']}.",
         )
     )
 

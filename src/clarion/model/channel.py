@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Channel(StrEnum):
-    """A way to reach a person."""
+    """A channel on which a user can be reached."""
 
     IN_APP = "in_app"
     EMAIL = "email"

@@ -14,14 +14,14 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class Attachment(Value, frozen=True, kw_only=True):
-    """A file that goes with an email: uploaded (`content`) or fetched when the mail is sent (`url`)."""
+    """An attachment of an email: uploaded (`content`), or fetched when the mail is sent (`url`)."""
 
     name: str
     type: str = "application/octet-stream"
     content: bytes = b""
     url: str = ""
     inline_id: str = ""
-    """Shown inside the HTML, which refers to it as `cid:<inline_id>`."""
+    """Id for use in the HTML, as `cid:<inline_id>`."""
 
 
 class Action(Value, frozen=True, kw_only=True):
@@ -32,21 +32,21 @@ class Action(Value, frozen=True, kw_only=True):
 
 
 class Invitation(Value, frozen=True, kw_only=True):
-    """What an email asks a calendar to enter, change or cancel."""
+    """A calendar invitation: a new meeting, a change or a cancellation."""
 
     uid: str
-    """Names the meeting: the same for every later change and for its cancellation."""
+    """Id of the meeting. Use the same for later changes and for the cancellation."""
     start: str
     """A time with its offset (`2026-05-01T14:00:00+02:00`), or a day (`2026-05-01`)."""
     end: str = ""
-    """Empty: an hour later, or the whole day. The first day that is not part of it any more."""
+    """Exclusive, so for days the first day after the meeting. Empty: one hour after the start, or the whole day."""
     summary: str = ""
     """Empty: the subject."""
     description: str = ""
     location: str = ""
     url: str = ""
     organizer: str = ""
-    """Email address that answers go to; empty: the sender's."""
+    """Email address that receives the answers. Empty: the sender's."""
     organizer_name: str = ""
     method: Literal["request", "cancel"] = "request"
     sequence: int = 0
@@ -62,7 +62,7 @@ class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
     preheader: str = ""
     attachments: tuple[Attachment, ...] = ()
     calendar: Invitation | None = None
-    """Comes as `text/calendar` beside the text, and as `invite.ics`."""
+    """Sent as a `text/calendar` part and as the attachment `invite.ics`."""
 
 
 class SmsContent(Content, frozen=True, kw_only=True, tag="sms"):
@@ -105,7 +105,7 @@ class ChatContent(Content, frozen=True, kw_only=True, tag="chat"):
 
 
 class WebhookContent(Content, frozen=True, kw_only=True, tag="webhook"):
-    """A JSON document for a receiver of the user's."""
+    """A JSON document for a webhook endpoint."""
 
     type: str = ""
     body: str = "{}"

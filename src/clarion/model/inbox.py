@@ -66,7 +66,7 @@ class InboxCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboxFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which items of an inbox: the parameters of its list. Empty: all that are not archived."""
+    """Selects items of an inbox. Empty: all items that are not archived."""
 
     archived: bool = False
     """The archive instead of the live items."""
@@ -88,7 +88,7 @@ class InboxChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider would have been given."""
+    """What a provider would have received."""
 
     tenant: TenantId
     user: UserNo

@@ -63,7 +63,7 @@ class Tenant(Value, frozen=True, kw_only=True):
 
 
 class UnknownPolicy(StrEnum):
-    """What to do when a provider call may or may not have gone through."""
+    """What to do if it is unknown whether a provider call was accepted."""
 
     SEND_AGAIN = "send_again"
     DO_NOT_SEND = "do_not_send"
@@ -77,13 +77,13 @@ class Category(Value, frozen=True, kw_only=True):
     description: str = ""
     critical: bool = False
     enabled: bool = True
-    """Default when the user has not chosen (False makes it opt-in)."""
+    """Default for users who have not chosen; false makes the category opt-in."""
     channels: dict[Channel, bool] = {}
     caps: tuple[FrequencyCap, ...] = ()
     send_window: tuple[Window, ...] = ()
-    """When non-empty, non-critical messages go only inside one of these, in the user's time zone."""
+    """If not empty, non-critical messages are sent only inside one of these windows, in the user's time zone."""
     on_unknown: UnknownPolicy | None = None
-    """None: critical sends again, everything else does not."""
+    """null: critical messages are sent again, all others are not."""
 
     @property
     def unknown_policy(self) -> UnknownPolicy:
@@ -134,8 +134,8 @@ class SendFirst(Value, frozen=True, kw_only=True, tag="first", tag_field="mode")
 class SendLadder(Value, frozen=True, kw_only=True, omit_defaults=False, tag="ladder", tag_field="mode"):
     """One channel after another until one succeeds; `always` channels go at once, outside the ladder.
 
-    An `always` message that fails or is delivered changes nothing in the ladder. One that is seen or read stops a
-    ladder that waits for that: the person knows.
+    An `always` message that fails or is delivered does not change the ladder. If it is seen or read, it stops a ladder
+    that waits for that.
     """
 
     EXAMPLE: ClassVar = (
@@ -188,7 +188,7 @@ class Workflow(Value, frozen=True, kw_only=True):
     steps: tuple[SendStep, ...] = ()
     dedupe: Dedupe | None = None
     collapse_key: str | None = None
-    """JSON pointer into data (or empty string: the workflow): newer supersedes undelivered older."""
+    """JSON pointer into data (or empty string: the workflow): a newer message replaces older ones that still wait."""
     thread: str | None = None
     """JSON pointer into data (or empty string: the workflow): messages of one thread keep their order."""
     expires_after_s: Seconds | None = None
@@ -247,7 +247,7 @@ class Partial(Value, frozen=True, kw_only=True):
 
 
 class IntegrationLimits(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """How hard an integration may be driven."""
+    """Limits for calls to the provider."""
 
     per_second: float | None = None
     concurrency: int = 8
@@ -264,7 +264,7 @@ class Integration(Value, frozen=True, kw_only=True):
     weight: int = 100
     enabled: bool = True
     config: dict[str, Any] = {}
-    """Provider settings. Secret fields are sealed at rest and never returned by the API."""
+    """Provider settings. Secret fields are encrypted at rest and never returned by the API."""
     limits: IntegrationLimits = IntegrationLimits()
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a message is. See `STATUS_DOC` for who moves it there and what it promises."""
+    """The state of a message. docs/reference/statuses.md explains each one."""
 
     QUEUED = "queued"
     DEFERRED = "deferred"
@@ -47,20 +47,20 @@ FAILED_FOR_GOOD = frozenset(
 NOT_SENT = frozenset({Status.SUPPRESSED, Status.THROTTLED, Status.MERGED, Status.CANCELED, Status.EXPIRED})
 
 STATUS_DOC: dict[Status, str] = {
-    Status.QUEUED: "Planned and due: a worker holds it or will claim it next.",
-    Status.DEFERRED: "Waiting for a known moment (`due_at`): quiet hours over, a retry, the wait of a ladder, its turn.",
+    Status.QUEUED: "Planned and due: it will be sent next.",
+    Status.DEFERRED: "Waiting until `due_at`: for the end of quiet hours, a retry, the wait time of a ladder, or an earlier message.",
     Status.SENDING: "Handed to a provider that cannot deduplicate; no answer recorded yet.",
-    Status.SENT: "The provider accepted it. Final unless a receipt follows.",
-    Status.DELIVERED: "A receipt says it arrived (in-app: stored in the inbox).",
-    Status.BOUNCED: "The address refused it after acceptance, for good.",
-    Status.REJECTED: "The provider refused this message for good.",
-    Status.UNDELIVERED: "The provider gave up delivering it.",
-    Status.FAILED: "It could not be produced or its outcome stayed unknown.",
-    Status.DEAD_LETTERED: "Every allowed attempt failed; kept for inspection and retry.",
-    Status.SUPPRESSED: "Must not be sent: opted out, suppressed address, or no way to reach the user.",
+    Status.SENT: "The provider accepted it. Final unless a delivery receipt follows.",
+    Status.DELIVERED: "A receipt confirms the delivery (in-app: stored in the inbox).",
+    Status.BOUNCED: "Accepted, then permanently refused by the receiving server.",
+    Status.REJECTED: "The provider permanently refused this message.",
+    Status.UNDELIVERED: "The provider could not deliver it and gave up.",
+    Status.FAILED: "Its content could not be rendered, or the outcome of its attempt is unknown.",
+    Status.DEAD_LETTERED: "Every attempt failed. It is kept for inspection and retry.",
+    Status.SUPPRESSED: "Not sent: the user opted out, the address is suppressed, or the user has no address.",
     Status.THROTTLED: "A frequency cap was reached.",
     Status.MERGED: "A duplicate, or replaced by a newer message.",
-    Status.CANCELED: "Stopped by a caller, or another channel of the ladder succeeded.",
+    Status.CANCELED: "Canceled by a caller, or not needed because another channel succeeded.",
     Status.EXPIRED: "Its `expires_at` passed before it could be sent.",
 }
 
@@ -94,7 +94,7 @@ def may_move(old: Status, new: Status) -> bool:
 
 
 class Reason(StrEnum):
-    """Why a message is where it is: closed, machine-readable, and the metric label."""
+    """Why a message has its status. The list is closed; metrics use the same labels."""
 
     # deferred
     SCHEDULED = "scheduled"

@@ -13,11 +13,11 @@ from clarion.model.user import Value
 
 
 class Recipient(Value, frozen=True, kw_only=True):
-    """A user (updated by the other fields), or a topic. Exactly one of the two."""
+    """A user (updated with the other fields) or a topic: exactly one of the two."""
 
     user_id: str | None = None
     create: bool = False
-    """Create the user when there is none with this id. Without it an unknown id is refused."""
+    """Create the user if the id does not exist. Otherwise an unknown id is refused."""
     topic: str | None = None
     email: str | None = None
     phone: str | None = None
@@ -54,7 +54,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a caller should know about what was accepted."""
+    """A warning about an accepted event."""
 
     code: str
     """`no_integration`: messages will wait, because no enabled integration serves their channel."""

@@ -42,7 +42,7 @@ class Window(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class CategoryPreference(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """A user's choice for one category; None means "as the category says"."""
+    """A user's choice for one category; null means "as the category says"."""
 
     enabled: bool | None = None
     channels: dict[Channel, bool] = {}

@@ -25,7 +25,7 @@ NAMES: dict[Channel, str] = {
 
 
 class VerdictExplanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule said, and what it looked at."""
+    """The result of one rule, with its inputs."""
 
     rule: str
     result: str
@@ -43,14 +43,14 @@ class ChannelExplanation(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason | None
     due_at: str | None
     message_id: str | None
-    """Null when the channel was passed over without a message."""
+    """Null if there is no message on this channel."""
     text: str
-    """The same in one sentence."""
+    """The decision in one sentence."""
     verdicts: list[VerdictExplanation]
 
 
 class RunExplanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one workflow does, or does not, tell one person about an event."""
+    """Why a workflow notifies a user of an event, or not."""
 
     event_id: str
     user_id: str | None
@@ -59,7 +59,7 @@ class RunExplanation(msgspec.Struct, frozen=True, kw_only=True):
     workflow_version: int
     decided_at: str
     text: str
-    """The whole in one sentence."""
+    """The whole run in one sentence."""
     channels: list[ChannelExplanation]
 
 
@@ -97,7 +97,7 @@ def sentence(plan: ChannelPlan) -> str:
     name = NAMES[plan.channel]
     shown = name[0].upper() + name[1:]
     if plan.status is Status.QUEUED:
-        return f"{shown}: goes out at once{_devices(plan)}{_favour(plan)}."
+        return f"{shown}: sent at once{_devices(plan)}{_favour(plan)}."
     if plan.status is Status.DEFERRED:
         when = f"will be sent at {rfc3339(plan.due_at)}" if plan.due_at is not None else "will be sent later"
         return f"{shown}: {when}{_delay(plan)}."
@@ -145,7 +145,7 @@ def _favour(plan: ChannelPlan) -> str:
     if _said(plan, "ladder", "first_channel"):
         return " as the first channel of the ladder"
     if _said(plan, "ladder", "always"):
-        return " beside the ladder"
+        return " outside the ladder"
     return ""
 
 

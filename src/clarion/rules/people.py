@@ -46,9 +46,7 @@ def check_user_id(user_id: str, pointer: str) -> None:
             pointer=pointer,
         )
     if user_id in (".", ".."):
-        raise InvalidInput(
-            "a user_id is not `.` or `..`: in a web address they mean a folder.", pointer=pointer
-        )
+        raise InvalidInput("a user_id must not be `.` or `..`: URLs use them for folders.", pointer=pointer)
 
 
 def check_key(key: str, pointer: str) -> None:
@@ -76,7 +74,7 @@ def check_address(channel: Channel, address: str, pointer: str) -> None:
     if channel is Channel.PUSH:
         plain_address(channel, address, pointer)
     if channel is Channel.WEBHOOK and not address.startswith(("https://", "http://")):
-        raise InvalidInput("a webhook address is a URL that starts with https://.", pointer=pointer)
+        raise InvalidInput("a webhook address must be a URL that starts with https://.", pointer=pointer)
 
 
 def plain_address(channel: Channel, address: str, pointer: str) -> str:
@@ -86,7 +84,7 @@ def plain_address(channel: Channel, address: str, pointer: str) -> str:
     try:
         return plain_subscription(address)
     except ValueError as wrong:
-        raise InvalidInput(f"this is no web push subscription: {wrong}.", pointer=pointer) from None
+        raise InvalidInput(f"this is not a web push subscription: {wrong}.", pointer=pointer) from None
 
 
 def check_locale(locale: str, pointer: str) -> None:

@@ -55,12 +55,13 @@ def _check(first: Instant, last: Instant, submission: Submission, field: str, no
         raise InvalidInput(f"this is more than {LATEST_S // 86_400} days ahead.", pointer=pointer)
     if last < now - LATE_MS:
         raise InvalidInput(
-            "this has passed more than an hour ago: send a later time, or leave it out to send now.",
+            "this time is more than an hour in the past: send a later time, or leave it out to send now.",
             pointer=pointer,
         )
     if expires_at is not None and first >= expires_at:
         raise InvalidInput(
-            f"nothing would be sent: it expires at {rfc3339(expires_at)}, before this.", pointer=pointer
+            f"nothing would be sent, because the event expires before this time, at {rfc3339(expires_at)}.",
+            pointer=pointer,
         )
 
 
@@ -72,8 +73,8 @@ def clock(text: str) -> Instant:
     except ValueError:
         pass
     raise InvalidInput(
-        "this must be a date and a time without an offset, like 2026-05-04T09:00: each recipient's own clock. "
-        "For one instant for everybody send `send_at`.",
+        "this must be a local date and time without an offset, like 2026-05-04T09:00. "
+        "To send to everybody at the same instant, use `send_at`.",
         pointer="#/send_at_local",
     )
 

@@ -129,7 +129,7 @@ async def test_what_is_no_json_is_said_in_plain_words(admin, body, says):
 async def test_a_wrong_method_names_the_right_ones(admin):
     """All of them."""
     shown = await admin.problem("POST", "/v1/categories/x")
-    assert shown["detail"] == "This path takes DELETE, GET, PATCH, PUT only."
+    assert shown["detail"] == "This path accepts only these methods: DELETE, GET, PATCH, PUT."
 
 
 def test_the_answer_stays_short():

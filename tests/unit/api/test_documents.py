@@ -63,7 +63,7 @@ async def test_names_are_plain(document):
 async def test_docstrings_of_fields_are_descriptions(document):
     """Written once, read everywhere."""
     fields = document["components"]["schemas"]["Trigger"]["properties"]
-    assert fields["expires_at"]["description"] == "Nothing of this event is sent afterwards."
+    assert fields["expires_at"]["description"] == "No message of this event is sent after this time."
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/errors"])

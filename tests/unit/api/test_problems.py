@@ -104,7 +104,7 @@ async def test_what_is_not_there_is_told_as_it_was_sent(admin, house):
     """An escaped slash stays one in a path, and is a slash in a name; nobody is shown what stands for it inside."""
     for path in ("/v1/nothing%2Fhere", "/v1/no/%2f%2F", "/a%2fb"):
         told = await admin.problem("GET", path)
-        assert (told["status"], f"nothing at {path};" in told["detail"]) == (404, True)
+        assert (told["status"], f"no route {path}." in told["detail"]) == (404, True)
     for kind in (
         "categories",
         "workflows",

@@ -99,14 +99,14 @@ def rows(count: int, **instead: str) -> str:
         ),
         ({"q3": '"q3,q3@example.com,3'}, {4: "not closed before line 5"}),
         ({"q3": 'q3,"q3@example.com,3', "q4": 'q4,"q4@example.com",4'}, {4: "not closed before line 5"}),
-        ({"q3": 'q3,q3@example.com,"3', "q4": 'q4,q4@example.com,"4, 5"'}, {4: "text behind a closing"}),
-        ({"q3": 'q3,q3@example.com,"3"x'}, {4: "text behind a closing quote"}),
+        ({"q3": 'q3,q3@example.com,"3', "q4": 'q4,q4@example.com,"4, 5"'}, {4: "text after a closing"}),
+        ({"q3": 'q3,q3@example.com,"3"x'}, {4: "text after a closing quote"}),
         ({"q3": 'q3,q3@example.com,5" pipe'}, {4: "a quote in the middle of a value"}),
         ({"q3": "q3,q3@example.com"}, {4: "has 2 values, the header has 3"}),
         ({"q3": "q3,q3@example.com,3,4"}, {4: "has 4 values, the header has 3"}),
         ({"q3": "q3,q3@example.com,\0"}, {4: "a NUL character"}),
         ({"q3": "q3,q3@example.com,\ufeff"}, {4: "a byte order mark"}),
-        ({"q3": "\ufeffuser_id,email,attributes.shoe"}, {4: "column names again"}),
+        ({"q3": "\ufeffuser_id,email,attributes.shoe"}, {4: "repeats the line of column names"}),
         ({"q3": "q3,q3@example.com," + "x" * 200_000}, {4: "field larger than field limit"}),
         ({"q3": "q3,q3@example.com," + "x" * LONGEST}, {4: "longer than 1,048,576 characters"}),
     ],
@@ -284,7 +284,7 @@ def test_an_import_that_ends_early_says_behind_which_line_and_goes_on_there(impo
     file.write_text("user_id\n" + "".join(f"u{n}\n" for n in range(count)))
     done = run(file, ends=[None, end])
     assert done.exit_code == code
-    assert f"stopped behind line {users.BATCH + 1}" in done.output
+    assert f"stopped after line {users.BATCH + 1}" in done.output
     assert f"--skip {users.BATCH + 1}" in done.output
     assert run(file, "--skip", str(users.BATCH + 1)).exit_code == 0
     assert [len(body) for body in sent] == [users.BATCH, 3]

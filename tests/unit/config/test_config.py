@@ -148,7 +148,7 @@ def test_a_public_url_must_be_a_web_address(url):
                 "imap_oauth_refresh_token": "r",
                 "imap_password": "p",
             },
-            "exclude each other",
+            "not both",
         ),
     ],
 )

@@ -111,7 +111,7 @@ def test_no_value_is_mjml_or_a_tag_or_a_script(value):
     [
         ("<p>a</p>", 1, "starts with `<mjml>`"),
         ("<mjml>\n<mj-body><mj-sectio></mj-sectio></mj-body></mjml>", 2, "did you mean `mj-section`"),
-        ("<mjml><mj-body>\n<mj-section>\n</mj-body></mjml>", 3, "closes nothing"),
+        ("<mjml><mj-body>\n<mj-section>\n</mj-body></mjml>", 3, "closes a tag that is not open"),
         ("<mjml><mj-body>\n<mj-section><p></p></mj-section></mj-body></mjml>", 2, "put HTML into"),
         ("<mjml><mj-body>\n<mj-include path='x'/></mj-body></mjml>", 2, "write `{% include"),
         ("<mjml>\n<mj-body>\n<mj-image width='{{ w }}px' src='x'/></mj-body></mjml>", 3, "no place for `{{ w }}`"),
@@ -214,9 +214,9 @@ def test_attachments_are_a_json_list():
         ('[{"name": "a", "content": "aGk=", "type": "x\\r\\nBcc: y"}]', "media type"),
         ('[{"name": "a", "content": "%%%"}]', "a JSON list of attachments"),
         ('[{"name": "a", "content": "aGk=", "type": "text/plain; charset"}]', "media type"),
-        ('[{"name": "a", "content": "aGk=", "inline_id": "my logo"}]', "stands in `cid:`"),
-        ('[{"name": "a", "content": "aGk=", "inline_id": ".x"}]', "stands in `cid:`"),
-        ('[{"name": "a", "content": "aGk=", "inline_id": "' + "x" * 129 + '"}]', "stands in `cid:`"),
+        ('[{"name": "a", "content": "aGk=", "inline_id": "my logo"}]', "is used in `cid:`"),
+        ('[{"name": "a", "content": "aGk=", "inline_id": ".x"}]', "is used in `cid:`"),
+        ('[{"name": "a", "content": "aGk=", "inline_id": "' + "x" * 129 + '"}]', "is used in `cid:`"),
         (
             '[{"name": "a", "content": "aGk=", "inline_id": "x"}, {"name": "b", "content": "aGk=", "inline_id": "x"}]',
             "the same `inline_id`",

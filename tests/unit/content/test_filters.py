@@ -171,7 +171,7 @@ def test_a_day_is_told_from_the_readers_day():
 
 def test_without_a_clock_nothing_is_told_from_now():
     """Rather than from 1970."""
-    with pytest.raises(ContentError, match="`ago` needs the time"):
+    with pytest.raises(ContentError, match="`ago` needs the current time"):
         text("{{ 0|ago }}")
 
 

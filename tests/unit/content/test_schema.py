@@ -86,7 +86,7 @@ def test_nothing_is_ever_fetched(ref):
 )
 def test_a_schema_in_a_circle_is_refused(document):
     """Its cost would grow with the power of the depth of the data."""
-    assert "leads back to itself" in refusals(document)[0][1]
+    assert "refers to itself" in refusals(document)[0][1]
 
 
 def doubling(levels: int, **more: object) -> dict:

@@ -110,7 +110,7 @@ async def test_a_test_goes_to_oneself_as_a_real_message(ask):
     assert "Test &lt;Ada&gt;" in planned.body
     broken = written(channels={"sms": {"en": {"text": "{{ nothing }}"}}})
     refused = await post(ask, "letter/test", template=broken, channel="sms", user="ada")
-    assert (refused.status, "cannot be sent" in refused.body) == (400, True)
+    assert (refused.status, "cannot be rendered" in refused.body) == (400, True)
 
 
 async def test_what_is_shown_is_what_they_get(ask):

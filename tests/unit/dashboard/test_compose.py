@@ -38,7 +38,7 @@ LADDER = SendLadder(
     [
         (ALL, "In-app, email and SMS."),
         (FIRST, "Push, or else email."),
-        (LADDER, "Push first. If it is not seen within 30 s, SMS. In-app always."),
+        (LADDER, "Push first. If it is not seen within 30 s, SMS next. In-app always."),
     ],
 )
 def test_a_workflow_says_its_way_in_a_sentence(to, said):
@@ -50,7 +50,7 @@ def test_a_workflow_names_what_binds_it():
     """A third message that does not arrive is no surprise."""
     capped = Category(key="c", caps=(FrequencyCap(limit=2, window_s=86_400),))
     assert compose.route(workflow(FIRST), capped).endswith("At most 2 per person a day.")
-    assert "Nobody can opt out" in compose.route(workflow(FIRST), Category(key="c", critical=True))
+    assert "Users cannot opt out" in compose.route(workflow(FIRST), Category(key="c", critical=True))
 
 
 def test_a_tile_shows_each_channel_once():

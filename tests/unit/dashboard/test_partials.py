@@ -47,7 +47,7 @@ async def test_looking_shows_it_in_a_template_and_what_it_would_break(ask):
     await used(ask)
     asked = {"where": "letter/email", "user": "ada"}
     fine = await said(ask, "foot/look", source="<p>Bye</p>", **asked)
-    assert "It does 1 template no harm" in fine.body
+    assert "Safe for 1 template" in fine.body
     assert 'title="Email: Hello"' in fine.body
     broken = await said(ask, "foot/look", source="<p>\n{{ name|uper }}</p>", **asked)
     assert 'data-severity="error" data-line="2"' in broken.body
@@ -67,7 +67,7 @@ async def test_publishing_takes_every_template_along_or_changes_nothing(ask):
     assert (done.status, done.headers["clarion-version"]) == (200, "2")
     assert "letter</a> in version 2" in done.body
     versions = (await ask("/ui/partials/foot/versions")).body
-    assert versions.count("Put it into the editor") == 1
+    assert versions.count("Open in editor") == 1
 
 
 async def test_two_people_are_told_of_one_another(ask):

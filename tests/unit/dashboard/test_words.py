@@ -31,7 +31,7 @@ def test_a_test_is_called_by_its_template():
 def test_a_verdict_says_what_it_looked_at():
     """The local time decides quiet hours, so it is named."""
     said = words.verdict("quiet_hours", "inside", {"local_time": "Mon 23:10"})
-    assert said == "It is Mon 23:10 for them, inside their quiet hours"
+    assert said == "It is Mon 23:10 for the user, inside their quiet hours"
 
 
 def test_a_verdict_without_its_inputs_is_still_said():

@@ -56,7 +56,7 @@ def test_a_message_without_an_integration_waits_and_says_so():
         message = found[channel]
         assert (message.status, message.reason) == (Status.DEFERRED, Reason.NO_INTEGRATION)
         assert (message.due_at, message.fence, message.charged) == (NOON + LOOK_AGAIN_MS, 0, False)
-    assert texts(planned)[0] == "In-app: goes out at once."
+    assert texts(planned)[0] == "In-app: sent at once."
     assert "if an integration serves email by then; none does yet" in texts(planned)[1]
     summary = explanation(planned.run, "user-7").text
     assert summary == "Goes out by in-app at once, by email and SMS once an integration serves it."
@@ -83,7 +83,7 @@ def test_the_first_available_channel_has_an_integration():
     assert [(m.channel, m.status) for m in planned.messages] == [(SMS, Status.QUEUED)]
     assert texts(planned) == [
         "Push: not sent because no integration serves push; SMS was chosen.",
-        "SMS: goes out at once as the first channel that is available.",
+        "SMS: sent at once as the first channel that is available.",
         "Email: not sent because SMS was chosen.",
     ]
 

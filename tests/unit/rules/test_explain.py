@@ -82,9 +82,9 @@ def test_a_ladder_reads_as_a_story():
     """What goes first, what waits for what, and what goes beside it."""
     planned = plan(LADDER)
     assert texts(planned) == [
-        "Push: goes out at once as the first channel of the ladder.",
+        "Push: sent at once as the first channel of the ladder.",
         "SMS: will be sent at 2026-03-25T11:00:30Z unless push has been delivered by then, or sooner if push fails.",
-        "In-app: goes out at once beside the ladder.",
+        "In-app: sent at once outside the ladder.",
     ]
     summary = explanation(planned.run, "u").text
     assert summary == "Goes out by push and in-app at once, by SMS later."
@@ -109,7 +109,7 @@ def test_a_choice_names_what_was_chosen():
     planned = plan(first, user=person(contacts=(contact(SMS), contact(MAIL))))
     assert texts(planned) == [
         "Push: not sent because the user has no push contact.",
-        "SMS: goes out at once as the first channel that is available.",
+        "SMS: sent at once as the first channel that is available.",
         "Email: not sent because SMS was chosen.",
     ]
     assert explanation(planned.run, "u").text == "Goes out by SMS at once, not by push or email."
@@ -160,7 +160,7 @@ def test_hours_that_never_end_are_said():
 
 def test_critical_is_given_as_the_reason_to_go():
     """Nobody wonders why it came at night."""
-    assert texts(plan(category=CRITICAL)) == ["Email: goes out at once because the category is critical."]
+    assert texts(plan(category=CRITICAL)) == ["Email: sent at once because the category is critical."]
 
 
 @pytest.mark.parametrize(
@@ -232,4 +232,4 @@ def test_a_push_to_several_devices_says_how_many():
     """And the verdict beside it has the number."""
     devices = tuple(contact(Channel.PUSH, name) for name in ("phone", "laptop", "tablet"))
     planned = plan(workflow(SendAll(channels=(Channel.PUSH,))), user=person(contacts=devices))
-    assert texts(planned) == ["Push: goes out at once to 3 devices."]
+    assert texts(planned) == ["Push: sent at once to 3 devices."]

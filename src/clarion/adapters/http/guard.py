@@ -84,7 +84,7 @@ def target(text: str) -> Target | Refused:
     shape = _SHAPE.fullmatch(text)
     if shape is None or not text.isprintable():
         return Refused(
-            detail="not an http or https URL of the form https://host/path, without user name or spaces"
+            detail="not an http or https URL: write https://host/path, without user name or spaces"
         )
     try:
         url = Url(text)
@@ -94,7 +94,7 @@ def target(text: str) -> Target | Refused:
     written = shape[2].lower().removesuffix(_DEFAULT_PORTS[url.scheme])
     if not host or written != url.authority:
         return Refused(
-            detail="the host is not in its plain form: write a name in ASCII, an address in its usual notation"
+            detail="the host is not in its usual notation: write a name in ASCII, or an IP address in its usual form"
         )
     if host.endswith("."):
         return Refused(detail="the host ends with a dot: leave it out")
@@ -132,14 +132,14 @@ class Guard:
             try:
                 address = ip_address(one)
             except ValueError:
-                return Refused(detail=f"{host} leads to something that is no address")
+                return Refused(detail=f"{host} resolves to something that is not an IP address")
             if isinstance(address, IPv6Address) and address.scope_id is not None:
-                return Refused(detail=f"{host} leads to an address of one network's own, with a zone")
+                return Refused(detail=f"{host} resolves to a link-local address with a zone")
             if self.is_allowed(address):
                 continue
             if not is_public(address):
                 return Refused(
-                    detail=f"{host} leads to an address that is not public; the operator can allow its range with "
+                    detail=f"{host} resolves to an address that is not public; the operator can allow its range with "
                     "outbound.allowed_networks"
                 )
             if not secure:

@@ -147,7 +147,9 @@ def _slower(answer: dict[str, object], reply: Reply) -> Retry:
 def check_pong(reply: Reply) -> None:
     """The webhook describes itself when asked with GET."""
     if reply.status in (401, 403, 404):
-        raise ConfigError("Discord knows no such webhook: make one in the channel's settings and set `url`")
+        raise ConfigError(
+            "Discord does not know this webhook: create one in the channel's settings and set `url`"
+        )
     if not 200 <= reply.status < 300:
         raise Unavailable(f"Discord answered {reply.status}: try again later")
 

@@ -73,7 +73,9 @@ class MattermostConfig(Settings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not (self.url or self.hosts):
-            raise ValueError("set `url` (an incoming webhook), or `hosts` where those of contacts may be")
+            raise ValueError(
+                "set `url` (an incoming webhook), or `hosts` (the servers that the webhooks of contacts may use)"
+            )
 
 
 def destination(config: MattermostConfig, outgoing: Outgoing) -> Destination | None:

@@ -126,7 +126,7 @@ class SlackConfig(Settings, frozen=True, kw_only=True):
         if self.token and self.url:
             raise ValueError("set `token` (a bot) or `url` (an incoming webhook), not both")
         if self.channel and not self.token:
-            raise ValueError("`channel` needs `token`: a webhook has its own channel")
+            raise ValueError("`channel` needs `token`: an incoming webhook always posts to its own channel")
 
 
 def destination(config: SlackConfig, outgoing: Outgoing) -> Destination | None:

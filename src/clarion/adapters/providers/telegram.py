@@ -199,7 +199,7 @@ def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply, moves: Moves)
 def check_pong(reply: Reply) -> None:
     """`getMe` describes the bot."""
     if reply.status in (401, 404):
-        raise ConfigError("Telegram does not know this token: ask @BotFather for a new one and set `token`")
+        raise ConfigError("Telegram does not know this token: get a new one from @BotFather and set `token`")
     if json_of(reply).get("ok") is not True:
         raise Unavailable(f"Telegram answered {reply.status}: try again later")
 

@@ -87,11 +87,11 @@ class LocalVault:
     def open(self, key: bytes, sealed: bytes) -> bytes:
         """What `seal` was given."""
         if len(sealed) < HEADER_BYTES + TAG_BYTES or sealed[:1] != VERSION:
-            raise SealBroken("these bytes were not sealed by this version of Clarion, or were cut off")
+            raise SealBroken("these bytes were not encrypted by this version of Clarion, or were cut off")
         try:
             return self._cipher(key).decrypt(sealed[1:HEADER_BYTES], sealed[HEADER_BYTES:], VERSION)
         except InvalidTag:
-            raise SealBroken("the key does not fit, or the sealed bytes were altered") from None
+            raise SealBroken("the key is wrong, or the encrypted bytes were altered") from None
 
     def hash(self, purpose: str, value: bytes) -> bytes:
         """Keyed BLAKE2b under a key of this purpose's own."""

@@ -117,8 +117,8 @@ def _signing(key: DkimKey) -> tuple[str, Callable[[bytes], bytes]]:
         return "ed25519-sha256", lambda data: private.sign(sha256(data).digest())
     if private.key_size < SMALLEST_RSA:
         raise ConfigError(
-            f"dkim: the RSA key of {key.selector!r} has {private.key_size} bits: verifiers ignore less than "
-            f"{SMALLEST_RSA}, make one with 2048 (`clarion dkim create`)"
+            f"dkim: the RSA key of {key.selector!r} has {private.key_size} bits, and receivers ignore keys of "
+            f"less than {SMALLEST_RSA}: create one with 2048 (`clarion dkim create`)"
         )
     padding, digest = PKCS1v15(), SHA256()
     return "rsa-sha256", lambda data: private.sign(data, padding, digest)

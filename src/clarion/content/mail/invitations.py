@@ -22,7 +22,7 @@ def moment(text: str) -> date | datetime:
     is_day = len(text) == len("2026-05-01")
     found = datetime.fromisoformat(text)
     if not 1900 <= found.year <= 9000 or (found.tzinfo is None and not is_day):
-        raise ValueError("no time of a meeting")
+        raise ValueError("not a time of a meeting")
     return found.date() if is_day else found.astimezone(UTC)
 
 

@@ -75,7 +75,7 @@ def check_inline_id(text: str) -> None:
     """ValueError when it cannot stand in `cid:`."""
     if _INLINE_ID(text) is None:
         raise ValueError(
-            "the `inline_id` of an attachment stands in `cid:`: use letters, digits, dots and dashes, at most 128"
+            "the `inline_id` of an attachment is used in `cid:` links: use at most 128 letters, digits, dots and dashes"
         )
 
 

@@ -72,7 +72,7 @@ def opened(raw: bytes) -> Opened:
         raw = re.split(rb"\r\n?|\n", raw, maxsplit=1)[-1]
     try:
         if len(_NESTED.findall(raw)) > MOST_NESTED or _longest_type(raw) > MOST_TYPE:
-            raise ValueError("nested too deeply, or a type without end")
+            raise ValueError("nested too deeply, or a content type without an end")
         message = BytesParser(policy=compat32).parsebytes(raw)
         return Opened(message, tuple(_parts(message)))
     except Exception:  # noqa: BLE001 (a stranger's mail finds every corner of the parser)

@@ -81,7 +81,7 @@ export function startEditor() {
     if (!fields) {
       const empty = document.createElement("p");
       empty.className = "hint";
-      empty.textContent = here.channel ? "Add a language to write in." : "Add a channel to begin.";
+      empty.textContent = here.channel ? "Add a language." : "Add a channel.";
       byId("fields").replaceChildren(empty);
       byId("more").replaceChildren();
       return;
@@ -90,7 +90,7 @@ export function startEditor() {
     const others = Object.keys(fields).filter((name) => !known.some((field) => field.name === name));
     const main = layouts[here.channel].main;
     const more = [];
-    for (const { name, line, prose, hint } of [...known, ...others.map((name) => ({ name, hint: "there is no such field" }))]) {
+    for (const { name, line, prose, hint } of [...known, ...others.map((name) => ({ name, hint: "unknown field" }))]) {
       const box = lined({ label: name, hint, single: line, prose, value: fields[name] ?? "" });
       if (!(name in fields) && !main.includes(name)) more.push(opener(name, box));
       box.area.lang = here.locale;

@@ -11,7 +11,7 @@ export function startPartial() {
   const main = byId("main");
   const base = `/ui/partials/${encodeURIComponent(main.dataset.key)}`;
   const [name, user, where, answer] = ["set-name", "see-user", "see-where", "answer"].map(byId);
-  const box = lined({ label: "source", hint: "{% block name %} … {% endblock %} is what a template fills", value: main.dataset.source });
+  const box = lined({ label: "source", hint: "templates fill {% block name %} … {% endblock %}", value: main.dataset.source });
   const place = startSee();
   let asked = 0;
   let timer = 0;

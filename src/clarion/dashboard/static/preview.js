@@ -16,7 +16,7 @@ export function startPreview({ written, found }) {
     fill(channel, Object.keys(written.channels).map((key) => [key, layouts[key]?.name ?? key]), here.channel);
     const tags = new Set(Object.values(written.channels).flatMap((locales) => Object.keys(locales)));
     const keep = locale.value;
-    fill(locale, [["", "as they read it"], ...[...tags].sort().map((tag) => [tag, name(tag)])], tags.has(here.locale) ? here.locale : keep);
+    fill(locale, [["", "their language"], ...[...tags].sort().map((tag) => [tag, name(tag)])], tags.has(here.locale) ? here.locale : keep);
     look();
   }
 
@@ -49,7 +49,7 @@ export function startPreview({ written, found }) {
     if (mine === asked) byId("see").setAttribute("aria-busy", "false");
   }
 
-  /** The language they get anyway is shown as they read it. */
+  /** The language they get anyway is shown their language. */
   function placed(fresh) {
     if (!fresh) return;
     if (locale.value === fresh.dataset.theirs) locale.value = "";

@@ -75,7 +75,7 @@ async function stop(subscription) {
 async function tell(path, subscription) {
   const body = new URLSearchParams({ subscription: JSON.stringify(subscription) });
   const response = await ask(path, { method: "POST", body });
-  if (!response.ok) throw new Error("Clarion did not take the subscription.");
+  if (!response.ok) throw new Error("Clarion refused the subscription.");
 }
 
 function show(now, owner = "") {
@@ -87,16 +87,16 @@ function show(now, owner = "") {
   button.disabled = false;
   button.textContent = now === "subscribed" ? "Stop" : "Notify this browser";
   state.textContent = {
-    unsupported: "This browser cannot receive pushes here.",
-    denied: "Notifications are blocked for this page: allow them in the browser's site settings, then load it again.",
-    ready: "Shows their pushes here. They go through your browser's push service, encrypted.",
-    subscribed: `${name}'s pushes come to this browser.`,
+    unsupported: "This browser does not support push notifications.",
+    denied: "Notifications are blocked for this page. Allow them in the browser's site settings, then reload the page.",
+    ready: "This browser will show this user's pushes. They travel encrypted through the browser's push service.",
+    subscribed: `This browser receives ${name}'s pushes.`,
   }[now];
 }
 
 function failed(error) {
   show(Notification.permission === "denied" ? "denied" : "ready");
-  if (Notification.permission !== "denied") state.textContent = `That did not work: ${error.message}`;
+  if (Notification.permission !== "denied") state.textContent = `The subscription failed: ${error.message}`;
 }
 
 function bytes(base64url) {

@@ -40,7 +40,7 @@ export function startRelease({ written, saved, isDirty }) {
 
   async function publish() {
     if (!isDirty() && main.dataset.revision === "0" && main.dataset.version !== "0") {
-      answer.textContent = "There is nothing to publish: this is what is live.";
+      answer.textContent = "There is nothing to publish: the live version is the same.";
       return;
     }
     if ((isDirty() || main.dataset.revision === "0") && !(await save())) return;

@@ -14,7 +14,7 @@ export async function ask(path, options = {}) {
   try {
     response = await fetch(path, { ...options, redirect: "error" });
   } catch {
-    say("Clarion does not answer. Is it still running? The page goes on as soon as it does.");
+    say("Clarion does not answer. Check that it is running. The page reconnects by itself.");
     throw new Refused({ status: 0 }, "unreachable");
   }
   if (response.status === 403 || response.status >= 500) {

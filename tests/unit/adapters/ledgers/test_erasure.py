@@ -196,7 +196,7 @@ async def test_a_keyring_of_another_ledger_is_refused(
     vault = LocalVault(b"k" * 32, entropy)
     await SqliteLedger.open(other, vault=vault, clock=clock, entropy=entropy).close()
     shutil.copy2(keyring_path(other), keyring_path(path))
-    with pytest.raises(ConfigError, match="belongs to another ledger"):
+    with pytest.raises(ConfigError, match="belongs to another database"):
         opened()
 
 
@@ -263,7 +263,7 @@ async def test_keys_do_not_move_under_a_wrong_installation_key(path, opened, peo
     """Refused before anything is made or changed."""
     as_before(path, entropy)
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match="installation key is not the one"):
+    with pytest.raises(ConfigError, match="another installation key"):
         SqliteLedger.open(path, vault=LocalVault(b"x" * 32, entropy), clock=clock, entropy=entropy)
     assert path.read_bytes() == before
     assert not keyring_path(path).exists()

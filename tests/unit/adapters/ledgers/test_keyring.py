@@ -116,7 +116,7 @@ def test_only_its_owner_can_read_it(path, opened):
 
 def test_a_missing_one_is_not_made_where_it_must_exist(path, opened):
     """The operator is told what to put back, and that any copy will do."""
-    with pytest.raises(ConfigError, match=r"is missing.*copy of it, of whatever age"):
+    with pytest.raises(ConfigError, match=r"is missing.*a copy of any age will do"):
         opened(create=False)
     assert not path.exists()
 
@@ -134,7 +134,7 @@ def test_a_damaged_one_is_refused(path, opened, found):
 def test_it_belongs_to_an_installation_key(opened):
     """A stolen keyring is useless without the key file, and a wrong key file is named as what is wrong."""
     opened().close()
-    with pytest.raises(ConfigError, match="installation key is not the one"):
+    with pytest.raises(ConfigError, match="another installation key"):
         opened(master=b"x" * 32)
 
 

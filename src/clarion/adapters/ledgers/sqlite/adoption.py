@@ -41,8 +41,8 @@ def open_keyring(ledger: Path, vault: Vault, entropy: Entropy) -> Keyring:
                 _adopt(connection, keyring, vault)
             elif bound != keyring.id:
                 raise ConfigError(
-                    f"{keyring_path(ledger)} belongs to another ledger than {ledger}: put the two of one "
-                    "installation side by side"
+                    f"the keyring {keyring_path(ledger)} belongs to another database than {ledger}: put the "
+                    "database and the keyring of one installation into the same directory"
                 )
         except BaseException:
             keyring.close()
@@ -80,8 +80,8 @@ def _require_key(connection: sqlite3.Connection, ledger: Path, vault: Vault) -> 
     wrapped = [row[1] for row in connection.execute(_KEYS, (0, 3))]
     if wrapped and all(_unwrapped(vault, key) is None for key in wrapped):
         raise ConfigError(
-            f"the installation key is not the one the ledger at {ledger} was written with: restore the key file "
-            "from your backup, or name the right one"
+            f"the database {ledger} was written with another installation key: restore the key file "
+            "from your backup, or set `key_file` to the right one"
         )
 
 

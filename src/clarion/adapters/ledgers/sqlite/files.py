@@ -71,14 +71,14 @@ def require_current(path: Path) -> None:
             f"{'.'.join(map(str, OLDEST_SQLITE))} or newer: use a newer Python"
         )
     if not path.exists():
-        raise ConfigError(f"there is no ledger at {path}: run `clarion migrate` to create it")
+        raise ConfigError(f"there is no database {path}: run `clarion migrate` to create it")
     try:
         found = revision(path)
     except sqlite3.DatabaseError as error:
-        raise ConfigError(f"{path} cannot be read as a ledger: {error}") from None
+        raise ConfigError(f"{path} cannot be read as a database: {error}") from None
     if found != REVISION:
         raise ConfigError(
-            f"the ledger at {path} is at schema {found or 'none'}, this version of Clarion needs {REVISION}: "
+            f"the database {path} has schema {found or 'none'}, this version of Clarion needs {REVISION}: "
             "run `clarion migrate`"
         )
 
@@ -92,7 +92,7 @@ def refusal(error: BaseException) -> ClarionError | None:
         return Unavailable("the disk is full: nothing was stored; free space and try again")
     if code in _OUT_OF_REACH:
         name = getattr(error, "sqlite_errorname", "an error")
-        return Unavailable(f"the ledger's file cannot be written ({name}): nothing was stored; try again")
+        return Unavailable(f"the database file cannot be written ({name}): nothing was stored; try again")
     return None
 
 

@@ -65,8 +65,8 @@ class Keyring:
             raise ConfigError(f"{path} cannot be read as a keyring ({error}): {_RESTORE}") from None
         except SealBroken:
             raise ConfigError(
-                f"the installation key is not the one {path} was written with: restore the key file "
-                "from your backup, or name the right one"
+                f"the keyring {path} was written with another installation key: restore the key file "
+                "from your backup, or set `key_file` to the right one"
             ) from None
 
     def __init__(self, path: Path, vault: Vault, entropy: Entropy, create: bool) -> None:
@@ -205,7 +205,7 @@ class Keyring:
         return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
 
-_RESTORE = "put back a copy of it, of whatever age, and start again"
+_RESTORE = "restore a copy from your backup (a copy of any age will do), then start again"
 
 
 def _require_file(path: Path, create: bool) -> None:
@@ -215,7 +215,7 @@ def _require_file(path: Path, create: bool) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise ConfigError(
-            f"the keyring {path} is missing, and nothing about users can be read without it: {_RESTORE}"
+            f"the keyring {path} is missing, and no user can be read without it: {_RESTORE}"
         ) from None
     if mode & 0o077:
         raise ConfigError(f"the keyring {path} can be read by other users: run `chmod 600 {path}`")

@@ -35,7 +35,7 @@ class Readers:
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """What `function` returns, run with a connection in one of the threads. All it reads is of one moment."""
         if self._closed:
-            raise Unavailable("the ledger is closing")
+            raise Unavailable("the database is closing")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, function)
         except sqlite3.Error as error:

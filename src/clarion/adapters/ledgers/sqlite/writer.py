@@ -133,7 +133,7 @@ class Writer:
         if self._closing:
             if leave is not None:
                 leave()
-            raise Unavailable("the ledger is closing: nothing was stored")
+            raise Unavailable("the database is closing: nothing was stored")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = self._loop.create_future()

@@ -121,12 +121,12 @@ def refuse_unsafe(config: SmtpConfig) -> None:
         raise ConfigError("host is not the name or address of a mail server", pointer="#/host")
     if config.hello and _NAME(config.hello) is None:
         raise ConfigError(
-            "hello is not a host name: give the name of this machine, or leave it out", pointer="#/hello"
+            "hello is not a host name: set it to the name of this machine, or leave it out", pointer="#/hello"
         )
     if config.security == "none" and not config.allow_plaintext and not _is_here(config.host):
         raise ConfigError(
-            "security is `none` and host is another machine: everything could be read on the way. Use `starttls` or "
-            "`tls`, or set allow_plaintext to accept the risk"
+            "security is `none` and host is another machine: mail and password would travel unencrypted. Use "
+            "`starttls` or `tls`, or set allow_plaintext to accept the risk"
         )
     _refuse_unclear_login(config)
     for name in ("username", "password", "token"):
@@ -139,7 +139,9 @@ def grant_of(config: SmtpConfig) -> Grant | None:
     """By what right access tokens are asked for; None when they are not. ConfigError when something is missing."""
     if not config.oauth_token_url:
         if config.oauth_client_id or config.oauth_client_secret or config.oauth_refresh_token:
-            raise ConfigError("OAuth needs the URL that tokens come from", pointer="#/oauth_token_url")
+            raise ConfigError(
+                "OAuth needs oauth_token_url, the URL that issues tokens", pointer="#/oauth_token_url"
+            )
         return None
     return checked(
         Grant(
@@ -155,12 +157,13 @@ def grant_of(config: SmtpConfig) -> Grant | None:
 def _refuse_unclear_login(config: SmtpConfig) -> None:
     proofs = sum(bool(one) for one in (config.password, config.token, grant_of(config)))
     if proofs > 1:
-        raise ConfigError("password, token and oauth_token_url exclude each other: give one of them")
+        raise ConfigError("set only one of password, token and oauth_token_url")
     if proofs and not config.username:
         raise ConfigError("a password or token needs a username", pointer="#/username")
     if config.username and not proofs:
         raise ConfigError(
-            "username is set without a password or token: give one, or leave both out", pointer="#/password"
+            "username is set without a password or token: set one, or leave username out",
+            pointer="#/password",
         )
 
 

@@ -100,7 +100,7 @@ class Pool:
                 )
             if mine and not any(job.sent for job in connection.jobs if job.call is not call):
                 # Else it goes on: the mail of another call is at its end, and would be in doubt.
-                connection.abort("another call on this connection was given up")
+                connection.abort("another call on this connection was aborted")
         outcomes = call.result()
         for waiting in self._waiting.values():
             kept = [job for job in waiting if not job.is_settled]

@@ -316,14 +316,14 @@ async def test_a_refused_login_tells_wrong_from_not_now(reply, outcome):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"host": "relay.example.com"}, "could be read on the way"),
-        ({"host": "192.0.2.1"}, "could be read on the way"),
+        ({"host": "relay.example.com"}, "would travel unencrypted"),
+        ({"host": "192.0.2.1"}, "would travel unencrypted"),
         ({"host": "evil\r\nhost"}, "host is not"),
         ({"hello": "a b"}, "hello is not"),
         ({"password": "x"}, "needs a username"),
         ({"username": "x"}, "without a password"),
-        ({"username": "x", "password": "y", "token": "z"}, "exclude each other"),
-        ({"username": "x", "password": "y", "oauth_client_id": "z"}, "URL that tokens come from"),
+        ({"username": "x", "password": "y", "token": "z"}, "only one of"),
+        ({"username": "x", "password": "y", "oauth_client_id": "z"}, "URL that issues tokens"),
         ({"username": "x", "oauth_token_url": "https://a.example/t"}, "client id"),
         (
             {"username": "x", "oauth_token_url": "https://a.example/t", "oauth_client_id": "c"},
