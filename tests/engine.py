@@ -176,7 +176,12 @@ class Engine:
         await self.quiet()
 
     async def messages(self, **where: Any) -> Mapping[MessageId, Message]:
-        """All messages that match, by id."""
+        """All messages that match, by id: `workflow`, `channel` and `reason` name one each."""
+        where |= {
+            f"{name}s": frozenset({where.pop(name)})
+            for name in ("workflow", "channel", "reason")
+            if name in where
+        }
         found: dict[MessageId, Message] = {}
         cursor: MessageId | None = None
         while True:

@@ -10,14 +10,17 @@ import msgspec
 from litestar import Router, get
 
 from clarion.api.access import READ, Parts, Who
-from clarion.api.messages import ByUser
+from clarion.api.messages import ByChannel, ByUser, Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
+from clarion.api.parameters import several
 from clarion.api.parts import ApiParts
+from clarion.api.times import instant_of
 from clarion.errors import SealBroken
 from clarion.model.channel import Channel
-from clarion.model.ids import UserNo, id_text
+from clarion.model.ids import id_text
 from clarion.model.inbox import Captured
 from clarion.model.user import User
+from clarion.ports.ledger import CaptureFilter
 from clarion.rules.instants import rfc3339
 
 
@@ -43,20 +46,24 @@ async def list_captures(
     caller: Who,
     parts: Parts,
     user_id: ByUser = None,
-    channel: Channel | None = None,
+    channel: ByChannel = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[CaptureView]:
     """Captured messages, newest first, with address and content."""
-    number: UserNo | None = None
+    where = CaptureFilter(
+        channels=frozenset(map(Channel, several(channel))),
+        since=instant_of(since, "since"),
+        before=instant_of(until, "until"),
+    )
     if user_id is not None:
         found = await parts.ledger.users.find(caller.tenant, [user_id])
         if user_id not in found:
             return Page(items=[])
-        number = found[user_id].no
-    kept = await parts.ledger.captures.page(
-        caller.tenant, cursor.after(0) or None, limit, user=number, channel=channel
-    )
+        where = msgspec.structs.replace(where, user=found[user_id].no)
+    kept = await parts.ledger.captures.page(caller.tenant, where, cursor.after(0) or None, limit)
     return Page(
         items=await opened(parts, kept), next_cursor=cursor.to(kept[-1].seq) if len(kept) == limit else None
     )

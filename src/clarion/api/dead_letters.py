@@ -11,7 +11,10 @@ from clarion.api.access import READ, SEND, Parts, Who
 from clarion.api.bulk import BulkView
 from clarion.api.conditions import one
 from clarion.api.messages import (
+    ByChannel,
+    ByReason,
     ByUser,
+    ByWorkflow,
     MessageDetail,
     MessageView,
     Since,
@@ -20,10 +23,11 @@ from clarion.api.messages import (
     narrowed,
     page_of,
     the_message,
+    workflows_of,
 )
 from clarion.api.operations import STARTED
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parameters import AnyOf
+from clarion.api.parameters import AnyOf, several
 from clarion.api.selections import FailedStatus, MessagesRetry, retried
 from clarion.api.times import instant_of
 from clarion.errors import NotFound
@@ -43,10 +47,10 @@ async def list_dead_letters(
     caller: Who,
     parts: Parts,
     user_id: ByUser = None,
-    workflow: str | None = None,
-    channel: Channel | None = None,
+    workflow: ByWorkflow = None,
+    channel: ByChannel = None,
     status: ByFailure = None,
-    reason: Reason | None = None,
+    reason: ByReason = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = PAGE,
@@ -54,10 +58,10 @@ async def list_dead_letters(
 ) -> Page[MessageView]:
     """Messages that failed permanently, newest first, also those that were never attempted (such as `template_error`)."""
     where = MessageFilter(
-        workflow=workflow,
-        channel=channel,
-        statuses=frozenset(map(Status, status.split(","))) if status else FAILED_FOR_GOOD,
-        reason=reason,
+        workflows=await workflows_of(parts, caller, workflow),
+        channels=frozenset(map(Channel, several(channel))),
+        statuses=frozenset(map(Status, several(status))) or FAILED_FOR_GOOD,
+        reasons=frozenset(map(Reason, several(reason))),
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
     )

@@ -9,16 +9,17 @@ from litestar import Router, delete, get, patch, post, put
 
 from clarion.api.access import READ, SEND, Parts, Who, listed_id, the_user
 from clarion.api.conditions import one
-from clarion.api.messages import ByUser, VersionChoice
+from clarion.api.messages import ByUser, Since, Until, VersionChoice
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parts import ApiParts
 from clarion.api.shelves import patched
-from clarion.api.times import Moment, instant, text_or_none
+from clarion.api.times import Moment, instant, instant_of, text_or_none
 from clarion.errors import InvalidInput, NotFound, SealBroken
 from clarion.flow.endpoints import Owned, Wanted
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import id_text, parse_id
 from clarion.model.user import Value
+from clarion.ports.ledger import DeliveryFilter
 from clarion.rules.endpoints import TENANT_USER
 from clarion.rules.instants import rfc3339
 
@@ -213,14 +214,20 @@ async def list_deliveries(
     caller: Who,
     parts: Parts,
     status: Literal["succeeded", "failed"] | None = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[DeliveryView]:
     """Every call of the last 30 days with request and response, newest first."""
     owned = await parts.endpoints.get(caller.tenant, _id(endpoint_id))
-    ok = None if status is None else status == "succeeded"
+    where = DeliveryFilter(
+        ok=None if status is None else status == "succeeded",
+        since=instant_of(since, "since"),
+        before=instant_of(until, "until"),
+    )
     start = cursor.after(0) or None
-    found = await parts.ledger.deliveries.page(caller.tenant, owned.endpoint.id, start, limit, ok=ok)
+    found = await parts.ledger.deliveries.page(caller.tenant, owned.endpoint.id, where, start, limit)
     items = [shown for one in found if (shown := _delivery(parts, owned, one)) is not None]
     return Page(items=items, next_cursor=cursor.to(found[-1].seq) if len(found) == limit else None)
 

@@ -13,20 +13,30 @@ from clarion.api.access import READ, SEND, Parts, Who, a_message_id, names_of
 from clarion.api.auth import Caller
 from clarion.api.conditions import one
 from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
-from clarion.api.parameters import AnyOf
+from clarion.api.parameters import AnyOf, several
 from clarion.api.parts import ApiParts
-from clarion.api.problems import cut_off, wrong_parameter
+from clarion.api.problems import Fault, Rejected, cut_off, wrong_parameter
 from clarion.api.times import instant_of, text_or_none
-from clarion.errors import ClarionError, Conflict, NotFound
+from clarion.errors import ClarionError, Conflict, NotFound, UnknownReference
+from clarion.flow.catalog import TRIAL
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id
 from clarion.model.message import Change, Message
-from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
+from clarion.model.status import (
+    ACTIVE,
+    FAILED_FOR_GOOD,
+    NOT_SENT,
+    RETRYABLE_BY_HAND,
+    SUCCEEDED,
+    Reason,
+    Status,
+)
 from clarion.model.user import Value
 from clarion.ports.ledger import MessageFilter
 from clarion.rules.explain import RunExplanation, explanation
 from clarion.rules.instants import rfc3339
+from clarion.rules.match import closest, nearest
 
 LOOK_EVERY_S = 0.25
 """How often a waiting tail looks for new changes."""
@@ -37,6 +47,28 @@ ByStatus = Annotated[
     str | None,
     Parameter(description="Only in one of these statuses, with commas between them"),
     AnyOf(tuple(Status)),
+]
+ByChannel = Annotated[
+    str | None,
+    Parameter(description="Only on one of these channels, with commas between them"),
+    AnyOf(tuple(Channel)),
+]
+ByReason = Annotated[
+    str | None,
+    Parameter(description="Only for one of these reasons, with commas between them"),
+    AnyOf(tuple(Reason)),
+]
+ByWorkflow = Annotated[
+    str | None, Parameter(description="Only of one of these workflows, with commas between them")
+]
+GROUPS = {"waiting": ACTIVE, "sent": SUCCEEDED, "failed": FAILED_FOR_GOOD, "not_sent": NOT_SENT}
+ByGroup = Annotated[
+    str | None,
+    Parameter(
+        description="Only in a status of one of these groups, with commas between them: `waiting` (queued, deferred, "
+        "sending), `sent` (sent, delivered), `failed` (for good), `not_sent` (on purpose)"
+    ),
+    AnyOf(tuple(GROUPS)),
 ]
 Since = Annotated[str | None, Parameter(description="Created at or after, RFC 3339")]
 Until = Annotated[str | None, Parameter(description="Created before, RFC 3339")]
@@ -127,22 +159,29 @@ async def list_messages(
     parts: Parts,
     user_id: ByUser = None,
     event_id: ByEvent = None,
-    workflow: str | None = None,
-    channel: Channel | None = None,
+    workflow: ByWorkflow = None,
+    channel: ByChannel = None,
     status: ByStatus = None,
-    reason: Reason | None = None,
+    status_group: ByGroup = None,
+    reason: ByReason = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[MessageView]:
     """Messages, newest first. A page may be short when few messages match: continue while `next_cursor` is set."""
+    statuses = frozenset(map(Status, several(status)))
+    if status_group:
+        grouped = frozenset[Status]().union(*(GROUPS[group] for group in several(status_group)))
+        statuses = statuses & grouped if status else grouped
+        if not statuses:
+            return Page(items=[])
     where = MessageFilter(
         event_id=None if event_id is None else an_event_id(event_id),
-        workflow=workflow,
-        channel=channel,
-        statuses=frozenset(map(Status, status.split(","))) if status else frozenset(),
-        reason=reason,
+        workflows=await workflows_of(parts, caller, workflow),
+        channels=frozenset(map(Channel, several(channel))),
+        statuses=statuses,
+        reasons=frozenset(map(Reason, several(reason))),
         since=instant_of(since, "since"),
         before=instant_of(until, "until"),
     )
@@ -204,6 +243,32 @@ async def retry_message(
         able = ", ".join(sorted(RETRYABLE_BY_HAND))
         raise Conflict(f"The message is {message.status}: only {able} can be retried.")
     return await again(parts, caller, message_id)
+
+
+async def workflows_of(parts: ApiParts, caller: Caller, text: str | None) -> frozenset[str]:
+    """The workflows that a filter names. One that never was is a spelling mistake, not a filter nothing matches."""
+    setup = parts.ledger.setup.workflows
+    live = setup.all(caller.tenant)
+    unknown = [
+        key
+        for key in several(text)
+        if key not in live
+        and not key.startswith(TRIAL)
+        and await setup.version(caller.tenant, key, 1) is None
+    ]
+    if unknown:
+        faults = [
+            Fault(
+                detail=f"there is no workflow {key!r}, and never was. {nearest(key, live)}".rstrip(),
+                code=UnknownReference.code,
+                parameter="workflow",
+                value=key,
+                did_you_mean=closest(key, live),
+            )
+            for key in unknown
+        ]
+        raise Rejected(f"`workflow`: {faults[0].detail}", faults, code=UnknownReference.code)
+    return frozenset(several(text))
 
 
 async def narrowed(

@@ -32,6 +32,11 @@ class AnyOf(msgspec.Struct, frozen=True):
     values: tuple[str, ...]
 
 
+def several(text: str | None) -> list[str]:
+    """The values of a parameter that may have many."""
+    return text.split(",") if text else []
+
+
 def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A misspelt filter must not silently match everything."""
     fields = {name: one for name, one in taken_by(handler).items() if name not in connection.path_params}

@@ -146,10 +146,10 @@ async def _where(parts: ApiParts, caller: Caller, chosen: _Filter, status: str |
     return MessageFilter(
         user=None if user is None else (await the_user(parts, caller, user, "#/filter/user_id")).no,
         event_id=None if chosen.event_id is None else _event(chosen.event_id),
-        workflow=chosen.workflow,
-        channel=chosen.channel,
+        workflows=frozenset() if chosen.workflow is None else frozenset({chosen.workflow}),
+        channels=frozenset() if chosen.channel is None else frozenset({chosen.channel}),
         statuses=frozenset() if status is None else frozenset({Status(status)}),
-        reason=chosen.reason,
+        reasons=frozenset() if chosen.reason is None else frozenset({chosen.reason}),
         since=instant_or_none(chosen.since),
         before=instant_or_none(chosen.until),
     )

@@ -21,7 +21,7 @@ from clarion.model.ids import Instant, MessageId, TenantId, UserNo, id_text
 from clarion.model.inbox import Captured
 from clarion.model.message import Message
 from clarion.model.user import User
-from clarion.ports.ledger import MessageFilter
+from clarion.ports.ledger import CaptureFilter, MessageFilter
 
 SHOWN = 30
 """Rows and cards of a first load."""
@@ -60,7 +60,7 @@ class Board:
         ledger = self._parts.ledger
         newest = await ledger.records.tail(self._tenant, -1, 1)
         messages, _ = await ledger.records.page(self._tenant, MessageFilter(), None, SHOWN)
-        captured = await ledger.captures.page(self._tenant, None, SHOWN, user=None, channel=None)
+        captured = await ledger.captures.page(self._tenant, CaptureFilter(), None, SHOWN)
         cards = await self._cards(captured)
         shown: dict[str, Any] = {name: [] for name in ("emails", "texts", "pushes", "chats")}
         for card in cards:

@@ -185,7 +185,7 @@ class Endpoints:
         """Put back what failed or was suppressed since then, newest first, at most `limit` in one call."""
         owned = await self._enabled(tenant, endpoint_id)
         where = MessageFilter(
-            user=owned.user.no, channel=Channel.WEBHOOK, statuses=RETRYABLE_BY_HAND, since=since
+            user=owned.user.no, channels=frozenset({Channel.WEBHOOK}), statuses=RETRYABLE_BY_HAND, since=since
         )
         ids: list[MessageId] = []
         cursor: MessageId | None = None

@@ -166,7 +166,7 @@ class Inbound:
         since = Instant(max(0, self._clock.now() - RECENT_MS))
         for hashed in self._hashes(found, tenant):
             for user in await self._ledger.directory.with_contact(tenant, Channel.EMAIL, hashed, 1):
-                where = MessageFilter(user=user.no, channel=Channel.EMAIL, since=since)
+                where = MessageFilter(user=user.no, channels=frozenset({Channel.EMAIL}), since=since)
                 sent, _ = await self._ledger.records.page(tenant, where, None, MOST_ADDRESSED)
                 for message in sent:
                     if message.status in _CAME_BACK:

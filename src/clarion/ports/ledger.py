@@ -236,11 +236,19 @@ class Endpoints(Protocol):
         failed. Whether there is such an endpoint."""
 
 
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    ok: bool | None = None
+    since: Instant | None = None
+    before: Instant | None = None
+
+
 class Deliveries(Protocol):
     """The calls of endpoints that settlements brought along, kept for a month."""
 
     async def page(
-        self, tenant: TenantId, endpoint: bytes, before: int | None, limit: int, *, ok: bool | None = None
+        self, tenant: TenantId, endpoint: bytes, where: DeliveryFilter, before: int | None, limit: int
     ) -> Sequence[Delivery]:
         """Newest first, cursor is `seq`."""
 
@@ -612,11 +620,11 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     user: UserNo | None = None
     event_id: EventId | None = None
-    workflow: str | None = None
-    channel: Channel | None = None
+    workflows: frozenset[str] = frozenset()
+    """Any of these; empty: whatever workflow. So with the next three."""
+    channels: frozenset[Channel] = frozenset()
     statuses: frozenset[Status] = frozenset()
-    """Any of these; empty: in whatever status."""
-    reason: Reason | None = None
+    reasons: frozenset[Reason] = frozenset()
     since: Instant | None = None
     before: Instant | None = None
 
@@ -808,17 +816,21 @@ class Inboxes(Protocol):
         and cancels later rungs of ladders that were waiting for `seen` or `read`."""
 
 
+class CaptureFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    user: UserNo | None = None
+    channels: frozenset[Channel] = frozenset()
+    """Any of these; empty: whatever channel."""
+    since: Instant | None = None
+    before: Instant | None = None
+
+
 class Captures(Protocol):
     """What capture integrations kept."""
 
     async def page(
-        self,
-        tenant: TenantId,
-        before: int | None,
-        limit: int,
-        *,
-        user: UserNo | None,
-        channel: Channel | None,
+        self, tenant: TenantId, where: CaptureFilter, before: int | None, limit: int
     ) -> Sequence[Captured]:
         """Newest first, cursor is `seq`."""
 

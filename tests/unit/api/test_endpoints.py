@@ -213,6 +213,8 @@ async def test_failed_deliveries_are_found_and_sent_again(admin, shop):
     failed = await admin.ok("GET", f"{path}/deliveries", params={"status": "failed"})
     assert [one["message_id"] for one in failed["items"]] == [call["message_id"]]
     assert (await admin.ok("GET", f"{path}/deliveries", params={"status": "succeeded"}))["items"] == []
+    for query, count in (("since=2020-01-01T00:00:00Z", 1), ("until=2020-01-01T00:00:00Z", 0)):
+        assert len((await admin.ok("GET", f"{path}/deliveries?{query}"))["items"]) == count
     off = await admin.ok("GET", path)
     assert off["disabled_reason"] == "address_gone"
     retry, these = f"{path}/retry", {"ids": [call["message_id"]]}

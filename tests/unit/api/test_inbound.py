@@ -45,7 +45,7 @@ async def sent(house, sender, address="ada@example.org"):
 
 async def mails(house, user):
     """All mails of a person, newest first."""
-    where = MessageFilter(user=user.no, channel=Channel.EMAIL)
+    where = MessageFilter(user=user.no, channels=frozenset({Channel.EMAIL}))
     return (await house.ledger.records.page(ACME, where, None, 10))[0]
 
 

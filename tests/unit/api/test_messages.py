@@ -81,8 +81,15 @@ async def test_messages_are_found_by_every_filter(admin, ada):
         ("user_id=nobody", 0),
         (f"event_id={event}", 3),
         ("workflow=order-paid", 3),
-        ("workflow=other", 0),
         ("channel=sms", 1),
+        ("channel=sms,email", 2),
+        ("workflow=order-paid,order-paid", 3),
+        ("status_group=sent", 3),
+        ("status_group=failed,not_sent", 0),
+        ("status_group=waiting,sent", 3),
+        ("status_group=sent&status=bounced", 0),
+        ("status_group=sent&status=delivered", 1),
+        ("reason=opted_out,no_contact", 0),
         ("status=delivered&channel=in_app", 1),
         ("status=bounced", 0),
         ("reason=opted_out", 0),
@@ -100,6 +107,11 @@ async def test_messages_are_found_by_every_filter(admin, ada):
     [
         ("statuss=sent", "statuss", "did you mean `status`?"),
         ("status=gone", "status", ""),
+        ("channel=smss", "channel", "sms"),
+        ("channel=email,emial", "channel", "email"),
+        ("channel=", "channel", ""),
+        ("reason=opted_uot", "reason", "opted_out"),
+        ("status_group=snet", "status_group", "sent"),
         ("since=monday", "since", "RFC 3339"),
         ("event_id=42", "event_id", "UUID"),
     ],
@@ -110,6 +122,22 @@ async def test_a_wrong_filter_is_refused_and_does_not_match_everything(admin, qu
     assert shown["status"] == 400
     assert shown["errors"][0]["parameter"] == parameter
     assert said in shown["errors"][0]["detail"]
+
+
+async def test_a_workflow_that_never_was_is_no_filter(admin, ada):
+    """The nearest is told; one that was deleted still filters."""
+    await messages_of(admin, await trigger(admin))
+    for path in ("messages", "dead-letters"):
+        shown = await admin.problem("GET", f"/v1/{path}?workflow=order-payed")
+        (fault,) = shown["errors"]
+        assert (shown["status"], shown["code"]) == (422, "unknown_reference")
+        assert (fault["parameter"], fault["value"], fault["did_you_mean"]) == (
+            "workflow",
+            "order-payed",
+            "order-paid",
+        )
+    await admin.ok("DELETE", "/v1/workflows/order-paid")
+    assert len((await admin.ok("GET", "/v1/messages?workflow=order-paid"))["items"]) == 3
 
 
 async def test_pages_of_messages_cover_everything_once(admin, ada):
@@ -445,3 +473,14 @@ async def test_captures_show_what_would_have_gone_out(admin, ada):
     rest = await admin.ok("GET", f"/v1/captures?limit=1&cursor={page['next_cursor']}")
     assert {page["items"][0]["channel"], rest["items"][0]["channel"]} == {"sms", "email"}
     assert (await admin.ok("GET", "/v1/captures?user_id=nobody"))["items"] == []
+    assert len((await admin.ok("GET", "/v1/captures?channel=sms,email"))["items"]) == 2
+    for query, count in (
+        ("since=2020-01-01T00:00:00Z", 2),
+        ("since=2999-01-01T00:00:00Z", 0),
+        ("until=2020-01-01T00:00:00Z", 0),
+        ("user_id=ada&until=2999-01-01T00:00:00Z", 2),
+        ("user_id=ada&since=2999-01-01T00:00:00Z", 0),
+    ):
+        assert len((await admin.ok("GET", f"/v1/captures?{query}"))["items"]) == count, query
+    for wrong in ("channel=smss", "since=monday"):
+        await admin.problem("GET", f"/v1/captures?{wrong}")

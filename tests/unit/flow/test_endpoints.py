@@ -20,6 +20,7 @@ from clarion.model.setup import EventMatch, Integration, SendAll, SendFirst, Sen
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
 from clarion.model.user import Preferences
+from clarion.ports.ledger import DeliveryFilter
 from clarion.rules.endpoints import TENANT_USER, endpoint_of
 from clarion.rules.retry import WEBHOOKS
 from clarion.testing.scripted_server import Answer, scripted_server
@@ -129,7 +130,7 @@ async def test_a_receiver_that_is_down_is_tried_for_days_and_then_dead_lettered(
             seen.append(len(there.requests))
         assert seen == list(range(1, 11))
         assert await statuses(one) == [(Status.DEAD_LETTERED, Reason.ATTEMPTS_EXHAUSTED)]
-        log = await one.ledger.deliveries.page(one.tenant, endpoint.id, None, 50)
+        log = await one.ledger.deliveries.page(one.tenant, endpoint.id, DeliveryFilter(), None, 50)
         assert [(call.ok, call.status) for call in log] == [(False, 500)] * 10
         assert len({request.headers["webhook-id"] for request in there.requests}) == 1
 

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0020"
+REVISION = "0021"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()

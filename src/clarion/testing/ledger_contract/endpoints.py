@@ -13,7 +13,7 @@ from clarion.model.ids import Instant
 from clarion.model.message import Message
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, User
-from clarion.ports.ledger import Suppression, UserPut
+from clarion.ports.ledger import DeliveryFilter, Suppression, UserPut
 from clarion.testing.ledger_contract.world import World
 
 DAY_MS = 24 * 3_600_000
@@ -212,18 +212,22 @@ async def every_call_is_in_the_log(world: World) -> None:
     endpoint = await created(world)
     await called(world, endpoint, True, False, True)
     deliveries = world.ledger.deliveries
-    everything = await deliveries.page(world.tenant, endpoint.id, None, 10)
+    everything = await deliveries.page(world.tenant, endpoint.id, DeliveryFilter(), None, 10)
     assert [one.ok for one in everything] == [True, False, True]
     assert (everything[1].status, everything[1].took_ms, everything[1].sealed) == (500, 12, b"exchange")
-    assert await deliveries.page(world.tenant, endpoint.id, everything[0].seq, 1) == [everything[1]]
-    assert await deliveries.page(world.tenant, endpoint.id, None, 10, ok=False) == [everything[1]]
+    assert await deliveries.page(world.tenant, endpoint.id, DeliveryFilter(), everything[0].seq, 1) == [
+        everything[1]
+    ]
+    assert await deliveries.page(world.tenant, endpoint.id, DeliveryFilter(ok=False), None, 10) == [
+        everything[1]
+    ]
     other = world.tenant.__class__(world.tenant + 1)
-    assert await deliveries.page(other, endpoint.id, None, 10) == []
+    assert await deliveries.page(other, endpoint.id, DeliveryFilter(), None, 10) == []
     message = world.planned(channel=Channel.WEBHOOK)
     await world.plan(message)
     stale = replace(message, fence=message.fence - 1)
     await world.settle(stale, record=delivery(world, message, endpoint, ok=True))
-    assert len(await deliveries.page(world.tenant, endpoint.id, None, 10)) == 3
+    assert len(await deliveries.page(world.tenant, endpoint.id, DeliveryFilter(), None, 10)) == 3
 
 
 async def old_calls_are_forgotten(world: World) -> None:
@@ -232,7 +236,7 @@ async def old_calls_are_forgotten(world: World) -> None:
     await called(world, endpoint, True, False)
     world.clock.advance(31 * DAY_MS / 1000)
     await called(world, endpoint, True)
-    assert len(await world.ledger.deliveries.page(world.tenant, endpoint.id, None, 10)) == 1
+    assert len(await world.ledger.deliveries.page(world.tenant, endpoint.id, DeliveryFilter(), None, 10)) == 1
 
 
 async def erasing_a_person_erases_their_endpoints(world: World) -> None:
@@ -241,7 +245,7 @@ async def erasing_a_person_erases_their_endpoints(world: World) -> None:
     await called(world, endpoint, True)
     await world.ledger.users.delete(world.tenant, "ada")
     assert await world.ledger.endpoints.page(world.tenant, None, None, 10) == []
-    assert await world.ledger.deliveries.page(world.tenant, endpoint.id, None, 10) == []
+    assert await world.ledger.deliveries.page(world.tenant, endpoint.id, DeliveryFilter(), None, 10) == []
 
 
 async def lifting_its_suppression_enables_an_endpoint(world: World) -> None:

@@ -9,7 +9,7 @@ from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbox import InboxCounts
 from clarion.model.message import Message
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import MessageFilter
+from clarion.ports.ledger import CaptureFilter, MessageFilter
 from clarion.testing.ledger_contract.world import World, rungs, together
 
 
@@ -60,14 +60,15 @@ async def pages_come_newest_first(world: World) -> None:
     await check(messages)
     await check([m for m in messages if m.user == world.bob.no], user=world.bob.no)
     await check([m for m in messages if m.event_id == messages[4].event_id], event_id=messages[4].event_id)
-    await check([m for m in messages if m.workflow == "w1"], workflow="w1")
-    await check([m for m in messages if m.channel is Channel.SMS], channel=Channel.SMS)
+    await check([m for m in messages if m.workflow == "w1"], workflows=frozenset({"w1"}))
+    await check([m for m in messages if m.channel is Channel.SMS], channels=frozenset({Channel.SMS}))
     await check([failed], statuses=frozenset({Status.DEAD_LETTERED}))
-    await check([failed], reason=Reason.ATTEMPTS_EXHAUSTED, user=failed.user)
+    await check([failed], reasons=frozenset({Reason.ATTEMPTS_EXHAUSTED, Reason.OPTED_OUT}), user=failed.user)
     await check([m for m in messages if m is not failed], statuses=frozenset({Status.QUEUED}))
     await check(messages, statuses=frozenset({Status.QUEUED, Status.DEAD_LETTERED}))
     await check(messages[4:8], since=Instant(start + 2000), before=Instant(start + 4000))
-    await check([], workflow="unknown")
+    await check([], workflows=frozenset({"unknown"}))
+    await check(messages, workflows=frozenset({"w0", "w1"}), channels=frozenset(Channel))
 
 
 async def the_tail_follows_all_changes(world: World) -> None:
@@ -121,7 +122,10 @@ async def what_failed_can_be_put_back(world: World) -> None:
     ids = [messages[0].id, sent.id, MessageId(b"x" * 16)]
     assert len(await requeue(world.tenant, everything, ids, world.now, 10, {})) == 1
     assert len(await requeue(TenantId(world.tenant + 1), everything, None, world.now, 10, {})) == 0
-    assert len(await requeue(world.tenant, MessageFilter(workflow="w1"), None, world.now, 2, {})) == 2
+    assert (
+        len(await requeue(world.tenant, MessageFilter(workflows=frozenset({"w1"})), None, world.now, 2, {}))
+        == 2
+    )
     assert len(await requeue(world.tenant, everything, None, world.now, 10, {})) == 3
     back = await world.stored(messages[0])
     assert (back.status, back.reason, back.attempt, back.tried_at) == (
@@ -322,19 +326,22 @@ async def captures_are_kept_and_paged(world: World) -> None:
     captures = world.ledger.captures
 
     async def page(before: int | None = None, limit: int = 9, **fields: object) -> list[MessageId]:
-        where = {"user": None, "channel": None} | fields
-        found = await captures.page(world.tenant, before, limit, **where)  # type: ignore[arg-type]
+        where = CaptureFilter(**fields)  # type: ignore[arg-type]
+        found = await captures.page(world.tenant, where, before, limit)
         assert all(c.sealed == c.message_id for c in found)
         return [c.message_id for c in found]
 
     ids = [m.id for m in reversed(made)]
     assert await page() == ids
-    first = await captures.page(world.tenant, None, 2, user=None, channel=None)
+    first = await captures.page(world.tenant, CaptureFilter(), None, 2)
     assert await page(first[-1].seq) == ids[2:]
     assert await page(user=world.ada.no) == [m.id for m in reversed(made) if m.user == world.ada.no]
-    assert await page(channel=Channel.SMS) == ids[3:]
-    assert await page(user=world.ada.no, channel=Channel.SMS) == [made[1].id]
-    assert list(await captures.page(TenantId(99), None, 9, user=None, channel=None)) == []
+    sms = frozenset({Channel.SMS})
+    assert await page(channels=sms) == ids[3:]
+    assert await page(channels=frozenset(Channel), since=first[-1].at) == ids
+    assert await page(since=Instant(first[0].at + 1)) == []
+    assert await page(user=world.ada.no, channels=sms) == [made[1].id]
+    assert list(await captures.page(TenantId(99), CaptureFilter(), None, 9)) == []
     again = world.planned()
     await world.plan(again)
     await world.settle(

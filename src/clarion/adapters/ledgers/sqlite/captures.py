@@ -9,9 +9,9 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import Routes
-from clarion.model.channel import Channel
-from clarion.model.ids import MessageId, TenantId, UserNo
+from clarion.model.ids import MessageId, TenantId
 from clarion.model.inbox import Captured
+from clarion.ports.ledger import CaptureFilter
 
 
 class SqliteCaptures:
@@ -22,22 +22,16 @@ class SqliteCaptures:
         self._routes = routes
 
     async def page(
-        self,
-        tenant: TenantId,
-        before: int | None,
-        limit: int,
-        *,
-        user: UserNo | None,
-        channel: Channel | None,
+        self, tenant: TenantId, where: CaptureFilter, before: int | None, limit: int
     ) -> Sequence[Captured]:
         routes = self._routes.matching(
-            lambda route: route.tenant == tenant and channel in (None, route.channel)
+            lambda route: route.tenant == tenant and (not where.channels or route.channel in where.channels)
         )
-        values = (encoded(routes), before, limit)
-        if user is None:
+        values = (encoded(routes), before, limit, where.since, where.before)
+        if where.user is None:
             found = await self._readers.rows(sql.CAPTURES_PAGE, values)
         else:
-            found = await self._readers.rows(sql.CAPTURES_OF_USER, (*values, user))
+            found = await self._readers.rows(sql.CAPTURES_OF_USER, (*values, where.user))
         return [self._captured(row) for row in found]
 
     async def of(self, tenant: TenantId, message_id: MessageId) -> Sequence[Captured]:

@@ -11,7 +11,7 @@ from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant, MessageId, TenantId
-from clarion.ports.ledger import Settlement
+from clarion.ports.ledger import DeliveryFilter, Settlement
 
 KEPT_MS = 30 * 24 * 3_600_000
 
@@ -26,9 +26,10 @@ class SqliteDeliveries:
         self._readers = readers
 
     async def page(
-        self, tenant: TenantId, endpoint: bytes, before: int | None, limit: int, *, ok: bool | None = None
+        self, tenant: TenantId, endpoint: bytes, where: DeliveryFilter, before: int | None, limit: int
     ) -> Sequence[Delivery]:
-        found = await self._readers.rows(sql.DELIVERIES_PAGE, (tenant, endpoint, before, limit, ok))
+        values = (tenant, endpoint, before, limit, where.ok, where.since, where.before)
+        found = await self._readers.rows(sql.DELIVERIES_PAGE, values)
         return [_delivery(row) for row in found]
 
 

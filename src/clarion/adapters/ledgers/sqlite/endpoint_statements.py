@@ -71,6 +71,7 @@ DELIVERIES_PAGE = f"""
     SELECT json_group_array(json_array({_DELIVERY})) FROM (
         SELECT * FROM deliveries
         WHERE endpoint = ?2 AND (?3 IS NULL OR seq < ?3) AND tenant = ?1 AND (?5 IS NULL OR ok = ?5)
+            AND (?6 IS NULL OR at >= ?6) AND (?7 IS NULL OR at < ?7)
         ORDER BY seq DESC LIMIT ?4
     )
 """

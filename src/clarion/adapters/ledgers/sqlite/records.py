@@ -163,8 +163,8 @@ class SqliteRecords:
         routes = self._routes.matching(
             lambda route: (
                 route.tenant == tenant
-                and where.workflow in (None, route.workflow)
-                and where.channel in (None, route.channel)
+                and (not where.workflows or route.workflow in where.workflows)
+                and (not where.channels or route.channel in where.channels)
             )
         )
         return Search(
@@ -174,7 +174,7 @@ class SqliteRecords:
             event_id=where.event_id,
             routes=encoded(routes),
             statuses=where.statuses,
-            reason=where.reason,
+            reasons=where.reasons,
         )
 
 
@@ -187,7 +187,7 @@ class Search(NamedTuple):
     event_id: bytes | None
     routes: str
     statuses: Set[Status]
-    reason: Reason | None
+    reasons: Set[Reason]
 
     def run(self, connection: sqlite3.Connection, limit: int) -> tuple[list[Any], bytes | None]:
         """The rows, newest first, and the id where the scan stopped short of the end."""
@@ -221,6 +221,6 @@ class Search(NamedTuple):
             "event_id": self.event_id,
             "routes": self.routes,
             "statuses": encoded([CODES[one] for one in self.statuses]) if self.statuses else None,
-            "reason": self.reason.value if self.reason else None,
+            "reasons": encoded([one.value for one in self.reasons]) if self.reasons else None,
             "scanned": SCANNED,
         }

@@ -624,7 +624,7 @@ _RANGE = "id >= :lowest AND id < :highest ORDER BY id DESC LIMIT"
 _MATCHES = """
     route IN (SELECT value FROM json_each(:routes))
     AND (:user IS NULL OR user = :user) AND (:event_id IS NULL OR event_id = :event_id)
-    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))) AND (:reason IS NULL OR reason = :reason)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))) AND (:reasons IS NULL OR reason IN (SELECT value FROM json_each(:reasons)))
 """
 
 
@@ -701,13 +701,15 @@ _CAPTURE = "seq, hex(message_id), user, route, integration, hex(sealed), at"
 CAPTURES_PAGE = f"""
     SELECT {_array(_CAPTURE)} FROM (
         SELECT * FROM captures WHERE (?2 IS NULL OR seq < ?2) AND route IN (SELECT value FROM json_each(?1))
+            AND (?4 IS NULL OR at >= ?4) AND (?5 IS NULL OR at < ?5)
         ORDER BY seq DESC LIMIT ?3
     )
 """
 CAPTURES_OF_USER = f"""
     SELECT {_array(_CAPTURE)} FROM (
         SELECT captures.* FROM messages INDEXED BY messages_user CROSS JOIN captures
-        WHERE messages.user = ?4 AND captures.message_id = messages.id AND (?2 IS NULL OR seq < ?2)
+        WHERE messages.user = ?6 AND captures.message_id = messages.id AND (?2 IS NULL OR seq < ?2)
+            AND (?4 IS NULL OR captures.at >= ?4) AND (?5 IS NULL OR captures.at < ?5)
             AND captures.route IN (SELECT value FROM json_each(?1))
         ORDER BY seq DESC LIMIT ?3
     )
