@@ -51,14 +51,19 @@ class Client:
 
     def __init__(self, url: str, key: str) -> None:
         from datetime import timedelta
-        from urllib.parse import urlsplit
 
         from pyreqwest.client import SyncClientBuilder
 
+        host = _host(url)
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(
+                "the API key holds a line break or another character that no key has: copy it once more. It comes from "
+                "--api-key or CLARION_API_KEY."
+            )
         self._url = url.rstrip("/")
         self._key = key
         builder = SyncClientBuilder().timeout(timedelta(seconds=PATIENCE_S)).follow_redirects(False)
-        if urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}:
+        if host in {"localhost", "127.0.0.1", "[::1]"}:
             builder = builder.no_proxy()
         self._http = builder.build()
 
@@ -125,6 +130,22 @@ class Client:
             cursor = page.get("next_cursor")
             if cursor is None:
                 return
+
+
+def _host(url: str) -> str:
+    """The host of an address that can be called."""
+    from pyreqwest.http import Url
+
+    try:
+        address = Url.parse(url)
+    except ValueError:
+        address = None
+    host = address.host_str if address is not None and address.scheme in ("http", "https") else None
+    if not host:
+        raise ConfigError(
+            f"{url!r} is no address: write it like http://127.0.0.1:8080. It comes from --url or CLARION_URL."
+        )
+    return host
 
 
 def _heeding_interrupts(work: Callable[[], T]) -> T:

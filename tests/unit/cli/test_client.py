@@ -105,3 +105,18 @@ def test_ctrl_c_ends_a_wait_for_an_answer_at_once():
         finally:
             process.kill()
             process.wait()
+
+
+@pytest.mark.parametrize("url", ["nope", "http://[", "ftp://x", "http://a:99999", "http://", "http://a b"])
+def test_an_address_that_cannot_be_called_is_no_traceback(tmp_path, url):
+    """It says where the address came from, and how one is written."""
+    with pytest.raises(ConfigError, match=r"no address.*http://127\.0\.0\.1:8080.*CLARION_URL"):
+        connect(url, "clr_x", tmp_path)
+
+
+@pytest.mark.parametrize("key", ["clr_a\nb", "clr_\x00", "clé"])
+def test_a_key_that_no_header_can_carry_is_no_traceback(tmp_path, key):
+    """A line break copied along is the usual one; the key is not shown."""
+    with pytest.raises(ConfigError, match="CLARION_API_KEY") as refused:
+        connect("http://127.0.0.1:1", key, tmp_path)
+    assert key not in str(refused.value)
