@@ -199,7 +199,7 @@ async def test_an_event_of_any_time_can_be_listed(admin, ada, at):
         items = (await admin.ok("GET", "/v1/events"))["items"]
     assert items[0]["time"][:4] == at[:4]
     retried = {"filter": {"workflow": "order-paid", "since": at}}
-    assert await admin.ok("POST", "/v1/dead-letters/retry", retried) == {"retried": 0}
+    assert (await admin.ok("POST", "/v1/dead-letters/retry", retried))["kind"] == "messages.retry"
 
 
 async def test_only_lists_have_a_length(admin, several):

@@ -200,7 +200,9 @@ async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
         api, f"/v1/messages?event_id={event}&channel=email", lambda i: i and i[0]["status"] == "deferred"
     )
     late = Instant(house.clock.now() + 3_600_000)
-    (message,) = await house.ledger.messages.claim(Lane.NORMAL, Channel.EMAIL, 10, late, late)
+    (message,) = await house.ledger.messages.claim(
+        Lane.NORMAL, Channel.EMAIL, 10, late, Instant(late + 60_000)
+    )
     settlement = Settlement(
         message=message, status=Status.DEAD_LETTERED, at=late, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=9
     )
