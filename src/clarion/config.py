@@ -62,6 +62,10 @@ class Limits(_Section):
     """Largest request body; over it 413."""
     batch: int = Field(default=1_000, ge=1, le=10_000)
     """Most events or users in one call."""
+    waiting_connections: int = Field(default=4_000, ge=10)
+    """Most HTTP connections that wait for their clients, of this process; one more ends the one that waits longest."""
+    waiting_connections_per_client: int = Field(default=1_000, ge=10)
+    """The same of one address."""
 
 
 class Gateway(_Section):

@@ -7,6 +7,7 @@ the client does not read. Answering takes the time the application allows itself
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -51,6 +52,12 @@ class Connections:
         """The same by address."""
         self.ended: Counter[str] = Counter()
         """Why connections were ended so far."""
+
+    def stats(self) -> Mapping[str, float]:
+        """How many there are, how many wait for their clients, and why some were ended since the start."""
+        return {"open": len(self.open), "waiting": len(self.waiting)} | {
+            f"ended.{why}": count for why, count in self.ended.items()
+        }
 
     def connection(self, **given: Any) -> Connection:
         """What uvicorn makes for every connection it accepts."""

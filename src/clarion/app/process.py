@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from clarion import api, dashboard, gateway
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock
+from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.app.edges import Asgi, api_parts, dashboard_parts, front, gateway_parts, metrics_of
 from clarion.app.engine import pipeline_of
 from clarion.app.ground import ground_of
@@ -32,6 +33,7 @@ class App:
     pipeline: Pipeline
     gateway: gateway.Gateway
     clock: SystemClock
+    metrics: Metrics
     asgi: Asgi
     stopping: asyncio.Event
 
@@ -59,6 +61,7 @@ class App:
                 pipeline=pipeline,
                 gateway=inboxes,
                 clock=ground.clock,
+                metrics=metrics,
                 asgi=front(pages, inboxes, rest),
                 stopping=stopping,
             )

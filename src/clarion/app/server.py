@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 
 from clarion.adapters.telemetry import logs
-from clarion.app.connections import Connections
+from clarion.app.connections import Connections, Patience
 from clarion.app.process import App
 from clarion.config import Settings
 from clarion.errors import ConfigError
@@ -82,7 +82,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def _answer_until(stop: asyncio.Event, app: App, listener: socket.socket) -> None:
     """Answer requests; at the end tell whoever waits, and let the last answers go out."""
-    connections = Connections(app.clock)
+    limits = app.settings.limits
+    connections = Connections(
+        app.clock,
+        Patience(
+            waiting=limits.waiting_connections, waiting_per_client=limits.waiting_connections_per_client
+        ),
+    )
+    app.metrics.add("connections", connections.stats)
     server = _Uvicorn(
         uvicorn.Config(
             app.asgi,

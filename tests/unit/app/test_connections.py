@@ -9,7 +9,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.app.connections import Connection, Connections, Patience
+from clarion.config import Settings
+from clarion.errors import ConfigError
 from clarion.testing.ports import ManualClock
 
 PATIENCE = Patience(
@@ -270,3 +273,28 @@ async def test_what_is_gone_is_not_counted(server):
         await server.pass_time(0)
         connection.connection_lost(None)
     assert (server.all.waiting, server.all.open, server.all.waiting_of) == ({}, set(), {})
+
+
+async def test_the_metrics_tell_who_waits_and_why_some_were_ended(server):
+    """So that an operator sees an attack, or a limit that is too low."""
+    accepted = [server.accept() for _ in range(5)]
+    page = Metrics()
+    page.add("connections", server.all.stats)
+    shown = page.render("text/plain")[0].decode()
+    assert "clarion_http_connections 5.0" in shown
+    assert "clarion_http_connections_waiting 4.0" in shown
+    assert 'clarion_http_connections_ended_total{why="crowded_out"} 1.0' in shown
+    for connection, _ in accepted:
+        connection.connection_lost(None)
+    assert (server.all.stats()["open"], server.all.stats()["waiting"]) == (0, 0)
+
+
+async def test_the_limits_are_settings(tmp_path):
+    """Too few to serve anybody is refused."""
+    settings = Settings.load(mode="dev", data_dir=tmp_path, limits={"waiting_connections": 20})
+    assert (settings.limits.waiting_connections, settings.limits.waiting_connections_per_client) == (
+        20,
+        1_000,
+    )
+    with pytest.raises(ConfigError, match="waiting_connections"):
+        Settings.load(mode="dev", data_dir=tmp_path, limits={"waiting_connections": 0})

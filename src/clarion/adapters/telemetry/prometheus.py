@@ -117,6 +117,15 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
     ),
     ("http", "requests"): Meaning("clarion_http_requests_total", "Requests to the API.", ("route",)),
     ("http", "problems"): Meaning("clarion_http_problems_total", "Error answers by code.", ("code",)),
+    ("connections", "open"): Meaning(
+        "clarion_http_connections", "HTTP connections that are open, live inboxes not counted."
+    ),
+    ("connections", "waiting"): Meaning(
+        "clarion_http_connections_waiting", "Those of them that wait for their clients."
+    ),
+    ("connections", "ended"): Meaning(
+        "clarion_http_connections_ended_total", "Connections ended because of their clients.", ("why",)
+    ),
 }
 """What is known about the numbers of the parts. Others are shown under their own names as gauges."""
 
