@@ -97,8 +97,14 @@ def _check_open(category: Category, workflows: Iterable[Workflow]) -> None:
         )
 
 
+CAPS = 100
+"""Every message is counted for each of them."""
+
+
 def check_caps(caps: tuple[FrequencyCap, ...]) -> None:
-    """A cap allows something, within some time."""
+    """A cap allows something, within some time, and there are not too many."""
+    if len(caps) > CAPS:
+        raise InvalidInput(f"at most {CAPS} caps.", pointer="#/caps")
     for index, cap in enumerate(caps):
         if cap.limit < 1 or cap.window_s < 1:
             raise InvalidInput("a cap needs `limit` and `window_s` of at least 1.", pointer=f"#/caps/{index}")

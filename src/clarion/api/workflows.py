@@ -33,6 +33,9 @@ from clarion.rules import people
 from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
 
+STEPS = 100
+"""Each is a message, or several, for every recipient."""
+
 
 class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False):
     """A workflow. Its key is in the path; Clarion counts its versions."""
@@ -92,6 +95,8 @@ async def _store(
 
 def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault]:
     """Everything that would keep the workflow from working."""
+    if len(workflow.steps) > STEPS:
+        return [Fault(detail=f"a workflow has at most {STEPS} steps.", pointer="#/steps")]
     setup = parts.ledger.setup
     categories, templates = setup.categories.all(caller.tenant), setup.templates.all(caller.tenant)
     faults: list[Fault] = []

@@ -25,6 +25,8 @@ ADDRESS_CHARS = 4096
 """Enough for a web-push subscription."""
 ATTRIBUTES = 64
 ATTRIBUTES_BYTES = 16 * 1024
+WINDOWS = 100
+"""Every decision looks at all of them."""
 CONTACTS = 50
 
 _EMAIL = re.compile(
@@ -155,7 +157,10 @@ def check_contacts(contacts: Iterable[Contact], pointer: str) -> None:
 
 
 def check_windows(windows: Iterable[Window], pointer: str) -> None:
-    """Every window has real times and weekdays."""
+    """Every window has real times and weekdays, and there are not too many."""
+    windows = tuple(windows)
+    if len(windows) > WINDOWS:
+        raise InvalidInput(f"at most {WINDOWS} windows.", pointer=pointer)
     check_all(partial(_check_window, window, f"{pointer}/{index}") for index, window in enumerate(windows))
 
 

@@ -152,3 +152,20 @@ async def test_a_body_over_every_limit_is_told_the_one_that_counts(admin):
     """Also one that the framework would refuse in its own words."""
     problem = await admin.problem("PUT", "/v1/users/ada", content=b'"' + b"x" * 12_000_000 + b'"')
     assert (problem["status"], problem["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointer"),
+    [
+        ("PUT", "/v1/users/ada/preferences", {"quiet_hours": [{"start": "08:00", "end": "09:00"}] * 101}, "#/quiet_hours"),
+        ("PUT", "/v1/categories/orders", {"send_window": [{"start": "08:00", "end": "09:00"}] * 101}, "#/send_window"),
+        ("PUT", "/v1/categories/orders", {"caps": [{"limit": 1, "window_s": 60}] * 101}, "#/caps"),
+        ("PATCH", "/v1/tenant", {"caps": [{"limit": 1, "window_s": 60}] * 101}, "#/caps"),
+        ("PUT", "/v1/workflows/w", {"category": "orders", "steps": [{"key": "a", "template": "b", "to": {"mode": "all", "channels": ["sms"]}}] * 101}, "#/steps"),
+    ],
+)  # fmt: skip
+async def test_what_every_decision_looks_at_has_a_limit(admin, ada, method, path, body, pointer):
+    """Forty thousand quiet hours of one user would keep everybody waiting."""
+    problem = await admin.problem(method, path, body)
+    assert (problem["status"], problem["errors"][0]["pointer"]) == (400, pointer)
+    assert "100" in problem["detail"]
