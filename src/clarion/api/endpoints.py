@@ -32,7 +32,7 @@ class EndpointChange(Value, frozen=True, kw_only=True):
     url: Annotated[str, msgspec.Meta(max_length=2_048)]
     """Where to: `https://`, and a public address unless the operator allows its range."""
     events: tuple[str, ...] = ()
-    """Types it hears of: `order.shipped`, `order.*`; empty: all. A triggered workflow's type is its key."""
+    """Event types it receives: `order.shipped`, `order.*`; empty: all. A triggered workflow's type is its key."""
     description: Annotated[str, msgspec.Meta(max_length=500)] | None = None
 
 
@@ -132,7 +132,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointRetried(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes out again."""
+    """How many messages are sent again."""
 
     retried: int
     more: bool

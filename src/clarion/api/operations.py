@@ -154,7 +154,7 @@ async def cancel_operation(operation_id: str, caller: Who, parts: Parts) -> Oper
 
 @post("/{operation_id:str}/retry-failed", opt=SEND, status_code=202)
 async def retry_failed(operation_id: str, caller: Who, parts: Parts) -> OperationView:
-    """Try what failed once more; what is done is left alone."""
+    """Retry only what failed."""
     before = await the_operation(parts, caller, operation_id)
     if not before.status.has_failures:
         raise Conflict(

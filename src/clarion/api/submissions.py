@@ -36,7 +36,7 @@ class Trigger(Value, frozen=True, kw_only=True):
     """Start one workflow for the given recipients."""
 
     recipients: Annotated[tuple[str | Recipient, ...], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)]
-    """User ids, `{"user_id": ...}` (created or updated in passing) or `{"topic": ...}`."""
+    """User ids, `{"user_id": ...}` (created or updated with the event) or `{"topic": ...}`."""
     data: Annotated[msgspec.Raw, RAW_OBJECT] = msgspec.field(default_factory=cloudevents.no_data)
     """What templates and rules can read: a JSON object."""
     actor: str | None = None

@@ -34,7 +34,7 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="I
 All = Annotated[
     bool, typer.Option("--all", help="Everything that matches the filters; without a filter everything.")
 ]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most messages to list.")]
 
 
 @program.command("list")

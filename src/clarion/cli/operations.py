@@ -30,7 +30,7 @@ def list_(
     kind: Annotated[
         str | None, typer.Option("--kind", help="Only of this kind: messages.retry or messages.cancel.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most items to list.")] = 20,
     *,
     connect: Connect,
     json: Json = False,
