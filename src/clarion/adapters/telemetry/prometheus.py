@@ -124,7 +124,9 @@ MEANINGS: dict[tuple[str, str], Meaning] = {
         "clarion_http_connections_waiting", "Those of them that wait for their clients."
     ),
     ("connections", "ended"): Meaning(
-        "clarion_http_connections_ended_total", "Connections ended because of their clients.", ("why",)
+        "clarion_http_connections_ended_total",
+        "Connections ended because of their clients: `slow_head`, `slow_body`, `unread`, `head_too_large`, `crowded_out`.",
+        ("why",),
     ),
 }
 """What is known about the numbers of the parts. Others are shown under their own names as gauges."""
