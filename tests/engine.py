@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +208,15 @@ class Engine:
             if [m.status for m in found] == [status]:
                 return True
             await asyncio.sleep(0.01)
+        return False
+
+    async def until(self, true: Callable[[], Awaitable[bool]]) -> bool:
+        """Time goes on until it is; the bound is in steps, so that a slow machine has as many as a fast one."""
+        for _ in range(3_000):
+            if await true():
+                return True
+            self.clock.advance(0.05)
+            await asyncio.sleep(0.005)
         return False
 
     async def crash(self) -> None:

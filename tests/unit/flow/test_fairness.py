@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -224,16 +223,6 @@ async def beside_a_flood(house: Engine, flood: int) -> tuple[TenantId, TenantId]
     return one, other
 
 
-async def until(house: Engine, true: Callable[[], Awaitable[bool]]) -> bool:
-    """Time goes on until it is."""
-    for _ in range(3_000):
-        if await true():
-            return True
-        house.clock.advance(0.05)
-        await asyncio.sleep(0.005)
-    return False
-
-
 async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_path, monkeypatch):
     """Of thousands that wait in the store, only a queue full goes before the few that another tenant has there."""
     monkeypatch.setitem(queues.CAPACITY, Lane.NORMAL, 80)
@@ -248,7 +237,7 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_pa
         async def planned() -> bool:
             return not await house.broker.depth(Lane.NORMAL)
 
-        assert await until(house, planned)
+        assert await house.until(planned)
         await house.crash()
         await house.open()
 
@@ -258,7 +247,7 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_pa
         async def sent() -> bool:
             return len(theirs()) == 20
 
-        assert await until(house, sent)
+        assert await house.until(sent)
         assert theirs()[-1] - 20 < 300
 
 
@@ -278,11 +267,11 @@ async def test_what_is_due_finds_a_slot_in_a_queue_that_another_tenant_has_fille
         async def full() -> bool:
             return queue.claimable <= 0
 
-        assert await until(house, full)
+        assert await house.until(full)
         house.clock.advance(600)
 
         async def in_it() -> bool:
             return any(one.message.tenant == other for one in queue._waiting.get(other, ()))
 
-        assert await until(house, in_it)
+        assert await house.until(in_it)
         assert queue.held <= 80

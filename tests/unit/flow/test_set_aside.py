@@ -6,12 +6,13 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import Raw
 
 from clarion.errors import UserUnreadable
-from clarion.flow import plan, sealing, wake
+from clarion.flow import plan, sealing
 from clarion.flow.retries import Retries
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import TenantId
@@ -39,20 +40,27 @@ async def set_aside(house: Engine, tenant: TenantId | None = None) -> list[tuple
 
 async def planned(house: Engine) -> None:
     """Until everything that was accepted is planned; nothing need be sent."""
-    for _ in range(500):
-        if not await house.broker.depth(Lane.NORMAL):
-            return
-        await asyncio.sleep(0.01)
+    while await house.broker.depth(Lane.NORMAL):  # noqa: ASYNC110 - the queue has no event to wait for
+        await asyncio.sleep(0.005)
 
 
 async def tried(house: Engine) -> None:
     """Time passes until everything that was accepted is planned or set aside, and what was planned is sent."""
-    for _ in range(200):
-        house.clock.advance(0.2)
-        await asyncio.sleep(0.01)
-        if not await house.broker.depth(Lane.NORMAL):
-            break
-    await house.pass_time(0.2)
+
+    async def nothing_waits() -> bool:
+        return not await house.broker.depth(Lane.NORMAL)
+
+    assert await house.until(nothing_waits)
+    assert await ended(house)
+
+
+async def ended(house: Engine, **where: Any) -> bool:
+    """Time passes until every message that matches has come to its end."""
+
+    async def all_have() -> bool:
+        return all(m.status.is_terminal for m in (await house.messages(**where)).values())
+
+    return await house.until(all_have)
 
 
 async def statuses(house: Engine) -> list[tuple[str, Status, Reason | None]]:
@@ -201,10 +209,7 @@ async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_
             ((sealed,),) = file.execute("SELECT sealed FROM log_normal WHERE workflow = 'bad'").fetchall()
         damage(tmp_path, "UPDATE log_normal SET sealed = x'00' WHERE workflow = 'bad'")
         await house.open()
-        for _ in range(10 * wake.TRIES):
-            await house.pass_time(5)
-            if (await house.one(workflow="bad")).status.is_terminal:
-                break
+        assert await ended(house)
         assert await statuses(house) == [
             ("bad", Status.DEAD_LETTERED, Reason.UNREADABLE),
             ("good", Status.SENT, None),
@@ -214,7 +219,7 @@ async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_
         bad = await house.one(workflow="bad")
         again = Retries(house.ledger, house.clock).retry(house.tenant, MessageFilter(), [bad.id], 10, "live")
         assert len(await again) == 1
-        await house.pass_time(1)
+        assert await ended(house)
         assert (await house.one(workflow="bad")).status is Status.SENT
 
 
@@ -232,7 +237,7 @@ async def test_a_row_that_is_no_message_holds_up_none_beside_it(tmp_path):
         await house.crash()
         damage(tmp_path, "UPDATE messages SET route = 999 WHERE id = ?", bad.id)
         await house.open()
-        await house.pass_time(1)
+        assert await ended(house, workflow="good")
         assert [(m.workflow, m.status) for m in (await house.messages(workflow="good")).values()] == [
             ("good", Status.SENT)
         ] * 2
@@ -252,7 +257,7 @@ async def test_a_reason_of_a_newer_version_is_no_obstacle(tmp_path):
         await house.crash()
         damage(tmp_path, "UPDATE messages SET reason = 'from_the_future'")
         await house.open()
-        await house.pass_time(1)
+        assert await ended(house)
         assert (await house.one()).status is Status.SENT
 
 
@@ -309,10 +314,7 @@ async def test_a_profile_that_breaks_later_holds_up_nobody_else_at_sending(tmp_p
         await house.crash()
         damage(tmp_path, f"UPDATE users SET {broken} WHERE user_id = 'bob'")
         await house.open()
-        for _ in range(10 * wake.TRIES):
-            await house.pass_time(5)
-            if all(m.status.is_terminal for m in (await house.messages()).values()):
-                break
+        assert await ended(house)
         assert [one.user.id for one in provider.effects] == ["ada"]
         assert await statuses(house) == [
             ("w", Status.DEAD_LETTERED, Reason.UNREADABLE),
