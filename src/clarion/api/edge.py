@@ -26,7 +26,7 @@ from clarion.api.inbound import InboundMail
 from clarion.api.pages import MOST_A_PAGE, NO_FILTER
 from clarion.api.parameters import DRY, FIELDS, TOTAL, only, rehearsed
 from clarion.api.parts import ApiParts
-from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out
+from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out, wrong_header
 from clarion.api.repeats import REPEATS, Repeated, Repeats, replay
 from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
@@ -132,6 +132,7 @@ class Edge:
                 segments = UNSUBSCRIBE[:1]
             else:
                 raise Nowhere(sent_path(scope))
+        _check_once(scope)
         scope["path"] = path_of(segments)
         methods: list[str] = []
         for route in self._bare:
@@ -249,6 +250,14 @@ class Edge:
         _log.error("unexpected error in a request", incident=request_id, exc_info=error)
         self._problems[ClarionError.code] += 1
         await answer_problem(send, ClarionError("unexpected"), request_id)
+
+
+def _check_once(scope: HttpScope) -> None:
+    """Who calls and what the body is are said once: which of two counts would be a guess."""
+    names = [name for name, _ in scope["headers"]]
+    for name in (b"authorization", b"content-type"):
+        if names.count(name) > 1:
+            raise wrong_header(name.decode(), "is given more than once")
 
 
 def _opened_in_a_browser(scope: HttpScope) -> bool:

@@ -169,3 +169,16 @@ async def test_what_every_decision_looks_at_has_a_limit(admin, ada, method, path
     problem = await admin.problem(method, path, body)
     assert (problem["status"], problem["errors"][0]["pointer"]) == (400, pointer)
     assert "100" in problem["detail"]
+
+
+@pytest.mark.parametrize("name", ["authorization", "content-type"])
+@pytest.mark.parametrize("path", ["/v1/users/search", "/v1/events", TRIGGER])
+async def test_who_calls_and_what_is_sent_is_said_once(admin, name, path):
+    """Of two credentials none is chosen, also where the other would do."""
+    doubled = [
+        (name, "Bearer clr_x"),
+        ("authorization", f"Bearer {admin.credential}"),
+        ("content-type", "text/plain"),
+    ]
+    answer = await admin._http.post(path, content=b"{}", headers=doubled)
+    assert (answer.status_code, answer.json()["errors"][0]["header"]) == (400, name)
