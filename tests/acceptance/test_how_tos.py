@@ -1,4 +1,4 @@
-"""Every command of the README, the tutorial and these how-tos works on the demo data, as it stands there and in its order."""
+"""Every command of the README, the tutorial and these how-tos works on the demo data (or an empty production installation), as it stands there and in its order."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import os
 import re
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
-from bench.server import Server
+from bench.server import Server, free_port
+from bench.wire import Api
 from tests.architecture.house import ROOT
 
 HOW_TOS = ["idempotency", "preferences-and-caps", "users-and-topics", "write-workflows"]
@@ -43,12 +45,12 @@ def commands(page: str) -> list[str]:
     """What somebody types who follows the page."""
     text = (ROOT / page).read_text(encoding="utf-8")
     found: list[str] = []
-    for kind, block in re.findall(r"```(console|sh|bash)\n(.*?)```", text, re.DOTALL):
+    for kind, block in re.findall(r"^ *```(console|sh|bash)\n(.*?)```", text, re.DOTALL | re.MULTILINE):
         if kind != "console":
             found.append(block)
             continue
         typed: list[str] = []
-        for line in block.splitlines():
+        for line in dedent(block).splitlines():
             if line.startswith("$ "):
                 typed.append(line[2:])
             elif typed and unfinished(typed[-1]):
@@ -82,12 +84,57 @@ async def test_a_page_can_be_followed(server: Server, tmp_path: Path, page: str)
     (clone / ".venv").symlink_to(Path(sys.executable).parent.parent)
     (clone / "clarion-data").symlink_to(server.data)
     for command in commands(page):
-        process = await asyncio.create_subprocess_exec(
-            "bash", "-c", CURL + command.replace("http://127.0.0.1:8080", dev["url"]), cwd=clone, env=os.environ | where,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        out, _ = await asyncio.wait_for(process.communicate(), 120)
-        assert process.returncode == 0, f"{command}\n{out.decode()}"
+        await typed(command.replace("http://127.0.0.1:8080", dev["url"]), clone, where)
+
+
+async def test_a_production_installation_can_be_made_and_sends(tmp_path: Path):
+    """From nothing to a ladder in three languages, by what the page says; the address and the paths are other ones."""
+    port, data, config = free_port(), tmp_path / "data", tmp_path / "clarion.toml"
+    config.write_text(
+        f'public_url = "https://notify.example"\nport = {port}\ndata_dir = "{data}"\n', encoding="utf-8"
+    )
+    where = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    server = None
+    try:
+        for written in commands("docs/how-to/run-in-production.md"):
+            command = written.replace("/etc/clarion.toml", str(config))
+            if command.startswith("clarion serve"):
+                server = await asyncio.create_subprocess_exec(*command.split(), env=os.environ | where)
+                await ready(port)
+                continue
+            said = await typed(command, tmp_path, where)
+            if command.startswith("clarion keys create"):
+                key = re.search(r"clr_\w+", said)
+                assert key
+                where |= {"CLARION_URL": f"http://127.0.0.1:{port}", "CLARION_API_KEY": key[0]}
+        assert "No integration serves `email`" in said  # the last trigger, as the page says
+    finally:
+        if server is not None:
+            server.terminate()
+            await server.wait()
+
+
+async def ready(port: int) -> None:
+    """Wait until the server says so."""
+    for _ in range(3_000):
+        try:
+            if (await Api(port).call("GET", "/readyz", within=30)).status == 200:
+                return
+        except OSError:
+            pass
+        await asyncio.sleep(0.02)
+    raise AssertionError("not ready within a minute")
+
+
+async def typed(command: str, where: Path, env: dict[str, str]) -> str:
+    """What a command said; it must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", CURL + command, cwd=where, env=os.environ | env,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0, f"{command}\n{out.decode()}"
+    return out.decode()
 
 
 def test_a_json_of_a_how_to_is_json():
