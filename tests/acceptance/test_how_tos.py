@@ -94,7 +94,7 @@ async def test_a_production_installation_can_be_made_and_sends(tmp_path: Path):
         f'public_url = "https://notify.example"\nport = {port}\ndata_dir = "{data}"\n', encoding="utf-8"
     )
     where = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    server = None
+    server, said = None, ""
     try:
         for written in commands("docs/how-to/run-in-production.md"):
             command = written.replace("/etc/clarion.toml", str(config))

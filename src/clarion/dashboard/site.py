@@ -16,7 +16,7 @@ from clarion.dashboard.guard import Guard
 from clarion.dashboard.parts import DashboardParts
 from clarion.dashboard.people import person
 from clarion.dashboard.previews import Frames
-from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain, sentence
+from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain, readable, sentence
 from clarion.errors import ClarionError, InvalidData, NotFound, Unavailable
 from clarion.model.ids import MessageId, TenantId, parse_id
 
@@ -59,7 +59,8 @@ class Site:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        response = await self.respond(head(scope), receive)
+        request = head(scope)
+        response = readable(request, await self.respond(request, receive))
         shown = response.with_headers({"content-security-policy": POLICY, **HEADERS, **response.headers})
         await answer(send, shown, head=scope["method"] == "HEAD")
 

@@ -158,3 +158,11 @@ async def test_more_than_a_form_is_refused(dev):
     """The page never needs that much."""
     await dev("/")
     assert (await dev("/ui/send", "POST", b"x" * (LONGEST_BODY + 1))).status == 413
+
+
+async def test_an_address_without_a_page_is_a_page_for_a_browser(dev):
+    """With ways out; a script is told in a sentence."""
+    await dev("/")
+    page = await dev("/ui/partials", accept="text/html,*/*")
+    assert (page.status, "<h1>Page not found</h1>" in page.body, 'href="/"' in page.body) == (404, True, True)
+    assert "<" not in (await dev("/ui/partials")).body
