@@ -6,6 +6,7 @@ Nothing else in Clarion reads the environment. A later source wins: defaults, fi
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import tomllib
@@ -374,6 +375,9 @@ def _nearest(key: str, known: Iterable[str], spell: Any) -> str:
     return f" Did you mean {spell(close[0])}?" if close else " See docs/reference/configuration.md."
 
 
+_SECRET = re.compile("password|secret|token")
+
+
 def _problem(
     error: Any, text: str, file: Path | None, from_env: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> str:
@@ -386,7 +390,14 @@ def _problem(
     else:
         source = f"{file}:{_line_of(text, key)}"
     said = error["msg"].removeprefix("Value error, ")
-    return f"{key} ({source}): {said[:1].lower()}{said[1:]}; it is {error['input']!r}."
+    return f"{key} ({source}): {said[:1].lower()}{said[1:]}{_seen(key, error['input'])}."
+
+
+def _seen(key: str, value: Any) -> str:
+    """The wrong value, unless it is a secret or may hold one."""
+    if isinstance(value, (dict, list)) or _SECRET.search(key):
+        return ""
+    return f"; it is {value!r}"
 
 
 def _variable(key: str) -> str:

@@ -234,3 +234,21 @@ class TestSafety:
         """They are for `clarion dev`."""
         (said,) = unsafe(Settings.load(data_dir=data, log={"level": "debug"}))
         assert "log.level" in said
+
+
+@pytest.mark.parametrize(
+    "inbound",
+    [
+        'imap_host = "h"\nimap_oauth_client_secret = "hush-hush"',
+        'imap_password = ["hush-hush"]',
+        'imap_oauth_refresh_token = {a = "hush-hush"}',
+    ],
+)
+def test_what_is_wrong_is_told_without_telling_a_secret(tmp_path, inbound):
+    """A log or a terminal that shows the error shows no password."""
+    file = tmp_path / "clarion.toml"
+    file.write_text(f"[inbound]\n{inbound}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as wrong:
+        Settings.load(file)
+    assert "inbound" in str(wrong.value)
+    assert "hush-hush" not in str(wrong.value)
