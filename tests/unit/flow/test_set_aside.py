@@ -217,8 +217,16 @@ async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_
         ]
         damage(tmp_path, "UPDATE log_normal SET sealed = ? WHERE workflow = 'bad'", sealed)
         bad = await house.one(workflow="bad")
-        again = Retries(house.ledger, house.clock).retry(house.tenant, MessageFilter(), [bad.id], 10, "live")
-        assert len(await again) == 1
+        retries = Retries(house.ledger, house.clock)
+        again = asyncio.ensure_future(
+            retries.retry(house.tenant, MessageFilter(), [bad.id], 10, "live")
+        )  # may wait for the file, which another program has just written
+
+        async def answered() -> bool:
+            return again.done()
+
+        assert await house.until(answered)
+        assert len(again.result()) == 1
         assert await ended(house)
         assert (await house.one(workflow="bad")).status is Status.SENT
 
