@@ -24,7 +24,7 @@ from clarion.rules.match import check_pattern, closest, overlap
 MOST = 50
 """Endpoints of one user: each gets a message of its own."""
 MOST_EVENTS = 50
-OWN_TYPES = ("clarion.endpoint.disabled",)
+OWN_TYPES = ("clarion.endpoint.disabled", "clarion.operation.finished")
 """Types of events that Clarion itself raises."""
 HEARD = (
     "An endpoint hears of workflows by their key when they are triggered, and of CloudEvents that a workflow listens "

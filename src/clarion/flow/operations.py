@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
-from clarion.errors import Busy, Unavailable
+from clarion.errors import Busy, ClarionError, Unavailable
 from clarion.flow.pacing import Pacer
 from clarion.flow.retries import Retries
 from clarion.flow.stops import Stops
 from clarion.model.channel import Lane
-from clarion.model.ids import Instant, MessageId, TenantId, new_event_id
+from clarion.model.ids import Instant, MessageId, TenantId, id_text, new_event_id
 from clarion.model.message import Message
-from clarion.model.operation import OperationId, OperationKind
+from clarion.model.operation import OperationId, OperationKind, OperationStatus, ended
 from clarion.model.status import FAILED_FOR_GOOD, Status
+from clarion.model.submission import Acceptance, Submission
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Entropy
 from clarion.ports.ledger import Ledger, MessageFilter, Operation, Step, Stepped
+from clarion.rules.endpoints import TENANT_USER
 
 log = structlog.get_logger(__name__)
 
+FINISHED = "clarion.operation.finished"
+SOURCE = "clarion"
 SLICE = 500
 """Messages changed in one transaction, so that a wide operation holds up no other writer."""
 TENANTS = 100
@@ -32,6 +37,8 @@ MOST = 20
 MOST_STOPPED = 100_000
 """While so many canceled messages have to be remembered, nothing more is canceled."""
 REST_S = 1.0
+
+Submit = Callable[[TenantId, Sequence[Submission]], Awaitable[Sequence[Acceptance | ClarionError]]]
 
 CAN = {
     OperationKind.RETRY_MESSAGES: FAILED_FOR_GOOD,
@@ -49,6 +56,7 @@ class Operations:
         retries: Retries,
         stops: Stops,
         pacer: Pacer,
+        submit: Submit,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -58,6 +66,7 @@ class Operations:
         self._retries = retries
         self._stops = stops
         self._pacer = pacer
+        self._submit = submit
         self._clock = clock
         self._entropy = entropy
         self._counts: dict[OperationId, tuple[int, MessageId | None]] = {}
@@ -102,6 +111,7 @@ class Operations:
         """Do nothing more of it; what is done stays done. How it is now, None: there is no such operation."""
         found = await self._operations.cancel(tenant, operation_id, self._clock.now())
         self._counts.pop(operation_id, None)
+        self._asked.set()
         return found
 
     async def retry_failed(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
@@ -116,7 +126,7 @@ class Operations:
             self._asked.clear()
             try:
                 any_left, any_done = await self.round()
-            except Unavailable:
+            except (Busy, Unavailable):
                 log.warning("operations_wait")
                 any_left, any_done = True, False
             if not any_left:
@@ -140,13 +150,15 @@ class Operations:
         """Whether it went on. One that cannot must not keep the others from it."""
         try:
             return await self._step(operation)
-        except Unavailable:
+        except (Busy, Unavailable):
             raise
         except Exception as fault:
-            log.exception("operation_waits", operation=operation.id.hex(), error=type(fault).__name__)
+            log.exception("operation_waits", operation=id_text(operation.id), error=type(fault).__name__)
             return False
 
     async def _step(self, operation: Operation) -> bool:
+        if operation.status.is_finished:
+            return await self._close(operation, operation.status)
         if operation.total is None:
             counted, following = self._counts.get(operation.id, (0, None))
             more, following = await self._steps.count(operation, following)
@@ -155,6 +167,8 @@ class Operations:
                 return True
         if operation.swept:
             ids, following = await self._steps.again(operation, SLICE), None
+            if not ids:
+                return await self._close(operation, ended(operation.done, operation.failed))
             named = [await self._records.get(operation.tenant, one) for one in ids]
             found: Sequence[Message] = [message for message in named if message is not None]
         else:
@@ -171,10 +185,29 @@ class Operations:
         self.failed += max(0, stepped.operation.failed - operation.failed)
         if operation.total is None:
             self._counts.pop(operation.id, None)
-        if stepped.operation.status.is_finished:
-            log.info(
-                "operation_finished", operation=operation.id.hex(), status=stepped.operation.status.value
-            )
+        return True
+
+    async def _close(self, operation: Operation, status: OperationStatus) -> bool:
+        """Told before it is noted, under a key that makes a repetition harmless: a crash in between loses nothing."""
+        data = {
+            "operation_id": id_text(operation.id),
+            "kind": operation.kind.value,
+            "status": status.value,
+            "done": operation.done,
+            "failed": operation.failed,
+        }
+        event = Submission(
+            source=SOURCE,
+            type=FINISHED,
+            subject=TENANT_USER,
+            event_key=f"{id_text(operation.id)}/{operation.updated_at}",
+            data=msgspec.Raw(msgspec.json.encode(data)),
+        )
+        (answer,) = await self._submit(operation.tenant, [event])
+        if isinstance(answer, ClarionError):
+            log.warning("operation_event_refused", tenant=operation.tenant, error=answer.code)
+        await self._steps.advance(operation, Step(ids=(), at=self._clock.now()))
+        log.info("operation_finished", operation=id_text(operation.id), status=status.value)
         return True
 
     async def _done(self, operation: Operation, step: Step, messages: Sequence[Message]) -> Stepped | None:
@@ -186,7 +219,9 @@ class Operations:
         except Unavailable:
             raise
         except Exception as fault:
-            log.exception("operation_step_failed", operation=operation.id.hex(), error=type(fault).__name__)
+            log.exception(
+                "operation_step_failed", operation=id_text(operation.id), error=type(fault).__name__
+            )
             return await self._steps.advance(operation, replace(step, broken=True))
 
     async def _retry(self, operation: Operation, step: Step) -> Stepped:

@@ -116,7 +116,8 @@ class Pipeline:
 
         # Beside the way: work on many messages, what comes back by mail, endpoints that fail for days, plans and
         # messages on trial
-        self.operations = Operations(ledger, Retries(ledger, clock), stops, pacer, clock, entropy)
+        retries = Retries(ledger, clock)
+        self.operations = Operations(ledger, retries, stops, pacer, self.submit, clock, entropy)
         self.inbound = Inbound(ledger, vault, self._tracker.receive, self.unsubscribing, clock)
         self._readers = [
             MailReader(self.inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)

@@ -766,7 +766,7 @@ class OperationSteps(Protocol):
     """The other side: operations are done step by step, in turns of the tenants."""
 
     async def waiting(self, after: TenantId, limit: int) -> Sequence[Operation]:
-        """The oldest unfinished one of each tenant behind `after`, by tenant."""
+        """The oldest of each tenant behind `after` that has no `finished_at`, by tenant."""
 
     async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
         """How many match, and where to go on counting (None: that was all): the scan per call is bounded."""
@@ -776,7 +776,8 @@ class OperationSteps(Protocol):
 
     async def advance(self, operation: Operation, step: Step) -> Stepped:
         """One transaction: the messages are changed, and the operation counts them. Nothing is done when the
-        operation is not any more as it was given: somebody canceled it, or this step was done."""
+        operation is not any more as it was given: somebody canceled it, or this step was done. Without `ids`, when
+        nothing is left or it is canceled: it is finished."""
 
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from clarion.flow import operations
-from clarion.model.ids import TenantId
+from clarion.model.ids import TenantId, id_text
 from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.outcome import Accepted, Retry
-from clarion.model.setup import Tenant
+from clarion.model.setup import EventMatch, Tenant
 from clarion.model.status import Status
 from clarion.ports.ledger import MessageFilter
 from clarion.testing.providers import RecordingProvider
@@ -120,7 +121,8 @@ async def test_a_cancellation_in_the_middle_keeps_what_is_done(tmp_path):
         await work.round()
         canceled = await work.cancel(house.tenant, asked.id)
         assert (canceled.status, canceled.done) == (OperationStatus.CANCELED, 2)
-        assert await work.round() == (False, False)
+        while (await work.round())[0]:
+            pass
         dead = [m for m in (await house.messages()).values() if m.status is Status.DEAD_LETTERED]
         assert len(dead) == 3
 
@@ -135,8 +137,9 @@ async def test_two_tenants_take_turns(tmp_path):
         long = await work.start(house.tenant, RETRY, EVERYTHING)
         short = await work.start(other, RETRY, EVERYTHING)
         await work.round()
+        await work.round()
         assert await state_of(house, short) == (OperationStatus.SUCCEEDED, 0, 0, 0)
-        assert (await state_of(house, long))[:2] == (OperationStatus.RUNNING, 2)
+        assert (await state_of(house, long))[:2] == (OperationStatus.RUNNING, 4)
 
 
 async def test_one_that_breaks_does_not_keep_the_others_from_their_turn(tmp_path, monkeypatch):
@@ -152,8 +155,8 @@ async def test_one_that_breaks_does_not_keep_the_others_from_their_turn(tmp_path
 
         whole = work._retries.versions
         monkeypatch.setattr(work._retries, "versions", broken)
-        await work.round()
-        await work.round()
+        while (await work.round())[0]:
+            pass
         assert await state_of(house, asked) == (OperationStatus.FAILED, 0, 3, 3)
         monkeypatch.setattr(work._retries, "versions", whole)
         await work.retry_failed(house.tenant, asked.id)
@@ -222,5 +225,40 @@ async def test_canceling_remembers_a_bounded_number_of_messages(tmp_path, monkey
         house.clock.advance(600)
         await work.round()
         house.clock.advance(600)
-        await work.round()
+        while (await work.round())[0]:
+            pass
         assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 4, 0, 4)
+
+
+async def test_the_end_of_an_operation_is_an_event(tmp_path):
+    """Once, also when the process dies between telling it and noting it; what is canceled ends as well."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("told", on=EventMatch(type=operations.FINISHED)))
+        work = await by_hand(house)
+        heard: list[dict[str, Any]] = []
+        submit = work._submit
+
+        async def listening(tenant: TenantId, events: Any) -> Any:
+            answers = await submit(tenant, events)
+            heard.extend(
+                msgspec.json.decode(event.data)
+                for event, answer in zip(events, answers, strict=True)
+                if not answer.repeated
+            )
+            return answers
+
+        work._submit = listening
+        asked = await work.start(house.tenant, RETRY, EVERYTHING)
+        await work.round()
+        found = await house.ledger.operations.get(house.tenant, asked.id)
+        await work._close(found, OperationStatus.SUCCEEDED)
+        assert (await state_of(house, asked))[0] is OperationStatus.SUCCEEDED
+        await work._close(found, OperationStatus.SUCCEEDED)
+        canceled = await work.start(house.tenant, CANCEL, EVERYTHING)
+        await work.cancel(house.tenant, canceled.id)
+        while (await work.round())[0]:
+            pass
+        assert [(one["operation_id"], one["status"]) for one in heard] == [
+            (id_text(asked.id), "succeeded"),
+            (id_text(canceled.id), "canceled"),
+        ]

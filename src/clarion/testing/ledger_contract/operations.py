@@ -97,7 +97,9 @@ async def a_step_counts_what_it_does(world: World) -> None:
     await world.settle(await world.stored(one), Status.DEAD_LETTERED, reason=Reason.ATTEMPTS_EXHAUSTED)
     again = await _step(world, operation, [one], one.id, total=2)
     assert (again.operation, again.moved) == (first.operation, frozenset())
-    last = await _step(world, first.operation, [two])
+    whole = await _step(world, first.operation, [two])
+    assert (whole.operation.status, whole.operation.finished_at) == (OperationStatus.RUNNING, None)
+    last = await _step(world, whole.operation, [])
     assert (last.operation.status, last.operation.done) == (OperationStatus.SUCCEEDED, 2)
     assert last.operation.finished_at == world.now
     assert await world.ledger.operations.get(world.tenant, operation.id) == last.operation
@@ -115,8 +117,11 @@ async def a_canceled_operation_does_nothing_more(world: World) -> None:
     late = await _step(world, first.operation, [two])
     assert (late.operation, late.moved) == (canceled, frozenset())
     assert await world.state(two) == (Status.DEAD_LETTERED, Reason.ATTEMPTS_EXHAUSTED)
-    assert list(await world.ledger.steps.waiting(TenantId(-1), 10)) == []
     assert await world.ledger.operations.cancel(world.tenant, operation.id, world.now) == canceled
+    assert list(await world.ledger.steps.waiting(TenantId(-1), 10)) == [canceled]
+    closed = (await _step(world, canceled, [])).operation
+    assert (closed.status, closed.finished_at) == (OperationStatus.CANCELED, world.now)
+    assert list(await world.ledger.steps.waiting(TenantId(-1), 10)) == []
 
 
 async def what_failed_is_kept_and_can_be_tried_again(world: World) -> None:
@@ -126,7 +131,7 @@ async def what_failed_is_kept_and_can_be_tried_again(world: World) -> None:
     await world.plan(begun, waiting)
     operation = await _asked(world, _WAITING)
     stepped = await _step(world, operation, [waiting, begun], begun=frozenset({begun.id}))
-    partly = stepped.operation
+    partly = (await _step(world, stepped.operation, [])).operation
     assert (partly.status, partly.done, partly.failed) == (OperationStatus.PARTLY_FAILED, 1, 1)
     (error,) = await ledger.operations.errors(world.tenant, operation.id, -1, 10)
     assert (error.index, error.message_id, error.code) == (1, begun.id, "conflict")
@@ -136,7 +141,8 @@ async def what_failed_is_kept_and_can_be_tried_again(world: World) -> None:
     assert queued is not None
     assert (queued.status, queued.finished_at) == (OperationStatus.QUEUED, None)
     assert list(await ledger.steps.again(queued, 10)) == [begun.id]
-    whole = (await _step(world, queued, [begun])).operation
+    again = await _step(world, queued, [begun])
+    whole = (await _step(world, again.operation, [])).operation
     assert (whole.status, whole.done, whole.failed) == (OperationStatus.SUCCEEDED, 2, 0)
     assert list(await ledger.operations.errors(world.tenant, operation.id, -1, 10)) == []
     assert await world.state(begun) == (Status.CANCELED, Reason.CANCELED_BY_CALLER)
@@ -147,7 +153,8 @@ async def a_broken_step_fails_and_touches_nothing(world: World) -> None:
     (one,) = await _dead(world, 1)
     operation = await _asked(world)
     stepped = await _step(world, operation, [one], broken=True)
-    assert (stepped.operation.status, stepped.operation.failed) == (OperationStatus.FAILED, 1)
+    closed = (await _step(world, stepped.operation, [])).operation
+    assert (closed.status, closed.failed) == (OperationStatus.FAILED, 1)
     (error,) = await world.ledger.operations.errors(world.tenant, operation.id, -1, 10)
     assert error.code == "internal"
     assert (await world.state(one))[0] is Status.DEAD_LETTERED
@@ -169,7 +176,9 @@ async def every_tenant_has_its_turn(world: World) -> None:
 async def finished_operations_are_forgotten(world: World) -> None:
     """After a month, by the next one."""
     old = await _asked(world)
-    await world.ledger.operations.cancel(world.tenant, old.id, world.now)
+    canceled = await world.ledger.operations.cancel(world.tenant, old.id, world.now)
+    assert canceled is not None
+    await _step(world, canceled, [])
     world.clock.advance(31 * 86_400)
     new = await _asked(world)
     assert await world.ledger.operations.get(world.tenant, old.id) is None

@@ -169,7 +169,7 @@ class SqliteOperations:
             found = _stored(connection, tenant, operation_id)
             if found is None or found.status.is_finished:
                 return found
-            return _changed(connection, found, status=OperationStatus.CANCELED, updated_at=at, finished_at=at)
+            return _changed(connection, found, status=OperationStatus.CANCELED, updated_at=at)
 
         return await self._writer.call(cancel)
 
@@ -216,6 +216,8 @@ class SqliteOperationSteps:
             now = _stored(connection, operation.tenant, operation.id)
             if now is None or now != operation:
                 return Stepped(operation=now or operation)
+            if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
+                return Stepped(operation=_closed(connection, operation, step.at))
             moved = frozenset() if step.broken else self._moved(connection, operation, step)
             stored = self._records.stored(
                 connection, operation.tenant, [one for one in step.ids if one not in moved]
@@ -287,7 +289,7 @@ def _count(
         step,
         done=operation.done + len(step.ids) - len(wrong),
         failed=operation.failed + len(wrong),
-        over=step.following is None,
+        swept=step.following is None,
     )
 
 
@@ -310,27 +312,38 @@ def _recount(
         step,
         done=operation.done + mended,
         failed=operation.failed - mended,
-        over=not AGAIN.rows(connection, of_id=operation.id, most=1),
+        swept=True,
     )
 
 
 def _gone_on(
-    connection: sqlite3.Connection, operation: Operation, step: Step, *, done: int, failed: int, over: bool
+    connection: sqlite3.Connection, operation: Operation, step: Step, *, done: int, failed: int, swept: bool
 ) -> Operation:
-    total = step.total if operation.total is None else operation.total
     return _changed(
         connection,
         operation,
-        status=ended(done, failed) if over else OperationStatus.RUNNING,
-        # What was counted before may have moved by itself meanwhile.
-        total=done + failed if over else total,
+        status=OperationStatus.RUNNING,
+        total=step.total if operation.total is None else operation.total,
         done=done,
         failed=failed,
         cursor=step.following or operation.cursor,
-        swept=operation.swept or over,
+        swept=swept,
         updated_at=step.at,
         started_at=operation.started_at or step.at,
-        finished_at=step.at if over else None,
+    )
+
+
+def _closed(connection: sqlite3.Connection, operation: Operation, at: Instant) -> Operation:
+    if operation.status is OperationStatus.CANCELED:
+        return _changed(connection, operation, finished_at=at)
+    return _changed(
+        connection,
+        operation,
+        status=ended(operation.done, operation.failed),
+        # What was counted before may have moved by itself meanwhile.
+        total=operation.done + operation.failed,
+        updated_at=at,
+        finished_at=at,
     )
 
 
