@@ -15,7 +15,7 @@ from clarion.errors import UserUnreadable
 from clarion.flow import plan, sealing
 from clarion.flow.retries import Retries
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import TenantId
+from clarion.model.ids import MessageId, TenantId
 from clarion.model.receipt import Kind, Receipt
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
@@ -61,6 +61,18 @@ async def ended(house: Engine, **where: Any) -> bool:
         return all(m.status.is_terminal for m in (await house.messages(**where)).values())
 
     return await house.until(all_have)
+
+
+async def retried(house: Engine, *ids: MessageId) -> int:
+    """How many are sent again; it may wait for the file, which another program has just written."""
+    retries = Retries(house.ledger, house.clock)
+    again = asyncio.ensure_future(retries.retry(house.tenant, MessageFilter(), ids, 10, "live"))
+
+    async def answered() -> bool:
+        return again.done()
+
+    assert await house.until(answered)
+    return len(again.result())
 
 
 async def statuses(house: Engine) -> list[tuple[str, Status, Reason | None]]:
@@ -217,16 +229,7 @@ async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_
         ]
         damage(tmp_path, "UPDATE log_normal SET sealed = ? WHERE workflow = 'bad'", sealed)
         bad = await house.one(workflow="bad")
-        retries = Retries(house.ledger, house.clock)
-        again = asyncio.ensure_future(
-            retries.retry(house.tenant, MessageFilter(), [bad.id], 10, "live")
-        )  # may wait for the file, which another program has just written
-
-        async def answered() -> bool:
-            return again.done()
-
-        assert await house.until(answered)
-        assert len(again.result()) == 1
+        assert await retried(house, bad.id) == 1
         assert await ended(house)
         assert (await house.one(workflow="bad")).status is Status.SENT
 
@@ -301,8 +304,7 @@ async def test_a_profile_that_cannot_be_read_holds_up_nobody_else_at_planning(tm
         assert [(m.workflow, m.reason) for m in bad.values()] == [("w", Reason.UNREADABLE)] * 2
         assert await set_aside(house) == []
         damage(tmp_path, "UPDATE users SET profile = ?, wrapped_key = ? WHERE user_id = 'bob'", *whole)
-        retries = Retries(house.ledger, house.clock)
-        assert len(await retries.retry(house.tenant, MessageFilter(), list(bad), 10, "live")) == 2
+        assert await retried(house, *bad) == 2
         await house.pass_time(1)
         assert sorted(one.user.id for one in provider.effects) == ["ada", "ada", "bob", "bob"]
 
