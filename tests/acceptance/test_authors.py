@@ -259,7 +259,13 @@ REFUSED = (
     ("otp", "SMS", "text", "x\n{{ code|uppper }}", "line 2 There is no filter uppper; did you mean upper?"),
     ("otp", "SMS", "text", "{{ code }} " + "word " * 80, "takes 3 segments, the tenant allows 2"),
     ("welcome", "push", "body", "wörd " * 1000, "push services take 3,993"),
-    ("welcome", "email", "mjml", "<mjml><mj-body>\n<mj-colum/></mj-body></mjml>", "line 2 MJML has no"),
+    (
+        "welcome",
+        "email",
+        "mjml",
+        "<mjml><mj-body>\n<mj-colum/></mj-body></mjml>",
+        "line 2 <mj-colum> is not allowed here in MJML; did you mean mj-column?",
+    ),
 )
 
 
@@ -311,7 +317,7 @@ async def test_a_layout_is_changed_for_all_templates_at_once(open_page):
     await expect(page.locator("#draft-state")).to_have_text("Unsaved changes")
     await page.get_by_role("button", name="Publish").click()
     await expect(page.locator("#live-state")).to_have_text("Live: version 3")
-    await page.get_by_role("button", name="Delete it").click()
+    await page.get_by_role("button", name="Delete partial").click()
     await expect(page.locator("#answer")).to_contain_text("is used by the templates")
 
 

@@ -176,7 +176,7 @@ async def test_a_push_that_cannot_be_read_still_shows_something(server, context,
     page = await opened(context, server)
     await page.evaluate(SUBSCRIBE, await service.subscribe(await push_key(page)))
     await page.locator("#browser").get_by_role("button", name="Notify this browser").click()
-    await expect(page.locator("#browser").get_by_role("status")).to_contain_text("come to this browser")
+    await expect(page.locator("#browser").get_by_role("status")).to_contain_text("This browser receives")
     push = await pusher(context, page, f"{url(server)}/")
     (worker,) = context.service_workers
     (notification,) = await shown(worker, push("not JSON"))

@@ -98,7 +98,17 @@ async def test_every_document_can_be_made_read_changed_and_deleted(server: Serve
         kept = {
             k: v
             for k, v in before.items()
-            if k not in {"contacts", "created_at", "updated_at", "revision", "key", "user_id", "version"}
+            if k
+            not in {
+                "contacts",
+                "created_at",
+                "unreadable",
+                "updated_at",
+                "revision",
+                "key",
+                "user_id",
+                "version",
+            }
         }
         (tmp_path / "one.json").write_text(json.dumps(kept))
         made = await run(noun, "create", f"{name}-2", "one.json")
