@@ -14,14 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.sqlite import decoding, plans, users
+from clarion.adapters.ledgers.sqlite import decoding, operations, plans, users
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import board
 from clarion.flow import intake, sealing
 from clarion.model.content import InAppContent
 from clarion.model.event import Event
 from clarion.model.setup import Category, Draft, Integration, Partial, Template, Tenant, Workflow
+from clarion.ports.ledger import MessageFilter
 
+LETTERS = st.characters(exclude_categories=["Cs"])
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -39,9 +41,8 @@ OBJECTS = st.dictionaries(st.text("ab/é", max_size=3), JSON, max_size=3)
 def values(kind: Any) -> st.SearchStrategy[Any]:
     """Values of a type, as far as the store's types go."""
     origin, inner = get_origin(kind), get_args(kind)
-    if hasattr(kind, "__metadata__"):  # Annotated: numbers with bounds
-        (bounds,) = kind.__metadata__
-        return st.integers(bounds.ge, bounds.le)
+    if hasattr(kind, "__metadata__"):
+        return bounded(kind)
     if hasattr(kind, "__supertype__"):
         return values(kind.__supertype__)
     if origin in (Union, UnionType):
@@ -52,6 +53,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(inner[0]), max_size=2).map(tuple)
     if origin is tuple:
         return st.tuples(*map(values, inner))
+    if origin is frozenset:
+        return st.frozensets(values(inner[0]), max_size=2)
     if origin is dict:
         return st.dictionaries(values(inner[0]), values(inner[1]), max_size=2)
     if kind in PLAIN:
@@ -63,6 +66,16 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     return st.builds(kind, **fields)
 
 
+def bounded(kind: Any) -> st.SearchStrategy[Any]:
+    """Values of an annotated type: numbers and texts within their bounds."""
+    (bounds,) = kind.__metadata__
+    if kind.__origin__ is int:
+        return st.integers(bounds.ge, bounds.le)
+    if kind.__origin__ is str:
+        return st.text(LETTERS, min_size=bounds.min_length or 0, max_size=bounds.max_length or 12)
+    return values(kind.__origin__)
+
+
 PLAIN: MappingProxyType[Any, st.SearchStrategy[Any]] = MappingProxyType(
     {
         Any: JSON,
@@ -70,7 +83,7 @@ PLAIN: MappingProxyType[Any, st.SearchStrategy[Any]] = MappingProxyType(
         bool: st.booleans(),
         int: st.integers(-(2**63), 2**63 - 1),
         float: st.floats(allow_nan=False, allow_infinity=False),
-        str: st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+        str: st.text(LETTERS, max_size=12),
         bytes: st.binary(max_size=20),
         msgspec.Raw: OBJECTS.map(lambda value: msgspec.Raw(msgspec.json.encode(value))),
     }
@@ -102,6 +115,7 @@ STORED = [
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
     Stored("profile", of(users._unpack).type, users._pack, of(users._unpack)),
     Stored("explanation", of(decoding._unpack).type, plans._pack, of(decoding._unpack)),
+    Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operations._filter),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
     Stored("capture", board.Caught, capture._encode, board._caught),
     *(Stored(kind.__name__, kind, msgspec.json.encode, shelf_of(kind)) for kind in DOCUMENTS),

@@ -332,7 +332,7 @@ async def test_a_file_of_another_version_is_not_opened(opened, raw, found):
 async def test_another_file_is_not_opened(opened, path):
     """Nor one that is no database at all."""
     path.write_bytes(b"something else entirely" * 300)
-    with pytest.raises(ConfigError, match="cannot be read as a ledger"):
+    with pytest.raises(ConfigError, match="cannot be read as a database"):
         opened()
 
 
