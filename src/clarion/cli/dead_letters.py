@@ -123,8 +123,8 @@ def events(limit: Limit = 20, *, connect: Connect, json: Json = False) -> None:
     if json:
         show.as_json(list(found))
     else:
-        columns = ("id", "event_id", "workflow", "lane", "reason", "detail", "at")
-        show.table(columns, ([one[column] for column in columns] for one in found))
+        columns = ("id", "event_id", "workflow", "lane", "reason", "detail", "created_at")
+        show.table(columns, ([one[column] or "" for column in columns] for one in found))
 
 
 @program.command("retry-events")

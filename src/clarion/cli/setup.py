@@ -50,7 +50,7 @@ add(
         one="category",
         columns={
             "key": lambda one: one["key"],
-            "name": lambda one: one["name"],
+            "name": lambda one: one["name"] or "",
             "critical": lambda one: "critical" if one["critical"] else "",
         },
         example="order_updates",
