@@ -84,6 +84,18 @@ class Dovecot(NamedTuple):
         path.write_bytes(raw)
         shutil.chown(path, NOBODY, NOBODY)
 
+    def folder(self, name: str) -> Dovecot:
+        """The same server with another folder, which is new and empty."""
+        other = self._replace(mail=self.mail / f".{name}")
+        _make_maildir(other.mail)
+        return other
+
+
+def _make_maildir(mail: Path) -> None:
+    for folder in (mail, mail / "new", mail / "cur", mail / "tmp"):
+        folder.mkdir()
+        shutil.chown(folder, NOBODY, NOBODY)
+
 
 @contextlib.contextmanager
 def dovecot(certificate: trustme.LeafCert | None = None, token_url: str = "") -> Iterator[Dovecot]:
@@ -98,9 +110,7 @@ def dovecot(certificate: trustme.LeafCert | None = None, token_url: str = "") ->
     home = Path(tempfile.mkdtemp(prefix="imap-", dir="/tmp"))
     home.chmod(0o755)
     port, tls_port = _free_ports()
-    for folder in ("mail", "mail/new", "mail/cur", "mail/tmp"):
-        (home / folder).mkdir()
-        shutil.chown(home / folder, NOBODY, NOBODY)
+    _make_maildir(home / "mail")
     conf = _CONF.format(
         home=home,
         port=port,

@@ -65,6 +65,7 @@ class MailReader:
         except Unavailable as trouble:
             log.warning("mailbox_unavailable", detail=trouble.detail, again_in_s=self._poll_s)
             self.trouble = trouble.detail
+            await self._mailbox.close()  # The next look starts over with what was fetched and not taken.
             return 0
         self.trouble = ""
         return len(mails)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from clarion.adapters.mailboxes.maildir import Maildir
 from clarion.errors import Unavailable
 from clarion.flow.mail_reader import MailReader
 from clarion.flow.return_tags import ReturnTags
@@ -100,3 +101,28 @@ async def test_without_a_tenant_nothing_is_read(tmp_path, home):
         box = Box(mail("hello"))
         assert await reader(house, box, home=home).look() == 0
         assert box.marked == []
+
+
+async def test_what_could_not_be_stored_is_fetched_again(tmp_path, monkeypatch):
+    """The store was full for a moment: the mails of that look come again, and need no restart."""
+    async with engine(tmp_path) as house:
+        await house.furnish()
+        box = tmp_path / "mail"
+        for folder in ("new", "cur", "tmp"):
+            (box / folder).mkdir(parents=True)
+        for number in range(3):
+            (box / "new" / f"{number}.m").write_bytes(mail("hello"))
+        inbound = house.pipeline.inbound
+        taken: list[bytes] = []
+
+        async def take(raw, home, *, any_tenant):
+            if not taken:
+                taken.append(raw)
+                raise Unavailable("the disk is full")
+            taken.append(raw)
+
+        monkeypatch.setattr(inbound, "take", take)
+        one = reader(house, Maildir(box))
+        assert [await one.look() for _ in range(3)] == [0, 3, 0]
+        assert len(taken) == 4
+        assert one.trouble == ""

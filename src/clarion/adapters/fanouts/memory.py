@@ -17,11 +17,12 @@ class MemoryFanout:
     """Implements `ports.fanout.Fanout` for publishers and gateways that share an event loop."""
 
     def __init__(self) -> None:
-        self._receivers: tuple[Receive, ...] = ()
+        self._receivers: dict[object, Receive] = {}
+        """By subscription."""
 
     def publish(self, changes: Sequence[InboxChange]) -> None:
         """Calls every receiver before it returns. Call it on the event loop."""
-        for receive in self._receivers:
+        for receive in tuple(self._receivers.values()):
             try:
                 receive(changes)
             except Exception:
@@ -29,9 +30,10 @@ class MemoryFanout:
 
     def subscribe(self, receive: Receive) -> Callable[[], None]:
         """`receive` gets every publication from now on, until the returned function is called."""
-        self._receivers = (*self._receivers, receive)
+        subscription = object()
+        self._receivers[subscription] = receive
 
         def unsubscribe() -> None:
-            self._receivers = tuple(other for other in self._receivers if other is not receive)
+            self._receivers.pop(subscription, None)
 
         return unsubscribe

@@ -1,4 +1,4 @@
-"""The embedded broker hands over what is durable, in order, once, and again after a consumer gave up."""
+"""What the embedded broker does beyond the contract: how much of a lane is in memory."""
 
 import asyncio
 from contextlib import aclosing
@@ -58,25 +58,6 @@ async def take(broker, lane, count, limit=100):
     return names, batches
 
 
-async def test_entries_arrive_in_order_and_only_in_their_lane(ledger):
-    """What was published first is planned first; lanes do not mix."""
-    broker = SqlBroker(ledger.log)
-    await publish(broker, entries(3) + entries(2, Lane.BULK, 10))
-    names, _ = await take(broker, Lane.NORMAL, 3)
-    assert names == ["w0", "w1", "w2"]
-    assert (await take(broker, Lane.BULK, 2))[0] == ["w10", "w11"]
-    assert await broker.depth(Lane.NORMAL) == 3
-
-
-async def test_a_waiting_consumer_wakes_for_a_new_entry(ledger):
-    """No polling: the entry that arrives is handed over at once."""
-    broker = SqlBroker(ledger.log)
-    waiting = asyncio.create_task(take(broker, Lane.CRITICAL, 1))
-    await asyncio.sleep(0.01)
-    await publish(broker, entries(1, Lane.CRITICAL))
-    assert (await waiting)[0] == ["w0"]
-
-
 async def test_what_does_not_fit_in_memory_is_read_from_the_log(ledger, monkeypatch):
     """A long queue costs no memory and loses nothing."""
     monkeypatch.setattr(sql, "TAIL_BYTES", 5_000)
@@ -87,18 +68,6 @@ async def test_what_does_not_fit_in_memory_is_read_from_the_log(ledger, monkeypa
     assert names == [f"w{n}" for n in range(40)]
 
 
-async def test_a_consumer_that_gave_up_is_followed_by_one_that_starts_behind_the_last_acknowledged(ledger):
-    """Taken but not acknowledged is not done: the next consumer gets it again, in this life and the next."""
-    broker = SqlBroker(ledger.log)
-    await publish(broker, entries(6))
-    _, batches = await take(broker, Lane.NORMAL, 4, limit=2)
-    await broker.ack(batches[0])
-    assert (await take(broker, Lane.NORMAL, 4))[0] == ["w2", "w3", "w4", "w5"]
-    later = SqlBroker(ledger.log)
-    assert (await take(later, Lane.NORMAL, 4))[0] == ["w2", "w3", "w4", "w5"]
-    assert await later.depth(Lane.NORMAL) == 4
-
-
 async def test_entries_stored_by_somebody_else_are_offered_without_a_gap(ledger):
     """A fan-out's continuation is appended with its plan; the consumer sees it in its place."""
     broker = SqlBroker(ledger.log)
@@ -107,13 +76,3 @@ async def test_entries_stored_by_somebody_else_are_offered_without_a_gap(ledger)
     await publish(broker, entries(2, start=4))
     broker.offer(stored)
     assert (await take(broker, Lane.NORMAL, 6))[0] == [f"w{n}" for n in range(6)]
-
-
-async def test_a_closed_broker_ends_its_consumers(ledger):
-    """Draining: nobody waits for entries that will not come."""
-    broker = SqlBroker(ledger.log)
-    consuming = asyncio.create_task(take(broker, Lane.NORMAL, 1))
-    await asyncio.sleep(0.01)
-    await broker.close()
-    with pytest.raises(StopAsyncIteration):
-        await asyncio.wait_for(consuming, 2)

@@ -1,0 +1,88 @@
+"""Every fan-out keeps the contract, and the contract finds one that does not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.testing.fanout_contract import FANOUT_CONTRACT, FanoutSubject
+
+CHECKS = {check.__name__: check for check in FANOUT_CONTRACT}
+FANOUTS: dict[str, Callable[[], FanoutSubject]] = {"memory": lambda: FanoutSubject(MemoryFanout())}
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("name", FANOUTS)
+async def test_every_fanout_keeps_the_contract(name, check):
+    """A new one for every check."""
+    await check(FANOUTS[name]())
+
+
+class Raises(MemoryFanout):
+    def publish(self, changes):
+        for receive in tuple(self._receivers.values()):
+            receive(changes)
+
+
+class NewestFirst(MemoryFanout):
+    def publish(self, changes):
+        super().publish(changes[::-1])
+
+
+class OnlyTheFirst(MemoryFanout):
+    def subscribe(self, receive):
+        return super().subscribe(receive) if not self._receivers else lambda: None
+
+
+class NeverUnsubscribes(MemoryFanout):
+    def subscribe(self, receive):
+        super().subscribe(receive)
+        return lambda: None
+
+
+class Remembers(MemoryFanout):
+    def __init__(self):
+        super().__init__()
+        self.past: list = []
+
+    def publish(self, changes):
+        self.past += changes
+        super().publish(changes)
+
+    def subscribe(self, receive):
+        receive(self.past)
+        return super().subscribe(receive)
+
+
+class ForgetsEmptyInboxes(MemoryFanout):
+    def publish(self, changes):
+        super().publish([change for change in changes if change.items])
+
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [
+        (Raises, "a_receiver_that_fails_stops_no_other"),
+        (NewestFirst, "changes_arrive_in_the_order_of_publication"),
+        (OnlyTheFirst, "every_receiver_gets_what_is_published_after_it_joined"),
+        (NeverUnsubscribes, "whoever_has_unsubscribed_gets_nothing_more"),
+        (NeverUnsubscribes, "a_receiver_may_unsubscribe_while_it_receives"),
+        (NeverUnsubscribes, "each_subscription_ends_alone"),
+        (Remembers, "every_receiver_gets_what_is_published_after_it_joined"),
+        (Remembers, "publishing_to_nobody_is_no_trouble"),
+        (ForgetsEmptyInboxes, "a_change_arrives_complete"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+async def test_a_fanout_that_breaks_a_promise_is_found(kind, check, monkeypatch):
+    """Each check finds the fault it is there for."""
+    monkeypatch.setattr("clarion.testing.fanout_contract.PATIENCE_S", 0.2)
+    with pytest.raises((AssertionError, TimeoutError, ValueError)):
+        await CHECKS[check](FanoutSubject(kind()))
+
+
+async def test_processes_that_do_not_hear_one_another_are_found(monkeypatch):
+    """Two fan-outs with nothing between them are no fan-out."""
+    monkeypatch.setattr("clarion.testing.fanout_contract.PATIENCE_S", 0.2)
+    with pytest.raises(TimeoutError):
+        await CHECKS["whoever_publishes_is_heard_everywhere"](FanoutSubject(MemoryFanout(), MemoryFanout()))
