@@ -333,6 +333,23 @@ async def what_was_replaced_or_waits_for_its_turn_in_the_same_plan_leaves_room(w
     ]  # fmt: skip
 
 
+async def what_is_replaced_leaves_room_for_the_next_at_once(world: World) -> None:
+    """Also in the transaction that replaces it."""
+    first, second, third = (world.planned(charged=True) for _ in range(3))
+    await world.plan(first, charges=(world.charge(first, 2),), collapses=(world.collapse(first),))
+    result = await world.plan(
+        second,
+        third,
+        charges=(world.charge(second, 2), world.charge(third, 2)),
+        collapses=(world.collapse(second),),
+    )
+    assert result.changed == {}
+    assert await world.state(first) == (MERGED, Reason.SUPERSEDED)
+    fourth = world.planned(charged=True)
+    refused = await world.plan(fourth, charges=(world.charge(fourth, 2),))
+    assert refused.changed == {fourth.id: (THROTTLED, Reason.FREQUENCY_CAP)}
+
+
 async def a_message_that_waited_is_counted_anew(world: World) -> None:
     """It may be over the cap by then; one that was sent before counts once, when it is sent again."""
     first, second = world.planned(charged=True), world.planned(charged=True)
@@ -502,6 +519,7 @@ PLANS_CONTRACT = (
     what_is_on_its_way_counts_in_every_window,
     what_was_never_sent_leaves_room,
     what_was_replaced_or_waits_for_its_turn_in_the_same_plan_leaves_room,
+    what_is_replaced_leaves_room_for_the_next_at_once,
     a_message_that_waited_is_counted_anew,
     a_message_that_ended_meanwhile_is_not_counted,
     what_is_decided_already_is_not_counted,

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import checks
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.caps import ON_ITS_WAY, Caps
-from clarion.adapters.ledgers.sqlite.checks import Checks, needed
+from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.decoding import run as run_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents
@@ -27,6 +27,7 @@ from clarion.model.ids import EventId, MessageId, TenantId, UserNo, children_ran
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge
 from clarion.ports.ledger import PlanCommit, PlanResult
+from clarion.rules.exact import ON_ITS_WAY, decide, needed
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -92,17 +93,11 @@ class SqlitePlans:
             return self._go_on(connection, plans, [NOTHING] * len(plans), {})
         # Done together nothing is known: a repeated run breaks its key, and each plan is done again carefully.
         known = _known(connection, plans) if careful else UNKNOWN
-        checks = Checks(connection, plans, known.ids, self._caps, self._endings)
-        checks.cancel(canceled)
-        for plan in plans:
-            checks.decide(plan)
-        checks.store()
-        self._add(
-            connection,
-            [checks.explained(run) for plan in plans for run in plan.runs if run.id not in known.ids],
-            [m for plan in plans for m in checks.messages(plan)],
-        )
-        return self._go_on(connection, plans, list(map(checks.result, plans)), known.runs)
+        decisions = decide(plans, checks.load(connection, plans, known.ids, canceled, self._caps))
+        checks.store(connection, decisions, self._caps, self._endings)
+        self._add(connection, decisions.runs, decisions.messages)
+        results = [PlanResult(changed=d.changed, known=d.known, runs=d.runs) for d in decisions.plans]
+        return self._go_on(connection, plans, results, known.runs)
 
     def _add(
         self,

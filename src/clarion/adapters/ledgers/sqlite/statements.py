@@ -208,7 +208,7 @@ CAPS_USES = f"""
 """
 
 _HOLDERS = """
-    SELECT json_group_array(json_array(hex({table}.key), hex({table}.message_id), messages.status))
+    SELECT json_group_array(json_array(hex({table}.key), hex(id), status, user, route, counted_at))
     FROM {table} JOIN messages ON messages.id = {table}.message_id WHERE {table}.key IN {ids}
 """
 _POINT = """ON CONFLICT (key) DO UPDATE SET message_id = excluded.message_id"""

@@ -1,0 +1,26 @@
+"""The checks that are exact because a store makes them inside the transaction that stores the plan.
+
+Every store does the same three steps in one transaction: it loads what is stored about the keys of the plans
+(`Stored`), calls `decide`, and writes what comes out (`Decisions`). Nothing else may write about these keys meanwhile.
+"""
+
+from clarion.rules.exact.checks import decide, needed
+from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
+from clarion.rules.exact.values import Decided, Decisions, DedupeHolder, KeyHolder, Plan, Stored
+
+__all__ = [
+    "ON_ITS_WAY",
+    "Counted",
+    "Counts",
+    "Decided",
+    "Decisions",
+    "DedupeHolder",
+    "KeyHolder",
+    "Plan",
+    "Stored",
+    "Waiting",
+    "counts_from",
+    "decide",
+    "needed",
+    "recount",
+]

@@ -1,0 +1,240 @@
+"""Dedupe, caps, collapse and thread order, in that order. What is decided about one message, the next one sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from clarion.model.ids import Instant, MessageId, RunId, id_text
+from clarion.model.message import ChannelPlan, Message, Run, Verdict
+from clarion.model.plan import CapCharge, DedupeClaim
+from clarion.model.status import ACTIVE, Reason, Status
+from clarion.rules.exact.counts import ON_ITS_WAY, by_message, counted
+from clarion.rules.exact.values import Decided, Decisions, DedupeHolder, KeyHolder, Plan, Stored
+
+NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
+
+
+def needed(plan: Plan) -> bool:
+    """Whether a plan asks for any exact check."""
+    return bool(plan.charges or plan.dedupes or plan.collapses or plan.turns)
+
+
+def decide(plans: Sequence[Plan], stored: Stored) -> Decisions:
+    """All checks of these plans, message by message, as if each message had been planned and stored alone."""
+    checks = _Checks(plans, stored)
+    checks.cancel()
+    for plan in plans:
+        checks.decide(plan)
+    return checks.decisions(plans)
+
+
+class _Checks:
+    """The checks of all plans of one transaction."""
+
+    def __init__(self, plans: Sequence[Plan], stored: Stored) -> None:
+        known = stored.known
+        self._stored = stored
+        self._new = {m.id: m for plan in plans for m in plan.messages if m.id not in known}
+        self._moved: set[MessageId] = set()
+        self._on_its_way: set[MessageId] = set()
+        self._verdicts: dict[MessageId, list[Verdict]] = {}
+        self._grown: dict[RunId, Run] = {}
+        self._superseded: dict[MessageId, Instant] = {}
+        self._threaded: set[MessageId] = set()
+        self._waiter: dict[MessageId, MessageId] = {}
+        self._claims: dict[bytes, DedupeClaim] = {}
+        self._latest: dict[bytes, MessageId] = {}
+        self._last: dict[bytes, MessageId] = {}
+
+    def cancel(self) -> None:
+        """Nothing of a canceled event is sent, and nothing of it is counted. Before all other checks."""
+        events = self._stored.canceled
+        for message in [m for m in self._new.values() if events and m.event_id in events]:
+            if message.status in ACTIVE:
+                self._end(message, Status.CANCELED, Reason.CANCELED_BY_CALLER)
+                self._say(message, _verdict("cancellation", Reason.CANCELED_BY_CALLER))
+
+    def decide(self, plan: Plan) -> None:
+        """All checks of one plan."""
+        charges = by_message(plan.charges)
+        if not (plan.dedupes or plan.collapses or plan.turns):
+            for message_id, its in charges.items():
+                if message := self._going(message_id):
+                    self._count(message, its)
+            return
+        claims = {claim.run_id: claim for claim in plan.dedupes}
+        runs = {c.message_id: run for run in plan.runs for c in run.channels} if claims else {}
+        collapses = {collapse.message_id: collapse.key for collapse in plan.collapses}
+        turns = {turn.message_id: turn.key for turn in plan.turns}
+        for message_id in (m.id for m in plan.messages):
+            run = runs.get(message_id)
+            if run is not None and (claim := claims.pop(run.id, None)) is not None:
+                self._dedupe(claim, filter(None, (self._going(c.message_id) for c in run.channels)))
+            if message_id in charges and (message := self._going(message_id)):
+                self._count(message, charges[message_id])
+            if message_id in collapses and (message := self._going(message_id)):
+                self._collapse(message, collapses[message_id])
+            if message_id in turns and (message := self._going(message_id)):
+                self._take_turn(message, turns[message_id])
+
+    def decisions(self, plans: Sequence[Plan]) -> Decisions:
+        """What came of it, when all plans are decided."""
+        known = self._stored.known
+        return Decisions(
+            plans=list(map(self._decided, plans)),
+            runs=[self._explained(run) for plan in plans for run in plan.runs if run.id not in known],
+            messages=[self._new[m.id] for plan in plans for m in plan.messages if m.id in self._new],
+            dedupes=self._claims,
+            collapses=self._latest,
+            threads=self._last,
+            threaded=self._threaded,
+            superseded=self._superseded,
+            waits=bool(self._waiter),
+        )
+
+    # -- one check each ---------------------------------------------------------------------------------------
+
+    def _dedupe(self, claim: DedupeClaim, messages: Iterable[Message]) -> None:
+        holder = self._claimed(claim.key)
+        duplicate = holder is not None and holder.run_id != claim.run_id and holder.expires_at > claim.at
+        inputs = {"first_run": id_text(holder.run_id)} if duplicate and holder is not None else {}
+        for message in messages:
+            if duplicate:
+                self._end(message, Status.MERGED, Reason.DUPLICATE)
+            self._say(
+                message, _verdict("dedupe", Reason.DUPLICATE if duplicate else "first_in_window", **inputs)
+            )
+        if not duplicate:
+            self._claims[claim.key] = claim
+
+    def _claimed(self, key: bytes) -> DedupeHolder | DedupeClaim | None:
+        return self._claims.get(key) or self._stored.dedupes.get(key)
+
+    def _count(self, message: Message, charges: Sequence[CapCharge]) -> None:
+        allowed, verdicts = self._stored.counts.judge(counted(message), charges)
+        if allowed:
+            self._on_its_way.add(message.id)
+            if not message.charged:
+                self._new[message.id] = replace(message, charged=True)
+        else:
+            self._end(message, Status.THROTTLED, Reason.FREQUENCY_CAP)
+        self._say(message, *verdicts)
+
+    def _not_counted(self, message: Message) -> None:
+        """It does not go now."""
+        if message.id in self._on_its_way:
+            self._on_its_way.remove(message.id)
+            self._stored.counts.move(counted(message), ON_ITS_WAY, None)
+
+    def _collapse(self, message: Message, key: bytes) -> None:
+        older = self._latest.get(key)
+        holder = None if older is not None else self._stored.collapses.get(key)
+        self._latest[key] = message.id
+        if older is not None and older != message.id and self._new[older].status in NOT_STARTED:
+            ours = self._new[older]
+            self._end(ours, Status.MERGED, Reason.SUPERSEDED)
+            self._say(ours, _verdict("collapse", Reason.SUPERSEDED, replaced_by=id_text(message.id)))
+        elif holder is not None and holder.id != message.id and self._status(holder) in NOT_STARTED:
+            older = holder.id
+            self._superseded[older] = message.created_at
+            self._stored.counts.move(holder.counted, holder.counted_at, None)
+        else:
+            self._say(message, _verdict("collapse", "newest"))
+            return
+        self._release(older, message.created_at)
+        self._say(message, _verdict("collapse", "newest", replaced=id_text(older)))
+
+    def _release(self, finished: MessageId, at: Instant) -> None:
+        """Who waited for it has its turn."""
+        waiter = self._waiter.get(finished)
+        if waiter is not None and self._new[waiter].waits_for == finished:
+            self._new[waiter] = replace(self._new[waiter], waits_for=None, due_at=at)
+
+    def _take_turn(self, message: Message, key: bytes) -> None:
+        last = self._last.get(key)
+        holder = None if last is not None else self._stored.threads.get(key)
+        self._last[key] = message.id
+        if last is not None and last != message.id and self._new[last].status in ACTIVE:
+            self._new[last] = replace(self._new[last], threaded=True)
+        elif holder is not None and holder.id != message.id and self._status(holder) in ACTIVE:
+            last = holder.id
+            self._threaded.add(last)
+        else:
+            self._say(message, _verdict("thread", "its_turn"))
+            return
+        self._waiter[last] = message.id
+        self._not_counted(message)
+        self._moved.add(message.id)
+        self._new[message.id] = replace(
+            message,
+            status=Status.DEFERRED,
+            reason=Reason.WAITING_FOR_TURN,
+            due_at=None,
+            fence=0,
+            charged=False,
+            waits_for=last,
+        )
+        self._say(message, _verdict("thread", Reason.WAITING_FOR_TURN, "defer", waits_for=id_text(last)))
+
+    # -- what is known and said -------------------------------------------------------------------------------
+
+    def _going(self, message_id: MessageId | None) -> Message | None:
+        """A new message that is still to be sent."""
+        message = self._new.get(message_id) if message_id else None
+        return message if message is not None and message.status in ACTIVE else None
+
+    def _status(self, holder: KeyHolder) -> Status:
+        return Status.MERGED if holder.id in self._superseded else holder.status
+
+    def _end(self, message: Message, status: Status, reason: Reason) -> None:
+        self._not_counted(message)
+        self._moved.add(message.id)
+        self._new[message.id] = replace(
+            message, status=status, reason=reason, due_at=None, waits_for=None, charged=False
+        )
+
+    def _say(self, message: Message, *verdicts: Verdict) -> None:
+        self._verdicts.setdefault(message.id, []).extend(verdicts)
+
+    def _decided(self, plan: Plan) -> Decided:
+        changed: dict[MessageId, tuple[Status, Reason]] = {}
+        for message in plan.messages if self._moved else ():
+            if message.id in self._moved:
+                now = self._new[message.id]
+                changed[message.id] = (now.status, now.reason)  # type: ignore[assignment]  # every end has one
+        known = self._stored.known
+        return Decided(
+            changed=changed,
+            known=frozenset(m.id for m in plan.messages if m.id in known) if known else frozenset(),
+            runs=tuple(grown for run in plan.runs if (grown := self._explained(run)) is not run),
+        )
+
+    def _explained(self, run: Run) -> Run:
+        """The run with what the checks said; the same object when they said nothing."""
+        grown = self._grown.get(run.id)
+        if grown is None:
+            channels = tuple(map(self._with_verdicts, run.channels))
+            changed = any(new is not old for new, old in zip(channels, run.channels, strict=True))
+            grown = self._grown[run.id] = replace(run, channels=channels) if changed else run
+        return grown
+
+    def _with_verdicts(self, plan: ChannelPlan) -> ChannelPlan:
+        said = self._verdicts.get(plan.message_id) if plan.message_id else None
+        if not said or plan.message_id is None:
+            return plan
+        verdicts = (*plan.verdicts, *said)
+        if plan.message_id not in self._moved:
+            return replace(plan, verdicts=verdicts)
+        message = self._new[plan.message_id]
+        return replace(
+            plan, status=message.status, reason=message.reason, due_at=message.due_at, verdicts=verdicts
+        )
+
+
+def _verdict(rule: str, reason: str, result: str | None = None, **inputs: str) -> Verdict:
+    stops = isinstance(reason, Reason)
+    return Verdict(
+        rule=rule, result=result or ("stop" if stops else "allow"), reason=str(reason), inputs=dict(inputs)
+    )

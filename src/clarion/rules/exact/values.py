@@ -1,0 +1,105 @@
+"""What goes into the exact checks and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import NamedTuple, Protocol
+
+from clarion.model.ids import EventId, Instant, MessageId, RunId
+from clarion.model.message import Message, Run
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
+from clarion.model.status import Reason, Status
+from clarion.rules.exact.counts import Counted, Counts
+
+
+class Plan(Protocol):
+    """What of a plan is looked at."""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """With their explanations."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Checked in this order."""
+
+    @property
+    def charges(self) -> tuple[CapCharge, ...]:
+        """Caps that count them."""
+
+    @property
+    def dedupes(self) -> tuple[DedupeClaim, ...]:
+        """Of runs."""
+
+    @property
+    def collapses(self) -> tuple[Collapse, ...]:
+        """Of messages."""
+
+    @property
+    def turns(self) -> tuple[ThreadTurn, ...]:
+        """Of messages."""
+
+
+class DedupeHolder(NamedTuple):
+    """Who claimed a dedupe key last."""
+
+    run_id: RunId
+    expires_at: Instant
+
+
+class KeyHolder(NamedTuple):
+    """The stored message that holds the key of a collapse or a thread, as it is now."""
+
+    id: MessageId
+    status: Status
+    counted: Counted
+    counted_at: Instant | None
+    """When caps count it; None: not at all."""
+
+
+class Stored(NamedTuple):
+    """What is stored about the keys of some plans."""
+
+    counts: Counts
+    """It has learned what is `missing` for the plans' charges. `decide` counts there what it lets go."""
+    known: Set[bytes] = frozenset()
+    """Runs and messages that are stored; with a run all its messages, also those it did not have then: what was
+    planned once stays as it was, whatever the set-up is by now."""
+    canceled: Set[EventId] = frozenset()
+    """Of the plans' events: those nothing of which is to be sent any more."""
+    dedupes: Mapping[bytes, DedupeHolder] = {}
+    collapses: Mapping[bytes, KeyHolder] = {}
+    threads: Mapping[bytes, KeyHolder] = {}
+
+
+class Decided(NamedTuple):
+    """What the checks changed in one plan."""
+
+    changed: Mapping[MessageId, tuple[Status, Reason]]
+    """Messages that do not go as planned."""
+    known: frozenset[MessageId]
+    """Messages that were stored before."""
+    runs: tuple[Run, ...]
+    """Runs whose explanation grew."""
+
+
+class Decisions(NamedTuple):
+    """What is to be written, all of it in the transaction that loaded what is stored."""
+
+    plans: Sequence[Decided]
+    """For each plan, in order."""
+    runs: Sequence[Run]
+    """To be added, as they are explained now."""
+    messages: Sequence[Message]
+    """To be added, as they go on."""
+    dedupes: Mapping[bytes, DedupeClaim]
+    """Who holds these keys now."""
+    collapses: Mapping[bytes, MessageId]
+    threads: Mapping[bytes, MessageId]
+    threaded: Set[MessageId]
+    """Stored messages that somebody waits for now."""
+    superseded: Mapping[MessageId, Instant]
+    """Stored messages that end as `merged` (`superseded`) at this time, and their waiters with a turn. They were taken
+    out of the counts."""
+    waits: bool
+    """Some message waits for its turn."""
