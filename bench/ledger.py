@@ -18,16 +18,18 @@ from pathlib import Path
 
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
 from clarion.model.ids import Instant, TenantId, UserNo, message_id, new_event_id, run_id
 from clarion.model.inbox import InboxItem
-from clarion.model.message import ChannelPlan, Message, Run, Verdict
+from clarion.model.message import ChannelDecision, Message, Run, Verdict
+from clarion.model.plan import PlanCommit
+from clarion.model.settlement import Settlement
 from clarion.model.setup import Tenant
 from clarion.model.status import Status
-from clarion.ports.ledger import PlanCommit, Settlement, UserPut
+from clarion.model.user import UserPut
 
 BATCH = 256
 TENANT = TenantId(1)
@@ -65,14 +67,14 @@ class Bench:
 
     def __init__(self, ledger: SqliteLedger, batches: int, users: int) -> None:
         self.ledger = ledger
-        entropy = SystemEntropy()
+        random = SystemRandom()
         now = SystemClock().now()
         ids = [
-            [new_event_id(Instant(now + 20 * b), entropy.bytes(10)) for _ in range(BATCH)]
+            [new_event_id(Instant(now + 20 * b), random.bytes(10)) for _ in range(BATCH)]
             for b in range(batches)
         ]
         self.entries = [[self._entry(event_id) for event_id in batch] for batch in ids]
-        people = [UserNo(1 + int(entropy.uniform() * users)) for _ in range(batches * BATCH)]
+        people = [UserNo(1 + int(random.uniform() * users)) for _ in range(batches * BATCH)]
         planned = [
             [self._planned(event_id, people[b * BATCH + i], now) for i, event_id in enumerate(batch)]
             for b, batch in enumerate(ids)
@@ -96,7 +98,7 @@ class Bench:
     def _planned(self, event_id: bytes, user: UserNo, now: Instant) -> tuple[Run, Message]:
         rid = run_id(event_id, "order-shipped", user)  # type: ignore[arg-type]
         mid = message_id(rid, "send", "in_app")
-        plan = ChannelPlan(
+        plan = ChannelDecision(
             step="send", channel=Channel.IN_APP, status=Status.QUEUED, message_id=mid, verdicts=VERDICTS
         )
         same = {
@@ -174,9 +176,9 @@ async def measure(name: str, step: Step, batches: int, rival: Rival, writer: int
 async def run(options: argparse.Namespace, directory: Path) -> None:
     path = directory / "bench.db"
     migrate(path)
-    entropy = SystemEntropy()
+    random = SystemRandom()
     ledger = SqliteLedger.open(
-        path, vault=LocalVault(entropy.bytes(32), entropy), clock=SystemClock(), entropy=entropy
+        path, vault=LocalVault(random.bytes(32), random), clock=SystemClock(), random=random
     )
     await ledger.setup.tenants.put(Tenant(id=TenantId(0), key="bench"))
     for start in range(0, options.users, 10_000):

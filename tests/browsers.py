@@ -15,7 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from clarion.adapters.http import Call, Caller, Reply
+from clarion.adapters.http import HttpClient, HttpReply, HttpRequest
 from clarion.adapters.system import SystemClock
 from clarion.ports.provider import ProviderTools
 from tests.needs import require_npm
@@ -60,7 +60,7 @@ def _text(value: bytes) -> str:
 class PushService:
     """web-push-testing: checks VAPID and TTL, decrypts, and tells what it got."""
 
-    def __init__(self, url: str, caller: Caller, clock: SystemClock) -> None:
+    def __init__(self, url: str, caller: HttpClient, clock: SystemClock) -> None:
         self.url = url
         self._caller = caller
         self._clock = clock
@@ -82,14 +82,14 @@ class PushService:
         """The browser unsubscribes."""
         await self._post(f"/expire-subscription/{subscription['clientHash']}", {})
 
-    async def _post(self, path: str, body: object) -> Reply:
-        call = Call(
+    async def _post(self, path: str, body: object) -> HttpReply:
+        call = HttpRequest(
             url=self.url + path,
             headers={"content-type": "application/json"},
             body=msgspec.json.encode(body),
         )
         reply = await self._caller.call(call, until_s=self._clock.monotonic() + 10, limit=1 << 20)
-        assert isinstance(reply, Reply), reply
+        assert isinstance(reply, HttpReply), reply
         assert reply.status == 200, reply
         return reply
 
@@ -104,7 +104,7 @@ async def push_service(tools: ProviderTools) -> AsyncIterator[PushService]:
     process = await asyncio.create_subprocess_exec(
         "node", str(SCRIPT), str(package.parent), str(port), stdout=asyncio.subprocess.PIPE
     )
-    caller = Caller(tools, timeout_s=10)
+    caller = HttpClient(tools, timeout_s=10)
     try:
         assert process.stdout is not None
         async with asyncio.timeout(20):

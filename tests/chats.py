@@ -4,17 +4,17 @@ from typing import Any
 
 import msgspec
 
-from clarion.adapters.http import Call
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.http import HttpRequest
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.content import Action, ChatContent
 from clarion.model.outcome import Outcome
-from clarion.ports.provider import Outgoing
+from clarion.model.outgoing import Outgoing
 from clarion.testing.ports import provider_tools
 from tests import outgoing as made
 
-_ENTROPY = SystemEntropy()
+_ENTROPY = SystemRandom()
 TOOLS = msgspec.structs.replace(
     provider_tools(SystemClock(), _ENTROPY, LocalVault(bytes(32), _ENTROPY)),
     allowed_networks=("127.0.0.0/8",),
@@ -49,13 +49,13 @@ def outgoing(content: ChatContent, address: str = "someone") -> Outgoing:
     return made.outgoing(content, channel=Channel.CHAT, address=address)
 
 
-def request(built: Call | Outcome) -> Call:
+def request(built: HttpRequest | Outcome) -> HttpRequest:
     """What would be sent, when it is not refused."""
-    assert isinstance(built, Call), f"{built!r} is no request"
+    assert isinstance(built, HttpRequest), f"{built!r} is no request"
     return built
 
 
-def body(built: Call | Outcome) -> dict[str, Any]:
+def body(built: HttpRequest | Outcome) -> dict[str, Any]:
     """The JSON document of a request."""
     document: dict[str, Any] = msgspec.json.decode(request(built).body)
     return document

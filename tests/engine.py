@@ -16,12 +16,12 @@ from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
-from clarion.flow.engagement import Engagement
 from clarion.flow.pipeline import Pipeline
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import SmsContent
 from clarion.model.ids import MessageId, TenantId, id_text
-from clarion.model.message import Message
+from clarion.model.message import Message, MessageFilter
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import (
     Category,
     Integration,
@@ -33,11 +33,11 @@ from clarion.model.setup import (
 )
 from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
-from clarion.model.user import Contact, Preferences, Profile, User
+from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.plugins import providers as installed
-from clarion.ports.ledger import MessageFilter, UserPut
-from clarion.ports.provider import Outgoing
-from clarion.testing.ports import ManualClock, SeededEntropy, provider_tools
+from clarion.services.registry import Services
+from clarion.services.unsubscribe import UnsubscribeLinks
+from clarion.testing.ports import ManualClock, SeededRandom, provider_tools
 from clarion.testing.providers import RecordingProvider
 from tests.limited import InThread
 
@@ -75,8 +75,8 @@ class Engine:
         self.directory = directory
         self.clock = clock
         self.provider: Any = provider
-        self.entropy = SeededEntropy(seed)
-        self.vault = LocalVault(b"k" * 32, self.entropy)
+        self.random = SeededRandom(seed)
+        self.vault = LocalVault(b"k" * 32, self.random)
         self.tenant = TenantId(1)
         self.limited = InThread()
 
@@ -84,9 +84,13 @@ class Engine:
         path = self.directory / "clarion.db"
         if not path.exists():
             migrate(path)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
+        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)
+        tools = msgspec.structs.replace(
+            provider_tools(self.clock, self.random, self.vault), allowed_networks=("127.0.0.0/8",)
+        )
+        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, "https://notify.example")
         self.pipeline: Any = Pipeline(
             ledger=self.ledger,
             broker=self.broker,
@@ -94,13 +98,21 @@ class Engine:
             renderer=Renderer(),
             limited=self.limited,
             plugins={**installed(), "recording": self.provider.plugin()},
-            tools=msgspec.structs.replace(
-                provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.0/8",)
-            ),
-            public_url="https://notify.example",
+            tools=tools,
+            unsubscribe_url=unsubscribe.url,
+            opt_out=unsubscribe.leave_over,
         )
-        self.engagement = Engagement(self.ledger.inboxes, self.fanout, self.clock)
+        self.services: Any = Services.on(
+            self.pipeline,
+            ledger=self.ledger,
+            fanout=self.fanout,
+            tools=tools,
+            limited=self.limited,
+            unsubscribe=unsubscribe,
+        )
+        self.engagement = self.services.inbox_actions
         await self.pipeline.start()
+        self.services.start(self.pipeline)
         return self
 
     async def furnish(self, *workflows: Workflow, categories: tuple[Category, ...] = ()) -> None:
@@ -159,7 +171,7 @@ class Engine:
         """Wait (in real time) until nothing more happens without the clock moving."""
         calm = 0
         for _ in range(2_000):
-            busy = any(queue.held for queue in self.pipeline._queues) and not self.provider.under_way
+            busy = any(queue.held for queue in self.pipeline.queues) and not self.provider.under_way
             behind = any([await self.broker.depth(lane) for lane in Lane])
             calm = 0 if busy or behind else calm + 1
             if calm >= 3:
@@ -221,8 +233,8 @@ class Engine:
 
     async def crash(self) -> None:
         """End without draining: whatever was not committed is gone."""
-        await self.pipeline._worker.stop()
-        for task in list(self.pipeline._dispatcher._under_way):
+        await self.pipeline.workers.stop()
+        for task in list(self.pipeline.dispatcher._under_way):
             task.cancel()
         await asyncio.sleep(0)
         await self.ledger.close()

@@ -10,17 +10,17 @@ from urllib.parse import quote
 
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.vaults.local import LocalVault
-from clarion.flow.engagement import Engagement
-from clarion.flow.tokens import UserTokens
 from clarion.gateway import WS_PATH, Gateway, GatewayLimits, GatewayParts, create
 from clarion.gateway.asgi import Event
 from clarion.model.ids import id_text
 from clarion.model.inbox import InboxChange, InboxItem
 from clarion.model.user import User
-from clarion.ports.clock import Entropy
+from clarion.ports.clock import Random
 from clarion.ports.ledger import Inboxes, Users
 from clarion.rules.origins import Origins
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.services.inbox_actions import InboxActions
+from clarion.services.user_tokens import UserTokens
+from clarion.testing.ports import ManualClock, SeededRandom
 from tests.inboxes import MemoryInboxes, MemoryUsers
 
 HOST = "clarion.example"
@@ -36,35 +36,35 @@ class Town:
         inboxes: MemoryInboxes | None = None,
     ) -> None:
         self.clock = ManualClock()
-        entropy = SeededEntropy(1)
-        self.vault = LocalVault(b"k" * 32, entropy)
+        random = SeededRandom(1)
+        self.vault = LocalVault(b"k" * 32, random)
         self.users = MemoryUsers(self.vault)
         self.inboxes = inboxes or MemoryInboxes()
-        self.gateway = self.build(self.users, self.inboxes, entropy, limits, origins)
+        self.gateway = self.build(self.users, self.inboxes, random, limits, origins)
         self.connections: list[Connection] = []
 
     def build(
         self,
         users: Users,
         inboxes: Inboxes,
-        entropy: Entropy,
+        random: Random,
         limits: GatewayLimits | None,
         origins: tuple[str, ...],
     ) -> Gateway:
         """A gateway over these, not started."""
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
-        self.engagement = Engagement(inboxes, self.fanout, self.clock)
+        self.engagement = InboxActions(inboxes, self.fanout, self.clock)
         return create(
             GatewayParts(
                 users=users,
                 inboxes=inboxes,
                 vault=self.vault,
                 clock=self.clock,
-                entropy=entropy,
+                random=random,
                 fanout=self.fanout,
                 tokens=self.tokens,
-                engagement=self.engagement,
+                inbox_actions=self.engagement,
                 limits=limits or GatewayLimits(),
                 origins=Origins(origins),
             )

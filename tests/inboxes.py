@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo
-from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
-from clarion.model.user import Profile, User
-from clarion.ports.ledger import InboxAction, UserPut
+from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
+from clarion.model.user import Profile, User, UserPut
 from clarion.ports.vault import Vault
 
 ACME = TenantId(1)

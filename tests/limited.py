@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from clarion.flow.limited import answer
 from clarion.ports.limited import Exceeded
+from clarion.services.limited import answer
 
 
 class InThread:

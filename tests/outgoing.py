@@ -8,9 +8,9 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Message
+from clarion.model.outgoing import Outgoing
 from clarion.model.status import Status
 from clarion.model.user import Contact, Profile, User
-from clarion.ports.provider import Outgoing
 from clarion.testing.ports import MONDAY_NOON
 
 

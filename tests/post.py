@@ -8,16 +8,16 @@ from pathlib import Path
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
-from clarion.flow.engagement import Engagement
-from clarion.flow.tokens import UserTokens
 from clarion.gateway import GatewayLimits, GatewayParts, create
 from clarion.model.channel import Channel
 from clarion.model.status import Status
 from clarion.model.user import User
+from clarion.services.inbox_actions import InboxActions
+from clarion.services.user_tokens import UserTokens
 from clarion.testing.ledger_contract import World
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.ports import ManualClock, SeededRandom
 from tests.gateway import Screen, screen
 
 
@@ -27,23 +27,23 @@ class Post:
     def __init__(self, directory: Path, limits: GatewayLimits | None = None) -> None:
         path = directory / "clarion.db"
         migrate(path)
-        clock, self.clock, entropy = ManualClock(), SystemClock(), SystemEntropy()
-        self.vault = LocalVault(b"k" * 32, entropy)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=clock, entropy=entropy)
-        self.world = World(self.ledger, clock, SeededEntropy(1))
+        clock, self.clock, random = ManualClock(), SystemClock(), SystemRandom()
+        self.vault = LocalVault(b"k" * 32, random)
+        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=clock, random=random)
+        self.world = World(self.ledger, clock, SeededRandom(1))
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
-        self.engagement = Engagement(self.ledger.inboxes, self.fanout, self.clock)
+        self.engagement = InboxActions(self.ledger.inboxes, self.fanout, self.clock)
         self.gateway = create(
             GatewayParts(
                 users=self.ledger.users,
                 inboxes=self.ledger.inboxes,
                 vault=self.vault,
                 clock=self.clock,
-                entropy=entropy,
+                random=random,
                 fanout=self.fanout,
                 tokens=self.tokens,
-                engagement=self.engagement,
+                inbox_actions=self.engagement,
                 limits=limits or GatewayLimits(),
             )
         )

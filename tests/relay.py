@@ -11,13 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from clarion.adapters.providers.smtp import plugin
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, ProviderTools
+from clarion.ports.provider import ProviderTools
 from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import Subject
 
@@ -27,7 +28,7 @@ CLOSE: Final = b"close"
 """Close the connection without a word."""
 OFFERS: Final = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10240000", "ENHANCEDSTATUSCODES")
 
-ENTROPY = SystemEntropy()
+ENTROPY = SystemRandom()
 SUBJECT = Subject(
     plugin=plugin, tools=provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY))
 )

@@ -3,7 +3,7 @@
 
 def main() -> None:
     """Run the command line."""
-    from clarion.cli.program import program
+    from clarion.cli.main import program
 
     program()
 

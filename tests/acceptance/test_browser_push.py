@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Worker, async_playwright, expect
 
 from bench.server import Server
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.testing.ports import provider_tools
 from tests.acceptance.conftest import FLAGS
@@ -77,8 +77,8 @@ async def context() -> AsyncIterator[BrowserContext]:
 @pytest.fixture
 async def service() -> AsyncIterator[PushService]:
     """A push service."""
-    entropy = SystemEntropy()
-    tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+    random = SystemRandom()
+    tools = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
     async with push_service(tools) as service:
         yield service
 

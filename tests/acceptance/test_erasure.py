@@ -19,7 +19,7 @@ from bench.server import Server
 from bench.wire import Api
 from clarion.adapters.ledgers.sqlite.adoption import keyring_path, open_keyring
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import SealBroken
 from tests.acceptance.power import ForgetfulDisk, build_shim
@@ -92,8 +92,8 @@ class Thief:
     """Has every file there is, the installation key included."""
 
     def __init__(self, server: Server) -> None:
-        self._vault = LocalVault.from_file(server.data / "installation.key", SystemEntropy(), create=False)
-        self._keyring: Keyring = open_keyring(ledger(server), self._vault, SystemEntropy())
+        self._vault = LocalVault.from_file(server.data / "installation.key", SystemRandom(), create=False)
+        self._keyring: Keyring = open_keyring(ledger(server), self._vault, SystemRandom())
 
     def read(self, copy: Path) -> bytes:
         """Everything in a copy of the ledger that any key opens, and its bytes as they are."""

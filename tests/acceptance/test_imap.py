@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
 from clarion.adapters.oauth import AccessTokens, Grant
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
 from clarion.testing.ports import ManualClock, provider_tools
@@ -151,8 +151,8 @@ class TokenServer:
 
 async def test_a_mailbox_is_read_with_access_tokens():
     """Fetched once, replaced when they are withdrawn; a server that refuses new ones is not given token after token."""
-    answers, clock, entropy = TokenServer(), ManualClock(), SystemEntropy()
-    tools = provider_tools(clock, entropy, LocalVault(b"k" * 32, entropy))
+    answers, clock, random = TokenServer(), ManualClock(), SystemRandom()
+    tools = provider_tools(clock, random, LocalVault(b"k" * 32, random))
     async with scripted_server(otherwise=answers) as http:
         grant = Grant(token_url=f"{http.url}/token", client_id="clarion", refresh_token="refresh-of-ours")
         tokens = AccessTokens(grant, replace(tools, allowed_networks=("127.0.0.0/8",)))
@@ -183,8 +183,8 @@ async def test_a_mailbox_is_read_with_access_tokens():
 
 async def test_a_token_server_that_refuses_is_told_with_the_settings():
     """The reader logs what to do, and looks again later."""
-    entropy = SystemEntropy()
-    tools = provider_tools(ManualClock(), entropy, LocalVault(b"k" * 32, entropy))
+    random = SystemRandom()
+    tools = provider_tools(ManualClock(), random, LocalVault(b"k" * 32, random))
     async with scripted_server(otherwise=Answer.json(400, {"error": "invalid_grant"})) as http:
         grant = Grant(token_url=f"{http.url}/token", client_id="clarion", refresh_token="refresh-of-ours")
         tokens = AccessTokens(grant, replace(tools, allowed_networks=("127.0.0.0/8",)))

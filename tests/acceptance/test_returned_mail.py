@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from clarion.adapters.ledgers.migrate import migrate
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.app import App
 from clarion.config import Inbound, Outbound, Settings
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
+from clarion.model.message import MessageFilter
+from clarion.model.quarantine import QuarantineFilter
 from clarion.model.setup import Category, Integration, SendAll, SendStep, Template, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
-from clarion.model.user import Contact, Profile
-from clarion.ports.ledger import MessageFilter, QuarantineFilter, UserPut
+from clarion.model.user import Contact, Profile, UserPut
 from tests.returning_mta import BOUNCES, USERS, returning_mta
 
 pytestmark = pytest.mark.acceptance
@@ -34,7 +35,7 @@ def settings(directory: Path, maildir: Path) -> Settings:
         inbound=Inbound(maildir=maildir, poll_s=0.1),
         outbound=Outbound(allowed_networks=("127.0.0.0/8",)),
     )
-    LocalVault.from_file(made.key_path, SystemEntropy())
+    LocalVault.from_file(made.key_path, SystemRandom())
     migrate(made.database_path)
     return made
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from clarion.adapters.providers.webpush import WebPushConfig, plugin
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.adapters.webpush.vapid import VapidKeys, new_keys, private_key, public_of
 from clarion.model.channel import Channel
@@ -33,8 +33,8 @@ SAYS = Path(__file__).parent.parent / "npm" / "web-push-says.js"
 
 
 def tools() -> ProviderTools:
-    entropy = SystemEntropy()
-    lent = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+    random = SystemRandom()
+    lent = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
     return msgspec.structs.replace(lent, allowed_networks=("127.0.0.0/8", "::1/128"))
 
 

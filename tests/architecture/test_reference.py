@@ -43,7 +43,7 @@ def metrics() -> Iterator[str]:
         for node in ast.walk(tree(path)):
             match node:
                 case ast.Call(
-                    func=ast.Name(id="Counter" | "Gauge" | "Histogram" | "Summary" | "Info" | "Meaning"),
+                    func=ast.Name(id="Counter" | "Gauge" | "Histogram" | "Summary" | "Info" | "MetricHelp"),
                     args=[ast.Constant(value=str(name)), *_],
                 ):
                     yield name

@@ -12,11 +12,11 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Busy
 from clarion.model.channel import Lane
-from clarion.model.event import ClaimResult
+from clarion.model.event import IdempotencyResult
 from clarion.ports.broker import Batch, Broker
 from clarion.testing.broker_contract import BROKER_CONTRACT, BrokerSubject
 from clarion.testing.memory_broker import MemoryBroker, MemoryLanes
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.ports import ManualClock, SeededRandom
 from tests.contract.test_ledger import empty
 
 CLOCK = ManualClock()
@@ -41,9 +41,9 @@ def in_sqlite(directory: Path, ends: AsyncExitStack) -> Connect:
 
     async def connect() -> Broker:
         await ends.aclose()
-        entropy = SeededEntropy()
-        vault = LocalVault(entropy.bytes(32), entropy)
-        ledger = SqliteLedger.open(path, vault=vault, clock=CLOCK, entropy=entropy)
+        random = SeededRandom()
+        vault = LocalVault(random.bytes(32), random)
+        ledger = SqliteLedger.open(path, vault=vault, clock=CLOCK, random=random)
         ends.push_async_callback(ledger.close)
         return SqlBroker(ledger.log)
 
@@ -59,7 +59,7 @@ async def test_every_broker_keeps_the_contract(name, check, tmp_path):
     """On new and empty lanes for every check."""
     async with (
         AsyncExitStack() as ends,
-        BrokerSubject(BROKERS[name](tmp_path, ends), CLOCK, SeededEntropy()) as subject,
+        BrokerSubject(BROKERS[name](tmp_path, ends), CLOCK, SeededRandom()) as subject,
     ):
         await check(subject)
 
@@ -112,7 +112,7 @@ class RefusesTooLate(MemoryBroker):
 
 class StoresOnTheWay(MemoryBroker):
     async def publish(self, entries, claims):
-        results: list[ClaimResult | None] = []
+        results: list[IdempotencyResult | None] = []
         for entry, claim in zip(entries, claims, strict=True):
             results += await super().publish([entry], [claim])
             await CLOCK.sleep(0)
@@ -170,6 +170,6 @@ async def test_a_broker_that_breaks_a_promise_is_found(kind, check, monkeypatch)
     async def connect() -> Broker:
         return kind(lanes, CLOCK)
 
-    async with BrokerSubject(connect, CLOCK, SeededEntropy()) as subject:
+    async with BrokerSubject(connect, CLOCK, SeededRandom()) as subject:
         with pytest.raises((AssertionError, TimeoutError)):
             await CHECKS[check](subject)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clarion.adapters.http import Call
+from clarion.adapters.http import HttpRequest
 from clarion.adapters.providers import discord, mattermost, slack, teams, telegram
 from clarion.content import Renderer, review
 from clarion.model.channel import Channel
@@ -67,7 +67,7 @@ def test_every_config_works_and_everything_arrives(name, config, content):
     settings = msgspec.json.decode(config, type=service.plugin.config)
     remembered = (service.Moves(),) if service is telegram else ()
     call = service.build(settings, outgoing(content, "team"), *remembered)
-    assert isinstance(call, Call)
+    assert isinstance(call, HttpRequest)
     said = "\n".join(texts(json.loads(call.body))).replace("&amp;", "&").replace("\\", "")
     for words in ("Order C-2041 is on its way", "arrives tomorrow", "Parcel & Co", "Track"):
         assert words in said

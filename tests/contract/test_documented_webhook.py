@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clarion.adapters.providers.webhook import payload, signature
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.model.content import WebhookContent
 from clarion.model.ids import Instant
 from tests.needs import NPM, require_npm
@@ -25,7 +25,7 @@ EVENT = {
     "timestamp": "2026-01-05T12:00:00.000Z",
     "data": {"order": "C-2041, ünïcode"},
 }
-NEW, OLD, OTHER = ("whsec_" + b64encode(SystemEntropy().bytes(32)).decode() for _ in range(3))
+NEW, OLD, OTHER = ("whsec_" + b64encode(SystemRandom().bytes(32)).decode() for _ in range(3))
 
 CALL = """
 const {secret, headers, body} = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));

@@ -12,9 +12,9 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.ports.ledger import Ledger
 from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.ports import ManualClock, SeededRandom
 
-Open = Callable[[Path, ManualClock, SeededEntropy], Ledger]
+Open = Callable[[Path, ManualClock, SeededRandom], Ledger]
 
 
 @cache
@@ -26,12 +26,12 @@ def empty() -> bytes:
         return path.read_bytes()
 
 
-def in_sqlite(directory: Path, clock: ManualClock, entropy: SeededEntropy) -> Ledger:
+def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
     """With a cache so small that the checks outgrow it."""
     path = directory / "clarion.db"
     path.write_bytes(empty())
-    vault = LocalVault(entropy.bytes(32), entropy)
-    return SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy, user_cache=16)
+    vault = LocalVault(random.bytes(32), random)
+    return SqliteLedger.open(path, vault=vault, clock=clock, random=random, user_cache=16)
 
 
 LEDGERS: dict[str, Open] = {"sqlite": in_sqlite}
@@ -41,9 +41,9 @@ LEDGERS: dict[str, Open] = {"sqlite": in_sqlite}
 @pytest.mark.parametrize("name", LEDGERS)
 async def test_every_ledger_keeps_the_contract(name, check, tmp_path):
     """On a new and empty one for every check."""
-    clock, entropy = ManualClock(), SeededEntropy()
-    ledger = LEDGERS[name](tmp_path, clock, entropy)
+    clock, random = ManualClock(), SeededRandom()
+    ledger = LEDGERS[name](tmp_path, clock, random)
     try:
-        await check(await World(ledger, clock, entropy).furnish())
+        await check(await World(ledger, clock, random).furnish())
     finally:
         await ledger.close()

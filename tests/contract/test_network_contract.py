@@ -7,19 +7,20 @@ import msgspec
 import pytest
 from pyreqwest.client import ClientBuilder
 
-from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
-from clarion.ports.provider import Outgoing, ProviderPlugin, Settings, Token, WebUrl
+from clarion.model.outgoing import Outgoing
+from clarion.ports.provider import ProviderPlugin, Settings, Token, WebUrl
 from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import PROVIDER_CONTRACT, SECRET, WORDS, Recorded, Subject, Vendor
 from clarion.testing.scripted_server import Answer
 
-ENTROPY = SystemEntropy()
+ENTROPY = SystemRandom()
 TOOLS = provider_tools(SystemClock(), ENTROPY, LocalVault(bytes(32), ENTROPY))
 CHECKS = {check.__name__: check for check in PROVIDER_CONTRACT}
 
@@ -41,19 +42,19 @@ class Careful(HttpProvider):
             tools,
             build=self.build,
             read=self.read,
-            ping=Call(method="GET", url=config.url),
+            ping=HttpRequest(method="GET", url=config.url),
             check_pong=self.check_pong,
         )
 
-    def build(self, outgoing: Outgoing) -> Call:
+    def build(self, outgoing: Outgoing) -> HttpRequest:
         assert isinstance(outgoing.content, SmsContent)
         body = outgoing.content.text[:1000].encode()
-        return Call(url=self.config.url, headers={"authorization": self.config.token}, body=body)
+        return HttpRequest(url=self.config.url, headers={"authorization": self.config.token}, body=body)
 
-    def read(self, outgoing: Outgoing, reply: Reply) -> Any:
+    def read(self, outgoing: Outgoing, reply: HttpReply) -> Any:
         return outcome_of(reply)
 
-    def check_pong(self, reply: Reply) -> None:
+    def check_pong(self, reply: HttpReply) -> None:
         if reply.status != 200:
             raise Unavailable(f"the service answered {reply.status}: try again later")
 
@@ -131,7 +132,7 @@ class Trusting(Careful):
 
     async def reply(self, client):
         response = await client.get(self.config.url).build().send()
-        return Reply(status=response.status, headers={}, body=b"")
+        return HttpReply(status=response.status, headers={}, body=b"")
 
 
 class Leaky(Careful):

@@ -6,7 +6,7 @@ import importlib
 import msgspec
 import pytest
 
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Retry
@@ -32,7 +32,7 @@ from clarion.testing.provider_contract.promises import (
 )
 from clarion.testing.providers import RecordingProvider
 
-ENTROPY = SystemEntropy()
+ENTROPY = SystemRandom()
 TOOLS = msgspec.structs.replace(
     provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY)),
     allowed_networks=("127.0.0.0/8",),  # where the servers of these tests are
@@ -103,7 +103,7 @@ async def test_every_provider_keeps_the_contract(name, check):
 @pytest.mark.parametrize("outcome", ["accept", "retry", "reject", "gone", "unknown", "misconfigured"])
 @pytest.mark.parametrize("check", PROMISES, ids=lambda check: check.__name__)
 async def test_capture_keeps_it_whatever_it_rehearses(check, outcome):
-    """Rehearsed failures are proper outcomes."""
+    """Simulated failures are proper outcomes."""
     await check(Subject(plugin=providers()["capture"], tools=TOOLS, config={"outcome": outcome}))
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import SealBroken
 from clarion.model.ids import TenantId
 from clarion.ports.vault import Vault
 from clarion.testing.vault_contract import VAULT_CONTRACT, VaultSubject
 
-ENTROPY = SystemEntropy()
+ENTROPY = SystemRandom()
 CHECKS = {check.__name__: check for check in VAULT_CONTRACT}
 
 

@@ -20,8 +20,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 from clarion.content import Renderer
-from clarion.content.engine import MAX_OUTPUT
-from clarion.content.sandbox import FILTERS
+from clarion.content.templates.engine import MAX_OUTPUT
+from clarion.content.templates.sandbox import FILTERS
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import (

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clarion.adapters.ledgers.migrate import migrate
-from clarion.flow.intake import CLAIM_MS
+from clarion.flow.intake.intake import CLAIM_MS
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, id_text
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.setup import Category, Dedupe, FrequencyCap
 from clarion.model.status import Status
+from clarion.model.suppression import Suppression
 from clarion.model.user import CategoryPreference, Preferences, Window
-from clarion.ports.ledger import Suppression
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import Answer, RecordingProvider
 from tests.engine import Engine, said, workflow

@@ -15,7 +15,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.testing.ledger_contract import World
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.ports import ManualClock, SeededRandom
 
 KEYS = [bytes([n]) * 16 for n in range(3)]
 
@@ -86,10 +86,10 @@ async def outcome(
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "clarion.db")
         fill(path)
-        clock, entropy = ManualClock(), SeededEntropy()
-        vault = LocalVault(b"k" * 32, entropy)
-        ledger = SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy)
-        world = await World(ledger, clock, entropy).furnish()
+        clock, random = ManualClock(), SeededRandom()
+        vault = LocalVault(b"k" * 32, random)
+        ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
+        world = await World(ledger, clock, random).furnish()
         messages = messages_of(world, wishes)
         wished = list(zip(wishes, messages, strict=True))
         plans = [plan_of(world, wished[at : at + size]) for at in range(0, len(wished), size)]

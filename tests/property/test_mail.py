@@ -20,7 +20,7 @@ from clarion.content.mail.headers import cleaned
 from clarion.model.content import Attachment
 from clarion.model.ids import MessageId
 from clarion.ports.mail import Letter
-from tests.letters import SENDER, letter, mailwright, message
+from tests.mails import SENDER, letter, mailwright, message
 from tests.needs import require, require_npm
 
 READER = Path(__file__).parents[1] / "npm" / "read-mail.js"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.content.returns import Verdict, read
+from clarion.content.bounces import BounceVerdict, read
 from tests.unit.content.returns import samples
 
 SAMPLES = st.sampled_from(
@@ -23,7 +23,7 @@ JUNK = st.binary(max_size=40) | st.sampled_from(
 @given(st.binary(max_size=2_000))
 def test_any_bytes_have_a_verdict(raw):
     """Without a fault."""
-    assert read(raw).verdict in set(Verdict)
+    assert read(raw).verdict in set(BounceVerdict)
 
 
 @given(SAMPLES, st.lists(st.tuples(st.floats(0, 1), st.integers(0, 60), JUNK), max_size=6))
@@ -33,7 +33,7 @@ def test_a_mangled_mail_has_a_verdict(raw, wounds):
         at = int(place * len(raw))
         raw = raw[:at] + junk + raw[at + cut :]
     found = read(raw)
-    assert found.verdict in set(Verdict)
+    assert found.verdict in set(BounceVerdict)
     assert len(found.detail) <= 300
     assert "ada@example.org" not in found.detail
     assert all(len(tag) == 56 for tag in found.tags)
@@ -45,4 +45,4 @@ def test_a_mangled_mail_has_a_verdict(raw, wounds):
 def test_words_of_people_condemn_nobody(text):
     """A mail from a person, whatever it says, is no bounce unless it names itself one."""
     raw = samples.mail(text.encode("utf-8", "replace").decode(), "Re: Hello")
-    assert read(raw).verdict in (Verdict.UNKNOWN, Verdict.AUTO_REPLY)
+    assert read(raw).verdict in (BounceVerdict.UNKNOWN, BounceVerdict.AUTO_REPLY)

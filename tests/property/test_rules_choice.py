@@ -8,7 +8,7 @@ from hashlib import blake2b
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.rules.choice import choose
+from clarion.rules.weighted_choice import choose
 
 candidates = st.lists(
     st.tuples(st.text("abcdef", min_size=1, max_size=4), st.integers(0, 1_000)),

@@ -12,10 +12,9 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, message_id, new_event_id, run_id
-from clarion.model.message import ChannelPlan, Message, Run
-from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
+from clarion.model.message import ChannelDecision, Message, Run
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
 from clarion.model.status import ACTIVE, SUCCEEDED, Reason, Status
-from clarion.ports.ledger import PlanCommit
 from clarion.rules.exact import (
     ON_ITS_WAY,
     Counted,
@@ -193,7 +192,7 @@ class Shop:
                 if wish.collapse
             ),
             turns=tuple(
-                ThreadTurn(message_id=m.id, key=_of_user(m, wish.thread))
+                ThreadSlot(message_id=m.id, key=_of_user(m, wish.thread))
                 for m, wish, _ in asked
                 if wish.thread
             ),
@@ -312,7 +311,9 @@ class Shop:
 
 
 def _run(m: Message) -> Run:
-    channel = ChannelPlan(step="send", channel=m.channel, status=m.status, reason=m.reason, message_id=m.id)
+    channel = ChannelDecision(
+        step="send", channel=m.channel, status=m.status, reason=m.reason, message_id=m.id
+    )
     return Run(
         id=run_id(m.event_id, "flow", m.user),
         tenant=m.tenant,

@@ -15,9 +15,9 @@ from clarion.model.ids import Instant
 from clarion.model.setup import Category
 from clarion.model.status import Reason, Status
 from clarion.model.user import WEEK, Window
-from clarion.rules.gate import HORIZON_MS
-from clarion.rules.instants import FOREVER
+from clarion.rules.eligibility import HORIZON_MS
 from clarion.rules.quiet_hours import check_zone, next_start, window_end, window_opening
+from clarion.rules.time_format import FOREVER
 from tests.unit.rules.world import CRITICAL, EMAIL, decide, person
 
 MINUTE = 60_000

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from clarion.adapters.ledgers.sqlite import decoding, operations, plans, users
 from clarion.adapters.providers import capture, inapp
-from clarion.dashboard import board
-from clarion.flow import intake, sealing
+from clarion.dashboard import message_feed
+from clarion.flow import sealing
+from clarion.flow.intake import intake
 from clarion.model.content import InAppContent
 from clarion.model.event import Event
-from clarion.model.setup import Category, Draft, Integration, Partial, Template, Tenant, Workflow
-from clarion.ports.ledger import MessageFilter
+from clarion.model.message import MessageFilter
+from clarion.model.setup import Category, Integration, Partial, Template, TemplateDraft, Tenant, Workflow
 
 LETTERS = st.characters(exclude_categories=["Cs"])
 JSON = st.recursive(
@@ -109,7 +110,7 @@ def of(decode: Any) -> Any:
     return decode.__self__
 
 
-DOCUMENTS = (Tenant, Category, Workflow, Template, Draft, Partial, Integration)
+DOCUMENTS = (Tenant, Category, Workflow, Template, TemplateDraft, Partial, Integration)
 STORED = [
     Stored("event", Event, sealing._encode, of(sealing._decode)),
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
@@ -117,7 +118,7 @@ STORED = [
     Stored("explanation", of(decoding._unpack).type, plans._pack, of(decoding._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operations._filter),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
-    Stored("capture", board.Caught, capture._encode, board._caught),
+    Stored("capture", message_feed.Caught, capture._encode, message_feed._caught),
     *(Stored(kind.__name__, kind, msgspec.json.encode, shelf_of(kind)) for kind in DOCUMENTS),
 ]
 BY_NAME = {one.name: one for one in STORED}
@@ -148,6 +149,6 @@ def test_no_stored_type_is_left_out():
     """A decoder of the ledger or of the engine whose type is not tested above is found here."""
     tested = [one.type for one in STORED] + [Any, list[Any]]  # any JSON: the callers' data, rows of SQLite
     found = [*decoders("clarion.adapters.ledgers"), *decoders("clarion.flow")]
-    found = [one for one in found if not one[0].startswith("clarion.flow.limited.")]  # between processes
+    found = [one for one in found if not one[0].startswith("clarion.services.limited.")]  # between processes
     assert len(found) > 5
     assert [name for name, kind in found if kind not in tested] == []

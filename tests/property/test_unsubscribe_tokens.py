@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.adapters.vaults.local import LocalVault
-from clarion.flow.return_tags import ReturnTags
-from clarion.flow.unsubscribe import Unsubscribing
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.setup import Tenant
-from clarion.testing.ports import SeededEntropy
+from clarion.services.bounce_address import BounceAddress
+from clarion.services.unsubscribe import UnsubscribeLinks
+from clarion.testing.ports import SeededRandom
 
 TENANTS = st.integers(1, 2**31)
 USERS = st.integers(1, 2**47)
@@ -38,9 +38,9 @@ class _AnyTenant(dict):
 
 
 EVERYBODY: Any = Everybody()
-VAULT = LocalVault(b"k" * 32, SeededEntropy())
-OURS = Unsubscribing(EVERYBODY, VAULT, "https://notify.example")
-THEIRS = Unsubscribing(EVERYBODY, LocalVault(b"o" * 32, SeededEntropy()), "https://notify.example")
+VAULT = LocalVault(b"k" * 32, SeededRandom())
+OURS = UnsubscribeLinks(EVERYBODY, VAULT, "https://notify.example")
+THEIRS = UnsubscribeLinks(EVERYBODY, LocalVault(b"o" * 32, SeededRandom()), "https://notify.example")
 
 
 def read(token):
@@ -78,4 +78,4 @@ def test_a_token_of_another_installation_is_worthless(tenant, user, category):
 def test_what_was_made_up_is_worthless(text):
     """Whatever it looks like, and without a fault; the same for the tags of return paths."""
     assert read(text) is None
-    assert ReturnTags(VAULT).read(text) is None
+    assert BounceAddress(VAULT).read(text) is None

@@ -15,11 +15,11 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from clarion.adapters.http import Reply, outcome_of
+from clarion.adapters.http import HttpReply, outcome_of
 from clarion.model.content import Action, ChatContent
 from clarion.model.graphemes import cuts
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Unknown
-from clarion.ports.provider import Outgoing
+from clarion.model.outgoing import Outgoing
 
 URL_CHARS = 2000
 """A longer link is left out: Discord takes 2048, the others more."""
@@ -120,7 +120,7 @@ def closed(own: bool, detail: str) -> Rejected | Misconfigured:
     return Rejected(detail=detail) if own else Misconfigured(detail=f"the default destination: {detail}")
 
 
-def webhook_outcome(reply: Reply, own: bool, *, known: bool = True) -> Outcome:
+def webhook_outcome(reply: HttpReply, own: bool, *, known: bool = True) -> Outcome:
     """What the answer of a webhook means where its service says nothing more exact. `own`: the contact's own URL;
     `known`: what is said with a 2xx is what the service says, not somebody's page of welcome."""
     if reply.status in LOST:
@@ -131,7 +131,7 @@ def webhook_outcome(reply: Reply, own: bool, *, known: bool = True) -> Outcome:
     return outcome
 
 
-def json_of(reply: Reply) -> dict[str, object]:
+def json_of(reply: HttpReply) -> dict[str, object]:
     """The answer as a JSON object; empty when it is none."""
     try:
         return msgspec.json.decode(reply.body, type=dict[str, object])
@@ -139,7 +139,7 @@ def json_of(reply: Reply) -> dict[str, object]:
         return {}
 
 
-def wait_s(wish: object, reply: Reply) -> float | None:
+def wait_s(wish: object, reply: HttpReply) -> float | None:
     """How long the service wants us to wait: what its JSON says in seconds, else `Retry-After`."""
     if isinstance(wish, int | float) and 0 <= wish <= LONGEST_WAIT_S:
         return float(wish)

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from clarion.model.outcome import Outcome, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, Report
+from clarion.ports.provider import Report
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 import structlog
 
-from clarion.adapters.http import Call, Caller, Failure, Reply
+from clarion.adapters.http import HttpClient, HttpFailure, HttpReply, HttpRequest
 from clarion.errors import ConfigError, Unavailable
 from clarion.ports.provider import ProviderTools
 
@@ -87,7 +87,7 @@ class AccessTokens:
     def __init__(self, grant: Grant, tools: ProviderTools) -> None:
         self._grant = grant
         self._clock = tools.clock
-        self._caller = Caller(tools, timeout_s=TIMEOUT_S)
+        self._caller = HttpClient(tools, timeout_s=TIMEOUT_S)
         self._memory = tools.memory
         self._unstored = ""
         """A refresh token that could not be stored."""
@@ -171,7 +171,7 @@ class AccessTokens:
         except Unavailable as trouble:
             log.error("refresh_token_not_stored", detail=trouble.detail)  # It is stored with the next one.
 
-    def _call(self) -> Call:
+    def _call(self) -> HttpRequest:
         grant = self._grant
         fields = {
             "grant_type": "refresh_token" if self._refresh_token else "client_credentials",
@@ -180,7 +180,7 @@ class AccessTokens:
             "client_secret": grant.client_secret,
             "scope": grant.scope,
         }
-        return Call(
+        return HttpRequest(
             url=grant.token_url,
             headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
             body=urlencode({name: value for name, value in fields.items() if value}).encode(),
@@ -201,9 +201,9 @@ def checked(grant: Grant) -> Grant:
     return grant
 
 
-def _read(reply: Reply | Failure) -> _Answer:
+def _read(reply: HttpReply | HttpFailure) -> _Answer:
     """The answer when it brings a token; else raises what is wrong, in our words."""
-    if isinstance(reply, Failure):
+    if isinstance(reply, HttpFailure):
         if reply.kind == "refused":
             raise ConfigError(f"the OAuth token URL cannot be used: {reply.detail}")
         raise Unavailable(f"no OAuth token: {reply.detail}")

@@ -36,7 +36,7 @@ POOL_BYTES = 4096
 keeps that for up to a millisecond: with a call per nonce, a tenth of the event loop's time went into waiting."""
 
 
-class SystemEntropy:
+class SystemRandom:
     """`ports.Entropy` from the operating system. No byte is handed out twice, also not to two threads."""
 
     def __init__(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from clarion.api.dependencies import ApiParts, Limits
 from clarion.api.edge import Edge
-from clarion.api.parts import ApiParts, Limits
 from clarion.api.routes import routed
 
 __all__ = ["ApiParts", "Limits", "create"]

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import msgspec
 
 from clarion.errors import Forbidden, Unauthenticated
-from clarion.flow.keys import ALLOWED, PREFIX, ApiKeys
-from clarion.flow.tokens import UserTokens
 from clarion.model.ids import TenantId
 from clarion.model.setup import ApiKey, Scope
 from clarion.ports.ledger import Users
+from clarion.services.api_keys import ALLOWED, PREFIX, ApiKeys
+from clarion.services.user_tokens import UserTokens
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A verified credential, bound to its tenant."""
 
     tenant: TenantId
@@ -40,7 +40,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             raise Forbidden("This user token belongs to another user: it opens its own user's inbox only.")
 
 
-class Doorkeeper:
+class Authenticator:
     """Turns an Authorization header into a caller."""
 
     def __init__(self, keys: ApiKeys, tokens: UserTokens, users: Users) -> None:
@@ -53,20 +53,20 @@ class Doorkeeper:
         text = _bearer(headers)
         key = self._keys.recall(text) or await self._keys.verify(text)
         if scope not in ALLOWED[key.scope]:
-            Caller(tenant=key.tenant, scope=key.scope).require(scope)
+            Identity(tenant=key.tenant, scope=key.scope).require(scope)
         return key
 
-    async def caller(self, headers: Mapping[bytes, bytes]) -> Caller:
+    async def caller(self, headers: Mapping[bytes, bytes]) -> Identity:
         """The caller of a request, by API key or user token. Raises Unauthenticated."""
         text = _bearer(headers)
         if text.startswith(PREFIX) or "." not in text:
             key = self._keys.recall(text) or await self._keys.verify(text)
-            return Caller(tenant=key.tenant, scope=key.scope)
+            return Identity(tenant=key.tenant, scope=key.scope)
         bearer = self._tokens.verify(text)
         found = await self._users.find(bearer.tenant, [bearer.user_id])
         if not bearer.names(found.get(bearer.user_id)):
             raise Unauthenticated("The user of this token was deleted.")
-        return Caller(tenant=bearer.tenant, user_id=bearer.user_id)
+        return Identity(tenant=bearer.tenant, user_id=bearer.user_id)
 
 
 def _bearer(headers: Mapping[bytes, bytes]) -> str:

@@ -9,19 +9,18 @@ from typing import Any
 import msgspec
 from litestar import Router, get
 
-from clarion.api.access import READ, Parts, Who
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, Parts, Who
 from clarion.api.messages import ByChannel, ByUser, Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parameters import several
-from clarion.api.parts import ApiParts
 from clarion.api.times import instant_of
 from clarion.errors import SealBroken
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text
-from clarion.model.inbox import Captured
+from clarion.model.inbox import Captured, CaptureFilter
 from clarion.model.user import User
-from clarion.ports.ledger import CaptureFilter
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 
 class CaptureView(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,15 +8,15 @@ from typing import Any
 
 from litestar import Router, delete, get, patch, put
 
-from clarion.api.access import ADMIN, READ, Parts, Who
-from clarion.api.auth import Caller
+from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
-from clarion.api.shelves import found, named, page_of_shelf, patched, remove, shown
+from clarion.api.stored_documents import found, named, page_of_shelf, patched, remove, shown
 from clarion.errors import Conflict, InvalidInput, check_all
 from clarion.model.setup import Category, FrequencyCap, Workflow
-from clarion.rules import people
+from clarion.rules import validation
 from clarion.rules.quiet_hours import meet
 
 MOST = 1_000_000_000
@@ -69,12 +69,12 @@ async def delete_category(key: str, caller: Who, parts: Parts) -> None:
 
 
 async def _store(
-    category: Category, before: Category | None, caller: Caller, parts: ApiParts
+    category: Category, before: Category | None, caller: Identity, parts: ApiParts
 ) -> CategoryDocument:
     """Keep the category. `before`: what it was made from; Conflict when something else is live by now."""
     check_all(
         [
-            partial(people.check_windows, category.send_window, "#/send_window"),
+            partial(validation.check_windows, category.send_window, "#/send_window"),
             partial(check_caps, category.caps),
         ]
     )

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec.structs import replace
 
-from clarion.api import bodies
+from clarion.api import request_bodies
 from clarion.api.problems import Fault, Rejected, refuse, wrong_header
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import InvalidInput
@@ -67,7 +67,7 @@ _JSON_TYPES = ("application/json", "text/json")
 
 def structured(raw: bytes) -> Submission:
     """The submission of one event in structured mode."""
-    event = bodies.decode(_DECODER, raw)
+    event = request_bodies.decode(_DECODER, raw)
     data = event.data
     if event.data_base64 is not None:
         data = _from_base64(event)
@@ -96,7 +96,9 @@ def binary(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Submission:
     try:
         event = msgspec.convert(attributes, CloudEvent)
     except msgspec.ValidationError as error:
-        faults = [_of_header(fault) for fault in bodies.mismatch(attributes, CloudEvent, error).faults]
+        faults = [
+            _of_header(fault) for fault in request_bodies.mismatch(attributes, CloudEvent, error).faults
+        ]
         raise Rejected(faults[0].detail, faults) from None
     try:
         check(event)
@@ -195,8 +197,8 @@ def _from_base64(event: CloudEvent) -> msgspec.Raw:
         data = b64decode(event.data_base64 or "", validate=True)
     except (binascii.Error, ValueError):
         raise InvalidInput("data_base64 is not base64.", pointer="#/data_base64") from None
-    bodies.check_text(data)
-    bodies.check_depth(data, bodies.DEPTH)
+    request_bodies.check_text(data)
+    request_bodies.check_depth(data, request_bodies.DEPTH)
     return msgspec.Raw(data)
 
 

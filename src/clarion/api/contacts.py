@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, post
 
-from clarion.api import bodies
-from clarion.api.access import READ, SEND, Parts, Person, Who
+from clarion.api import request_bodies
 from clarion.api.conditions import ADDS, one
+from clarion.api.guards import READ, SEND, Parts, Person, Who
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.api.profiles import change
@@ -17,7 +17,7 @@ from clarion.errors import Conflict, InvalidInput, NotFound
 from clarion.model.channel import Channel
 from clarion.model.user import Contact, Profile, User, Value
 from clarion.ports.vault import normal_address
-from clarion.rules import people
+from clarion.rules import validation
 
 
 class ContactBody(Value, frozen=True, kw_only=True):
@@ -51,12 +51,12 @@ async def list_contacts(person: Person, limit: Limit = PAGE, cursor: Cursor = ST
 @post("/", opt=SEND | ADDS)
 async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Parts) -> ContactView:
     """Add an address, such as a device token. If the user has it already, its label and verification are updated."""
-    people.check_address(data.channel, data.address, "#/address")
+    validation.check_address(data.channel, data.address, "#/address")
     contact = stored(data)
 
     def added(profile: Profile) -> Profile:
         contacts = (*(c for c in profile.contacts if not _is_same(c, contact)), contact)
-        people.check_contacts(contacts, "#")
+        validation.check_contacts(contacts, "#")
         return msgspec.structs.replace(profile, contacts=contacts)
 
     return _shown(await change(parts, caller.tenant, person.id, added), contact)
@@ -80,12 +80,12 @@ async def patch_contact(
         "label": before.label or None,
         "verified": before.verified and data.get("address", before.address) == before.address,
     }
-    body = bodies.convert(merge(whole, data), ContactBody)
+    body = request_bodies.convert(merge(whole, data), ContactBody)
     if body.channel is not before.channel:
         raise InvalidInput(
             "the channel of a contact cannot be changed: add another contact.", pointer="#/channel"
         )
-    people.check_address(body.channel, body.address, "#/address")
+    validation.check_address(body.channel, body.address, "#/address")
     after = stored(body)
 
     def patched(profile: Profile) -> Profile:
@@ -116,7 +116,7 @@ def views(user: User) -> list[ContactView]:
 
 def stored(body: ContactBody) -> Contact:
     """The contact of a body that was checked."""
-    address = people.plain_address(body.channel, body.address, "#")
+    address = validation.plain_address(body.channel, body.address, "#")
     return Contact(channel=body.channel, address=address, label=body.label or "", verified=body.verified)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from clarion.api.answers import Header, HttpScope, Send
+from clarion.api.responses import Header, HttpScope, Send
 from clarion.rules.origins import Origins
 from clarion.rules.paths import Segments
 

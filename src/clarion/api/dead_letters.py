@@ -7,9 +7,9 @@ from typing import Annotated, get_args
 from litestar import Response, Router, get, post
 from litestar.params import Parameter
 
-from clarion.api.access import READ, SEND, Parts, Who
 from clarion.api.bulk import BulkView
 from clarion.api.conditions import one
+from clarion.api.guards import READ, SEND, Parts, Who
 from clarion.api.messages import (
     ByChannel,
     ByReason,
@@ -32,8 +32,8 @@ from clarion.api.selections import FailedStatus, MessagesRetry, retried
 from clarion.api.times import instant_of
 from clarion.errors import NotFound
 from clarion.model.channel import Channel
+from clarion.model.message import MessageFilter
 from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
-from clarion.ports.ledger import MessageFilter
 
 ByFailure = Annotated[
     str | None,

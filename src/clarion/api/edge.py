@@ -14,30 +14,30 @@ import msgspec
 import structlog
 from litestar import Litestar
 
-from clarion.api import bodies, documents
-from clarion.api.access import BODY, DOOR, PARTS
-from clarion.api.answers import SAFE, HttpScope, Send, answer, answer_problem
-from clarion.api.auth import Doorkeeper
+from clarion.api import docs_pages, request_bodies
+from clarion.api.auth import Authenticator
 from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE
 from clarion.api.cors import Cors, is_preflight, with_headers
+from clarion.api.dependencies import ApiParts
 from clarion.api.events import Ingest
+from clarion.api.guards import BODY, DOOR, PARTS
+from clarion.api.idempotency import REPEATS, IdempotentCalls, RepeatedCall, replay
 from clarion.api.inbound import InboundMail
 from clarion.api.pages import MOST_A_PAGE, NO_FILTER
-from clarion.api.parameters import DRY, FIELDS, TOTAL, only, rehearsed
-from clarion.api.parts import ApiParts
+from clarion.api.parameters import DRY, FIELDS, TOTAL, dry_run_answer, only
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out, wrong_header
-from clarion.api.repeats import REPEATS, Repeated, Repeats, replay
+from clarion.api.responses import SAFE, HttpScope, Send, answer, answer_problem
 from clarion.api.unsubscribe import Farewell
 from clarion.errors import ClarionError
-from clarion.flow.unsubscribe import PATH as UNSUBSCRIBE_HEAD
 from clarion.model.setup import Scope
 from clarion.ports import terms
 from clarion.rules.paths import SLASH, Segments, path_of, segments_of, sent_path
+from clarion.services.unsubscribe import PATH as UNSUBSCRIBE_HEAD
 
 UNSUBSCRIBE = (UNSUBSCRIBE_HEAD.strip("/"), "**")
 
-Serve = Callable[[str, HttpScope, bodies.Receive, Send], Awaitable[None]]
+Serve = Callable[[str, HttpScope, request_bodies.Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,17 +82,17 @@ class Edge:
         self._limits = parts.limits
         self._clock = parts.clock
         self._router = router
-        self._door = Doorkeeper(parts.keys, parts.tokens, parts.ledger.users)
-        repeats = Repeats(parts)
+        self._door = Authenticator(parts.services.api_keys, parts.services.user_tokens, parts.ledger.users)
+        repeats = IdempotentCalls(parts)
         self._bare = bare_routes(parts, repeats)
         self._cors = Cors(router, parts.origins)
         self._repeats = repeats
         self._requests: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
 
-    async def __call__(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def __call__(self, scope: HttpScope, receive: request_bodies.Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = self._parts.entropy.bytes(8).hex()
+        request_id = self._parts.random.bytes(8).hex()
         send = _named(send, request_id)
         if any(name == b"origin" for name, _ in scope["headers"]):
             headers, segments = dict(scope["headers"]), segments_of(scope)
@@ -104,7 +104,7 @@ class Edge:
         try:
             async with self._clock.timeout(self._limits.request_s):
                 await self._dispatch(scope, receive, send)
-        except bodies.Gone:
+        except request_bodies.Gone:
             return
         except ClarionError as error:
             if isinstance(error, Nowhere) and _opened_in_a_browser(scope):
@@ -125,7 +125,7 @@ class Edge:
             f"problems.{code}": count for code, count in self._problems.items()
         }
 
-    async def _dispatch(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def _dispatch(self, scope: HttpScope, receive: request_bodies.Receive, send: Send) -> None:
         segments = segments_of(scope)
         if segments is None:
             if scope["path"].startswith(UNSUBSCRIBE_HEAD):  # a broken link: behind it is a person
@@ -156,7 +156,7 @@ class Edge:
                 raise MethodNotAllowed({*methods, *getattr(wrong, "allowed", ())}) from None
             raise
 
-    async def _ordinary(self, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def _ordinary(self, scope: HttpScope, receive: request_bodies.Receive, send: Send) -> None:
         scope[PARTS] = self._parts
         scope[DOOR] = self._door
         scope[REPEATS] = self._repeats
@@ -165,7 +165,7 @@ class Edge:
         )
         try:
             await self._router(scope, self._checked(scope, receive), finished)  # type: ignore[arg-type]
-        except Repeated as again:
+        except RepeatedCall as again:
             await replay(send, again.first)
         finally:
             terms.leave()
@@ -222,7 +222,7 @@ class Edge:
         found: dict[str, Any] = msgspec.json.decode(b"".join(one.get("body", b"") for one in told))
         return found
 
-    def _checked(self, scope: HttpScope, receive: bodies.Receive) -> bodies.Receive:
+    def _checked(self, scope: HttpScope, receive: request_bodies.Receive) -> request_bodies.Receive:
         """The whole body, within its limits, when the route asks for it; then whatever the server says next."""
         read = False
 
@@ -232,10 +232,10 @@ class Edge:
                 return await receive()
             read = True
             headers = dict(scope["headers"])
-            body = await bodies.read(receive, headers, self._limits.body_bytes)
+            body = await request_bodies.read(receive, headers, self._limits.body_bytes)
             if body and is_json(headers.get(b"content-type", b"application/json").decode("latin-1")):
-                bodies.check_text(body)
-                bodies.check_depth(body, self._limits.depth)
+                request_bodies.check_text(body)
+                request_bodies.check_depth(body, self._limits.depth)
             scope[BODY] = body
             return {"type": "http.request", "body": body, "more_body": False}
 
@@ -268,12 +268,12 @@ def _opened_in_a_browser(scope: HttpScope) -> bool:
 
 async def _answer_missing(send: Send) -> None:
     """The page that says that there is none."""
-    body, policy = documents.missing()
+    body, policy = docs_pages.missing()
     header = (b"content-security-policy", policy.encode())
     await answer(send, 404, body, header, media_type=b"text/html; charset=utf-8")
 
 
-def bare_routes(parts: ApiParts, repeats: Repeats) -> tuple[BareRoute, ...]:
+def bare_routes(parts: ApiParts, repeats: IdempotentCalls) -> tuple[BareRoute, ...]:
     """All of them."""
     ingest = Ingest(parts)
     return (
@@ -340,7 +340,7 @@ def _finished(
                 _instead(start, message, msgspec.json.encode({**whole, "total": await total()}))
             if scope.get(DRY):
                 start["status"] = 200 if start["status"] == 204 else start["status"]
-                _instead(start, message, rehearsed(body, await before()))
+                _instead(start, message, dry_run_answer(body, await before()))
             await send(start)
         await send(message)
 

@@ -7,21 +7,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Router, delete, get, patch, post, put
 
-from clarion.api.access import READ, SEND, Parts, Who, listed_id, the_user
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, SEND, Parts, Who, listed_id, the_user
 from clarion.api.messages import ByUser, Since, Until, VersionChoice
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
-from clarion.api.shelves import patched
+from clarion.api.stored_documents import patched
 from clarion.api.times import Moment, instant, instant_of, text_or_none
 from clarion.errors import InvalidInput, NotFound, SealBroken
-from clarion.flow.endpoints import Owned, Wanted
-from clarion.model.endpoint import Delivery
+from clarion.model.endpoint import Delivery, DeliveryFilter
 from clarion.model.ids import id_text, parse_id
 from clarion.model.user import Value
-from clarion.ports.ledger import DeliveryFilter
 from clarion.rules.endpoints import TENANT_USER
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
+from clarion.services.webhook_endpoints import Owned, Wanted
 
 MOST_RETRIED = 1_000
 
@@ -146,7 +145,7 @@ async def list_endpoints(
     """All endpoints, newest first."""
     of_user = await the_user(parts, caller, user_id) if user_id is not None else None
     before = cursor.after(b"") if cursor else None
-    owned, following = await parts.endpoints.page(caller.tenant, of_user, before, limit)
+    owned, following = await parts.services.webhook_endpoints.page(caller.tenant, of_user, before, limit)
     return Page(items=[view(one) for one in owned], next_cursor=cursor.to(following))
 
 
@@ -154,37 +153,37 @@ async def list_endpoints(
 async def create_endpoint(data: EndpointBody, caller: Who, parts: Parts) -> EndpointSecretView:
     """Create an endpoint, enabled. The answer shows its secret once."""
     owner = await the_user(parts, caller, data.user_id, "#/user_id") if data.user_id else None
-    owned = await parts.endpoints.create(caller.tenant, owner, _wanted(data), data.secret)
+    owned = await parts.services.webhook_endpoints.create(caller.tenant, owner, _wanted(data), data.secret)
     return _with_secret(owned)
 
 
 @get("/{endpoint_id:str}", opt=READ)
 async def get_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
     """One endpoint."""
-    return view(await parts.endpoints.get(caller.tenant, _id(endpoint_id)))
+    return view(await parts.services.webhook_endpoints.get(caller.tenant, _id(endpoint_id)))
 
 
 @put("/{endpoint_id:str}", opt=SEND)
 async def put_endpoint(endpoint_id: str, data: EndpointChange, caller: Who, parts: Parts) -> EndpointView:
     """Change URL, filter and description. Waiting messages go to the new URL."""
-    return view(await parts.endpoints.change(caller.tenant, _id(endpoint_id), _wanted(data)))
+    return view(await parts.services.webhook_endpoints.change(caller.tenant, _id(endpoint_id), _wanted(data)))
 
 
 @patch("/{endpoint_id:str}", opt=SEND)
 async def patch_endpoint(endpoint_id: str, data: dict[str, Any], caller: Who, parts: Parts) -> EndpointView:
     """Change some of them (JSON merge patch): null restores the default, what is not named stays."""
-    seen = await parts.endpoints.get(caller.tenant, _id(endpoint_id))
+    seen = await parts.services.webhook_endpoints.get(caller.tenant, _id(endpoint_id))
     now = EndpointChange(
         url=seen.endpoint.url, events=seen.endpoint.events, description=seen.endpoint.description or None
     )
     wanted = _wanted(patched(now, data))
-    return view(await parts.endpoints.change(caller.tenant, _id(endpoint_id), wanted, seen))
+    return view(await parts.services.webhook_endpoints.change(caller.tenant, _id(endpoint_id), wanted, seen))
 
 
 @delete("/{endpoint_id:str}", opt=SEND)
 async def delete_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> None:
     """Delete an endpoint. Messages that wait for it end as suppressed."""
-    await parts.endpoints.delete(caller.tenant, _id(endpoint_id))
+    await parts.services.webhook_endpoints.delete(caller.tenant, _id(endpoint_id))
 
 
 @post("/{endpoint_id:str}/rotate-secret", opt=SEND, status_code=200)
@@ -193,19 +192,21 @@ async def rotate_secret(
 ) -> EndpointSecretView:
     """Replace the secret. For 24 hours calls are signed with both secrets, so that receivers can switch."""
     secret = (data or SecretBody()).secret
-    return _with_secret(await parts.endpoints.rotate(caller.tenant, _id(endpoint_id), secret))
+    return _with_secret(
+        await parts.services.webhook_endpoints.rotate(caller.tenant, _id(endpoint_id), secret)
+    )
 
 
 @post("/{endpoint_id:str}/enable", opt=SEND, status_code=200)
 async def enable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
     """Enable an endpoint, whatever had disabled it. To send what it missed, use `retry`."""
-    return view(await parts.endpoints.switch(caller.tenant, _id(endpoint_id), on=True))
+    return view(await parts.services.webhook_endpoints.switch(caller.tenant, _id(endpoint_id), on=True))
 
 
 @post("/{endpoint_id:str}/disable", opt=SEND, status_code=200)
 async def disable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
     """Disable an endpoint: nothing is sent to it, and its messages end as suppressed."""
-    return view(await parts.endpoints.switch(caller.tenant, _id(endpoint_id), on=False))
+    return view(await parts.services.webhook_endpoints.switch(caller.tenant, _id(endpoint_id), on=False))
 
 
 @get("/{endpoint_id:str}/deliveries", opt=READ)
@@ -220,7 +221,7 @@ async def list_deliveries(
     cursor: Cursor = START,
 ) -> Page[DeliveryView]:
     """Every call of the last 30 days with request and response, newest first."""
-    owned = await parts.endpoints.get(caller.tenant, _id(endpoint_id))
+    owned = await parts.services.webhook_endpoints.get(caller.tenant, _id(endpoint_id))
     where = DeliveryFilter(
         ok=None if status is None else status == "succeeded",
         since=instant_of(since, "since"),
@@ -238,9 +239,11 @@ async def retry_endpoint(endpoint_id: str, data: EndpointRetry, caller: Who, par
     where, version = (caller.tenant, _id(endpoint_id)), data.template_version
     if data.ids is not None and data.since is None:
         ids = [listed_id(text, index) for index, text in enumerate(data.ids)]
-        done = await parts.endpoints.retry(*where, ids, version)
+        done = await parts.services.webhook_endpoints.retry(*where, ids, version)
     elif data.since is not None and data.ids is None:
-        done = await parts.endpoints.retry_since(*where, instant(data.since), data.limit, version)
+        done = await parts.services.webhook_endpoints.retry_since(
+            *where, instant(data.since), data.limit, version
+        )
     else:
         raise InvalidInput(
             'Send either `ids` or `since`, like {"since": "2026-05-01T09:30:00Z"}.', pointer="#"

@@ -9,20 +9,19 @@ from typing import Literal
 import msgspec
 from litestar import Router, get
 
-from clarion.api.access import READ, Parts, Who
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, Parts, Who
 from clarion.api.messages import Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
 from clarion.api.times import instant_of, text_or_none
 from clarion.errors import SealBroken
-from clarion.flow.catalog import UNMATCHED
+from clarion.flow.lookups import UNMATCHED
 from clarion.flow.sealing import opened
 from clarion.model.channel import Lane
-from clarion.model.event import Entry, Event
+from clarion.model.event import Entry, Event, EventRecord
 from clarion.model.ids import NO_USER, first_id_at, id_text, time_of
 from clarion.model.status import ACTIVE, Status
-from clarion.ports.ledger import EventRecord
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 LAST = b"\xff" * 17
 

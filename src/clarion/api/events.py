@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from clarion.api import bodies, submissions
-from clarion.api.answers import JSON, HttpScope, Send, answer
+from clarion.api import request_bodies, submissions
 from clarion.api.cloudevents import is_json
-from clarion.api.parts import ApiParts
+from clarion.api.dependencies import ApiParts
+from clarion.api.idempotency import REPLAYED, fingerprint, key_of
 from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
 from clarion.api.references import suggest
-from clarion.api.repeats import REPLAYED, fingerprint, key_of
+from clarion.api.responses import JSON, HttpScope, Send, answer
 from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound, UnknownReference
 from clarion.model.ids import TenantId, id_text
 from clarion.model.submission import Acceptance, Notice, Submission
@@ -48,25 +48,28 @@ class Ingest:
 
     def __init__(self, parts: ApiParts) -> None:
         self._pipeline = parts.pipeline
+        self._dry_runs = parts.services.dry_runs
         self._directory = parts.ledger.directory
         self._limits = parts.limits
         self._clock = parts.clock
 
-    async def trigger(self, workflow: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def trigger(
+        self, workflow: str, scope: HttpScope, receive: request_bodies.Receive, send: Send
+    ) -> None:
         """Accept one event for one workflow."""
         headers = dict(scope["headers"])
         tenant: TenantId = scope["auth"].tenant
-        rehearse = scope["query_string"] != b"" and _dry_run(scope["query_string"])
+        dry_run = scope["query_string"] != b"" and _dry_run(scope["query_string"])
         given = headers.get(b"content-type")
         if given != b"application/json" and given is not None and not is_json(given.decode("latin-1")):
             raise refuse("unsupported_media_type", "Send `Content-Type: application/json`.")
-        body = await bodies.read(receive, headers, self._limits.body_bytes)
-        bodies.check_depth(body, self._limits.depth)
-        bodies.check_text(body)
+        body = await request_bodies.read(receive, headers, self._limits.body_bytes)
+        request_bodies.check_depth(body, self._limits.depth)
+        request_bodies.check_text(body)
         submission = submissions.of_trigger(body, workflow, _traceparent(headers))
         try:
-            if rehearse:
-                await self._rehearse(send, tenant, (submission,))
+            if dry_run:
+                await self._dry_run_all(send, tenant, (submission,))
                 return
             if b"idempotency-key" in headers:
                 submission = _claimed(submission, key_of(scope["headers"]), fingerprint(scope, body))
@@ -75,32 +78,32 @@ class Ingest:
             wrong.pointer = None  # the workflow stands in the path, not in the body
             raise
 
-    async def events(self, _: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def events(self, _: str, scope: HttpScope, receive: request_bodies.Receive, send: Send) -> None:
         """Accept one event, or a batch of CloudEvents and triggers."""
         headers = dict(scope["headers"])
         tenant: TenantId = scope["auth"].tenant
-        rehearse = scope["query_string"] != b"" and _dry_run(scope["query_string"])
+        dry_run = scope["query_string"] != b"" and _dry_run(scope["query_string"])
         submissions.check_media_type(headers)
-        body = await bodies.read(receive, headers, self._limits.body_bytes)
-        bodies.check_text(body)
+        body = await request_bodies.read(receive, headers, self._limits.body_bytes)
+        request_bodies.check_text(body)
         trace = _traceparent(headers)
         claim = key_of(scope["headers"])
         mark = fingerprint(scope, body) if claim else b""
         items = submissions.items_of(headers, body)
         if items is None:
-            bodies.check_depth(body, self._limits.depth)
+            request_bodies.check_depth(body, self._limits.depth)
             submission = submissions.of_single(scope["headers"], body, trace)
-            if rehearse:
-                await self._rehearse(send, tenant, (submission,))
+            if dry_run:
+                await self._dry_run_all(send, tenant, (submission,))
                 return
             await self._accept_one(send, tenant, _claimed(submission, claim, mark) if claim else submission)
             return
         if len(items) > self._limits.batch:
             raise refuse("batch_too_large", f"One call takes at most {self._limits.batch:,} events.")
         results, good = await self._parsed(items, trace)
-        if rehearse:
+        if dry_run:
             _need_all(results)
-            await self._rehearse(send, tenant, good.values())
+            await self._dry_run_all(send, tenant, good.values())
             return
         if claim:
             await self._accept_claimed(tenant, results, good, claim, mark)
@@ -117,7 +120,7 @@ class Ingest:
         good: dict[int, Submission] = {}
         for index, item in enumerate(items):
             try:
-                bodies.check_depth(item, self._limits.depth)
+                request_bodies.check_depth(item, self._limits.depth)
                 good[index] = submissions.of_item(item, trace)
             except ClarionError as wrong:
                 results[index] = wrong
@@ -160,12 +163,12 @@ class Ingest:
                     raise outcome
                 results[index] = outcome
 
-    async def _rehearse(self, send: Send, tenant: TenantId, planned: Iterable[Submission]) -> None:
+    async def _dry_run_all(self, send: Send, tenant: TenantId, planned: Iterable[Submission]) -> None:
         try:
             runs = [
                 explanation(run, user_id)
                 for submission in planned
-                for user_id, run in await self._pipeline.dry_run(tenant, submission)
+                for user_id, run in await self._dry_runs.runs(tenant, submission)
             ]
         except UnknownReference as wrong:
             await suggest(self._directory, tenant, (wrong,))

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Request, Response, Router, get
 
-from clarion.api import documents
-from clarion.api.access import OPEN, Parts
+from clarion.api import docs_pages
+from clarion.api.guards import OPEN, Parts
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ async def readyz(request: Request[Any, Any, Any], parts: Parts) -> Response[Read
     warnings = dict(parts.pipeline.warnings())
     status_code = 200 if ready else 503
     if "text/html" in request.headers.get("accept", ""):
-        return documents.health(ready=ready, parts=health, warnings=warnings, status_code=status_code)
+        return docs_pages.health(ready=ready, parts=health, warnings=warnings, status_code=status_code)
     said = Ready(status="ready" if ready else "not ready", parts=health, warnings=warnings)
     return Response(said, status_code=status_code)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from clarion.api import bodies
-from clarion.api.answers import HttpScope, Send, answer
-from clarion.api.auth import Caller
-from clarion.api.parts import ApiParts
+from clarion.api import request_bodies
+from clarion.api.auth import Identity
+from clarion.api.dependencies import ApiParts
+from clarion.api.idempotency import IdempotentCalls, key_of, replay
 from clarion.api.problems import refuse
-from clarion.api.repeats import Repeats, key_of, replay
-from clarion.flow.inbound import Taken
+from clarion.api.responses import HttpScope, Send, answer
 from clarion.model.ids import id_text
+from clarion.services.inbound_mail import Taken
 
 PATH = "/v1/inbound/email"
 _encode = msgspec.json.Encoder().encode
@@ -39,20 +39,20 @@ class MailTaken(msgspec.Struct, frozen=True, kw_only=True):
 class InboundMail:
     """Hands a mail to the engine. The body is the mail itself (RFC 5322), whatever its `Content-Type` says."""
 
-    def __init__(self, parts: ApiParts, repeats: Repeats) -> None:
+    def __init__(self, parts: ApiParts, repeats: IdempotentCalls) -> None:
         self._parts = parts
         self._repeats = repeats
 
-    async def __call__(self, _: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def __call__(self, _: str, scope: HttpScope, receive: request_bodies.Receive, send: Send) -> None:
         """Answer one mail, durable by then."""
-        raw = await bodies.read(receive, dict(scope["headers"]), self._parts.limits.body_bytes)
+        raw = await request_bodies.read(receive, dict(scope["headers"]), self._parts.limits.body_bytes)
         if not raw.strip():
             raise refuse("invalid_request", "The body is empty: send one email as it is (RFC 5322).")
         key = key_of(scope["headers"])
         if not key:
             await self._take(raw, scope, send)
             return
-        caller = Caller(tenant=scope["auth"].tenant)
+        caller = Identity(tenant=scope["auth"].tenant)
         try:
             first = await self._repeats.first(scope, caller, key, raw)
             if first is not None:
@@ -63,7 +63,7 @@ class InboundMail:
             self._repeats.done(scope)
 
     async def _take(self, raw: bytes, scope: HttpScope, send: Send) -> None:
-        taken = await self._parts.pipeline.inbound.take(raw, scope["auth"].tenant)
+        taken = await self._parts.services.inbound_mail.take(raw, scope["auth"].tenant)
         await answer(send, 200, _encode(shown(taken)))
 
 

@@ -7,14 +7,13 @@ from typing import Annotated
 import msgspec
 from litestar import Router, get, post
 
-from clarion.api.access import OWN_READ, OWN_SEND, Parts, Person
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import OWN_READ, OWN_SEND, Parts, Person
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
 from clarion.errors import InvalidInput
 from clarion.model.ids import MessageId, parse_id
-from clarion.model.inbox import InboxCounts, InboxFilter, InboxItem, ShownItem
+from clarion.model.inbox import InboxAction, InboxCounts, InboxFilter, InboxItem, ShownItem
 from clarion.model.user import User, Value
-from clarion.ports.ledger import InboxAction
 from clarion.rules.inbox import shown
 
 
@@ -74,7 +73,7 @@ async def mark(person: Person, data: MarkBody, parts: Parts) -> MarkView:
             "give either `ids` or `filter`; `filter: {}` is everything that is not archived.", pointer="#"
         )
     which = data.filter or [_id(text, index) for index, text in enumerate(data.ids or ())]
-    changed = await parts.engagement.mark(person.no, data.action, which)
+    changed = await parts.services.inbox_actions.mark(person.no, data.action, which)
     return MarkView(changed=changed, counts=_counts(parts, person))
 
 

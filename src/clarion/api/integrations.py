@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, put
 
-from clarion.api import bodies
-from clarion.api.access import ADMIN, Parts, Who
-from clarion.api.auth import Caller
+from clarion.api import request_bodies
+from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import ADMIN, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
-from clarion.api.parts import ApiParts
 from clarion.api.problems import below
 from clarion.api.references import unknown_in
-from clarion.api.shelves import found, named, patched, remove, shown
+from clarion.api.stored_documents import found, named, patched, remove, shown
 from clarion.errors import ConfigError, InvalidInput, UnknownReference
-from clarion.flow.queues import LEASE_MS
+from clarion.flow.lanes import LEASE_MS
 from clarion.model.setup import Integration
 from clarion.ports.provider import ProviderPlugin
 
@@ -65,7 +65,7 @@ async def patch_integration(key: str, data: dict[str, Any], caller: Who, parts: 
 
 
 async def _store(
-    sent: Integration, made_from: Integration | None, caller: Caller, parts: ApiParts
+    sent: Integration, made_from: Integration | None, caller: Identity, parts: ApiParts
 ) -> IntegrationDocument:
     """Keep the integration. `made_from`: Conflict when something else is live by now."""
     plugin = parts.providers.get(sent.provider)
@@ -136,7 +136,7 @@ def unmasked(config: dict[str, Any], stored: Integration | None, plugin: Provide
 def check_config(config: dict[str, Any], plugin: ProviderPlugin) -> None:
     """The provider's own type accepts it. Says where it does not, and never quotes a secret."""
     try:
-        bodies.convert(config, plugin.config, quote=False)
+        request_bodies.convert(config, plugin.config, quote=False)
     except InvalidInput as wrong:
         raise below("/config", f"config of {plugin.title}", wrong) from None
 
@@ -144,7 +144,7 @@ def check_config(config: dict[str, Any], plugin: ProviderPlugin) -> None:
 async def _check_open(integration: Integration, plugin: ProviderPlugin, parts: ApiParts) -> None:
     """The provider can work with its settings: keys that fit, nothing that would leak. Nobody is called for that."""
     try:
-        await parts.pipeline.check_integration(integration)
+        await parts.pipeline.integrations.check(integration)
     except ConfigError as wrong:
         place = f"#/config{(wrong.pointer or '#')[1:]}"
         raise InvalidInput(f"config of {plugin.title}: {wrong.detail}.", pointer=place) from None

@@ -7,13 +7,13 @@ from typing import Annotated
 import msgspec
 from litestar import Router, delete, get, post
 
-from clarion.api.access import ADMIN, Parts, Who
 from clarion.api.conditions import one
+from clarion.api.guards import ADMIN, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.api.times import Moment, instant_or_none, text_or_none
 from clarion.model.setup import ApiKey, Scope
 from clarion.model.user import Value
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 
 class KeyBody(Value, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ async def list_keys(caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Curs
 @post("/", opt=ADMIN)
 async def create_key(data: KeyBody, caller: Who, parts: Parts) -> NewKey:
     """Create a key. Several keys may be valid at once, so that you can replace one without a gap."""
-    key, text = await parts.keys.create(
+    key, text = await parts.services.api_keys.create(
         caller.tenant, data.name, data.scope, instant_or_none(data.expires_at)
     )
     return NewKey(key=text, **msgspec.structs.asdict(view(key)))
@@ -63,7 +63,7 @@ async def create_key(data: KeyBody, caller: Who, parts: Parts) -> NewKey:
 @delete("/{key_id:str}", opt=ADMIN)
 async def revoke_key(key_id: str, caller: Who, parts: Parts) -> None:
     """Revoke a key: this process refuses it at once, others within ten seconds."""
-    await parts.keys.revoke(caller.tenant, key_id)
+    await parts.services.api_keys.revoke(caller.tenant, key_id)
 
 
 def view(key: ApiKey) -> KeyView:

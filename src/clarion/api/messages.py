@@ -9,20 +9,20 @@ import msgspec
 from litestar import Router, get, post
 from litestar.params import Parameter
 
-from clarion.api.access import READ, SEND, Parts, Who, a_message_id, names_of
-from clarion.api.auth import Caller
+from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, SEND, Parts, Who, a_message_id, names_of
 from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
 from clarion.api.parameters import AnyOf, several
-from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected, cut_off, wrong_parameter
 from clarion.api.times import instant_of, text_or_none
 from clarion.errors import ClarionError, Conflict, NotFound, UnknownReference
-from clarion.flow.catalog import TRIAL
+from clarion.flow.lookups import TEST_SEND
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id
-from clarion.model.message import Change, Message
+from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import (
     ACTIVE,
     FAILED_FOR_GOOD,
@@ -33,10 +33,9 @@ from clarion.model.status import (
     Status,
 )
 from clarion.model.user import Value
-from clarion.ports.ledger import MessageFilter
 from clarion.rules.explain import RunExplanation, explanation
-from clarion.rules.instants import rfc3339
 from clarion.rules.match import closest, nearest
+from clarion.rules.time_format import rfc3339
 
 LOOK_EVERY_S = 0.25
 """How often a waiting tail looks for new changes."""
@@ -225,7 +224,7 @@ async def get_message(message_id: str, caller: Who, parts: Parts) -> MessageDeta
 async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
     """Cancel a message that has not started to be sent."""
     message = await the_message(parts, caller, message_id)
-    status = await parts.pipeline.cancel(message)
+    status = await parts.services.cancellations.message(message)
     if status is not Status.CANCELED:
         raise Conflict(f"The message is {status}: only what has not started to be sent can be canceled.")
     return await again(parts, caller, message_id)
@@ -238,14 +237,14 @@ async def retry_message(
     """Retry a message that failed, with fresh attempts and the template that is live now."""
     message = await the_message(parts, caller, message_id)
     version = (data or MessageRetry()).template_version
-    done = await parts.retries.retry(caller.tenant, MessageFilter(), [message.id], 1, version)
+    done = await parts.services.retries.retry(caller.tenant, MessageFilter(), [message.id], 1, version)
     if not done:
         able = ", ".join(sorted(RETRYABLE_BY_HAND))
         raise Conflict(f"The message is {message.status}: only {able} can be retried.")
     return await again(parts, caller, message_id)
 
 
-async def workflows_of(parts: ApiParts, caller: Caller, text: str | None) -> frozenset[str]:
+async def workflows_of(parts: ApiParts, caller: Identity, text: str | None) -> frozenset[str]:
     """The workflows that a filter names. One that never was is a spelling mistake, not a filter nothing matches."""
     setup = parts.ledger.setup.workflows
     live = setup.all(caller.tenant)
@@ -253,7 +252,7 @@ async def workflows_of(parts: ApiParts, caller: Caller, text: str | None) -> fro
         key
         for key in several(text)
         if key not in live
-        and not key.startswith(TRIAL)
+        and not key.startswith(TEST_SEND)
         and await setup.version(caller.tenant, key, 1) is None
     ]
     if unknown:
@@ -272,7 +271,7 @@ async def workflows_of(parts: ApiParts, caller: Caller, text: str | None) -> fro
 
 
 async def narrowed(
-    parts: ApiParts, caller: Caller, where: MessageFilter, user_id: str | None
+    parts: ApiParts, caller: Identity, where: MessageFilter, user_id: str | None
 ) -> MessageFilter | None:
     """The filter for one user's messages (unchanged without `user_id`); None when there is no such user."""
     if user_id is None:
@@ -282,7 +281,7 @@ async def narrowed(
 
 
 async def page_of(
-    parts: ApiParts, caller: Caller, where: MessageFilter, cursor: At, limit: int
+    parts: ApiParts, caller: Identity, where: MessageFilter, cursor: At, limit: int
 ) -> Page[MessageView]:
     """A page of messages with the ids of their users."""
     start = cursor.after(b"")
@@ -298,7 +297,7 @@ async def views_of(parts: ApiParts, messages: Sequence[Message]) -> list[Message
     return [view(message, names.get(message.user)) for message in messages]
 
 
-async def the_message(parts: ApiParts, caller: Caller, text: str) -> Message:
+async def the_message(parts: ApiParts, caller: Identity, text: str) -> Message:
     """The message of a path, in this tenant."""
     message = await parts.ledger.records.get(caller.tenant, a_message_id(text))
     if message is None:
@@ -306,13 +305,13 @@ async def the_message(parts: ApiParts, caller: Caller, text: str) -> Message:
     return message
 
 
-async def again(parts: ApiParts, caller: Caller, text: str) -> MessageView:
+async def again(parts: ApiParts, caller: Identity, text: str) -> MessageView:
     """The message as it is now."""
     (shown,) = await views_of(parts, [await the_message(parts, caller, text)])
     return shown
 
 
-async def detail_of(parts: ApiParts, caller: Caller, message: Message) -> MessageDetail:
+async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> MessageDetail:
     """Everything about one message."""
     (shown,) = await views_of(parts, [message])
     timeline = [change_view(c) for c in await parts.ledger.records.changes(caller.tenant, message.id)]
@@ -320,7 +319,7 @@ async def detail_of(parts: ApiParts, caller: Caller, message: Message) -> Messag
     run = next((run for run in runs if run.workflow == message.workflow), None)
     content, problem = None, None
     try:
-        content = await parts.pipeline.render(message)
+        content = await parts.services.message_contents.render(message)
     except ClarionError as wrong:
         problem = wrong.detail
     return MessageDetail(

@@ -14,14 +14,14 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.routes import HTTPRoute
 
-from clarion.api.access import about_one
 from clarion.api.cloudevents import CloudEvent
-from clarion.api.described import describe
+from clarion.api.docstrings import describe
 from clarion.api.events import Accepted
+from clarion.api.guards import about_one
+from clarion.api.idempotency import KEY_CHARS
 from clarion.api.inbound import MailTaken
-from clarion.api.parameters import can_count, can_rehearse, fields_shown
+from clarion.api.parameters import can_count, can_dry_run, fields_shown
 from clarion.api.problems import Problem
-from clarion.api.repeats import KEY_CHARS
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
 from clarion.api.translations import READS
 from clarion.api.users import UserBody
@@ -209,7 +209,7 @@ def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> N
     if can_count(handler):
         said = "Add `total`: how many items there are, counted up to 10,000"
         shared.append(_parameter("query", "total", said, {"type": "boolean"}))
-    if can_rehearse(handler):
+    if can_dry_run(handler):
         shared.append(
             _parameter(
                 "query",

@@ -11,21 +11,27 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 from litestar.response import Stream
 
-from clarion.api.access import READ, SEND, Parts, Who
-from clarion.api.auth import Caller
+from clarion.api.auth import Identity
 from clarion.api.conditions import STATE, one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, SEND, Parts, Who
 from clarion.api.messages import LOOK_EVERY_S, Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parameters import AnyOf
-from clarion.api.parts import ApiParts
 from clarion.api.problems import Problem, cut_off, problem
 from clarion.api.times import instant_of, text_or_none
 from clarion.errors import ClarionError, Conflict, NotFound
 from clarion.model.ids import Instant, id_text, parse_id
-from clarion.model.operation import OperationId, OperationKind, OperationStatus
+from clarion.model.operation import (
+    Operation,
+    OperationError,
+    OperationFilter,
+    OperationId,
+    OperationKind,
+    OperationStatus,
+)
 from clarion.ports import terms
-from clarion.ports.ledger import Operation, OperationError, OperationFilter
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 PATH = "/v1/operations"
 FIRST_ERRORS = 3
@@ -144,7 +150,7 @@ async def get_operation(
 @post("/{operation_id:str}/cancel", opt=SEND, status_code=200)
 async def cancel_operation(operation_id: str, caller: Who, parts: Parts) -> OperationView:
     """Do nothing more of it. What is done stays done; `progress` says how much that is."""
-    found = await parts.pipeline.operations.cancel(caller.tenant, _id(operation_id))
+    found = await parts.services.operations.cancel(caller.tenant, _id(operation_id))
     if found is None:
         raise _missing(operation_id)
     if found.status is not OperationStatus.CANCELED:
@@ -160,7 +166,7 @@ async def retry_failed(operation_id: str, caller: Who, parts: Parts) -> Operatio
         raise Conflict(
             f"The operation is {before.status}: only one in which something failed can be retried."
         )
-    found = await parts.pipeline.operations.retry_failed(caller.tenant, before.id)
+    found = await parts.services.operations.retry_failed(caller.tenant, before.id)
     return await view(parts, found or before)
 
 
@@ -181,11 +187,11 @@ async def list_operation_errors(operation_id: str, caller: Who, parts: Parts) ->
 async def started(parts: ApiParts, operation: Operation) -> Response[Any]:
     """202, and where the operation is."""
     # A dry run leaves nothing behind that could be looked at.
-    headers = {} if terms.rehearsing() else {"location": f"{PATH}/{id_text(operation.id)}"}
+    headers = {} if terms.dry_running() else {"location": f"{PATH}/{id_text(operation.id)}"}
     return Response(await view(parts, operation), status_code=202, headers=headers)
 
 
-async def the_operation(parts: ApiParts, caller: Caller, text: str) -> Operation:
+async def the_operation(parts: ApiParts, caller: Identity, text: str) -> Operation:
     """The operation of a path, in this tenant."""
     found = await parts.ledger.operations.get(caller.tenant, _id(text))
     if found is None:

@@ -48,7 +48,7 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         chosen = ",".join(query.pop("fields")).split(",")
         wrong += islice((_unknown_field(name, shown) for name in chosen if name not in shown), MOST)
         connection.scope[FIELDS] = frozenset(chosen)  # type: ignore[literal-required]
-    for name, place, takes in (("dry_run", DRY, can_rehearse), ("total", TOTAL, can_count)):
+    for name, place, takes in (("dry_run", DRY, can_dry_run), ("total", TOTAL, can_count)):
         if name in query and name not in fields and takes(handler):
             (said, *more) = [text.lower() for text in query.pop(name)]
             if more or said not in ("true", "false"):
@@ -58,7 +58,7 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         raise Rejected(f"`{wrong[0].parameter}`: {wrong[0].detail}", wrong)
 
 
-def can_rehearse(handler: BaseRouteHandler) -> bool:
+def can_dry_run(handler: BaseRouteHandler) -> bool:
     """The route writes, and all that it does can be undone."""
     methods: set[str] = getattr(handler, "http_methods", set())
     return bool(handler.opt.get("dry", True)) and not methods & {"GET", "HEAD"}
@@ -89,7 +89,7 @@ def fields_shown(handler: BaseRouteHandler) -> list[str]:
     return [field.encode_name for field in msgspec.structs.fields(kind)]
 
 
-def rehearsed(body: bytes, before: dict[str, Any] | None) -> bytes:
+def dry_run_answer(body: bytes, before: dict[str, Any] | None) -> bytes:
     """The answer of a dry run: as it would be, and what would change in the resource it is about (`before`)."""
     after = msgspec.json.decode(body) if body else {}
     if before is None:

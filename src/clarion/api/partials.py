@@ -7,18 +7,18 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, put
 
-from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import one
+from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import found, found_version, patched
+from clarion.api.stored_documents import found, found_version, patched
 from clarion.api.templates import faults_of
 from clarion.errors import InvalidInput
-from clarion.flow.authoring import PartialPublished
 from clarion.model.setup import Partial
 from clarion.model.user import Value
-from clarion.rules import people
-from clarion.rules.instants import rfc3339
+from clarion.rules import validation
+from clarion.rules.time_format import rfc3339
+from clarion.services.templates import PartialPublished
 
 
 class PartialDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -65,7 +65,7 @@ async def get_partial(key: str, caller: Who, parts: Parts, version: int | None =
         partial=_document(partial),
         templates=[
             TemplateVersion(key=template.key, version=template.version)
-            for template in parts.authoring.users_of(caller.tenant, key)
+            for template in parts.services.templates.users_of(caller.tenant, key)
         ],
     )
 
@@ -76,7 +76,7 @@ async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts
 
     Refused if it would break a template; the errors name the templates.
     """
-    return _view(await parts.authoring.put_partial(caller.tenant, _partial(data, key)))
+    return _view(await parts.services.templates.put_partial(caller.tenant, _partial(data, key)))
 
 
 @patch("/{key:str}", opt=ADMIN)
@@ -84,13 +84,13 @@ async def patch_partial(key: str, data: dict[str, Any], caller: Who, parts: Part
     """Change some fields (JSON merge patch): null restores the default, what is not named stays."""
     live = found(parts.ledger.setup.partials, caller.tenant, key, "partial")
     partial = _partial(patched(_document(live), data), key)
-    return _view(await parts.authoring.put_partial(caller.tenant, partial, live.version))
+    return _view(await parts.services.templates.put_partial(caller.tenant, partial, live.version))
 
 
 @delete("/{key:str}", opt=ADMIN)
 async def delete_partial(key: str, caller: Who, parts: Parts) -> None:
     """Delete a partial that no template uses."""
-    await parts.authoring.delete_partial(caller.tenant, key)
+    await parts.services.templates.delete_partial(caller.tenant, key)
 
 
 def _view(published: PartialPublished) -> PartialView:
@@ -114,7 +114,7 @@ def _view(published: PartialPublished) -> PartialView:
 def _partial(body: PartialDocument, key: str) -> Partial:
     if body.key not in ("", key):
         raise InvalidInput("key differs from the one in the path: leave it out.", pointer="#/key")
-    people.check_key(key, "#/key")
+    validation.check_key(key, "#/key")
     return Partial(key=key, name=body.name or "", source=body.source)
 
 

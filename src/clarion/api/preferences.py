@@ -8,18 +8,18 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, put
 
-from clarion.api import bodies, faults
-from clarion.api.access import READ, SEND, Parts, Person, Who
-from clarion.api.auth import Caller
+from clarion.api import faults, request_bodies
+from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, SEND, Parts, Person, Who
 from clarion.api.merging import merge
-from clarion.api.parts import ApiParts
 from clarion.api.profiles import change
 from clarion.api.references import unknown_in
-from clarion.api.shelves import missing
+from clarion.api.stored_documents import missing
 from clarion.errors import UnknownReference
 from clarion.model.user import CategoryPreference, Preferences, Profile, User
-from clarion.rules import people
+from clarion.rules import validation
 from clarion.rules.preferences import effective
 
 
@@ -65,7 +65,7 @@ async def patch_preferences(
         parts,
         caller,
         person,
-        lambda before: bodies.convert(merge(msgspec.to_builtins(before), data), Preferences),
+        lambda before: request_bodies.convert(merge(msgspec.to_builtins(before), data), Preferences),
     )
 
 
@@ -100,7 +100,7 @@ async def delete_category_preference(person: Person, key: str, caller: Who, part
 
 
 async def _choose(
-    parts: ApiParts, caller: Caller, person: User, to: Callable[[Preferences], Preferences]
+    parts: ApiParts, caller: Identity, person: User, to: Callable[[Preferences], Preferences]
 ) -> PreferencesView:
     known = parts.ledger.setup.categories.all(caller.tenant)
 
@@ -114,7 +114,7 @@ async def _choose(
 
 def _check(preferences: Preferences, known: Collection[str], before: Collection[str]) -> None:
     """It can be worked with. Choices for a category that was deleted since stay: it may come back."""
-    people.check_preferences(preferences, "#")
+    validation.check_preferences(preferences, "#")
     named = [
         (key, faults.pointer(["categories", key])) for key in preferences.categories if key not in before
     ]
@@ -122,7 +122,7 @@ def _check(preferences: Preferences, known: Collection[str], before: Collection[
         raise UnknownReference(unknown)
 
 
-def _view(parts: ApiParts, caller: Caller, user: User) -> PreferencesView:
+def _view(parts: ApiParts, caller: Identity, user: User) -> PreferencesView:
     setup = parts.ledger.setup
     categories = setup.categories.all(caller.tenant).values()
     tenant = setup.tenants.all()[caller.tenant]

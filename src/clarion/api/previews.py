@@ -7,20 +7,20 @@ from typing import Any
 import msgspec
 from litestar import Router, post
 
-from clarion.api.access import ADMIN, FOR_GOOD, READ, Parts, Who, the_user
-from clarion.api.auth import Caller
-from clarion.api.parts import ApiParts
+from clarion.api.auth import Identity
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import ADMIN, FOR_GOOD, READ, Parts, Who, the_user
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import found_version
+from clarion.api.stored_documents import found_version
 from clarion.api.templates import TemplateDocument, template_of
 from clarion.content import Finding
 from clarion.errors import InvalidInput
-from clarion.flow.preview import Preview
 from clarion.model.channel import Channel
 from clarion.model.ids import NO_USER, id_text
 from clarion.model.setup import Template
 from clarion.model.user import Profile, User, Value
-from clarion.rules import people
+from clarion.rules import validation
+from clarion.services.previews import Preview
 
 
 class Reader(Value, frozen=True, kw_only=True):
@@ -88,15 +88,15 @@ async def preview_template(
     asked = data or PreviewBody()
     template = await looked_at(asked, key, caller, parts)
     tenant = parts.ledger.setup.tenants.all()[caller.tenant]
-    previews = await parts.previews.of(
+    previews = await parts.services.previews.of(
         template,
         tenant,
         await _reader(asked, caller, parts),
         template.example_data if asked.data is None else asked.data,
         template.channels if asked.channel is None else [asked.channel],
-        can_be_left=parts.authoring.can_be_left(caller.tenant, key),
+        can_be_left=parts.services.templates.can_be_left(caller.tenant, key),
     )
-    findings = await parts.authoring.findings(caller.tenant, template)
+    findings = await parts.services.templates.findings(caller.tenant, template)
     return PreviewView(version=template.version, previews=previews, findings=list(findings))
 
 
@@ -112,15 +112,15 @@ async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> 
     values = template.example_data if data.data is None else data.data
     user = await the_user(parts, caller, data.user_id, "#/user_id")
     tenant = parts.ledger.setup.tenants.all()[caller.tenant]
-    (shown,) = await parts.previews.of(template, tenant, user, values, [data.channel])
+    (shown,) = await parts.services.previews.of(template, tenant, user, values, [data.channel])
     if shown.error is not None:
         fault = Fault(detail=shown.error.detail, pointer=shown.error.pointer or "")
         raise Rejected(f"It cannot be sent: {fault.detail}", [fault], code="content_error")
-    sent = await parts.pipeline.try_out(caller.tenant, template, data.channel, user, values)
+    sent = await parts.services.test_sends.send(caller.tenant, template, data.channel, user, values)
     return TestSent(event_id=id_text(sent.event), message_id=id_text(sent.message))
 
 
-async def looked_at(asked: PreviewBody, key: str, caller: Caller, parts: ApiParts) -> Template:
+async def looked_at(asked: PreviewBody, key: str, caller: Identity, parts: ApiParts) -> Template:
     """The template the request is about, with the partials it may use."""
     ways = [name for name in ("template", "draft", "version") if getattr(asked, name) not in (None, False)]
     if len(ways) > 1:
@@ -128,16 +128,18 @@ async def looked_at(asked: PreviewBody, key: str, caller: Caller, parts: ApiPart
             f"choose one of {' and '.join(f'`{way}`' for way in ways)}.", pointer=f"#/{ways[1]}"
         )
     if asked.template is not None:
-        return parts.authoring.with_partials(caller.tenant, template_of(asked.template, key, "#/template"))
+        return parts.services.templates.with_partials(
+            caller.tenant, template_of(asked.template, key, "#/template")
+        )
     if asked.draft:
-        return parts.authoring.with_partials(
-            caller.tenant, parts.authoring.draft(caller.tenant, key).template
+        return parts.services.templates.with_partials(
+            caller.tenant, parts.services.templates.draft(caller.tenant, key).template
         )
     templates = parts.ledger.setup.templates
     return await found_version(templates, caller.tenant, key, asked.version, "template")
 
 
-async def _reader(asked: PreviewBody, caller: Caller, parts: ApiParts) -> User:
+async def _reader(asked: PreviewBody, caller: Identity, parts: ApiParts) -> User:
     if asked.user_id is not None:
         if asked.user is not None:
             raise InvalidInput("choose one of `user_id` and `user`.", pointer="#/user")
@@ -151,16 +153,16 @@ async def _reader(asked: PreviewBody, caller: Caller, parts: ApiParts) -> User:
         user = User(no=NO_USER, tenant=caller.tenant, id="example", key=b"", profile=profile)
     if asked.locale is None:
         return user
-    people.check_locale(asked.locale, "#/locale")
+    validation.check_locale(asked.locale, "#/locale")
     return msgspec.structs.replace(user, profile=msgspec.structs.replace(user.profile, locale=asked.locale))
 
 
 def _check(reader: Reader) -> None:
     if reader.locale:
-        people.check_locale(reader.locale, "#/user/locale")
+        validation.check_locale(reader.locale, "#/user/locale")
     if reader.timezone:
-        people.check_timezone(reader.timezone, "#/user/timezone")
-    people.check_attributes(reader.attributes, "#/user/attributes")
+        validation.check_timezone(reader.timezone, "#/user/timezone")
+    validation.check_attributes(reader.attributes, "#/user/attributes")
 
 
 router = Router("/v1/templates", route_handlers=[preview_template, test_template], tags=["Set-up"])

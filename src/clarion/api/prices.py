@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from litestar import Router, get, patch, put
 
-from clarion.api import bodies, faults
-from clarion.api.access import ADMIN, READ, Parts, Who
-from clarion.api.auth import Caller
+from clarion.api import faults, request_bodies
+from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.merging import merge
-from clarion.api.parts import ApiParts
-from clarion.content import prices
+from clarion.content.sms import prices
 from clarion.errors import InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.setup import Money, Prices, Tenant
@@ -51,7 +51,7 @@ async def patch_prices(data: dict[str, Any], caller: Who, parts: Parts) -> Price
     """Change some prices (JSON merge patch): null takes one out, what is not named stays."""
 
     def patched(stored: PriceList) -> PriceList:
-        wanted = bodies.convert(merge(msgspec.to_builtins(stored), data), PriceList)
+        wanted = request_bodies.convert(merge(msgspec.to_builtins(stored), data), PriceList)
         check(wanted)
         return wanted
 
@@ -81,7 +81,7 @@ def _check(row: str, money: Money, place: str) -> None:
         raise InvalidInput("a currency is an ISO 4217 code, like `EUR`.", pointer=f"{place}/currency")
 
 
-async def _store(parts: ApiParts, caller: Caller, to: Callable[[PriceList], PriceList]) -> PriceList:
+async def _store(parts: ApiParts, caller: Identity, to: Callable[[PriceList], PriceList]) -> PriceList:
     def changed(tenant: Tenant) -> Tenant:
         return msgspec.structs.replace(tenant, prices=_stored(to(_document(tenant))))
 

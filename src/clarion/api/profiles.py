@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from clarion.api.parts import ApiParts
+from clarion.api.dependencies import ApiParts
 from clarion.errors import Conflict, NotFound, UserUnreadable
 from clarion.model.ids import TenantId
-from clarion.model.user import Profile, User
-from clarion.ports.ledger import UserPut
+from clarion.model.user import Profile, User, UserPut
 
 TRIES = 5
 """How often a change is tried again when somebody else changed the same user meanwhile."""

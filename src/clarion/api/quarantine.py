@@ -9,19 +9,19 @@ import msgspec
 from litestar import Response, Router, delete, get, post
 from litestar.params import Parameter
 
-from clarion.api.access import ADMIN, FOR_GOOD, READ, Parts, Who, a_message_id
 from clarion.api.conditions import RECORD
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import ADMIN, FOR_GOOD, READ, Parts, Who, a_message_id
 from clarion.api.inbound import MailTaken, shown
 from clarion.api.messages import Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
 from clarion.api.times import instant_of
-from clarion.content.returns import Verdict
-from clarion.content.returns.opened import headers_of
+from clarion.content.bounces import BounceVerdict
+from clarion.content.bounces.safe_mime import headers_of
 from clarion.errors import InvalidInput, NotFound
+from clarion.model.quarantine import Quarantined, QuarantineFilter
 from clarion.model.user import Value
-from clarion.ports.ledger import Quarantined, QuarantineFilter
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 Kind = Literal["email", "reply", "callback"]
 Why = Literal["not_understood", "no_message", "no_proof"]
@@ -100,7 +100,7 @@ async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who,
     """Resolve a mail: its message and address are updated as for a verified report, and the mail is deleted."""
     found = await _the(quarantine_id, caller, parts)
     about = None if data.message_id is None else a_message_id(data.message_id)
-    taken = await parts.pipeline.inbound.resolve(found, Verdict(data.verdict), about)
+    taken = await parts.services.inbound_mail.resolve(found, BounceVerdict(data.verdict), about)
     if taken is None:
         said = (
             "the mail names no message that is known: say which one it is about"

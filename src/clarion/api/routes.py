@@ -18,15 +18,14 @@ from litestar.exceptions import (
 from litestar.routes import HTTPRoute
 
 from clarion.api import (
-    bodies,
     captures,
     categories,
     contacts,
     dead_letters,
-    documents,
+    docs_pages,
     endpoints,
     event_list,
-    happenings,
+    event_views,
     health,
     inbox,
     integrations,
@@ -39,6 +38,7 @@ from clarion.api import (
     previews,
     prices,
     quarantine,
+    request_bodies,
     selections,
     set_aside,
     suppressions,
@@ -50,7 +50,7 @@ from clarion.api import (
     users,
     workflows,
 )
-from clarion.api.access import (
+from clarion.api.guards import (
     BODY,
     guard,
     open_options,
@@ -74,10 +74,10 @@ ROUTERS = (
     dead_letters.router,
     selections.router,
     set_aside.router,
-    documents.router,
+    docs_pages.router,
     endpoints.router,
     event_list.router,
-    happenings.router,
+    event_views.router,
     health.router,
     inbox.router,
     integrations.router,
@@ -110,7 +110,7 @@ def routed(version: str) -> Litestar:
             "cursor": Provide(provide_cursor, sync_to_thread=False),
         },
         guards=[guard],
-        request_class=bodies.StrictRequest,
+        request_class=request_bodies.StrictRequest,
         request_max_body_size=None,  # the edge has its own limit, and says so in the catalogue's words
         exception_handlers={Exception: translate},
         openapi_config=openapi.config(version),
@@ -132,7 +132,7 @@ def translate(request: Request[Any, Any, Any], error: Exception) -> NoReturn:
         scope: Any = request.scope
         raise Nowhere(sent_path(scope)) from None
     if (cause := _decoding(error)) is not None and not isinstance(cause, msgspec.ValidationError):
-        raise bodies.refused(_body(request), None, cause) from None
+        raise request_bodies.refused(_body(request), None, cause) from None
     # A body field that is named like something handed in makes the framework call it its own fault.
     if isinstance(error, ValidationException) or (cause is not None and _is_callers(error, cause)):
         raise _invalid(request, error, cause) from None
@@ -193,5 +193,5 @@ def _invalid(
     if field is not None and str(cause) == "Object missing required field `data`":
         return refuse("malformed_json", "The body is empty: send one JSON document.")
     if field is not None and cause is not None:
-        return bodies.refused(_body(request), field.annotation, cause)
+        return request_bodies.refused(_body(request), field.annotation, cause)
     return InvalidInput(f"{getattr(error, 'detail', 'The request cannot be read')}.")

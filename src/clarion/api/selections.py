@@ -9,20 +9,20 @@ from typing import Annotated, Literal
 import msgspec
 from litestar import Response, Router, post
 
-from clarion.api.access import SEND, Parts, Who, listed_id, the_user
-from clarion.api.auth import Caller
+from clarion.api.auth import Identity
 from clarion.api.bulk import BulkView, answered
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import SEND, Parts, Who, listed_id, the_user
 from clarion.api.messages import VersionChoice
 from clarion.api.operations import STARTED, started
-from clarion.api.parts import ApiParts
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import ClarionError, Conflict, InvalidInput, NotFound
 from clarion.model.channel import Channel
 from clarion.model.ids import EventId, MessageId, id_text, parse_id
+from clarion.model.message import MessageFilter
 from clarion.model.operation import OperationKind
 from clarion.model.status import RETRYABLE_BY_HAND, Reason, Status
 from clarion.model.user import Value
-from clarion.ports.ledger import MessageFilter
 
 MOST = 1_000
 FailedStatus = Literal["bounced", "rejected", "undelivered", "failed", "dead_lettered"]
@@ -82,44 +82,44 @@ async def cancel_messages(data: MessagesCancel, caller: Who, parts: Parts) -> Re
         where = await _where(parts, caller, data.filter, data.filter.status)
         return await started(
             parts,
-            await parts.pipeline.operations.start(caller.tenant, OperationKind.CANCEL_MESSAGES, where),
+            await parts.services.operations.start(caller.tenant, OperationKind.CANCEL_MESSAGES, where),
         )
     ids = _ids(data.ids, data.filter)
     errors = await asyncio.gather(*(_canceled(parts, caller, one) for one in ids))
     return _answer(ids, {place: wrong for place, wrong in enumerate(errors) if wrong is not None})
 
 
-async def retried(parts: ApiParts, caller: Caller, data: MessagesRetry) -> Response[BulkView]:
+async def retried(parts: ApiParts, caller: Identity, data: MessagesRetry) -> Response[BulkView]:
     """The answer to a retry of several messages."""
     version = data.template_version
     if data.filter is not None and data.ids is None:
         if isinstance(version, int):
-            await parts.retries.versions(caller.tenant, None, version)  # refuses it, and says why
+            await parts.services.retries.versions(caller.tenant, None, version)  # refuses it, and says why
         where = await _where(parts, caller, data.filter, data.filter.status)
         return await started(
             parts,
-            await parts.pipeline.operations.start(
+            await parts.services.operations.start(
                 caller.tenant, OperationKind.RETRY_MESSAGES, where, planned=version == "planned"
             ),
         )
     ids = _ids(data.ids, data.filter)
-    done = await parts.retries.retry(caller.tenant, MessageFilter(), ids, len(ids), version)
+    done = await parts.services.retries.retry(caller.tenant, MessageFilter(), ids, len(ids), version)
     left = [(place, one) for place, one in enumerate(ids) if one not in done]
     return _answer(ids, {place: await _why_not(parts, caller, one) for place, one in left})
 
 
-async def _canceled(parts: ApiParts, caller: Caller, message_id: MessageId) -> ClarionError | None:
+async def _canceled(parts: ApiParts, caller: Identity, message_id: MessageId) -> ClarionError | None:
     """Why it was not."""
     message = await parts.ledger.records.get(caller.tenant, message_id)
     if message is None:
         return _missing(message_id)
-    status = await parts.pipeline.cancel(message)
+    status = await parts.services.cancellations.message(message)
     if status is Status.CANCELED:
         return None
     return Conflict(f"The message is {status}: only what has not started to be sent can be canceled.")
 
 
-async def _why_not(parts: ApiParts, caller: Caller, message_id: MessageId) -> ClarionError:
+async def _why_not(parts: ApiParts, caller: Identity, message_id: MessageId) -> ClarionError:
     message = await parts.ledger.records.get(caller.tenant, message_id)
     if message is None:
         return _missing(message_id)
@@ -141,7 +141,7 @@ def _answer(ids: Sequence[MessageId], errors: dict[int, ClarionError]) -> Respon
     return Response(answered(len(ids), errors), status_code=200)
 
 
-async def _where(parts: ApiParts, caller: Caller, chosen: _Filter, status: str | None) -> MessageFilter:
+async def _where(parts: ApiParts, caller: Identity, chosen: _Filter, status: str | None) -> MessageFilter:
     user = chosen.user_id
     return MessageFilter(
         user=None if user is None else (await the_user(parts, caller, user, "#/filter/user_id")).no,

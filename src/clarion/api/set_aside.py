@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from litestar import Router, delete, get, post
 
-from clarion.api.access import ADMIN, FOR_GOOD, READ, SEND, Parts, Who
 from clarion.api.conditions import RECORD
+from clarion.api.guards import ADMIN, FOR_GOOD, READ, SEND, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Lane
@@ -16,7 +16,7 @@ from clarion.model.event import SetAside
 from clarion.model.ids import id_text
 from clarion.model.status import Reason
 from clarion.model.user import Value
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 MOST_RETRIED = 1_000
 
@@ -80,7 +80,7 @@ async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -
         numbers = [one.seq for one in await parts.ledger.set_aside.page(caller.tenant, None, MOST_RETRIED)]
     else:
         numbers = [_number(text) for text in data.ids]
-    return EventsRetried(retried=await parts.pipeline.plan_again(caller.tenant, numbers))
+    return EventsRetried(retried=await parts.services.set_aside_events.plan_again(caller.tenant, numbers))
 
 
 @delete("/{event:str}", opt=ADMIN)

@@ -9,18 +9,18 @@ from typing import Annotated, Any
 
 import msgspec
 
-from clarion.api import bodies, cloudevents
+from clarion.api import cloudevents, request_bodies
 from clarion.api.problems import below, refuse
 from clarion.api.times import Moment, instant_or_none
 from clarion.content import check_overrides
 from clarion.errors import ContentError, InvalidInput, check_all
-from clarion.flow.resolve import MAX_RECIPIENTS
+from clarion.flow.intake.recipients import MAX_RECIPIENTS
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import EMPTY_DATA
 from clarion.model.submission import Recipient, Submission
 from clarion.model.user import Value
-from clarion.rules.people import check_recipient
 from clarion.rules.schedule import LATEST_S
+from clarion.rules.validation import check_recipient
 
 RAW_OBJECT = msgspec.Meta(extra_json_schema={"type": "object"})
 NDJSON = frozenset(
@@ -69,7 +69,7 @@ _OVERRIDES = msgspec.json.Decoder(dict[Channel, dict[str, Any]])
 
 def of_trigger(body: bytes, workflow: str, traceparent: str) -> Submission:
     """The submission of a trigger whose workflow stands in the path."""
-    return _submission(bodies.decode(_TRIGGER, body), workflow, traceparent)
+    return _submission(request_bodies.decode(_TRIGGER, body), workflow, traceparent)
 
 
 def of_single(headers: Sequence[tuple[bytes, bytes]], body: bytes, traceparent: str) -> Submission:
@@ -90,7 +90,7 @@ def of_item(raw: bytes, traceparent: str) -> Submission:
         except InvalidInput:
             if b'"workflow"' not in raw:
                 raise
-    line = bodies.decode(_LINE, raw)
+    line = request_bodies.decode(_LINE, raw)
     return _submission(line, line.workflow, traceparent)
 
 
@@ -100,10 +100,12 @@ def items_of(headers: Mapping[bytes, bytes], body: bytes) -> list[bytes] | None:
     if kind in NDJSON:
         return [line for line in body.split(b"\n") if line and not line.isspace()]
     if kind == BATCHED:
-        return [bytes(item) for item in bodies.decode(_ARRAY, body)]
+        return [bytes(item) for item in request_bodies.decode(_ARRAY, body)]
     if kind == STRUCTURED or is_binary(headers):
         return None
-    return [bytes(item) for item in bodies.decode(_ARRAY, body)] if body.lstrip()[:1] == b"[" else None
+    return (
+        [bytes(item) for item in request_bodies.decode(_ARRAY, body)] if body.lstrip()[:1] == b"[" else None
+    )
 
 
 def check_media_type(headers: Mapping[bytes, bytes]) -> None:
@@ -161,7 +163,7 @@ def _overrides(raw: msgspec.Raw) -> msgspec.Raw:
     if raw is EMPTY_DATA or bytes(raw) == cloudevents.NULL:
         return EMPTY_DATA
     try:
-        bodies.decode(_OVERRIDES, raw)
+        request_bodies.decode(_OVERRIDES, raw)
     except InvalidInput as wrong:
         raise below("/overrides", "overrides", wrong) from None
     try:

@@ -7,22 +7,22 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Router, delete, get, post
 
-from clarion.api import bodies
-from clarion.api.access import READ, SEND, Parts, Who
-from clarion.api.auth import Caller
+from clarion.api import request_bodies
+from clarion.api.auth import Identity
 from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, SEND, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
 from clarion.api.problems import refuse
 from clarion.errors import ClarionError, NotFound
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
+from clarion.model.suppression import Suppression
 from clarion.model.user import Value
-from clarion.ports.ledger import Suppression
 from clarion.ports.vault import contact_hash
-from clarion.rules import people
-from clarion.rules.instants import rfc3339
+from clarion.rules import validation
+from clarion.rules.time_format import rfc3339
 
 
 class AddressBody(Value, frozen=True, kw_only=True):
@@ -84,8 +84,8 @@ async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: 
     errors: dict[int, ClarionError] = {}
     for index, line in enumerate(lines):
         try:
-            bodies.check_depth(line, parts.limits.depth)
-            rows[index] = _suppression(parts, caller, bodies.decode(_BODY, line))
+            request_bodies.check_depth(line, parts.limits.depth)
+            rows[index] = _suppression(parts, caller, request_bodies.decode(_BODY, line))
         except ClarionError as wrong:
             errors[index] = wrong
     await parts.ledger.suppressions.add([*rows.values()])
@@ -95,7 +95,7 @@ async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: 
 @post("/search", opt=READ, status_code=200)
 async def search_suppressions(data: AddressBody, caller: Who, parts: Parts) -> Page[SuppressionView]:
     """Whether an address is suppressed, in any spelling. The address is not part of a URL."""
-    people.check_address(data.channel, data.address, "#/address")
+    validation.check_address(data.channel, data.address, "#/address")
     hashed = contact_hash(parts.vault, caller.tenant, data.channel, data.address)
     found = await parts.ledger.suppressions.find(caller.tenant, hashed)
     return Page(items=[view(found)] if found is not None else [])
@@ -116,8 +116,8 @@ def view(one: Suppression) -> SuppressionView:
     )
 
 
-def _suppression(parts: ApiParts, caller: Caller, body: SuppressionBody) -> Suppression:
-    people.check_address(body.channel, body.address, "#/address")
+def _suppression(parts: ApiParts, caller: Identity, body: SuppressionBody) -> Suppression:
+    validation.check_address(body.channel, body.address, "#/address")
     return Suppression(
         tenant=caller.tenant,
         channel=body.channel,
@@ -127,7 +127,7 @@ def _suppression(parts: ApiParts, caller: Caller, body: SuppressionBody) -> Supp
     )
 
 
-async def _found(parts: ApiParts, caller: Caller, suppression_id: str) -> Suppression:
+async def _found(parts: ApiParts, caller: Identity, suppression_id: str) -> Suppression:
     try:
         hashed = bytes.fromhex(suppression_id)
     except ValueError:

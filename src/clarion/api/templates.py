@@ -8,21 +8,21 @@ from typing import Any
 import msgspec
 from litestar import Router, delete, get, patch, post, put
 
-from clarion.api import nothing
-from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api import nulls
 from clarion.api.conditions import one
+from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, Rejected
-from clarion.api.shelves import found, found_version, missing, patched, remove
+from clarion.api.stored_documents import found, found_version, missing, patched, remove
 from clarion.content import Finding
 from clarion.errors import Conflict, InvalidInput
-from clarion.flow.authoring import Published
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.setup import Draft, Template
+from clarion.model.setup import Template, TemplateDraft
 from clarion.model.user import Value
-from clarion.rules import people
-from clarion.rules.instants import rfc3339
+from clarion.rules import validation
+from clarion.rules.time_format import rfc3339
+from clarion.services.templates import Published
 
 DRAFT = one("draft")
 """These routes are about the draft, not the live version."""
@@ -121,7 +121,7 @@ async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Par
 
     Every source is compiled, and rendered with `example_data` if given.
     """
-    published = await parts.authoring.publish(caller.tenant, template_of(data, key))
+    published = await parts.services.templates.publish(caller.tenant, template_of(data, key))
     return live_or_refused(published).template
 
 
@@ -131,7 +131,7 @@ async def patch_template(key: str, data: dict[str, Any], caller: Who, parts: Par
     language or field; what is not named stays."""
     live = found(parts.ledger.setup.templates, caller.tenant, key, "template")
     template = template_of(patched(document_of(live), data), key)
-    published = await parts.authoring.publish(caller.tenant, template, live.version)
+    published = await parts.services.templates.publish(caller.tenant, template, live.version)
     return live_or_refused(published).template
 
 
@@ -148,22 +148,22 @@ async def delete_template(key: str, caller: Who, parts: Parts) -> None:
 @get("/{key:str}/draft", opt=READ | DRAFT)
 async def get_draft(key: str, caller: Who, parts: Parts) -> DraftView:
     """The draft and its findings."""
-    draft = parts.authoring.draft(caller.tenant, key)
-    return _draft_view(draft, await parts.authoring.findings(caller.tenant, draft.template))
+    draft = parts.services.templates.draft(caller.tenant, key)
+    return _draft_view(draft, await parts.services.templates.findings(caller.tenant, draft.template))
 
 
 @put("/{key:str}/draft", opt=ADMIN | DRAFT)
 async def put_draft(key: str, data: DraftBody, caller: Who, parts: Parts) -> DraftView:
     """Save a draft. It may have errors, because drafts are never sent. The answer has the findings."""
     template = template_of(data.template, key, "#/template")
-    draft = await parts.authoring.save(caller.tenant, template, None, data.template.version or None)
-    return _draft_view(draft, await parts.authoring.findings(caller.tenant, template))
+    draft = await parts.services.templates.save(caller.tenant, template, None, data.template.version or None)
+    return _draft_view(draft, await parts.services.templates.findings(caller.tenant, template))
 
 
 @delete("/{key:str}/draft", opt=ADMIN | DRAFT)
 async def delete_draft(key: str, caller: Who, parts: Parts) -> None:
     """Discard the draft."""
-    await parts.authoring.discard(caller.tenant, key)
+    await parts.services.templates.discard(caller.tenant, key)
 
 
 @post("/{key:str}/publish", opt=ADMIN | DRAFT, status_code=200)
@@ -176,13 +176,15 @@ async def publish_draft(
     version in `replaces`. A version that only has a changed partial does not count.
     """
     asked = data or PublishBody()
-    return live_or_refused(await parts.authoring.publish_draft(caller.tenant, key, replaces=asked.replaces))
+    return live_or_refused(
+        await parts.services.templates.publish_draft(caller.tenant, key, replaces=asked.replaces)
+    )
 
 
 @post("/{key:str}/rollback", opt=ADMIN, status_code=200)
 async def roll_back(key: str, data: RollbackBody, caller: Who, parts: Parts) -> PublishedView:
     """Publish an old version again, exactly as it was, partials included. Findings are returned but do not prevent it."""
-    return live_or_refused(await parts.authoring.roll_back(caller.tenant, key, data.version))
+    return live_or_refused(await parts.services.templates.roll_back(caller.tenant, key, data.version))
 
 
 @get("/{key:str}/versions", opt=READ)
@@ -214,7 +216,7 @@ def template_of(body: TemplateDocument, key: str, place: str = "#") -> Template:
     """The template of a body whose key stands in the path."""
     if body.key not in ("", key):
         raise InvalidInput("key differs from the one in the path: leave it out.", pointer=f"{place}/key")
-    people.check_key(key, f"{place}/key")
+    validation.check_key(key, f"{place}/key")
     return Template(
         key=key,
         version=0,
@@ -228,7 +230,7 @@ def template_of(body: TemplateDocument, key: str, place: str = "#") -> Template:
 
 def document_of(template: Template) -> TemplateDocument:
     """The template with every field spelt out, as it can be sent back."""
-    fields = nothing.shown(template)
+    fields = nulls.shown(template)
     return TemplateDocument(**{**fields, "published_at": _moment(template.published_at)})
 
 
@@ -252,7 +254,7 @@ def faults_of(findings: Sequence[Finding], place: str | None = None) -> list[Fau
     ]
 
 
-def _draft_view(draft: Draft, findings: Sequence[Finding]) -> DraftView:
+def _draft_view(draft: TemplateDraft, findings: Sequence[Finding]) -> DraftView:
     return DraftView(
         template=document_of(draft.template),
         saved_at=rfc3339(draft.saved_at),

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 from litestar import Router, get, patch
 
-from clarion.api import bodies, nothing
-from clarion.api.access import ADMIN, READ, Parts, Who
+from clarion.api import nulls, request_bodies
 from clarion.api.categories import check_caps
 from clarion.api.conditions import one
+from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.merging import merge
 from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import Channel
 from clarion.model.setup import FrequencyCap, Tenant
 from clarion.model.user import Value
-from clarion.rules import people
+from clarion.rules import validation
 
 MOST_SEGMENTS = 255
 """A text message cannot have more parts: their number is one octet (3GPP TS 23.040, 9.2.3.24.1)."""
@@ -66,7 +66,7 @@ async def patch_tenant(data: dict[str, Any], caller: Who, parts: Parts) -> Tenan
 
 def patched(stored: Tenant, patch: Mapping[str, Any]) -> Tenant:
     """The tenant after a JSON merge patch (RFC 7396)."""
-    wanted = bodies.convert(merge(msgspec.to_builtins(document(stored)), patch), TenantDocument)
+    wanted = request_bodies.convert(merge(msgspec.to_builtins(document(stored)), patch), TenantDocument)
     if wanted.key != stored.key:
         raise InvalidInput("the key of a tenant cannot be changed.", pointer="#/key")
     check(wanted)
@@ -77,11 +77,11 @@ def check(wanted: TenantDocument) -> None:
     """Everything in it can be worked with."""
     check_all(
         [
-            partial(people.check_locale, wanted.locale, "#/locale"),
-            partial(people.check_timezone, wanted.timezone, "#/timezone"),
+            partial(validation.check_locale, wanted.locale, "#/locale"),
+            partial(validation.check_timezone, wanted.timezone, "#/timezone"),
             partial(check_caps, wanted.caps),
             *(
-                partial(people.check_locale, locale, f"#/required_locales/{index}")
+                partial(validation.check_locale, locale, f"#/required_locales/{index}")
                 for index, locale in enumerate(wanted.required_locales)
             ),
             partial(_check_segments, wanted),
@@ -96,13 +96,13 @@ def _check_segments(wanted: TenantDocument) -> None:
 
 def document(tenant: Tenant) -> TenantDocument:
     """The tenant as callers see it."""
-    fields = nothing.shown(tenant)
+    fields = nulls.shown(tenant)
     return TenantDocument(**{name: fields[name] for name in TenantDocument.__struct_fields__})
 
 
 def fields_of(wanted: TenantDocument) -> dict[str, Any]:
     """The document as fields of a tenant."""
-    return nothing.stored(Tenant, msgspec.structs.asdict(wanted))
+    return nulls.stored(Tenant, msgspec.structs.asdict(wanted))
 
 
 router = Router("/v1/tenant", route_handlers=[get_tenant, patch_tenant], opt=one("tenant"), tags=["Set-up"])

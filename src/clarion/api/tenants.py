@@ -8,15 +8,15 @@ import msgspec
 from litestar import Router, get, patch, post
 
 from clarion.api import tenant
-from clarion.api.access import Parts, Who
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
 from clarion.api.tenant import TenantDocument
 from clarion.errors import NotFound, Unknown
 from clarion.model.ids import TenantId
 from clarion.model.setup import Scope, Tenant
-from clarion.rules import people
+from clarion.rules import validation
 from clarion.rules.match import closest
 
 OPERATOR: dict[str, Any] = {"scope": Scope.OPERATOR}
@@ -43,10 +43,10 @@ async def list_tenants(
 @post("/", opt=OPERATOR)
 async def create_tenant(data: TenantDocument, caller: Who, parts: Parts) -> NewTenant:
     """Create a tenant. It has the in-app integration `inbox`; everything else is set up with its admin key."""
-    people.check_key(data.key, "#/key")
+    validation.check_key(data.key, "#/key")
     tenant.check(data)
     made = await parts.ledger.setup.tenants.put(Tenant(id=TenantId(0), **tenant.fields_of(data)))
-    _, text = await parts.keys.create(made.id, "created with the tenant", Scope.ADMIN)
+    _, text = await parts.services.api_keys.create(made.id, "created with the tenant", Scope.ADMIN)
     return NewTenant(tenant=tenant.document(made), admin_key=text)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.api.problems import wrong_parameter
 from clarion.model.ids import Instant
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339, with an offset or `Z`")]
 

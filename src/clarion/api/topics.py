@@ -7,21 +7,21 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Router, delete, get, patch, post, put
 
-from clarion.api import bodies
-from clarion.api.access import READ, SEND, Parts, Person, Who, names_of
-from clarion.api.auth import Caller
+from clarion.api import request_bodies
+from clarion.api.auth import Identity
 from clarion.api.conditions import ADDS, one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import READ, SEND, Parts, Person, Who, names_of
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
 from clarion.api.references import NEIGHBOURS, suggest
 from clarion.errors import NotFound, Unknown, UnknownReference
-from clarion.flow.resolve import CREATE_TOPIC
+from clarion.flow.intake.recipients import CREATE_TOPIC
 from clarion.model.ids import UserNo
+from clarion.model.topic import Topic
 from clarion.model.user import Value
 from clarion.ports import terms
-from clarion.ports.ledger import Topic
-from clarion.rules import people
+from clarion.rules import validation
 from clarion.rules.match import closest
 
 CREATE_USER = "Create the user first; nobody was subscribed."
@@ -79,10 +79,10 @@ async def get_topic(key: str, caller: Who, parts: Parts) -> TopicView:
 @put("/{key:str}", opt=SEND)
 async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None = None) -> TopicView:
     """Create or rename a topic. Its members stay."""
-    people.check_key(key, "#")
+    validation.check_key(key, "#")
     topic = Topic(key=key, name=(data or TopicBody()).name or "")
     await parts.ledger.topics.put(caller.tenant, topic)
-    if terms.rehearsing():
+    if terms.dry_running():
         return _view(topic)
     return _view(await _topic(parts, caller, key))
 
@@ -91,7 +91,7 @@ async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None 
 async def patch_topic(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> TopicView:
     """Change some fields (JSON merge patch)."""
     before = await _topic(parts, caller, key)
-    body = bodies.convert(merge({"name": before.name or None}, data), TopicBody)
+    body = request_bodies.convert(merge({"name": before.name or None}, data), TopicBody)
     return await put_topic.fn(key, caller, parts, body)  # type: ignore[no-any-return]
 
 
@@ -150,14 +150,14 @@ async def unsubscribe(key: str, person: Person, caller: Who, parts: Parts) -> No
         raise NotFound(f"{person.id!r} is not subscribed to {key!r}.")
 
 
-async def _topic(parts: ApiParts, caller: Caller, key: str) -> Topic:
+async def _topic(parts: ApiParts, caller: Identity, key: str) -> Topic:
     found = await parts.ledger.directory.topic(caller.tenant, key)
     if found is None:
         raise await _missing(parts, caller, key)
     return found
 
 
-async def _missing(parts: ApiParts, caller: Caller, key: str) -> NotFound:
+async def _missing(parts: ApiParts, caller: Identity, key: str) -> NotFound:
     near = closest(key, await parts.ledger.directory.topics_near(caller.tenant, key, NEIGHBOURS))
     return NotFound(str(Unknown("topic", key, "", CREATE_TOPIC, near)))
 

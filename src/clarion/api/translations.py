@@ -9,15 +9,15 @@ import msgspec
 from litestar import Request, Response, Router, get, put
 from litestar.params import Parameter
 
-from clarion.api.access import ADMIN, READ, Parts, Who
 from clarion.api.conditions import RECORD
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
-from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected, wrong_parameter
 from clarion.content.catalogues import Merged, Note, Report, Unreadable
-from clarion.content.locales import canonical
+from clarion.content.localise.locales import canonical
 from clarion.errors import InvalidInput
-from clarion.flow.catalogues import Catalogues, Format
+from clarion.services.translations import Format, Translations
 
 READS = {form.media_type: form for form in (Format.PO, Format.XLIFF)}
 """What a file of translations is sent as."""
@@ -122,8 +122,8 @@ async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = 
     return await _translations(parts).missing(caller.tenant, locale, template)
 
 
-def _translations(parts: ApiParts) -> Catalogues:
-    return Catalogues(parts.ledger.setup, parts.authoring)
+def _translations(parts: ApiParts) -> Translations:
+    return Translations(parts.ledger.setup, parts.services.templates)
 
 
 def _check_languages(**tags: str | None) -> None:

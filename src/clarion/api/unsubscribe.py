@@ -11,15 +11,15 @@ from urllib.parse import parse_qsl
 
 import structlog
 
-from clarion.api import bodies
-from clarion.api.answers import HttpScope, Send, answer
-from clarion.api.parts import ApiParts
+from clarion.api import request_bodies
+from clarion.api.dependencies import ApiParts
+from clarion.api.responses import HttpScope, Send, answer
 from clarion.api.unsubscribe_page import HEADERS, State, page
 from clarion.api.unsubscribe_words import WORDS
-from clarion.content.locales import choose
+from clarion.content.localise.locales import choose
 from clarion.errors import Busy, Conflict, Unavailable, UserUnreadable
-from clarion.flow.unsubscribe import Choice
 from clarion.rules.limiter import Bucket, take
+from clarion.services.unsubscribe import Choice
 
 LONGEST_BODY = 16 * 1024
 RETURNS_PER_S = 20.0
@@ -41,14 +41,16 @@ class Farewell:
         self._parts = parts
         self._returns = Bucket(rate=RETURNS_PER_S, burst=RETURNS_PER_S, tokens=RETURNS_PER_S)
 
-    async def __call__(self, token: str, scope: HttpScope, receive: bodies.Receive, send: Send) -> None:
+    async def __call__(
+        self, token: str, scope: HttpScope, receive: request_bodies.Receive, send: Send
+    ) -> None:
         """Answer with a page, whatever happens: behind the link is a person, not a program."""
         headers = dict(scope["headers"])
         wanted = _languages(headers)
         posted = scope["method"] == "POST"
-        body = await bodies.read(receive, headers, LONGEST_BODY) if posted else b""
+        body = await request_bodies.read(receive, headers, LONGEST_BODY) if posted else b""
         try:
-            choice = await self._parts.pipeline.unsubscribing.read(token)
+            choice = await self._parts.services.unsubscribe.read(token)
             if choice is None:
                 await _show(send, "lost", choose(WORDS, *wanted))
                 return
@@ -72,11 +74,11 @@ class Farewell:
 
     async def _act(self, choice: Choice, *, back: bool) -> tuple[State, Choice]:
         if not back:
-            return "done", await self._parts.pipeline.unsubscribing.leave(choice)
+            return "done", await self._parts.services.unsubscribe.leave(choice)
         self._returns, granted, wait_s = take(self._returns, self._parts.clock.monotonic(), (1,))
         if not granted:
             raise Busy(f"too many people subscribe again at once: try again in {wait_s:.0f} seconds")
-        return "back", await self._parts.pipeline.unsubscribing.return_to(choice)
+        return "back", await self._parts.services.unsubscribe.return_to(choice)
 
 
 def _wants_back(headers: Mapping[bytes, bytes], body: bytes) -> bool:

@@ -10,11 +10,11 @@ import msgspec
 from litestar import Request, Router, delete, get, patch, post, put
 from msgspec import UNSET, UnsetType
 
-from clarion.api import bodies
-from clarion.api.access import FOR_GOOD, READ, SEND, Parts, Person, Who, the_user
+from clarion.api import request_bodies
 from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import ADDS, one
 from clarion.api.contacts import ContactBody, ContactView, stored, views
+from clarion.api.guards import FOR_GOOD, READ, SEND, Parts, Person, Who, the_user
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import refuse
@@ -24,8 +24,8 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
 from clarion.model.user import Contact, Profile, User, Value
 from clarion.ports.vault import contact_hash
-from clarion.rules import people
-from clarion.rules.instants import rfc3339
+from clarion.rules import validation
+from clarion.rules.time_format import rfc3339
 
 MOST_FOUND = 200
 PRIMARY = ((Channel.EMAIL, "email"), (Channel.SMS, "phone"))
@@ -121,7 +121,7 @@ async def search_users(data: UserSearch, caller: Who, parts: Parts) -> Page[User
     if len(named) != 1:
         raise InvalidInput("search by one of `email`, `phone` and `contact`.", pointer="#")
     ((channel, address, place),) = named
-    people.check_address(channel, address, place)
+    validation.check_address(channel, address, place)
     hashed = contact_hash(parts.vault, caller.tenant, channel, address)
     found = await parts.ledger.directory.with_contact(caller.tenant, channel, hashed, MOST_FOUND)
     return Page(items=[view(user) for user in found])
@@ -169,7 +169,7 @@ async def delete_user(user_id: str, caller: Who, parts: Parts) -> None:
     """Delete a user: their encryption key is destroyed and waiting messages are not sent. Anonymous statistics stay."""
     person = await the_user(parts, caller, user_id, readable=False)
     await parts.ledger.users.delete(caller.tenant, person.id)
-    parts.engagement.forget(caller.tenant, person.no)
+    parts.services.inbox_actions.forget(caller.tenant, person.no)
 
 
 @post("/bulk", opt={**SEND, "ndjson": UserBody}, status_code=200)
@@ -191,7 +191,7 @@ async def put_users(
     changes: dict[str, list[tuple[int, Change]]] = {}
     for index, line in enumerate(lines):
         try:
-            bodies.check_depth(line, parts.limits.depth)
+            request_bodies.check_depth(line, parts.limits.depth)
             name, change = _replacing(line) if mode == "replace" else _merging(line)
             changes.setdefault(name, []).append((index, change))
         except ClarionError as wrong:
@@ -207,7 +207,7 @@ async def mint_token(person: Person, caller: Who, parts: Parts, data: TokenBody 
     """Create a short-lived token for the user's own devices. It gives access to the user's inbox and nothing else."""
     ttl_s = (data or TokenBody()).ttl_s
     expires_at = Instant(parts.clock.now() // 1000 * 1000 + ttl_s * 1000)
-    return TokenView(token=parts.tokens.mint(person, ttl_s), expires_at=rfc3339(expires_at))
+    return TokenView(token=parts.services.user_tokens.mint(person, ttl_s), expires_at=rfc3339(expires_at))
 
 
 def view(user: User) -> UserView:
@@ -233,17 +233,17 @@ def check_user(body: UserBody, user_id: str) -> None:
 
 
 def _checks_of(body: UserBody, user_id: str) -> Iterator[partial[None]]:
-    yield partial(people.check_user_id, user_id, "#/user_id")
+    yield partial(validation.check_user_id, user_id, "#/user_id")
     for channel, field in PRIMARY:
         if isinstance(address := getattr(body, field), str):
-            yield partial(people.check_address, channel, address, f"#/{field}")
+            yield partial(validation.check_address, channel, address, f"#/{field}")
     if body.locale:
-        yield partial(people.check_locale, body.locale, "#/locale")
+        yield partial(validation.check_locale, body.locale, "#/locale")
     if body.timezone:
-        yield partial(people.check_timezone, body.timezone, "#/timezone")
-    yield partial(people.check_attributes, body.attributes, "#/attributes")
+        yield partial(validation.check_timezone, body.timezone, "#/timezone")
+    yield partial(validation.check_attributes, body.attributes, "#/attributes")
     given = [Contact(channel=one.channel, address=one.address) for one in body.contacts or ()]
-    yield partial(people.check_contacts, given, "#/contacts")
+    yield partial(validation.check_contacts, given, "#/contacts")
 
 
 def replacing(body: UserBody) -> Change:
@@ -282,7 +282,7 @@ def merging(user_id: str, patch: Mapping[str, Any]) -> Change:
             "attributes": profile.attributes,
         }
         named = {name: patch[name] for name in ("email", "phone", "contacts") if name in patch}
-        body = bodies.convert({**merge(kept, patch), **named}, UserBody)
+        body = request_bodies.convert({**merge(kept, patch), **named}, UserBody)
         if body.user_id not in (None, user_id):
             raise InvalidInput("user_id cannot be changed: create another user.", pointer="#/user_id")
         check_user(body, user_id)
@@ -292,15 +292,15 @@ def merging(user_id: str, patch: Mapping[str, Any]) -> Change:
 
 
 def _replacing(line: bytes) -> tuple[str, Change]:
-    body = bodies.decode(_BODY, line)
+    body = request_bodies.decode(_BODY, line)
     name = body.user_id or ""
     check_user(body, name)
     return name, replacing(body)
 
 
 def _merging(line: bytes) -> tuple[str, Change]:
-    patch = bodies.decode(_PATCH, line)
-    name = bodies.convert({"user_id": patch.get("user_id")}, UserBody).user_id or ""
+    patch = request_bodies.decode(_PATCH, line)
+    name = request_bodies.convert({"user_id": patch.get("user_id")}, UserBody).user_id or ""
     change = merging(name, patch)
     change(None)  # it is well-formed by itself
     return name, change

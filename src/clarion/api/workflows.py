@@ -7,17 +7,16 @@ from typing import Any
 
 from litestar import Router, delete, get, patch, put
 
-from clarion.api.access import ADMIN, READ, Parts, Who
-from clarion.api.auth import Caller
+from clarion.api.auth import Identity
 from clarion.api.conditions import one
+from clarion.api.dependencies import ApiParts
+from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.parts import ApiParts
 from clarion.api.problems import Fault, Rejected, unknown_name
 from clarion.api.problems import faults_of as faults_in
 from clarion.api.references import unknown_in
-from clarion.api.shelves import found, found_version, named, page_of_shelf, patched, remove, shown
+from clarion.api.stored_documents import found, found_version, named, page_of_shelf, patched, remove, shown
 from clarion.errors import InvalidInput, UnknownReference
-from clarion.flow.draft import channels_of
 from clarion.model.channel import Channel
 from clarion.model.setup import (
     Category,
@@ -28,8 +27,9 @@ from clarion.model.setup import (
     SendStep,
     Template,
     Workflow,
+    channels_of,
 )
-from clarion.rules import people
+from clarion.rules import validation
 from clarion.rules.match import check_pattern, check_pointer
 from clarion.rules.quiet_hours import meet
 
@@ -82,7 +82,7 @@ async def delete_workflow(key: str, caller: Who, parts: Parts) -> None:
 
 
 async def _store(
-    workflow: Workflow, before: Workflow | None, caller: Caller, parts: ApiParts
+    workflow: Workflow, before: Workflow | None, caller: Identity, parts: ApiParts
 ) -> WorkflowDocument:
     """Publish. `before`: what it was made from; Conflict when something else is live by now."""
     if faults := faults_of(workflow, parts, caller):
@@ -93,7 +93,7 @@ async def _store(
     return shown(WorkflowDocument, stored)
 
 
-def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault]:
+def faults_of(workflow: Workflow, parts: ApiParts, caller: Identity) -> list[Fault]:
     """Everything that would keep the workflow from working."""
     if len(workflow.steps) > STEPS:
         return [Fault(detail=f"a workflow has at most {STEPS} steps.", pointer="#/steps")]
@@ -125,7 +125,7 @@ def faults_of(workflow: Workflow, parts: ApiParts, caller: Caller) -> list[Fault
         if (wrong := check_pattern(workflow.on.type)) is not None:
             faults.append(Fault(detail=f"{wrong}.", pointer="#/on/type"))
     try:
-        people.check_windows(workflow.send_window, "#/send_window")
+        validation.check_windows(workflow.send_window, "#/send_window")
     except InvalidInput as refused:
         return [*faults, *faults_in(refused)]
     faults += _never_open(workflow, categories)

@@ -1,4 +1,4 @@
-"""The engine, from the settings of the installation."""
+"""The engine and its services, from the settings of the installation."""
 
 from __future__ import annotations
 
@@ -9,34 +9,52 @@ from clarion.adapters.limited.process import LimitedProcess
 from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
 from clarion.adapters.mailboxes.maildir import Maildir
 from clarion.adapters.oauth import AccessTokens, Grant
-from clarion.app.ground import Ground
+from clarion.app.resources import Resources
 from clarion.config import Inbound
 from clarion.content import Renderer
-from clarion.flow.limited import MEMORY_BYTES, MESSAGE_CPU_S, TARGET
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
+from clarion.services.limited import AUTHORS_CPU_S, MEMORY_BYTES, MESSAGE_CPU_S, TARGET
+from clarion.services.registry import Services
+from clarion.services.unsubscribe import UnsubscribeLinks
 
 
-def pipeline_of(ground: Ground, ends: contextlib.AsyncExitStack) -> Pipeline:
-    """The way of a notification, not started yet."""
-    settings = ground.settings
-    limited = LimitedProcess(TARGET, memory_bytes=MEMORY_BYTES, cpu_s=MESSAGE_CPU_S)
-    ends.push_async_callback(limited.close)
-    return Pipeline(
-        ledger=ground.ledger,
-        broker=SqlBroker(ground.ledger.log),
-        fanout=ground.fanout,
+def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pipeline, Services]:
+    """The way of a notification and the services on it, not started yet."""
+    settings, ledger, tools = resources.settings, resources.ledger, resources.tools
+    unsubscribe = UnsubscribeLinks(ledger, resources.vault, settings.base_url)
+    pipeline = Pipeline(
+        ledger=ledger,
+        broker=SqlBroker(ledger.log),
+        fanout=resources.fanout,
         renderer=Renderer(),
-        limited=limited,
-        plugins=ground.providers,
-        tools=ground.tools,
-        public_url=settings.base_url,
-        mailboxes=mailboxes(settings.inbound, ground.tools),
+        limited=_limited(MESSAGE_CPU_S, ends),
+        plugins=resources.providers,
+        tools=tools,
+        unsubscribe_url=unsubscribe.url,
+        opt_out=unsubscribe.leave_over,
+    )
+    services = Services.on(
+        pipeline,
+        ledger=ledger,
+        fanout=resources.fanout,
+        tools=tools,
+        limited=_limited(AUTHORS_CPU_S, ends),
+        unsubscribe=unsubscribe,
+        mailboxes=mailboxes(settings.inbound, tools),
         mail_home=settings.inbound.tenant,
         mail_poll_s=settings.inbound.poll_s,
         disable_endpoints_after_s=settings.outbound.disable_endpoints_after_days * 86_400,
     )
+    ends.push_async_callback(services.api_keys.flush)
+    return pipeline, services
+
+
+def _limited(cpu_s: int, ends: contextlib.AsyncExitStack) -> LimitedProcess:
+    limited = LimitedProcess(TARGET, memory_bytes=MEMORY_BYTES, cpu_s=cpu_s)
+    ends.push_async_callback(limited.close)
+    return limited
 
 
 def mailboxes(inbound: Inbound, tools: ProviderTools) -> list[Mailbox]:

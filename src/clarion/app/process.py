@@ -11,13 +11,12 @@ from clarion import api, dashboard, gateway
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock
 from clarion.adapters.telemetry.prometheus import Metrics
-from clarion.app.edges import Asgi, api_parts, dashboard_parts, front, gateway_parts, metrics_of
-from clarion.app.engine import pipeline_of
-from clarion.app.ground import ground_of
-from clarion.app.services import services_of
+from clarion.app.engine import engine_of
+from clarion.app.http_app import Asgi, api_parts, dashboard_parts, gateway_parts, metrics_of, mount
+from clarion.app.resources import open_resources
 from clarion.config import Settings
-from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
+from clarion.services.api_keys import ApiKeys
 
 GOODBYE_S = 1.0
 """How long devices have to hang up after they were told to."""
@@ -45,28 +44,28 @@ class App:
         Raises ConfigError saying what to do; nothing is left open then.
         """
         async with contextlib.AsyncExitStack() as ends:
-            ground = ground_of(settings, ends)
-            pipeline = pipeline_of(ground, ends)
-            services = services_of(ground, ends)
+            resources = open_resources(settings, ends)
+            pipeline, services = engine_of(resources, ends)
             stopping = asyncio.Event()
 
-            inboxes = gateway.create(gateway_parts(ground, services))
-            pages = dashboard.create(dashboard_parts(ground, pipeline, services))
-            metrics = metrics_of(ground, pipeline, inboxes)
-            rest = api.create(api_parts(ground, pipeline, services, inboxes, metrics, stopping))
+            inboxes = gateway.create(gateway_parts(resources, services))
+            pages = dashboard.create(dashboard_parts(resources, pipeline, services))
+            metrics = metrics_of(resources, pipeline, services, inboxes)
+            rest = api.create(api_parts(resources, pipeline, services, inboxes, metrics, stopping))
             app = cls(
                 settings=settings,
-                ledger=ground.ledger,
-                keys=services.keys,
+                ledger=resources.ledger,
+                keys=services.api_keys,
                 pipeline=pipeline,
                 gateway=inboxes,
-                clock=ground.clock,
+                clock=resources.clock,
                 metrics=metrics,
-                asgi=front(pages, inboxes, rest),
+                asgi=mount(pages, inboxes, rest),
                 stopping=stopping,
             )
 
             await pipeline.start()
+            services.start(pipeline)
             ends.push_async_callback(pipeline.drain, settings.drain_s)
             inboxes.start()
             ends.push_async_callback(app.dismiss)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from clarion.cli.exits import Exit
+from clarion.cli.exit_codes import Exit
 from clarion.cli.options import Config, DataDir, Json
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def check(config: Config = None, data_dir: DataDir = None, json: Json = False) -
     """
     import asyncio
 
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.config import Settings
 
     settings = Settings.load(config, data_dir=data_dir)
     findings = asyncio.run(_look(settings))
     if json:
-        show.as_json([{"check": name, "ok": not wrong, "detail": wrong} for name, wrong in findings])
+        output.as_json([{"check": name, "ok": not wrong, "detail": wrong} for name, wrong in findings])
     else:
         _print(findings)
     if any(wrong for _, wrong in findings):
@@ -56,28 +56,28 @@ async def _look(settings: Settings) -> list[Finding]:
 async def _store(settings: Settings) -> AsyncIterator[Finding]:
     """The key, the schema, every enabled integration of every tenant, and what its workflows lack."""
     from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-    from clarion.adapters.system import SystemClock, SystemEntropy
+    from clarion.adapters.system import SystemClock, SystemRandom
     from clarion.adapters.vaults.local import LocalVault
-    from clarion.app.ground import tools_of
+    from clarion.app.resources import tools_of
     from clarion.errors import ClarionError
     from clarion.flow.coverage import Coverage
 
     if not settings.database_path.exists():
         yield "database", f"there is no database {settings.database_path}: run `clarion migrate`."
         return
-    clock, entropy = SystemClock(), SystemEntropy()
+    clock, random = SystemClock(), SystemRandom()
     part = "key"
     try:
-        vault = LocalVault.from_file(settings.key_path, entropy, create=False)
+        vault = LocalVault.from_file(settings.key_path, random, create=False)
         yield part, ""
         part = "database"
-        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
+        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, random=random)
     except ClarionError as error:
         yield part, error.detail
         return
     try:
         yield part, ""
-        tools = tools_of(settings, ledger, vault, clock, entropy)
+        tools = tools_of(settings, ledger, vault, clock, random)
         for tenant in ledger.setup.tenants.all().values():
             enabled = (i for i in ledger.setup.integrations.all(tenant.id).values() if i.enabled)
             for integration in enabled:
@@ -99,14 +99,14 @@ def _lacks(channels: Sequence[str]) -> str:
 async def _reach(integration: Any, tools: Any) -> str:
     """What is wrong with an integration; nothing when its provider answers."""
     from clarion import plugins
-    from clarion.api import bodies
+    from clarion.api import request_bodies
     from clarion.errors import ClarionError
 
     plugin = plugins.providers().get(integration.provider)
     if plugin is None:
         return f"there is no provider {integration.provider!r}: install its package."
     try:
-        provider = plugin.open(integration, bodies.convert(integration.config, plugin.config), tools)
+        provider = plugin.open(integration, request_bodies.convert(integration.config, plugin.config), tools)
     except ClarionError as error:
         return f"its settings are wrong at {error.pointer or '#'}: {error}"
     except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
@@ -128,8 +128,8 @@ async def _reach(integration: Any, tools: Any) -> str:
 def _print(findings: list[Finding]) -> None:
     from rich.text import Text
 
-    from clarion.cli import show
+    from clarion.cli import output
 
     for name, wrong in findings:
         mark = Text("✗ ", "red") if wrong else Text("✓ ", "green")
-        show.out().print(mark, Text(name), Text(f": {wrong}" if wrong else ""), sep="")
+        output.out().print(mark, Text(name), Text(f": {wrong}" if wrong else ""), sep="")

@@ -50,7 +50,7 @@ def list_(
     Example:
       clarion dead-letters list --channel email
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.messages import table
 
     found = connect().pages(
@@ -65,7 +65,7 @@ def list_(
         until=until,
     )
     if json:
-        show.as_json(list(found))
+        output.as_json(list(found))
     else:
         table(found)
 
@@ -117,14 +117,14 @@ def events(limit: Limit = 20, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion dead-letters events
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = connect().pages(EVENTS, limit)
     if json:
-        show.as_json(list(found))
+        output.as_json(list(found))
     else:
         columns = ("id", "event_id", "workflow", "lane", "reason", "detail", "created_at")
-        show.table(columns, ([one[column] or "" for column in columns] for one in found))
+        output.table(columns, ([one[column] or "" for column in columns] for one in found))
 
 
 @program.command("retry-events")
@@ -143,7 +143,7 @@ def retry_events(
       clarion dead-letters retry-events 7
       clarion dead-letters retry-events --all
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     if bool(ids) == everything:
         raise typer.BadParameter("give event ids, or --all")
@@ -156,14 +156,14 @@ def retry_events(
     done = (
         client.call("POST", f"{EVENTS}/retry", {"ids": ids})["retried"]
         if ids
-        else show.rounds("Retrying", more, quiet=json)
+        else output.rounds("Retrying", more, quiet=json)
     )
     if json:
-        show.as_json({"retried": done})
+        output.as_json({"retried": done})
     else:
-        show.out().print(f"{done} put back into the queues of their lanes.")
+        output.out().print(f"{done} put back into the queues of their lanes.")
     if ids and done < len(ids):
-        show.complain(f"{len(ids) - done} of {len(ids)} are not in the list: they were not changed.")
+        output.complain(f"{len(ids) - done} of {len(ids)} are not in the list: they were not changed.")
         raise typer.Exit(1)
 
 
@@ -180,7 +180,7 @@ def discard_event(
     Example:
       clarion dead-letters discard-event 7
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     connect().call("DELETE", f"{EVENTS}/{event}")
-    show.out().print("Discarded.")
+    output.out().print("Discarded.")

@@ -14,8 +14,8 @@ from clarion.content import partials_used
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, Integration, Partial, Template, Tenant, Workflow
-from clarion.model.user import Contact, Preferences, Profile
-from clarion.ports.ledger import Ledger, UserPut
+from clarion.model.user import Contact, Preferences, Profile, UserPut
+from clarion.ports.ledger import Ledger
 
 LETTER = "letter"
 """Key of the layout that all emails share."""

@@ -141,11 +141,11 @@ def _welcome(told: dict[str, Any], data: Path, took_s: float) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from clarion.cli import show
+    from clarion.cli import output
 
-    console = show.out()
+    console = output.out()
     facts = Table.grid(padding=(0, 3))
-    facts.add_column(style=show.SILENT)
+    facts.add_column(style=output.SILENT)
     facts.add_column()
     facts.add_row("Page", Text(told["url"], style=f"bold link {told['url']}"))
     facts.add_row("API", Text(f"{told['url']}/docs"))
@@ -155,7 +155,7 @@ def _welcome(told: dict[str, Any], data: Path, took_s: float) -> None:
     console.print()
     console.print(
         Text("Clarion is running", style="bold green"),
-        Text(f" after {took_s:.1f} s", style=show.SILENT),
+        Text(f" after {took_s:.1f} s", style=output.SILENT),
         sep="",
     )
     console.print(
@@ -165,11 +165,11 @@ def _welcome(told: dict[str, Any], data: Path, took_s: float) -> None:
     console.print()
     console.print(facts)
     console.print()
-    console.print("Try it from another terminal:", style=show.SILENT)
+    console.print("Try it from another terminal:", style=output.SILENT)
     console.print()
     console.print(Text(_curl(told)))
     console.print()
-    console.print("Ctrl-C stops it.", style=show.SILENT)
+    console.print("Ctrl-C stops it.", style=output.SILENT)
 
 
 def _curl(told: dict[str, Any]) -> str:

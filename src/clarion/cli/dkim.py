@@ -47,21 +47,22 @@ def create(domain: Domain, selector: Selector, kind: KindOption = Kind.RSA, json
       clarion dkim create --domain example.com --selector clarion1
       clarion dkim create --domain example.com --selector clarion2 --kind ed25519 --json > dkim.json
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.content.mail.dkim import check_names, new_key, public_record
 
     domain, selector = check_names(domain, selector)
     private_key = new_key(kind.value)
     name, record = f"{selector}._domainkey.{domain}", public_record(private_key)
     if json:
-        show.as_json({"name": name, "record": record, "selector": selector, "private_key": private_key})
+        output.as_json({"name": name, "record": record, "selector": selector, "private_key": private_key})
         return
-    console = show.out()
-    console.print("Publish this record:", style=show.SILENT)
+    console = output.out()
+    console.print("Publish this record:", style=output.SILENT)
     console.print(f"{name}. TXT {_strings(record)}", markup=False, soft_wrap=True)
     console.print()
     console.print(
-        f"Add {selector} to `dkim_selectors` of the integration, and this to `dkim_keys`:", style=show.SILENT
+        f"Add {selector} to `dkim_selectors` of the integration, and this to `dkim_keys`:",
+        style=output.SILENT,
     )
     console.print(private_key, markup=False, soft_wrap=True)
 

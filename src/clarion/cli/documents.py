@@ -77,20 +77,20 @@ class Commands:
 
     def list(self, limit: Limit = 20, *, connect: Connect, json: Json = False) -> None:
         """All of them."""
-        from clarion.cli import show
+        from clarion.cli import output
 
         columns = self._noun.columns
         found = [*connect().pages(f"/v1/{self._noun.path}", limit)]
         if json:
-            show.as_json(found)
+            output.as_json(found)
         else:
-            show.table([*columns], ([cell(one) for cell in columns.values()] for one in found))
+            output.table([*columns], ([cell(one) for cell in columns.values()] for one in found))
 
     def show(self, key: Key, *, connect: Connect) -> None:
         """One of them."""
-        from clarion.cli import show
+        from clarion.cli import output
 
-        show.as_json(connect().get(self._at(key)))
+        output.as_json(connect().get(self._at(key)))
 
     def create(
         self,
@@ -185,9 +185,9 @@ def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]
 
 def told(answer: Any, sentence: str, *, json: bool) -> None:
     """Say what became of a change: a sentence for people, the answer for scripts."""
-    from clarion.cli import show
+    from clarion.cli import output
 
     if json:
-        show.as_json(answer)
+        output.as_json(answer)
     else:
-        show.out().print(sentence, markup=False)
+        output.out().print(sentence, markup=False)

@@ -35,13 +35,13 @@ def list_(
     Example:
       clarion endpoints list --user-id ada
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = list(connect().pages("/v1/endpoints", limit, user_id=user_id))
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.table(
+    output.table(
         ["id", "user", "url", "events", "state"],
         ((one["id"], one["user_id"] or "$tenant", one["url"], _events(one), _state(one)) for one in found),
     )
@@ -80,15 +80,15 @@ def create(
       clarion endpoints create --to https://shop.example/hooks --user-id ada --event 'order.*'
       clarion endpoints create --to http://127.0.0.1:9000/hooks --json | jq -r .secret
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     asked = {"url": to, "user_id": user_id or "", "events": events or [], "description": description}
     made = connect().call("POST", "/v1/endpoints", asked | _secret(secret))
     if json:
-        show.as_json(made)
+        output.as_json(made)
         return
     about = f"{made['id']} receives {_events(made)} for {made['user_id'] or '$tenant'}."
-    show.err().print(about, style=show.SILENT)
+    output.err().print(about, style=output.SILENT)
     _print_secret(made)
 
 
@@ -109,19 +109,21 @@ def show_(
       clarion endpoints show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
       clarion endpoints show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --failed --json
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     client = connect()
     one = client.get(_path(endpoint))
     status = "failed" if failed else None
     calls = list(client.pages(f"{_path(endpoint)}/deliveries", limit, status=status))
     if json:
-        show.as_json({"endpoint": one, "deliveries": calls})
+        output.as_json({"endpoint": one, "deliveries": calls})
         return
-    show.out().print(f"{one['url']} receives {_events(one)} for {one['user_id'] or '$tenant'}: {_state(one)}")
-    show.table(
+    output.out().print(
+        f"{one['url']} receives {_events(one)} for {one['user_id'] or '$tenant'}: {_state(one)}"
+    )
+    output.table(
         ["at", "message", "answer", "took"],
-        ((show.clock(c["created_at"]), c["message_id"], _answer(c), f"{c['took_ms']} ms") for c in calls),
+        ((output.clock(c["created_at"]), c["message_id"], _answer(c), f"{c['took_ms']} ms") for c in calls),
     )
 
 
@@ -140,11 +142,11 @@ def rotate_secret(
     Example:
       clarion endpoints rotate-secret 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     made = connect().call("POST", f"{_path(endpoint)}/rotate-secret", _secret(secret))
     if json:
-        show.as_json(made)
+        output.as_json(made)
     else:
         _print_secret(made)
 
@@ -182,13 +184,13 @@ def delete(endpoint: Id, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion endpoints delete 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     connect().call("DELETE", _path(endpoint))
     if json:
-        show.as_json({"deleted": endpoint})
+        output.as_json({"deleted": endpoint})
     else:
-        show.out().print(f"{endpoint} is deleted.")
+        output.out().print(f"{endpoint} is deleted.")
 
 
 @program.command()
@@ -214,7 +216,7 @@ def retry(
       clarion endpoints retry 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --since 2030-06-01T18:00:00Z
       clarion endpoints retry 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     if bool(ids) == bool(since):
         raise typer.BadParameter("give message ids, or a time with --since")
@@ -225,21 +227,21 @@ def retry(
         answer = client.call("POST", f"{_path(endpoint)}/retry", chosen)
         return answer["retried"], answer["more"] and answer["retried"] > 0
 
-    done = show.rounds("Retrying", more, quiet=json)
+    done = output.rounds("Retrying", more, quiet=json)
     if json:
-        show.as_json({"retried": done})
+        output.as_json({"retried": done})
     else:
-        show.out().print(f"{done} put back into the queue.")
+        output.out().print(f"{done} put back into the queue.")
 
 
 def _switch(endpoint: str, way: str, connect: Connect, *, json: bool) -> None:
-    from clarion.cli import show
+    from clarion.cli import output
 
     one = connect().call("POST", f"{_path(endpoint)}/{way}")
     if json:
-        show.as_json(one)
+        output.as_json(one)
     else:
-        show.out().print(f"{endpoint} is {way}d.")
+        output.out().print(f"{endpoint} is {way}d.")
 
 
 def _path(endpoint: str) -> str:
@@ -254,10 +256,10 @@ def _secret(secret: str | None) -> dict[str, str]:
 
 def _print_secret(made: Any) -> None:
     """On a line of its own, to be copied."""
-    from clarion.cli import show
+    from clarion.cli import output
 
-    show.err().print("Its secret, shown only once:", style=show.SILENT)
-    show.out().print(made["secret"])
+    output.err().print("Its secret, shown only once:", style=output.SILENT)
+    output.out().print(made["secret"])
 
 
 def _events(one: Any) -> str:
@@ -266,12 +268,12 @@ def _events(one: Any) -> str:
 
 def _state(one: Any) -> str:
     """In words a person reads: since when it does not work, and why."""
-    from clarion.cli import show
+    from clarion.cli import output
 
     if one["disabled_at"]:
-        return f"disabled {show.clock(one['disabled_at'])} ({one['disabled_reason']})"
+        return f"disabled {output.clock(one['disabled_at'])} ({one['disabled_reason']})"
     if one["failing_since"]:
-        return f"failing since {show.clock(one['failing_since'])}"
+        return f"failing since {output.clock(one['failing_since'])}"
     return "enabled"
 
 

@@ -31,17 +31,17 @@ def list_(
     Example:
       clarion events list --since 2030-06-01T18:00:00Z
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = connect().pages("/v1/events", limit, since=since, until=until)
     if json:
-        show.as_json(list(found))
+        output.as_json(list(found))
         return
-    show.table(
+    output.table(
         ["created", "workflows", "type", "status", "messages", "id"],
         (
             (
-                show.clock(one["created_at"]),
+                output.clock(one["created_at"]),
                 ", ".join(one["workflows"]),
                 one["type"] or "",
                 one["status"],
@@ -62,14 +62,14 @@ def show_(event_id: Id, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion events show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import messages, show
+    from clarion.cli import messages, output
     from clarion.cli.client import segment
 
     event = connect().get(f"/v1/events/{segment(event_id)}")
     if json:
-        show.as_json(event)
+        output.as_json(event)
     else:
-        show.field(
+        output.field(
             "status", event["status"] if not event["reason"] else f"{event['status']} ({event['reason']})"
         )
         messages.table(event["messages"])
@@ -84,14 +84,14 @@ def cancel(event_id: Id, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion events cancel 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     done = connect().call("POST", f"/v1/events/{segment(event_id)}/cancel")
     if json:
-        show.as_json(done)
+        output.as_json(done)
     else:
-        show.out().print(f"{done['canceled']} messages canceled.")
+        output.out().print(f"{done['canceled']} messages canceled.")
 
 
 program.command("explain", help=explain.explain.__doc__)(explain.explain)

@@ -25,12 +25,12 @@ def explain(
       clarion events explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
       clarion explain 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e --user-id ada --json
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     runs = connect().get(f"/v1/events/{segment(event_id)}/explanation", user_id=user_id)["runs"]
     if json:
-        show.as_json(runs)
+        output.as_json(runs)
     else:
         for run in runs:
-            show.explained(run)
+            output.explained(run)

@@ -11,9 +11,9 @@ from clarion.cli.options import Config, DataDir, Json
 
 if TYPE_CHECKING:
     from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-    from clarion.flow.keys import ApiKeys
     from clarion.model.ids import TenantId
     from clarion.model.setup import ApiKey
+    from clarion.services.api_keys import ApiKeys
 
 T = TypeVar("T")
 program = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys of this installation.")
@@ -64,7 +64,7 @@ def create(
       clarion keys create --name on-call --operator
       export CLARION_API_KEY=$(clarion keys create --name ci --json | jq -r .key)
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.model.setup import NO_TENANT, Scope
 
     if scope not in set(Scope) - {Scope.OPERATOR}:
@@ -79,10 +79,10 @@ def create(
 
     made = _with_ledger(config, data_dir, work)
     if json:
-        show.as_json(made)
+        output.as_json(made)
     else:
-        show.out().print(made["key"])
-        show.err().print(
+        output.out().print(made["key"])
+        output.err().print(
             f"{made['id']} ({made['scope']}). It is shown only once: store it where you keep secrets."
         )
 
@@ -101,7 +101,7 @@ def list_(
     Example:
       clarion keys list --json
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.model.setup import NO_TENANT
 
     async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> list[dict[str, Any]]:
@@ -110,20 +110,20 @@ def list_(
 
     found = _with_ledger(config, data_dir, work)
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.table(
+    output.table(
         ["id", "name", "scope", "created", "last used", "state"],
         (
             (
                 key["id"],
                 key["name"],
                 key["scope"],
-                show.clock(key["created_at"]),
-                show.clock(key["last_used_at"]) or "never",
-                f"revoked {show.clock(key['revoked_at'])}"
+                output.clock(key["created_at"]),
+                output.clock(key["last_used_at"]) or "never",
+                f"revoked {output.clock(key['revoked_at'])}"
                 if key["revoked_at"]
-                else f"until {show.clock(key['expires_at'])}"
+                else f"until {output.clock(key['expires_at'])}"
                 if key["expires_at"]
                 else "live",
             )
@@ -147,7 +147,7 @@ def revoke(
     Example:
       clarion keys revoke key_4fG7kLm2QwX
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.model.setup import NO_TENANT
 
     async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> None:
@@ -156,9 +156,9 @@ def revoke(
 
     _with_ledger(config, data_dir, work)
     if json:
-        show.as_json({"revoked": key_id})
+        output.as_json({"revoked": key_id})
     else:
-        show.out().print(f"{key_id} is revoked.")
+        output.out().print(f"{key_id} is revoked.")
 
 
 def _with_ledger(config: Any, data_dir: Any, work: Callable[[SqliteLedger, ApiKeys, int], Awaitable[T]]) -> T:
@@ -166,22 +166,22 @@ def _with_ledger(config: Any, data_dir: Any, work: Callable[[SqliteLedger, ApiKe
     import asyncio
 
     from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-    from clarion.adapters.system import SystemClock, SystemEntropy
+    from clarion.adapters.system import SystemClock, SystemRandom
     from clarion.adapters.vaults.local import LocalVault
     from clarion.config import Settings
     from clarion.errors import ConfigError
-    from clarion.flow.keys import ApiKeys
+    from clarion.services.api_keys import ApiKeys
 
     settings = Settings.load(config, data_dir=data_dir)
     if not settings.database_path.exists():
         raise ConfigError(f"there is no database {settings.database_path}: run `clarion migrate` first.")
 
     async def run() -> T:
-        clock, entropy = SystemClock(), SystemEntropy()
-        vault = LocalVault.from_file(settings.key_path, entropy, create=False)
-        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, entropy=entropy)
+        clock, random = SystemClock(), SystemRandom()
+        vault = LocalVault.from_file(settings.key_path, random, create=False)
+        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, random=random)
         try:
-            return await work(ledger, ApiKeys(ledger.setup.keys, vault, clock, entropy), clock.now())
+            return await work(ledger, ApiKeys(ledger.setup.keys, vault, clock, random), clock.now())
         finally:
             await ledger.close()
 
@@ -217,7 +217,7 @@ async def _tenant(
 
 
 def _view(key: ApiKey) -> dict[str, Any]:
-    from clarion.rules.instants import rfc3339
+    from clarion.rules.time_format import rfc3339
 
     def text(at: Any) -> str | None:
         return None if at is None else rfc3339(at)

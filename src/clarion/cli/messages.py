@@ -60,7 +60,7 @@ def list_(
       clarion messages list --user-id ada --since 2030-06-01T18:00:00Z
       clarion messages list --status suppressed --reason opted_out --json
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = connect().pages(
         "/v1/messages",
@@ -75,7 +75,7 @@ def list_(
         until=until,
     )
     if json:
-        show.as_json(list(found))
+        output.as_json(list(found))
     else:
         table(found)
 
@@ -94,12 +94,12 @@ def show_(
     Example:
       clarion messages show 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     message = connect().get(f"/v1/messages/{segment(message_id)}")
     if json:
-        show.as_json(message)
+        output.as_json(message)
     else:
         _detail(message)
 
@@ -179,7 +179,7 @@ def tail(
       clarion messages tail
       clarion messages tail --json | jq 'select(.status == "dead_lettered")'
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     client = connect()
     mine = _Mine(client, user_id) if user_id else None
@@ -189,7 +189,7 @@ def tail(
         cursor = page["next_cursor"]
         for change in page["items"]:
             if mine is None or change["message_id"] in mine:
-                show.as_line(change) if json else _change(change)
+                output.as_line(change) if json else _change(change)
 
 
 def version_of(text: str) -> dict[str, str | int]:
@@ -240,12 +240,12 @@ def _act(
 
 
 def _moved(message: Any, *, json: bool) -> None:
-    from clarion.cli import show
+    from clarion.cli import output
 
     if json:
-        show.as_json(message)
+        output.as_json(message)
     else:
-        show.out().print(f"{message['id']} is {message['status']}.")
+        output.out().print(f"{message['id']} is {message['status']}.")
 
 
 class _Mine:
@@ -264,17 +264,17 @@ class _Mine:
 
 def table(messages: Any) -> None:
     """Messages as a table."""
-    from clarion.cli import show
+    from clarion.cli import output
 
-    show.table(
+    output.table(
         ["created", "user", "workflow", "channel", "status", "reason", "id"],
         (
             (
-                show.clock(m["created_at"]),
+                output.clock(m["created_at"]),
                 m["user_id"] or "(deleted)",
                 m["workflow"],
                 m["channel"],
-                show.status(m["status"]),
+                output.status(m["status"]),
                 m["reason"] or "",
                 m["id"],
             )
@@ -286,42 +286,42 @@ def table(messages: Any) -> None:
 def _detail(message: Any) -> None:
     from rich.text import Text
 
-    from clarion.cli import show
+    from clarion.cli import output
 
-    console = show.out()
+    console = output.out()
     console.print(
         Text(
             f"{message['workflow']} to {message['user_id'] or '(deleted)'} by {message['channel']}: ", "bold"
         ),
-        show.status(message["status"]),
+        output.status(message["status"]),
         Text(f" ({message['reason']})" if message["reason"] else ""),
         sep="",
     )
     for change in message["timeline"]:
         _change(change)
     if message["explanation"]:
-        show.explained(message["explanation"])
+        output.explained(message["explanation"])
     for name, value in (message["content"] or {}).items():
         if value and name not in {"channel", "html"}:
-            show.field(name, str(value))
+            output.field(name, str(value))
     if message["content_problem"]:
-        console.print(Text(f"  content: {message['content_problem']}", style=show.SILENT))
+        console.print(Text(f"  content: {message['content_problem']}", style=output.SILENT))
 
 
 def _change(change: Any) -> None:
     from rich.text import Text
 
-    from clarion.cli import show
+    from clarion.cli import output
 
     more = [change["reason"] or ""]
     if change["outcome"]:
         more.append(f"attempt {change['attempt']} by {change['integration']}: {change['outcome']}")
     if change["due_at"] and change["status"] == "deferred":
-        more.append(f"until {show.clock(change['due_at'])}")
+        more.append(f"until {output.clock(change['due_at'])}")
     more.append(change["detail"] or "")
-    show.out().print(
-        Text(f"{show.clock(change['at'])}  {change['message_id']}  ", style=show.SILENT),
-        show.status(f"{change['status']:<13}"),
+    output.out().print(
+        Text(f"{output.clock(change['at'])}  {change['message_id']}  ", style=output.SILENT),
+        output.status(f"{change['status']:<13}"),
         Text(" · ".join(filter(None, more))),
         sep="",
     )

@@ -24,7 +24,7 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
     """
     from clarion.adapters.ledgers.sqlite.adoption import keyring_path
     from clarion.app import only_process
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.config import Settings
 
     settings = Settings.load(config, data_dir=data_dir)
@@ -35,7 +35,7 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
     with only_process(settings.data_dir):
         prepare(settings)
     if json:
-        show.as_json(
+        output.as_json(
             {
                 "database": str(settings.database_path),
                 "key_file": str(settings.key_path),
@@ -44,14 +44,14 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
             }
         )
         return
-    show.out().print(f"{settings.database_path} is {'ready' if new else 'up to date'}.")
+    output.out().print(f"{settings.database_path} is {'ready' if new else 'up to date'}.")
     if new:
-        show.out().print(
+        output.out().print(
             f"Back up {settings.key_path} and {keyring}: without them nothing in the database can be read."
         )
-        show.out().print("Next: clarion keys create --name my-app --scope admin", style=show.SILENT)
+        output.out().print("Next: clarion keys create --name my-app --scope admin", style=output.SILENT)
     elif first_keyring:
-        show.out().print(f"Created the keyring {keyring}. Back it up too: without it no user can be read.")
+        output.out().print(f"Created the keyring {keyring}. Back it up too: without it no user can be read.")
 
 
 def make_directory(data_dir: Path) -> None:
@@ -70,11 +70,11 @@ def prepare(settings: Settings) -> None:
     """Key, schema and keyring, each made only if it is missing. The caller holds the data directory."""
     from clarion.adapters.ledgers.migrate import migrate as upgrade
     from clarion.adapters.ledgers.sqlite.adoption import open_keyring
-    from clarion.adapters.system import SystemEntropy
+    from clarion.adapters.system import SystemRandom
     from clarion.adapters.vaults.local import LocalVault
 
     # A new key beside an old database would read nothing, so only a new installation gets one.
-    entropy = SystemEntropy()
-    vault = LocalVault.from_file(settings.key_path, entropy, create=not settings.database_path.exists())
+    random = SystemRandom()
+    vault = LocalVault.from_file(settings.key_path, random, create=not settings.database_path.exists())
     upgrade(settings.database_path)
-    open_keyring(settings.database_path, vault, entropy).close()
+    open_keyring(settings.database_path, vault, random).close()

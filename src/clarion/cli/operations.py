@@ -41,17 +41,17 @@ def list_(
     Example:
       clarion operations list --status running
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = connect().pages(PATH, limit, status=status, kind=kind)
     if json:
-        show.as_json(list(found))
+        output.as_json(list(found))
         return
-    show.table(
+    output.table(
         ["created", "kind", "status", "done", "failed", "total", "id"],
         (
             (
-                show.clock(one["created_at"]),
+                output.clock(one["created_at"]),
                 one["kind"],
                 one["status"],
                 one["progress"]["done"],
@@ -73,10 +73,10 @@ def show_(operation_id: Id, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion operations show 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     one = connect().get(_path(operation_id))
-    show.as_json(one) if json else _print(one)
+    output.as_json(one) if json else _print(one)
 
 
 @program.command()
@@ -101,10 +101,10 @@ def cancel(operation_id: Id, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion operations cancel 0199e0a8-5c1e-7d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     one = connect().call("POST", f"{_path(operation_id)}/cancel")
-    show.as_json(one) if json else _print(one)
+    output.as_json(one) if json else _print(one)
 
 
 @program.command("retry-failed")
@@ -123,13 +123,13 @@ def retry_failed(operation_id: Id, no_wait: NoWait = False, *, connect: Connect,
 def end(client: Client, operation: Mapping[str, Any], *, no_wait: bool, json: bool) -> None:
     """Wait for the end of an operation with a progress bar, and say what came of it: exit code 1 unless all was
     done."""
-    from clarion.cli import show
+    from clarion.cli import output
 
     if no_wait:
-        show.as_json(operation) if json else show.out().print(operation["id"])
+        output.as_json(operation) if json else output.out().print(operation["id"])
         return
     one = operation
-    with show.progress(quiet=json) as bar:
+    with output.progress(quiet=json) as bar:
         task = bar.add_task(one["kind"], total=None)
         while True:
             how_far = one["progress"]
@@ -137,14 +137,14 @@ def end(client: Client, operation: Mapping[str, Any], *, no_wait: bool, json: bo
             if one["status"] in FINISHED:
                 break
             one = client.get(_path(one["id"]), wait_s=WAIT_S)
-    show.as_json(one) if json else _print(one)
+    output.as_json(one) if json else _print(one)
     if one["status"] != "succeeded":
         raise typer.Exit(1)
 
 
 def several(client: Client, path: str, body: Mapping[str, Any], *, json: bool) -> None:
     """Do something to messages named by id, and say of each that was left as it is why: exit code 1 then."""
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import Answered
 
     try:
@@ -154,23 +154,23 @@ def several(client: Client, path: str, body: Mapping[str, Any], *, json: bool) -
             raise
         answer = {"accepted": 0, "rejected": len(refused.told["items"]), "items": refused.told["items"]}
     if json:
-        show.as_json(answer)
+        output.as_json(answer)
     else:
-        show.out().print(f"{answer['accepted']} of {answer['accepted'] + answer['rejected']} done.")
+        output.out().print(f"{answer['accepted']} of {answer['accepted'] + answer['rejected']} done.")
     for one in answer["items"]:
-        show.complain(f"{body['ids'][one['index']]}: {one['error']['detail']}")
+        output.complain(f"{body['ids'][one['index']]}: {one['error']['detail']}")
     if answer["rejected"]:
         raise typer.Exit(1)
 
 
 def _print(one: Mapping[str, Any]) -> None:
-    from clarion.cli import show
+    from clarion.cli import output
 
-    show.out().print(f"{one['kind']} {one['status']}: {one['detail']}")
+    output.out().print(f"{one['kind']} {one['status']}: {one['detail']}")
     for error in one["errors"]:
-        show.complain(f"{error['message_id']}: {error['error']['detail']}")
+        output.complain(f"{error['message_id']}: {error['error']['detail']}")
     if one["progress"]["failed"] > len(one["errors"]):
-        show.err().print(f"All of them: {one['errors_url']}", style=show.SILENT)
+        output.err().print(f"All of them: {one['errors_url']}", style=output.SILENT)
 
 
 def _path(operation_id: str) -> str:

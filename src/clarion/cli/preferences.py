@@ -26,7 +26,7 @@ def show(user: User, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion preferences show ada
     """
-    from clarion.cli import show as printed
+    from clarion.cli import output as printed
 
     found = connect().get(_at(user))
     if json:

@@ -59,12 +59,12 @@ def import_(
 
 
 def _show(prices: dict[str, Any], *, json: bool) -> None:
-    from clarion.cli import show
+    from clarion.cli import output
 
     if json:
-        show.as_json(prices)
+        output.as_json(prices)
         return
-    show.table(
+    output.table(
         ["channel", "country or prefix", "price"],
         (
             (channel, row, f"{money['amount']} {money['currency']}")

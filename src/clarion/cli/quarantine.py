@@ -31,18 +31,18 @@ def list_(
     Example:
       clarion quarantine list --why no_message
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = list(connect().pages(PATH, limit, why=why))
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.table(
+    output.table(
         ["id", "created", "why", "from", "subject", "bytes"],
         (
             (
                 o["id"],
-                show.clock(o["created_at"]),
+                output.clock(o["created_at"]),
                 o["why"],
                 o["sender"] or "",
                 o["subject"] or "",
@@ -71,7 +71,7 @@ def show_(
     """
     import sys
 
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     client = connect()
@@ -81,10 +81,10 @@ def show_(
         return
     found = client.get(path)
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
     for name, value in found.items():
-        show.field(name, str(value))
+        output.field(name, str(value))
 
 
 @program.command()
@@ -109,16 +109,16 @@ def resolve(
     Example:
       clarion quarantine resolve 7 --verdict hard --message-id 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     body = {"verdict": verdict, "message_id": message_id}
     done = connect().call("POST", f"{PATH}/{segment(id)}/resolve", body)
     if json:
-        show.as_json(done)
+        output.as_json(done)
         return
     changed = "" if done["changed"] else " Nothing changed: Clarion already knew this."
-    show.out().print(f"Message {done['message_id']}: {done['verdict']}.{changed}", markup=False)
+    output.out().print(f"Message {done['message_id']}: {done['verdict']}.{changed}", markup=False)
 
 
 @program.command()
@@ -130,10 +130,10 @@ def delete(ids: Annotated[list[str], typer.Argument(help="Ids of mails.")], *, c
     Example:
       clarion quarantine delete 7 8
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     client = connect()
     for one in ids:
         client.call("DELETE", f"{PATH}/{segment(one)}")
-        show.out().print(f"Deleted {one}.", markup=False)
+        output.out().print(f"Deleted {one}.", markup=False)

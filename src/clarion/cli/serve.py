@@ -25,7 +25,7 @@ def serve(
       clarion serve --config /etc/clarion.toml
       CLARION_DATA_DIR=/var/lib/clarion CLARION_PUBLIC_URL=https://notify.example clarion serve --host 0.0.0.0
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.config import Settings, unsafe
     from clarion.errors import ConfigError
 
@@ -38,6 +38,6 @@ def serve(
     from clarion import app
 
     async def ready(running: app.App) -> None:
-        show.err().print(f"Clarion serves on {running.settings.host} port {running.settings.port}.")
+        output.err().print(f"Clarion serves on {running.settings.host} port {running.settings.port}.")
 
     raise typer.Exit(app.serve(settings, on_ready=ready))

@@ -84,13 +84,13 @@ def delete(
 
 
 def _table(found: Iterable[Any], *, json: bool) -> None:
-    from clarion.cli import show
+    from clarion.cli import output
 
     rows = [*found]
     if json:
-        show.as_json(rows)
+        output.as_json(rows)
     else:
-        show.table(
+        output.table(
             ["created", "channel", "reason", "id"],
-            ((show.clock(one["created_at"]), one["channel"], one["reason"], one["id"]) for one in rows),
+            ((output.clock(one["created_at"]), one["channel"], one["reason"], one["id"]) for one in rows),
         )

@@ -38,19 +38,19 @@ def list_(*, connect: Connect, json: Json = False) -> None:
     Example:
       clarion templates list
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = connect().get("/v1/templates")["items"]
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.table(
+    output.table(
         ["key", "version", "published", "channels", "languages"],
         (
             (
                 one["key"],
                 one["version"],
-                show.clock(one["published_at"]),
+                output.clock(one["published_at"]),
                 ", ".join(one["channels"]),
                 ", ".join(
                     dict.fromkeys(locale for locales in one["channels"].values() for locale in locales)
@@ -79,23 +79,23 @@ def show_(
       clarion templates show welcome --json > welcome.json
       clarion templates show welcome --version 3 --json
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     client = connect()
     path = f"/v1/templates/{segment(key)}"
     template = client.get(f"{path}/draft")["template"] if draft else client.get(path, version=version)
     if json:
-        show.as_json(template)
+        output.as_json(template)
         return
     _sources(template)
     if not draft:
-        show.table(
+        output.table(
             ["version", "published", "made from", ""],
             (
                 (
                     one["version"],
-                    show.clock(one["published_at"]),
+                    output.clock(one["published_at"]),
                     one["origin"],
                     "live" if one["live"] else "",
                 )
@@ -126,7 +126,7 @@ def publish(
       clarion templates publish welcome.json --if-match v3
       clarion templates show welcome --json | jq '.name = "Hello"' | clarion templates publish -
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import matching, segment
 
     document = _read(file, key)
@@ -134,16 +134,16 @@ def publish(
     path = f"/v1/templates/{segment(document['key'])}"
     if not draft:
         live = client.call("PUT", path, document, matching(if_match))
-        show.as_json(live) if json else show.out().print(
+        output.as_json(live) if json else output.out().print(
             f"{live['key']} is live in version {live['version']}.", markup=False
         )
         return
     saved = client.call("PUT", f"{path}/draft", {"template": document}, matching(if_match))
     if json:
-        show.as_json(saved)
+        output.as_json(saved)
         return
     _findings(saved["findings"])
-    show.out().print(f"The draft of {document['key']} is saved.", markup=False)
+    output.out().print(f"The draft of {document['key']} is saved.", markup=False)
 
 
 @program.command()
@@ -162,17 +162,17 @@ def rollback(
     Example:
       clarion templates rollback welcome 3
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import matching, segment
 
     client = connect()
     path = f"/v1/templates/{segment(key)}/rollback"
     done = client.call("POST", path, {"version": version}, matching(if_match))
     if json:
-        show.as_json(done)
+        output.as_json(done)
         return
     live = done["template"]
-    show.out().print(f"{key} is live in version {live['version']}, which is {version} again.", markup=False)
+    output.out().print(f"{key} is live in version {live['version']}, which is {version} again.", markup=False)
 
 
 @program.command()
@@ -200,7 +200,7 @@ def preview(
       clarion templates preview ./welcome.toml --user-id ada
       clarion templates preview welcome --draft --set plan=Gold
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     asked: dict[str, Any] = {"channel": channel, "locale": locale, "user_id": user_id, "version": version}
@@ -215,7 +215,7 @@ def preview(
     client = connect()
     shown = client.call("POST", f"/v1/templates/{segment(key)}/preview", asked)
     if json:
-        show.as_json(shown)
+        output.as_json(shown)
         return
     for one in shown["previews"]:
         _preview(one)
@@ -245,7 +245,7 @@ def try_out(
       clarion templates test welcome --to ada --channel email
       clarion templates test welcome --to ada --channel sms --draft --set plan=Gold
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     asked: dict[str, Any] = {"user_id": to, "channel": channel, "draft": draft}
@@ -255,10 +255,10 @@ def try_out(
         asked["data"] = event_data(data, given or ())
     sent = connect().call("POST", f"/v1/templates/{segment(key)}/test", asked)
     if json:
-        show.as_json(sent)
+        output.as_json(sent)
         return
-    show.out().print(f"Sent to {to} by {channel}. To see what happened to it:", markup=False)
-    show.out().print(f"  clarion messages show {sent['message_id']}", markup=False)
+    output.out().print(f"Sent to {to} by {channel}. To see what happened to it:", markup=False)
+    output.out().print(f"  clarion messages show {sent['message_id']}", markup=False)
 
 
 def _read(file: str, key: str | None) -> dict[str, Any]:
@@ -275,43 +275,43 @@ def _sources(template: dict[str, Any]) -> None:
     """Every field, under its channel and language."""
     from rich.text import Text
 
-    from clarion.cli import show
+    from clarion.cli import output
 
-    console = show.out()
+    console = output.out()
     for channel, locales in template["channels"].items():
         for locale, fields in locales.items():
             console.print(Text(f"{channel} · {locale}", style="bold"))
             for name, source in fields.items():
-                show.field(name, source)
+                output.field(name, source)
 
 
 def _preview(one: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from clarion.cli import show
+    from clarion.cli import output
 
-    console = show.out()
+    console = output.out()
     console.print(Text(f"{one['channel']} · {one['locale'] or 'no language'}", style="bold"))
     if one["error"] is not None:
         console.print(Text(f"  {one['error']['detail']}", style="red"))
         return
     for name, value in one["content"].items():
         if name != "channel" and value:
-            show.field(name, str(value))
+            output.field(name, str(value))
     size = f"  {one['bytes']['total']} bytes"
     if (sms := one["sms"]) is not None:
         size += f", {sms['encoding']}, segments: {sms['segments']}"
         # For one reader the price of their number, for nobody in particular all there are.
         here = {sms["priced_as"]: sms["expected"]} if sms["priced_as"] else sms["cost"]
         size += "".join(f", {row} {cost['amount']} {cost['currency']}" for row, cost in here.items())
-    console.print(Text(size, style=show.SILENT))
+    console.print(Text(size, style=output.SILENT))
 
 
 def _findings(findings: list[dict[str, Any]]) -> None:
     """On standard error, the worst first."""
     from rich.text import Text
 
-    from clarion.cli.show import SILENT, err
+    from clarion.cli.output import SILENT, err
 
     tones = {"error": "red", "warning": "yellow", "note": SILENT}
     for one in sorted(findings, key=lambda one: list(tones).index(one["severity"])):

@@ -28,13 +28,13 @@ def list_(*, connect: Connect, json: Json = False) -> None:
     Example:
       clarion tenants list
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = list(connect().pages("/v1/tenants", 10_000))
     if json:
-        show.as_json(found)
+        output.as_json(found)
         return
-    show.table(
+    output.table(
         ["key", "name", "locale", "time zone"],
         ((one["key"], one["name"] or "", one["locale"], one["timezone"]) for one in found),
     )
@@ -49,10 +49,10 @@ def show_(key: Key, *, connect: Connect, json: Json = False) -> None:
     Example:
       clarion tenants show acme
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
-    show.as_json(connect().get(f"/v1/tenants/{segment(key)}"))
+    output.as_json(connect().get(f"/v1/tenants/{segment(key)}"))
 
 
 @program.command()
@@ -73,14 +73,14 @@ def create(
       clarion tenants create acme --name "Acme Ltd" --timezone Europe/London
       export CLARION_API_KEY=$(clarion tenants create acme)
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     made = connect().call("POST", "/v1/tenants", {"key": key, **_given(name, locale, timezone)})
     if json:
-        show.as_json(made)
+        output.as_json(made)
     else:
-        show.out().print(made["admin_key"])
-        show.err().print(
+        output.out().print(made["admin_key"])
+        output.err().print(
             f"The tenant {key} was created. This is its admin key. It is shown only once: store it where you keep secrets."
         )
 
@@ -102,16 +102,16 @@ def update(
     Example:
       clarion tenants update acme --name "Acme Group"
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     if not (change := _given(name, locale, timezone)):
         raise typer.BadParameter("give at least one change: --name, --locale or --timezone")
     changed = connect().call("PATCH", f"/v1/tenants/{segment(key)}", change)
     if json:
-        show.as_json(changed)
+        output.as_json(changed)
     else:
-        show.out().print(f"The tenant {key} was changed.")
+        output.out().print(f"The tenant {key} was changed.")
 
 
 def _given(name: str | None, locale: str | None, timezone: str | None) -> dict[str, Any]:

@@ -39,13 +39,13 @@ def subscribers(key: documents.Key, limit: Limit = 20, *, connect: Connect, json
     Example:
       clarion topics subscribers readers
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     found = [*connect().pages(_at(key), limit)]
     if json:
-        show.as_json(found)
+        output.as_json(found)
     else:
-        show.table(["user"], ([one["user_id"]] for one in found))
+        output.table(["user"], ([one["user_id"]] for one in found))
 
 
 @program.command()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.exits import Exit
+from clarion.cli.exit_codes import Exit
 from clarion.cli.options import Connect, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Export templates for translators, and import translations.")
@@ -92,7 +92,7 @@ def import_(
       clarion translations import de.po
       clarion translations import welcome.xlf --locale pt-BR
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
     from clarion.errors import ConfigError
 
@@ -109,7 +109,7 @@ def import_(
         {"content-type": MEDIA_TYPES[form]},
     )
     if json:
-        show.as_json(told)
+        output.as_json(told)
     else:
         _report(told)
     if told["unknown"] or told["outdated"] or told["incomplete"]:
@@ -132,7 +132,7 @@ def missing(
       clarion translations missing
       clarion translations missing de --template welcome
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     client = connect()
@@ -150,11 +150,11 @@ def missing(
             if channel["missing"]
         ]
     if json:
-        show.as_json(found)
+        output.as_json(found)
     elif rows:
-        show.table(columns, rows)
+        output.table(columns, rows)
     else:
-        show.out().print("Nothing is missing.")
+        output.out().print("Nothing is missing.")
 
 
 def _language(form: Format, content: bytes, file: Path) -> str:
@@ -175,9 +175,9 @@ def _language(form: Format, content: bytes, file: Path) -> str:
 def _report(told: Any) -> None:
     from rich.text import Text
 
-    from clarion.cli import show
+    from clarion.cli import output
 
-    console = show.out()
+    console = output.out()
     console.print(
         f"{told['changed']} changed, {told['unchanged']} unchanged, {told['untranslated']} not translated."
     )
@@ -186,4 +186,4 @@ def _report(told: Any) -> None:
     for name in ("incomplete", "review", "outdated", "unknown"):
         for note in told[name]:
             where = f"line {note['line']}, {note['template']} {note['entry']}"
-            console.print(Text(f"{name}: {where}: {note['detail']}"), style=show.SILENT)
+            console.print(Text(f"{name}: {where}: {note['detail']}"), style=output.SILENT)

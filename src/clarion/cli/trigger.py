@@ -59,7 +59,7 @@ def trigger(
       clarion trigger welcome --to zoe --create
       clarion trigger flash-sale --topic readers --send-at-local 2030-06-01T09:00
     """
-    from clarion.cli import show
+    from clarion.cli import output
     from clarion.cli.client import segment
 
     body: dict[str, Any] = {
@@ -83,14 +83,14 @@ def trigger(
     headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
     answer = connect().call("POST", f"{path}?dry_run=true" if dry_run else path, body, headers)
     if json:
-        show.as_json(answer)
+        output.as_json(answer)
     elif dry_run:
         for run in answer["runs"]:
-            show.explained(run)
+            output.explained(run)
     else:
-        show.out().print(f"Accepted for {answer['accepted']}: event {answer['event_id']}")
+        output.out().print(f"Accepted for {answer['accepted']}: event {answer['event_id']}")
         for name in answer["created_users"]:
-            show.out().print(f"Created the user {name}.")
+            output.out().print(f"Created the user {name}.")
         for warning in answer["warnings"]:
-            show.err().print(f"Warning: {warning['detail']}", markup=False)
-        show.out().print(f"To see the result: clarion explain {answer['event_id']}", style=show.SILENT)
+            output.err().print(f"Warning: {warning['detail']}", markup=False)
+        output.out().print(f"To see the result: clarion explain {answer['event_id']}", style=output.SILENT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 import typer
 
 from clarion.cli.documents import Column, Noun, add
-from clarion.cli.exits import Exit, for_status
+from clarion.cli.exit_codes import Exit, for_status
 from clarion.cli.options import Connect, Json, connected
 
 if TYPE_CHECKING:
@@ -73,16 +73,16 @@ def search(
       clarion users search --email ada@example.com
       clarion users search --phone +447700900123
     """
-    from clarion.cli import show
+    from clarion.cli import output
 
     if (email is None) == (phone is None):
         raise typer.BadParameter("name one of --email and --phone")
     asked = {"phone": phone} if email is None else {"email": email}
     found = connect().call("POST", "/v1/users/search", asked)["items"]
     if json:
-        show.as_json(found)
+        output.as_json(found)
     else:
-        show.table([*COLUMNS_SHOWN], ([cell(one) for cell in COLUMNS_SHOWN.values()] for one in found))
+        output.table([*COLUMNS_SHOWN], ([cell(one) for cell in COLUMNS_SHOWN.values()] for one in found))
 
 
 @program.command("import")
@@ -193,14 +193,14 @@ class _Import:
             self.stopped, self.exit_code = "interrupted", 130
 
     def _read(self, file: BinaryIO, skip: int, wanted: str | None) -> None:
-        from clarion.cli import show
+        from clarion.cli import output
         from clarion.cli.textfile import encoding_of, lines_of, open_text
 
         try:
             encoding = encoding_of(file, wanted)
         except ValueError as wrong:
             raise typer.BadParameter(str(wrong), param_hint="--encoding") from None
-        with open_text(file, encoding) as source, show.progress(quiet=self._quiet) as bar:
+        with open_text(file, encoding) as source, output.progress(quiet=self._quiet) as bar:
             lines = lines_of(source)
             header, people = _csv(lines) if self._file.suffix.lower() in CSV else ("", _ndjson(lines))
             task = bar.add_task("Importing", total=self._file.stat().st_size)
@@ -242,10 +242,10 @@ class _Import:
         raise AssertionError("unreachable")
 
     def report(self, *, json: bool) -> None:
-        from clarion.cli import show
+        from clarion.cli import output
 
         if json:
-            show.as_json(
+            output.as_json(
                 {
                     "accepted": self.accepted,
                     "rejected": self.rejected,
@@ -255,15 +255,15 @@ class _Import:
                 }
             )
             return
-        show.out().print(f"{self.accepted} users imported.")
+        output.out().print(f"{self.accepted} users imported.")
         for number, text in self.problems[:20]:
-            show.complain(f"line {number}: {text}")
+            output.complain(f"line {number}: {text}")
         if self.rejected:
-            show.complain(
+            output.complain(
                 f"{self.rejected} lines refused. They are in {self._target}: correct them and import that file."
             )
         if self.stopped:
-            show.complain(
+            output.complain(
                 f"stopped after line {self.done_line}: {self.stopped}\n"
                 f"Go on with: clarion users import {self._file} --skip {self.done_line}{self._again}"
             )

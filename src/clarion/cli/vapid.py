@@ -26,22 +26,22 @@ def create(json: Json = False) -> None:
       clarion vapid create --json > vapid.json
     """
     from clarion.adapters.webpush.vapid import new_keys
-    from clarion.cli import show
+    from clarion.cli import output
 
     keys = new_keys()
     config = {"public_key": keys.public, "private_key": keys.private}
     if json:
-        show.as_json(config)
+        output.as_json(config)
         return
-    console = show.out()
+    console = output.out()
     console.print(f"public_key   {keys.public}")
     console.print(f"private_key  {keys.private}")
     console.print()
-    console.print("To create an integration with them:", style=show.SILENT)
+    console.print("To create an integration with them:", style=output.SILENT)
     console.print()
     console.print(_request(config), markup=False)
     console.print()
-    console.print("Web pages subscribe with the public key: see docs/how-to/web-push.md", style=show.SILENT)
+    console.print("Web pages subscribe with the public key: see docs/how-to/web-push.md", style=output.SILENT)
 
 
 def _request(config: dict[str, str]) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from clarion.content.engine import Engine
-from clarion.content.locales import choose
-from clarion.content.overrides import overridden, text_of
-from clarion.content.scope import Voice, voice
-from clarion.content.sms import plain_spaces, smart
-from clarion.content.variant import Variant
+from clarion.content.localise.locales import choose
+from clarion.content.sms.segmentation import plain_spaces, smart
+from clarion.content.templates.compiled_channel import CompiledChannel
+from clarion.content.templates.engine import Engine
+from clarion.content.templates.overrides import overridden, text_of
+from clarion.content.templates.scope import Voice, voice
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent, SmsContent, WebhookContent
@@ -27,7 +27,7 @@ PICKS_KEPT = 1024
 _decode = msgspec.json.Decoder().decode
 
 
-class Compiled:
+class CompiledTemplate:
     """A template version and its variants, each compiled when first needed."""
 
     __slots__ = ("picks", "template", "tenant", "variants")
@@ -35,8 +35,8 @@ class Compiled:
     def __init__(self, template: Template, tenant: TenantId) -> None:
         self.template = template
         self.tenant = tenant
-        self.variants: dict[tuple[Channel, str], Variant] = {}
-        self.picks: dict[tuple[Channel, str, str], tuple[Variant, Voice]] = {}
+        self.variants: dict[tuple[Channel, str], CompiledChannel] = {}
+        self.picks: dict[tuple[Channel, str, str], tuple[CompiledChannel, Voice]] = {}
 
 
 class Renderer:
@@ -50,8 +50,8 @@ class Renderer:
         self._reader = self._engine.reader
         self._lock = Lock()
         self._room = cache
-        self._last: Compiled | None = None
-        self._compiled: OrderedDict[tuple[TenantId, str, int], Compiled] = OrderedDict()
+        self._last: CompiledTemplate | None = None
+        self._compiled: OrderedDict[tuple[TenantId, str, int], CompiledTemplate] = OrderedDict()
 
     def render(
         self,
@@ -94,14 +94,14 @@ class Renderer:
             return text_message(content, tenant)  # type: ignore[arg-type]
         return content
 
-    def _lookup(self, template: Template, tenant: TenantId) -> Compiled:
+    def _lookup(self, template: Template, tenant: TenantId) -> CompiledTemplate:
         last = self._last
         if last is not None and last.template is template and last.tenant == tenant:
             return last
         last = self._last = self._found(template, tenant)
         return last
 
-    def _found(self, template: Template, tenant: TenantId) -> Compiled:
+    def _found(self, template: Template, tenant: TenantId) -> CompiledTemplate:
         key = (tenant, template.key, template.version)
         compiled = self._compiled.get(key)
         if compiled is not None:
@@ -111,16 +111,16 @@ class Renderer:
             self._forget(self._compiled.pop(key))  # deleted, and made anew under the same version
         elif len(self._compiled) >= self._room:
             self._forget(self._compiled.popitem(last=False)[1])
-        compiled = self._compiled[key] = Compiled(template, tenant)
+        compiled = self._compiled[key] = CompiledTemplate(template, tenant)
         return compiled
 
-    def _forget(self, compiled: Compiled) -> None:
+    def _forget(self, compiled: CompiledTemplate) -> None:
         for variant in compiled.variants.values():
             variant.forget()
 
     def _pick(
-        self, compiled: Compiled, channel: Channel, user: User, tenant: Tenant
-    ) -> tuple[Variant, Voice]:
+        self, compiled: CompiledTemplate, channel: Channel, user: User, tenant: Tenant
+    ) -> tuple[CompiledChannel, Voice]:
         """The variant for this reader, and how it speaks to them."""
         asked = (channel, user.profile.locale, tenant.locale)
         pick = compiled.picks.get(asked)
@@ -132,7 +132,7 @@ class Renderer:
             pick = compiled.picks[asked] = (variant, spoken)
         return pick
 
-    def _variant(self, compiled: Compiled, channel: Channel, *wanted: str) -> Variant:
+    def _variant(self, compiled: CompiledTemplate, channel: Channel, *wanted: str) -> CompiledChannel:
         template = compiled.template
         locale = choose(template.channels.get(channel, ()), *wanted, template.default_locale)
         if locale is None:
@@ -142,13 +142,13 @@ class Renderer:
             )
         variant = compiled.variants.get((channel, locale))
         if variant is None:
-            variant = Variant(self._engine, template, channel, locale)
+            variant = CompiledChannel(self._engine, template, channel, locale)
             compiled.variants[channel, locale] = variant
         return variant
 
 
 def _seen(
-    variant: Variant, event_data: Any, user: User, tenant: Tenant, spoken: Voice, unsubscribe_url: str
+    variant: CompiledChannel, event_data: Any, user: User, tenant: Tenant, spoken: Voice, unsubscribe_url: str
 ) -> dict[str, Any]:
     try:
         return variant.scope.context(event_data, user, tenant, spoken, unsubscribe_url)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from clarion.dashboard import pages
-from clarion.dashboard.exchange import Request, Response
+from clarion.dashboard.request import Request, Response
 from clarion.dashboard.routing import Routes
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
-from clarion.model.user import Contact, User
-from clarion.ports.ledger import Setup, UserPut
+from clarion.model.user import Contact, User, UserPut
+from clarion.ports.ledger import Setup
 from clarion.ports.vault import normal_address
-from clarion.rules import people
+from clarion.rules import validation
 
 if TYPE_CHECKING:
     from clarion.dashboard.site import Site
@@ -64,7 +64,7 @@ def _address(request: Request) -> str:
     given = request.form().get("subscription", [""])[0]
     if not given.startswith("{"):
         raise InvalidInput("This is no subscription of a browser.")
-    return people.plain_address(Channel.PUSH, given, "#/subscription")
+    return validation.plain_address(Channel.PUSH, given, "#/subscription")
 
 
 async def _give(site: Site, address: str, owner: str | None) -> None:

@@ -10,21 +10,21 @@ import msgspec
 
 from clarion.content import Finding
 from clarion.content.catalogues import report
-from clarion.content.fields import LAYOUTS, Kind
-from clarion.content.locales import canonical
-from clarion.dashboard.board import moment
-from clarion.dashboard.compose import CHANNEL_NAMES
+from clarion.content.localise.locales import canonical
+from clarion.content.templates.fields import LAYOUTS, FieldKind
+from clarion.dashboard.message_feed import moment
+from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
-from clarion.model.setup import Draft, Template
+from clarion.model.setup import Template, TemplateDraft
 from clarion.ports.ledger import Setup
 
 HINTS = {
-    Kind.LINE: "one line",
-    Kind.HTML: "values are escaped",
-    Kind.LINK: "a link",
-    Kind.OBJECT: "a JSON object",
-    Kind.DOCUMENT: "a JSON document",
+    FieldKind.LINE: "one line",
+    FieldKind.HTML: "values are escaped",
+    FieldKind.LINK: "a link",
+    FieldKind.OBJECT: "a JSON object",
+    FieldKind.DOCUMENT: "a JSON document",
 }
 TONES = {"error": "bad", "warning": "wait"}
 PEOPLE = 50
@@ -68,7 +68,7 @@ def overview(setup: Setup, tenant: TenantId) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["name"]).lower())
 
 
-def _row(key: str, live: Template | None, draft: Draft | None) -> dict[str, Any]:
+def _row(key: str, live: Template | None, draft: TemplateDraft | None) -> dict[str, Any]:
     shown = draft.template if draft else live
     assert shown is not None
     locales = dict.fromkeys(canonical(tag) or tag for by in shown.channels.values() for tag in by)
@@ -94,8 +94,8 @@ def layouts() -> dict[str, Any]:
             "fields": [
                 {
                     "name": name,
-                    "line": kind in (Kind.LINE, Kind.LINK),
-                    "prose": kind is Kind.TEXT,
+                    "line": kind in (FieldKind.LINE, FieldKind.LINK),
+                    "prose": kind is FieldKind.TEXT,
                     "hint": HINTS.get(kind, ""),
                 }
                 for name, kind in layout.kinds.items()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from urllib.parse import urlsplit
 
-from clarion.dashboard.exchange import Request
+from clarion.dashboard.request import Request
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE = "clarion_dev"

@@ -9,7 +9,7 @@ from typing import Any
 
 from minijinja import Environment
 
-from clarion.dashboard.exchange import Request, Response
+from clarion.dashboard.request import Request, Response
 
 TYPES = {
     "css": "text/css; charset=utf-8",

@@ -10,17 +10,17 @@ from msgspec.structs import replace
 
 from clarion.content import partials_used
 from clarion.dashboard import editor, pages
-from clarion.dashboard.compose import CHANNEL_NAMES
-from clarion.dashboard.exchange import Request, Response
-from clarion.dashboard.people import person
 from clarion.dashboard.previews import shown
+from clarion.dashboard.request import Request, Response
 from clarion.dashboard.routing import Routes, fragment, posted
-from clarion.flow.authoring import PartialPublished
+from clarion.dashboard.trigger_form import CHANNEL_NAMES
+from clarion.dashboard.user_list import person
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Partial, Template
 from clarion.ports.ledger import Setup
-from clarion.rules import people as rules
+from clarion.rules import validation as rules
+from clarion.services.templates import PartialPublished
 
 if TYPE_CHECKING:
     from clarion.dashboard.site import Site
@@ -50,7 +50,7 @@ async def edit(site: Site, request: Request, key: str) -> Response:
     rules.check_key(key, "#/key")
     setup, tenant = site.parts.ledger.setup, site.tenant()
     live = setup.partials.all(tenant).get(key)
-    users = site.parts.authoring.users_of(tenant, key)
+    users = site.parts.services.templates.users_of(tenant, key)
     found = await site.parts.ledger.users.page(tenant, None, editor.PEOPLE)
     return Response(
         body=pages.render(
@@ -73,21 +73,21 @@ async def look(site: Site, request: Request, key: str) -> Response:
     """What publishing it would break or leave to be desired, and what somebody would get with it."""
     asked = posted(request, Looked)
     tenant = site.tenant()
-    checked = await site.parts.authoring.check_partial(tenant, Partial(key=key, source=asked.source))
-    said = {**_told(checked, key), "users": len(site.parts.authoring.users_of(tenant, key))}
+    checked = await site.parts.services.templates.check_partial(tenant, Partial(key=key, source=asked.source))
+    said = {**_told(checked, key), "users": len(site.parts.services.templates.users_of(tenant, key))}
     template, _, channel = asked.where.rpartition("/")
     live = site.parts.ledger.setup.templates.all(tenant).get(template)
     users = await site.parts.ledger.users.find(tenant, [asked.user])
     if live is None or channel not in list(Channel) or not users:
         return fragment("partial_look.html", **said, shown=None)
     user = users[asked.user]
-    (found,) = await site.parts.previews.of(
+    (found,) = await site.parts.services.previews.of(
         replace(live, partials={**live.partials, key: asked.source}),
         site.parts.ledger.setup.tenants.all()[tenant],
         user,
         editor.example_of(site.parts.ledger.setup, tenant, live),
         [Channel(channel)],
-        can_be_left=site.parts.authoring.can_be_left(tenant, template),
+        can_be_left=site.parts.services.templates.can_be_left(tenant, template),
     )
     view = shown(found, site.frames)
     return fragment("partial_look.html", **said, shown=view, person=person(user), channel=channel)
@@ -99,7 +99,7 @@ async def publish(site: Site, request: Request, key: str) -> Response:
     rules.check_key(key, "#/key")
     asked = posted(request, Written)
     partial = Partial(key=key, name=asked.name, source=asked.source)
-    published = await site.parts.authoring.put_partial(site.tenant(), partial, asked.replaces)
+    published = await site.parts.services.templates.put_partial(site.tenant(), partial, asked.replaces)
     if published.partial is None:
         return fragment("partial_refused.html", code=422, **_told(published, key))
     version = published.partial.version
@@ -110,7 +110,7 @@ async def publish(site: Site, request: Request, key: str) -> Response:
 @route("POST", "/ui/partials/*/delete")
 async def delete(site: Site, request: Request, key: str) -> Response:
     """Take it away, unless a template uses it."""
-    await site.parts.authoring.delete_partial(site.tenant(), key)
+    await site.parts.services.templates.delete_partial(site.tenant(), key)
     return Response(status=204)
 
 

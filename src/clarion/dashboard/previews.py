@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from babel.core import Locale
 
-from clarion.content.review import HTML_BYTES
+from clarion.content.templates.review import HTML_BYTES
 from clarion.dashboard.editor import place
-from clarion.flow.preview import Broken, Preview, TextMessage
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent, WebhookContent
 from clarion.model.push import MOST_BYTES
+from clarion.services.previews import Broken, Preview, TextMessage
 
 KEPT = 40
 """Rendered emails that frames can still load."""

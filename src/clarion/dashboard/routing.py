@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from clarion.dashboard import pages
-from clarion.dashboard.exchange import Request, Response
+from clarion.dashboard.request import Request, Response
 from clarion.errors import InvalidInput
 from clarion.rules.paths import SLASH
 

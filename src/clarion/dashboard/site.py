@@ -8,15 +8,15 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from clarion.dashboard import authors, browsers, compose, pages, partials
-from clarion.dashboard.board import Board
-from clarion.dashboard.detail import Detail
-from clarion.dashboard.exchange import AsgiApp, Receive, Request, Response, Scope, Send, answer, head, whole
+from clarion.dashboard import browsers, pages, partials, template_pages, trigger_form
+from clarion.dashboard.dependencies import DashboardParts
 from clarion.dashboard.guard import Guard
-from clarion.dashboard.parts import DashboardParts
-from clarion.dashboard.people import person
+from clarion.dashboard.message_feed import Board
+from clarion.dashboard.message_page import Detail
 from clarion.dashboard.previews import Frames
+from clarion.dashboard.request import AsgiApp, Receive, Request, Response, Scope, Send, answer, head, whole
 from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain, readable, sentence
+from clarion.dashboard.user_list import person
 from clarion.errors import ClarionError, InvalidData, NotFound, Unavailable
 from clarion.model.ids import MessageId, TenantId, parse_id
 
@@ -80,7 +80,7 @@ class Site:
         chosen = next(
             (
                 r
-                for r in (*route, *authors.route, *partials.route, *browsers.route)
+                for r in (*route, *template_pages.route, *partials.route, *browsers.route)
                 if r.method == method and r.match(request.path) is not None
             ),
             None,
@@ -141,7 +141,7 @@ async def page(site: Site, request: Request, _: str) -> Response:
     setup = site.parts.ledger.setup
     users = await site.parts.ledger.users.page(tenant, None, PEOPLE)
     faces = [person(user) for user in reversed(users)]
-    workflows = compose.choices(setup, tenant)
+    workflows = trigger_form.choices(setup, tenant)
     first = setup.workflows.all(tenant).get(workflows[0]["key"]) if workflows else None
     body = pages.render(
         "page.html",
@@ -150,7 +150,7 @@ async def page(site: Site, request: Request, _: str) -> Response:
         people=faces,
         push_key=browsers.key_for_pages(setup, tenant),
         workflows=workflows,
-        chosen=compose.form(setup, tenant, first) if first else {"fields": [], "data": "{}"},
+        chosen=trigger_form.form(setup, tenant, first) if first else {"fields": [], "data": "{}"},
         **await Board(site.parts, tenant).first(),
     )
     return Response(body=body)
@@ -163,7 +163,7 @@ async def workflow_form(site: Site, request: Request, key: str) -> Response:
     workflow = setup.workflows.all(tenant).get(key)
     if workflow is None:
         raise NotFound(f"The workflow {key!r} does not exist any more.")
-    chosen = compose.form(setup, tenant, workflow)
+    chosen = trigger_form.form(setup, tenant, workflow)
     return fragment("data.html", chosen=chosen).with_headers({"clarion-route": quote(chosen["route"])})
 
 
@@ -171,7 +171,7 @@ async def workflow_form(site: Site, request: Request, key: str) -> Response:
 async def send(site: Site, request: Request, _: str) -> Response:
     """Submit an event, as the API would."""
     began = site.parts.clock.monotonic()
-    (result,) = await site.parts.pipeline.submit(site.tenant(), [compose.submission(request.form())])
+    (result,) = await site.parts.pipeline.submit(site.tenant(), [trigger_form.submission(request.form())])
     if isinstance(result, ClarionError):
         raise result
     took_ms = (site.parts.clock.monotonic() - began) * 1000
@@ -184,7 +184,7 @@ async def send(site: Site, request: Request, _: str) -> Response:
 async def dry_run(site: Site, request: Request, _: str) -> Response:
     """What would happen."""
     tenant = site.tenant()
-    plans = await Detail(site.parts, tenant).dry_run(compose.submission(request.form()))
+    plans = await Detail(site.parts, tenant).dry_run(trigger_form.submission(request.form()))
     return fragment("plan.html", plans=plans).with_headers({"clarion-into": "sheet"})
 
 
@@ -209,7 +209,7 @@ async def cancel(site: Site, request: Request, id: str) -> Response:
     """Stop a message that waits."""
     found = await site.parts.ledger.records.get(site.tenant(), _message_id(id))
     if found is not None:
-        await site.parts.pipeline.cancel(found)
+        await site.parts.services.cancellations.message(found)
     return await message(site, request, id)
 
 
@@ -230,7 +230,7 @@ async def token(site: Site, request: Request, user_id: str) -> Response:
     user = (await site.parts.ledger.users.find(tenant, [user_id])).get(user_id)
     if user is None:
         raise NotFound(f"There is no user {user_id!r}.")
-    minted = site.parts.tokens.mint(user, TOKEN_S)
+    minted = site.parts.services.user_tokens.mint(user, TOKEN_S)
     return Response(body=msgspec.json.encode({"token": minted}), type="application/json")
 
 

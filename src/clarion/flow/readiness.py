@@ -6,15 +6,14 @@ over, and what only some messages wait for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from clarion.flow.coverage import Coverage
-from clarion.flow.integrations import Integrations
-from clarion.flow.mail_reader import MailReader
-from clarion.flow.queues import LaneQueue, Queues
-from clarion.flow.worker import Worker
+from clarion.flow.dispatch.integrations import Integrations
+from clarion.flow.lanes import LaneQueue, Queues
+from clarion.flow.workers import Workers
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Ledger
 
@@ -32,11 +31,10 @@ class Readiness:
     def __init__(
         self,
         ledger: Ledger,
-        worker: Worker,
+        worker: Workers,
         queues: Queues,
         integrations: Integrations,
         coverage: Coverage,
-        readers: Sequence[MailReader],
         clock: Clock,
     ) -> None:
         self._ledger = ledger
@@ -44,11 +42,15 @@ class Readiness:
         self._queues = queues
         self._integrations = integrations
         self._coverage = coverage
-        self._readers = readers
         self._clock = clock
         self._moved: dict[LaneQueue, tuple[int, float]] = {}
         """How many were taken from a queue, and since when it is so."""
         self._told: dict[str, str] = {}
+        self._others: dict[str, Callable[[], str]] = {}
+
+    def watch(self, part: str, trouble: Callable[[], str]) -> None:
+        """Look at this part too. `trouble()` says what a person should do about it, or nothing when it works."""
+        self._others[part] = trouble
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -77,7 +79,7 @@ class Readiness:
         parts.update((f"loop {name}", state) for name, state in self._worker.states().items())
         parts.update((_name(queue), self._state(queue)) for queue in self._queues)
         parts.update((f"integration {name}", OK) for name in self._integrations.troubles())
-        parts.update((f"mailbox {number}", OK) for number in range(len(self._readers)))
+        parts.update((part, OK) for part in self._others)
         return {name: state for name, state in parts.items() if name not in warned}
 
     def warnings(self) -> dict[str, str]:
@@ -90,7 +92,7 @@ class Readiness:
         found |= {
             _name(queue): _FULL for queue in self._queues if queue.claimable <= 0 and self._state(queue) == OK
         }
-        found |= {f"mailbox {n}": reader.trouble for n, reader in enumerate(self._readers) if reader.trouble}
+        found |= {part: said for part, trouble in self._others.items() if (said := trouble())}
         for tenant in self._ledger.setup.tenants.all():
             if lacking := self._coverage.missing(tenant):
                 channels = sorted({channel for each in lacking.values() for channel in each})

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMa
 from types import coroutine
 from typing import Any
 
-from clarion.gateway.closes import Close
+from clarion.gateway.close_codes import CloseCode
 from clarion.gateway.device import Device
-from clarion.gateway.feed import Feed
 from clarion.gateway.frames import Frame
 from clarion.gateway.session import Session
+from clarion.gateway.user_stream import UserStream
 
 Event = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -45,7 +45,7 @@ class AsgiDevice(Device):
 
     __slots__ = ("_asgi_send", "_writer")
 
-    def __init__(self, session: Session, feed: Feed, send: Send) -> None:
+    def __init__(self, session: Session, feed: UserStream, send: Send) -> None:
         super().__init__(session, feed)
         self._asgi_send: Send | None = send
         self._writer: asyncio.Task[None] | None = None
@@ -55,13 +55,13 @@ class AsgiDevice(Device):
         """The ASGI event that sends a frame."""
 
     @abstractmethod
-    def close_event(self, close: Close) -> Event:
+    def close_event(self, close: CloseCode) -> Event:
         """The ASGI event that ends the connection."""
 
     def send(self, frame: Frame) -> None:
         self._write(self.frame_event(frame))
 
-    def close(self, close: Close) -> None:
+    def close(self, close: CloseCode) -> None:
         if self._writer is None:
             self._write(self.close_event(close))
         else:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from clarion.gateway.closes import Close
+from clarion.gateway.close_codes import CloseCode
 from clarion.gateway.frames import Frame
 from clarion.gateway.session import Abort, Effects, Mark, Session
 
 if TYPE_CHECKING:
-    from clarion.gateway.feed import Feed
+    from clarion.gateway.user_stream import UserStream
 
 
 class Device(ABC):
@@ -18,7 +18,7 @@ class Device(ABC):
 
     __slots__ = ("feed", "session", "slot")
 
-    def __init__(self, session: Session, feed: Feed) -> None:
+    def __init__(self, session: Session, feed: UserStream) -> None:
         self.session = session
         self.feed = feed
         self.slot = 0
@@ -30,7 +30,7 @@ class Device(ABC):
         for effect in effects:
             if type(effect) is Frame:
                 self.send(effect)
-            elif type(effect) is Close:
+            elif type(effect) is CloseCode:
                 self.close(effect)
             elif type(effect) is Mark:
                 wanted = effect
@@ -43,7 +43,7 @@ class Device(ABC):
         """Write at once, or block the session and write when the line is free. Never raises, never waits."""
 
     @abstractmethod
-    def close(self, close: Close) -> None:
+    def close(self, close: CloseCode) -> None:
         """Tell the client why, then end the connection."""
 
     @abstractmethod

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clarion.gateway.asgi import Event, Receive, Scope, Send
-from clarion.gateway.door import Door
+from clarion.gateway.authentication import Authenticator
+from clarion.gateway.dependencies import GatewayParts
+from clarion.gateway.handshake_errors import Problem, answer
 from clarion.gateway.hub import Hub
-from clarion.gateway.parts import GatewayParts
-from clarion.gateway.refusals import Problem, answer
 from clarion.gateway.sse import EventStreams
 from clarion.gateway.ws import WebSockets
 
@@ -23,7 +23,7 @@ class Gateway:
 
     def __init__(self, parts: GatewayParts) -> None:
         self._hub = Hub(parts)
-        door = Door(parts.users, parts.tokens, parts.origins)
+        door = Authenticator(parts.users, parts.tokens, parts.origins)
         self._websockets = WebSockets(door, self._hub)
         self._streams = EventStreams(door, self._hub)
 

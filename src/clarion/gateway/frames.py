@@ -7,9 +7,8 @@ from typing import Annotated
 
 import msgspec
 
-from clarion.gateway.closes import Close
-from clarion.model.inbox import InboxCounts, InboxFilter, ShownItem
-from clarion.ports.ledger import InboxAction
+from clarion.gateway.close_codes import CloseCode
+from clarion.model.inbox import InboxAction, InboxCounts, InboxFilter, ShownItem
 
 LONGEST_REF = 64
 MOST_IDS = 400
@@ -139,7 +138,7 @@ def error(ref: str | None, code: str, detail: str) -> Frame:
     return Frame(_text(Error(ref=ref, code=code, detail=detail)))
 
 
-def bye(close: Close) -> Frame:
+def bye(close: CloseCode) -> Frame:
     """The last frame, for transports without close codes."""
     return Frame(_text(Bye(code=close.code, reason=close.reason, reconnect=close.reconnect)))
 

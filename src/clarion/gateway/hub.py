@@ -11,20 +11,20 @@ import structlog
 
 from clarion.errors import ClarionError
 from clarion.gateway import frames
-from clarion.gateway.closes import (
+from clarion.gateway.close_codes import (
     FULL,
     SHUTTING_DOWN,
     STATE_LOST,
     TOO_MANY_CONNECTIONS,
     USER_DELETED,
-    Close,
+    CloseCode,
 )
+from clarion.gateway.dependencies import GatewayParts
 from clarion.gateway.device import Device
-from clarion.gateway.feed import Feed, FeedLost, Reader
 from clarion.gateway.frames import Frame
-from clarion.gateway.parts import GatewayParts
 from clarion.gateway.session import Effects, Mark, Resume, Session, State
-from clarion.gateway.wheel import Wheel
+from clarion.gateway.timer_wheel import TimerWheel
+from clarion.gateway.user_stream import StreamLost, StreamReader, UserStream
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.inbox import InboxChange, InboxItem
 from clarion.model.user import User
@@ -45,17 +45,17 @@ class Hub:
 
     def __init__(self, parts: GatewayParts) -> None:
         self._users = parts.users
-        self._engagement = parts.engagement
+        self._engagement = parts.inbox_actions
         self._clock = parts.clock
-        self._entropy = parts.entropy
+        self._random = parts.random
         self._fanout = parts.fanout
         self._limits = parts.limits
         self._rules = parts.limits.session
-        self._reader = Reader(parts.inboxes, parts.vault, parts.limits.session.replay)
-        self._feeds: dict[UserNo, Feed] = {}
+        self._reader = StreamReader(parts.inboxes, parts.vault, parts.limits.session.replay)
+        self._feeds: dict[UserNo, UserStream] = {}
         self._per_tenant: Counter[TenantId] = Counter()
         self._devices: set[Device] = set()
-        self._wheel = Wheel()
+        self._wheel = TimerWheel()
         self._turning: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._closing = False
@@ -106,9 +106,9 @@ class Hub:
         """A new session whose token is good until `expires_at`."""
         now = self._clock.monotonic()
         lasts_s = (expires_at - self._clock.now()) / 1000
-        return Session(self._rules, now, now + lasts_s, 0.5 + self._entropy.uniform() / 2)
+        return Session(self._rules, now, now + lasts_s, 0.5 + self._random.uniform() / 2)
 
-    def feed(self, user: User) -> Feed | Close:
+    def feed(self, user: User) -> UserStream | CloseCode:
         """The feed a new device of `user` may join, or why it may not. Join before the next await."""
         if self._closing:
             return SHUTTING_DOWN
@@ -120,7 +120,7 @@ class Hub:
         if feed is not None:
             full = len(feed.devices) >= self._limits.connections_per_user
             return TOO_MANY_CONNECTIONS if full else feed
-        feed = Feed(user)
+        feed = UserStream(user)
         try:
             self._reader.jump(feed)
         except ClarionError:
@@ -159,7 +159,7 @@ class Hub:
                 missed = self._reader.changed(feed, asked.offset, feed.offset)
             items = await self._full(feed) if missed is None else missed
             effects = session.loaded(self._connected(feed, items, recovered=missed is not None))
-        except FeedLost:
+        except StreamLost:
             self._lose(feed, STATE_LOST)
         except ClarionError as wrong:
             log.warning("inbox_not_loaded", tenant=feed.tenant, code=wrong.code)
@@ -168,21 +168,21 @@ class Hub:
             self._perform(device, effects)
             self.counted["full" if missed is None else "recovered"] += 1
 
-    async def _full(self, feed: Feed) -> Sequence[InboxItem]:
+    async def _full(self, feed: UserStream) -> Sequence[InboxItem]:
         """The newest unarchived items as they are at the feed's offset when this returns."""
         before = feed.offset
         page = await self._reader.newest(feed, self._rules.snapshot)
         self._catch_up(feed)
         since = self._reader.changed(feed, before, feed.offset)
         if since is None:
-            raise FeedLost
+            raise StreamLost
         latest = {item.message_id: item for item in (*page, *since)}
         alive = [item for item in latest.values() if item.archived_at is None]
         return sorted(alive, key=lambda item: item.message_id, reverse=True)[: self._rules.snapshot]
 
-    def _connected(self, feed: Feed, items: Sequence[InboxItem], *, recovered: bool) -> Frame:
+    def _connected(self, feed: UserStream, items: Sequence[InboxItem], *, recovered: bool) -> Frame:
         return frames.connected(
-            session=self._entropy.bytes(8).hex(),
+            session=self._random.bytes(8).hex(),
             epoch=feed.epoch,
             offset=feed.offset,
             recovered=recovered,
@@ -202,13 +202,13 @@ class Hub:
                 continue
             try:
                 self._follow(feed, change)
-            except FeedLost:
+            except StreamLost:
                 self._lose(feed, STATE_LOST)
             except Exception:
                 log.exception("inbox_change_not_followed", tenant=feed.tenant)
                 self._lose(feed, STATE_LOST)
 
-    def _follow(self, feed: Feed, change: InboxChange) -> None:
+    def _follow(self, feed: UserStream, change: InboxChange) -> None:
         items = change.items
         if not items:
             self._lose(feed, USER_DELETED)
@@ -221,12 +221,12 @@ class Hub:
         else:
             self._catch_up(feed)
 
-    def _catch_up(self, feed: Feed) -> None:
+    def _catch_up(self, feed: UserStream) -> None:
         frame = self._reader.catch_up(feed)
         if frame is not None:
             self._push(feed, frame)
 
-    def _push(self, feed: Feed, frame: Frame) -> None:
+    def _push(self, feed: UserStream, frame: Frame) -> None:
         for device in feed.devices:
             self._perform(device, device.session.push(frame))
         self.counted["frames"] += len(feed.devices)
@@ -241,7 +241,7 @@ class Hub:
             effects = device.session.answered(mark.ref)
         self._perform(device, effects)
 
-    def _lose(self, feed: Feed, close: Close) -> None:
+    def _lose(self, feed: UserStream, close: CloseCode) -> None:
         """End all sessions of a feed; whoever comes back starts a new one."""
         if self._feeds.get(feed.user) is feed:
             del self._feeds[feed.user]

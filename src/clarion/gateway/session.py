@@ -19,19 +19,18 @@ from enum import Enum
 import msgspec
 
 from clarion.gateway import frames
-from clarion.gateway.closes import (
+from clarion.gateway.close_codes import (
     PING_TIMEOUT,
     PROTOCOL_ERROR,
     SLOW_CONSUMER,
     STATE_LOST,
     TOKEN_EXPIRED,
     TOO_FAST,
-    Close,
+    CloseCode,
 )
 from clarion.gateway.frames import PING, PONG, Frame, MarkCommand, PingCommand
 from clarion.model.ids import MessageId, parse_id
-from clarion.model.inbox import InboxFilter
-from clarion.ports.ledger import InboxAction
+from clarion.model.inbox import InboxAction, InboxFilter
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +77,7 @@ class Abort(msgspec.Struct, frozen=True):
     """Cut the line: the client does not take its close code."""
 
 
-Effect = Frame | Close | Mark | Abort
+Effect = Frame | CloseCode | Mark | Abort
 Effects = tuple[Effect, ...]
 ABORT = Abort()
 
@@ -116,7 +115,7 @@ class Session:
         self.state = State.LOADING
         self.offset = -1
         """How far the client has been told; every frame up to here is sent or waits in order."""
-        self.ended: Close | None = None
+        self.ended: CloseCode | None = None
         """Why we ended it; None when the client did."""
         self._rules = rules
         self._expires = expires
@@ -128,7 +127,7 @@ class Session:
         self._pending: deque[Frame] | None = None
         """None while the line takes everything at once."""
         self._held = 0
-        self._closing: Close | None = None
+        self._closing: CloseCode | None = None
         """The close code that waits behind a blocked write."""
         self._deadline: float | None = None
 
@@ -206,7 +205,7 @@ class Session:
         self._paced = max(self._paced, now) + interval
         return self._paced - now <= interval * self._rules.command_burst
 
-    def _refuse(self, code: str, detail: str, close: Close) -> Effects:
+    def _refuse(self, code: str, detail: str, close: CloseCode) -> Effects:
         return self._send(frames.error(None, code, detail)) + self.close(close)
 
     # ── the line ──────────────────────────────────────────────────────────────────────────────────────────
@@ -216,11 +215,11 @@ class Session:
         if self._pending is None:
             self._pending = deque()
 
-    def close_later(self, close: Close) -> None:
+    def close_later(self, close: CloseCode) -> None:
         """The line blocked on the frame that went before `close`, so this has to wait."""
         self._closing = close
 
-    def drained(self) -> Frame | Close | None:
+    def drained(self) -> Frame | CloseCode | None:
         """The blocked write went through: what to write next; None when the line is free again."""
         if self._pending:
             frame = self._pending.popleft()
@@ -272,7 +271,7 @@ class Session:
 
     # ── ending ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def close(self, close: Close) -> Effects:
+    def close(self, close: CloseCode) -> Effects:
         """End it with a code; frames that wait are dropped, a reconnecting client gets their items as a replay."""
         if self.state is State.CLOSING or self.state is State.GONE:
             return ()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from clarion.gateway import frames
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send
-from clarion.gateway.closes import ORIGIN_REFUSED, Close
-from clarion.gateway.door import Door, Request
-from clarion.gateway.feed import Feed
+from clarion.gateway.authentication import Authenticator, Request
+from clarion.gateway.close_codes import ORIGIN_REFUSED, CloseCode
 from clarion.gateway.frames import PING, Frame
+from clarion.gateway.handshake_errors import Header, refuse
 from clarion.gateway.hub import Hub
-from clarion.gateway.refusals import Header, refuse
 from clarion.gateway.session import Resume
+from clarion.gateway.user_stream import UserStream
 
 RETRY_MS = 2000
 ALLOW = (b"allow", b"GET, OPTIONS")
@@ -34,7 +34,7 @@ class EventStreamDevice(AsgiDevice):
         position = f"{self.feed.epoch}:{frame.offset}"
         return _body(f"id: {position}\ndata: {frame.text}\n\n".encode())
 
-    def close_event(self, close: Close) -> Event:
+    def close_event(self, close: CloseCode) -> Event:
         return _body(b"data: %s\n\n" % frames.bye(close).text.encode(), more=False)
 
 
@@ -45,7 +45,7 @@ def _body(text: bytes, *, more: bool = True) -> Event:
 class EventStreams:
     """Serves `GET /v1/inbox/sse`."""
 
-    def __init__(self, door: Door, hub: Hub) -> None:
+    def __init__(self, door: Authenticator, hub: Hub) -> None:
         self._door = door
         self._hub = hub
 
@@ -79,11 +79,11 @@ class EventStreams:
         self, request: Request, send: Send, cors: list[Header]
     ) -> tuple[EventStreamDevice, Resume | None] | None:
         visitor = await self._door.admit(request)
-        if isinstance(visitor, Close):
+        if isinstance(visitor, CloseCode):
             await refuse(send, visitor, also=cors)
             return None
         feed = self._hub.feed(visitor.user)
-        if not isinstance(feed, Feed):
+        if not isinstance(feed, UserStream):
             await refuse(send, feed, also=cors)
             return None
         device = EventStreamDevice(self._hub.session(visitor.expires_at), feed, send)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send, forget_handshake
-from clarion.gateway.closes import Close
-from clarion.gateway.door import Door, Request
-from clarion.gateway.feed import Feed
+from clarion.gateway.authentication import Authenticator, Request
+from clarion.gateway.close_codes import CloseCode
 from clarion.gateway.frames import Frame
+from clarion.gateway.handshake_errors import refuse
 from clarion.gateway.hub import Hub
-from clarion.gateway.refusals import refuse
 from clarion.gateway.session import Resume
+from clarion.gateway.user_stream import UserStream
 
 REJECTION = "websocket.http.response"
 
@@ -22,14 +22,14 @@ class WebSocketDevice(AsgiDevice):
     def frame_event(self, frame: Frame) -> Event:
         return {"type": "websocket.send", "text": frame.text}
 
-    def close_event(self, close: Close) -> Event:
+    def close_event(self, close: CloseCode) -> Event:
         return {"type": "websocket.close", "code": close.code, "reason": close.reason}
 
 
 class WebSockets:
     """Serves `/v1/inbox/ws`: one coroutine per connection, which waits for the client and does nothing else."""
 
-    def __init__(self, door: Door, hub: Hub) -> None:
+    def __init__(self, door: Authenticator, hub: Hub) -> None:
         self._door = door
         self._hub = hub
 
@@ -56,18 +56,18 @@ class WebSockets:
     async def _enter(self, scope: Scope, send: Send) -> tuple[WebSocketDevice, Resume | None] | None:
         request = Request(scope)
         visitor = await self._door.admit(request)
-        if isinstance(visitor, Close):
+        if isinstance(visitor, CloseCode):
             await self._refuse(scope, send, request, visitor)
             return None
         feed = self._hub.feed(visitor.user)
-        if not isinstance(feed, Feed):
+        if not isinstance(feed, UserStream):
             await self._refuse(scope, send, request, feed)
             return None
         device = WebSocketDevice(self._hub.session(visitor.expires_at), feed, send)
         self._hub.join(device)
         return device, visitor.resume
 
-    async def _refuse(self, scope: Scope, send: Send, request: Request, close: Close) -> None:
+    async def _refuse(self, scope: Scope, send: Send, request: Request, close: CloseCode) -> None:
         """By HTTP status where the client can see it. A browser shows its page only close codes, so it gets one."""
         if REJECTION in scope.get("extensions", {}) and not request.origin:
             await refuse(send, close, "websocket.")

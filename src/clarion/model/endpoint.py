@@ -87,3 +87,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bytes
     """JSON of request and response, bounded, sealed under the user's key."""
     seq: int = 0
+
+
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    ok: bool | None = None
+    since: Instant | None = None
+    before: Instant | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from clarion.model.channel import Lane
-from clarion.model.ids import NO_USER, EventId, Instant, TenantId, UserNo
-from clarion.model.status import Reason
+from clarion.model.ids import NO_USER, EventId, Instant, MessageId, TenantId, UserNo
+from clarion.model.message import Message, Run
+from clarion.model.status import Reason, Status
 
 EMPTY_DATA = msgspec.Raw(b"{}")
 
@@ -75,7 +78,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """First come, first served on a key: an idempotency key, or a CloudEvent's (source, id)."""
 
     tenant: TenantId
@@ -88,9 +91,39 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Instant
 
 
-class ClaimResult(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a claim was first. If not, `fingerprint` and `answer` are those of the first."""
 
     fresh: bool
     fingerprint: bytes
     answer: bytes
+
+
+class EventFound(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an event, all of it at one moment."""
+
+    runs: Sequence[Run]
+    """The first ones; that of `NO_USER` says that it reached nobody."""
+    messages: Sequence[Message]
+    """Newest first."""
+    following: MessageId | None
+    """Where the next page of messages begins; None: the end."""
+    waits: bool
+    """Some of it is not planned yet."""
+    active: bool
+    """Some message is not finished."""
+    set_aside: SetAside | None
+    """It could not be planned."""
+
+
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One planned event in a list."""
+
+    id: EventId
+    workflows: tuple[str, ...]
+    """Those it started."""
+    lane: Lane
+    seq: int
+    """Where its lane's log has one of its entries."""
+    counts: Mapping[Status, int]
+    """How many messages are where."""

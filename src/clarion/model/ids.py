@@ -22,12 +22,12 @@ Instant = NewType("Instant", int)
 NO_USER = UserNo(0)
 
 
-def new_event_id(now: Instant, entropy: bytes) -> EventId:
+def new_event_id(now: Instant, random: bytes) -> EventId:
     """A UUIDv7 at `now`; `entropy` is 10 random bytes."""
     return EventId(
         now.to_bytes(6, "big")
-        + bytes((0x70 | (entropy[0] & 0x0F), entropy[1], 0x80 | (entropy[2] & 0x3F)))
-        + entropy[3:10]
+        + bytes((0x70 | (random[0] & 0x0F), random[1], 0x80 | (random[2] & 0x3F)))
+        + random[3:10]
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -99,3 +99,16 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
     """JSON `{"to": ..., "content": {...}}`, sealed under the user's key."""
     at: Instant
     seq: int = 0
+
+
+InboxAction = Literal["seen", "read", "unread", "archived", "unarchived"]
+
+
+class CaptureFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    user: UserNo | None = None
+    channels: frozenset[Channel] = frozenset()
+    """Any of these; empty: whatever channel."""
+    since: Instant | None = None
+    before: Instant | None = None

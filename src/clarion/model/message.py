@@ -25,7 +25,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the rule looked at: settings, local time, counts. Never an address or content."""
 
 
-class ChannelPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChannelDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The plan for one step on one channel, whether or not a message came of it."""
 
     step: str
@@ -51,7 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     workflow: str
     workflow_version: int
     at: Instant
-    channels: tuple[ChannelPlan, ...]
+    channels: tuple[ChannelDecision, ...]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,3 +125,17 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Provider's own words, bounded and redacted."""
     due_at: Instant | None = None
     traceparent: str | None = None
+
+
+class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    user: UserNo | None = None
+    event_id: EventId | None = None
+    workflows: frozenset[str] = frozenset()
+    """Any of these; empty: whatever workflow. So with the next three."""
+    channels: frozenset[Channel] = frozenset()
+    statuses: frozenset[Status] = frozenset()
+    reasons: frozenset[Reason] = frozenset()
+    since: Instant | None = None
+    before: Instant | None = None

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
 from enum import StrEnum
-from typing import NewType
+from typing import Literal, NewType
+
+import msgspec
+
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.message import MessageFilter
 
 OperationId = NewType("OperationId", bytes)
 
@@ -41,3 +47,70 @@ def ended(done: int, failed: int) -> OperationStatus:
     if not failed:
         return OperationStatus.SUCCEEDED
     return OperationStatus.PARTLY_FAILED if done else OperationStatus.FAILED
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """Work on all messages that match a filter, newest first, and how far it is."""
+
+    id: OperationId
+    tenant: TenantId
+    kind: OperationKind
+    where: MessageFilter
+    template_version: Literal["live", "planned"] = "live"
+    status: OperationStatus = OperationStatus.QUEUED
+    total: int | None = None
+    """None until they are counted."""
+    done: int = 0
+    failed: int = 0
+    cursor: MessageId | None = None
+    """The messages from here on were gone through."""
+    swept: bool = False
+    """All were gone through: what is left is what failed and is tried again."""
+    created_at: Instant
+    updated_at: Instant
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+
+
+class OperationFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match."""
+
+    kind: OperationKind | None = None
+    statuses: frozenset[OperationStatus] = frozenset()
+    since: Instant | None = None
+    before: Instant | None = None
+
+
+class OperationError(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that an operation could not do."""
+
+    index: int
+    """Its place in the order in which they were gone through, from 0."""
+    message_id: MessageId
+    code: Literal["conflict", "not_found", "internal"]
+    detail: str
+
+
+class OperationStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The next part of an operation."""
+
+    ids: Sequence[MessageId]
+    following: MessageId | None = None
+    """Where the part behind it begins; None: this is the last one."""
+    at: Instant
+    versions: Mapping[str, int] = {}
+    """As for `MessageRecords.requeue`."""
+    begun: Set[MessageId] = frozenset()
+    """As for `MessageRecords.cancel`."""
+    total: int | None = None
+    """How many there are, once they were counted."""
+    broken: bool = False
+    """It cannot be done because of an error of ours: all of it failed."""
+
+
+class OperationProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a step."""
+
+    operation: Operation
+    moved: frozenset[MessageId] = frozenset()
+    """The messages that were changed, the later channels of a ladder among them."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from clarion.model.channel import Channel
+from clarion.model.event import Entry
 from clarion.model.ids import Instant, MessageId, RunId, UserNo
+from clarion.model.message import Message, Run
+from clarion.model.status import Reason, Status
 
 
 class CapCharge(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +45,35 @@ class Collapse(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
 
 
-class ThreadTurn(msgspec.Struct, frozen=True, kw_only=True):
+class ThreadSlot(msgspec.Struct, frozen=True, kw_only=True):
     """This message waits (`deferred`, `waiting_for_turn`) while the last message of the thread is active."""
 
     message_id: MessageId
     key: bytes
+
+
+class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one planned batch writes, in one transaction. Repeating it changes nothing."""
+
+    runs: tuple[Run, ...]
+    messages: tuple[Message, ...]
+    """`fence=1` and `due_at` = lease end when the planner keeps it; `fence=0` when anyone may claim it."""
+    charges: tuple[CapCharge, ...] = ()
+    dedupes: tuple[DedupeClaim, ...] = ()
+    collapses: tuple[Collapse, ...] = ()
+    turns: tuple[ThreadSlot, ...] = ()
+    continuations: tuple[Entry, ...] = ()
+    """Fan-out that goes on behind these; appended to their lane's log in the same transaction."""
+
+
+class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the exact checks inside the transaction changed."""
+
+    changed: Mapping[MessageId, tuple[Status, Reason]] = {}
+    """Messages that did not go in as planned; do not dispatch them."""
+    known: frozenset[MessageId] = frozenset()
+    """Messages that were there before (a replay); do not dispatch them."""
+    runs: tuple[Run, ...] = ()
+    """Runs whose explanation grew by the exact checks."""
+    continued: tuple[Entry, ...] = ()
+    """The continuations with their `seq`."""

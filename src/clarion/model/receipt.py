@@ -9,7 +9,7 @@ import msgspec
 from clarion.model.ids import Instant, MessageId, TenantId
 
 
-class Kind(StrEnum):
+class ReceiptKind(StrEnum):
     """What a receipt reports."""
 
     DELIVERED = "delivered"
@@ -23,16 +23,16 @@ class Kind(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
-KIND_DOC: dict[Kind, str] = {
-    Kind.DELIVERED: "It arrived.",
-    Kind.BOUNCED: "It came back. `permanent`: the address will never work; else it could not be reached this time.",
-    Kind.BLOCKED: "The receiver refused the sender or the content: reputation, policy, spam. The address is fine.",
-    Kind.COMPLAINED: "The person called it spam.",
-    Kind.DELAYED: "It has not arrived yet; whoever carries it keeps trying.",
-    Kind.AUTO_REPLY: "A machine answered for the person: absent, or asking the sender to prove something.",
-    Kind.OPENED: "It was opened, as far as that can be told.",
-    Kind.CLICKED: "A link in it was followed.",
-    Kind.UNSUBSCRIBED: "The person left through the provider or their mail service: opted out of the category on this channel.",
+KIND_DOC: dict[ReceiptKind, str] = {
+    ReceiptKind.DELIVERED: "It arrived.",
+    ReceiptKind.BOUNCED: "It came back. `permanent`: the address will never work; else it could not be reached this time.",
+    ReceiptKind.BLOCKED: "The receiver refused the sender or the content: reputation, policy, spam. The address is fine.",
+    ReceiptKind.COMPLAINED: "The person called it spam.",
+    ReceiptKind.DELAYED: "It has not arrived yet; whoever carries it keeps trying.",
+    ReceiptKind.AUTO_REPLY: "A machine answered for the person: absent, or asking the sender to prove something.",
+    ReceiptKind.OPENED: "It was opened, as far as that can be told.",
+    ReceiptKind.CLICKED: "A link in it was followed.",
+    ReceiptKind.UNSUBSCRIBED: "The person left through the provider or their mail service: opted out of the category on this channel.",
 }
 
 
@@ -41,7 +41,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
     tenant: TenantId
     message_id: MessageId
-    kind: Kind
+    kind: ReceiptKind
     at: Instant
     permanent: bool = False
     """A bounce only: the address is gone for good."""

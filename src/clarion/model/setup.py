@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
@@ -216,7 +217,7 @@ class Template(Value, frozen=True, kw_only=True):
     """What it was made from: `document`, `draft`, `version 3` or `partial footer`. Set by Clarion."""
 
 
-class Draft(Value, frozen=True, kw_only=True):
+class TemplateDraft(Value, frozen=True, kw_only=True):
     """A template in the making, which nobody is sent. It may be broken."""
 
     key: str
@@ -298,3 +299,17 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Instant | None = None
     last_used_at: Instant | None = None
     revoked_at: Instant | None = None
+
+
+class ReleaseBasis(msgspec.Struct, frozen=True, kw_only=True):
+    """What was live, as `all` showed it, when somebody decided what to release."""
+
+    templates: Mapping[str, Template]
+    partials: Mapping[str, Partial]
+
+
+def channels_of(step: SendStep) -> tuple[Channel, ...]:
+    """Every channel a step names, in order."""
+    if isinstance(step.to, SendLadder):
+        return (*(one.channel for one in step.to.channels), *step.to.always)
+    return step.to.channels

@@ -109,3 +109,12 @@ class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
             for contact in self.profile.contacts
             if contact.channel is channel and contact.hash not in self.suppressed
         ]
+
+
+class UserPut(msgspec.Struct, frozen=True, kw_only=True):
+    """Create or replace a user; `profile=None` only makes sure the user exists."""
+
+    id: str
+    profile: Profile | None = None
+    revision: int | None = None
+    """When given, the stored revision must still be this one, else Conflict."""

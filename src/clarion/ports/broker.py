@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from clarion.model.channel import Lane
-from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +24,8 @@ class Broker(Protocol):
     """At-least-once delivery of entries, lane by lane."""
 
     async def publish(
-        self, entries: Sequence[Entry], claims: Sequence[Claim | None]
-    ) -> Sequence[ClaimResult | None]:
+        self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
+    ) -> Sequence[IdempotencyResult | None]:
         """Returns only after every entry is durable (fsync or quorum).
 
         `claims[i]` guards `entries[i]` (entries of one claim stand together and repeat the same claim value):

@@ -24,7 +24,7 @@ class Clock(Protocol):
         """`async with clock.timeout(5)`: what is still running inside by then is cancelled, and TimeoutError raised."""
 
 
-class Entropy(Protocol):
+class Random(Protocol):
     """The only source of randomness."""
 
     def bytes(self, n: int) -> bytes:

@@ -65,7 +65,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
 
 
-class Mailwright(Protocol):
+class MailBuilder(Protocol):
     """Makes mails. CPU only: attachments are fetched before. Callable from any thread."""
 
     def check(self, sender: Sender) -> None:

@@ -9,30 +9,13 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent
-from clarion.model.message import Message
 from clarion.model.outcome import Outcome
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
-from clarion.model.user import Contact, User
-from clarion.ports.clock import Clock, Entropy
-from clarion.ports.mail import Mailwright
+from clarion.model.user import Contact
+from clarion.ports.clock import Clock, Random
+from clarion.ports.mail import MailBuilder
 from clarion.ports.vault import Vault
-
-
-class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one contact, ready to go. `message.id` is its idempotency key, the same on every attempt; on
-    push together with the contact, since one message goes to every device of its person."""
-
-    message: Message
-    user: User
-    contact: Contact | None
-    """None on channels that need no address (in-app)."""
-    content: AnyContent
-    traceparent: str = ""
-    unsubscribe_url: str = ""
-    """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
-    collapse_key: bytes = b""
-    """The same for messages of which only the newest matters; empty: each matters."""
 
 
 class Report(Protocol):
@@ -103,9 +86,9 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     """What the house lends to a provider."""
 
     clock: Clock
-    entropy: Entropy
+    random: Random
     vault: Vault
-    mail: Mailwright
+    mail: MailBuilder
     allowed_networks: tuple[str, ...] = ()
     """Ranges (CIDR) that may be reached although they are not public; the operator's choice."""
     memory: Memory = msgspec.field(default_factory=Forgetful)
@@ -123,6 +106,8 @@ WebUrl = Annotated[
     ),
 ]
 """A setting that says where to. Like any setting with a default, it is left out rather than sent empty."""
+
+
 Token = Annotated[
     str,
     msgspec.Meta(
@@ -130,6 +115,8 @@ Token = Annotated[
     ),
 ]
 """A setting that says who we are."""
+
+
 HostName = Annotated[
     str,
     msgspec.Meta(

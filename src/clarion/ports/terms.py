@@ -59,7 +59,7 @@ def current() -> Terms | None:
     return None if terms is None or terms.over else terms
 
 
-def rehearsing() -> bool:
+def dry_running() -> bool:
     """Whether what is done now is undone: nobody must be told of it."""
     terms = current()
     return terms is not None and terms.dry

@@ -8,9 +8,9 @@ import msgspec
 
 from clarion.model.channel import Channel
 from clarion.model.ids import id_text
-from clarion.model.message import ChannelPlan, Run, Verdict
+from clarion.model.message import ChannelDecision, Run, Verdict
 from clarion.model.status import Reason, Status
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 
 NAMES: dict[Channel, str] = {
     Channel.IN_APP: "in-app",
@@ -76,7 +76,7 @@ def explanation(run: Run, user_id: str | None) -> RunExplanation:
     )
 
 
-def _channel(plan: ChannelPlan) -> ChannelExplanation:
+def _channel(plan: ChannelDecision) -> ChannelExplanation:
     return ChannelExplanation(
         step=plan.step,
         channel=plan.channel,
@@ -92,7 +92,7 @@ def _channel(plan: ChannelPlan) -> ChannelExplanation:
     )
 
 
-def sentence(plan: ChannelPlan) -> str:
+def sentence(plan: ChannelDecision) -> str:
     """What happens on one channel, and why, in one sentence."""
     name = NAMES[plan.channel]
     shown = name[0].upper() + name[1:]
@@ -131,12 +131,12 @@ _OBSTACLES = {
 }
 
 
-def _devices(plan: ChannelPlan) -> str:
+def _devices(plan: ChannelDecision) -> str:
     several = _said(plan, "contact", "devices")
     return "" if several is None else f" to {several.inputs['devices']} devices"
 
 
-def _favour(plan: ChannelPlan) -> str:
+def _favour(plan: ChannelDecision) -> str:
     """Why it may go, where that is worth saying."""
     if _said(plan, "preferences", "critical"):
         return " because the category is critical"
@@ -149,7 +149,7 @@ def _favour(plan: ChannelPlan) -> str:
     return ""
 
 
-def _delay(plan: ChannelPlan) -> str:
+def _delay(plan: ChannelDecision) -> str:
     if plan.reason is Reason.WAITING_FOR_EARLIER_CHANNEL:
         rung = _said(plan, "ladder", Reason.WAITING_FOR_EARLIER_CHANNEL)
         if rung is not None:
@@ -165,13 +165,13 @@ def _delay(plan: ChannelPlan) -> str:
     return (_hours(plan) or _because(plan.reason)) + _unserved(plan)
 
 
-def _unserved(plan: ChannelPlan) -> str:
+def _unserved(plan: ChannelDecision) -> str:
     if not _said(plan, "integration", Reason.NO_INTEGRATION):
         return ""
     return f", once an integration serves {NAMES[plan.channel]}"
 
 
-def _scheduled(plan: ChannelPlan) -> str:
+def _scheduled(plan: ChannelDecision) -> str:
     asked = _said(plan, "schedule", Reason.SCHEDULED)
     closed = _closed(plan)
     if asked is None or closed is None:
@@ -179,7 +179,7 @@ def _scheduled(plan: ChannelPlan) -> str:
     return f" because of {_shown(closed)}; it is scheduled for {asked.inputs['send_at']}"
 
 
-def _obstacle(plan: ChannelPlan, name: str) -> str:
+def _obstacle(plan: ChannelDecision, name: str) -> str:
     if plan.reason is Reason.OPTED_OUT:
         off = next((v.reason for v in plan.verdicts if v.rule == "preferences" and v.result == "stop"), "")
         return f" because {_OPT_OUT.get(off, 'the user opted out').format(channel=name)}"
@@ -198,14 +198,14 @@ def _obstacle(plan: ChannelPlan, name: str) -> str:
     return _hours(plan) or _because(plan.reason)
 
 
-def _cap(plan: ChannelPlan) -> str:
+def _cap(plan: ChannelDecision) -> str:
     cap = next((v for v in plan.verdicts if v.rule == "frequency_cap" and v.result == "stop"), None)
     if cap is None or not {"scope", "limit", "window_s"} <= cap.inputs.keys():
         return " because a frequency cap was reached"
     return " because the cap {scope} of {limit} in {window_s} seconds was reached".format(**cap.inputs)
 
 
-def _expiry(plan: ChannelPlan) -> str:
+def _expiry(plan: ChannelDecision) -> str:
     limit = _said(plan, "expiry", "expired")
     if limit is None:
         return " because it expired"
@@ -218,7 +218,7 @@ def _expiry(plan: ChannelPlan) -> str:
     )
 
 
-def _hours(plan: ChannelPlan) -> str:
+def _hours(plan: ChannelDecision) -> str:
     closed = _closed(plan)
     if closed is None:
         return ""
@@ -237,14 +237,14 @@ def _shown(closed: Verdict) -> str:
     return f"{name} {windows} ({closed.inputs.get('timezone', 'UTC')})"
 
 
-def _closed(plan: ChannelPlan) -> Verdict | None:
+def _closed(plan: ChannelDecision) -> Verdict | None:
     """The hours that hold it back."""
     return next(
         (v for v in plan.verdicts if v.rule in {"quiet_hours", "send_window"} and v.result != "allow"), None
     )
 
 
-def _said(plan: ChannelPlan, rule: str, reason: str) -> Verdict | None:
+def _said(plan: ChannelDecision, rule: str, reason: str) -> Verdict | None:
     return next((v for v in plan.verdicts if v.rule == rule and v.reason == reason), None)
 
 
@@ -252,7 +252,7 @@ def _because(reason: Reason | None) -> str:
     return f" because of {reason.value.replace('_', ' ')}" if reason else ""
 
 
-def _summary(channels: tuple[ChannelPlan, ...]) -> str:
+def _summary(channels: tuple[ChannelDecision, ...]) -> str:
     """The whole run in one sentence."""
     at_once = [plan for plan in channels if plan.status is Status.QUEUED]
     later = [plan for plan in channels if plan.status is Status.DEFERRED and not _unserved(plan)]
@@ -274,6 +274,6 @@ def _summary(channels: tuple[ChannelPlan, ...]) -> str:
     return f"Goes out {', '.join(parts)}."
 
 
-def _listed(plans: list[ChannelPlan], word: str) -> str:
+def _listed(plans: list[ChannelDecision], word: str) -> str:
     names = list(dict.fromkeys(NAMES[plan.channel] for plan in plans))
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

@@ -11,8 +11,8 @@ import msgspec
 from clarion.model.channel import Channel
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, id_text, message_id, run_id
-from clarion.model.message import ChannelPlan, Message, Run, Verdict
-from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
+from clarion.model.message import ChannelDecision, Message, Run, Verdict
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
 from clarion.model.setup import (
     ATTENTION,
     Category,
@@ -27,9 +27,9 @@ from clarion.model.setup import (
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, schedule
-from clarion.rules.gate import Gate, Verdicts, gate, unserved
-from clarion.rules.instants import rfc3339
+from clarion.rules.eligibility import Decision, Verdicts, gate, unserved
 from clarion.rules.keys import KeyedHash, Keys
+from clarion.rules.time_format import rfc3339
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -37,12 +37,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     run: Run
     messages: tuple[Message, ...]
-    gates: tuple[Gate, ...]
+    gates: tuple[Decision, ...]
     """The decision behind each message, in the same order."""
     charges: tuple[CapCharge, ...] = ()
     dedupe: DedupeClaim | None = None
     collapses: tuple[Collapse, ...] = ()
-    turns: tuple[ThreadTurn, ...] = ()
+    turns: tuple[ThreadSlot, ...] = ()
 
 
 _NONE: Mapping[str, Template] = MappingProxyType({})
@@ -127,10 +127,10 @@ class _Draft:
         self._run = run_id(event.id, workflow.key, user.no)
         self._keys = None if _keyless(workflow) else Keys(event, workflow, user.no, hash)
         self._remarks: Verdicts = () if self._keys is None else _remarks(workflow, self._keys)
-        self._channels: list[ChannelPlan] = []
+        self._channels: list[ChannelDecision] = []
         self._messages: list[Message] = []
         self._places: dict[MessageId, str] = {}
-        self._gates: list[Gate] = []
+        self._gates: list[Decision] = []
         self._charges: list[CapCharge] = []
 
     # -- the three ways to choose channels -------------------------------------------------------------
@@ -162,7 +162,7 @@ class _Draft:
     def _first(self, step: SendStep, channels: list[Channel]) -> None:
         """The first channel that is not stopped and has an integration; where none has, the message waits for one.
         When all are stopped, the first one is listed with its reason."""
-        decisions: dict[Channel, Gate] = {}
+        decisions: dict[Channel, Decision] = {}
         for channel in channels:
             decided = decisions[channel] = self._gate(channel)
             if decided.verdict != "stop" and self._serves(channel):
@@ -207,7 +207,7 @@ class _Draft:
         self,
         step: SendStep,
         to: SendLadder,
-        rungs: dict[Channel, Gate],
+        rungs: dict[Channel, Decision],
         reached: list[Channel],
         waits: dict[Channel, int],
         beside: Sequence[Channel],
@@ -233,7 +233,7 @@ class _Draft:
             starts = decided.due_at if decided.due_at is not None else starts
         return ids
 
-    def _waiting(self, channel: Channel, decided: Gate, at: Instant) -> Gate:
+    def _waiting(self, channel: Channel, decided: Decision, at: Instant) -> Decision:
         """The decision for a rung that is not tried before `at`, unless the one before it fails sooner."""
         if at >= decided.valid_until:
             later = self._gate(channel, at)
@@ -242,7 +242,7 @@ class _Draft:
             else:
                 decided = later
         due_at = at if decided.due_at is None else max(at, decided.due_at)
-        return Gate(
+        return Decision(
             verdict="defer",
             status=Status.DEFERRED,
             reason=Reason.WAITING_FOR_EARLIER_CHANNEL,
@@ -257,7 +257,7 @@ class _Draft:
 
     def _gate(
         self, channel: Channel, at: Instant | None = None, addresses: tuple[Contact, ...] | None = None
-    ) -> Gate:
+    ) -> Decision:
         """The decision at the given instant; without one at the time it is scheduled for, else now."""
         at = self._start if at is None else at
         decided = self._gate_at(channel, at, addresses)
@@ -272,7 +272,7 @@ class _Draft:
             )
         return decided if self._serves(channel) else unserved(decided, channel, at, self._expires_at)
 
-    def _gate_at(self, channel: Channel, at: Instant, addresses: tuple[Contact, ...] | None) -> Gate:
+    def _gate_at(self, channel: Channel, at: Instant, addresses: tuple[Contact, ...] | None) -> Decision:
         if channel is Channel.WEBHOOK and addresses is None and self._user.profile.endpoints:
             addresses = self._listeners()
         return gate(
@@ -300,7 +300,7 @@ class _Draft:
         self,
         step: SendStep,
         channel: Channel,
-        decided: Gate,
+        decided: Decision,
         remark: Verdicts = (),
         until: str = "",
         rungs: tuple[MessageId, ...] = (),
@@ -361,7 +361,7 @@ class _Draft:
         if decided.verdict != "stop":
             remark = remark + self._remarks
         self._channels.append(
-            ChannelPlan(
+            ChannelDecision(
                 step=step.key,
                 channel=channel,
                 status=status,
@@ -372,7 +372,7 @@ class _Draft:
             )
         )
 
-    def _refused(self, step: SendStep, decisions: dict[Channel, Gate]) -> None:
+    def _refused(self, step: SendStep, decisions: dict[Channel, Decision]) -> None:
         """No channel remains: the first one is listed as a message that was not sent, the others are explained."""
         for at, (channel, decided) in enumerate(decisions.items()):
             if at:
@@ -380,9 +380,9 @@ class _Draft:
             else:
                 self._message(step, channel, decided)
 
-    def _skip(self, step: SendStep, channel: Channel, decided: Gate, remark: Verdicts) -> None:
+    def _skip(self, step: SendStep, channel: Channel, decided: Decision, remark: Verdicts) -> None:
         self._channels.append(
-            ChannelPlan(
+            ChannelDecision(
                 step=step.key,
                 channel=channel,
                 status=decided.status,
@@ -393,7 +393,7 @@ class _Draft:
 
     def _not_chosen(self, step: SendStep, channel: Channel, chosen: Channel, verdicts: Verdicts = ()) -> None:
         self._channels.append(
-            ChannelPlan(
+            ChannelDecision(
                 step=step.key,
                 channel=channel,
                 status=Status.CANCELED,
@@ -459,12 +459,12 @@ class _Draft:
             for message in live
         )
 
-    def _turns(self, keys: Keys, live: list[Message]) -> tuple[ThreadTurn, ...]:
+    def _turns(self, keys: Keys, live: list[Message]) -> tuple[ThreadSlot, ...]:
         pointer = self._workflow.thread
         if pointer is None:
             return ()
         return tuple(
-            ThreadTurn(
+            ThreadSlot(
                 message_id=message.id,
                 key=keys.of_message("thread", pointer, self._place_of(message), within_workflow=False),
             )
@@ -476,7 +476,7 @@ class _Draft:
         return self._places.get(message.id, message.channel)
 
 
-def _takes_turns(decided: Gate) -> bool:
+def _takes_turns(decided: Decision) -> bool:
     """What waits for an earlier channel keeps no place in the thread (most never start), nor does what is sent later:
     who comes meanwhile would have to wait for it."""
     return decided.reason not in (Reason.WAITING_FOR_EARLIER_CHANNEL, Reason.SCHEDULED)

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from clarion.model.ids import Instant
 from clarion.model.user import WEEK, Window
-from clarion.rules.instants import FOREVER
+from clarion.rules.time_format import FOREVER
 
 DAYS = tuple(day.title() for day in WEEK)
 

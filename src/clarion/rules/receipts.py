@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from clarion.model.ids import MessageId
 from clarion.model.message import Message
-from clarion.model.receipt import Kind, Receipt
+from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.setup import Success
 from clarion.model.status import Reason, Status
 from clarion.rules import ladder
@@ -19,7 +19,7 @@ COMPLAINT = "complaint"
 SOFT_BOUNCE_LIMIT = "soft_bounces"
 
 
-class Meaning(NamedTuple):
+class Interpretation(NamedTuple):
     """See the module."""
 
     status: Status | None
@@ -30,16 +30,16 @@ class Meaning(NamedTuple):
     """Why the address must not be used again; empty: it may."""
 
 
-_ARRIVED = frozenset({Kind.DELIVERED, Kind.COMPLAINED, Kind.OPENED, Kind.CLICKED})
+_ARRIVED = frozenset({ReceiptKind.DELIVERED, ReceiptKind.COMPLAINED, ReceiptKind.OPENED, ReceiptKind.CLICKED})
 """Only what arrived can be complained about, opened or clicked."""
 _ATTENTION = {
-    Success.SEEN.value: frozenset({Kind.OPENED, Kind.CLICKED}),
-    Success.READ.value: frozenset({Kind.CLICKED}),
+    Success.SEEN.value: frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED}),
+    Success.READ.value: frozenset({ReceiptKind.CLICKED}),
 }
 """Mail programs fetch pictures unasked, so being opened proves that it was seen at most, never that it was read."""
 
 
-def meaning(message: Message, receipt: Receipt, soft_bounces: int = 0, beside: str = "") -> Meaning:
+def interpret(message: Message, receipt: Receipt, soft_bounces: int = 0, beside: str = "") -> Interpretation:
     """`soft_bounces`: how many earlier messages to the same person came back softly within the window. `beside`: what
     the ladder waits for beside which the message went.
     """
@@ -47,20 +47,20 @@ def meaning(message: Message, receipt: Receipt, soft_bounces: int = 0, beside: s
     cancels, advances = ladder.after(message, status) if status is not None else ((), None)
     if receipt.kind in _ATTENTION.get(message.until or beside, ()):
         cancels = message.later_rungs
-    return Meaning(status, reason, cancels, advances, _suppress(receipt, soft_bounces))
+    return Interpretation(status, reason, cancels, advances, _suppress(receipt, soft_bounces))
 
 
 def is_soft(receipt: Receipt) -> bool:
     """It came back, and the address may work another time."""
-    return receipt.kind is Kind.BOUNCED and not receipt.permanent
+    return receipt.kind is ReceiptKind.BOUNCED and not receipt.permanent
 
 
 def _move(receipt: Receipt) -> tuple[Status | None, Reason | None]:
     if receipt.kind in _ARRIVED:
         return Status.DELIVERED, None
-    if receipt.kind is Kind.BLOCKED:
+    if receipt.kind is ReceiptKind.BLOCKED:
         return Status.UNDELIVERED, Reason.BLOCKED
-    if receipt.kind is not Kind.BOUNCED:
+    if receipt.kind is not ReceiptKind.BOUNCED:
         return None, None
     if receipt.permanent:
         return Status.BOUNCED, Reason.ADDRESS_GONE
@@ -68,9 +68,9 @@ def _move(receipt: Receipt) -> tuple[Status | None, Reason | None]:
 
 
 def _suppress(receipt: Receipt, soft_bounces: int) -> str:
-    if receipt.kind is Kind.COMPLAINED:
+    if receipt.kind is ReceiptKind.COMPLAINED:
         return COMPLAINT
-    if receipt.kind is Kind.BOUNCED and receipt.permanent:
+    if receipt.kind is ReceiptKind.BOUNCED and receipt.permanent:
         return Reason.ADDRESS_GONE.value
     if is_soft(receipt) and soft_bounces + 1 >= SOFT_BOUNCES:
         return SOFT_BOUNCE_LIMIT

@@ -11,8 +11,8 @@ from clarion.model.ids import Instant
 from clarion.model.setup import Tenant
 from clarion.model.submission import Submission
 from clarion.model.user import User
-from clarion.rules.instants import rfc3339
 from clarion.rules.quiet_hours import check_zone, instant_of_clock
+from clarion.rules.time_format import rfc3339
 
 LATEST_S = 366 * 86_400
 """How far ahead something may be scheduled."""

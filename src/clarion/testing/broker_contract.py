@@ -23,10 +23,10 @@ from msgspec.structs import replace
 
 from clarion.errors import Busy
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import NO_USER, Instant, TenantId, new_event_id
 from clarion.ports.broker import Batch, Broker
-from clarion.ports.clock import Clock, Entropy
+from clarion.ports.clock import Clock, Random
 
 PATIENCE_S: Final = 30.0
 """How long a check waits for what must come, on however slow a machine."""
@@ -38,10 +38,10 @@ MANY: Final = 3_000
 class BrokerSubject:
     """Lanes that are durable, and brokers connected to them. All that the checks do with a broker is done here."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Broker]], clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Broker]], clock: Clock, random: Random) -> None:
         self._connect = connect
         self._clock = clock
-        self._entropy = entropy
+        self._random = random
         self._connected: list[Broker] = []
         self.broker: Broker
 
@@ -66,7 +66,7 @@ class BrokerSubject:
         """New entries; `sealed` numbers them: `e0`, `e1`, ..."""
         return [
             Entry(
-                event_id=new_event_id(self._clock.now(), self._entropy.bytes(10)),
+                event_id=new_event_id(self._clock.now(), self._random.bytes(10)),
                 tenant=tenant,
                 lane=lane,
                 workflow="news",
@@ -76,14 +76,16 @@ class BrokerSubject:
             for number in range(count)
         ]
 
-    def claim(self, key: bytes, answer: bytes = b"first") -> Claim:
+    def claim(self, key: bytes, answer: bytes = b"first") -> IdempotencyRecord:
         """A claim on a key for a day."""
         expires_at = Instant(self._clock.now() + 86_400_000)
-        return Claim(tenant=ACME, key=key * 16, fingerprint=b"body", answer=answer, expires_at=expires_at)
+        return IdempotencyRecord(
+            tenant=ACME, key=key * 16, fingerprint=b"body", answer=answer, expires_at=expires_at
+        )
 
     async def publish(
-        self, entries: Sequence[Entry], claim: Claim | None = None
-    ) -> Sequence[ClaimResult | None]:
+        self, entries: Sequence[Entry], claim: IdempotencyRecord | None = None
+    ) -> Sequence[IdempotencyResult | None]:
         """Publish in one call; `claim` guards all of them."""
         return await self.broker.publish(entries, [claim] * len(entries))
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from msgspec.structs import replace
 
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import TenantId
 from clarion.ports.broker import Batch
 from clarion.ports.clock import Clock
@@ -20,7 +20,7 @@ class MemoryLanes:
     def __init__(self) -> None:
         self.entries: dict[Lane, dict[int, Entry]] = {lane: {} for lane in LANES}
         """By position, in order."""
-        self.claims: dict[tuple[TenantId, bytes], Claim] = {}
+        self.claims: dict[tuple[TenantId, bytes], IdempotencyRecord] = {}
         self.last = 0
         """The newest entry's position."""
 
@@ -36,10 +36,10 @@ class MemoryBroker:
         self._closed = False
 
     async def publish(
-        self, entries: Sequence[Entry], claims: Sequence[Claim | None]
-    ) -> Sequence[ClaimResult | None]:
+        self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
+    ) -> Sequence[IdempotencyResult | None]:
         """See `ports.Broker.publish`; a call is one step of the event loop."""
-        ours: dict[Claim, ClaimResult] = {}
+        ours: dict[IdempotencyRecord, IdempotencyResult] = {}
         results = [None if claim is None else self._judged(claim, ours) for claim in claims]
         fresh = [e for e, result in zip(entries, results, strict=True) if result is None or result.fresh]
         for entry in fresh:
@@ -81,7 +81,9 @@ class MemoryBroker:
         for published in self._published.values():
             published.set()
 
-    def _judged(self, claim: Claim, ours: dict[Claim, ClaimResult]) -> ClaimResult:
+    def _judged(
+        self, claim: IdempotencyRecord, ours: dict[IdempotencyRecord, IdempotencyResult]
+    ) -> IdempotencyResult:
         """Whether the claim is the first on its key; entries of one call that repeat a claim share its result."""
         if claim in ours:
             return ours[claim]
@@ -90,7 +92,7 @@ class MemoryBroker:
         fresh = first is None or first.expires_at <= self._clock.now()
         if first is None or fresh:
             first = self._lanes.claims[key] = claim
-        result = ClaimResult(fresh=fresh, fingerprint=first.fingerprint, answer=first.answer)
+        result = IdempotencyResult(fresh=fresh, fingerprint=first.fingerprint, answer=first.answer)
         if fresh:
             ours[claim] = result
         return result

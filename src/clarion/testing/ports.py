@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from hashlib import blake2b
 from heapq import heappop, heappush
 
-from clarion.content.mail import MimeMailwright
+from clarion.content.mail import MimeBuilder
 from clarion.model.ids import Instant
-from clarion.ports.clock import Clock, Entropy
+from clarion.ports.clock import Clock, Random
 from clarion.ports.provider import ProviderTools
 from clarion.ports.vault import Vault
 
@@ -77,7 +77,7 @@ class ManualClock:
         return woken
 
 
-class SeededEntropy:
+class SeededRandom:
     """`ports.Entropy` that repeats itself exactly for the same seed."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -99,12 +99,12 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 """Where tests have their servers."""
 
 
-def provider_tools(clock: Clock, entropy: Entropy, vault: Vault) -> ProviderTools:
+def provider_tools(clock: Clock, random: Random, vault: Vault) -> ProviderTools:
     """What the house lends to a provider; a mail's return path carries the plain message id, and this machine may be called."""
     return ProviderTools(
         clock=clock,
-        entropy=entropy,
+        random=random,
         vault=vault,
-        mail=MimeMailwright(lambda message: message.id.hex()),
+        mail=MimeBuilder(lambda message: message.id.hex()),
         allowed_networks=LOOPBACK,
     )

@@ -12,7 +12,8 @@ import msgspec
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import MessageId
 from clarion.model.outcome import Accepted, Outcome, Unknown
-from clarion.ports.provider import Outgoing, ProviderPlugin
+from clarion.model.outgoing import Outgoing
+from clarion.ports.provider import ProviderPlugin
 
 HANG: Final = "hang"
 """In a script: never answer. The call ends when it is cancelled."""

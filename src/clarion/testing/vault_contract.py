@@ -18,7 +18,7 @@ from typing import Final
 
 from clarion.errors import SealBroken
 from clarion.model.ids import TenantId
-from clarion.ports.clock import Entropy
+from clarion.ports.clock import Random
 from clarion.ports.vault import Vault
 
 KEY_BYTES: Final = 32
@@ -28,15 +28,15 @@ TEXTS: Final = (b"", b"\x00", b"ada@example.org", bytes(range(256)), "Grüße �
 class VaultSubject:
     """One installation, another, and fresh keys."""
 
-    def __init__(self, open: Callable[[], Vault], foreign: Callable[[], Vault], entropy: Entropy) -> None:
+    def __init__(self, open: Callable[[], Vault], foreign: Callable[[], Vault], random: Random) -> None:
         self.open = open
         self.vault = open()
         self.foreign = foreign()
-        self._entropy = entropy
+        self._random = random
 
     def key(self) -> bytes:
         """A new data key."""
-        return self._entropy.bytes(KEY_BYTES)
+        return self._random.bytes(KEY_BYTES)
 
 
 def refused(work: Callable[..., object], *given: bytes) -> bool:

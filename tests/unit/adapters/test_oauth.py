@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.adapters.oauth import PAUSE_S, AccessTokens, Grant, checked
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
 from clarion.ports.provider import Forgetful
@@ -35,8 +35,8 @@ class Asking:
     def __init__(self, server, **more) -> None:
         self.server = server
         self.clock = ManualClock()
-        entropy = SystemEntropy()
-        tools = provider_tools(self.clock, entropy, LocalVault(b"k" * 32, entropy))
+        random = SystemRandom()
+        tools = provider_tools(self.clock, random, LocalVault(b"k" * 32, random))
         networks = more.pop("allowed_networks", ("127.0.0.0/8",))
         tools = replace(tools, memory=more.pop("memory", Forgetful()))
         fields = {

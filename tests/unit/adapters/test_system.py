@@ -2,18 +2,18 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 
 
 def test_no_bytes_are_handed_out_twice_not_even_to_two_threads():
     """Nonces must never repeat, whoever asks."""
-    entropy = SystemEntropy()
+    random = SystemRandom()
     with ThreadPoolExecutor(4) as threads:
-        drawn = list(threads.map(lambda _: entropy.bytes(12), range(20_000)))
+        drawn = list(threads.map(lambda _: random.bytes(12), range(20_000)))
     assert len(set(drawn)) == len(drawn)
     assert {len(d) for d in drawn} == {12}
 
 
 def test_more_bytes_than_the_pool_holds_can_be_asked_for():
     """A large request is one request."""
-    assert len(set(SystemEntropy().bytes(20_000))) > 200
+    assert len(set(SystemRandom().bytes(20_000))) > 200

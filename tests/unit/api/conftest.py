@@ -13,7 +13,7 @@ import pytest
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.http import Caller
+from clarion.adapters.http import HttpClient
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.providers.capture import plugin as capture
@@ -21,21 +21,14 @@ from clarion.adapters.providers.discord import plugin as discord
 from clarion.adapters.providers.inapp import plugin as inapp
 from clarion.adapters.providers.smtp import plugin as smtp
 from clarion.adapters.providers.webhook import plugin as webhook
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
 from clarion.api import ApiParts, Limits
 from clarion.api.edge import Edge
 from clarion.api.routes import routed
 from clarion.content import Renderer
-from clarion.flow.authoring import Authoring
-from clarion.flow.endpoints import Endpoints
-from clarion.flow.engagement import Engagement
-from clarion.flow.keys import ApiKeys
 from clarion.flow.pipeline import Pipeline
-from clarion.flow.preview import Previews
-from clarion.flow.retries import Retries
-from clarion.flow.tokens import UserTokens
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import (
@@ -51,6 +44,8 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.ports.provider import ProviderPlugin
+from clarion.services.registry import Services
+from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import provider_tools
 from tests.limited import InThread
 
@@ -119,9 +114,9 @@ class House:
 
     def __init__(self, directory: Path) -> None:
         path = directory / "clarion.db"
-        self.clock, self.entropy = SystemClock(), SystemEntropy()
-        self.vault = LocalVault(b"k" * 32, self.entropy)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
+        self.clock, self.random = SystemClock(), SystemRandom()
+        self.vault = LocalVault(b"k" * 32, self.random)
+        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
         self.fanout = MemoryFanout()
         self.providers = {
             "capture": capture,
@@ -132,12 +127,11 @@ class House:
             "discord": discord,
         }
         tools = msgspec.structs.replace(
-            provider_tools(self.clock, self.entropy, self.vault), allowed_networks=("127.0.0.1/32",)
+            provider_tools(self.clock, self.random, self.vault), allowed_networks=("127.0.0.1/32",)
         )
-        self.caller = Caller(tools, timeout_s=9, resolve=resolve)
+        self.caller = HttpClient(tools, timeout_s=9, resolve=resolve)
         tools = msgspec.structs.replace(tools, refusal=self.caller.refusal)
-        self.keys = ApiKeys(self.ledger.setup.keys, self.vault, self.clock, self.entropy)
-        self.tokens = UserTokens(self.vault, self.clock)
+        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, "https://notify.example")
         self.pipeline = Pipeline(
             ledger=self.ledger,
             broker=SqlBroker(self.ledger.log),
@@ -146,30 +140,33 @@ class House:
             limited=InThread(),
             plugins=self.providers,
             tools=tools,
-            public_url="https://notify.example",
+            unsubscribe_url=unsubscribe.url,
+            opt_out=unsubscribe.leave_over,
         )
+        self.services = Services.on(
+            self.pipeline,
+            ledger=self.ledger,
+            fanout=self.fanout,
+            tools=tools,
+            limited=InThread(),
+            unsubscribe=unsubscribe,
+        )
+        self.keys, self.tokens = self.services.api_keys, self.services.user_tokens
         self.health = {"engine": "ok"}
         self.edge = self.with_limits(Limits())
 
     def with_limits(self, limits: Limits, **other: Any) -> Edge:
         """The API with other limits, or other parts."""
-        retries = Retries(self.ledger, self.clock)
         metrics = Metrics()
         metrics.add("ledger", self.ledger.stats)
-        metrics.add("pipeline", self.pipeline.stats)
+        metrics.add("pipeline", lambda: {**self.pipeline.stats(), **self.services.stats()})
         parts: dict[str, Any] = {
             "pipeline": self.pipeline,
             "ledger": self.ledger,
             "vault": self.vault,
             "clock": self.clock,
-            "entropy": self.entropy,
-            "keys": self.keys,
-            "tokens": self.tokens,
-            "engagement": Engagement(self.ledger.inboxes, self.fanout, self.clock),
-            "authoring": Authoring(self.ledger.setup, InThread(), self.clock),
-            "previews": Previews(InThread(), self.clock),
-            "endpoints": Endpoints(self.ledger, retries, self.caller.refusal, self.clock, self.entropy),
-            "retries": retries,
+            "random": self.random,
+            "services": self.services,
             "providers": self.providers,
             "health": lambda: self.health,
             "metrics": metrics,
@@ -246,6 +243,7 @@ async def house(tmp_path: Path, empty: Path) -> AsyncIterator[House]:
     house = House(tmp_path)
     await house.furnish()
     await house.pipeline.start()
+    house.services.start(house.pipeline)
     yield house
     await house.pipeline.drain(1.0)
     await house.caller.close()

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from litestar.routes import HTTPRoute
 
-from clarion.flow.keys import KEY_CHARS, well_formed
 from clarion.model.setup import Scope
+from clarion.services.api_keys import KEY_CHARS, well_formed
 from tests.unit.api.conftest import ROUTES
 from tests.unit.api.test_ingest import TRIGGER
 
@@ -97,7 +97,7 @@ async def test_a_key_can_expire(house, admin):
     past = {"name": "x", "scope": "read", "expires_at": "2020-01-01T00:00:00Z"}
     assert (await admin.problem("POST", "/v1/keys", past))["errors"][0]["pointer"] == "#/expires_at"
     soon = house.clock.now() + 200
-    from clarion.rules.instants import rfc3339
+    from clarion.rules.time_format import rfc3339
 
     made = await admin.ok("POST", "/v1/keys", {"name": "x", "scope": "read", "expires_at": rfc3339(soon)})
     client = house.bearer(made["key"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.api.bodies import check_depth
+from clarion.api.request_bodies import check_depth
 from clarion.errors import InvalidInput
 from tests.unit.api.test_ingest import TRIGGER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clarion.api import openapi
-from clarion.api.parts import Limits
+from clarion.api.dependencies import Limits
 from clarion.rules.origins import Origins
 from tests.unit.api.conftest import ROUTES, House
 from tests.unit.api.test_every_operation import OPERATIONS, named

@@ -10,8 +10,8 @@ import pytest
 
 from clarion.api import openapi
 from clarion.api.problems import CATALOGUE, LONGEST
-from clarion.flow.keys import ALLOWED
 from clarion.model.setup import NO_TENANT, Scope
+from clarion.services.api_keys import ALLOWED
 from tests.unit.api.conftest import ACME, ROUTES, Api, House
 
 OPERATIONS = list(openapi.operations(openapi.whole(ROUTES)))

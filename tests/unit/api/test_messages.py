@@ -10,9 +10,9 @@ import pytest
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import SetAside
 from clarion.model.ids import EventId, Instant, TenantId, id_text
+from clarion.model.settlement import Settlement
 from clarion.model.setup import Scope
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import Settlement
 from tests.unit.api.conftest import OTHER, Api
 from tests.unit.api.test_ingest import TRIGGER, messages_of
 

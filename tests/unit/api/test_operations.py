@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from clarion.model.ids import MessageId, TenantId, parse_id
+from clarion.model.operation import OperationStep
 from clarion.model.setup import Scope
-from clarion.ports.ledger import Step
 from tests.unit.api.conftest import OTHER, Api, House
 
 DONE = {"done": 0, "failed": 0, "total": 0}
@@ -41,7 +41,7 @@ async def waiting(api: Api, count: int = 1) -> list[str]:
 
 async def stopped(house: House) -> None:
     """Nothing takes up operations any more."""
-    await house.pipeline._worker.stop("operations")
+    await house.pipeline.workers.stop("operations")
 
 
 @pytest.mark.parametrize("path", ["/v1/dead-letters/retry", "/v1/messages/retry", "/v1/messages/cancel"])
@@ -136,9 +136,9 @@ async def test_what_failed_is_listed_and_tried_again(house, admin, ada):
     place = f"/v1/operations/{made['id']}"
     (operation,) = await house.ledger.steps.waiting(TenantId(0), 10)
     numbers = [MessageId(parse_id(one)) for one in ids]
-    step = Step(ids=numbers, at=house.clock.now(), total=2, begun=frozenset(numbers[1:]))
+    step = OperationStep(ids=numbers, at=house.clock.now(), total=2, begun=frozenset(numbers[1:]))
     stepped = await house.ledger.steps.advance(operation, step)
-    await house.ledger.steps.advance(stepped.operation, Step(ids=(), at=house.clock.now()))
+    await house.ledger.steps.advance(stepped.operation, OperationStep(ids=(), at=house.clock.now()))
     shown = await admin.ok("GET", place)
     assert (shown["status"], shown["actions"]) == ("partly_failed", ["retry-failed"])
     assert shown["progress"] == {"done": 1, "failed": 1, "total": 2}
@@ -149,7 +149,7 @@ async def test_what_failed_is_listed_and_tried_again(house, admin, ada):
     assert shown["errors"] == [line]
     again = await admin("POST", f"{place}/retry-failed")
     assert (again.status_code, again.json()["status"]) == (202, "queued")
-    house.pipeline._worker.start("operations", house.pipeline.operations.run)
+    house.pipeline.workers.start("operations", house.services.operations.run)
     over = await finished(admin, place)
     assert (over["status"], over["progress"]) == ("succeeded", {"done": 2, "failed": 0, "total": 2})
     assert (await admin("GET", over["errors_url"])).text == ""

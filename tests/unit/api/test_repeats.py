@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clarion.api.idempotency import key_of
 from clarion.api.problems import Rejected
-from clarion.api.repeats import key_of
 from clarion.model.setup import Scope
 from tests.unit.api.conftest import ACME, OTHER
 from tests.unit.api.test_every_operation import OPERATIONS, named, things

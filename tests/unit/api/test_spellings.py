@@ -10,12 +10,12 @@ from urllib.parse import unquote
 import pytest
 from litestar import Litestar, get
 
-from clarion.api import access, openapi, routes
+from clarion.api import guards, openapi, routes
 from clarion.app import App
 from clarion.cli import demo
 from clarion.cli.migrate import prepare
 from clarion.config import Settings
-from clarion.dashboard import authors, browsers, partials, site
+from clarion.dashboard import browsers, partials, site, template_pages
 from clarion.gateway import SSE_PATH, WS_PATH
 from tests.unit.api.conftest import ROUTES
 from tests.unit.api.test_every_operation import named
@@ -28,7 +28,7 @@ API = [
 ]
 PAGES = [
     (one.path.replace("*", "x"), one.method)
-    for one in (*site.route, *authors.route, *partials.route, *browsers.route)
+    for one in (*site.route, *template_pages.route, *partials.route, *browsers.route)
     if not one.page
 ]
 EVERY = [*API, *PAGES, (SSE_PATH, "GET"), (SSE_PATH, "POST"), (WS_PATH, "GET")]
@@ -151,7 +151,7 @@ async def test_a_route_without_a_declared_credential_is_not_registered(monkeypat
     async def forgotten() -> str:
         return "everything"
 
-    assert access.undeclared(Litestar([forgotten], openapi_config=None)) == ["/v1/forgotten"]
+    assert guards.undeclared(Litestar([forgotten], openapi_config=None)) == ["/v1/forgotten"]
     monkeypatch.setattr(routes, "ROUTERS", (forgotten,))
     with pytest.raises(TypeError, match="/v1/forgotten"):
         routes.routed("1.2.3")

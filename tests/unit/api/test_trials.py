@@ -107,7 +107,7 @@ async def test_the_way_of_a_test_is_closed_to_everybody_else(house, admin):
 @pytest.mark.usefixtures("hello", "ada")
 async def test_tests_do_not_pile_up(house, admin, monkeypatch):
     """The same words are kept once, and only the newest trials of a tenant at all."""
-    monkeypatch.setattr("clarion.flow.trial.KEPT", 2)
+    monkeypatch.setattr("clarion.services.test_sends.KEPT", 2)
     for text in ("one", "two", "two", "three"):
         draft = {"channels": {"sms": {"en": {"text": text}}}}
         await admin.ok("PUT", "/v1/templates/hello/draft", {"template": draft})

@@ -10,8 +10,7 @@ from clarion.api.unsubscribe_words import WORDS
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.setup import Category
-from clarion.model.user import CategoryPreference, Contact, Preferences, Profile
-from clarion.ports.ledger import UserPut
+from clarion.model.user import CategoryPreference, Contact, Preferences, Profile, UserPut
 from tests.unit.api.conftest import ACME
 
 ONE_CLICK = {
@@ -27,7 +26,7 @@ async def person(house, **profile):
     contact = Contact(channel=Channel.EMAIL, address="ada@example.org")
     put = UserPut(id="ada", profile=Profile(contacts=(contact,), **profile))
     (user,) = await house.ledger.users.put(ACME, [put])
-    return user, "/u/" + house.pipeline.unsubscribing.token(ACME, user.no, "news")
+    return user, "/u/" + house.services.unsubscribe.token(ACME, user.no, "news")
 
 
 async def choices(house):
@@ -105,14 +104,14 @@ async def test_taking_it_back_opts_in_where_that_is_needed(house):
 async def test_others_may_change_the_user_meanwhile(house, monkeypatch):
     """What somebody else stores between reading and writing is kept."""
     _, link = await person(house)
-    read = house.pipeline.unsubscribing.read
+    read = house.services.unsubscribe.read
 
     async def slowly(token):
         choice = await read(token)
         await person(house, locale="de")
         return choice
 
-    monkeypatch.setattr(house.pipeline.unsubscribing, "read", slowly)
+    monkeypatch.setattr(house.services.unsubscribe, "read", slowly)
     assert (await house.bearer("")("POST", link, **ONE_CLICK)).status_code == 200
     user = (await house.ledger.users.find(ACME, ["ada"]))["ada"]
     assert (user.profile.locale, list(user.profile.preferences.categories)) == ("de", ["news"])

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from clarion.cli.client import _problem, connect
-from clarion.cli.exits import Exit, for_status
+from clarion.cli.exit_codes import Exit, for_status
 from clarion.errors import ConfigError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typer.testing import CliRunner
 
 from clarion.cli import client
-from clarion.cli.program import program
+from clarion.cli.main import program
 
 ONE = {
     "id": 7,

@@ -7,12 +7,12 @@ import pytest
 
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.cli import demo
-from clarion.content.review import errors
-from clarion.content.schema import Schema
-from clarion.dashboard.compose import _channels
+from clarion.content.templates.review import errors
+from clarion.content.templates.schema import Schema
+from clarion.dashboard.trigger_form import _channels
 from clarion.model.channel import Channel
 
 DEMO = demo.load()
@@ -65,10 +65,10 @@ def test_people_live_in_three_languages_and_zones():
 
 async def test_what_somebody_changed_survives_the_next_start(tmp_path: Path):
     """Seeding again adds what is missing and touches nothing else."""
-    clock, entropy = SystemClock(), SystemEntropy()
+    clock, random = SystemClock(), SystemRandom()
     migrate(tmp_path / "db")
-    vault = LocalVault.from_file(tmp_path / "key", entropy)
-    ledger = SqliteLedger.open(tmp_path / "db", vault=vault, clock=clock, entropy=entropy)
+    vault = LocalVault.from_file(tmp_path / "key", random)
+    ledger = SqliteLedger.open(tmp_path / "db", vault=vault, clock=clock, random=random)
     try:
         tenant = await demo.seed(ledger, DEMO)
         otp = ledger.setup.workflows.all(tenant.id)["otp"]

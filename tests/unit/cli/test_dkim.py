@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from clarion.adapters.providers.smtp.config import SmtpConfig, sender_of
-from clarion.cli.exits import Exit
-from clarion.cli.program import program
-from tests.letters import made
+from clarion.cli.exit_codes import Exit
+from clarion.cli.main import program
+from tests.mails import made
 
 
 def ran(*arguments: str, code: int = 0) -> str:

@@ -6,8 +6,8 @@ import sys
 import pytest
 from typer.main import get_command
 
-from clarion.cli.exits import Exit
-from clarion.cli.program import program
+from clarion.cli.exit_codes import Exit
+from clarion.cli.main import program
 from tests.architecture.house import ROOT
 
 REFERENCE = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_every_exit_code_is_in_the_reference(code):
 def test_help_needs_nothing_heavy():
     """`clarion --help` answers before anybody wonders."""
     script = (
-        "import clarion.cli.program, sys;"
+        "import clarion.cli.main, sys;"
         "print(*[m for m in ('rich', 'pydantic', 'litestar', 'sqlalchemy', 'cryptography', 'uvicorn', 'asyncio')"
         " if m in sys.modules])"
     )

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from clarion import plugins
 from clarion.adapters.ledgers.sqlite import SqliteLedger
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.cli.check import _reach
-from clarion.cli.program import program
+from clarion.cli.main import program
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Integration, SendAll, SendStep, Workflow
@@ -51,9 +51,9 @@ def test_check_says_which_workflow_lacks_an_integration():
     run("keys", "create", "--data-dir", "data", "--name", "setup")
 
     async def furnish() -> None:
-        clock, entropy = SystemClock(), SystemEntropy()
-        vault = LocalVault.from_file(Path("data/installation.key"), entropy, create=False)
-        ledger = SqliteLedger.open(Path("data/clarion.db"), vault=vault, clock=clock, entropy=entropy)
+        clock, random = SystemClock(), SystemRandom()
+        vault = LocalVault.from_file(Path("data/installation.key"), random, create=False)
+        ledger = SqliteLedger.open(Path("data/clarion.db"), vault=vault, clock=clock, random=random)
         to = SendAll(channels=(Channel.IN_APP, Channel.EMAIL))
         await ledger.setup.workflows.put(
             TenantId(1),
@@ -171,11 +171,11 @@ def test_check_reaches_what_is_enabled(tmp_path, enabled):
     """What somebody switched off may be out of reach."""
     run("migrate", "--data-dir", "data")
     run("keys", "create", "--data-dir", "data", "--name", "setup")
-    data, entropy = tmp_path / "data", SystemEntropy()
+    data, random = tmp_path / "data", SystemRandom()
 
     async def add() -> None:
-        vault = LocalVault.from_file(data / "installation.key", entropy, create=False)
-        ledger = SqliteLedger.open(data / "clarion.db", vault=vault, clock=SystemClock(), entropy=entropy)
+        vault = LocalVault.from_file(data / "installation.key", random, create=False)
+        ledger = SqliteLedger.open(data / "clarion.db", vault=vault, clock=SystemClock(), random=random)
         (tenant,) = ledger.setup.tenants.all().values()
         gone = Integration(key="gone", channel=Channel.EMAIL, provider="no-such", enabled=enabled)
         await ledger.setup.integrations.put(tenant.id, gone)
@@ -205,7 +205,7 @@ async def test_check_outlives_a_plugin_that_falls_over(monkeypatch, where):
 
     capture = plugins.providers()["capture"]
     monkeypatch.setattr(plugins, "providers", lambda: {"x": msgspec.structs.replace(capture, open=opened)})
-    tools = provider_tools(SystemClock(), SystemEntropy(), LocalVault(bytes(32), SystemEntropy()))
+    tools = provider_tools(SystemClock(), SystemRandom(), LocalVault(bytes(32), SystemRandom()))
     wrong = await _reach(Integration(key="k", channel=Channel.EMAIL, provider="x"), tools)
     said = {"open": "cannot use its settings (KeyError)", "ping": "failed with KeyError"}
     assert said[where] in wrong

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clarion.cli import client
-from clarion.cli.program import program
+from clarion.cli.main import program
 
 MAIL = {
     "id": "7", "kind": "email", "why": "no_message", "sender": "Bob <bob@example.org>", "subject": "Re: [x]",

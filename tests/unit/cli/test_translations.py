@@ -5,7 +5,7 @@ import pytest
 from clarion.cli import translations
 from clarion.cli.translations import MEDIA_TYPES, Format, _language
 from clarion.errors import ConfigError
-from clarion.flow import catalogues as flow
+from clarion.services import translations as flow
 
 
 def test_the_command_line_and_the_server_speak_of_the_same_formats():

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from clarion.cli import client, users
 from clarion.cli.client import Answered
-from clarion.cli.program import program
+from clarion.cli.main import program
 from clarion.cli.textfile import LONGEST, encoding_of, lines_of, open_text
 
 

@@ -8,9 +8,9 @@ import msgspec
 from typer.testing import CliRunner
 
 from clarion.adapters.providers.webpush import WebPush, WebPushConfig
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
-from clarion.cli.program import program
+from clarion.cli.main import program
 from clarion.testing.ports import provider_tools
 
 
@@ -25,8 +25,8 @@ def test_what_it_prints_makes_an_integration_that_opens():
     lines = ran().splitlines()
     body = json.loads(lines[lines.index("END") - 1])
     config = msgspec.convert(body["config"], WebPushConfig)
-    entropy = SystemEntropy()
-    WebPush(config, provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy)))
+    random = SystemRandom()
+    WebPush(config, provider_tools(SystemClock(), random, LocalVault(bytes(32), random)))
     assert body["provider"] == "webpush"
     assert body["channel"] == "push"
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clarion.content import Code, growth, review, rich
-from clarion.content.engine import FUEL, MAX_OUTPUT
-from clarion.content.fields import LAYOUTS
-from clarion.content.growth import MAX_COPIES
-from clarion.content.pace import LIMIT_S
-from clarion.content.sandbox import (
+from clarion.content import Code, review
+from clarion.content.html import sanitizer
+from clarion.content.templates import growth
+from clarion.content.templates.engine import FUEL, MAX_OUTPUT
+from clarion.content.templates.fields import LAYOUTS
+from clarion.content.templates.growth import MAX_COPIES
+from clarion.content.templates.inheritance import MAX_DEPTH
+from clarion.content.templates.sandbox import (
     FILTERS,
     FUNCTIONS,
     MAX_ARGUMENT,
@@ -25,9 +27,9 @@ from clarion.content.sandbox import (
     TESTS,
     WEAVING,
 )
-from clarion.content.scope import HOUSE, USER
-from clarion.content.scope import TENANT as TENANT_NAMES
-from clarion.content.weave import MAX_DEPTH
+from clarion.content.templates.scope import HOUSE, USER
+from clarion.content.templates.scope import TENANT as TENANT_NAMES
+from clarion.content.templates.time_budget import LIMIT_S
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from tests.unit.content.people import TENANT, reader, text
@@ -124,8 +126,8 @@ def test_the_limits_are_those_of_the_code():
         MAX_COPIES,
         growth.MAX_DEPTH,
         MAX_ARGUMENT,
-        rich.MAX_HTML,
-        rich.MAX_TAGS,
+        sanitizer.MAX_HTML,
+        sanitizer.MAX_TAGS,
     ):
         assert f"{number:,}" in shown
     assert f"{LIMIT_S * 1000:.0f} ms" in shown

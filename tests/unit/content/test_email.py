@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from clarion.content.preheader import with_preheader
+from clarion.content.html.preview_text import with_preheader
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import (

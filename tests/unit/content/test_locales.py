@@ -5,7 +5,7 @@ from babel.core import get_global
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.content.locales import _script, canonical, choose, direction_of, fallbacks, language_of
+from clarion.content.localise.locales import _script, canonical, choose, direction_of, fallbacks, language_of
 
 LANGUAGES = st.sampled_from(sorted({tag.split("_")[0] for tag in get_global("likely_subtags")} - {"und"}))
 SCRIPTS = st.sampled_from(["", "Hant", "Hans", "Latn", "Cyrl", "Arab"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clarion.content.mjml import to_html
-from clarion.content.weave import weave
+from clarion.content.html.mjml import to_html
+from clarion.content.templates.inheritance import weave
 from tests.needs import NPM, require, require_npm
 
 SCRIPT = Path(__file__).parents[2] / "npm" / "compile-mjml.js"

@@ -5,7 +5,7 @@ import html
 import pytest
 
 from clarion.content import Renderer, partials_used
-from clarion.content.weave import MAX_DEPTH
+from clarion.content.templates.inheritance import MAX_DEPTH
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent, PushContent

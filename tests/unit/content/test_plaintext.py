@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.content.markup import remarks
-from clarion.content.plaintext import derive, plain
-from clarion.content.weave import weave
+from clarion.content.html.markup import remarks
+from clarion.content.html.plaintext import derive, plain
+from clarion.content.templates.inheritance import weave
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.content import Renderer
-from clarion.content.engine import MAX_OUTPUT
-from clarion.content.sandbox import FILTERS
+from clarion.content.templates.engine import MAX_OUTPUT
+from clarion.content.templates.sandbox import FILTERS
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent

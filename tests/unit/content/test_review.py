@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from clarion.content import Code, Finding, Severity, review
-from clarion.content.house import EMAIL, HOUSE_PARTIALS
+from clarion.content.templates.builtin_layouts import BUILTIN_LAYOUTS, EMAIL
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from tests.unit.content.people import TENANT
@@ -329,7 +329,7 @@ def test_the_layout_of_the_house_passes_its_own_review():
         "{% extends 'clarion/email' %}{% block content %}<h1>Hi</h1><p>{{ v }}</p>"
         "<a class='c-link' href='https://x'>a</a>{% endblock %}"
     )
-    assert list(HOUSE_PARTIALS) == [EMAIL]
+    assert list(BUILTIN_LAYOUTS) == [EMAIL]
     assert mail(html, opt_out=True) == []
 
 

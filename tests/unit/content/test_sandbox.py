@@ -5,8 +5,8 @@ import time
 import pytest
 
 from clarion.content import Renderer
-from clarion.content.engine import WITHHELD_FILTERS
-from clarion.content.sandbox import FILTERS
+from clarion.content.templates.engine import WITHHELD_FILTERS
+from clarion.content.templates.sandbox import FILTERS
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from tests.unit.content.people import render, sms, template, text

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from clarion.content import schema as schema_module
-from clarion.content.schema import Schema, SchemaRefused
+from clarion.content.templates import schema as schema_module
+from clarion.content.templates.schema import Schema, SchemaRefused
 
 ORDER = {
     "type": "object",

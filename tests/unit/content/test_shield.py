@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from clarion.content.shield import METHODS, reaches, shielded
+from clarion.content.templates.attribute_guard import METHODS, reaches, shielded
 from clarion.errors import ContentError
 from tests.unit.content.people import reader, text
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from clarion.content import Segments, segments
-from clarion.content.prices import cost, country, is_currency, is_row, row
-from clarion.content.sms import BASIC, EXTENDED, GSM, advice, smart
+from clarion.content.sms.prices import cost, country, is_currency, is_row, row
+from clarion.content.sms.segmentation import BASIC, EXTENDED, GSM, advice, smart
 from clarion.model.content import SmsContent
 from clarion.model.setup import Money
 from tests.unit.content.people import TENANT, render, sms

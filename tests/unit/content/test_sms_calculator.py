@@ -5,7 +5,7 @@ import random
 import subprocess
 from pathlib import Path
 
-from clarion.content.sms import BASIC, EXTENDED, segments
+from clarion.content.sms.segmentation import BASIC, EXTENDED, segments
 from tests.needs import NPM, require, require_npm
 
 SCRIPT = Path(__file__).parents[2] / "npm" / "sms-segments.js"

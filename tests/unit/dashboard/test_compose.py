@@ -2,7 +2,7 @@
 
 import pytest
 
-from clarion.dashboard import compose
+from clarion.dashboard import trigger_form
 from clarion.errors import InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.setup import (
@@ -43,25 +43,25 @@ LADDER = SendLadder(
 )
 def test_a_workflow_says_its_way_in_a_sentence(to, said):
     """Whoever chooses it knows what to look for."""
-    assert compose.route(workflow(to), PLAIN) == said
+    assert trigger_form.route(workflow(to), PLAIN) == said
 
 
 def test_a_workflow_names_what_binds_it():
     """A third message that does not arrive is no surprise."""
     capped = Category(key="c", caps=(FrequencyCap(limit=2, window_s=86_400),))
-    assert compose.route(workflow(FIRST), capped).endswith("At most 2 per person a day.")
-    assert "Users cannot opt out" in compose.route(workflow(FIRST), Category(key="c", critical=True))
+    assert trigger_form.route(workflow(FIRST), capped).endswith("At most 2 per person a day.")
+    assert "Users cannot opt out" in trigger_form.route(workflow(FIRST), Category(key="c", critical=True))
 
 
 def test_a_tile_shows_each_channel_once():
     """Also when two steps use it."""
     twice = Workflow(key="w", category="c", steps=workflow(ALL).steps + workflow(FIRST).steps)
-    assert compose.choice(twice, PLAIN)["channels"] == ["in_app", "email", "sms", "push"]
+    assert trigger_form.choice(twice, PLAIN)["channels"] == ["in_app", "email", "sms", "push"]
 
 
 def test_a_posted_form_becomes_an_event():
     """Data stay as they were typed."""
-    made = compose.submission({"workflow": ["w"], "to": ["ada", "misaki"], "data": ['{"n": 1.0}']})
+    made = trigger_form.submission({"workflow": ["w"], "to": ["ada", "misaki"], "data": ['{"n": 1.0}']})
     assert (made.workflow, made.recipients, bytes(made.data)) == ("w", ("ada", "misaki"), b'{"n": 1.0}')
 
 
@@ -71,10 +71,10 @@ def test_a_posted_form_becomes_an_event():
 def test_data_that_is_no_object_is_refused(data, word):
     """With the reason, for the person who typed it."""
     with pytest.raises(InvalidInput, match=word):
-        compose.submission({"workflow": ["w"], "to": ["ada"], "data": [data]})
+        trigger_form.submission({"workflow": ["w"], "to": ["ada"], "data": [data]})
 
 
 def test_somebody_must_be_told():
     """An event for nobody is a mistake on this page."""
     with pytest.raises(InvalidInput, match="at least one person"):
-        compose.submission({"workflow": ["w"], "data": ["{}"]})
+        trigger_form.submission({"workflow": ["w"], "data": ["{}"]})

@@ -1,6 +1,6 @@
 """What authors see of templates, findings, versions and differences."""
 
-from clarion.content.fields import LAYOUTS
+from clarion.content.templates.fields import LAYOUTS
 from clarion.dashboard import editor
 from clarion.dashboard.editor import Written
 from clarion.model.channel import Channel

@@ -2,8 +2,8 @@
 
 import pytest
 
-from clarion.dashboard.exchange import Request
 from clarion.dashboard.guard import COOKIE, Guard
+from clarion.dashboard.request import Request
 
 GUARD = Guard(b"secret")
 SECRET = b"secret".hex()

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from clarion.dashboard import pages
-from clarion.dashboard.exchange import Request
+from clarion.dashboard.request import Request
 from tests.architecture.house import PACKAGE
 
 STATIC = sorted((PACKAGE / "dashboard/static").iterdir())

@@ -11,8 +11,8 @@ from clarion.app import App
 from clarion.cli import demo
 from clarion.cli.migrate import prepare
 from clarion.config import DEV_FILE, Settings
-from clarion.dashboard.exchange import LONGEST_BODY
 from clarion.dashboard.guard import COOKIE
+from clarion.dashboard.request import LONGEST_BODY
 
 
 class Answer(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Raw
 
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-from clarion.flow import plan
+from clarion.flow.plan import planner
 from clarion.flow.sealing import sealed_entry
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event
@@ -18,7 +18,7 @@ from clarion.model.ids import NO_USER, new_event_id
 from clarion.model.setup import LadderChannel, SendAll, SendLadder, SendStep
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient, Submission
-from clarion.ports.ledger import Topic
+from clarion.model.topic import Topic
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, said, workflow
@@ -27,7 +27,7 @@ from tests.engine import Engine, engine, said, workflow
 @contextlib.asynccontextmanager
 async def unplanned(house: Engine):
     """Nothing is planned inside; a crash ends it, and another life follows."""
-    await house.pipeline._worker.stop("plan-")
+    await house.pipeline.workers.stop("plan-")
     yield
     await house.crash()
     await house.open()
@@ -53,7 +53,7 @@ async def test_overrides_survive_a_crash_after_planning(tmp_path):
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
-        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline.workers.stop("dispatch-")
         await house.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
         await house.crash()
         await house.open()
@@ -73,14 +73,14 @@ CRASHED = pytest.mark.parametrize("crashed", [False, True], ids=["running", "cra
 @contextlib.asynccontextmanager
 async def meanwhile(house: Engine, crashed: bool):
     """Nothing is planned inside; afterwards the same planner goes on, or that of another life."""
-    await house.pipeline._worker.stop("plan-")
+    await house.pipeline.workers.stop("plan-")
     yield
     if crashed:
         await house.crash()
         await house.open()
     else:
         for lane in Lane:
-            house.pipeline._worker.start(f"plan-{lane}", partial(house.pipeline._planner.run, lane))
+            house.pipeline.workers.start(f"plan-{lane}", partial(house.pipeline.planner.run, lane))
     await house.pass_time(1)
 
 
@@ -176,7 +176,7 @@ async def test_an_event_that_no_workflow_listens_to_is_told_to_have_reached_nobo
 
 async def test_people_of_two_topics_hold_up_nobody_behind_them(tmp_path, monkeypatch):
     """A page of the second topic whose people all came with the first one is no repetition: the rest follows."""
-    monkeypatch.setattr(plan, "FANOUT_PAGE", 2)
+    monkeypatch.setattr(planner, "FANOUT_PAGE", 2)
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         people = [(await house.person(f"u{n}")).no for n in range(5)]
@@ -190,7 +190,7 @@ async def test_people_of_two_topics_hold_up_nobody_behind_them(tmp_path, monkeyp
 
 async def test_a_workflow_deleted_between_two_pages_of_a_topic_says_so_to_the_rest(tmp_path, monkeypatch):
     """Those of the first page are sent theirs."""
-    monkeypatch.setattr(plan, "FANOUT_PAGE", 2)
+    monkeypatch.setattr(planner, "FANOUT_PAGE", 2)
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         people = [(await house.person(f"u{n}")).no for n in range(3)]
@@ -218,12 +218,12 @@ async def test_a_planner_that_is_behind_looks_at_the_set_up_again_first(tmp_path
         await house.furnish(workflow("w"))
         ada = await house.person("ada")
         path = tmp_path / "clarion.db"
-        other = SqliteLedger.open(path, vault=house.vault, clock=house.clock, entropy=house.entropy)
+        other = SqliteLedger.open(path, vault=house.vault, clock=house.clock, random=house.random)
         await other.setup.workflows.put(house.tenant, workflow("w", channel=Channel.EMAIL))
         await other.setup.workflows.put(house.tenant, workflow("new", channel=Channel.PUSH))
         for key in ("w", "new"):
             event = Event(
-                id=new_event_id(house.clock.now(), house.entropy.bytes(10)),
+                id=new_event_id(house.clock.now(), house.random.bytes(10)),
                 tenant=house.tenant,
                 lane=Lane.NORMAL,
                 workflow=key,
@@ -245,7 +245,7 @@ async def test_what_was_planned_once_stays_when_the_set_up_changes_before_a_repe
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
-        house.pipeline._planner._acknowledge = never
+        house.pipeline.planner._acknowledge = never
         await house.trigger("w", "ada")
         await house.pass_time(1)
         both = SendAll(channels=(Channel.EMAIL, Channel.SMS))

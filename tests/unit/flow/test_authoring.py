@@ -12,13 +12,13 @@ import pytest
 
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import PreconditionFailed
-from clarion.flow.authoring import Authoring
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Partial, Template, Tenant
+from clarion.services.templates import TemplateService
 from tests.limited import InThread
 
 ACME = TenantId(1)
@@ -33,10 +33,10 @@ class Author:
     """Somebody at work in a process of their own: another ledger on the same file."""
 
     def __init__(self, path: Path) -> None:
-        clock, entropy = SystemClock(), SystemEntropy()
-        vault = LocalVault(b"k" * 32, entropy)
-        self.ledger = SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy)
-        self.authoring = Authoring(self.ledger.setup, InThread(), clock)
+        clock, random = SystemClock(), SystemRandom()
+        vault = LocalVault(b"k" * 32, random)
+        self.ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
+        self.authoring = TemplateService(self.ledger.setup, InThread(), clock)
 
     def live(self, key: str = "note") -> tuple[int, str]:
         """Version and words of what is live, as this process knows it."""

@@ -4,14 +4,15 @@ import asyncio
 
 import pytest
 
-from clarion.flow import queues
+from clarion.flow import lanes
 from clarion.model.channel import Channel
 from clarion.model.ids import EventId, Instant
+from clarion.model.message import MessageFilter
 from clarion.model.outcome import Accepted, Retry
 from clarion.model.setup import SendAll, SendStep
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient
-from clarion.ports.ledger import MessageFilter, UserPut
+from clarion.model.user import UserPut
 from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
 
@@ -38,8 +39,8 @@ async def test_a_scheduled_event_is_canceled_whole(tmp_path):
         accepted = await house.trigger("hello", "ada", "bob", delay_s=3_600)
         await house.trigger("hello", "ada")
         await house.quiet()
-        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 4
-        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        assert await house.services.cancellations.event(house.tenant, accepted.event_id) == 4
+        assert await house.services.cancellations.event(house.tenant, accepted.event_id) == 0
         await house.pass_time(4_000)
         found = (await house.messages(event_id=accepted.event_id)).values()
         assert {(m.status, m.reason) for m in found} == {CANCELED}
@@ -50,7 +51,7 @@ async def test_an_event_that_nobody_was_told_of_is_not_known(tmp_path):
     """Well-formed, and no event."""
     async with engine(tmp_path) as house:
         await house.furnish(workflow("hello"))
-        assert await house.pipeline.cancel_event(house.tenant, EventId(bytes(16))) is None
+        assert await house.services.cancellations.event(house.tenant, EventId(bytes(16))) is None
 
 
 async def test_an_event_is_canceled_before_it_is_planned(tmp_path):
@@ -60,7 +61,7 @@ async def test_an_event_is_canceled_before_it_is_planned(tmp_path):
         users = await house.ledger.users.put(house.tenant, [UserPut(id=f"u{n}") for n in range(1_203)])
         await house.ledger.topics.subscribe(house.tenant, "all", [user.no for user in users])
         accepted = await house.trigger("hello", Recipient(topic="all"), delay_s=60)
-        await house.pipeline.cancel_event(house.tenant, accepted.event_id)
+        await house.services.cancellations.event(house.tenant, accepted.event_id)
         await house.pass_time(100)
         found = (await house.messages(event_id=accepted.event_id)).values()
         assert len(found) == len(users)
@@ -78,8 +79,8 @@ async def test_what_is_being_called_is_not_canceled(tmp_path, idempotent):
         provider.gate.clear()
         accepted = await house.trigger("hello", "ada")
         await until(lambda: provider.under_way)
-        assert await house.pipeline.cancel(await house.one()) is Status.SENDING
-        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        assert await house.services.cancellations.message(await house.one()) is Status.SENDING
+        assert await house.services.cancellations.event(house.tenant, accepted.event_id) == 0
         provider.gate.set()
         await house.quiet()
         assert (await house.one()).status is Status.SENT
@@ -96,15 +97,15 @@ async def test_what_waits_in_memory_is_not_sent_once_it_is_canceled(
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
-        held: list[tuple[queues.LaneQueue, queues.Held]] = []
-        put = queues.LaneQueue.put
-        monkeypatch.setattr(queues.LaneQueue, "put", lambda self, one: held.append((self, one)))
+        held: list[tuple[lanes.LaneQueue, lanes.InFlight]] = []
+        put = lanes.LaneQueue.put
+        monkeypatch.setattr(lanes.LaneQueue, "put", lambda self, one: held.append((self, one)))
         accepted = await house.trigger("hello", "ada")
         await until(lambda: held)
         if whole_event:
-            assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 1
+            assert await house.services.cancellations.event(house.tenant, accepted.event_id) == 1
         else:
-            assert await house.pipeline.cancel(await house.one()) is Status.CANCELED
+            assert await house.services.cancellations.message(await house.one()) is Status.CANCELED
         monkeypatch.undo()
         for queue, one in held:
             put(queue, one)
@@ -125,8 +126,8 @@ async def test_a_cancellation_that_came_too_late_stops_no_retry(tmp_path):
             await house.pass_time(900)
         dead = await house.one()
         assert dead.status is Status.DEAD_LETTERED
-        assert await house.pipeline.cancel(dead) is Status.DEAD_LETTERED
-        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        assert await house.services.cancellations.message(dead) is Status.DEAD_LETTERED
+        assert await house.services.cancellations.event(house.tenant, accepted.event_id) == 0
         provider.otherwise = Accepted()
         house.clock.advance(1)
         now = Instant(house.clock.now())
@@ -152,8 +153,8 @@ async def test_what_has_begun_is_begun_until_its_outcome_is_stored(tmp_path, mon
         monkeypatch.setattr(house.ledger.messages, "settle", late)
         accepted = await house.trigger("hello", "ada")
         await until(lambda: house.provider.effects)
-        assert await house.pipeline.cancel_event(house.tenant, accepted.event_id) == 0
+        assert await house.services.cancellations.event(house.tenant, accepted.event_id) == 0
         stored.set()
         await house.quiet()
         assert (await house.one()).status is Status.SENT
-        assert house.pipeline._cancellation._stops._begun == {}
+        assert house.pipeline.guard._begun == {}

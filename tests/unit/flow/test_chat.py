@@ -3,8 +3,7 @@
 from clarion.model.channel import Channel
 from clarion.model.setup import Integration, Template
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact, Profile
-from clarion.ports.ledger import UserPut
+from clarion.model.user import Contact, Profile, UserPut
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests.engine import engine, workflow
 
@@ -83,5 +82,5 @@ async def test_bad_urls_of_some_stop_nobody_else(tmp_path):
         await broken.until(lambda: len(broken.requests) >= 30, 10)
         await one.trigger("note", "ada")
         assert await one.eventually(Status.SENT, user=people["ada"])
-        states = one.pipeline._integrations.states(one.clock.monotonic())
+        states = one.pipeline.integrations.states(one.clock.monotonic())
     assert set(states.values()) == {"closed"}

@@ -40,7 +40,7 @@ async def test_what_no_integration_serves_waits_and_goes_out_when_one_does(tmp_p
         await house.quiet()
         text = await house.one(channel=Channel.SMS)
         assert (text.status, text.reason) == (Status.DEFERRED, Reason.NO_INTEGRATION)
-        ((_, run),) = await house.pipeline.dry_run(
+        ((_, run),) = await house.services.dry_runs.runs(
             house.tenant, Submission(workflow="hello", recipients=("ada",))
         )
         assert {one.channel: one.reason for one in run.channels} == {

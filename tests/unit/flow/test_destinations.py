@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from clarion import plugins
-from clarion.flow.destinations import destinations
+from clarion.flow.dispatch.destinations import destinations
 
 INSTALLED = plugins.providers()
 

@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.flow.devices import Answer, settlement_of_devices
-from clarion.flow.settlement import Attempt
 from clarion.model.channel import Channel
 from clarion.model.content import PushContent
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, Integration, IntegrationLimits, UnknownPolicy
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact
-from clarion.ports.ledger import Settlement, UserPut
+from clarion.model.user import Contact, UserPut
+from clarion.rules.devices import Answer, settle_devices
+from clarion.rules.outcomes import AttemptContext
 from clarion.testing.ports import MONDAY_NOON
 from clarion.testing.providers import HANG, RecordingProvider
 from clarion.testing.providers import Answer as Scripted
@@ -33,12 +33,12 @@ ALL = (PHONE, LAPTOP, TABLET)
 
 def settled(*outcomes: Outcome, devices: int = 0, idempotent: bool = False) -> Settlement:
     """The meaning of these answers, one per device."""
-    attempt = Attempt(integration="main", idempotent=idempotent, alternatives=0, took_ms=1, wait_s=9.0)
+    attempt = AttemptContext(integration="main", idempotent=idempotent, alternatives=0, took_ms=1, wait_s=9.0)
     answers = [
         Answer(outgoing(PushContent(title="x"), channel=Channel.PUSH, address=f"SECRET-{n}"), one, attempt)
         for n, one in enumerate(outcomes)
     ]
-    return settlement_of_devices(
+    return settle_devices(
         answers,
         devices or len(answers),
         on_unknown=UnknownPolicy.DO_NOT_SEND,
@@ -195,7 +195,7 @@ BROWSER = '{"endpoint": "https://push.example/1", "keys": {"p256dh": "x", "auth"
 
 async def two_kinds(house: Engine, browsers: RecordingProvider, **limits: Any) -> None:
     """Tokens go to the engine's provider, browsers to another one."""
-    plugins = house.pipeline._integrations._plugins
+    plugins = house.pipeline.integrations._plugins
     plugins["recording"] = msgspec.structs.replace(house.provider.plugin(), accepts=is_token)
     plugins["browsers"] = msgspec.structs.replace(browsers.plugin("browsers"), accepts=is_browser)
     await house.furnish(PING)

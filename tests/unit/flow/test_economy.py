@@ -8,7 +8,7 @@ from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.model.channel import Channel
 from clarion.model.inbox import InboxChange
-from clarion.model.receipt import Kind, Receipt
+from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
 
@@ -40,7 +40,7 @@ async def test_a_batch_of_unsubscribes_is_one_query(tmp_path, monkeypatch):
         asked: list[int] = []
         whole = SqliteReceipts.known
 
-        async def known(self: SqliteReceipts, ids: Sequence[Any], kind: Kind) -> Any:
+        async def known(self: SqliteReceipts, ids: Sequence[Any], kind: ReceiptKind) -> Any:
             asked.append(len(ids))
             return await whole(self, ids, kind)
 
@@ -50,7 +50,7 @@ async def test_a_batch_of_unsubscribes_is_one_query(tmp_path, monkeypatch):
         monkeypatch.setattr(SqliteReceipts, "known", known)
         monkeypatch.setattr(SqliteRecords, "changes", changes)
         receipts = [
-            Receipt(tenant=house.tenant, message_id=one, kind=Kind.UNSUBSCRIBED, at=house.clock.now())
+            Receipt(tenant=house.tenant, message_id=one, kind=ReceiptKind.UNSUBSCRIBED, at=house.clock.now())
             for one in await house.messages()
         ]
         assert list(await house.pipeline.receive(receipts)) == [True] * 20

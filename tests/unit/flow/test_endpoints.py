@@ -11,18 +11,18 @@ from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
 from clarion.errors import Conflict, InvalidInput, NotFound
-from clarion.flow.endpoint_watch import DISABLED
-from clarion.flow.endpoints import MOST, Endpoints, Wanted
-from clarion.flow.retries import Retries
 from clarion.model.channel import Channel
+from clarion.model.endpoint import DeliveryFilter
 from clarion.model.ids import Instant, id_text
 from clarion.model.setup import EventMatch, Integration, SendAll, SendFirst, SendStep, Template
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Submission
 from clarion.model.user import Preferences
-from clarion.ports.ledger import DeliveryFilter
 from clarion.rules.endpoints import TENANT_USER, endpoint_of
 from clarion.rules.retry import WEBHOOKS
+from clarion.services.endpoint_monitor import DISABLED
+from clarion.services.retries import Retries
+from clarion.services.webhook_endpoints import MOST, Wanted, WebhookEndpoints
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests.engine import engine, workflow
 
@@ -58,7 +58,7 @@ async def shop(tmp_path, *workflows):
         hooks = Integration(key="hooks", channel=Channel.WEBHOOK, provider="webhook")
         await one.ledger.setup.integrations.put(one.tenant, hooks)
         await one.person("ada")
-        desk = Endpoints(one.ledger, Retries(one.ledger, one.clock), anywhere, one.clock, one.entropy)
+        desk = WebhookEndpoints(one.ledger, Retries(one.ledger, one.clock), anywhere, one.clock, one.random)
         yield one, desk
 
 
@@ -179,10 +179,12 @@ async def test_days_of_failure_disable_an_endpoint_and_tell_everybody(tmp_path):
         state = (await desk.get(one.tenant, endpoint.id)).state
         assert state.disabled_reason == "failing"
         assert [entry["event"] for entry in logs].count("endpoint_disabled") == 1
-        assert one.pipeline.stats()["endpoints_disabled"] == 1
+        assert one.services.stats()["endpoints_disabled"] == 1
         notice = await one.one(workflow="notice")
         assert notice.status is Status.DELIVERED
-        assert (await one.pipeline.render(notice)).title == f"{id_text(endpoint.id)} is failing"
+        assert (
+            await one.services.message_contents.render(notice)
+        ).title == f"{id_text(endpoint.id)} is failing"
         told = len(there.requests)
         await happened(one, "order.shipped")
         assert len(there.requests) == told

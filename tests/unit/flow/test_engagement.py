@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.flow.engagement import SLICE, Engagement
 from clarion.model.ids import MessageId
 from clarion.model.inbox import InboxChange, InboxFilter
+from clarion.services.inbox_actions import SLICE, InboxActions
 from tests.gateway import Town
 
 
@@ -76,5 +76,5 @@ async def test_a_deleted_users_devices_are_told_by_an_empty_change():
     town = Town()
     anna = town.users.add("anna")
     heard = listening(town.fanout)
-    Engagement(town.inboxes, town.fanout, town.clock).forget(anna.tenant, anna.no)
+    InboxActions(town.inboxes, town.fanout, town.clock).forget(anna.tenant, anna.no)
     assert [(change.user, change.items) for change in heard] == [(anna.no, ())]

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from clarion.adapters.brokers import sql
 from clarion.adapters.brokers.sql import SqlBroker
-from clarion.flow import queues
-from clarion.flow.queues import Held, LaneQueue
+from clarion.flow import lanes
+from clarion.flow.lanes import InFlight, LaneQueue
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
 from clarion.model.ids import NO_USER, EventId, Instant, TenantId
@@ -176,7 +176,7 @@ class Sent(NamedTuple):
 
 
 def held(tenant: TenantId, number: int) -> Any:
-    return Held(Sent(tenant, number), None, None, None, Instant(0))  # type: ignore[arg-type]
+    return InFlight(Sent(tenant, number), None, None, None, Instant(0))  # type: ignore[arg-type]
 
 
 def test_a_queue_sends_for_its_tenants_in_turn():
@@ -225,11 +225,11 @@ async def beside_a_flood(house: Engine, flood: int) -> tuple[TenantId, TenantId]
 
 async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_path, monkeypatch):
     """Of thousands that wait in the store, only a queue full goes before the few that another tenant has there."""
-    monkeypatch.setitem(queues.CAPACITY, Lane.NORMAL, 80)
+    monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
     provider = RecordingProvider(batch=50)
     async with engine(tmp_path, provider=provider) as house:
-        await house.pipeline._worker.stop("dispatch-")
-        await house.pipeline._worker.stop("wake-")
+        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.workers.stop("wake-")
         _, other = await beside_a_flood(house, 3_000)
         for _ in range(20):
             await house.trigger("w", "ada")
@@ -253,16 +253,16 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_pa
 
 async def test_what_is_due_finds_a_slot_in_a_queue_that_another_tenant_has_filled(tmp_path, monkeypatch):
     """The kept slots are for what waited, too."""
-    monkeypatch.setitem(queues.CAPACITY, Lane.NORMAL, 80)
+    monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
     async with engine(tmp_path) as house:
-        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline.workers.stop("dispatch-")
         _, other = await beside_a_flood(house, 0)
         later = Instant(house.clock.now() + 600_000)
         await house.trigger("w", "ada", send_at=later)
         house.tenant = TenantId(1)
         events = [Submission(workflow="w", recipients=("ada",), data=Raw(b'{"text":"x"}'))] * 200
         await house.pipeline.submit(house.tenant, events)
-        queue = house.pipeline._queues.of(Lane.NORMAL, Channel.SMS)
+        queue = house.pipeline.queues.of(Lane.NORMAL, Channel.SMS)
 
         async def full() -> bool:
             return queue.claimable <= 0

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.flow.integrations import Closed, Integrations, Usable
+from clarion.flow.dispatch.integrations import Candidates, Integrations, Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
 from clarion.model.ids import TenantId
@@ -68,16 +68,16 @@ def integrations(**providers: str) -> Integrations:
     return Integrations(setup, PLUGINS, SimpleNamespace(clock=ManualClock(), refusal=None))  # type: ignore[arg-type]
 
 
-def usable(house: Integrations, now_s: float = 0.0) -> Usable:
+def usable(house: Integrations, now_s: float = 0.0) -> Candidates:
     found = house.usable(TENANT, Channel.PUSH, Lane.NORMAL, now_s)
-    assert isinstance(found, Usable)
+    assert isinstance(found, Candidates)
     return found
 
 
-def chosen(found: Usable, contact: Contact, messages: list[Message] = MESSAGES) -> set[str]:
+def chosen(found: Candidates, contact: Contact, messages: list[Message] = MESSAGES) -> set[str]:
     """Keys of the integrations that the messages to this contact take."""
     live = [found.choose(message, contact) for message in messages]
-    return {"closed" if isinstance(one, Closed) else one.key for one in live}
+    return {"closed" if isinstance(one, Unavailable) else one.key for one in live}
 
 
 async def test_a_contact_goes_to_the_provider_that_claims_it():
@@ -103,11 +103,11 @@ async def test_an_open_circuit_does_not_send_a_contact_to_the_wrong_provider():
     """Messages to browsers wait for web push; those to devices go on."""
     house = integrations(browsers="browsers", devices="devices")
     live = usable(house).choose(MESSAGES[0], BROWSER)
-    assert not isinstance(live, Closed)
+    assert not isinstance(live, Unavailable)
     live.trip(0.0)
     assert chosen(usable(house), TOKEN) == {"devices"}
     closed = usable(house).choose(MESSAGES[0], BROWSER)
-    assert isinstance(closed, Closed)
+    assert isinstance(closed, Unavailable)
     assert closed.reason is Reason.CIRCUIT_OPEN
     assert closed.wait_s > 0
 
@@ -116,7 +116,7 @@ async def test_a_busy_provider_keeps_its_contacts():
     """A message waits for a slot where it belongs instead of going where it does not."""
     house = integrations(browsers="browsers", devices="devices")
     live = usable(house).choose(MESSAGES[0], BROWSER)
-    assert not isinstance(live, Closed)
+    assert not isinstance(live, Unavailable)
     for _ in range(live.integration.limits.concurrency):
         live.begin(Lane.NORMAL)
     assert chosen(usable(house), BROWSER) == {"browsers"}
@@ -125,10 +125,10 @@ async def test_a_busy_provider_keeps_its_contacts():
 OTHER_BROWSER = Contact(channel=Channel.PUSH, address='{"endpoint": "https://other.example/"}')
 
 
-def chosen_each(found: Usable, *contacts: Contact) -> list[tuple[Contact, str]]:
+def chosen_each(found: Candidates, *contacts: Contact) -> list[tuple[Contact, str]]:
     """Who takes which device; nobody takes any while they have to wait."""
     each = found.choose_each(MESSAGES[0], contacts)
-    return [] if isinstance(each, Closed) else [(to, live.key) for to, live in each]
+    return [] if isinstance(each, Unavailable) else [(to, live.key) for to, live in each]
 
 
 async def test_each_device_goes_to_the_provider_of_its_kind():

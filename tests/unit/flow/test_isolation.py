@@ -8,13 +8,13 @@ import pytest
 import structlog
 
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
-from clarion.flow.composing import Composer
-from clarion.flow.settlement import settlement_of
+from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
-from clarion.model.receipt import Kind, Receipt
+from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.status import Reason, Status
-from clarion.rules.receipts import meaning
+from clarion.rules.outcomes import settle_outcome
+from clarion.rules.receipts import interpret
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, said, workflow
 
@@ -117,14 +117,14 @@ async def test_words_and_wishes_that_make_no_sense_stay_with_their_message(tmp_p
 
 async def test_an_outcome_that_cannot_be_decided_is_in_doubt_alone(tmp_path, monkeypatch):
     """Whatever goes wrong behind the call, it has been called."""
-    whole = settlement_of
+    whole = settle_outcome
 
     def broken(outgoing: Any, *rest: Any, **more: Any) -> Any:
         if outgoing.user.id == "bob":
             raise KeyError("secret")
         return whole(outgoing, *rest, **more)
 
-    monkeypatch.setattr("clarion.flow.sending.settlement_of", broken)
+    monkeypatch.setattr("clarion.flow.dispatch.attempts.settle_outcome", broken)
     async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
         found = await told(house, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
@@ -133,14 +133,14 @@ async def test_an_outcome_that_cannot_be_decided_is_in_doubt_alone(tmp_path, mon
 
 async def test_a_message_that_cannot_be_made_fails_alone(tmp_path, monkeypatch):
     """An error of ours while one is rendered does not hold back the others, and does not come back for ever."""
-    whole = Composer._outgoing
+    whole = OutgoingBuilder._outgoing
 
-    def made(self: Composer, held: Any, content: Any) -> Any:
+    def made(self: OutgoingBuilder, held: Any, content: Any) -> Any:
         if held.user.id == "bob":
             raise ZeroDivisionError("secret")
         return whole(self, held, content)
 
-    monkeypatch.setattr(Composer, "_outgoing", made)
+    monkeypatch.setattr(OutgoingBuilder, "_outgoing", made)
     async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
         found = await told(house, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
@@ -172,19 +172,19 @@ async def test_a_receipt_that_cannot_be_judged_stays_alone(tmp_path, monkeypatch
     """The others of its batch are stored."""
     async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
         found = await told(house, *PEOPLE)
-        whole = meaning
+        whole = interpret
 
         def broken(message: Message, *rest: Any) -> Any:
             if message.id == found["bob"].id:
                 raise IndexError("secret")
             return whole(message, *rest)
 
-        monkeypatch.setattr("clarion.flow.track.meaning", broken)
+        monkeypatch.setattr("clarion.flow.track.settle.receipts.interpret", broken)
         receipts = [
             Receipt(
                 tenant=house.tenant,
                 message_id=found[one].id,
-                kind=Kind.DELIVERED,
+                kind=ReceiptKind.DELIVERED,
                 at=house.clock.now(),
                 detail="\ud800",
             )

@@ -10,11 +10,11 @@ from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import InvalidInput, NotFound, Unauthenticated
-from clarion.flow import keys
-from clarion.flow.keys import ALLOWED, ALPHABET, ApiKeys, mint, well_formed
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Scope
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.services import api_keys
+from clarion.services.api_keys import ALLOWED, ALPHABET, ApiKeys, mint, well_formed
+from clarion.testing.ports import ManualClock, SeededRandom
 
 TENANT = TenantId(1)
 
@@ -24,14 +24,14 @@ class Desk:
 
     def __init__(self, path):
         migrate(path)
-        self.clock, self.entropy = ManualClock(), SeededEntropy()
-        self.vault = LocalVault(b"k" * 32, self.entropy)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, entropy=self.entropy)
+        self.clock, self.random = ManualClock(), SeededRandom()
+        self.vault = LocalVault(b"k" * 32, self.random)
+        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
         self.here = self.opened()
         self.elsewhere = self.opened()
 
     def opened(self) -> ApiKeys:
-        return ApiKeys(self.ledger.setup.keys, self.vault, self.clock, self.entropy)
+        return ApiKeys(self.ledger.setup.keys, self.vault, self.clock, self.random)
 
     async def last_used(self) -> Instant | None:
         (key,) = await self.ledger.setup.keys.page(TENANT)
@@ -48,7 +48,7 @@ async def desk(tmp_path):
 @given(seed=st.integers(0, 2**32), place=st.integers(4, 36), other=st.sampled_from(ALPHABET))
 def test_one_wrong_character_is_caught_without_a_look_up(seed, place, other):
     """The checksum catches every single typo, and every truncation."""
-    text = mint(SeededEntropy(seed))
+    text = mint(SeededRandom(seed))
     assert well_formed(text)
     changed = text[:place] + other + text[place + 1 :]
     assert well_formed(changed) == (changed == text)
@@ -63,8 +63,8 @@ def test_any_text_can_be_asked_about(text):
 
 def test_two_keys_are_never_alike():
     """160 random bits each."""
-    entropy = SeededEntropy()
-    assert len({mint(entropy) for _ in range(1_000)}) == 1_000
+    random = SeededRandom()
+    assert len({mint(random) for _ in range(1_000)}) == 1_000
 
 
 async def test_a_key_is_stored_as_a_keyed_hash_only(desk):
@@ -83,7 +83,7 @@ async def test_a_verified_key_is_believed_for_seconds_without_a_look_up(desk, mo
     assert desk.here.recall(text) is None
     verified = await desk.here.verify(text)
     assert desk.here.recall(text) == verified
-    desk.clock.advance(keys.REMEMBERED_S + 1)
+    desk.clock.advance(api_keys.REMEMBERED_S + 1)
     assert desk.here.recall(text) is None
 
 
@@ -97,7 +97,7 @@ async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(desk):
     with pytest.raises(Unauthenticated, match="revoked"):
         await desk.here.verify(text)
     assert desk.elsewhere.recall(text) is not None
-    desk.clock.advance(keys.REMEMBERED_S + 1)
+    desk.clock.advance(api_keys.REMEMBERED_S + 1)
     with pytest.raises(Unauthenticated, match="revoked"):
         await desk.elsewhere.verify(text)
     with pytest.raises(NotFound):
@@ -135,7 +135,7 @@ async def test_a_key_ends_at_its_time_even_while_it_is_remembered(desk):
 async def test_an_unknown_but_well_formed_key_is_refused(desk):
     """A checksum is no permission."""
     with pytest.raises(Unauthenticated, match="not known"):
-        await desk.here.verify(mint(desk.entropy))
+        await desk.here.verify(mint(desk.random))
 
 
 async def test_last_use_is_written_in_batches(desk):
@@ -143,7 +143,7 @@ async def test_last_use_is_written_in_batches(desk):
     _, text = await desk.here.create(TENANT, "shop", Scope.SEND)
     await desk.here.verify(text)
     assert await desk.last_used() is None
-    desk.clock.advance(keys.TOUCH_EVERY_S)
+    desk.clock.advance(api_keys.TOUCH_EVERY_S)
     await desk.here.verify(text)
     assert await desk.last_used() == desk.clock.now()
     desk.clock.advance(1)
@@ -154,7 +154,7 @@ async def test_last_use_is_written_in_batches(desk):
 
 async def test_the_memory_is_bounded(desk, monkeypatch):
     """The oldest is forgotten first."""
-    monkeypatch.setattr(keys, "REMEMBERED_KEYS", 2)
+    monkeypatch.setattr(api_keys, "REMEMBERED_KEYS", 2)
     texts = [(await desk.here.create(TENANT, str(n), Scope.READ))[1] for n in range(3)]
     for text in texts:
         await desk.here.verify(text)
@@ -163,7 +163,7 @@ async def test_the_memory_is_bounded(desk, monkeypatch):
 
 async def test_an_adopted_key_works_and_is_stored_once(desk):
     """`clarion dev` brings its own key and finds it again after a restart."""
-    text = mint(desk.entropy)
+    text = mint(desk.random)
     first = await desk.here.adopt(TENANT, "dev", Scope.ADMIN, text)
     assert await desk.here.adopt(TENANT, "dev", Scope.ADMIN, text) == first
     assert (await desk.here.verify(text)).scope is Scope.ADMIN

@@ -5,14 +5,14 @@ import pytest
 
 from clarion.adapters.limited.process import LimitedProcess
 from clarion.errors import ContentError
-from clarion.flow.authoring import ReviewTask
-from clarion.flow.limited import MEMORY_BYTES, TARGET
-from clarion.flow.preview import Previews
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.setup import Template, Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.user import Profile, User
+from clarion.services.limited import MEMORY_BYTES, TARGET
+from clarion.services.previews import Previews
+from clarion.services.templates import ReviewTask
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, said, workflow

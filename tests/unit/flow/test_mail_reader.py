@@ -4,14 +4,14 @@ import pytest
 
 from clarion.adapters.mailboxes.maildir import Maildir
 from clarion.errors import Unavailable
-from clarion.flow.mail_reader import MailReader
-from clarion.flow.return_tags import ReturnTags
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
+from clarion.model.quarantine import QuarantineFilter
 from clarion.model.setup import Tenant
 from clarion.model.status import Status
-from clarion.ports.ledger import QuarantineFilter
 from clarion.ports.mailbox import Fetched
+from clarion.services.bounce_address import BounceAddress
+from clarion.services.mail_reader import MailReader
 from tests.engine import engine, workflow
 from tests.unit.content.returns.samples import TAG, mail, report
 
@@ -42,7 +42,7 @@ class Box:
 
 def reader(house, box, **more):
     """A reader of this box."""
-    return MailReader(house.pipeline.inbound, box, house.ledger.setup.tenants, house.clock, **more)
+    return MailReader(house.services.inbound_mail, box, house.ledger.setup.tenants, house.clock, **more)
 
 
 async def test_a_bounce_in_the_mailbox_moves_its_message(tmp_path):
@@ -53,7 +53,7 @@ async def test_a_bounce_in_the_mailbox_moves_its_message(tmp_path):
         await house.person("ada")
         await house.trigger("mail", "ada")
         await house.quiet()
-        tag = ReturnTags(house.vault).of(await house.one())
+        tag = BounceAddress(house.vault).of(await house.one())
         box = Box(GONE.replace(TAG.encode(), tag.encode()), mail("What is this?"))
         one = reader(house, box, home="other")
         assert await one.look() == 2
@@ -78,7 +78,7 @@ async def test_one_mail_does_not_hold_up_the_others(tmp_path, monkeypatch):
     """What cannot be taken at all is set aside for a person, and said in the log."""
     async with engine(tmp_path) as house:
         await house.furnish()
-        inbound = house.pipeline.inbound
+        inbound = house.services.inbound_mail
         take = inbound.take
 
         async def fragile(raw, home, **more):

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.flow import operations
 from clarion.model.ids import TenantId, id_text
+from clarion.model.message import MessageFilter
 from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.outcome import Accepted, Retry
 from clarion.model.setup import EventMatch, Tenant
 from clarion.model.status import Status
-from clarion.ports.ledger import MessageFilter
+from clarion.services import operations
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, workflow
 
@@ -42,8 +42,8 @@ async def dead_letters(house: Engine, count: int) -> None:
 
 async def by_hand(house: Engine) -> Any:
     """The operations of the house, whose loop is stopped: a test says when a round is."""
-    await house.pipeline._worker.stop("operations")
-    return house.pipeline.operations
+    await house.pipeline.workers.stop("operations")
+    return house.services.operations
 
 
 async def state_of(house: Engine, operation: Any) -> tuple[OperationStatus, int, int, int | None]:
@@ -77,14 +77,14 @@ async def test_everything_that_failed_is_sent_again(tmp_path):
     async with engine(tmp_path, provider=provider) as house:
         await dead_letters(house, 5)
         provider.otherwise = Accepted()
-        asked = await house.pipeline.operations.start(house.tenant, RETRY, EVERYTHING)
+        asked = await house.services.operations.start(house.tenant, RETRY, EVERYTHING)
         assert asked.status is OperationStatus.QUEUED
         await until(house, asked, OperationStatus.SUCCEEDED)
         assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 5, 0, 5)
         await house.pass_time(1)
         assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
         assert house.pipeline.health()["loop operations"] == "ok"
-        assert house.pipeline.stats()["operation_items.done"] == 5
+        assert house.services.stats()["operation_items.done"] == 5
 
 
 async def test_a_crash_in_the_middle_does_nothing_twice(tmp_path):

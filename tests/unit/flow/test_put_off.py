@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from clarion.flow.settlement import Attempt, settlement_of
 from clarion.model.ids import Instant
 from clarion.model.outcome import Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
-from clarion.ports.provider import Outgoing
+from clarion.rules.outcomes import AttemptContext, settle_outcome
 from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
-from tests.letters import AT, message
+from tests.mails import AT, message
 from tests.relay import mails
 
 PUT_OFF = Retry(reason=Reason.RATE_LIMITED, after_s=30, called=False, of_address=True, detail="slowed down")
@@ -21,8 +21,8 @@ PUT_OFF = Retry(reason=Reason.RATE_LIMITED, after_s=30, called=False, of_address
 
 def settled(outcome: Retry, **changes):
     outgoing: Outgoing = mails("ada@example.org")[0]
-    attempt = Attempt(integration="relay", idempotent=False, alternatives=1, took_ms=1)
-    return settlement_of(
+    attempt = AttemptContext(integration="relay", idempotent=False, alternatives=1, took_ms=1)
+    return settle_outcome(
         msgspec.structs.replace(outgoing, message=message(**changes)),
         outcome,
         attempt,
@@ -67,5 +67,5 @@ async def test_a_busy_destination_does_not_open_the_circuit_of_its_relay(
             await house.person(one)
         await house.trigger("hello", *people)
         await house.quiet()
-        states = house.pipeline._integrations.states(house.clock.monotonic())
+        states = house.pipeline.integrations.states(house.clock.monotonic())
     assert set(states.values()) == {circuit}

@@ -11,18 +11,18 @@ import pytest
 import structlog
 
 from clarion.errors import ConfigError, Unavailable
-from clarion.flow.endpoint_watch import EndpointWatch
-from clarion.flow.last_look import LastLook
-from clarion.flow.mail_reader import MailReader
-from clarion.flow.plan import Planner
+from clarion.flow.dispatch.recheck import Recheck
+from clarion.flow.plan.planner import Planner
 from clarion.flow.readiness import STUCK_S, Readiness
-from clarion.flow.wake import Waker
-from clarion.flow.worker import STEADY_S, Worker
+from clarion.flow.timers.claims import Claimer
+from clarion.flow.workers import STEADY_S, Workers
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.outcome import Accepted, Misconfigured
 from clarion.model.setup import Integration
 from clarion.model.status import Status
 from clarion.ports.mailbox import Fetched
+from clarion.services.endpoint_monitor import EndpointMonitor
+from clarion.services.mail_reader import MailReader
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, workflow
@@ -46,10 +46,10 @@ async def test_every_loop_queue_store_and_integration_is_named(tmp_path):
         await house.furnish(workflow("hello"))
         parts = house.pipeline.health()
         loops = {
-            task.get_name() for task in asyncio.all_tasks() if task in house.pipeline._worker._tasks.values()
+            task.get_name() for task in asyncio.all_tasks() if task in house.pipeline.workers._tasks.values()
         }
         assert {f"loop {name}" for name in loops} <= parts.keys()
-        assert len(loops) == len(house.pipeline._worker._tasks)
+        assert len(loops) == len(house.pipeline.workers._tasks)
         assert {f"queue {lane}/{channel}" for lane in LANES for channel in Channel} <= parts.keys()
         assert {"engine", "store ledger", "integration 1/main-sms", "integration 1/inbox"} <= parts.keys()
         assert trouble(house) == {}
@@ -60,9 +60,9 @@ async def test_every_loop_queue_store_and_integration_is_named(tmp_path):
     ("loop", "type_", "method"),
     [
         (f"loop plan-{Lane.NORMAL}", Planner, "_draft"),
-        *((f"loop wake-{lane}", Waker, "sweep") for lane in LANES),
-        (NORMAL_SMS, LastLook, "at"),
-        ("loop watch-endpoints", EndpointWatch, "sweep"),
+        *((f"loop wake-{lane}", Claimer, "sweep") for lane in LANES),
+        (NORMAL_SMS, Recheck, "at"),
+        ("loop watch-endpoints", EndpointMonitor, "sweep"),
         ("loop watch-parts", Readiness, "look"),
     ],
 )
@@ -91,7 +91,7 @@ async def test_a_loop_that_keeps_failing_is_named_until_it_works(tmp_path, monke
             assert stats[f"loop_failures.{loop.removeprefix('loop ')}"] >= 1
             assert any(log["event"] == "loop_failed" and f"loop {log['loop']}" == loop for log in logs)
             if type_ is not Readiness:
-                house.pipeline._readiness.look()
+                house.pipeline.readiness.look()
             monkeypatch.setattr(type_, method, whole)
             await house.pass_time(STEADY_S + 61)
             assert loop not in trouble(house)
@@ -106,7 +106,7 @@ async def test_a_loop_that_ends_is_named(monkeypatch):
     async def ends() -> None:
         return
 
-    worker = Worker(ManualClock())
+    worker = Workers(ManualClock())
     worker.start("short", ends)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -118,13 +118,13 @@ async def test_a_loop_that_ends_is_named(monkeypatch):
 async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(tmp_path, monkeypatch):
     """A message that waits in memory while nothing is taken for a minute is no short delay."""
     gate = asyncio.Event()
-    whole = LastLook.at
+    whole = Recheck.batch
 
-    async def at(self: LastLook, batch: Any) -> Any:
+    async def at(self: Recheck, batch: Any) -> Any:
         await gate.wait()
         return await whole(self, batch)
 
-    monkeypatch.setattr(LastLook, "at", at)
+    monkeypatch.setattr(Recheck, "batch", at)
     name = f"queue {Lane.NORMAL}/{Channel.SMS}"
     with structlog.testing.capture_logs() as logs:
         async with engine(tmp_path, provider=RecordingProvider()) as house:
@@ -168,7 +168,7 @@ async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(t
             assert house.pipeline.warnings()[name].startswith("its circuit is open")
             assert name not in house.pipeline.health()
             assert house.pipeline.stats()[f"part.{name}"] == 1
-            house.pipeline._readiness.look()
+            house.pipeline.readiness.look()
             provider.otherwise = Accepted()
             for _ in range(4):
                 await house.trigger("hello", "ada")

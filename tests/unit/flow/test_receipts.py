@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
-from clarion.model.receipt import Kind, Receipt
+from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.setup import LadderChannel, SendLadder, SendStep, Success
 from clarion.model.status import Reason, Status
 from clarion.rules.receipts import SOFT_BOUNCES, SOFT_WINDOW_MS
@@ -14,7 +14,7 @@ from tests.engine import engine, workflow
 EMAIL, SMS = Channel.EMAIL, Channel.SMS
 
 
-def receipt(message, kind=Kind.BOUNCED, **more) -> Receipt:
+def receipt(message, kind=ReceiptKind.BOUNCED, **more) -> Receipt:
     """A report about a message, at the time it was last touched unless told otherwise."""
     fields = {"at": message.updated_at} | more
     return Receipt(tenant=message.tenant, message_id=message.id, kind=kind, **fields)
@@ -37,15 +37,15 @@ async def sent(house, key="mail"):
 @pytest.mark.parametrize(
     ("kind", "permanent", "status", "reason", "suppressed"),
     [
-        (Kind.DELIVERED, False, Status.DELIVERED, None, False),
-        (Kind.BOUNCED, True, Status.BOUNCED, Reason.ADDRESS_GONE, True),
-        (Kind.BOUNCED, False, Status.UNDELIVERED, Reason.SOFT_BOUNCE, False),
-        (Kind.BLOCKED, False, Status.UNDELIVERED, Reason.BLOCKED, False),
-        (Kind.COMPLAINED, False, Status.DELIVERED, None, True),
-        (Kind.DELAYED, False, Status.SENT, None, False),
-        (Kind.AUTO_REPLY, False, Status.SENT, None, False),
-        (Kind.OPENED, False, Status.DELIVERED, None, False),
-        (Kind.UNSUBSCRIBED, False, Status.SENT, None, False),
+        (ReceiptKind.DELIVERED, False, Status.DELIVERED, None, False),
+        (ReceiptKind.BOUNCED, True, Status.BOUNCED, Reason.ADDRESS_GONE, True),
+        (ReceiptKind.BOUNCED, False, Status.UNDELIVERED, Reason.SOFT_BOUNCE, False),
+        (ReceiptKind.BLOCKED, False, Status.UNDELIVERED, Reason.BLOCKED, False),
+        (ReceiptKind.COMPLAINED, False, Status.DELIVERED, None, True),
+        (ReceiptKind.DELAYED, False, Status.SENT, None, False),
+        (ReceiptKind.AUTO_REPLY, False, Status.SENT, None, False),
+        (ReceiptKind.OPENED, False, Status.DELIVERED, None, False),
+        (ReceiptKind.UNSUBSCRIBED, False, Status.SENT, None, False),
     ],
 )
 async def test_what_each_kind_means(tmp_path, kind, permanent, status, reason, suppressed):
@@ -117,13 +117,13 @@ async def test_a_bounce_starts_the_next_rung_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("until", "kind", "satisfied"),
     [
-        (Success.DELIVERED, Kind.DELIVERED, True),
-        (Success.DELIVERED, Kind.COMPLAINED, True),
-        (Success.DELIVERED, Kind.DELAYED, False),
-        (Success.SEEN, Kind.DELIVERED, False),
-        (Success.SEEN, Kind.OPENED, True),
-        (Success.READ, Kind.OPENED, False),
-        (Success.READ, Kind.CLICKED, True),
+        (Success.DELIVERED, ReceiptKind.DELIVERED, True),
+        (Success.DELIVERED, ReceiptKind.COMPLAINED, True),
+        (Success.DELIVERED, ReceiptKind.DELAYED, False),
+        (Success.SEEN, ReceiptKind.DELIVERED, False),
+        (Success.SEEN, ReceiptKind.OPENED, True),
+        (Success.READ, ReceiptKind.OPENED, False),
+        (Success.READ, ReceiptKind.CLICKED, True),
     ],
 )
 async def test_what_satisfies_a_ladder(tmp_path, until, kind, satisfied):
@@ -139,9 +139,9 @@ async def test_what_satisfies_a_ladder(tmp_path, until, kind, satisfied):
 @pytest.mark.parametrize(
     ("until", "kind", "satisfied"),
     [
-        (Success.SEEN, Kind.OPENED, True),
-        (Success.READ, Kind.OPENED, False),
-        (Success.DELIVERED, Kind.OPENED, False),
+        (Success.SEEN, ReceiptKind.OPENED, True),
+        (Success.READ, ReceiptKind.OPENED, False),
+        (Success.DELIVERED, ReceiptKind.OPENED, False),
     ],
 )
 async def test_what_went_beside_a_ladder_satisfies_it_by_being_seen(tmp_path, until, kind, satisfied):
@@ -161,7 +161,7 @@ async def test_strangers_and_fakes_are_ignored(tmp_path):
         await house.furnish(workflow("mail", channel=EMAIL))
         await house.person("ada")
         message = await sent(house)
-        told = receipt(message, Kind.DELIVERED)
+        told = receipt(message, ReceiptKind.DELIVERED)
         batch = [
             replace(told, tenant=TenantId(9)),
             replace(told, message_id=MessageId(b"x" * 16)),
@@ -178,8 +178,8 @@ async def test_a_clock_that_is_wrong_elsewhere_is_corrected(tmp_path):
         message = await sent(house)
         await house.pipeline.receive(
             [
-                receipt(message, Kind.DELAYED, at=Instant(5)),
-                receipt(message, Kind.DELIVERED, at=Instant(house.clock.now() + 10**9)),
+                receipt(message, ReceiptKind.DELAYED, at=Instant(5)),
+                receipt(message, ReceiptKind.DELIVERED, at=Instant(house.clock.now() + 10**9)),
             ]
         )
         *_, delayed, delivered = await house.ledger.records.changes(house.tenant, message.id)

@@ -89,7 +89,7 @@ async def test_what_is_done_is_stored_while_another_of_its_batch_hangs(tmp_path,
         await house.quiet()
         assert set((await statuses(house)).values()) == {Status.SENT}
         assert house.pipeline.stats()["refused_settlements"] == 0
-        assert not any(queue.held for queue in house.pipeline._queues)
+        assert not any(queue.held for queue in house.pipeline.queues)
 
 
 async def test_a_call_that_is_given_up_keeps_what_it_told(tmp_path):

@@ -12,15 +12,16 @@ import pytest
 from msgspec import Raw
 
 from clarion.errors import UserUnreadable
-from clarion.flow import plan, sealing
-from clarion.flow.retries import Retries
+from clarion.flow import sealing
+from clarion.flow.plan import planner
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import MessageId, TenantId
-from clarion.model.receipt import Kind, Receipt
+from clarion.model.message import MessageFilter
+from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient, Submission
-from clarion.ports.ledger import MessageFilter
+from clarion.services.retries import Retries
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine, engine, said, workflow
 
@@ -87,7 +88,7 @@ async def test_an_entry_that_cannot_be_opened_lets_the_lane_go_on(tmp_path, reci
         await house.furnish(workflow("good"), workflow("bad"))
         for who in recipients:
             await house.person(who)
-        await house.pipeline._worker.stop("plan-")
+        await house.pipeline.workers.stop("plan-")
         await house.trigger("good", "ada")
         await house.trigger("bad", *recipients)
         await house.trigger("good", "ada")
@@ -109,7 +110,7 @@ async def test_an_entry_that_cannot_be_decoded_lets_the_lane_go_on(tmp_path):
         await house.furnish(workflow("good"))
         await house.person("ada")
         other = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
-        await house.pipeline._worker.stop("plan-")
+        await house.pipeline.workers.stop("plan-")
         await house.trigger("good", "ada")
         await house.crash()
         sealed = house.vault.seal(house.vault.tenant_key(other.id), b'{"id": 7}')
@@ -139,7 +140,7 @@ async def test_a_fault_that_passes_costs_nothing(tmp_path, monkeypatch):
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
-        monkeypatch.setattr(plan, "opened", fails)
+        monkeypatch.setattr(planner, "opened", fails)
         await house.trigger("w", "ada")
         await tried(house)
         assert await statuses(house) == [("w", Status.SENT, None)]
@@ -151,7 +152,7 @@ async def test_a_plan_that_cannot_be_stored_holds_up_no_other(tmp_path, monkeypa
     async with engine(tmp_path) as house:
         await house.furnish(workflow("good"), workflow("bad"))
         await house.person("ada")
-        await house.pipeline._worker.stop("plan-")
+        await house.pipeline.workers.stop("plan-")
         for key in ("good", "bad", "good"):
             await house.trigger(key, "ada")
         await house.crash()
@@ -167,7 +168,7 @@ async def test_a_plan_that_cannot_be_stored_holds_up_no_other(tmp_path, monkeypa
         await tried(house)
         assert await statuses(house) == [("good", Status.SENT, None)] * 2
         assert await set_aside(house) == [("bad", Reason.INTERNAL_ERROR)]
-        assert all(queue.held == 0 for queue in house.pipeline._queues)
+        assert all(queue.held == 0 for queue in house.pipeline.queues)
 
 
 async def test_what_was_set_aside_is_planned_again_or_discarded(tmp_path, monkeypatch):
@@ -181,26 +182,28 @@ async def test_what_was_set_aside_is_planned_again_or_discarded(tmp_path, monkey
         def fails(*args):
             raise RuntimeError("for now")
 
-        monkeypatch.setattr(plan, "opened", fails)
+        monkeypatch.setattr(planner, "opened", fails)
         for text in ("one", "two", "three"):
             await house.trigger("w", "ada", data=Raw(b'{"text":"%s"}' % text.encode()))
         await tried(house)
         assert await set_aside(house) == [("w", Reason.INTERNAL_ERROR)] * 3
-        monkeypatch.setattr(plan, "opened", opened)
+        monkeypatch.setattr(planner, "opened", opened)
         first, second, third = (
             one.seq for one in reversed(await house.ledger.set_aside.page(house.tenant, None, 9))
         )
         assert await house.ledger.set_aside.discard(house.tenant, second, house.clock.now())
         assert not await house.ledger.set_aside.discard(house.tenant, second, house.clock.now())
-        assert await house.pipeline.plan_again(TenantId(99), [first]) == 0
-        assert await house.pipeline.plan_again(house.tenant, [first]) == 1
+        assert await house.services.set_aside_events.plan_again(TenantId(99), [first]) == 0
+        assert await house.services.set_aside_events.plan_again(house.tenant, [first]) == 1
         await house.pass_time(1)
         assert [said(one) for one in provider.effects] == ["one"]
         assert house.ledger.set_aside.waiting() == 1
         await house.crash()
         await house.open()
         assert house.ledger.set_aside.waiting() == 1
-        assert await house.pipeline.plan_again(house.tenant, [third, third, second + 100]) == 1
+        assert (
+            await house.services.set_aside_events.plan_again(house.tenant, [third, third, second + 100]) == 1
+        )
         await house.pass_time(1)
         assert [said(one) for one in provider.effects] == ["one", "three"]
         assert house.pipeline.warnings() == {}
@@ -212,7 +215,7 @@ async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("good"), workflow("bad"))
         await house.person("ada")
-        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline.workers.stop("dispatch-")
         for key in ("good", "bad", "good"):
             await house.trigger(key, "ada")
         await planned(house)
@@ -240,7 +243,7 @@ async def test_a_row_that_is_no_message_holds_up_none_beside_it(tmp_path):
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("good"), workflow("bad"))
         await house.person("ada")
-        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline.workers.stop("dispatch-")
         for key in ("good", "bad", "good"):
             await house.trigger(key, "ada")
         await planned(house)
@@ -262,7 +265,7 @@ async def test_a_reason_of_a_newer_version_is_no_obstacle(tmp_path):
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
-        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline.workers.stop("dispatch-")
         await house.trigger("w", "ada")
         await planned(house)
         await house.crash()
@@ -317,7 +320,7 @@ async def test_a_profile_that_breaks_later_holds_up_nobody_else_at_sending(tmp_p
         await house.furnish(workflow("w"))
         for who in ("ada", "bob"):
             await house.person(who)
-        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline.workers.stop("dispatch-")
         await house.trigger("w", "ada", "bob")
         await house.trigger("w", "bob")
         await planned(house)
@@ -338,7 +341,7 @@ async def test_what_was_under_way_to_somebody_who_cannot_be_read_stays_in_doubt(
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         await house.person("bob")
-        await house.pipeline._worker.stop("dispatch-")
+        await house.pipeline.workers.stop("dispatch-")
         await house.trigger("w", "bob")
         await planned(house)
         message = await house.one()
@@ -368,7 +371,11 @@ async def test_a_report_about_somebody_who_cannot_be_read_holds_up_none_beside_i
         def report(message, kind):
             return Receipt(tenant=house.tenant, message_id=message.id, kind=kind, at=message.updated_at)
 
-        told = [report(bob, Kind.UNSUBSCRIBED), report(ada, Kind.UNSUBSCRIBED), report(again, Kind.DELIVERED)]
+        told = [
+            report(bob, ReceiptKind.UNSUBSCRIBED),
+            report(ada, ReceiptKind.UNSUBSCRIBED),
+            report(again, ReceiptKind.DELIVERED),
+        ]
         assert await house.pipeline.receive(told) == [False, True, True]
         await house.trigger("w", "ada")
         await house.pass_time(1)
@@ -397,7 +404,7 @@ async def test_one_call_may_name_somebody_who_cannot_be_read(tmp_path):
             ("w", Status.DEAD_LETTERED, Reason.UNREADABLE),
             ("w", Status.SENT, None),
         ]
-        ((_, run),) = await house.pipeline.dry_run(house.tenant, wanted[1])
+        ((_, run),) = await house.services.dry_runs.runs(house.tenant, wanted[1])
         assert [(one.status, one.reason) for one in run.channels] == [
             (Status.DEAD_LETTERED, Reason.UNREADABLE)
         ]

@@ -34,7 +34,7 @@ async def test_a_retry_says_what_was_live_when_the_message_was_planned(tmp_path)
         assert [said(o) for o in provider.effects] == ["first words", "second words"]
         message = await house.one(event_id=planned.event_id)
         assert message.template_version == first.version
-        assert (await house.pipeline.render(message)).text == "first words"
+        assert (await house.services.message_contents.render(message)).text == "first words"
 
 
 async def test_the_words_outlive_the_process_and_the_template(tmp_path):
@@ -55,7 +55,7 @@ async def test_the_words_outlive_the_process_and_the_template(tmp_path):
 
 async def test_many_old_versions_in_one_batch_are_all_found(tmp_path, monkeypatch):
     """However few are kept in memory, every message gets its own."""
-    monkeypatch.setattr("clarion.flow.rendering.OLD_KEPT", 2)
+    monkeypatch.setattr("clarion.flow.dispatch.rendering.OLD_KEPT", 2)
     provider = RecordingProvider(batch=50, otherwise=Retry())
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("hello"))
@@ -78,7 +78,7 @@ async def test_a_message_from_before_versions_were_kept_is_sent_with_the_live_on
         await house.quiet()
         old = msgspec.structs.replace(await house.one(), template_version=0)
         await house.ledger.setup.templates.put(house.tenant, words("live words"))
-        assert (await house.pipeline.render(old)).text == "live words"
+        assert (await house.services.message_contents.render(old)).text == "live words"
 
 
 async def test_a_mail_can_show_the_link_that_leaves_its_category(tmp_path):

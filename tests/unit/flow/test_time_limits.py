@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from clarion.flow.dispatch import SLOT_WAIT_S
+from clarion.flow.dispatch.dispatcher import SLOT_WAIT_S
 from clarion.model.channel import Channel
 from clarion.model.outcome import Unknown
 from clarion.model.setup import Integration, IntegrationLimits

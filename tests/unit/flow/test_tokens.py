@@ -9,14 +9,14 @@ from joserfc.jwk import OctKey
 
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import TokenExpired, Unauthenticated
-from clarion.flow.tokens import UserTokens
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.user import Profile, User
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.services.user_tokens import UserTokens
+from clarion.testing.ports import ManualClock, SeededRandom
 
 
 def vault(master: bytes = b"k" * 32) -> LocalVault:
-    return LocalVault(master, SeededEntropy(1))
+    return LocalVault(master, SeededRandom(1))
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import pytest
 
-from clarion.flow.unsubscribe import PATH
 from clarion.model.channel import Channel
-from clarion.model.receipt import Kind, Receipt
+from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.setup import Category, Integration, IntegrationLimits
 from clarion.model.status import Reason, Status
+from clarion.services.unsubscribe import PATH
 from tests.engine import engine, workflow
 
 EMAIL = Channel.EMAIL
@@ -31,7 +31,7 @@ async def test_a_mail_says_how_to_leave_its_category(tmp_path, category, channel
         assert bool(url) is offered
         if offered:
             assert url.startswith(f"https://notify.example{PATH}")
-            choice = await house.pipeline.unsubscribing.read(url.rpartition("/")[2])
+            choice = await house.services.unsubscribe.read(url.rpartition("/")[2])
             assert (choice.user.no, choice.category.key, choice.tenant.id) == (ada.no, "news", house.tenant)
             assert choice.subscribed
 
@@ -41,7 +41,7 @@ async def test_what_is_queued_is_not_sent_after_leaving(tmp_path):
     async with engine(tmp_path) as house:
         await house.furnish(workflow("hello", "news", EMAIL))
         await house.person("ada")
-        unsubscribing = house.pipeline.unsubscribing
+        unsubscribing = house.services.unsubscribe
         house.provider.gate.clear()
         await house.trigger("hello", "ada")
         await house.quiet()
@@ -61,7 +61,7 @@ async def test_other_categories_go_on(tmp_path):
     async with engine(tmp_path) as house:
         await house.furnish(workflow("hello", "news", EMAIL), workflow("bill", "bills", EMAIL))
         ada = await house.person("ada")
-        unsubscribing = house.pipeline.unsubscribing
+        unsubscribing = house.services.unsubscribe
         await unsubscribing.leave(await unsubscribing.read(unsubscribing.token(house.tenant, ada.no, "news")))
         for key in ("hello", "bill"):
             await house.trigger(key, "ada")
@@ -73,7 +73,7 @@ async def test_other_categories_go_on(tmp_path):
 def left(message) -> Receipt:
     """A provider says that the person of this message has left."""
     return Receipt(
-        tenant=message.tenant, message_id=message.id, kind=Kind.UNSUBSCRIBED, at=message.created_at
+        tenant=message.tenant, message_id=message.id, kind=ReceiptKind.UNSUBSCRIBED, at=message.created_at
     )
 
 
@@ -133,7 +133,7 @@ async def test_who_came_back_is_not_sent_away_by_a_repeated_report(tmp_path):
         answer = await house.trigger("mail", "ada")
         await house.quiet()
         message = await house.one(event_id=answer.event_id)
-        unsubscribing = house.pipeline.unsubscribing
+        unsubscribing = house.services.unsubscribe
         assert await house.pipeline.receive([left(message), left(message)]) == [True, False]
         choice = await unsubscribing.about(message)
         assert not choice.subscribed

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound, UnknownReference
-from clarion.flow.retries import Retries
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId, id_text
 from clarion.model.inbox import InboxFilter
+from clarion.model.message import MessageFilter
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.setup import (
     Category,
@@ -29,8 +29,9 @@ from clarion.model.setup import (
 )
 from clarion.model.status import Reason, Status
 from clarion.model.submission import Recipient, Submission
-from clarion.model.user import CategoryPreference, Preferences, Window
-from clarion.ports.ledger import MessageFilter, Suppression, UserPut
+from clarion.model.suppression import Suppression
+from clarion.model.user import CategoryPreference, Preferences, UserPut, Window
+from clarion.services.retries import Retries
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import HANG, RecordingProvider
 from tests.engine import Engine, engine, said, workflow
@@ -211,7 +212,7 @@ async def test_a_plug_in_that_falls_over_when_it_is_opened_costs_nobody_else_a_m
 
     async with engine(tmp_path) as house:
         broken = msgspec.structs.replace(house.provider.plugin(), name="broken", open=fall_over)
-        house.pipeline._integrations._plugins = {**house.pipeline._integrations._plugins, "broken": broken}
+        house.pipeline.integrations._plugins = {**house.pipeline.integrations._plugins, "broken": broken}
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.put(
             house.tenant, Integration(key="broken", channel=Channel.SMS, provider="broken", weight=10_000)
@@ -584,7 +585,7 @@ async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(tmp_p
         await house.pass_time(1)
         inbox = await house.one(channel=Channel.IN_APP)
         assert not inbox.status.is_terminal
-        await house.pipeline.cancel(inbox)
+        await house.services.cancellations.message(inbox)
         assert (await house.one(channel=Channel.SMS)).reason is Reason.WAITING_FOR_EARLIER_CHANNEL
         await house.pass_time(31)
         assert (await house.one(channel=Channel.SMS)).status is Status.SENT
@@ -656,7 +657,7 @@ async def test_a_dry_run_says_what_would_happen_and_stores_nothing(tmp_path):
         await house.person("ada")
         await house.trigger("hello", "ada")
         await house.quiet()
-        runs = await house.pipeline.dry_run(
+        runs = await house.services.dry_runs.runs(
             house.tenant,
             Submission(workflow="hello", recipients=("ada", Recipient(user_id="nobody", create=True))),
         )
@@ -678,7 +679,7 @@ async def test_deleting_a_user_ends_what_was_queued_and_leaves_nothing_readable(
         message = await house.one()
         assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.USER_DELETED)
         with pytest.raises(NotFound):
-            await house.pipeline.render(message)
+            await house.services.message_contents.render(message)
         await house.pass_time(3 * 3600)
         assert house.provider.calls == []
 
@@ -829,7 +830,7 @@ async def test_two_tenants_with_the_same_names_use_their_own_integrations(tmp_pa
         await house.person("ada")
         ours = house.tenant
         house.tenant = (await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))).id
-        house.pipeline._integrations._plugins["theirs"] = theirs.plugin("theirs")
+        house.pipeline.integrations._plugins["theirs"] = theirs.plugin("theirs")
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.put(
             house.tenant, Integration(key="main-sms", channel=Channel.SMS, provider="theirs")

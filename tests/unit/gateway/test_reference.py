@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clarion.gateway import SSE_PATH, WS_PATH, Rules
-from clarion.gateway.closes import CLOSES
+from clarion.gateway.close_codes import CLOSES
 from clarion.gateway.frames import LONGEST_REF, MOST_IDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "realtime.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from clarion.gateway import frames
-from clarion.gateway.closes import (
+from clarion.gateway.close_codes import (
     CLOSES,
     PING_TIMEOUT,
     PROTOCOL_ERROR,
@@ -14,7 +14,7 @@ from clarion.gateway.closes import (
     STATE_LOST,
     TOKEN_EXPIRED,
     TOO_FAST,
-    Close,
+    CloseCode,
 )
 from clarion.gateway.frames import PING, PONG, Frame
 from clarion.gateway.session import ABORT, Effect, Mark, Resume, Rules, Session, State
@@ -314,7 +314,7 @@ def test_the_range_of_a_code_is_the_instruction():
 def test_a_frame_and_a_close_are_told_apart_by_their_type():
     """Effects are carried out by type; subclasses would slip through."""
     assert {type(effect) for effect in (PING, frames.ok("1"))} == {Frame}
-    assert type(SHUTTING_DOWN) is Close
+    assert type(SHUTTING_DOWN) is CloseCode
 
 
 @pytest.mark.parametrize("nested", ['{"x":' + "[" * 8_000, '{"x":' + '{"x":' * 3_000, "[" * 8_000])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clarion.gateway.wheel import Wheel
+from clarion.gateway.timer_wheel import TimerWheel
 
 
 class Something:
@@ -21,7 +21,7 @@ def device() -> Any:
 @pytest.mark.parametrize("at", [10.0, 10.001, 10.999])
 def test_nobody_is_looked_at_before_the_time_and_everybody_within_a_second(device, at):
     """Also when the wheel turns at odd moments."""
-    wheel = Wheel()
+    wheel = TimerWheel()
     wheel.put(device, at)
     assert wheel.turn(at - 0.001) == []
     assert wheel.turn(at + 1.0) == [device]
@@ -30,7 +30,7 @@ def test_nobody_is_looked_at_before_the_time_and_everybody_within_a_second(devic
 
 def test_a_device_stands_in_one_place_only(device):
     """Putting it again moves it."""
-    wheel = Wheel()
+    wheel = TimerWheel()
     wheel.put(device, 10.0)
     wheel.put(device, 20.0)
     assert wheel.turn(15.0) == []
@@ -39,7 +39,7 @@ def test_a_device_stands_in_one_place_only(device):
 
 def test_who_has_gone_is_not_looked_at(device):
     """And nothing keeps it alive."""
-    wheel = Wheel()
+    wheel = TimerWheel()
     wheel.put(device, 10.0)
     wheel.remove(device)
     wheel.remove(device)
@@ -48,7 +48,7 @@ def test_who_has_gone_is_not_looked_at(device):
 
 def test_a_time_that_has_passed_is_the_next_turn(device):
     """Late or not, it is looked at, and the wheel does not stand still over it."""
-    wheel = Wheel()
+    wheel = TimerWheel()
     wheel.turn(50.0)
     wheel.put(device, 3.0)
     assert wheel.turn(50.5) == []

@@ -24,9 +24,9 @@ ENTROPY = st.binary(min_size=10, max_size=10)
 
 
 @given(INSTANTS, ENTROPY)
-def test_an_event_id_is_a_version_7_uuid_of_its_millisecond(at, entropy):
+def test_an_event_id_is_a_version_7_uuid_of_its_millisecond(at, random):
     """Any UUID library agrees (RFC 9562)."""
-    event = new_event_id(at, entropy)
+    event = new_event_id(at, random)
     seen = uuid.UUID(bytes=event)
     assert (seen.version, seen.variant) == (7, uuid.RFC_4122)
     assert time_of(event) == at
@@ -34,9 +34,9 @@ def test_an_event_id_is_a_version_7_uuid_of_its_millisecond(at, entropy):
 
 
 @given(INSTANTS, ENTROPY, st.integers(1, 2**40), st.text(max_size=20), st.text(max_size=20))
-def test_what_is_derived_from_an_event_is_found_in_its_range(at, entropy, user, workflow, step):
+def test_what_is_derived_from_an_event_is_found_in_its_range(at, random, user, workflow, step):
     """Runs and messages lie in the event's key range, are version 8, and repeat exactly."""
-    event = new_event_id(at, entropy)
+    event = new_event_id(at, random)
     run = run_id(event, workflow, UserNo(user))
     message = message_id(run, step, "email")
     low, high = children_range(event)

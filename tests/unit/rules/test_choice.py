@@ -1,6 +1,6 @@
 """Which integration a message takes."""
 
-from clarion.rules.choice import choose
+from clarion.rules.weighted_choice import choose
 
 THREE = [("a", 1), ("b", 2), ("c", 3)]
 PINNED = ["b", "a", "c", "c", "b", "a", "c", "a"]

@@ -8,8 +8,8 @@ from clarion.model.setup import Integration, LadderChannel, SendAll, SendFirst, 
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences
 from clarion.rules.coverage import missing, served
+from clarion.rules.eligibility import LOOK_AGAIN_MS
 from clarion.rules.explain import explanation
-from clarion.rules.gate import LOOK_AGAIN_MS
 from tests.unit.rules.world import MIDNIGHT, NIGHT, NOON, event, person, plan, workflow
 
 SMS, PUSH, MAIL, INBOX = Channel.SMS, Channel.PUSH, Channel.EMAIL, Channel.IN_APP

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.message import ChannelPlan, Verdict
+from clarion.model.message import ChannelDecision, Verdict
 from clarion.model.setup import Category, LadderChannel, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Day, Preferences, Window
 from clarion.rules.explain import NAMES, VerdictExplanation, explanation, sentence
-from clarion.rules.instants import rfc3339
+from clarion.rules.time_format import rfc3339
 from tests.unit.rules.world import CRITICAL, MIDNIGHT, NIGHT, NOON, contact, event, person, plan, workflow
 
 SMS, PUSH, MAIL, INBOX = Channel.SMS, Channel.PUSH, Channel.EMAIL, Channel.IN_APP
@@ -188,14 +188,14 @@ def test_critical_is_given_as_the_reason_to_go():
 )
 def test_what_the_ledger_changed_is_explained_as_well(status, reason, text):
     """Exact checks happen inside its transaction; their outcome reads the same way."""
-    assert sentence(ChannelPlan(step="s", channel=SMS, status=status, reason=reason)) == text
+    assert sentence(ChannelDecision(step="s", channel=SMS, status=status, reason=reason)) == text
 
 
 @pytest.mark.parametrize("status", list(Status))
 def test_every_combination_is_one_plain_sentence(status):
     """Whatever the channel and the reason: no gap, no raw enum."""
     for channel, reason in itertools.product(Channel, [None, *Reason]):
-        text = sentence(ChannelPlan(step="s", channel=channel, status=status, reason=reason))
+        text = sentence(ChannelDecision(step="s", channel=channel, status=status, reason=reason))
         assert text.startswith(NAMES[channel][0].upper() + NAMES[channel][1:] + ": ")
         assert text.endswith(".")
         assert "_" not in text
@@ -212,7 +212,7 @@ def test_a_cap_is_named_with_its_count():
     """The ledger counted; its verdict says which cap, how many and in which time."""
     inputs = {"scope": "tenant/sms", "limit": 3, "window_s": 3600, "count": 3}
     verdict = Verdict(rule="frequency_cap", result="stop", reason="frequency_cap", inputs=inputs)
-    capped = ChannelPlan(
+    capped = ChannelDecision(
         step="s", channel=SMS, status=Status.THROTTLED, reason=Reason.FREQUENCY_CAP, verdicts=(verdict,)
     )
     assert sentence(capped) == "SMS: not sent because the cap tenant/sms of 3 in 3600 seconds was reached."

@@ -8,8 +8,8 @@ from clarion.model.ids import Instant
 from clarion.model.setup import Category, FrequencyCap, Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Contact, Day, Preferences, Window
-from clarion.rules.gate import DEVICES
-from clarion.rules.instants import FOREVER, rfc3339
+from clarion.rules.eligibility import DEVICES
+from clarion.rules.time_format import FOREVER, rfc3339
 from tests.unit.rules.world import (
     BERLIN,
     CATEGORY,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clarion.errors import InvalidInput
 from clarion.model.channel import Channel
 from clarion.model.submission import Recipient
-from clarion.rules import people
+from clarion.rules import validation
 
 
 def fits(check, *given) -> bool:
@@ -35,7 +35,7 @@ def fits(check, *given) -> bool:
 )
 def test_ordinary_email_addresses_fit(address):
     """Tags, apostrophes and other scripts included."""
-    assert fits(people.check_address, Channel.EMAIL, address)
+    assert fits(validation.check_address, Channel.EMAIL, address)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_ordinary_email_addresses_fit(address):
 )  # fmt: skip
 def test_what_is_no_email_address_is_refused(address):
     """Nothing that could smuggle a header or a second recipient."""
-    assert not fits(people.check_address, Channel.EMAIL, address)
+    assert not fits(validation.check_address, Channel.EMAIL, address)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_no_email_address_is_refused(address):
 @pytest.mark.parametrize("channel", [Channel.SMS, Channel.VOICE])
 def test_phone_numbers_are_e164(channel, number, good):
     """One spelling, with the country code."""
-    assert fits(people.check_address, channel, number) is good
+    assert fits(validation.check_address, channel, number) is good
 
 
 @pytest.mark.parametrize(
@@ -65,20 +65,20 @@ def test_phone_numbers_are_e164(channel, number, good):
 )
 def test_language_tags_fit(tag):
     """Language, script, region, variant, extension."""
-    assert fits(people.check_locale, tag)
+    assert fits(validation.check_locale, tag)
 
 
 @pytest.mark.parametrize("tag", ["", "e", "english", "de_DE", "de-", "-de", "de--DE", "../etc", "x" * 36])
 def test_what_is_no_language_tag_is_refused(tag):
     """An underscore is answered with the right spelling."""
-    assert not fits(people.check_locale, tag)
+    assert not fits(validation.check_locale, tag)
 
 
 @given(st.text(max_size=300))
 def test_a_user_id_is_printable_and_trimmed_or_refused(text):
     """Whatever the text: accepted ids can be shown, logged and sent back unchanged."""
     good = 1 <= len(text) <= 255 and text.isprintable() and text == text.strip() and text not in (".", "..")
-    assert fits(people.check_user_id, text) is good
+    assert fits(validation.check_user_id, text) is good
 
 
 @given(st.text(max_size=140))
@@ -86,7 +86,7 @@ def test_a_key_is_fit_for_paths_and_metrics(text):
     """Accepted keys need no escaping anywhere."""
     from urllib.parse import quote
 
-    if fits(people.check_key, text):
+    if fits(validation.check_key, text):
         assert quote(text, safe=":") == text
         assert 1 <= len(text) <= 128
 
@@ -94,7 +94,7 @@ def test_a_key_is_fit_for_paths_and_metrics(text):
 @given(st.text(max_size=60), st.sampled_from(Channel))
 def test_no_accepted_address_breaks_a_line(address, channel):
     """Header injection ends here."""
-    if fits(people.check_address, channel, address):
+    if fits(validation.check_address, channel, address):
         assert not set(address) & {"\r", "\n", "\0", " "} or channel not in (Channel.EMAIL, Channel.SMS)
         assert "\n" not in address
         assert "\r" not in address
@@ -117,4 +117,4 @@ def test_no_accepted_address_breaks_a_line(address, channel):
 )
 def test_a_recipient_names_exactly_one_user_or_topic(recipient, good):
     """And everything said about the user in passing is checked."""
-    assert fits(people.check_recipient, recipient) is good
+    assert fits(validation.check_recipient, recipient) is good

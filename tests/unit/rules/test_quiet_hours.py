@@ -4,7 +4,6 @@ import pytest
 
 from clarion.model.ids import Instant
 from clarion.model.user import WEEK, Day, Window
-from clarion.rules.instants import FOREVER, rfc3339
 from clarion.rules.quiet_hours import (
     check_window,
     check_zone,
@@ -14,6 +13,7 @@ from clarion.rules.quiet_hours import (
     window_end,
     window_opening,
 )
+from clarion.rules.time_format import FOREVER, rfc3339
 from tests.unit.rules.world import BERLIN, NIGHT, at
 
 NEW_YORK = "America/New_York"

@@ -13,7 +13,7 @@ from clarion.model.event import Event
 from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
 from clarion.model.setup import Category, SendAll, SendStep, Tenant, Workflow
 from clarion.model.user import Contact, Preferences, Profile, User, Window
-from clarion.rules.gate import Gate, gate
+from clarion.rules.eligibility import Decision, gate
 from clarion.rules.plan import Planned, plan_run
 
 TENANT = Tenant(id=TenantId(1), key="shop")
@@ -136,7 +136,7 @@ def decide(
     flow: Workflow = EMAIL,
     now: Instant = NOON,
     expires_at: Instant | None = None,
-) -> Gate:
+) -> Decision:
     """Decide about one channel."""
     return gate(
         tenant=tenant,

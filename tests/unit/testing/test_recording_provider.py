@@ -10,9 +10,9 @@ from clarion.model.content import SmsContent
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.status import Status
 from clarion.model.user import Contact, Profile, User
-from clarion.ports.provider import Outgoing
 from clarion.testing.providers import HANG, RecordingProvider
 
 

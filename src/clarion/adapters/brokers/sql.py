@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from heapq import heappop, heappush
 
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import TenantId
 from clarion.ports.broker import Batch
 from clarion.ports.ledger import EventLog
@@ -158,8 +158,8 @@ class SqlBroker:
         self._closed = False
 
     async def publish(
-        self, entries: Sequence[Entry], claims: Sequence[Claim | None]
-    ) -> Sequence[ClaimResult | None]:
+        self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
+    ) -> Sequence[IdempotencyResult | None]:
         """See `ports.Broker.publish`: one transaction of the ledger."""
         durable, results = await self._log.append(entries, claims)
         self.offer(durable)

@@ -12,10 +12,10 @@ import msgspec
 from pyreqwest.client import Client
 from pyreqwest.http import Url
 
-from clarion.adapters.http.calls import Failure
-from clarion.adapters.http.exchange import builder
-from clarion.adapters.http.guard import Guard, Refused, target
-from clarion.adapters.http.places import Places
+from clarion.adapters.http.connection_limit import ConnectionLimit
+from clarion.adapters.http.guard import Guard, RefusedUrl, target
+from clarion.adapters.http.messages import HttpFailure
+from clarion.adapters.http.request import builder
 from clarion.ports.clock import Clock
 
 HOSTS = 128
@@ -29,7 +29,7 @@ RESOLVE_AGAIN_S = 60.0
 RESOLVERS = 16
 """Names that are looked up at once: a few that hang do not hold up the others."""
 
-Way = tuple[Client, Url, Places]
+Way = tuple[Client, Url, ConnectionLimit]
 """The client for a URL, the URL, and where its calls take their places."""
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """All addresses of a host name; OSError when it has none or nobody answers."""
@@ -40,9 +40,9 @@ class _Pin(msgspec.Struct, frozen=True, kw_only=True):
 
     addresses: tuple[str, ...]
     client: Client
-    places: Places
+    places: ConnectionLimit
     until_s: float
-    refused_plain: Refused | None
+    refused_plain: RefusedUrl | None
     """Why `http://` will not do."""
 
 
@@ -54,7 +54,12 @@ class Clients:
     """
 
     def __init__(
-        self, guard: Guard, clock: Clock, connect_s: float, places: Places, resolve: Resolve | None = None
+        self,
+        guard: Guard,
+        clock: Clock,
+        connect_s: float,
+        places: ConnectionLimit,
+        resolve: Resolve | None = None,
     ) -> None:
         """`places`: of all hosts together."""
         self._guard = guard
@@ -64,25 +69,25 @@ class Clients:
         self._resolve = resolve or self._ask_system
         self._places = places
         self._addresses = builder(connect_s).pool_max_idle_per_host(IDLE_OF_HOST).build()
-        self._places_of_addresses = Places(clock, CALLS_OF_HOST, places)
+        self._places_of_addresses = ConnectionLimit(clock, CALLS_OF_HOST, places)
         self._pins: OrderedDict[str, _Pin] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[_Pin | Failure]] = {}
+        self._asking: dict[str, asyncio.Task[_Pin | HttpFailure]] = {}
 
-    async def at(self, text: str) -> Way | Failure:
+    async def at(self, text: str) -> Way | HttpFailure:
         """The client for a URL, or why there is none."""
         goal = target(text)
-        if isinstance(goal, Refused):
-            return Failure(kind="refused", detail=goal.detail)
+        if isinstance(goal, RefusedUrl):
+            return HttpFailure(kind="refused", detail=goal.detail)
         if goal.address is not None:
             refused = self._guard.vet(goal.host, (str(goal.address),), secure=goal.secure)
             client, places = self._addresses, self._places_of_addresses
         else:
             pin = await self._pin(goal.host)
-            if isinstance(pin, Failure):
+            if isinstance(pin, HttpFailure):
                 return pin
             refused = None if goal.secure else pin.refused_plain
             client, places = pin.client, pin.places
-        return Failure(kind="refused", detail=refused.detail) if refused else (client, goal.url, places)
+        return HttpFailure(kind="refused", detail=refused.detail) if refused else (client, goal.url, places)
 
     def has_another(self, url: Url, client: Client) -> bool:
         """`client` got no connection: whether the next call goes to another address of the host."""
@@ -103,7 +108,7 @@ class Clients:
             await client.close()
         self._pins.clear()
 
-    async def _pin(self, host: str) -> _Pin | Failure:
+    async def _pin(self, host: str) -> _Pin | HttpFailure:
         pin = self._pins.get(host)
         if pin is not None and self._clock.monotonic() < pin.until_s:
             self._pins.move_to_end(host)
@@ -114,7 +119,7 @@ class Clients:
             asking.add_done_callback(lambda _: self._asking.pop(host, None))
         return await asyncio.shield(asking)  # Others wait for the same answer.
 
-    async def _ask(self, host: str) -> _Pin | Failure:
+    async def _ask(self, host: str) -> _Pin | HttpFailure:
         try:
             async with asyncio.timeout(self._connect_s):
                 addresses = tuple(dict.fromkeys(await self._resolve(host)))
@@ -124,11 +129,13 @@ class Clients:
         except (OSError, UnicodeError):
             addresses = ()
         if not addresses:
-            return Failure(kind="unsent", detail=f"{host} has no address, or its name server did not answer")
+            return HttpFailure(
+                kind="unsent", detail=f"{host} has no address, or its name server did not answer"
+            )
         refused = self._guard.vet(host, addresses, secure=True)
         if refused:
             self._pins.pop(host, None)
-            return Failure(kind="refused", detail=refused.detail)
+            return HttpFailure(kind="refused", detail=refused.detail)
         return self._keep(host, addresses, self._clock.monotonic() + RESOLVE_AGAIN_S)
 
     def _keep(
@@ -150,7 +157,9 @@ class Clients:
         pin = self._pins[host] = _Pin(
             addresses=addresses,
             client=client,
-            places=old.places if old is not None else Places(self._clock, CALLS_OF_HOST, self._places),
+            places=old.places
+            if old is not None
+            else ConnectionLimit(self._clock, CALLS_OF_HOST, self._places),
             until_s=until_s,
             refused_plain=self._guard.vet(host, addresses, secure=False),
         )

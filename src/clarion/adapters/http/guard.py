@@ -60,13 +60,13 @@ _SHAPE = re.compile(r"(https?)://([^/?#\\@\s]+)([/?#][^\\\s]*)?", re.IGNORECASE 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class RefusedUrl(msgspec.Struct, frozen=True, kw_only=True):
     """Why a URL may not be called."""
 
     detail: str
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class GuardedTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A URL as the client will read it: both read it with the same parser."""
 
     url: Url
@@ -77,30 +77,30 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Set when the host is an address."""
 
 
-def target(text: str) -> Target | Refused:
+def target(text: str) -> GuardedTarget | RefusedUrl:
     """What `text` leads to. One spelling only: what is read in two ways can be checked in one and used in the other."""
     if len(text) > LONGEST_URL:
-        return Refused(detail=f"the URL is longer than {LONGEST_URL} characters")
+        return RefusedUrl(detail=f"the URL is longer than {LONGEST_URL} characters")
     shape = _SHAPE.fullmatch(text)
     if shape is None or not text.isprintable():
-        return Refused(
+        return RefusedUrl(
             detail="not an http or https URL: write https://host/path, without user name or spaces"
         )
     try:
         url = Url(text)
     except ValueError as wrong:
-        return Refused(detail=f"the URL cannot be read: {wrong}")
+        return RefusedUrl(detail=f"the URL cannot be read: {wrong}")
     host = url.host_str or ""
     written = shape[2].lower().removesuffix(_DEFAULT_PORTS[url.scheme])
     if not host or written != url.authority:
-        return Refused(
+        return RefusedUrl(
             detail="the host is not in its usual notation: write a name in ASCII, or an IP address in its usual form"
         )
     if host.endswith("."):
-        return Refused(detail="the host ends with a dot: leave it out")
+        return RefusedUrl(detail="the host ends with a dot: leave it out")
     bare = host.strip("[]")
     address = ip_address(bare) if url.domain is None else None
-    return Target(url=url, host=bare, secure=url.scheme == "https", address=address)
+    return GuardedTarget(url=url, host=bare, secure=url.scheme == "https", address=address)
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
@@ -126,22 +126,22 @@ class Guard:
         """Whether the operator opened the range it is in."""
         return any(address in network for network in self._allowed)
 
-    def vet(self, host: str, addresses: Iterable[str], *, secure: bool) -> Refused | None:
+    def vet(self, host: str, addresses: Iterable[str], *, secure: bool) -> RefusedUrl | None:
         """Why none of this may be called; None when every address may."""
         for one in addresses:
             try:
                 address = ip_address(one)
             except ValueError:
-                return Refused(detail=f"{host} resolves to something that is not an IP address")
+                return RefusedUrl(detail=f"{host} resolves to something that is not an IP address")
             if isinstance(address, IPv6Address) and address.scope_id is not None:
-                return Refused(detail=f"{host} resolves to a link-local address with a zone")
+                return RefusedUrl(detail=f"{host} resolves to a link-local address with a zone")
             if self.is_allowed(address):
                 continue
             if not is_public(address):
-                return Refused(
+                return RefusedUrl(
                     detail=f"{host} resolves to an address that is not public; the operator can allow its range with "
                     "outbound.allowed_networks"
                 )
             if not secure:
-                return Refused(detail=f"{host} is public, so its URL must begin with https://")
+                return RefusedUrl(detail=f"{host} is public, so its URL must begin with https://")
         return None

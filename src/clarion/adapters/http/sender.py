@@ -9,14 +9,15 @@ from typing import Literal
 import msgspec
 import structlog
 
-from clarion.adapters.http.caller import Caller
-from clarion.adapters.http.calls import Call, Failure, Reply
-from clarion.adapters.http.rests import Rests, put_off
+from clarion.adapters.http.client import HttpClient
+from clarion.adapters.http.host_backoff import HostBackoff, put_off
+from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, ProviderTools, Report
+from clarion.ports.provider import ProviderTools, Report
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +47,10 @@ class HttpProvider:
         integration: Integration,
         tools: ProviderTools,
         *,
-        build: Callable[[Outgoing], Call | Outcome],
-        read: Callable[[Outgoing, Reply], Outcome],
-        ping: Call | None = None,
-        check_pong: Callable[[Reply], None] | None = None,
+        build: Callable[[Outgoing], HttpRequest | Outcome],
+        read: Callable[[Outgoing, HttpReply], Outcome],
+        ping: HttpRequest | None = None,
+        check_pong: Callable[[HttpReply], None] | None = None,
         urls: Urls = "operator",
         idempotent: bool = False,
     ) -> None:
@@ -66,13 +67,13 @@ class HttpProvider:
         self._ping = ping
         self._check_pong = check_pong
         self._idempotent = idempotent
-        self._rests = Rests(LONGEST_REST_S)
+        self._rests = HostBackoff(LONGEST_REST_S)
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
         self._user_call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
         longest_s = self._user_call_s if urls == "user" else self._timeout_s
         self._urls = urls
-        self._caller = Caller(tools, timeout_s=longest_s)
+        self._caller = HttpClient(tools, timeout_s=longest_s)
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`."""
@@ -103,7 +104,7 @@ class HttpProvider:
             return
         until_s = self._clock.monotonic() + self._timeout_s
         answer = await self._caller.call(self._ping, until_s=until_s, limit=REPLY_BYTES)
-        if isinstance(answer, Failure):
+        if isinstance(answer, HttpFailure):
             raise Unavailable(answer.detail)
         if self._check_pong is not None:
             self._check_pong(answer)
@@ -117,13 +118,13 @@ class HttpProvider:
         """Release the connections."""
         await self._caller.close()
 
-    def _ahead(self, batch: Sequence[Outgoing]) -> Iterator[tuple[int, Outgoing, Call | Outcome]]:
+    def _ahead(self, batch: Sequence[Outgoing]) -> Iterator[tuple[int, Outgoing, HttpRequest | Outcome]]:
         """As many built calls as go out at once: built one by one between answers, each costs the client a wake-up."""
         for start in range(0, len(batch), AT_ONCE):
             part = batch[start : start + AT_ONCE]
             yield from [(at, outgoing, self._built(outgoing)) for at, outgoing in enumerate(part, start)]
 
-    def _built(self, outgoing: Outgoing) -> Call | Outcome:
+    def _built(self, outgoing: Outgoing) -> HttpRequest | Outcome:
         try:
             return self._build(outgoing)
         except ContentError as wrong:
@@ -132,14 +133,14 @@ class HttpProvider:
             self._tell("request_not_built", surprise)
             return Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)
 
-    async def _sent(self, outgoing: Outgoing, call: Call | Outcome, until_s: float) -> Outcome:
-        if not isinstance(call, Call):
+    async def _sent(self, outgoing: Outgoing, call: HttpRequest | Outcome, until_s: float) -> Outcome:
+        if not isinstance(call, HttpRequest):
             return call
         if not self._is_of_user(call):
             return self._meant(outgoing, call, await self._answer(call, until_s))
         return await self._sent_to_user(outgoing, call, until_s)
 
-    async def _sent_to_user(self, outgoing: Outgoing, call: Call, until_s: float) -> Outcome:
+    async def _sent_to_user(self, outgoing: Outgoing, call: HttpRequest, until_s: float) -> Outcome:
         """A server of a user's: what goes wrong there is nobody else's trouble."""
         began, call_s = self._clock.monotonic(), self._user_call_s
         if wait_s := self._rests.wait_s(call.host, began, call_s):
@@ -147,7 +148,7 @@ class HttpProvider:
         answer = await self._answer(call, min(until_s, began + call_s))
         now = self._clock.monotonic()
         self._rests.ended(
-            call.host, answered=isinstance(answer, Reply), began_s=began, now_s=now, call_s=call_s
+            call.host, answered=isinstance(answer, HttpReply), began_s=began, now_s=now, call_s=call_s
         )
         outcome = self._meant(outgoing, call, answer)
         if isinstance(outcome, Retry | Unknown) and outcome.of_address is None:
@@ -156,11 +157,11 @@ class HttpProvider:
             return Rejected(reason=outcome.reason, detail=outcome.detail)
         return outcome
 
-    async def _answer(self, call: Call, until_s: float) -> Reply | Failure:
+    async def _answer(self, call: HttpRequest, until_s: float) -> HttpReply | HttpFailure:
         return await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
 
-    def _meant(self, outgoing: Outgoing, call: Call, answer: Reply | Failure) -> Outcome:
-        if isinstance(answer, Failure):
+    def _meant(self, outgoing: Outgoing, call: HttpRequest, answer: HttpReply | HttpFailure) -> Outcome:
+        if isinstance(answer, HttpFailure):
             return self._unanswered(call, answer)
         if 300 <= answer.status < 400:
             return self._redirected(call, answer)
@@ -172,7 +173,7 @@ class HttpProvider:
                 Reason.OUTCOME_UNKNOWN, f"the answer ({answer.status}) could not be understood"
             )
 
-    def _unanswered(self, call: Call, failure: Failure) -> Outcome:
+    def _unanswered(self, call: HttpRequest, failure: HttpFailure) -> Outcome:
         if failure.kind == "unsent":
             return Retry(detail=failure.detail)
         if failure.kind == "unanswered":
@@ -183,11 +184,11 @@ class HttpProvider:
             else Misconfigured(detail=failure.detail)
         )
 
-    def _redirected(self, call: Call, reply: Reply) -> Outcome:
+    def _redirected(self, call: HttpRequest, reply: HttpReply) -> Outcome:
         detail = f"answered with a redirect ({reply.status}), which is not followed: give the final URL"
         return Retry(detail=detail) if self._is_of_user(call) else Misconfigured(detail=detail)
 
-    def _is_of_user(self, call: Call) -> bool:
+    def _is_of_user(self, call: HttpRequest) -> bool:
         """A user's URL that leads nowhere is that message's fault; the operator's is the set-up's."""
         return call.from_user or self._urls == "user"
 

@@ -21,9 +21,10 @@ from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Settings
 
 if TYPE_CHECKING:
     from apprise import NotifyBase

@@ -13,10 +13,11 @@ from clarion.adapters.isolation import each
 from clarion.model.channel import CHANNELS
 from clarion.model.inbox import Captured
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 
-Rehearsed = Literal["accept", "retry", "reject", "gone", "hang", "unknown", "misconfigured"]
+Simulated = Literal["accept", "retry", "reject", "gone", "hang", "unknown", "misconfigured"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 class CaptureConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to answer. Only accepted messages are kept: the other outcomes carry nothing to store."""
 
-    outcome: Rehearsed = "accept"
+    outcome: Simulated = "accept"
     """`hang` never answers, so the whole call runs into the integration's time limit."""
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     """The part of all attempts that gets `outcome`; the rest is accepted. The same attempt always falls the same way."""
@@ -89,7 +90,7 @@ class Capture:
         return int.from_bytes(digest, "big") < self._config.share * 2**64
 
 
-_FAILURES: Mapping[Rehearsed, Callable[[CaptureConfig], Outcome]] = {
+_FAILURES: Mapping[Simulated, Callable[[CaptureConfig], Outcome]] = {
     "retry": lambda config: Retry(after_s=config.retry_after_s, detail="rehearsed: try again later"),
     "reject": lambda config: Rejected(detail="rehearsed: this message is refused"),
     "gone": lambda config: Gone(detail="rehearsed: this address no longer exists"),

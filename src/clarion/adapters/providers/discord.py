@@ -25,23 +25,16 @@ from clarion.adapters.chat import (
     webhook_of,
     webhook_outcome,
 )
-from clarion.adapters.http import Call, HttpProvider, Reply
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import (
-    HostName,
-    Outgoing,
-    Provider,
-    ProviderPlugin,
-    ProviderTools,
-    Settings,
-    WebUrl,
-)
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
 
 HOSTS = ("discord.com", "ptb.discord.com", "canary.discord.com", "discordapp.com")
 """Where webhooks of contacts may be."""
@@ -72,7 +65,7 @@ class DiscordConfig(Settings, frozen=True, kw_only=True):
     """Where webhooks of contacts may be."""
 
 
-def build(config: DiscordConfig, outgoing: Outgoing) -> Call | Outcome:
+def build(config: DiscordConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
     """The request for one message."""
     goal = webhook_of(outgoing, config.url, config.hosts)
     if goal is None:
@@ -80,7 +73,7 @@ def build(config: DiscordConfig, outgoing: Outgoing) -> Call | Outcome:
     message = {**message_of(content_of(outgoing)), "allowed_mentions": {"parse": []}}
     if config.username:
         message["username"] = config.username
-    return Call(
+    return HttpRequest(
         url=f"{goal.url}{'&' if '?' in goal.url else '?'}wait=true",
         headers={"content-type": "application/json"},
         body=msgspec.json.encode(message),
@@ -114,7 +107,7 @@ def message_of(content: ChatContent) -> dict[str, Any]:
     return {"embeds": [{name: value for name, value in embed.items() if value}]}
 
 
-def read(config: DiscordConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+def read(config: DiscordConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
     """What Discord's answer means: the message, or `{"code": ..., "message": ...}`."""
     goal = webhook_of(outgoing, config.url, config.hosts)
     own = goal is not None and goal.from_user
@@ -131,7 +124,7 @@ def read(config: DiscordConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     return webhook_outcome(reply, own, known=reply.status == 204)
 
 
-def _slower(answer: dict[str, object], reply: Reply) -> Retry:
+def _slower(answer: dict[str, object], reply: HttpReply) -> Retry:
     """https://docs.discord.com/developers/topics/rate-limits: of this webhook, or of all that we send (or our network)."""
     everybody = (
         answer.get("global") is True or reply.headers.get("x-ratelimit-scope") == "global" or not answer
@@ -144,7 +137,7 @@ def _slower(answer: dict[str, object], reply: Reply) -> Retry:
     )
 
 
-def check_pong(reply: Reply) -> None:
+def check_pong(reply: HttpReply) -> None:
     """The webhook describes itself when asked with GET."""
     if reply.status in (401, 403, 404):
         raise ConfigError(
@@ -165,7 +158,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         tools,
         build=partial(build, config),
         read=partial(read, config),
-        ping=Call(method="GET", url=config.url) if config.url else None,
+        ping=HttpRequest(method="GET", url=config.url) if config.url else None,
         check_pong=check_pong,
     )
 

@@ -13,8 +13,9 @@ from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.inbox import InboxItem
 from clarion.model.outcome import Accepted, Outcome
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 
 _encode = msgspec.json.Encoder().encode
 

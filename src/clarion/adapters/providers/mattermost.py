@@ -27,22 +27,15 @@ from clarion.adapters.chat import (
     webhook_of,
     webhook_outcome,
 )
-from clarion.adapters.http import Call, HttpProvider, Reply
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Outcome, Rejected
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from clarion.ports.provider import (
-    HostName,
-    Outgoing,
-    Provider,
-    ProviderPlugin,
-    ProviderTools,
-    Settings,
-    WebUrl,
-)
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
 
 MESSAGE_CHARS = 6000
 """Servers with the older schema keep 7,600 characters of attachments, layout included (PostPropsMaxUserRunes)."""
@@ -86,7 +79,7 @@ def destination(config: MattermostConfig, outgoing: Outgoing) -> Destination | N
     return webhook_of(outgoing, config.url, (*config.hosts, urlsplit(config.url).hostname or ""))
 
 
-def build(config: MattermostConfig, outgoing: Outgoing) -> Call | Outcome:
+def build(config: MattermostConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
     """The request for one message."""
     goal = destination(config, outgoing)
     if goal is None:
@@ -94,7 +87,7 @@ def build(config: MattermostConfig, outgoing: Outgoing) -> Call | Outcome:
     message = message_of(content_of(outgoing))
     if goal.to:
         message["channel"] = goal.to
-    return Call(
+    return HttpRequest(
         url=goal.url,
         headers={"content-type": "application/json"},
         body=msgspec.json.encode(message),
@@ -123,7 +116,7 @@ def message_of(content: ChatContent) -> dict[str, Any]:
     return {"attachments": [{name: value for name, value in attachment.items() if value}]}
 
 
-def read(config: MattermostConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+def read(config: MattermostConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
     """What the server's answer means: `ok`, or `{"id": ..., "message": ..., "status_code": ...}`."""
     goal = destination(config, outgoing)
     own, brought = (goal.own, goal.from_user) if goal is not None else (False, False)
@@ -142,7 +135,7 @@ def read(config: MattermostConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     return webhook_outcome(reply, brought, known=reply.body.strip() == b"ok")
 
 
-def check_pong(reply: Reply) -> None:
+def check_pong(reply: HttpReply) -> None:
     """`/api/v4/system/ping` says whether the server is well; nothing can be asked of a webhook."""
     if not 200 <= reply.status < 300:
         raise Unavailable(f"Mattermost answered {reply.status} to a ping: look at the server, or check `url`")
@@ -157,7 +150,7 @@ def accepts(contact: Contact) -> bool:
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
     place = urlsplit(config.url)
     path = place.path.partition("/hooks/")[0].rstrip("/")
-    ping = Call(method="GET", url=f"{place.scheme}://{place.netloc}{path}/api/v4/system/ping")
+    ping = HttpRequest(method="GET", url=f"{place.scheme}://{place.netloc}{path}/api/v4/system/ping")
     return HttpProvider(
         integration,
         tools,

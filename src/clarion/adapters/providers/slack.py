@@ -26,23 +26,16 @@ from clarion.adapters.chat import (
     webhook_outcome,
     words,
 )
-from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import (
-    HostName,
-    Outgoing,
-    Provider,
-    ProviderPlugin,
-    ProviderTools,
-    Settings,
-    WebUrl,
-)
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
 
 # https://docs.slack.dev/reference/block-kit/blocks (header, section, image, actions)
 HEADER_CHARS = 150
@@ -138,7 +131,7 @@ def destination(config: SlackConfig, outgoing: Outgoing) -> Destination | None:
     return Destination(to=config.channel, own=False) if config.channel else None
 
 
-def build(config: SlackConfig, outgoing: Outgoing) -> Call | Outcome:
+def build(config: SlackConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
     """The request for one message."""
     goal = destination(config, outgoing)
     if goal is None:
@@ -146,10 +139,10 @@ def build(config: SlackConfig, outgoing: Outgoing) -> Call | Outcome:
     message = blocks_of(content_of(outgoing))
     headers = {"content-type": "application/json; charset=utf-8"}
     if goal.url:
-        return Call(
+        return HttpRequest(
             url=goal.url, headers=headers, body=msgspec.json.encode(message), from_user=goal.from_user
         )
-    return Call(
+    return HttpRequest(
         url=f"{config.api_url.rstrip('/')}/chat.postMessage",
         headers={**headers, "authorization": f"Bearer {config.token}"},
         body=msgspec.json.encode({"channel": goal.to, **message}),
@@ -206,7 +199,7 @@ def _button(label: str, url: str) -> dict[str, Any]:
     return {"type": "button", "text": _plain(label, BUTTON_CHARS), "url": url}
 
 
-def read(config: SlackConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+def read(config: SlackConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
     """What Slack's answer means: JSON from the API, one word of plain text from a webhook."""
     goal = destination(config, outgoing)
     own = goal is not None and goal.own
@@ -234,11 +227,11 @@ def read(config: SlackConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     return Unknown(detail="an answer that is not Slack's") if isinstance(outcome, Accepted) else outcome
 
 
-def _said(code: str, reply: Reply) -> str:
+def _said(code: str, reply: HttpReply) -> str:
     return f"Slack said {code}" if _CODE.fullmatch(code) else f"status {reply.status}"
 
 
-def check_pong(reply: Reply) -> None:
+def check_pong(reply: HttpReply) -> None:
     """`auth.test` answers 200 also to a token that is refused."""
     answer = json_of(reply)
     if answer.get("ok") is True:
@@ -255,7 +248,7 @@ def accepts(contact: Contact) -> bool:
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
-    ping = Call(
+    ping = HttpRequest(
         url=f"{config.api_url.rstrip('/')}/auth.test", headers={"authorization": f"Bearer {config.token}"}
     )
     return HttpProvider(

@@ -24,21 +24,14 @@ from clarion.adapters.chat import (
     webhook_of,
     webhook_outcome,
 )
-from clarion.adapters.http import Call, HttpProvider, Reply
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Outcome, Rejected, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from clarion.ports.provider import (
-    HostName,
-    Outgoing,
-    Provider,
-    ProviderPlugin,
-    ProviderTools,
-    Settings,
-    WebUrl,
-)
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
 
 HOSTS = (".logic.azure.com", ".environment.api.powerplatform.com", ".logic.azure.us")
 """Where flows of contacts may be."""
@@ -71,7 +64,7 @@ class TeamsConfig(Settings, frozen=True, kw_only=True):
     """Where flows of contacts may be (`.example.com`: anywhere below)."""
 
 
-def build(config: TeamsConfig, outgoing: Outgoing) -> Call | Outcome:
+def build(config: TeamsConfig, outgoing: Outgoing) -> HttpRequest | Outcome:
     """The request for one message."""
     goal = webhook_of(outgoing, config.url, config.hosts)
     if goal is None:
@@ -81,7 +74,7 @@ def build(config: TeamsConfig, outgoing: Outgoing) -> Call | Outcome:
         "type": "message",
         "attachments": [{"contentType": "application/vnd.microsoft.card.adaptive", "content": card}],
     }
-    return Call(
+    return HttpRequest(
         url=goal.url,
         headers={"content-type": "application/json"},
         body=msgspec.json.encode(message),
@@ -144,7 +137,7 @@ def _open_url(url: str) -> dict[str, Any]:
     return {"type": "Action.OpenUrl", "url": url}
 
 
-def read(config: TeamsConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
+def read(config: TeamsConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
     """What the flow's answer means: nothing, or `{"error": {"code": ..., "message": ...}}`."""
     goal = webhook_of(outgoing, config.url, config.hosts)
     own = goal is not None and goal.from_user
@@ -157,7 +150,7 @@ def read(config: TeamsConfig, outgoing: Outgoing, reply: Reply) -> Outcome:
     if reply.status == 400 and _CODE.fullmatch(code):
         return Rejected(detail=f"the flow said {code}")
     if refused := _PASSED_ON.search(reply.body):
-        return webhook_outcome(Reply(status=int(refused[1]), headers=reply.headers, body=b""), own)
+        return webhook_outcome(HttpReply(status=int(refused[1]), headers=reply.headers, body=b""), own)
     return webhook_outcome(reply, own, known=not reply.body.lstrip().startswith(b"<"))
 
 

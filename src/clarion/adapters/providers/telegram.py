@@ -25,23 +25,17 @@ from clarion.adapters.chat import (
     wait_s,
     web_url,
 )
-from clarion.adapters.http import Call, HttpProvider, Reply, outcome_of
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.lru import Lru
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import (
-    Outgoing,
-    Provider,
-    ProviderPlugin,
-    ProviderTools,
-    Settings,
-    WebUrl,
-)
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
 
 TEXT_CHARS = 4096
 """After the markup has been read."""
@@ -112,13 +106,13 @@ def destination(config: TelegramConfig, outgoing: Outgoing) -> Destination | Non
     return Destination(to=config.chat, own=False) if config.chat else None
 
 
-def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves) -> Call | Outcome:
+def build(config: TelegramConfig, outgoing: Outgoing, moves: Moves) -> HttpRequest | Outcome:
     """The request for one message."""
     goal = destination(config, outgoing)
     if goal is None:
         return NOWHERE
     method, message = message_of(content_of(outgoing))
-    return Call(
+    return HttpRequest(
         url=f"{config.api_url.rstrip('/')}/bot{config.token}/{method}",
         headers={"content-type": "application/json"},
         body=msgspec.json.encode({"chat_id": moves.now(goal.to), **message}),
@@ -166,7 +160,7 @@ def _buttons(content: ChatContent) -> list[list[dict[str, str]]]:
     return [[button] for button in shown[:BUTTONS]]
 
 
-def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply, moves: Moves) -> Outcome:
+def read(config: TelegramConfig, outgoing: Outgoing, reply: HttpReply, moves: Moves) -> Outcome:
     """What Telegram's answer means: `{"ok": ..., "result" or "error_code", "description", "parameters"}`."""
     goal = destination(config, outgoing)
     own = goal is not None and goal.own
@@ -196,7 +190,7 @@ def read(config: TelegramConfig, outgoing: Outgoing, reply: Reply, moves: Moves)
     return Unknown(detail="an answer that is not Telegram's") if isinstance(outcome, Accepted) else outcome
 
 
-def check_pong(reply: Reply) -> None:
+def check_pong(reply: HttpReply) -> None:
     """`getMe` describes the bot."""
     if reply.status in (401, 404):
         raise ConfigError("Telegram does not know this token: get a new one from @BotFather and set `token`")
@@ -216,7 +210,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         tools,
         build=partial(build, config, moves=moves),
         read=partial(read, config, moves=moves),
-        ping=Call(url=f"{config.api_url.rstrip('/')}/bot{config.token}/getMe"),
+        ping=HttpRequest(url=f"{config.api_url.rstrip('/')}/bot{config.token}/getMe"),
         check_pong=check_pong,
     )
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from clarion.adapters.http import Call, Caller, Failure, Reply
-from clarion.adapters.http.rests import Rests, put_off
+from clarion.adapters.http import HttpClient, HttpFailure, HttpReply, HttpRequest
+from clarion.adapters.http.host_backoff import HostBackoff, put_off
 from clarion.adapters.isolation import each_at_once
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
@@ -26,9 +26,10 @@ from clarion.model.content import WebhookContent
 from clarion.model.endpoint import Delivery, Endpoint, secret_key
 from clarion.model.ids import Instant, MessageId
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Report, Settings
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Report, Settings
 
 AT_ONCE = 64
 """Messages one call takes; all of them go out at the same time."""
@@ -86,7 +87,7 @@ def payload(content: WebhookContent, happened: Instant) -> bytes:
     )
 
 
-def outcome_of(reply: Reply, id: str) -> Outcome:
+def outcome_of(reply: HttpReply, id: str) -> Outcome:
     """2xx accepts, 410 ends the endpoint, anything else is tried again: a receiver may be repaired."""
     if 200 <= reply.status < 300:
         return Accepted(provider_id=id)
@@ -100,7 +101,7 @@ def outcome_of(reply: Reply, id: str) -> Outcome:
     return Retry(of_address=True, detail=f"answered {reply.status}", after_s=reply.retry_after_s)
 
 
-def outcome_without(failure: Failure) -> Outcome:
+def outcome_without(failure: HttpFailure) -> Outcome:
     """Nobody answered. The receiver knows a repetition by its id, so there is no doubt to carry."""
     if failure.kind == "refused":
         return Rejected(detail=failure.detail)
@@ -121,8 +122,8 @@ class Webhooks:
         self._tools = tools
         self._secret = config.secret
         self._timeout_s = min(config.timeout_s, TIME_SHARE * integration.limits.timeout_s)
-        self._caller = Caller(tools, timeout_s=self._timeout_s)
-        self._rests = Rests()
+        self._caller = HttpClient(tools, timeout_s=self._timeout_s)
+        self._rests = HostBackoff()
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """A receiver that hangs holds up its batch for the time of one call, and is then left alone for a while."""
@@ -160,7 +161,7 @@ class Webhooks:
             "webhook-timestamp": str(now // 1000),
             SIGNATURE: signed,
         }
-        call = Call(url=contact.address, headers=headers, body=body)
+        call = HttpRequest(url=contact.address, headers=headers, body=body)
         started = self._tools.clock.monotonic()
         if wait_s := self._rests.wait_s(contact.hash, started, self._timeout_s):
             return put_off(wait_s)
@@ -168,21 +169,26 @@ class Webhooks:
         ended = self._tools.clock.monotonic()
         self._rests.ended(
             contact.hash,
-            answered=isinstance(answer, Reply),
+            answered=isinstance(answer, HttpReply),
             began_s=started,
             now_s=ended,
             call_s=self._timeout_s,
         )
-        outcome = outcome_of(answer, name) if isinstance(answer, Reply) else outcome_without(answer)
+        outcome = outcome_of(answer, name) if isinstance(answer, HttpReply) else outcome_without(answer)
         if endpoint is None:
             return outcome
         record = self._record(outgoing, endpoint, call, answer, round((ended - started) * 1000))
         return msgspec.structs.replace(outcome, record=record)
 
     def _record(
-        self, outgoing: Outgoing, endpoint: Endpoint, call: Call, answer: Reply | Failure, took_ms: int
+        self,
+        outgoing: Outgoing,
+        endpoint: Endpoint,
+        call: HttpRequest,
+        answer: HttpReply | HttpFailure,
+        took_ms: int,
     ) -> Delivery:
-        status = answer.status if isinstance(answer, Reply) else 0
+        status = answer.status if isinstance(answer, HttpReply) else 0
         return Delivery(
             tenant=outgoing.message.tenant,
             user=outgoing.message.user,
@@ -196,11 +202,11 @@ class Webhooks:
         )
 
 
-def exchange_of(call: Call, answer: Reply | Failure) -> Mapping[str, Any]:
+def exchange_of(call: HttpRequest, answer: HttpReply | HttpFailure) -> Mapping[str, Any]:
     """What a person may see of a call: all but the signature, bounded."""
     headers = {name: value for name, value in call.headers.items() if name != SIGNATURE}
     request = {"url": call.url, "headers": headers, **_kept(call.body, KEPT_REQUEST)}
-    if isinstance(answer, Failure):
+    if isinstance(answer, HttpFailure):
         return {"request": request, "error": answer.detail}
     told = {n: value[:KEPT_HEADER] for n, value in answer.headers.items() if n in TOLD_HEADERS}
     response = {"status": answer.status, "headers": told, **_kept(answer.body, KEPT_REPLY)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from clarion.adapters.http import Call, HttpProvider, Reply
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
 from clarion.adapters.webpush.encryption import encrypt, new_key
 from clarion.adapters.webpush.subject import subject_trouble
 from clarion.adapters.webpush.vapid import Vapid, private_key, public_of
@@ -17,12 +17,13 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
+from clarion.model.outgoing import Outgoing
 from clarion.model.push import MOST_BYTES, push_payload
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import is_subscription, read_subscription, text_of
 from clarion.model.user import Contact
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Settings
 
 URGENCY: Mapping[Lane, str] = {
     Lane.CRITICAL: "high",
@@ -76,7 +77,7 @@ class WebPush:
         self._proven: set[str] = set()
         """Origins of push services that have taken our key."""
 
-    def build(self, outgoing: Outgoing) -> Call | Outcome:
+    def build(self, outgoing: Outgoing) -> HttpRequest | Outcome:
         """The encrypted notification, or why there is none."""
         contact = outgoing.contact
         if contact is None or not is_subscription(contact.address):
@@ -92,7 +93,7 @@ class WebPush:
             )
         try:
             subscription = read_subscription(contact.address)
-            body = encrypt(plain, subscription, salt=self._tools.entropy.bytes(16), key=new_key())
+            body = encrypt(plain, subscription, salt=self._tools.random.bytes(16), key=new_key())
         except ValueError:
             return Rejected(detail="the keys of this web push subscription are broken: subscribe again")
         now = self._tools.clock.now()
@@ -106,9 +107,9 @@ class WebPush:
         }
         if outgoing.collapse_key:
             headers["Topic"] = text_of(outgoing.collapse_key)[:32]
-        return Call(url=subscription.endpoint, headers=headers, body=body)
+        return HttpRequest(url=subscription.endpoint, headers=headers, body=body)
 
-    def read(self, outgoing: Outgoing, reply: Reply) -> Outcome:
+    def read(self, outgoing: Outgoing, reply: HttpReply) -> Outcome:
         """What the push service said (RFC 8030, sections 5 to 8)."""
         said = f"the push service answered {reply.status}"
         match reply.status:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 Stats = Callable[[], Mapping[str, Any]]
 
 
-class Meaning(msgspec.Struct, frozen=True):
+class MetricHelp(msgspec.Struct, frozen=True):
     """How one number of a part is shown."""
 
     name: str
@@ -33,97 +33,99 @@ class Meaning(msgspec.Struct, frozen=True):
         return self.name.endswith("_total")
 
 
-MEANINGS: dict[tuple[str, str], Meaning] = {
-    ("pipeline", "accepted"): Meaning("clarion_events_accepted_total", "Events accepted and durable."),
-    ("pipeline", "repeated"): Meaning(
+MEANINGS: dict[tuple[str, str], MetricHelp] = {
+    ("pipeline", "accepted"): MetricHelp("clarion_events_accepted_total", "Events accepted and durable."),
+    ("pipeline", "repeated"): MetricHelp(
         "clarion_events_repeated_total", "Submissions answered from an earlier one with the same key."
     ),
-    ("pipeline", "planned"): Meaning("clarion_runs_planned_total", "Runs planned."),
-    ("pipeline", "orphaned"): Meaning(
-        "clarion_events_orphaned_total", "Events whose workflow or users were gone when they were planned."
+    ("pipeline", "planned"): MetricHelp("clarion_runs_planned_total", "Runs planned."),
+    ("pipeline", "unplannable"): MetricHelp(
+        "clarion_events_unplannable_total", "Events whose workflow or users were gone when they were planned."
     ),
-    ("pipeline", "set_aside"): Meaning(
+    ("pipeline", "set_aside"): MetricHelp(
         "clarion_events_set_aside_total", "Events that could not be planned and were set aside for a person."
     ),
-    ("pipeline", "set_aside_waiting"): Meaning(
+    ("pipeline", "set_aside_waiting"): MetricHelp(
         "clarion_events_set_aside", "Events set aside that nobody has retried or discarded yet."
     ),
-    ("pipeline", "attempts"): Meaning("clarion_attempts_total", "Provider calls, counted per message."),
-    ("pipeline", "unknown_outcomes"): Meaning(
+    ("pipeline", "attempts"): MetricHelp("clarion_attempts_total", "Provider calls, counted per message."),
+    ("pipeline", "unknown_outcomes"): MetricHelp(
         "clarion_attempts_unknown_total", "Attempts that may or may not have gone through."
     ),
-    ("pipeline", "claimed"): Meaning(
+    ("pipeline", "claimed"): MetricHelp(
         "clarion_messages_claimed_total", "Due messages claimed from the ledger."
     ),
-    ("pipeline", "refused_settlements"): Meaning(
+    ("pipeline", "refused_settlements"): MetricHelp(
         "clarion_settlements_refused_total", "Late results of a worker that had lost its lease."
     ),
-    ("pipeline", "endpoints_disabled"): Meaning(
+    ("pipeline", "endpoints_disabled"): MetricHelp(
         "clarion_endpoints_disabled_total", "Webhook endpoints disabled for failing or by their receiver."
     ),
-    ("pipeline", "operation_items"): Meaning(
+    ("pipeline", "operation_items"): MetricHelp(
         "clarion_operation_items_total", "Messages that operations went through, by outcome.", ("outcome",)
     ),
-    ("pipeline", "held"): Meaning(
+    ("pipeline", "held"): MetricHelp(
         "clarion_messages_held", "Messages in memory waiting for a provider.", ("lane", "channel")
     ),
-    ("pipeline", "settled"): Meaning(
+    ("pipeline", "settled"): MetricHelp(
         "clarion_messages_settled_total",
         "Status changes recorded by the engine.",
         ("channel", "status", "reason"),
     ),
-    ("pipeline", "mails_read"): Meaning(
+    ("pipeline", "mails_read"): MetricHelp(
         "clarion_mails_read_total", "Returned mails taken from the mailboxes that are read."
     ),
-    ("pipeline", "receipts"): Meaning(
+    ("pipeline", "receipts"): MetricHelp(
         "clarion_receipts_total",
         "What came back about sent messages, by kind and effect.",
         ("kind", "effect"),
     ),
-    ("pipeline", "part"): Meaning(
+    ("pipeline", "part"): MetricHelp(
         "clarion_part_state",
         "Loops, queues, stores and integrations: 0 works, 1 warning, 2 fails (then /readyz is 503).",
         ("part",),
     ),
-    ("pipeline", "loop_failures"): Meaning(
+    ("pipeline", "loop_failures"): MetricHelp(
         "clarion_loop_failures_total", "How often a loop failed and was restarted.", ("loop",)
     ),
-    ("pipeline", "circuit"): Meaning(
+    ("pipeline", "circuit"): MetricHelp(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),
-    ("ledger", "commits"): Meaning("clarion_ledger_commits_total", "Transactions made durable."),
-    ("ledger", "jobs"): Meaning("clarion_ledger_jobs_total", "Writes asked for; many share one commit."),
-    ("ledger", "rows"): Meaning("clarion_ledger_rows_total", "Rows written, as far as the writers said."),
-    ("ledger", "redone"): Meaning(
+    ("ledger", "commits"): MetricHelp("clarion_ledger_commits_total", "Transactions made durable."),
+    ("ledger", "jobs"): MetricHelp("clarion_ledger_jobs_total", "Writes asked for; many share one commit."),
+    ("ledger", "rows"): MetricHelp("clarion_ledger_rows_total", "Rows written, as far as the writers said."),
+    ("ledger", "redone"): MetricHelp(
         "clarion_ledger_jobs_redone_total", "Writes done again because another of their commit failed."
     ),
-    ("ledger", "failures"): Meaning("clarion_ledger_failures_total", "Commits that failed."),
-    ("ledger", "queued_rows"): Meaning("clarion_ledger_queued_rows", "Rows waiting for the next commit."),
-    ("ledger", "last_commit_ms"): Meaning(
+    ("ledger", "failures"): MetricHelp("clarion_ledger_failures_total", "Commits that failed."),
+    ("ledger", "queued_rows"): MetricHelp("clarion_ledger_queued_rows", "Rows waiting for the next commit."),
+    ("ledger", "last_commit_ms"): MetricHelp(
         "clarion_ledger_last_commit_seconds", "How long the newest commit took.", scale=0.001
     ),
-    ("ledger", "cached_users"): Meaning("clarion_ledger_cached_users", "People kept opened in memory."),
-    ("ledger", "file_bytes"): Meaning("clarion_ledger_file_bytes", "Size of the database."),
-    ("ledger", "wal_bytes"): Meaning("clarion_ledger_wal_bytes", "Size of its write-ahead log."),
-    ("gateway", "connections"): Meaning("clarion_gateway_connections", "Open WebSockets and event streams."),
-    ("gateway", "users"): Meaning("clarion_gateway_users", "People with at least one device connected."),
-    ("gateway", "frames"): Meaning("clarion_gateway_frames_total", "Inbox changes pushed to devices."),
-    ("gateway", "recovered"): Meaning(
+    ("ledger", "cached_users"): MetricHelp("clarion_ledger_cached_users", "People kept opened in memory."),
+    ("ledger", "file_bytes"): MetricHelp("clarion_ledger_file_bytes", "Size of the database."),
+    ("ledger", "wal_bytes"): MetricHelp("clarion_ledger_wal_bytes", "Size of its write-ahead log."),
+    ("gateway", "connections"): MetricHelp(
+        "clarion_gateway_connections", "Open WebSockets and event streams."
+    ),
+    ("gateway", "users"): MetricHelp("clarion_gateway_users", "People with at least one device connected."),
+    ("gateway", "frames"): MetricHelp("clarion_gateway_frames_total", "Inbox changes pushed to devices."),
+    ("gateway", "recovered"): MetricHelp(
         "clarion_gateway_recovered_total", "Reconnects that were given exactly what they had missed."
     ),
-    ("gateway", "full"): Meaning("clarion_gateway_full_total", "Connects that were given the full state."),
-    ("gateway", "closed"): Meaning(
+    ("gateway", "full"): MetricHelp("clarion_gateway_full_total", "Connects that were given the full state."),
+    ("gateway", "closed"): MetricHelp(
         "clarion_gateway_closed_total", "Connections ended, by reason.", ("reason",)
     ),
-    ("http", "requests"): Meaning("clarion_http_requests_total", "Requests to the API.", ("route",)),
-    ("http", "problems"): Meaning("clarion_http_problems_total", "Error answers by code.", ("code",)),
-    ("connections", "open"): Meaning(
+    ("http", "requests"): MetricHelp("clarion_http_requests_total", "Requests to the API.", ("route",)),
+    ("http", "problems"): MetricHelp("clarion_http_problems_total", "Error answers by code.", ("code",)),
+    ("connections", "open"): MetricHelp(
         "clarion_http_connections", "HTTP connections that are open, live inboxes not counted."
     ),
-    ("connections", "waiting"): Meaning(
+    ("connections", "waiting"): MetricHelp(
         "clarion_http_connections_waiting", "Those of them that wait for their clients."
     ),
-    ("connections", "ended"): Meaning(
+    ("connections", "ended"): MetricHelp(
         "clarion_http_connections_ended_total",
         "Connections ended because of their clients: `slow_head`, `slow_body`, `unread`, `head_too_large`, `crowded_out`.",
         ("why",),
@@ -175,7 +177,7 @@ def _gather(
     families: dict[str, CounterMetricFamily | GaugeMetricFamily], part: str, key: str, value: float
 ) -> None:
     word, _, rest = key.replace("closed_", "closed.", 1).partition(".")
-    meaning = MEANINGS.get((part, word)) or Meaning(f"clarion_{part}_{word}", f"{word} of the {part}.")
+    meaning = MEANINGS.get((part, word)) or MetricHelp(f"clarion_{part}_{word}", f"{word} of the {part}.")
     family = families.get(meaning.name)
     if family is None:
         kind = CounterMetricFamily if meaning.counts else GaugeMetricFamily

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from clarion.errors import ConfigError, SealBroken
 from clarion.model.ids import TenantId
 from clarion.model.lru import Lru
-from clarion.ports.clock import Entropy
+from clarion.ports.clock import Random
 
 KEY_BYTES = 32
 FILE_PREFIX = "clarion-key-v1:"
@@ -34,11 +34,11 @@ CACHED_PURPOSES = 256
 class LocalVault:
     """Implements `ports.vault.Vault` with one 32-byte master key. Safe to call from any thread."""
 
-    def __init__(self, master: bytes, entropy: Entropy) -> None:
+    def __init__(self, master: bytes, random: Random) -> None:
         if len(master) != KEY_BYTES:
             raise ConfigError(f"the installation key must have {KEY_BYTES} bytes, not {len(master)}")
         self._master = master
-        self._entropy = entropy
+        self._random = random
         self._wrapping_key = self._derive("wrap")
         self._hash_key = self._derive("hash")
         self._ciphers: Lru[bytes, AESGCM] = Lru(CACHED_CIPHERS)
@@ -46,7 +46,7 @@ class LocalVault:
         self._tenants: dict[TenantId, bytes] = {}
 
     @classmethod
-    def from_file(cls, path: Path, entropy: Entropy, *, create: bool = True) -> LocalVault:
+    def from_file(cls, path: Path, random: Random, *, create: bool = True) -> LocalVault:
         """The vault of the key file at `path`. A missing file is created, unless `create` is False because
         data sealed with the lost key are there.
 
@@ -54,8 +54,8 @@ class LocalVault:
         """
         try:
             if create and not path.exists():
-                _create_key(path, entropy)
-            return cls(_read_key(path), entropy)
+                _create_key(path, random)
+            return cls(_read_key(path), random)
         except FileNotFoundError:
             raise ConfigError(
                 f"the installation key {path} is missing, and what is stored cannot be read without it: "
@@ -81,7 +81,7 @@ class LocalVault:
 
     def seal(self, key: bytes, plain: bytes) -> bytes:
         """`plain` encrypted under `key`: 29 bytes longer, never the same twice."""
-        header = VERSION + self._entropy.bytes(HEADER_BYTES - 1)
+        header = VERSION + self._random.bytes(HEADER_BYTES - 1)
         return header + self._cipher(key).encrypt(header[1:], plain, VERSION)
 
     def open(self, key: bytes, sealed: bytes) -> bytes:
@@ -138,10 +138,10 @@ def _read_key(path: Path) -> bytes:
     return master
 
 
-def _create_key(path: Path, entropy: Entropy) -> None:
+def _create_key(path: Path, random: Random) -> None:
     """Durably, and all or nothing: a crash leaves no half key, and of two processes one wins and both use its key."""
-    text = FILE_PREFIX + base64.urlsafe_b64encode(entropy.bytes(KEY_BYTES)).decode() + "\n"
-    draft = path.with_name(f".{path.name}.{entropy.bytes(8).hex()}")
+    text = FILE_PREFIX + base64.urlsafe_b64encode(random.bytes(KEY_BYTES)).decode() + "\n"
+    draft = path.with_name(f".{path.name}.{random.bytes(8).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -11,7 +11,7 @@ from clarion.content.catalogues.entries import Catalogue, Entry
 from clarion.content.catalogues.pieces import Cut, Pieces
 from clarion.content.catalogues.placeholders import differences
 from clarion.content.catalogues.units import CUTS, Unit, fields_in, paired, plain, units, written_as
-from clarion.content.review import errors
+from clarion.content.templates.review import errors
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from clarion.model.user import Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from clarion.content.catalogues.units import fields_in, translatable
-from clarion.content.locales import canonical, choose
+from clarion.content.localise.locales import canonical, choose
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from clarion.model.user import Value

@@ -13,7 +13,7 @@ from babel.messages.pofile import PoFileError, PoFileParser, generate_po, normal
 
 from clarion.content.catalogues.entries import Catalogue, Entry, Unreadable
 from clarion.content.catalogues.units import Unit
-from clarion.content.fields import Kind
+from clarion.content.templates.fields import FieldKind
 
 MEDIA_TYPE = "text/x-gettext-translation"
 
@@ -83,7 +83,7 @@ def _entry(message: Message) -> Entry:
 
 def _comment(unit: Unit) -> str:
     words = f"{unit.channel} {unit.field}"
-    if unit.kind is Kind.LINE:
+    if unit.kind is FieldKind.LINE:
         words += ", one line"
     return f"{words}, line {unit.line}" if unit.line > 1 else words
 

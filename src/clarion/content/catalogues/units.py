@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from clarion.content.catalogues.pieces import Cut, Pieces, has_text
-from clarion.content.fields import LAYOUTS, Kind
-from clarion.content.locales import canonical
+from clarion.content.localise.locales import canonical
+from clarion.content.templates.fields import LAYOUTS, FieldKind
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from clarion.model.user import Value
 
 CUTS = {
-    Kind.LINE: Cut.WHOLE,
-    Kind.TEXT: Cut.WHOLE,
-    Kind.FACTS: Cut.WHOLE,
-    Kind.HTML: Cut.MARKUP,
-    Kind.MJML: Cut.MARKUP,
-    Kind.ACTIONS: Cut.LABELS,
+    FieldKind.LINE: Cut.WHOLE,
+    FieldKind.TEXT: Cut.WHOLE,
+    FieldKind.FACTS: Cut.WHOLE,
+    FieldKind.HTML: Cut.MARKUP,
+    FieldKind.MJML: Cut.MARKUP,
+    FieldKind.ACTIONS: Cut.LABELS,
 }
 """Fields of other kinds (links, data) are taken over as they are when a language is added."""
 
@@ -31,7 +31,7 @@ class Unit(Value, frozen=True, kw_only=True):
     field: str
     part: int = 0
     """Counts the texts of markup, or of buttons, from 1; 0: the whole field."""
-    kind: Kind
+    kind: FieldKind
     source: str
     target: str = ""
     line: int = 1
@@ -99,7 +99,7 @@ class Pairing(NamedTuple):
     """The frame of the translated field, when its sentences are units of their own."""
 
 
-def paired(kind: Kind, source: str, target: str) -> Pairing:
+def paired(kind: FieldKind, source: str, target: str) -> Pairing:
     """A field whose translation is built differently from its source is one unit, so that nothing of it is lost."""
     cut = CUTS[kind]
     pieces = Pieces(source, cut)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from clarion.model.ids import Instant, MessageId, RunId, id_text
-from clarion.model.message import ChannelPlan, Message, Run, Verdict
+from clarion.model.message import ChannelDecision, Message, Run, Verdict
 from clarion.model.plan import CapCharge, DedupeClaim
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.rules.exact.counts import ON_ITS_WAY, by_message, counted
@@ -220,7 +220,7 @@ class _Checks:
             grown = self._grown[run.id] = replace(run, channels=channels) if changed else run
         return grown
 
-    def _with_verdicts(self, plan: ChannelPlan) -> ChannelPlan:
+    def _with_verdicts(self, plan: ChannelDecision) -> ChannelDecision:
         said = self._verdicts.get(plan.message_id) if plan.message_id else None
         if not said or plan.message_id is None:
             return plan

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from clarion.model.ids import EventId, Instant, MessageId, RunId
 from clarion.model.message import Message, Run
-from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
 from clarion.model.status import Reason, Status
 from clarion.rules.exact.counts import Counted, Counts
 
@@ -36,7 +36,7 @@ class Plan(Protocol):
         """Of messages."""
 
     @property
-    def turns(self) -> tuple[ThreadTurn, ...]:
+    def turns(self) -> tuple[ThreadSlot, ...]:
         """Of messages."""
 
 

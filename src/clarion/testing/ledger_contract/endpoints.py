@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from clarion.errors import Conflict
 from clarion.model.channel import Channel
-from clarion.model.endpoint import Delivery, Endpoint, EndpointState, Secret
+from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState, Secret
 from clarion.model.ids import Instant
 from clarion.model.message import Message
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact, Profile, User
-from clarion.ports.ledger import DeliveryFilter, Suppression, UserPut
+from clarion.model.suppression import Suppression
+from clarion.model.user import Contact, Profile, User, UserPut
 from clarion.testing.ledger_contract.world import World
 
 DAY_MS = 24 * 3_600_000

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import EventId, TenantId
+from clarion.model.plan import PlanCommit
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import PlanCommit
 from clarion.testing.ledger_contract.world import World, later
 
 CANCELED = (Status.CANCELED, Reason.CANCELED_BY_CALLER)

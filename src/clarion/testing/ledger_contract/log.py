@@ -5,14 +5,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Claim
+from clarion.model.event import IdempotencyRecord
 from clarion.model.ids import Instant
 from clarion.testing.ledger_contract.world import World, together
 
 
-def claim(world: World, answer: bytes = b"first", *, key: bytes = b"k" * 16, body: bytes = b"body") -> Claim:
+def claim(
+    world: World, answer: bytes = b"first", *, key: bytes = b"k" * 16, body: bytes = b"body"
+) -> IdempotencyRecord:
     """On a key, for a day."""
-    return Claim(
+    return IdempotencyRecord(
         tenant=world.tenant,
         key=key,
         fingerprint=body,

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from clarion.model.ids import Instant, MessageId, TenantId
-from clarion.model.message import Message
-from clarion.model.operation import OperationId, OperationKind, OperationStatus
+from clarion.model.message import Message, MessageFilter
+from clarion.model.operation import (
+    Operation,
+    OperationFilter,
+    OperationId,
+    OperationKind,
+    OperationProgress,
+    OperationStatus,
+    OperationStep,
+)
 from clarion.model.status import FAILED_FOR_GOOD, Reason, Status
-from clarion.ports.ledger import MessageFilter, Operation, OperationFilter, Step, Stepped
 from clarion.testing.ledger_contract.world import World
 
 _FAILED = MessageFilter(statuses=FAILED_FOR_GOOD)
@@ -50,8 +57,10 @@ async def _step(
     messages: Sequence[Message],
     following: MessageId | None = None,
     **fields: Any,
-) -> Stepped:
-    step = Step(ids=[message.id for message in messages], following=following, at=world.now, **fields)
+) -> OperationProgress:
+    step = OperationStep(
+        ids=[message.id for message in messages], following=following, at=world.now, **fields
+    )
     return await world.ledger.steps.advance(operation, step)
 
 

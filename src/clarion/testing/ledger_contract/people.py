@@ -12,8 +12,9 @@ from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.inbox import InboxCounts
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact, Preferences, Profile, User
-from clarion.ports.ledger import Suppression, Topic, UserPut
+from clarion.model.suppression import Suppression
+from clarion.model.topic import Topic
+from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.testing.ledger_contract.world import World, together
 
 EMAIL = Channel.EMAIL

@@ -217,7 +217,7 @@ async def a_longer_window_sees_what_a_shorter_one_did_not(world: World) -> None:
     assert refused.runs[0].channels[0].verdicts[-1].inputs["count"] == 2
 
 
-async def a_rehearsal_counts_nothing(world: World) -> None:
+async def a_dry_run_counts_nothing(world: World) -> None:
     """However often a plan is only looked at, there is room for the one that goes."""
     message = world.planned()
     plan = world.plan_of(message, charges=(world.charge(message, 1),))
@@ -513,7 +513,7 @@ PLANS_CONTRACT = (
     a_cap_slides,
     caps_are_counted_per_user_category_and_channel,
     a_longer_window_sees_what_a_shorter_one_did_not,
-    a_rehearsal_counts_nothing,
+    a_dry_run_counts_nothing,
     two_windows_of_one_scope_count_the_same_uses,
     a_cap_explains_its_count,
     what_is_on_its_way_counts_in_every_window,

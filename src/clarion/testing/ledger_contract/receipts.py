@@ -7,9 +7,11 @@ from typing import Any
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Message
-from clarion.model.receipt import Kind
+from clarion.model.quarantine import Quarantined, QuarantineFilter
+from clarion.model.receipt import ReceiptKind
+from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import Consequence, Quarantined, QuarantineFilter, Suppression
+from clarion.model.suppression import Suppression
 from clarion.testing.ledger_contract.world import World, later, rungs
 
 SENT, DELIVERED, BOUNCED, UNDELIVERED = (
@@ -39,15 +41,17 @@ def _gone(world: World, message: Message) -> Suppression:
     )
 
 
-def _said(world: World, message: Message, kind: Kind = Kind.DELIVERED, **fields: Any) -> Consequence:
-    if kind is Kind.DELIVERED:
+def _said(
+    world: World, message: Message, kind: ReceiptKind = ReceiptKind.DELIVERED, **fields: Any
+) -> ReceiptEffect:
+    if kind is ReceiptKind.DELIVERED:
         fields = {"status": DELIVERED} | fields
-    elif kind is Kind.BOUNCED:
+    elif kind is ReceiptKind.BOUNCED:
         fields = {"status": BOUNCED, "reason": Reason.ADDRESS_GONE} | fields
-    return Consequence(message=message, kind=kind, at=world.now, **fields)
+    return ReceiptEffect(message=message, kind=kind, at=world.now, **fields)
 
 
-async def _receive(world: World, *consequences: Consequence) -> list[bool]:
+async def _receive(world: World, *consequences: ReceiptEffect) -> list[bool]:
     return list(await world.ledger.receipts.receive(consequences))
 
 
@@ -82,14 +86,17 @@ async def a_receipt_moves_its_message_once(world: World) -> None:
 async def a_late_receipt_changes_nothing(world: World) -> None:
     """Nothing is delivered after it has bounced."""
     message = await _sent(world)
-    assert await _receive(world, _said(world, message, Kind.BOUNCED), _said(world, message)) == [True, False]
+    assert await _receive(world, _said(world, message, ReceiptKind.BOUNCED), _said(world, message)) == [
+        True,
+        False,
+    ]
     assert await world.state(message) == (BOUNCED, Reason.ADDRESS_GONE)
 
 
 async def two_receipts_of_one_batch_keep_their_order(world: World) -> None:
     """What was delivered may still bounce."""
     message = await _sent(world)
-    batch = _said(world, message), _said(world, message, Kind.BOUNCED)
+    batch = _said(world, message), _said(world, message, ReceiptKind.BOUNCED)
     assert await _receive(world, *batch) == [True, True]
     assert [status for status, _ in await world.timeline(message)][-2:] == [DELIVERED, BOUNCED]
 
@@ -97,10 +104,10 @@ async def two_receipts_of_one_batch_keep_their_order(world: World) -> None:
 async def a_receipt_that_moves_nothing_is_kept_once(world: World) -> None:
     """A complaint stands in the timeline, whatever the status."""
     message = await _sent(world)
-    delayed = _said(world, message, Kind.DELAYED)
+    delayed = _said(world, message, ReceiptKind.DELAYED)
     assert await _receive(world, delayed, delayed) == [True, False]
     assert await world.state(message) == (SENT, None)
-    clicked = _said(world, message, Kind.CLICKED, status=DELIVERED)
+    clicked = _said(world, message, ReceiptKind.CLICKED, status=DELIVERED)
     assert await _receive(world, clicked, clicked) == [True, False]
     stored = await world.stored(message)
     assert (stored.status, stored.seen_at, stored.clicked_at) == (DELIVERED, world.now, world.now)
@@ -111,7 +118,7 @@ async def a_bounce_suppresses_its_address(world: World) -> None:
     message = await _sent(world)
     await world.ledger.users.get([world.ada.no])
     gone = _gone(world, message)
-    bounce = _said(world, message, Kind.BOUNCED, suppression=gone)
+    bounce = _said(world, message, ReceiptKind.BOUNCED, suppression=gone)
     assert await _receive(world, bounce) == [True]
     user = world.ledger.users.current(world.ada.no)
     assert user is not None
@@ -126,7 +133,7 @@ async def a_bounce_of_a_failed_message_still_suppresses(world: World) -> None:
     message = world.planned()
     await world.plan(message)
     await world.settle(message, Status.FAILED, reason=Reason.OUTCOME_UNKNOWN)
-    bounce = _said(world, message, Kind.BOUNCED, suppression=_gone(world, message))
+    bounce = _said(world, message, ReceiptKind.BOUNCED, suppression=_gone(world, message))
     assert await _receive(world, bounce, bounce) == [True, False]
     assert await world.state(message) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
     assert len(await world.ledger.suppressions.page(world.tenant, None, 10)) == 1
@@ -138,7 +145,7 @@ async def a_failure_starts_the_next_rung(world: World) -> None:
     await world.plan(*ladder)
     await world.settle(ladder[0])
     world.clock.advance(1)
-    said = _said(world, ladder[0], Kind.BOUNCED, advances=ladder[1].id)
+    said = _said(world, ladder[0], ReceiptKind.BOUNCED, advances=ladder[1].id)
     assert await _receive(world, said, said) == [True, False]
     assert (await world.stored(ladder[1])).due_at == world.now
     assert (await world.stored(ladder[2])).due_at == ladder[2].due_at
@@ -170,7 +177,7 @@ async def what_was_never_sent_cannot_bounce(world: World) -> None:
     message = later(world.planned(), 60)
     await world.plan(message)
     await world.ledger.records.cancel(world.tenant, message.id, world.now, frozenset())
-    assert await _receive(world, _said(world, message, Kind.BOUNCED)) == [False]
+    assert await _receive(world, _said(world, message, ReceiptKind.BOUNCED)) == [False]
     assert (await world.state(message))[0] is Status.CANCELED
 
 
@@ -179,7 +186,12 @@ async def soft_bounces_are_counted_per_person_and_channel(world: World) -> None:
     for channel in (Channel.EMAIL, Channel.EMAIL, Channel.SMS):
         message = await _sent(world, channel=channel)
         soft = _said(
-            world, message, Kind.BOUNCED, status=UNDELIVERED, reason=Reason.SOFT_BOUNCE, suppression=None
+            world,
+            message,
+            ReceiptKind.BOUNCED,
+            status=UNDELIVERED,
+            reason=Reason.SOFT_BOUNCE,
+            suppression=None,
         )
         await _receive(world, soft)
     since, users = Instant(world.now - 60_000), [world.bob.no, world.ada.no]

@@ -6,10 +6,9 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
-from clarion.model.inbox import InboxCounts
-from clarion.model.message import Message
+from clarion.model.inbox import CaptureFilter, InboxCounts
+from clarion.model.message import Message, MessageFilter
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import CaptureFilter, MessageFilter
 from clarion.testing.ledger_contract.world import World, rungs, together
 
 

@@ -15,15 +15,16 @@ from clarion.model.setup import (
     INBOX,
     ApiKey,
     Category,
-    Draft,
     Integration,
     Partial,
+    ReleaseBasis,
     Scope,
     Template,
+    TemplateDraft,
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import Basis, Shelf
+from clarion.ports.ledger import DocumentStore
 from clarion.testing.ledger_contract.world import World
 
 T = TypeVar("T")
@@ -89,7 +90,7 @@ async def a_release_is_one_change(world: World) -> None:
     """The partial, all templates that use it and the end of the draft are live together, each with its next version."""
     setup = world.ledger.setup
     await setup.templates.put(world.tenant, _template("old"))
-    draft = Draft(key="t", template=_template("{{"), revision=1, saved_at=world.now)
+    draft = TemplateDraft(key="t", template=_template("{{"), revision=1, saved_at=world.now)
     await setup.drafts.put(world.tenant, draft)
     assert setup.drafts.all(world.tenant) == {"t": draft}
     released = await setup.release(
@@ -112,9 +113,9 @@ async def a_release_is_one_change(world: World) -> None:
 async def nobody_writes_over_what_they_have_not_seen(world: World) -> None:
     """A draft, a template or a partial that is another one by now is left as it is, and so is everything with it."""
     setup = world.ledger.setup
-    first = Draft(key="t", template=_template("one"), revision=1, saved_at=world.now)
-    second = Draft(key="t", template=_template("two"), revision=2, saved_at=world.now)
-    nothing = Basis(templates={}, partials={})
+    first = TemplateDraft(key="t", template=_template("one"), revision=1, saved_at=world.now)
+    second = TemplateDraft(key="t", template=_template("two"), revision=2, saved_at=world.now)
+    nothing = ReleaseBasis(templates={}, partials={})
     await setup.drafts.put(world.tenant, first, fresh=True)
     await setup.drafts.put(world.tenant, second, before=first)
     await _refused(setup.drafts.put(world.tenant, first, fresh=True))
@@ -124,7 +125,7 @@ async def nobody_writes_over_what_they_have_not_seen(world: World) -> None:
     (live,) = await setup.release(world.tenant, [_template("two")], draft=second, basis=nothing)
     await _refused(setup.release(world.tenant, [_template("three")], basis=nothing))
     await setup.partials.put(world.tenant, Partial(key="p", source="Hello"))
-    basis = Basis(templates={"t": live}, partials={})
+    basis = ReleaseBasis(templates={"t": live}, partials={})
     await _refused(setup.release(world.tenant, [_template("three")], basis=basis))
     assert setup.templates.all(world.tenant) == {"t": live}
 
@@ -163,7 +164,7 @@ async def a_document_made_from_an_older_one_is_refused(world: World) -> None:
     await _refuse_the_third(setup.templates, world.tenant, *map(_template, ("one", "two", "three")))
 
 
-async def _refuse_the_third(shelf: Shelf[T], tenant: TenantId, first: T, second: T, third: T) -> None:
+async def _refuse_the_third(shelf: DocumentStore[T], tenant: TenantId, first: T, second: T, third: T) -> None:
     stored = await shelf.put(tenant, first)
     live = await shelf.put(tenant, second, before=stored)
     await _refused(shelf.put(tenant, third, before=stored))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from clarion.errors import PreconditionFailed
 from clarion.model.setup import Category, Tenant
-from clarion.model.user import Profile
+from clarion.model.topic import Topic
+from clarion.model.user import Profile, UserPut
 from clarion.ports import terms
-from clarion.ports.ledger import Topic, UserPut
 from clarion.ports.terms import Subject, Terms
 from clarion.testing.ledger_contract.world import World
 

@@ -12,21 +12,15 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, message_id, new_event_id, run_id
 from clarion.model.inbox import Captured, InboxItem
-from clarion.model.message import ChannelPlan, Message, Run
-from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadTurn
+from clarion.model.message import ChannelDecision, Message, Run
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, PlanResult, ThreadSlot
+from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact, Profile, User
-from clarion.ports.ledger import (
-    Ledger,
-    PlanCommit,
-    PlanResult,
-    Settlement,
-    SettleResult,
-    Suppression,
-    UserPut,
-)
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.model.suppression import Suppression
+from clarion.model.user import Contact, Profile, User, UserPut
+from clarion.ports.ledger import Ledger
+from clarion.testing.ports import ManualClock, SeededRandom
 
 T = TypeVar("T")
 
@@ -36,10 +30,10 @@ LEASE_MS = 60_000
 class World:
     """A ledger with somebody in it. `furnish` it before use."""
 
-    def __init__(self, ledger: Ledger, clock: ManualClock, entropy: SeededEntropy) -> None:
+    def __init__(self, ledger: Ledger, clock: ManualClock, random: SeededRandom) -> None:
         self.ledger = ledger
         self.clock = clock
-        self.entropy = entropy
+        self.random = random
         self.tenant = TenantId(0)
         self.ada: User
         self.bob: User
@@ -65,7 +59,7 @@ class World:
 
     def event(self) -> EventId:
         """A new event's id."""
-        return new_event_id(self.now, self.entropy.bytes(10))
+        return new_event_id(self.now, self.random.bytes(10))
 
     def entry(self, workflow: str = "news", lane: Lane = Lane.NORMAL, sealed: bytes = b"sealed") -> Entry:
         """An event as it lies in the log."""
@@ -121,7 +115,7 @@ class World:
             workflow_version=first.workflow_version,
             at=first.created_at,
             channels=tuple(
-                ChannelPlan(
+                ChannelDecision(
                     step=m.step,
                     channel=m.channel,
                     status=m.status,
@@ -165,9 +159,9 @@ class World:
         """Collapses on a key."""
         return Collapse(message_id=message.id, key=key)
 
-    def turn(self, message: Message, key: bytes = b"t" * 16) -> ThreadTurn:
+    def turn(self, message: Message, key: bytes = b"t" * 16) -> ThreadSlot:
         """Queues in a thread."""
-        return ThreadTurn(message_id=message.id, key=key)
+        return ThreadSlot(message_id=message.id, key=key)
 
     def settlement(self, message: Message, status: Status = Status.SENT, **fields: Any) -> Settlement:
         """What became of a message."""

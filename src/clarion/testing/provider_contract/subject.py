@@ -26,10 +26,11 @@ from clarion.model.content import (
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.outcome import Outcome
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.status import Status
 from clarion.model.user import Contact, Profile, User
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 from clarion.testing.scripted_server import Answer
 
 SECRET: Final = "s3cret-that-must-not-show"  # noqa: S105 (planted, to be looked for)
@@ -160,15 +161,15 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         address = ADDRESSES.get(channel)
         if self.url and self.vendor is not None and self.vendor.address is not None:
             address = self.vendor.address(self.url)
-        key = self.tools.entropy.bytes(32)
+        key = self.tools.random.bytes(32)
         user = User(no=UserNo(1), tenant=TenantId(1), id="ada", key=key, profile=Profile())
         return [
             Outgoing(
                 message=Message(
-                    id=MessageId(self.tools.entropy.bytes(16)),
+                    id=MessageId(self.tools.random.bytes(16)),
                     tenant=TenantId(1),
                     user=user.no,
-                    event_id=EventId(self.tools.entropy.bytes(16)),
+                    event_id=EventId(self.tools.random.bytes(16)),
                     event_seq=1,
                     workflow="checked",
                     workflow_version=1,

@@ -13,25 +13,25 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
 from clarion.model.ids import NO_USER, TenantId, new_event_id
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.ports import ManualClock, SeededRandom
 
 
 @pytest.fixture
 async def ledger(tmp_path):
     migrate(tmp_path / "clarion.db")
-    entropy = SeededEntropy(3)
+    random = SeededRandom(3)
     one = SqliteLedger.open(
-        tmp_path / "clarion.db", vault=LocalVault(b"k" * 32, entropy), clock=ManualClock(), entropy=entropy
+        tmp_path / "clarion.db", vault=LocalVault(b"k" * 32, random), clock=ManualClock(), random=random
     )
     yield one
     await one.close()
 
 
 def entries(count, lane=Lane.NORMAL, start=0):
-    entropy = SeededEntropy(start + 1)
+    random = SeededRandom(start + 1)
     return [
         Entry(
-            event_id=new_event_id(ManualClock().now(), entropy.bytes(10)),
+            event_id=new_event_id(ManualClock().now(), random.bytes(10)),
             tenant=TenantId(1),
             lane=lane,
             workflow=f"w{start + n}",

@@ -13,11 +13,11 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.adapters.http import Failure, Fetch, Reply
+from clarion.adapters.http import Fetch, HttpFailure, HttpReply
 from clarion.adapters.http.clients import HOSTS, Clients
-from clarion.adapters.http.guard import Guard, Refused, is_public, target
-from clarion.adapters.http.places import Places
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.http.connection_limit import ConnectionLimit
+from clarion.adapters.http.guard import Guard, RefusedUrl, is_public, target
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
 from clarion.ports.provider import ProviderTools
@@ -46,10 +46,10 @@ WELCOME = (
 
 
 def tools(*networks: str) -> ProviderTools:
-    entropy = SystemEntropy()
-    lent = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+    random = SystemRandom()
+    lent = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
     return ProviderTools(
-        clock=lent.clock, entropy=entropy, vault=lent.vault, mail=lent.mail, allowed_networks=networks
+        clock=lent.clock, random=random, vault=lent.vault, mail=lent.mail, allowed_networks=networks
     )
 
 
@@ -65,7 +65,7 @@ def names(**known: Sequence[str]) -> Callable[[str], object]:
 @pytest.fixture
 def clients() -> Callable[..., Clients]:
     return lambda resolve, *networks, clock=None, connect_s=1.0: Clients(
-        Guard(networks), clock or SystemClock(), connect_s, Places(SystemClock(), 9), resolve
+        Guard(networks), clock or SystemClock(), connect_s, ConnectionLimit(SystemClock(), 9), resolve
     )
 
 
@@ -83,7 +83,7 @@ async def test_no_payload_gets_through(clients):
         if addresses:
             answers = {url.split("/")[2].rpartition(":")[0]: tuple(addresses[0].split(","))}
         found = await guarded.at(url)
-        if isinstance(found, Failure):
+        if isinstance(found, HttpFailure):
             assert found.kind == "refused", (url, found)
         elif found[1].host_str != "public.example":
             bypasses.append((url, str(found[1])))
@@ -96,7 +96,7 @@ async def test_no_payload_gets_through(clients):
 async def test_public_places_are_welcome(clients, url):
     """The guard lets through what it is there for."""
     guarded = clients(names())
-    assert not isinstance(await guarded.at(url), Failure)
+    assert not isinstance(await guarded.at(url), HttpFailure)
     await guarded.close()
 
 
@@ -105,7 +105,7 @@ async def test_public_places_need_tls(clients, url):
     """A push or a webhook does not cross the Internet in the clear."""
     found = await (guarded := clients(names())).at(url)
     await guarded.close()
-    assert isinstance(found, Failure)
+    assert isinstance(found, HttpFailure)
     assert "https://" in found.detail
 
 
@@ -118,9 +118,9 @@ async def test_an_allowed_range_is_open_and_its_neighbour_is_not(clients):
         "http://inside.example/",
         "http://[fd12::1]/",
     ):
-        assert not isinstance(await guarded.at(url), Failure), url
+        assert not isinstance(await guarded.at(url), HttpFailure), url
     for url in ("http://10.21.0.1/", "http://[fd13::1]/", "http://[::ffff:10.20.3.4]/", "http://0x0a140304/"):
-        assert isinstance(await guarded.at(url), Failure), url
+        assert isinstance(await guarded.at(url), HttpFailure), url
     await guarded.close()
 
 
@@ -175,7 +175,7 @@ def test_whatever_is_read_has_one_spelling(text):
     """No text makes the reader fail, and what passes is written as it is understood."""
     for url in (text, f"https://{text}", f"https://{text}/", f"http://{text}@127.0.0.1/"):
         read = target(url)
-        if not isinstance(read, Refused):
+        if not isinstance(read, RefusedUrl):
             host = f"[{read.host}]" if ":" in read.host else read.host
             assert url.lower().split("://")[1].startswith(host)
 
@@ -194,7 +194,7 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_called(clients)
         # Nobody listens on 127.0.0.2; the second answer, 127.0.0.1, has a server but is not allowed.
         for _ in range(3):
             reply = await fetch.get(f"http://rebind.example:{inside.port}/")
-            assert isinstance(reply, Failure)
+            assert isinstance(reply, HttpFailure)
         await fetch.close()
         assert asked == 1
         assert inside.accepted == 0
@@ -210,19 +210,19 @@ async def test_a_name_is_looked_at_again_after_a_minute(clients):
 
     guarded = clients(resolve, clock=clock)
     first = await guarded.at("https://moving.example/")
-    assert not isinstance(first, Failure)
+    assert not isinstance(first, HttpFailure)
     clock.advance(61)
     same = await guarded.at("https://moving.example/")
-    assert not isinstance(same, Failure)
+    assert not isinstance(same, HttpFailure)
     assert same[0] is first[0]
     current[:] = ["1.1.1.1"]
     clock.advance(61)
     moved = await guarded.at("https://moving.example/")
-    assert not isinstance(moved, Failure)
+    assert not isinstance(moved, HttpFailure)
     assert moved[0] is not first[0]
     current[:] = ["10.0.0.1"]
     clock.advance(61)
-    assert isinstance(await guarded.at("https://moving.example/"), Failure)
+    assert isinstance(await guarded.at("https://moving.example/"), HttpFailure)
     await guarded.close()
 
 
@@ -239,7 +239,7 @@ async def test_many_calls_ask_for_a_name_once(clients):
     guarded = clients(slow)
     found = await asyncio.gather(*(guarded.at("https://push.example/") for _ in range(50)))
     assert asked == 1
-    assert len({id(one[0]) for one in found if not isinstance(one, Failure)}) == 1
+    assert len({id(one[0]) for one in found if not isinstance(one, HttpFailure)}) == 1
     await guarded.close()
 
 
@@ -255,9 +255,9 @@ async def test_a_name_server_that_hangs_holds_up_its_own_name_only(clients):
     slow, quick = await asyncio.gather(
         guarded.at("https://slow.example/"), guarded.at("https://quick.example/")
     )
-    assert isinstance(slow, Failure)
+    assert isinstance(slow, HttpFailure)
     assert slow.kind == "unsent"
-    assert not isinstance(quick, Failure)
+    assert not isinstance(quick, HttpFailure)
     await guarded.close()
 
 
@@ -279,10 +279,10 @@ async def test_a_name_server_that_hangs_takes_no_known_host_away(clients):
     first = await guarded.at("https://push.example/")
     now_s, hangs = 61.0, True
     again = await guarded.at("https://push.example/")
-    assert not isinstance(first, Failure)
-    assert not isinstance(again, Failure)
+    assert not isinstance(first, HttpFailure)
+    assert not isinstance(again, HttpFailure)
     assert again[0] is first[0]
-    assert isinstance(await guarded.at("https://unknown.example/"), Failure)
+    assert isinstance(await guarded.at("https://unknown.example/"), HttpFailure)
     await guarded.close()
 
 
@@ -294,8 +294,8 @@ async def test_connections_are_kept_for_a_bounded_number_of_hosts(clients):
         await guarded.at(f"https://h{number + 1}.example/")
     assert len(guarded._pins) == HOSTS
     again = await guarded.at("https://h0.example/")
-    assert not isinstance(first, Failure)
-    assert not isinstance(again, Failure)
+    assert not isinstance(first, HttpFailure)
+    assert not isinstance(again, HttpFailure)
     assert again[0] is not first[0]
     await guarded.close()
 
@@ -310,7 +310,7 @@ async def test_a_host_is_reached_at_the_address_that_answers():
         fetch = Fetch(tools("127.0.0.0/8"), resolve=resolve)
         url = f"http://three.example:{site.port}/"
         for _ in range(2):
-            assert isinstance(await fetch.get(url), Reply)
+            assert isinstance(await fetch.get(url), HttpReply)
         assert site.accepted == 1
         await fetch.close()
 
@@ -334,11 +334,11 @@ async def test_the_name_is_what_the_server_and_its_certificate_see(monkeypatch, 
     async with scripted_server(otherwise=respond, tls=context) as site:
         fetch = Fetch(tools("127.0.0.0/8"), resolve=resolve)
         reply = await fetch.get(f"https://pinned.example:{site.port}/")
-        assert isinstance(reply, Reply), reply
+        assert isinstance(reply, HttpReply), reply
         assert reply.body == f"pinned.example:{site.port}".encode()
         assert seen == ["pinned.example"]
         other = await fetch.get(f"https://other.example:{site.port}/")
-        assert isinstance(other, Failure)
+        assert isinstance(other, HttpFailure)
         assert other.kind == "unsent"
         await fetch.close()
 

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import msgspec
 import pytest
 
-from clarion.adapters.http import Call, Caller, Failure, Reply
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.http import HttpClient, HttpFailure, HttpReply, HttpRequest
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.testing.ports import provider_tools
 from clarion.testing.scripted_server import Answer, scripted_server
@@ -121,11 +121,11 @@ async def served(manner: Callable[[Write], Awaitable[None]]) -> AsyncIterator[st
     server.close()
 
 
-def caller(resolve: Callable[[str], Awaitable[Sequence[str]]] | None = None) -> Caller:
-    entropy = SystemEntropy()
-    tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+def caller(resolve: Callable[[str], Awaitable[Sequence[str]]] | None = None) -> HttpClient:
+    random = SystemRandom()
+    tools = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
     lent = msgspec.structs.replace(tools, allowed_networks=("127.0.0.0/8",))
-    return Caller(lent, timeout_s=1.0, resolve=resolve)
+    return HttpClient(lent, timeout_s=1.0, resolve=resolve)
 
 
 @pytest.mark.parametrize("manner", HOSTILE, ids=lambda manner: manner.__name__)
@@ -135,11 +135,11 @@ async def test_an_answer_takes_neither_our_memory_nor_our_time(manner):
         calls = caller()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.monotonic()
-        answer = await calls.call(Call(url=url), until_s=SystemClock().monotonic() + 1.0, limit=LIMIT)
+        answer = await calls.call(HttpRequest(url=url), until_s=SystemClock().monotonic() + 1.0, limit=LIMIT)
         assert time.monotonic() - began < 1.5
         await calls.close()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < ENOUGH_MB * 1024
-    if isinstance(answer, Failure):
+    if isinstance(answer, HttpFailure):
         assert answer.kind == "unanswered"
     else:
         assert len(answer.body) <= LIMIT
@@ -150,9 +150,9 @@ async def test_what_is_packed_stays_packed():
     """Nobody asked for gzip: a body that would unpack to a thousand times its size is only bytes."""
     async with served(bomb) as url:
         calls = caller()
-        answer = await calls.call(Call(url=url), until_s=SystemClock().monotonic() + 1.0, limit=LIMIT)
+        answer = await calls.call(HttpRequest(url=url), until_s=SystemClock().monotonic() + 1.0, limit=LIMIT)
         await calls.close()
-    assert isinstance(answer, Reply)
+    assert isinstance(answer, HttpReply)
     assert answer.body.startswith(b"\x1f\x8b")
 
 
@@ -167,18 +167,20 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch, name):
         async def here(host: str) -> Sequence[str]:
             return ("127.0.0.1",)
 
-        entropy = SystemEntropy()
-        tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+        random = SystemRandom()
+        tools = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
         lent = msgspec.structs.replace(tools, allowed_networks=("127.0.0.0/8",))
-        calls = Caller(lent, timeout_s=3.0, resolve=here)
+        calls = HttpClient(lent, timeout_s=3.0, resolve=here)
         until_s = SystemClock().monotonic() + 3.0
-        answer = await calls.call(Call(url=site.url), until_s=until_s, limit=LIMIT)
-        assert isinstance(answer, Reply)
+        answer = await calls.call(HttpRequest(url=site.url), until_s=until_s, limit=LIMIT)
+        assert isinstance(answer, HttpReply)
         assert answer.status == 201
         named = site.url.replace("127.0.0.1", "site.example")
-        assert isinstance(await calls.call(Call(url=named), until_s=until_s, limit=LIMIT), Reply)
-        secure = await calls.call(Call(url=named.replace("http:", "https:")), until_s=until_s, limit=LIMIT)
-        assert isinstance(secure, Failure)
+        assert isinstance(await calls.call(HttpRequest(url=named), until_s=until_s, limit=LIMIT), HttpReply)
+        secure = await calls.call(
+            HttpRequest(url=named.replace("http:", "https:")), until_s=until_s, limit=LIMIT
+        )
+        assert isinstance(secure, HttpFailure)
         await calls.close()
         assert proxy.accepted == 0
 
@@ -192,8 +194,8 @@ async def test_whatever_a_resolver_says_is_no_surprise(found):
 
     calls = caller(odd)
     answer = await calls.call(
-        Call(url="https://odd.example/"), until_s=SystemClock().monotonic() + 1.0, limit=LIMIT
+        HttpRequest(url="https://odd.example/"), until_s=SystemClock().monotonic() + 1.0, limit=LIMIT
     )
     await calls.close()
-    assert isinstance(answer, Failure)
+    assert isinstance(answer, HttpFailure)
     assert answer.kind in ("refused", "unsent")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clarion.adapters.http import Call, Reply, outcome_of
+from clarion.adapters.http import HttpReply, HttpRequest, outcome_of
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry
 from clarion.model.status import Reason
 
@@ -29,7 +29,7 @@ from clarion.model.status import Reason
 )
 def test_a_status_means_one_thing(status, means):
     """A wrong URL is not a missing person, and only a rate limit is called one."""
-    outcome = outcome_of(Reply(status=status, headers={"retry-after": "7"}, body=b""))
+    outcome = outcome_of(HttpReply(status=status, headers={"retry-after": "7"}, body=b""))
     assert isinstance(outcome, means)
     if isinstance(outcome, Retry):
         assert outcome.after_s == 7
@@ -38,12 +38,13 @@ def test_a_status_means_one_thing(status, means):
 
 def test_a_request_does_not_show_its_secrets():
     """A path, a header and a body can each hold one."""
-    call = Call(
+    call = HttpRequest(
         url="https://api.example/bot1:secret/send?sig=secret",
         headers={"authorization": "secret"},
         body=b"secret",
     )
     assert repr(call) == "Call(POST https://api.example, 6 bytes)"
     assert (
-        repr(Call(url="https://ada:secret@api.example?secret")) == "Call(POST https://api.example, 0 bytes)"
+        repr(HttpRequest(url="https://ada:secret@api.example?secret"))
+        == "Call(POST https://api.example, 0 bytes)"
     )

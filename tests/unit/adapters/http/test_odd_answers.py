@@ -10,9 +10,9 @@ from email.utils import formatdate
 import msgspec
 import pytest
 
-from clarion.adapters.http import Call, Caller, Failure, Reply
+from clarion.adapters.http import HttpClient, HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.clients import Clients
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.testing.ports import provider_tools
 
@@ -38,12 +38,12 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         server.close()
 
 
-async def said(answer: bytes) -> Reply | Failure:
-    entropy = SystemEntropy()
-    tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
-    caller = Caller(tools, timeout_s=20)
+async def said(answer: bytes) -> HttpReply | HttpFailure:
+    random = SystemRandom()
+    tools = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
+    caller = HttpClient(tools, timeout_s=20)
     async with answering(answer) as url:
-        reply = await caller.call(Call(url=url), until_s=tools.clock.monotonic() + 20, limit=1_000)
+        reply = await caller.call(HttpRequest(url=url), until_s=tools.clock.monotonic() + 20, limit=1_000)
     await caller.close()
     return reply
 
@@ -71,7 +71,7 @@ async def said(answer: bytes) -> Reply | Failure:
 async def test_an_odd_header_changes_nothing_about_an_answer(header, status):
     """Any byte from 0x80 on may stand in a value (obs-text, RFC 9110, 5.5), and what is wrong is passed over."""
     reply = await said(b"HTTP/1.1 %d Odd\r\n" % status + header + END)
-    assert isinstance(reply, Reply), reply
+    assert isinstance(reply, HttpReply), reply
     assert (reply.status, reply.body) == (status, b"ok")
 
 
@@ -93,7 +93,7 @@ async def test_an_odd_header_changes_nothing_about_an_answer(header, status):
 async def test_an_odd_answer_still_has_its_status(answer, status, body):
     """Interim answers, bodies that do not come, trailers: what was said first has been said."""
     reply = await said(answer)
-    assert isinstance(reply, Reply), reply
+    assert isinstance(reply, HttpReply), reply
     assert (reply.status, reply.body) == (status, body)
 
 
@@ -111,7 +111,7 @@ async def test_an_odd_answer_still_has_its_status(answer, status, body):
 async def test_what_is_no_answer_leaves_doubt(answer):
     """It was sent, and what came back cannot be read: nobody may take that for `not sent`."""
     failure = await said(answer)
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, HttpFailure)
     assert failure.kind == "unanswered"
 
 
@@ -139,7 +139,7 @@ async def test_a_wish_to_wait_is_a_number_or_none(lines, seconds):
     """The longest of several; what is neither a number nor a date is none."""
     headers = "".join(f"Retry-After: {line}\r\n" for line in lines).encode()
     reply = await said(b"HTTP/1.1 503 Busy\r\n" + headers + END)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HttpReply)
     assert reply.retry_after_s == seconds
 
 
@@ -150,12 +150,12 @@ async def test_a_name_that_breaks_the_resolver_has_not_been_called(monkeypatch):
         raise RuntimeError("secret")
 
     monkeypatch.setattr(Clients, "at", at)
-    entropy = SystemEntropy()
-    tools = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+    random = SystemRandom()
+    tools = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
     tools = msgspec.structs.replace(tools, allowed_networks=("127.0.0.0/8",))
-    caller = Caller(tools, timeout_s=20)
+    caller = HttpClient(tools, timeout_s=20)
     failure = await caller.call(
-        Call(url="https://shop.example/"), until_s=tools.clock.monotonic() + 20, limit=9
+        HttpRequest(url="https://shop.example/"), until_s=tools.clock.monotonic() + 20, limit=9
     )
     await caller.close()
-    assert failure == Failure(kind="unsent", detail="no connection could be made (RuntimeError)")
+    assert failure == HttpFailure(kind="unsent", detail="no connection could be made (RuntimeError)")

@@ -13,18 +13,19 @@ import pytest
 from pyreqwest.client import Client
 from pyreqwest.http import Url
 
-from clarion.adapters.http import Call, Failure, Fetch, HttpProvider, Reply, outcome_of
-from clarion.adapters.http.exchange import exchange
+from clarion.adapters.http import Fetch, HttpFailure, HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http.request import exchange
 from clarion.adapters.http.sender import AT_ONCE, REPLY_BYTES
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, ProviderTools
+from clarion.ports.provider import ProviderTools
 from clarion.testing.ports import provider_tools
 from clarion.testing.scripted_server import Answer, Received, scripted_server
 from tests.outgoing import outgoing
@@ -33,24 +34,24 @@ SECRET = "T000-secret-B000"
 
 
 def tools(*networks: str) -> ProviderTools:
-    entropy = SystemEntropy()
-    lent = provider_tools(SystemClock(), entropy, LocalVault(bytes(32), entropy))
+    random = SystemRandom()
+    lent = provider_tools(SystemClock(), random, LocalVault(bytes(32), random))
     return msgspec.structs.replace(lent, allowed_networks=networks)
 
 
-def ok(_: Outgoing, reply: Reply) -> Outcome:
+def ok(_: Outgoing, reply: HttpReply) -> Outcome:
     return Accepted(provider_id=str(reply.status))
 
 
-def meaning(_: Outgoing, reply: Reply) -> Outcome:
+def meaning(_: Outgoing, reply: HttpReply) -> Outcome:
     return outcome_of(reply)
 
 
 def sender(
     url: str,
     *,
-    read: Callable[[Outgoing, Reply], Outcome] = ok,
-    build: Callable[[Outgoing], Call | Outcome] | None = None,
+    read: Callable[[Outgoing, HttpReply], Outcome] = ok,
+    build: Callable[[Outgoing], HttpRequest | Outcome] | None = None,
     timeout_s: float = 3.0,
     networks: tuple[str, ...] = ("127.0.0.0/8",),
     **options: object,
@@ -59,7 +60,7 @@ def sender(
         key="site", channel=Channel.CHAT, provider="x", limits=IntegrationLimits(timeout_s=timeout_s)
     )
     made = build or (
-        lambda _: Call(url=f"{url}/services/{SECRET}?to=ada", body=b"hello", headers={"X-A": "b"})
+        lambda _: HttpRequest(url=f"{url}/services/{SECRET}?to=ada", body=b"hello", headers={"X-A": "b"})
     )
     return HttpProvider(integration, tools(*networks), build=made, read=read, **options)  # type: ignore[arg-type]
 
@@ -94,7 +95,7 @@ async def test_every_message_gets_its_own_outcome_in_order():
 
     async with scripted_server(otherwise=respond) as site:
         numbers = iter(range(10))
-        provider = sender("", build=lambda _: Call(url=f"{site.url}/{next(numbers)}"))
+        provider = sender("", build=lambda _: HttpRequest(url=f"{site.url}/{next(numbers)}"))
         outcomes = await provider.send(batch(10))
         await provider.close()
         assert outcomes == [Accepted(provider_id=str(200 + n)) for n in range(10)]
@@ -179,9 +180,9 @@ async def test_a_cancelled_batch_leaves_the_sender_usable():
 @pytest.mark.parametrize("manner", ["cut", "drip"])
 async def test_a_status_counts_even_when_the_body_does_not_come(manner):
     """The server said 201: the message is not sent again because the rest got lost."""
-    seen: list[Reply] = []
+    seen: list[HttpReply] = []
 
-    def read(_: Outgoing, reply: Reply) -> Outcome:
+    def read(_: Outgoing, reply: HttpReply) -> Outcome:
         seen.append(reply)
         return Accepted()
 
@@ -193,9 +194,9 @@ async def test_a_status_counts_even_when_the_body_does_not_come(manner):
 
 async def test_a_long_answer_is_cut():
     """A server cannot fill our memory."""
-    seen: list[Reply] = []
+    seen: list[HttpReply] = []
 
-    def read(_: Outgoing, reply: Reply) -> Outcome:
+    def read(_: Outgoing, reply: HttpReply) -> Outcome:
         seen.append(reply)
         return Accepted()
 
@@ -227,7 +228,7 @@ async def test_every_url_is_guarded():
         set_up = await one(sender(site.url, networks=()))
         assert isinstance(set_up, Misconfigured)
         assert "outbound.allowed_networks" in (set_up.detail or "")
-        guarded = Call(url=site.url, from_user=True)
+        guarded = HttpRequest(url=site.url, from_user=True)
         assert isinstance(await one(sender("", build=lambda _: guarded, networks=())), Rejected)
         assert site.accepted == 0
         assert await one(sender("", build=lambda _: guarded, networks=("127.0.0.0/8",))) == Accepted(
@@ -240,7 +241,7 @@ async def test_every_url_is_guarded():
 async def test_trouble_at_a_users_url_is_not_the_providers(manner, from_user, of_address):
     """Also where only some calls go to users: the rest tells how the vendor itself is doing."""
     async with scripted_server(otherwise=Answer(status=503, manner=manner)) as site:
-        call = Call(url=site.url, from_user=from_user)
+        call = HttpRequest(url=site.url, from_user=from_user)
         outcome = await one(
             sender("", build=lambda _: call, read=meaning, networks=("127.0.0.0/8",), timeout_s=0.6)
         )
@@ -253,7 +254,7 @@ async def test_a_users_server_may_not_take_as_long_as_the_vendors(monkeypatch, u
     """The batch waits for the slowest of its calls, and a user chose this one."""
     monkeypatch.setattr("clarion.adapters.http.sender.LONGEST_USER_CALL_S", 0.6)
     async with scripted_server(otherwise=Answer(manner="hang")) as site:
-        call = Call(url=site.url, from_user=True)
+        call = HttpRequest(url=site.url, from_user=True)
         began = time.monotonic()
         # The time to connect in is a third of the call's.
         outcome = await one(
@@ -266,7 +267,7 @@ async def test_a_users_server_may_not_take_as_long_as_the_vendors(monkeypatch, u
 async def test_a_user_cannot_declare_our_settings_wrong():
     """Whatever the server of one contact says, it opens no circuit; and what `read` knows better is kept."""
     async with scripted_server(otherwise=Answer(status=403)) as site:
-        call = Call(url=site.url, from_user=True)
+        call = HttpRequest(url=site.url, from_user=True)
         mine = sender("", build=lambda _: call, read=meaning, networks=("127.0.0.0/8",))
         assert isinstance(await one(mine), Rejected)
         vendors = sender(
@@ -277,12 +278,12 @@ async def test_a_user_cannot_declare_our_settings_wrong():
 
 async def test_a_host_of_users_that_hangs_gets_a_rest_and_no_other_does(monkeypatch):
     """Its messages are put off without a call and without using up an attempt; an answer ends the rest."""
-    monkeypatch.setattr("clarion.adapters.http.rests.FIRST_REST_S", 0.3)
+    monkeypatch.setattr("clarion.adapters.http.host_backoff.FIRST_REST_S", 0.3)
     async with scripted_server(otherwise=Answer(manner="hang")) as hung, scripted_server() as well:
         urls = iter([hung.url] * 3 + [hung.url, well.url] * 2 + [hung.url] * 2)
         provider = sender(
             "",
-            build=lambda _: Call(url=next(urls), from_user=True),
+            build=lambda _: HttpRequest(url=next(urls), from_user=True),
             networks=("127.0.0.0/8",),
             timeout_s=0.6,
         )
@@ -303,13 +304,13 @@ async def test_a_host_of_users_that_hangs_gets_a_rest_and_no_other_does(monkeypa
 @pytest.mark.parametrize("bad", ["not a url", "http://", "https://exa mple"])
 async def test_an_operators_url_that_is_none_is_said_to_be_misconfigured(bad):
     """The integration is wrong, not the message."""
-    assert isinstance(await one(sender("", build=lambda _: Call(url=bad))), Misconfigured)
+    assert isinstance(await one(sender("", build=lambda _: HttpRequest(url=bad))), Misconfigured)
 
 
 async def test_headers_cannot_carry_line_breaks():
     """A value that would start a header of its own is never written."""
     async with scripted_server() as site:
-        call = Call(url=site.url, headers={"X-A": "b\r\nX-Evil: 1"}, from_user=True)
+        call = HttpRequest(url=site.url, headers={"X-A": "b\r\nX-Evil: 1"}, from_user=True)
         outcome = await one(sender("", build=lambda _: call, networks=("127.0.0.0/8",)))
         assert isinstance(outcome, Rejected)
         assert site.requests == []
@@ -341,7 +342,7 @@ async def test_retry_after_may_be_a_date(ahead_s, least, most):
 async def test_what_one_message_breaks_stays_with_it():
     """A surprise while building or reading concerns that message only, and says nothing of its content."""
 
-    def build(one: Outgoing) -> Call | Outcome:
+    def build(one: Outgoing) -> HttpRequest | Outcome:
         match int.from_bytes(one.message.id, "big") % 5:
             case 1:
                 raise ContentError("the title is longer than 256 characters")
@@ -350,9 +351,9 @@ async def test_what_one_message_breaks_stays_with_it():
             case 3:
                 return Rejected(detail="nothing to say")
             case _:
-                return Call(url=site.url)
+                return HttpRequest(url=site.url)
 
-    def read(one: Outgoing, reply: Reply) -> Outcome:
+    def read(one: Outgoing, reply: HttpReply) -> Outcome:
         if int.from_bytes(one.message.id, "big") % 5 == 4:
             raise ValueError(SECRET)
         return Accepted()
@@ -374,17 +375,17 @@ async def test_a_call_that_fails_in_an_unknown_way_stays_with_its_message(monkey
     """Whatever the library raises: the rest of the batch is sent, and a user's message opens no circuit."""
     whole = exchange
 
-    async def broken(client: Client, url: Url, call: Call, **bounds: Any) -> Reply | Failure:
+    async def broken(client: Client, url: Url, call: HttpRequest, **bounds: Any) -> HttpReply | HttpFailure:
         if call.url.endswith("/odd"):
             raise RuntimeError(SECRET)
         return await whole(client, url, call, **bounds)
 
-    monkeypatch.setattr("clarion.adapters.http.caller.exchange", broken)
+    monkeypatch.setattr("clarion.adapters.http.client.exchange", broken)
     async with scripted_server() as site:
         paths = iter(["odd", "even"])
         provider = sender(
             "",
-            build=lambda _: Call(url=f"{site.url}/{next(paths)}", from_user=True),
+            build=lambda _: HttpRequest(url=f"{site.url}/{next(paths)}", from_user=True),
             networks=("127.0.0.0/8",),
         )
         odd, even = await provider.send(batch(2))
@@ -397,7 +398,7 @@ async def test_a_call_that_fails_in_an_unknown_way_stays_with_its_message(monkey
 async def test_a_ping_says_what_is_wrong():
     """Reached and welcome; refused; broken; not there."""
     async with scripted_server() as site:
-        provider = sender(site.url, ping=Call(url=f"{site.url}/me", method="GET"))
+        provider = sender(site.url, ping=HttpRequest(url=f"{site.url}/me", method="GET"))
         await provider.ping()
         assert site.requests[0].method == "GET"
         site.otherwise = Answer(status=401)
@@ -407,7 +408,7 @@ async def test_a_ping_says_what_is_wrong():
         with pytest.raises(Unavailable, match="500"):
             await provider.ping()
         await provider.close()
-    absent = sender("", ping=Call(url=f"http://127.0.0.1:9/{SECRET}"))
+    absent = sender("", ping=HttpRequest(url=f"http://127.0.0.1:9/{SECRET}"))
     with pytest.raises(Unavailable) as wrong:
         await absent.ping()
     assert SECRET not in str(wrong.value)
@@ -419,12 +420,12 @@ async def test_a_fetch_is_bounded_in_size():
     async with scripted_server(otherwise=Answer(body=b"x" * 1000)) as site:
         fetch = Fetch(tools("127.0.0.0/8"), limit=999)
         reply = await fetch.get(site.url)
-        assert isinstance(reply, Reply)
+        assert isinstance(reply, HttpReply)
         assert (len(reply.body), reply.cut) == (999, True)
         await fetch.close()
         fetch = Fetch(tools("127.0.0.0/8"), limit=1000)
         reply = await fetch.get(site.url, {"accept": "image/png"})
-        assert isinstance(reply, Reply)
+        assert isinstance(reply, HttpReply)
         assert (len(reply.body), reply.cut) == (1000, False)
         assert site.requests[-1].headers["accept"] == "image/png"
         await fetch.close()
@@ -434,5 +435,5 @@ async def test_a_fetch_is_bounded_in_time():
     """A server that hangs does not hold up a mail for good."""
     async with scripted_server(otherwise=Answer(manner="hang")) as site:
         fetch = Fetch(tools("127.0.0.0/8"), timeout_s=0.3)
-        assert isinstance(await fetch.get(site.url), Failure)
+        assert isinstance(await fetch.get(site.url), HttpFailure)
         await fetch.close()

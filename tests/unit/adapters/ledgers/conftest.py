@@ -8,7 +8,7 @@ from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.testing.ledger_contract import World
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.ports import ManualClock, SeededRandom
 
 
 @pytest.fixture(scope="session")
@@ -33,17 +33,17 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def entropy() -> SeededEntropy:
-    return SeededEntropy()
+def random() -> SeededRandom:
+    return SeededRandom()
 
 
 @pytest.fixture
-def opened(path, clock, entropy):
+def opened(path, clock, random):
     """Opens the ledger, as often as the test wants."""
 
     def open_it() -> SqliteLedger:
-        vault = LocalVault(b"k" * 32, entropy)
-        return SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy, user_cache=16)
+        vault = LocalVault(b"k" * 32, random)
+        return SqliteLedger.open(path, vault=vault, clock=clock, random=random, user_cache=16)
 
     return open_it
 
@@ -56,6 +56,6 @@ async def ledger(opened):
 
 
 @pytest.fixture
-async def world(ledger, clock, entropy) -> World:
+async def world(ledger, clock, random) -> World:
     """The ledger with somebody in it."""
-    return await World(ledger, clock, entropy).furnish()
+    return await World(ledger, clock, random).furnish()

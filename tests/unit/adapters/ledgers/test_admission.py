@@ -20,9 +20,9 @@ FLOOD, OTHER, THIRD = TenantId(1), TenantId(2), TenantId(3)
 
 
 @pytest.fixture
-async def entry(opened, clock, entropy):
+async def entry(opened, clock, random):
     """An entry to make others of."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     yield world.entry()
     await world.ledger.close()
 
@@ -94,10 +94,10 @@ def test_a_call_larger_than_everything_is_let_in_alone(entry):
     admission.enter(some(entry, OTHER, Lane.NORMAL, 1))
 
 
-async def test_a_stalled_disk_and_a_flood_cost_others_nothing(opened, clock, entropy):
+async def test_a_stalled_disk_and_a_flood_cost_others_nothing(opened, clock, random):
     """While one tenant gets 429, the normal and critical events of another are stored, critical ones first."""
     ledger: SqliteLedger = opened()
-    world = await World(ledger, clock, entropy).furnish()
+    world = await World(ledger, clock, random).furnish()
     gate = Gate()
     held = await gate.close(ledger._writer)
     flooding = [

@@ -13,7 +13,7 @@ from clarion.model.ids import MessageId
 from clarion.model.message import Message
 from clarion.model.status import Status
 from clarion.testing.ledger_contract import World
-from clarion.testing.ports import ManualClock, SeededEntropy
+from clarion.testing.ports import ManualClock, SeededRandom
 
 LIVES = 3
 AT_LEAST = 150
@@ -21,15 +21,15 @@ AT_LEAST = 150
 
 def ledger_of(path: Path, clock: ManualClock) -> SqliteLedger:
     """With the same vault in every life."""
-    entropy = SeededEntropy()
-    return SqliteLedger.open(path, vault=LocalVault(b"k" * 32, entropy), clock=clock, entropy=entropy)
+    random = SeededRandom()
+    return SqliteLedger.open(path, vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
 
 
 async def live(path: Path, life: int) -> None:
     """Work until killed; every message is told on standard output once its settling was acknowledged."""
     clock = ManualClock()
     clock.advance(life * 1000)
-    world = World(ledger_of(path, clock), clock, SeededEntropy(life))
+    world = World(ledger_of(path, clock), clock, SeededRandom(life))
     world.tenant = next(iter(world.ledger.setup.tenants.all()))
     world.ada = (await world.ledger.users.find(world.tenant, ["ada"]))["ada"]
 
@@ -57,9 +57,9 @@ async def killed(path: Path, life: int) -> list[MessageId]:
     return [MessageId(bytes.fromhex(line)) for line in told.decode().split("\n")[:-1]]
 
 
-async def test_what_was_acknowledged_survives_a_kill(path, clock, entropy):
+async def test_what_was_acknowledged_survives_a_kill(path, clock, random):
     """Again and again: nothing that was awaited is missing or doubled, and the file is whole."""
-    world = await World(ledger_of(path, clock), clock, entropy).furnish()
+    world = await World(ledger_of(path, clock), clock, random).furnish()
     await world.ledger.close()
     told = [message_id for life in range(1, LIVES + 1) for message_id in await killed(path, life)]
     assert len(told) == len(set(told)) >= AT_LEAST * LIVES

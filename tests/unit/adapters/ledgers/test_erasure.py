@@ -16,10 +16,9 @@ from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact, Profile, User
-from clarion.ports.ledger import UserPut
+from clarion.model.user import Contact, Profile, User, UserPut
 from clarion.testing.ledger_contract import World
-from clarion.testing.ports import SeededEntropy
+from clarion.testing.ports import SeededRandom
 
 ADDRESS = "findme@example.org"
 PROFILE = Profile(contacts=(Contact(channel=Channel.EMAIL, address=ADDRESS),))
@@ -27,9 +26,9 @@ IDS = ("u1", "u2", "u3")
 
 
 @pytest.fixture
-async def people(opened, clock, entropy):
+async def people(opened, clock, random):
     """A closed ledger with three people, and what a copy of it is."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     await world.ledger.users.put(world.tenant, [UserPut(id=user_id, profile=PROFILE) for user_id in IDS])
     await world.ledger.close()
     return world
@@ -69,21 +68,21 @@ async def test_an_older_copy_of_the_ledger_has_nobody_back(path, opened, people)
     await quiet.close()
 
 
-async def test_an_older_copy_opens_for_nobody_who_was_erased(path, opened, people, entropy):
+async def test_an_older_copy_opens_for_nobody_who_was_erased(path, opened, people, random):
     """With every key there is: the row is there, and no pad grows for it any more."""
     backup = copied(path)
     ledger = opened()
     (user,) = (await ledger.users.find(people.tenant, ["u1"])).values()
     await erase(ledger, people.tenant, "u1")
-    keyring = keyring_of(path, entropy)
+    keyring = keyring_of(path, random)
     with closing(sqlite3.connect(backup)) as raw:
         (wrapped,) = raw.execute("SELECT wrapped_key FROM users WHERE no = ?", (user.no,)).fetchone()
     assert keyring.unwrap(user.no, wrapped) is None
     keyring.close()
 
 
-def keyring_of(path: Path, entropy: SeededEntropy) -> Keyring:
-    return open_keyring(path, LocalVault(b"k" * 32, entropy), entropy)
+def keyring_of(path: Path, random: SeededRandom) -> Keyring:
+    return open_keyring(path, LocalVault(b"k" * 32, random), random)
 
 
 async def test_messages_that_a_restored_ledger_still_had_for_them_end(path, opened, people):
@@ -102,7 +101,7 @@ async def test_messages_that_a_restored_ledger_still_had_for_them_end(path, open
     await again.close()
 
 
-async def test_an_older_copy_of_the_keyring_learns_who_was_erased(path, opened, people, entropy):
+async def test_an_older_copy_of_the_keyring_learns_who_was_erased(path, opened, people, random):
     """Nobody who lives is lost with it, not even who came after it was made, and their numbers are not used again."""
     backup = copied(keyring_path(path))
     ledger = opened()
@@ -118,7 +117,7 @@ async def test_an_older_copy_of_the_keyring_learns_who_was_erased(path, opened, 
     (new,) = await again.users.put(people.tenant, [UserPut(id="new", profile=PROFILE)])
     assert new.no > late[-1].no
     await again.close()
-    keyring = keyring_of(path, entropy)
+    keyring = keyring_of(path, random)
     assert late[-1].no in keyring.destroyed()
     keyring.close()
 
@@ -187,14 +186,14 @@ async def test_a_ledger_whose_keyring_is_missing_is_not_opened(path, opened, peo
 
 
 async def test_a_keyring_of_another_ledger_is_refused(
-    path, migrated, opened, people, tmp_path, clock, entropy
+    path, migrated, opened, people, tmp_path, clock, random
 ):
     """Same installation key or not: its holes are not ours."""
     other = tmp_path / "other" / "clarion.db"
     other.parent.mkdir()
     other.write_bytes(migrated)
-    vault = LocalVault(b"k" * 32, entropy)
-    await SqliteLedger.open(other, vault=vault, clock=clock, entropy=entropy).close()
+    vault = LocalVault(b"k" * 32, random)
+    await SqliteLedger.open(other, vault=vault, clock=clock, random=random).close()
     shutil.copy2(keyring_path(other), keyring_path(path))
     with pytest.raises(ConfigError, match="belongs to another database"):
         opened()
@@ -203,10 +202,10 @@ async def test_a_keyring_of_another_ledger_is_refused(
 # ── ledgers from before there were keyrings ───────────────────────────────────────────────────────────────
 
 
-def as_before(path: Path, entropy: SeededEntropy) -> list[bytes]:
+def as_before(path: Path, random: SeededRandom) -> list[bytes]:
     """The ledger as the version before left it: every key wrapped by the installation key, no keyring."""
-    vault = LocalVault(b"k" * 32, entropy)
-    keyring = keyring_of(path, entropy)
+    vault = LocalVault(b"k" * 32, random)
+    keyring = keyring_of(path, random)
     wrapped = []
     with closing(sqlite3.connect(path)) as raw, raw:
         for no, key in raw.execute("SELECT no, wrapped_key FROM users").fetchall():
@@ -224,9 +223,9 @@ def everything(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.iterdir() if file.is_file())
 
 
-async def test_keys_move_to_the_keyring_and_nothing_of_the_old_stays(path, opened, people, entropy):
+async def test_keys_move_to_the_keyring_and_nothing_of_the_old_stays(path, opened, people, random):
     """All people are there as before, and no byte of what the installation key alone could open."""
-    old = as_before(path, entropy)
+    old = as_before(path, random)
     assert all(key in everything(path) for key in old)
     ledger = opened()
     assert await found(ledger, people.tenant) == list(IDS)
@@ -234,9 +233,9 @@ async def test_keys_move_to_the_keyring_and_nothing_of_the_old_stays(path, opene
     assert not any(key in everything(path) for key in old)
 
 
-async def test_a_crash_while_keys_move_is_made_good(path, opened, people, entropy):
+async def test_a_crash_while_keys_move_is_made_good(path, opened, people, random):
     """The keyring was made and the keys were not moved: the next start moves them."""
-    as_before(path, entropy)
+    as_before(path, random)
     untouched = copied(path)
     await opened().close()
     shutil.copy2(untouched, path)
@@ -247,9 +246,9 @@ async def test_a_crash_while_keys_move_is_made_good(path, opened, people, entrop
     await ledger.close()
 
 
-async def test_a_copy_from_before_the_keyring_forgets_whom_it_has_to(path, opened, people, entropy):
+async def test_a_copy_from_before_the_keyring_forgets_whom_it_has_to(path, opened, people, random):
     """Restored beside the keyring, it is moved like any other, without the erased."""
-    as_before(path, entropy)
+    as_before(path, random)
     backup = copied(path)
     await erase(opened(), people.tenant, "u2")
     shutil.copy2(backup, path)
@@ -259,11 +258,11 @@ async def test_a_copy_from_before_the_keyring_forgets_whom_it_has_to(path, opene
     await ledger.close()
 
 
-async def test_keys_do_not_move_under_a_wrong_installation_key(path, opened, people, clock, entropy):
+async def test_keys_do_not_move_under_a_wrong_installation_key(path, opened, people, clock, random):
     """Refused before anything is made or changed."""
-    as_before(path, entropy)
+    as_before(path, random)
     before = path.read_bytes()
     with pytest.raises(ConfigError, match="another installation key"):
-        SqliteLedger.open(path, vault=LocalVault(b"x" * 32, entropy), clock=clock, entropy=entropy)
+        SqliteLedger.open(path, vault=LocalVault(b"x" * 32, random), clock=clock, random=random)
     assert path.read_bytes() == before
     assert not keyring_path(path).exists()

@@ -12,7 +12,7 @@ from clarion.adapters.ledgers.sqlite import keyring as module
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, SealBroken, Unavailable
-from clarion.testing.ports import SeededEntropy
+from clarion.testing.ports import SeededRandom
 
 KEY = bytes(range(32))
 
@@ -25,11 +25,11 @@ def path(tmp_path) -> Path:
 @pytest.fixture
 def opened(path):
     """Opens the keyring as often as the test wants; it is made by the first."""
-    entropy = SeededEntropy()
+    random = SeededRandom()
     every: list[Keyring] = []
 
     def open_it(*, create: bool = True, master: bytes = b"k" * 32) -> Keyring:
-        every.append(Keyring.open(path, LocalVault(master, entropy), entropy, create=create))
+        every.append(Keyring.open(path, LocalVault(master, random), random, create=create))
         return every[-1]
 
     yield open_it

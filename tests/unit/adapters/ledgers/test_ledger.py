@@ -13,10 +13,10 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable, UserUnreadable
 from clarion.model.channel import Channel, Lane
+from clarion.model.quarantine import Quarantined, QuarantineFilter
 from clarion.model.setup import Integration, Workflow
 from clarion.model.status import Reason, Status
-from clarion.model.user import Contact, Profile
-from clarion.ports.ledger import Quarantined, QuarantineFilter, UserPut
+from clarion.model.user import Contact, Profile, UserPut
 from clarion.testing.ledger_contract import World
 
 
@@ -27,9 +27,9 @@ async def reopened(world: World, opened) -> World:
     return world
 
 
-async def test_everything_is_there_after_a_restart(path, opened, clock, entropy):
+async def test_everything_is_there_after_a_restart(path, opened, clock, random):
     """People, set-up, logs, cursors, messages, inboxes; positions go on where they were."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     await world.ledger.setup.workflows.put(world.tenant, Workflow(key="w", category="news"))
     ((entry,), _) = await world.ledger.log.append([world.entry()], [None])
     await world.ledger.log.advance(Lane.NORMAL, entry.seq)
@@ -51,9 +51,9 @@ async def test_everything_is_there_after_a_restart(path, opened, clock, entropy)
         await world.ledger.close()
 
 
-async def test_positions_are_never_handed_out_twice(path, opened, clock, entropy):
+async def test_positions_are_never_handed_out_twice(path, opened, clock, random):
     """Even when retention has emptied the log: a cursor behind them would skip what comes next."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     (*_, last), _ = await world.ledger.log.append([world.entry() for _ in range(5)], [None] * 5)
     await world.ledger.close()
     raw = sqlite3.connect(path)
@@ -66,9 +66,9 @@ async def test_positions_are_never_handed_out_twice(path, opened, clock, entropy
     await world.ledger.close()
 
 
-async def test_caps_count_on_after_a_restart_and_after_a_commit_that_failed(opened, clock, entropy):
+async def test_caps_count_on_after_a_restart_and_after_a_commit_that_failed(opened, clock, random):
     """What is counted is read from the messages: nothing that was lost counts, nothing that was kept is forgotten."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     first, lost, second, third = (world.planned() for _ in range(4))
     await world.plan(first, charges=(world.charge(first, 2),))
     plan = world.plan_of(lost, charges=(world.charge(lost, 2),))
@@ -83,9 +83,9 @@ async def test_caps_count_on_after_a_restart_and_after_a_commit_that_failed(open
         await world.ledger.close()
 
 
-async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, entropy):
+async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, random):
     """At once, with a higher fence; what only waits is left to its time; what was being sent says so."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     held, sending = world.planned(), world.planned()
     waiting = replace(
         world.planned(), status=Status.DEFERRED, reason=Reason.RETRY, fence=0, due_at=world.now + 9
@@ -107,9 +107,9 @@ async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, ent
         await world.ledger.close()
 
 
-async def test_a_lease_of_the_old_process_is_worth_nothing(opened, clock, entropy):
+async def test_a_lease_of_the_old_process_is_worth_nothing(opened, clock, random):
     """Its fence may still fit, but it is not the holder any more."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     message = world.planned()
     await world.plan(message)
     world = await reopened(world, opened)
@@ -155,9 +155,9 @@ async def test_group_commit_shows_in_the_figures(ledger, world):
     assert after["file_bytes"] > 0
 
 
-async def test_a_closed_ledger_says_so(opened, clock, entropy):
+async def test_a_closed_ledger_says_so(opened, clock, random):
     """Reads and writes alike."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     await world.ledger.close()
     await world.ledger.close()
     with pytest.raises(Unavailable):
@@ -166,12 +166,12 @@ async def test_a_closed_ledger_says_so(opened, clock, entropy):
         await world.ledger.users.page(world.tenant, None, 1)
 
 
-async def test_a_ledger_is_not_opened_with_another_key(path, opened, clock, entropy):
+async def test_a_ledger_is_not_opened_with_another_key(path, opened, clock, random):
     """The operator hears it at once, not with the first message."""
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     await world.ledger.close()
     with pytest.raises(ConfigError, match="another installation key"):
-        SqliteLedger.open(path, vault=LocalVault(b"x" * 32, entropy), clock=clock, entropy=entropy)
+        SqliteLedger.open(path, vault=LocalVault(b"x" * 32, random), clock=clock, random=random)
     await opened().close()
 
 

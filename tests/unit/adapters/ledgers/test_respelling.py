@@ -4,8 +4,8 @@ import sqlite3
 
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
+from clarion.model.suppression import Suppression
 from clarion.ports import vault as spelling
-from clarion.ports.ledger import Suppression
 from clarion.ports.vault import contact_hash
 from clarion.testing.ledger_contract import World
 
@@ -13,17 +13,17 @@ TYPED = "kim@bücher.example"
 ON_THE_WIRE = "kim@xn--bcher-kva.example"
 
 
-async def earlier(opened, path, clock, entropy, monkeypatch, *suppressed):
+async def earlier(opened, path, clock, random, monkeypatch, *suppressed):
     """A ledger as the version before wrote it, with Kim in it; closed again. The tenant."""
     with monkeypatch.context() as before:
         before.setattr(spelling, "normal_mail_address", lambda address: address.strip().lower())
-        world = await World(opened(), clock, entropy).furnish()
+        world = await World(opened(), clock, random).furnish()
         await world.person("kim", TYPED)
         rows = [
             Suppression(
                 tenant=world.tenant,
                 channel=Channel.EMAIL,
-                hash=contact_hash(LocalVault(b"k" * 32, entropy), world.tenant, Channel.EMAIL, address),
+                hash=contact_hash(LocalVault(b"k" * 32, random), world.tenant, Channel.EMAIL, address),
                 reason="address_gone",
                 at=clock.now(),
             )
@@ -39,11 +39,11 @@ async def earlier(opened, path, clock, entropy, monkeypatch, *suppressed):
 
 
 async def test_contacts_and_their_suppressions_move_to_the_one_spelling(
-    opened, path, clock, entropy, monkeypatch
+    opened, path, clock, random, monkeypatch
 ):
     """Once, when the ledger is opened: reports that name the domain as servers do find the person."""
-    tenant = await earlier(opened, path, clock, entropy, monkeypatch, TYPED)
-    wanted = contact_hash(LocalVault(b"k" * 32, entropy), tenant, Channel.EMAIL, ON_THE_WIRE)
+    tenant = await earlier(opened, path, clock, random, monkeypatch, TYPED)
+    wanted = contact_hash(LocalVault(b"k" * 32, random), tenant, Channel.EMAIL, ON_THE_WIRE)
     for _ in range(2):
         ledger = opened()
         try:
@@ -58,10 +58,10 @@ async def test_contacts_and_their_suppressions_move_to_the_one_spelling(
             await ledger.close()
 
 
-async def test_a_suppression_that_nobody_has_stays_as_it_is(opened, path, clock, entropy, monkeypatch):
+async def test_a_suppression_that_nobody_has_stays_as_it_is(opened, path, clock, random, monkeypatch):
     """Its address is known by its hash alone; people whose spelling was the one already keep theirs."""
     tenant = await earlier(
-        opened, path, clock, entropy, monkeypatch, "gone@münchen.example", "ada@example.org"
+        opened, path, clock, random, monkeypatch, "gone@münchen.example", "ada@example.org"
     )
     ledger = opened()
     try:

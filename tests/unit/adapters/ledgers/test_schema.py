@@ -21,7 +21,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
-from clarion.model.message import ChannelPlan
+from clarion.model.message import ChannelDecision
 from clarion.model.setup import INBOX, Integration, Money, SendLadder, Tenant, Workflow
 from clarion.model.status import ACTIVE, MOVES, Reason, Status, may_move
 from clarion.model.user import Day, Window
@@ -206,7 +206,7 @@ def test_ladders_of_an_older_file_are_read_by_their_new_words(tmp_path, step):
     to = msgspec.json.decode(body, type=Workflow).steps[0].to
     assert isinstance(to, SendLadder)
     assert [(one.channel, one.wait_s) for one in to.channels] == [(Channel.PUSH, 30), (Channel.SMS, 30)]
-    push, sms = msgspec.msgpack.decode(packed, type=tuple[ChannelPlan, ...])
+    push, sms = msgspec.msgpack.decode(packed, type=tuple[ChannelDecision, ...])
     assert (push.message_id, push.verdicts[0].reason) == (bytes(16), "first_channel")
     assert sms.reason is Reason.WAITING_FOR_EARLIER_CHANNEL
     assert (sms.verdicts[0].reason, sms.verdicts[0].inputs) == (
@@ -215,9 +215,7 @@ def test_ladders_of_an_older_file_are_read_by_their_new_words(tmp_path, step):
     )
 
 
-async def test_tenants_of_an_older_file_get_the_inbox_that_new_ones_begin_with(
-    tmp_path, step, clock, entropy
-):
+async def test_tenants_of_an_older_file_get_the_inbox_that_new_ones_begin_with(tmp_path, step, clock, random):
     """Once: who has an in-app integration keeps it, and who deletes it later is without."""
     path = tmp_path / "older.db"
     step("0009", path)
@@ -226,13 +224,13 @@ async def test_tenants_of_an_older_file_get_the_inbox_that_new_ones_begin_with(
             body = msgspec.json.encode(Tenant(id=TenantId(no), key=key))
             older.execute("INSERT INTO tenants (id, key, body) VALUES (?, ?, ?)", (no, key, body))
         own = Integration(key="own", channel=Channel.IN_APP, provider="capture")
-        vault = LocalVault(b"k" * 32, entropy)
+        vault = LocalVault(b"k" * 32, random)
         sealed = vault.seal(vault.tenant_key(TenantId(2)), msgspec.json.encode(own))
         older.execute("INSERT INTO documents VALUES ('integration', 2, 'own', 1, 1, ?)", (sealed,))
         older.commit()
     migrate(path)
     for opening in range(2):
-        ledger = SqliteLedger.open(path, vault=vault, clock=clock, entropy=entropy)
+        ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
         shelf = ledger.setup.integrations
         found = [dict(shelf.all(TenantId(no))) for no in (1, 2)]
         assert found == [{} if opening else {"inbox": INBOX}, {"own": own}]
@@ -310,11 +308,11 @@ def test_the_guard_of_moves_is_the_table_of_moves(raw, old):
     assert MOVES[old] <= allowed
 
 
-async def test_a_missing_file_is_not_created_by_opening(tmp_path, clock, entropy):
+async def test_a_missing_file_is_not_created_by_opening(tmp_path, clock, random):
     """The operator is told which command makes it."""
     with pytest.raises(ConfigError, match="clarion migrate"):
         SqliteLedger.open(
-            tmp_path / "none.db", vault=LocalVault(b"k" * 32, entropy), clock=clock, entropy=entropy
+            tmp_path / "none.db", vault=LocalVault(b"k" * 32, random), clock=clock, random=random
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -5,8 +5,8 @@ import msgspec
 from clarion.adapters.ledgers.migrations.versions import v0021_several
 from clarion.model.channel import Channel
 from clarion.model.ids import UserNo
+from clarion.model.message import MessageFilter
 from clarion.model.status import Status
-from clarion.ports.ledger import MessageFilter
 
 
 def test_a_filter_that_held_one_of_each_still_does():

@@ -3,12 +3,11 @@
 import msgspec
 
 from clarion.adapters.ledgers.sqlite import users
-from clarion.model.user import Day, Preferences, Profile, Window
-from clarion.ports.ledger import UserPut
+from clarion.model.user import Day, Preferences, Profile, UserPut, Window
 from clarion.testing.ledger_contract import World
 
 
-async def test_quiet_hours_of_an_older_profile_keep_their_days(opened, clock, entropy, monkeypatch):
+async def test_quiet_hours_of_an_older_profile_keep_their_days(opened, clock, random, monkeypatch):
     """Numbers, no days at all, and names side by side; everything else in the profile stays."""
     hours = [
         {"start": "22:00", "end": "07:00", "days": [0, 6]},
@@ -21,7 +20,7 @@ async def test_quiet_hours_of_an_older_profile_keep_their_days(opened, clock, en
         fields[users.PREFERENCES] = {"quiet_hours": hours}
         return msgspec.msgpack.encode(fields)
 
-    world = await World(opened(), clock, entropy).furnish()
+    world = await World(opened(), clock, random).furnish()
     with monkeypatch.context() as before:
         before.setattr(users, "_pack", as_before)
         await world.ledger.users.put(world.tenant, [UserPut(id="kim", profile=profile)])

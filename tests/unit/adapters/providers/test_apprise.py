@@ -7,7 +7,7 @@ import pytest
 
 from clarion.adapters.providers import apprise
 from clarion.adapters.providers.apprise import AppriseConfig, plugin, text_of
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
@@ -17,7 +17,7 @@ from clarion.testing.ports import provider_tools
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests.chats import FULL, HARMFUL, outgoing
 
-ENTROPY = SystemEntropy()
+ENTROPY = SystemRandom()
 TOOLS = provider_tools(SystemClock(), ENTROPY, LocalVault(bytes(32), ENTROPY))
 
 

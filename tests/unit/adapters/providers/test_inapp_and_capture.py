@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from clarion.adapters.providers import capture, inapp
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.content import InAppContent
@@ -17,7 +17,7 @@ from clarion.model.status import Reason
 from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import Subject
 
-ENTROPY = SystemEntropy()
+ENTROPY = SystemRandom()
 VAULT = LocalVault(ENTROPY.bytes(32), ENTROPY)
 
 
@@ -98,7 +98,7 @@ async def test_every_failure_can_be_rehearsed(config, outcome):
 
 
 async def test_acceptance_can_be_arrival():
-    """For rehearsing ladders that wait for delivery."""
+    """For dry_running ladders that wait for delivery."""
     _, (outcome,) = await answers(subject(capture.plugin, delivered=True))
     assert outcome.delivered
 

@@ -17,7 +17,7 @@ from clarion.adapters.providers.webhook import (
     signature,
     webhook_id,
 )
-from clarion.adapters.system import SystemClock, SystemEntropy
+from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
 from clarion.model.content import WebhookContent
@@ -31,7 +31,7 @@ from clarion.testing.ports import provider_tools
 from clarion.testing.provider_contract import Subject
 from clarion.testing.scripted_server import Answer, scripted_server
 
-ENTROPY = SystemEntropy()
+ENTROPY = SystemRandom()
 VAULT = LocalVault(ENTROPY.bytes(32), ENTROPY)
 NEW, OLD, OTHER = ("whsec_" + b64encode(ENTROPY.bytes(32)).decode() for _ in range(3))
 ID = b"endpoint-sixteen"
@@ -345,7 +345,7 @@ async def test_a_monstrous_body_is_refused():
 
 async def test_a_receiver_that_keeps_hanging_is_left_alone(monkeypatch):
     """After three calls without an answer the others are put off at once, and that costs them no attempt."""
-    monkeypatch.setattr("clarion.adapters.http.rests.FIRST_REST_S", 0.3)
+    monkeypatch.setattr("clarion.adapters.http.host_backoff.FIRST_REST_S", 0.3)
     async with scripted_server(otherwise=Answer(manner="hang")) as there:
         provider = opened(LOOPBACK, timeout_s=1)
         hung = await provider.send(messages(there.url, 3))

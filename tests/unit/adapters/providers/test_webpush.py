@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.adapters.http import Call
+from clarion.adapters.http import HttpRequest
 from clarion.adapters.providers.webpush import LONGEST_TTL_S, WebPush, WebPushConfig, plugin
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.adapters.webpush.vapid import new_keys
 from clarion.errors import ConfigError
@@ -18,10 +18,11 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import Action, PushContent
 from clarion.model.ids import Instant
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import Outgoing
 from clarion.model.push import MOST_BYTES, push_bytes
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Outgoing, ProviderTools
+from clarion.ports.provider import ProviderTools
 from clarion.testing.ports import MONDAY_NOON, ManualClock, provider_tools
 from clarion.testing.scripted_server import Answer, Received, scripted_server
 from tests import outgoing as made
@@ -33,8 +34,8 @@ HELLO = PushContent(title="Hello", body="World")
 
 
 def tools() -> ProviderTools:
-    entropy = SystemEntropy()
-    lent = provider_tools(ManualClock(), entropy, LocalVault(bytes(32), entropy))
+    random = SystemRandom()
+    lent = provider_tools(ManualClock(), random, LocalVault(bytes(32), random))
     return msgspec.structs.replace(lent, allowed_networks=("127.0.0.0/8",))
 
 
@@ -43,9 +44,9 @@ def push(browser: Browser, content: PushContent = HELLO, **more: Any) -> Outgoin
     return made.outgoing(content, channel=Channel.PUSH, **more)
 
 
-def built(one: Outgoing) -> Call:
+def built(one: Outgoing) -> HttpRequest:
     call = WebPush(CONFIG, tools()).build(one)
-    assert isinstance(call, Call), call
+    assert isinstance(call, HttpRequest), call
     return call
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.adapters.system import SystemEntropy
+from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults import local
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, SealBroken
@@ -76,7 +76,7 @@ def test_memory_stays_bounded_however_many_people_there_are(monkeypatch):
     """The caches of ciphers and purposes never grow past their limits."""
     monkeypatch.setattr(local, "CACHED_CIPHERS", 10)
     monkeypatch.setattr(local, "CACHED_PURPOSES", 10)
-    vault = LocalVault(bytes(32), SystemEntropy())
+    vault = LocalVault(bytes(32), SystemRandom())
     for n in range(35):
         vault.seal(os.urandom(32), b"x")
         vault.hash(f"purpose-{n}", b"x")

@@ -9,7 +9,7 @@ import pytest
 
 from clarion.content.mail.media_types import media_type
 from clarion.model.content import Attachment, EmailContent, Invitation
-from tests.letters import SENDER, letter, mailwright
+from tests.mails import SENDER, letter, mailwright
 
 
 def sent(content: EmailContent) -> EmailMessage:

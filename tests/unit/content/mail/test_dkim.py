@@ -19,7 +19,7 @@ from clarion.content.mail.dkim import new_key, public_record, relaxed_body
 from clarion.errors import ConfigError
 from clarion.model.content import Attachment
 from clarion.ports.mail import DkimKey, Letter
-from tests.letters import SENDER, letter, made
+from tests.mails import SENDER, letter, made
 
 
 def pem(key) -> str:

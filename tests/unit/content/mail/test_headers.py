@@ -15,7 +15,7 @@ from clarion.content.mail import headers
 from clarion.errors import ConfigError, ContentError
 from clarion.model.content import Attachment
 from clarion.ports.mail import Letter, Sender
-from tests.letters import SENDER, letter, made, mailwright, message
+from tests.mails import SENDER, letter, made, mailwright, message
 
 FIELD = re.compile(r"[!-9;-~]+: ?")
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from clarion.content.returns import Verdict, read
+from clarion.content.bounces import BounceVerdict, read
 from tests.unit.content.returns import samples
 from tests.unit.content.returns.samples import TAG, daemon, feedback, mail, report
 
-HARD, SOFT, BLOCK = Verdict.HARD, Verdict.SOFT, Verdict.BLOCK
+HARD, SOFT, BLOCK = BounceVerdict.HARD, BounceVerdict.SOFT, BounceVerdict.BLOCK
 COMPLAINT, AUTO_REPLY, DELIVERED, UNKNOWN = (
-    Verdict.COMPLAINT,
-    Verdict.AUTO_REPLY,
-    Verdict.DELIVERED,
-    Verdict.UNKNOWN,
+    BounceVerdict.COMPLAINT,
+    BounceVerdict.AUTO_REPLY,
+    BounceVerdict.DELIVERED,
+    BounceVerdict.UNKNOWN,
 )
 
 
@@ -410,7 +410,7 @@ def test_who_complained_at_microsoft_stands_in_the_returned_mail():
 )
 def test_a_wish_to_hear_no_more_is_no_complaint(raw):
     """The person opts out; nobody called it spam."""
-    assert read(raw).verdict is Verdict.UNSUBSCRIBE
+    assert read(raw).verdict is BounceVerdict.UNSUBSCRIBE
 
 
 @pytest.mark.parametrize(
@@ -548,7 +548,7 @@ NASTY = {
 def test_hostile_mail_costs_little(name):
     """Whatever is repeated, nested or left open: a verdict, and soon."""
     started = time.process_time()
-    assert read(NASTY[name]).verdict in set(Verdict)
+    assert read(NASTY[name]).verdict in set(BounceVerdict)
     assert time.process_time() - started < 2.0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from clarion.adapters.ledgers.sqlite.files import one, open_writer
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.errors import ConfigError, SealBroken
-from clarion.ports.clock import Entropy
+from clarion.ports.clock import Random
 from clarion.ports.vault import Vault
 
 AT_ONCE = 10_000
@@ -25,7 +25,7 @@ def keyring_path(ledger: Path) -> Path:
     return ledger.with_suffix(".keys")
 
 
-def open_keyring(ledger: Path, vault: Vault, entropy: Entropy) -> Keyring:
+def open_keyring(ledger: Path, vault: Vault, random: Random) -> Keyring:
     """The keyring of a ledger. One that has none yet, because it is new or was made before there were keyrings, gets
     it now, and the users' keys are wrapped anew; a crash in between is made good by the next call.
 
@@ -35,7 +35,7 @@ def open_keyring(ledger: Path, vault: Vault, entropy: Entropy) -> Keyring:
         bound = one(connection, _BOUND)
         if bound is None:
             _require_key(connection, ledger, vault)
-        keyring = Keyring.open(keyring_path(ledger), vault, entropy, create=bound is None)
+        keyring = Keyring.open(keyring_path(ledger), vault, random, create=bound is None)
         try:
             if bound is None:
                 _adopt(connection, keyring, vault)

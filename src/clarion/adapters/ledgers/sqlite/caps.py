@@ -11,7 +11,7 @@ from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.plan import CapCharge
-from clarion.ports.ledger import Settlement
+from clarion.model.settlement import Settlement
 from clarion.rules.exact import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
 
 

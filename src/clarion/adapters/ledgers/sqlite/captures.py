@@ -10,8 +10,7 @@ from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.model.ids import MessageId, TenantId
-from clarion.model.inbox import Captured
-from clarion.ports.ledger import CaptureFilter
+from clarion.model.inbox import Captured, CaptureFilter
 
 
 class SqliteCaptures:

@@ -12,8 +12,8 @@ from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.model.ids import EventId, MessageId, RunId
+from clarion.model.plan import PlanCommit
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import PlanCommit
 from clarion.rules.exact import Decisions, DedupeHolder, KeyHolder, Stored
 
 _STATUS = tuple(Status)

@@ -12,10 +12,10 @@ from clarion.model.channel import Lane
 from clarion.model.event import Entry
 from clarion.model.ids import EventId, MessageId, RunId
 from clarion.model.inbox import InboxItem
-from clarion.model.message import Change, ChannelPlan, Message, Run
+from clarion.model.message import Change, ChannelDecision, Message, Run
 from clarion.model.status import Reason, Status
 
-_unpack = msgspec.msgpack.Decoder(tuple[ChannelPlan, ...]).decode
+_unpack = msgspec.msgpack.Decoder(tuple[ChannelDecision, ...]).decode
 _STATUS = tuple(Status)
 _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in Reason} | {None: None}
 

@@ -9,9 +9,9 @@ from typing import Any
 from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.model.endpoint import Delivery
+from clarion.model.endpoint import Delivery, DeliveryFilter
 from clarion.model.ids import Instant, MessageId, TenantId
-from clarion.ports.ledger import DeliveryFilter, Settlement
+from clarion.model.settlement import Settlement
 
 KEPT_MS = 30 * 24 * 3_600_000
 

@@ -12,8 +12,8 @@ from clarion.adapters.ledgers.sqlite.topics import ONE as TOPIC
 from clarion.adapters.ledgers.sqlite.users import Desk
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
+from clarion.model.topic import Topic
 from clarion.model.user import User
-from clarion.ports.ledger import Topic
 
 
 class SqliteDirectory:

@@ -19,9 +19,9 @@ from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint, EndpointState
 from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.suppression import Suppression
 from clarion.model.user import User
 from clarion.ports import terms
-from clarion.ports.ledger import Suppression
 
 LAST = b"\xff" * 17
 """Behind every id."""
@@ -47,7 +47,7 @@ class SqliteEndpoints:
     async def put(
         self, tenant: TenantId, user: UserNo, endpoint: Endpoint, before: Endpoint | None
     ) -> Endpoint:
-        dry = terms.rehearsing()
+        dry = terms.dry_running()
 
         def put(connection: sqlite3.Connection) -> User | None:
             owner = self._owner(connection, user)

@@ -18,9 +18,10 @@ from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.set_aside import set_aside_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
+from clarion.model.event import EventFound, EventRecord
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, children_range, first_id_at
+from clarion.model.message import MessageFilter
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import EventFound, EventRecord, MessageFilter
 
 SLICE = 1_000
 """Messages canceled in one transaction, so that a wide event holds up no other writer."""

@@ -18,10 +18,10 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, UserNo
-from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
+from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
+from clarion.model.settlement import Settlement
 from clarion.model.setup import Success
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import InboxAction, Settlement
 
 HEADS_KEPT = 50_000
 """Users whose newest offset and counters the writer remembers."""

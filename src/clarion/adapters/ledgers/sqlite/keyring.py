@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.files import one, open_reader, open_writer,
 from clarion.adapters.ledgers.sqlite.key_tree import NUMBERS, SECRET_BYTES, Node, within, without
 from clarion.errors import ConfigError, SealBroken, Unavailable
 from clarion.model.lru import Lru
-from clarion.ports.clock import Entropy
+from clarion.ports.clock import Random
 from clarion.ports.vault import Vault
 
 RESERVED = 4_096
@@ -52,7 +52,7 @@ class Keyring:
     """Keys are wrapped and unwrapped in any thread, everything else is done by the one that writes the ledger."""
 
     @classmethod
-    def open(cls, path: Path, vault: Vault, entropy: Entropy, *, create: bool) -> Keyring:
+    def open(cls, path: Path, vault: Vault, random: Random, *, create: bool) -> Keyring:
         """The keyring at `path`; with `create` a missing one is made, durably.
 
         Raises ConfigError saying what to do when it is missing, damaged, readable by others, or sealed with
@@ -60,7 +60,7 @@ class Keyring:
         """
         _require_file(path, create)
         try:
-            return cls(path, vault, entropy, create)
+            return cls(path, vault, random, create)
         except sqlite3.Error as error:
             raise ConfigError(f"{path} cannot be read as a keyring ({error}): {_RESTORE}") from None
         except SealBroken:
@@ -69,13 +69,13 @@ class Keyring:
                 "from your backup, or set `key_file` to the right one"
             ) from None
 
-    def __init__(self, path: Path, vault: Vault, entropy: Entropy, create: bool) -> None:
+    def __init__(self, path: Path, vault: Vault, random: Random, create: bool) -> None:
         self._path = path
         self._vault = vault
         self._connection = open_writer(path, CACHE_KIB)
         try:
             if not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone() and create:
-                self._make(entropy)
+                self._make(random)
             self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
             self.id = int(one(self._connection, _NUMBER, ("id",)))
             """Tells keyrings apart: a ledger remembers the one it belongs to."""
@@ -191,14 +191,14 @@ class Keyring:
             raise refusal(error) or error from error
         return first
 
-    def _make(self, entropy: Entropy) -> None:
+    def _make(self, random: Random) -> None:
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             for table in _TABLES:
                 self._connection.execute(table)
-            name = int.from_bytes(entropy.bytes(7), "big")
+            name = int.from_bytes(random.bytes(7), "big")
             self._connection.execute("INSERT INTO numbers VALUES ('id', ?), ('next', 1)", (name,))
-            self._keep(Node(0, NUMBERS, entropy.bytes(SECRET_BYTES)))
+            self._keep(Node(0, NUMBERS, random.bytes(SECRET_BYTES)))
 
     def _empty_log(self) -> bool:
         """Into the file with everything, so that nothing of before is left in either; whether nobody was in the way."""

@@ -38,15 +38,15 @@ from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
 from clarion.adapters.ledgers.sqlite.users import Desk, SqliteUsers
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.ports.clock import Clock, Entropy
+from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import (
     Captures,
-    Claims,
     Deliveries,
     Directory,
     Endpoints,
     EventLog,
     Events,
+    IdempotencyStore,
     Inboxes,
     MessageRecords,
     Messages,
@@ -87,11 +87,11 @@ class SqliteLedger:
     steps: OperationSteps
     inboxes: Inboxes
     captures: Captures
-    claims: Claims
+    claims: IdempotencyStore
 
     @classmethod
     def open(
-        cls, path: Path, *, vault: Vault, clock: Clock, entropy: Entropy, user_cache: int = 20_000
+        cls, path: Path, *, vault: Vault, clock: Clock, random: Random, user_cache: int = 20_000
     ) -> SqliteLedger:
         """The ledger at `path`; `user_cache` people are kept opened in memory.
 
@@ -99,10 +99,10 @@ class SqliteLedger:
         not those it was written with.
         """
         require_current(path)
-        return cls(path, vault, open_keyring(path, vault, entropy), clock, entropy, user_cache)
+        return cls(path, vault, open_keyring(path, vault, random), clock, random, user_cache)
 
     def __init__(
-        self, path: Path, vault: Vault, keyring: Keyring, clock: Clock, entropy: Entropy, user_cache: int
+        self, path: Path, vault: Vault, keyring: Keyring, clock: Clock, random: Random, user_cache: int
     ) -> None:
         epoch = _next_epoch(path)
         self._path = path
@@ -120,7 +120,7 @@ class SqliteLedger:
         self.set_aside = SqliteSetAsides(writer, readers, local, log)
         inboxes = SqliteInboxes(writer, local, readers, routes, endings)
         eraser = Eraser(keyring, endings, clock, inboxes.forget)
-        desk = Desk(vault, keyring, clock, entropy, eraser)
+        desk = Desk(vault, keyring, clock, random, eraser)
         suppressions = SqliteSuppressions(writer, readers, people)
         self.log = log
         self.claims = log

@@ -14,12 +14,12 @@ from clarion.adapters.ledgers.sqlite.files import changed, one, rows
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Claim, ClaimResult, Entry
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import Instant, TenantId
 from clarion.ports.clock import Clock
 
-Published = tuple[Sequence[Entry], Sequence[ClaimResult | None]]
-Held = dict[tuple[TenantId, bytes], ClaimResult]
+Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
+Held = dict[tuple[TenantId, bytes], IdempotencyResult]
 """Claims that somebody was first on, as anybody later is told."""
 
 PURGE_EVERY = 64
@@ -38,7 +38,7 @@ class SqliteLog:
         self._position = {lane: position_of(local, lane) for lane in LANES}
         self._end = {lane: int(one(local, sql.END, (f"log_{lane.value}",)) or 0) for lane in LANES}
 
-    async def append(self, entries: Sequence[Entry], claims: Sequence[Claim | None]) -> Published:
+    async def append(self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]) -> Published:
         if not entries:
             return (), ()
         wanted = self._admission.enter(entries)
@@ -70,13 +70,13 @@ class SqliteLog:
     def end(self, lane: Lane) -> int:
         return self._end[lane]
 
-    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> ClaimResult | None:
+    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
         row = self._local.execute(sql.CLAIM_FIND, (tenant, key, now)).fetchone()
-        return None if row is None else ClaimResult(fresh=False, fingerprint=row[0], answer=row[1])
+        return None if row is None else IdempotencyResult(fresh=False, fingerprint=row[0], answer=row[1])
 
-    async def hold(self, claim: Claim) -> ClaimResult:
+    async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
         held = await self._writer.call(lambda connection: self._claim(connection, [claim]))
-        fresh = ClaimResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
+        fresh = IdempotencyResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
         return held.get((claim.tenant, claim.key), fresh)
 
     # -- in the writer's thread -------------------------------------------------------------------------------
@@ -116,10 +116,10 @@ class SqliteLog:
     def _append(
         self,
         connection: sqlite3.Connection,
-        items: Sequence[tuple[Sequence[Entry], Sequence[Claim | None]]],
+        items: Sequence[tuple[Sequence[Entry], Sequence[IdempotencyRecord | None]]],
         careful: bool,
     ) -> Sequence[Published]:
-        firsts: dict[tuple[TenantId, bytes], Claim] = {}
+        firsts: dict[tuple[TenantId, bytes], IdempotencyRecord] = {}
         for claim in (c for _, claims in items for c in claims if c is not None):
             firsts.setdefault((claim.tenant, claim.key), claim)
         held = self._claim(connection, list(firsts.values())) if firsts else {}
@@ -134,7 +134,7 @@ class SqliteLog:
             for entries, (_, results) in zip(kept, judged, strict=True)
         ]
 
-    def _claim(self, connection: sqlite3.Connection, claims: Sequence[Claim]) -> Held:
+    def _claim(self, connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> Held:
         """Claims what is free; what somebody else holds."""
         before = one(connection, sql.CLAIMS_END)
         added = _add(connection, claims)
@@ -147,7 +147,7 @@ class SqliteLog:
         if changed(connection, sql.CLAIMS_DROP, (*named, self._clock.now())):
             _add(connection, claims)
         return {
-            (tenant, bytes.fromhex(key)): ClaimResult(
+            (tenant, bytes.fromhex(key)): IdempotencyResult(
                 fresh=False, fingerprint=bytes.fromhex(fingerprint), answer=bytes.fromhex(answer)
             )
             for tenant, key, fingerprint, answer in rows(connection, sql.CLAIMS_FIND, (*named, before))
@@ -175,7 +175,7 @@ class SqliteLog:
         self._position[lane] = max(self._position[lane], position)
 
 
-def _add(connection: sqlite3.Connection, claims: Sequence[Claim]) -> int:
+def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> int:
     tail = Tail([c.key for c in claims])
     packed = [
         (
@@ -191,17 +191,17 @@ def _add(connection: sqlite3.Connection, claims: Sequence[Claim]) -> int:
     return changed(connection, sql.CLAIMS_ADD, (encoded(packed), tail.joined()))
 
 
-def _judge(claims: Sequence[Claim | None], held: Held) -> list[ClaimResult | None]:
+def _judge(claims: Sequence[IdempotencyRecord | None], held: Held) -> list[IdempotencyResult | None]:
     """Who is first; entries of one submission repeat its claim and share the answer."""
-    ours: dict[Claim, ClaimResult] = {}
-    results: list[ClaimResult | None] = []
+    ours: dict[IdempotencyRecord, IdempotencyResult] = {}
+    results: list[IdempotencyResult | None] = []
     for claim in claims:
         if claim is None:
             results.append(None)
             continue
         result = ours.get(claim) or held.get((claim.tenant, claim.key))
         if result is None:
-            result = ClaimResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
+            result = IdempotencyResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
             ours[claim] = result
             held[claim.tenant, claim.key] = msgspec.structs.replace(result, fresh=False)
         results.append(result)

@@ -26,8 +26,8 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbox import Captured
 from clarion.model.message import Message
+from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, Reason, Status
-from clarion.ports.ledger import Settlement, SettleResult
 
 BY_AGE = 8
 """One in so many is claimed by its age alone, whoever's it is: leases that ran out have no turn."""

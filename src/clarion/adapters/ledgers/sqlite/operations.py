@@ -17,17 +17,19 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
-from clarion.model.message import Message
-from clarion.model.operation import OperationId, OperationKind, OperationStatus, ended
-from clarion.model.status import RETRYABLE_BY_HAND, Status
-from clarion.ports.ledger import (
-    MessageFilter,
+from clarion.model.message import Message, MessageFilter
+from clarion.model.operation import (
     Operation,
     OperationError,
     OperationFilter,
-    Step,
-    Stepped,
+    OperationId,
+    OperationKind,
+    OperationProgress,
+    OperationStatus,
+    OperationStep,
+    ended,
 )
+from clarion.model.status import RETRYABLE_BY_HAND, Status
 
 KEPT_MS = 30 * 86_400_000
 """How long a finished one can be looked at."""
@@ -211,13 +213,13 @@ class SqliteOperationSteps:
         )
         return [MessageId(message) for _, message in found]
 
-    async def advance(self, operation: Operation, step: Step) -> Stepped:
-        def advance(connection: sqlite3.Connection) -> Stepped:
+    async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
+        def advance(connection: sqlite3.Connection) -> OperationProgress:
             now = _stored(connection, operation.tenant, operation.id)
             if now is None or now != operation:
-                return Stepped(operation=now or operation)
+                return OperationProgress(operation=now or operation)
             if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
-                return Stepped(operation=_closed(connection, operation, step.at))
+                return OperationProgress(operation=_closed(connection, operation, step.at))
             moved = frozenset() if step.broken else self._moved(connection, operation, step)
             stored = self._records.stored(
                 connection, operation.tenant, [one for one in step.ids if one not in moved]
@@ -228,12 +230,12 @@ class SqliteOperationSteps:
                 if one not in moved and (error := _error(operation.kind, stored.get(one), step)) is not None
             }
             count = _recount if operation.swept else _count
-            return Stepped(operation=count(connection, operation, step, wrong), moved=moved)
+            return OperationProgress(operation=count(connection, operation, step, wrong), moved=moved)
 
         return await self._writer.call(advance, rows=len(step.ids) + 1)
 
     def _moved(
-        self, connection: sqlite3.Connection, operation: Operation, step: Step
+        self, connection: sqlite3.Connection, operation: Operation, step: OperationStep
     ) -> frozenset[MessageId]:
         if operation.kind is OperationKind.CANCEL_MESSAGES:
             messages = self._records.stored(connection, operation.tenant, step.ids)
@@ -247,7 +249,7 @@ Wrong = tuple[str, str]
 """Code and detail of an error."""
 
 
-def _error(kind: OperationKind, message: Message | None, step: Step) -> Wrong | None:
+def _error(kind: OperationKind, message: Message | None, step: OperationStep) -> Wrong | None:
     """Why a message was not moved; None when it is where it was to go, by whoever's hand."""
     if message is None:
         return "not_found", "The message does not exist any more."
@@ -267,7 +269,7 @@ def _error(kind: OperationKind, message: Message | None, step: Step) -> Wrong | 
 
 
 def _count(
-    connection: sqlite3.Connection, operation: Operation, step: Step, wrong: dict[MessageId, Wrong]
+    connection: sqlite3.Connection, operation: Operation, step: OperationStep, wrong: dict[MessageId, Wrong]
 ) -> Operation:
     """The operation behind a part of what its filter found."""
     seen = operation.done + operation.failed
@@ -294,7 +296,7 @@ def _count(
 
 
 def _recount(
-    connection: sqlite3.Connection, operation: Operation, step: Step, wrong: dict[MessageId, Wrong]
+    connection: sqlite3.Connection, operation: Operation, step: OperationStep, wrong: dict[MessageId, Wrong]
 ) -> Operation:
     """The operation behind a part of what had failed and was tried again."""
     mended = 0
@@ -317,7 +319,13 @@ def _recount(
 
 
 def _gone_on(
-    connection: sqlite3.Connection, operation: Operation, step: Step, *, done: int, failed: int, swept: bool
+    connection: sqlite3.Connection,
+    operation: Operation,
+    step: OperationStep,
+    *,
+    done: int,
+    failed: int,
+    swept: bool,
 ) -> Operation:
     return _changed(
         connection,

@@ -25,8 +25,7 @@ from clarion.model.channel import Lane
 from clarion.model.event import Entry
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo, children_range
 from clarion.model.message import Message, Run
-from clarion.model.plan import CapCharge
-from clarion.ports.ledger import PlanCommit, PlanResult
+from clarion.model.plan import CapCharge, PlanCommit, PlanResult
 from clarion.rules.exact import ON_ITS_WAY, decide, needed
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -14,7 +14,7 @@ from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import TenantId
-from clarion.ports.ledger import Quarantined, QuarantineFilter
+from clarion.model.quarantine import Quarantined, QuarantineFilter
 
 MOST = 1_000
 """Of one tenant."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.adapters.ledgers.sqlite.packing import field, id_at
 from clarion.adapters.ledgers.sqlite.statements import MESSAGE, may_move
-from clarion.model.receipt import Kind
+from clarion.model.receipt import ReceiptKind
 from clarion.model.status import ACTIVE, Reason, Status
 
 MESSAGES_FOUND = f"""
@@ -37,7 +37,7 @@ CHANGES_RECEIVED = f"""
 """
 """A change for every receipt that is taken, with the status its message has from now on."""
 
-_OPENED = f"('{Kind.OPENED.value}', '{Kind.CLICKED.value}')"
+_OPENED = f"('{ReceiptKind.OPENED.value}', '{ReceiptKind.CLICKED.value}')"
 
 RECEIVE = f"""
     UPDATE messages SET
@@ -51,7 +51,7 @@ RECEIVE = f"""
         sent_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.sent_at, new.at), messages.sent_at),
         delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.delivered_at, new.at), messages.delivered_at),
         seen_at = iif(new.outcome IN {_OPENED}, coalesce(messages.seen_at, new.at), messages.seen_at),
-        clicked_at = iif(new.outcome = '{Kind.CLICKED.value}', coalesce(messages.clicked_at, new.at), messages.clicked_at)
+        clicked_at = iif(new.outcome = '{ReceiptKind.CLICKED.value}', coalesce(messages.clicked_at, new.at), messages.clicked_at)
     FROM (SELECT message_id AS id, * FROM changes WHERE seq > ?1 AND seq <= ?2) AS new
     WHERE messages.id = new.id
 """

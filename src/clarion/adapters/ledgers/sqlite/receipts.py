@@ -19,12 +19,12 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import Instant, MessageId, UserNo, first_id_at
 from clarion.model.message import Message
-from clarion.model.receipt import Kind
+from clarion.model.receipt import ReceiptKind
+from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import ACTIVE, Reason, Status
-from clarion.ports.ledger import Consequence
 
 _ACTIVE = frozenset(CODES[status] for status in ACTIVE)
-_A_STATUS = frozenset({Kind.DELIVERED, Kind.BOUNCED, Kind.BLOCKED})
+_A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED})
 """These say nothing but where the message is."""
 
 
@@ -57,11 +57,11 @@ class SqliteReceipts:
         messages = [message_of(self._routes, row) for row in found]
         return {message.id: message for message in messages}
 
-    async def known(self, ids: Sequence[MessageId], kind: Kind) -> frozenset[MessageId]:
+    async def known(self, ids: Sequence[MessageId], kind: ReceiptKind) -> frozenset[MessageId]:
         found = await self._readers.rows(sql.RECEIPTS_KNOWN, (*keys(ids), kind.value))
         return frozenset([MessageId(bytes.fromhex(one)) for (one,) in found])
 
-    async def receive(self, consequences: Sequence[Consequence]) -> Sequence[bool]:
+    async def receive(self, consequences: Sequence[ReceiptEffect]) -> Sequence[bool]:
         if not consequences:
             return ()
         received = await self._writer.call(
@@ -78,7 +78,7 @@ class SqliteReceipts:
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
-    def _receive(self, connection: sqlite3.Connection, consequences: Sequence[Consequence]) -> _Received:
+    def _receive(self, connection: sqlite3.Connection, consequences: Sequence[ReceiptEffect]) -> _Received:
         taken = [False] * len(consequences)
         for places in _rounds(consequences):
             some = [consequences[place] for place in places]
@@ -89,7 +89,7 @@ class SqliteReceipts:
         gone = [c.suppression for c, new in zip(consequences, taken, strict=True) if new and c.suppression]
         return _Received(taken, self._suppressions.store(connection, gone) if gone else [])
 
-    def _store(self, connection: sqlite3.Connection, some: Sequence[Consequence]) -> dict[bytes, int]:
+    def _store(self, connection: sqlite3.Connection, some: Sequence[ReceiptEffect]) -> dict[bytes, int]:
         """Those that are taken, and the status each has now."""
         packed = encoded([_row(c) for c in some]), b"".join([c.message.id for c in some])
         added = connection.execute(sql.CHANGES_RECEIVED, packed).fetchall()
@@ -99,7 +99,7 @@ class SqliteReceipts:
         return {bytes.fromhex(digits): status for digits, status in added}
 
     def _move_on(
-        self, connection: sqlite3.Connection, taken: Sequence[Consequence], now_at: Mapping[bytes, int]
+        self, connection: sqlite3.Connection, taken: Sequence[ReceiptEffect], now_at: Mapping[bytes, int]
     ) -> None:
         """Rungs and turns that follow from these."""
         for c in taken:
@@ -122,7 +122,7 @@ class SqliteReceipts:
         self._suppressions.stored(received.suppressed)
 
 
-def _rounds(consequences: Sequence[Consequence]) -> Iterator[list[int]]:
+def _rounds(consequences: Sequence[ReceiptEffect]) -> Iterator[list[int]]:
     """Places, in order, so that no message comes twice in one round: a later receipt builds on the earlier."""
     left = list(range(len(consequences)))
     while left:
@@ -137,7 +137,7 @@ def _rounds(consequences: Sequence[Consequence]) -> Iterator[list[int]]:
         left = later
 
 
-def _row(c: Consequence) -> tuple[Any, ...]:
+def _row(c: ReceiptEffect) -> tuple[Any, ...]:
     says_more = c.kind not in _A_STATUS or c.suppression is not None
     status = CODES[c.status] if c.status else None
     return (c.kind.value, c.at, status, c.reason, c.detail, c.provider_id, says_more)

@@ -17,9 +17,8 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, children_range, first_id_at
-from clarion.model.message import Change, Message
+from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.status import Reason, Status
-from clarion.ports.ledger import MessageFilter
 
 SCANNED = 20_000
 """Rows one call looks at, so that a rare filter cannot hold up a reader for long."""

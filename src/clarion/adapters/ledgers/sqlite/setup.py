@@ -22,16 +22,17 @@ from clarion.model.setup import (
     INBOX,
     ApiKey,
     Category,
-    Draft,
     Integration,
     Learned,
     Partial,
+    ReleaseBasis,
     Scope,
     Template,
+    TemplateDraft,
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import Basis, Keys, Shelf, Tenants
+from clarion.ports.ledger import DocumentStore, Keys, Tenants
 from clarion.ports.vault import Vault
 
 
@@ -387,14 +388,14 @@ class SqliteSetup:
     """Implements `ports.ledger.Setup`."""
 
     tenants: Tenants
-    categories: Shelf[Category]
-    workflows: Shelf[Workflow]
-    templates: Shelf[Template]
-    drafts: Shelf[Draft]
-    learned: Shelf[Learned]
-    trials: Shelf[Template]
-    partials: Shelf[Partial]
-    integrations: Shelf[Integration]
+    categories: DocumentStore[Category]
+    workflows: DocumentStore[Workflow]
+    templates: DocumentStore[Template]
+    drafts: DocumentStore[TemplateDraft]
+    learned: DocumentStore[Learned]
+    trials: DocumentStore[Template]
+    partials: DocumentStore[Partial]
+    integrations: DocumentStore[Integration]
     keys: Keys
 
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
@@ -403,7 +404,7 @@ class SqliteSetup:
         self.categories = SqliteShelf("category", Category, *parts)
         self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
         self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
-        self.drafts = self._drafts = SqliteShelf("draft", Draft, *parts)
+        self.drafts = self._drafts = SqliteShelf("draft", TemplateDraft, *parts)
         self.learned = SqliteShelf("learned", Learned, *parts, sealed=True)
         self.trials = SqliteShelf("trial", Template, *parts)
         self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
@@ -442,8 +443,8 @@ class SqliteSetup:
         templates: Sequence[Template],
         *,
         partial: Partial | None = None,
-        draft: Draft | None = None,
-        basis: Basis | None = None,
+        draft: TemplateDraft | None = None,
+        basis: ReleaseBasis | None = None,
     ) -> Sequence[Template]:
         def store(connection: sqlite3.Connection) -> tuple[list[Template], Partial | None]:
             if basis is not None:

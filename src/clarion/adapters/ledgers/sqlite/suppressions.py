@@ -14,7 +14,7 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId, UserNo
-from clarion.ports.ledger import Suppression
+from clarion.model.suppression import Suppression
 
 FOREVER = 2**63 - 1
 

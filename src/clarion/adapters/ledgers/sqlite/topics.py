@@ -16,7 +16,7 @@ from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import TenantId, UserNo
-from clarion.ports.ledger import Topic
+from clarion.model.topic import Topic
 
 _topics, _members = schema.topics.c, schema.subscriptions.c
 _tenant: Any = bindparam("of_tenant")

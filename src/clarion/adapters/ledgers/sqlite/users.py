@@ -23,10 +23,9 @@ from clarion.errors import Conflict, InvalidInput, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
-from clarion.model.user import WEEK, Profile, User
+from clarion.model.user import WEEK, Profile, User, UserPut
 from clarion.ports import terms
-from clarion.ports.clock import Clock, Entropy
-from clarion.ports.ledger import UserPut
+from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
 
 log = structlog.get_logger(__name__)
@@ -102,7 +101,9 @@ class SqliteUsers:
         if "\0" in user_id:
             return False
         return (
-            await self._writer.do(self._deletions, (tenant, user_id, terms.rehearsing()), after=self._deleted)
+            await self._writer.do(
+                self._deletions, (tenant, user_id, terms.dry_running()), after=self._deleted
+            )
             is not None
         )
 
@@ -131,11 +132,11 @@ class SqliteUsers:
 class Desk:
     """Opens and seals the rows of users, on whatever connection and thread."""
 
-    def __init__(self, vault: Vault, keyring: Keyring, clock: Clock, entropy: Entropy, erase: Eraser) -> None:
+    def __init__(self, vault: Vault, keyring: Keyring, clock: Clock, random: Random, erase: Eraser) -> None:
         self._vault = vault
         self._keyring = keyring
         self._clock = clock
-        self._entropy = entropy
+        self._random = random
         self.erase = erase
 
     def number(self, connection: sqlite3.Connection, tenant: TenantId, user_id: str) -> UserNo | None:
@@ -211,10 +212,10 @@ class Desk:
             no=NO_USER,
             tenant=tenant,
             id=id,
-            key=self._entropy.bytes(SECRET_BYTES),
+            key=self._random.bytes(SECRET_BYTES),
             profile=EMPTY,
             revision=1,
-            inbox_epoch=self._entropy.bytes(8).hex(),
+            inbox_epoch=self._random.bytes(8).hex(),
             created_at=now,
             updated_at=now,
         )

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from msgspec.structs import replace
 
-from clarion.adapters.http import Failure, Fetch, Reply
+from clarion.adapters.http import Fetch, HttpFailure, HttpReply
 from clarion.model.content import Attachment, EmailContent
 from clarion.model.outcome import Outcome, Rejected, Retry
 from clarion.ports.clock import Clock
@@ -61,7 +61,7 @@ class Attachments:
         if kept is not None and self._clock.monotonic() < kept[0]:
             return kept[1]
         reply = await self._fetch.get(url)
-        if isinstance(reply, Failure):
+        if isinstance(reply, HttpFailure):
             return _failed(reply)
         if reply.status != OK or reply.cut:
             return _refused(reply)
@@ -77,12 +77,12 @@ class Attachments:
             self._kept_bytes -= len(oldest)
 
 
-def _failed(failure: Failure) -> Outcome:
+def _failed(failure: HttpFailure) -> Outcome:
     detail = f"an attachment cannot be fetched: {failure.detail}"
     return Rejected(detail=detail) if failure.kind == "refused" else Retry(of_address=True, detail=detail)
 
 
-def _refused(reply: Reply) -> Outcome:
+def _refused(reply: HttpReply) -> Outcome:
     """Not there, too large, or not now."""
     if reply.status == OK:
         return Rejected(detail=f"an attachment has more than {LIMIT:,} bytes, or broke off")

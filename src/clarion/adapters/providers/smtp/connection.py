@@ -11,9 +11,9 @@ from collections import deque
 from typing import Protocol, cast
 
 from clarion.adapters.isolation import surprised
-from clarion.adapters.providers.smtp.jobs import Job
 from clarion.adapters.providers.smtp.outcomes import Stage, accepted, outcome_of
 from clarion.adapters.providers.smtp.replies import BadReply, Capabilities, Reply, ReplyReader
+from clarion.adapters.providers.smtp.send_jobs import SendJob
 from clarion.model.outcome import Outcome, Retry, Unknown
 
 CLOSING = 421
@@ -28,13 +28,13 @@ IDLE_S = 45.0
 class Crew(Protocol):
     """What a connection needs from its pool."""
 
-    def take(self, connection: Connection) -> Job | None:
+    def take(self, connection: Connection) -> SendJob | None:
         """The next mail for it, made; None: nothing to do."""
 
-    def settled(self, job: Job, outcome: Outcome) -> None:
+    def settled(self, job: SendJob, outcome: Outcome) -> None:
         """A mail has its outcome."""
 
-    def again(self, job: Job, why: str) -> None:
+    def again(self, job: SendJob, why: str) -> None:
         """A mail must start anew elsewhere: the relay does not have it."""
 
     def rests(self, connection: Connection) -> None:
@@ -55,8 +55,8 @@ class Connection(asyncio.Protocol):
         self._wait_s = wait_s
         self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
-        self._expected: deque[tuple[Stage, Job]] = deque()
-        self._paused: Job | None = None
+        self._expected: deque[tuple[Stage, SendJob]] = deque()
+        self._paused: SendJob | None = None
         """A mail whose body may go as soon as that is noted."""
         self._heard: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self._wait_for(Stage.MAIL)
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[SendJob]:
         """The mails under way on it."""
         paused = [] if self._paused is None else [self._paused]
         return list(
@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
         else:
             self._envelope_answered(stage, job, reply)
 
-    def _envelope_answered(self, stage: Stage, job: Job, reply: Reply) -> None:
+    def _envelope_answered(self, stage: Stage, job: SendJob, reply: Reply) -> None:
         refused = reply[0] // 100 != 2
         if refused and job.refusal is None:
             job.refusal = _meaning(stage, reply, job)
@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
         else:
             self._next_command(stage, job)
 
-    def _next_command(self, stage: Stage, job: Job) -> None:
+    def _next_command(self, stage: Stage, job: SendJob) -> None:
         """Without PIPELINING: one command, one reply."""
         assert job.mail is not None
         if stage is Stage.MAIL:
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
             self._write(b"DATA\r\n")
             self._wait_for(Stage.DATA)
 
-    def _data_answered(self, job: Job, reply: Reply) -> None:
+    def _data_answered(self, job: SendJob, reply: Reply) -> None:
         if reply[0] != 354:
             if job.refusal is None:
                 job.refusal = _meaning(Stage.DATA, reply, job)
@@ -255,13 +255,13 @@ class Connection(asyncio.Protocol):
             self._paused, self.deadline = job, float("inf")
             job.noted.add_done_callback(lambda _: self._go_on_with(job))
 
-    def _go_on_with(self, job: Job) -> None:
+    def _go_on_with(self, job: SendJob) -> None:
         """It is noted that the mail goes now."""
         if self._paused is job:
             self._paused = None
             self._begin_body(job)
 
-    def _begin_body(self, job: Job) -> None:
+    def _begin_body(self, job: SendJob) -> None:
         """From here on the relay may have it. Only the end of the connection takes back a mail that is announced."""
         noted = job.noted
         if noted is not None and (noted.cancelled() or noted.exception() is not None or not noted.result()):
@@ -272,7 +272,7 @@ class Connection(asyncio.Protocol):
         else:
             self._send_body(job)
 
-    def _send_body(self, job: Job) -> None:
+    def _send_body(self, job: SendJob) -> None:
         assert job.mail is not None
         body = job.mail.body.replace(b"\r\n.", b"\r\n..")
         job.mail = None
@@ -285,11 +285,11 @@ class Connection(asyncio.Protocol):
             self._write(b"%b.\r\n%b" % (body, self._envelope(following)))
         self._wait_for(Stage.END)
 
-    def _ended(self, job: Job, reply: Reply) -> None:
+    def _ended(self, job: SendJob, reply: Reply) -> None:
         self._crew.settled(job, _meaning(Stage.END, reply, job))
         self._go_on_if_free()
 
-    def _refused(self, job: Job) -> None:
+    def _refused(self, job: SendJob) -> None:
         """A transaction may still be open; RSET ends it."""
         assert job.refusal is not None
         self._crew.settled(job, job.refusal)
@@ -307,7 +307,7 @@ class Connection(asyncio.Protocol):
         else:
             self._wait_for(self._expected[0][0])
 
-    def _closing(self, stage: Stage, job: Job, reply: Reply) -> None:
+    def _closing(self, stage: Stage, job: SendJob, reply: Reply) -> None:
         """421: the relay ends the connection. An answer to a recipient or a mail counts; the rest starts anew."""
         self._is_open = False
         if stage in {Stage.RCPT, Stage.DATA, Stage.END}:
@@ -318,7 +318,7 @@ class Connection(asyncio.Protocol):
             self._expected.appendleft((stage, job))
         self.abort("the relay closes the connection (421)")
 
-    def _envelope(self, job: Job) -> bytes:
+    def _envelope(self, job: SendJob) -> bytes:
         """The commands of a mail that can be sent now."""
         mail, offered = job.mail, self.capabilities
         assert mail is not None
@@ -356,7 +356,7 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-def _meaning(stage: Stage, reply: Reply, job: Job) -> Outcome:
+def _meaning(stage: Stage, reply: Reply, job: SendJob) -> Outcome:
     """What a reply means. One that nobody understands is this mail's trouble, not that of the mails behind it."""
     try:
         if stage is Stage.END and reply[0] // 100 == 2:

@@ -13,18 +13,19 @@ from clarion.adapters.isolation import surprised
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.attachments import Attachments, by_url
 from clarion.adapters.providers.smtp.config import SmtpConfig, grant_of, refuse_unsafe, sender_of, tls_context
-from clarion.adapters.providers.smtp.destinations import Destinations
-from clarion.adapters.providers.smtp.jobs import Call, Job
-from clarion.adapters.providers.smtp.opening import NotOpened, open_connection
+from clarion.adapters.providers.smtp.domain_limits import Domains
+from clarion.adapters.providers.smtp.handshake import NotOpened, open_connection
 from clarion.adapters.providers.smtp.pool import Pool
 from clarion.adapters.providers.smtp.replies import Capabilities
+from clarion.adapters.providers.smtp.send_jobs import SendCall, SendJob
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent
 from clarion.model.outcome import Misconfigured, Outcome, Rejected
+from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.ports.mail import Letter, Mail
-from clarion.ports.provider import Outgoing, Provider, ProviderPlugin, ProviderTools, Report
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Report
 
 BATCH = 100
 SHARE_OF_TIME = 0.9
@@ -46,7 +47,7 @@ class SmtpProvider:
         self._config = config
         self._tools = tools
         self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
-        self._destinations = Destinations(config)
+        self._destinations = Domains(config)
         self._guard = Guard(tools.allowed_networks)
         grant = grant_of(config)
         self._tokens = AccessTokens(grant, tools) if grant is not None else None
@@ -62,8 +63,8 @@ class SmtpProvider:
         if not batch:
             return []
         pool = self._opened_pool()
-        call = Call(len(batch), asyncio.get_running_loop(), report)
-        fetching: list[Job] = []
+        call = SendCall(len(batch), asyncio.get_running_loop(), report)
+        fetching: list[SendJob] = []
         for index, outgoing in enumerate(batch):
             try:
                 job = self._job(call, index, outgoing)
@@ -111,7 +112,7 @@ class SmtpProvider:
         if self._tokens is not None:
             await self._tokens.close()
 
-    def _job(self, call: Call, index: int, outgoing: Outgoing) -> Job | None:
+    def _job(self, call: SendCall, index: int, outgoing: Outgoing) -> SendJob | None:
         if outgoing.contact is None or not isinstance(outgoing.content, EmailContent):
             return None
         letter = Letter(
@@ -122,9 +123,9 @@ class SmtpProvider:
             unsubscribe_url=outgoing.unsubscribe_url,
             at=self._tools.clock.now(),
         )
-        return Job(call, index, letter, self._destinations.of(letter.to))
+        return SendJob(call, index, letter, self._destinations.of(letter.to))
 
-    async def _fetch_and_send(self, pool: Pool, jobs: Sequence[Job]) -> None:
+    async def _fetch_and_send(self, pool: Pool, jobs: Sequence[SendJob]) -> None:
         """Mails whose attachments are elsewhere: a few at a time, so that memory stays bounded."""
         if self._attachments is None:
             self._attachments = Attachments(self._tools, self._wait_s / 2)
@@ -132,7 +133,7 @@ class SmtpProvider:
             for job in jobs:
                 group.create_task(self._with_attachments(pool, job, self._attachments))
 
-    async def _with_attachments(self, pool: Pool, job: Job, attachments: Attachments) -> None:
+    async def _with_attachments(self, pool: Pool, job: SendJob, attachments: Attachments) -> None:
         async with attachments.seats:
             try:
                 content: EmailContent | Outcome = await attachments.into(job.letter.content)
@@ -143,9 +144,9 @@ class SmtpProvider:
                 return
             report = job.call.report
             only = None if report is None else _Only(report, job.index)
-            alone = Call(1, asyncio.get_running_loop(), only)
+            alone = SendCall(1, asyncio.get_running_loop(), only)
             letter = msgspec.structs.replace(job.letter, content=content)
-            pool.put(Job(alone, 0, letter, job.destination))
+            pool.put(SendJob(alone, 0, letter, job.destination))
             pool.feed()
             try:
                 await alone.done

@@ -12,11 +12,11 @@ from clarion.adapters.http.guard import Guard
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.config import SmtpConfig
 from clarion.adapters.providers.smtp.connection import Connection
-from clarion.adapters.providers.smtp.destinations import Destination
-from clarion.adapters.providers.smtp.jobs import MOST_STARTS, Call, Job
-from clarion.adapters.providers.smtp.opening import NotOpened, open_connection
+from clarion.adapters.providers.smtp.domain_limits import Domain
+from clarion.adapters.providers.smtp.handshake import NotOpened, open_connection
 from clarion.adapters.providers.smtp.outcomes import slows_domain
 from clarion.adapters.providers.smtp.replies import Capabilities
+from clarion.adapters.providers.smtp.send_jobs import MOST_STARTS, SendCall, SendJob
 from clarion.model.channel import LANES, Lane
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry, Unknown
 from clarion.model.status import Reason
@@ -53,7 +53,7 @@ class Pool:
         self._make = make
         self._wait_s = wait_s
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[Lane, deque[Job]] = {lane: deque() for lane in LANES}
+        self._waiting: dict[Lane, deque[SendJob]] = {lane: deque() for lane in LANES}
         self._idle: list[Connection] = []
         self._connections: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
@@ -65,7 +65,7 @@ class Pool:
 
     # ── for the provider ──
 
-    def put(self, job: Job) -> None:
+    def put(self, job: SendJob) -> None:
         """Let a mail wait for its turn, or put it off when its destination wants less."""
         if job.letter.message.lane is not Lane.CRITICAL and (
             wait_s := job.destination.admit(self._loop.time())
@@ -89,7 +89,7 @@ class Pool:
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
 
-    def give_up(self, call: Call) -> list[Outcome]:
+    def give_up(self, call: SendCall) -> list[Outcome]:
         """The caller does not wait any longer: what is under way is cut off, the rest never begins."""
         for connection in list(self._connections):
             mine = [job for job in connection.jobs if job.call is call]
@@ -133,7 +133,7 @@ class Pool:
 
     # ── Crew ──
 
-    def take(self, connection: Connection) -> Job | None:
+    def take(self, connection: Connection) -> SendJob | None:
         """The next mail, most urgent lane first, whose destination has room. What cannot be made is settled."""
         for waiting in self._waiting.values():
             while waiting:
@@ -142,7 +142,7 @@ class Pool:
                     return job
         return None
 
-    def settled(self, job: Job, outcome: Outcome) -> None:
+    def settled(self, job: SendJob, outcome: Outcome) -> None:
         """A mail that was under way has its outcome; the destination has room for another."""
         destination = job.destination
         if type(outcome) is Accepted:
@@ -152,7 +152,7 @@ class Pool:
         self._release(job)
         job.call.settle(job.index, outcome)
 
-    def again(self, job: Job, why: str) -> None:
+    def again(self, job: SendJob, why: str) -> None:
         """Start once more on another connection, if that is not the second time already."""
         self._release(job)
         if job.starts >= MOST_STARTS:
@@ -177,7 +177,7 @@ class Pool:
 
     # ── inside ──
 
-    def _begin(self, job: Job, offered: Capabilities) -> bool:
+    def _begin(self, job: SendJob, offered: Capabilities) -> bool:
         """Make the mail, if it is still wanted and its destination has room."""
         destination = job.destination
         if not job.is_settled:
@@ -195,7 +195,7 @@ class Pool:
         self._let_in(destination)
         return False
 
-    def _made(self, job: Job, offered: Capabilities) -> Mail | Rejected | Retry:
+    def _made(self, job: SendJob, offered: Capabilities) -> Mail | Rejected | Retry:
         """A surprise while one mail is made must not cost the connection, and with it the others."""
         try:
             made = self._make(job.letter, offered)
@@ -206,7 +206,7 @@ class Pool:
             log.exception("mail_not_made", error=type(surprise).__name__)
             return Retry(reason=Reason.INTERNAL_ERROR, of_address=True, detail=type(surprise).__name__)
 
-    def _let_in(self, destination: Destination) -> None:
+    def _let_in(self, destination: Domain) -> None:
         """One that waited for its destination waits for a connection now."""
         while destination.waiting and destination.under_way < destination.most:
             job = destination.waiting.popleft()
@@ -214,14 +214,14 @@ class Pool:
                 self._queue(job, first=True)
                 return
 
-    def _queue(self, job: Job, *, first: bool = False) -> None:
+    def _queue(self, job: SendJob, *, first: bool = False) -> None:
         waiting = self._waiting[job.letter.message.lane]
         if first:
             waiting.appendleft(job)
         else:
             waiting.append(job)
 
-    def _release(self, job: Job) -> None:
+    def _release(self, job: SendJob) -> None:
         job.destination.under_way -= 1
         if job.destination.waiting:
             self._let_in(job.destination)

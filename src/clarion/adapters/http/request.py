@@ -1,0 +1,126 @@
+"""One request over a client: what was answered, or how far it came."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError
+from pyreqwest.http import HeaderMap, Url
+from pyreqwest.response import Response
+
+from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
+from clarion.model.ids import Instant
+
+LONGEST_WAIT_S = 7 * 86_400
+"""A server cannot put us off for longer."""
+IDLE_S = 30.0
+"""Idle connections are closed before most servers do it: a request must not meet a closing door."""
+_NEVER_CONNECTED = "client error (Connect)"
+"""The library's class of an error does not tell a connection that failed from one that broke later; its causes do."""
+
+
+def builder(connect_s: float) -> ClientBuilder:
+    """Settings of every client: no redirects, no proxy that would resolve names for us, nothing unpacked.
+
+    An odd header in an answer says nothing about the answer, so it is passed over.
+    """
+    return (
+        ClientBuilder()
+        .user_agent("Clarion")
+        .http2(True)
+        .follow_redirects(False)
+        .referer(False)
+        .no_proxy()
+        .gzip(False)
+        .brotli(False)
+        .zstd(False)
+        .deflate(False)
+        .http1_ignore_invalid_headers_in_responses(True)
+        .http1_allow_spaces_after_header_name_in_responses(True)
+        .http1_allow_obsolete_multiline_headers_in_responses(True)
+        .connect_timeout(timedelta(seconds=connect_s))
+        .pool_idle_timeout(timedelta(seconds=IDLE_S))
+    )
+
+
+def shown(url: Url) -> str:
+    """What may be said of a URL: the rest can hold a secret or a contact."""
+    return f"{url.scheme}://{url.host_str or ''}"
+
+
+async def exchange(
+    client: Client, url: Url, call: HttpRequest, *, timeout_s: float, limit: int, now: Instant
+) -> HttpReply | HttpFailure:
+    """Send `call` to `url` and read at most `limit` bytes of the answer."""
+    try:
+        request = (
+            client.request(call.method, url)
+            .headers(call.headers)
+            .body_bytes(call.body)
+            .timeout(timedelta(seconds=timeout_s))
+            .streamed_read_buffer_limit(0)
+            .build_streamed()
+        )
+    except (ValueError, PyreqwestError):
+        return HttpFailure(
+            kind="refused", detail=f"the request to {shown(url)} cannot be written: check method and headers"
+        )
+    try:
+        async with request as response:
+            return await _reply(response, limit, now)
+    except PyreqwestError as broken:
+        return _failure(broken, url)
+
+
+async def _reply(response: Response, limit: int, now: Instant) -> HttpReply:
+    headers = _headers(response.headers, now)
+    try:
+        body = bytes(await response.body_reader.read(limit + 1) or b"")
+        cut = len(body) > limit
+    except PyreqwestError:
+        body, cut = b"", True  # The status has been said; a body that does not come changes nothing about it.
+    return HttpReply(status=response.status, headers=headers, body=body[:limit], cut=cut)
+
+
+def _headers(answered: HeaderMap, now: Instant) -> dict[str, str]:
+    """The headers that are ASCII; of one that is repeated the first, of `Retry-After` the longest, in seconds.
+
+    Values may hold any byte from 0x80 on (obs-text, RFC 9110, 5.5). The library cannot hand those over, and nothing we
+    read needs them.
+    """
+    headers: dict[str, str] = {}
+    for name in dict.fromkeys(answered.keys()):
+        try:
+            values = answered.getall(name)
+        except ValueError:
+            continue
+        headers[name] = values[0]
+        if name == "retry-after":
+            waits = [wait for value in values if (wait := _seconds(value, now)) is not None]
+            headers[name] = str(max(waits, default=""))
+    return headers
+
+
+def _seconds(retry_after: str, now: Instant) -> int | None:
+    """`Retry-After` in whole seconds (RFC 9110, 10.2.3); None when it is neither a number nor a date."""
+    value = retry_after.strip()
+    if value.isdecimal() and value.isascii():
+        return min(LONGEST_WAIT_S, int(value[:12]))
+    try:
+        at = parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(LONGEST_WAIT_S, max(0, round(at - now / 1000)))
+
+
+def _failure(broken: PyreqwestError, url: Url) -> HttpFailure:
+    details = getattr(broken, "details", None) or {}
+    causes = [cause["message"] for cause in details.get("causes") or ()]
+    unsent = _NEVER_CONNECTED in causes or isinstance(broken, PoolTimeoutError)
+    why = causes[-1] if len(causes) > 1 and "://" not in causes[-1] else broken.message
+    return HttpFailure(
+        kind="unsent" if unsent else "unanswered",
+        detail=f"{shown(url)} {'could not be reached' if unsent else 'did not answer'}: {why[:200]}",
+    )

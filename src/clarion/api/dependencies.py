@@ -1,0 +1,62 @@
+"""What the HTTP edge is made of: handed in once by the composition root."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from clarion.api import request_bodies
+from clarion.flow.pipeline import Pipeline
+from clarion.ports.clock import Clock, Random
+from clarion.ports.ledger import Ledger
+from clarion.ports.provider import ProviderPlugin
+from clarion.ports.vault import Vault
+from clarion.rules.origins import Origins
+from clarion.services.registry import Services
+
+
+class Metrics(Protocol):
+    """The page that Prometheus reads."""
+
+    def add(self, part: str, stats: Callable[[], Mapping[str, Any]]) -> None:
+        """Ask `stats` at every scrape."""
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The page and its media type."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Where the edge says "too much"."""
+
+    body_bytes: int = 1024 * 1024
+    batch: int = 1_000
+    """Most events or users in one call."""
+    depth: int = request_bodies.DEPTH
+    """Deepest nesting of JSON."""
+    request_s: float = 30.0
+    """Longest a request may take, its body included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiParts:
+    """Everything the edge works with."""
+
+    pipeline: Pipeline
+    ledger: Ledger
+    vault: Vault
+    clock: Clock
+    random: Random
+    services: Services
+    providers: Mapping[str, ProviderPlugin]
+    health: Callable[[], Mapping[str, str]]
+    """Part to "ok", or what is wrong with it."""
+    metrics: Metrics
+    version: str
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server begins to stop: whoever waits for something answers at once."""
+    origins: Origins = field(default_factory=Origins)
+    """Web pages that may read answers to a user's own token."""
+    limits: Limits = field(default_factory=Limits)

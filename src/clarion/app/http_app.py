@@ -1,0 +1,118 @@
+"""The edges: what each is made of, and which of them answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from clarion import __version__, api, dashboard, gateway
+from clarion.adapters.telemetry.prometheus import Metrics
+from clarion.app.resources import Resources
+from clarion.config import DEV_FILE, Settings
+from clarion.flow.pipeline import Pipeline
+from clarion.rules.origins import Origins
+from clarion.rules.paths import path_of, segments_of
+from clarion.services.registry import Services
+
+Scope = MutableMapping[str, Any]
+Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
+
+LIVE = frozenset(tuple(path[1:].split("/")) for path in (gateway.WS_PATH, gateway.SSE_PATH))
+
+
+def gateway_parts(resources: Resources, services: Services) -> gateway.GatewayParts:
+    """For the live inboxes."""
+    limits = resources.settings.gateway
+    return gateway.GatewayParts(
+        users=resources.ledger.users,
+        inboxes=resources.ledger.inboxes,
+        vault=resources.vault,
+        clock=resources.clock,
+        random=resources.random,
+        fanout=resources.fanout,
+        tokens=services.user_tokens,
+        inbox_actions=services.inbox_actions,
+        limits=gateway.GatewayLimits(
+            connections=limits.connections,
+            connections_per_tenant=limits.connections,
+            connections_per_user=limits.connections_per_user,
+        ),
+        origins=origins_of(resources.settings),
+    )
+
+
+def origins_of(settings: Settings) -> Origins:
+    """The web pages that may work with a user's own token."""
+    return Origins(settings.gateway.allowed_origins, own=settings.public_url, loopback=settings.mode == "dev")
+
+
+def dashboard_parts(resources: Resources, pipeline: Pipeline, services: Services) -> dashboard.DashboardParts:
+    """For the pages."""
+    return dashboard.DashboardParts(
+        mode=resources.settings.mode,
+        pipeline=pipeline,
+        ledger=resources.ledger,
+        vault=resources.vault,
+        clock=resources.clock,
+        services=services,
+        dev_file=resources.settings.data_dir / DEV_FILE,
+    )
+
+
+def metrics_of(
+    resources: Resources, pipeline: Pipeline, services: Services, inboxes: gateway.Gateway
+) -> Metrics:
+    """The page that Prometheus reads; the API adds what it counts itself."""
+    metrics = Metrics()
+    metrics.add("ledger", resources.ledger.stats)
+    metrics.add("pipeline", lambda: {**pipeline.stats(), **services.stats()})
+    metrics.add("gateway", inboxes.stats)
+    return metrics
+
+
+def api_parts(
+    resources: Resources,
+    pipeline: Pipeline,
+    services: Services,
+    inboxes: gateway.Gateway,
+    metrics: Metrics,
+    stopping: asyncio.Event,
+) -> api.ApiParts:
+    """For the HTTP API."""
+    limits = resources.settings.limits
+    return api.ApiParts(
+        pipeline=pipeline,
+        ledger=resources.ledger,
+        vault=resources.vault,
+        clock=resources.clock,
+        random=resources.random,
+        services=services,
+        providers=resources.providers,
+        health=lambda: {**pipeline.health(), **inboxes.health()},
+        metrics=metrics,
+        version=__version__,
+        stopping=stopping,
+        origins=origins_of(resources.settings),
+        limits=api.Limits(body_bytes=limits.body_bytes, batch=limits.batch),
+    )
+
+
+def mount(pages: Asgi, inboxes: Asgi, rest: Asgi) -> Asgi:
+    """One application on one port: the pages, the live inboxes, and the API behind everything else."""
+
+    def serve(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
+        # Handing on the coroutine instead of awaiting it saves a frame per open connection.
+        segments = segments_of(scope)
+        if segments is None:  # nothing is there: the API says so, and the gateway to a socket
+            return (
+                inboxes(scope, receive, send) if scope["type"] == "websocket" else rest(scope, receive, send)
+            )
+        scope["path"] = path_of(segments)
+        if scope["type"] == "websocket" or segments in LIVE:
+            return inboxes(scope, receive, send)
+        if segments[:1] in ((), ("ui",)):
+            return pages(scope, receive, send)
+        return rest(scope, receive, send)
+
+    return serve

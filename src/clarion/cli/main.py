@@ -1,0 +1,122 @@
+"""The command line: which commands there are, and how an error becomes words and an exit code."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from clarion.cli import (
+    check,
+    dead_letters,
+    dev,
+    dkim,
+    endpoints,
+    events,
+    explain,
+    keys,
+    messages,
+    migrate,
+    operations,
+    preferences,
+    prices,
+    quarantine,
+    serve,
+    setup,
+    suppressions,
+    templates,
+    tenants,
+    topics,
+    translations,
+    trigger,
+    users,
+    vapid,
+)
+from clarion.cli.exit_codes import Exit
+from clarion.errors import ClarionError, ConfigError
+
+
+class Commands(TyperGroup):
+    """Turns deliberate errors into one readable line on standard error and a stable exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            raise _failed(error, Exit.USAGE) from None
+        except ClarionError as error:
+            from clarion.cli.exit_codes import for_status
+
+            raise _failed(error, for_status(error.status)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+
+def _failed(error: ClarionError, code: Exit) -> typer.Exit:
+    from clarion.cli.output import complain
+
+    complain(error.detail)
+    return typer.Exit(code)
+
+
+program = typer.Typer(
+    cls=Commands,
+    name="clarion",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Self-hosted notification infrastructure: send an event, and Clarion notifies the right people on the right channels.",
+    epilog="Start with clarion dev. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 unreachable, "
+    "4 not found, 5 not allowed, 6 refused.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from clarion import __version__
+
+        typer.echo(f"clarion {__version__}")
+        raise typer.Exit
+
+
+@program.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+program.command("dev", short_help="Try Clarion on this machine, with demo data and a page.")(dev.dev)
+program.command("serve", short_help="Serve in production.")(serve.serve)
+program.command("migrate", short_help="Create the database and its key, or update the schema.")(
+    migrate.migrate
+)
+program.command("check", short_help="Check whether this installation can serve.")(check.check)
+program.command("trigger", short_help="Send an event: start a workflow.")(trigger.trigger)
+program.command("explain", short_help="Explain why a user was or was not notified.")(explain.explain)
+program.add_typer(users.program, name="users")
+program.add_typer(preferences.program, name="preferences")
+program.add_typer(topics.program, name="topics")
+program.add_typer(suppressions.program, name="suppressions")
+program.add_typer(setup.workflows, name="workflows")
+program.add_typer(setup.categories, name="categories")
+program.add_typer(setup.integrations, name="integrations")
+program.add_typer(templates.program, name="templates")
+program.add_typer(translations.program, name="translations")
+program.add_typer(prices.program, name="prices")
+program.add_typer(tenants.program, name="tenants")
+program.add_typer(events.program, name="events")
+program.add_typer(endpoints.program, name="endpoints")
+program.add_typer(messages.program, name="messages")
+program.add_typer(dead_letters.program, name="dead-letters")
+program.add_typer(operations.program, name="operations")
+program.add_typer(quarantine.program, name="quarantine")
+program.add_typer(keys.program, name="keys")
+program.add_typer(vapid.program, name="vapid")
+program.add_typer(dkim.program, name="dkim")

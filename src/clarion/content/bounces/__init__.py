@@ -1,0 +1,6 @@
+"""Mail that comes back: bounces, complaints, machines that answer. Pure: bytes in, a verdict out."""
+
+from clarion.content.bounces.reading import Return, read
+from clarion.content.bounces.verdict import BounceVerdict
+
+__all__ = ["BounceVerdict", "Return", "read"]

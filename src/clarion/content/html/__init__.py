@@ -1,0 +1,1 @@
+"""HTML and MJML of authors: sanitised, reviewed, and made into plain text."""

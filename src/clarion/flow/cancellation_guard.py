@@ -1,0 +1,76 @@
+"""What callers stop, and what is being called: no message is both canceled and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from clarion.flow.lanes import LEASE_MS, InFlight
+from clarion.model.ids import EventId, Instant, MessageId
+from clarion.ports.clock import Clock
+
+
+class CancellationGuard:
+    """Looked at when a call begins. Never waits, so that nothing comes in between.
+
+    The ledger alone cannot tell: it notes the start of a call only for providers that cannot deduplicate, and what
+    lies in memory is canceled in the ledger without being told.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun: dict[MessageId, EventId] = {}
+        self._stopped: dict[bytes, Instant] = {}
+        """Messages and events, until nothing that was in memory before can be there any more."""
+
+    def begin(self, batch: Iterable[InFlight]) -> set[InFlight]:
+        """Those whose call may begin now; they count as begun until `end`."""
+        going = {held for held in batch if not self._is_stopped(held)}
+        self._begun.update((held.message.id, held.message.event_id) for held in going)
+        return going
+
+    def end(self, messages: Iterable[MessageId]) -> None:
+        """What became of these is stored, or their calls never began."""
+        for message in messages:
+            self._begun.pop(message, None)
+
+    def stop(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
+        """From now on none of these messages and events begins; those that have begun already."""
+        now = self._clock.now()
+        self._forget(Instant(now - 2 * LEASE_MS))
+        wanted = dict.fromkeys(ids, now)
+        self.undo(wanted)  # what is stopped again goes to the end
+        self._stopped.update(wanted)
+        return self._begun_of(wanted)
+
+    def begun(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
+        """Those of these messages and events that have begun. Stops nothing."""
+        return self._begun_of(frozenset(ids))
+
+    def remembered(self) -> int:
+        """How many are remembered as stopped."""
+        self._forget(Instant(self._clock.now() - 2 * LEASE_MS))
+        return len(self._stopped)
+
+    def undo(self, ids: Iterable[bytes]) -> None:
+        """They could not be canceled after all."""
+        for one in ids:
+            self._stopped.pop(one, None)
+
+    def _begun_of(self, wanted: Container[bytes]) -> frozenset[MessageId]:
+        return frozenset(
+            message for message, event in self._begun.items() if message in wanted or event in wanted
+        )
+
+    def _forget(self, before: Instant) -> None:
+        """They stand in the order in which they were stopped."""
+        while self._stopped and self._stopped[one := next(iter(self._stopped))] < before:
+            del self._stopped[one]
+
+    def _is_stopped(self, held: InFlight) -> bool:
+        """What was moved since then, by a retry, is another matter."""
+        message = held.message
+        return any(
+            message.updated_at <= self._stopped[one]
+            for one in (message.id, message.event_id)
+            if one in self._stopped
+        )

@@ -1,0 +1,259 @@
+"""One attempt for a group of messages: compose, note that it starts, call, decide what the outcomes mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain, groupby
+
+import structlog
+
+from clarion.flow.cancellation_guard import CancellationGuard
+from clarion.flow.dispatch.call_reports import CallReport, Marks
+from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
+from clarion.flow.dispatch.outgoing import OutgoingBuilder, ReadyCall
+from clarion.flow.dispatch.provider_calls import ProviderCalls
+from clarion.flow.dispatch.recheck import Recheck
+from clarion.flow.dispatch.targets import Permits, SendTarget
+from clarion.flow.lanes import InFlight
+from clarion.flow.waiting import retry_until_stored
+from clarion.model.ids import Instant, MessageId
+from clarion.model.message import Message
+from clarion.model.outcome import Outcome
+from clarion.model.settlement import Settlement
+from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.model.user import Contact
+from clarion.ports.clock import Clock, Random
+from clarion.ports.ledger import Ledger
+from clarion.rules.devices import Answer, settle_devices
+from clarion.rules.outcomes import AttemptContext, settle_in_doubt, settle_outcome, settle_unsent
+
+log = structlog.get_logger(__name__)
+
+Called = tuple[Sequence[ReadyCall], Sequence[Outcome], AttemptContext]
+"""One call: what went out, an outcome for each, and the circumstances."""
+
+
+Record = Callable[[Sequence[Settlement]], None]
+"""Stores settlements while the batch they belong to is still under way."""
+
+
+class _Attempt:
+    """What is known of an attempt while its calls are under way."""
+
+    __slots__ = ("marks", "record", "recorded", "stopped")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.recorded: set[InFlight] = set()
+        """Their settlements are being stored already."""
+        self.stopped: dict[InFlight, Settlement | None] = {}
+        """Stopped at the last moment; None: somebody else holds it by now."""
+        self.marks: Marks
+
+
+class Attempts:
+    """Makes attempts. Stores nothing but the note that they start."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        integrations: Integrations,
+        recheck: Recheck,
+        outgoing: OutgoingBuilder,
+        calls: ProviderCalls,
+        guard: CancellationGuard,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._messages = ledger.messages
+        self._categories = ledger.setup.categories
+        self._integrations = integrations
+        self._recheck = recheck
+        self._outgoing = outgoing
+        self._calls = calls
+        self._guard = guard
+        self._clock = clock
+        self._random = random
+
+    async def run(
+        self, route: SendTarget, group: Sequence[InFlight], slots: Permits, record: Record
+    ) -> list[Settlement]:
+        """What became of each; none for messages that somebody else holds by now, and for those that went to `record`
+        while others of the batch still took their time."""
+        ready, settlements = await self._outgoing.build(route, group)
+        going = self._guard.begin(dict.fromkeys(map(_held, ready)))
+        ready = [one for one in ready if one[0] in going]
+        late = route.marks_late and not any(held.devices for held, _, _ in ready)
+        if ready and not route.idempotent and not late:
+            ready = await self._marked(ready, settlements)
+        if ready:
+            attempt = _Attempt(record)
+            contacts = {held: outgoing.contact for held, _, outgoing in ready}
+            attempt.marks = Marks(partial(self._mark_late, attempt.stopped, contacts))
+            settlements += self._interpret(await self._called(ready, slots, attempt), attempt)
+        return settlements
+
+    def recorded(self, messages: Iterable[MessageId]) -> None:
+        """What `attempt` said of these is stored, or it said nothing."""
+        self._guard.end(messages)
+
+    async def _marked(self, ready: Sequence[ReadyCall], stopped: list[Settlement]) -> list[ReadyCall]:
+        """Durably note that the calls are about to start, then look once more: the note took time."""
+        messages = list({held: held.message for held, _, _ in ready}.values())
+        refused = await retry_until_stored(
+            "mark_sending", lambda: self._messages.mark_sending(messages, self._clock.now()), self._clock
+        )
+        going: list[ReadyCall] = []
+        for held, its in groupby(ready, key=_held):
+            if held.message.id in refused:
+                continue
+            stop = self._recheck.one(held)
+            if stop is None:
+                still = [one for one in its if _is_used(held, one[2].contact)]
+                going += still
+                stop = None if still else self._again(held.message)
+            if stop is not None:
+                stopped.append(stop)
+        return going
+
+    async def _mark_late(
+        self,
+        stopped: dict[InFlight, Settlement | None],
+        contacts: Mapping[InFlight, Contact | None],
+        batch: Sequence[InFlight],
+    ) -> list[bool]:
+        """The same for messages whose provider asks right before they go; whether each may."""
+        now = self._clock.now
+        refused = await retry_until_stored(
+            "mark_sending",
+            lambda: self._messages.mark_sending([h.message for h in batch], now()),
+            self._clock,
+        )
+        for held in batch:
+            if held.message.id in refused:
+                stopped[held] = None
+            elif (stop := self._recheck.one(held)) is not None:
+                stopped[held] = stop
+            elif not _is_used(held, contacts[held]):
+                stopped[held] = self._again(held.message)
+        return [held not in stopped for held in batch]
+
+    def _again(self, message: Message) -> Settlement:
+        """Its contacts are others by now: it goes to them, by the integrations that fit them."""
+        now = self._clock.now()
+        return settle_unsent(message, Status.DEFERRED, Reason.RETRY, now, due_at=now)
+
+    async def _called(self, ready: Sequence[ReadyCall], slots: Permits, attempt: _Attempt) -> list[Called]:
+        """All calls of a batch at once: one, unless its people have devices of several kinds or very many."""
+        by_live = _by_live(ready)
+        if len(by_live) == 1:
+            ((live, its),) = by_live.items()
+            return await self._call_all(live, its, attempt)
+        called = await asyncio.gather(*[self._call_apart(*one, slots, attempt) for one in by_live.items()])
+        return list(chain.from_iterable(called))
+
+    async def _call_apart(
+        self, live: LiveIntegration, ready: Sequence[ReadyCall], slots: Permits, attempt: _Attempt
+    ) -> list[Called]:
+        try:
+            return await self._call_all(live, ready, attempt)
+        finally:
+            await slots.release(live)
+
+    async def _call_all(
+        self, live: LiveIntegration, ready: Sequence[ReadyCall], attempt: _Attempt
+    ) -> list[Called]:
+        size = live.plugin.batch
+        if len(ready) <= size:
+            return [await self._call(live, ready, attempt)]
+        parts = [ready[at : at + size] for at in range(0, len(ready), size)]
+        return await asyncio.gather(*[self._call(live, part, attempt) for part in parts])
+
+    async def _call(self, live: LiveIntegration, ready: Sequence[ReadyCall], attempt: _Attempt) -> Called:
+        started = self._clock.monotonic()
+
+        def store(told: Sequence[tuple[int, Outcome]]) -> None:
+            its = [ready[index] for index, _ in told]
+            circumstances = self._circumstances(live, started, its[0][0].message)
+            called: Called = its, [outcome for _, outcome in told], circumstances
+            settlements = self._interpret([called], attempt)
+            attempt.recorded.update(held for held, _, _ in its)
+            attempt.record(settlements)
+
+        report = CallReport([held for held, _, _ in ready], attempt.marks, store, self._clock)
+        try:
+            outcomes = await self._calls.invoke(live, [outgoing for _, _, outgoing in ready], report)
+        finally:
+            report.close()
+        return ready, outcomes, self._circumstances(live, started, ready[0][0].message)
+
+    def _interpret(self, called: Sequence[Called], under_way: _Attempt) -> list[Settlement]:
+        now, uniform = self._clock.now(), self._random.uniform
+        settlements: list[Settlement] = []
+        answers: dict[InFlight, list[Answer]] = {}
+        for ready, outcomes, attempt in called:
+            for (held, _, outgoing), outcome in zip(ready, outcomes, strict=True):
+                answers.setdefault(held, []).append(Answer(outgoing, outcome, attempt))
+        for held, its in answers.items():
+            if held in under_way.recorded:
+                continue
+            if held in under_way.stopped:
+                if (stop := under_way.stopped[held]) is not None:
+                    settlements.append(stop)
+                continue
+            try:
+                settlements.append(self._settlement(held, its, now, uniform()))
+            except Exception as fault:
+                # It was called, and nobody can tell what came of it: in doubt, and nobody else's trouble.
+                log.exception("outcome_not_understood", error=type(fault).__name__)
+                policy, attempt = self._unknown_policy(held.message), its[0].attempt
+                settlements.append(settle_in_doubt(held.message, policy, now, attempt=attempt))
+        return settlements
+
+    def _settlement(
+        self, held: InFlight, answers: Sequence[Answer], now: Instant, uniform: float
+    ) -> Settlement:
+        policy = self._unknown_policy(held.message)
+        if held.devices:
+            return settle_devices(answers, _devices(held), on_unknown=policy, now=now, uniform=uniform)
+        ((outgoing, outcome, attempt),) = answers
+        return settle_outcome(outgoing, outcome, attempt, on_unknown=policy, now=now, uniform=uniform)
+
+    def _circumstances(self, live: LiveIntegration, started: float, one: Message) -> AttemptContext:
+        ended = self._clock.monotonic()
+        return AttemptContext(
+            integration=live.key,
+            idempotent=live.plugin.idempotent,
+            alternatives=self._integrations.alternatives(one.tenant, live),
+            took_ms=round((ended - started) * 1000),
+            wait_s=live.closed_for_s(ended),
+        )
+
+    def _unknown_policy(self, message: Message) -> UnknownPolicy:
+        category = self._categories.all(message.tenant).get(message.category)
+        return category.unknown_policy if category is not None else UnknownPolicy.DO_NOT_SEND
+
+
+def _held(ready: ReadyCall) -> InFlight:
+    return ready[0]
+
+
+def _is_used(held: InFlight, contact: Contact | None) -> bool:
+    """Whether the last look still says that the message goes there."""
+    verdict = held.gate
+    return verdict is None or contact == verdict.contact or contact in verdict.others
+
+
+def _devices(held: InFlight) -> int:
+    """How many of the person's devices are meant, reached or not."""
+    return len(held.devices) if held.gate is None else max(len(held.devices), 1 + len(held.gate.others))
+
+
+def _by_live(ready: Sequence[ReadyCall]) -> dict[LiveIntegration, list[ReadyCall]]:
+    by_live: dict[LiveIntegration, list[ReadyCall]] = {}
+    for one in ready:
+        by_live.setdefault(one[1], []).append(one)
+    return by_live

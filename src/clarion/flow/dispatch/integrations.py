@@ -1,0 +1,338 @@
+"""Live integrations: each a bulkhead with its own provider, circuit breaker, rate limit and slots per lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from clarion.errors import ConfigError
+from clarion.flow.dispatch.destinations import destinations
+from clarion.model.channel import LANES, Channel, Lane
+from clarion.model.ids import TenantId
+from clarion.model.message import Message
+from clarion.model.setup import Integration
+from clarion.model.status import Reason
+from clarion.model.user import Contact
+from clarion.ports.ledger import Setup
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
+from clarion.rules import breaker, limiter
+from clarion.rules.weighted_choice import choose
+
+log = structlog.get_logger(__name__)
+
+_NONE: frozenset[str] = frozenset()
+URGENT_SHARE = 0.2
+"""Part of a rate limit that only the critical lane may use up."""
+NO_INTEGRATION_WAIT_S = 30.0
+
+
+class LiveIntegration:
+    """An integration in use. One per tenant and key; replaced when its configuration changes."""
+
+    def __init__(self, integration: Integration, plugin: ProviderPlugin, provider: Provider) -> None:
+        self.integration = integration
+        self.plugin = plugin
+        self.provider = provider
+        self.health = breaker.Breaker()
+        self.bucket = limiter.Bucket.of(integration.limits.per_second)
+        self._busy = dict.fromkeys(LANES, 0)
+        self._retired = False
+
+    @property
+    def key(self) -> str:
+        """The integration's key."""
+        return self.integration.key
+
+    @property
+    def seconds_each(self) -> float:
+        """Seconds per message at the rate limit; 0 without one."""
+        return 0.0 if self.bucket is None else 1.0 / self.bucket.rate
+
+    def closed_for_s(self, now_s: float) -> float:
+        """How long its circuit will not let anything through."""
+        return breaker.open_for_s(self.health, now_s)
+
+    def has_slot(self, lane: Lane, now_s: float) -> bool:
+        """Whether another batch of `lane` may start."""
+        if self._busy[lane] >= self.integration.limits.concurrency:
+            return False
+        return breaker.probes_left(self.health, now_s, sum(self._busy.values())) != 0
+
+    def begin(self, lane: Lane) -> None:
+        """A batch starts."""
+        self._busy[lane] += 1
+
+    async def end(self, lane: Lane) -> None:
+        """A batch is over; a replaced integration closes with its last one."""
+        self._busy[lane] -= 1
+        if self._retired and not any(self._busy.values()):
+            await self.provider.close()
+
+    async def retire(self) -> None:
+        """No new batches; close as soon as nothing runs."""
+        self._retired = True
+        if not any(self._busy.values()):
+            await self.provider.close()
+
+    def grant(self, lane: Lane, calls: Sequence[int], now_s: float) -> tuple[int, float]:
+        """How many of the messages that need so many calls the rate limit lets through now, and how long the rest
+        should wait."""
+        if self.bucket is None:
+            return len(calls), 0.0
+        reserve = 0.0 if lane is Lane.CRITICAL else URGENT_SHARE * self.bucket.burst
+        self.bucket, granted, wait_s = limiter.take(self.bucket, now_s, calls, reserve=reserve)
+        return granted, wait_s
+
+    def record(self, now_s: float, *, ok: int, failed: int) -> None:
+        """Feed the breaker with the results of a batch."""
+        before = breaker.state(self.health, now_s)
+        self.health = breaker.record(self.health, now_s, ok, failed)
+        self._tell(before, now_s)
+
+    def trip(self, now_s: float) -> None:
+        """Open the circuit at once: the provider says it is set up wrongly."""
+        before = breaker.state(self.health, now_s)
+        self.health = breaker.trip(self.health, now_s)
+        self._tell(before, now_s)
+
+    def _tell(self, before: str, now_s: float) -> None:
+        after = breaker.state(self.health, now_s)
+        if after != before:
+            log.warning("circuit_changed", integration=self.key, before=before, after=after)
+
+
+class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
+    """No integration can take the message now."""
+
+    reason: Reason
+    wait_s: float
+
+    def choose(self, message: Message, contact: Contact | None) -> Unavailable:
+        """None: it stays closed for every message."""
+        return self
+
+    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> Unavailable:
+        """None for any device."""
+        return self
+
+
+DeviceTargets = tuple[tuple[Contact, LiveIntegration], ...]
+"""Devices, each with the integration that takes it."""
+
+
+class Candidates:
+    """Integrations that can take messages of one channel now."""
+
+    __slots__ = ("_free", "_healthy", "_particular", "_tripped", "_wait_s", "_weights")
+
+    def __init__(
+        self,
+        healthy: Sequence[LiveIntegration],
+        free: Sequence[LiveIntegration],
+        tripped: Sequence[LiveIntegration],
+        wait_s: float,
+    ) -> None:
+        """`free`: the healthy ones with a slot. `tripped`: those whose circuit is open, for `wait_s` at least."""
+        self._healthy = {one.key: one for one in healthy}
+        self._free = free or healthy
+        self._tripped = tripped
+        self._wait_s = wait_s
+        self._weights = [(one.key, one.integration.weight) for one in self._free]
+        self._particular = any(one.plugin.accepts is not None for one in (*healthy, *tripped))
+
+    def choose(self, message: Message, contact: Contact | None) -> LiveIntegration | Unavailable:
+        """The one this message prefers by weight, stable for the same message; not the one that just failed."""
+        weights = self._weights
+        if self._particular and contact is not None:
+            weights = self._fitting(contact)
+            if not weights:
+                return Unavailable(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+        if len(weights) == 1:
+            return self._healthy[weights[0][0]]
+        failed = frozenset((message.integration,)) if message.integration and message.attempt else _NONE
+        key = choose(weights, message.id, failed) or choose(weights, message.id, _NONE)
+        return self._healthy[key or weights[0][0]]
+
+    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> DeviceTargets | Unavailable:
+        """Who takes each of a person's devices, of those that somebody can reach now.
+
+        Devices that nobody knows are left out, unless there are no others: then one integration says what is wrong.
+        """
+        if self._particular:
+            contacts = [one for one in contacts if self._takers(one)] or contacts[:1]
+        chosen = [(contact, self.choose(message, contact)) for contact in contacts]
+        reached = tuple([(contact, live) for contact, live in chosen if not isinstance(live, Unavailable)])
+        return reached or Unavailable(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+
+    def _takers(self, contact: Contact) -> Sequence[LiveIntegration]:
+        """Those whose provider claims the contact, else those that take any; their circuit may be open."""
+        known = (*self._healthy.values(), *self._tripped)
+        return [one for one in known if one.plugin.accepts is not None and one.plugin.accepts(contact)] or [
+            one for one in known if one.plugin.accepts is None
+        ]
+
+    def _fitting(self, contact: Contact) -> list[tuple[str, int]]:
+        """Of those that take the contact, else of all: one of them says what is wrong."""
+        fitting = self._takers(contact) or (*self._healthy.values(), *self._tripped)
+        free = [one for one in fitting if one in self._free]
+        usable = free or [one for one in fitting if one.key in self._healthy]
+        return [(one.key, one.integration.weight) for one in usable]
+
+
+class _Broken(NamedTuple):
+    """An integration that could not be opened, and when to try again."""
+
+    integration: Integration
+    detail: str
+    again_s: float
+
+
+class Integrations:
+    """Finds the integration for a message; opens, replaces and closes them as the configuration changes."""
+
+    def __init__(self, setup: Setup, plugins: Mapping[str, ProviderPlugin], tools: ProviderTools) -> None:
+        self._tenants = setup.tenants
+        self._shelf = setup.integrations
+        self._clock = tools.clock
+        self._refusal = tools.refusal
+        self._broken: dict[tuple[TenantId, str], _Broken] = {}
+        self._plugins = plugins
+        self._tools = tools
+        self._live: dict[tuple[TenantId, str], LiveIntegration] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def usable(
+        self, tenant: TenantId, channel: Channel, lane: Lane, now_s: float
+    ) -> Candidates | Unavailable:
+        """The healthy integrations of a channel; those with a free slot, unless none has one."""
+        wait_s = NO_INTEGRATION_WAIT_S
+        healthy: list[LiveIntegration] = []
+        tripped: list[LiveIntegration] = []
+        found = False
+        for integration in self._shelf.all(tenant).values():
+            if integration.channel is not channel or not integration.enabled:
+                continue
+            found = True
+            live = self._current(tenant, integration)
+            if live is None:
+                continue
+            if breaker.state(live.health, now_s) == "open":
+                wait_s = min(wait_s, max(0.05, breaker.open_for_s(live.health, now_s)))
+                tripped.append(live)
+            else:
+                healthy.append(live)
+        if not healthy:
+            return Unavailable(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
+        return Candidates(healthy, [live for live in healthy if live.has_slot(lane, now_s)], tripped, wait_s)
+
+    def alternatives(self, tenant: TenantId, live: LiveIntegration) -> int:
+        """Other enabled integrations of the channel that take the same kind of contacts."""
+        channel, accepts = live.integration.channel, live.plugin.accepts
+        return sum(
+            1
+            for other in self._shelf.all(tenant).values()
+            if other.channel is channel
+            and other.enabled
+            and other.key != live.key
+            and (plugin := self._plugins.get(other.provider)) is not None
+            and plugin.accepts is accepts
+        )
+
+    def states(self, now_s: float) -> Mapping[str, str]:
+        """Breaker state by `tenant/key`, for health and metrics."""
+        return {
+            f"{tenant}/{key}": breaker.state(live.health, now_s) for (tenant, key), live in self._live.items()
+        }
+
+    def troubles(self) -> Mapping[str, str]:
+        """Every enabled integration by `tenant/key`: empty, or why it cannot be used now."""
+        now_s = self._clock.monotonic()
+        return {
+            f"{tenant}/{key}": self._trouble(tenant, integration, now_s)
+            for tenant in self._tenants.all()
+            for key, integration in self._shelf.all(tenant).items()
+            if integration.enabled
+        }
+
+    def _trouble(self, tenant: TenantId, integration: Integration, now_s: float) -> str:
+        broken = self._broken.get((tenant, integration.key))
+        if broken is not None and broken.integration is integration:
+            return broken.detail
+        live = self._live.get((tenant, integration.key))
+        if live is None or breaker.state(live.health, now_s) == "closed":
+            return ""
+        return "its circuit is open: its provider fails, refuses our settings or does not answer"
+
+    async def check(self, integration: Integration) -> None:
+        """Raises ConfigError, saying what to do, when its provider cannot work with these settings, or they lead to an
+        address that is not called. Reaches nobody but name servers."""
+        plugin = self._plugins[integration.provider]
+        config = msgspec.convert(integration.config, plugin.config)
+        try:
+            provider = plugin.open(integration, config, self._tools)
+        except ConfigError:
+            raise
+        except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+            log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
+            raise ConfigError(
+                f"the provider cannot use them ({type(surprise).__name__}): compare them with its documentation"
+            ) from None
+        await provider.close()
+        for pointer, url in destinations(msgspec.to_builtins(config), plugin):
+            if refused := await self._refusal(url):
+                raise ConfigError(refused, pointer=pointer)
+
+    async def close(self) -> None:
+        """Close every provider."""
+        for live in self._live.values():
+            await live.retire()
+        self._live.clear()
+
+    def _current(self, tenant: TenantId, integration: Integration) -> LiveIntegration | None:
+        live = self._live.get((tenant, integration.key))
+        if live is not None and live.integration is integration:
+            return live
+        broken = self._broken.get((tenant, integration.key))
+        now_s = self._clock.monotonic()
+        if broken is not None and broken.integration is integration and now_s < broken.again_s:
+            return None
+        opened = self._open(tenant, integration)
+        if live is not None:
+            task = asyncio.ensure_future(live.retire())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        if opened is None:
+            self._live.pop((tenant, integration.key), None)
+        else:
+            self._live[tenant, integration.key] = opened
+        return opened
+
+    def _open(self, tenant: TenantId, integration: Integration) -> LiveIntegration | None:
+        self._broken.pop((tenant, integration.key), None)
+        plugin = self._plugins.get(integration.provider)
+        if plugin is None:
+            log.error("provider_missing", integration=integration.key, provider=integration.provider)
+            self._give_up(
+                tenant, integration, f"there is no provider {integration.provider!r}: install its plug-in"
+            )
+            return None
+        try:
+            config = msgspec.convert(integration.config, plugin.config)
+            provider = plugin.open(integration, config, self._tools)
+        except (msgspec.ValidationError, ConfigError) as wrong:
+            log.error("integration_unusable", integration=integration.key, error=str(wrong))
+            self._give_up(tenant, integration, "its settings are refused: `clarion check` says why")
+            return None
+        except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+            log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
+            self._give_up(tenant, integration, f"its provider failed to start ({type(surprise).__name__})")
+            return None
+        return LiveIntegration(integration, plugin, provider)
+
+    def _give_up(self, tenant: TenantId, integration: Integration, detail: str) -> None:
+        again_s = self._clock.monotonic() + NO_INTEGRATION_WAIT_S
+        self._broken[tenant, integration.key] = _Broken(integration, detail, again_s)

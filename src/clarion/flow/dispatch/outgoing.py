@@ -1,0 +1,122 @@
+"""From messages a worker holds to what a provider gets: rendered late, with everything that goes along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+from msgspec.structs import replace
+
+from clarion.errors import ContentError
+from clarion.flow.dispatch.integrations import LiveIntegration
+from clarion.flow.dispatch.rendering import Rendering, is_overridden
+from clarion.flow.dispatch.targets import SendTarget
+from clarion.flow.lanes import InFlight
+from clarion.model.content import AnyContent
+from clarion.model.ids import MessageId
+from clarion.model.message import Message
+from clarion.model.outgoing import Outgoing
+from clarion.model.settlement import Settlement
+from clarion.model.status import Reason, Status
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Setup
+from clarion.ports.limited import Exceeded
+from clarion.rules.keys import KeyedHash, Keys
+from clarion.rules.outcomes import settle_unsent
+
+log = structlog.get_logger(__name__)
+
+ReadyCall = tuple[InFlight, LiveIntegration, Outgoing]
+"""One message to one contact, and who takes it there. Those of one message stand together."""
+
+
+class BuiltBatch(NamedTuple):
+    """A group of messages after rendering."""
+
+    ready: list[ReadyCall]
+    failed: list[Settlement]
+    """Those that cannot be made, mostly because their template does not fit their data."""
+
+
+class OutgoingBuilder:
+    """Makes what is sent."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        rendering: Rendering,
+        unsubscribe_url: Callable[[Message], str],
+        hash: KeyedHash,
+        clock: Clock,
+    ) -> None:
+        self._workflows = setup.workflows
+        self._rendering = rendering
+        self._unsubscribe_url = unsubscribe_url
+        self._hash = hash
+        self._clock = clock
+
+    async def build(self, route: SendTarget, group: Sequence[InFlight]) -> BuiltBatch:
+        """Waits only for template versions that are no longer in memory, and for what callers set themselves."""
+        await self._rendering.prepare(group)
+        overridden = await self._overridden([held for held in group if is_overridden(held.event)])
+        ready: list[ReadyCall] = []
+        failed: list[Settlement] = []
+        for held in group:
+            content = overridden.get(held.message.id)
+            if isinstance(content, Exceeded):
+                failed.append(self._failed(held, Reason.RENDER_LIMIT, content.detail))
+                continue
+            try:
+                outgoing = self._outgoing(held, content)
+            except ContentError as wrong:
+                failed.append(self._failed(held, Reason.TEMPLATE_ERROR, wrong.detail))
+                continue
+            except Exception as fault:
+                log.exception("message_not_made", workflow=held.message.workflow, error=type(fault).__name__)
+                failed.append(self._failed(held, Reason.INTERNAL_ERROR, type(fault).__name__))
+                continue
+            if held.devices:
+                ready += [(held, live, replace(outgoing, contact=to)) for to, live in held.devices]
+            else:
+                ready.append((held, route.first, outgoing))
+        return BuiltBatch(ready, failed)
+
+    def _failed(self, held: InFlight, reason: Reason, detail: str) -> Settlement:
+        return settle_unsent(held.message, Status.FAILED, reason, self._clock.now(), detail=detail)
+
+    async def _overridden(
+        self, group: Sequence[InFlight]
+    ) -> dict[MessageId, AnyContent | ContentError | Exceeded]:
+        if not group:
+            return {}
+        batch = [(held, self._unsubscribe_url(held.message)) for held in group]
+        made = await self._rendering.overridden(batch)
+        return {held.message.id: content for held, content in zip(group, made, strict=True)}
+
+    def _outgoing(self, held: InFlight, content: AnyContent | ContentError | None) -> Outgoing:
+        """`content`: as it was rendered already, or why it was not."""
+        message = held.message
+        unsubscribe_url = self._unsubscribe_url(message)
+        if isinstance(content, ContentError):
+            raise content
+        return Outgoing(
+            message=message,
+            user=held.user,
+            contact=held.gate.contact if held.gate is not None else None,
+            content=content or self._rendering.content(held, unsubscribe_url),
+            traceparent=held.event.traceparent,
+            unsubscribe_url=unsubscribe_url,
+            collapse_key=self._collapse_key(held),
+        )
+
+    def _collapse_key(self, held: InFlight) -> bytes:
+        """For providers that replace what has not arrived yet; the planner has replaced what was still here."""
+        message = held.message
+        workflow = self._workflows.all(message.tenant).get(message.workflow)
+        if workflow is None or workflow.collapse_key is None:
+            return b""
+        keys = Keys(held.event, workflow, message.user, self._hash)
+        if not keys.found(workflow.collapse_key):
+            return b""
+        return keys.of_message("collapse", workflow.collapse_key, message.channel, within_workflow=True)

@@ -1,0 +1,111 @@
+"""The last look at messages before they go: what has changed since they were planned still counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+
+from clarion.flow.lanes import InFlight
+from clarion.flow.lookups import setup_of
+from clarion.model.ids import Instant
+from clarion.model.message import Message
+from clarion.model.settlement import Settlement
+from clarion.model.status import Reason, Status
+from clarion.model.user import User
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Ledger
+from clarion.rules.eligibility import Decision, gate
+from clarion.rules.endpoints import addresses
+from clarion.rules.outcomes import settle_unsent
+
+log = structlog.get_logger(__name__)
+
+LEASE_MARGIN_MS = 5_000
+
+
+class Rechecked(NamedTuple):
+    """A batch after the last look."""
+
+    going: list[InFlight]
+    stopped: list[Settlement]
+    """What became of those that must not go now."""
+    stale: int
+    """Not ours any more: whoever claims them next sends them."""
+
+
+class Recheck:
+    """Decides again where the person, the set-up or the hour is another one by now."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._users = ledger.users
+        self._setup = ledger.setup
+        self._clock = clock
+
+    async def batch(self, batch: Sequence[InFlight]) -> Rechecked:
+        """Which may go. Waits only for people who are no longer in memory."""
+        now = self._clock.now()
+        await self._refresh_users(batch)
+        going: list[InFlight] = []
+        stopped: list[Settlement] = []
+        stale = 0
+        for held in batch:
+            if held.lease_until - LEASE_MARGIN_MS <= now:
+                stale += 1
+            elif (stop := self._stop(held, now)) is not None:
+                stopped.append(stop)
+            else:
+                going.append(held)
+        return Rechecked(going, stopped, stale)
+
+    def one(self, held: InFlight) -> Settlement | None:
+        """Why it must not go now; None when it still may. Never waits."""
+        return self._stop(held, self._clock.now())
+
+    async def _refresh_users(self, batch: Sequence[InFlight]) -> None:
+        """Users as of the last committed write, so that an opt-out binds whatever is queued (I8)."""
+        current = self._users.current
+        missing = [held for held in batch if current(held.user.no) is None]
+        if missing:
+            await self._users.get([held.user.no for held in missing])
+
+    def _stop(self, held: InFlight, now: Instant) -> Settlement | None:
+        try:
+            return self._verdict(held, now)
+        except Exception as fault:
+            log.exception("decision_failed", workflow=held.message.workflow, error=type(fault).__name__)
+            return settle_unsent(held.message, Status.FAILED, Reason.INTERNAL_ERROR, now)
+
+    def _verdict(self, held: InFlight, now: Instant) -> Settlement | None:
+        message = held.message
+        user = self._users.current(message.user)
+        if user is None:
+            return settle_unsent(message, Status.SUPPRESSED, Reason.USER_DELETED, now)
+        verdict = held.gate
+        if verdict is None or user is not held.user or now >= verdict.valid_until:
+            verdict = self._gate(message, user, now)
+            held.user, held.gate = user, verdict
+        if verdict is None:
+            return settle_unsent(message, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
+        if verdict.verdict == "send":
+            return None
+        return settle_unsent(
+            message, verdict.status, verdict.reason or Reason.INTERNAL_ERROR, now, due_at=verdict.due_at
+        )
+
+    def _gate(self, message: Message, user: User, now: Instant) -> Decision | None:
+        setup = setup_of(self._setup, message.tenant, message.workflow)
+        if setup is None:
+            return None
+        tenant, workflow, category = setup
+        return gate(
+            tenant=tenant,
+            category=category,
+            workflow=workflow,
+            user=user,
+            channel=message.channel,
+            now=now,
+            expires_at=message.expires_at,
+            addresses=addresses(message, user),
+        )

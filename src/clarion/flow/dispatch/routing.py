@@ -1,0 +1,95 @@
+"""Which integrations each message of a batch takes, and what becomes of those that none can take now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from clarion.flow.dispatch.integrations import Candidates, Integrations, Unavailable
+from clarion.flow.dispatch.targets import LiveIntegrations, SendTarget
+from clarion.flow.lanes import InFlight, LaneQueue
+from clarion.model.ids import Instant, TenantId
+from clarion.model.message import Message
+from clarion.model.settlement import Settlement
+from clarion.model.status import Reason, Status
+from clarion.ports.clock import Clock, Random
+from clarion.rules.outcomes import settle_unsent
+
+LEAST_WAIT_MS = 50
+JITTER = 0.2
+"""Of a wait, at most: what is put off together does not come back together."""
+
+
+class Routed(NamedTuple):
+    """A batch, divided by route."""
+
+    groups: Iterable[tuple[SendTarget, list[InFlight]]]
+    put_off: list[Settlement]
+
+
+class Routing:
+    """Finds integrations; puts messages off, and lets their queue rest, while there is none."""
+
+    def __init__(self, integrations: Integrations, clock: Clock, random: Random) -> None:
+        self._integrations = integrations
+        self._clock = clock
+        self._random = random
+
+    def divide(self, queue: LaneQueue, batch: Sequence[InFlight]) -> Routed:
+        """What can be sent, by route, and what cannot, put off."""
+        now, now_s = self._clock.now(), self._clock.monotonic()
+        groups: dict[LiveIntegrations, list[InFlight]] = {}
+        put_off: list[Settlement] = []
+        choices: dict[TenantId, Candidates | Unavailable] = {}
+        closed_s = 0.0
+        for held in batch:
+            tenant = held.message.tenant
+            usable = choices.get(tenant)
+            if usable is None:
+                usable = self._integrations.usable(tenant, queue.channel, queue.lane, now_s)
+                choices[tenant] = usable
+            chosen = _chosen(held, usable)
+            if isinstance(chosen, Unavailable):
+                put_off.append(self._put_off(held.message, chosen.reason, chosen.wait_s, now))
+                closed_s = max(closed_s, chosen.wait_s)
+            else:
+                groups.setdefault(chosen, []).append(held)
+        if closed_s and not groups:
+            queue.rest(now_s, closed_s)
+        return Routed([(SendTarget(integrations), group) for integrations, group in groups.items()], put_off)
+
+    def put_off(
+        self,
+        queue: LaneQueue,
+        group: Sequence[InFlight],
+        reason: Reason,
+        wait_s: float,
+        *,
+        apart_s: float = 0.0,
+    ) -> list[Settlement]:
+        """Each in its turn, `apart_s` after the one before, so that they do not all come back for the same place."""
+        queue.rest(self._clock.monotonic(), wait_s + len(group) * apart_s)
+        now = self._clock.now()
+        return [
+            self._put_off(held.message, reason, wait_s + n * apart_s, now) for n, held in enumerate(group)
+        ]
+
+    def _put_off(self, message: Message, reason: Reason, wait_s: float, now: Instant) -> Settlement:
+        wait_ms = wait_s * 1000 * (1.0 + JITTER * self._random.uniform())
+        due = Instant(now + max(LEAST_WAIT_MS, round(wait_ms)))
+        if message.expires_at is not None and due >= message.expires_at:
+            return settle_unsent(message, Status.EXPIRED, Reason.EXPIRED, now)
+        return settle_unsent(message, Status.DEFERRED, reason, now, due_at=due)
+
+
+def _chosen(held: InFlight, usable: Candidates | Unavailable) -> LiveIntegrations | Unavailable:
+    """Whom the message takes; notes on it which device takes whom."""
+    verdict = held.gate
+    if verdict is None or not verdict.others or verdict.contact is None:
+        one = usable.choose(held.message, None if verdict is None else verdict.contact)
+        return one if isinstance(one, Unavailable) else (one,)
+    each = usable.choose_each(held.message, (verdict.contact, *verdict.others))
+    if isinstance(each, Unavailable):
+        return each
+    held.devices = each
+    return tuple(sorted({live for _, live in each}, key=lambda live: live.key))

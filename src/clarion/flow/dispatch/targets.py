@@ -1,0 +1,87 @@
+"""The integrations that one attempt needs, and the slots it holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from clarion.flow.dispatch.integrations import LiveIntegration
+from clarion.flow.lanes import InFlight, LaneQueue
+from clarion.model.channel import Lane
+
+LiveIntegrations = tuple[LiveIntegration, ...]
+
+
+class Permits:
+    """The slots of one batch. Whoever is done gives its own back, so that a slow integration holds none of the others."""
+
+    __slots__ = ("_held", "_queue")
+
+    def __init__(self, queue: LaneQueue, integrations: LiveIntegrations) -> None:
+        self._queue = queue
+        self._held = list(integrations)
+        for live in integrations:
+            live.begin(queue.lane)
+
+    async def release(self, live: LiveIntegration) -> None:
+        """The calls of this integration are over."""
+        self._held.remove(live)
+        self._queue.slot_free.set()
+        await live.end(self._queue.lane)
+
+    async def release_all(self) -> None:
+        """The batch is over."""
+        for live in self._held[:]:
+            await self.release(live)
+
+
+class SendTarget:
+    """The integrations that an attempt needs: one, or several where a person's devices are of several kinds.
+
+    It takes a slot and tokens of each of them, or does not begin: no device is left out because its integration is
+    busy for a moment.
+    """
+
+    __slots__ = ("_integrations", "first", "idempotent", "marks_late", "seconds_each")
+
+    def __init__(self, integrations: LiveIntegrations) -> None:
+        self._integrations = integrations
+        self.first = integrations[0]
+        self.idempotent = all(live.plugin.idempotent for live in integrations)
+        """Whether a repeated attempt has no second effect."""
+        self.marks_late = all(live.plugin.marks_late for live in integrations)
+        self.seconds_each = max(live.seconds_each for live in integrations)
+        """Seconds per message at the rate limit; 0 without one."""
+
+    def parts(self, group: Sequence[InFlight]) -> Iterator[Sequence[InFlight]]:
+        """As many messages at a time as fit into one call; one with more devices than that goes alone."""
+        size = min(live.plugin.batch for live in self._integrations)
+        begin = calls = 0
+        for at, held in enumerate(group):
+            more = len(held.devices) or 1
+            if calls and calls + more > size:
+                yield group[begin:at]
+                begin, calls = at, 0
+            calls += more
+        yield group[begin:]
+
+    def has_slot(self, lane: Lane, now_s: float) -> bool:
+        """Whether another batch of `lane` may start."""
+        return all(live.has_slot(lane, now_s) for live in self._integrations)
+
+    def grant(self, lane: Lane, part: Sequence[InFlight], now_s: float) -> tuple[int, float]:
+        """How many of the messages the rate limits let through now, in order, and how long the rest should wait."""
+        granted, wait_s = len(part), 0.0
+        for live in self._integrations:
+            if live.bucket is not None:
+                calls = [_calls(held, live) for held in part[:granted]]
+                granted, its_wait_s = live.grant(lane, calls, now_s)
+                wait_s = max(wait_s, its_wait_s)
+        return granted, wait_s
+
+    def begin(self, queue: LaneQueue) -> Permits:
+        """A batch of the queue starts."""
+        return Permits(queue, self._integrations)
+
+
+def _calls(held: InFlight, live: LiveIntegration) -> int:
+    return sum(1 for _, its in held.devices if its is live) if held.devices else 1

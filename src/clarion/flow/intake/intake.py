@@ -1,0 +1,370 @@
+"""Stage 1, intake: resolve a submission to workflows and users, seal it, append it durably to its lane."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from clarion.errors import (
+    Busy,
+    ClarionError,
+    Conflict,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    UnknownReference,
+    UserUnreadable,
+)
+from clarion.flow.coverage import Coverage
+from clarion.flow.intake.recipients import Trigger, WorkflowIndex, merged_profile, resolve
+from clarion.flow.intake.schemas import Schemas
+from clarion.flow.lookups import UNMATCHED
+from clarion.flow.priority import PriorityGate
+from clarion.flow.sealing import sealed_entry
+from clarion.model.channel import Lane
+from clarion.model.event import Entry, Event, IdempotencyRecord, IdempotencyResult
+from clarion.model.ids import EventId, Instant, TenantId, UserNo, new_event_id
+from clarion.model.setup import Workflow
+from clarion.model.submission import Acceptance, Notice, Submission
+from clarion.model.user import Profile, User, UserPut
+from clarion.ports.broker import Broker
+from clarion.ports.clock import Clock, Random
+from clarion.ports.ledger import Ledger
+from clarion.ports.vault import Vault
+from clarion.rules import schedule
+
+CHUNK = 32
+"""Submissions of one call handled between two looks at more urgent work."""
+MERGE_TRIES = 20
+"""How often inline fields are merged again when somebody else changes the same user at the same time."""
+CLAIM_MS = 24 * 3600 * 1000
+"""How long idempotency keys and CloudEvent ids are remembered."""
+Resolved = list[tuple[int, tuple[Trigger, ...]]]
+"""Submissions by their place in the call, and what each starts."""
+
+
+class _Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What a repeat is answered with."""
+
+    event_id: bytes
+    accepted: int
+    created: tuple[UserNo, ...] = ()
+    """By number: once a user is erased, nothing here says who it was."""
+
+
+NOBODY = (Trigger.of(UNMATCHED, (), "", listed=True),)
+"""An event that no workflow listens to is kept as well, so that what became of it can be told."""
+_ANSWER = msgspec.msgpack.Encoder()
+_ANSWER_TYPE = msgspec.msgpack.Decoder(_Answer)
+
+
+class Intake:
+    """Accepts submissions. What it returned an `Acceptance` for survives any crash."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        broker: Broker,
+        schemas: Schemas,
+        coverage: Coverage,
+        priority: PriorityGate,
+        vault: Vault,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._ledger = ledger
+        self._broker = broker
+        self._priority = priority
+        self._vault = vault
+        self._clock = clock
+        self._random = random
+        self._listeners: dict[TenantId, WorkflowIndex] = {}
+        self._schemas = schemas
+        self._coverage = coverage
+        self._running: set[bytes] = set()
+        self.accepted = 0
+        self.repeated = 0
+
+    async def submit(
+        self,
+        tenant: TenantId,
+        submissions: Sequence[Submission],
+        workflows: Mapping[str, Workflow] | None = None,
+    ) -> list[Acceptance | ClarionError]:
+        """One result per submission, durable when this returns. Raises Busy or Unavailable for all of them.
+
+        `workflows` stand in place of those the tenant has set up.
+        """
+        results: list[Acceptance | ClarionError | None] = [None] * len(submissions)
+        now = self._clock.now()
+        listeners = self._listeners_of(tenant) if workflows is None else WorkflowIndex(workflows)
+        resolved: Resolved = []
+        for index, submission in enumerate(submissions):
+            try:
+                targets = resolve(listeners, submission, now)
+                self._schemas.check(tenant, targets, submission.data)
+                resolved.append((index, targets))
+            except ClarionError as wrong:
+                results[index] = wrong
+            await self._give_way(index)
+        # What was done under a key is done: a repeat neither changes people nor brings back who was erased since.
+        named = dict(resolved)
+        doubtful: dict[int, Sequence[Trigger]]
+        doubtful = {index: () for index, result in enumerate(results) if result is not None}
+        doubtful |= {index: its for index, its in resolved if any(one.inline or one.creates for one in its)}
+        repeats = await self._answer_repeats(tenant, submissions, doubtful, results, now)
+        resolved = [one for one in resolved if one[0] not in repeats]
+        resolved, users, created = await self._people(tenant, resolved, results)
+        unknown = {index: its for index, its in named.items() if isinstance(results[index], UnknownReference)}
+        await self._answer_repeats(tenant, submissions, unknown, results, now)
+        entries: list[Entry] = []
+        claims: list[IdempotencyRecord | None] = []
+        answers: list[tuple[int, EventId, int, int]] = []  # index, id, accepted, first entry
+        running: list[bytes] = []
+        try:
+            for index, targets in resolved:
+                submission = submissions[index]
+                event_id = new_event_id(now, self._random.bytes(10))
+                accepted = sum(len(target.users) + len(target.topics) for target in targets)
+                numbers = tuple([users[user_id].no for user_id in created.get(index, ())])
+                claim = self._claim(tenant, submission, _Answer(event_id, accepted, numbers), now)
+                if claim is not None and submission.idempotency_key:
+                    key = claim.key
+                    if key in self._running:
+                        results[index] = IdempotencyInFlight(
+                            "The first request with this Idempotency-Key is still running. Retry in a second."
+                        )
+                        continue
+                    self._running.add(key)
+                    running.append(key)
+                answers.append((index, event_id, accepted, len(entries)))
+                for target in targets or NOBODY:
+                    entries.append(self._entry(tenant, submission, target, event_id, users, now))
+                    claims.append(claim)
+                await self._give_way(index)
+            outcomes = await self._publish(entries, claims) if entries else ()
+        finally:
+            self._running.difference_update(running)
+        for index, event_id, accepted, first in answers:
+            outcome = outcomes[first]
+            notices = self._notices(tenant, named[index])
+            if outcome is None or outcome.fresh:
+                self.accepted += 1
+                results[index] = Acceptance(
+                    event_id=event_id,
+                    accepted=accepted,
+                    created_users=tuple(created.get(index, ())),
+                    notices=notices,
+                )
+            else:
+                results[index] = await self._repeated(submissions[index], outcome, notices)
+        return results  # type: ignore[return-value]
+
+    async def _answer_repeats(
+        self,
+        tenant: TenantId,
+        submissions: Sequence[Submission],
+        doubtful: Mapping[int, Sequence[Trigger]],
+        results: list[Acceptance | ClarionError | None],
+        now: Instant,
+    ) -> Collection[int]:
+        """Those of the submissions that were accepted before: each gets its first answer in `results`."""
+        repeats = set()
+        for index, targets in doubtful.items():
+            key = self._claim_key(tenant, submissions[index])
+            first = await self._ledger.claims.claimed(tenant, key, now) if key else None
+            if first is not None:
+                results[index] = await self._repeated(
+                    submissions[index], first, self._notices(tenant, targets)
+                )
+                repeats.add(index)
+        return repeats
+
+    def _listeners_of(self, tenant: TenantId) -> WorkflowIndex:
+        workflows = self._ledger.setup.workflows.all(tenant)
+        known = self._listeners.get(tenant)
+        if known is None or known.workflows is not workflows:
+            known = self._listeners[tenant] = WorkflowIndex(workflows)
+        return known
+
+    async def _publish(
+        self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
+    ) -> Sequence[IdempotencyResult | None]:
+        urgent = sum(1 for entry in entries if entry.lane is Lane.CRITICAL)
+        self._priority.begin(Lane.CRITICAL, urgent)
+        try:
+            return await self._broker.publish(entries, claims)
+        finally:
+            self._priority.end(Lane.CRITICAL, urgent)
+
+    async def _give_way(self, index: int) -> None:
+        """A large batch must not keep the event loop from what is urgent."""
+        if index % CHUNK == CHUNK - 1:
+            await self._priority.turn(Lane.NORMAL)
+
+    async def _people(
+        self, tenant: TenantId, resolved: Resolved, results: list[Acceptance | ClarionError | None]
+    ) -> tuple[Resolved, Mapping[str, User], Mapping[int, Sequence[str]]]:
+        """The submissions whose recipients all exist, the users they name, and whom each of them creates.
+
+        Who is to be created is created, inline fields are applied. The other submissions get their error in `results`.
+        """
+        wanted = list(
+            dict.fromkeys([user_id for _, targets in resolved for one in targets for user_id in one.users])
+        )
+        topics = await self._topics(tenant, resolved)
+        for _ in range(MERGE_TRIES):
+            users = dict(await self._ledger.users.find(tenant, wanted))
+            going, created, refused = _sorted_out(resolved, users, topics)
+            puts = _puts([target for _, targets in going for target in targets], users)
+            try:
+                for user in await self._ledger.users.put(tenant, puts) if puts else ():
+                    users[user.id] = user
+            except Conflict:
+                continue  # Somebody changed one of them meanwhile: merge into what they stored.
+            for index, error in refused.items():
+                results[index] = error
+            return going, users, created
+        raise Busy("The same users are being changed by many calls at once.")
+
+    async def _topics(self, tenant: TenantId, resolved: Resolved) -> Collection[str]:
+        """Those of the named topics that exist."""
+        named = {key for _, targets in resolved for target in targets for key in target.topics}
+        return await self._ledger.directory.topics(tenant, list(named)) if named else ()
+
+    def _entry(
+        self,
+        tenant: TenantId,
+        submission: Submission,
+        target: Trigger,
+        event_id: EventId,
+        users: Mapping[str, User],
+        now: Instant,
+    ) -> Entry:
+        workflow = target.workflow
+        event = Event(
+            id=event_id,
+            tenant=tenant,
+            lane=submission.lane or workflow.lane,
+            workflow=workflow.key,
+            at=now,
+            users=tuple([users[user_id].no for user_id in target.users]),
+            topics=target.topics,
+            data=submission.data,
+            actor=submission.actor,
+            overrides=submission.overrides,
+            expires_at=submission.expires_at,
+            send_at=schedule.send_at(submission, now),
+            send_at_local=submission.send_at_local,
+            source=submission.source,
+            type=submission.type,
+            subject=submission.subject,
+            time=submission.time,
+            traceparent=submission.traceparent,
+        )
+        sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
+        if sole is not None and sole.unreadable:
+            sole = None  # Their key may be broken: what is sealed with it could not be opened either.
+        return sealed_entry(event, sole, self._vault, self._ledger.setup.revision)
+
+    def _claim(
+        self, tenant: TenantId, submission: Submission, answer: _Answer, now: Instant
+    ) -> IdempotencyRecord | None:
+        key = self._claim_key(tenant, submission)
+        if not key:
+            return None
+        return IdempotencyRecord(
+            tenant=tenant,
+            key=key,
+            fingerprint=submission.fingerprint if submission.idempotency_key else b"",
+            answer=_ANSWER.encode(answer),
+            expires_at=Instant(now + CLAIM_MS),
+        )
+
+    def _claim_key(self, tenant: TenantId, submission: Submission) -> bytes:
+        """What tells a repeat; empty when nothing does."""
+        if submission.idempotency_key:
+            return self._vault.hash("idempotency", f"{tenant}:{submission.idempotency_key}".encode())
+        if submission.event_key:
+            name = f"{tenant}:{submission.source}\n{submission.event_key}"
+            return self._vault.hash("cloudevent", name.encode())
+        return b""
+
+    def _notices(self, tenant: TenantId, targets: Sequence[Trigger]) -> tuple[Notice, ...]:
+        return tuple(
+            notice for target in targets for notice in self._coverage.notices(tenant, target.workflow)
+        )
+
+    async def _repeated(
+        self, submission: Submission, result: IdempotencyResult, notices: tuple[Notice, ...]
+    ) -> Acceptance | ClarionError:
+        if submission.idempotency_key and result.fingerprint != submission.fingerprint:
+            return IdempotencyMismatch(
+                "This Idempotency-Key was used with another request body. Use a new key for a new request."
+            )
+        first = _ANSWER_TYPE.decode(result.answer)
+        users = await self._ledger.users.get(first.created) if first.created else {}
+        self.repeated += 1
+        return Acceptance(
+            event_id=EventId(first.event_id),
+            accepted=first.accepted,
+            created_users=tuple([users[no].id for no in first.created if no in users]),
+            repeated=True,
+            notices=notices,
+        )
+
+
+def _sorted_out(
+    resolved: Resolved, users: Mapping[str, User], topics: Collection[str]
+) -> tuple[Resolved, dict[int, Sequence[str]], dict[int, ClarionError]]:
+    """The submissions that can go on, whom each of them creates, and the errors of those that name the unknown.
+
+    What an earlier submission of the call creates exists for the later ones.
+    """
+    going: Resolved = []
+    created: dict[int, Sequence[str]] = {}
+    refused: dict[int, ClarionError] = {}
+    known = set(users)
+    for index, targets in resolved:
+        if broken := _unreadable(targets, users):
+            refused[index] = UserUnreadable(broken)
+            continue
+        if all(not one.topics and known.issuperset(one.users) for one in targets):
+            going.append((index, targets))
+            continue
+        if unknown := [one for target in targets for one in target.unknown(known, topics)]:
+            refused[index] = UnknownReference(list(dict.fromkeys(unknown)))
+            continue
+        going.append((index, targets))
+        new = dict.fromkeys([u for one in targets for u in one.users if u in one.creates and u not in known])
+        if new:
+            created[index] = list(new)
+            known.update(new)
+    return going, created, refused
+
+
+def _unreadable(targets: Sequence[Trigger], users: Mapping[str, User]) -> str:
+    """Somebody whose profile these would change although it cannot be opened."""
+    inline = (one.user_id or "" for target in targets for one in target.inline)
+    return next((user_id for user_id in inline if user_id in users and users[user_id].unreadable), "")
+
+
+def _puts(targets: Sequence[Trigger], users: Mapping[str, User]) -> list[UserPut]:
+    """What has to be stored before the events: new users, and profiles that inline fields change."""
+    profiles: dict[str, Profile] = {}
+    for target in targets:
+        for inline in target.inline:
+            user_id = inline.user_id or ""
+            stored = users[user_id].profile if user_id in users else Profile()
+            before = profiles.get(user_id, stored)
+            after = merged_profile(before, inline)
+            if after is not before:
+                profiles[user_id] = after
+    changed = [
+        UserPut(id=user_id, profile=profile, revision=users[user_id].revision if user_id in users else 0)
+        for user_id, profile in profiles.items()
+    ]
+    named = dict.fromkeys([user_id for target in targets for user_id in target.users])
+    return changed + [
+        UserPut(id=user_id) for user_id in named if user_id not in users and user_id not in profiles
+    ]

@@ -1,0 +1,195 @@
+"""Finding out what a submission means: its workflows, and who is to hear about it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from clarion.errors import InvalidInput, NotFound, Unknown
+from clarion.model.channel import Channel
+from clarion.model.ids import Instant
+from clarion.model.lru import Lru
+from clarion.model.setup import Workflow
+from clarion.model.submission import Recipient, Submission
+from clarion.model.user import Contact, Profile
+from clarion.rules import match, schedule, validation
+from clarion.rules.endpoints import TENANT_USER
+
+MAX_RECIPIENTS = 1_000
+"""Explicit recipients of one event; use a topic for more."""
+CREATE_USER = 'Create the user first, or name them as {"user_id": ..., "create": true}.'
+CREATE_TOPIC = "Create the topic first: PUT /v1/topics/{key}."
+TYPES_KEPT = 1_000
+"""Types of events whose listeners are remembered."""
+
+_JSON = msgspec.json.Decoder()
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+    """One workflow that a submission starts, and for whom."""
+
+    workflow: Workflow
+    users: tuple[str, ...]
+    """User ids, each once."""
+    topics: tuple[str, ...] = ()
+    """Topic keys, each once."""
+    inline: tuple[Recipient, ...] = ()
+    """Users that came with fields to be kept."""
+    creates: frozenset[str] = frozenset()
+    """Users to be created when there are none."""
+    recipients: Sequence[str | Recipient] = ()
+    """As they were named."""
+    place: str
+    """JSON pointer of the recipients, or of the only one when they are not `listed`."""
+    listed: bool
+
+    @staticmethod
+    def of(workflow: Workflow, recipients: Sequence[str | Recipient], place: str, *, listed: bool) -> Trigger:
+        """Sort out recipients."""
+        if len(recipients) == 1 and isinstance(recipients[0], str):
+            return Trigger(
+                workflow=workflow, users=(recipients[0],), recipients=recipients, place=place, listed=listed
+            )
+        inline = tuple(r for r in recipients if not isinstance(r, str) and r.user_id is not None)
+        named = (r if isinstance(r, str) else r.user_id for r in recipients)
+        topics = (r.topic for r in recipients if not isinstance(r, str) and r.topic is not None)
+        return Trigger(
+            workflow=workflow,
+            users=tuple(dict.fromkeys(name for name in named if name is not None)),
+            topics=tuple(dict.fromkeys(topics)),
+            inline=inline,
+            creates=frozenset([one.user_id or "" for one in inline if one.create]),
+            recipients=recipients,
+            place=place,
+            listed=listed,
+        )
+
+    def unknown(self, users: Collection[str], topics: Collection[str]) -> Iterator[Unknown]:
+        """The recipients that neither exist nor are to be created, with their places."""
+        for index, one in enumerate(self.recipients):
+            place = f"{self.place}/{index}" if self.listed else self.place
+            user_id, topic = (one, None) if isinstance(one, str) else (one.user_id, one.topic)
+            if topic is not None and topic not in topics:
+                yield Unknown("topic", topic, f"{place}/topic", CREATE_TOPIC)
+            if user_id is None or user_id in users or user_id in self.creates or user_id == TENANT_USER:
+                continue
+            yield Unknown("user", user_id, place if isinstance(one, str) else f"{place}/user_id", CREATE_USER)
+
+
+def merged_profile(profile: Profile, inline: Recipient) -> Profile:
+    """The profile with what the caller sent along; the same object when nothing changes."""
+    contacts = list(profile.contacts)
+    for channel, address in ((Channel.EMAIL, inline.email), (Channel.SMS, inline.phone)):
+        if address is not None and not any(c.channel is channel and c.address == address for c in contacts):
+            contacts = [c for c in contacts if c.channel is not channel]
+            contacts.append(Contact(channel=channel, address=address))
+    merged = Profile(
+        contacts=tuple(contacts),
+        attributes={**profile.attributes, **inline.attributes} if inline.attributes else profile.attributes,
+        locale=inline.locale if inline.locale is not None else profile.locale,
+        timezone=inline.timezone if inline.timezone is not None else profile.timezone,
+        preferences=profile.preferences,
+    )
+    return profile if merged == profile else merged
+
+
+class WorkflowIndex:
+    """The workflows of a tenant, and which of them listen to a type of event."""
+
+    __slots__ = ("_by_type", "workflows")
+
+    def __init__(self, workflows: Mapping[str, Workflow]) -> None:
+        self.workflows = workflows
+        self._by_type: Lru[str, tuple[Workflow, ...]] = Lru(TYPES_KEPT)
+
+    def to(self, type: str) -> tuple[Workflow, ...]:
+        """Those that events of this type start; remembered, because the same few types come again and again."""
+        found = self._by_type.get(type)
+        if found is None:
+            listening = (
+                workflow
+                for workflow in self.workflows.values()
+                if workflow.on is not None and match.matches(workflow.on.type, type)
+            )
+            found = self._by_type.put(type, tuple(listening))
+        return found
+
+
+def resolve(listeners: WorkflowIndex, submission: Submission, now: Instant) -> tuple[Trigger, ...]:
+    """What a submission starts; nothing when no workflow matches. Raises InvalidInput or NotFound with the field."""
+    if submission.expires_at is not None and submission.expires_at <= now:
+        raise InvalidInput("expires_at has already passed: send a later time.", pointer="#/expires_at")
+    schedule.send_at(submission, now)
+    if submission.workflow is not None:
+        workflow = listeners.workflows.get(submission.workflow)
+        if workflow is None:
+            raise NotFound(
+                f"There is no workflow {submission.workflow!r}. "
+                f"{match.nearest(submission.workflow, listeners.workflows)}",
+                pointer="#/workflow",
+            )
+        return (_target(workflow, submission.recipients),)
+    return tuple(
+        [
+            _target(workflow, submission.recipients)
+            if submission.recipients
+            else _event_target(workflow, submission)
+            for workflow in listeners.to(submission.type)
+        ]
+    )
+
+
+def _target(
+    workflow: Workflow,
+    recipients: Sequence[str | Recipient],
+    place: str = "#/recipients",
+    *,
+    listed: bool = True,
+) -> Trigger:
+    if not recipients:
+        raise InvalidInput(
+            "No recipients: name at least one user or topic (for a CloudEvent: its subject, or the "
+            "workflow's recipients pointer into data).",
+            pointer="#/recipients",
+        )
+    if len(recipients) > MAX_RECIPIENTS:
+        raise InvalidInput(
+            f"At most {MAX_RECIPIENTS} recipients in one event; use a topic for more.", pointer="#/recipients"
+        )
+    return Trigger.of(workflow, recipients, place, listed=listed)
+
+
+def _event_target(workflow: Workflow, submission: Submission) -> Trigger:
+    """For a CloudEvent that names no recipients itself: the workflow says where they stand."""
+    recipients, place, listed = _event_recipients(submission, workflow)
+    target = _target(workflow, recipients, place, listed=listed)
+    if workflow.on is None or not workflow.on.create:
+        return target
+    return msgspec.structs.replace(target, creates=frozenset(target.users))
+
+
+def _event_recipients(
+    submission: Submission, workflow: Workflow
+) -> tuple[Sequence[str | Recipient], str, bool]:
+    """Where the workflow's pointer leads in data, else the subject; the place, and whether it is a list."""
+    pointer = workflow.on.recipients if workflow.on is not None else None
+    if not pointer:
+        if submission.subject:
+            validation.check_user_id(submission.subject, "#/subject")
+        return (submission.subject,) if submission.subject else (), "#/subject", False
+    place = f"#/data{pointer}"
+    found: Any = match.resolve(_JSON.decode(submission.data), pointer)
+    if found is match.MISSING or found is None:
+        return (), place, False
+    try:
+        named = msgspec.convert(found if isinstance(found, list) else [found], list[str | Recipient])
+    except msgspec.ValidationError as wrong:
+        raise InvalidInput(
+            f"data{pointer} must hold a user id, a recipient object, or a list of them: {wrong}.",
+            pointer=place,
+        ) from None
+    for index, recipient in enumerate(named):
+        validation.check_recipient(recipient, f"{place}/{index}" if isinstance(found, list) else place)
+    return named, place, isinstance(found, list)

@@ -1,0 +1,204 @@
+"""Messages a worker holds in memory: one bounded queue per lane and channel.
+
+A slot is reserved before a message is written as leased and released when it is settled, so the number of
+messages in memory is bounded whatever the backlog. What finds no slot is written unleased and claimed later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+from clarion.model.channel import CHANNELS, LANES, Channel, Lane
+from clarion.model.event import Event
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.message import Message
+from clarion.model.settlement import Settlement
+from clarion.model.setup import Template
+from clarion.model.user import Contact, User
+from clarion.rules.eligibility import Decision
+
+CAPACITY = {Lane.CRITICAL: 4_000, Lane.HIGH: 4_000, Lane.NORMAL: 4_000, Lane.BULK: 2_000}
+"""Messages held per queue, waiting and under way together."""
+SPARED = 8
+"""One slot in so many is kept for tenants that have little in the queue: a flood must not shut them out."""
+LEASE_MS = 120_000
+"""How long this process may hold a message before another may claim it."""
+
+LONGEST_REST_S = 5.0
+"""How long a queue whose messages cannot be sent is left alone before the next look."""
+
+
+class InFlight:
+    """A message this process holds, with what is needed to send it."""
+
+    __slots__ = ("data", "devices", "event", "gate", "lease_until", "message", "template", "user")
+
+    def __init__(
+        self, message: Message, event: Event, user: User, gate: Decision | None, lease_until: Instant
+    ) -> None:
+        self.message = message
+        self.event = event
+        self.user = user
+        self.gate = gate
+        """The verdict it was planned on; None makes the dispatcher decide again."""
+        self.lease_until = lease_until
+        self.data: Any = None
+        """The event's data, decoded when first rendered."""
+        self.template: Template | None = None
+        """What it is rendered from, found right before."""
+        self.devices: tuple[tuple[Contact, Any], ...] = ()
+        """A push to somebody who has several: which of them, each by which integration."""
+
+
+class LaneQueue:
+    """The queue of one lane and channel."""
+
+    __slots__ = (
+        "_capacity",
+        "_coming",
+        "_count",
+        "_used",
+        "_waiting",
+        "channel",
+        "lane",
+        "ready",
+        "rests_until_s",
+        "slot_free",
+        "taken",
+    )
+
+    def __init__(self, lane: Lane, channel: Channel, capacity: int) -> None:
+        self.lane = lane
+        self.channel = channel
+        self.ready = asyncio.Event()
+        self.slot_free = asyncio.Event()
+        """Set whenever a batch of this queue is over: an integration it waits for may have a slot again."""
+        self.rests_until_s = 0.0
+        """Monotonic: until then nothing is claimed, because nothing could be sent. What is planned still comes in."""
+        self.taken = 0
+        """Messages taken so far."""
+        self._capacity = capacity
+        self._used = 0
+        self._waiting: OrderedDict[TenantId, deque[InFlight]] = OrderedDict()
+        self._count = 0
+        self._coming: Counter[TenantId] = Counter()
+        """Slots reserved for a tenant whose messages are not here yet: their plan is being stored."""
+
+    @property
+    def room(self) -> int:
+        """Slots that are free."""
+        return self._capacity - self._used
+
+    @property
+    def held(self) -> int:
+        """Slots in use: reserved, waiting or under way."""
+        return self._used
+
+    @property
+    def waiting(self) -> int:
+        """Messages that nobody has taken yet."""
+        return self._count
+
+    @property
+    def claimable(self) -> int:
+        """Slots that may be filled from the store: some are kept for tenants that have little here."""
+        return self.room - self._capacity // SPARED
+
+    @property
+    def crowding(self) -> frozenset[TenantId]:
+        """Tenants that have so much here that the kept slots are not for them."""
+        return frozenset([tenant for tenant, its in self._waiting.items() if len(its) >= self._much])
+
+    @property
+    def _much(self) -> int:
+        return self._capacity // (2 * SPARED)
+
+    def reserve(self, tenant: TenantId) -> bool:
+        """Take one slot, if there is one; the last ones are for tenants that have little here."""
+        room = self._capacity - self._used
+        if room <= self._capacity // SPARED and (
+            room <= 0 or len(self._waiting.get(tenant, ())) + self._coming[tenant] >= self._much
+        ):
+            return False
+        self._used += 1
+        self._coming[tenant] += 1
+        return True
+
+    def hold(self, n: int) -> None:
+        """Take `n` free slots, whosever they are for."""
+        self._used += n
+
+    def release(self, n: int) -> None:
+        """Give back `n` slots: settled, or never used."""
+        self._used -= n
+
+    def give_back(self, tenant: TenantId) -> None:
+        """A slot that was reserved for a tenant is not used."""
+        self._used -= 1
+        self._came(tenant)
+
+    def _came(self, tenant: TenantId) -> None:
+        if self._coming[tenant] > 1:
+            self._coming[tenant] -= 1
+        else:
+            del self._coming[tenant]
+
+    def rest(self, now_s: float, wait_s: float) -> None:
+        """Claim nothing for a while: a long backlog must not be fetched and put back over and over."""
+        self.rests_until_s = now_s + min(wait_s, LONGEST_REST_S)
+
+    def put(self, held: InFlight) -> None:
+        """Hand over a message whose slot was reserved."""
+        tenant = held.message.tenant
+        self._waiting.setdefault(tenant, deque()).append(held)
+        if self._coming:
+            self._came(tenant)
+        self._count += 1
+        self.ready.set()
+
+    def take(self, limit: int) -> list[InFlight]:
+        """Up to `limit` messages, the tenants in turn, those of each oldest first; they keep their slots."""
+        waiting = self._waiting
+        batch: list[InFlight] = []
+        while waiting and len(batch) < limit:
+            share = max(1, (limit - len(batch)) // len(waiting))
+            for tenant in list(waiting):
+                its = waiting[tenant]
+                turn = min(share, len(its), limit - len(batch))
+                batch += [its.popleft() for _ in range(turn)]
+                if its:
+                    waiting.move_to_end(tenant)
+                else:
+                    del waiting[tenant]
+                if len(batch) == limit:
+                    break
+        self._count -= len(batch)
+        self.taken += len(batch)
+        if not waiting:
+            self.ready.clear()
+        return batch
+
+
+class Queues:
+    """All queues of this process."""
+
+    def __init__(self) -> None:
+        self._queues = {
+            (lane, channel): LaneQueue(lane, channel, CAPACITY[lane])
+            for lane in LANES
+            for channel in CHANNELS
+        }
+
+    def of(self, lane: Lane, channel: Channel) -> LaneQueue:
+        """The queue of a lane and channel."""
+        return self._queues[lane, channel]
+
+    def __iter__(self) -> Iterator[LaneQueue]:
+        return iter(self._queues.values())
+
+
+Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]
+"""Stores settlements; the ids that were refused."""

@@ -1,0 +1,83 @@
+"""Finding what a workflow key stands for."""
+
+from __future__ import annotations
+
+from msgspec import DecodeError
+
+from clarion.errors import SealBroken
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import TenantId
+from clarion.model.setup import Category, SendAll, SendStep, Template, Tenant, Workflow
+from clarion.model.status import Reason
+from clarion.ports.ledger import Setup
+
+TEST_SEND = "~test:"
+"""Begins the keys of what authors send to themselves. Nothing a tenant sets up can be called so."""
+
+
+UNMATCHED = Workflow(key="", category="")
+"""Stands for the workflow of an event that none listens to. Nothing a tenant sets up can be called so."""
+
+
+def setup_of(setup: Setup, tenant_id: TenantId, key: str) -> tuple[Tenant, Workflow, Category] | None:
+    """Tenant, workflow and category of a workflow key; None when the workflow is gone."""
+    tenant = setup.tenants.all().get(tenant_id)
+    workflow = setup.workflows.all(tenant_id).get(key)
+    if workflow is None and key.startswith(TEST_SEND):
+        workflow = _trial(setup, tenant_id, key)
+        if tenant is not None and workflow is not None:
+            # It was asked for by name: neither preferences nor quiet hours nor caps hold it back.
+            return tenant, workflow, Category(key=workflow.category, critical=True)
+    if tenant is None or workflow is None:
+        return None
+    category = setup.categories.all(tenant_id).get(workflow.category)
+    return tenant, workflow, category or Category(key=workflow.category)
+
+
+async def last_known(setup: Setup, tenant_id: TenantId, key: str) -> Workflow:
+    """The workflow as it was before it was deleted, so that what it was to send can still be named."""
+    if key.startswith(TEST_SEND):
+        trial, _, channel = key.rpartition(":")
+        return test_send_workflow(trial, Channel(channel), "test")
+    for version in await setup.workflows.versions(tenant_id, key, None, 1):
+        return version
+    step = SendStep(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
+    return Workflow(key=key, category="", steps=(step,))
+
+
+def template_of(setup: Setup, tenant_id: TenantId, key: str) -> Template | None:
+    """The live template of this key, or what is being tried out under it."""
+    template = setup.templates.all(tenant_id).get(key)
+    if template is None and key.startswith(TEST_SEND):
+        return setup.trials.all(tenant_id).get(key)
+    return template
+
+
+def test_send_workflow(trial: str, channel: Channel, category: str) -> Workflow:
+    """Sends what is tried out under the key `trial` on one channel."""
+    return Workflow(
+        key=f"{trial}:{channel}",
+        category=category,
+        lane=Lane.HIGH,
+        steps=(SendStep(key="test", template=trial, to=SendAll(channels=(channel,))),),
+    )
+
+
+def test_send_category(setup: Setup, tenant_id: TenantId, template: str) -> str:
+    """The category in which a template is really sent, so that its links lead where they will lead."""
+    workflows = setup.workflows.all(tenant_id)
+    senders = (w for _, w in sorted(workflows.items()) if any(s.template == template for s in w.steps))
+    return next((workflow.category for workflow in senders), "test")
+
+
+def _trial(setup: Setup, tenant_id: TenantId, key: str) -> Workflow | None:
+    trial, _, channel = key.rpartition(":")
+    if trial not in setup.trials.all(tenant_id) or channel not in list(Channel):
+        return None
+    template = trial.removeprefix(TEST_SEND).rpartition(":")[0]
+    return test_send_workflow(trial, Channel(channel), test_send_category(setup, tenant_id, template))
+
+
+def reason_of(fault: Exception) -> Reason:
+    """What is told about an entry or a message that fails with this."""
+    return Reason.UNREADABLE if isinstance(fault, SealBroken | DecodeError) else Reason.INTERNAL_ERROR

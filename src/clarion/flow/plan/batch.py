@@ -1,0 +1,124 @@
+"""A plan in the making."""
+
+from __future__ import annotations
+
+from clarion.flow.lanes import InFlight
+from clarion.model.event import Entry
+from clarion.model.ids import NO_USER, Instant, UserNo, message_id, run_id
+from clarion.model.message import ChannelDecision, Message, Run
+from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
+from clarion.model.setup import Workflow, channels_of
+from clarion.model.status import Reason, Status
+from clarion.rules.plan import Planned
+
+
+class PlanBatch:
+    """A plan in the making: everything one commit will write, and who is to send it."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.messages: list[Message] = []
+        self.charges: list[CapCharge] = []
+        self.dedupes: list[DedupeClaim] = []
+        self.collapses: list[Collapse] = []
+        self.turns: list[ThreadSlot] = []
+        self.continuations: list[Entry] = []
+        self.held: list[InFlight] = []
+        self.leftovers: list[Entry] = []
+        """Those that could not be planned."""
+
+    def add(self, planned: Planned) -> None:
+        """Take over what was decided, except the messages."""
+        self.runs.append(planned.run)
+        if planned.charges:
+            self.charges += planned.charges
+        if planned.dedupe is not None:
+            self.dedupes.append(planned.dedupe)
+        if planned.collapses:
+            self.collapses += planned.collapses
+        if planned.turns:
+            self.turns += planned.turns
+
+    def end(
+        self,
+        entry: Entry,
+        user: UserNo,
+        workflow: Workflow,
+        status: Status,
+        reason: Reason,
+        now: Instant,
+        *,
+        steps: int | None = 1,
+    ) -> None:
+        """Nothing was decided about this recipient: a message says why, so that nothing is lost silently.
+
+        One for the first so many steps, None: for each.
+        """
+        run = run_id(entry.event_id, workflow.key, user)
+        plans = []
+        for step in workflow.steps[:steps]:
+            channel = channels_of(step)[0]
+            message = Message(
+                id=message_id(run, step.key, channel.value),
+                tenant=entry.tenant,
+                user=user,
+                event_id=entry.event_id,
+                event_seq=entry.seq,
+                workflow=workflow.key,
+                workflow_version=workflow.version,
+                category=workflow.category,
+                step=step.key,
+                template=step.template,
+                channel=channel,
+                lane=entry.lane,
+                status=status,
+                reason=reason,
+                created_at=now,
+                updated_at=now,
+            )
+            self.messages.append(message)
+            plans.append(
+                ChannelDecision(
+                    step=step.key, channel=channel, status=status, reason=reason, message_id=message.id
+                )
+            )
+        self._run(entry, user, workflow, now, tuple(plans))
+
+    def nobody(self, entry: Entry, workflow: Workflow, now: Instant) -> None:
+        """It reached nobody: a run without a recipient says that it was planned."""
+        self._run(entry, NO_USER, workflow, now, ())
+
+    def _run(
+        self,
+        entry: Entry,
+        user: UserNo,
+        workflow: Workflow,
+        now: Instant,
+        channels: tuple[ChannelDecision, ...],
+    ) -> None:
+        self.runs.append(
+            Run(
+                id=run_id(entry.event_id, workflow.key, user),
+                tenant=entry.tenant,
+                user=user,
+                event_id=entry.event_id,
+                lane=entry.lane,
+                event_seq=entry.seq,
+                workflow=workflow.key,
+                workflow_version=workflow.version,
+                at=now,
+                channels=channels,
+            )
+        )
+
+    def commit(self) -> PlanCommit:
+        """What to write."""
+        return PlanCommit(
+            runs=tuple(self.runs),
+            messages=tuple(self.messages),
+            charges=tuple(self.charges),
+            dedupes=tuple(self.dedupes),
+            collapses=tuple(self.collapses),
+            turns=tuple(self.turns),
+            continuations=tuple(self.continuations),
+        )

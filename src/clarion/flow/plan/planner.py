@@ -1,0 +1,286 @@
+"""Stage 2, plan: events become runs and messages, in one transaction per batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+import structlog
+from msgspec import DecodeError
+
+from clarion.errors import SealBroken, Unavailable
+from clarion.flow.coverage import Coverage
+from clarion.flow.lanes import LEASE_MS, InFlight, Queues
+from clarion.flow.lookups import UNMATCHED, last_known, setup_of
+from clarion.flow.plan.batch import PlanBatch
+from clarion.flow.plan.leftovers import Leftovers
+from clarion.flow.priority import PriorityGate
+from clarion.flow.sealing import opened, sealed_entry
+from clarion.flow.waiting import retry_until_stored
+from clarion.model.channel import Lane
+from clarion.model.event import Entry, Event
+from clarion.model.ids import NO_USER, Instant, UserNo
+from clarion.model.plan import PlanResult
+from clarion.model.setup import Category, Tenant, Workflow
+from clarion.model.status import Reason, Status
+from clarion.model.user import User
+from clarion.ports.broker import Batch, Broker
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Ledger
+from clarion.ports.vault import Vault
+from clarion.rules.plan import plan_run
+
+log = structlog.get_logger(__name__)
+
+FANOUT_PAGE = 500
+"""Members of a topic planned per entry; the rest follows in a continuation."""
+CHUNK = {Lane.CRITICAL: 64, Lane.HIGH: 64, Lane.NORMAL: 48, Lane.BULK: 32}
+"""Runs planned between two looks at more urgent work."""
+BATCH = {Lane.CRITICAL: 512, Lane.HIGH: 512, Lane.NORMAL: 512, Lane.BULK: 128}
+"""Entries planned and stored in one go; what is urgent waits for a commit of the lanes below it."""
+SMALL = 100
+"""Entries; storing a batch of fewer costs more for itself than for what is in it, so it is stored before the next
+is taken: what comes meanwhile goes together. A lane at rest never waits."""
+
+
+class Planner:
+    """Plans the batches of every lane; messages that are due go straight to the dispatcher's queues."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        broker: Broker,
+        queues: Queues,
+        coverage: Coverage,
+        priority: PriorityGate,
+        vault: Vault,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._coverage = coverage
+        self._broker = broker
+        self._queues = queues
+        self._priority = priority
+        self._vault = vault
+        self._clock = clock
+        self._leftovers = Leftovers(ledger.set_aside, clock)
+        self.planned = 0
+        self.unplannable = 0
+        """Entries whose workflow or only recipient was deleted before they were planned."""
+
+    @property
+    def given_up(self) -> int:
+        """Entries that were set aside by this process."""
+        return self._leftovers.given_up
+
+    async def run(self, lane: Lane) -> None:
+        """Plan a lane until the broker closes. While one batch commits, the next is being planned."""
+        last: asyncio.Future[None] | None = None
+        async for batch in self._broker.consume(lane, BATCH[lane]):
+            draft = await self._draft(batch.lane, batch.entries)
+            storing = asyncio.ensure_future(self._store(batch, draft, last))
+            if last is not None:
+                await last  # Two commits under way at the most.
+            last = storing
+            if len(batch.entries) < SMALL:
+                await storing
+        if last is not None:
+            await last
+
+    async def _draft(self, lane: Lane, entries: Sequence[Entry]) -> PlanBatch:
+        """The plan of all entries, but for `leftovers`: an entry that fails must not hold back those beside it."""
+        draft = PlanBatch()
+        try:
+            await self._ledger.setup.catch_up(max(entry.setup_revision for entry in entries))
+            users = await self._people(entries)
+        except Unavailable:
+            raise
+        except Exception as fault:
+            log.exception("plan_failed", lane=lane, error=type(fault).__name__)
+            draft.leftovers += entries
+            return draft
+        now = self._clock.now()
+        for entry in entries:
+            try:
+                await self._plan_entry(draft, entry, users, now)
+            except Unavailable:
+                raise
+            except Exception as fault:
+                log.exception("plan_failed", workflow=entry.workflow, error=type(fault).__name__)
+                draft.leftovers.append(entry)
+        return draft
+
+    async def _plan_entry(
+        self, draft: PlanBatch, entry: Entry, users: Mapping[UserNo, User], now: Instant
+    ) -> None:
+        """Everything an entry asks for; whoever it names is in the draft when this returns."""
+        if entry.workflow == UNMATCHED.key:
+            draft.nobody(entry, UNMATCHED, now)
+            return
+        event = opened(entry, users, self._vault)
+        setup = setup_of(self._ledger.setup, entry.tenant, entry.workflow)
+        if setup is None:
+            setup = await self._looked_again(entry)
+        workflow = setup[1] if setup is not None else await self._last_known(entry)
+        if event is None or setup is None:
+            self.unplannable += 1
+        if event is None:
+            draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
+            return
+        members = await self._members(event, entry, draft) if event.topics else {}
+        targets = _targets(event, members)
+        if not targets and event.after == NO_USER:
+            draft.nobody(entry, workflow, now)
+        chunk = CHUNK[entry.lane]
+        for no in targets:
+            user = users.get(no) or members.get(no)
+            if user is None:
+                draft.end(entry, no, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
+            elif setup is None:
+                draft.end(entry, no, workflow, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
+            else:
+                try:
+                    self._plan_one(draft, event, entry.seq, *setup, user, now)
+                except Exception as fault:
+                    # One recipient's broken set-up must not hold back everybody behind them.
+                    log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
+                    why = (Status.FAILED, Reason.INTERNAL_ERROR)
+                    draft.end(entry, no, workflow, *why, now, steps=None)
+            if len(draft.runs) % chunk == 0:
+                await self._priority.turn(entry.lane)
+
+    async def _looked_again(self, entry: Entry) -> tuple[Tenant, Workflow, Category] | None:
+        """Another process may have made it, so that it is gone only when the store says so."""
+        await self._ledger.setup.catch_up()
+        return setup_of(self._ledger.setup, entry.tenant, entry.workflow)
+
+    async def _last_known(self, entry: Entry) -> Workflow:
+        return await last_known(self._ledger.setup, entry.tenant, entry.workflow)
+
+    def _plan_one(
+        self,
+        draft: PlanBatch,
+        event: Event,
+        seq: int,
+        tenant: Tenant,
+        workflow: Workflow,
+        category: Category,
+        user: User,
+        now: Instant,
+    ) -> None:
+        lease = Instant(now + LEASE_MS)
+        planned = plan_run(
+            event=event,
+            event_seq=seq,
+            workflow=workflow,
+            category=category,
+            tenant=tenant,
+            user=user,
+            now=now,
+            hash=self._vault.hash,
+            lease_until=lease,
+            templates=self._ledger.setup.templates.all(event.tenant),
+            served=self._coverage.served(event.tenant),
+        )
+        draft.add(planned)
+        for message, gate in zip(planned.messages, planned.gates, strict=True):
+            if message.status is not Status.QUEUED:
+                draft.messages.append(message)
+            elif self._queues.of(message.lane, message.channel).reserve(message.tenant):
+                draft.messages.append(message)
+                draft.held.append(InFlight(message, event, user, gate, lease))
+            else:
+                draft.messages.append(msgspec.structs.replace(message, fence=0, due_at=now))
+
+    async def _store(self, batch: Batch, draft: PlanBatch, before: asyncio.Future[None] | None) -> None:
+        leftovers: Sequence[Entry] = draft.leftovers
+        try:
+            await self._commit(batch.lane, draft)
+        except Exception as fault:
+            # Something in it cannot be stored: whatever else is in it can.
+            log.exception("plan_not_stored", lane=batch.lane, error=type(fault).__name__)
+            leftovers = batch.entries
+        if leftovers:
+            await self._leftovers.plan(leftovers, self._plan_alone)
+        if before is not None:
+            await before
+        await self._acknowledge(batch)
+
+    async def _plan_alone(self, entry: Entry) -> None:
+        draft = PlanBatch()
+        await self._plan_entry(draft, entry, await self._people([entry]), self._clock.now())
+        await self._commit(entry.lane, draft)
+
+    async def _commit(self, lane: Lane, draft: PlanBatch) -> None:
+        urgent = len(draft.held)
+        self._priority.begin(lane, urgent)
+        try:
+            result = PlanResult()
+            if draft.runs or draft.continuations:
+                commit = draft.commit()
+                result = await retry_until_stored(
+                    "plan", lambda: self._ledger.plans.commit(commit), self._clock
+                )
+            self._hand_over(draft, result)
+        except BaseException:
+            for held in draft.held:
+                self._queues.of(held.message.lane, held.message.channel).give_back(held.message.tenant)
+            raise
+        finally:
+            self._priority.end(lane, urgent)
+        self.planned += len(draft.runs)
+
+    async def _acknowledge(self, batch: Batch) -> None:
+        try:
+            await self._broker.ack(batch)
+        except Unavailable:
+            # The next acknowledgement covers this one; after a crash the batch is planned again, to no effect.
+            log.warning("ack_failed", lane=batch.lane)
+
+    def _hand_over(self, draft: PlanBatch, result: PlanResult) -> None:
+        untouched = not result.changed and not result.known
+        for held in draft.held:
+            message = held.message
+            queue = self._queues.of(message.lane, message.channel)
+            if untouched or (message.id not in result.changed and message.id not in result.known):
+                queue.put(held)
+            else:
+                queue.give_back(message.tenant)
+        if result.continued:
+            self._broker.offer(result.continued)
+
+    async def _people(self, entries: Sequence[Entry]) -> dict[UserNo, User]:
+        wanted: dict[UserNo, None] = {}
+        for entry in entries:
+            if entry.event is not None:
+                for no in entry.event.users:
+                    wanted[no] = None
+            elif entry.sealed_for != NO_USER:
+                wanted[entry.sealed_for] = None
+            else:
+                with suppress(SealBroken, DecodeError):  # It is opened again when it is planned.
+                    event = opened(entry, {}, self._vault)
+                    for no in event.users if event is not None else ():
+                        wanted[no] = None
+        return dict(await self._ledger.users.get(list(wanted)))
+
+    async def _members(self, event: Event, entry: Entry, draft: PlanBatch) -> dict[UserNo, User]:
+        """One page of the first topic; what is left goes on in a continuation entry."""
+        topic = event.topics[0]
+        page = await self._ledger.topics.members(event.tenant, topic, event.after, FANOUT_PAGE)
+        members = dict(await self._ledger.users.get(page))
+        rest: Event | None = None
+        if len(page) == FANOUT_PAGE:
+            rest = msgspec.structs.replace(event, users=(), after=page[-1])
+        elif len(event.topics) > 1:
+            rest = msgspec.structs.replace(event, users=(), topics=event.topics[1:], after=NO_USER)
+        if rest is not None:
+            draft.continuations.append(sealed_entry(rest, None, self._vault, entry.setup_revision))
+        return members
+
+
+def _targets(event: Event, members: Iterable[UserNo]) -> Sequence[UserNo]:
+    """Everyone an entry concerns, once."""
+    return event.users if not event.topics else tuple(dict.fromkeys((*event.users, *members)))

@@ -1,0 +1,25 @@
+"""What a provider gets: one message, rendered, for one contact."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.content import AnyContent
+from clarion.model.message import Message
+from clarion.model.user import Contact, User
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one contact, ready to go. `message.id` is its idempotency key, the same on every attempt; on
+    push together with the contact, since one message goes to every device of its person."""
+
+    message: Message
+    user: User
+    contact: Contact | None
+    """None on channels that need no address (in-app)."""
+    content: AnyContent
+    traceparent: str = ""
+    unsubscribe_url: str = ""
+    """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
+    collapse_key: bytes = b""
+    """The same for messages of which only the newest matters; empty: each matters."""

@@ -1,0 +1,71 @@
+"""What became of messages and what receipts mean for them: what a ledger stores in one transaction."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.endpoint import Delivery
+from clarion.model.ids import Instant, MessageId
+from clarion.model.inbox import Captured, InboxChange, InboxItem
+from clarion.model.message import Message
+from clarion.model.receipt import ReceiptKind
+from clarion.model.status import Reason, Status
+from clarion.model.suppression import Suppression
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one held message. Refused when the fence is old (somebody else holds it now)."""
+
+    message: Message
+    """As the worker holds it."""
+    status: Status
+    at: Instant
+    reason: Reason | None = None
+    due_at: Instant | None = None
+    attempt: int
+    """Provider calls so far, this one included."""
+    unknowns: int = 0
+    integration: str | None = None
+    outcome: str | None = None
+    provider_id: str | None = None
+    took_ms: int | None = None
+    detail: str | None = None
+    traceparent: str | None = None
+    record: InboxItem | Captured | Delivery | None = None
+    """Stored in the same transaction."""
+    copies: tuple[Captured, ...] = ()
+    """What was kept for the other devices of the person, stored with it."""
+    content: bytes = b""
+    """Of an inbox item, as JSON; not stored."""
+    cancels: tuple[MessageId, ...] = ()
+    """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
+    advances: MessageId | None = None
+    """The next rung: due now if it is still waiting."""
+    suppressions: tuple[Suppression, ...] = ()
+    """Addresses that are gone for good."""
+
+
+class SettleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a batch of settlements."""
+
+    refused: frozenset[MessageId] = frozenset()
+    inbox: tuple[InboxChange, ...] = ()
+    """The stored inbox items with their offsets, ready for the fan-out."""
+
+
+class ReceiptEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What one receipt means for its message, as `rules.receipts` decided it."""
+
+    message: Message
+    kind: ReceiptKind
+    at: Instant
+    status: Status | None = None
+    """Where the message goes if it may; None: it stays where it is."""
+    reason: Reason | None = None
+    detail: str | None = None
+    provider_id: str | None = None
+    cancels: tuple[MessageId, ...] = ()
+    """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
+    advances: MessageId | None = None
+    """The next rung: due now if it is still waiting."""
+    suppression: Suppression | None = None

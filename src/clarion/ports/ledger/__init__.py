@@ -1,0 +1,84 @@
+"""All durable state, one small protocol per aggregate. Every call is bound to a tenant or to ids we derived.
+
+Writes are durable when the awaited call returns. Every method may raise Unavailable (disk full, closing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from clarion.ports.ledger.events import EventLog, Events, IdempotencyStore, SetAsides
+from clarion.ports.ledger.inboxes import Inboxes
+from clarion.ports.ledger.messages import Messages, Receipts
+from clarion.ports.ledger.operations import Operations, OperationSteps
+from clarion.ports.ledger.plans import Plans
+from clarion.ports.ledger.records import Captures, MessageRecords, Quarantine
+from clarion.ports.ledger.setup import DocumentStore, Keys, Setup, Tenants
+from clarion.ports.ledger.users import Deliveries, Directory, Endpoints, Suppressions, Topics, Users
+from clarion.ports.terms import Subject
+
+__all__ = [
+    "Captures",
+    "Deliveries",
+    "Directory",
+    "DocumentStore",
+    "Endpoints",
+    "EventLog",
+    "Events",
+    "IdempotencyStore",
+    "Inboxes",
+    "Keys",
+    "Ledger",
+    "MessageRecords",
+    "Messages",
+    "OperationSteps",
+    "Operations",
+    "Plans",
+    "Quarantine",
+    "Receipts",
+    "SetAsides",
+    "Setup",
+    "Suppressions",
+    "Tenants",
+    "Topics",
+    "Users",
+]
+
+
+class Ledger(Protocol):
+    """The store as a whole, opened once by the composition root."""
+
+    log: EventLog
+    events: Events
+    set_aside: SetAsides
+    users: Users
+    suppressions: Suppressions
+    endpoints: Endpoints
+    deliveries: Deliveries
+    topics: Topics
+    directory: Directory
+    setup: Setup
+    plans: Plans
+    messages: Messages
+    receipts: Receipts
+    quarantine: Quarantine
+    records: MessageRecords
+    operations: Operations
+    steps: OperationSteps
+    inboxes: Inboxes
+    captures: Captures
+    claims: IdempotencyStore
+
+    def tag(self, subject: Subject) -> str | None:
+        """Of a resource as it is now: another one after every change. None: there is no such resource. A short local
+        read. What a request makes of it holds inside its writes, see `ports.terms`."""
+
+    def health(self) -> str:
+        """`ok`, or why nothing can be written. Asking makes a broken store look again by itself."""
+
+    def stats(self) -> Mapping[str, Any]:
+        """Counters for metrics: commits, rows, queue length, last commit milliseconds, file bytes."""
+
+    async def close(self) -> None:
+        """Commit what is pending, then close the file."""

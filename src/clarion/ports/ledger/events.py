@@ -1,0 +1,85 @@
+"""Accepted events: the log of each lane, the answers to repeated calls, and what could not be planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Protocol
+
+from clarion.model.channel import Lane
+from clarion.model.event import Entry, EventFound, EventRecord, IdempotencyRecord, IdempotencyResult, SetAside
+from clarion.model.ids import EventId, Instant, MessageId, TenantId
+
+
+class EventLog(Protocol):
+    """An append-only log per lane, and the cursor of what has been planned."""
+
+    async def append(
+        self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
+    ) -> tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]:
+        """One transaction: the published entries with their `seq` (those with stale claims left out)."""
+
+    def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
+        """Entries behind `after`, in order. A short local read."""
+
+    def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
+        """Entries by position, planned or not, as long as retention keeps them."""
+
+    def position(self, lane: Lane) -> int:
+        """The last acknowledged position."""
+
+    async def advance(self, lane: Lane, position: int) -> None:
+        """Everything up to `position` is planned. Never goes backwards."""
+
+    def end(self, lane: Lane) -> int:
+        """The last position ever written."""
+
+
+class IdempotencyStore(Protocol):
+    """Answers that are given again to whoever repeats a call under the same key."""
+
+    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
+        """What the first call under the key left, unless it has expired."""
+
+    async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
+        """Durable when this returns; `fresh` for the first one under its key."""
+
+
+class Events(Protocol):
+    """Events after they were accepted."""
+
+    async def page(
+        self, tenant: TenantId, since: Instant | None, before: bytes, limit: int
+    ) -> tuple[Sequence[EventRecord], bytes | None]:
+        """Planned events, newest first, and where to go on (None: the end). A page may be short: the scan per call is
+        bounded. `before`: where the page before ended, or the first id that is too new."""
+
+    async def found(
+        self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int
+    ) -> EventFound | None:
+        """At most so many messages and runs; None when it was not accepted for this tenant."""
+
+    async def known(self, tenant: TenantId, event_id: EventId) -> bool:
+        """Whether it was accepted for this tenant, planned or not."""
+
+    async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
+        """Cancel all its messages that have not started, but none of `begun` (calls of these are under way), and
+        whatever is planned of it later on; how many were canceled. Repeating it is harmless."""
+
+
+class SetAsides(Protocol):
+    """Events that could not be planned, kept for a person."""
+
+    async def keep(self, events: Sequence[SetAside]) -> None:
+        """Durable when this returns. Repeating it changes nothing."""
+
+    async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[SetAside]:
+        """Those that were not discarded, newest first, cursor is `seq`."""
+
+    async def retry(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[Entry]:
+        """Append them to the end of their lanes again, and forget them here; the new entries."""
+
+    async def discard(self, tenant: TenantId, seq: int, at: Instant) -> bool:
+        """Whether it was there. The event keeps its reason, but nobody is asked to look at it any more."""
+
+    def waiting(self) -> int:
+        """How many wait for a person, of all tenants. Never waits."""

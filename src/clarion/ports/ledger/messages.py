@@ -1,0 +1,67 @@
+"""Messages on their way: claimed, settled, and reported on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Protocol
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo
+from clarion.model.message import Message
+from clarion.model.receipt import ReceiptKind
+from clarion.model.settlement import ReceiptEffect, Settlement, SettleResult
+
+
+class Messages(Protocol):
+    """The hot pair, claim and settle, and what belongs to them."""
+
+    async def claim(
+        self,
+        lane: Lane,
+        channel: Channel,
+        limit: int,
+        now: Instant,
+        lease_until: Instant,
+        *,
+        but: Set[TenantId] = frozenset(),
+    ) -> Sequence[Message]:
+        """Lease due messages; each comes back with a higher fence.
+
+        Tenants take turns, the messages of each come oldest `due_at` first. Nothing of the tenants `but`.
+        The returned `status` is the one found: `sending` means an earlier holder died with the outcome unknown.
+        """
+
+    async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
+        """Durably note that a call is about to start; the ids that were refused (old fence)."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> SettleResult:
+        """Attempts and new states in one transaction."""
+
+    def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
+        """The queues that have something to claim. A short local read."""
+
+    async def take_over(self, now: Instant) -> int:
+        """At start-up of the only process: make everything held by an earlier process due now. How many."""
+
+    async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
+        """Active messages per queue, bounded counting (at most 100,000 each)."""
+
+
+class Receipts(Protocol):
+    """What providers, mail servers and people report about messages that were sent."""
+
+    async def messages(self, ids: Sequence[MessageId]) -> Mapping[MessageId, Message]:
+        """Those that exist."""
+
+    async def receive(self, consequences: Sequence[ReceiptEffect]) -> Sequence[bool]:
+        """One transaction; for each whether it changed anything, in order.
+
+        Taken is what moves its message forward, and what has more to say than a status (stays, or suppresses)
+        if it is the first of its kind for its message. Whatever is taken leaves one change.
+        """
+
+    async def known(self, ids: Sequence[MessageId], kind: ReceiptKind) -> frozenset[MessageId]:
+        """Those about which something of this kind has been taken already."""
+
+    async def soft_bounces(self, users: Sequence[UserNo], channel: Channel, since: Instant) -> Sequence[int]:
+        """How many messages to each user on the channel came back with `soft_bounce` since then."""

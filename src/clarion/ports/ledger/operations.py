@@ -1,0 +1,62 @@
+"""Work on many messages that one call asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.operation import (
+    Operation,
+    OperationError,
+    OperationFilter,
+    OperationId,
+    OperationProgress,
+    OperationStep,
+)
+
+
+class Operations(Protocol):
+    """Work on many messages: asked for, looked at, and stopped. Old ones that are finished are forgotten."""
+
+    async def add(self, operation: Operation, most: int) -> bool:
+        """Durable when this returns. False, and nothing is stored, when the tenant has `most` unfinished ones."""
+
+    async def get(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+        """One of them."""
+
+    async def page(
+        self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
+    ) -> Sequence[Operation]:
+        """Newest first, cursor is the id."""
+
+    async def errors(
+        self, tenant: TenantId, operation_id: OperationId, after: int, limit: int
+    ) -> Sequence[OperationError]:
+        """What failed, by `index`, behind `after` (-1: from the first)."""
+
+    async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
+        """Do nothing more of it, if it is not finished; how it is now. No step that ends later changes anything."""
+
+    async def retry_failed(
+        self, tenant: TenantId, operation_id: OperationId, at: Instant
+    ) -> Operation | None:
+        """Queue what failed once more, if it is finished and something failed; how it is now."""
+
+
+class OperationSteps(Protocol):
+    """The other side: operations are done step by step, in turns of the tenants."""
+
+    async def waiting(self, after: TenantId, limit: int) -> Sequence[Operation]:
+        """The oldest of each tenant behind `after` that has no `finished_at`, by tenant."""
+
+    async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
+        """How many match, and where to go on counting (None: that was all): the scan per call is bounded."""
+
+    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
+        """What failed and is to be tried again."""
+
+    async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
+        """One transaction: the messages are changed, and the operation counts them. Nothing is done when the
+        operation is not any more as it was given: somebody canceled it, or this step was done. Without `ids`, when
+        nothing is left or it is canceled: it is finished."""

@@ -1,0 +1,80 @@
+"""Looking things up, and moves made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Protocol
+
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.inbox import Captured, CaptureFilter
+from clarion.model.message import Change, Message, MessageFilter
+from clarion.model.quarantine import Quarantined, QuarantineFilter
+from clarion.model.status import Status
+
+
+class Quarantine(Protocol):
+    """Mail kept for manual review: bounded in number and age, the oldest go first."""
+
+    async def keep(self, stray: Quarantined) -> None:
+        """Durable when this returns. Repeating it changes nothing."""
+
+    async def get(self, tenant: TenantId, seq: int) -> Quarantined | None:
+        """One of them."""
+
+    async def page(
+        self, tenant: TenantId, where: QuarantineFilter, before: int | None, limit: int
+    ) -> Sequence[Quarantined]:
+        """Newest first, cursor is `seq`."""
+
+    async def drop(self, tenant: TenantId, seq: int) -> bool:
+        """Whether it was there."""
+
+
+class MessageRecords(Protocol):
+    """Looking things up, and moves made by hand."""
+
+    async def get(self, tenant: TenantId, message_id: MessageId) -> Message | None:
+        """One message."""
+
+    async def page(
+        self, tenant: TenantId, where: MessageFilter, before: MessageId | None, limit: int
+    ) -> tuple[Sequence[Message], MessageId | None]:
+        """Newest first, and the cursor to go on from (None: the end). A page may be short, even empty, when
+        the filter is rare: the scan per call is bounded; go on with the cursor."""
+
+    async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
+        """The timeline, oldest first."""
+
+    async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
+        """Changes of all messages behind position `after` (-1: only the newest `limit`)."""
+
+    async def cancel(
+        self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
+    ) -> Status | None:
+        """Cancel if it has not started, with the rungs behind it; the status it has now, None when there is no such
+        message. `begun`: calls of these are under way, so they stay as they are."""
+
+    async def requeue(
+        self,
+        tenant: TenantId,
+        where: MessageFilter,
+        ids: Sequence[MessageId] | None,
+        at: Instant,
+        limit: int,
+        versions: Mapping[str, int],
+    ) -> frozenset[MessageId]:
+        """Put messages that failed (`RETRYABLE_BY_HAND`) back with fresh attempts; which (at most `limit`).
+        What was suppressed goes back only when it is named by id. `versions`: the version of each template that
+        its messages are sent with from now on; those of other templates keep theirs."""
+
+
+class Captures(Protocol):
+    """What capture integrations kept."""
+
+    async def page(
+        self, tenant: TenantId, where: CaptureFilter, before: int | None, limit: int
+    ) -> Sequence[Captured]:
+        """Newest first, cursor is `seq`."""
+
+    async def of(self, tenant: TenantId, message_id: MessageId) -> Sequence[Captured]:
+        """Every capture of one message, oldest first."""

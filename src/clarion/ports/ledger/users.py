@@ -1,0 +1,134 @@
+"""People: users, suppressed addresses, webhook endpoints, topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from clarion.model.channel import Channel
+from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState
+from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.suppression import Suppression
+from clarion.model.topic import Topic
+from clarion.model.user import User, UserPut
+
+
+class Users(Protocol):
+    """People, opened. Reads come from a bounded in-process cache that every write keeps true."""
+
+    async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
+        """Those that exist, by their id."""
+
+    async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
+        """Those that exist, by their number."""
+
+    def current(self, no: UserNo) -> User | None:
+        """The user as of the last committed write if cached, else None. Never waits: the last look before a call."""
+
+    async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
+        """Create or replace; contacts get their `hash`, endpoints stay as they are. One transaction."""
+
+    async def delete(self, tenant: TenantId, user_id: str) -> bool:
+        """Destroy the user's key, profile, inbox, captures and subscriptions; cancel what is active
+        (`suppressed`, `user_deleted`). Numbers in messages stay as anonymous statistics."""
+
+    async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
+        """Newest first, those with a lower number."""
+
+
+class Suppressions(Protocol):
+    """Addresses never to be contacted."""
+
+    async def add(self, rows: Sequence[Suppression]) -> None:
+        """Effective for every attempt that starts after this returns."""
+
+    async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
+        """Whether it was there."""
+
+    async def find(self, tenant: TenantId, hash: bytes) -> Suppression | None:
+        """That of one address. The hash says the channel too."""
+
+    async def page(
+        self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
+    ) -> Sequence[Suppression]:
+        """Newest first, those behind this time and hash."""
+
+
+class Endpoints(Protocol):
+    """Webhook endpoints of users. A disabled one is a suppression of its id on the webhook channel."""
+
+    async def put(
+        self, tenant: TenantId, user: UserNo, endpoint: Endpoint, before: Endpoint | None
+    ) -> Endpoint:
+        """Create (`before=None`) or replace. Raises Conflict when what is stored is not `before`."""
+
+    async def delete(self, tenant: TenantId, endpoint_id: bytes) -> bool:
+        """Whether it was there. Its deliveries can no longer be found, and go when they are old."""
+
+    async def find(self, tenant: TenantId, endpoint_id: bytes) -> EndpointState | None:
+        """How it is doing."""
+
+    async def page(
+        self, tenant: TenantId, user: UserNo | None, before: bytes | None, limit: int
+    ) -> Sequence[EndpointState]:
+        """Newest first, those with a lower id."""
+
+    async def failing(self, for_ms: int, limit: int) -> Sequence[EndpointState]:
+        """Of all tenants: those whose last call failed at least `for_ms` after the first in a row that did, and
+        those whose receiver ended them; except those that were switched off through `switch`."""
+
+    async def switch(self, tenant: TenantId, endpoint_id: bytes, off: str, at: Instant) -> bool:
+        """Disable for the reason `off` (a reason that is there stays), or enable when it is empty, as if it had never
+        failed. Whether there is such an endpoint."""
+
+
+class Deliveries(Protocol):
+    """The calls of endpoints that settlements brought along, kept for a month."""
+
+    async def page(
+        self, tenant: TenantId, endpoint: bytes, where: DeliveryFilter, before: int | None, limit: int
+    ) -> Sequence[Delivery]:
+        """Newest first, cursor is `seq`."""
+
+
+class Topics(Protocol):
+    """Explicit groups."""
+
+    async def put(self, tenant: TenantId, topic: Topic) -> None:
+        """Create or rename."""
+
+    async def delete(self, tenant: TenantId, key: str) -> bool:
+        """With its subscriptions."""
+
+    async def page(self, tenant: TenantId, after: str, limit: int) -> Sequence[Topic]:
+        """In order of key, with member counts."""
+
+    async def subscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
+        """Adds members (creating the topic when missing); how many were new."""
+
+    async def unsubscribe(self, tenant: TenantId, key: str, users: Sequence[UserNo]) -> int:
+        """How many were removed."""
+
+    async def members(self, tenant: TenantId, key: str, after: UserNo, limit: int) -> Sequence[UserNo]:
+        """In order of number; the fan-out walks this page by page."""
+
+
+class Directory(Protocol):
+    """Finding people and topics otherwise than by a name that is known to be right."""
+
+    async def with_contact(
+        self, tenant: TenantId, channel: Channel, hash: bytes, limit: int
+    ) -> Sequence[User]:
+        """The users who have this contact, by number."""
+
+    async def users_near(self, tenant: TenantId, user_id: str, limit: int) -> Sequence[str]:
+        """User ids that come before and behind this one in the alphabet, at most `limit` each way."""
+
+    async def topics(self, tenant: TenantId, keys: Sequence[str]) -> frozenset[str]:
+        """Those that exist."""
+
+    async def topic(self, tenant: TenantId, key: str) -> Topic | None:
+        """One topic with the number of its members."""
+
+    async def topics_near(self, tenant: TenantId, key: str, limit: int) -> Sequence[str]:
+        """The same for the keys of topics."""

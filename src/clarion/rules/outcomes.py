@@ -1,0 +1,258 @@
+"""What an outcome means for a message: the decision behind every settlement, pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.model.endpoint import Delivery
+from clarion.model.ids import Instant
+from clarion.model.inbox import Captured, InboxItem
+from clarion.model.message import Message
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
+from clarion.model.outgoing import Outgoing
+from clarion.model.settlement import Settlement
+from clarion.model.setup import UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.model.suppression import Suppression
+from clarion.rules import ladder, retry
+
+DETAIL_LIMIT = 500
+
+
+MAX_UNKNOWNS = 1
+"""A message whose outcome was unknown is sent again at most this often: one possible duplicate, no more."""
+
+
+class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The circumstances of one provider call, the same for every message of its batch."""
+
+    integration: str
+    idempotent: bool
+    alternatives: int
+    """Other integrations of the channel that could take over."""
+    took_ms: int
+    wait_s: float = 0.0
+    """Misconfigured: how long the circuit stays open."""
+
+
+def settle_outcome(
+    outgoing: Outgoing,
+    outcome: Outcome,
+    attempt: AttemptContext,
+    *,
+    on_unknown: UnknownPolicy,
+    now: Instant,
+    uniform: float,
+) -> Settlement:
+    """What the outcome of a call means for its message. `uniform` in [0, 1) is the jitter of a retry."""
+    settlement = _of_outcome(outgoing, outcome, attempt, on_unknown, now, uniform)
+    if not outgoing.traceparent:
+        return settlement
+    return msgspec.structs.replace(settlement, traceparent=outgoing.traceparent)
+
+
+def _of_outcome(
+    outgoing: Outgoing,
+    outcome: Outcome,
+    attempt: AttemptContext,
+    on_unknown: UnknownPolicy,
+    now: Instant,
+    uniform: float,
+) -> Settlement:
+    message = outgoing.message
+    if type(outcome) is Accepted:
+        return _settle(
+            message,
+            Status.DELIVERED if outcome.delivered else Status.SENT,
+            None,
+            attempt,
+            outcome,
+            now,
+            provider_id=outcome.provider_id,
+        )
+    if isinstance(outcome, Unknown) and not attempt.idempotent:
+        return settle_in_doubt(message, on_unknown, now, attempt=attempt, outcome=outcome)
+    if isinstance(outcome, Rejected):
+        return _settle(message, Status.REJECTED, outcome.reason, attempt, outcome, now)
+    if isinstance(outcome, Gone):
+        return _settle(
+            message,
+            Status.BOUNCED,
+            outcome.reason,
+            attempt,
+            outcome,
+            now,
+            suppressions=suppressions_of(outgoing, outcome, now),
+        )
+    if isinstance(outcome, Misconfigured):
+        return _wait_for_repair(message, outcome, attempt, now)
+    return _try_again(message, outcome, attempt, now, uniform)
+
+
+def suppressions_of(outgoing: Outgoing, outcome: Gone, now: Instant) -> tuple[Suppression, ...]:
+    """The address is not used again."""
+    if outgoing.contact is None:
+        return ()
+    message = outgoing.message
+    gone = Suppression(
+        tenant=message.tenant,
+        channel=message.channel,
+        hash=outgoing.contact.hash,
+        reason=outcome.reason.value,
+        at=now,
+    )
+    return (gone,)
+
+
+def settle_in_doubt(
+    message: Message,
+    policy: UnknownPolicy,
+    now: Instant,
+    *,
+    attempt: AttemptContext | None = None,
+    outcome: Outcome | None = None,
+) -> Settlement:
+    """It may have gone out: send again once when the category says so, else end here, counted."""
+    again = policy is UnknownPolicy.SEND_AGAIN and message.unknowns < MAX_UNKNOWNS
+    return _settle(
+        message,
+        Status.DEFERRED if again else Status.FAILED,
+        Reason.RETRY if again else Reason.OUTCOME_UNKNOWN,
+        attempt,
+        outcome or Unknown(),
+        now,
+        due_at=now if again else None,
+        unknowns=message.unknowns + 1,
+    )
+
+
+def _wait_for_repair(
+    message: Message, outcome: Misconfigured, attempt: AttemptContext, now: Instant
+) -> Settlement:
+    """Not the message's fault: another integration at once, else when the circuit may close again."""
+    wait_s = 0.0 if attempt.alternatives else attempt.wait_s
+    policy = retry.policy(message.lane, message.channel)
+    if now - (message.tried_at or now) >= policy.max_age_s * 1000:
+        return _settle(message, Status.DEAD_LETTERED, Reason.MISCONFIGURED, attempt, outcome, now)
+    return _settle(
+        message,
+        Status.DEFERRED,
+        Reason.MISCONFIGURED,
+        attempt,
+        outcome,
+        now,
+        due_at=Instant(now + round(wait_s * 1000)),
+        calls=message.attempt,
+    )
+
+
+def _try_again(
+    message: Message,
+    outcome: Retry | Unknown | Outcome,
+    attempt: AttemptContext,
+    now: Instant,
+    uniform: float,
+) -> Settlement:
+    after_s = outcome.after_s if isinstance(outcome, Retry) else None
+    put_off = outcome if isinstance(outcome, Retry) and not outcome.called else None
+    calls = message.attempt + (put_off is None)
+    due = retry.next_attempt(
+        retry.policy(message.lane, message.channel),
+        attempt=calls if put_off is None else 1,
+        tried_at=message.tried_at or now,
+        now=now,
+        uniform=uniform,
+        after_s=after_s,
+        expires_at=message.expires_at,
+    )
+    if isinstance(due, Reason):
+        status = Status.EXPIRED if due is Reason.EXPIRED else Status.DEAD_LETTERED
+        return _settle(message, status, due, attempt, outcome, now)
+    if put_off is not None:
+        return _settle(
+            message, Status.DEFERRED, put_off.reason, attempt, put_off, now, due_at=due, calls=calls
+        )
+    if calls <= attempt.alternatives:
+        due = now  # Fail over at once while there is an integration that has not been tried.
+    return _settle(message, Status.DEFERRED, Reason.RETRY, attempt, outcome, now, due_at=due)
+
+
+def bounded_detail(words: str | None) -> str | None:
+    """What others said, bounded, and in characters that can be stored: half of a surrogate pair is none."""
+    return words[:DETAIL_LIMIT].encode("utf-8", "replace").decode() if words else None
+
+
+def _settle(
+    message: Message,
+    status: Status,
+    reason: Reason | None,
+    attempt: AttemptContext | None,
+    outcome: Outcome,
+    now: Instant,
+    *,
+    due_at: Instant | None = None,
+    unknowns: int | None = None,
+    calls: int | None = None,
+    provider_id: str | None = None,
+    suppressions: tuple[Suppression, ...] = (),
+) -> Settlement:
+    cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
+    detail = getattr(outcome, "detail", None)
+    record: InboxItem | Captured | Delivery | None = getattr(outcome, "record", None)
+    return Settlement(
+        message=message,
+        status=status,
+        reason=reason,
+        at=now,
+        due_at=due_at,
+        attempt=message.attempt + 1 if calls is None else calls,
+        unknowns=message.unknowns if unknowns is None else unknowns,
+        integration=attempt.integration if attempt else message.integration,
+        outcome=type(outcome).__name__.lower(),
+        provider_id=bounded_detail(provider_id),
+        took_ms=attempt.took_ms if attempt else None,
+        detail=bounded_detail(detail),
+        record=record,
+        content=outcome.content if isinstance(outcome, Accepted) else b"",
+        cancels=cancels,
+        advances=advances,
+        suppressions=suppressions,
+    )
+
+
+def without_extras(settlement: Settlement) -> Settlement:
+    """The same without what was brought along: for one that cannot be stored as it is."""
+    return msgspec.structs.replace(
+        settlement,
+        provider_id=None,
+        detail="what the provider said could not be stored",
+        record=None,
+        copies=(),
+        traceparent=None,
+    )
+
+
+def settle_unsent(
+    message: Message,
+    status: Status,
+    reason: Reason,
+    now: Instant,
+    *,
+    due_at: Instant | None = None,
+    detail: str = "",
+) -> Settlement:
+    """A settlement without a provider call: put off, suppressed, expired, not renderable."""
+    cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
+    return Settlement(
+        message=message,
+        status=status,
+        reason=reason,
+        at=now,
+        due_at=due_at,
+        attempt=message.attempt,
+        unknowns=message.unknowns,
+        integration=message.integration,
+        detail=bounded_detail(detail),
+        cancels=cancels,
+        advances=advances,
+    )

@@ -1,0 +1,130 @@
+"""Dry runs: the plan of a submission, decided by the code that would really plan it, with nothing stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from clarion.errors import UnknownReference
+from clarion.flow.coverage import Coverage
+from clarion.flow.intake.recipients import Trigger, WorkflowIndex, merged_profile, resolve
+from clarion.flow.intake.schemas import Schemas
+from clarion.flow.lookups import setup_of
+from clarion.flow.plan.batch import PlanBatch
+from clarion.model.event import Event
+from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
+from clarion.model.message import Run
+from clarion.model.setup import Workflow
+from clarion.model.submission import Submission
+from clarion.model.user import Profile, User
+from clarion.ports.clock import Clock, Random
+from clarion.ports.ledger import Ledger
+from clarion.ports.vault import Vault
+from clarion.rules import schedule
+from clarion.rules.plan import plan_run
+
+TOPIC_SAMPLE = 100
+"""Members of each topic that a dry run looks at."""
+
+
+class DryRuns:
+    """Plans without storing: rules, exact checks and explanations are those of the real thing."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        schemas: Schemas,
+        coverage: Coverage,
+        vault: Vault,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._ledger = ledger
+        self._coverage = coverage
+        self._vault = vault
+        self._clock = clock
+        self._random = random
+        self._schemas = schemas
+
+    async def runs(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
+        """(user id, run) for every recipient and workflow, topics by their first members."""
+        now = self._clock.now()
+        draft = PlanBatch()
+        names: dict[UserNo, str] = {}
+        targets = resolve(WorkflowIndex(self._ledger.setup.workflows.all(tenant)), submission, now)
+        self._schemas.check(tenant, targets, submission.data)
+        for target in targets:
+            setup = setup_of(self._ledger.setup, tenant, target.workflow.key)
+            people = await self._people(tenant, target)
+            names.update((user.no, user.id) for user in people)
+            event = self._event(tenant, submission, target.workflow, tuple(user.no for user in people), now)
+            if setup is None:
+                continue
+            for user in people:
+                planned = plan_run(
+                    event=event,
+                    event_seq=0,
+                    workflow=target.workflow,
+                    category=setup[2],
+                    tenant=setup[0],
+                    user=user,
+                    now=now,
+                    hash=self._vault.hash,
+                    lease_until=now,
+                    served=self._coverage.served(tenant),
+                )
+                draft.add(planned)
+                draft.messages += planned.messages
+        result = await self._ledger.plans.preview(draft.commit())
+        final = {run.id: run for run in (*draft.runs, *result.runs)}
+        return [(names[run.user], run) for run in final.values()]
+
+    async def _people(self, tenant: TenantId, target: Trigger) -> list[User]:
+        """Everyone concerned, as they would be once inline fields are applied; new ones get passing numbers."""
+        known = dict(await self._ledger.users.find(tenant, target.users))
+        topics = await self._ledger.directory.topics(tenant, target.topics) if target.topics else ()
+        if unknown := list(dict.fromkeys(target.unknown(known, topics))):
+            raise UnknownReference(unknown)
+        for user_id in target.users:
+            if user_id not in known:
+                known[user_id] = self._newcomer(tenant, user_id)
+        for inline in target.inline:
+            user = known[inline.user_id or ""]
+            known[user.id] = msgspec.structs.replace(user, profile=merged_profile(user.profile, inline))
+        people = {user.no: user for user in known.values()}
+        for topic in target.topics:
+            members = await self._ledger.topics.members(tenant, topic, UserNo(0), TOPIC_SAMPLE)
+            for no, user in (await self._ledger.users.get(members)).items():
+                people.setdefault(no, user)
+        return list(people.values())
+
+    def _newcomer(self, tenant: TenantId, user_id: str) -> User:
+        number = -1 - int.from_bytes(self._random.bytes(4), "big")
+        return User(
+            no=UserNo(number), tenant=tenant, id=user_id, key=self._random.bytes(32), profile=Profile()
+        )
+
+    def _event(
+        self,
+        tenant: TenantId,
+        submission: Submission,
+        workflow: Workflow,
+        users: tuple[UserNo, ...],
+        now: Instant,
+    ) -> Event:
+        return Event(
+            id=new_event_id(now, self._random.bytes(10)),
+            tenant=tenant,
+            lane=submission.lane or workflow.lane,
+            workflow=workflow.key,
+            at=now,
+            users=users,
+            data=submission.data,
+            actor=submission.actor,
+            overrides=submission.overrides,
+            expires_at=submission.expires_at,
+            send_at=schedule.send_at(submission, now),
+            send_at_local=submission.send_at_local,
+            type=submission.type,
+        )

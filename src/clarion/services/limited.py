@@ -1,0 +1,22 @@
+"""What is done in the limited process: previews, reviews, and messages whose content a caller brought along."""
+
+from __future__ import annotations
+
+import msgspec
+
+from clarion.flow.dispatch.rendering import MessageTask
+from clarion.services.previews import PreviewTask
+from clarion.services.templates import ReviewTask
+
+TARGET = "clarion.services.limited:answer"
+MEMORY_BYTES = 256 * 1024 * 1024
+AUTHORS_CPU_S = 10
+"""For all that an author looks at at once: every channel in every language."""
+MESSAGE_CPU_S = 2
+
+_decode = msgspec.json.Decoder(ReviewTask | PreviewTask | MessageTask).decode
+
+
+def answer(task: bytes) -> bytes:
+    """What came of a task."""
+    return msgspec.json.encode(_decode(task).done())

@@ -1,0 +1,51 @@
+"""What a stored message says, as its person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from clarion.errors import NotFound, SealBroken
+from clarion.flow.dispatch.rendering import Rendering
+from clarion.flow.lookups import setup_of
+from clarion.flow.sealing import opened
+from clarion.model.content import AnyContent
+from clarion.model.event import Event
+from clarion.model.message import Message
+from clarion.ports.ledger import Ledger
+from clarion.ports.vault import Vault
+
+
+class MessageContents:
+    """Renders messages again, for people who look at them."""
+
+    def __init__(
+        self, ledger: Ledger, rendering: Rendering, unsubscribe_url: Callable[[Message], str], vault: Vault
+    ) -> None:
+        self._ledger = ledger
+        self._rendering = rendering
+        self._unsubscribe_url = unsubscribe_url
+        self._vault = vault
+
+    async def render(self, message: Message) -> AnyContent:
+        """The content of a stored message. Raises ContentError, or NotFound when it can no longer be opened."""
+        users = await self._ledger.users.get([message.user])
+        entry = self._ledger.log.fetch(message.lane, [message.event_seq]).get(message.event_seq)
+        user = users.get(message.user)
+        event: Event | None = None
+        with suppress(SealBroken, msgspec.DecodeError):
+            event = opened(entry, users, self._vault) if entry is not None else None
+        if (
+            user is None
+            or user.unreadable
+            or event is None
+            or setup_of(self._ledger.setup, message.tenant, message.workflow) is None
+        ):
+            raise NotFound(
+                "The content of this message can no longer be read: its user or workflow was deleted, or the data is damaged."
+            )
+        template = await self._rendering.template(message)
+        data, url = msgspec.json.decode(event.data), self._unsubscribe_url(message)
+        return self._rendering.render(template, message, user, event, data, url)

@@ -1,0 +1,26 @@
+"""What providers learned, kept sealed in the ledger."""
+
+from __future__ import annotations
+
+from clarion.model.ids import TenantId
+from clarion.model.setup import Learned
+from clarion.ports.ledger import Setup
+
+INSTALLATION = TenantId(0)
+"""No tenant's: keys are hashes of what was learned about."""
+
+
+class ProviderMemory:
+    """Implements `ports.provider.Memory`."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._learned = setup.learned
+
+    def get(self, key: str) -> str:
+        """What is kept, if anything."""
+        known = self._learned.all(INSTALLATION).get(key)
+        return "" if known is None else known.text
+
+    async def put(self, key: str, text: str) -> None:
+        """In place of what was known before."""
+        await self._learned.put(INSTALLATION, Learned(key=key, text=text))

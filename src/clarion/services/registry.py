@@ -1,0 +1,114 @@
+"""All services of one process, built on its pipeline, and the loops that some of them run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clarion.flow.pipeline import Pipeline
+from clarion.ports.fanout import Fanout
+from clarion.ports.ledger import Ledger
+from clarion.ports.limited import Limited
+from clarion.ports.mailbox import Mailbox
+from clarion.ports.provider import ProviderTools
+from clarion.services.api_keys import ApiKeys
+from clarion.services.cancellations import Cancellations
+from clarion.services.dry_runs import DryRuns
+from clarion.services.endpoint_monitor import EndpointMonitor
+from clarion.services.inbound_mail import InboundMail
+from clarion.services.inbox_actions import InboxActions
+from clarion.services.mail_reader import MailReader
+from clarion.services.message_contents import MessageContents
+from clarion.services.operations import OperationRunner
+from clarion.services.previews import Previews
+from clarion.services.retries import Retries
+from clarion.services.set_aside_events import SetAsideEvents
+from clarion.services.templates import TemplateService
+from clarion.services.test_sends import TestSends
+from clarion.services.unsubscribe import UnsubscribeLinks
+from clarion.services.user_tokens import UserTokens
+from clarion.services.webhook_endpoints import WebhookEndpoints
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """What the edges call."""
+
+    api_keys: ApiKeys
+    user_tokens: UserTokens
+    inbox_actions: InboxActions
+    webhook_endpoints: WebhookEndpoints
+    retries: Retries
+    set_aside_events: SetAsideEvents
+    cancellations: Cancellations
+    operations: OperationRunner
+    templates: TemplateService
+    previews: Previews
+    test_sends: TestSends
+    dry_runs: DryRuns
+    message_contents: MessageContents
+    unsubscribe: UnsubscribeLinks
+    inbound_mail: InboundMail
+    mail_readers: Sequence[MailReader] = ()
+    endpoint_monitor: EndpointMonitor
+
+    @classmethod
+    def on(
+        cls,
+        pipeline: Pipeline,
+        *,
+        ledger: Ledger,
+        fanout: Fanout,
+        tools: ProviderTools,
+        limited: Limited,
+        unsubscribe: UnsubscribeLinks,
+        mailboxes: Sequence[Mailbox] = (),
+        mail_home: str = "",
+        mail_poll_s: float = 30.0,
+        disable_endpoints_after_s: float = 5 * 86_400,
+    ) -> Services:
+        """Those of a pipeline. `limited` runs what authors wrote; `mail_home` names the tenant whose mail comes in."""
+        setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
+        retries = Retries(ledger, clock)
+        inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
+        return cls(
+            api_keys=ApiKeys(setup.keys, vault, clock, random),
+            user_tokens=UserTokens(vault, clock),
+            inbox_actions=InboxActions(ledger.inboxes, fanout, clock),
+            webhook_endpoints=WebhookEndpoints(ledger, retries, tools.refusal, clock, random),
+            retries=retries,
+            set_aside_events=SetAsideEvents(ledger.set_aside, pipeline.broker),
+            cancellations=Cancellations(ledger, pipeline.guard, clock),
+            operations=OperationRunner(
+                ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random
+            ),
+            templates=TemplateService(setup, limited, clock),
+            previews=Previews(limited, clock),
+            test_sends=TestSends(setup, pipeline.intake.submit, clock),
+            dry_runs=DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random),
+            message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
+            unsubscribe=unsubscribe,
+            inbound_mail=inbound,
+            mail_readers=[
+                MailReader(inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
+                for one in mailboxes
+            ],
+            endpoint_monitor=EndpointMonitor(ledger, pipeline.submit, clock, disable_endpoints_after_s),
+        )
+
+    def start(self, pipeline: Pipeline) -> None:
+        """Run the loops of the services beside those of the pipeline, until that is drained."""
+        pipeline.workers.start("operations", self.operations.run)
+        pipeline.workers.start("watch-endpoints", self.endpoint_monitor.run)
+        for number, reader in enumerate(self.mail_readers):
+            pipeline.workers.start(f"mail-{number}", reader.run)
+            pipeline.readiness.watch(f"mailbox {number}", lambda reader=reader: reader.trouble)  # type: ignore[misc]
+
+    def stats(self) -> Mapping[str, float]:
+        """Counters, read when metrics are scraped."""
+        return {
+            "mails_read": sum(reader.read for reader in self.mail_readers),
+            "endpoints_disabled": self.endpoint_monitor.disabled,
+            "operation_items.done": self.operations.done,
+            "operation_items.failed": self.operations.failed,
+        }

@@ -1,0 +1,164 @@
+"""Leaving a category by a link or a mail: signed, opaque tokens, and what they change."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.errors import Conflict, SealBroken
+from clarion.model.channel import Channel
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.message import Message
+from clarion.model.setup import Category, Tenant
+from clarion.model.user import CategoryPreference, Preferences, User, UserPut
+from clarion.ports.ledger import Ledger
+from clarion.ports.vault import Vault
+from clarion.rules.preferences import allowed
+
+PATH = "/u/"
+LONGEST_TOKEN = 512
+TRIES = 5
+"""How often a change is repeated when the user's profile is being changed by others."""
+
+_INSTALLATION = TenantId(0)
+"""No tenant has this number: the key derived for it seals nothing but these tokens."""
+_VERSION = b"u1"
+_NUMBERS = 4 + 6
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom and what a token is about, as things are now."""
+
+    tenant: Tenant
+    category: Category
+    user: User | None
+    """None: they were erased, and hear nothing any more."""
+    channel: Channel = Channel.EMAIL
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether the category reaches them on the channel."""
+        if self.user is None:
+            return False
+        return allowed(self.tenant, self.category, self.user.profile.preferences, self.channel)[0]
+
+
+class UnsubscribeLinks:
+    """Mints tokens and carries out what people do with them.
+
+    A token never runs out: who finds an old mail can still leave. It says nothing to whoever reads it, and
+    changing a bit of it makes it worthless.
+    """
+
+    def __init__(self, ledger: Ledger, vault: Vault, public_url: str) -> None:
+        self._ledger = ledger
+        self._vault = vault
+        self._base = f"{public_url}{PATH}" if public_url else ""
+        self._key = vault.tenant_key(_INSTALLATION)
+        self._coded = lru_cache(maxsize=1024)(str.encode)
+
+    def url(self, message: Message) -> str:
+        """Where the person of this message leaves its category; empty when it cannot be left."""
+        if not self._base or message.channel is not Channel.EMAIL:
+            return ""
+        category = self._ledger.setup.categories.all(message.tenant).get(message.category)
+        if category is not None and category.critical:
+            return ""
+        return self._base + self.token(message.tenant, message.user, message.category)
+
+    def token(self, tenant: TenantId, user: UserNo, category: str) -> str:
+        """A token for this choice; no two are the same."""
+        plain = _VERSION + tenant.to_bytes(4, "big") + user.to_bytes(6, "big") + self._coded(category)
+        return _text(self._vault.seal(self._key, plain))
+
+    async def read(self, token: str) -> Choice | None:
+        """What a token stands for; None when it is not one of ours."""
+        opened = self._opened(token)
+        return None if opened is None else await self._choice(*opened)
+
+    async def about(self, message: Message) -> Choice | None:
+        """The same for a message: its person, category and channel."""
+        return await self._choice(message.tenant, message.user, message.category, message.channel)
+
+    async def leave(self, choice: Choice) -> Choice:
+        """No message of this category is started on the channel after this returns, whatever is queued."""
+        return await self._choose(choice, subscribed=False)
+
+    async def leave_over(self, message: Message) -> None:
+        """The person said so to somebody else, a provider or a mail server: what `leave` promises."""
+        if (choice := await self.about(message)) is not None:
+            await self.leave(choice)
+
+    async def return_to(self, choice: Choice) -> Choice:
+        """Take it back: the category's messages come again."""
+        return await self._choose(choice, subscribed=True)
+
+    async def _choice(
+        self, tenant_id: TenantId, no: UserNo, key: str, channel: Channel = Channel.EMAIL
+    ) -> Choice | None:
+        tenant = self._ledger.setup.tenants.all().get(tenant_id)
+        if tenant is None:
+            return None
+        category = self._ledger.setup.categories.all(tenant_id).get(key) or Category(key=key)
+        user = (await self._ledger.users.get([no])).get(no)
+        return Choice(tenant=tenant, category=category, user=user, channel=channel)
+
+    async def _choose(self, choice: Choice, *, subscribed: bool) -> Choice:
+        for _ in range(TRIES - 1):
+            try:
+                return await self._put(choice, subscribed)
+            except Conflict:
+                if choice.user is not None:
+                    now = await self._ledger.users.get([choice.user.no])
+                    choice = replace(choice, user=now.get(choice.user.no))
+        return await self._put(choice, subscribed)
+
+    async def _put(self, choice: Choice, subscribed: bool) -> Choice:
+        user = choice.user
+        if user is None or choice.subscribed is subscribed:
+            return choice
+        wanted = _preferring(choice, user.profile.preferences, subscribed)
+        profile = replace(user.profile, preferences=wanted)
+        put = UserPut(id=user.id, profile=profile, revision=user.revision)
+        (user,) = await self._ledger.users.put(choice.tenant.id, [put])
+        return replace(choice, user=user)
+
+    def _opened(self, token: str) -> tuple[TenantId, UserNo, str] | None:
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            return None
+        try:
+            sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            plain = self._vault.open(self._key, sealed)
+        except (SealBroken, binascii.Error):
+            return None
+        if _text(sealed) != token or not plain.startswith(
+            _VERSION
+        ):  # the decoder passes over what it does not know
+            return None
+        numbers = plain[len(_VERSION) :]
+        tenant, user = int.from_bytes(numbers[:4], "big"), int.from_bytes(numbers[4:_NUMBERS], "big")
+        return TenantId(tenant), UserNo(user), numbers[_NUMBERS:].decode()
+
+
+def _text(sealed: bytes) -> str:
+    return urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+def _preferring(choice: Choice, old: Preferences, subscribed: bool) -> Preferences:
+    """The preferences with this one choice made; what was never chosen stays so where that says the same."""
+    key = choice.category.key
+    known = old.categories.get(key, CategoryPreference())
+    others = dict(known.channels)
+    others.pop(choice.channel, None)
+
+    def with_channels(channels: dict[Channel, bool]) -> Preferences:
+        return replace(old, categories={**old.categories, key: replace(known, channels=channels)})
+
+    unsaid = with_channels(others)
+    if subscribed and allowed(choice.tenant, choice.category, unsaid, choice.channel)[0]:
+        return unsaid
+    return with_channels({**others, choice.channel: subscribed})

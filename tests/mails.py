@@ -1,0 +1,55 @@
+"""Letters for the tests of mail: ordinary ones, to be changed where it matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clarion.content.mail import MimeBuilder
+from clarion.model.channel import Channel, Lane
+from clarion.model.content import EmailContent
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
+from clarion.model.message import Message
+from clarion.model.status import Status
+from clarion.ports.mail import Letter, Sender
+
+AT = Instant(1_767_614_400_123)
+"""2026-01-05T12:00:00Z."""
+SENDER = Sender(address="news@example.com", name="Example News")
+
+
+def message(**changes: Any) -> Message:
+    """A message on its way by email."""
+    fields: dict[str, Any] = {
+        "id": MessageId(bytes(range(16))),
+        "tenant": TenantId(1),
+        "user": UserNo(1),
+        "event_id": EventId(bytes(16)),
+        "event_seq": 1,
+        "workflow": "order-shipped",
+        "workflow_version": 1,
+        "category": "orders",
+        "step": "send",
+        "template": "shipped",
+        "channel": Channel.EMAIL,
+        "lane": Lane.NORMAL,
+        "status": Status.QUEUED,
+        "created_at": AT,
+    }
+    return Message(**{**fields, **changes})
+
+
+def letter(subject: str = "Your order", **changes: Any) -> Letter:
+    """A letter to Ada; `changes` of the letter, or of its content."""
+    content = {name: changes.pop(name) for name in EmailContent.__struct_fields__ if name in changes}
+    fields: dict[str, Any] = {"message": message(), "to": "ada@example.org", "at": AT, **changes}
+    return Letter(content=EmailContent(subject=subject, **({"text": "Hello Ada"} | content)), **fields)
+
+
+def mailwright() -> MimeBuilder:
+    """Its return paths carry the plain message id."""
+    return MimeBuilder(lambda one: one.id.hex())
+
+
+def made(one: Letter | None = None, sender: Sender = SENDER) -> bytes:
+    """The octets of a letter."""
+    return mailwright().make(sender, one or letter()).body
