@@ -34,6 +34,7 @@ DEFAULT_FILE = Path("clarion.toml")
 PREFIX = "CLARION_"
 CLIENT_VARIABLES = frozenset({"CLARION_URL", "CLARION_API_KEY", "CLARION_CONFIG"})
 """Read by the commands that talk to a running Clarion; they are no settings."""
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 DEV_FILE = "dev.json"
 """Where `clarion dev` leaves its address and key; its presence marks a directory of demo data."""
 
@@ -192,8 +193,12 @@ class Settings(_Section):
     """Acknowledges that a public address is served without TLS."""
     data_dir: Path = Path("clarion-data")
     """Directory of the database and the key file."""
-    database: Path = Path("clarion.db")
-    """SQLite file, relative to `data_dir`."""
+    database: str = "sqlite:clarion.db"
+    """URL of the database; `sqlite:` and a file, relative to `data_dir`."""
+    broker: str = "database:"
+    """URL of the broker, where accepted events wait until they are planned; `database:` is the database itself."""
+    fanout: str = "memory:"
+    """URL of what carries inbox changes to the live inboxes; `memory:` reaches those of this process."""
     key_file: Path = Path("installation.key")
     """The key that wraps all data keys, relative to `data_dir`. Whoever has it and the database reads everything."""
     drain_s: float = Field(default=10.0, ge=0)
@@ -212,10 +217,32 @@ class Settings(_Section):
             raise ValueError("must be a URL without a path, such as https://notify.example")
         return value.rstrip("/")
 
+    @field_validator("database", "broker", "fanout")
+    @classmethod
+    def _has_a_scheme(cls, value: str) -> str:
+        if not _SCHEME.match(value):
+            raise ValueError("must be a URL that begins with its scheme, such as sqlite:clarion.db")
+        if value == "sqlite:" or value.startswith("sqlite://"):
+            raise ValueError("must name a file: sqlite:clarion.db in data_dir, or sqlite:/path/to/clarion.db")
+        return value
+
     @property
     def database_path(self) -> Path:
-        """The SQLite file."""
-        return self.data_dir / self.database
+        """The SQLite file. Raises ConfigError when `database` is of another kind."""
+        scheme, _, path = self.database.partition(":")
+        if scheme != "sqlite":
+            raise ConfigError(
+                f"database: this command works on a SQLite file, and the database is at a `{scheme}:` URL. "
+                "Its documentation says what to do instead."
+            )
+        return self.data_dir / path
+
+    @property
+    def missing_database(self) -> Path | None:
+        """The SQLite file, if it is not there; databases elsewhere are not looked for."""
+        if self.database.startswith("sqlite:") and not self.database_path.exists():
+            return self.database_path
+        return None
 
     @property
     def key_path(self) -> Path:
@@ -375,7 +402,7 @@ def _nearest(key: str, known: Iterable[str], spell: Any) -> str:
     return f" Did you mean {spell(close[0])}?" if close else " See docs/reference/configuration.md."
 
 
-_SECRET = re.compile("password|secret|token")
+_SECRET = re.compile("password|secret|token|^(database|broker|fanout)$")
 
 
 def _problem(

@@ -1,14 +1,19 @@
-"""Providers found through the entry-point group `clarion.providers`: ours and everybody else's, alike."""
+"""Plug-ins found through entry points, ours and everybody else's alike: providers, databases, brokers, fan-outs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from clarion.errors import ConfigError
 from clarion.ports.provider import ProviderPlugin
 
 PROVIDERS = "clarion.providers"
+LEDGERS = "clarion.ledgers"
+BROKERS = "clarion.brokers"
+FANOUTS = "clarion.fanouts"
 
 
 def providers(found: Iterable[EntryPoint] | None = None) -> Mapping[str, ProviderPlugin]:
@@ -16,34 +21,57 @@ def providers(found: Iterable[EntryPoint] | None = None) -> Mapping[str, Provide
 
     Raises ConfigError naming the package when one cannot be loaded, is no plug-in, or takes another's name.
     """
-    plugins: dict[str, ProviderPlugin] = {}
-    packages: dict[str, str] = {}
-    for point in sorted(entry_points(group=PROVIDERS) if found is None else found, key=lambda p: p.name):
-        package = point.dist.name if point.dist is not None else point.value
-        plugin = _load(point, package)
-        if point.name in plugins and plugins[point.name] is not plugin:
+    loaded = _load(entry_points(group=PROVIDERS) if found is None else found, "provider")
+    for name, (plugin, package) in loaded.items():
+        if not isinstance(plugin, ProviderPlugin):
             raise ConfigError(
-                f"two packages have a provider `{point.name}`, {packages[point.name]} and {package}: uninstall one"
+                f"the provider `{name}` of {package} is not a ProviderPlugin: point its entry point at one"
             )
-        plugins[point.name] = plugin
-        packages[point.name] = package
-    return plugins
+        if plugin.name != name:
+            raise ConfigError(
+                f"the provider of {package} is `{plugin.name}` but its entry point `{name}`: give both one name"
+            )
+    return {name: plugin for name, (plugin, _) in loaded.items()}
 
 
-def _load(point: EntryPoint, package: str) -> ProviderPlugin:
-    try:
-        plugin = point.load()
-    except Exception as error:  # foreign code can raise anything while it is imported
+def backend(group: str, setting: str, url: str, found: Iterable[EntryPoint] | None = None) -> Any:
+    """The function that opens URLs of this scheme: the entry point of that name in `group`. `setting` holds the URL.
+
+    Raises ConfigError with the nearest scheme when none is installed, and as `providers` does. No message shows
+    more of the URL than its scheme: the rest may hold a password.
+    """
+    scheme = url.partition(":")[0]
+    points = list(entry_points(group=group) if found is None else found)
+    installed = sorted({point.name for point in points})
+    if scheme not in installed:
+        near = get_close_matches(scheme, installed, 1)
+        meant = f" Did you mean `{near[0]}:`?" if near else ""
         raise ConfigError(
-            f"the provider `{point.name}` of {package} cannot be loaded ({point.value}): {error!r}; "
-            "update or uninstall the package"
-        ) from error
-    if not isinstance(plugin, ProviderPlugin):
-        raise ConfigError(
-            f"`{point.value}` of {package} is not a ProviderPlugin: point the entry point `{point.name}` at one"
+            f"{setting}: nothing that is installed opens `{scheme}:` URLs, only "
+            f"{', '.join(f'`{name}:`' for name in installed)}.{meant} Otherwise install the package that has the "
+            f"entry point `{scheme}` in the group `{group}`."
         )
-    if plugin.name != point.name:
-        raise ConfigError(
-            f"the provider of {package} is `{plugin.name}` but its entry point `{point.name}`: give both one name"
-        )
-    return plugin
+    opener, package = _load([point for point in points if point.name == scheme], setting)[scheme]
+    if not callable(opener):
+        raise ConfigError(f"the {setting} `{scheme}` of {package} is not a function that opens a URL")
+    return opener
+
+
+def _load(points: Iterable[EntryPoint], noun: str) -> dict[str, tuple[Any, str]]:
+    """What the entry points lead to, and whose they are, by name."""
+    loaded: dict[str, tuple[Any, str]] = {}
+    for point in sorted(points, key=lambda p: p.name):
+        package = point.dist.name if point.dist is not None else point.value
+        try:
+            plugin = point.load()
+        except Exception as error:  # foreign code can raise anything while it is imported
+            raise ConfigError(
+                f"the {noun} `{point.name}` of {package} cannot be loaded ({point.value}): {error!r}; "
+                "update or uninstall the package"
+            ) from error
+        other, its_package = loaded.setdefault(point.name, (plugin, package))
+        if other is not plugin:
+            raise ConfigError(
+                f"two packages have a {noun} `{point.name}`, {its_package} and {package}: uninstall one"
+            )
+    return loaded

@@ -1,11 +1,14 @@
 """A plug-in is one file plus one entry-point line, and brings everything of its own."""
 
+import inspect
+import re
 import tomllib
 from importlib.metadata import EntryPoint
 
 import msgspec
 import pytest
 
+from clarion.plugins import BROKERS, FANOUTS, LEDGERS
 from clarion.ports.provider import ProviderPlugin
 from tests.architecture.house import ROOT
 
@@ -39,3 +42,19 @@ def test_the_secrets_of_a_plugin_are_fields_of_its_config(declared):
     """A misspelt secret would be shown."""
     _, plugin = declared
     assert plugin.secrets <= set(plugin.config.__struct_fields__)
+
+
+BACKENDS = {
+    (group, scheme): value
+    for group in (LEDGERS, BROKERS, FANOUTS)
+    for scheme, value in PROJECT["entry-points"][group].items()
+}
+
+
+@pytest.mark.parametrize(("group", "scheme"), BACKENDS)
+def test_an_entry_point_of_a_backend_leads_to_a_function_that_opens_urls(group, scheme):
+    """Its name can be the scheme of a URL."""
+    opened = EntryPoint(scheme, BACKENDS[group, scheme], group).load()
+    assert inspect.isfunction(opened)
+    assert list(inspect.signature(opened).parameters)[:2] == ["url", "tools"]
+    assert re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme)

@@ -50,7 +50,7 @@ def in_sqlite(directory: Path, ends: AsyncExitStack) -> Connect:
     return connect
 
 
-BROKERS: dict[str, Callable[[Path, AsyncExitStack], Connect]] = {"memory": in_memory, "sqlite": in_sqlite}
+BROKERS: dict[str, Callable[[Path, AsyncExitStack], Connect]] = {"memory": in_memory, "database": in_sqlite}
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)

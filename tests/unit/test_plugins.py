@@ -1,4 +1,4 @@
-"""Providers are found by entry points, and a broken one is named."""
+"""Plug-ins are found by entry points, and a broken one is named."""
 
 import sys
 from importlib.metadata import EntryPoint
@@ -9,7 +9,7 @@ import pytest
 
 from clarion.adapters.providers import capture
 from clarion.errors import ConfigError
-from clarion.plugins import PROVIDERS, providers
+from clarion.plugins import BROKERS, FANOUTS, LEDGERS, PROVIDERS, backend, providers
 
 
 @pytest.fixture
@@ -58,3 +58,47 @@ def test_a_broken_plugin_stops_the_start_and_is_named(package, points, said):
 def test_the_same_plugin_listed_twice_is_one(package):
     """An editable and a normal installation of one package may both be visible."""
     assert len(providers([point("pigeon", "pigeon:plugin")] * 2)) == 1
+
+
+# ── databases, brokers, fan-outs ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("group", "url"), [(LEDGERS, "sqlite:clarion.db"), (BROKERS, "database:"), (FANOUTS, "memory:")]
+)
+def test_a_backend_is_found_by_the_scheme_of_its_url(group, url):
+    """Ours are registered like everybody else's."""
+    assert callable(backend(group, "setting", url))
+
+
+def test_a_foreign_backend_is_found_by_its_scheme(package):
+    """One line in its pyproject.toml is all it takes; a broken package of another scheme is not loaded."""
+    package.opened = lambda url, tools: None
+    points = [point("pigeons", "pigeon:opened"), point("doves", "no_such_module:opened")]
+    assert backend(BROKERS, "broker", "pigeons://loft.example/1", points) is package.opened
+
+
+def test_an_unknown_scheme_is_refused_with_the_nearest():
+    """And with what is installed, and what to look for; whatever stands behind the scheme is not shown."""
+    points = [point("kafka", "k:opened"), point("database", "d:opened")]
+    with pytest.raises(ConfigError) as caught:
+        backend(BROKERS, "broker", "kafak://ada:hunter2@broker.example", points)
+    assert str(caught.value) == (
+        "broker: nothing that is installed opens `kafak:` URLs, only `database:`, `kafka:`. Did you mean `kafka:`? "
+        "Otherwise install the package that has the entry point `kafak` in the group `clarion.brokers`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([("pigeons", "no_such_module:opened")], "cannot be loaded"),
+        ([("pigeons", "pigeon:nonsense")], "is not a function"),
+        ([("pigeons", "pigeon:plugin"), ("pigeons", "pigeon:twin")], "two packages have a broker `pigeons`"),
+    ],
+)
+def test_a_broken_backend_stops_the_start_and_is_named(package, points, said):
+    """The error says which package and what to do, and shows nothing of the URL."""
+    with pytest.raises(ConfigError, match=said) as caught:
+        backend(BROKERS, "broker", "pigeons://ada:hunter2@loft", [point(*p) for p in points])
+    assert "hunter2" not in str(caught.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.limited.process import LimitedProcess
 from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
 from clarion.adapters.mailboxes.maildir import Maildir
@@ -26,7 +25,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
     unsubscribe = UnsubscribeLinks(ledger, resources.vault, settings.base_url)
     pipeline = Pipeline(
         ledger=ledger,
-        broker=SqlBroker(ledger.log),
+        broker=resources.broker,
         fanout=resources.fanout,
         renderer=Renderer(),
         limited=_limited(MESSAGE_CPU_S, ends),

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from clarion import api, dashboard, gateway
-from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-from clarion.adapters.system import SystemClock
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.app.engine import engine_of
 from clarion.app.http_app import Asgi, api_parts, dashboard_parts, gateway_parts, metrics_of, mount
 from clarion.app.resources import open_resources
 from clarion.config import Settings
 from clarion.flow.pipeline import Pipeline
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Ledger
 from clarion.services.api_keys import ApiKeys
 
 GOODBYE_S = 1.0
@@ -27,11 +27,11 @@ class App:
     """Everything one process runs, ready to be served: `asgi` is all of it that clients see."""
 
     settings: Settings
-    ledger: SqliteLedger
+    ledger: Ledger
     keys: ApiKeys
     pipeline: Pipeline
     gateway: gateway.Gateway
-    clock: SystemClock
+    clock: Clock
     metrics: Metrics
     asgi: Asgi
     stopping: asyncio.Event
@@ -44,7 +44,7 @@ class App:
         Raises ConfigError saying what to do; nothing is left open then.
         """
         async with contextlib.AsyncExitStack() as ends:
-            resources = open_resources(settings, ends)
+            resources = await open_resources(settings, ends)
             pipeline, services = engine_of(resources, ends)
             stopping = asyncio.Event()
 

@@ -8,23 +8,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from msgspec.structs import replace
 
 from clarion import plugins
-from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.http import HttpClient
-from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
+from clarion.app.backends import broker_of, fanout_of, ledger_of
 from clarion.config import Settings
 from clarion.content.mail import MimeBuilder
 from clarion.errors import ConfigError
+from clarion.ports.backend import BackendTools
+from clarion.ports.broker import Broker
+from clarion.ports.clock import Clock, Random
+from clarion.ports.fanout import Fanout
+from clarion.ports.ledger import Ledger
 from clarion.ports.provider import ProviderPlugin, ProviderTools
+from clarion.ports.vault import Vault
 from clarion.services.bounce_address import BounceAddress
 from clarion.services.provider_memory import ProviderMemory
-
-log = structlog.get_logger(__name__)
 
 URL_CHECK_S = 9.0
 """Name servers that are slower do not hold up whoever stores a URL."""
@@ -35,46 +37,49 @@ class Resources:
     """Opened first, closed last."""
 
     settings: Settings
-    ledger: SqliteLedger
-    vault: LocalVault
-    clock: SystemClock
-    random: SystemRandom
+    ledger: Ledger
+    vault: Vault
+    clock: Clock
+    random: Random
     tools: ProviderTools
     providers: Mapping[str, ProviderPlugin]
-    fanout: MemoryFanout
+    broker: Broker
+    fanout: Fanout
 
 
-def open_resources(settings: Settings, ends: contextlib.AsyncExitStack) -> Resources:
+async def open_resources(settings: Settings, ends: contextlib.AsyncExitStack) -> Resources:
     """The data directory for this process alone, and what lies in it opened."""
     ends.enter_context(only_process(settings.data_dir))
-    clock, random = SystemClock(), SystemRandom()
-    # A new key beside an old database would read nothing.
-    vault = LocalVault.from_file(settings.key_path, random, create=not settings.database_path.exists())
-    ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, random=random)
-    ends.push_async_callback(ledger.close)
-    if ledger.erased_on_opening:
-        log.warning("erased_on_opening", users=ledger.erased_on_opening)
+    given = backend_tools_of(settings)
+    ledger = await ends.enter_async_context(ledger_of(settings, given))
     return Resources(
         settings=settings,
         ledger=ledger,
-        vault=vault,
-        clock=clock,
-        random=random,
-        tools=tools_of(settings, ledger, vault, clock, random),
+        vault=given.vault,
+        clock=given.clock,
+        random=given.random,
+        tools=tools_of(settings, ledger, given),
         providers=plugins.providers(),
-        fanout=MemoryFanout(),
+        broker=await ends.enter_async_context(broker_of(settings, given, ledger)),
+        fanout=await ends.enter_async_context(fanout_of(settings, given)),
     )
 
 
-def tools_of(
-    settings: Settings, ledger: SqliteLedger, vault: LocalVault, clock: SystemClock, random: SystemRandom
-) -> ProviderTools:
+def backend_tools_of(settings: Settings) -> BackendTools:
+    """What every backend is opened with. Raises ConfigError without the installation's key."""
+    random = SystemRandom()
+    # A new key beside an old database would read nothing.
+    vault = LocalVault.from_file(settings.key_path, random, create=False)
+    return BackendTools(data_dir=settings.data_dir, clock=SystemClock(), random=random, vault=vault)
+
+
+def tools_of(settings: Settings, ledger: Ledger, given: BackendTools) -> ProviderTools:
     """What every provider is opened with."""
     tools = ProviderTools(
-        clock=clock,
-        random=random,
-        vault=vault,
-        mail=MimeBuilder(BounceAddress(vault).of),
+        clock=given.clock,
+        random=given.random,
+        vault=given.vault,
+        mail=MimeBuilder(BounceAddress(given.vault).of),
         allowed_networks=settings.outbound.allowed_networks,
         memory=ProviderMemory(ledger.setup),
     )

@@ -55,37 +55,40 @@ async def _look(settings: Settings) -> list[Finding]:
 
 async def _store(settings: Settings) -> AsyncIterator[Finding]:
     """The key, the schema, every enabled integration of every tenant, and what its workflows lack."""
-    from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-    from clarion.adapters.system import SystemClock, SystemRandom
-    from clarion.adapters.vaults.local import LocalVault
-    from clarion.app.resources import tools_of
+    from contextlib import AsyncExitStack
+
+    from clarion.app.backends import broker_of, fanout_of, ledger_of
+    from clarion.app.resources import backend_tools_of, tools_of
     from clarion.errors import ClarionError
     from clarion.flow.coverage import Coverage
 
-    if not settings.database_path.exists():
-        yield "database", f"there is no database {settings.database_path}: run `clarion migrate`."
+    if missing := settings.missing_database:
+        yield "database", f"there is no database {missing}: run `clarion migrate`."
         return
-    clock, random = SystemClock(), SystemRandom()
-    part = "key"
-    try:
-        vault = LocalVault.from_file(settings.key_path, random, create=False)
-        yield part, ""
-        part = "database"
-        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, random=random)
-    except ClarionError as error:
-        yield part, error.detail
-        return
-    try:
-        yield part, ""
-        tools = tools_of(settings, ledger, vault, clock, random)
+    async with AsyncExitStack() as ends:
+        part = "key"
+        try:
+            given = backend_tools_of(settings)
+            yield part, ""
+            part = "database"
+            ledger = await ends.enter_async_context(ledger_of(settings, given))
+            yield part, ""
+            part = "broker"
+            await ends.enter_async_context(broker_of(settings, given, ledger))
+            yield part, ""
+            part = "fanout"
+            await ends.enter_async_context(fanout_of(settings, given))
+            yield part, ""
+        except ClarionError as error:
+            yield part, error.detail
+            return
+        tools = tools_of(settings, ledger, given)
         for tenant in ledger.setup.tenants.all().values():
             enabled = (i for i in ledger.setup.integrations.all(tenant.id).values() if i.enabled)
             for integration in enabled:
                 yield f"integration {tenant.key}/{integration.key}", await _reach(integration, tools)
             for workflow, channels in Coverage(ledger.setup).missing(tenant.id).items():
                 yield f"workflow {tenant.key}/{workflow}", _lacks(channels)
-    finally:
-        await ledger.close()
 
 
 def _lacks(channels: Sequence[str]) -> str:

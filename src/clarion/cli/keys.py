@@ -10,9 +10,9 @@ import typer
 from clarion.cli.options import Config, DataDir, Json
 
 if TYPE_CHECKING:
-    from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
     from clarion.model.ids import TenantId
     from clarion.model.setup import ApiKey
+    from clarion.ports.ledger import Ledger
     from clarion.services.api_keys import ApiKeys
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def create(
         raise typer.BadParameter("must be admin, send or read", param_hint="--scope")
     given = Scope.OPERATOR if operator else Scope(scope)
 
-    async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> dict[str, Any]:
+    async def work(ledger: Ledger, keys: ApiKeys, now: int) -> dict[str, Any]:
         owner = NO_TENANT if operator else await _tenant(ledger, tenant, create_tenant, config, data_dir)
         expires = None if expires_days is None else now + expires_days * 86_400_000
         key, text = await keys.create(owner, name, given, expires)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def list_(
     from clarion.cli import output
     from clarion.model.setup import NO_TENANT
 
-    async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> list[dict[str, Any]]:
+    async def work(ledger: Ledger, keys: ApiKeys, now: int) -> list[dict[str, Any]]:
         owner = NO_TENANT if operator else await _tenant(ledger, tenant, False, config, data_dir)
         return [_view(key) for key in await ledger.setup.keys.page(owner)]
 
@@ -150,7 +150,7 @@ def revoke(
     from clarion.cli import output
     from clarion.model.setup import NO_TENANT
 
-    async def work(ledger: SqliteLedger, keys: ApiKeys, now: int) -> None:
+    async def work(ledger: Ledger, keys: ApiKeys, now: int) -> None:
         owner = NO_TENANT if operator else await _tenant(ledger, tenant, False, config, data_dir)
         await keys.revoke(owner, key_id)
 
@@ -161,36 +161,30 @@ def revoke(
         output.out().print(f"{key_id} is revoked.")
 
 
-def _with_ledger(config: Any, data_dir: Any, work: Callable[[SqliteLedger, ApiKeys, int], Awaitable[T]]) -> T:
+def _with_ledger(config: Any, data_dir: Any, work: Callable[[Ledger, ApiKeys, int], Awaitable[T]]) -> T:
     """Open the database of the settings, work, close."""
     import asyncio
 
-    from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
-    from clarion.adapters.system import SystemClock, SystemRandom
-    from clarion.adapters.vaults.local import LocalVault
+    from clarion.app.backends import ledger_of
+    from clarion.app.resources import backend_tools_of
     from clarion.config import Settings
     from clarion.errors import ConfigError
     from clarion.services.api_keys import ApiKeys
 
     settings = Settings.load(config, data_dir=data_dir)
-    if not settings.database_path.exists():
-        raise ConfigError(f"there is no database {settings.database_path}: run `clarion migrate` first.")
+    if missing := settings.missing_database:
+        raise ConfigError(f"there is no database {missing}: run `clarion migrate` first.")
 
     async def run() -> T:
-        clock, random = SystemClock(), SystemRandom()
-        vault = LocalVault.from_file(settings.key_path, random, create=False)
-        ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, random=random)
-        try:
-            return await work(ledger, ApiKeys(ledger.setup.keys, vault, clock, random), clock.now())
-        finally:
-            await ledger.close()
+        tools = backend_tools_of(settings)
+        async with ledger_of(settings, tools) as ledger:
+            keys = ApiKeys(ledger.setup.keys, tools.vault, tools.clock, tools.random)
+            return await work(ledger, keys, tools.clock.now())
 
     return asyncio.run(run())
 
 
-async def _tenant(
-    ledger: SqliteLedger, name: str | None, create: bool, config: Any, data_dir: Any
-) -> TenantId:
+async def _tenant(ledger: Ledger, name: str | None, create: bool, config: Any, data_dir: Any) -> TenantId:
     """The named tenant, the only one, or a new one."""
     from clarion.errors import ConfigError, NotFound
     from clarion.model.ids import TenantId

@@ -252,3 +252,38 @@ def test_what_is_wrong_is_told_without_telling_a_secret(tmp_path, inbound):
         Settings.load(file)
     assert "inbound" in str(wrong.value)
     assert "hush-hush" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("clarion.db", "must be a URL that begins with its scheme"),
+        ("sqlite:", "must name a file"),
+        ("sqlite:///var/lib/clarion.db", "must name a file"),
+        ("postgres//ada:hunter2@db.example", "must be a URL that begins with its scheme"),
+    ],
+)
+def test_a_database_is_named_by_a_url(monkeypatch, value, said):
+    """What is none is refused with where it was set, and without its value: it may hold a password."""
+    monkeypatch.setenv("CLARION_DATABASE", value)
+    with pytest.raises(ConfigError, match=rf"database \(CLARION_DATABASE\): {said}") as refused:
+        Settings.load()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_sqlite_file_lies_in_the_data_directory(tmp_path):
+    """Unless its path is absolute."""
+    assert Settings(data_dir=tmp_path).database_path == tmp_path / "clarion.db"
+    assert Settings(data_dir=tmp_path, database="sqlite:a/b.db").database_path == tmp_path / "a/b.db"
+    assert str(Settings(data_dir=tmp_path, database="sqlite:/var/b.db").database_path) == "/var/b.db"
+
+
+def test_a_command_that_works_on_a_file_says_so_when_there_is_none(tmp_path):
+    """With the scheme only."""
+    elsewhere = Settings(data_dir=tmp_path, database="pigeons://ada:hunter2@db.example")
+    assert elsewhere.missing_database is None
+    with pytest.raises(
+        ConfigError, match="works on a SQLite file, and the database is at a `pigeons:` URL"
+    ) as said:
+        _ = elsewhere.database_path
+    assert "hunter2" not in str(said.value)

@@ -8,6 +8,7 @@ from the log: memory stays bounded however long the queue.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from heapq import heappop, heappush
@@ -15,8 +16,9 @@ from heapq import heappop, heappush
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import TenantId
-from clarion.ports.broker import Batch
-from clarion.ports.ledger import EventLog
+from clarion.ports.backend import BackendTools
+from clarion.ports.broker import Batch, Broker
+from clarion.ports.ledger import EventLog, Ledger
 
 TAIL_BYTES = 48 * 1024 * 1024
 """Memory a lane's entries may take, roughly; what comes on top is read back from the log."""
@@ -204,3 +206,13 @@ class SqlBroker:
         self._closed = True
         for tail in self._lanes.values():
             tail.wake.set()
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, tools: BackendTools, ledger: Ledger) -> AsyncIterator[Broker]:
+    """The broker in the ledger's own database. See `ports.backend.OpenBroker`."""
+    broker = SqlBroker(ledger.log)
+    try:
+        yield broker
+    finally:
+        await broker.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
 from clarion.model.inbox import InboxChange
+from clarion.ports.backend import BackendTools
+from clarion.ports.fanout import Fanout
 
 log = structlog.get_logger(__name__)
 
@@ -37,3 +40,9 @@ class MemoryFanout:
             self._receivers.pop(subscription, None)
 
         return unsubscribe
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, tools: BackendTools) -> AsyncIterator[Fanout]:
+    """A fan-out of this process. See `ports.backend.OpenFanout`."""
+    yield MemoryFanout()

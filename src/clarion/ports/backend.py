@@ -1,0 +1,32 @@
+"""How a database, a broker or a fan-out is opened: by a function that an entry point leads to.
+
+Its name is the scheme of the URLs it opens. It raises ConfigError, saying what to do, when it cannot open one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import msgspec
+
+from clarion.ports.broker import Broker
+from clarion.ports.clock import Clock, Random
+from clarion.ports.fanout import Fanout
+from clarion.ports.ledger import Ledger
+from clarion.ports.vault import Vault
+
+
+class BackendTools(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend is opened with, besides its URL."""
+
+    data_dir: Path
+    clock: Clock
+    random: Random
+    vault: Vault
+
+
+OpenLedger = Callable[[str, BackendTools], AbstractAsyncContextManager[Ledger]]
+OpenBroker = Callable[[str, BackendTools, Ledger], AbstractAsyncContextManager[Broker]]
+OpenFanout = Callable[[str, BackendTools], AbstractAsyncContextManager[Fanout]]
