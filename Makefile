@@ -44,8 +44,8 @@ fmt: $(DEV_READY) ## format and repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV_READY) postfix ## measure this machine: prints a table, writes JSON
-	@$(BIN)/python bench/run.py $(ARGS)
+bench: $(DEV_READY) postfix postgresql redis ## measure this machine: ARGS='--json FILE --compare EARLIER'
+	@$(BIN)/python -m bench.run $(ARGS)
 
 # The three lists are of one resolution: what runs in production is what the tests ran on.
 lock: $(DEV_READY) ## write requirements/ anew after a change of pyproject.toml: ARGS=--upgrade takes newer versions
@@ -84,7 +84,7 @@ $(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
 
 # What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
 # failed when CI=true.
-.PHONY: servers chromium postfix dovecot gettext
+.PHONY: servers chromium postfix dovecot gettext postgresql redis
 servers: chromium postfix dovecot gettext npm
 
 chromium: # a real browser reads the pages and takes web push
@@ -98,6 +98,12 @@ dovecot: # a real IMAP server holds mail for us to read
 
 gettext: # msgfmt checks and compiles the catalogues we write
 	@$(call apt,msgfmt,gettext)
+
+postgresql: # the peer that is measured beside Clarion stores its data there
+	@$(call apt,$(or $(wildcard /usr/lib/postgresql/*/bin/postgres),postgres),postgresql)
+
+redis: # and queues its tasks here
+	@$(call apt,redis-server,redis-server)
 
 apt = if ! command -v $(1) >/dev/null && command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
   echo "Installing $(2) for the tests ..."; \

@@ -29,7 +29,6 @@ async def first_minute(rig: Rig) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="clarion-first-") as folder:
         checkout, data, port = Path(folder) / "clarion", Path(folder) / "data", free_port()
         _clone(checkout)
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))  # a newcomer has the whole machine
         began = time.perf_counter()
         process = _make_dev(checkout, data, port)
         try:
@@ -39,7 +38,6 @@ async def first_minute(rig: Rig) -> list[Figure]:
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            rig.pin()
     return [
         Figure(
             name="make dev to first notification",

@@ -16,6 +16,8 @@ from bench.tenant import ALERT, BULK_EMAIL, BULK_PUSH, IN_APP
 SOCKETS = 2_000
 BATCH = 50
 ALERTS_A_SECOND = 100
+CRITICAL_MS = 10
+"""A p99 that needs no comparison."""
 BULK = 200_000
 BULK_BATCH = 500
 
@@ -107,8 +109,9 @@ async def critical(rig: Rig) -> list[Figure]:
             name="critical under bulk / alone: p99",
             value=percentile(crowded, 0.99) * 1e3 / p99,
             unit="times",
-            target=2,
+            target=max(2, CRITICAL_MS / p99),
             at_most=True,
+            note=f"2, or as much as leaves the p99 at {CRITICAL_MS} ms",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""Measure this machine: `python bench/run.py [--json FILE] [--only NAME ...] [--quick] [--unpinned]`.
+"""Measure this machine: `python -m bench.run [--json FILE] [--only NAME ...] [--quick] [--compare FILE]`.
 
 What each figure means and how it is taken: docs/explanation/performance.md.
 """
@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import argparse
 import gc
-import math
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import uvloop
 
-ROOT = Path(__file__).resolve().parents[1]
-# Run as a script, the directory of this file would come first and hide the package it belongs to.
-sys.path[0] = str(ROOT)
+from bench import (
+    accept,
+    compare,
+    first_minute,
+    footprint,
+    growth,
+    index,
+    latency,
+    peers,
+    report,
+    steps,
+    through,
+)
+from bench.progress import progress
+from bench.report import Figure, Run, machine
+from bench.rig import GENERATOR_CORE, SERVER_CORE, Rig
 
-from bench import accept, first_minute, footprint, latency, through  # noqa: E402
-from bench.report import Figure, machine, save, show  # noqa: E402
-from bench.rig import GENERATOR_CORE, SERVER_CORE, Rig  # noqa: E402
+Measure = Callable[[Rig], Awaitable[list[Figure]]]
 
-FIGURES: dict[str, Callable[[Rig], Awaitable[list[Figure]]]] = {
+ONE_CORE: dict[str, Measure] = {
     "idle": footprint.idle,
     "accept": accept.single,
     "batched": accept.batched,
@@ -34,71 +43,145 @@ FIGURES: dict[str, Callable[[Rig], Awaitable[list[Figure]]]] = {
     "arrival": latency.arrival,
     "critical": latency.critical,
     "sockets": footprint.sockets,
-    "million": footprint.million,
-    "first-minute": first_minute.first_minute,
 }
-ON_BOTH_CORES = ("in-app", "email", "email-smtp")
-"""Shown once more with the server free to use every core."""
+"""The server has a core to itself, and so has the generator."""
+BOTH_CORES: dict[str, Measure] = {
+    "in-app": through.in_app,
+    "email": through.email,
+    "email-smtp": through.email_smtp,
+    "peer": peers.mails,
+    "arrival": latency.arrival,
+    "critical": latency.critical,
+    "steps": steps.steps,
+    "first-minute": first_minute.first_minute,
+    "growth": growth.growth,
+}
+"""Server and generator share all cores. What both lists have is measured twice."""
+NAMES = list(dict.fromkeys([*ONE_CORE, *BOTH_CORES]))
 
 
 def arguments() -> argparse.Namespace:
     """What to measure."""
-    parser = argparse.ArgumentParser(prog="bench/run.py", description="Measure this machine.")
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description="Measure this machine.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument(
         "--only",
         action="append",
-        choices=FIGURES,
+        choices=NAMES,
         metavar="NAME",
-        help=f"one of {', '.join(FIGURES)}; may be repeated",
+        help=f"one of {', '.join(NAMES)}; may be repeated",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a smoke run: a fraction of the load, meaningless numbers"
     )
-    parser.add_argument("--unpinned", action="store_true", help="let server and generator share all cores")
+    parser.add_argument("--unpinned", action="store_true", help="only with server and generator on all cores")
+    parser.add_argument(
+        "--compare", type=Path, metavar="FILE", help="also show this run against the JSON of an earlier one"
+    )
+    parser.add_argument(
+        "--read", type=Path, metavar="FILE", help="measure nothing: take this run's figures from a JSON"
+    )
+    parser.add_argument(
+        "--python", metavar="PATH", default=sys.executable, help="measure the Clarion of this interpreter"
+    )
     return parser.parse_args()
 
 
-async def measure(names: list[str], rig: Rig) -> list[Figure]:
-    """The figures, one group after another."""
-    rig.pin()
-    figures: list[Figure] = []
-    for name in names:
-        began = time.perf_counter()
-        print(f"{name} ...", end="", flush=True, file=sys.stderr)
-        try:
-            figures += await FIGURES[name](rig)
-        except Exception as failure:  # noqa: BLE001 - one broken figure must not cost the others
-            figures.append(Figure(name=name, value=float("nan"), unit="", note=str(failure)))
-        print(f" {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    return figures
+class Bench:
+    """One run; what is measured so far can be read at any time."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.figures: list[Figure] = []
+        self.indexes: list[index.Index] = []
+        self.current = ""
+
+    async def measure(self, groups: Sequence[tuple[str, Measure, Rig]]) -> None:
+        """The groups, one after another, with the machine index before, between and after them."""
+        self.current = "the machine index"
+        self.indexes.append(self._index())
+        for number, (name, figures_of, rig) in enumerate(groups, 1):
+            rig.pin()
+            self.current = name if rig.pinned else f"{name}, both cores"
+            progress.begin(f"[{number}/{len(groups)}] {self.current}")
+            try:
+                found = await figures_of(rig)
+            except Exception as failure:  # noqa: BLE001 - one broken figure must not cost the others
+                found = [Figure(name=name, value=float("nan"), unit="", note=str(failure))]
+            self.indexes.append(self._index())
+            speed = index.between(*self.indexes[-2:])
+            progress.end(f", machine index {self.indexes[-1].value:.2f}")
+            self.figures += [_finished(f, speed, twice=not rig.pinned and name in ONE_CORE) for f in found]
+        self.figures += peers.ratio(self.figures)
+        self.current = ""
+
+    def result(self) -> Run:
+        """What is measured so far."""
+        told = machine()
+        about = f"{told['cpu']}, {told['cores']} cores, Linux {told['kernel']}, Python {told['python']}. "
+        about += (
+            f"Server on core {SERVER_CORE}, generator on core {GENERATOR_CORE}; (unpinned): on all cores."
+        )
+        if self._rig.python != sys.executable:
+            about += f" Clarion of {self._rig.python}."
+        return Run(
+            about=about,
+            figures=self.figures,
+            indexes=self.indexes,
+            quick=self._rig.quick,
+            unfinished=self.current,
+        )
+
+    def _index(self) -> index.Index:
+        return index.measure(self._rig.much(index.SAMPLES, 3), SERVER_CORE if self._rig.pinned else None)
+
+
+def _finished(figure: Figure, speed: index.Index, *, twice: bool) -> Figure:
+    """With the machine index, and a name of its own when the figure was also measured on one core."""
+    name = f"{figure.name} (unpinned)" if twice else figure.name
+    return replace(figure, name=name).at(speed)
+
+
+def groups_of(asked: argparse.Namespace) -> list[tuple[str, Measure, Rig]]:
+    """What was asked for, in the order in which it is measured."""
+    rig = Rig(quick=asked.quick, python=asked.python)
+    one = {} if asked.unpinned else ONE_CORE
+    return [
+        (name, figures_of, replace(rig, pinned=pinned))
+        for pinned, figures in ((True, one), (False, BOTH_CORES))
+        for name, figures_of in figures.items()
+        if name in (asked.only or NAMES)
+    ]
+
+
+def measured(asked: argparse.Namespace) -> Run:
+    """A new run; on Ctrl-C what there is of it."""
+    bench = Bench(Rig(quick=asked.quick, pinned=not asked.unpinned, python=asked.python))
+    gc.freeze()
+    gc.disable()  # a collection in the generator would look like a slow server
+    try:
+        uvloop.run(bench.measure(groups_of(asked)))
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+    return bench.result()
 
 
 def main() -> None:
-    """Measure, show, save."""
+    """Measure, show, save, compare."""
     asked = arguments()
-    names = asked.only or list(FIGURES)
-    gc.freeze()
-    gc.disable()  # a collection in the generator would look like a slow server
-    figures = uvloop.run(measure(names, Rig(quick=asked.quick, pinned=not asked.unpinned)))
-    if not asked.unpinned:
-        again = uvloop.run(
-            measure([n for n in names if n in ON_BOTH_CORES], Rig(quick=asked.quick, pinned=False))
-        )
-        figures += [replace(f, name=f"{f.name} (unpinned)") for f in again]
-    told = machine()
-    about = f"{told['cpu']}, {told['cores']} cores, Linux {told['kernel']}, Python {told['python']}. "
-    about += (
-        "Server and generator share all cores."
-        if asked.unpinned
-        else f"Server on core {SERVER_CORE}, generator on core {GENERATOR_CORE}."
-    )
-    if asked.quick:
-        about += " Quick run: these numbers mean nothing."
-    show(figures, about)
+    try:
+        earlier = report.load(asked.compare) if asked.compare else None
+        run = report.load(asked.read) if asked.read else measured(asked)
+    except ValueError as refused:
+        sys.exit(str(refused))
+    report.show(run)
     if asked.json:
-        save(figures, asked.json, about)
-    sys.exit(any(math.isnan(f.value) for f in figures))
+        report.save(run, asked.json)
+    if earlier is not None:
+        compare.show(earlier, run)
+    if run.unfinished:
+        sys.exit(130)
+    sys.exit(any(not figure.measured for figure in run.figures))
 
 
 if __name__ == "__main__":

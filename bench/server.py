@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
@@ -16,12 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import processes
+from bench.children import die_with_parent
 from bench.wire import Api
 
 ROOT = Path(__file__).parents[1]
-PR_SET_PDEATHSIG = 1
-"""The kernel ends the server when whoever started it is gone: no run leaves a process behind."""
-TICKS = os.sysconf("SC_CLK_TCK")
 # Below the kernel's ephemeral ports: a client that retries an ephemeral port of a server that is down can end up
 # connected to itself.
 PORTS = range(18_000, 32_000)
@@ -131,7 +128,7 @@ class Server:
             )
 
     def _in_the_child(self) -> None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if self.core is not None:
             os.sched_setaffinity(0, {self.core})
 
@@ -177,14 +174,24 @@ class Server:
     # -- what it costs --
 
     def cpu_s(self) -> float:
-        """CPU seconds used so far, user and system, all threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """CPU seconds used so far, user and system, all threads and child processes."""
+        return processes.cpu_s(self.pid)
 
     def memory_kib(self) -> dict[str, int]:
-        """`Rss` and `Pss` in KiB."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return {name: int(kib) for name, kib in re.findall(r"^(Rss|Pss):\s+(\d+) kB", rollup, re.MULTILINE)}
+        """`Rss` and `Pss` in KiB, child processes included."""
+        return processes.memory_kib(self.pid)
+
+    def thread_cpu_s(self) -> dict[tuple[int, int], float]:
+        """(process id, thread id) to CPU seconds; the first thread of the server itself is `(pid, pid)`."""
+        return processes.thread_cpu_s(self.pid)
+
+    def written_bytes(self) -> int:
+        """Bytes sent to the disk so far, the write-ahead log included."""
+        return processes.written_bytes(self.pid)
+
+    def stored_bytes(self) -> int:
+        """The size of everything in the data folder."""
+        return sum(file.stat().st_size for file in self.data.rglob("*") if file.is_file())
 
     async def metrics(self) -> dict[str, float]:
         """Every sample of /metrics by its full name with labels."""

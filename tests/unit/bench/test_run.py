@@ -1,0 +1,100 @@
+"""A whole run: what is measured, in which order, and what an interruption leaves."""
+
+import asyncio
+import sys
+
+import pytest
+
+from bench import index
+from bench.index import PARTS, Index
+from bench.report import Figure
+from bench.rig import Rig
+from bench.run import BOTH_CORES, ONE_CORE, Bench, arguments, groups_of
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that gets faster with every look; nothing is pinned."""
+    speeds = iter([1.0, 4.0, 1.0, 1.0, 1.0])
+
+    def measure(samples: int, core: int | None = None) -> Index:
+        value = next(speeds)
+        return Index(value=value, cpu=value, parts={part.name: value for part in PARTS})
+
+    monkeypatch.setattr(index, "measure", measure)
+    monkeypatch.setattr(Rig, "pin", lambda self: None)
+
+
+async def rate(rig: Rig) -> list[Figure]:
+    """One figure."""
+    return [Figure(name="rate", value=100, unit="messages/s")]
+
+
+async def broken(rig: Rig) -> list[Figure]:
+    """Fails."""
+    raise RuntimeError("no server")
+
+
+async def endless(rig: Rig) -> list[Figure]:
+    """Never ends by itself."""
+    await asyncio.Event().wait()
+    return []
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[tuple[str, bool]]:
+    """The groups for a command line, and whether each is pinned."""
+    monkeypatch.setattr(sys, "argv", ["run", *words])
+    return [(name, rig.pinned) for name, _, rig in groups_of(arguments())]
+
+
+async def test_every_figure_has_the_index_of_its_own_time():
+    """The mean of the one before and the one after it."""
+    bench = Bench(Rig())
+    await bench.measure([("a", rate, Rig()), ("b", rate, Rig())])
+    assert [figure.index for figure in bench.figures] == pytest.approx([2.0, 2.0])
+    assert [one.value for one in bench.result().indexes] == [1.0, 4.0, 1.0]
+    assert bench.result().unfinished == ""
+
+
+async def test_a_broken_figure_does_not_cost_the_others():
+    """Its row says why."""
+    bench = Bench(Rig())
+    await bench.measure([("a", broken, Rig()), ("b", rate, Rig())])
+    assert [(figure.name, figure.measured, figure.note) for figure in bench.figures] == [
+        ("a", False, "no server"),
+        ("rate", True, ""),
+    ]
+
+
+async def test_an_interrupted_run_keeps_what_was_measured():
+    """And says during which figure it was interrupted."""
+    bench = Bench(Rig())
+    running = asyncio.create_task(
+        bench.measure([("a", rate, Rig()), ("long", endless, Rig()), ("b", rate, Rig())])
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [figure.name for figure in bench.result().figures] == ["rate"]
+    assert bench.result().unfinished == "long"
+
+
+async def test_a_figure_that_is_measured_twice_has_two_names():
+    """The second time the server may use both cores."""
+    bench = Bench(Rig())
+    await bench.measure([("in-app", rate, Rig()), ("in-app", rate, Rig(pinned=False))])
+    assert [figure.name for figure in bench.figures] == ["rate", "rate (unpinned)"]
+
+
+def test_one_core_comes_first(monkeypatch: pytest.MonkeyPatch):
+    """Then everything that has both."""
+    wanted = [(name, True) for name in ONE_CORE] + [(name, False) for name in BOTH_CORES]
+    assert asked(monkeypatch) == wanted
+
+
+def test_only_what_was_asked_for_is_measured(monkeypatch: pytest.MonkeyPatch):
+    """By name, and on both cores only if wanted."""
+    assert asked(monkeypatch, "--only", "in-app") == [("in-app", True), ("in-app", False)]
+    assert asked(monkeypatch, "--only", "in-app", "--unpinned") == [("in-app", False)]
+    assert asked(monkeypatch, "--only", "idle", "--only", "growth") == [("idle", True), ("growth", False)]
