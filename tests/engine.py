@@ -12,7 +12,6 @@ import msgspec
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
@@ -39,6 +38,7 @@ from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import ManualClock, SeededRandom, provider_tools
 from clarion.testing.providers import RecordingProvider
+from tests.ledger_files import new_ledger
 from tests.limited import InThread
 
 EVERYWHERE = Template(
@@ -83,7 +83,7 @@ class Engine:
     async def open(self) -> Engine:
         path = self.directory / "clarion.db"
         if not path.exists():
-            migrate(path)
+            new_ledger(path)
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
@@ -19,14 +18,14 @@ from clarion.services.user_tokens import UserTokens
 from clarion.testing.ledger_contract import World
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.gateway import Screen, screen
+from tests.ledger_files import new_ledger
 
 
 class Post:
     """Everything on one event loop, as in `clarion serve`; the ledger commits on its own thread."""
 
     def __init__(self, directory: Path, limits: GatewayLimits | None = None) -> None:
-        path = directory / "clarion.db"
-        migrate(path)
+        path = new_ledger(directory / "clarion.db")
         clock, self.clock, random = ManualClock(), SystemClock(), SystemRandom()
         self.vault = LocalVault(b"k" * 32, random)
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=clock, random=random)

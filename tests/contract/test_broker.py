@@ -17,7 +17,7 @@ from clarion.ports.broker import Batch, Broker
 from clarion.testing.broker_contract import BROKER_CONTRACT, BrokerSubject
 from clarion.testing.memory_broker import MemoryBroker, MemoryLanes
 from clarion.testing.ports import ManualClock, SeededRandom
-from tests.contract.test_ledger import empty
+from tests.ledger_files import new_ledger
 
 CLOCK = ManualClock()
 CHECKS = {check.__name__: check for check in BROKER_CONTRACT}
@@ -36,8 +36,7 @@ def in_memory(directory: Path, ends: AsyncExitStack) -> Connect:
 
 def in_sqlite(directory: Path, ends: AsyncExitStack) -> Connect:
     """The embedded broker; each start opens the file anew."""
-    path = directory / "clarion.db"
-    path.write_bytes(empty())
+    path = new_ledger(directory / "clarion.db")
 
     async def connect() -> Broker:
         await ends.aclose()

@@ -1,35 +1,23 @@
 """Every ledger keeps the contract."""
 
-import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.ports.ledger import Ledger
 from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
 from clarion.testing.ports import ManualClock, SeededRandom
+from tests.ledger_files import new_ledger
 
 Open = Callable[[Path, ManualClock, SeededRandom], Ledger]
 
 
-@cache
-def empty() -> bytes:
-    """A new file, made once."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "clarion.db")
-        migrate(path)
-        return path.read_bytes()
-
-
 def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
     """With a cache so small that the checks outgrow it."""
-    path = directory / "clarion.db"
-    path.write_bytes(empty())
+    path = new_ledger(directory / "clarion.db")
     vault = LocalVault(random.bytes(32), random)
     return SqliteLedger.open(path, vault=vault, clock=clock, random=random, user_cache=16)
 

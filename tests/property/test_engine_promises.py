@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections import Counter
 from datetime import datetime
@@ -11,11 +10,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.flow.intake.intake import CLAIM_MS
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, id_text
@@ -133,15 +130,6 @@ def check_caps(times: list[tuple[Instant, str, str]]) -> list[str]:
     return broken
 
 
-@pytest.fixture(scope="module")
-def empty_database():
-    """A migrated database to copy, so that every history starts in milliseconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clarion.db"
-        migrate(path)
-        yield path
-
-
 WAITED_FOR_AN_INTEGRATION = [
     ("crash",),
     ("trigger", "offer", ["ada", "misaki"], None),
@@ -156,11 +144,10 @@ WAITED_FOR_AN_INTEGRATION = [
 
 @example(steps=WAITED_FOR_AN_INTEGRATION, start_hour=16)
 @given(steps=STEPS, start_hour=st.integers(0, 23))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_every_history_keeps_the_promises(empty_database, steps, start_hour):
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_every_history_keeps_the_promises(steps, start_hour):
     """Whatever happens, every accepted event ends with one reasoned status and no call breaks a promise."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        shutil.copy(empty_database, Path(folder) / "clarion.db")
         asyncio.run(_live_through(Path(folder), steps, start_hour))
 
 

@@ -2,20 +2,19 @@
 
 import asyncio
 import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.testing.ledger_contract import World
 from clarion.testing.ports import ManualClock, SeededRandom
+from tests.ledger_files import new_ledger
 
 KEYS = [bytes([n]) * 16 for n in range(3)]
 
@@ -46,20 +45,6 @@ WISHES = st.lists(
 )
 
 
-@cache
-def empty() -> bytes:
-    """A new file, made once."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "clarion.db")
-        migrate(path)
-        return path.read_bytes()
-
-
-def fill(path: Path) -> None:
-    """Makes a new ledger there."""
-    path.write_bytes(empty())
-
-
 def messages_of(world: World, wishes: list[Wish]) -> list[Message]:
     """The messages wished for, as a planner makes them."""
     stopped: dict[str, Any] = {"status": Status.SUPPRESSED, "reason": Reason.OPTED_OUT}
@@ -85,7 +70,7 @@ async def outcome(
     """Where every message ends when plans hold `size` of them."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "clarion.db")
-        fill(path)
+        new_ledger(path)
         clock, random = ManualClock(), SeededRandom()
         vault = LocalVault(b"k" * 32, random)
         ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)

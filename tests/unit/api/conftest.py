@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.adapters.http import HttpClient
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.providers.capture import plugin as capture
 from clarion.adapters.providers.discord import plugin as discord
@@ -47,6 +45,7 @@ from clarion.ports.provider import ProviderPlugin
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import provider_tools
+from tests.ledger_files import new_ledger
 from tests.limited import InThread
 
 ROUTES = routed("1.2.3")
@@ -113,7 +112,7 @@ class House:
     """Everything the API stands on, and clients for it."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / "clarion.db"
+        path = new_ledger(directory / "clarion.db")
         self.clock, self.random = SystemClock(), SystemRandom()
         self.vault = LocalVault(b"k" * 32, self.random)
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
@@ -228,18 +227,9 @@ class House:
         )
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database nobody has written to, to copy from."""
-    path = tmp_path_factory.mktemp("empty") / "clarion.db"
-    migrate(path)
-    return path
-
-
 @pytest.fixture
-async def house(tmp_path: Path, empty: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path) -> AsyncIterator[House]:
     """A furnished house whose engine runs."""
-    shutil.copy(empty, tmp_path)
     house = House(tmp_path)
     await house.furnish()
     await house.pipeline.start()

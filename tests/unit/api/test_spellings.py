@@ -12,11 +12,11 @@ from litestar import Litestar, get
 
 from clarion.api import guards, openapi, routes
 from clarion.app import App
-from clarion.cli import demo
 from clarion.cli.migrate import prepare
 from clarion.config import Settings
 from clarion.dashboard import browsers, partials, site, template_pages
 from clarion.gateway import SSE_PATH, WS_PATH
+from tests.demos import new_demo, running
 from tests.unit.api.conftest import ROUTES
 from tests.unit.api.test_every_operation import named
 
@@ -78,12 +78,8 @@ def spellings(path: str) -> Iterator[str]:
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[App]:
     """The whole application with demo data."""
-    settings = Settings.load(mode="dev", data_dir=tmp_path, drain_s=0.5)
-    prepare(settings)
-    async with App.open(settings) as app:
-        await demo.seed(app.ledger, demo.load())
+    async with running(await new_demo(tmp_path)) as app:
         yield app
-        await app.gateway.close(0.5)
 
 
 async def status_of(app: App, method: str, raw: str, **headers: str) -> int:
@@ -161,8 +157,7 @@ async def test_the_pages_serve_nothing_else_in_production(tmp_path):
     """No address of the development page answers, in any spelling."""
     settings = Settings.load(mode="serve", data_dir=tmp_path, drain_s=0.5)
     prepare(settings)
-    async with App.open(settings) as app:
+    async with running(settings) as app:
         for path, method in PAGES:
             for raw in spellings(path):
                 assert await status_of(app, method, raw, host="127.0.0.1") in (401, 403, 404, 405), raw
-        await app.gateway.close(0.5)

@@ -5,7 +5,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
@@ -14,6 +13,7 @@ from clarion.content.templates.review import errors
 from clarion.content.templates.schema import Schema
 from clarion.dashboard.trigger_form import _channels
 from clarion.model.channel import Channel
+from tests.ledger_files import new_ledger
 
 DEMO = demo.load()
 TEMPLATES = {template.key: template for template in demo.templates(DEMO)}
@@ -66,9 +66,9 @@ def test_people_live_in_three_languages_and_zones():
 async def test_what_somebody_changed_survives_the_next_start(tmp_path: Path):
     """Seeding again adds what is missing and touches nothing else."""
     clock, random = SystemClock(), SystemRandom()
-    migrate(tmp_path / "db")
+    path = new_ledger(tmp_path / "db")
     vault = LocalVault.from_file(tmp_path / "key", random)
-    ledger = SqliteLedger.open(tmp_path / "db", vault=vault, clock=clock, random=random)
+    ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
     try:
         tenant = await demo.seed(ledger, DEMO)
         otp = ledger.setup.workflows.all(tenant.id)["otp"]

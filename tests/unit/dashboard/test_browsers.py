@@ -11,13 +11,14 @@ import pytest
 from clarion.app import App
 from clarion.cli.dev import _ready
 from tests.browsers import Browser
-from tests.unit.dashboard.test_site import Ask, asker, opened
+from tests.demos import new_demo, running
+from tests.unit.dashboard.test_site import Ask, asker
 
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[App]:
     """A demo that is ready, as `clarion dev` makes it."""
-    async for app in opened(tmp_path, "dev"):
+    async with running(await new_demo(tmp_path)) as app:
         await _ready(app)
         yield app
 

@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 from clarion.app import App
-from clarion.cli import demo
 from clarion.cli.migrate import prepare
-from clarion.config import DEV_FILE, Settings
+from clarion.config import Settings
 from clarion.dashboard.guard import COOKIE
 from clarion.dashboard.request import LONGEST_BODY
+from tests.demos import running
 
 
 class Answer(NamedTuple):
@@ -58,19 +57,14 @@ def asker(app: App) -> Ask:
 async def opened(tmp_path: Path, mode: str) -> AsyncIterator[App]:
     settings = Settings.load(mode=mode, data_dir=tmp_path, drain_s=0.5)
     prepare(settings)
-    async with App.open(settings) as app:
+    async with running(settings) as app:
         yield app
-        await app.gateway.close(0.5)
 
 
 @pytest.fixture
-async def dev(tmp_path: Path) -> AsyncIterator[Ask]:
-    """A demo that is ready."""
-    async for app in opened(tmp_path, "dev"):
-        tenant = await demo.seed(app.ledger, demo.load())
-        told = {"url": "http://127.0.0.1:8080", "api_key": "clr_shown", "tenant": tenant.key}
-        (tmp_path / DEV_FILE).write_bytes(msgspec.json.encode(told))
-        yield asker(app)
+def dev(app: App) -> Ask:
+    """A browser that has not opened any page of a demo."""
+    return asker(app)
 
 
 async def test_an_installation_that_serves_shows_a_plain_page_and_nothing_else(tmp_path):

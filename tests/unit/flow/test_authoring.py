@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
@@ -19,6 +18,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Partial, Template, Tenant
 from clarion.services.templates import TemplateService
+from tests.ledger_files import new_ledger
 from tests.limited import InThread
 
 ACME = TenantId(1)
@@ -47,8 +47,7 @@ class Author:
 @pytest.fixture
 async def authors(tmp_path: Path) -> AsyncIterator[tuple[Author, Author]]:
     """Two of them; version 1 of the note is live, and both have seen it."""
-    path = tmp_path / "clarion.db"
-    migrate(path)
+    path = new_ledger(tmp_path / "clarion.db")
     first = Author(path)
     await first.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
     await first.authoring.publish(ACME, words("one"))

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import InvalidInput, NotFound, Unauthenticated
@@ -15,6 +14,7 @@ from clarion.model.setup import Scope
 from clarion.services import api_keys
 from clarion.services.api_keys import ALLOWED, ALPHABET, ApiKeys, mint, well_formed
 from clarion.testing.ports import ManualClock, SeededRandom
+from tests.ledger_files import new_ledger
 
 TENANT = TenantId(1)
 
@@ -23,7 +23,7 @@ class Desk:
     """Two processes' view of the same stored keys, with a count of look-ups."""
 
     def __init__(self, path):
-        migrate(path)
+        new_ledger(path)
         self.clock, self.random = ManualClock(), SeededRandom()
         self.vault = LocalVault(b"k" * 32, self.random)
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)

@@ -7,22 +7,20 @@ import pytest
 
 from clarion.adapters.brokers import sql
 from clarion.adapters.brokers.sql import SqlBroker
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
 from clarion.model.ids import NO_USER, TenantId, new_event_id
 from clarion.testing.ports import ManualClock, SeededRandom
+from tests.ledger_files import new_ledger
 
 
 @pytest.fixture
 async def ledger(tmp_path):
-    migrate(tmp_path / "clarion.db")
+    path = new_ledger(tmp_path / "clarion.db")
     random = SeededRandom(3)
-    one = SqliteLedger.open(
-        tmp_path / "clarion.db", vault=LocalVault(b"k" * 32, random), clock=ManualClock(), random=random
-    )
+    one = SqliteLedger.open(path, vault=LocalVault(b"k" * 32, random), clock=ManualClock(), random=random)
     yield one
     await one.close()
 

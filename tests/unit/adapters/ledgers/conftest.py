@@ -4,27 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.testing.ledger_contract import World
 from clarion.testing.ports import ManualClock, SeededRandom
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory) -> bytes:
-    """An empty ledger's file, made once."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.db"
-    migrate(path)
-    return path.read_bytes()
+from tests.ledger_files import new_ledger
 
 
 @pytest.fixture
-def path(migrated, tmp_path) -> Path:
+def path(tmp_path) -> Path:
     """An empty ledger."""
-    path = tmp_path / "clarion.db"
-    path.write_bytes(migrated)
-    return path
+    return new_ledger(tmp_path / "clarion.db")
 
 
 @pytest.fixture

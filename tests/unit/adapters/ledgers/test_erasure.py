@@ -19,6 +19,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, User, UserPut
 from clarion.testing.ledger_contract import World
 from clarion.testing.ports import SeededRandom
+from tests.ledger_files import new_ledger
 
 ADDRESS = "findme@example.org"
 PROFILE = Profile(contacts=(Contact(channel=Channel.EMAIL, address=ADDRESS),))
@@ -185,13 +186,9 @@ async def test_a_ledger_whose_keyring_is_missing_is_not_opened(path, opened, peo
     await ledger.close()
 
 
-async def test_a_keyring_of_another_ledger_is_refused(
-    path, migrated, opened, people, tmp_path, clock, random
-):
+async def test_a_keyring_of_another_ledger_is_refused(path, opened, people, tmp_path, clock, random):
     """Same installation key or not: its holes are not ours."""
-    other = tmp_path / "other" / "clarion.db"
-    other.parent.mkdir()
-    other.write_bytes(migrated)
+    other = new_ledger(tmp_path / "other" / "clarion.db")
     vault = LocalVault(b"k" * 32, random)
     await SqliteLedger.open(other, vault=vault, clock=clock, random=random).close()
     shutil.copy2(keyring_path(other), keyring_path(path))
