@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0021"
+REVISION = "0022"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -337,7 +337,6 @@ messages = Table(
     _number("read_at", null=True),
     _number("clicked_at", null=True),
     _number("archived_at", null=True),
-    _number("counted_at", null=True),
     _number("tried_at", null=True),
     _number("tenant", default=0),
     CheckConstraint(f"status BETWEEN 0 AND {len(CODES) - 1}", name="status_known"),
@@ -345,8 +344,6 @@ messages = Table(
     CheckConstraint(f"status < {_FIRST_DONE} OR due_at IS NULL", name="done_is_done"),
     sqlite_with_rowid=False,
 )
-Index("messages_user", messages.c.user, messages.c.id, messages.c.counted_at, messages.c.route)
-"""Covers what frequency caps count."""
 Index(
     "messages_due",
     messages.c.queue,
@@ -461,20 +458,42 @@ threads = Table("threads", metadata, _blob("key", key=True), _blob("message_id")
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
 
-inbox = Table(
-    "inbox",
+user_messages = Table(
+    "user_messages",
+    metadata,
+    _key("user"),
+    _blob("id", key=True),
+    _number("route"),
+    _number("counted_at", null=True),
+    _number("at", null=True),
+    _number("offset", null=True),
+    _number("moved_to", null=True),
+    _number("seen_at", null=True),
+    _number("read_at", null=True),
+    _number("archived_at", null=True),
+    _number("unseen", default=0),
+    _number("unread", default=0),
+    _number("total", default=0),
+    sqlite_with_rowid=False,
+)
+"""The messages of a user side by side: what caps count, and from `at` on the inbox item a message became.
+
+It came in at `offset`; that is null if a newer message came in before it, so that offsets rise with ids. `moved_to`
+is where it stands since then. The counters are those at `offset`.
+"""
+
+inbox_moves = Table(
+    "inbox_moves",
     metadata,
     _key("user"),
     Column("offset", Integer, primary_key=True, autoincrement=False, nullable=False),
     _blob("message_id"),
-    _number("at"),
-    _number("seen_at", null=True),
-    _number("read_at", null=True),
-    _number("archived_at", null=True),
-    Index("inbox_message", "message_id"),
+    _number("unseen"),
+    _number("unread"),
+    _number("total"),
     sqlite_with_rowid=False,
 )
-"""Small rows, because every change of an item moves its row; the content lies still in `inbox_content`."""
+"""The items with a `moved_to`, in order of it, with the counters at that offset."""
 
 inbox_content = Table(
     "inbox_content", metadata, _blob("message_id", key=True), _blob("sealed"), sqlite_with_rowid=False

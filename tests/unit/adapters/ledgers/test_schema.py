@@ -17,6 +17,7 @@ from clarion.adapters.ledgers import migrations
 from clarion.adapters.ledgers.migrate import migrate, revision
 from clarion.adapters.ledgers.schema import CODES, REVISION, metadata
 from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
+from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
 from clarion.model.channel import Channel
@@ -116,7 +117,7 @@ def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):
 
 
 def test_what_an_older_file_counted_and_claimed_still_holds(tmp_path, step):
-    """Every use of a cap becomes a mark of its message; claims are kept as they are."""
+    """Every use of a cap becomes a mark of its message among those of its user; claims are kept as they are."""
     path = tmp_path / "older.db"
     step("0004", path)
     with closing(sqlite3.connect(path)) as older:
@@ -137,7 +138,7 @@ def test_what_an_older_file_counted_and_claimed_still_holds(tmp_path, step):
         older.commit()
     migrate(path)
     with closing(sqlite3.connect(path)) as newer:
-        found = newer.execute("SELECT counted_at FROM messages ORDER BY id").fetchall()
+        found = newer.execute("SELECT counted_at FROM user_messages ORDER BY id").fetchall()
         claims = newer.execute("SELECT * FROM claims").fetchall()
     assert found == [(1234,), (None,)]
     assert claims == [(1, 1, b"\x0a", b"\x0b", b"\x0c", 99)]
@@ -405,3 +406,93 @@ def test_messages_of_an_older_file_get_their_tenant(tmp_path, step):
     with closing(sqlite3.connect(path)) as newer:
         found = newer.execute("SELECT route, tenant FROM messages ORDER BY route").fetchall()
     assert found == [(3, 3), (4, 4)]
+
+
+INBOX_ROW = (
+    'INSERT INTO inbox (message_id, user, "offset", at, seen_at, archived_at) VALUES (?, ?, ?, 7, ?, ?)'
+)
+
+
+@pytest.fixture
+def older_inboxes(tmp_path, step) -> Path:
+    """Three people: items as they came, items that moved, and one who was erased."""
+    path = tmp_path / "older.db"
+    step("0021", path)
+    with closing(sqlite3.connect(path)) as older:
+        for user in (1, 2, 3):
+            for number in range(4):
+                row = INSERT.replace("(?, 1, x'00'", f"(?, {user}, x'00'")
+                older.execute(row, (bytes([user, number]) * 8, CODES[Status.DELIVERED], None, None))
+        older.execute("UPDATE messages SET counted_at = 99 WHERE id = ?", (bytes([1, 3]) * 8,))
+        for user, number, offset, seen_at, archived_at in (
+            (1, 0, 1, None, None),
+            (1, 1, 2, None, None),
+            (2, 0, 5, 8, None),
+            (2, 1, 2, None, None),
+            (2, 2, 6, None, 9),
+            (2, 3, 4, None, None),
+        ):
+            older.execute(INBOX_ROW, (bytes([user, number]) * 8, user, offset, seen_at, archived_at))
+        older.execute("INSERT INTO erased VALUES (3)")
+        older.commit()
+    return path
+
+
+def test_inboxes_of_an_older_file_are_as_they_were(older_inboxes, clock, random):
+    """Every item at its offset with its marks; the counters are those of the newest change."""
+    migrate(older_inboxes)
+    with closing(sqlite3.connect(older_inboxes)) as newer:
+        found = newer.execute(
+            """SELECT user, substr(hex(id), 3, 2), "offset", moved_to, seen_at, archived_at, counted_at
+            FROM user_messages ORDER BY user, id"""
+        ).fetchall()
+        moves = newer.execute('SELECT user, "offset", hex(message_id) FROM inbox_moves').fetchall()
+        heads = [rows(newer, statements.INBOX_HEADS, (f"[{user}]",)) for user in (1, 2, 3)]
+    assert found == [
+        (1, "00", 1, None, None, None, None),
+        (1, "01", 2, None, None, None, None),
+        (1, "02", None, None, None, None, None),
+        (1, "03", None, None, None, None, 99),
+        (2, "00", None, 5, 8, None, None),
+        (2, "01", 2, None, None, None, None),
+        (2, "02", None, 6, None, 9, None),
+        (2, "03", 4, None, None, None, None),
+    ]
+    assert moves == [(2, 5, "0200" * 8), (2, 6, "0202" * 8)]
+    assert heads == [
+        [[1, "0101" * 8, 2, 2, 2, 2, None, None, None, None]],
+        [[2, "0203" * 8, 4, 0, 0, 0, 6, 2, 3, 3]],
+        [[3, "", *[None] * 8]],
+    ]
+
+
+def test_converting_inboxes_goes_on_where_it_was_cut_off(older_inboxes):
+    """What was stored is stored once, and until the end no server takes the file for a new one."""
+    with closing(sqlite3.connect(older_inboxes)) as older:
+        older.execute(
+            f"""WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 30000)
+            {INSERT.partition("VALUES")[0]} SELECT randomblob(16), 4 + n / 25000, x'00', 1, 1, 0, 3, NULL, 0, NULL, 0
+            FROM number"""
+        )
+        older.commit()
+    slices = 0
+
+    def cut(connection, cursor, statement, *rest):
+        nonlocal slices
+        slices += statement.startswith("INSERT INTO user_messages")
+        if slices == 2:
+            raise OSError("no power")
+
+    event.listen(Engine, "before_cursor_execute", cut)
+    try:
+        with pytest.raises(OSError, match="no power"):
+            migrate(older_inboxes)
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut)
+    assert revision(older_inboxes) == "0021"
+    stored = "SELECT user, count(*) FROM user_messages GROUP BY user"
+    with closing(sqlite3.connect(older_inboxes)) as half:
+        assert half.execute(stored).fetchall() == [(1, 4), (2, 4), (4, 24_999)]
+    migrate(older_inboxes)
+    with closing(sqlite3.connect(older_inboxes)) as newer:
+        assert newer.execute(stored).fetchall() == [(1, 4), (2, 4), (4, 24_999), (5, 5_001)]

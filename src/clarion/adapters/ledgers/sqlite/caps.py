@@ -10,6 +10,7 @@ from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.model.ids import Instant, MessageId, UserNo
+from clarion.model.inbox import InboxItem
 from clarion.model.plan import CapCharge
 from clarion.model.settlement import Settlement
 from clarion.rules.exact import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
@@ -41,11 +42,12 @@ class Caps:
             m = s.message
             if m.charged:
                 at = counts_from(s.status, s.outcome, s.at)
-                ids.append(m.id)
-                moved.append((at,))
                 self.counts.move(Counted(m.user, m.category, m.channel), ON_ITS_WAY, at)
+                if type(s.record) is not InboxItem:  # Those are stored with it, see `SqliteInboxes.add`.
+                    ids.append(m.id)
+                    moved.append((at,))
         if ids:
-            connection.execute(sql.COUNTED, (encoded(moved), b"".join(ids), 0))
+            connection.execute(sql.COUNTED, (encoded(moved), b"".join(ids)))
 
     def forget_messages(self, connection: sqlite3.Connection, ids: Iterable[bytes]) -> None:
         """These count no more, whenever they did."""
@@ -57,7 +59,8 @@ class Caps:
 
     def uncounted(self, connection: sqlite3.Connection, ids: Collection[bytes]) -> None:
         """The rows of these say so too: they were taken out of the counts."""
-        connection.execute(sql.COUNTED, (encoded([(None,)] * len(ids)), b"".join(ids), 0))
+        connection.execute(sql.CHARGED, (*keys(ids), 0))
+        connection.execute(sql.COUNTED, (encoded([(None,)] * len(ids)), b"".join(ids)))
 
     def charge(self, connection: sqlite3.Connection, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         """Messages that waited go on now, if they may; those that are over a cap."""
@@ -69,7 +72,8 @@ class Caps:
         ]
         going, over = recount(self.counts, waiting, charges)
         if going:
-            connection.execute(sql.COUNTED, (encoded([(ON_ITS_WAY,)] * len(going)), b"".join(going), 1))
+            connection.execute(sql.CHARGED, (*keys(going), 1))
+            connection.execute(sql.COUNTED, (encoded([(ON_ITS_WAY,)] * len(going)), b"".join(going)))
         return over
 
     def counted(self, user: UserNo, route: int) -> Counted:

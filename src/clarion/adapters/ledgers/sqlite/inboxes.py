@@ -22,7 +22,10 @@ from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Success
 from clarion.model.status import Reason, Status
+from clarion.rules.exact import counts_from
 
+HIGHEST = b"\xff" * 17
+"""Behind every id."""
 HEADS_KEPT = 50_000
 """Users whose newest offset and counters the writer remembers."""
 
@@ -44,13 +47,25 @@ _SATISFIES: dict[InboxAction, tuple[Success, ...]] = {
 class _Head:
     """Where a user's inbox stands in the writer's thread, the open transaction included."""
 
-    __slots__ = ("offset", "total", "unread", "unseen")
+    __slots__ = ("newest", "offset", "total", "unread", "unseen")
 
-    def __init__(self, offset: int, unseen: int, unread: int, total: int) -> None:
-        self.offset = offset
-        self.unseen = unseen
-        self.unread = unread
-        self.total = total
+    def __init__(
+        self,
+        newest: str,
+        offset: int | None,
+        unseen: int | None,
+        unread: int | None,
+        total: int | None,
+        moved_to: int | None,
+        *counters: int,
+    ) -> None:
+        """From a row of `statements.INBOX_HEADS`."""
+        self.newest = bytes.fromhex(newest)
+        """The newest message that is in the inbox and came in before all newer ones."""
+        self.offset = max(offset or 0, moved_to or 0)
+        self.unseen, self.unread, self.total = (
+            counters if moved_to == self.offset else (unseen or 0, unread or 0, total or 0)
+        )
 
     def next(self) -> int:
         """The offset of the next change."""
@@ -64,13 +79,18 @@ class _Head:
             self.unseen += times if item.seen_at is None else 0
             self.unread += times if item.read_at is None else 0
 
+    def counters(self) -> tuple[int, int, int]:
+        """As they are stored."""
+        return self.unseen, self.unread, self.total
+
+    def counts(self) -> InboxCounts:
+        """As everybody else knows them."""
+        return InboxCounts(unseen=self.unseen, unread=self.unread, total=self.total)
+
     def change(self, items: Sequence[InboxItem]) -> InboxChange:
         """What to fan out when these were the last to change."""
         return InboxChange(
-            tenant=items[0].tenant,
-            user=items[0].user,
-            items=tuple(items),
-            counts=InboxCounts(unseen=self.unseen, unread=self.unread, total=self.total),
+            tenant=items[0].tenant, user=items[0].user, items=tuple(items), counts=self.counts()
         )
 
 
@@ -97,14 +117,15 @@ class SqliteInboxes:
         archived: bool = False,
         unread: bool = False,
     ) -> Sequence[InboxItem]:
-        found = await self._readers.rows(sql.INBOX_PAGE, (user, before, limit, archived, unread))
+        wanted = (user, archived, unread, HIGHEST if before is None else before, limit)
+        found = await self._readers.rows(sql.INBOX_PAGE, wanted)
         return [item_of(self._routes, row) for row in found]
 
     async def matching(
         self, user: UserNo, *, archived: bool = False, unread: bool = False
     ) -> Sequence[MessageId]:
         found = await self._readers.rows(sql.INBOX_MATCHING, (user, archived, unread))
-        return [MessageId(bytes.fromhex(one)) for one in found]
+        return [MessageId(bytes.fromhex(one)) for (one,) in found]
 
     def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
         return [
@@ -112,8 +133,9 @@ class SqliteInboxes:
         ]
 
     def head(self, user: UserNo) -> tuple[int, InboxCounts]:
-        ((offset, unseen, unread, total),) = rows(self._local, sql.INBOX_HEAD, (user,))
-        return offset, InboxCounts(unseen=unseen, unread=unread, total=total)
+        ((_, *state),) = rows(self._local, sql.INBOX_HEADS, (encoded([user]),))
+        head = _Head(*state)
+        return head.offset, head.counts()
 
     async def mark(
         self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
@@ -128,27 +150,49 @@ class SqliteInboxes:
         self, connection: sqlite3.Connection, batches: Sequence[Sequence[Settlement]]
     ) -> list[tuple[InboxChange, ...]]:
         """Stores the inbox items among the settlements' records; per batch what to fan out."""
-        found = [[s.record for s in batch if type(s.record) is InboxItem] for batch in batches]
+        found = [[s for s in batch if type(s.record) is InboxItem] for batch in batches]
         if not any(found):
             return [()] * len(batches)
-        self._load_heads(connection, {item.user for batch in found for item in batch})
+        self._load_heads(connection, {s.message.user for batch in found for s in batch})
         heads = self._heads
-        tail = Tail([item.message_id for batch in found for item in batch])
+        tail = Tail([s.message.id for batch in found for s in batch])
         packed: list[Any] = []
+        late: list[tuple[bytes, tuple[int, ...]]] = []
         changes = []
         for batch in found:
             by_user: dict[UserNo, list[InboxItem]] = {}
-            for item in batch:
+            for s in batch:
+                item = s.record
+                assert type(item) is InboxItem
                 head = heads[item.user]
                 head.count(item, 1)
                 offset = head.next()
-                sealed = item.sealed
-                packed.append((item.user, offset, item.at, tail.add(sealed), len(sealed)))
+                counters = head.counters()
+                rises = item.message_id > head.newest
+                if rises:
+                    head.newest = item.message_id
+                else:
+                    late.append((item.message_id, (item.user, offset, *counters)))
+                packed.append(
+                    (
+                        item.user,
+                        item.at,
+                        offset if rises else None,
+                        None if rises else offset,
+                        *counters,
+                        counts_from(s.status, s.outcome, s.at) if s.message.charged else None,
+                        tail.add(item.sealed),
+                        len(item.sealed),
+                    )
+                )
                 by_user.setdefault(item.user, []).append(replace(item, offset=offset))
             changes.append(tuple(heads[user].change(items) for user, items in by_user.items()))
         parameters = (encoded(packed), tail.joined())
         connection.execute(sql.INBOX_ADD, parameters)
         connection.execute(sql.INBOX_CONTENT_ADD, parameters)
+        if late:
+            moves = encoded([row for _, row in late]), b"".join([message_id for message_id, _ in late])
+            connection.execute(sql.INBOX_MOVES_ADD, moves)
         return changes
 
     def forget(self, user: UserNo) -> None:
@@ -186,14 +230,21 @@ class SqliteInboxes:
         for old, new in moved:
             head.count(old, -1)
             head.count(new, 1)
-        packed = [
-            (old.offset, item.offset, item.seen_at, item.read_at, item.archived_at)
-            for (old, _), item in zip(moved, items, strict=True)
-        ]
-        connection.execute(sql.INBOX_MOVE, (encoded(packed), user))
-        stamps = [row[2:] for row in packed]
         marked = [item.message_id for item in items]
-        connection.execute(sql.MESSAGES_STAMP, (encoded(stamps), b"".join(marked)))
+        joined = b"".join(marked)
+        packed = encoded(
+            [
+                (old.offset, item.offset, item.seen_at, item.read_at, item.archived_at)
+                for (old, _), item in zip(moved, items, strict=True)
+            ]
+        )
+        connection.execute(sql.INBOX_MARK, (packed, joined, user))
+        connection.execute(sql.INBOX_MOVES_DROP, (packed, user))
+        counters = head.counters()
+        connection.execute(
+            sql.INBOX_MOVES_ADD, (encoded([(user, item.offset, *counters) for item in items]), joined)
+        )
+        connection.execute(sql.MESSAGES_STAMP, (packed, joined))
         self._satisfy(connection, action, marked, at)
         return head.change(items)
 

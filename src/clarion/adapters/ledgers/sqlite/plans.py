@@ -130,6 +130,7 @@ class SqlitePlans:
             tail.joined(),
         )
         connection.execute(statement, (*packed, self._epoch))
+        connection.execute(sql.USER_MESSAGES_ADD, (*packed, ON_ITS_WAY))
         connection.execute(sql.CHANGES_PLANNED, packed)
 
     def _go_on(
@@ -222,7 +223,6 @@ def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
         m.due_at,
         m.fence,
         m.charged,
-        ON_ITS_WAY if m.charged else None,
         m.tenant,
     )
 

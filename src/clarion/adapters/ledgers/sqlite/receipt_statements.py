@@ -59,8 +59,8 @@ RECEIVE = f"""
 
 SOFT_BOUNCES = f"""
     SELECT json_group_array(json_array((
-        SELECT count(*) FROM messages INDEXED BY messages_user
-        WHERE messages.user = wanted.value AND messages.id >= ?2 AND messages.queue % 16 = ?3
+        SELECT count(*) FROM user_messages CROSS JOIN messages ON messages.id = user_messages.id
+        WHERE user_messages.user = wanted.value AND user_messages.id >= ?2 AND messages.queue % 16 = ?3
             AND messages.status = {CODES[Status.UNDELIVERED]} AND messages.reason = '{Reason.SOFT_BOUNCE.value}'
     ))) FROM json_each(?1) AS wanted
 """

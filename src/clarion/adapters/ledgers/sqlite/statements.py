@@ -149,7 +149,6 @@ PLAIN = (
     "due_at",
     "fence",
     "charged",
-    "counted_at",
     "tenant",
 )
 """What every planned message has."""
@@ -169,6 +168,17 @@ MESSAGES_ADD_PLAIN = _planned(PLAIN, {})
 MESSAGES_ADD_RICH = _planned(
     RICH, {"later_rungs": bytes_at(_RUNGS, _RUNGS_BYTES), "waits_for": bytes_at(_WAITS)}
 )
+
+USER_MESSAGES_ADD = _insert(
+    "user_messages",
+    {
+        "id": id_at(0, 2),
+        "user": field(PLAIN.index("user")),
+        "route": field(PLAIN.index("route")),
+        "counted_at": f"iif({field(PLAIN.index('charged'))}, ?3, NULL)",
+    },
+)
+"""From the parameters of the messages just added."""
 
 CHANGES_PLANNED = f"""
     INSERT INTO changes (message_id, at, status, reason, fence, due_at)
@@ -203,13 +213,16 @@ DEDUPES_PURGE = """
 
 CAPS_USES = f"""
     SELECT {_array("user, route, counted_at")}
-    FROM json_each(?1) AS wanted CROSS JOIN messages INDEXED BY messages_user
-    WHERE messages.user = wanted.value AND counted_at > ?2
+    FROM json_each(?1) AS wanted CROSS JOIN user_messages
+    WHERE user_messages.user = wanted.value AND counted_at > ?2
 """
 
-_HOLDERS = """
-    SELECT json_group_array(json_array(hex({table}.key), hex(id), status, user, route, counted_at))
-    FROM {table} JOIN messages ON messages.id = {table}.message_id WHERE {table}.key IN {ids}
+_COUNTED = """messages CROSS JOIN user_messages
+    ON user_messages.user = messages.user AND user_messages.id = messages.id"""
+_HOLDERS = f"""
+    SELECT json_group_array(json_array(hex(holders.key), hex(messages.id), status, messages.user, messages.route, counted_at))
+    FROM {{table}} AS holders CROSS JOIN {_COUNTED}
+    WHERE messages.id = holders.message_id AND holders.key IN {{ids}}
 """
 _POINT = """ON CONFLICT (key) DO UPDATE SET message_id = excluded.message_id"""
 COLLAPSES_FIND = _HOLDERS.format(table="collapses", ids=IDS)
@@ -219,17 +232,22 @@ THREADS_ADD = _insert("threads", {"key": id_at(0, 2), "message_id": id_at(1, 2)}
 
 THREADED = f"UPDATE messages SET threaded = 1 WHERE id IN {IDS}"
 CHARGEABLE = f"""
-    SELECT {_array("hex(id), user, route, counted_at")}
-    FROM messages WHERE charged = 0 AND status IN ({coded(ACTIVE)}) AND id IN {IDS}
+    SELECT {_array("hex(messages.id), messages.user, messages.route, counted_at")} FROM {_COUNTED}
+    WHERE charged = 0 AND status IN ({coded(ACTIVE)}) AND messages.id IN {IDS}
 """
 """What is neither counted as on its way nor over."""
 COUNTED_FIND = f"""
-    SELECT {_array("hex(id), user, route, counted_at")}
-    FROM messages WHERE counted_at IS NOT NULL AND id IN {IDS}
+    SELECT {_array("hex(messages.id), messages.user, messages.route, counted_at")} FROM {_COUNTED}
+    WHERE counted_at IS NOT NULL AND messages.id IN {IDS}
 """
+CHARGED = f"UPDATE messages SET charged = ?3 WHERE id IN {IDS}"
 COUNTED = f"""
-    WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS at FROM json_each(?1))
-    UPDATE messages SET charged = ?3, counted_at = new.at FROM new WHERE messages.id = new.id
+    WITH new AS MATERIALIZED (
+        SELECT messages.user, messages.id, {field(0)} AS at
+        FROM json_each(?1) CROSS JOIN messages ON messages.id = {id_at(0, 1)}
+    )
+    UPDATE user_messages SET counted_at = new.at FROM new
+    WHERE user_messages.user = new.user AND user_messages.id = new.id
 """
 
 # ── claim and settle ──────────────────────────────────────────────────────────────────────────────────────
@@ -335,6 +353,7 @@ SETTLE = f"""
         due_at = iif(new.status IN ({coded(ACTIVE)}), new.due_at, NULL),
         attempt = new.attempt,
         unknowns = new.unknowns,
+        charged = 0,
         integration = coalesce(new.integration, messages.integration),
         updated_at = new.at,
         tried_at = iif(new.outcome IS NOT NULL AND new.status IN ({coded(ACTIVE)}),
@@ -406,80 +425,115 @@ ADVANCE_RUNGS = f"""
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
 
 INBOX_HEADS = f"""
-    SELECT {_array("user, head, unseen, unread, total")} FROM (
-        SELECT value AS user, coalesce(max(offset), 0) AS head,
-            count(offset) FILTER (WHERE archived_at IS NULL AND seen_at IS NULL) AS unseen,
-            count(offset) FILTER (WHERE archived_at IS NULL AND read_at IS NULL) AS unread,
-            count(offset) FILTER (WHERE archived_at IS NULL) AS total
-        FROM json_each(?1) LEFT JOIN inbox ON inbox.user = value GROUP BY value
+    SELECT {
+    _array(
+        "value, hex(newest.id), newest.offset, newest.unseen, newest.unread, newest.total, "
+        "moved.offset, moved.unseen, moved.unread, moved.total"
+    )
+}
+    FROM json_each(?1) AS wanted
+    LEFT JOIN user_messages AS newest ON newest.user = wanted.value AND newest.id = (
+        SELECT id FROM user_messages
+        WHERE user_messages.user = wanted.value AND offset IS NOT NULL ORDER BY id DESC LIMIT 1
+    )
+    LEFT JOIN inbox_moves AS moved ON moved.user = wanted.value AND moved.offset = (
+        SELECT max(offset) FROM inbox_moves WHERE inbox_moves.user = wanted.value
     )
 """
+"""Where offsets and counters of some users stand: at whichever is later, the last item that came in or the last move."""
 
-INBOX_ADD = _insert(
-    "inbox",
-    {"message_id": id_at(0, 1), "user": field(0), "offset": field(1), "at": field(2)},
-)
-INBOX_CONTENT_ADD = _insert("inbox_content", {"message_id": id_at(0, 1), "sealed": bytes_at(3, 4)})
+INBOX_ADD = f"""
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, {field(0)} AS user, {field(1)} AS at, {field(2)} AS offset, {field(3)} AS moved_to,
+            {field(4)} AS unseen, {field(5)} AS unread, {field(6)} AS total, {field(7)} AS counted_at
+        FROM json_each(?1)
+    )
+    UPDATE user_messages SET at = new.at, offset = new.offset, moved_to = new.moved_to,
+        unseen = new.unseen, unread = new.unread, total = new.total, counted_at = new.counted_at
+    FROM new WHERE user_messages.user = new.user AND user_messages.id = new.id
+"""
+INBOX_CONTENT_ADD = _insert("inbox_content", {"message_id": id_at(0, 1), "sealed": bytes_at(8, 9)})
 """From the parameters of `INBOX_ADD`."""
 
 ITEM = (
-    "user, offset, hex(inbox.message_id), at, seen_at, read_at, archived_at, "
-    "(SELECT route FROM messages WHERE messages.id = inbox.message_id), "
-    "(SELECT hex(sealed) FROM inbox_content WHERE inbox_content.message_id = inbox.message_id)"
+    "user, coalesce(moved_to, offset), hex(id), at, seen_at, read_at, archived_at, route, "
+    "(SELECT hex(sealed) FROM inbox_content WHERE inbox_content.message_id = item.id)"
 )
-"""What `rows.item` reads."""
+"""What `decoding.item` reads."""
 
+_BEFORE = "SELECT id FROM user_messages WHERE user = ?1 AND offset <= ?2 ORDER BY id DESC LIMIT 1"
+_SINCE = f"""
+    SELECT * FROM (
+        SELECT * FROM user_messages
+        WHERE user = ?1 AND offset IS NOT NULL AND moved_to IS NULL AND id > coalesce(({_BEFORE}), x'')
+        ORDER BY id LIMIT ?3
+    )
+    UNION ALL SELECT * FROM (
+        SELECT user_messages.* FROM inbox_moves CROSS JOIN user_messages
+            ON user_messages.user = inbox_moves.user AND user_messages.id = inbox_moves.message_id
+        WHERE inbox_moves.user = ?1 AND inbox_moves.offset > ?2 ORDER BY inbox_moves.offset LIMIT ?3
+    )
+"""
 INBOX_SINCE = f"""
-    SELECT {_array(ITEM)} FROM (SELECT * FROM inbox WHERE user = ? AND offset > ? ORDER BY offset LIMIT ?) AS inbox
+    SELECT {_array(ITEM)} FROM (
+        SELECT * FROM ({_SINCE}) ORDER BY coalesce(moved_to, offset) LIMIT ?3
+    ) AS item
 """
+"""What came in behind an offset and stands where it came in, and what was moved behind it."""
 
-INBOX_HEAD = """
-    SELECT json_array(json_array(
-        (SELECT coalesce(max(offset), 0) FROM inbox WHERE user = ?1),
-        count(*) FILTER (WHERE seen_at IS NULL), count(*) FILTER (WHERE read_at IS NULL), count(*)))
-    FROM inbox WHERE user = ?1 AND archived_at IS NULL
-"""
+_SHOWN = "user = ?1 AND at IS NOT NULL AND (archived_at IS NOT NULL) = ?2 AND (?3 = 0 OR read_at IS NULL)"
 
 INBOX_PAGE = f"""
     SELECT {_array(ITEM)} FROM (
-        SELECT * FROM inbox WHERE user = ?1 AND (?2 IS NULL OR message_id < ?2)
-            AND (archived_at IS NOT NULL) = ?4 AND (?5 = 0 OR read_at IS NULL)
-        ORDER BY message_id DESC LIMIT ?3
-    ) AS inbox
+        SELECT * FROM user_messages WHERE {_SHOWN} AND id < ?4 ORDER BY id DESC LIMIT ?5
+    ) AS item
 """
 
-INBOX_MATCHING = """
-    SELECT json_group_array(hex(message_id)) FROM (
-        SELECT message_id FROM inbox WHERE user = ?1
-            AND (archived_at IS NOT NULL) = ?2 AND (?3 = 0 OR read_at IS NULL)
-        ORDER BY message_id DESC LIMIT -1
-    )
+INBOX_MATCHING = f"""
+    SELECT {_array("hex(id)")} FROM (SELECT id FROM user_messages WHERE {_SHOWN} ORDER BY id DESC LIMIT -1)
 """
 
 INBOX_NAMED = f"""
     SELECT {_array(ITEM)} FROM (
-        SELECT * FROM inbox INDEXED BY inbox_message WHERE message_id IN {IDS} AND user = ?3 ORDER BY offset LIMIT -1
-    ) AS inbox
+        SELECT * FROM user_messages WHERE user = ?3 AND id IN {IDS} AND at IS NOT NULL
+        ORDER BY coalesce(moved_to, offset) LIMIT -1
+    ) AS item
 """
 
-INBOX_MOVE = """
+INBOX_MARK = f"""
     WITH new AS MATERIALIZED (
-        SELECT value ->> 0 AS old, value ->> 1 AS offset, value ->> 2 AS seen_at, value ->> 3 AS read_at,
-            value ->> 4 AS archived_at
+        SELECT {id_at(0, 1)} AS id, {field(1)} AS moved_to, {field(2)} AS seen_at, {field(3)} AS read_at,
+            {field(4)} AS archived_at
         FROM json_each(?1)
     )
-    UPDATE inbox SET offset = new.offset, seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
-    FROM new WHERE inbox.user = ?2 AND inbox.offset = new.old
+    UPDATE user_messages SET moved_to = new.moved_to, seen_at = new.seen_at, read_at = new.read_at,
+        archived_at = new.archived_at
+    FROM new WHERE user_messages.user = ?3 AND user_messages.id = new.id
 """
+INBOX_MOVES_DROP = """
+    DELETE FROM inbox_moves WHERE user = ?2 AND offset IN (SELECT value ->> 0 FROM json_each(?1))
+"""
+INBOX_MOVES_ADD = _insert(
+    "inbox_moves",
+    {
+        "message_id": id_at(0, 1),
+        "user": field(0),
+        "offset": field(1),
+        "unseen": field(2),
+        "unread": field(3),
+        "total": field(4),
+    },
+)
 
 MESSAGES_STAMP = f"""
     WITH new AS MATERIALIZED (
-        SELECT {id_at(0, 1)} AS id, value ->> 0 AS seen_at, value ->> 1 AS read_at, value ->> 2 AS archived_at
+        SELECT {id_at(0, 1)} AS id, {field(2)} AS seen_at, {field(3)} AS read_at, {field(4)} AS archived_at
         FROM json_each(?1)
     )
     UPDATE messages SET seen_at = new.seen_at, read_at = new.read_at, archived_at = new.archived_at
     FROM new WHERE messages.id = new.id
 """
+"""From the parameters of `INBOX_MARK`."""
 
 LATER_RUNGS = f"""
     SELECT {_array("hex(later_rungs)")} FROM messages WHERE id IN {IDS} AND later_rungs IS NOT NULL
@@ -597,12 +651,14 @@ SUPPRESSED = f"""
 
 # Erasing one person: everything that could identify them or say what they were told.
 ACTIVE_OF_USER = f"""
-    SELECT {_array("hex(id)")} FROM messages WHERE user = ?1 AND status IN ({coded(ACTIVE)})
+    SELECT {_array("hex(messages.id)")} FROM user_messages CROSS JOIN messages ON messages.id = user_messages.id
+    WHERE user_messages.user = ?1 AND status IN ({coded(ACTIVE)})
 """
 ERASE = (
-    "DELETE FROM captures WHERE message_id IN (SELECT id FROM messages WHERE user = ?1)",
-    "DELETE FROM inbox_content WHERE message_id IN (SELECT message_id FROM inbox WHERE user = ?1)",
-    "DELETE FROM inbox WHERE user = ?1",
+    "DELETE FROM captures WHERE message_id IN (SELECT id FROM user_messages WHERE user = ?1)",
+    "DELETE FROM inbox_content WHERE message_id IN (SELECT id FROM user_messages WHERE user = ?1 AND at IS NOT NULL)",
+    "DELETE FROM inbox_moves WHERE user = ?1",
+    "DELETE FROM user_messages WHERE user = ?1",
     "DELETE FROM subscriptions WHERE user = ?1",
     "DELETE FROM contact_hashes WHERE user = ?1",
     "DELETE FROM users WHERE no = ?1",
@@ -616,11 +672,15 @@ STATUS_OF = "SELECT status FROM messages WHERE id = ?"
 
 _FAILED = f"status IN ({coded(FAILED_FOR_GOOD)})"
 _WAYS = {
-    "user": "messages INDEXED BY messages_user WHERE user = :user AND",
+    "user": "user_messages WHERE user = :user AND",
     "failed": f"messages INDEXED BY messages_failed WHERE {_FAILED} AND",
     "all": "messages WHERE",
 }
 _RANGE = "id >= :lowest AND id < :highest ORDER BY id DESC LIMIT"
+_SCANS = {way: f"SELECT * FROM {source} {_RANGE} :scanned" for way, source in _WAYS.items()}
+_SCANS["user"] = (
+    f"SELECT messages.* FROM ({_SCANS['user']}) AS its CROSS JOIN messages ON messages.id = its.id"
+)
 _MATCHES = """
     route IN (SELECT value FROM json_each(:routes))
     AND (:user IS NULL OR user = :user) AND (:event_id IS NULL OR event_id = :event_id)
@@ -634,17 +694,10 @@ def way_to(has_user: bool, statuses: Set[Status]) -> str:
 
 
 SEARCH = {
-    way: f"""
-    SELECT {_array(MESSAGE)} FROM (
-        SELECT * FROM (SELECT * FROM {source} {_RANGE} :scanned) WHERE {_MATCHES} LIMIT :most
-    )
-"""
-    for way, source in _WAYS.items()
+    way: f"SELECT {_array(MESSAGE)} FROM (SELECT * FROM ({scan}) WHERE {_MATCHES} LIMIT :most)"
+    for way, scan in _SCANS.items()
 }
-SEARCH_COUNT = {
-    way: f"SELECT count(*) FROM (SELECT * FROM {source} {_RANGE} :scanned) WHERE {_MATCHES}"
-    for way, source in _WAYS.items()
-}
+SEARCH_COUNT = {way: f"SELECT count(*) FROM ({scan}) WHERE {_MATCHES}" for way, scan in _SCANS.items()}
 SEARCH_END = {way: f"SELECT id FROM {source} {_RANGE} 1 OFFSET :scanned - 1" for way, source in _WAYS.items()}
 """Where the scan of the same `SEARCH` stopped; nothing when it came to the end."""
 
@@ -707,8 +760,8 @@ CAPTURES_PAGE = f"""
 """
 CAPTURES_OF_USER = f"""
     SELECT {_array(_CAPTURE)} FROM (
-        SELECT captures.* FROM messages INDEXED BY messages_user CROSS JOIN captures
-        WHERE messages.user = ?6 AND captures.message_id = messages.id AND (?2 IS NULL OR seq < ?2)
+        SELECT captures.* FROM user_messages CROSS JOIN captures
+        WHERE user_messages.user = ?6 AND captures.message_id = user_messages.id AND (?2 IS NULL OR seq < ?2)
             AND (?4 IS NULL OR captures.at >= ?4) AND (?5 IS NULL OR captures.at < ?5)
             AND captures.route IN (SELECT value FROM json_each(?1))
         ORDER BY seq DESC LIMIT ?3

@@ -1,0 +1,177 @@
+"""Whatever comes into an inbox in whatever order and is marked however: the ledger tells every client what it missed.
+
+The reference is an inbox in a dict. Items arrive in the order of their messages or behind newer ones, one by one or
+several at once; between steps the ledger may forget what it remembers of an inbox and has to read it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.vaults.local import LocalVault
+from clarion.model.channel import Channel
+from clarion.model.ids import MessageId
+from clarion.model.inbox import InboxCounts, InboxItem
+from clarion.model.message import Message
+from clarion.model.plan import PlanCommit
+from clarion.model.status import Status
+from clarion.testing.ledger_contract.world import World
+from clarion.testing.ports import ManualClock, SeededRandom
+from tests.inboxes import marked_as
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("plan"), st.integers(1, 3)),
+        st.tuples(st.just("deliver"), st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True)),
+        st.tuples(
+            st.sampled_from(("seen", "read", "unread", "archived", "unarchived")),
+            st.lists(st.integers(0, 12), min_size=1, max_size=4, unique=True),
+        ),
+        st.tuples(st.just("forget"), st.none()),
+    ),
+    max_size=25,
+)
+
+
+class Story:
+    """One person's inbox in the ledger, and what it has to be."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.waiting: list[Message] = []
+        self.items: dict[MessageId, InboxItem] = {}
+        self.offset = 0
+
+    async def plan(self, number: int) -> None:
+        for _ in range(number):
+            self.world.clock.advance(1)
+            message = self.world.planned(channel=Channel.IN_APP)
+            await self.world.plan(message)
+            self.waiting.append(message)
+
+    async def deliver(self, places: list[int]) -> None:
+        chosen = [self.waiting[place] for place in places if place < len(self.waiting)]
+        if not chosen:
+            return
+        self.waiting = [message for message in self.waiting if message not in chosen]
+        records = [self.world.item(message, sealed=message.id[-4:]) for message in chosen]
+        settled = await self.world.ledger.messages.settle(
+            [
+                self.world.settlement(message, Status.DELIVERED, record=record)
+                for message, record in zip(chosen, records, strict=True)
+            ]
+        )
+        (change,) = settled.inbox
+        assert {item.message_id for item in change.items} == {message.id for message in chosen}
+        self.follow(change.items)
+        assert change.counts == self.counts()
+
+    async def mark(self, action, places: list[int]) -> None:
+        ids = [number for place, number in enumerate(sorted(self.items)) if place in places]
+        self.world.clock.advance(1)
+        now = self.world.now
+        change = await self.world.ledger.inboxes.mark(self.world.ada.no, action, ids, now)
+        after = {number: marked_as(self.items[number], action, now) for number in ids}
+        wanted = {number: new for number, new in after.items() if new != self.items[number]}
+        if change is None:
+            assert wanted == {}
+            return
+        assert {item.message_id for item in change.items} == wanted.keys()
+        for item in change.items:
+            new = wanted[item.message_id]
+            assert (item.seen_at, item.read_at, item.archived_at) == (
+                new.seen_at,
+                new.read_at,
+                new.archived_at,
+            )
+        self.follow(change.items)
+        assert change.counts == self.counts()
+
+    def follow(self, items: tuple[InboxItem, ...]) -> None:
+        for item in items:
+            self.offset += 1
+            assert item.offset == self.offset
+            self.items[item.message_id] = item
+
+    async def forget(self) -> None:
+        await self.world.ledger.plans.preview(PlanCommit(runs=(), messages=()))
+
+    def counts(self) -> InboxCounts:
+        alive = [item for item in self.items.values() if item.archived_at is None]
+        return InboxCounts(
+            unseen=sum(item.seen_at is None for item in alive),
+            unread=sum(item.read_at is None for item in alive),
+            total=len(alive),
+        )
+
+    async def check(self) -> None:
+        """Every look at the inbox shows what it has to be."""
+        inboxes, ada = self.world.ledger.inboxes, self.world.ada.no
+        assert inboxes.head(ada) == (self.offset, self.counts())
+        by_offset = sorted(self.items.values(), key=lambda item: item.offset)
+        for after in range(self.offset + 1):
+            missed = [item for item in by_offset if item.offset > after]
+            assert list(inboxes.since(ada, after, 100)) == missed
+            assert list(inboxes.since(ada, after, 2)) == missed[:2]
+        newest = sorted(self.items.values(), key=lambda item: item.message_id, reverse=True)
+        for archived in (False, True):
+            for unread in (False, True):
+                fits = [
+                    item
+                    for item in newest
+                    if (item.archived_at is not None) is archived and not (unread and item.read_at)
+                ]
+                assert list(await inboxes.page(ada, None, 100, archived=archived, unread=unread)) == fits
+                for item in fits[:1]:
+                    before = item.message_id
+                    page = await inboxes.page(ada, before, 2, archived=archived, unread=unread)
+                    assert list(page) == fits[1:3]
+                ids = await inboxes.matching(ada, archived=archived, unread=unread)
+                assert list(ids) == [item.message_id for item in fits]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Path:
+    """A file to begin every story with."""
+    path = tmp_path_factory.mktemp("empty") / "ledger.db"
+    migrate(path)
+    return path
+
+
+async def told(steps: list, empty: Path) -> None:
+    """The whole story, with a look after every step."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        shutil.copy(empty, path)
+        clock, random = ManualClock(), SeededRandom()
+        ledger = SqliteLedger.open(path, vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
+        try:
+            story = Story(await World(ledger, clock, random).furnish())
+            for what, which in steps:
+                if what == "plan":
+                    await story.plan(which)
+                elif what == "deliver":
+                    await story.deliver(which)
+                elif what == "forget":
+                    await story.forget()
+                else:
+                    await story.mark(what, which)
+                await story.check()
+        finally:
+            await ledger.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=STEPS)
+def test_the_ledger_tells_every_client_what_it_missed(empty, steps):
+    """Each item once and at its latest change, offsets without gaps, counters exact at every moment."""
+    asyncio.run(told(steps, empty))
