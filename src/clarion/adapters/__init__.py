@@ -1,1 +1,1 @@
-"""The outside world behind the ports."""
+"""Implementations of the ports, one file or folder per library or service."""

@@ -1,4 +1,4 @@
-"""The HTTP edge: routes by noun, problem catalogue, authentication."""
+"""The HTTP API: routes by noun, problem catalogue, authentication."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Commands, no logic."""
+"""The command line: commands, no logic."""

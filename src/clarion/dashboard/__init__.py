@@ -1,4 +1,4 @@
-"""Web pages for people."""
+"""Web pages for people who operate Clarion."""
 
 from clarion.dashboard.dependencies import DashboardParts
 from clarion.dashboard.site import create

@@ -1,1 +1,1 @@
-"""The way of a notification: intake, plan, dispatch, track, wake. Stages do not know one another."""
+"""The way of a notification: intake, plan, dispatch, track, timers. Stages do not import one another."""

@@ -1,4 +1,4 @@
-"""The in-app edge: a sans-I/O session, a hub that fans out, WebSocket and SSE on top."""
+"""The live inbox: a session without I/O, a hub that fans out, WebSocket and SSE on top."""
 
 from clarion.gateway.dependencies import GatewayLimits, GatewayParts
 from clarion.gateway.edge import SSE_PATH, WS_PATH, Gateway, create

@@ -1,1 +1,1 @@
-"""Frozen values that every part of Clarion speaks. No I/O, no clock, no randomness."""
+"""Frozen values that every part of Clarion uses. No I/O, no clock, no randomness."""

@@ -1,1 +1,1 @@
-"""Event lanes."""
+"""Brokers: where accepted events wait until they are planned."""

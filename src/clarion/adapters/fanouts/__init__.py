@@ -1,1 +1,1 @@
-"""Inbox changes to gateway nodes."""
+"""Fan-outs: how inbox changes reach the gateways."""

@@ -1,4 +1,4 @@
-"""Calling other people's HTTP servers: one sender for every provider, and a guard for URLs that users gave us."""
+"""Calls to other HTTP servers: one client for every provider, and a guard for URLs that users gave."""
 
 from clarion.adapters.http.client import Fetch, HttpClient
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest

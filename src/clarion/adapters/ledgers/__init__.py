@@ -1,1 +1,1 @@
-"""Durable state."""
+"""Ledgers: the stores of all durable state."""

@@ -1,1 +1,1 @@
-"""A process of its own for what outsiders wrote: it may die, and is replaced."""
+"""The limited process: renders what outsiders wrote; it may crash, and is replaced."""

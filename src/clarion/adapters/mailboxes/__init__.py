@@ -1,1 +1,1 @@
-"""Where returned mail is read from."""
+"""Mailboxes that returned mail is read from: IMAP and Maildir."""

@@ -1,1 +1,1 @@
-"""Ways out of the house, one file each."""
+"""Providers: how messages leave Clarion, one file or folder each."""

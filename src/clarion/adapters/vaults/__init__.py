@@ -1,1 +1,1 @@
-"""Keys and sealing."""
+"""Vaults: where the installation's key is kept, and how data is encrypted."""

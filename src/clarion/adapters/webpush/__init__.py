@@ -1,1 +1,1 @@
-"""Web push as the RFCs have it: message encryption (8188, 8291) and who is sending (VAPID, 8292)."""
+"""Web push: message encryption (RFC 8188, 8291) and who is sending (VAPID, RFC 8292)."""

@@ -1,4 +1,4 @@
-"""Mail that comes back: bounces, complaints, machines that answer. Pure: bytes in, a verdict out."""
+"""Returned mail: bounces, complaints, automatic replies. Pure: bytes in, a verdict out."""
 
 from clarion.content.bounces.reading import Return, read
 from clarion.content.bounces.verdict import BounceVerdict

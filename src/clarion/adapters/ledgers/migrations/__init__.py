@@ -1,1 +1,1 @@
-"""How a file or server of an earlier version becomes one of this version, step by step."""
+"""Migrations: how a database of an earlier version becomes one of this version."""

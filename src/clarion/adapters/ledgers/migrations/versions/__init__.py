@@ -1,1 +1,1 @@
-"""One file per step; a step never changes once it was released."""
+"""One file per migration; a migration never changes once it was released."""

@@ -1,0 +1,60 @@
+"""The walk of one event: few rooms, in one direction."""
+
+import sys
+from types import FrameType
+
+import pytest
+
+from clarion.model.channel import Channel
+from tests.engine import engine, workflow
+
+WAY = (
+    "flow/intake",
+    "adapters/brokers",
+    "flow/plan",
+    "flow/dispatch",
+    "services",
+    "adapters/providers",
+    "flow/track",
+    "adapters/fanouts",
+)
+"""The rooms in their order. `services` signs the unsubscribe link of a message."""
+BENEATH = {"adapters", "adapters/ledgers", "adapters/vaults"}
+"""What every room stands on."""
+LIBRARIES = {"content", "model", "ports", "rules", "testing"}
+"""Functions without a state of their own, and the test's provider."""
+
+
+def room(frame: FrameType) -> str | None:
+    """The package whose function begins; None for what is shared by all rooms, and outside Clarion."""
+    name = frame.f_globals.get("__name__", "")
+    folders = str(name).split(".")[1:-1][:2]
+    if not str(name).startswith("clarion.") or not folders or folders[0] in LIBRARIES or folders == ["flow"]:
+        return None
+    entered = "/".join(folders if folders[0] in ("flow", "adapters") else folders[:1])
+    return None if entered in BENEATH else entered
+
+
+@pytest.mark.parametrize("channel", [Channel.IN_APP, Channel.SMS])
+async def test_an_event_enters_at_most_eight_rooms_and_does_not_turn_back(tmp_path, channel):
+    """From the call of a program to the inbox, the order of the first steps is that of the architecture."""
+    rooms: list[str] = []
+
+    def step(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and (entered := room(frame)) is not None and entered not in rooms:
+            rooms.append(entered)
+
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("note", channel=channel))
+        await house.person("ada")
+        await house.trigger("note", "ada")  # the first one also opens the provider
+        await house.quiet()
+        sys.setprofile(step)
+        try:
+            await house.trigger("note", "ada")
+            await house.quiet()
+        finally:
+            sys.setprofile(None)
+    assert len(rooms) <= 8, rooms
+    assert rooms == [one for one in WAY if one in rooms]
+    assert {"flow/intake", "flow/plan", "flow/track"} <= set(rooms)
