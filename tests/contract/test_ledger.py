@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.ports.ledger import Ledger
@@ -22,7 +23,12 @@ def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledg
     return SqliteLedger.open(path, vault=vault, clock=clock, random=random, user_cache=16)
 
 
-LEDGERS: dict[str, Open] = {"sqlite": in_sqlite}
+def in_memory(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
+    """Nothing of it is in the directory."""
+    return MemoryLedger(vault=LocalVault(random.bytes(32), random), clock=clock, random=random)
+
+
+LEDGERS: dict[str, Open] = {"sqlite": in_sqlite, "memory": in_memory}
 
 
 @pytest.mark.parametrize("check", LEDGER_CONTRACT, ids=lambda check: check.__name__)

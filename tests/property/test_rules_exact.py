@@ -364,7 +364,7 @@ def played(
                 before = dict(shop.state())
                 assert all(
                     d.known == {m.id for m in p.messages}
-                    for d, p in zip(shop.commit(*some).plans, some, strict=True)
+                    for d, p in zip(shop.commit(*some).results, some, strict=True)
                 )
                 assert shop.state() == before
         waiting.clear()

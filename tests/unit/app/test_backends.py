@@ -4,6 +4,7 @@ import contextlib
 from importlib import metadata
 
 import pytest
+from structlog.testing import capture_logs
 
 from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.app import App
@@ -12,6 +13,8 @@ from clarion.app.resources import backend_tools_of
 from clarion.cli.migrate import prepare
 from clarion.config import Settings
 from clarion.errors import ConfigError
+from clarion.model.ids import TenantId
+from clarion.model.setup import Tenant
 from clarion.testing.memory_broker import MemoryBroker, MemoryLanes
 
 
@@ -97,7 +100,7 @@ async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, ins
         (
             "database",
             "sqlit:clarion.db",
-            r"database: .* `sqlit:` URLs, only `sqlite:`\. Did you mean `sqlite:`\?",
+            r"database: .* `sqlit:` URLs, only `memory:`, `sqlite:`\. Did you mean `sqlite:`\?",
         ),
         (
             "broker",
@@ -113,6 +116,18 @@ async def test_an_unknown_scheme_stops_the_start(settings, setting, url, said):
         async with App.open(settings.model_copy(update={setting: url})):
             raise AssertionError("it must not start")
     assert url.partition(":")[2] not in str(refused.value)
+
+
+async def test_a_database_in_memory_leaves_no_file_and_begins_empty(settings):
+    """It says so in the log, and works like any other until the process ends."""
+    chosen = settings.model_copy(update={"database": "memory:"})
+    with capture_logs() as logged:
+        async with App.open(chosen) as app:
+            await app.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
+            assert app.ledger.health() == "ok"
+    assert [entry["log_level"] for entry in logged if entry["event"] == "not_durable"] == ["warning"]
+    async with App.open(chosen) as app:
+        assert app.ledger.setup.tenants.all() == {}
 
 
 async def test_the_defaults_are_one_file_and_one_process(settings):

@@ -6,17 +6,15 @@ Every store does the same three steps in one transaction: it loads what is store
 
 from clarion.rules.exact.checks import decide, needed
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
-from clarion.rules.exact.values import Decided, Decisions, DedupeHolder, KeyHolder, Plan, Stored
+from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 
 __all__ = [
     "ON_ITS_WAY",
     "Counted",
     "Counts",
-    "Decided",
     "Decisions",
     "DedupeHolder",
     "KeyHolder",
-    "Plan",
     "Stored",
     "Waiting",
     "counts_from",

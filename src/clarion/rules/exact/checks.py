@@ -8,20 +8,20 @@ from msgspec.structs import replace
 
 from clarion.model.ids import Instant, MessageId, RunId, id_text
 from clarion.model.message import ChannelDecision, Message, Run, Verdict
-from clarion.model.plan import CapCharge, DedupeClaim
+from clarion.model.plan import CapCharge, DedupeClaim, PlanCommit, PlanResult
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.rules.exact.counts import ON_ITS_WAY, by_message, counted
-from clarion.rules.exact.values import Decided, Decisions, DedupeHolder, KeyHolder, Plan, Stored
+from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 
 NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
 
 
-def needed(plan: Plan) -> bool:
+def needed(plan: PlanCommit) -> bool:
     """Whether a plan asks for any exact check."""
     return bool(plan.charges or plan.dedupes or plan.collapses or plan.turns)
 
 
-def decide(plans: Sequence[Plan], stored: Stored) -> Decisions:
+def decide(plans: Sequence[PlanCommit], stored: Stored) -> Decisions:
     """All checks of these plans, message by message, as if each message had been planned and stored alone."""
     checks = _Checks(plans, stored)
     checks.cancel()
@@ -33,7 +33,7 @@ def decide(plans: Sequence[Plan], stored: Stored) -> Decisions:
 class _Checks:
     """The checks of all plans of one transaction."""
 
-    def __init__(self, plans: Sequence[Plan], stored: Stored) -> None:
+    def __init__(self, plans: Sequence[PlanCommit], stored: Stored) -> None:
         known = stored.known
         self._stored = stored
         self._new = {m.id: m for plan in plans for m in plan.messages if m.id not in known}
@@ -56,7 +56,7 @@ class _Checks:
                 self._end(message, Status.CANCELED, Reason.CANCELED_BY_CALLER)
                 self._say(message, _verdict("cancellation", Reason.CANCELED_BY_CALLER))
 
-    def decide(self, plan: Plan) -> None:
+    def decide(self, plan: PlanCommit) -> None:
         """All checks of one plan."""
         charges = by_message(plan.charges)
         if not (plan.dedupes or plan.collapses or plan.turns):
@@ -79,11 +79,11 @@ class _Checks:
             if message_id in turns and (message := self._going(message_id)):
                 self._take_turn(message, turns[message_id])
 
-    def decisions(self, plans: Sequence[Plan]) -> Decisions:
+    def decisions(self, plans: Sequence[PlanCommit]) -> Decisions:
         """What came of it, when all plans are decided."""
         known = self._stored.known
         return Decisions(
-            plans=list(map(self._decided, plans)),
+            results=list(map(self._result, plans)),
             runs=[self._explained(run) for plan in plans for run in plan.runs if run.id not in known],
             messages=[self._new[m.id] for plan in plans for m in plan.messages if m.id in self._new],
             dedupes=self._claims,
@@ -198,14 +198,14 @@ class _Checks:
     def _say(self, message: Message, *verdicts: Verdict) -> None:
         self._verdicts.setdefault(message.id, []).extend(verdicts)
 
-    def _decided(self, plan: Plan) -> Decided:
+    def _result(self, plan: PlanCommit) -> PlanResult:
         changed: dict[MessageId, tuple[Status, Reason]] = {}
         for message in plan.messages if self._moved else ():
             if message.id in self._moved:
                 now = self._new[message.id]
                 changed[message.id] = (now.status, now.reason)  # type: ignore[assignment]  # every end has one
         known = self._stored.known
-        return Decided(
+        return PlanResult(
             changed=changed,
             known=frozenset(m.id for m in plan.messages if m.id in known) if known else frozenset(),
             runs=tuple(grown for run in plan.runs if (grown := self._explained(run)) is not run),

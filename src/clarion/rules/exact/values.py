@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from clarion.model.ids import EventId, Instant, MessageId, RunId
 from clarion.model.message import Message, Run
-from clarion.model.plan import CapCharge, Collapse, DedupeClaim, ThreadSlot
-from clarion.model.status import Reason, Status
+from clarion.model.plan import DedupeClaim, PlanResult
+from clarion.model.status import Status
 from clarion.rules.exact.counts import Counted, Counts
-
-
-class Plan(Protocol):
-    """What of a plan is looked at."""
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """With their explanations."""
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """Checked in this order."""
-
-    @property
-    def charges(self) -> tuple[CapCharge, ...]:
-        """Caps that count them."""
-
-    @property
-    def dedupes(self) -> tuple[DedupeClaim, ...]:
-        """Of runs."""
-
-    @property
-    def collapses(self) -> tuple[Collapse, ...]:
-        """Of messages."""
-
-    @property
-    def turns(self) -> tuple[ThreadSlot, ...]:
-        """Of messages."""
 
 
 class DedupeHolder(NamedTuple):
@@ -72,22 +44,11 @@ class Stored(NamedTuple):
     threads: Mapping[bytes, KeyHolder] = {}
 
 
-class Decided(NamedTuple):
-    """What the checks changed in one plan."""
-
-    changed: Mapping[MessageId, tuple[Status, Reason]]
-    """Messages that do not go as planned."""
-    known: frozenset[MessageId]
-    """Messages that were stored before."""
-    runs: tuple[Run, ...]
-    """Runs whose explanation grew."""
-
-
 class Decisions(NamedTuple):
     """What is to be written, all of it in the transaction that loaded what is stored."""
 
-    plans: Sequence[Decided]
-    """For each plan, in order."""
+    results: Sequence[PlanResult]
+    """What the checks changed, for each plan in order."""
     runs: Sequence[Run]
     """To be added, as they are explained now."""
     messages: Sequence[Message]

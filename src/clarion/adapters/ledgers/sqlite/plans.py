@@ -95,8 +95,7 @@ class SqlitePlans:
         decisions = decide(plans, checks.load(connection, plans, known.ids, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._endings)
         self._add(connection, decisions.runs, decisions.messages)
-        results = [PlanResult(changed=d.changed, known=d.known, runs=d.runs) for d in decisions.plans]
-        return self._go_on(connection, plans, results, known.runs)
+        return self._go_on(connection, plans, decisions.results, known.runs)
 
     def _add(
         self,

@@ -1,0 +1,25 @@
+"""Opens `memory:`: a new and empty ledger, of which nothing is left when the process ends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from clarion.adapters.ledgers.memory.ledger import MemoryLedger
+from clarion.ports.backend import BackendTools
+from clarion.ports.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, tools: BackendTools) -> AsyncIterator[Ledger]:
+    """The ledger of this process. See `ports.backend.OpenLedger`."""
+    log.warning("not_durable", database=url)
+    ledger = MemoryLedger(vault=tools.vault, clock=tools.clock, random=tools.random)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()

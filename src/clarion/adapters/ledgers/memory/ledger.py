@@ -1,0 +1,122 @@
+"""The ledger in memory as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clarion.adapters.ledgers.memory.captures import MemoryCaptures
+from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEndpoints
+from clarion.adapters.ledgers.memory.events import MemoryEvents
+from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
+from clarion.adapters.ledgers.memory.log import MemoryLog
+from clarion.adapters.ledgers.memory.messages import MemoryMessages
+from clarion.adapters.ledgers.memory.operations import MemoryOperations, MemoryOperationSteps
+from clarion.adapters.ledgers.memory.plans import MemoryPlans
+from clarion.adapters.ledgers.memory.quarantine import MemoryQuarantine
+from clarion.adapters.ledgers.memory.receipts import MemoryReceipts
+from clarion.adapters.ledgers.memory.records import MemoryRecords
+from clarion.adapters.ledgers.memory.rows import MessageRows
+from clarion.adapters.ledgers.memory.set_aside import MemorySetAsides
+from clarion.adapters.ledgers.memory.setup import MemorySetup
+from clarion.adapters.ledgers.memory.states import tag_of
+from clarion.adapters.ledgers.memory.suppressions import MemorySuppressions
+from clarion.adapters.ledgers.memory.tables import Tables
+from clarion.adapters.ledgers.memory.topics import MemoryDirectory, MemoryTopics
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.adapters.ledgers.memory.users import MemoryUsers
+from clarion.ports.clock import Clock, Random
+from clarion.ports.ledger import (
+    Captures,
+    Deliveries,
+    Directory,
+    Endpoints,
+    EventLog,
+    Events,
+    IdempotencyStore,
+    Inboxes,
+    MessageRecords,
+    Messages,
+    Operations,
+    OperationSteps,
+    Plans,
+    Quarantine,
+    Receipts,
+    SetAsides,
+    Setup,
+    Suppressions,
+    Topics,
+    Users,
+)
+from clarion.ports.terms import Subject
+from clarion.ports.vault import Vault
+
+
+class MemoryLedger:
+    """Implements `ports.ledger.Ledger`, for one process. Not durable: its tables are lost with the memory they are in.
+
+    Give another one the same tables, and it is another process on the same store.
+    """
+
+    log: EventLog
+    events: Events
+    set_aside: SetAsides
+    users: Users
+    suppressions: Suppressions
+    endpoints: Endpoints
+    deliveries: Deliveries
+    topics: Topics
+    directory: Directory
+    setup: Setup
+    plans: Plans
+    messages: Messages
+    receipts: Receipts
+    quarantine: Quarantine
+    records: MessageRecords
+    operations: Operations
+    steps: OperationSteps
+    inboxes: Inboxes
+    captures: Captures
+    claims: IdempotencyStore
+
+    def __init__(self, *, vault: Vault, clock: Clock, random: Random, tables: Tables | None = None) -> None:
+        self._tables = tables = Tables() if tables is None else tables
+        self._transactions = transactions = Transactions(tables)
+        epoch = tables.next("epoch")
+        """What another process held is told apart by it."""
+        tables.keep()
+        rows = MessageRows(tables)
+        log = MemoryLog(tables, transactions, clock)
+        records = MemoryRecords(tables, transactions, rows)
+        inboxes = MemoryInboxes(tables, transactions, rows)
+        self.log = self.claims = log
+        self.events = MemoryEvents(tables, transactions, log, records, rows)
+        self.set_aside = MemorySetAsides(tables, transactions, log)
+        self.users = MemoryUsers(tables, transactions, rows, vault, clock, random)
+        self.suppressions = MemorySuppressions(tables, transactions)
+        self.endpoints = MemoryEndpoints(tables, transactions, clock)
+        self.deliveries = MemoryDeliveries(tables)
+        self.topics = MemoryTopics(tables, transactions)
+        self.directory = MemoryDirectory(tables)
+        self.setup = MemorySetup(tables, transactions)
+        self.plans = MemoryPlans(tables, transactions, log, rows, epoch)
+        self.messages = MemoryMessages(tables, transactions, rows, inboxes, epoch)
+        self.receipts = MemoryReceipts(tables, transactions, rows)
+        self.quarantine = MemoryQuarantine(tables, transactions)
+        self.records = records
+        self.operations = MemoryOperations(tables, transactions)
+        self.steps = MemoryOperationSteps(tables, transactions, records)
+        self.inboxes = inboxes
+        self.captures = MemoryCaptures(tables)
+
+    def tag(self, subject: Subject) -> str | None:
+        return tag_of(self._tables, subject)
+
+    def health(self) -> str:
+        return "ok"
+
+    def stats(self) -> Mapping[str, Any]:
+        return {"commits": self._transactions.commits, "cached_users": len(self._tables.users)}
+
+    async def close(self) -> None:
+        self._transactions.closed = True

@@ -1,0 +1,97 @@
+"""The event log, the cursor of what has been planned, and the claims on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.memory.tables import Tables
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.channel import LANES, Lane
+from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
+from clarion.model.ids import EventId, Instant, TenantId
+from clarion.ports.clock import Clock
+
+Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
+
+
+class MemoryLog:
+    """Implements `ports.ledger.EventLog` and `ports.ledger.Claims`."""
+
+    def __init__(self, tables: Tables, transactions: Transactions, clock: Clock) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        self._clock = clock
+
+    async def append(self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]) -> Published:
+        return await self._transactions.write(lambda: self._append(entries, claims))
+
+    def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
+        log = self._tables.log
+        return [log[lane, seq] for seq in range(after + 1, min(after + limit, self.end(lane)) + 1)]
+
+    def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
+        return {seq: self._tables.log[lane, seq] for seq in seqs if (lane, seq) in self._tables.log}
+
+    def position(self, lane: Lane) -> int:
+        return self._tables.positions.get(lane, 0)
+
+    async def advance(self, lane: Lane, position: int) -> None:
+        def advance() -> None:
+            self._tables.positions[lane] = max(position, self.position(lane))
+
+        await self._transactions.write(advance)
+
+    def end(self, lane: Lane) -> int:
+        return self._tables.numbers.get(lane, 0)
+
+    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
+        claim = self._tables.claims.get((tenant, key))
+        return None if claim is None or claim.expires_at <= now else _result(claim, fresh=False)
+
+    async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
+        return await self._transactions.write(lambda: self._claim(claim))
+
+    def unplanned(self) -> Iterator[Entry]:
+        """What waits in any lane."""
+        for lane in LANES:
+            yield from self.read(lane, self.position(lane), self.end(lane))
+
+    def waits(self, tenant: TenantId, event_id: EventId) -> bool:
+        """Whether something of the event is not planned yet."""
+        return any(entry.event_id == event_id and entry.tenant == tenant for entry in self.unplanned())
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def add(self, entry: Entry) -> Entry:
+        """Behind everything in its lane; with its position."""
+        placed = replace(entry, seq=self._tables.next(entry.lane))
+        self._tables.log[placed.lane, placed.seq] = replace(placed, event=None)
+        return placed
+
+    def _append(self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]) -> Published:
+        published: list[Entry] = []
+        results: list[IdempotencyResult | None] = []
+        ours: dict[IdempotencyRecord, IdempotencyResult] = {}
+        for entry, claim in zip(entries, claims, strict=True):
+            result = None
+            if claim is not None:  # The entries of one submission share its claim.
+                result = ours.get(claim) or self._claim(claim)
+                if result.fresh:
+                    ours[claim] = result
+            results.append(result)
+            if result is None or result.fresh:
+                published.append(self.add(entry))
+        return published, results
+
+    def _claim(self, claim: IdempotencyRecord) -> IdempotencyResult:
+        held = self._tables.claims.get((claim.tenant, claim.key))
+        if held is not None and held.expires_at > self._clock.now():
+            return _result(held, fresh=False)
+        self._tables.claims[claim.tenant, claim.key] = claim
+        return _result(claim, fresh=True)
+
+
+def _result(claim: IdempotencyRecord, *, fresh: bool) -> IdempotencyResult:
+    return IdempotencyResult(fresh=fresh, fingerprint=claim.fingerprint, answer=claim.answer)

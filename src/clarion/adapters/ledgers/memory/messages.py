@@ -1,0 +1,214 @@
+"""Claim and settle: the hot pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.memory.endpoints import record
+from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
+from clarion.adapters.ledgers.memory.rows import MessageRows, allowed
+from clarion.adapters.ledgers.memory.suppressions import suppress
+from clarion.adapters.ledgers.memory.tables import Tables
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.channel import Channel, Lane
+from clarion.model.endpoint import Delivery
+from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.inbox import Captured, InboxItem
+from clarion.model.message import Message
+from clarion.model.settlement import Settlement, SettleResult
+from clarion.model.status import ACTIVE, SUCCEEDED, Reason, Status
+from clarion.rules.exact import counts_from
+
+Queue = tuple[Lane, Channel]
+
+
+class MemoryMessages:
+    """Implements `ports.ledger.Messages`."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        transactions: Transactions,
+        rows: MessageRows,
+        inboxes: MemoryInboxes,
+        epoch: int,
+    ) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        self._rows = rows
+        self._inboxes = inboxes
+        self._epoch = epoch
+        self._last_turn: dict[Queue, TenantId] = {}
+        """The tenant that had the last turn."""
+
+    async def claim(
+        self,
+        lane: Lane,
+        channel: Channel,
+        limit: int,
+        now: Instant,
+        lease_until: Instant,
+        *,
+        but: Set[TenantId] = frozenset(),
+    ) -> Sequence[Message]:
+        def claim() -> list[Message]:
+            due = [
+                m for m in self._due(now) if (m.lane, m.channel) == (lane, channel) and m.tenant not in but
+            ]
+            chosen = self._in_turn((lane, channel), due, limit)
+            return [self._lease(message, lease_until) for message in chosen]
+
+        return await self._transactions.write(claim)
+
+    async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
+        def mark() -> frozenset[MessageId]:
+            refused = frozenset(m.id for m in messages if not self._holds(m, Status.SENDING))
+            for m in messages:
+                if m.id not in refused:
+                    marked = self._rows.change(m.id, status=Status.SENDING, updated_at=at)
+                    self._rows.note(replace(marked, reason=None), at, attempt=m.attempt)
+            return refused
+
+        return await self._transactions.write(mark)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> SettleResult:
+        def settle() -> SettleResult:
+            first = {s.message.id: s for s in reversed(settlements)}  # The first of a double counts.
+            batch = [s for s in settlements if first[s.message.id] is s]
+            taken = [s for s in batch if self._holds(s.message, s.status)]
+            for s in taken:
+                self._follow(s)
+            items = [s.record for s in taken if isinstance(s.record, InboxItem)]
+            for s in taken:
+                self._record(s)
+                self._move_on(s)
+            refused = frozenset(s.message.id for s in batch) - {s.message.id for s in taken}
+            return SettleResult(refused=refused, inbox=self._inboxes.add(items))
+
+        return await self._transactions.write(settle)
+
+    def due(self, now: Instant) -> Sequence[Queue]:
+        return list(dict.fromkeys((m.lane, m.channel) for m in self._due(now)))
+
+    async def take_over(self, now: Instant) -> int:
+        def take_over() -> int:
+            lost = [
+                one for one in self._tables.due if self._tables.holders.get(one, self._epoch) != self._epoch
+            ]
+            for message_id in lost:
+                m = self._tables.messages[message_id]
+                freed = replace(m, due_at=now, fence=m.fence + 1)
+                self._rows.save(freed, None, self._rows.counted_at(m))
+            return len(lost)
+
+        return await self._transactions.write(take_over)
+
+    async def depth(self) -> Mapping[Queue, int]:
+        depth: dict[Queue, int] = {}
+        for message_id in self._tables.due:
+            m = self._tables.messages[message_id]
+            depth[m.lane, m.channel] = depth.get((m.lane, m.channel), 0) + 1
+        return depth
+
+    def _due(self, now: Instant) -> Iterable[Message]:
+        return (self._tables.messages[one] for one, at in self._tables.due.items() if at <= now)
+
+    def _in_turn(self, queue: Queue, due: Iterable[Message], limit: int) -> list[Message]:
+        """One of each tenant after the other, the oldest of each first, beginning behind the last turn."""
+        tenants: dict[TenantId, list[Message]] = {}
+        for m in sorted(due, key=lambda m: (m.due_at, m.id)):
+            tenants.setdefault(m.tenant, []).append(m)
+        last = self._last_turn.get(queue, TenantId(-1))
+        turns = sorted(tenants, key=lambda tenant: (tenant <= last, tenant))
+        chosen: list[Message] = []
+        while turns and len(chosen) < limit:
+            tenant = turns.pop(0)
+            chosen.append(tenants[tenant].pop(0))
+            if tenants[tenant]:
+                turns.append(tenant)
+        if chosen:
+            self._last_turn[queue] = chosen[-1].tenant
+        return chosen
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def _lease(self, message: Message, until: Instant) -> Message:
+        """Hold it. It is returned as it was found."""
+        leased = replace(message, fence=message.fence + 1, due_at=until)
+        status = message.status if message.status is Status.SENDING else Status.QUEUED
+        counted_at = self._rows.counted_at(message)
+        self._rows.save(replace(leased, status=status), self._epoch, counted_at)
+        return leased
+
+    def _holds(self, message: Message, new: Status) -> bool:
+        """Whether it is held here, as the worker holds it, and may go there."""
+        stored = self._tables.messages.get(message.id)
+        return (
+            stored is not None
+            and stored.fence == message.fence
+            and self._tables.holders.get(message.id) == self._epoch
+            and allowed(stored.status, new)
+        )
+
+    def _follow(self, s: Settlement) -> None:
+        """The message goes where the settlement says, and its timeline with it."""
+        m = self._tables.messages[s.message.id]
+        active, succeeded = s.status in ACTIVE, s.status in SUCCEEDED
+        counted_at = self._rows.counted_at(m)
+        if s.message.charged:
+            counted_at = counts_from(s.status, s.outcome, s.at)
+        new = replace(
+            m,
+            status=s.status,
+            reason=s.reason,
+            due_at=s.due_at if active else None,
+            attempt=s.attempt,
+            unknowns=s.unknowns,
+            integration=s.integration or m.integration,
+            updated_at=s.at,
+            tried_at=m.tried_at or s.at if active and s.outcome is not None else m.tried_at,
+            sent_at=m.sent_at or s.at if succeeded else m.sent_at,
+            delivered_at=s.at if s.status is Status.DELIVERED else m.delivered_at,
+            charged=m.charged and not s.message.charged,
+        )
+        held = s.status in (Status.QUEUED, Status.SENDING)
+        self._rows.save(new, self._epoch if held else None, counted_at)
+        self._rows.note(
+            new,
+            s.at,
+            attempt=s.attempt,
+            integration=s.integration,
+            outcome=s.outcome,
+            provider_id=s.provider_id,
+            took_ms=s.took_ms,
+            detail=None if s.detail is None else s.detail.encode(errors="replace").decode(),
+            traceparent=s.traceparent,
+        )
+
+    def _record(self, s: Settlement) -> None:
+        for kept in (s.record, *s.copies):
+            if isinstance(kept, Captured):
+                seq = self._tables.next("captures")
+                self._tables.captures[seq] = replace(kept, seq=seq)
+            elif isinstance(kept, Delivery):
+                record(self._tables, [kept])
+        suppress(self._tables, s.suppressions)
+
+    def _move_on(self, s: Settlement) -> None:
+        """Rungs and turns that follow."""
+        if s.advances is not None:
+            advance(self._rows, self._tables, s.advances, s.at)
+        self._rows.stop(s.cancels, Status.CANCELED, Reason.LADDER_SATISFIED, s.at, only=(Status.DEFERRED,))
+        if s.status not in ACTIVE:
+            self._rows.release([s.message.id], s.at)
+
+
+def advance(rows: MessageRows, tables: Tables, rung: MessageId, at: Instant) -> None:
+    """The next rung of a ladder is due now, if it still waits for its time."""
+    m = tables.messages.get(rung)
+    if m is None or (m.status, m.reason) != (Status.DEFERRED, Reason.WAITING_FOR_EARLIER_CHANNEL):
+        return
+    if m.due_at is not None and m.due_at > at:
+        rows.change(rung, due_at=at)

@@ -1,0 +1,254 @@
+"""Operations, and their steps: what a step does to messages and what it counts are one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.memory.records import MemoryRecords
+from clarion.adapters.ledgers.memory.tables import ErrorRow, Tables
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
+from clarion.model.message import Message, MessageFilter
+from clarion.model.operation import (
+    Operation,
+    OperationError,
+    OperationFilter,
+    OperationId,
+    OperationKind,
+    OperationProgress,
+    OperationStatus,
+    OperationStep,
+    ended,
+)
+from clarion.model.status import RETRYABLE_BY_HAND, Status
+
+KEPT_MS = 30 * 86_400_000
+"""How long a finished one can be looked at."""
+
+NO_ERRORS: Mapping[int, ErrorRow] = {}
+
+
+class MemoryOperations:
+    """Implements `ports.ledger.Operations`."""
+
+    def __init__(self, tables: Tables, transactions: Transactions) -> None:
+        self._tables = tables
+        self._transactions = transactions
+
+    async def add(self, operation: Operation, most: int) -> bool:
+        def add() -> bool:
+            ours = [one for one in self._tables.operations.values() if one.tenant == operation.tenant]
+            if sum(one.finished_at is None for one in ours) >= most:
+                return False
+            for old in ours:
+                if old.finished_at is not None and old.finished_at < operation.created_at - KEPT_MS:
+                    del self._tables.operations[old.id]
+                    self._tables.errors.pop(old.id, None)
+            self._tables.operations[operation.id] = operation
+            return True
+
+        return await self._transactions.write(add)
+
+    async def get(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+        return self._get(tenant, operation_id)
+
+    async def page(
+        self, tenant: TenantId, where: OperationFilter, before: OperationId | None, limit: int
+    ) -> Sequence[Operation]:
+        found = [
+            one
+            for one in self._tables.operations.values()
+            if one.tenant == tenant and where.kind in (None, one.kind)
+            if not where.statuses or one.status in where.statuses
+            if before is None or one.id < before
+            if where.since is None or one.id >= first_id_at(where.since)
+            if where.before is None or one.id < first_id_at(where.before)
+        ]
+        return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+
+    async def errors(
+        self, tenant: TenantId, operation_id: OperationId, after: int, limit: int
+    ) -> Sequence[OperationError]:
+        if self._get(tenant, operation_id) is None:
+            return []
+        rows = self._tables.errors.get(operation_id, NO_ERRORS)
+        return [row.error for index, row in sorted(rows.items()) if index > after][:limit]
+
+    async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
+        def cancel() -> Operation | None:
+            found = self._get(tenant, operation_id)
+            if found is None or found.status.is_finished:
+                return found
+            return change(self._tables, found, status=OperationStatus.CANCELED, updated_at=at)
+
+        return await self._transactions.write(cancel)
+
+    async def retry_failed(
+        self, tenant: TenantId, operation_id: OperationId, at: Instant
+    ) -> Operation | None:
+        def retry() -> Operation | None:
+            found = self._get(tenant, operation_id)
+            if found is None or not found.status.has_failures:
+                return found
+            rows = self._tables.errors.get(found.id, NO_ERRORS)
+            self._tables.errors[found.id] = {n: replace(row, again=True) for n, row in rows.items()}
+            queued = OperationStatus.QUEUED
+            return change(self._tables, found, status=queued, updated_at=at, finished_at=None)
+
+        return await self._transactions.write(retry)
+
+    def _get(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
+        found = self._tables.operations.get(operation_id)
+        return found if found is not None and found.tenant == tenant else None
+
+
+class MemoryOperationSteps:
+    """Implements `ports.ledger.OperationSteps`."""
+
+    def __init__(self, tables: Tables, transactions: Transactions, records: MemoryRecords) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        self._records = records
+
+    async def waiting(self, after: TenantId, limit: int) -> Sequence[Operation]:
+        oldest: dict[TenantId, Operation] = {}
+        for _, one in sorted(self._tables.operations.items()):
+            if one.finished_at is None and one.tenant > after:
+                oldest.setdefault(one.tenant, one)
+        return [one for _, one in sorted(oldest.items())][:limit]
+
+    async def count(self, operation: Operation, before: MessageId | None) -> tuple[int, MessageId | None]:
+        return len(self._records.matching(operation.tenant, operation.where, before)), None
+
+    async def again(self, operation: Operation, limit: int) -> Sequence[MessageId]:
+        return [row.error.message_id for _, row in self._again(operation)][:limit]
+
+    async def advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
+        return await self._transactions.write(lambda: self._advance(operation, step))
+
+    def _again(self, operation: Operation) -> list[tuple[int, ErrorRow]]:
+        rows = self._tables.errors.get(operation.id, NO_ERRORS)
+        return [(index, row) for index, row in sorted(rows.items()) if row.again]
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def _advance(self, operation: Operation, step: OperationStep) -> OperationProgress:
+        now = self._tables.operations.get(operation.id)
+        if now != operation:
+            return OperationProgress(operation=now or operation)
+        if not step.ids and (operation.swept or operation.status is OperationStatus.CANCELED):
+            return OperationProgress(operation=self._close(operation, step.at))
+        moved = frozenset() if step.broken else self._move(operation, step)
+        wrong = {
+            one: error
+            for one in step.ids
+            if one not in moved and (error := self._error(operation, one, step)) is not None
+        }
+        counted = self._recount if operation.swept else self._count
+        return OperationProgress(operation=counted(operation, step, wrong), moved=moved)
+
+    def _move(self, operation: Operation, step: OperationStep) -> frozenset[MessageId]:
+        if operation.kind is OperationKind.CANCEL_MESSAGES:
+            return self._records.canceled(self._ours(operation, step.ids), step.at, step.begun)
+        where = MessageFilter(statuses=operation.where.statuses)
+        return self._records.requeued(
+            operation.tenant, where, step.ids, step.at, len(step.ids), step.versions
+        )
+
+    def _ours(self, operation: Operation, ids: Iterable[MessageId]) -> list[Message]:
+        found = [self._tables.messages[one] for one in ids if one in self._tables.messages]
+        return [m for m in found if m.tenant == operation.tenant]
+
+    def _error(self, operation: Operation, message_id: MessageId, step: OperationStep) -> Any:
+        """Code and detail of why a message was not moved; None when it is where it was to go, by whoever's hand."""
+        found = self._ours(operation, [message_id])
+        if not found:
+            return "not_found", "The message does not exist any more."
+        (message,) = found
+        if step.broken:
+            return "internal", "It was stopped by an error of ours, which the log tells; retry what failed."
+        if operation.kind is OperationKind.RETRY_MESSAGES:
+            failed = message.status in RETRYABLE_BY_HAND
+            return ("conflict", f"The message is {message.status}: it was not retried.") if failed else None
+        if message.status is Status.CANCELED:
+            return None
+        begun = message_id in step.begun
+        why = "Its call has begun" if begun else f"The message is {message.status}"
+        return "conflict", f"{why}: only what has not started to be sent can be canceled."
+
+    def _count(self, operation: Operation, step: OperationStep, wrong: Mapping[MessageId, Any]) -> Operation:
+        """The operation behind a part of what its filter found."""
+        seen = operation.done + operation.failed
+        rows = dict(self._tables.errors.get(operation.id, NO_ERRORS))
+        for index, one in enumerate(step.ids, seen):
+            if one in wrong:
+                rows[index] = _row(index, one, wrong[one])
+        self._tables.errors[operation.id] = rows
+        return self._gone_on(
+            operation,
+            step,
+            done=operation.done + len(step.ids) - len(wrong),
+            failed=operation.failed + len(wrong),
+            swept=step.following is None,
+        )
+
+    def _recount(
+        self, operation: Operation, step: OperationStep, wrong: Mapping[MessageId, Any]
+    ) -> Operation:
+        """The operation behind a part of what had failed and was tried again."""
+        rows = dict(self._tables.errors.get(operation.id, NO_ERRORS))
+        mended = 0
+        for index, row in self._again(operation):
+            one = row.error.message_id
+            if one in wrong:
+                rows[index] = _row(index, one, wrong[one])
+            elif one in step.ids:
+                del rows[index]
+                mended += 1
+        self._tables.errors[operation.id] = rows
+        return self._gone_on(
+            operation, step, done=operation.done + mended, failed=operation.failed - mended, swept=True
+        )
+
+    def _gone_on(
+        self, operation: Operation, step: OperationStep, *, done: int, failed: int, swept: bool
+    ) -> Operation:
+        return change(
+            self._tables,
+            operation,
+            status=OperationStatus.RUNNING,
+            total=step.total if operation.total is None else operation.total,
+            done=done,
+            failed=failed,
+            cursor=step.following or operation.cursor,
+            swept=swept,
+            updated_at=step.at,
+            started_at=operation.started_at or step.at,
+        )
+
+    def _close(self, operation: Operation, at: Instant) -> Operation:
+        if operation.status is OperationStatus.CANCELED:
+            return change(self._tables, operation, finished_at=at)
+        return change(
+            self._tables,
+            operation,
+            status=ended(operation.done, operation.failed),
+            # What was counted before may have moved by itself meanwhile.
+            total=operation.done + operation.failed,
+            updated_at=at,
+            finished_at=at,
+        )
+
+
+def change(tables: Tables, operation: Operation, **fields: Any) -> Operation:
+    """Inside a transaction: the operation with other fields."""
+    tables.operations[operation.id] = changed = replace(operation, **fields)
+    return changed
+
+
+def _row(index: int, message_id: MessageId, wrong: Any) -> ErrorRow:
+    code, detail = wrong
+    return ErrorRow(error=OperationError(index=index, message_id=message_id, code=code, detail=detail))

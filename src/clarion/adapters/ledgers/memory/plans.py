@@ -1,0 +1,152 @@
+"""The write side of planning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.memory.log import MemoryLog
+from clarion.adapters.ledgers.memory.rows import MessageRows
+from clarion.adapters.ledgers.memory.tables import Tables
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.event import Entry
+from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo
+from clarion.model.message import Message, Run
+from clarion.model.plan import CapCharge, PlanCommit, PlanResult
+from clarion.model.status import ACTIVE, Reason, Status
+from clarion.rules.exact import (
+    ON_ITS_WAY,
+    Counted,
+    Counts,
+    Decisions,
+    DedupeHolder,
+    KeyHolder,
+    Stored,
+    Waiting,
+    decide,
+    recount,
+)
+
+
+class MemoryPlans:
+    """Implements `ports.ledger.Plans`."""
+
+    def __init__(
+        self, tables: Tables, transactions: Transactions, log: MemoryLog, rows: MessageRows, epoch: int
+    ) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        self._log = log
+        self._rows = rows
+        self._epoch = epoch
+
+    async def commit(self, plan: PlanCommit) -> PlanResult:
+        return await self._transactions.write(lambda: self._commit(plan))
+
+    async def preview(self, plan: PlanCommit) -> PlanResult:
+        return await self._transactions.rehearse(lambda: self._commit(plan))
+
+    async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
+        return await self._transactions.write(lambda: self._charge(charges))
+
+    async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
+        found = [
+            run
+            for run in self._tables.runs.values()
+            if run.event_id == event_id and run.tenant == tenant and user in (None, run.user)
+        ]
+        return sorted(found, key=lambda run: run.id)
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def _commit(self, plan: PlanCommit) -> PlanResult:
+        known_runs = {run.id: self._tables.runs[run.id] for run in plan.runs if run.id in self._tables.runs}
+        decisions = decide([plan], self._load(plan, known_runs))
+        self._store(decisions)
+        (result,) = decisions.results
+        rest = [entry for entry in plan.continuations if not _replayed(plan, entry, known_runs)]
+        return replace(result, continued=tuple(self._log.add(entry) for entry in rest))
+
+    def _load(self, plan: PlanCommit, known_runs: Mapping[RunId, Run]) -> Stored:
+        tables = self._tables
+        known: set[bytes] = {m.id for m in plan.messages if m.id in tables.messages}
+        for run in plan.runs:
+            if run.id in known_runs:
+                known |= {run.id, *(c.message_id for c in run.channels if c.message_id is not None)}
+        return Stored(
+            counts=self._counts(plan.charges),
+            known=known,
+            canceled=tables.canceled.keys(),
+            dedupes=tables.dedupes,
+            collapses={
+                c.key: self._holder(tables.collapses[c.key])
+                for c in plan.collapses
+                if c.key in tables.collapses
+            },
+            threads={
+                t.key: self._holder(tables.threads[t.key]) for t in plan.turns if t.key in tables.threads
+            },
+        )
+
+    def _counts(self, charges: Sequence[CapCharge]) -> Counts:
+        counts = Counts()
+        missing = counts.missing(charges)
+        if missing is not None:
+            messages = self._tables.messages
+            uses = [
+                (_counted(messages[one]), at)
+                for user in missing.users
+                for one, at in self._tables.counted.get(user, {}).items()
+                if at > missing.since
+            ]
+            counts.learn(missing, uses)
+        return counts
+
+    def _holder(self, message_id: MessageId) -> KeyHolder:
+        message = self._tables.messages[message_id]
+        return KeyHolder(message_id, message.status, _counted(message), self._rows.counted_at(message))
+
+    def _store(self, decisions: Decisions) -> None:
+        tables, rows = self._tables, self._rows
+        for message_id in decisions.threaded:
+            rows.change(message_id, threaded=True)
+        for message_id, at in decisions.superseded.items():
+            rows.stop([message_id], Status.MERGED, Reason.SUPERSEDED, at)
+        for run in decisions.runs:
+            tables.runs[run.id] = run
+        for m in decisions.messages:
+            holder = self._epoch if m.fence and m.status in ACTIVE else None
+            rows.save(replace(m, updated_at=m.created_at), holder, ON_ITS_WAY if m.charged else None)
+            rows.note(m, m.created_at)
+        for key, claim in decisions.dedupes.items():
+            tables.dedupes[key] = DedupeHolder(claim.run_id, claim.expires_at)
+        tables.collapses.update(decisions.collapses)
+        tables.threads.update(decisions.threads)
+
+    def _charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
+        ids = dict.fromkeys(charge.message_id for charge in charges)
+        found = [self._tables.messages[one] for one in ids if one in self._tables.messages]
+        waiting = [
+            Waiting(m.id, _counted(m), self._rows.counted_at(m))
+            for m in found
+            if m.status in ACTIVE and not m.charged
+        ]
+        going, over = recount(self._counts(charges), waiting, charges)
+        for message_id in going:
+            charged = replace(self._tables.messages[message_id], charged=True)
+            self._rows.save(charged, self._tables.holders.get(message_id), ON_ITS_WAY)
+        return over
+
+
+def _counted(message: Message) -> Counted:
+    return Counted(message.user, message.category, message.channel)
+
+
+def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[RunId, Run]) -> bool:
+    """Whether the entry before `rest` was planned before. People of another topic may be known from that one."""
+    return any(
+        run.id in known and known[run.id].event_seq == run.event_seq
+        for run in plan.runs
+        if run.event_id == rest.event_id and run.workflow == rest.workflow
+    )

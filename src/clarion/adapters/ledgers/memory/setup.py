@@ -1,0 +1,246 @@
+"""What tenants configure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.memory.tables import Tables, having, lacking
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.errors import Conflict
+from clarion.model.ids import Instant, TenantId
+from clarion.model.setup import (
+    INBOX,
+    ApiKey,
+    Category,
+    Integration,
+    Learned,
+    Partial,
+    ReleaseBasis,
+    Template,
+    TemplateDraft,
+    Tenant,
+    Workflow,
+)
+from clarion.ports.ledger import DocumentStore, Keys, Tenants
+
+
+class Document(Protocol):
+    """What is kept under a key."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the tenant."""
+
+
+D = TypeVar("D", bound=Document)
+T = TypeVar("T")
+
+
+class MemoryDocuments(Generic[D]):
+    """Implements `ports.ledger.Shelf`. `versioned`: older versions are kept."""
+
+    def __init__(
+        self, kind: str, tables: Tables, transactions: Transactions, *, versioned: bool = False
+    ) -> None:
+        self._kind = kind
+        self._tables = tables
+        self._transactions = transactions
+        self._versioned = versioned
+
+    def all(self, tenant: TenantId) -> Mapping[str, D]:
+        return self._tables.documents.get((self._kind, tenant), {})
+
+    async def put(self, tenant: TenantId, document: D, *, before: D | None = None, fresh: bool = False) -> D:
+        def put() -> D:
+            if before is not None or fresh:
+                self.require(tenant, document.key, before)
+            return self.store(tenant, document)
+
+        return await self._transactions.write(put)
+
+    async def delete(self, tenant: TenantId, key: str) -> bool:
+        return await self._transactions.write(lambda: self.discard(tenant, key))
+
+    async def version(self, tenant: TenantId, key: str, version: int) -> D | None:
+        found = [one for one in self._of(tenant, key) if getattr(one, "version", 1) == version]
+        return found[0] if found else None
+
+    async def versions(self, tenant: TenantId, key: str, before: int | None, limit: int) -> Sequence[D]:
+        found = [
+            one for one in self._of(tenant, key) if before is None or getattr(one, "version", 1) < before
+        ]
+        return found[::-1][:limit]
+
+    def _of(self, tenant: TenantId, key: str) -> tuple[D, ...]:
+        return self._tables.versions.get((self._kind, tenant, key), ())
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def store(self, tenant: TenantId, document: D) -> D:
+        """The next version is live, or the document in place of what was there."""
+        old = self._of(tenant, document.key) if self._versioned else ()
+        if self._versioned:
+            document = replace(document, version=len(old) + 1)  # type: ignore[type-var]
+        self._tables.versions[self._kind, tenant, document.key] = (*old, document)
+        self._tables.documents[self._kind, tenant] = having(self.all(tenant), document.key, document)
+        self._tables.next("setup")
+        return document
+
+    def discard(self, tenant: TenantId, key: str) -> bool:
+        """It is not live any more; whether it was."""
+        was_live = key in self.all(tenant)
+        if was_live:
+            self._tables.documents[self._kind, tenant] = lacking(self.all(tenant), key)
+        if not self._versioned:
+            self._tables.versions.pop((self._kind, tenant, key), None)
+        self._tables.next("setup")
+        return was_live
+
+    def require(self, tenant: TenantId, key: str, before: D | None) -> None:
+        """Conflict unless exactly this is live, or nothing."""
+        if self.all(tenant).get(key) != before:
+            raise Conflict(
+                f"the {self._kind} {key!r} was changed meanwhile: read it again and repeat the change"
+            )
+
+    def require_all(self, tenant: TenantId, seen: Mapping[str, D]) -> None:
+        """Conflict unless exactly these are live."""
+        for key in sorted({*self.all(tenant), *seen}):
+            self.require(tenant, key, seen.get(key))
+
+
+class MemoryTenants:
+    """Implements `ports.ledger.Tenants`."""
+
+    def __init__(
+        self, tables: Tables, transactions: Transactions, integrations: MemoryDocuments[Integration]
+    ) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        self._integrations = integrations
+
+    def all(self) -> Mapping[TenantId, Tenant]:
+        return self._tables.tenants.get("all", {})
+
+    async def put(self, tenant: Tenant) -> Tenant:
+        def put() -> Tenant:
+            stored = self._put(tenant)
+            if not tenant.id:
+                self._integrations.store(stored.id, INBOX)
+            return stored
+
+        return await self._transactions.write(put)
+
+    async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
+        return await self._transactions.write(lambda: self._put(to(self.all()[tenant])))
+
+    def _put(self, tenant: Tenant) -> Tenant:
+        if any(one.key == tenant.key and one.id != tenant.id for one in self.all().values()):
+            raise Conflict(f"there is a tenant {tenant.key!r} already: choose another key", pointer="#/key")
+        if not tenant.id:
+            tenant = replace(tenant, id=TenantId(max(self.all(), default=0) + 1))
+        self._tables.tenants["all"] = having(self.all(), tenant.id, tenant)
+        self._tables.next("setup")
+        return tenant
+
+
+class MemoryKeys:
+    """Implements `ports.ledger.Keys`."""
+
+    def __init__(self, tables: Tables, transactions: Transactions) -> None:
+        self._tables = tables
+        self._transactions = transactions
+
+    async def find(self, hash: bytes) -> ApiKey | None:
+        return next((key for key in self._tables.keys.values() if key.hash == hash), None)
+
+    async def add(self, key: ApiKey) -> None:
+        def add() -> None:
+            self._tables.keys[key.tenant, key.id] = key
+
+        await self._transactions.write(add)
+
+    async def page(self, tenant: TenantId) -> Sequence[ApiKey]:
+        ours = [key for key in self._tables.keys.values() if key.tenant == tenant]
+        return sorted(ours, key=lambda key: (key.created_at, key.id), reverse=True)
+
+    async def revoke(self, tenant: TenantId, key_id: str, at: Instant) -> bool:
+        def revoke() -> bool:
+            key = self._tables.keys.get((tenant, key_id))
+            if key is None or key.revoked_at is not None:
+                return False
+            self._tables.keys[tenant, key_id] = replace(key, revoked_at=at)
+            return True
+
+        return await self._transactions.write(revoke)
+
+    async def touch(self, used: Mapping[str, Instant]) -> None:
+        def touch() -> None:
+            for place, key in list(self._tables.keys.items()):
+                at = used.get(key.id)
+                if at is not None and at > (key.last_used_at or 0):
+                    self._tables.keys[place] = replace(key, last_used_at=at)
+
+        await self._transactions.write(touch)
+
+
+class MemorySetup:
+    """Implements `ports.ledger.Setup`."""
+
+    tenants: Tenants
+    categories: DocumentStore[Category]
+    workflows: DocumentStore[Workflow]
+    templates: DocumentStore[Template]
+    drafts: DocumentStore[TemplateDraft]
+    learned: DocumentStore[Learned]
+    trials: DocumentStore[Template]
+    partials: DocumentStore[Partial]
+    integrations: DocumentStore[Integration]
+    keys: Keys
+
+    def __init__(self, tables: Tables, transactions: Transactions) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        parts: tuple[Any, ...] = (tables, transactions)
+        self.categories = MemoryDocuments[Category]("category", *parts)
+        self.workflows = MemoryDocuments[Workflow]("workflow", *parts, versioned=True)
+        self.templates = self._templates = MemoryDocuments[Template]("template", *parts, versioned=True)
+        self.drafts = self._drafts = MemoryDocuments[TemplateDraft]("draft", *parts)
+        self.learned = MemoryDocuments[Learned]("learned", *parts)
+        self.trials = MemoryDocuments[Template]("trial", *parts)
+        self.partials = self._partials = MemoryDocuments[Partial]("partial", *parts, versioned=True)
+        self.integrations = integrations = MemoryDocuments[Integration]("integration", *parts)
+        self.tenants = MemoryTenants(tables, transactions, integrations)
+        self.keys = MemoryKeys(tables, transactions)
+
+    @property
+    def revision(self) -> int:
+        return self._tables.numbers.get("setup", 0)
+
+    async def catch_up(self, revision: int | None = None) -> None:
+        """What is stored is what is seen."""
+
+    async def release(
+        self,
+        tenant: TenantId,
+        templates: Sequence[Template],
+        *,
+        partial: Partial | None = None,
+        draft: TemplateDraft | None = None,
+        basis: ReleaseBasis | None = None,
+    ) -> Sequence[Template]:
+        def release() -> list[Template]:
+            if basis is not None:
+                self._templates.require_all(tenant, basis.templates)
+                self._partials.require_all(tenant, basis.partials)
+            if draft is not None:
+                self._drafts.require(tenant, draft.key, draft)
+                self._drafts.discard(tenant, draft.key)
+            if partial is not None:
+                self._partials.store(tenant, partial)
+            return [self._templates.store(tenant, template) for template in templates]
+
+        return await self._transactions.write(release)

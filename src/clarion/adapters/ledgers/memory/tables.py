@@ -1,0 +1,160 @@
+"""Everything the ledger in memory keeps: dicts of values that are never changed in place, and can be rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.endpoint import Delivery
+from clarion.model.event import Entry, IdempotencyRecord, SetAside
+from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.inbox import Captured, InboxItem
+from clarion.model.message import Change, Message, Run
+from clarion.model.operation import Operation, OperationError, OperationId
+from clarion.model.quarantine import Quarantined
+from clarion.model.setup import ApiKey, Tenant
+from clarion.model.suppression import Suppression
+from clarion.model.user import User
+from clarion.rules.exact import DedupeHolder
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_ABSENT: Any = object()
+
+
+class Table(MutableMapping[K, V], Generic[K, V]):
+    """A dict that notes what every change replaced."""
+
+    def __init__(self, undo: list[Callable[[], None]]) -> None:
+        self._rows: dict[K, V] = {}
+        self._undo = undo
+
+    def __getitem__(self, key: K) -> V:
+        return self._rows[key]
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._note(key)
+        self._rows[key] = value
+
+    def __delitem__(self, key: K) -> None:
+        self._note(key)
+        del self._rows[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def _note(self, key: K) -> None:
+        before = self._rows.get(key, _ABSENT)
+        self._undo.append(lambda: self._put_back(key, before))
+
+    def _put_back(self, key: K, before: V) -> None:
+        if before is _ABSENT:
+            self._rows.pop(key, None)
+        else:
+            self._rows[key] = before
+
+
+class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How a webhook endpoint is doing; what it is lies in its user's profile."""
+
+    user: UserNo
+    failing_since: Instant | None = None
+    announced: bool = False
+    """It was switched off, and nobody has to be told again."""
+
+
+class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that an operation could not do."""
+
+    error: OperationError
+    again: bool = False
+    """It is to be tried again."""
+
+
+class Tables:
+    """What is stored. Several ledgers may share it, as processes share the server behind a network."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+        self.numbers: Table[str, int] = self._table()
+        """The last number given away, by what it numbers."""
+        self.log: Table[tuple[Lane, int], Entry] = self._table()
+        self.positions: Table[Lane, int] = self._table()
+        self.claims: Table[tuple[TenantId, bytes], IdempotencyRecord] = self._table()
+        self.canceled: Table[EventId, Instant] = self._table()
+        self.set_aside: Table[int, SetAside] = self._table()
+        self.users: Table[UserNo, User] = self._table()
+        self.user_numbers: Table[tuple[TenantId, str], UserNo] = self._table()
+        self.suppressions: Table[tuple[TenantId, Channel, bytes], Suppression] = self._table()
+        self.endpoints: Table[tuple[TenantId, bytes], EndpointRow] = self._table()
+        self.deliveries: Table[int, Delivery] = self._table()
+        self.topics: Table[tuple[TenantId, str], str] = self._table()
+        """Their names."""
+        self.subscriptions: Table[tuple[TenantId, str], frozenset[UserNo]] = self._table()
+        self.tenants: Table[str, Mapping[TenantId, Tenant]] = self._table()
+        """All of them under one name, so that nobody who walks them is disturbed."""
+        self.documents: Table[tuple[str, TenantId], Mapping[str, Any]] = self._table()
+        """The live documents of a kind and tenant."""
+        self.versions: Table[tuple[str, TenantId, str], tuple[Any, ...]] = self._table()
+        """Every version of a document that was ever live, oldest first."""
+        self.keys: Table[tuple[TenantId, str], ApiKey] = self._table()
+        self.runs: Table[RunId, Run] = self._table()
+        self.messages: Table[MessageId, Message] = self._table()
+        self.due: Table[MessageId, Instant] = self._table()
+        """Messages with a due time."""
+        self.holders: Table[MessageId, int] = self._table()
+        """Who holds a message."""
+        self.waiters: Table[MessageId, MessageId] = self._table()
+        """The message that one waits for."""
+        self.counted: Table[UserNo, Mapping[MessageId, Instant]] = self._table()
+        """When frequency caps count the messages of a user."""
+        self.dedupes: Table[bytes, DedupeHolder] = self._table()
+        self.collapses: Table[bytes, MessageId] = self._table()
+        self.threads: Table[bytes, MessageId] = self._table()
+        self.changes: Table[int, Change] = self._table()
+        self.timelines: Table[MessageId, tuple[int, ...]] = self._table()
+        """The numbers of a message's changes."""
+        self.inboxes: Table[UserNo, Mapping[MessageId, InboxItem]] = self._table()
+        self.offsets: Table[UserNo, int] = self._table()
+        """The newest offset of an inbox."""
+        self.captures: Table[int, Captured] = self._table()
+        self.quarantine: Table[int, Quarantined] = self._table()
+        self.operations: Table[OperationId, Operation] = self._table()
+        self.errors: Table[OperationId, Mapping[int, ErrorRow]] = self._table()
+
+    def next(self, name: str) -> int:
+        """The next number of its kind."""
+        self.numbers[name] = number = self.numbers.get(name, 0) + 1
+        return number
+
+    def keep(self) -> None:
+        """What was changed stays."""
+        self._undo.clear()
+
+    def roll_back(self) -> None:
+        """Everything is as it was when something was kept last."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _table(self) -> Table[Any, Any]:
+        return Table(self._undo)
+
+
+def having(mapping: Mapping[K, V], key: K, value: V) -> dict[K, V]:
+    """The mapping with this in it."""
+    return {**mapping, key: value}
+
+
+def lacking(mapping: Mapping[K, V], key: K) -> dict[K, V]:
+    """The mapping without it."""
+    return {k: v for k, v in mapping.items() if k != key}
