@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from clarion.adapters.vaults.nonces import NONCE_BYTES, Nonces
 from clarion.errors import ConfigError, SealBroken
 from clarion.model.ids import TenantId
 from clarion.model.lru import Lru
@@ -22,8 +24,7 @@ KEY_BYTES = 32
 FILE_PREFIX = "clarion-key-v1:"
 VERSION = b"\x01"
 """First byte of everything sealed, authenticated with the rest: a later format can stand beside this one."""
-HEADER_BYTES = 13
-"""The version and a 96-bit random nonce."""
+HEADER_BYTES = len(VERSION) + NONCE_BYTES
 TAG_BYTES = 16
 HASH_BYTES = 16
 CACHED_CIPHERS = 4096
@@ -38,10 +39,10 @@ class LocalVault:
         if len(master) != KEY_BYTES:
             raise ConfigError(f"the installation key must have {KEY_BYTES} bytes, not {len(master)}")
         self._master = master
-        self._random = random
         self._wrapping_key = self._derive("wrap")
         self._hash_key = self._derive("hash")
-        self._ciphers: Lru[bytes, AESGCM] = Lru(CACHED_CIPHERS)
+        self._cipher = lru_cache(CACHED_CIPHERS)(_prepared)
+        self._nonce = Nonces(random).next
         self._purposes: Lru[str, bytes] = Lru(CACHED_PURPOSES)
         self._tenants: dict[TenantId, bytes] = {}
 
@@ -81,8 +82,8 @@ class LocalVault:
 
     def seal(self, key: bytes, plain: bytes) -> bytes:
         """`plain` encrypted under `key`: 29 bytes longer, never the same twice."""
-        header = VERSION + self._random.bytes(HEADER_BYTES - 1)
-        return header + self._cipher(key).encrypt(header[1:], plain, VERSION)
+        nonce = self._nonce()
+        return VERSION + nonce + self._cipher(key).encrypt(nonce, plain, VERSION)
 
     def open(self, key: bytes, sealed: bytes) -> bytes:
         """What `seal` was given."""
@@ -101,19 +102,17 @@ class LocalVault:
             self._purposes.put(purpose, key)
         return blake2b(value, key=key, digest_size=HASH_BYTES).digest()
 
-    def _cipher(self, key: bytes) -> AESGCM:
-        cipher = self._ciphers.get(key)
-        if cipher is None:
-            if len(key) != KEY_BYTES:
-                raise SealBroken(
-                    f"a data key has {KEY_BYTES} bytes, this one {len(key)}: it was destroyed or mixed up"
-                )
-            cipher = self._ciphers.put(key, AESGCM(key))
-        return cipher
-
     def _derive(self, purpose: str) -> bytes:
         info = f"clarion/v1/{purpose}".encode()
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(self._master)
+
+
+def _prepared(key: bytes) -> AESGCM:
+    if len(key) != KEY_BYTES:
+        raise SealBroken(
+            f"a data key has {KEY_BYTES} bytes, this one {len(key)}: it was destroyed or mixed up"
+        )
+    return AESGCM(key)
 
 
 def _read_key(path: Path) -> bytes:
