@@ -1,4 +1,4 @@
-"""The machine's own randomness."""
+"""The machine's own randomness beyond the contract."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,8 +12,3 @@ def test_no_bytes_are_handed_out_twice_not_even_to_two_threads():
         drawn = list(threads.map(lambda _: random.bytes(12), range(20_000)))
     assert len(set(drawn)) == len(drawn)
     assert {len(d) for d in drawn} == {12}
-
-
-def test_more_bytes_than_the_pool_holds_can_be_asked_for():
-    """A large request is one request."""
-    assert len(set(SystemRandom().bytes(20_000))) > 200
