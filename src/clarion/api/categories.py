@@ -13,7 +13,7 @@ from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.stored_documents import found, named, page_of_shelf, patched, remove, shown
+from clarion.api.stored_documents import found, named, page_of_store, patched, shown
 from clarion.errors import Conflict, InvalidInput, check_all
 from clarion.model.setup import Category, FrequencyCap, Workflow
 from clarion.rules import validation
@@ -36,7 +36,7 @@ async def list_categories(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[CategoryDocument]:
     """All categories."""
-    return page_of_shelf(CategoryDocument, parts.ledger.setup.categories, caller.tenant, cursor, limit)
+    return page_of_store(CategoryDocument, parts.ledger.setup.categories, caller.tenant, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
@@ -65,7 +65,7 @@ async def delete_category(key: str, caller: Who, parts: Parts) -> None:
     users = [w.key for w in parts.ledger.setup.workflows.all(caller.tenant).values() if w.category == key]
     if users:
         raise Conflict(f"The category is used by the workflows {', '.join(users)}: change those first.")
-    await remove(parts.ledger.setup.categories, caller.tenant, key, "category")
+    await parts.services.setup.delete(caller.tenant, Category, key)
 
 
 async def _store(
@@ -79,7 +79,7 @@ async def _store(
         ]
     )
     _check_open(category, parts.ledger.setup.workflows.all(caller.tenant).values())
-    stored = await parts.ledger.setup.categories.put(caller.tenant, category, before=before)
+    stored = await parts.services.setup.put(caller.tenant, category, before)
     return shown(CategoryDocument, stored)
 
 

@@ -12,7 +12,6 @@ from clarion.api.conditions import ADDS, one
 from clarion.api.guards import READ, SEND, Parts, Person, Who
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
-from clarion.api.profiles import change
 from clarion.errors import Conflict, InvalidInput, NotFound
 from clarion.model.channel import Channel
 from clarion.model.user import Contact, Profile, User, Value
@@ -59,7 +58,7 @@ async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Par
         validation.check_contacts(contacts, "#")
         return msgspec.structs.replace(profile, contacts=contacts)
 
-    return _shown(await change(parts, caller.tenant, person.id, added), contact)
+    return _shown(await parts.services.users.change(caller.tenant, person.id, added), contact)
 
 
 @get("/{contact_id:str}", opt=READ)
@@ -95,7 +94,7 @@ async def patch_contact(
         contacts = tuple(after if c is changed else c for c in profile.contacts)
         return msgspec.structs.replace(profile, contacts=contacts)
 
-    return _shown(await change(parts, caller.tenant, person.id, patched), after)
+    return _shown(await parts.services.users.change(caller.tenant, person.id, patched), after)
 
 
 @delete("/{contact_id:str}", opt=SEND)
@@ -106,7 +105,7 @@ async def remove_contact(person: Person, contact_id: str, caller: Who, parts: Pa
         gone = _one(profile, contact_id)
         return msgspec.structs.replace(profile, contacts=tuple(c for c in profile.contacts if c is not gone))
 
-    await change(parts, caller.tenant, person.id, without)
+    await parts.services.users.change(caller.tenant, person.id, without)
 
 
 def views(user: User) -> list[ContactView]:

@@ -15,7 +15,7 @@ from clarion.api.guards import ADMIN, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import below
 from clarion.api.references import unknown_in
-from clarion.api.stored_documents import found, named, patched, remove, shown
+from clarion.api.stored_documents import found, named, patched, shown
 from clarion.errors import ConfigError, InvalidInput, UnknownReference
 from clarion.flow.lanes import LEASE_MS
 from clarion.model.setup import Integration
@@ -86,7 +86,7 @@ async def _store(
         await _check_open(whole, plugin, parts)
     # A stored secret that was replaced since it was read must not come back.
     before = stored if config != sent.config else made_from
-    return masked(await parts.ledger.setup.integrations.put(caller.tenant, whole, before=before), parts)
+    return masked(await parts.services.setup.put(caller.tenant, whole, before), parts)
 
 
 def _check_bounds(integration: Integration) -> None:
@@ -106,7 +106,7 @@ def _check_bounds(integration: Integration) -> None:
 @delete("/{key:str}", opt=ADMIN)
 async def delete_integration(key: str, caller: Who, parts: Parts) -> None:
     """Delete an integration. Messages go through the other integrations of their channel."""
-    await remove(parts.ledger.setup.integrations, caller.tenant, key, "integration")
+    await parts.services.setup.delete(caller.tenant, Integration, key)
 
 
 def masked(integration: Integration, parts: ApiParts) -> IntegrationDocument:

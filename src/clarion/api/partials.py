@@ -59,8 +59,8 @@ async def list_partials(
 @get("/{key:str}", opt=READ)
 async def get_partial(key: str, caller: Who, parts: Parts, version: int | None = None) -> PartialView:
     """One partial, the live version or an exact one, and the templates that use it now."""
-    shelf = parts.ledger.setup.partials
-    partial = await found_version(shelf, caller.tenant, key, version, "partial")
+    store = parts.ledger.setup.partials
+    partial = await found_version(store, caller.tenant, key, version, "partial")
     return PartialView(
         partial=_document(partial),
         templates=[

@@ -14,7 +14,6 @@ from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import READ, SEND, Parts, Person, Who
 from clarion.api.merging import merge
-from clarion.api.profiles import change
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import missing
 from clarion.errors import UnknownReference
@@ -109,7 +108,7 @@ async def _choose(
         _check(after, known, profile.preferences.categories)
         return msgspec.structs.replace(profile, preferences=after)
 
-    return _view(parts, caller, await change(parts, caller.tenant, person.id, chosen))
+    return _view(parts, caller, await parts.services.users.change(caller.tenant, person.id, chosen))
 
 
 def _check(preferences: Preferences, known: Collection[str], before: Collection[str]) -> None:

@@ -85,7 +85,7 @@ async def _store(parts: ApiParts, caller: Identity, to: Callable[[PriceList], Pr
     def changed(tenant: Tenant) -> Tenant:
         return msgspec.structs.replace(tenant, prices=_stored(to(_document(tenant))))
 
-    return _document(await parts.ledger.setup.tenants.change(caller.tenant, changed))
+    return _document(await parts.services.setup.change_tenant(caller.tenant, changed))
 
 
 def _document(tenant: Tenant) -> PriceList:

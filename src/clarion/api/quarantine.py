@@ -114,7 +114,7 @@ async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who,
 @delete("/{quarantine_id:str}", opt=ADMIN)
 async def delete_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> None:
     """Delete a mail from quarantine. Nothing else changes."""
-    if not await parts.ledger.quarantine.drop(caller.tenant, _number(quarantine_id)):
+    if not await parts.services.inbound_mail.discard(caller.tenant, _number(quarantine_id)):
         raise _missing(quarantine_id)
 
 

@@ -86,7 +86,7 @@ async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -
 @delete("/{event:str}", opt=ADMIN)
 async def delete_set_aside_event(event: str, caller: Who, parts: Parts) -> None:
     """Discard the event: nothing is sent, and it leaves the list."""
-    if not await parts.ledger.set_aside.discard(caller.tenant, _number(event), parts.clock.now()):
+    if not await parts.services.set_aside_events.discard(caller.tenant, _number(event)):
         raise _missing(event)
 
 

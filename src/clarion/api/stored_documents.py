@@ -39,37 +39,31 @@ def patched(document: V, patch: dict[str, Any]) -> V:
     return request_bodies.convert(merge(msgspec.to_builtins(document), patch), type(document))
 
 
-def page_of_shelf(
-    kind: type[V], shelf: DocumentStore[Any], tenant: TenantId, cursor: At, limit: int
+def page_of_store(
+    kind: type[V], store: DocumentStore[Any], tenant: TenantId, cursor: At, limit: int
 ) -> Page[V]:
     """The live documents, by key."""
-    return page_of_documents(shelf.all(tenant), lambda document: shown(kind, document), cursor, limit)
+    return page_of_documents(store.all(tenant), lambda document: shown(kind, document), cursor, limit)
 
 
-def found(shelf: DocumentStore[D], tenant: TenantId, key: str, noun: str) -> D:
+def found(store: DocumentStore[D], tenant: TenantId, key: str, noun: str) -> D:
     """The live document, or NotFound with the nearest key."""
-    documents = shelf.all(tenant)
+    documents = store.all(tenant)
     if key not in documents:
         raise missing(noun, key, documents)
     return documents[key]
 
 
 async def found_version(
-    shelf: DocumentStore[D], tenant: TenantId, key: str, version: int | None, noun: str
+    store: DocumentStore[D], tenant: TenantId, key: str, version: int | None, noun: str
 ) -> D:
     """The live document, or an exact version of it."""
     if version is None:
-        return found(shelf, tenant, key, noun)
-    document = await shelf.version(tenant, key, version)
+        return found(store, tenant, key, noun)
+    document = await store.version(tenant, key, version)
     if document is None:
         raise NotFound(f"The {noun} {key!r} has no version {version}.")
     return document
-
-
-async def remove(shelf: DocumentStore[Any], tenant: TenantId, key: str, noun: str) -> None:
-    """Delete, or NotFound."""
-    if not await shelf.delete(tenant, key):
-        raise missing(noun, key, shelf.all(tenant))
 
 
 def missing(noun: str, key: str, documents: Any) -> NotFound:

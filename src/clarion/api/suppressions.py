@@ -70,7 +70,7 @@ async def get_suppression(suppression_id: str, caller: Who, parts: Parts) -> Sup
 async def add_suppression(data: SuppressionBody, caller: Who, parts: Parts) -> SuppressionView:
     """Suppress an address, for every user who has it. No attempt that starts after this call uses it."""
     row = _suppression(parts, caller, data)
-    await parts.ledger.suppressions.add([row])
+    await parts.services.suppressions.add([row])
     return view(row)
 
 
@@ -88,7 +88,7 @@ async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: 
             rows[index] = _suppression(parts, caller, request_bodies.decode(_BODY, line))
         except ClarionError as wrong:
             errors[index] = wrong
-    await parts.ledger.suppressions.add([*rows.values()])
+    await parts.services.suppressions.add([*rows.values()])
     return answered(len(lines), errors, {index: row.hash.hex() for index, row in rows.items()})
 
 
@@ -105,7 +105,7 @@ async def search_suppressions(data: AddressBody, caller: Who, parts: Parts) -> P
 async def remove_suppression(suppression_id: str, caller: Who, parts: Parts) -> None:
     """Allow an address again. Do this only with its owner's consent."""
     found = await _found(parts, caller, suppression_id)
-    if not await parts.ledger.suppressions.remove(caller.tenant, found.channel, found.hash):
+    if not await parts.services.suppressions.remove(found):
         raise _missing(suppression_id)
 
 
@@ -117,14 +117,7 @@ def view(one: Suppression) -> SuppressionView:
 
 
 def _suppression(parts: ApiParts, caller: Identity, body: SuppressionBody) -> Suppression:
-    validation.check_address(body.channel, body.address, "#/address")
-    return Suppression(
-        tenant=caller.tenant,
-        channel=body.channel,
-        hash=contact_hash(parts.vault, caller.tenant, body.channel, body.address),
-        reason=body.reason,
-        at=parts.clock.now(),
-    )
+    return parts.services.suppressions.of(caller.tenant, body.channel, body.address, body.reason)
 
 
 async def _found(parts: ApiParts, caller: Identity, suppression_id: str) -> Suppression:

@@ -13,7 +13,7 @@ from clarion.api.conditions import one
 from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, Rejected
-from clarion.api.stored_documents import found, found_version, missing, patched, remove
+from clarion.api.stored_documents import found, found_version, missing, patched
 from clarion.content import Finding
 from clarion.errors import Conflict, InvalidInput
 from clarion.model.channel import Channel
@@ -142,7 +142,7 @@ async def delete_template(key: str, caller: Who, parts: Parts) -> None:
     users = [w.key for w in workflows if any(step.template == key for step in w.steps)]
     if users:
         raise Conflict(f"The template is used by the workflows {', '.join(users)}: change those first.")
-    await remove(parts.ledger.setup.templates, caller.tenant, key, "template")
+    await parts.services.setup.delete(caller.tenant, Template, key)
 
 
 @get("/{key:str}/draft", opt=READ | DRAFT)

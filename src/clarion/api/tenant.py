@@ -60,7 +60,7 @@ async def patch_tenant(data: dict[str, Any], caller: Who, parts: Parts) -> Tenan
     Live templates stay live: new rules apply from the next publication.
     """
     return document(
-        await parts.ledger.setup.tenants.change(caller.tenant, lambda stored: patched(stored, data))
+        await parts.services.setup.change_tenant(caller.tenant, lambda stored: patched(stored, data))
     )
 
 

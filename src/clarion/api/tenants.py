@@ -45,7 +45,7 @@ async def create_tenant(data: TenantDocument, caller: Who, parts: Parts) -> NewT
     """Create a tenant. It has the in-app integration `inbox`; everything else is set up with its admin key."""
     validation.check_key(data.key, "#/key")
     tenant.check(data)
-    made = await parts.ledger.setup.tenants.put(Tenant(id=TenantId(0), **tenant.fields_of(data)))
+    made = await parts.services.setup.create_tenant(Tenant(id=TenantId(0), **tenant.fields_of(data)))
     _, text = await parts.services.api_keys.create(made.id, "created with the tenant", Scope.ADMIN)
     return NewTenant(tenant=tenant.document(made), admin_key=text)
 
@@ -59,7 +59,7 @@ async def get_one_tenant(key: str, caller: Who, parts: Parts) -> TenantDocument:
 @patch("/{key:str}", opt=OPERATOR)
 async def patch_one_tenant(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> TenantDocument:
     """Change some fields (JSON merge patch)."""
-    changed = await parts.ledger.setup.tenants.change(
+    changed = await parts.services.setup.change_tenant(
         _found(parts, key).id, lambda stored: tenant.patched(stored, data)
     )
     return tenant.document(changed)

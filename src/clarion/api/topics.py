@@ -81,7 +81,7 @@ async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None 
     """Create or rename a topic. Its members stay."""
     validation.check_key(key, "#")
     topic = Topic(key=key, name=(data or TopicBody()).name or "")
-    await parts.ledger.topics.put(caller.tenant, topic)
+    await parts.services.topics.put(caller.tenant, topic)
     if terms.dry_running():
         return _view(topic)
     return _view(await _topic(parts, caller, key))
@@ -98,7 +98,7 @@ async def patch_topic(key: str, data: dict[str, Any], caller: Who, parts: Parts)
 @delete("/{key:str}", opt=SEND)
 async def delete_topic(key: str, caller: Who, parts: Parts) -> None:
     """Delete a topic and its subscriptions. The users stay."""
-    if not await parts.ledger.topics.delete(caller.tenant, key):
+    if not await parts.services.topics.delete(caller.tenant, key):
         raise await _missing(parts, caller, key)
 
 
@@ -131,21 +131,21 @@ async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> S
         await suggest(parts.ledger.directory, caller.tenant, (error,))
         raise error
     numbers = [user.no for user in found.values()]
-    return Subscribed(added=await parts.ledger.topics.subscribe(caller.tenant, key, numbers))
+    return Subscribed(added=await parts.services.topics.subscribe(caller.tenant, key, numbers))
 
 
 @put("/{key:str}/subscriptions/{user_id:str}", opt=SEND | ADDS)
 async def subscribe_one(key: str, person: Person, caller: Who, parts: Parts) -> Subscriber:
     """Subscribe one user."""
     await _topic(parts, caller, key)
-    await parts.ledger.topics.subscribe(caller.tenant, key, [person.no])
+    await parts.services.topics.subscribe(caller.tenant, key, [person.no])
     return Subscriber(user_id=person.id)
 
 
 @delete("/{key:str}/subscriptions/{user_id:str}", opt=SEND)
 async def unsubscribe(key: str, person: Person, caller: Who, parts: Parts) -> None:
     """Remove one subscription."""
-    if not await parts.ledger.topics.unsubscribe(caller.tenant, key, [person.no]):
+    if not await parts.services.topics.unsubscribe(caller.tenant, key, person.no):
         await _topic(parts, caller, key)
         raise NotFound(f"{person.id!r} is not subscribed to {key!r}.")
 

@@ -18,7 +18,6 @@ from clarion.api.guards import FOR_GOOD, READ, SEND, Parts, Person, Who, the_use
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import refuse
-from clarion.api.profiles import change_all, unreadable
 from clarion.errors import ClarionError, InvalidInput, NotFound, UserUnreadable, check_all
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, UserNo
@@ -139,7 +138,7 @@ async def put_user(user_id: str, data: UserBody, caller: Who, parts: Parts) -> U
     if data.user_id not in (None, user_id):
         raise InvalidInput("user_id differs from the one in the path: leave it out.", pointer="#/user_id")
     check_user(data, user_id)
-    (user,) = await change_all(parts, caller.tenant, {user_id: replacing(data)})
+    (user,) = await parts.services.users.change_all(caller.tenant, {user_id: replacing(data)})
     return view(user)
 
 
@@ -160,7 +159,7 @@ async def patch_user(
             raise NotFound(f"The user {user_id!r} was deleted meanwhile.")
         return merged(profile)
 
-    (user,) = await change_all(parts, caller.tenant, {user_id: changed})
+    (user,) = await parts.services.users.change_all(caller.tenant, {user_id: changed})
     return view(user)
 
 
@@ -168,8 +167,7 @@ async def patch_user(
 async def delete_user(user_id: str, caller: Who, parts: Parts) -> None:
     """Delete a user: their encryption key is destroyed and waiting messages are not sent. Anonymous statistics stay."""
     person = await the_user(parts, caller, user_id, readable=False)
-    await parts.ledger.users.delete(caller.tenant, person.id)
-    parts.services.inbox_actions.forget(caller.tenant, person.no)
+    await parts.services.users.delete(person)
 
 
 @post("/bulk", opt={**SEND, "ndjson": UserBody}, status_code=200)
@@ -196,9 +194,11 @@ async def put_users(
             changes.setdefault(name, []).append((index, change))
         except ClarionError as wrong:
             errors[index] = wrong
-    for name in await unreadable(parts, caller.tenant, list(changes)):
+    for name in await parts.services.users.unreadable(caller.tenant, list(changes)):
         errors.update((index, UserUnreadable(name)) for index, _ in changes.pop(name))
-    await change_all(parts, caller.tenant, {name: _one_by_one(its, errors) for name, its in changes.items()})
+    await parts.services.users.change_all(
+        caller.tenant, {name: _one_by_one(its, errors) for name, its in changes.items()}
+    )
     return answered(len(lines), errors)
 
 

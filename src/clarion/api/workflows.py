@@ -15,7 +15,7 @@ from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import Fault, Rejected, unknown_name
 from clarion.api.problems import faults_of as faults_in
 from clarion.api.references import unknown_in
-from clarion.api.stored_documents import found, found_version, named, page_of_shelf, patched, remove, shown
+from clarion.api.stored_documents import found, found_version, named, page_of_store, patched, shown
 from clarion.errors import InvalidInput, UnknownReference
 from clarion.model.channel import Channel
 from clarion.model.setup import (
@@ -49,7 +49,7 @@ async def list_workflows(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[WorkflowDocument]:
     """All workflows in their live versions."""
-    return page_of_shelf(WorkflowDocument, parts.ledger.setup.workflows, caller.tenant, cursor, limit)
+    return page_of_store(WorkflowDocument, parts.ledger.setup.workflows, caller.tenant, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
@@ -78,7 +78,7 @@ async def patch_workflow(key: str, data: dict[str, Any], caller: Who, parts: Par
 @delete("/{key:str}", opt=ADMIN)
 async def delete_workflow(key: str, caller: Who, parts: Parts) -> None:
     """Delete a workflow. Messages that wait to be sent are canceled."""
-    await remove(parts.ledger.setup.workflows, caller.tenant, key, "workflow")
+    await parts.services.setup.delete(caller.tenant, Workflow, key)
 
 
 async def _store(
@@ -89,7 +89,7 @@ async def _store(
         names = all(fault.code == UnknownReference.code for fault in faults)
         code = UnknownReference.code if names else InvalidInput.code
         raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults, code=code)
-    stored = await parts.ledger.setup.workflows.put(caller.tenant, workflow, before=before)
+    stored = await parts.services.setup.put(caller.tenant, workflow, before)
     return shown(WorkflowDocument, stored)
 
 

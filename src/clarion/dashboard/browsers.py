@@ -77,7 +77,7 @@ async def _give(site: Site, address: str, owner: str | None) -> None:
         if (contacts := _contacts(user, address, owner)) != user.profile.contacts
     ]
     if changed:
-        await site.parts.ledger.users.put(tenant, changed)
+        await site.parts.services.users.put(tenant, changed)
 
 
 def _contacts(user: User, address: str, owner: str | None) -> Sequence[Contact]:

@@ -38,7 +38,7 @@ async def last_known(setup: Setup, tenant_id: TenantId, key: str) -> Workflow:
     """The workflow as it was before it was deleted, so that what it was to send can still be named."""
     if key.startswith(TEST_SEND):
         trial, _, channel = key.rpartition(":")
-        return test_send_workflow(trial, Channel(channel), "test")
+        return workflow_of_test_send(trial, Channel(channel), "test")
     for version in await setup.workflows.versions(tenant_id, key, None, 1):
         return version
     step = SendStep(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
@@ -53,7 +53,7 @@ def template_of(setup: Setup, tenant_id: TenantId, key: str) -> Template | None:
     return template
 
 
-def test_send_workflow(trial: str, channel: Channel, category: str) -> Workflow:
+def workflow_of_test_send(trial: str, channel: Channel, category: str) -> Workflow:
     """Sends what is tried out under the key `trial` on one channel."""
     return Workflow(
         key=f"{trial}:{channel}",
@@ -63,7 +63,7 @@ def test_send_workflow(trial: str, channel: Channel, category: str) -> Workflow:
     )
 
 
-def test_send_category(setup: Setup, tenant_id: TenantId, template: str) -> str:
+def category_of_test_send(setup: Setup, tenant_id: TenantId, template: str) -> str:
     """The category in which a template is really sent, so that its links lead where they will lead."""
     workflows = setup.workflows.all(tenant_id)
     senders = (w for _, w in sorted(workflows.items()) if any(s.template == template for s in w.steps))
@@ -75,7 +75,7 @@ def _trial(setup: Setup, tenant_id: TenantId, key: str) -> Workflow | None:
     if trial not in setup.trials.all(tenant_id) or channel not in list(Channel):
         return None
     template = trial.removeprefix(TEST_SEND).rpartition(":")[0]
-    return test_send_workflow(trial, Channel(channel), test_send_category(setup, tenant_id, template))
+    return workflow_of_test_send(trial, Channel(channel), category_of_test_send(setup, tenant_id, template))
 
 
 def reason_of(fault: Exception) -> Reason:

@@ -132,6 +132,10 @@ class InboundMail:
         await self._ledger.quarantine.drop(mail.tenant, mail.seq)
         return _taken(found, message=about.message, changed=changed)
 
+    async def discard(self, tenant: TenantId, seq: int) -> bool:
+        """Delete a mail from quarantine, and change nothing else. Whether it was there."""
+        return await self._ledger.quarantine.drop(tenant, seq)
+
     async def _left(self, raw: bytes, tenant: TenantId | None) -> Taken | None:
         """What came of a mail to the `mailto:` way out (RFC 2369); None for any other mail."""
         head = headers_of(raw)

@@ -23,10 +23,14 @@ from clarion.services.operations import OperationRunner
 from clarion.services.previews import Previews
 from clarion.services.retries import Retries
 from clarion.services.set_aside_events import SetAsideEvents
+from clarion.services.setup import SetupService
+from clarion.services.suppressions import SuppressionService
 from clarion.services.templates import TemplateService
 from clarion.services.test_sends import TestSends
+from clarion.services.topics import TopicService
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.services.user_tokens import UserTokens
+from clarion.services.users import UserService
 from clarion.services.webhook_endpoints import WebhookEndpoints
 
 
@@ -38,6 +42,10 @@ class Services:
     user_tokens: UserTokens
     inbox_actions: InboxActions
     webhook_endpoints: WebhookEndpoints
+    users: UserService
+    topics: TopicService
+    suppressions: SuppressionService
+    setup: SetupService
     retries: Retries
     set_aside_events: SetAsideEvents
     cancellations: Cancellations
@@ -69,15 +77,20 @@ class Services:
     ) -> Services:
         """Those of a pipeline. `limited` runs what authors wrote; `mail_home` names the tenant whose mail comes in."""
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
+        inbox_actions = InboxActions(ledger.inboxes, fanout, clock)
         retries = Retries(ledger, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
             user_tokens=UserTokens(vault, clock),
-            inbox_actions=InboxActions(ledger.inboxes, fanout, clock),
+            inbox_actions=inbox_actions,
+            users=UserService(ledger.users, inbox_actions),
+            topics=TopicService(ledger.topics),
+            suppressions=SuppressionService(ledger.suppressions, vault, clock),
+            setup=SetupService(setup),
             webhook_endpoints=WebhookEndpoints(ledger, retries, tools.refusal, clock, random),
             retries=retries,
-            set_aside_events=SetAsideEvents(ledger.set_aside, pipeline.broker),
+            set_aside_events=SetAsideEvents(ledger.set_aside, pipeline.broker, clock),
             cancellations=Cancellations(ledger, pipeline.guard, clock),
             operations=OperationRunner(
                 ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random

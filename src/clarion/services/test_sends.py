@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from clarion.content import partials_used
 from clarion.errors import ClarionError
-from clarion.flow.lookups import TEST_SEND, test_send_category, test_send_workflow
+from clarion.flow.lookups import TEST_SEND, category_of_test_send, workflow_of_test_send
 from clarion.model.channel import Channel
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, message_id, run_id
 from clarion.model.setup import Template, Workflow
@@ -55,8 +55,8 @@ class TestSends:
         Preferences, quiet hours and caps do not hold it back; suppressed addresses are not used all the same.
         """
         trial = await self._keep(tenant, template)
-        workflow = test_send_workflow(
-            trial.key, channel, test_send_category(self._setup, tenant, template.key)
+        workflow = workflow_of_test_send(
+            trial.key, channel, category_of_test_send(self._setup, tenant, template.key)
         )
         submission = Submission(
             workflow=workflow.key, recipients=(user.id,), data=msgspec.Raw(msgspec.json.encode(data))

@@ -56,7 +56,7 @@ async def test_set_aside_events_are_retried_by_id_or_all(house, admin, monkeypat
         asked.append((tenant, list(numbers)))
         return len(numbers)
 
-    monkeypatch.setattr(house.pipeline, "plan_again", plan_again)
+    monkeypatch.setattr(house.services.set_aside_events, "plan_again", plan_again)
     path = "/v1/dead-letters/events/retry"
     assert await admin.ok("POST", path, {"ids": ["1", "9"]}) == {"retried": 2}
     assert await admin.ok("POST", path, {"all": True}) == {"retried": 3}

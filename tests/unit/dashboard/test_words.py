@@ -3,7 +3,7 @@
 import pytest
 
 from clarion.dashboard import labels
-from clarion.flow.lookups import TEST_SEND, test_send_workflow
+from clarion.flow.lookups import TEST_SEND, workflow_of_test_send
 from clarion.model.channel import Channel
 from clarion.model.setup import Workflow
 from clarion.model.status import Reason, Status
@@ -21,7 +21,7 @@ def test_every_reason_can_be_said():
 
 def test_a_test_is_called_by_its_template():
     """The key of what an author sends to themselves tells nobody anything; others keep their name, or their key."""
-    tried = test_send_workflow(f"{TEST_SEND}order-shipped:836f", Channel.EMAIL, "orders")
+    tried = workflow_of_test_send(f"{TEST_SEND}order-shipped:836f", Channel.EMAIL, "orders")
     assert labels.workflow_name(None, tried.key) == "Test of order-shipped"
     assert labels.workflow_name(tried, tried.key) == "Test of order-shipped"
     assert labels.workflow_name(None, "gone:by:now") == "gone:by:now"

@@ -1,0 +1,47 @@
+"""What a tenant configures: documents that are live at once, and its own defaults. Templates are published by `templates`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from clarion.errors import NotFound
+from clarion.model.ids import TenantId
+from clarion.model.setup import Category, Integration, Template, Tenant, Workflow
+from clarion.ports.ledger import DocumentStore, Setup
+from clarion.rules.match import nearest
+
+D = TypeVar("D", Category, Workflow, Template, Integration)
+
+
+class SetupService:
+    """Stores documents. Who calls has checked that they can work."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._stores: dict[type, DocumentStore[Any]] = {
+            Category: setup.categories,
+            Workflow: setup.workflows,
+            Template: setup.templates,
+            Integration: setup.integrations,
+        }
+
+    async def put(self, tenant: TenantId, document: D, before: D | None) -> D:
+        """Create or replace. `before`: what it was made from; Conflict when something else is live by now."""
+        stored: D = await self._stores[type(document)].put(tenant, document, before=before)
+        return stored
+
+    async def delete(self, tenant: TenantId, kind: type[D], key: str) -> None:
+        """Raises NotFound with the nearest key when there is no such document."""
+        store = self._stores[kind]
+        if not await store.delete(tenant, key):
+            noun = kind.__name__.lower()
+            raise NotFound(f"There is no {noun} {key!r}. {nearest(key, store.all(tenant))}".rstrip())
+
+    async def create_tenant(self, tenant: Tenant) -> Tenant:
+        """With the id that the store gives it, and the integration for its inbox."""
+        return await self._setup.tenants.put(tenant)
+
+    async def change_tenant(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
+        """Store `to(what is stored)`, so that no other change is lost. `to` may run more than once."""
+        return await self._setup.tenants.change(tenant, to)
