@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import sqlite3
 from collections.abc import Iterator
 from enum import Enum
 from importlib import import_module
@@ -13,16 +14,19 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from clarion.adapters.ledgers.sqlite import decoding, operations, plans, users
+from clarion.adapters.ledgers.sqlite import journal, operations, users
 from clarion.adapters.providers import capture, inapp
 from clarion.dashboard import message_feed
 from clarion.flow import sealing
 from clarion.flow.intake import intake
 from clarion.model.content import InAppContent
 from clarion.model.event import Event
-from clarion.model.message import MessageFilter
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, run_id
+from clarion.model.message import Change, ChannelDecision, Message, MessageFilter, Run
 from clarion.model.setup import Category, Integration, Partial, Template, TemplateDraft, Tenant, Workflow
+from clarion.model.status import Status
 
 LETTERS = st.characters(exclude_categories=["Cs"])
 JSON = st.recursive(
@@ -54,6 +58,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(inner[0]), max_size=2).map(tuple)
     if origin is tuple:
         return st.tuples(*map(values, inner))
+    if origin is list:
+        return st.lists(values(inner[0]), max_size=2)
     if origin is frozenset:
         return st.frozensets(values(inner[0]), max_size=2)
     if origin is dict:
@@ -115,7 +121,8 @@ STORED = [
     Stored("event", Event, sealing._encode, of(sealing._decode)),
     Stored("answer of a claim", intake._ANSWER_TYPE.type, intake._ANSWER.encode, intake._ANSWER_TYPE),
     Stored("profile", of(users._unpack).type, users._pack, of(users._unpack)),
-    Stored("explanation", of(decoding._unpack).type, plans._pack, of(decoding._unpack)),
+    Stored("explanation", of(journal._unpack_said).type, journal._pack, of(journal._unpack_said)),
+    Stored("row of the journal", journal._Body, journal._pack, of(journal._unpack)),
     Stored("filter of an operation", MessageFilter, msgspec.msgpack.encode, operations._filter),
     Stored("inbox item", InAppContent, inapp._encode, shelf_of(InAppContent)),
     Stored("capture", message_feed.Caught, capture._encode, message_feed._caught),
@@ -152,3 +159,118 @@ def test_no_stored_type_is_left_out():
     found = [one for one in found if not one[0].startswith("clarion.services.limited.")]  # between processes
     assert len(found) > 5
     assert [name for name, kind in found if kind not in tested] == []
+
+
+def instants(value: int) -> Instant:
+    return Instant(abs(value) % 2**48)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> list[Change]:
+    """Changes of a batch."""
+    drawn = draw(st.lists(values(Change), min_size=1, max_size=5))
+    few = drawn * draw(st.integers(1, 3))
+    return [
+        replace(
+            change,
+            seq=0,
+            message_id=MessageId(bytes([place]) * 16),
+            tenant=TenantId(abs(change.tenant) % 2),
+            at=instants(change.at),
+            due_at=change.due_at if change.status is Status.DEFERRED else None,
+        )
+        for place, change in enumerate(few)
+    ]
+
+
+@st.composite
+def planned(draw: st.DrawFn) -> tuple[list[Run], list[Message]]:
+    """Runs of a batch, with the messages that some of their channels made."""
+    drawn = draw(st.lists(values(Run), min_size=1, max_size=5))
+    runs: list[Run] = []
+    messages: list[Message] = []
+    for place, one in enumerate(drawn * draw(st.integers(1, 3))):
+        event_id, user = EventId(bytes([place]) * 16), UserNo(abs(one.user) % 2**40)
+        run = replace(
+            one,
+            id=run_id(event_id, one.workflow, user),
+            tenant=TenantId(abs(one.tenant) % 2),
+            user=user,
+            event_id=event_id,
+            event_seq=abs(one.event_seq) % 2**40,
+            at=instants(one.at),
+        )
+        channels = []
+        for number, channel in enumerate(run.channels):
+            made = channel.message_id and MessageId(bytes([place, number]) * 8)
+            channels.append(replace(channel, message_id=made or None))
+            if made and draw(st.booleans()):
+                messages.append(message_of(run, made, channel))
+        runs.append(replace(run, channels=tuple(channels)))
+    return runs, messages
+
+
+def message_of(run: Run, message_id: MessageId, channel: ChannelDecision) -> Message:
+    return Message(
+        id=message_id,
+        tenant=run.tenant,
+        user=run.user,
+        event_id=run.event_id,
+        event_seq=run.event_seq,
+        workflow=run.workflow,
+        workflow_version=run.workflow_version,
+        category="c",
+        step=channel.step,
+        template="t",
+        channel=channel.channel,
+        lane=run.lane,
+        status=channel.status,
+        reason=channel.reason,
+        created_at=run.at,
+        due_at=channel.due_at,
+    )
+
+
+def empty_journal() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant, at, body)")
+    return connection
+
+
+@given(batches=st.lists(changes(), max_size=3))
+def test_what_was_recorded_is_told_as_it_was(batches):
+    """Every field of every change, whatever else is in its batch, in the order of positions."""
+    connection = empty_journal()
+    told: dict[TenantId, list[Change]] = {}
+    for batch in batches:
+        positions = journal.add(connection, batch, list(range(len(batch))))
+        for change, position in zip(batch, positions, strict=True):
+            told.setdefault(change.tenant, []).append(replace(change, seq=position))
+            (row,) = journal.rows_of(connection, [position // journal.PLACES])
+            assert row.before(position % journal.PLACES) == batch.index(change)
+    for tenant, its in told.items():
+        assert journal.tail(connection, tenant, 0, 1_000) == its
+        assert journal.tail(connection, tenant, -1, 2) == its[-2:]
+        for change in its:
+            behind = [one for one in its if one.seq > change.seq]
+            assert journal.tail(connection, tenant, change.seq, 1_000) == behind
+
+
+@given(planned())
+def test_what_was_planned_is_explained_as_it_was(batch):
+    """Every run with every verdict, and the first record of every message."""
+    runs, messages = batch
+    connection = empty_journal()
+    positions, rows = journal.add_planned(connection, runs, messages)
+    for run, seq in zip(runs, rows, strict=True):
+        (row,) = journal.rows_of(connection, [seq])
+        assert run in row.runs()
+    for message, position in zip(messages, positions, strict=True):
+        (row,) = journal.rows_of(connection, [position // journal.PLACES])
+        change = row.change(position % journal.PLACES)
+        assert (change.message_id, change.status, change.reason) == (
+            message.id,
+            message.status,
+            message.reason,
+        )
+        assert change.due_at == (message.due_at if message.status is Status.DEFERRED else None)

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0022"
+REVISION = "0023"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -254,7 +254,7 @@ subscriptions = Table(
     sqlite_with_rowid=False,
 )
 
-# ── runs and messages ─────────────────────────────────────────────────────────────────────────────────────
+# ── events that were planned, and messages ─────────────────────────────────────────────────────────────────────────────────────
 
 routes = Table(
     "routes",
@@ -287,21 +287,20 @@ routes = Table(
     sqlite_autoincrement=True,
 )
 
-runs = Table(
-    "runs",
+events = Table(
+    "events",
     metadata,
     _blob("id", key=True),
+    _key("journal"),
+    _text_key("workflow"),
     _number("tenant"),
-    _number("user"),
-    _blob("event_id"),
-    _text("lane"),
-    _number("event_seq"),
-    _text("workflow"),
-    _number("workflow_version"),
-    _number("at"),
-    _blob("explanation"),
+    _number("lane"),
+    _number("seq"),
+    _number("first_user"),
+    _number("last_user"),
     sqlite_with_rowid=False,
 )
+"""Every event that was planned: the rows of `journal` that have its runs, and between which users these lie."""
 
 # Checked on every write, so each is one comparison: the order of `Status` puts what is over behind what is not.
 _FIRST_DONE = len(ACTIVE)
@@ -339,6 +338,8 @@ messages = Table(
     _number("archived_at", null=True),
     _number("tried_at", null=True),
     _number("tenant", default=0),
+    _number("journal", default=0),
+    _number("receipts", default=0),
     CheckConstraint(f"status BETWEEN 0 AND {len(CODES) - 1}", name="status_known"),
     CheckConstraint(f"status < {_FIRST_WITH_REASON} OR reason IS NOT NULL", name="reason_given"),
     CheckConstraint(f"status < {_FIRST_DONE} OR due_at IS NULL", name="done_is_done"),
@@ -368,27 +369,17 @@ Index(
     sqlite_where=text(f"status IN ({coded(FAILED_FOR_GOOD)})"),
 )
 
-changes = Table(
-    "changes",
+# AUTOINCREMENT: positions are never handed out again, so whoever reads behind one misses nothing.
+journal = Table(
+    "journal",
     metadata,
     _counted("seq"),
-    _blob("message_id"),
+    _number("tenant"),
     _number("at"),
-    _number("status"),
-    _text("reason", null=True),
-    _number("fence", default=0),
-    _number("attempt", default=0),
-    _number("unknowns", default=0),
-    _text("integration", null=True),
-    _text("outcome", null=True),
-    _text("provider_id", null=True),
-    _number("took_ms", null=True),
-    _text("detail", null=True),
-    _number("due_at", null=True),
-    _text("traceparent", null=True),
-    Index("changes_message", "message_id"),
+    _blob("body"),
     sqlite_autoincrement=True,
 )
+"""What was planned and what became of it, a row for each batch: see `sqlite/journal.py`."""
 
 # ── work on many at once ──────────────────────────────────────────────────────────────────────────────────
 

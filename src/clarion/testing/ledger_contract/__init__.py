@@ -10,6 +10,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, entropy):
 
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
+from clarion.testing.ledger_contract.history import HISTORY_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
@@ -31,6 +32,7 @@ LEDGER_CONTRACT = (
     *MESSAGES_CONTRACT,
     *RECEIPTS_CONTRACT,
     *RECORDS_CONTRACT,
+    *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,
     *TERMS_CONTRACT,
 )

@@ -152,7 +152,7 @@ def test_reasons_of_an_older_file_get_their_new_names(tmp_path, step):
         older.execute(INSERT, (bytes(16), CODES[Status.QUEUED], "redriven", 1))
         older.execute("INSERT INTO changes (message_id, at, status, reason) VALUES (x'00', 1, 0, 'redriven')")
         older.commit()
-    migrate(path)
+    step("0021", path)
     with closing(sqlite3.connect(path)) as newer:
         for table in ("messages", "changes"):
             assert newer.execute(f"SELECT reason FROM {table}").fetchall() == [(Reason.RETRIED,)]
@@ -196,7 +196,7 @@ def test_ladders_of_an_older_file_are_read_by_their_new_words(tmp_path, step):
             (msgspec.msgpack.encode(plans),),
         )
         older.commit()
-    migrate(path)
+    step("0021", path)
     with closing(sqlite3.connect(path)) as newer:
         for table in ("messages", "changes"):
             assert newer.execute(f"SELECT reason FROM {table}").fetchall() == [

@@ -12,7 +12,6 @@ STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 WALKS = {
     "ANY_CANCELED_EVENT": "one row tells",
     "TAKE_OVER": "once at start, over the index of what is active",
-    "CHANGES_NEWEST": "at most 100,000 rows from the end",
     "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",
     "DELIVERIES_PURGE": "the oldest 200",
     "END": "a table of one row per log",
@@ -89,7 +88,11 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
         ("DUE_IN_TURN", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
         ("CLAIM_IN_TURN", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
         ("TENANTS_WAITING", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant>?)"),
-        ("SETTLE", "SEARCH changes USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        ("JOURNAL_ROW", "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)"),
+        ("JOURNAL_BEHIND", "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"),
+        ("JOURNAL_NEWEST", "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"),
+        ("EVENTS_KNOWN", "SEARCH events USING PRIMARY KEY (id=?)"),
+        ("HELD", "SEARCH messages USING PRIMARY KEY (id=?)"),
         ("SETTLE", "SEARCH messages USING PRIMARY KEY (id=?)"),
         ("RELEASE", "SEARCH messages USING COVERING INDEX messages_waiting (waits_for=?)"),
         ("CAPS_USES", "SEARCH user_messages USING PRIMARY KEY (user=?)"),
@@ -107,5 +110,5 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
     ],
 )
 def test_the_hottest_go_the_way_they_were_made_for(connection, name, expected):
-    """Queues by due time, settlements by position and id, inboxes and caps by user."""
+    """Queues by due time, the journal by position, settlements by id, inboxes and caps by user."""
     assert expected in plan(connection, hot()[name])

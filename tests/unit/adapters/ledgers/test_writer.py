@@ -8,7 +8,7 @@ import pytest
 
 from clarion.adapters.ledgers.sqlite import turns as turns_module
 from clarion.adapters.ledgers.sqlite import writer as writer_module
-from clarion.adapters.ledgers.sqlite.writer import STUCK_S, Unusual, Writer
+from clarion.adapters.ledgers.sqlite.writer import STUCK_S, Writer
 from clarion.errors import Conflict, Unavailable
 
 
@@ -36,7 +36,7 @@ def note(connection: sqlite3.Connection, items, careful: bool):
         if item == "sour":
             raise ValueError("sour")
         if item == "unusual" and not careful:
-            raise Unusual
+            raise ValueError("not together")
     return [f"{item}!" for item in items]
 
 

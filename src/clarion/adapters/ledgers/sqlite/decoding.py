@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from clarion.adapters.ledgers.sqlite.packing import split_ids, unhex
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, MessageId, RunId
+from clarion.model.ids import EventId, MessageId
 from clarion.model.inbox import InboxItem
-from clarion.model.message import Change, ChannelDecision, Message, Run
+from clarion.model.message import Message
 from clarion.model.status import Reason, Status
 
-_unpack = msgspec.msgpack.Decoder(tuple[ChannelDecision, ...]).decode
 _STATUS = tuple(Status)
 _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in Reason} | {None: None}
 
@@ -121,57 +118,4 @@ def item(routes: Routes, row: list[Any]) -> InboxItem:
         archived_at=archived_at,
         workflow=route.workflow,
         category=route.category,
-    )
-
-
-def change(routes: Routes, row: list[Any]) -> Change:
-    """A row of `statements.CHANGES_OF`."""
-    (
-        seq,
-        message_id,
-        at,
-        status,
-        reason,
-        attempt,
-        integration,
-        outcome,
-        provider_id,
-        took_ms,
-        detail,
-        due_at,
-        traceparent,
-        route_no,
-    ) = row
-    return Change(
-        seq=seq,
-        message_id=MessageId(bytes.fromhex(message_id)),
-        tenant=routes[route_no].tenant,
-        at=at,
-        status=_STATUS[status],
-        reason=_REASON.get(reason, Reason.INTERNAL_ERROR),
-        attempt=attempt,
-        integration=integration,
-        outcome=outcome,
-        provider_id=provider_id,
-        took_ms=took_ms,
-        detail=detail,
-        due_at=due_at,
-        traceparent=traceparent,
-    )
-
-
-def run(row: list[Any]) -> Run:
-    """A row of `statements.RUNS_OF`."""
-    run_id, tenant, user, event_id, lane, event_seq, workflow, version, at, explanation = row
-    return Run(
-        id=RunId(bytes.fromhex(run_id)),
-        tenant=tenant,
-        user=user,
-        event_id=EventId(bytes.fromhex(event_id)),
-        lane=Lane(lane),
-        event_seq=event_seq,
-        workflow=workflow,
-        workflow_version=version,
-        at=at,
-        channels=_unpack(bytes.fromhex(explanation)),
     )

@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.model.ids import Instant, MessageId
+from clarion.model.message import Change
 from clarion.model.status import Reason, Status
 
 NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
@@ -36,12 +38,16 @@ class Endings:
     ) -> list[bytes]:
         """End those of `ids` that are still `only`, with a change each; whoever holds one will be refused."""
         codes = encoded([CODES[old] for old in only])
-        found = rows(connection, sql.STOPPABLE, (*keys(ids), codes))
+        found = rows(connection, sql.STOPPABLE, (*keys(ids), codes, CODES[status]))
         stopped = [bytes.fromhex(row[0]) for row in found]
         if stopped:
-            moved = (*keys(stopped), CODES[status], reason.value, at)
-            connection.execute(sql.STOP, moved)
-            connection.execute(sql.CHANGES_STOPPED, moved)
+            moves = [
+                Change(message_id=MessageId(one), tenant=tenant, at=at, status=status, reason=reason)
+                for one, (_, tenant, _) in zip(stopped, found, strict=True)
+            ]
+            positions = journal.add(connection, moves, [before for *_, before in found])
+            moved = encoded([(position,) for position in positions]), b"".join(stopped)
+            connection.execute(sql.STOP, (*moved, CODES[status], reason.value, at))
             if Status.QUEUED in only:  # What is deferred is not counted.
                 self.uncounted(connection, stopped)
             self.release(connection, stopped, at)

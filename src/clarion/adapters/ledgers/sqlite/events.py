@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence, Set
 from typing import NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.decoding import run as run_of
 from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.log import SqliteLog, position_of
@@ -17,10 +17,10 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.set_aside import set_aside_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import LANES, Lane
+from clarion.model.channel import LANES
 from clarion.model.event import EventFound, EventRecord
-from clarion.model.ids import EventId, Instant, MessageId, TenantId, children_range, first_id_at
-from clarion.model.message import MessageFilter
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, children_range, first_id_at
+from clarion.model.message import MessageFilter, Run
 from clarion.model.status import Reason, Status
 
 SLICE = 1_000
@@ -93,13 +93,13 @@ class SqliteEvents:
             # Only now: every route that is in what is being read is in memory by then.
             search = self._records.search(tenant, MessageFilter(event_id=event_id), before)
             kept = set_aside_of(connection, tenant, event_id)
-            first = rows(connection, sql.RUNS_OF, (lowest, highest, event_id, tenant, None, runs))
+            first = runs_of(connection, tenant, event_id, None, runs)
             found, following = self._records.look(connection, search, limit)
             if not (waits or kept or first or found):
                 return None
             active = one(connection, sql.ACTIVE_OF_EVENT, (lowest, highest, event_id)) is not None
             return EventFound(
-                runs=[run_of(row) for row in first],
+                runs=first,
                 messages=found,
                 following=following,
                 waits=waits,
@@ -112,13 +112,12 @@ class SqliteEvents:
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         # First what waits, then what is planned: an event in between is found as planned.
         unplanned = {lane: self._log.position(lane) for lane in LANES}
-        lowest, highest = children_range(event_id)
 
         def look(connection: sqlite3.Connection) -> bool:
             return any(
                 one(connection, sql.WAITS[lane], (position, event_id, tenant)) is not None
                 for lane, position in unplanned.items()
-            ) or bool(one(connection, sql.HAS_RUN, (lowest, highest, event_id, tenant)))
+            ) or bool(one(connection, sql.EVENT_KNOWN, (event_id, tenant)))
 
         return await self._readers.call(look)
 
@@ -131,11 +130,13 @@ class SqliteEvents:
             found: list[EventRecord] = []
             below = before
             for _ in range(SEEN):
-                row = connection.execute(sql.RUN_BELOW, (below, lowest)).fetchone()
+                row = connection.execute(sql.EVENT_BELOW, (below, lowest)).fetchone()
                 if row is None:
                     return found, None
-                below, last = children_range(EventId(row[0]))
-                found += _records(connection, tenant, below, last)
+                (below,) = row
+                record = _record(connection, tenant, EventId(below))
+                if record is not None:
+                    found.append(record)
                 if len(found) >= limit:
                     break
             return found, below
@@ -172,23 +173,35 @@ class SqliteEvents:
         return _Slice(len(stopped), ids[-1] if len(ids) == SLICE else None)
 
 
-def _records(
-    connection: sqlite3.Connection, tenant: TenantId, first: bytes, last: bytes
-) -> list[EventRecord]:
-    records: dict[EventId, EventRecord] = {}
-    for event_id, owner, workflow, lane, seq in connection.execute(
-        sql.EVENTS_BESIDE, (first, last)
-    ).fetchall():
-        if owner != tenant:
-            continue
-        known = records.get(event_id)
-        workflows = (*known.workflows, workflow) if known is not None else (workflow,)
-        counts = connection.execute(sql.COUNTS_OF_EVENT, (first, last, event_id)).fetchall()
-        records[event_id] = EventRecord(
-            id=EventId(event_id),
-            workflows=tuple(dict.fromkeys(workflows)),
-            lane=Lane(lane),
-            seq=seq,
-            counts={tuple(Status)[code]: count for code, count in counts},
-        )
-    return list(records.values())
+def runs_of(
+    connection: sqlite3.Connection,
+    tenant: TenantId,
+    event_id: EventId,
+    user: UserNo | None,
+    limit: int | None = None,
+) -> list[Run]:
+    """The runs of an event, in the order they were planned."""
+    found: dict[bytes, Run] = {}
+    planned = connection.execute(sql.EVENT_ROWS, (event_id, tenant, user)).fetchall()
+    for row in journal.rows_of(connection, (seq for (seq,) in planned)):
+        for run in row.runs():
+            if run.event_id == event_id and (user is None or run.user == user):
+                found.setdefault(run.id, run)
+        if limit is not None and len(found) >= limit:
+            break
+    return list(found.values())[:limit]
+
+
+def _record(connection: sqlite3.Connection, tenant: TenantId, event_id: EventId) -> EventRecord | None:
+    planned = connection.execute(sql.EVENT_PLANNED, (event_id,)).fetchall()
+    ours = [(workflow, lane, seq) for owner, workflow, lane, seq in planned if owner == tenant]
+    if not ours:
+        return None
+    counts = connection.execute(sql.COUNTS_OF_EVENT, (*children_range(event_id), event_id)).fetchall()
+    return EventRecord(
+        id=event_id,
+        workflows=tuple(dict.fromkeys(workflow for workflow, _, _ in ours)),
+        lane=LANES[ours[-1][1]],
+        seq=ours[-1][2],
+        counts={tuple(Status)[code]: count for code, count in counts},
+    )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence, Set
-from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import deliveries
+from clarion.adapters.ledgers.sqlite import deliveries, journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
@@ -21,7 +20,7 @@ from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, QUEUES, Routes
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
-from clarion.adapters.ledgers.sqlite.writer import Unusual, Writer
+from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbox import Captured
@@ -201,62 +200,59 @@ class SqliteMessages:
     def _mark_sending(
         self, connection: sqlite3.Connection, items: Sequence[_Marks], careful: bool
     ) -> Sequence[frozenset[MessageId]]:
-        marks = [_mark(m, item.at) for item in items for m in item.messages]
-        refused: frozenset[MessageId] = frozenset()
-        if careful:
-            refused = self._refused(connection, marks)
-            marks = [mark for mark in marks if mark.message.id not in refused]
-        self._follow(connection, sql.MARK_SENDING, marks)
-        return [refused] * len(items)
+        marks = {m.id: _mark(m, item.at) for item in items for m in item.messages}
+        held, before = self._held(connection, list(marks.values()))
+        if held:
+            positions = journal.add_settled(connection, held, before)
+            packed = encoded([(position, s.at) for position, s in zip(positions, held, strict=True)])
+            connection.execute(sql.MARK_SENDING, (packed, b"".join([s.message.id for s in held])))
+        refused = frozenset(marks).difference([s.message.id for s in held])
+        return [refused.intersection([m.id for m in item.messages]) for item in items]
 
     def _settle(
         self, connection: sqlite3.Connection, items: Sequence[Sequence[Settlement]], careful: bool
     ) -> Sequence[_Settled]:
-        refused: frozenset[MessageId] = frozenset()
-        if careful:
-            (batch,) = items
-            batch = list({s.message.id: s for s in reversed(batch)}.values())[
-                ::-1
-            ]  # the first of a double counts
-            refused = self._refused(connection, batch)
-            items = [[s for s in batch if s.message.id not in refused]]
-        everything = list(chain.from_iterable(items))
-        self._follow(connection, sql.SETTLE, everything)
-        self._caps.settle(connection, everything)
-        self._store_captures(connection, everything)
-        deliveries.store(connection, everything)
+        # The first of a double counts.
+        first = {s.message.id: s for batch in reversed(items) for s in reversed(batch)}
+        held, before = self._held(connection, list(first.values())[::-1])
+        refused: Sequence[frozenset[MessageId]] = [frozenset()] * len(items)
+        if len(held) != sum(map(len, items)):
+            taken = frozenset(map(id, held))
+            asked = items
+            items = [[s for s in batch if id(s) in taken] for batch in asked]
+            refused = [
+                frozenset([s.message.id for s in batch]).difference([s.message.id for s in rest])
+                for batch, rest in zip(asked, items, strict=True)
+            ]
+        self._follow(connection, held, before)
+        self._caps.settle(connection, held)
+        self._store_captures(connection, held)
+        deliveries.store(connection, held)
         changes = self._inboxes.add(connection, items)
-        self._move_on(connection, everything)
+        self._move_on(connection, held)
         suppressed = [self._suppress(connection, batch) for batch in items]
         return [
-            _Settled(SettleResult(refused=refused, inbox=inbox), gone)
-            for inbox, gone in zip(changes, suppressed, strict=True)
+            _Settled(SettleResult(refused=no, inbox=inbox), gone)
+            for no, inbox, gone in zip(refused, changes, suppressed, strict=True)
         ]
 
-    def _follow(self, connection: sqlite3.Connection, statement: str, new: Sequence[Settlement]) -> None:
-        """Adds the changes, and lets the messages follow them."""
-        plain: list[Settlement] = []
-        explained: list[Settlement] = []
-        for s in new:
-            (explained if _says_more(s) else plain).append(s)
-        for addition, row, some in (
-            (sql.CHANGES_SETTLED, _row, plain),
-            (sql.CHANGES_EXPLAINED, _explained_row, explained),
-        ):
-            if some:
-                packed = encoded([row(s) for s in some]), b"".join([s.message.id for s in some])
-                last = connection.execute(addition, packed).lastrowid
-                assert last is not None
-                if changed(connection, statement, (last - len(some), last, self._epoch)) != len(some):
-                    raise Unusual("some are no longer held")
-
-    def _refused(
+    def _held(
         self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
-    ) -> frozenset[MessageId]:
-        ids = [s.message.id for s in settlements]
+    ) -> tuple[list[Settlement], list[int]]:
+        """Those that are taken, because their message is held as they say, and the newest record of each message."""
         packed = encoded([(s.message.fence, CODES[s.status]) for s in settlements])
-        found = rows(connection, sql.HELD, (packed, b"".join(ids), self._epoch))
-        return frozenset(ids) - {MessageId(bytes.fromhex(row[0])) for row in found}
+        ids = b"".join([s.message.id for s in settlements])
+        found = rows(connection, sql.HELD, (packed, ids, self._epoch))
+        return [settlements[place] for place, _ in found], [before for _, before in found]
+
+    def _follow(
+        self, connection: sqlite3.Connection, settlements: Sequence[Settlement], before: Sequence[int]
+    ) -> None:
+        """Records them, and lets the messages follow."""
+        if settlements:
+            positions = journal.add_settled(connection, settlements, before)
+            packed = encoded([_row(s, position) for s, position in zip(settlements, positions, strict=True)])
+            connection.execute(sql.SETTLE, (packed, b"".join([s.message.id for s in settlements])))
 
     def _store_captures(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
         kept = [copy for s in settlements for copy in (s.record, *s.copies) if type(copy) is Captured]
@@ -296,21 +292,9 @@ def _mark(message: Message, at: Instant) -> Settlement:
     )
 
 
-def _says_more(s: Settlement) -> bool:
-    """Whether it says more than `statements.SETTLED`."""
-    return not (
-        s.reason is None
-        and s.due_at is None
-        and not s.unknowns
-        and s.provider_id is None
-        and s.detail is None
-        and s.traceparent is None
-    )
-
-
-def _row(s: Settlement) -> tuple[Any, ...]:
-    return (s.message.fence, CODES[s.status], s.at, s.attempt, s.integration, s.outcome, s.took_ms)
-
-
-def _explained_row(s: Settlement) -> tuple[Any, ...]:
-    return (*_row(s), s.reason, s.due_at, s.unknowns, s.provider_id, s.detail, s.traceparent)
+def _row(s: Settlement, position: int) -> tuple[Any, ...]:
+    """As `statements.SETTLED`; what stands behind is left out when there is nothing to say."""
+    row = (position, CODES[s.status], s.at, s.attempt, s.integration, s.outcome is not None)
+    if s.reason is None and s.due_at is None and not s.unknowns:
+        return row
+    return (*row, s.reason, s.due_at, s.unknowns)

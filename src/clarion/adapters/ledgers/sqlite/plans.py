@@ -9,26 +9,23 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import checks
+from clarion.adapters.ledgers.sqlite import checks, journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
-from clarion.adapters.ledgers.sqlite.decoding import run as run_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
-from clarion.adapters.ledgers.sqlite.events import CanceledEvents
+from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
-from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
+from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import Lane
+from clarion.model.channel import LANES, Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, MessageId, TenantId, UserNo, children_range
+from clarion.model.ids import EventId, MessageId, TenantId, UserNo
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge, PlanCommit, PlanResult
 from clarion.rules.exact import ON_ITS_WAY, decide, needed
-
-_pack = msgspec.msgpack.Encoder().encode
 
 NOTHING = PlanResult()
 
@@ -77,9 +74,7 @@ class SqlitePlans:
         )
 
     async def runs_of(self, tenant: TenantId, event_id: EventId, user: UserNo | None) -> Sequence[Run]:
-        lowest, highest = children_range(event_id)
-        found = await self._readers.rows(sql.RUNS_OF, (lowest, highest, event_id, tenant, user, -1))
-        return [run_of(row) for row in found]
+        return await self._readers.call(lambda connection: runs_of(connection, tenant, event_id, user))
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
@@ -87,11 +82,10 @@ class SqlitePlans:
         self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
     ) -> Sequence[PlanResult]:
         canceled = self._canceled.among(connection, (run.event_id for plan in plans for run in plan.runs))
-        if not careful and not canceled and not any(map(needed, plans)):
+        known = _known(connection, plans)
+        if not canceled and not known.ids and not any(map(needed, plans)):
             self._add(connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages])
             return self._go_on(connection, plans, [NOTHING] * len(plans), {})
-        # Done together nothing is known: a repeated run breaks its key, and each plan is done again carefully.
-        known = _known(connection, plans) if careful else UNKNOWN
         decisions = decide(plans, checks.load(connection, plans, known.ids, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._endings)
         self._add(connection, decisions.runs, decisions.messages)
@@ -103,34 +97,28 @@ class SqlitePlans:
         runs: Sequence[Run],
         messages: Sequence[Message],
     ) -> None:
-        if runs:
-            tail = Tail(part for run in runs for part in (run.id, run.event_id))
-            packed = [_run_row(run, tail) for run in runs]
-            connection.execute(sql.RUNS_ADD, (encoded(packed), tail.joined()))
-        plain: list[Message] = []
-        rich: list[Message] = []
-        for m in messages:
-            (rich if _is_rich(m) else plain).append(m)
-        for statement, some in ((sql.MESSAGES_ADD_PLAIN, plain), (sql.MESSAGES_ADD_RICH, rich)):
+        if not runs and not messages:
+            return
+        positions, journal_rows = journal.add_planned(connection, runs, messages)
+        events = _events(runs, journal_rows)
+        if events:
+            ids = b"".join([event_id for _, event_id, _ in events])
+            said = encoded([(row, workflow, *rest) for (row, _, workflow), rest in events.items()])
+            connection.execute(sql.EVENTS_ADD, (said, ids))
+        plain: list[tuple[Message, int]] = []
+        rich: list[tuple[Message, int]] = []
+        for m, position in zip(messages, positions, strict=True):
+            (rich if _is_rich(m) else plain).append((m, position))
+        for statement, row, some in (
+            (sql.MESSAGES_ADD_PLAIN, _plain_row, plain),
+            (sql.MESSAGES_ADD_RICH, _rich_row, rich),
+        ):
             if some:
-                self._add_messages(connection, statement, some)
-
-    def _add_messages(
-        self,
-        connection: sqlite3.Connection,
-        statement: str,
-        messages: Sequence[Message],
-    ) -> None:
-        number = self._routes.number
-        tail = Tail([part for m in messages for part in (m.id, m.event_id)])
-        row = _plain_row if statement is sql.MESSAGES_ADD_PLAIN else _rich_row
-        packed = (
-            encoded([row(m, number(connection, m), tail) for m in messages]),
-            tail.joined(),
-        )
-        connection.execute(statement, (*packed, self._epoch))
-        connection.execute(sql.USER_MESSAGES_ADD, (*packed, ON_ITS_WAY))
-        connection.execute(sql.CHANGES_PLANNED, packed)
+                tail = Tail([part for m, _ in some for part in (m.id, m.event_id)])
+                values = [row(m, self._routes.number(connection, m), position, tail) for m, position in some]
+                packed = encoded(values), tail.joined()
+                connection.execute(statement, (*packed, self._epoch))
+                connection.execute(sql.USER_MESSAGES_ADD, (*packed, ON_ITS_WAY))
 
     def _go_on(
         self,
@@ -163,17 +151,42 @@ class Known(NamedTuple):
     """The position of the entry that made them, by id."""
 
 
-UNKNOWN = Known(frozenset(), {})
+NEW = Known(frozenset(), {})
 
 
 def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Known:
-    found = rows(connection, sql.RUNS_KNOWN, keys(run.id for plan in plans for run in plan.runs))
-    runs = {bytes.fromhex(run): seq for run, seq in found}
-    stored = rows(connection, sql.MESSAGES_KNOWN, keys(m.id for plan in plans for m in plan.messages))
-    messages = {bytes.fromhex(row[0]) for row in stored}
-    for run in (run for plan in plans for run in plan.runs if run.id in runs):
-        messages.update(c.message_id for c in run.channels if c.message_id is not None)
-    return Known(runs.keys() | messages, runs)
+    """Looks only where an event of these was planned before, for some of the same people."""
+    wanted: dict[EventId, list[UserNo]] = {}
+    for run in (run for plan in plans for run in plan.runs):
+        wanted.setdefault(run.event_id, []).append(run.user)
+    ranges = encoded([(min(users), max(users)) for users in wanted.values()])
+    found = rows(connection, sql.EVENTS_KNOWN, (ranges, b"".join(wanted)))
+    if not found:
+        return NEW
+    stored = {
+        run.id: run.event_seq
+        for row in journal.rows_of(connection, (no for (no,) in found))
+        for run in row.runs()
+    }
+    runs = [run for plan in plans for run in plan.runs if run.id in stored]
+    messages = {c.message_id for run in runs for c in run.channels if c.message_id is not None}
+    return Known({run.id for run in runs} | messages, {run.id: stored[run.id] for run in runs})
+
+
+def _events(runs: Sequence[Run], rows: Sequence[int]) -> dict[tuple[int, EventId, str], list[int]]:
+    """For each event that was planned, by row of the journal and workflow: tenant, lane, position in the log, and the
+    first and last of its users."""
+    events: dict[tuple[int, EventId, str], list[int]] = {}
+    for run, row in zip(runs, rows, strict=True):
+        key = row, run.event_id, run.workflow
+        said = events.get(key)
+        if said is None:
+            events[key] = [run.tenant, LANES.index(run.lane), run.event_seq, run.user, run.user]
+        else:
+            said[2] = max(said[2], run.event_seq)
+            said[3] = min(said[3], run.user)
+            said[4] = max(said[4], run.user)
+    return events
 
 
 def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[bytes, int]) -> bool:
@@ -182,21 +195,6 @@ def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[bytes, int]) -> bool
         known.get(run.id) == run.event_seq
         for run in plan.runs
         if run.event_id == rest.event_id and run.workflow == rest.workflow
-    )
-
-
-def _run_row(run: Run, tail: Tail) -> tuple[Any, ...]:
-    explanation = _pack(run.channels)
-    return (
-        run.tenant,
-        run.user,
-        run.lane,
-        run.event_seq,
-        run.workflow,
-        run.workflow_version,
-        run.at,
-        tail.add(explanation),
-        len(explanation),
     )
 
 
@@ -211,7 +209,7 @@ def _is_rich(m: Message) -> bool:
     )
 
 
-def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
+def _plain_row(m: Message, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
     return (
         m.user,
         m.event_seq,
@@ -223,13 +221,14 @@ def _plain_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
         m.fence,
         m.charged,
         m.tenant,
+        position,
     )
 
 
-def _rich_row(m: Message, route: int, tail: Tail) -> tuple[Any, ...]:
+def _rich_row(m: Message, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
     rungs = b"".join(m.later_rungs)
     return (
-        *_plain_row(m, route, tail),
+        *_plain_row(m, route, position, tail),
         m.reason,
         m.expires_at,
         m.attempt,

@@ -13,33 +13,30 @@ MESSAGES_FOUND = f"""
     WHERE id IN (SELECT {id_at(0, 1)} FROM json_each(?1))
 """
 
-RECEIPTS_KNOWN = f"""
-    SELECT json_group_array(json_array(hex(id))) FROM (SELECT {id_at(0, 1)} AS id FROM json_each(?1)) AS asked
-    WHERE EXISTS (SELECT 1 FROM changes WHERE changes.message_id = asked.id AND changes.outcome = ?3)
+KINDS: dict[ReceiptKind, int] = {kind: 1 << place for place, kind in enumerate(ReceiptKind)}
+"""The bit of `messages.receipts` that says that something of this kind has been taken. For ever."""
+
+RECEIPTS_KNOWN = """
+    SELECT json_group_array(json_array(hex(id))) FROM messages
+    WHERE id IN (SELECT substr(?2, key * 16 + 1, 16) FROM json_each(?1)) AND receipts & ?3
 """
 
-_MOVES = f"(new.status IS NOT NULL AND {may_move('new.status')})"
+_MOVES = f"(new.value ->> 1 IS NOT NULL AND {may_move('new.value ->> 1')})"
 
-CHANGES_RECEIVED = f"""
-    WITH new AS MATERIALIZED (
-        SELECT {id_at(0, 1)} AS id, {field(0)} AS outcome, {field(1)} AS at, {field(2)} AS status,
-            {field(3)} AS reason, {field(4)} AS detail, {field(5)} AS provider_id, {field(6)} AS says_more
-        FROM json_each(?1)
-    )
-    INSERT INTO changes (message_id, at, status, reason, fence, attempt, integration, outcome, provider_id, detail)
-    SELECT messages.id, new.at, iif({_MOVES}, new.status, messages.status), iif({_MOVES}, new.reason, messages.reason),
-        messages.fence, messages.attempt, messages.integration, new.outcome, new.provider_id, new.detail
-    FROM new CROSS JOIN messages
-    WHERE messages.id = new.id AND ({_MOVES} OR (new.says_more AND NOT EXISTS (
-        SELECT 1 FROM changes AS earlier WHERE earlier.message_id = messages.id AND earlier.outcome = new.outcome
-    )))
-    RETURNING hex(message_id), status
+RECEIVABLE = f"""
+    SELECT json_group_array(json_array(
+        new.key, {_MOVES}, messages.status, reason, attempt, integration, tenant, journal))
+    FROM json_each(?1) AS new CROSS JOIN messages
+    WHERE messages.id = substr(?2, new.key * 16 + 1, 16)
+      AND ({_MOVES} OR (new.value ->> 2 AND NOT receipts & (new.value ->> 0)))
 """
-"""A change for every receipt that is taken, with the status its message has from now on."""
-
-_OPENED = f"('{ReceiptKind.OPENED.value}', '{ReceiptKind.CLICKED.value}')"
+"""The receipts that are taken, by their places: whether each moves its message, and how that is now."""
 
 RECEIVE = f"""
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, {field(0)} AS journal, {field(1)} AS status, {field(2)} AS reason,
+            {field(3)} AS at, {field(4)} AS kind FROM json_each(?1)
+    )
     UPDATE messages SET
         status = new.status,
         reason = new.reason,
@@ -50,12 +47,13 @@ RECEIVE = f"""
         updated_at = max(new.at, coalesce(messages.updated_at, 0)),
         sent_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.sent_at, new.at), messages.sent_at),
         delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.delivered_at, new.at), messages.delivered_at),
-        seen_at = iif(new.outcome IN {_OPENED}, coalesce(messages.seen_at, new.at), messages.seen_at),
-        clicked_at = iif(new.outcome = '{ReceiptKind.CLICKED.value}', coalesce(messages.clicked_at, new.at), messages.clicked_at)
-    FROM (SELECT message_id AS id, * FROM changes WHERE seq > ?1 AND seq <= ?2) AS new
-    WHERE messages.id = new.id
+        seen_at = iif(new.kind IN ({KINDS[ReceiptKind.OPENED]}, {KINDS[ReceiptKind.CLICKED]}), coalesce(messages.seen_at, new.at), messages.seen_at),
+        clicked_at = iif(new.kind = {KINDS[ReceiptKind.CLICKED]}, coalesce(messages.clicked_at, new.at), messages.clicked_at),
+        journal = new.journal,
+        receipts = messages.receipts | new.kind
+    FROM new WHERE messages.id = new.id
 """
-"""Messages follow the changes just added; whoever holds one that moved will be refused."""
+"""Messages follow what was taken; whoever holds one that moved will be refused."""
 
 SOFT_BOUNCES = f"""
     SELECT json_group_array(json_array((

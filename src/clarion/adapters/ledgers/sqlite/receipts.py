@@ -7,23 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import journal, statements
 from clarion.adapters.ledgers.sqlite import receipt_statements as sql
-from clarion.adapters.ledgers.sqlite import statements
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
+from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import CHANNELS, Channel
-from clarion.model.ids import Instant, MessageId, UserNo, first_id_at
-from clarion.model.message import Message
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo, first_id_at
+from clarion.model.message import Change, Message
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import ACTIVE, Reason, Status
 
 _ACTIVE = frozenset(CODES[status] for status in ACTIVE)
+_STATUS = tuple(Status)
 _A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED})
 """These say nothing but where the message is."""
 
@@ -58,7 +60,7 @@ class SqliteReceipts:
         return {message.id: message for message in messages}
 
     async def known(self, ids: Sequence[MessageId], kind: ReceiptKind) -> frozenset[MessageId]:
-        found = await self._readers.rows(sql.RECEIPTS_KNOWN, (*keys(ids), kind.value))
+        found = await self._readers.rows(sql.RECEIPTS_KNOWN, (*keys(ids), sql.KINDS[kind]))
         return frozenset([MessageId(bytes.fromhex(one)) for (one,) in found])
 
     async def receive(self, consequences: Sequence[ReceiptEffect]) -> Sequence[bool]:
@@ -92,11 +94,18 @@ class SqliteReceipts:
     def _store(self, connection: sqlite3.Connection, some: Sequence[ReceiptEffect]) -> dict[bytes, int]:
         """Those that are taken, and the status each has now."""
         packed = encoded([_row(c) for c in some]), b"".join([c.message.id for c in some])
-        added = connection.execute(sql.CHANGES_RECEIVED, packed).fetchall()
-        if added:
-            ((last,),) = connection.execute("SELECT last_insert_rowid()").fetchall()
-            connection.execute(sql.RECEIVE, (last - len(added), last))
-        return {bytes.fromhex(digits): status for digits, status in added}
+        found = rows(connection, sql.RECEIVABLE, packed)
+        if not found:
+            return {}
+        taken = [some[place] for place, *_ in found]
+        changes = [_change(c, *now) for c, (_, *now, _) in zip(taken, found, strict=True)]
+        positions = journal.add(connection, changes, [before for *_, before in found])
+        moves = [
+            (position, CODES[change.status], change.reason, c.at, sql.KINDS[c.kind])
+            for c, change, position in zip(taken, changes, positions, strict=True)
+        ]
+        connection.execute(sql.RECEIVE, (encoded(moves), b"".join([c.message.id for c in taken])))
+        return {change.message_id: CODES[change.status] for change in changes}
 
     def _move_on(
         self, connection: sqlite3.Connection, taken: Sequence[ReceiptEffect], now_at: Mapping[bytes, int]
@@ -139,5 +148,29 @@ def _rounds(consequences: Sequence[ReceiptEffect]) -> Iterator[list[int]]:
 
 def _row(c: ReceiptEffect) -> tuple[Any, ...]:
     says_more = c.kind not in _A_STATUS or c.suppression is not None
-    status = CODES[c.status] if c.status else None
-    return (c.kind.value, c.at, status, c.reason, c.detail, c.provider_id, says_more)
+    return (sql.KINDS[c.kind], CODES[c.status] if c.status else None, says_more)
+
+
+def _change(
+    c: ReceiptEffect,
+    moves: int,
+    status: int,
+    reason: str | None,
+    attempt: int,
+    integration: str | None,
+    tenant: TenantId,
+) -> Change:
+    """What is recorded: the message where it goes, or where it is."""
+    moved = bool(moves) and c.status is not None
+    return Change(
+        message_id=c.message.id,
+        tenant=tenant,
+        at=c.at,
+        status=c.status if moved and c.status is not None else _STATUS[status],
+        reason=c.reason if moved else reason,  # type: ignore[arg-type]  # as it is stored
+        attempt=attempt,
+        integration=integration,
+        outcome=c.kind.value,
+        provider_id=c.provider_id,
+        detail=c.detail,
+    )

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.decoding import change as change_of
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows
@@ -57,17 +57,10 @@ class SqliteRecords:
         return messages, None if end is None else MessageId(end)
 
     async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
-        found = await self._readers.rows(sql.CHANGES_OF, (message_id,))
-        timeline = [change_of(self._routes, row) for row in found]
-        return [change for change in timeline if change.tenant == tenant]
+        return await self._readers.call(lambda connection: journal.timeline(connection, tenant, message_id))
 
     async def tail(self, tenant: TenantId, after: int, limit: int) -> Sequence[Change]:
-        routes = encoded(self._routes.matching(lambda route: route.tenant == tenant))
-        if after >= 0:
-            found = await self._readers.rows(sql.CHANGES_TAIL, (routes, after, limit))
-        else:
-            found = (await self._readers.rows(sql.CHANGES_NEWEST, (routes, limit)))[::-1]
-        return [change_of(self._routes, row) for row in found]
+        return await self._readers.call(lambda connection: journal.tail(connection, tenant, after, limit))
 
     async def cancel(
         self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
@@ -132,10 +125,20 @@ class SqliteRecords:
         found = search.retryable(connection, ids, limit)
         chosen = [bytes.fromhex(row[0]) for row in found]
         if chosen:
-            routes = [(self._routes.with_version(connection, no, versions),) for _, no in found]
-            connection.execute(sql.REQUEUE, (encoded(routes), b"".join(chosen), at))
-            moved = (CODES[Status.QUEUED], Reason.RETRIED.value, at)
-            connection.execute(sql.CHANGES_STOPPED, (*keys(chosen), *moved))
+            back = [
+                Change(
+                    message_id=MessageId(one),
+                    tenant=self._routes[route].tenant,
+                    at=at,
+                    status=Status.QUEUED,
+                    reason=Reason.RETRIED,
+                )
+                for one, (_, route, _) in zip(chosen, found, strict=True)
+            ]
+            positions = journal.add(connection, back, [before for *_, before in found])
+            routes = [self._routes.with_version(connection, no, versions) for _, no, _ in found]
+            moved = encoded(list(zip(routes, positions, strict=True)))
+            connection.execute(sql.REQUEUE, (moved, b"".join(chosen), at))
             self._endings.uncounted(connection, chosen)
         return frozenset(map(MessageId, chosen))
 

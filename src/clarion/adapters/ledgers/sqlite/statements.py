@@ -123,21 +123,33 @@ CLAIMS_PURGE = """
 
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
 
-RUNS_ADD = _insert(
-    "runs",
+EVENTS_ADD = _insert(
+    "events",
     {
-        "id": id_at(0, 2),
-        "event_id": id_at(1, 2),
-        "tenant": field(0),
-        "user": field(1),
-        "lane": field(2),
-        "event_seq": field(3),
-        "workflow": field(4),
-        "workflow_version": field(5),
-        "at": field(6),
-        "explanation": bytes_at(7, 8),
+        "id": id_at(0, 1),
+        "journal": field(0),
+        "workflow": field(1),
+        "tenant": field(2),
+        "lane": field(3),
+        "seq": field(4),
+        "first_user": field(5),
+        "last_user": field(6),
     },
 )
+
+EVENTS_KNOWN = f"""
+    SELECT {_array("DISTINCT events.journal")} FROM json_each(?1) AS new CROSS JOIN events
+    WHERE events.id = substr(?2, new.key * 16 + 1, 16)
+      AND events.first_user <= new.value ->> 1 AND events.last_user >= new.value ->> 0
+"""
+"""Rows of the journal that may have runs of the same event and the same users."""
+
+EVENT_ROWS = """
+    SELECT journal FROM events
+    WHERE id = ?1 AND tenant = ?2 AND (?3 IS NULL OR ?3 BETWEEN first_user AND last_user)
+    ORDER BY id, journal LIMIT -1
+"""
+EVENT_KNOWN = "SELECT 1 FROM events WHERE id = ? AND tenant = ? LIMIT 1"
 
 PLAIN = (
     "user",
@@ -150,6 +162,7 @@ PLAIN = (
     "fence",
     "charged",
     "tenant",
+    "journal",
 )
 """What every planned message has."""
 RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded")
@@ -180,22 +193,15 @@ USER_MESSAGES_ADD = _insert(
 )
 """From the parameters of the messages just added."""
 
-CHANGES_PLANNED = f"""
-    INSERT INTO changes (message_id, at, status, reason, fence, due_at)
-    SELECT id, created_at, status, reason, fence, due_at FROM messages
-    WHERE id IN (SELECT {id_at(0, 2)} FROM json_each(?1))
-"""
-"""The first record of each message just added: reading them back is cheaper than unpacking them again."""
+# ── the journal ───────────────────────────────────────────────────────────────────────────────────────────
 
-RUNS_KNOWN = f"SELECT {_array('hex(id), event_seq')} FROM runs WHERE id IN {IDS}"
-MESSAGES_KNOWN = f"SELECT {_array('hex(id), status')} FROM messages WHERE id IN {IDS}"
-
-RUNS_OF = f"""
-    SELECT {_array("hex(id), tenant, user, hex(event_id), lane, event_seq, workflow, workflow_version, at, hex(explanation)")}
-    FROM (
-        SELECT * FROM runs WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND tenant = ?4 AND (?5 IS NULL OR user = ?5)
-        ORDER BY id LIMIT ?6
-    )
+JOURNAL_ADD = "INSERT INTO journal (tenant, at, body) VALUES (?, ?, ?)"
+JOURNAL_ROW = "SELECT tenant, body FROM journal WHERE seq = ?"
+JOURNAL_OF = "SELECT journal FROM messages WHERE id = ?"
+JOURNAL_BEHIND = "SELECT seq, body FROM journal WHERE seq >= ? AND tenant = ? ORDER BY seq LIMIT -1"
+JOURNAL_NEWEST = """
+    SELECT seq, body FROM journal
+    WHERE seq > (SELECT max(seq) FROM journal) - 100000 AND tenant = ? ORDER BY seq DESC LIMIT -1
 """
 
 # ── exact checks ──────────────────────────────────────────────────────────────────────────────────────────
@@ -316,71 +322,62 @@ TAKE_OVER = """
     WHERE due_at IS NOT NULL AND holder IS NOT NULL AND holder <> ?2
 """
 
-SETTLED = ("fence", "status", "at", "attempt", "integration", "outcome", "took_ms")
-"""What every settlement says."""
-EXPLAINED = (*SETTLED, "reason", "due_at", "unknowns", "provider_id", "detail", "traceparent")
-"""What some say besides."""
-
-
-def _changes(fields: tuple[str, ...]) -> str:
-    return _insert("changes", {"message_id": id_at(0, 1)} | {f: field(n) for n, f in enumerate(fields)})
-
-
-CHANGES_SETTLED = _changes(SETTLED)
-CHANGES_EXPLAINED = _changes(EXPLAINED)
-
 _HELD = f"""
-    messages.id = new.id AND messages.fence = new.fence AND messages.holder = ?3
-    AND {may_move("new.status")}
+    messages.id = substr(?2, new.key * 16 + 1, 16) AND messages.fence = new.value ->> 0
+    AND messages.holder = ?3 AND {may_move("new.value ->> 1")}
 """
 
 HELD = f"""
-    WITH new AS MATERIALIZED (
-        SELECT {id_at(0, 1)} AS id, {field(0)} AS fence, {field(1)} AS status FROM json_each(?1)
-    )
-    SELECT {_array("hex(new.id)")} FROM new CROSS JOIN messages WHERE {_HELD}
+    SELECT {_array("new.key, messages.journal")} FROM json_each(?1) AS new CROSS JOIN messages WHERE {_HELD}
 """
-"""Which of some settlements would be taken."""
+"""Which of some settlements are taken, by their places, and the newest record of each message."""
 
-_FOLLOW = f"""
-    FROM (SELECT message_id AS id, * FROM changes WHERE seq > ?1 AND seq <= ?2) AS new WHERE {_HELD}
-"""
+SETTLED = ("journal", "status", "at", "attempt", "integration", "tried", "reason", "due_at", "unknowns")
+"""What messages take over of their settlements."""
 
 SETTLE = f"""
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, {", ".join(f"{field(n)} AS {name}" for n, name in enumerate(SETTLED))}
+        FROM json_each(?1)
+    )
     UPDATE messages SET
         status = new.status,
         reason = new.reason,
         due_at = iif(new.status IN ({coded(ACTIVE)}), new.due_at, NULL),
         attempt = new.attempt,
-        unknowns = new.unknowns,
+        unknowns = coalesce(new.unknowns, 0),
         charged = 0,
         integration = coalesce(new.integration, messages.integration),
         updated_at = new.at,
-        tried_at = iif(new.outcome IS NOT NULL AND new.status IN ({coded(ACTIVE)}),
-            coalesce(messages.tried_at, new.at), messages.tried_at),
+        tried_at = iif(new.tried AND new.status IN ({coded(ACTIVE)}), coalesce(messages.tried_at, new.at), messages.tried_at),
         holder = iif(new.status IN ({coded([Status.QUEUED, Status.SENDING])}), messages.holder, NULL),
         sent_at = iif(new.status IN ({coded(SUCCEEDED)}), coalesce(messages.sent_at, new.at), messages.sent_at),
-        delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, new.at, messages.delivered_at)
-    {_FOLLOW}
+        delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, new.at, messages.delivered_at),
+        journal = new.journal
+    FROM new WHERE messages.id = new.id
 """
-"""Messages follow the changes just added, as far as they are held."""
 
-MARK_SENDING = f"UPDATE messages SET status = new.status, updated_at = new.at {_FOLLOW}"
+MARK_SENDING = f"""
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, {field(0)} AS journal, {field(1)} AS at FROM json_each(?1)
+    )
+    UPDATE messages SET status = {CODES[Status.SENDING]}, updated_at = new.at, journal = new.journal
+    FROM new WHERE messages.id = new.id
+"""
 
 # ── endings, turns and rungs ──────────────────────────────────────────────────────────────────────────────
 
 STOPPABLE = f"""
-    SELECT {_array("hex(id)")} FROM messages
-    WHERE id IN {IDS} AND status IN (SELECT value FROM json_each(?3))
+    SELECT {_array("hex(id), tenant, journal")} FROM messages
+    WHERE id IN {IDS} AND status IN (SELECT value FROM json_each(?3)) AND {may_move("?4")}
 """
 
 STOP = f"""
+    WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS journal FROM json_each(?1))
     UPDATE messages SET status = ?3, reason = ?4, due_at = NULL, waits_for = NULL, holder = NULL,
-        fence = fence + 1, updated_at = ?5
-    WHERE id IN {IDS} AND {may_move("?3")}
+        fence = fence + 1, updated_at = ?5, journal = new.journal
+    FROM new WHERE messages.id = new.id
 """
-
-CHANGES_STOPPED = _insert("changes", {"message_id": id_at(0, 1), "status": "?3", "reason": "?4", "at": "?5"})
 
 CANCEL_EVENT = "INSERT OR IGNORE INTO canceled_events (event_id) VALUES (?)"
 CANCELED_EVENTS_PURGE = "DELETE FROM canceled_events WHERE event_id < ?"
@@ -392,16 +389,16 @@ WAITS = {
     for lane in LANES
 }
 """Only what is not planned yet is looked through."""
-HAS_RUN = "SELECT 1 FROM runs WHERE id BETWEEN ? AND ? AND event_id = ? AND tenant = ? LIMIT 1"
-
 ACTIVE_OF_EVENT = f"""
     SELECT 1 FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND status IN ({coded(ACTIVE)}) LIMIT 1
 """
 
-RUN_BELOW = "SELECT id FROM runs WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1"
-_BESIDE = "(SELECT event_id, tenant, workflow, lane, event_seq FROM runs WHERE id BETWEEN ? AND ? LIMIT 2000)"
-EVENTS_BESIDE = f"SELECT event_id, tenant, workflow, lane, max(event_seq) FROM {_BESIDE} GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC"
-"""The events whose runs lie in one range: nearly always one, with a row for each of its workflows."""
+EVENT_BELOW = "SELECT id FROM events WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1"
+EVENT_PLANNED = """
+    SELECT tenant, workflow, lane, max(seq)
+    FROM (SELECT tenant, workflow, lane, seq FROM events WHERE id = ? LIMIT 2000) GROUP BY 1, 2, 3
+"""
+"""What an event started: one workflow as a rule, with a row for every page of its recipients."""
 COUNTS_OF_EVENT = (
     "SELECT status, count(*) FROM messages WHERE id BETWEEN ? AND ? AND event_id = ? GROUP BY status"
 )
@@ -702,51 +699,27 @@ SEARCH_END = {way: f"SELECT id FROM {source} {_RANGE} 1 OFFSET :scanned - 1" for
 """Where the scan of the same `SEARCH` stopped; nothing when it came to the end."""
 
 RETRYABLE = f"""
-    SELECT {_array("hex(id), route")} FROM (
-        SELECT id, route FROM messages INDEXED BY messages_failed
+    SELECT {_array("hex(id), route, journal")} FROM (
+        SELECT id, route, journal FROM messages INDEXED BY messages_failed
         WHERE {_FAILED} AND id >= :lowest AND id < :highest AND {_MATCHES}
         LIMIT :most
     )
 """
 RETRYABLE_NAMED = f"""
-    SELECT {_array("hex(id), route")} FROM (
-        SELECT id, route FROM messages
+    SELECT {_array("hex(id), route, journal")} FROM (
+        SELECT id, route, journal FROM messages
         WHERE id IN (SELECT substr(:ids, key * 16 + 1, 16) FROM json_each(:rows))
             AND status IN ({coded(RETRYABLE_BY_HAND)}) AND {_MATCHES}
         LIMIT :most
     )
 """
 REQUEUE = f"""
-    WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS route FROM json_each(?1))
-    UPDATE messages SET status = {CODES[Status.QUEUED]}, reason = '{Reason.RETRIED}', attempt = 0, unknowns = 0, due_at = ?3,
+    WITH new AS MATERIALIZED (
+        SELECT {id_at(0, 1)} AS id, {field(0)} AS route, {field(1)} AS journal FROM json_each(?1)
+    )
+    UPDATE messages SET journal = new.journal, status = {CODES[Status.QUEUED]}, reason = '{Reason.RETRIED}', attempt = 0, unknowns = 0, due_at = ?3,
         fence = fence + 1, holder = NULL, updated_at = ?3, tried_at = NULL, route = new.route
     FROM new WHERE messages.id = new.id
-"""
-
-_CHANGE = (
-    "seq, hex(message_id), at, status, reason, attempt, integration, outcome, provider_id, took_ms, detail, "
-    f"iif(status = {CODES[Status.DEFERRED]}, due_at, NULL), traceparent, "
-    "(SELECT route FROM messages WHERE messages.id = changes.message_id)"
-)
-"""What `decoding.change` reads."""
-
-CHANGES_OF = f"""
-    SELECT {_array(_CHANGE)} FROM (
-        SELECT * FROM changes WHERE message_id = ? ORDER BY seq LIMIT -1
-    ) AS changes
-"""
-_OURS = """EXISTS (
-    SELECT 1 FROM messages WHERE id = message_id AND route IN (SELECT value FROM json_each(?1))
-)"""
-CHANGES_TAIL = f"""
-    SELECT {_array(_CHANGE)} FROM (
-        SELECT * FROM changes WHERE seq > ?2 AND {_OURS} ORDER BY seq LIMIT ?3
-    ) AS changes
-"""
-CHANGES_NEWEST = f"""
-    SELECT {_array(_CHANGE)} FROM (
-        SELECT * FROM (SELECT * FROM changes ORDER BY seq DESC LIMIT 100000) WHERE {_OURS} LIMIT ?2
-    ) AS changes
 """
 
 _CAPTURE = "seq, hex(message_id), user, route, integration, hex(sealed), at"

@@ -34,13 +34,8 @@ ROWS_QUEUED = 20_000
 Work = Callable[[sqlite3.Connection, Sequence[Any], bool], Sequence[Any]]
 """One kind of job, `(connection, items, careful)`: does many at once and returns one result per item.
 
-A result that is an exception is raised to the item's caller. Unless `careful`, it may assume the usual (nothing
-repeated, nothing refused) and raises `Unusual` when that turns out wrong.
+A result that is an exception is raised to the item's caller. `careful`: it is done again, alone.
 """
-
-
-class Unusual(Exception):
-    """Done together, the jobs met something that has to be looked at one by one."""
 
 
 class Writer:

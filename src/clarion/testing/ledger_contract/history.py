@@ -1,0 +1,271 @@
+"""What is remembered: timelines, explanations, and which events were planned, whatever shares a commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from clarion.model.channel import Channel, Lane
+from clarion.model.event import EventRecord
+from clarion.model.ids import NO_USER, Instant, TenantId, first_id_at, run_id
+from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict
+from clarion.model.plan import PlanCommit
+from clarion.model.receipt import ReceiptKind
+from clarion.model.settlement import ReceiptEffect
+from clarion.model.setup import Tenant
+from clarion.model.status import Reason, Status
+from clarion.model.user import User
+from clarion.testing.ledger_contract.world import World, later, together
+
+QUEUED = Status.QUEUED
+
+
+def _allowed(rule: str, **inputs: object) -> Verdict:
+    return Verdict(rule=rule, result="allow", reason="tenant_default", inputs=dict(inputs))
+
+
+def _nobody(world: World, workflow: str = "news") -> Run:
+    event_id = world.event()
+    return Run(
+        id=run_id(event_id, workflow, NO_USER),
+        tenant=world.tenant,
+        user=NO_USER,
+        event_id=event_id,
+        lane=Lane.BULK,
+        event_seq=7,
+        workflow=workflow,
+        workflow_version=2,
+        at=world.now,
+        channels=(),
+    )
+
+
+async def _stranger(world: World) -> User:
+    other = await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
+    return await world.person("eve", "eve@example.org", other.id)
+
+
+async def _timeline(world: World, message: Message) -> list[Change]:
+    changes = await world.ledger.records.changes(message.tenant, message.id)
+    seqs = [change.seq for change in changes]
+    assert seqs == sorted(set(seqs))
+    return [replace(change, seq=0) for change in changes]
+
+
+async def a_timeline_tells_all_that_was_said(world: World) -> None:
+    """Of every step its time, state, attempt, provider and words; a lease is nobody's business, a wait is."""
+    message = world.planned()
+    await world.plan(message)
+    start = world.now
+    world.clock.advance(1)
+    await world.ledger.messages.mark_sending([message], world.now)
+    world.clock.advance(1)
+    failed: dict[str, Any] = {
+        "reason": Reason.RETRY,
+        "due_at": Instant(world.now + 9_000),
+        "outcome": "retry",
+        "provider_id": "p-1",
+        "took_ms": 12,
+        "detail": "451 später: \N{PILE OF POO}",
+        "traceparent": "00-1-2-03",
+        "unknowns": 1,
+    }
+    await world.settle(message, Status.DEFERRED, **failed)
+    world.clock.advance(20)
+    (again,) = await world.claim()
+    await world.settle(again, outcome="accepted", took_ms=3)
+    said = ReceiptEffect(
+        message=again,
+        kind=ReceiptKind.DELIVERED,
+        at=world.now,
+        status=Status.DELIVERED,
+        detail="250",
+        provider_id="x",
+    )
+    assert list(await world.ledger.receipts.receive([said])) == [True]
+
+    def change(seconds: int, status: Status, **fields: object) -> Change:
+        at = Instant(start + 1000 * seconds)
+        return Change(message_id=message.id, tenant=world.tenant, at=at, status=status, **fields)  # type: ignore[arg-type]
+
+    told = {name: value for name, value in failed.items() if name != "unknowns"}
+    assert await _timeline(world, message) == [
+        change(0, QUEUED),
+        change(1, Status.SENDING),
+        change(2, Status.DEFERRED, attempt=1, integration="main", **told),
+        change(22, Status.SENT, attempt=2, integration="main", outcome="accepted", took_ms=3),
+        change(
+            22,
+            Status.DELIVERED,
+            attempt=2,
+            integration="main",
+            outcome="delivered",
+            detail="250",
+            provider_id="x",
+        ),
+    ]
+
+
+async def what_shares_a_commit_keeps_its_own_history(world: World) -> None:
+    """Each message what was said of it, in one batch with others, of other tenants too, and in its own order."""
+    eve = await _stranger(world)
+    messages = [
+        later(world.planned(user), 9) if n % 3 == 0 else world.planned(user)
+        for n, user in enumerate((world.ada, eve, world.bob) * 20)
+    ]
+    await together(*(world.plan(message) for message in messages))
+    held = [message for message in messages if message.fence]
+    settled = [
+        world.settlement(message, attempt=n % 4, detail=f"said {n}" if n % 2 else None, took_ms=n)
+        for n, message in enumerate(held)
+    ]
+    world.clock.advance(1)
+    await together(*(world.ledger.messages.settle(settled[n::4]) for n in range(4)))
+    for n, message in enumerate(held):
+        first, last = await _timeline(world, message)
+        assert (first.status, first.at, first.due_at) == (QUEUED, message.created_at, None)
+        assert last.tenant == message.tenant
+        assert (last.attempt, last.detail, last.took_ms) == (
+            n % 4, f"said {n}" if n % 2 else None, n
+        )  # fmt: skip
+    for message in messages:
+        if not message.fence:
+            (only,) = await _timeline(world, message)
+            assert only.due_at == message.due_at
+
+
+async def a_long_history_is_told_whole(world: World) -> None:
+    """However often a message was tried."""
+    message = world.planned()
+    await world.plan(message)
+    for attempt in range(1, 40):
+        again = {"reason": Reason.RETRY, "due_at": world.now, "attempt": attempt}
+        await world.settle(message, Status.DEFERRED, **again)
+        (message,) = await world.claim()
+    assert [change.attempt for change in await _timeline(world, message)] == list(range(40))
+
+
+async def the_tail_misses_nothing_and_repeats_nothing(world: World) -> None:
+    """Page by page over commits of many sizes, each tenant only their own, in the order it happened."""
+    eve = await _stranger(world)
+    count = 0
+    for size in (1, 3, 40, 2, 1):
+        messages = [world.planned(eve if n % 5 == 4 else world.ada) for n in range(size)]
+        await world.plan(*messages)
+        await world.ledger.messages.settle([world.settlement(m) for m in messages])
+        count += 2 * sum(message.user == world.ada.no for message in messages)
+    tail = world.ledger.records.tail
+    found: list[Change] = []
+    for limit in (1, 7, 1000):
+        found = []
+        while page := await tail(world.tenant, found[-1].seq if found else 0, limit):
+            assert len(page) <= limit
+            found += page
+        assert len(found) == count
+        assert {change.tenant for change in found} == {world.tenant}
+        seqs = [change.seq for change in found]
+        assert seqs == sorted(set(seqs))
+        assert list(await tail(world.tenant, -1, 9)) == found[-9:]
+    for change in found:
+        assert change in await world.ledger.records.changes(world.tenant, change.message_id)
+
+
+async def an_explanation_is_kept_word_for_word(world: World) -> None:
+    """Of runs that say the same, of runs that do not, of channels without a message, and of hundreds at once."""
+    event_id = world.event()
+    people = [world.ada, world.bob, *[await world.person(f"p{n}") for n in range(3)]]
+    runs, messages = [], []
+    for n, user in enumerate(people * 500):
+        message = world.planned(user, event_id=event_id, workflow=f"w{n // len(people)}")
+        run = world.run(message)
+        (channel,) = run.channels
+        verdicts = _allowed("preferences"), _allowed("frequency_cap", count=n % 3, scope="tenant/*")
+        skipped = ChannelDecision(
+            step="send", channel=Channel.SMS, status=Status.SUPPRESSED, reason=Reason.OPTED_OUT
+        )
+        channels = (replace(channel, verdicts=verdicts), *([skipped] if n % 7 == 0 else []))
+        runs.append(replace(run, channels=channels))
+        messages.append(message)
+    await world.ledger.plans.commit(PlanCommit(runs=tuple(runs), messages=tuple(messages)))
+    runs_of = world.ledger.plans.runs_of
+    stored = {run.id: run for run in await runs_of(world.tenant, event_id, None)}
+    assert stored == {run.id: run for run in runs}
+    for user in people[:2]:
+        theirs = [run for run in runs if run.user == user.no]
+        found = {run.id: run for run in await runs_of(world.tenant, event_id, user.no)}
+        assert found == {run.id: run for run in theirs}
+    for message in messages[:: len(messages) // 20]:
+        assert await world.timeline(message) == [(QUEUED, None)]
+
+
+async def planned_events_are_listed(world: World) -> None:
+    """Newest first, with their workflows and how many messages are where; also those that reached nobody."""
+    eve = await _stranger(world)
+    first = world.planned()
+    world.clock.advance(1)
+    nobody = _nobody(world)
+    world.clock.advance(1)
+    wide = world.event()
+    both = [world.planned(user, event_id=wide, workflow=w) for user in (world.ada, world.bob) for w in "ab"]
+    await world.plan(first, world.planned(eve))
+    await world.ledger.plans.commit(PlanCommit(runs=(nobody,), messages=()))
+    await world.plan(*both)
+    await world.settle(both[0])
+    world.clock.advance(1)
+    newest, events = first_id_at(world.now), world.ledger.events
+    found, following = await events.page(world.tenant, None, newest, 10)
+    assert following is None
+    assert [(one.id, set(one.workflows), dict(one.counts)) for one in found] == [
+        (wide, {"a", "b"}, {QUEUED: 3, Status.SENT: 1}),
+        (nobody.event_id, {"news"}, {}),
+        (first.event_id, {"news"}, {QUEUED: 1}),
+    ]
+    assert (found[1].lane, found[1].seq) == (Lane.BULK, 7)
+    pages: list[EventRecord] = []
+    before = newest
+    while True:
+        page, following = await events.page(world.tenant, None, before, 1)
+        pages += page
+        if following is None:
+            break
+        before = following
+    assert pages == found
+    assert await events.known(world.tenant, nobody.event_id)
+    shown = await events.found(world.tenant, nobody.event_id, None, 10, 10)
+    assert shown is not None
+    assert list(shown.runs) == [nobody]
+    few = await events.found(world.tenant, wide, None, 10, 3)
+    assert few is not None
+    assert len(few.runs) == 3
+    assert await events.found(eve.tenant, wide, None, 10, 3) is None
+
+
+async def whom_two_topics_share_is_planned_once(world: World) -> None:
+    """The second page of the same event finds what the first one planned, whatever it would plan by now."""
+    event_id = world.event()
+    first = world.planned(event_id=event_id)
+    await world.plan(first)
+    renamed = world.planned(event_id=event_id, step="renamed", event_seq=2)
+    other = world.planned(world.bob, event_id=event_id, event_seq=2)
+    rest = replace(world.entry(lane=Lane.BULK), event_id=event_id)
+    plan = world.plan_of(renamed, other, continuations=(rest,))
+    result = await world.ledger.plans.commit(plan)
+    assert result.known == {renamed.id}
+    assert len(result.continued) == 1
+    assert await world.ledger.records.get(world.tenant, renamed.id) is None
+    assert await world.timeline(other) == [(QUEUED, None)]
+    (run,) = await world.ledger.plans.runs_of(world.tenant, event_id, world.ada.no)
+    assert run == world.run(first)
+    assert (await world.ledger.plans.commit(plan)).continued == ()
+
+
+HISTORY_CONTRACT = (
+    a_timeline_tells_all_that_was_said,
+    what_shares_a_commit_keeps_its_own_history,
+    a_long_history_is_told_whole,
+    the_tail_misses_nothing_and_repeats_nothing,
+    an_explanation_is_kept_word_for_word,
+    planned_events_are_listed,
+    whom_two_topics_share_is_planned_once,
+)
