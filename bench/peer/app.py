@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from database import pool
+from database import Change, Notification, Session
 from fastapi import FastAPI
-from psycopg.types.json import Json
 from pydantic import BaseModel
+from sqlalchemy import func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from tasks import deliver
 
 app = FastAPI()
-STORE = """
-INSERT INTO notifications (event_id, user_id, data)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::jsonb[]) ON CONFLICT (event_id) DO NOTHING RETURNING id
-"""
 
 
-class Notification(BaseModel):
-    """One event for one user."""
+class Event(BaseModel):
+    """What one user is to be told."""
 
     id: str
     user: str
+    category: str
     data: dict[str, object]
 
 
 @app.post("/notifications", status_code=202)
-def accept(notifications: list[Notification]) -> dict[str, int]:
+def accept(events: list[Event]) -> dict[str, int]:
     """Stored before the answer; a repeated id is ignored."""
-    columns = [
-        [n.id for n in notifications],
-        [n.user for n in notifications],
-        [Json(n.data) for n in notifications],
-    ]
-    with pool.connection() as connection:
-        numbers = [number for (number,) in connection.execute(STORE, columns)]
+    rows = [{"event_id": e.id, "user_id": e.user, "category": e.category, "data": e.data} for e in events]
+    new = upsert(Notification).on_conflict_do_nothing().returning(Notification.id)
+    with Session.begin() as session:
+        numbers = list(session.scalars(new, rows))
+        if numbers:
+            session.execute(insert(Change), [{"notification_id": n, "status": "queued"} for n in numbers])
     for number in numbers:
         deliver.send(number)
     return {"accepted": len(numbers)}
 
 
-@app.get("/ended")
-def ended() -> dict[str, int]:
-    """How many notifications have ended, by status."""
-    with pool.connection() as connection:
-        return dict(connection.execute("SELECT status, count(*) FROM history GROUP BY status").fetchall())
+@app.get("/changes")
+def changes() -> dict[str, int]:
+    """How many notifications have reached each status."""
+    with Session() as session:
+        found = session.execute(
+            select(Change.status, func.count().label("number")).group_by(Change.status)
+        ).all()
+    return {row.status: row.number for row in found}

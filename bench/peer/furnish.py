@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from database import pool
+from database import Base, Preference, Session, User, engine
 
 
-def quiet(zone: str) -> tuple[int, int]:
-    """Quiet hours that are looked at and never hold."""
-    hour = datetime.now(ZoneInfo(zone)).hour
-    return (hour + 6) % 24, (hour + 7) % 24
+def later(zone: str, hours: int) -> int:
+    """An hour of the day that is not now: quiet hours are looked at and never hold."""
+    return (datetime.now(ZoneInfo(zone)).hour + hours) % 24
 
 
-with pool.connection() as connection:
-    connection.execute(Path(__file__).with_name("schema.sql").read_text())
-    with connection.cursor().copy("COPY users FROM STDIN") as copy:
-        for line in sys.stdin:
-            user, address, locale, zone = line.rstrip("\n").split("\t")
-            copy.write_row((user, address, locale, zone, True, *quiet(zone)))
-pool.close()
+Base.metadata.create_all(engine)
+users, preferences = [], []
+for line in sys.stdin:
+    user, address, locale, zone = line.rstrip("\n").split("\t")
+    quiet = {"quiet_from": later(zone, 6), "quiet_until": later(zone, 7)}
+    users.append(User(id=user, email=address, locale=locale, timezone=zone, **quiet))
+    preferences.append(Preference(user_id=user, category="updates", channel="email", wanted=True))
+with Session.begin() as session:
+    session.add_all(users)
+    session.flush()
+    session.add_all(preferences)

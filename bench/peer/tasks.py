@@ -1,21 +1,20 @@
-"""The peer's worker: one dramatiq task a mail, which looks up, decides, renders, sends and records."""
+"""The peer's worker: one dramatiq task a mail, which decides, renders, sends and records."""
 
 from __future__ import annotations
 
 import os
 import smtplib
 import threading
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import make_msgid
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import dramatiq
-from database import pool
+from database import Change, Notification, Preference, Session, Suppression
 from dramatiq.brokers.redis import RedisBroker
 from jinja2 import DictLoader, Environment
-from psycopg.rows import namedtuple_row
+from sqlalchemy import func, orm, select
 
 dramatiq.set_broker(RedisBroker(url=os.environ["PEER_REDIS"]))
 
@@ -37,55 +36,62 @@ TEMPLATES = Environment(
         | {f"{locale}.html": HTML.format(title, body) for locale, (title, body) in TEXTS.items()}
     ),
 )
-FIND = """
-SELECT n.status, n.data, u.id AS user, u.email, u.locale, u.timezone, u.wants_email, u.quiet_from, u.quiet_until,
-  EXISTS (SELECT FROM suppressions s WHERE s.address = u.email) AS suppressed,
-  (SELECT count(*) FROM notifications c WHERE c.user_id = u.id AND c.created_at > now() - interval '1 day') AS today
-FROM notifications n JOIN users u ON u.id = n.user_id WHERE n.id = %s
-"""
-END = """
-WITH ended AS (UPDATE notifications SET status = %(status)s, ended_at = now() WHERE id = %(id)s)
-INSERT INTO history (notification_id, status, detail) VALUES (%(id)s, %(status)s, %(detail)s)
-"""
 _thread = threading.local()
 
 
 @dramatiq.actor(max_retries=5)
 def deliver(number: int) -> None:
-    """Send one mail, unless something speaks against it."""
-    with pool.connection() as connection:
-        cursor = connection.cursor(row_factory=namedtuple_row)
-        row: Any = cursor.execute(FIND, [number]).fetchone()
-    if row.status != "queued":
-        return
-    against = _against(row)
-    if against is None:
-        _send(row)
-    with pool.connection() as connection:
-        ended = {"id": number, "status": "sent" if against is None else "suppressed", "detail": against}
-        connection.execute(END, ended)
+    """Send one mail, unless something speaks against it. A task that runs twice sends nothing twice."""
+    with Session() as session:
+        notification = session.get_one(Notification, number, with_for_update={"of": Notification})
+        if notification.status != "queued":
+            return
+        against = _against(session, notification)
+        if against is not None:
+            _record(session, notification, "suppressed", against)
+            return
+        mail = _mail(notification)
+        _record(session, notification, "sending")
+        _send(mail)
+        _record(session, notification, "sent")
 
 
-def _against(row: Any) -> str | None:
-    if not row.wants_email:
+def _against(session: orm.Session, notification: Notification) -> str | None:
+    """What keeps the mail from being sent."""
+    user = notification.user
+    choice = session.get(Preference, (user.id, notification.category, "email"))
+    if choice is not None and not choice.wanted:
         return "preferences"
-    if row.suppressed:
-        return "suppressed"
-    if row.today > DAILY_CAP:
-        return "cap"
-    hour = datetime.now(ZoneInfo(row.timezone)).hour
-    return "quiet hours" if row.quiet_from <= hour < row.quiet_until else None
+    if session.get(Suppression, user.email) is not None:
+        return "suppression"
+    hour = datetime.now(ZoneInfo(user.timezone)).hour
+    if user.quiet_from <= hour < user.quiet_until:
+        return "quiet hours"
+    since = datetime.now(UTC) - timedelta(days=1)
+    counted = select(func.count()).where(Notification.user_id == user.id, Notification.created_at > since)
+    return "cap" if session.scalar(counted) > DAILY_CAP else None
 
 
-def _send(row: Any) -> None:
-    values = {"user": row.user, **row.data}
+def _record(session: orm.Session, notification: Notification, status: str, detail: str | None = None) -> None:
+    notification.status = status
+    session.add(Change(notification_id=notification.id, status=status, detail=detail))
+    session.commit()
+
+
+def _mail(notification: Notification) -> EmailMessage:
+    user = notification.user
+    values = {"user": user.id, **notification.data}
     mail = EmailMessage()
     mail["From"] = "Example News <news@example.com>"
-    mail["To"] = row.email
-    mail["Subject"] = TEMPLATES.get_template(f"{row.locale}.subject").render(values)
+    mail["To"] = user.email
+    mail["Subject"] = TEMPLATES.get_template(f"{user.locale}.subject").render(values)
     mail["Message-ID"] = make_msgid(domain="example.com")
-    mail.set_content(TEMPLATES.get_template(f"{row.locale}.text").render(values))
-    mail.add_alternative(TEMPLATES.get_template(f"{row.locale}.html").render(values), subtype="html")
+    mail.set_content(TEMPLATES.get_template(f"{user.locale}.text").render(values))
+    mail.add_alternative(TEMPLATES.get_template(f"{user.locale}.html").render(values), subtype="html")
+    return mail
+
+
+def _send(mail: EmailMessage) -> None:
     try:
         _server().send_message(mail)
     except smtplib.SMTPServerDisconnected:
