@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from clarion.adapters.brokers.sql import SqlBroker
+from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Busy
@@ -49,7 +50,23 @@ def in_sqlite(directory: Path, ends: AsyncExitStack) -> Connect:
     return connect
 
 
-BROKERS: dict[str, Callable[[Path, AsyncExitStack], Connect]] = {"memory": in_memory, "database": in_sqlite}
+def in_memory_ledger(directory: Path, ends: AsyncExitStack) -> Connect:
+    """The embedded broker on the other ledger, which lives through the starts."""
+    random = SeededRandom()
+    ledger = MemoryLedger(vault=LocalVault(random.bytes(32), random), clock=CLOCK, random=random)
+    ends.push_async_callback(ledger.close)
+
+    async def connect() -> Broker:
+        return SqlBroker(ledger.log)
+
+    return connect
+
+
+BROKERS: dict[str, Callable[[Path, AsyncExitStack], Connect]] = {
+    "memory": in_memory,
+    "database": in_sqlite,
+    "database in memory": in_memory_ledger,
+}
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)

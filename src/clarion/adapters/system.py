@@ -37,7 +37,7 @@ keeps that for up to a millisecond: with a call per nonce, a tenth of the event 
 
 
 class SystemRandom:
-    """`ports.Entropy` from the operating system. No byte is handed out twice, also not to two threads."""
+    """`ports.Random` from the operating system. No byte is handed out twice, also not to two threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -4,8 +4,8 @@ import pytest
 from clarion.testing.broker_contract import BROKER_CONTRACT, BrokerSubject
 
 @pytest.mark.parametrize("check", BROKER_CONTRACT, ids=lambda check: check.__name__)
-async def test_my_broker_keeps_the_contract(check, connect, clock, entropy):
-    async with BrokerSubject(connect, clock, entropy) as subject:
+async def test_my_broker_keeps_the_contract(check, connect, clock, random):
+    async with BrokerSubject(connect, clock, random) as subject:
         await check(subject)
 
 `connect` opens a broker on the same lanes each time, as a process does that starts again.

@@ -78,7 +78,7 @@ class ManualClock:
 
 
 class SeededRandom:
-    """`ports.Entropy` that repeats itself exactly for the same seed."""
+    """`ports.Random` that repeats itself exactly for the same seed."""
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed.to_bytes(8, "big")

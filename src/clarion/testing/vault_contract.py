@@ -5,9 +5,9 @@ from clarion.testing.vault_contract import VAULT_CONTRACT, VaultSubject
 
 @pytest.mark.parametrize("check", VAULT_CONTRACT, ids=lambda check: check.__name__)
 def test_my_vault_keeps_the_contract(check):
-    check(VaultSubject(open=my_vault, foreign=vault_of_another_installation, entropy=SystemEntropy()))
+    check(VaultSubject(open=my_vault, foreign=vault_of_another_installation, random=SystemRandom()))
 
-`open` opens the vault of one installation, as often as it is called; the entropy behind it must not repeat itself.
+`open` opens the vault of one installation, as often as it is called; the randomness behind it must not repeat itself.
 """
 
 from __future__ import annotations

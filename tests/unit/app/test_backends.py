@@ -130,6 +130,15 @@ async def test_a_database_in_memory_leaves_no_file_and_begins_empty(settings):
         assert app.ledger.setup.tenants.all() == {}
 
 
+async def test_a_process_needs_no_file(settings):
+    """A database in memory takes the place of the one in the data directory, and begins empty."""
+    async with App.open(settings.model_copy(update={"database": "memory:"})) as app:
+        await app.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
+        assert app.pipeline.health()
+    async with App.open(settings) as app:
+        assert not app.ledger.setup.tenants.all()
+
+
 async def test_the_defaults_are_one_file_and_one_process(settings):
     """Everything lies in the data directory."""
     tools = backend_tools_of(settings)

@@ -166,6 +166,18 @@ def test_check_names_everything_that_is_wrong():
     assert [c["check"] for c in json.loads(checked.stdout) if not c["ok"]] == ["safety", "database"]
 
 
+@pytest.mark.parametrize("setting", ["database", "broker", "fanout"])
+def test_check_names_a_backend_that_nothing_opens(monkeypatch, setting):
+    """Before the start, with what is installed."""
+    run("migrate", "--data-dir", "data")
+    monkeypatch.setenv(f"CLARION_{setting.upper()}", "pigeons://ada:hunter2@loft.example")
+    checked = run("check", "--data-dir", "data", "--json")
+    assert checked.exit_code == 1
+    found = {c["check"]: c["detail"] for c in json.loads(checked.stdout)}
+    assert "`pigeons:` URLs, only" in found[setting]
+    assert "hunter2" not in checked.output
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_check_reaches_what_is_enabled(tmp_path, enabled):
     """What somebody switched off may be out of reach."""

@@ -4,8 +4,8 @@ import pytest
 from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
 
 @pytest.mark.parametrize("check", LEDGER_CONTRACT, ids=lambda check: check.__name__)
-async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, entropy):
-    await check(await World(my_ledger, clock, entropy).furnish())
+async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
+    await check(await World(my_ledger, clock, random).furnish())
 """
 
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
