@@ -7,7 +7,6 @@ several at once; between steps the ledger may forget what it remembers of an inb
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.migrate import migrate
+from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel
@@ -24,9 +23,11 @@ from clarion.model.inbox import InboxCounts, InboxItem
 from clarion.model.message import Message
 from clarion.model.plan import PlanCommit
 from clarion.model.status import Status
+from clarion.ports.ledger import Ledger
 from clarion.testing.ledger_contract.world import World
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.inboxes import marked_as
+from tests.ledger_files import new_ledger
 
 STEPS = st.lists(
     st.one_of(
@@ -139,39 +140,43 @@ class Story:
                 assert list(ids) == [item.message_id for item in fits]
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory) -> Path:
-    """A file to begin every story with."""
-    path = tmp_path_factory.mktemp("empty") / "ledger.db"
-    migrate(path)
-    return path
+def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
+    path = new_ledger(directory / "clarion.db")
+    return SqliteLedger.open(path, vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
 
 
-async def told(steps: list, empty: Path) -> None:
+def in_memory(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
+    return MemoryLedger(vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
+
+
+async def tell(story: Story, steps: list) -> None:
     """The whole story, with a look after every step."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "ledger.db"
-        shutil.copy(empty, path)
+    for what, which in steps:
+        if what == "plan":
+            await story.plan(which)
+        elif what == "deliver":
+            await story.deliver(which)
+        elif what == "forget":
+            await story.forget()
+        else:
+            await story.mark(what, which)
+        await story.check()
+
+
+async def told(open_ledger, steps: list) -> None:
+    """The story, with a ledger of its own."""
+    with TemporaryDirectory() as directory:
         clock, random = ManualClock(), SeededRandom()
-        ledger = SqliteLedger.open(path, vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
+        ledger = open_ledger(Path(directory), clock, random)
         try:
-            story = Story(await World(ledger, clock, random).furnish())
-            for what, which in steps:
-                if what == "plan":
-                    await story.plan(which)
-                elif what == "deliver":
-                    await story.deliver(which)
-                elif what == "forget":
-                    await story.forget()
-                else:
-                    await story.mark(what, which)
-                await story.check()
+            await tell(Story(await World(ledger, clock, random).furnish()), steps)
         finally:
             await ledger.close()
 
 
+@pytest.mark.parametrize("open_ledger", [in_sqlite, in_memory])
 @settings(max_examples=30, deadline=None)
 @given(steps=STEPS)
-def test_the_ledger_tells_every_client_what_it_missed(empty, steps):
+def test_the_ledger_tells_every_client_what_it_missed(open_ledger, steps):
     """Each item once and at its latest change, offsets without gaps, counters exact at every moment."""
-    asyncio.run(told(steps, empty))
+    asyncio.run(told(open_ledger, steps))

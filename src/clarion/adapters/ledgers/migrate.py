@@ -8,11 +8,15 @@ from pathlib import Path
 
 from clarion.adapters.ledgers.schema import REVISION
 
+PAGE_BYTES = 2048
+"""Of a new file; an older one keeps its 4096. A row in no order of time costs a page in the log and one at its place:
+see `docs/adr/0021-messages-of-a-user-lie-side-by-side.md`."""
+
 
 def migrate(path: Path) -> None:
-    """Create the file if it is missing, then run every step it has not seen: all of them or none.
+    """Create the file if it is missing, then run every step it has not seen.
 
-    Repeating it changes nothing. Alembic is loaded here and nowhere else, and only when there is something to do.
+    Cut off, it goes on behind the last that was stored: a step, or a slice of one that says so. Repeating it changes nothing. Alembic is loaded here and nowhere else, and only when there is something to do.
     """
     if path.exists() and revision(path) == REVISION:
         return
@@ -27,6 +31,7 @@ def migrate(path: Path) -> None:
     engine = create_engine(f"sqlite:///{path}")
     try:
         with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             # By itself the driver would commit every CREATE and ALTER at once, and a crash leave half a step behind.
             connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -10,12 +10,14 @@ from clarion.adapters.ledgers.sqlite.files import open_writer
 from clarion.adapters.ledgers.sqlite.writer import Writer
 
 PAGES = 200
+PAGE = 4096
+"""Not that of the file: a measure."""
 
 
 @pytest.fixture
 async def writer(path, clock, monkeypatch):
     monkeypatch.setattr(checkpoints, "ROWS_BETWEEN", 20)
-    monkeypatch.setattr(checkpoints, "LONG", PAGES)
+    monkeypatch.setattr(checkpoints, "LONG_BYTES", PAGES * PAGE)
     writer = Writer(path, clock)
     await writer.call(lambda c: c.execute("CREATE TABLE notes (text TEXT)"))
     yield writer
@@ -24,14 +26,14 @@ async def writer(path, clock, monkeypatch):
 
 def wal_pages(path) -> int:
     """Length of the log's file."""
-    return path.with_name(path.name + "-wal").stat().st_size // 4096
+    return path.with_name(path.name + "-wal").stat().st_size // PAGE
 
 
 async def test_the_log_starts_anew_under_steady_load(path, writer):
     """Ten times its bound goes through it."""
     for _ in range(PAGES * 2):
         await writer.call(lambda c: c.execute("INSERT INTO notes VALUES (?)", ("x" * 20_000,)), rows=5)
-    assert path.stat().st_size > PAGES * 10 * 4096 / 2
+    assert path.stat().st_size > PAGES * 10 * PAGE / 2
     assert wal_pages(path) < PAGES * 5
 
 

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 
 from clarion.adapters.ledgers import migrations
-from clarion.adapters.ledgers.migrate import migrate, revision
+from clarion.adapters.ledgers.migrate import PAGE_BYTES, migrate, revision
 from clarion.adapters.ledgers.schema import CODES, REVISION, metadata
 from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
 from clarion.adapters.ledgers.sqlite.files import rows
@@ -94,6 +94,11 @@ def test_migrating_again_changes_nothing(path, raw):
     migrate(path)
     assert definitions(raw) == before
     assert raw.execute("SELECT value FROM meta").fetchall() == [(7,)]
+
+
+def test_a_new_file_has_small_pages(raw):
+    """What costs a page of its own costs less; a file that has larger ones keeps them."""
+    assert raw.execute("PRAGMA page_size").fetchone() == (PAGE_BYTES,)
 
 
 def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):

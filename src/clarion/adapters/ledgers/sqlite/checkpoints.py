@@ -11,14 +11,14 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from clarion.adapters.ledgers.sqlite.files import BUSY_MS, open_writer
+from clarion.adapters.ledgers.sqlite.files import BUSY_MS, one, open_writer
 
 ROWS_BETWEEN = 4_000
-"""Rows committed between two copies; a row costs about half a page. Small copies hold up no commit for long."""
+"""Rows committed between two copies. Small copies hold up no commit for long."""
 ROWS_BETWEEN_BUSY = 16_000
 """While more waits than one commit takes: a page written several times in between is copied once."""
-LONG = 12_000
-"""Pages from which the log had better start anew: 48 MiB, within `files.WAL_KEPT`."""
+LONG_BYTES = 48 << 20
+"""From which the log had better start anew, within `files.WAL_KEPT`."""
 
 PATIENCE_MS = 100
 """How long the writer waits for readers before it goes on and empties the log another time."""
@@ -29,6 +29,7 @@ class Checkpoints:
 
     def __init__(self, path: Path) -> None:
         self._connection = open_writer(path, cache_kib=256)
+        self._long = LONG_BYTES // one(self._connection, "PRAGMA page_size")
         self._copying = threading.Lock()
         self._rows = 0
         self._wake = threading.Event()
@@ -66,7 +67,7 @@ class Checkpoints:
         while self._wake.wait() and not self._closing:
             self._wake.clear()
             with self._copying:
-                if copy(self._connection) > LONG:
+                if copy(self._connection) > self._long:
                     copy(self._connection)  # only what was added meanwhile: the writer's rest is a few pages
                     self._rest_is_small = True
         self._connection.close()
