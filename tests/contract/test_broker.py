@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.ledgers.memory import MemoryLedger
+from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Busy
@@ -51,12 +52,14 @@ def in_sqlite(directory: Path, ends: AsyncExitStack) -> Connect:
 
 
 def in_memory_ledger(directory: Path, ends: AsyncExitStack) -> Connect:
-    """The embedded broker on the other ledger, which lives through the starts."""
-    random = SeededRandom()
-    ledger = MemoryLedger(vault=LocalVault(random.bytes(32), random), clock=CLOCK, random=random)
-    ends.push_async_callback(ledger.close)
+    """The embedded broker on the other ledger, whose tables live through the starts."""
+    tables = Tables()
 
     async def connect() -> Broker:
+        random = SeededRandom()
+        vault = LocalVault(random.bytes(32), random)
+        ledger = MemoryLedger(vault=vault, clock=CLOCK, random=random, tables=tables)
+        ends.push_async_callback(ledger.close)
         return SqlBroker(ledger.log)
 
     return connect
