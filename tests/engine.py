@@ -1,4 +1,4 @@
-"""A whole engine on a real SQLite file, with a clock that moves when told and a scripted provider."""
+"""A whole engine, with a clock that moves when told and a scripted provider."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 
 from clarion.adapters.brokers.sql import SqlBroker
 from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.ledgers.memory import MemoryLedger, Tables
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
@@ -34,6 +35,7 @@ from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.plugins import providers as installed
+from clarion.ports.ledger import Ledger
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import ManualClock, SeededRandom, provider_tools
@@ -68,11 +70,17 @@ def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, *
     return Workflow(key=key, category=category, **fields)
 
 
-class Engine:
-    """One life of the process. `crash` ends it without a word; open another one on the same directory."""
+Store = Path | Tables
+"""Where the ledger is: the directory of a SQLite file, or tables in memory that live on like a server behind a network."""
 
-    def __init__(self, directory: Path, clock: ManualClock, provider: RecordingProvider, seed: int) -> None:
-        self.directory = directory
+
+class Engine:
+    """One life of the process. `crash` ends it without a word; open another one on the same store."""
+
+    ledger: Ledger
+
+    def __init__(self, store: Store, clock: ManualClock, provider: RecordingProvider, seed: int) -> None:
+        self.store = store
         self.clock = clock
         self.provider: Any = provider
         self.random = SeededRandom(seed)
@@ -81,13 +89,15 @@ class Engine:
         self.limited = InThread()
 
     async def open(self) -> Engine:
-        path = self.directory / "clarion.db"
-        if not path.exists():
-            new_ledger(path)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
+        tools: dict[str, Any] = {"vault": self.vault, "clock": self.clock, "random": self.random}
+        if isinstance(self.store, Tables):
+            self.ledger = MemoryLedger(tables=self.store, **tools)
+        else:
+            path = self.store / "clarion.db"
+            self.ledger = SqliteLedger.open(path if path.exists() else new_ledger(path), **tools)
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)
-        tools = msgspec.structs.replace(
+        lent = msgspec.structs.replace(
             provider_tools(self.clock, self.random, self.vault), allowed_networks=("127.0.0.0/8",)
         )
         unsubscribe = UnsubscribeLinks(self.ledger, self.vault, "https://notify.example")
@@ -98,7 +108,7 @@ class Engine:
             renderer=Renderer(),
             limited=self.limited,
             plugins={**installed(), "recording": self.provider.plugin()},
-            tools=tools,
+            tools=lent,
             unsubscribe_url=unsubscribe.url,
             opt_out=unsubscribe.leave_over,
         )
@@ -106,7 +116,7 @@ class Engine:
             self.pipeline,
             ledger=self.ledger,
             fanout=self.fanout,
-            tools=tools,
+            tools=lent,
             limited=self.limited,
             unsubscribe=unsubscribe,
         )
@@ -250,16 +260,14 @@ class Engine:
 
 @contextlib.asynccontextmanager
 async def engine(
-    directory: Path,
+    store: Store,
     *,
     provider: RecordingProvider | None = None,
     clock: ManualClock | None = None,
     seed: int = 1,
 ) -> AsyncIterator[Engine]:
     """An engine that is stopped at the end."""
-    one = await Engine(
-        directory, clock or ManualClock(), provider or RecordingProvider(batch=50), seed
-    ).open()
+    one = await Engine(store, clock or ManualClock(), provider or RecordingProvider(batch=50), seed).open()
     try:
         yield one
     finally:

@@ -33,10 +33,10 @@ async def unplanned(house: Engine):
     await house.open()
 
 
-async def test_overrides_survive_a_crash_before_planning(tmp_path):
+async def test_overrides_survive_a_crash_before_planning(store):
     """They replace the template's words after the restart, and other events of the lane are sent too."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider, clock=ManualClock()) as house:
+    async with engine(store, provider=provider, clock=ManualClock()) as house:
         await house.furnish(workflow("w"))
         async with unplanned(house):
             for who in ("ada", "bob"):
@@ -47,10 +47,10 @@ async def test_overrides_survive_a_crash_before_planning(tmp_path):
         assert sorted(map(said, provider.effects)) == ["hello", "mine"]
 
 
-async def test_overrides_survive_a_crash_after_planning(tmp_path):
+async def test_overrides_survive_a_crash_after_planning(store):
     """What is claimed after the restart is opened from the log, with its overrides."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         await house.pipeline.workers.stop("dispatch-")
@@ -85,13 +85,13 @@ async def meanwhile(house: Engine, crashed: bool):
 
 
 @CRASHED
-async def test_recipients_of_a_deleted_workflow_each_get_a_message_that_says_so(tmp_path, crashed):
+async def test_recipients_of_a_deleted_workflow_each_get_a_message_that_says_so(store, crashed):
     """One each, whatever the workflow would have sent."""
     steps = (
         SendStep(key="a", template="note", to=SendLadder(channels=(LadderChannel(channel=Channel.SMS),))),
         SendStep(key="b", template="note", to=SendAll(channels=(Channel.EMAIL, Channel.PUSH))),
     )
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w", steps=steps))
         await house.person("ada")
         await house.person("bob")
@@ -104,9 +104,9 @@ async def test_recipients_of_a_deleted_workflow_each_get_a_message_that_says_so(
 
 @CRASHED
 @pytest.mark.parametrize("others", [(), ("bob",)], ids=["alone", "among others"])
-async def test_a_deleted_recipient_gets_a_message_that_says_so(tmp_path, crashed, others):
+async def test_a_deleted_recipient_gets_a_message_that_says_so(store, crashed, others):
     """Also when it was the only one, whose key is gone; the others get theirs."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         for who in ("ada", *others):
             await house.person(who)
@@ -117,9 +117,9 @@ async def test_a_deleted_recipient_gets_a_message_that_says_so(tmp_path, crashed
         assert await outcomes(house) == [*sent, (Status.SUPPRESSED, Reason.USER_DELETED)]
 
 
-async def test_a_deleted_recipient_of_a_deleted_workflow_was_deleted(tmp_path):
+async def test_a_deleted_recipient_of_a_deleted_workflow_was_deleted(store):
     """The person comes first."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         async with meanwhile(house, crashed=True):
@@ -130,9 +130,9 @@ async def test_a_deleted_recipient_of_a_deleted_workflow_was_deleted(tmp_path):
 
 
 @CRASHED
-async def test_a_deleted_template_fails_the_message_and_says_so(tmp_path, crashed):
+async def test_a_deleted_template_fails_the_message_and_says_so(store, crashed):
     """Create it again and retry."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         async with meanwhile(house, crashed):
@@ -142,9 +142,9 @@ async def test_a_deleted_template_fails_the_message_and_says_so(tmp_path, crashe
 
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["empty", "deleted"])
-async def test_an_event_for_a_topic_without_members_is_told_to_have_reached_nobody(tmp_path, deleted):
+async def test_an_event_for_a_topic_without_members_is_told_to_have_reached_nobody(store, deleted):
     """A run without a recipient says that it was planned."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         ada = await house.person("ada")
         for key in ("t", "u"):
@@ -160,9 +160,9 @@ async def test_an_event_for_a_topic_without_members_is_told_to_have_reached_nobo
         assert await outcomes(house) == []
 
 
-async def test_an_event_that_no_workflow_listens_to_is_told_to_have_reached_nobody(tmp_path):
+async def test_an_event_that_no_workflow_listens_to_is_told_to_have_reached_nobody(store):
     """And its idempotency key gives the same answer ever after."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         event = Submission(type="nothing.listens", recipients=("ada",), idempotency_key="k", fingerprint=b"f")
@@ -174,10 +174,10 @@ async def test_an_event_that_no_workflow_listens_to_is_told_to_have_reached_nobo
         assert [(run.user, run.workflow) for run in runs] == [(NO_USER, "")]
 
 
-async def test_people_of_two_topics_hold_up_nobody_behind_them(tmp_path, monkeypatch):
+async def test_people_of_two_topics_hold_up_nobody_behind_them(store, monkeypatch):
     """A page of the second topic whose people all came with the first one is no repetition: the rest follows."""
     monkeypatch.setattr(planner, "FANOUT_PAGE", 2)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         people = [(await house.person(f"u{n}")).no for n in range(5)]
         await house.ledger.topics.subscribe(house.tenant, "a", people[:4])
@@ -188,10 +188,10 @@ async def test_people_of_two_topics_hold_up_nobody_behind_them(tmp_path, monkeyp
         assert await outcomes(house) == [(Status.SENT, None)] * 5
 
 
-async def test_a_workflow_deleted_between_two_pages_of_a_topic_says_so_to_the_rest(tmp_path, monkeypatch):
+async def test_a_workflow_deleted_between_two_pages_of_a_topic_says_so_to_the_rest(store, monkeypatch):
     """Those of the first page are sent theirs."""
     monkeypatch.setattr(planner, "FANOUT_PAGE", 2)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         people = [(await house.person(f"u{n}")).no for n in range(3)]
         await house.ledger.topics.subscribe(house.tenant, "t", people)
@@ -240,9 +240,9 @@ async def test_a_planner_that_is_behind_looks_at_the_set_up_again_first(tmp_path
         }
 
 
-async def test_what_was_planned_once_stays_when_the_set_up_changes_before_a_repetition(tmp_path):
+async def test_what_was_planned_once_stays_when_the_set_up_changes_before_a_repetition(store):
     """A crash between the plan and its acknowledgement adds nothing of the new set-up."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         house.pipeline.planner._acknowledge = never

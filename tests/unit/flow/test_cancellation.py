@@ -28,9 +28,9 @@ async def until(true) -> None:
     raise AssertionError("never came")
 
 
-async def test_a_scheduled_event_is_canceled_whole(tmp_path):
+async def test_a_scheduled_event_is_canceled_whole(store):
     """All its messages, for everybody; nothing of them goes when the time comes. Twice is as good as once."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         both = SendAll(channels=(Channel.SMS, Channel.EMAIL))
         steps = (SendStep(key="note", template="note", to=both),)
         await house.furnish(workflow("hello", steps=steps))
@@ -47,16 +47,16 @@ async def test_a_scheduled_event_is_canceled_whole(tmp_path):
         assert len(house.provider.effects) == 2
 
 
-async def test_an_event_that_nobody_was_told_of_is_not_known(tmp_path):
+async def test_an_event_that_nobody_was_told_of_is_not_known(store):
     """Well-formed, and no event."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         assert await house.services.cancellations.event(house.tenant, EventId(bytes(16))) is None
 
 
-async def test_an_event_is_canceled_before_it_is_planned(tmp_path):
+async def test_an_event_is_canceled_before_it_is_planned(store):
     """Right after the 202, and the fan-out to a topic's later pages too: everybody has a canceled message."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         users = await house.ledger.users.put(house.tenant, [UserPut(id=f"u{n}") for n in range(1_203)])
         await house.ledger.topics.subscribe(house.tenant, "all", [user.no for user in users])
@@ -70,10 +70,10 @@ async def test_an_event_is_canceled_before_it_is_planned(tmp_path):
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
-async def test_what_is_being_called_is_not_canceled(tmp_path, idempotent):
+async def test_what_is_being_called_is_not_canceled(store, idempotent):
     """Its call may arrive any moment: it is recorded as sent, whoever asked for what meanwhile."""
     provider = RecordingProvider(batch=50, idempotent=idempotent)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         provider.gate.clear()
@@ -90,11 +90,11 @@ async def test_what_is_being_called_is_not_canceled(tmp_path, idempotent):
 @pytest.mark.parametrize("idempotent", [True, False])
 @pytest.mark.parametrize("whole_event", [True, False])
 async def test_what_waits_in_memory_is_not_sent_once_it_is_canceled(
-    tmp_path, monkeypatch, idempotent, whole_event
+    store, monkeypatch, idempotent, whole_event
 ):
     """It is held, queued and about to go; the cancellation was answered first."""
     provider = RecordingProvider(batch=1, idempotent=idempotent)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         held: list[tuple[lanes.LaneQueue, lanes.InFlight]] = []
@@ -115,10 +115,10 @@ async def test_what_waits_in_memory_is_not_sent_once_it_is_canceled(
         assert (message.status, message.reason) == CANCELED
 
 
-async def test_a_cancellation_that_came_too_late_stops_no_retry(tmp_path):
+async def test_a_cancellation_that_came_too_late_stops_no_retry(store):
     """What was sent and failed is sent again when a person asks for it, also right after somebody canceled it."""
     provider = RecordingProvider(batch=50, otherwise=Retry(), idempotent=True)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         accepted = await house.trigger("hello", "ada")
@@ -138,10 +138,10 @@ async def test_a_cancellation_that_came_too_late_stops_no_retry(tmp_path):
         assert (await house.one()).status is Status.SENT
 
 
-async def test_what_has_begun_is_begun_until_its_outcome_is_stored(tmp_path, monkeypatch):
+async def test_what_has_begun_is_begun_until_its_outcome_is_stored(store, monkeypatch):
     """The call is over and the ledger still knows nothing: a cancellation in between changes nothing either."""
     provider = RecordingProvider(batch=50, idempotent=True)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         settle, stored = house.ledger.messages.settle, asyncio.Event()

@@ -25,10 +25,10 @@ async def outcomes(house: Engine) -> list[tuple[Status, Reason | None]]:
 @pytest.mark.parametrize(
     "answer", [Retry(), Retry(after_s=90), Misconfigured()], ids=["retry", "later", "repair"]
 )
-async def test_a_message_that_waited_goes_only_if_there_is_still_room(tmp_path, answer: Answer):
+async def test_a_message_that_waited_goes_only_if_there_is_still_room(store, answer: Answer):
     """While the first waits the second is sent; then the first is over the cap, and says so."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"), categories=(NEWS,))
         await house.person("ada")
         provider.otherwise = answer
@@ -46,10 +46,10 @@ async def test_a_message_that_waited_goes_only_if_there_is_still_room(tmp_path, 
         assert len(provider.effects) == 1
 
 
-async def test_messages_that_wait_for_an_integration_are_counted_when_they_go(tmp_path):
+async def test_messages_that_wait_for_an_integration_are_counted_when_they_go(store):
     """Planned hours apart, they come back together: one goes, the other is over the cap."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"), categories=(NEWS,))
         await house.person("ada")
         main = house.ledger.setup.integrations.all(house.tenant)["main-sms"]
@@ -70,10 +70,10 @@ async def test_messages_that_wait_for_an_integration_are_counted_when_they_go(tm
     [("{{ 1 / 0 }}", Accepted(), Status.FAILED), ("x", Rejected(), Status.REJECTED)],
     ids=["template error", "rejected"],
 )
-async def test_what_was_never_sent_does_not_count(tmp_path, text, answer: Answer, status):
+async def test_what_was_never_sent_does_not_count(store, text, answer: Answer, status):
     """The next one has the room."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"), categories=(NEWS,))
         await house.person("ada")
         await house.ledger.setup.templates.put(
@@ -95,10 +95,10 @@ async def test_what_was_never_sent_does_not_count(tmp_path, text, answer: Answer
         assert [said(one) for one in provider.effects][-1] == "y"
 
 
-async def test_a_message_behind_another_of_its_thread_is_counted_when_its_turn_comes(tmp_path):
+async def test_a_message_behind_another_of_its_thread_is_counted_when_its_turn_comes(store):
     """Not while it waits: what is sent in the meantime has the room."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(
             workflow("chat", "calm", thread=""), workflow("w", "calm"),
             categories=(Category(key="calm", caps=(FrequencyCap(limit=2, window_s=3_600),)),),
@@ -117,10 +117,10 @@ async def test_a_message_behind_another_of_its_thread_is_counted_when_its_turn_c
         assert len(provider.effects) == 2
 
 
-async def test_what_was_counted_when_the_process_died_still_holds_its_place(tmp_path):
+async def test_what_was_counted_when_the_process_died_still_holds_its_place(store):
     """It is on its way until somebody knows what became of it."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"), categories=(NEWS,))
         await house.person("ada")
         await house.pipeline.workers.stop("dispatch-")

@@ -35,9 +35,9 @@ async def furnished(one, url: str, **people: str) -> dict:
     return {user.id: user.no for user in await one.ledger.users.put(one.tenant, puts)}
 
 
-async def test_everybody_is_written_to_where_they_are(tmp_path):
+async def test_everybody_is_written_to_where_they_are(store):
     """One on Slack, one on Telegram: a contact goes to the provider that knows its form."""
-    async with scripted_server(otherwise=SENT) as server, engine(tmp_path) as one:
+    async with scripted_server(otherwise=SENT) as server, engine(store) as one:
         people = await furnished(one, server.url, ada="U024BE7LH", ben="987654321")
         await one.trigger("note", *people)
         for user_id, no in people.items():
@@ -48,9 +48,9 @@ async def test_everybody_is_written_to_where_they_are(tmp_path):
     assert len(server.requests) == 2
 
 
-async def test_who_blocked_the_bot_is_not_written_to_again(tmp_path):
+async def test_who_blocked_the_bot_is_not_written_to_again(store):
     """The contact is gone for good, and the next message says why it was not sent."""
-    async with scripted_server(otherwise=BLOCKED) as server, engine(tmp_path) as one:
+    async with scripted_server(otherwise=BLOCKED) as server, engine(store) as one:
         await furnished(one, server.url, ben="987654321")
         await one.trigger("note", "ben")
         assert await one.eventually(Status.BOUNCED)
@@ -61,12 +61,12 @@ async def test_who_blocked_the_bot_is_not_written_to_again(tmp_path):
         assert len(server.requests) == 1
 
 
-async def test_bad_urls_of_some_stop_nobody_else(tmp_path):
+async def test_bad_urls_of_some_stop_nobody_else(store):
     """However many contacts bring a webhook that answers with errors, the integration's circuit stays closed."""
     async with (
         scripted_server(otherwise=Answer.text(200, "ok")) as vendor,
         scripted_server(otherwise=Answer.text(503, "")) as broken,
-        engine(tmp_path) as one,
+        engine(store) as one,
     ):
         bad = {f"user{n}": f"{broken.url}/services/{n}" for n in range(30)}
         people = await furnished(one, "http://127.0.0.1:1", **bad, ada="team")

@@ -19,9 +19,9 @@ async def fresh(house: Engine) -> None:
     await house.person("ada")
 
 
-async def test_a_new_tenant_has_an_inbox(tmp_path):
+async def test_a_new_tenant_has_an_inbox(store):
     """In-app messages arrive without any set-up."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await fresh(house)
         assert dict(house.ledger.setup.integrations.all(house.tenant)) == {"inbox": INBOX}
         await house.trigger("hello", "ada")
@@ -29,9 +29,9 @@ async def test_a_new_tenant_has_an_inbox(tmp_path):
         assert (await house.one(channel=Channel.IN_APP)).status is Status.DELIVERED
 
 
-async def test_what_no_integration_serves_waits_and_goes_out_when_one_does(tmp_path):
+async def test_what_no_integration_serves_waits_and_goes_out_when_one_does(store):
     """The answer, the message and the dry run agree; nothing is lost."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await fresh(house)
         accepted = await house.trigger("hello", "ada")
         (notice,) = accepted.notices
@@ -56,9 +56,9 @@ async def test_what_no_integration_serves_waits_and_goes_out_when_one_does(tmp_p
         assert len(house.provider.effects) == 2
 
 
-async def test_an_integration_that_is_switched_off_serves_nothing(tmp_path):
+async def test_an_integration_that_is_switched_off_serves_nothing(store):
     """As if there were none, until it is switched on."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await fresh(house)
         texts = Integration(key="texts", channel=Channel.SMS, provider="recording", enabled=False)
         await house.ledger.setup.integrations.put(house.tenant, texts)

@@ -115,10 +115,10 @@ async def last_change(house: Engine) -> Any:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 50])
-async def test_every_device_gets_it_once_and_the_timeline_says_how_many(tmp_path, batch):
+async def test_every_device_gets_it_once_and_the_timeline_says_how_many(store, batch):
     """However many the provider takes in one call; and time changes nothing about it."""
     provider = RecordingProvider({TABLET: Retry()}, batch=batch)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(PING)
         await house.person("ada", devices=ALL)
         await house.trigger("ping", "ada")
@@ -132,10 +132,10 @@ async def test_every_device_gets_it_once_and_the_timeline_says_how_many(tmp_path
         assert sum(map(len, provider.calls)) == 3
 
 
-async def test_a_device_that_is_gone_is_suppressed_and_the_others_go_on(tmp_path):
+async def test_a_device_that_is_gone_is_suppressed_and_the_others_go_on(store):
     """Also when the message was sent; the next push does not try it."""
     provider = RecordingProvider({PHONE: Gone()}, batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(PING)
         user = await house.person("ada", devices=ALL)
         await house.trigger("ping", "ada")
@@ -150,10 +150,10 @@ async def test_a_device_that_is_gone_is_suppressed_and_the_others_go_on(tmp_path
         assert [one.contact.address for one in provider.calls[-1] if one.contact] == [TABLET, LAPTOP]
 
 
-async def test_when_all_are_gone_the_message_bounces_and_all_are_suppressed(tmp_path):
+async def test_when_all_are_gone_the_message_bounces_and_all_are_suppressed(store):
     """Each in the transaction that ends it."""
     provider = RecordingProvider(otherwise=Gone(), batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(PING)
         await house.person("ada", devices=ALL)
         await house.trigger("ping", "ada")
@@ -163,11 +163,11 @@ async def test_when_all_are_gone_the_message_bounces_and_all_are_suppressed(tmp_
         assert len(await house.ledger.suppressions.page(house.tenant, None, 10)) == 3
 
 
-async def test_it_is_tried_again_only_while_no_device_took_it(tmp_path):
+async def test_it_is_tried_again_only_while_no_device_took_it(store):
     """Then on all that are left, and the first one that takes it ends that."""
     script: dict[Any, Scripted] = {PHONE: Gone()}
     provider = RecordingProvider(script, otherwise=Retry(), batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(PING)
         await house.person("ada", devices=ALL)
         await house.trigger("ping", "ada")
@@ -211,10 +211,10 @@ async def two_kinds(house: Engine, browsers: RecordingProvider, **limits: Any) -
     await house.person("ada", devices=(PHONE, BROWSER))
 
 
-async def test_devices_of_several_kinds_are_reached_by_one_message(tmp_path):
+async def test_devices_of_several_kinds_are_reached_by_one_message(store):
     """Each through its own integration; the message is sent once both have answered."""
     browsers = RecordingProvider(batch=50)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await two_kinds(house, browsers)
         await house.trigger("ping", "ada")
         await house.quiet()
@@ -222,10 +222,10 @@ async def test_devices_of_several_kinds_are_reached_by_one_message(tmp_path):
         assert (reached(house.provider), reached(browsers)) == ({PHONE: 1}, {BROWSER: 1})
 
 
-async def test_a_kind_whose_circuit_is_open_does_not_hold_back_the_other(tmp_path):
+async def test_a_kind_whose_circuit_is_open_does_not_hold_back_the_other(store):
     """What can be reached is reached now, and the timeline says what was not."""
     browsers = RecordingProvider(otherwise=Misconfigured(), batch=50)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await two_kinds(house, browsers)
         await house.trigger("ping", "ada")
         await house.quiet()
@@ -238,10 +238,10 @@ async def test_a_kind_whose_circuit_is_open_does_not_hold_back_the_other(tmp_pat
         assert len(browsers.calls) == 1
 
 
-async def test_a_kind_that_hangs_is_given_up_and_the_other_counts(tmp_path):
+async def test_a_kind_that_hangs_is_given_up_and_the_other_counts(store):
     """Its time limit is its own, and the message ends as sent."""
     browsers = RecordingProvider(otherwise=HANG, batch=50)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await two_kinds(house, browsers, timeout_s=20)
         await house.trigger("ping", "ada")
         await house.quiet()
@@ -251,10 +251,10 @@ async def test_a_kind_that_hangs_is_given_up_and_the_other_counts(tmp_path):
         assert (await last_change(house)).detail == "1 of 2 devices took it (1 in doubt)"
 
 
-async def test_a_kind_that_hangs_holds_no_slot_of_the_other(tmp_path):
+async def test_a_kind_that_hangs_holds_no_slot_of_the_other(store):
     """Integrations are bulkheads: with one slot each, those who have a phone only do not wait for browsers."""
     browsers = RecordingProvider(otherwise=HANG, batch=50)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await two_kinds(house, browsers)
         await house.ledger.setup.integrations.put(
             house.tenant,
@@ -274,10 +274,10 @@ async def test_a_kind_that_hangs_holds_no_slot_of_the_other(tmp_path):
         assert (await house.one(event_id=second.event_id)).status is Status.SENT
 
 
-async def test_another_integration_takes_over_only_when_no_device_took_it(tmp_path):
+async def test_another_integration_takes_over_only_when_no_device_took_it(store):
     """Failover is about the message, not about a device."""
     provider = RecordingProvider({PHONE: Retry()}, batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(PING)
         await house.ledger.setup.integrations.put(
             house.tenant, Integration(key="second", channel=Channel.PUSH, provider="recording")
@@ -304,9 +304,9 @@ async def limit(house: Engine, per_second: float) -> None:
     await house.ledger.setup.integrations.put(house.tenant, limited)
 
 
-async def test_a_rate_limit_counts_devices(tmp_path):
+async def test_a_rate_limit_counts_devices(store):
     """Six a second, three devices each: two people at once, and all in their time; nobody gets it on some devices."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(PING)
         await limit(house, per_second=6)
         people = [f"user{n}" for n in range(6)]
@@ -323,9 +323,9 @@ async def test_a_rate_limit_counts_devices(tmp_path):
         assert len(house.provider.effects) == 18
 
 
-async def test_more_devices_than_a_rate_limit_holds_are_reached_all_the_same(tmp_path):
+async def test_more_devices_than_a_rate_limit_holds_are_reached_all_the_same(store):
     """One a second and three devices: the debt is paid off before the next."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(PING)
         await limit(house, per_second=1)
         await house.person("ada", devices=ALL)
@@ -334,9 +334,9 @@ async def test_more_devices_than_a_rate_limit_holds_are_reached_all_the_same(tmp
         assert len(house.provider.effects) == 3
 
 
-async def test_a_device_that_goes_while_the_attempt_is_noted_is_left_alone(tmp_path):
+async def test_a_device_that_goes_while_the_attempt_is_noted_is_left_alone(store):
     """I9 and I8: what is committed before the call counts, for one device as for all."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(PING)
         await house.person("ada", devices=ALL)
         mark = house.ledger.messages.mark_sending
@@ -358,10 +358,10 @@ async def test_a_device_that_goes_while_the_attempt_is_noted_is_left_alone(tmp_p
         assert reached(house.provider) == {TABLET: 1, LAPTOP: 1, "new": 1}
 
 
-async def test_doubt_about_one_device_follows_the_policy_of_the_category(tmp_path):
+async def test_doubt_about_one_device_follows_the_policy_of_the_category(store):
     """Nobody took it for sure and one may have: marketing is not sent again, on any device (I2)."""
     provider = RecordingProvider({PHONE: Unknown()}, otherwise=Retry(), batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(PING, categories=(Category(key="news", on_unknown=UnknownPolicy.DO_NOT_SEND),))
         await house.person("ada", devices=ALL)
         await house.trigger("ping", "ada")
@@ -371,9 +371,9 @@ async def test_doubt_about_one_device_follows_the_policy_of_the_category(tmp_pat
         assert len(provider.calls) == 1
 
 
-async def test_other_channels_go_to_one_contact(tmp_path):
+async def test_other_channels_go_to_one_contact(store):
     """Two addresses are not two mails."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=Channel.EMAIL))
         user = await house.person("ada")
         contacts = (*user.profile.contacts, Contact(channel=Channel.EMAIL, address="second@example.org"))
@@ -384,9 +384,9 @@ async def test_other_channels_go_to_one_contact(tmp_path):
         assert reached(house.provider) == {"ada@example.org": 1}
 
 
-async def test_what_went_to_each_device_is_captured(tmp_path):
+async def test_what_went_to_each_device_is_captured(store):
     """A copy for each, with its own address, stored once however often the message is looked at."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(PING)
         captured = Integration(key="main-push", channel=Channel.PUSH, provider="capture")
         await house.ledger.setup.integrations.put(house.tenant, captured)

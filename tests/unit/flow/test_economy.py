@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
-from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
-from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.adapters.ledgers.memory.messages import MemoryMessages
+from clarion.adapters.ledgers.memory.receipts import MemoryReceipts
+from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.model.channel import Channel
 from clarion.model.inbox import InboxChange
 from clarion.model.receipt import Receipt, ReceiptKind
@@ -13,9 +13,9 @@ from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
 
 
-async def test_a_live_push_carries_what_was_sealed_a_moment_before(tmp_path):
+async def test_a_live_push_carries_what_was_sealed_a_moment_before(store):
     """Devices that are connected get it without a seal being opened."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("hello", channel=Channel.IN_APP))
         await house.person("ada")
         heard: list[InboxChange] = []
@@ -28,9 +28,9 @@ async def test_a_live_push_carries_what_was_sealed_a_moment_before(tmp_path):
         assert house.vault.open(users[change.user].key, change.items[0].sealed) == change.content[0]
 
 
-async def test_a_batch_of_unsubscribes_is_one_query(tmp_path, monkeypatch):
+async def test_a_batch_of_unsubscribes_is_one_query(store, monkeypatch):
     """Whether they were obeyed before is asked once for all of them; repeated, nobody is opted out again."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("mail", channel=Channel.EMAIL))
         people = [f"user-{n}" for n in range(20)]
         for one in people:
@@ -38,17 +38,17 @@ async def test_a_batch_of_unsubscribes_is_one_query(tmp_path, monkeypatch):
         await house.trigger("mail", *people)
         await house.quiet()
         asked: list[int] = []
-        whole = SqliteReceipts.known
+        whole = MemoryReceipts.known
 
-        async def known(self: SqliteReceipts, ids: Sequence[Any], kind: ReceiptKind) -> Any:
+        async def known(self: MemoryReceipts, ids: Sequence[Any], kind: ReceiptKind) -> Any:
             asked.append(len(ids))
             return await whole(self, ids, kind)
 
         async def changes(*_: Any) -> Any:
             raise AssertionError("one query per message")
 
-        monkeypatch.setattr(SqliteReceipts, "known", known)
-        monkeypatch.setattr(SqliteRecords, "changes", changes)
+        monkeypatch.setattr(MemoryReceipts, "known", known)
+        monkeypatch.setattr(MemoryRecords, "changes", changes)
         receipts = [
             Receipt(tenant=house.tenant, message_id=one, kind=ReceiptKind.UNSUBSCRIBED, at=house.clock.now())
             for one in await house.messages()
@@ -58,18 +58,18 @@ async def test_a_batch_of_unsubscribes_is_one_query(tmp_path, monkeypatch):
         assert asked == [20, 20]
 
 
-async def test_one_look_for_what_is_due_serves_all_lanes(tmp_path, monkeypatch):
+async def test_one_look_for_what_is_due_serves_all_lanes(store, monkeypatch):
     """At rest the store is asked once in a while, not once per lane."""
     looks: list[int] = []
-    whole = SqliteMessages.due
+    whole = MemoryMessages.due
 
-    def due(self: SqliteMessages, now: Any) -> Any:
+    def due(self: MemoryMessages, now: Any) -> Any:
         looks.append(now)
         return whole(self, now)
 
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await house.quiet()
-        monkeypatch.setattr(SqliteMessages, "due", due)
+        monkeypatch.setattr(MemoryMessages, "due", due)
         for _ in range(10):
             house.clock.advance(0.1)
             await house.quiet()

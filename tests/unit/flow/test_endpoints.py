@@ -49,9 +49,9 @@ async def anywhere(url):
 
 
 @contextlib.asynccontextmanager
-async def shop(tmp_path, *workflows):
+async def shop(store, *workflows):
     """An engine with a shipping workflow, a user and somebody to manage endpoints."""
-    async with engine(tmp_path) as one:
+    async with engine(store) as one:
         await one.furnish(workflow("shipped", steps=STEP, on=EventMatch(type="order.*")), *workflows)
         await one.ledger.setup.templates.put(one.tenant, ORDER)
         await one.ledger.setup.templates.put(one.tenant, NOTE)
@@ -96,9 +96,9 @@ async def failing_for_days(one, days):
         await one.pass_time(DAY_S)
 
 
-async def test_every_endpoint_that_hears_is_told_with_its_own_signature(tmp_path):
+async def test_every_endpoint_that_hears_is_told_with_its_own_signature(store):
     """One message each, under its own id, verified with its own secret."""
-    async with scripted_server() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(store) as (one, desk):
         first = await created(one, desk, f"{there.url}/first")
         second = await created(one, desk, f"{there.url}/second", "order.*")
         await created(one, desk, f"{there.url}/third", "shipped")
@@ -117,9 +117,9 @@ async def test_every_endpoint_that_hears_is_told_with_its_own_signature(tmp_path
     assert msgspec.json.decode(requests["/first"].body)["data"] == {"text": "hello"}
 
 
-async def test_a_receiver_that_is_down_is_tried_for_days_and_then_dead_lettered(tmp_path):
+async def test_a_receiver_that_is_down_is_tried_for_days_and_then_dead_lettered(store):
     """Ten attempts on the standard's schedule, each in the log."""
-    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(store) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
         seen = [len(there.requests)]
@@ -135,13 +135,13 @@ async def test_a_receiver_that_is_down_is_tried_for_days_and_then_dead_lettered(
         assert len({request.headers["webhook-id"] for request in there.requests}) == 1
 
 
-async def test_one_endpoint_that_fails_opens_no_circuit(tmp_path):
+async def test_one_endpoint_that_fails_opens_no_circuit(store):
     """Many failures at one receiver, and another is still told at once."""
 
     def answers(request):
         return Answer(status=500 if request.path == "/bad" else 200)
 
-    async with scripted_server(otherwise=answers) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=answers) as there, shop(store) as (one, desk):
         await created(one, desk, f"{there.url}/bad")
         for _ in range(30):
             await happened(one, "order.shipped")
@@ -151,13 +151,13 @@ async def test_one_endpoint_that_fails_opens_no_circuit(tmp_path):
         assert [request.path for request in there.requests].count("/good") == 1
 
 
-async def test_a_receiver_that_hangs_does_not_hold_up_another(tmp_path):
+async def test_a_receiver_that_hangs_does_not_hold_up_another(store):
     """Calls to it wait for themselves only."""
 
     def answers(request):
         return Answer(manner="hang" if request.path == "/hung" else "whole")
 
-    async with scripted_server(otherwise=answers) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=answers) as there, shop(store) as (one, desk):
         await created(one, desk, f"{there.url}/hung")
         for _ in range(5):
             await one.trigger("shipped", "ada")
@@ -168,9 +168,9 @@ async def test_a_receiver_that_hangs_does_not_hold_up_another(tmp_path):
         assert await one.eventually(Status.SENT, user=user.no)
 
 
-async def test_days_of_failure_disable_an_endpoint_and_tell_everybody(tmp_path):
+async def test_days_of_failure_disable_an_endpoint_and_tell_everybody(store):
     """Operators in log and metric, the tenant by an event of its own, and whoever looks at the endpoint."""
-    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path, NOTICE) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(store, NOTICE) as (one, desk):
         endpoint = await created(one, desk, there.url)
         with capture_logs() as logs:
             await failing_for_days(one, 5)
@@ -191,7 +191,7 @@ async def test_days_of_failure_disable_an_endpoint_and_tell_everybody(tmp_path):
         assert (await statuses(one))[-1] == (Status.SUPPRESSED, Reason.ENDPOINT_DISABLED)
 
 
-async def test_a_success_in_between_keeps_an_endpoint(tmp_path):
+async def test_a_success_in_between_keeps_an_endpoint(store):
     """Only failure without a break disables."""
     calls = []
 
@@ -199,15 +199,15 @@ async def test_a_success_in_between_keeps_an_endpoint(tmp_path):
         calls.append(request)
         return Answer(status=200 if len(calls) % 7 == 0 else 500)
 
-    async with scripted_server(otherwise=sometimes) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=sometimes) as there, shop(store) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await failing_for_days(one, 9)
         assert (await desk.get(one.tenant, endpoint.id)).state.disabled_at is None
 
 
-async def test_an_endpoint_nobody_calls_is_not_disabled(tmp_path):
+async def test_an_endpoint_nobody_calls_is_not_disabled(store):
     """One failure long ago is no failure of days."""
-    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(store) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
         await used_up(one)
@@ -217,9 +217,9 @@ async def test_an_endpoint_nobody_calls_is_not_disabled(tmp_path):
         assert state.disabled_at is None
 
 
-async def test_410_disables_at_once_and_is_told_within_a_minute(tmp_path):
+async def test_410_disables_at_once_and_is_told_within_a_minute(store):
     """The receiver said so itself."""
-    async with scripted_server(otherwise=Answer(status=410)) as there, shop(tmp_path, NOTICE) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=410)) as there, shop(store, NOTICE) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
         assert await statuses(one) == [(Status.BOUNCED, Reason.ADDRESS_GONE)]
@@ -232,12 +232,12 @@ async def test_410_disables_at_once_and_is_told_within_a_minute(tmp_path):
         await one.one(workflow="notice")
 
 
-async def test_what_was_missed_is_retried(tmp_path):
+async def test_what_was_missed_is_retried(store):
     """Failed, ended by 410 and suppressed: everything since then goes out, nothing before it, and nothing twice."""
     said = [500]
     async with (
         scripted_server(otherwise=lambda _: Answer(status=said[0])) as there,
-        shop(tmp_path) as (one, desk),
+        shop(store) as (one, desk),
     ):
         endpoint = await created(one, desk, there.url)
         await failing_for_days(one, 4)
@@ -260,9 +260,9 @@ async def test_what_was_missed_is_retried(tmp_path):
         assert (await desk.get(one.tenant, endpoint.id)).state.failing_since is None
 
 
-async def test_a_retry_concerns_one_endpoint_and_a_bounded_number(tmp_path):
+async def test_a_retry_concerns_one_endpoint_and_a_bounded_number(store):
     """The other's failures stay where they are."""
-    async with scripted_server(otherwise=Answer(status=410)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=410)) as there, shop(store) as (one, desk):
         mine = await created(one, desk, f"{there.url}/mine")
         await created(one, desk, f"{there.url}/other")
         for _ in range(3):
@@ -278,12 +278,12 @@ async def test_a_retry_concerns_one_endpoint_and_a_bounded_number(tmp_path):
         assert {request.path for request in there.requests} == {"/mine"}
 
 
-async def test_one_message_is_retried(tmp_path):
+async def test_one_message_is_retried(store):
     """The same message id, fresh attempts. What was accepted is not."""
     said = [500]
     async with (
         scripted_server(otherwise=lambda _: Answer(status=said[0])) as there,
-        shop(tmp_path) as (one, desk),
+        shop(store) as (one, desk),
     ):
         endpoint = await created(one, desk, there.url)
         other = await created(one, desk, there.url, "shipped")
@@ -304,9 +304,9 @@ async def test_one_message_is_retried(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"), [("disable", Reason.ENDPOINT_DISABLED), ("delete", Reason.NO_CONTACT)]
 )
-async def test_what_waits_for_a_retry_is_bound_by_a_change(tmp_path, change, reason):
+async def test_what_waits_for_a_retry_is_bound_by_a_change(store, change, reason):
     """Disabled or deleted meanwhile: no attempt starts, and the message says why."""
-    async with scripted_server(otherwise=Answer(status=500)) as there, shop(tmp_path) as (one, desk):
+    async with scripted_server(otherwise=Answer(status=500)) as there, shop(store) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await happened(one, "order.shipped")
         if change == "disable":
@@ -318,12 +318,12 @@ async def test_what_waits_for_a_retry_is_bound_by_a_change(tmp_path, change, rea
         assert await statuses(one) == [(Status.SUPPRESSED, reason)]
 
 
-async def test_a_retry_goes_to_the_url_as_it_is_now(tmp_path):
+async def test_a_retry_goes_to_the_url_as_it_is_now(store):
     """A receiver that moved need not be down for what is under way."""
     async with (
         scripted_server(otherwise=Answer(status=500)) as old,
         scripted_server() as new,
-        shop(tmp_path) as (one, desk),
+        shop(store) as (one, desk),
     ):
         endpoint = await created(one, desk, old.url)
         await happened(one, "order.shipped")
@@ -332,9 +332,9 @@ async def test_a_retry_goes_to_the_url_as_it_is_now(tmp_path):
         assert (len(old.requests), len(new.requests)) == (1, 1)
 
 
-async def test_the_tenants_own_endpoints_hear_what_names_the_tenant(tmp_path):
+async def test_the_tenants_own_endpoints_hear_what_names_the_tenant(store):
     """Once per event, however many people it concerns."""
-    async with scripted_server() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(store) as (one, desk):
         owned = await desk.create(one.tenant, None, Wanted(url=there.url), None)
         await one.person("grace")
         await one.trigger("shipped", "ada", "grace", TENANT_USER)
@@ -343,9 +343,9 @@ async def test_the_tenants_own_endpoints_hear_what_names_the_tenant(tmp_path):
         assert len(there.requests) == 1
 
 
-async def test_an_opt_out_stops_webhooks_like_everything_else(tmp_path):
+async def test_an_opt_out_stops_webhooks_like_everything_else(store):
     """The channel is a channel."""
-    async with scripted_server() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(store) as (one, desk):
         await created(one, desk, there.url)
         await one.person("ada", Preferences(channels={Channel.WEBHOOK: False}))
         await happened(one, "order.shipped")
@@ -353,12 +353,12 @@ async def test_an_opt_out_stops_webhooks_like_everything_else(tmp_path):
         assert await statuses(one) == [(Status.SUPPRESSED, Reason.OPTED_OUT)]
 
 
-async def test_first_binds_its_message_to_one_endpoint(tmp_path):
+async def test_first_binds_its_message_to_one_endpoint(store):
     """Also across a retry, when another one would be free."""
     steps = (SendStep(key="tell", template="order", to=SendFirst(channels=(Channel.WEBHOOK,))),)
     async with (
         scripted_server(otherwise=Answer(status=500)) as there,
-        shop(tmp_path, workflow("one", steps=steps)) as (
+        shop(store, workflow("one", steps=steps)) as (
             one,
             desk,
         ),
@@ -373,9 +373,9 @@ async def test_first_binds_its_message_to_one_endpoint(tmp_path):
         assert endpoint_of(message, user) == first
 
 
-async def test_secrets_overlap_for_a_day(tmp_path):
+async def test_secrets_overlap_for_a_day(store):
     """Two signatures, then one; a rotation within the day keeps all that are still in use."""
-    async with scripted_server() as there, shop(tmp_path) as (one, desk):
+    async with scripted_server() as there, shop(store) as (one, desk):
         endpoint = await created(one, desk, there.url)
         await desk.rotate(one.tenant, endpoint.id, None)
         await happened(one, "order.shipped")
@@ -387,9 +387,9 @@ async def test_secrets_overlap_for_a_day(tmp_path):
         assert counts == [2, 3, 1]
 
 
-async def test_a_user_has_a_bounded_number_of_endpoints(tmp_path):
+async def test_a_user_has_a_bounded_number_of_endpoints(store):
     """Each costs a message per event."""
-    async with shop(tmp_path) as (one, desk):
+    async with shop(store) as (one, desk):
         for n in range(MOST):
             await created(one, desk, f"https://shop.example/{n}")
         with pytest.raises(Conflict, match=str(MOST)):
@@ -406,9 +406,9 @@ async def test_a_user_has_a_bounded_number_of_endpoints(tmp_path):
         (Wanted(url="https://shop.example"), "whsec_short", "#/secret"),
     ],
 )
-async def test_what_cannot_work_is_refused_at_once(tmp_path, wanted, secret, pointer):
+async def test_what_cannot_work_is_refused_at_once(store, wanted, secret, pointer):
     """With the place of the mistake."""
-    async with shop(tmp_path) as (one, desk):
+    async with shop(store) as (one, desk):
         with pytest.raises(InvalidInput) as refused:
             await desk.create(one.tenant, None, wanted, secret)
         assert refused.value.pointer == pointer

@@ -223,11 +223,11 @@ async def beside_a_flood(house: Engine, flood: int) -> tuple[TenantId, TenantId]
     return one, other
 
 
-async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_path, monkeypatch):
+async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(store, monkeypatch):
     """Of thousands that wait in the store, only a queue full goes before the few that another tenant has there."""
     monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.pipeline.workers.stop("dispatch-")
         await house.pipeline.workers.stop("wake-")
         _, other = await beside_a_flood(house, 3_000)
@@ -251,10 +251,10 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(tmp_pa
         assert theirs()[-1] - 20 < 300
 
 
-async def test_what_is_due_finds_a_slot_in_a_queue_that_another_tenant_has_filled(tmp_path, monkeypatch):
+async def test_what_is_due_finds_a_slot_in_a_queue_that_another_tenant_has_filled(store, monkeypatch):
     """The kept slots are for what waited, too."""
     monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.pipeline.workers.stop("dispatch-")
         _, other = await beside_a_flood(house, 0)
         later = Instant(house.clock.now() + 600_000)

@@ -174,9 +174,9 @@ async def test_only_providers_of_the_same_kind_are_alternatives(key, others):
     assert house.alternatives(TENANT, live) == others
 
 
-async def test_a_provider_learns_which_messages_replace_one_another(tmp_path):
+async def test_a_provider_learns_which_messages_replace_one_another(store):
     """The same collapse key for the same thing, another for another, none without one; and never the value itself."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("parcel", collapse_key="/parcel"), workflow("plain"))
         await house.person("ada")
         await house.person("bob")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
-from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
@@ -51,10 +51,10 @@ async def told(house: Engine, *people: str) -> dict[str, Message]:
     return users
 
 
-async def test_a_provider_that_raises_leaves_its_messages_in_doubt(tmp_path):
+async def test_a_provider_that_raises_leaves_its_messages_in_doubt(store):
     """Nobody knows how far it came: what may have been taken is not sent again."""
     provider = RecordingProvider(batch=50, otherwise=RuntimeError("+441632960001"))
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         with structlog.testing.capture_logs() as logs:
             found = await told(house, "ada", "bob")
             await house.pass_time(3_600)
@@ -64,31 +64,31 @@ async def test_a_provider_that_raises_leaves_its_messages_in_doubt(tmp_path):
         assert any(log["event"] == "provider_raised" for log in logs)
 
 
-async def test_a_provider_that_raises_is_called_again_where_that_does_no_harm(tmp_path):
+async def test_a_provider_that_raises_is_called_again_where_that_does_no_harm(store):
     """It knows a repetition by our key."""
     provider = RecordingProvider(batch=50, otherwise=RuntimeError("broken"), idempotent=True)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         found = await told(house, "ada")
         assert (found["ada"].status, found["ada"].reason) == (Status.DEFERRED, Reason.RETRY)
 
 
 @pytest.mark.parametrize("odd", [None, "sent", ValueError("no outcome"), 0])
-async def test_an_answer_that_is_no_outcome_is_in_doubt_alone(tmp_path, odd):
+async def test_an_answer_that_is_no_outcome_is_in_doubt_alone(store, odd):
     """The others of its batch have theirs."""
 
     def answer(batch: Sequence[Any]) -> list[Any]:
         return [odd if one.user.id == "bob" else Accepted(provider_id="7") for one in batch]
 
-    async with engine(tmp_path, provider=Answering(answer)) as house:
+    async with engine(store, provider=Answering(answer)) as house:
         found = await told(house, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
 
 
 @pytest.mark.parametrize("answer", [lambda batch: None, lambda batch: 7, lambda batch: []])
-async def test_a_batch_without_answers_is_in_doubt(tmp_path, answer):
+async def test_a_batch_without_answers_is_in_doubt(store, answer):
     """It is settled, not left to its lease."""
-    async with engine(tmp_path, provider=Answering(answer)) as house:
+    async with engine(store, provider=Answering(answer)) as house:
         found = await told(house, "ada")
         assert (found["ada"].status, found["ada"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
 
@@ -103,19 +103,19 @@ async def test_a_batch_without_answers_is_in_doubt(tmp_path, answer):
     ],
     ids=["surrogate", "nan", "inf", "-inf"],
 )
-async def test_words_and_wishes_that_make_no_sense_stay_with_their_message(tmp_path, odd):
+async def test_words_and_wishes_that_make_no_sense_stay_with_their_message(store, odd):
     """They are stored as far as they can be; the others of the batch are not repeated."""
 
     def answer(batch: Sequence[Any]) -> list[Outcome]:
         return [odd if one.user.id == "bob" else Accepted(provider_id="\ud800") for one in batch]
 
-    async with engine(tmp_path, provider=Answering(answer)) as house:
+    async with engine(store, provider=Answering(answer)) as house:
         found = await told(house, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert found["bob"].status is (Status.REJECTED if isinstance(odd, Rejected) else Status.DEFERRED)
 
 
-async def test_an_outcome_that_cannot_be_decided_is_in_doubt_alone(tmp_path, monkeypatch):
+async def test_an_outcome_that_cannot_be_decided_is_in_doubt_alone(store, monkeypatch):
     """Whatever goes wrong behind the call, it has been called."""
     whole = settle_outcome
 
@@ -125,13 +125,13 @@ async def test_an_outcome_that_cannot_be_decided_is_in_doubt_alone(tmp_path, mon
         return whole(outgoing, *rest, **more)
 
     monkeypatch.setattr("clarion.flow.dispatch.attempts.settle_outcome", broken)
-    async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
+    async with engine(store, provider=RecordingProvider(batch=50)) as house:
         found = await told(house, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
 
 
-async def test_a_message_that_cannot_be_made_fails_alone(tmp_path, monkeypatch):
+async def test_a_message_that_cannot_be_made_fails_alone(store, monkeypatch):
     """An error of ours while one is rendered does not hold back the others, and does not come back for ever."""
     whole = OutgoingBuilder._outgoing
 
@@ -141,36 +141,36 @@ async def test_a_message_that_cannot_be_made_fails_alone(tmp_path, monkeypatch):
         return whole(self, held, content)
 
     monkeypatch.setattr(OutgoingBuilder, "_outgoing", made)
-    async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
+    async with engine(store, provider=RecordingProvider(batch=50)) as house:
         found = await told(house, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
 
 
-async def test_a_settlement_that_cannot_be_stored_holds_back_no_other(tmp_path, monkeypatch):
+async def test_a_settlement_that_cannot_be_stored_holds_back_no_other(store, monkeypatch):
     """Without what it brought along it can, and its call is not repeated either."""
-    whole = SqliteMessages.settle
+    whole = MemoryMessages.settle
 
-    async def settle(self: SqliteMessages, settlements: Sequence[Any]) -> Any:
+    async def settle(self: MemoryMessages, settlements: Sequence[Any]) -> Any:
         if any(one.detail == "poison" for one in settlements):
             raise TypeError("cannot be stored")
         return await whole(self, settlements)
 
-    monkeypatch.setattr(SqliteMessages, "settle", settle)
+    monkeypatch.setattr(MemoryMessages, "settle", settle)
 
     def answer(batch: Sequence[Any]) -> list[Outcome]:
         return [Rejected(detail="poison" if one.user.id == "bob" else "no") for one in batch]
 
-    async with engine(tmp_path, provider=Answering(answer)) as house:
+    async with engine(store, provider=Answering(answer)) as house:
         found = await told(house, *PEOPLE)
         assert {one.status for one in found.values()} == {Status.REJECTED}
         await house.pass_time(600)
         assert sum(len(call) for call in house.provider.calls) == 3
 
 
-async def test_a_receipt_that_cannot_be_judged_stays_alone(tmp_path, monkeypatch):
+async def test_a_receipt_that_cannot_be_judged_stays_alone(store, monkeypatch):
     """The others of its batch are stored."""
-    async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
+    async with engine(store, provider=RecordingProvider(batch=50)) as house:
         found = await told(house, *PEOPLE)
         whole = interpret
 
@@ -179,7 +179,7 @@ async def test_a_receipt_that_cannot_be_judged_stays_alone(tmp_path, monkeypatch
                 raise IndexError("secret")
             return whole(message, *rest)
 
-        monkeypatch.setattr("clarion.flow.track.settle.receipts.interpret", broken)
+        monkeypatch.setattr("clarion.flow.track.receipts.interpret", broken)
         receipts = [
             Receipt(
                 tenant=house.tenant,

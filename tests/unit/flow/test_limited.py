@@ -59,10 +59,10 @@ async def test_data_nested_too_deep_for_a_preview_are_refused():
         await Previews(InThread(), ManualClock()).of(NOTE, TENANT, USER, {"name": nested}, [Channel.SMS])
 
 
-async def test_a_message_that_ends_the_process_is_set_aside_for_good(tmp_path):
+async def test_a_message_that_ends_the_process_is_set_aside_for_good(store):
     """Those beside it are sent; it is not tried again, also not by the next life of the server."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         house.limited.deadly = (b"greedy",)
         await house.furnish(workflow("w"))
         for who in ("ada", "bob", "eve"):
@@ -81,9 +81,9 @@ async def test_a_message_that_ends_the_process_is_set_aside_for_good(tmp_path):
         assert len(house.limited.tasks) == tried
 
 
-async def test_messages_without_overrides_are_rendered_where_they_always_were(tmp_path):
+async def test_messages_without_overrides_are_rendered_where_they_always_were(store):
     """They pay nothing for it."""
-    async with engine(tmp_path, provider=RecordingProvider(batch=50)) as house:
+    async with engine(store, provider=RecordingProvider(batch=50)) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         await house.trigger("w", "ada")

@@ -45,9 +45,9 @@ def reader(house, box, **more):
     return MailReader(house.services.inbound_mail, box, house.ledger.setup.tenants, house.clock, **more)
 
 
-async def test_a_bounce_in_the_mailbox_moves_its_message(tmp_path):
+async def test_a_bounce_in_the_mailbox_moves_its_message(store):
     """Whichever tenant it belongs to; what is unclear is shown to the home tenant."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=Channel.EMAIL))
         other = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
         await house.person("ada")
@@ -64,9 +64,9 @@ async def test_a_bounce_in_the_mailbox_moves_its_message(tmp_path):
         assert await one.look() == 0
 
 
-async def test_a_mailbox_that_is_away_is_tried_again(tmp_path):
+async def test_a_mailbox_that_is_away_is_tried_again(store):
     """Without a word to anybody's messages."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish()
         box = Box(mail("hello"))
         box.down = 2
@@ -74,9 +74,9 @@ async def test_a_mailbox_that_is_away_is_tried_again(tmp_path):
         assert [await one.look() for _ in range(4)] == [0, 0, 1, 0]
 
 
-async def test_one_mail_does_not_hold_up_the_others(tmp_path, monkeypatch):
+async def test_one_mail_does_not_hold_up_the_others(store, monkeypatch):
     """What cannot be taken at all is set aside for a person, and said in the log."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish()
         inbound = house.services.inbound_mail
         take = inbound.take
@@ -93,9 +93,9 @@ async def test_one_mail_does_not_hold_up_the_others(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("home", ["", "nobody"])
-async def test_without_a_tenant_nothing_is_read(tmp_path, home):
+async def test_without_a_tenant_nothing_is_read(store, home):
     """Mail waits where it is until there is somebody to show it to."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         if home:
             await house.furnish()
         box = Box(mail("hello"))
@@ -103,16 +103,16 @@ async def test_without_a_tenant_nothing_is_read(tmp_path, home):
         assert box.marked == []
 
 
-async def test_what_could_not_be_stored_is_fetched_again(tmp_path, monkeypatch):
+async def test_what_could_not_be_stored_is_fetched_again(tmp_path, store, monkeypatch):
     """The store was full for a moment: the mails of that look come again, and need no restart."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish()
         box = tmp_path / "mail"
         for folder in ("new", "cur", "tmp"):
             (box / folder).mkdir(parents=True)
         for number in range(3):
             (box / "new" / f"{number}.m").write_bytes(mail("hello"))
-        inbound = house.pipeline.inbound
+        inbound = house.services.inbound_mail
         taken: list[bytes] = []
 
         async def take(raw, home, *, any_tenant):

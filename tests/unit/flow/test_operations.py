@@ -71,10 +71,10 @@ async def until(house: Engine, operation: Any, status: OperationStatus) -> None:
     raise AssertionError("never came")
 
 
-async def test_everything_that_failed_is_sent_again(tmp_path):
+async def test_everything_that_failed_is_sent_again(store):
     """Slice by slice until nothing is left, by the loop of the process, which is among its parts."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await dead_letters(house, 5)
         provider.otherwise = Accepted()
         asked = await house.services.operations.start(house.tenant, RETRY, EVERYTHING)
@@ -87,10 +87,10 @@ async def test_everything_that_failed_is_sent_again(tmp_path):
         assert house.services.stats()["operation_items.done"] == 5
 
 
-async def test_a_crash_in_the_middle_does_nothing_twice(tmp_path):
+async def test_a_crash_in_the_middle_does_nothing_twice(store):
     """The next process goes on where the operation was: what failed once more meanwhile is not sent a third time."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await dead_letters(house, 5)
         work = await by_hand(house)
         asked = await work.start(house.tenant, RETRY, EVERYTHING)
@@ -111,10 +111,10 @@ async def test_a_crash_in_the_middle_does_nothing_twice(tmp_path):
         assert retried == [1] * 5
 
 
-async def test_a_cancellation_in_the_middle_keeps_what_is_done(tmp_path):
+async def test_a_cancellation_in_the_middle_keeps_what_is_done(store):
     """And nothing more happens to the rest."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await dead_letters(house, 5)
         work = await by_hand(house)
         asked = await work.start(house.tenant, RETRY, EVERYTHING)
@@ -127,10 +127,10 @@ async def test_a_cancellation_in_the_middle_keeps_what_is_done(tmp_path):
         assert len(dead) == 3
 
 
-async def test_two_tenants_take_turns(tmp_path):
+async def test_two_tenants_take_turns(store):
     """The long one of the first does not keep the second waiting, and each does its own only."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await dead_letters(house, 5)
         other = (await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))).id
         work = await by_hand(house)
@@ -142,10 +142,10 @@ async def test_two_tenants_take_turns(tmp_path):
         assert (await state_of(house, long))[:2] == (OperationStatus.RUNNING, 4)
 
 
-async def test_one_that_breaks_does_not_keep_the_others_from_their_turn(tmp_path, monkeypatch):
+async def test_one_that_breaks_does_not_keep_the_others_from_their_turn(store, monkeypatch):
     """What it could not do has failed, and can be tried again."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await dead_letters(house, 3)
         work = await by_hand(house)
         asked = await work.start(house.tenant, RETRY, EVERYTHING)
@@ -165,10 +165,10 @@ async def test_one_that_breaks_does_not_keep_the_others_from_their_turn(tmp_path
         assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 3, 0, 3)
 
 
-async def test_what_is_being_called_is_not_canceled(tmp_path):
+async def test_what_is_being_called_is_not_canceled(store):
     """It is among the errors; everything else is canceled and never sent."""
     provider = RecordingProvider(batch=50, idempotent=True)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         for name in ("ada", "bob", "eve"):
             await house.person(name)
@@ -189,9 +189,9 @@ async def test_what_is_being_called_is_not_canceled(tmp_path):
         assert len(provider.effects) == 1
 
 
-async def test_what_comes_later_is_not_touched(tmp_path):
+async def test_what_comes_later_is_not_touched(store):
     """An operation is about the messages that were there when it was asked for."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada", delay_s=3_600)
@@ -208,10 +208,10 @@ async def test_what_comes_later_is_not_touched(tmp_path):
         assert found == [Status.CANCELED, Status.DEFERRED]
 
 
-async def test_canceling_remembers_a_bounded_number_of_messages(tmp_path, monkeypatch):
+async def test_canceling_remembers_a_bounded_number_of_messages(store, monkeypatch):
     """While too many may still lie in memory the operation waits, and goes on when they cannot any more."""
     monkeypatch.setattr(operations, "MOST_STOPPED", 1)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         for n in range(4):
             await house.person(f"p{n}")
@@ -230,9 +230,9 @@ async def test_canceling_remembers_a_bounded_number_of_messages(tmp_path, monkey
         assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 4, 0, 4)
 
 
-async def test_the_end_of_an_operation_is_an_event(tmp_path):
+async def test_the_end_of_an_operation_is_an_event(store):
     """Once, also when the process dies between telling it and noting it; what is canceled ends as well."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("told", on=EventMatch(type=operations.FINISHED)))
         work = await by_hand(house)
         heard: list[dict[str, Any]] = []

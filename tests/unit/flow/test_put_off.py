@@ -55,12 +55,10 @@ def test_a_message_that_was_tried_has_used_an_attempt():
 
 @pytest.mark.parametrize("outcome", [Retry, Unknown])
 @pytest.mark.parametrize(("of_address", "circuit"), [(True, "closed"), (False, "open")])
-async def test_a_busy_destination_does_not_open_the_circuit_of_its_relay(
-    tmp_path, outcome, of_address, circuit
-):
+async def test_a_busy_destination_does_not_open_the_circuit_of_its_relay(store, outcome, of_address, circuit):
     """Only failures of the provider itself do."""
     provider = RecordingProvider(otherwise=outcome(of_address=of_address), batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         people = [f"user{i}" for i in range(30)]
         for one in people:

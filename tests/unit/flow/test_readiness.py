@@ -40,9 +40,9 @@ def events(logs: Sequence[Any], event: str) -> set[str]:
     return {log["part"] for log in logs if log["event"] == event}
 
 
-async def test_every_loop_queue_store_and_integration_is_named(tmp_path):
+async def test_every_loop_queue_store_and_integration_is_named(store):
     """What is not named could fail unseen."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("hello"))
         parts = house.pipeline.health()
         loops = {
@@ -61,12 +61,12 @@ async def test_every_loop_queue_store_and_integration_is_named(tmp_path):
     [
         (f"loop plan-{Lane.NORMAL}", Planner, "_draft"),
         *((f"loop wake-{lane}", Claimer, "sweep") for lane in LANES),
-        (NORMAL_SMS, Recheck, "at"),
+        (NORMAL_SMS, Recheck, "batch"),
         ("loop watch-endpoints", EndpointMonitor, "sweep"),
         ("loop watch-parts", Readiness, "look"),
     ],
 )
-async def test_a_loop_that_keeps_failing_is_named_until_it_works(tmp_path, monkeypatch, loop, type_, method):
+async def test_a_loop_that_keeps_failing_is_named_until_it_works(store, monkeypatch, loop, type_, method):
     """`/readyz`, the metric and the log say so; restarting it every second does not make it look well in between."""
     whole = getattr(type_, method)
 
@@ -74,7 +74,7 @@ async def test_a_loop_that_keeps_failing_is_named_until_it_works(tmp_path, monke
         raise ZeroDivisionError("+441632960001")
 
     with structlog.testing.capture_logs() as logs:
-        async with engine(tmp_path, provider=RecordingProvider()) as house:
+        async with engine(store, provider=RecordingProvider()) as house:
             await house.furnish(workflow("hello"))
             await house.person("ada")
             monkeypatch.setattr(type_, method, broken)
@@ -115,7 +115,7 @@ async def test_a_loop_that_ends_is_named(monkeypatch):
     assert worker.states() == {"short": "ok"}
 
 
-async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(tmp_path, monkeypatch):
+async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(store, monkeypatch):
     """A message that waits in memory while nothing is taken for a minute is no short delay."""
     gate = asyncio.Event()
     whole = Recheck.batch
@@ -127,7 +127,7 @@ async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(tmp_path, 
     monkeypatch.setattr(Recheck, "batch", at)
     name = f"queue {Lane.NORMAL}/{Channel.SMS}"
     with structlog.testing.capture_logs() as logs:
-        async with engine(tmp_path, provider=RecordingProvider()) as house:
+        async with engine(store, provider=RecordingProvider()) as house:
             await house.furnish(workflow("hello"))
             await house.person("ada")
             for _ in range(2):  # One in the hands of the loop, one behind it.
@@ -144,9 +144,9 @@ async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(tmp_path, 
     assert name in events(logs, "part_in_trouble") & events(logs, "part_recovered")
 
 
-async def test_a_store_that_cannot_write_is_named(tmp_path, monkeypatch):
+async def test_a_store_that_cannot_write_is_named(store, monkeypatch):
     """In its own words."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         with monkeypatch.context() as sick:
             sick.setattr(type(house.ledger), "health", lambda _: "the disk is full")
             assert trouble(house) == {"store ledger": "the disk is full"}
@@ -154,12 +154,12 @@ async def test_a_store_that_cannot_write_is_named(tmp_path, monkeypatch):
         assert trouble(house) == {}
 
 
-async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(tmp_path):
+async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(store):
     """Others may take over, and its messages wait: no reason to take the whole process out of service."""
     provider = RecordingProvider(otherwise=Misconfigured(detail="no such key"))
     name = "integration 1/main-sms"
     with structlog.testing.capture_logs() as logs:
-        async with engine(tmp_path, provider=provider) as house:
+        async with engine(store, provider=provider) as house:
             await house.furnish(workflow("hello"))
             await house.person("ada")
             await house.trigger("hello", "ada")
@@ -179,7 +179,7 @@ async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(t
 
 
 @pytest.mark.parametrize("fault", [ConfigError("token: s3cret is wrong"), KeyError("s3cret")])
-async def test_an_integration_that_cannot_be_opened_is_a_warning_until_it_can(tmp_path, fault):
+async def test_an_integration_that_cannot_be_opened_is_a_warning_until_it_can(store, fault):
     """Its settings may have been right for an older release. It is tried again now and then, not for every message."""
     provider = RecordingProvider()
     opened: list[int] = []
@@ -195,7 +195,7 @@ async def test_an_integration_that_cannot_be_opened_is_a_warning_until_it_can(tm
 
     broken = True
     provider.plugin = plugin  # type: ignore[method-assign]
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         for _ in range(5):
@@ -210,9 +210,9 @@ async def test_an_integration_that_cannot_be_opened_is_a_warning_until_it_can(tm
         assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
 
 
-async def test_a_channel_without_integration_is_a_warning_until_it_has_one(tmp_path):
+async def test_a_channel_without_integration_is_a_warning_until_it_has_one(store):
     """How many workflows are concerned, without naming them to whoever asks."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.delete(house.tenant, "main-sms")
         assert trouble(house) == {}
@@ -251,8 +251,8 @@ async def test_a_mailbox_that_cannot_be_read_is_a_warning_until_it_can():
     assert reader.trouble == ""
 
 
-async def test_a_process_that_drains_is_not_ready(tmp_path):
+async def test_a_process_that_drains_is_not_ready(store):
     """It takes nothing new."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as house:
         await house.pipeline.drain(1)
         assert trouble(house) == {"engine": "draining"}

@@ -48,9 +48,9 @@ async def sent(house, key="mail"):
         (ReceiptKind.UNSUBSCRIBED, False, Status.SENT, None, False),
     ],
 )
-async def test_what_each_kind_means(tmp_path, kind, permanent, status, reason, suppressed):
+async def test_what_each_kind_means(store, kind, permanent, status, reason, suppressed):
     """Where the message goes and whether its address may be used again; the second time nothing happens."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=EMAIL))
         await house.person("ada")
         message = await sent(house)
@@ -64,9 +64,9 @@ async def test_what_each_kind_means(tmp_path, kind, permanent, status, reason, s
         assert house.pipeline.stats()[f"receipts.{kind}.ignored"] == 2
 
 
-async def test_after_a_bounce_the_address_is_left_alone(tmp_path):
+async def test_after_a_bounce_the_address_is_left_alone(store):
     """The next mail to the same person is suppressed, and says why."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=EMAIL))
         await house.person("ada")
         await house.pipeline.receive([receipt(await sent(house), permanent=True)])
@@ -74,9 +74,9 @@ async def test_after_a_bounce_the_address_is_left_alone(tmp_path):
         assert (second.status, second.reason) == (Status.SUPPRESSED, Reason.SUPPRESSED_ADDRESS)
 
 
-async def test_a_receipt_names_its_contact(tmp_path):
+async def test_a_receipt_names_its_contact(store):
     """An address that was replaced since takes the suppression with it; the new one stays usable."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=EMAIL))
         await house.person("ada")
         message = await sent(house)
@@ -86,9 +86,9 @@ async def test_a_receipt_names_its_contact(tmp_path):
         assert (await sent(house)).status is Status.SENT
 
 
-async def test_an_address_that_keeps_coming_back_is_given_up(tmp_path):
+async def test_an_address_that_keeps_coming_back_is_given_up(store):
     """The fifth soft bounce within two weeks; older ones are forgotten."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=EMAIL))
         await house.person("ada")
         await house.pipeline.receive([receipt(await sent(house))])
@@ -103,9 +103,9 @@ async def test_an_address_that_keeps_coming_back_is_given_up(tmp_path):
         assert row.reason == "soft_bounces"
 
 
-async def test_a_bounce_starts_the_next_rung_at_once(tmp_path):
+async def test_a_bounce_starts_the_next_rung_at_once(store):
     """Nobody waits an hour for a mail that came back."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(ladder(Success.DELIVERED))
         await house.person("ada")
         message = await sent(house, "climb")
@@ -126,9 +126,9 @@ async def test_a_bounce_starts_the_next_rung_at_once(tmp_path):
         (Success.READ, ReceiptKind.CLICKED, True),
     ],
 )
-async def test_what_satisfies_a_ladder(tmp_path, until, kind, satisfied):
+async def test_what_satisfies_a_ladder(store, until, kind, satisfied):
     """The later rungs are cancelled by what the ladder waits for, and by nothing less."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(ladder(until))
         await house.person("ada")
         await house.pipeline.receive([receipt(await sent(house, "climb"), kind)])
@@ -144,9 +144,9 @@ async def test_what_satisfies_a_ladder(tmp_path, until, kind, satisfied):
         (Success.DELIVERED, ReceiptKind.OPENED, False),
     ],
 )
-async def test_what_went_beside_a_ladder_satisfies_it_by_being_seen(tmp_path, until, kind, satisfied):
+async def test_what_went_beside_a_ladder_satisfies_it_by_being_seen(store, until, kind, satisfied):
     """A mail that went out always and was opened: no text message any more, if the ladder waits for that."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         rungs = (LadderChannel(channel=Channel.PUSH, wait_s=3600), LadderChannel(channel=SMS))
         to = SendLadder(channels=rungs, until=until, always=(EMAIL,))
         await house.furnish(workflow("climb", steps=(SendStep(key="note", template="note", to=to),)))
@@ -155,9 +155,9 @@ async def test_what_went_beside_a_ladder_satisfies_it_by_being_seen(tmp_path, un
         assert ((await house.one(channel=SMS)).status is Status.CANCELED) is satisfied
 
 
-async def test_strangers_and_fakes_are_ignored(tmp_path):
+async def test_strangers_and_fakes_are_ignored(store):
     """A receipt of another tenant, or about a message nobody has, changes nothing for its neighbours."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=EMAIL))
         await house.person("ada")
         message = await sent(house)
@@ -170,9 +170,9 @@ async def test_strangers_and_fakes_are_ignored(tmp_path):
         assert await house.pipeline.receive(batch) == [False, False, True]
 
 
-async def test_a_clock_that_is_wrong_elsewhere_is_corrected(tmp_path):
+async def test_a_clock_that_is_wrong_elsewhere_is_corrected(store):
     """A receipt from the future happened now; one from before the message happened with it."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", channel=EMAIL))
         await house.person("ada")
         message = await sent(house)
@@ -187,9 +187,9 @@ async def test_a_clock_that_is_wrong_elsewhere_is_corrected(tmp_path):
 
 
 @pytest.mark.parametrize(("devices", "suppressed"), [(("phone",), 1), (("phone", "laptop"), 0)])
-async def test_a_bounced_push_condemns_no_device_that_nobody_named(tmp_path, devices, suppressed):
+async def test_a_bounced_push_condemns_no_device_that_nobody_named(store, devices, suppressed):
     """A report without a contact is about the only one; of several nobody knows which."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("ping", channel=Channel.PUSH))
         await house.person("ada", devices=devices)
         await house.trigger("ping", "ada")

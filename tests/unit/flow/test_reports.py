@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
+from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Outcome, Retry
 from clarion.model.setup import Integration, IntegrationLimits
@@ -78,9 +78,9 @@ async def statuses(house: Engine) -> dict[str, Status]:
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_what_is_done_is_stored_while_another_of_its_batch_hangs(tmp_path, late):
+async def test_what_is_done_is_stored_while_another_of_its_batch_hangs(store, late):
     """One slow receiver does not hold back what the others answered; nothing is stored twice."""
-    async with engine(tmp_path, provider=Telling("bob", late=late)) as house:
+    async with engine(store, provider=Telling("bob", late=late)) as house:
         await begun(house)
         await house.pass_time(1)
         expected = Status.QUEUED if late else Status.SENDING
@@ -92,9 +92,9 @@ async def test_what_is_done_is_stored_while_another_of_its_batch_hangs(tmp_path,
         assert not any(queue.held for queue in house.pipeline.queues)
 
 
-async def test_a_call_that_is_given_up_keeps_what_it_told(tmp_path):
+async def test_a_call_that_is_given_up_keeps_what_it_told(store):
     """Only what hangs is in doubt."""
-    async with engine(tmp_path, provider=Telling("bob")) as house:
+    async with engine(store, provider=Telling("bob")) as house:
         await begun(house, timeout_s=5)
         await house.pass_time(10)
         found = await statuses(house)
@@ -103,9 +103,9 @@ async def test_a_call_that_is_given_up_keeps_what_it_told(tmp_path):
         assert message.reason is Reason.OUTCOME_UNKNOWN
 
 
-async def test_what_never_began_is_not_in_doubt(tmp_path):
+async def test_what_never_began_is_not_in_doubt(store):
     """A provider that asks before each message leaves only those in doubt that it asked for."""
-    async with engine(tmp_path, provider=Telling("bob", late=True)) as house:
+    async with engine(store, provider=Telling("bob", late=True)) as house:
         await begun(house, timeout_s=5)
         await house.pass_time(6)
         assert (await statuses(house))["bob"] is Status.DEFERRED
@@ -115,58 +115,58 @@ async def test_what_never_began_is_not_in_doubt(tmp_path):
         assert sorted(house.provider.went) == sorted(PEOPLE)
 
 
-async def test_a_crash_leaves_in_doubt_only_what_was_on_its_way(tmp_path):
+async def test_a_crash_leaves_in_doubt_only_what_was_on_its_way(store):
     """Of a batch whose messages go one after another, those that had not begun are sent after the restart."""
-    async with engine(tmp_path, provider=Telling("bob", late=True)) as house:
+    async with engine(store, provider=Telling("bob", late=True)) as house:
         await begun(house)
         assert sorted(house.provider.went) == ["ada", "eve"]
         await house.pass_time(1)
         await house.crash()
         provider = Telling(late=True)
-        async with engine(tmp_path, provider=provider, clock=house.clock) as again:
+        async with engine(store, provider=provider, clock=house.clock) as again:
             await again.pass_time(300)
             assert set((await statuses(again)).values()) == {Status.SENT}
             assert provider.went == ["bob"]
 
 
-async def test_notes_that_begin_together_are_written_together(tmp_path, monkeypatch):
+async def test_notes_that_begin_together_are_written_together(store, monkeypatch):
     """Not one write per message."""
     written: list[int] = []
-    whole = SqliteMessages.mark_sending
+    whole = MemoryMessages.mark_sending
 
-    async def mark_sending(self: SqliteMessages, messages: Sequence[Any], at: Any) -> Any:
+    async def mark_sending(self: MemoryMessages, messages: Sequence[Any], at: Any) -> Any:
         written.append(len(messages))
         return await whole(self, messages, at)
 
-    monkeypatch.setattr(SqliteMessages, "mark_sending", mark_sending)
-    async with engine(tmp_path, provider=Telling(late=True)) as house:
+    monkeypatch.setattr(MemoryMessages, "mark_sending", mark_sending)
+    async with engine(store, provider=Telling(late=True)) as house:
         await begun(house)
         assert sum(written) == 3
         assert len(written) <= 2
 
 
-async def test_whoever_leaves_at_the_last_moment_gets_nothing(tmp_path, monkeypatch):
+async def test_whoever_leaves_at_the_last_moment_gets_nothing(store, monkeypatch):
     """The look behind the note counts, as for a whole batch."""
-    whole = SqliteMessages.mark_sending
+    whole = MemoryMessages.mark_sending
 
-    async def mark_sending(self: SqliteMessages, messages: Sequence[Any], at: Any) -> Any:
+    async def mark_sending(self: MemoryMessages, messages: Sequence[Any], at: Any) -> Any:
         user = (await house.ledger.users.find(house.tenant, ["bob"]))["bob"]
         if any(message.user == user.no for message in messages):
             await house.ledger.users.delete(house.tenant, "bob")
         return await whole(self, messages, at)
 
-    async with engine(tmp_path, provider=Telling("bob", late=True)) as house:
+    async with engine(store, provider=Telling("bob", late=True)) as house:
         await begun(house)
-        monkeypatch.setattr(SqliteMessages, "mark_sending", mark_sending)
+        monkeypatch.setattr(MemoryMessages, "mark_sending", mark_sending)
         house.provider.open.set()
         await house.quiet()
         assert sorted(house.provider.went) == ["ada", "eve"]
 
 
-async def test_of_a_batch_of_mails_only_those_on_their_way_would_be_in_doubt(tmp_path):
+async def test_of_a_batch_of_mails_only_those_on_their_way_would_be_in_doubt(store):
     """Two for each connection: one whose body may have gone, one that is announced behind it. The others are sent later."""
     relay = Relay(END=lambda _: HANG)
-    async with relay.running(), engine(tmp_path, provider=RecordingProvider()) as house:
+    async with relay.running(), engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("mail", channel=Channel.EMAIL))
         config = {
             "host": "127.0.0.1",

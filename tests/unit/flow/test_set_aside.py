@@ -128,7 +128,7 @@ async def test_an_entry_that_cannot_be_decoded_lets_the_lane_go_on(tmp_path):
         assert await set_aside(house) == []
 
 
-async def test_a_fault_that_passes_costs_nothing(tmp_path, monkeypatch):
+async def test_a_fault_that_passes_costs_nothing(store, monkeypatch):
     """The entry is tried again after a pause and planned."""
     opened, faults = sealing.opened, [RuntimeError("in passing")] * 2
 
@@ -137,7 +137,7 @@ async def test_a_fault_that_passes_costs_nothing(tmp_path, monkeypatch):
             raise faults.pop()
         return opened(*args)
 
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         monkeypatch.setattr(planner, "opened", fails)
@@ -147,9 +147,9 @@ async def test_a_fault_that_passes_costs_nothing(tmp_path, monkeypatch):
         assert await set_aside(house) == []
 
 
-async def test_a_plan_that_cannot_be_stored_holds_up_no_other(tmp_path, monkeypatch):
+async def test_a_plan_that_cannot_be_stored_holds_up_no_other(store, monkeypatch):
     """The entries of the batch are stored one by one; the one at fault is set aside."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("good"), workflow("bad"))
         await house.person("ada")
         await house.pipeline.workers.stop("plan-")
@@ -171,10 +171,10 @@ async def test_a_plan_that_cannot_be_stored_holds_up_no_other(tmp_path, monkeypa
         assert all(queue.held == 0 for queue in house.pipeline.queues)
 
 
-async def test_what_was_set_aside_is_planned_again_or_discarded(tmp_path, monkeypatch):
+async def test_what_was_set_aside_is_planned_again_or_discarded(store, monkeypatch):
     """Once its cause is gone; what is discarded is never sent, and warns nobody any more."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
         opened = sealing.opened

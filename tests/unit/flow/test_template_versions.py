@@ -16,10 +16,10 @@ def words(text: str) -> Template:
     return Template(key="note", channels={Channel.SMS: {"en": {"text": text}}})
 
 
-async def test_a_retry_says_what_was_live_when_the_message_was_planned(tmp_path):
+async def test_a_retry_says_what_was_live_when_the_message_was_planned(store):
     """Publishing a new version changes the messages planned afterwards, and only those."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         first = await house.ledger.setup.templates.put(house.tenant, words("first words"))
         await house.person("ada")
@@ -37,10 +37,10 @@ async def test_a_retry_says_what_was_live_when_the_message_was_planned(tmp_path)
         assert (await house.services.message_contents.render(message)).text == "first words"
 
 
-async def test_the_words_outlive_the_process_and_the_template(tmp_path):
+async def test_the_words_outlive_the_process_and_the_template(store):
     """After a restart, with the template deleted, the message still has the version it was planned with."""
     clock, provider = ManualClock(), RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider, clock=clock) as house:
+    async with engine(store, provider=provider, clock=clock) as house:
         await house.furnish(workflow("hello"))
         await house.ledger.setup.templates.put(house.tenant, words("first words"))
         await house.person("ada")
@@ -48,16 +48,16 @@ async def test_the_words_outlive_the_process_and_the_template(tmp_path):
         await house.quiet()
         await house.ledger.setup.templates.delete(house.tenant, "note")
     after = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=after, clock=clock, seed=2) as house:
+    async with engine(store, provider=after, clock=clock, seed=2) as house:
         await house.pass_time(900)
         assert [said(o) for o in after.effects] == ["first words"]
 
 
-async def test_many_old_versions_in_one_batch_are_all_found(tmp_path, monkeypatch):
+async def test_many_old_versions_in_one_batch_are_all_found(store, monkeypatch):
     """However few are kept in memory, every message gets its own."""
     monkeypatch.setattr("clarion.flow.dispatch.rendering.OLD_KEPT", 2)
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         for version in range(6):
@@ -69,9 +69,9 @@ async def test_many_old_versions_in_one_batch_are_all_found(tmp_path, monkeypatc
         assert sorted(said(o) for o in provider.effects) == [f"version {n}" for n in range(6)]
 
 
-async def test_a_message_from_before_versions_were_kept_is_sent_with_the_live_one(tmp_path):
+async def test_a_message_from_before_versions_were_kept_is_sent_with_the_live_one(store):
     """Such messages know no version (0)."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -81,9 +81,9 @@ async def test_a_message_from_before_versions_were_kept_is_sent_with_the_live_on
         assert (await house.services.message_contents.render(old)).text == "live words"
 
 
-async def test_a_mail_can_show_the_link_that_leaves_its_category(tmp_path):
+async def test_a_mail_can_show_the_link_that_leaves_its_category(store):
     """The same one that the mail program is told; where nothing can be left there is none to show."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(
             workflow("news", channel=Channel.EMAIL),
             workflow("code", "security", channel=Channel.EMAIL),

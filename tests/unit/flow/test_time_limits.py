@@ -25,12 +25,12 @@ def limited(limits: IntegrationLimits) -> Integration:
     ],
 )
 async def test_a_provider_that_hangs_is_given_up_at_its_time_limit_and_no_sooner(
-    tmp_path, idempotent, status, reason, outcome
+    store, idempotent, status, reason, outcome
 ):
     """A hundred seconds on the clock, none on the wall: in doubt, or tried again where a repetition does no harm."""
     provider = RecordingProvider(batch=50, otherwise=HANG, idempotent=idempotent)
     began = time.monotonic()
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.put(house.tenant, limited(IntegrationLimits(timeout_s=100)))
         await house.person("ada")
@@ -50,10 +50,10 @@ async def test_a_provider_that_hangs_is_given_up_at_its_time_limit_and_no_sooner
     assert time.monotonic() - began < 60
 
 
-async def test_a_batch_that_finds_no_slot_in_time_is_put_off(tmp_path):
+async def test_a_batch_that_finds_no_slot_in_time_is_put_off(store):
     """One call at a time, and it hangs: what comes behind waits a second on the clock, then in the ledger."""
     provider = RecordingProvider(batch=50, otherwise=HANG)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.put(house.tenant, limited(IntegrationLimits(concurrency=1)))
         await house.person("ada")
@@ -68,9 +68,9 @@ async def test_a_batch_that_finds_no_slot_in_time_is_put_off(tmp_path):
         assert len(provider.calls) == 1
 
 
-async def test_an_answer_that_leaves_it_open_counts_as_unknown_like_none_at_all(tmp_path):
+async def test_an_answer_that_leaves_it_open_counts_as_unknown_like_none_at_all(store):
     """The metric is about attempts that may have gone through, however that came about."""
-    async with engine(tmp_path, provider=RecordingProvider(batch=50, otherwise=Unknown())) as house:
+    async with engine(store, provider=RecordingProvider(batch=50, otherwise=Unknown())) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada")

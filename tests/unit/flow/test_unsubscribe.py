@@ -20,9 +20,9 @@ EMAIL = Channel.EMAIL
         (Category(key="news"), Channel.SMS, False),
     ],
 )
-async def test_a_mail_says_how_to_leave_its_category(tmp_path, category, channel, offered):
+async def test_a_mail_says_how_to_leave_its_category(store, category, channel, offered):
     """Where it can be left; the address leads to that person and category, and hides both."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", category.key, channel), categories=(category,))
         ada = await house.person("ada")
         await house.trigger("hello", "ada")
@@ -36,9 +36,9 @@ async def test_a_mail_says_how_to_leave_its_category(tmp_path, category, channel
             assert choice.subscribed
 
 
-async def test_what_is_queued_is_not_sent_after_leaving(tmp_path):
+async def test_what_is_queued_is_not_sent_after_leaving(store):
     """The mail was planned, due and in memory when the person left: it is suppressed, and says why."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", "news", EMAIL))
         await house.person("ada")
         unsubscribing = house.services.unsubscribe
@@ -56,9 +56,9 @@ async def test_what_is_queued_is_not_sent_after_leaving(tmp_path):
         assert len(house.provider.calls) == 1
 
 
-async def test_other_categories_go_on(tmp_path):
+async def test_other_categories_go_on(store):
     """Leaving one leaves the others alone."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", "news", EMAIL), workflow("bill", "bills", EMAIL))
         ada = await house.person("ada")
         unsubscribing = house.services.unsubscribe
@@ -77,9 +77,9 @@ def left(message) -> Receipt:
     )
 
 
-async def test_who_leaves_through_a_provider_is_opted_out(tmp_path):
+async def test_who_leaves_through_a_provider_is_opted_out(store):
     """Of that category on that channel, before the provider is answered; what was queued is not sent."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(
             workflow("mail", "news", EMAIL),
             workflow("text", "news", Channel.SMS),
@@ -110,9 +110,9 @@ async def test_who_leaves_through_a_provider_is_opted_out(tmp_path):
         assert (await house.one(workflow="bill")).status is Status.SENT
 
 
-async def test_leaving_on_a_phone_leaves_the_mails_alone(tmp_path):
+async def test_leaving_on_a_phone_leaves_the_mails_alone(store):
     """The channel that was left is the one the message went by."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("text", "news", Channel.SMS), workflow("mail", "news", EMAIL))
         await house.person("ada")
         answer = await house.trigger("text", "ada")
@@ -125,9 +125,9 @@ async def test_leaving_on_a_phone_leaves_the_mails_alone(tmp_path):
         assert mail.status is Status.SENT
 
 
-async def test_who_came_back_is_not_sent_away_by_a_repeated_report(tmp_path):
+async def test_who_came_back_is_not_sent_away_by_a_repeated_report(store):
     """Providers deliver the same report more than once."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("mail", "news", EMAIL))
         await house.person("ada")
         answer = await house.trigger("mail", "ada")
@@ -142,9 +142,9 @@ async def test_who_came_back_is_not_sent_away_by_a_repeated_report(tmp_path):
         assert (await unsubscribing.about(message)).subscribed
 
 
-async def test_what_is_critical_cannot_be_left(tmp_path):
+async def test_what_is_critical_cannot_be_left(store):
     """The report is noted; the person still hears of what must reach them."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(
             workflow("alarm", "alarm", EMAIL), categories=(Category(key="alarm", critical=True),)
         )

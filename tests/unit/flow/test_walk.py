@@ -36,7 +36,7 @@ def room(frame: FrameType) -> str | None:
 
 
 @pytest.mark.parametrize("channel", [Channel.IN_APP, Channel.SMS])
-async def test_an_event_enters_at_most_eight_rooms_and_does_not_turn_back(tmp_path, channel):
+async def test_an_event_enters_at_most_eight_rooms_and_does_not_turn_back(store, channel):
     """From the call of a program to the inbox, the order of the first steps is that of the architecture."""
     rooms: list[str] = []
 
@@ -44,7 +44,7 @@ async def test_an_event_enters_at_most_eight_rooms_and_does_not_turn_back(tmp_pa
         if event == "call" and (entered := room(frame)) is not None and entered not in rooms:
             rooms.append(entered)
 
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("note", channel=channel))
         await house.person("ada")
         await house.trigger("note", "ada")  # the first one also opens the provider

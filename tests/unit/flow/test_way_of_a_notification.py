@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from clarion.adapters.ledgers.memory import Tables
 from clarion.errors import IdempotencyMismatch, InvalidInput, NotFound, UnknownReference
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId, id_text
@@ -37,9 +38,15 @@ from clarion.testing.providers import HANG, RecordingProvider
 from tests.engine import Engine, engine, said, workflow
 
 
-async def test_a_triggered_workflow_reaches_the_user_and_says_so(tmp_path):
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request, tmp_path):
+    """The whole way is the same on both."""
+    return tmp_path if request.param == "sqlite" else Tables()
+
+
+async def test_a_triggered_workflow_reaches_the_user_and_says_so(store):
     """One trigger, one provider call with the rendered text, one message that is `sent`."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         answer = await house.trigger("hello", "ada")
@@ -50,9 +57,9 @@ async def test_a_triggered_workflow_reaches_the_user_and_says_so(tmp_path):
         assert house.provider.effects[0].contact.address == "+4915112345678"
 
 
-async def test_a_user_created_by_an_event_has_an_inbox_waiting(tmp_path):
+async def test_a_user_created_by_an_event_has_an_inbox_waiting(store):
     """An in-app message waits until they first look."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", channel=Channel.IN_APP))
         with pytest.raises(UnknownReference):
             await house.trigger("hello", "newcomer")
@@ -64,9 +71,9 @@ async def test_a_user_created_by_an_event_has_an_inbox_waiting(tmp_path):
         assert (offset, counts.unread, counts.unseen) == (1, 1, 1)
 
 
-async def test_inline_fields_of_a_recipient_are_kept_with_the_user(tmp_path):
+async def test_inline_fields_of_a_recipient_are_kept_with_the_user(store):
     """`{"user_id", "email"}` updates the user first and then reaches them there."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", channel=Channel.EMAIL))
         await house.person("eve")
         await house.trigger("hello", Recipient(user_id="eve", email="eve@example.net"))
@@ -74,9 +81,9 @@ async def test_inline_fields_of_a_recipient_are_kept_with_the_user(tmp_path):
         assert [o.contact.address for o in house.provider.effects] == ["eve@example.net"]
 
 
-async def test_an_event_finds_its_workflows_by_type(tmp_path):
+async def test_an_event_finds_its_workflows_by_type(store):
     """A CloudEvent starts every workflow whose pattern matches; its subject is the recipient."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(
             workflow("shipped", on=EventMatch(type="com.shop.order.*")),
             workflow("other", on=EventMatch(type="com.shop.user.*")),
@@ -96,9 +103,9 @@ async def test_an_event_finds_its_workflows_by_type(tmp_path):
         assert (await house.one()).workflow == "shipped"
 
 
-async def test_what_cannot_be_accepted_is_refused_with_its_place(tmp_path):
+async def test_what_cannot_be_accepted_is_refused_with_its_place(store):
     """Unknown workflow, no recipient, already expired: errors as values, naming the field."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         answers = await house.pipeline.submit(
             house.tenant,
@@ -114,14 +121,14 @@ async def test_what_cannot_be_accepted_is_refused_with_its_place(tmp_path):
         assert await house.messages() == {}
 
 
-async def test_the_same_idempotency_key_gives_the_same_answer_and_another_body_is_refused(tmp_path):
+async def test_the_same_idempotency_key_gives_the_same_answer_and_another_body_is_refused(store):
     """I3, across a restart."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         first = await house.trigger("hello", "ada", idempotency_key="k", fingerprint=b"body")
         clock, provider = house.clock, house.provider
-    async with engine(tmp_path, clock=clock, provider=RecordingProvider(batch=50)) as house:
+    async with engine(store, clock=clock, provider=RecordingProvider(batch=50)) as house:
         again = await house.trigger("hello", "ada", idempotency_key="k", fingerprint=b"body")
         assert (again.event_id, again.repeated) == (first.event_id, True)
         with pytest.raises(IdempotencyMismatch):
@@ -131,9 +138,9 @@ async def test_the_same_idempotency_key_gives_the_same_answer_and_another_body_i
     del provider
 
 
-async def test_a_topic_reaches_all_its_members_once_however_many(tmp_path):
+async def test_a_topic_reaches_all_its_members_once_however_many(store):
     """Fan-out goes on in pages of 500; a member named twice is told once."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", channel=Channel.IN_APP))
         users = await house.ledger.users.put(house.tenant, [UserPut(id=f"u{n}") for n in range(1_203)])
         await house.ledger.topics.subscribe(house.tenant, "all", [u.no for u in users])
@@ -144,10 +151,10 @@ async def test_a_topic_reaches_all_its_members_once_however_many(tmp_path):
         assert {m.status for m in found.values()} == {Status.DELIVERED}
 
 
-async def test_a_failing_provider_is_tried_again_later_and_the_timeline_tells(tmp_path):
+async def test_a_failing_provider_is_tried_again_later_and_the_timeline_tells(store):
     """Retry with back-off, then success; every step leaves one record."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -168,10 +175,10 @@ async def test_a_failing_provider_is_tried_again_later_and_the_timeline_tells(tm
         ]
 
 
-async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_be_retried(tmp_path):
+async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_be_retried(store):
     """Attempts are bounded; a person may put the message back, with fresh attempts."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello", lane=Lane.CRITICAL))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -188,10 +195,10 @@ async def test_a_provider_that_never_recovers_ends_in_the_dead_letters_and_can_b
         assert (await house.one()).status is Status.SENT
 
 
-async def test_another_integration_takes_over_when_the_first_fails(tmp_path):
+async def test_another_integration_takes_over_when_the_first_fails(store):
     """Failover: a retry goes to an integration that has not failed, without waiting."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.put(
             house.tenant, Integration(key="second", channel=Channel.SMS, provider="recording")
@@ -204,13 +211,13 @@ async def test_another_integration_takes_over_when_the_first_fails(tmp_path):
         assert set(tried[:2]) == {"main-sms", "second"}
 
 
-async def test_a_plug_in_that_falls_over_when_it_is_opened_costs_nobody_else_a_message(tmp_path):
+async def test_a_plug_in_that_falls_over_when_it_is_opened_costs_nobody_else_a_message(store):
     """Foreign code can raise anything: its integration is left out, the other one of the channel sends."""
 
     def fall_over(integration, config, tools):
         raise RuntimeError("surprise")
 
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         broken = msgspec.structs.replace(house.provider.plugin(), name="broken", open=fall_over)
         house.pipeline.integrations._plugins = {**house.pipeline.integrations._plugins, "broken": broken}
         await house.furnish(workflow("hello"))
@@ -223,10 +230,10 @@ async def test_a_plug_in_that_falls_over_when_it_is_opened_costs_nobody_else_a_m
         assert (await house.one()).status is Status.SENT
 
 
-async def test_a_misconfigured_provider_opens_its_circuit_and_the_other_one_is_used(tmp_path):
+async def test_a_misconfigured_provider_opens_its_circuit_and_the_other_one_is_used(store):
     """The message is not to blame: no attempt is counted, and nobody calls the broken one again."""
     provider = RecordingProvider(batch=50, otherwise=Misconfigured())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -239,10 +246,10 @@ async def test_a_misconfigured_provider_opens_its_circuit_and_the_other_one_is_u
         assert len(provider.calls) == calls
 
 
-async def test_a_dead_address_is_suppressed_and_never_used_again(tmp_path):
+async def test_a_dead_address_is_suppressed_and_never_used_again(store):
     """I9: `Gone` ends the message and suppresses the address for every later one."""
     provider = RecordingProvider(batch=50, otherwise=Gone())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         first = await house.trigger("hello", "ada")
@@ -256,10 +263,10 @@ async def test_a_dead_address_is_suppressed_and_never_used_again(tmp_path):
         assert len(provider.calls) == calls
 
 
-async def test_a_rejected_message_ends_but_the_address_stays_usable(tmp_path):
+async def test_a_rejected_message_ends_but_the_address_stays_usable(store):
     """`Rejected` is about this message only."""
     provider = RecordingProvider(batch=50, otherwise=Rejected(detail="too long"))
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -275,10 +282,10 @@ async def test_a_rejected_message_ends_but_the_address_stays_usable(tmp_path):
     ("policy", "effects", "status"),
     [(UnknownPolicy.SEND_AGAIN, 2, Status.FAILED), (UnknownPolicy.DO_NOT_SEND, 1, Status.FAILED)],
 )
-async def test_an_unknown_outcome_follows_the_policy_of_the_category(tmp_path, policy, effects, status):
+async def test_an_unknown_outcome_follows_the_policy_of_the_category(store, policy, effects, status):
     """At most one extra send where the category wants it, none where it does not; never more (I2, I15)."""
     provider = RecordingProvider(batch=50, otherwise=Unknown())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"), categories=(Category(key="news", on_unknown=policy),))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -289,10 +296,10 @@ async def test_an_unknown_outcome_follows_the_policy_of_the_category(tmp_path, p
         assert len(provider.effects) == effects
 
 
-async def test_an_opt_out_binds_what_is_already_queued(tmp_path):
+async def test_an_opt_out_binds_what_is_already_queued(store):
     """I8: a message deferred before the opt-out is suppressed after it."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -305,9 +312,9 @@ async def test_an_opt_out_binds_what_is_already_queued(tmp_path):
         assert len(provider.calls) == calls
 
 
-async def test_a_critical_category_cannot_be_opted_out_and_ignores_quiet_hours(tmp_path):
+async def test_a_critical_category_cannot_be_opted_out_and_ignores_quiet_hours(store):
     """Security codes arrive at night and whatever the user switched off."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(
             workflow("otp", "security"), categories=(Category(key="security", critical=True),)
         )
@@ -324,9 +331,9 @@ async def test_a_critical_category_cannot_be_opted_out_and_ignores_quiet_hours(t
         assert (await house.one()).status is Status.SENT
 
 
-async def test_quiet_hours_defer_to_their_end_and_then_it_goes(tmp_path):
+async def test_quiet_hours_defer_to_their_end_and_then_it_goes(store):
     """Noon is quiet for this user until two: deferred, then sent, never dropped (I6)."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada", Preferences(quiet_hours=(Window(start="11:00", end="14:00"),)))
         await house.trigger("hello", "ada")
@@ -340,10 +347,10 @@ async def test_quiet_hours_defer_to_their_end_and_then_it_goes(tmp_path):
         assert (await house.one()).status is Status.SENT
 
 
-async def test_a_frequency_cap_holds_across_workflows(tmp_path):
+async def test_a_frequency_cap_holds_across_workflows(store):
     """Two a day over two workflows of a category: the third is throttled and explained (I7)."""
     cap = FrequencyCap(limit=2, window_s=86_400)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("a"), workflow("b"), categories=(Category(key="news", caps=(cap,)),))
         await house.person("ada")
         for key in ("a", "b", "a", "b"):
@@ -357,10 +364,10 @@ async def test_a_frequency_cap_holds_across_workflows(tmp_path):
         assert len(house.provider.effects) == 3
 
 
-async def test_messages_that_waited_out_quiet_hours_are_counted_when_they_go(tmp_path):
+async def test_messages_that_waited_out_quiet_hours_are_counted_when_they_go(store):
     """Four messages wait for the same morning; the cap lets two of them out (I7)."""
     cap = FrequencyCap(limit=2, window_s=86_400)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("a"), categories=(Category(key="news", caps=(cap,)),))
         await house.person("ada", Preferences(quiet_hours=(Window(start="11:00", end="14:00"),)))
         for _ in range(4):
@@ -370,9 +377,9 @@ async def test_messages_that_waited_out_quiet_hours_are_counted_when_they_go(tmp
         assert statuses == [Status.SENT, Status.SENT, Status.THROTTLED, Status.THROTTLED]
 
 
-async def test_a_repeat_inside_the_dedupe_window_is_merged(tmp_path):
+async def test_a_repeat_inside_the_dedupe_window_is_merged(store):
     """The same order id within the window makes one message; another one makes its own."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", dedupe=Dedupe(key="/order", window_s=60)))
         await house.person("ada")
         for order in (1, 1, 2):
@@ -383,10 +390,10 @@ async def test_a_repeat_inside_the_dedupe_window_is_merged(tmp_path):
         assert [m.reason for m in found if m.status is Status.MERGED] == [Reason.DUPLICATE]
 
 
-async def test_a_newer_message_replaces_an_undelivered_older_one_of_its_collapse_key(tmp_path):
+async def test_a_newer_message_replaces_an_undelivered_older_one_of_its_collapse_key(store):
     """The score of a match: whoever was offline wants the last one only."""
     provider = RecordingProvider(batch=50, otherwise=Retry(after_s=60))
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("score", collapse_key="/match"))
         await house.person("ada")
         first = await house.trigger("score", "ada", data=msgspec.Raw(b'{"text":"1:0","match":7}'))
@@ -400,10 +407,10 @@ async def test_a_newer_message_replaces_an_undelivered_older_one_of_its_collapse
         assert [said(o) for o in provider.effects] == ["2:0"]
 
 
-async def test_messages_of_a_thread_keep_their_order_through_retries(tmp_path):
+async def test_messages_of_a_thread_keep_their_order_through_retries(store):
     """I4: the second waits while the first is being retried."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("chat", thread="/room"))
         await house.person("ada")
         for text in (b"one", b"two", b"three"):
@@ -415,9 +422,9 @@ async def test_messages_of_a_thread_keep_their_order_through_retries(tmp_path):
         assert [said(o) for o in provider.effects] == ["one", "two", "three"]
 
 
-async def test_what_is_scheduled_goes_then_and_counts_towards_caps_then(tmp_path):
+async def test_what_is_scheduled_goes_then_and_counts_towards_caps_then(store):
     """Not before, with the cap of that hour: the second of two is too many."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         hourly = Category(key="news", caps=(FrequencyCap(limit=1, window_s=3600),))
         await house.furnish(workflow("hello", "news"), categories=(hourly,))
         await house.person("ada")
@@ -435,9 +442,9 @@ async def test_what_is_scheduled_goes_then_and_counts_towards_caps_then(tmp_path
         ]
 
 
-async def test_an_opt_out_made_meanwhile_holds_back_what_is_scheduled(tmp_path):
+async def test_an_opt_out_made_meanwhile_holds_back_what_is_scheduled(store):
     """The person's choices of the day it goes count, not those of the day it was asked for."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada", delay_s=3_600)
@@ -449,10 +456,10 @@ async def test_an_opt_out_made_meanwhile_holds_back_what_is_scheduled(tmp_path):
 
 
 @pytest.mark.parametrize("wait", ["schedule", "quiet_hours", "person"])
-async def test_however_long_a_message_waited_its_failures_are_tried_again(tmp_path, wait):
+async def test_however_long_a_message_waited_its_failures_are_tried_again(store, wait):
     """Its age counts from the first try: not from the event, and after a person's retry from the beginning."""
     provider = RecordingProvider({}, batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(
             workflow("code", lane=Lane.CRITICAL)
         )  # Critical messages are tried for ten minutes.
@@ -485,9 +492,9 @@ def ladder_workflow(**more):
     return workflow("climb", steps=(SendStep(key="note", template="note", to=LADDER),), **more)
 
 
-async def test_the_next_rung_goes_when_the_first_is_not_delivered_in_time(tmp_path):
+async def test_the_next_rung_goes_when_the_first_is_not_delivered_in_time(store):
     """Push accepted but never confirmed: after 30 seconds the text goes out; the inbox had it at once."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(ladder_workflow())
         await house.person("ada")
         await house.trigger("climb", "ada")
@@ -498,10 +505,10 @@ async def test_the_next_rung_goes_when_the_first_is_not_delivered_in_time(tmp_pa
         assert (await house.one(channel=Channel.IN_APP)).status is Status.DELIVERED
 
 
-async def test_the_next_rung_goes_at_once_when_the_first_fails(tmp_path):
+async def test_the_next_rung_goes_at_once_when_the_first_fails(store):
     """No need to wait for a push that was refused."""
     provider = RecordingProvider(batch=50, otherwise=Rejected())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(ladder_workflow())
         await house.person("ada")
         await house.trigger("climb", "ada")
@@ -511,10 +518,10 @@ async def test_the_next_rung_goes_at_once_when_the_first_fails(tmp_path):
         assert [o.message.channel for o in provider.effects] == [Channel.SMS]
 
 
-async def test_success_on_one_rung_cancels_the_later_ones(tmp_path):
+async def test_success_on_one_rung_cancels_the_later_ones(store):
     """Never two rungs for one success."""
     provider = RecordingProvider(batch=50, otherwise=Accepted(delivered=True))
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(ladder_workflow())
         await house.person("ada")
         await house.trigger("climb", "ada")
@@ -542,9 +549,9 @@ def until_seen(until=Success.SEEN):
         (Success.SEEN, "archived", False),
     ],
 )
-async def test_who_has_seen_it_in_the_inbox_is_not_sent_a_text(tmp_path, until, action, stops):
+async def test_who_has_seen_it_in_the_inbox_is_not_sent_a_text(store, until, action, stops):
     """The in-app item goes beside the ladder; seen there is seen. Delivered there says nothing about the push."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(until_seen(until))
         user = await house.person("ada")
         await house.trigger("climb", "ada")
@@ -558,9 +565,9 @@ async def test_who_has_seen_it_in_the_inbox_is_not_sent_a_text(tmp_path, until, 
         assert len(texts) == (0 if stops else 1)
 
 
-async def test_a_ladder_that_has_not_begun_is_stopped_as_well(tmp_path):
+async def test_a_ladder_that_has_not_begun_is_stopped_as_well(store):
     """Held back by quiet hours, it need not begin in the morning: the person has seen it in the evening."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(until_seen())
         now = datetime.fromtimestamp(house.clock.now() / 1000, UTC)
         night = Window(start=f"{now:%H:%M}", end=f"{now + timedelta(hours=2):%H:%M}")
@@ -575,9 +582,9 @@ async def test_a_ladder_that_has_not_begun_is_stopped_as_well(tmp_path):
             assert (await house.one(channel=channel)).reason is Reason.LADDER_SATISFIED
 
 
-async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(tmp_path):
+async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(store):
     """`always` means outside: its failure starts no rung, and canceling it stops none."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(until_seen())
         await house.ledger.setup.integrations.delete(house.tenant, "inbox")
         await house.person("ada")
@@ -591,10 +598,10 @@ async def test_an_inbox_item_that_cannot_be_stored_leaves_the_ladder_alone(tmp_p
         assert (await house.one(channel=Channel.SMS)).status is Status.SENT
 
 
-async def test_first_available_skips_what_the_user_switched_off(tmp_path):
+async def test_first_available_skips_what_the_user_switched_off(store):
     """`first` picks the first channel the user can be reached on and wants."""
     steps = (SendStep(key="note", template="note", to=SendFirst(channels=(Channel.PUSH, Channel.EMAIL))),)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", steps=steps))
         await house.person("ada", Preferences(channels={Channel.PUSH: False}))
         await house.trigger("hello", "ada")
@@ -602,10 +609,10 @@ async def test_first_available_skips_what_the_user_switched_off(tmp_path):
         assert [o.message.channel for o in house.provider.effects] == [Channel.EMAIL]
 
 
-async def test_nothing_is_sent_after_it_expired(tmp_path):
+async def test_nothing_is_sent_after_it_expired(store):
     """I5: a retry that would come too late does not come."""
     provider = RecordingProvider(batch=50, otherwise=Retry(after_s=120))
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada", expires_at=Instant(house.clock.now() + 60_000))
@@ -615,9 +622,9 @@ async def test_nothing_is_sent_after_it_expired(tmp_path):
         assert len(provider.calls) == 1
 
 
-async def test_a_template_error_ends_this_message_only(tmp_path):
+async def test_a_template_error_ends_this_message_only(store):
     """A missing variable fails one message with its place; the others go on."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         bad = await house.trigger("hello", "ada", data=msgspec.Raw(b"{}"))
@@ -628,10 +635,10 @@ async def test_a_template_error_ends_this_message_only(tmp_path):
         assert (await house.one(event_id=good.event_id)).status is Status.SENT
 
 
-async def test_a_hung_provider_holds_back_neither_other_channels_nor_other_lanes(tmp_path):
+async def test_a_hung_provider_holds_back_neither_other_channels_nor_other_lanes(store):
     """I10: text messages hang; email of the same lane and critical text go through."""
     provider = RecordingProvider(batch=1)
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(
             workflow("bulk", lane=Lane.BULK),
             workflow("mail", channel=Channel.EMAIL, lane=Lane.BULK),
@@ -649,10 +656,10 @@ async def test_a_hung_provider_holds_back_neither_other_channels_nor_other_lanes
         assert await house.eventually(Status.SENT, event_id=otp.event_id)
 
 
-async def test_a_dry_run_says_what_would_happen_and_stores_nothing(tmp_path):
+async def test_a_dry_run_says_what_would_happen_and_stores_nothing(store):
     """The same rules and exact checks; no event, no message, no user is left behind."""
     cap = FrequencyCap(limit=1, window_s=3_600)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"), categories=(Category(key="news", caps=(cap,)),))
         await house.person("ada")
         await house.trigger("hello", "ada")
@@ -668,9 +675,9 @@ async def test_a_dry_run_says_what_would_happen_and_stores_nothing(tmp_path):
         assert await house.ledger.users.find(house.tenant, ["nobody"]) == {}
 
 
-async def test_deleting_a_user_ends_what_was_queued_and_leaves_nothing_readable(tmp_path):
+async def test_deleting_a_user_ends_what_was_queued_and_leaves_nothing_readable(store):
     """Erasure: the deferred message is suppressed, its event cannot be opened, the number remains."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada", Preferences(quiet_hours=(Window(start="11:00", end="14:00"),)))
         await house.trigger("hello", "ada")
@@ -684,10 +691,10 @@ async def test_deleting_a_user_ends_what_was_queued_and_leaves_nothing_readable(
         assert house.provider.calls == []
 
 
-async def test_a_suppressed_address_is_not_contacted_even_if_the_message_was_queued_before(tmp_path):
+async def test_a_suppressed_address_is_not_contacted_even_if_the_message_was_queued_before(store):
     """I9 for what waits."""
     provider = RecordingProvider(batch=50, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         user = await house.person("ada")
         await house.trigger("hello", "ada")
@@ -709,11 +716,11 @@ async def test_a_suppressed_address_is_not_contacted_even_if_the_message_was_que
         assert len(provider.calls) == 1
 
 
-async def test_what_was_held_when_the_process_died_is_sent_after_the_restart(tmp_path):
+async def test_what_was_held_when_the_process_died_is_sent_after_the_restart(store):
     """I1 and I2: a batch that was under way is recovered; a provider that deduplicates sees no second effect."""
     provider = RecordingProvider(batch=50, idempotent=True)
     provider.gate.clear()
-    house = await _opened(tmp_path, provider)
+    house = await _opened(store, provider)
     await house.furnish(workflow("hello"))
     await house.person("ada")
     for _ in range(5):
@@ -721,25 +728,25 @@ async def test_what_was_held_when_the_process_died_is_sent_after_the_restart(tmp
     await house.quiet()
     await house.crash()
     later = RecordingProvider(batch=50, idempotent=True)
-    async with engine(tmp_path, provider=later, clock=house.clock, seed=2) as again:
+    async with engine(store, provider=later, clock=house.clock, seed=2) as again:
         await again.pass_time(1)
         found = await again.messages()
         assert [m.status for m in found.values()] == [Status.SENT] * 5
         assert len({o.message.id for o in later.effects}) == len(later.effects) == 5
 
 
-async def test_a_crash_between_call_and_record_is_an_unknown_outcome(tmp_path):
+async def test_a_crash_between_call_and_record_is_an_unknown_outcome(store):
     """A provider that cannot deduplicate: marketing is not sent again, and says why."""
     provider = RecordingProvider(batch=50)
     provider.gate.clear()
-    house = await _opened(tmp_path, provider)
+    house = await _opened(store, provider)
     await house.furnish(workflow("hello"))
     await house.person("ada")
     answer = await house.trigger("hello", "ada")
     await house.quiet()
     await house.crash()
     later = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=later, clock=house.clock, seed=2) as again:
+    async with engine(store, provider=later, clock=house.clock, seed=2) as again:
         await again.pass_time(1)
         message = await again.one(event_id=answer.event_id)
         assert (message.status, message.reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN), id_text(
@@ -752,9 +759,9 @@ async def _opened(directory, provider):
     return await Engine(directory, ManualClock(), provider, 1).open()
 
 
-async def test_one_recipient_that_cannot_be_planned_does_not_hold_back_the_others(tmp_path):
+async def test_one_recipient_that_cannot_be_planned_does_not_hold_back_the_others(store):
     """A set-up that slipped past the edge ends as a failed message with a reason; the lane goes on (I1)."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         broken = workflow("broken", thread="no pointer at all")
         await house.furnish(broken, workflow("hello"))
         await house.person("ada")
@@ -766,10 +773,10 @@ async def test_one_recipient_that_cannot_be_planned_does_not_hold_back_the_other
         assert (await house.one(event_id=good.event_id)).status is Status.SENT
 
 
-async def test_a_provider_that_keeps_failing_is_left_alone_until_it_recovers(tmp_path):
+async def test_a_provider_that_keeps_failing_is_left_alone_until_it_recovers(store):
     """The circuit opens: the rest waits without spending attempts, then goes when a probe succeeds."""
     provider = RecordingProvider(batch=1, otherwise=Retry())
-    async with engine(tmp_path, provider=provider) as house:
+    async with engine(store, provider=provider) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         for _ in range(30):
@@ -784,9 +791,9 @@ async def test_a_provider_that_keeps_failing_is_left_alone_until_it_recovers(tmp
         assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
 
 
-async def test_a_rate_limit_is_kept_and_everything_goes_out_in_its_time(tmp_path):
+async def test_a_rate_limit_is_kept_and_everything_goes_out_in_its_time(store):
     """Five a second: never more than the burst and what came back since, and nobody is forgotten."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.put(
             house.tenant,
@@ -809,10 +816,10 @@ async def test_a_rate_limit_is_kept_and_everything_goes_out_in_its_time(tmp_path
         assert len(house.provider.effects) == 20
 
 
-async def test_the_caller_s_trace_reaches_every_attempt_and_the_timeline(tmp_path):
+async def test_the_caller_s_trace_reaches_every_attempt_and_the_timeline(store):
     """One `traceparent` from the request to the provider and into the record of the attempt."""
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         await house.trigger("hello", "ada", traceparent=trace)
@@ -822,10 +829,10 @@ async def test_the_caller_s_trace_reaches_every_attempt_and_the_timeline(tmp_pat
         assert changes[-1].traceparent == trace
 
 
-async def test_two_tenants_with_the_same_names_use_their_own_integrations(tmp_path):
+async def test_two_tenants_with_the_same_names_use_their_own_integrations(store):
     """Isolation: the same workflow, user and integration keys in two tenants never meet."""
     theirs = RecordingProvider(batch=50)
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello"))
         await house.person("ada")
         ours = house.tenant
@@ -845,9 +852,9 @@ async def test_two_tenants_with_the_same_names_use_their_own_integrations(tmp_pa
         assert (len(house.provider.effects), len(theirs.effects)) == (3, 2)
 
 
-async def test_every_workflow_of_an_event_finds_its_own_recipients(tmp_path):
+async def test_every_workflow_of_an_event_finds_its_own_recipients(store):
     """Two workflows match one event: one tells the subject, the other those its pointer names."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(
             workflow("buyer", on=EventMatch(type="shop.sold")),
             workflow("sellers", on=EventMatch(type="shop.sold", recipients="/sellers")),
@@ -871,9 +878,9 @@ async def test_every_workflow_of_an_event_finds_its_own_recipients(tmp_path):
         assert told == [("buyer", "ada"), ("sellers", "bob"), ("sellers", "cy")]
 
 
-async def test_inline_fields_never_undo_a_choice_made_at_the_same_time(tmp_path):
+async def test_inline_fields_never_undo_a_choice_made_at_the_same_time(store):
     """A trigger that carries an email address and an opt-out that arrive together: both are kept (I8)."""
-    async with engine(tmp_path) as house:
+    async with engine(store) as house:
         await house.furnish(workflow("hello", channel=Channel.EMAIL))
         await house.person("ada")
         opted_out = Preferences(categories={"news": CategoryPreference(enabled=False)})

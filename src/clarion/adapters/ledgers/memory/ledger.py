@@ -116,7 +116,11 @@ class MemoryLedger:
         return "ok"
 
     def stats(self) -> Mapping[str, Any]:
-        return {"commits": self._transactions.commits, "cached_users": len(self._tables.users)}
+        return {
+            "commits": self._transactions.commits,
+            "queued_rows": 0,
+            "cached_users": len(self._tables.users),
+        }
 
     async def close(self) -> None:
         self._transactions.closed = True
