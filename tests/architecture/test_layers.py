@@ -1,8 +1,12 @@
 """Arrows point down, and these tests say so."""
 
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+
 from importlinter import api, cli
 
-from tests.architecture.house import PACKAGE, ROOT, shown, sources
+from tests.architecture.house import PACKAGE, ROOT, module_name, shown, sources, tree
 
 CONFIG = str(ROOT / "pyproject.toml")
 
@@ -31,3 +35,24 @@ def test_the_environment_is_read_in_one_place():
         if "os.environ" in line or "os.getenv" in line
     ]
     assert found == []
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    """Not even for types: whoever reads one of them would have to read them all."""
+    modules = {module_name(path): path for path in sources()}
+    graph = {name: _imports(path, modules) - {name} for name, path in modules.items()}
+    while leaves := {name for name, its in graph.items() if not its}:
+        graph = {name: its - leaves for name, its in graph.items() if name not in leaves}
+    wanted = {name for its in graph.values() for name in its}
+    assert {name: sorted(its & wanted) for name, its in graph.items() if name in wanted} == {}
+
+
+def _imports(path: Path, modules: Mapping[str, Path]) -> set[str]:
+    """The modules of the house that a file names in its imports, wherever they stand in it."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name in modules and modules[name].name != "__init__.py"}

@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from clarion.cli.options import DATA_DIR
 from clarion.errors import ClarionError, ConfigError
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def _heeding_interrupts(work: Callable[[], T]) -> T:
     return outcome.result()
 
 
-def connect(url: str | None, key: str | None, data: Path = DATA_DIR) -> Client:
+def connect(url: str | None, key: str | None, data: Path) -> Client:
     """A client for the named address, else for the `clarion dev` that runs in `data`."""
     if url and key:
         return Client(url, key)

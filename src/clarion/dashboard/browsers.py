@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from clarion.dashboard import pages
+from clarion.dashboard.context import Site
 from clarion.dashboard.request import Request, Response
 from clarion.dashboard.routing import Routes
 from clarion.errors import InvalidInput, NotFound
@@ -17,9 +17,6 @@ from clarion.model.user import Contact, User, UserPut
 from clarion.ports.ledger import Setup
 from clarion.ports.vault import normal_address
 from clarion.rules import validation
-
-if TYPE_CHECKING:
-    from clarion.dashboard.site import Site
 
 LABEL = "This browser"
 PEOPLE = 100

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from clarion.content import partials_used
 from clarion.dashboard import editor, pages
+from clarion.dashboard.context import Site
 from clarion.dashboard.previews import shown
 from clarion.dashboard.request import Request, Response
 from clarion.dashboard.routing import Routes, fragment, posted
@@ -21,9 +22,6 @@ from clarion.model.setup import Partial, Template
 from clarion.ports.ledger import Setup
 from clarion.rules import validation as rules
 from clarion.services.templates import PartialPublished
-
-if TYPE_CHECKING:
-    from clarion.dashboard.site import Site
 
 route = Routes()
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from clarion.dashboard import pages
+from clarion.dashboard.context import Site
 from clarion.dashboard.request import Request, Response
 from clarion.errors import InvalidInput
 from clarion.rules.paths import SLASH
-
-if TYPE_CHECKING:
-    from clarion.dashboard.site import Site
 
 EMAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 """An email brings its own styles and nothing else: no script, no request to anywhere."""
 
 T = TypeVar("T")
-Handler = Callable[["Site", Request, str], Awaitable[Response]]
+Handler = Callable[[Site, Request, str], Awaitable[Response]]
 
 
 class Route:

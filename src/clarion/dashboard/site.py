@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 import structlog
 
 from clarion.dashboard import browsers, pages, partials, template_pages, trigger_form
+from clarion.dashboard.context import Site
 from clarion.dashboard.dependencies import DashboardParts
 from clarion.dashboard.guard import Guard
 from clarion.dashboard.message_feed import Board
 from clarion.dashboard.message_page import Detail
-from clarion.dashboard.previews import Frames
 from clarion.dashboard.request import AsgiApp, Receive, Request, Response, Scope, Send, answer, head, whole
 from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain, readable, sentence
 from clarion.dashboard.user_list import person
-from clarion.errors import ClarionError, InvalidData, NotFound, Unavailable
-from clarion.model.ids import MessageId, TenantId, parse_id
+from clarion.errors import ClarionError, InvalidData, NotFound
+from clarion.model.ids import MessageId, parse_id
 
 log = structlog.get_logger(__name__)
 
@@ -38,24 +37,15 @@ HEADERS = {
 }
 
 
-class DevFile(msgspec.Struct, frozen=True):
-    """What `clarion dev` wrote for scripts, and for this page."""
-
-    url: str
-    api_key: str
-    tenant: str
-
-
 route = Routes()
 
 
-class Site:
+class Pages:
     """Development pages for one browser on this machine; in `serve` mode one plain page."""
 
     def __init__(self, parts: DashboardParts) -> None:
-        self.parts = parts
+        self.site = Site(parts)
         self.guard = Guard(parts.vault.hash("development-page", b"cookie"))
-        self.frames = Frames()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -71,7 +61,7 @@ class Site:
             return pages.static(request)
         if request.path == "/ui/push-worker.js" and method == "GET":
             return browsers.worker()
-        if self.parts.mode == "serve":
+        if self.site.parts.mode == "serve":
             return (
                 sentence("Clarion", "Notification infrastructure. This installation is running.", home=True)
                 if (method, request.path) == ("GET", "/")
@@ -98,7 +88,7 @@ class Site:
 
     async def _guarded(self, handler: Handler, request: Request, name: str) -> Response:
         try:
-            return await handler(self, request, name)
+            return await handler(self.site, request, name)
         except ClarionError as error:
             if error.status >= 500:
                 log.warning("page_failed", path=request.path, code=error.code)
@@ -110,25 +100,10 @@ class Site:
             log.exception("page_failed", path=request.path)
             return plain(500, "Unexpected error: this is a bug in Clarion. The server's log has the cause.")
 
-    def dev(self) -> DevFile:
-        """The running demo. Raises Unavailable in the moment before it is ready."""
-        try:
-            return msgspec.json.decode(_content(self.parts.dev_file), type=DevFile)
-        except (OSError, msgspec.MsgspecError):
-            raise Unavailable("The demo is being prepared: reload this page in a second.") from None
-
-    def tenant(self) -> TenantId:
-        """The demo tenant."""
-        key = self.dev().tenant
-        for tenant in self.parts.ledger.setup.tenants.all().values():
-            if tenant.key == key:
-                return tenant.id
-        raise Unavailable("The demo is being prepared: reload this page in a second.")
-
 
 def create(parts: DashboardParts) -> AsgiApp:
     """The ASGI application for `/` and `/ui/...`."""
-    return Site(parts)
+    return Pages(parts)
 
 
 # ── what the addresses answer ─────────────────────────────────────────────────────────────────────────────
@@ -245,10 +220,6 @@ def _message_id(text: str) -> MessageId:
         return MessageId(parse_id(text))
     except ValueError:
         raise NotFound("There is no such message.") from None
-
-
-def _content(path: Path) -> bytes:
-    return path.read_bytes()
 
 
 MISSING = plain(404, "There is no page at this address.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from clarion.content.localise.locales import choose
 from clarion.dashboard import editor, pages, partials
+from clarion.dashboard.context import Site
 from clarion.dashboard.previews import shown
 from clarion.dashboard.request import Request, Response
 from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment, posted
@@ -24,9 +25,6 @@ from clarion.rules import validation as rules
 from clarion.services.previews import Preview
 from clarion.services.templates import Published
 from clarion.services.translations import Translations
-
-if TYPE_CHECKING:
-    from clarion.dashboard.site import Site
 
 route = Routes()
 

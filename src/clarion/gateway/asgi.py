@@ -9,10 +9,9 @@ from types import coroutine
 from typing import Any
 
 from clarion.gateway.close_codes import CloseCode
-from clarion.gateway.device import Device
+from clarion.gateway.device import Device, UserStream
 from clarion.gateway.frames import Frame
 from clarion.gateway.session import Session
-from clarion.gateway.user_stream import UserStream
 
 Event = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

@@ -1,16 +1,17 @@
-"""One connected device: a session and the line it speaks over. Transports are subclasses."""
+"""One connected device, and the stream that all devices of a user share. Transports are subclasses of `Device`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 from clarion.gateway.close_codes import CloseCode
 from clarion.gateway.frames import Frame
 from clarion.gateway.session import Abort, Effects, Mark, Session
+from clarion.model.ids import TenantId, UserNo
+from clarion.model.inbox import InboxCounts
+from clarion.model.user import User
 
-if TYPE_CHECKING:
-    from clarion.gateway.user_stream import UserStream
+NOTHING = InboxCounts(unseen=0, unread=0, total=0)
 
 
 class Device(ABC):
@@ -53,3 +54,26 @@ class Device(ABC):
     @abstractmethod
     def leave(self) -> None:
         """The connection has ended: let go of everything."""
+
+
+class UserStream:
+    """All live devices of a user stand at `offset`: a change is encoded once and moves them together."""
+
+    __slots__ = ("counts", "devices", "epoch", "key", "offset", "tenant", "user")
+
+    def __init__(self, user: User) -> None:
+        self.user: UserNo = user.no
+        self.tenant: TenantId = user.tenant
+        self.key = user.key
+        self.epoch = user.inbox_epoch
+        self.offset = 0
+        self.counts = NOTHING
+        self.devices: tuple[Device, ...] = ()
+
+    def add(self, device: Device) -> None:
+        """From now on it gets every change."""
+        self.devices = (*self.devices, device)
+
+    def remove(self, device: Device) -> None:
+        """It has gone."""
+        self.devices = tuple(other for other in self.devices if other is not device)

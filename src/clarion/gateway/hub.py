@@ -20,11 +20,11 @@ from clarion.gateway.close_codes import (
     CloseCode,
 )
 from clarion.gateway.dependencies import GatewayParts
-from clarion.gateway.device import Device
+from clarion.gateway.device import Device, UserStream
 from clarion.gateway.frames import Frame
 from clarion.gateway.session import Effects, Mark, Resume, Session, State
 from clarion.gateway.timer_wheel import TimerWheel
-from clarion.gateway.user_stream import StreamLost, StreamReader, UserStream
+from clarion.gateway.user_stream import StreamLost, StreamReader
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.inbox import InboxChange, InboxItem
 from clarion.model.user import User

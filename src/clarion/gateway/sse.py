@@ -6,11 +6,11 @@ from clarion.gateway import frames
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send
 from clarion.gateway.authentication import Authenticator, Request
 from clarion.gateway.close_codes import ORIGIN_REFUSED, CloseCode
+from clarion.gateway.device import UserStream
 from clarion.gateway.frames import PING, Frame
 from clarion.gateway.handshake_errors import Header, refuse
 from clarion.gateway.hub import Hub
 from clarion.gateway.session import Resume
-from clarion.gateway.user_stream import UserStream
 
 RETRY_MS = 2000
 ALLOW = (b"allow", b"GET, OPTIONS")

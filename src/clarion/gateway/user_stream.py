@@ -9,10 +9,9 @@ import structlog
 
 from clarion.errors import SealBroken
 from clarion.gateway import frames
+from clarion.gateway.device import UserStream
 from clarion.gateway.frames import Frame
-from clarion.model.ids import TenantId, UserNo
 from clarion.model.inbox import InboxCounts, InboxItem, ShownItem
-from clarion.model.user import User
 from clarion.ports.ledger import Inboxes
 from clarion.ports.vault import Vault
 from clarion.rules.inbox import shown
@@ -20,34 +19,8 @@ from clarion.rules.inbox import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clarion.gateway.device import Device
 
 log = structlog.get_logger(__name__)
-
-NOTHING = InboxCounts(unseen=0, unread=0, total=0)
-
-
-class UserStream:
-    """All live devices of a user stand at `offset`: a change is encoded once and moves them together."""
-
-    __slots__ = ("counts", "devices", "epoch", "key", "offset", "tenant", "user")
-
-    def __init__(self, user: User) -> None:
-        self.user: UserNo = user.no
-        self.tenant: TenantId = user.tenant
-        self.key = user.key
-        self.epoch = user.inbox_epoch
-        self.offset = 0
-        self.counts = NOTHING
-        self.devices: tuple[Device, ...] = ()
-
-    def add(self, device: Device) -> None:
-        """From now on it gets every change."""
-        self.devices = (*self.devices, device)
-
-    def remove(self, device: Device) -> None:
-        """It has gone."""
-        self.devices = tuple(other for other in self.devices if other is not device)
 
 
 class StreamLost(Exception):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send, forget_handshake
 from clarion.gateway.authentication import Authenticator, Request
 from clarion.gateway.close_codes import CloseCode
+from clarion.gateway.device import UserStream
 from clarion.gateway.frames import Frame
 from clarion.gateway.handshake_errors import refuse
 from clarion.gateway.hub import Hub
 from clarion.gateway.session import Resume
-from clarion.gateway.user_stream import UserStream
 
 REJECTION = "websocket.http.response"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from clarion.adapters.providers.smtp.config import DomainLimits, SmtpConfig
 from clarion.model.mail_address import normal_domain
 
-if TYPE_CHECKING:
-    from clarion.adapters.providers.smtp.send_jobs import SendJob
+J = TypeVar("J")
+"""A mail that waits."""
 
 KEPT = 10_000
 """Domains remembered; those with nothing under way are forgotten first."""
@@ -19,7 +19,7 @@ SMALLEST_GAP_S = 0.05
 """A gap that has shrunk below this is gone."""
 
 
-class Domain:
+class Domain(Generic[J]):
     """One domain. Mails beyond its concurrency wait here; mails beyond its rate are put off."""
 
     __slots__ = (
@@ -37,7 +37,7 @@ class Domain:
     def __init__(self, limits: DomainLimits) -> None:
         self.most = limits.concurrency
         self.under_way = 0
-        self.waiting: deque[SendJob] = deque()
+        self.waiting: deque[J] = deque()
         self._apart_s = 0.0 if limits.per_second is None else 1.0 / limits.per_second
         self._burst_s = 0.0 if limits.per_second is None else max(0.0, 1.0 - self._apart_s)
         self._gap_s = 0.0
@@ -73,15 +73,15 @@ class Domain:
             self._gap_s = self._gap_s / 2 if self._gap_s > 2 * SMALLEST_GAP_S else 0.0
 
 
-class Domains:
+class Domains(Generic[J]):
     """All domains of an integration."""
 
     def __init__(self, config: SmtpConfig) -> None:
         self._limits = config.per_domain
         self._special = {normal_domain(name): limits for name, limits in config.domains.items()}
-        self._known: OrderedDict[str, Domain] = OrderedDict()
+        self._known: OrderedDict[str, Domain[J]] = OrderedDict()
 
-    def of(self, address: str) -> Domain:
+    def of(self, address: str) -> Domain[J]:
         """The destination of an address."""
         domain = address.rpartition("@")[2].lower()
         found = self._known.get(domain)

@@ -47,7 +47,7 @@ class SmtpProvider:
         self._config = config
         self._tools = tools
         self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
-        self._destinations = Domains(config)
+        self._destinations: Domains[SendJob] = Domains(config)
         self._guard = Guard(tools.allowed_networks)
         grant = grant_of(config)
         self._tokens = AccessTokens(grant, tools) if grant is not None else None

@@ -206,7 +206,7 @@ class Pool:
             log.exception("mail_not_made", error=type(surprise).__name__)
             return Retry(reason=Reason.INTERNAL_ERROR, of_address=True, detail=type(surprise).__name__)
 
-    def _let_in(self, destination: Domain) -> None:
+    def _let_in(self, destination: Domain[SendJob]) -> None:
         """One that waited for its destination waits for a connection now."""
         while destination.waiting and destination.under_way < destination.most:
             job = destination.waiting.popleft()

@@ -56,7 +56,7 @@ class SendJob:
 
     __slots__ = ("call", "destination", "index", "letter", "mail", "noted", "refusal", "sent", "starts")
 
-    def __init__(self, call: SendCall, index: int, letter: Letter, destination: Domain) -> None:
+    def __init__(self, call: SendCall, index: int, letter: Letter, destination: Domain[SendJob]) -> None:
         self.call = call
         self.index = index
         self.letter = letter
