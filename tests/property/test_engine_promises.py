@@ -13,6 +13,7 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from clarion.adapters.ledgers.memory import Tables
 from clarion.flow.intake.intake import CLAIM_MS
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, id_text
@@ -23,7 +24,7 @@ from clarion.model.suppression import Suppression
 from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import Answer, RecordingProvider
-from tests.engine import Engine, said, workflow
+from tests.engine import Engine, Store, said, workflow
 
 USERS = ("ada", "juergen", "misaki")
 DEVICES = {name: (f"{name}'s phone", f"{name}'s tablet") for name in USERS}
@@ -151,14 +152,22 @@ def test_every_history_keeps_the_promises(steps, start_hour):
         asyncio.run(_live_through(Path(folder), steps, start_hour))
 
 
-async def _live_through(folder: Path, steps, start_hour: int) -> None:
+@example(steps=WAITED_FOR_AN_INTEGRATION, start_hour=16)
+@given(steps=STEPS, start_hour=st.integers(0, 23))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_every_history_keeps_the_promises_on_a_ledger_that_outlives_its_engines(steps, start_hour):
+    """The same with the ledger as a server behind a network: an engine dies, the ledger stays as it is."""
+    asyncio.run(_live_through(Tables(), steps, start_hour))
+
+
+async def _live_through(store: Store, steps, start_hour: int) -> None:
     clock = ManualClock(
         Instant(1_774_656_000_000 + start_hour * 3_600_000)
     )  # the night Europe changes its clocks
     choices: dict[str, tuple[bool, bool]] = {}
     suppressed: set[str] = set()
     witness = Witness(clock, choices, suppressed)
-    house = await Engine(folder, clock, witness, 1).open()
+    house = await Engine(store, clock, witness, 1).open()
     await house.furnish(*WORKFLOWS, categories=CATEGORIES)
     people = {name: await house.person(name, zone=ZONES[name], devices=DEVICES[name]) for name in USERS}
     accepted: dict[str, tuple[bytes, int, int]] = {}
@@ -212,7 +221,7 @@ async def _live_through(folder: Path, steps, start_hour: int) -> None:
             case ("crash",):
                 await house.crash()
                 crashes += 1
-                house = await Engine(folder, clock, witness, 1 + crashes).open()
+                house = await Engine(store, clock, witness, 1 + crashes).open()
     witness.otherwise = ANSWERS["accept"]
     witness.script.clear()
     for _ in range(30):

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.ports.ledger import Ledger
 from clarion.testing.ledger_contract import World
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
@@ -65,15 +67,18 @@ def plan_of(world: World, wished: list[tuple[Wish, Message]]):
 
 
 async def outcome(
-    wishes: list[Wish], size: int, *, together: bool = False, twice: bool = False
+    wishes: list[Wish], size: int, *, together: bool = False, twice: bool = False, memory: bool = False
 ) -> list[object]:
     """Where every message ends when plans hold `size` of them."""
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "clarion.db")
-        new_ledger(path)
         clock, random = ManualClock(), SeededRandom()
         vault = LocalVault(b"k" * 32, random)
-        ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
+        ledger: Ledger
+        if memory:
+            ledger = MemoryLedger(vault=vault, clock=clock, random=random)
+        else:
+            path = new_ledger(Path(directory, "clarion.db"))
+            ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
         world = await World(ledger, clock, random).furnish()
         messages = messages_of(world, wishes)
         wished = list(zip(wishes, messages, strict=True))
@@ -99,8 +104,9 @@ async def outcome(
 
 @given(WISHES, st.integers(1, 12))
 async def test_how_plans_are_cut_does_not_matter(wishes, size):
-    """One message at a time, several, or all in one plan; one commit each, one for all, or everything again."""
-    expected = await outcome(wishes, 1)
+    """One message at a time, several, or all in one plan; one commit each, one for all, or everything again; on any ledger."""
+    expected = await outcome(wishes, 1, memory=True)
+    assert await outcome(wishes, size, memory=True) == expected
     assert await outcome(wishes, size) == expected
     assert await outcome(wishes, size, together=True) == expected
     assert await outcome(wishes, size, twice=True) == expected
