@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,8 +24,8 @@ WORKFLOW = "welcome"
 
 
 async def first_minute(rig: Rig) -> list[Figure]:
-    """Nothing is installed but the package cache is warm; measured from `make dev` on."""
-    if rig.quick or not shutil.which("git") or not (ROOT / ".git").exists():
+    """Nothing is installed but the package cache is warm; measured from `make dev` on, for this checkout only."""
+    if rig.quick or rig.python != sys.executable or not shutil.which("git") or not (ROOT / ".git").exists():
         return []
     with tempfile.TemporaryDirectory(prefix="clarion-first-") as folder:
         checkout, data, port = Path(folder) / "clarion", Path(folder) / "data", free_port()

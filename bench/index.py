@@ -37,10 +37,10 @@ class Part:
 
 
 PARTS = (
-    Part(name="interpreter", reference_s=0.0230, share=0.6),
+    Part(name="interpreter", reference_s=0.0210, share=0.6),
     Part(name="group commit", reference_s=0.0080, share=0.2),
     Part(name="AES-GCM", reference_s=0.0050, share=0.05),
-    Part(name="loopback", reference_s=0.0043, share=0.15),
+    Part(name="loopback", reference_s=0.0046, share=0.15),
 )
 
 

@@ -32,6 +32,8 @@ from bench.report import Figure, Run, machine
 from bench.rig import GENERATOR_CORE, SERVER_CORE, Rig
 
 Measure = Callable[[Rig], Awaitable[list[Figure]]]
+Group = tuple[str, Measure, Rig]
+"""A name, the function that measures what goes by it, and how."""
 
 ONE_CORE: dict[str, Measure] = {
     "idle": footprint.idle,
@@ -84,52 +86,60 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--python", metavar="PATH", default=sys.executable, help="measure the Clarion of this interpreter"
     )
+    parser.add_argument(
+        "--against",
+        metavar="PATH",
+        help="measure also the Clarion of this interpreter, figure by figure in turns, and compare",
+    )
     return parser.parse_args()
 
 
 class Bench:
-    """One run; what is measured so far can be read at any time."""
+    """One run of one or more versions of Clarion; what is measured so far can be read at any time."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
-        self.figures: list[Figure] = []
-        self.indexes: list[index.Index] = []
-        self.current = ""
+        self._figures: dict[str, list[Figure]] = {}
+        self._indexes: list[index.Index] = []
+        self._current = ""
 
-    async def measure(self, groups: Sequence[tuple[str, Measure, Rig]]) -> None:
+    async def measure(self, groups: Sequence[Group]) -> None:
         """The groups, one after another, with the machine index before, between and after them."""
-        self.current = "the machine index"
-        self.indexes.append(self._index())
+        self._current = "the machine index"
+        self._indexes.append(self._index())
         for number, (name, figures_of, rig) in enumerate(groups, 1):
             rig.pin()
-            self.current = name if rig.pinned else f"{name}, both cores"
-            progress.begin(f"[{number}/{len(groups)}] {self.current}")
+            self._current = name if rig.pinned else f"{name}, both cores"
+            if rig.python != sys.executable:
+                self._current += f", {rig.python}"
+            progress.begin(f"[{number}/{len(groups)}] {self._current}")
             try:
                 found = await figures_of(rig)
             except Exception as failure:  # noqa: BLE001 - one broken figure must not cost the others
                 found = [Figure(name=name, value=float("nan"), unit="", note=str(failure))]
-            self.indexes.append(self._index())
-            speed = index.between(*self.indexes[-2:])
-            progress.end(f", machine index {self.indexes[-1].value:.2f}")
-            self.figures += [_finished(f, speed, twice=not rig.pinned and name in ONE_CORE) for f in found]
-        self.figures += peers.ratio(self.figures)
-        self.current = ""
+            self._indexes.append(self._index())
+            speed = index.between(*self._indexes[-2:])
+            progress.end(f", machine index {self._indexes[-1].value:.2f}")
+            twice = not rig.pinned and name in ONE_CORE
+            self._figures.setdefault(rig.python, []).extend(_finished(f, speed, twice=twice) for f in found)
+        self._current = ""
 
-    def result(self) -> Run:
-        """What is measured so far."""
+    def result(self, python: str) -> Run:
+        """What is measured so far of the Clarion of that interpreter."""
         told = machine()
         about = f"{told['cpu']}, {told['cores']} cores, Linux {told['kernel']}, Python {told['python']}. "
         about += (
             f"Server on core {SERVER_CORE}, generator on core {GENERATOR_CORE}; (unpinned): on all cores."
         )
-        if self._rig.python != sys.executable:
-            about += f" Clarion of {self._rig.python}."
+        if python != sys.executable:
+            about += f" Clarion of {python}."
+        figures = self._figures.get(python, [])
         return Run(
             about=about,
-            figures=self.figures,
-            indexes=self.indexes,
+            figures=[*figures, *peers.ratio(figures)],
+            indexes=self._indexes,
             quick=self._rig.quick,
-            unfinished=self.current,
+            unfinished=self._current,
         )
 
     def _index(self) -> index.Index:
@@ -142,43 +152,51 @@ def _finished(figure: Figure, speed: index.Index, *, twice: bool) -> Figure:
     return replace(figure, name=name).at(speed)
 
 
-def groups_of(asked: argparse.Namespace) -> list[tuple[str, Measure, Rig]]:
-    """What was asked for, in the order in which it is measured."""
-    rig = Rig(quick=asked.quick, python=asked.python)
+def groups_of(asked: argparse.Namespace) -> list[Group]:
+    """What was asked for, in the order in which it is measured: two versions take turns."""
     one = {} if asked.unpinned else ONE_CORE
     return [
-        (name, figures_of, replace(rig, pinned=pinned))
+        (name, figures_of, Rig(quick=asked.quick, python=python, pinned=pinned))
         for pinned, figures in ((True, one), (False, BOTH_CORES))
         for name, figures_of in figures.items()
         if name in (asked.only or NAMES)
+        for python in (asked.against, asked.python)
+        if python
     ]
 
 
-def measured(asked: argparse.Namespace) -> Run:
+def measured(asked: argparse.Namespace) -> Bench:
     """A new run; on Ctrl-C what there is of it."""
-    bench = Bench(Rig(quick=asked.quick, pinned=not asked.unpinned, python=asked.python))
+    bench = Bench(Rig(quick=asked.quick, pinned=not asked.unpinned))
     gc.freeze()
     gc.disable()  # a collection in the generator would look like a slow server
     try:
         uvloop.run(bench.measure(groups_of(asked)))
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
-    return bench.result()
+    return bench
 
 
 def main() -> None:
     """Measure, show, save, compare."""
     asked = arguments()
     try:
-        earlier = report.load(asked.compare) if asked.compare else None
-        run = report.load(asked.read) if asked.read else measured(asked)
+        earlier = [report.load(asked.compare)] if asked.compare else []
+        if asked.read:
+            run = report.load(asked.read)
+        else:
+            bench = measured(asked)
+            run = bench.result(asked.python)
+            earlier += [bench.result(asked.against)] if asked.against else []
     except ValueError as refused:
         sys.exit(str(refused))
     report.show(run)
     if asked.json:
         report.save(run, asked.json)
-    if earlier is not None:
-        compare.show(earlier, run)
+        if asked.against and not asked.read:
+            report.save(earlier[-1], asked.json.with_stem(f"{asked.json.stem}-against"))
+    for other in earlier:
+        compare.show(other, run)
     if run.unfinished:
         sys.exit(130)
     sys.exit(any(not figure.measured for figure in run.figures))

@@ -51,16 +51,18 @@ async def test_every_figure_has_the_index_of_its_own_time():
     """The mean of the one before and the one after it."""
     bench = Bench(Rig())
     await bench.measure([("a", rate, Rig()), ("b", rate, Rig())])
-    assert [figure.index for figure in bench.figures] == pytest.approx([2.0, 2.0])
-    assert [one.value for one in bench.result().indexes] == [1.0, 4.0, 1.0]
-    assert bench.result().unfinished == ""
+    run = bench.result(sys.executable)
+    assert [figure.index for figure in run.figures] == pytest.approx([2.0, 2.0])
+    assert [one.value for one in run.indexes] == [1.0, 4.0, 1.0]
+    assert run.unfinished == ""
 
 
 async def test_a_broken_figure_does_not_cost_the_others():
     """Its row says why."""
     bench = Bench(Rig())
     await bench.measure([("a", broken, Rig()), ("b", rate, Rig())])
-    assert [(figure.name, figure.measured, figure.note) for figure in bench.figures] == [
+    found = bench.result(sys.executable).figures
+    assert [(figure.name, figure.measured, figure.note) for figure in found] == [
         ("a", False, "no server"),
         ("rate", True, ""),
     ]
@@ -76,15 +78,35 @@ async def test_an_interrupted_run_keeps_what_was_measured():
     await asyncio.sleep(0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert [figure.name for figure in bench.result().figures] == ["rate"]
-    assert bench.result().unfinished == "long"
+    run = bench.result(sys.executable)
+    assert [figure.name for figure in run.figures] == ["rate"]
+    assert run.unfinished == "long"
 
 
 async def test_a_figure_that_is_measured_twice_has_two_names():
     """The second time the server may use both cores."""
     bench = Bench(Rig())
     await bench.measure([("in-app", rate, Rig()), ("in-app", rate, Rig(pinned=False))])
-    assert [figure.name for figure in bench.figures] == ["rate", "rate (unpinned)"]
+    assert [figure.name for figure in bench.result(sys.executable).figures] == ["rate", "rate (unpinned)"]
+
+
+async def test_two_versions_have_results_of_their_own():
+    """Each with the figures of its interpreter; the other one is named in what is said about the machine."""
+    bench = Bench(Rig())
+    await bench.measure([("a", rate, Rig(python="/old/python")), ("a", rate, Rig()), ("b", rate, Rig())])
+    assert len(bench.result("/old/python").figures) == 1
+    assert len(bench.result(sys.executable).figures) == 2
+    assert bench.result("/old/python").about.endswith("Clarion of /old/python.")
+
+
+def test_two_versions_take_turns(monkeypatch: pytest.MonkeyPatch):
+    """Figure by figure, so that a slow minute of the machine meets both."""
+    monkeypatch.setattr(
+        sys, "argv", ["run", "--unpinned", "--only", "in-app", "--only", "email", "--against", "/old"]
+    )
+    turns = [(name, rig.python) for name, _, rig in groups_of(arguments())]
+    new = sys.executable
+    assert turns == [("in-app", "/old"), ("in-app", new), ("email", "/old"), ("email", new)]
 
 
 def test_one_core_comes_first(monkeypatch: pytest.MonkeyPatch):
