@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -96,12 +97,15 @@ class Thief:
         self._keyring: Keyring = open_keyring(ledger(server), self._vault, SystemRandom())
 
     def read(self, copy: Path) -> bytes:
-        """Everything in a copy of the ledger that any key opens, and its bytes as they are."""
+        """Everything in a copy of the ledger that any key opens, its bytes as they are, and what is packed in them."""
         with closing(sqlite3.connect(copy)) as raw:
             wrapped = raw.execute("SELECT no, wrapped_key FROM users").fetchall()
             sealed = [value for row in _everything(raw) for value in row if isinstance(value, bytes)]
         keys = [key for no, half in wrapped if (key := self._keyring.unwrap(no, half)) is not None]
         found = [copy.read_bytes()]
+        for value in sealed:
+            with suppress(zlib.error):
+                found.append(zlib.decompress(value))
         for key in [*keys, *(half for _, half in wrapped)]:
             for value in sealed:
                 with suppress(SealBroken):

@@ -100,11 +100,8 @@ class SqlitePlans:
         if not runs and not messages:
             return
         positions, journal_rows = journal.add_planned(connection, runs, messages)
-        events = _events(runs, journal_rows)
-        if events:
-            ids = b"".join([event_id for _, event_id, _ in events])
-            said = encoded([(row, workflow, *rest) for (row, _, workflow), rest in events.items()])
-            connection.execute(sql.EVENTS_ADD, (said, ids))
+        for alike, events in _events(runs, journal_rows).items():
+            connection.execute(sql.EVENTS_ADD, (encoded(list(events.values())), b"".join(events), *alike))
         plain: list[tuple[Message, int]] = []
         rich: list[tuple[Message, int]] = []
         for m, position in zip(messages, positions, strict=True):
@@ -156,11 +153,11 @@ NEW = Known(frozenset(), {})
 
 def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Known:
     """Looks only where an event of these was planned before, for some of the same people."""
-    wanted: dict[EventId, list[UserNo]] = {}
-    for run in (run for plan in plans for run in plan.runs):
-        wanted.setdefault(run.event_id, []).append(run.user)
-    ranges = encoded([(min(users), max(users)) for users in wanted.values()])
-    found = rows(connection, sql.EVENTS_KNOWN, (ranges, b"".join(wanted)))
+    wanted: dict[EventId, list[int]] = {}
+    for plan in plans:
+        for run in plan.runs:
+            _reach(wanted, run)
+    found = rows(connection, sql.EVENTS_KNOWN, (encoded(list(wanted.values())), b"".join(wanted)))
     if not found:
         return NEW
     stored = {
@@ -173,20 +170,25 @@ def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Known
     return Known({run.id for run in runs} | messages, {run.id: stored[run.id] for run in runs})
 
 
-def _events(runs: Sequence[Run], rows: Sequence[int]) -> dict[tuple[int, EventId, str], list[int]]:
-    """For each event that was planned, by row of the journal and workflow: tenant, lane, position in the log, and the
-    first and last of its users."""
-    events: dict[tuple[int, EventId, str], list[int]] = {}
+def _events(
+    runs: Sequence[Run], rows: Sequence[int]
+) -> dict[tuple[int, str, TenantId, int], dict[EventId, list[int]]]:
+    """The events that were planned, by what the rows of many have in common: row of the journal, workflow, tenant and
+    lane."""
+    found: dict[tuple[int, str, TenantId, int], dict[EventId, list[int]]] = {}
     for run, row in zip(runs, rows, strict=True):
-        key = row, run.event_id, run.workflow
-        said = events.get(key)
-        if said is None:
-            events[key] = [run.tenant, LANES.index(run.lane), run.event_seq, run.user, run.user]
-        else:
-            said[2] = max(said[2], run.event_seq)
-            said[3] = min(said[3], run.user)
-            said[4] = max(said[4], run.user)
-    return events
+        alike = row, run.workflow, run.tenant, LANES.index(run.lane)
+        _reach(found.setdefault(alike, {}), run)
+    return found
+
+
+def _reach(events: dict[EventId, list[int]], run: Run) -> None:
+    """The event of this run reaches its user: where its log has it, and the first and last of its users."""
+    its = events.get(run.event_id)
+    if its is None:
+        events[run.event_id] = [run.event_seq, run.user, run.user]
+    else:
+        its[:] = max(its[0], run.event_seq), min(its[1], run.user), max(its[2], run.user)
 
 
 def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[bytes, int]) -> bool:

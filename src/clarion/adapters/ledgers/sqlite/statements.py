@@ -123,24 +123,15 @@ CLAIMS_PURGE = """
 
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
 
-EVENTS_ADD = _insert(
-    "events",
-    {
-        "id": id_at(0, 1),
-        "journal": field(0),
-        "workflow": field(1),
-        "tenant": field(2),
-        "lane": field(3),
-        "seq": field(4),
-        "first_user": field(5),
-        "last_user": field(6),
-    },
-)
+EVENTS_ADD = """
+    INSERT INTO events (id, journal, workflow, tenant, lane, seq, first_user, last_user)
+    SELECT substr(?2, key * 16 + 1, 16), ?3, ?4, ?5, ?6, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)
+"""
 
 EVENTS_KNOWN = f"""
     SELECT {_array("DISTINCT events.journal")} FROM json_each(?1) AS new CROSS JOIN events
     WHERE events.id = substr(?2, new.key * 16 + 1, 16)
-      AND events.first_user <= new.value ->> 1 AND events.last_user >= new.value ->> 0
+      AND events.first_user <= new.value ->> 2 AND events.last_user >= new.value ->> 1
 """
 """Rows of the journal that may have runs of the same event and the same users."""
 
