@@ -22,7 +22,7 @@ from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
-from clarion.model.ids import Instant, TenantId, UserNo, message_id, new_event_id, run_id
+from clarion.model.ids import Instant, TenantId, UserNo, WorkerId, message_id, new_event_id, run_id
 from clarion.model.inbox import InboxItem
 from clarion.model.message import ChannelDecision, Message, Run, Verdict
 from clarion.model.plan import PlanCommit
@@ -80,7 +80,9 @@ class Bench:
             for b, batch in enumerate(ids)
         ]
         self.plans = [
-            PlanCommit(runs=tuple(run for run, _ in batch), messages=tuple(m for _, m in batch))
+            PlanCommit(
+                worker=WorkerId(1), runs=tuple(run for run, _ in batch), messages=tuple(m for _, m in batch)
+            )
             for batch in planned
         ]
         self.settlements = [[self._settlement(m) for _, m in batch] for batch in planned]
@@ -119,7 +121,6 @@ class Bench:
             channel=Channel.IN_APP,
             status=Status.QUEUED,
             created_at=now,
-            due_at=Instant(now + 60_000),
             fence=1,
             **same,  # type: ignore[arg-type]
         )
@@ -154,7 +155,7 @@ class Bench:
         await self.ledger.plans.commit(self.plans[batch])
 
     async def settle(self, batch: int) -> None:
-        await self.ledger.messages.settle(self.settlements[batch])
+        await self.ledger.messages.settle(WorkerId(1), self.settlements[batch])
 
 
 async def measure(name: str, step: Step, batches: int, rival: Rival, writer: int, free: float) -> None:
@@ -185,6 +186,7 @@ async def run(options: argparse.Namespace, directory: Path) -> None:
         await ledger.users.put(
             TENANT, [UserPut(id=f"u{start + i}") for i in range(10_000)][: options.users - start]
         )
+    await ledger.leases.open("here", "bench", Instant(1 << 60))
     bench = Bench(ledger, options.batches, options.users)
     sys.setswitchinterval(options.switch)
     rival = Rival()

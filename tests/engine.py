@@ -91,10 +91,13 @@ class Engine:
     async def open(self) -> Engine:
         tools: dict[str, Any] = {"vault": self.vault, "clock": self.clock, "random": self.random}
         if isinstance(self.store, Tables):
-            self.ledger = MemoryLedger(tables=self.store, **tools)
-        else:
-            path = self.store / "clarion.db"
-            self.ledger = SqliteLedger.open(path if path.exists() else new_ledger(path), **tools)
+            return await self.work_on(MemoryLedger(tables=self.store, alone=True, **tools))
+        path = self.store / "clarion.db"
+        return await self.work_on(SqliteLedger.open(path if path.exists() else new_ledger(path), **tools))
+
+    async def work_on(self, ledger: Any) -> Engine:
+        """Start on a ledger that is open, beside others that work on it."""
+        self.ledger = ledger
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)
         lent = msgspec.structs.replace(
@@ -243,19 +246,27 @@ class Engine:
 
     async def crash(self) -> None:
         """End without draining: whatever was not committed is gone."""
+        await self.die()
+        await self.ledger.close()
+
+    async def die(self) -> None:
+        """The same, while others go on with the ledger."""
         await self.pipeline.workers.stop()
         for task in list(self.pipeline.dispatcher._under_way):
             task.cancel()
         await asyncio.sleep(0)
-        await self.ledger.close()
 
     async def stop(self) -> None:
         """A graceful stop, while time goes on: what hangs is waited for, but not for ever."""
+        await self.leave()
+        await self.ledger.close()
+
+    async def leave(self) -> None:
+        """The same, while others go on with the ledger."""
         draining = asyncio.ensure_future(self.pipeline.drain(1.0))
         while not (await asyncio.wait([draining], timeout=0.05))[0]:
             self.clock.advance(0.05)
         await draining
-        await self.ledger.close()
 
 
 @contextlib.asynccontextmanager

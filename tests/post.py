@@ -69,7 +69,7 @@ class Post:
             self.world.settlement(message, Status.DELIVERED, record=self.world.item(message, content))
             for message, content in zip(messages, sealed, strict=True)
         ]
-        result = await self.ledger.messages.settle(settlements)
+        result = await self.ledger.messages.settle(self.world.worker, settlements)
         self.fanout.publish(result.inbox)
 
     def truth(self, user: User) -> Screen:

@@ -66,10 +66,11 @@ class Story:
         self.waiting = [message for message in self.waiting if message not in chosen]
         records = [self.world.item(message, sealed=message.id[-4:]) for message in chosen]
         settled = await self.world.ledger.messages.settle(
+            self.world.worker,
             [
                 self.world.settlement(message, Status.DELIVERED, record=record)
                 for message, record in zip(chosen, records, strict=True)
-            ]
+            ],
         )
         (change,) = settled.inbox
         assert {item.message_id for item in change.items} == {message.id for message in chosen}
@@ -104,7 +105,7 @@ class Story:
             self.items[item.message_id] = item
 
     async def forget(self) -> None:
-        await self.world.ledger.plans.preview(PlanCommit(runs=(), messages=()))
+        await self.world.ledger.plans.preview(PlanCommit(worker=self.world.worker, runs=(), messages=()))
 
     def counts(self) -> InboxCounts:
         alive = [item for item in self.items.values() if item.archived_at is None]

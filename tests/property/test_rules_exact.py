@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, message_id, new_event_id, run_id
+from clarion.model.ids import (
+    EventId,
+    Instant,
+    MessageId,
+    TenantId,
+    UserNo,
+    WorkerId,
+    message_id,
+    new_event_id,
+    run_id,
+)
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
 from clarion.model.status import ACTIVE, SUCCEEDED, Reason, Status
@@ -173,6 +183,7 @@ class Shop:
         """One plan of these."""
         asked = [(m, self.wishes[m.id], run_id(m.event_id, "flow", m.user)) for m, _ in messages]
         return PlanCommit(
+            worker=WorkerId(1),
             runs=tuple(_run(m) for m, _ in messages),
             messages=tuple(m for m, _ in messages),
             charges=tuple(c for m, charges in messages if self.wishes[m.id].capped for c in charges),

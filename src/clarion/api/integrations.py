@@ -17,12 +17,12 @@ from clarion.api.problems import below
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, named, patched, shown
 from clarion.errors import ConfigError, InvalidInput, UnknownReference
-from clarion.flow.lanes import LEASE_MS
+from clarion.flow.lanes import HELD_MS
 from clarion.model.setup import Integration
 from clarion.ports.provider import ProviderPlugin
 
-LONGEST_CALL_S = LEASE_MS // 2_000
-"""Half of what a message is held for: it may wait as long as that in memory before its call."""
+LONGEST_CALL_S = HELD_MS // 2_000
+"""Half of what a message may wait in memory before its call."""
 
 MASK = "********"
 """Stands for a secret. Sent back, it keeps the stored one."""

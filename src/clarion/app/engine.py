@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 
 from clarion.adapters.limited.process import LimitedProcess
 from clarion.adapters.mailboxes.imap import ImapFolder, ImapServer
@@ -33,6 +35,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         tools=tools,
         unsubscribe_url=unsubscribe.url,
         opt_out=unsubscribe.leave_over,
+        node=f"{socket.gethostname()}:{os.getpid()}",
     )
     services = Services.on(
         pipeline,

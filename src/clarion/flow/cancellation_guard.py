@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from clarion.flow.lanes import LEASE_MS, InFlight
+from clarion.flow.lanes import HELD_MS, InFlight
 from clarion.model.ids import EventId, Instant, MessageId
 from clarion.ports.clock import Clock
 
@@ -36,7 +36,7 @@ class CancellationGuard:
     def stop(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
         """From now on none of these messages and events begins; those that have begun already."""
         now = self._clock.now()
-        self._forget(Instant(now - 2 * LEASE_MS))
+        self._forget(Instant(now - 2 * HELD_MS))
         wanted = dict.fromkeys(ids, now)
         self.undo(wanted)  # what is stopped again goes to the end
         self._stopped.update(wanted)
@@ -48,7 +48,7 @@ class CancellationGuard:
 
     def remembered(self) -> int:
         """How many are remembered as stopped."""
-        self._forget(Instant(self._clock.now() - 2 * LEASE_MS))
+        self._forget(Instant(self._clock.now() - 2 * HELD_MS))
         return len(self._stopped)
 
     def undo(self, ids: Iterable[bytes]) -> None:

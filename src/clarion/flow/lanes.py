@@ -1,7 +1,7 @@
 """Messages a worker holds in memory: one bounded queue per lane and channel.
 
-A slot is reserved before a message is written as leased and released when it is settled, so the number of
-messages in memory is bounded whatever the backlog. What finds no slot is written unleased and claimed later.
+A slot is reserved before a message is written as held and released when it is settled, so the number of
+messages in memory is bounded whatever the backlog. What finds no slot is written for anyone to claim later.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.event import Event
-from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Template
@@ -24,8 +24,8 @@ CAPACITY = {Lane.CRITICAL: 4_000, Lane.HIGH: 4_000, Lane.NORMAL: 4_000, Lane.BUL
 """Messages held per queue, waiting and under way together."""
 SPARED = 8
 """One slot in so many is kept for tenants that have little in the queue: a flood must not shut them out."""
-LEASE_MS = 120_000
-"""How long this process may hold a message before another may claim it."""
+HELD_MS = 120_000
+"""What has not begun to be sent by then is given back, and looked at anew when it is claimed again."""
 
 LONGEST_REST_S = 5.0
 """How long a queue whose messages cannot be sent is left alone before the next look."""
@@ -34,17 +34,25 @@ LONGEST_REST_S = 5.0
 class InFlight:
     """A message this process holds, with what is needed to send it."""
 
-    __slots__ = ("data", "devices", "event", "gate", "lease_until", "message", "template", "user")
+    __slots__ = ("data", "devices", "event", "gate", "message", "since", "template", "user", "worker")
 
     def __init__(
-        self, message: Message, event: Event, user: User, gate: Decision | None, lease_until: Instant
+        self,
+        message: Message,
+        event: Event,
+        user: User,
+        gate: Decision | None,
+        worker: WorkerId,
+        since: Instant,
     ) -> None:
         self.message = message
         self.event = event
         self.user = user
         self.gate = gate
         """The verdict it was planned on; None makes the dispatcher decide again."""
-        self.lease_until = lease_until
+        self.worker = worker
+        """As whom this process holds it."""
+        self.since = since
         self.data: Any = None
         """The event's data, decoded when first rendered."""
         self.template: Template | None = None

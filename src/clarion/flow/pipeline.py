@@ -23,6 +23,7 @@ from clarion.flow.dispatch.routing import Routing
 from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import Queues
+from clarion.flow.lease import WorkerLease
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.readiness import Readiness
@@ -58,10 +59,12 @@ class Pipeline:
         tools: ProviderTools,
         unsubscribe_url: Callable[[Message], str],
         opt_out: Callable[[Message], Awaitable[None]],
+        node: str = "",
     ) -> None:
         """`unsubscribe_url(message)`: where its person leaves its category, empty when it cannot be left.
 
-        `opt_out(message)` opts its person out of its category on its channel; harmless to repeat.
+        `opt_out(message)` opts its person out of its category on its channel; harmless to repeat. `node`: where this
+        process runs.
         """
         clock, random, vault = tools.clock, tools.random, tools.vault
         setup = ledger.setup
@@ -77,35 +80,40 @@ class Pipeline:
         self.rendering = Rendering(setup, renderer, limited, clock)
         self.integrations = Integrations(setup, plugins, tools)
         self.queues = Queues()
+        self.lease = lease = WorkerLease(ledger.leases, clock, node=node, roles="all")
 
         # 1 intake
         self.intake = Intake(ledger, broker, self.schemas, self.coverage, self.priority, vault, clock, random)
         # 2 plan
-        self.planner = Planner(ledger, broker, self.queues, self.coverage, self.priority, vault, clock)
+        self.planner = Planner(ledger, lease, broker, self.queues, self.coverage, self.priority, vault, clock)
         # 3 dispatch
-        recheck = Recheck(ledger, clock)
+        recheck = Recheck(ledger, lease, clock)
         outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, vault.hash, clock)
         self._calls = ProviderCalls(clock)
         self.dispatcher = Dispatcher(
             recheck,
             Routing(self.integrations, clock, random),
-            Attempts(ledger, self.integrations, recheck, outgoing, self._calls, self.guard, clock, random),
+            Attempts(
+                ledger, lease, self.integrations, recheck, outgoing, self._calls, self.guard, clock, random
+            ),
             self._settle,
+            lease,
             self.priority,
             clock,
         )
         # 4 track
-        self._settler = Settler(ledger, fanout, clock)
+        self._settler = Settler(ledger, lease, fanout, clock)
         self._receipts = ReceiptTracker(ledger, opt_out, clock)
         # 5 timers
-        self._claimer = Claimer(ledger, self.queues, self._settle, self.priority, vault, clock)
+        self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)
 
         self.readiness = Readiness(ledger, self.workers, self.queues, self.integrations, self.coverage, clock)
         self._draining = False
 
     async def start(self) -> None:
-        """Take over what an earlier process held, then run every lane."""
-        await self._ledger.messages.take_over(self._clock.now())
+        """Become a worker, then run every lane, and take over what dead workers held."""
+        await self.lease.open()
+        self.workers.start("lease", self.lease.run)
         for lane in LANES:
             self.workers.start(f"plan-{lane}", partial(self.planner.run, lane))
             self.workers.start(f"wake-{lane}", partial(self._claimer.run, lane))
@@ -130,13 +138,15 @@ class Pipeline:
     async def drain(self, timeout_s: float) -> None:
         """Graceful stop: plan nothing more, start no call, let the calls under way finish and be recorded.
 
-        What still waits in memory is leased and comes back at the next start.
+        What still waits in memory is left to whoever works next.
         """
         self._draining = True
         await self.broker.close()
         await self.workers.finished("plan-", timeout_s / 2)
-        await self.workers.stop()
+        await self.workers.stop(but="lease")
         await self.dispatcher.drain(timeout_s / 2)
+        await self.workers.stop()
+        await self.lease.end()
         await self.integrations.close()
 
     def health(self) -> Mapping[str, str]:
@@ -160,6 +170,7 @@ class Pipeline:
             "unknown_outcomes": self._calls.unknown_outcomes,
             "claimed": self._claimer.claimed,
             "refused_settlements": self._settler.refused,
+            "leases_lost": self.lease.lost,
         }
         flat.update(self.readiness.stats())
         for loop, count in self.workers.failed.items():

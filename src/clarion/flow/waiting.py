@@ -22,7 +22,7 @@ LONGEST_PAUSE_S = 5.0
 async def retry_until_stored(what: str, write: Callable[[], Awaitable[T]], clock: Clock) -> T:
     """The result of `write()`, repeated with growing pauses while it raises Unavailable.
 
-    For writes that are harmless to repeat. A lease that runs out meanwhile is caught by its fence.
+    For writes that are harmless to repeat. What another worker holds meanwhile is refused.
     """
     pause = FIRST_PAUSE_S
     while True:

@@ -49,10 +49,14 @@ class Workers:
         """Every loop: `ok`, or what is wrong with it."""
         return {name: self._state(name, task) for name, task in self._tasks.items()}
 
-    async def stop(self, *prefixes: str) -> None:
-        """Cancel the loops whose name starts with a prefix (all without one) and wait for them."""
+    async def stop(self, *prefixes: str, but: str = "") -> None:
+        """Cancel the loops whose name starts with a prefix (all without one), except `but`, and wait for them."""
         self._stopping = True
-        stopping = [t for name, t in self._tasks.items() if not prefixes or name.startswith(prefixes)]
+        stopping = [
+            task
+            for name, task in self._tasks.items()
+            if name != but and (not prefixes or name.startswith(prefixes))
+        ]
         for task in stopping:
             task.cancel()
         await wait_all(stopping, STOP_S, self._clock)

@@ -11,6 +11,8 @@ from hashlib import blake2b
 from typing import NewType
 
 TenantId = NewType("TenantId", int)
+WorkerId = NewType("WorkerId", int)
+"""A process that holds messages, until it ends or is given up. Never used twice."""
 UserNo = NewType("UserNo", int)
 """A user's number inside the installation. Rows carry it instead of the caller's `user_id`."""
 EventId = NewType("EventId", bytes)

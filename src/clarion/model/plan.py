@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.model.channel import Channel
 from clarion.model.event import Entry
-from clarion.model.ids import Instant, MessageId, RunId, UserNo
+from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
 from clarion.model.message import Message, Run
 from clarion.model.status import Reason, Status
 
@@ -55,9 +55,11 @@ class ThreadSlot(msgspec.Struct, frozen=True, kw_only=True):
 class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one planned batch writes, in one transaction. Repeating it changes nothing."""
 
+    worker: WorkerId
+    """Who planned it, and holds what it keeps."""
     runs: tuple[Run, ...]
     messages: tuple[Message, ...]
-    """`fence=1` and `due_at` = lease end when the planner keeps it; `fence=0` when anyone may claim it."""
+    """`fence=1` and no `due_at` when the worker keeps it; `fence=0` when anyone may claim it."""
     charges: tuple[CapCharge, ...] = ()
     dedupes: tuple[DedupeClaim, ...] = ()
     collapses: tuple[Collapse, ...] = ()
@@ -69,6 +71,8 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
 class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the exact checks inside the transaction changed."""
 
+    refused: bool = False
+    """Nothing was stored: the worker has been given up."""
     changed: Mapping[MessageId, tuple[Status, Reason]] = {}
     """Messages that did not go in as planned; do not dispatch them."""
     known: frozenset[MessageId] = frozenset()

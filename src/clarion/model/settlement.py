@@ -14,7 +14,7 @@ from clarion.model.suppression import Suppression
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one held message. Refused when the fence is old (somebody else holds it now)."""
+    """What became of one held message. Refused when the fence is old, or the worker does not hold it any more."""
 
     message: Message
     """As the worker holds it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -36,7 +36,7 @@ class Broker(Protocol):
     def offer(self, entries: Sequence[Entry]) -> None:
         """Entries that are durable already (a fan-out's continuation, stored with its plan); never blocks."""
 
-    def consume(self, lane: Lane, limit: int) -> AsyncIterator[Batch]:
+    def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """Batches of up to `limit` entries, growing with load, never lingering on a short queue.
 
         One consumer per lane and process. Starts behind the last acknowledged entry. The next batch may be

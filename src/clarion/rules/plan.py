@@ -58,19 +58,17 @@ def plan_run(
     user: User,
     now: Instant,
     hash: KeyedHash,
-    lease_until: Instant | None = None,
+    held: bool = False,
     templates: Mapping[str, Template] = _NONE,
     served: frozenset[Channel] | None = None,
 ) -> Planned:
     """Decide everything about one recipient. The same inputs give the same plan.
 
-    With `lease_until`, messages that are due are born held by the caller (`fence=1`, due when the lease runs out).
+    `held`: messages that are due are born held by the caller (`fence=1`, no due time).
     `templates` are the live ones: every message keeps the version it was planned with. `served`: the channels that
     have an integration; None: all.
     """
-    draft = _Draft(
-        event, event_seq, workflow, category, tenant, user, now, lease_until, hash, templates, served
-    )
+    draft = _Draft(event, event_seq, workflow, category, tenant, user, now, held, hash, templates, served)
     for step in workflow.steps:
         draft.add(step)
     return draft.finished()
@@ -91,8 +89,8 @@ class _Draft:
     """A plan in the making."""
 
     __slots__ = (
-        "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_keys",
-        "_lease_until", "_messages", "_now", "_places", "_remarks", "_run", "_scheduled", "_served", "_start", "_templates", "_tenant", "_user",
+        "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_held",
+        "_keys", "_messages", "_now", "_places", "_remarks", "_run", "_scheduled", "_served", "_start", "_templates", "_tenant", "_user",
         "_workflow",
     )  # fmt: skip
 
@@ -105,7 +103,7 @@ class _Draft:
         tenant: Tenant,
         user: User,
         now: Instant,
-        lease_until: Instant | None,
+        held: bool,
         hash: KeyedHash,
         templates: Mapping[str, Template],
         served: frozenset[Channel] | None,
@@ -117,7 +115,7 @@ class _Draft:
         self._tenant = tenant
         self._user = user
         self._now = now
-        self._lease_until = lease_until
+        self._held = held
         self._templates = templates
         self._served = served
         scheduled = schedule.start(event, user, tenant)
@@ -315,7 +313,7 @@ class _Draft:
             remark = remark + _endpoint(place)
         status = decided.status
         due = status is Status.QUEUED
-        held = due and self._lease_until is not None
+        held = due and self._held
         threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
         template = self._templates.get(step.template)
         charges: Sequence[CapCharge] = ()
@@ -347,7 +345,7 @@ class _Draft:
                 status=status,
                 created_at=now,
                 reason=decided.reason,
-                due_at=(self._lease_until if held else now) if due else decided.due_at,
+                due_at=(None if held else now) if due else decided.due_at,
                 expires_at=self._expires_at,
                 fence=1 if held else 0,
                 until=until,

@@ -13,7 +13,7 @@ from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lookups import setup_of
 from clarion.flow.plan.batch import PlanBatch
 from clarion.model.event import Event
-from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
+from clarion.model.ids import Instant, TenantId, UserNo, WorkerId, new_event_id
 from clarion.model.message import Run
 from clarion.model.setup import Workflow
 from clarion.model.submission import Submission
@@ -50,7 +50,7 @@ class DryRuns:
     async def runs(self, tenant: TenantId, submission: Submission) -> Sequence[tuple[str, Run]]:
         """(user id, run) for every recipient and workflow, topics by their first members."""
         now = self._clock.now()
-        draft = PlanBatch()
+        draft = PlanBatch(WorkerId(0))
         names: dict[UserNo, str] = {}
         targets = resolve(WorkflowIndex(self._ledger.setup.workflows.all(tenant)), submission, now)
         self._schemas.check(tenant, targets, submission.data)
@@ -71,7 +71,7 @@ class DryRuns:
                     user=user,
                     now=now,
                     hash=self._vault.hash,
-                    lease_until=now,
+                    held=True,
                     served=self._coverage.served(tenant),
                 )
                 draft.add(planned)

@@ -92,7 +92,7 @@ class BrokerSubject:
     @contextlib.asynccontextmanager
     async def consumer(self, lane: Lane = Lane.NORMAL, limit: int = 100) -> AsyncIterator[Consumer]:
         """The lane's consumer of this process."""
-        async with contextlib.aclosing(self.broker.consume(lane, limit)) as batches:  # type: ignore[type-var]
+        async with contextlib.aclosing(self.broker.consume(lane, limit)) as batches:
             yield Consumer(self, batches)
 
     async def acknowledge(self, batch: Batch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from msgspec.structs import replace
 
@@ -53,7 +53,7 @@ class MemoryBroker:
         for entry in entries:
             self._published[entry.lane].set()
 
-    async def consume(self, lane: Lane, limit: int) -> AsyncIterator[Batch]:
+    async def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """See `ports.Broker.consume`."""
         taken = self._taken[lane]
         taken.clear()

@@ -200,13 +200,12 @@ async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
         api, f"/v1/messages?event_id={event}&channel=email", lambda i: i and i[0]["status"] == "deferred"
     )
     late = Instant(house.clock.now() + 3_600_000)
-    (message,) = await house.ledger.messages.claim(
-        Lane.NORMAL, Channel.EMAIL, 10, late, Instant(late + 60_000)
-    )
+    worker = await house.ledger.leases.open("", "", Instant(late + 60_000))
+    (message,) = await house.ledger.messages.claim(worker, Lane.NORMAL, Channel.EMAIL, 10, late)
     settlement = Settlement(
         message=message, status=Status.DEAD_LETTERED, at=late, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=9
     )
-    assert not (await house.ledger.messages.settle([settlement])).refused
+    assert not (await house.ledger.messages.settle(worker, [settlement])).refused
     return items[0]
 
 

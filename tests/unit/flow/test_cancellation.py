@@ -146,9 +146,9 @@ async def test_what_has_begun_is_begun_until_its_outcome_is_stored(store, monkey
         await house.person("ada")
         settle, stored = house.ledger.messages.settle, asyncio.Event()
 
-        async def late(settlements):
+        async def late(worker, settlements):
             await stored.wait()
-            return await settle(settlements)
+            return await settle(worker, settlements)
 
         monkeypatch.setattr(house.ledger.messages, "settle", late)
         accepted = await house.trigger("hello", "ada")

@@ -342,8 +342,8 @@ async def test_a_device_that_goes_while_the_attempt_is_noted_is_left_alone(store
         mark = house.ledger.messages.mark_sending
         devices: list[tuple[str, ...]] = [(TABLET, LAPTOP), ("new",)]
 
-        async def slowly(messages: Any, at: Any) -> Any:
-            refused = await mark(messages, at)
+        async def slowly(worker: Any, messages: Any, at: Any) -> Any:
+            refused = await mark(worker, messages, at)
             if devices:
                 await house.person("ada", devices=devices.pop(0))
             return refused

@@ -18,7 +18,7 @@ from clarion.flow import lanes
 from clarion.flow.lanes import InFlight, LaneQueue
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
-from clarion.model.ids import NO_USER, EventId, Instant, TenantId
+from clarion.model.ids import NO_USER, EventId, Instant, TenantId, WorkerId
 from clarion.model.setup import Tenant
 from clarion.model.submission import Submission
 from clarion.ports.broker import Batch
@@ -176,7 +176,7 @@ class Sent(NamedTuple):
 
 
 def held(tenant: TenantId, number: int) -> Any:
-    return InFlight(Sent(tenant, number), None, None, None, Instant(0))  # type: ignore[arg-type]
+    return InFlight(Sent(tenant, number), None, None, None, WorkerId(1), Instant(0))  # type: ignore[arg-type]
 
 
 def test_a_queue_sends_for_its_tenants_in_turn():

@@ -151,10 +151,10 @@ async def test_a_settlement_that_cannot_be_stored_holds_back_no_other(store, mon
     """Without what it brought along it can, and its call is not repeated either."""
     whole = MemoryMessages.settle
 
-    async def settle(self: MemoryMessages, settlements: Sequence[Any]) -> Any:
+    async def settle(self: MemoryMessages, worker: Any, settlements: Sequence[Any]) -> Any:
         if any(one.detail == "poison" for one in settlements):
             raise TypeError("cannot be stored")
-        return await whole(self, settlements)
+        return await whole(self, worker, settlements)
 
     monkeypatch.setattr(MemoryMessages, "settle", settle)
 

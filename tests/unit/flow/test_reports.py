@@ -134,9 +134,9 @@ async def test_notes_that_begin_together_are_written_together(store, monkeypatch
     written: list[int] = []
     whole = MemoryMessages.mark_sending
 
-    async def mark_sending(self: MemoryMessages, messages: Sequence[Any], at: Any) -> Any:
+    async def mark_sending(self: MemoryMessages, worker: Any, messages: Sequence[Any], at: Any) -> Any:
         written.append(len(messages))
-        return await whole(self, messages, at)
+        return await whole(self, worker, messages, at)
 
     monkeypatch.setattr(MemoryMessages, "mark_sending", mark_sending)
     async with engine(store, provider=Telling(late=True)) as house:
@@ -149,11 +149,11 @@ async def test_whoever_leaves_at_the_last_moment_gets_nothing(store, monkeypatch
     """The look behind the note counts, as for a whole batch."""
     whole = MemoryMessages.mark_sending
 
-    async def mark_sending(self: MemoryMessages, messages: Sequence[Any], at: Any) -> Any:
+    async def mark_sending(self: MemoryMessages, worker: Any, messages: Sequence[Any], at: Any) -> Any:
         user = (await house.ledger.users.find(house.tenant, ["bob"]))["bob"]
         if any(message.user == user.no for message in messages):
             await house.ledger.users.delete(house.tenant, "bob")
-        return await whole(self, messages, at)
+        return await whole(self, worker, messages, at)
 
     async with engine(store, provider=Telling("bob", late=True)) as house:
         await begun(house)

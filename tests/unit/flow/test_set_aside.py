@@ -345,7 +345,7 @@ async def test_what_was_under_way_to_somebody_who_cannot_be_read_stays_in_doubt(
         await house.trigger("w", "bob")
         await planned(house)
         message = await house.one()
-        await house.ledger.messages.mark_sending([message], house.clock.now())
+        await house.ledger.messages.mark_sending(house.pipeline.lease.worker, [message], house.clock.now())
         await house.crash()
         damage(tmp_path, "UPDATE users SET profile = x'00'")
         await house.open()

@@ -49,7 +49,7 @@ def test_a_workflow_lacks_the_channels_on_which_it_would_wait(flow, has, lacks):
 
 def test_a_message_without_an_integration_waits_and_says_so():
     """It is not said to go out at once; the others do."""
-    planned = plan(ALL, served=frozenset({INBOX}), lease_until=NOON)
+    planned = plan(ALL, served=frozenset({INBOX}), held=True)
     found = {message.channel: message for message in planned.messages}
     assert found[INBOX].status is Status.QUEUED
     for channel in (MAIL, SMS):

@@ -72,14 +72,13 @@ def test_a_message_that_may_go_is_due_now():
     assert (planned.charges, planned.collapses, planned.turns) == ((), (), ())
 
 
-def test_a_planner_that_keeps_the_message_gets_it_leased():
-    """Inserted leased, dispatched from memory, recovered by lease; what waits is nobody's."""
-    lease = Instant(NOON + 60_000)
-    (message,) = plan(lease_until=lease).messages
-    assert (message.fence, message.due_at) == (1, lease)
-    (plan_of_channel,) = plan(lease_until=lease).run.channels
+def test_a_planner_that_keeps_the_message_holds_it():
+    """Inserted as held and dispatched from memory; what waits is nobody's."""
+    (message,) = plan(held=True).messages
+    assert (message.fence, message.due_at) == (1, None)
+    (plan_of_channel,) = plan(held=True).run.channels
     assert plan_of_channel.due_at == NOON
-    (deferred,) = plan(user=person(quiet=(NIGHT,)), now=MIDNIGHT, lease_until=lease).messages
+    (deferred,) = plan(user=person(quiet=(NIGHT,)), now=MIDNIGHT, held=True).messages
     assert (deferred.fence, deferred.due_at) == (0, MORNING)
 
 

@@ -82,7 +82,7 @@ def test_a_scheduled_message_waits_and_says_why():
     """It is nobody's until then, counts towards no cap yet, and the explanation names the time."""
     planned = plan(
         what=at_noon_tomorrow(),
-        lease_until=Instant(NOON + 60_000),
+        held=True,
         tenant=msgspec.structs.replace(TENANT, caps=(FrequencyCap(limit=1, window_s=3600),)),
     )
     (message,) = planned.messages

@@ -109,7 +109,7 @@ def plan(
     category: Category = CATEGORY,
     tenant: Tenant = TENANT,
     now: Instant = NOON,
-    lease_until: Instant | None = None,
+    held: bool = False,
     served: frozenset[Channel] | None = None,
 ) -> Planned:
     """Plan one run."""
@@ -122,7 +122,7 @@ def plan(
         user=user or person(),
         now=now,
         hash=keyed_hash,
-        lease_until=lease_until,
+        held=held,
         served=served,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from heapq import heappop, heappush
 
 from clarion.model.channel import LANES, Lane
@@ -175,7 +175,7 @@ class SqlBroker:
             tail.offer(entry)
             tail.wake.set()
 
-    async def consume(self, lane: Lane, limit: int) -> AsyncIterator[Batch]:
+    async def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """See `ports.Broker.consume`."""
         tail = self._lanes[lane]
         if tail.out:

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0023"
+REVISION = "0024"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -254,6 +254,23 @@ subscriptions = Table(
     sqlite_with_rowid=False,
 )
 
+# ── workers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+workers = Table(
+    "workers",
+    metadata,
+    _counted("id"),
+    _text("node"),
+    _text("roles"),
+    _number("lease_until"),
+    _blob("oldest_held", null=True),
+    _blob("oldest_planned", null=True),
+    _number("reaped", default=0),
+    sqlite_autoincrement=True,
+)
+"""Processes that hold messages. What a worker holds since it was planned stands in no index: it lies behind
+`oldest_held` (as of its last beat) and `oldest_planned` (since then). A row goes when nothing is held by it any more."""
+
 # ── events that were planned, and messages ─────────────────────────────────────────────────────────────────────────────────────
 
 routes = Table(
@@ -350,7 +367,7 @@ Index(
     messages.c.queue,
     messages.c.due_at,
     messages.c.id,
-    sqlite_where=messages.c.due_at.is_not(None),
+    sqlite_where=text("due_at IS NOT NULL AND holder IS NULL"),
 )
 Index(
     "messages_turn",
@@ -361,6 +378,13 @@ Index(
     sqlite_where=text("due_at IS NOT NULL AND holder IS NULL"),
 )
 """Tenants take turns in what nobody holds. What goes straight through is held from its first moment, so never in it."""
+Index(
+    "messages_claimed",
+    messages.c.holder,
+    messages.c.id,
+    sqlite_where=text("holder IS NOT NULL AND due_at IS NOT NULL"),
+)
+"""What workers hold that had to wait before. It keeps the `due_at` it was claimed by."""
 Index("messages_waiting", messages.c.waits_for, sqlite_where=messages.c.waits_for.is_not(None))
 Index(
     "messages_failed",

@@ -55,6 +55,10 @@ MEANINGS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "claimed"): MetricHelp(
         "clarion_messages_claimed_total", "Due messages claimed from the ledger."
     ),
+    ("pipeline", "leases_lost"): MetricHelp(
+        "clarion_leases_lost_total",
+        "How often this process was taken for dead although it lived, because it was stopped for too long.",
+    ),
     ("pipeline", "refused_settlements"): MetricHelp(
         "clarion_settlements_refused_total", "Late results of a worker that had lost its lease."
     ),

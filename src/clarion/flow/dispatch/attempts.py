@@ -17,6 +17,7 @@ from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.targets import Permits, SendTarget
 from clarion.flow.lanes import InFlight
+from clarion.flow.lease import WorkerLease
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Message
@@ -60,6 +61,7 @@ class Attempts:
     def __init__(
         self,
         ledger: Ledger,
+        lease: WorkerLease,
         integrations: Integrations,
         recheck: Recheck,
         outgoing: OutgoingBuilder,
@@ -69,6 +71,7 @@ class Attempts:
         random: Random,
     ) -> None:
         self._messages = ledger.messages
+        self._lease = lease
         self._categories = ledger.setup.categories
         self._integrations = integrations
         self._recheck = recheck
@@ -104,7 +107,9 @@ class Attempts:
         """Durably note that the calls are about to start, then look once more: the note took time."""
         messages = list({held: held.message for held, _, _ in ready}.values())
         refused = await retry_until_stored(
-            "mark_sending", lambda: self._messages.mark_sending(messages, self._clock.now()), self._clock
+            "mark_sending",
+            lambda: self._messages.mark_sending(self._lease.worker, messages, self._clock.now()),
+            self._clock,
         )
         going: list[ReadyCall] = []
         for held, its in groupby(ready, key=_held):
@@ -129,7 +134,7 @@ class Attempts:
         now = self._clock.now
         refused = await retry_until_stored(
             "mark_sending",
-            lambda: self._messages.mark_sending([h.message for h in batch], now()),
+            lambda: self._messages.mark_sending(self._lease.worker, [h.message for h in batch], now()),
             self._clock,
         )
         for held in batch:

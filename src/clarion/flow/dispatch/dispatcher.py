@@ -7,7 +7,7 @@ The order of these and who waits for whom stand here. What they decide is in fil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 
 import structlog
 
@@ -16,9 +16,11 @@ from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.routing import Routing
 from clarion.flow.dispatch.targets import Permits, SendTarget
 from clarion.flow.lanes import InFlight, LaneQueue, Settle
+from clarion.flow.lease import WorkerLease
 from clarion.flow.priority import PriorityGate
 from clarion.flow.waiting import wait_all
 from clarion.model.channel import Lane
+from clarion.model.ids import MessageId
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason
 from clarion.ports.clock import Clock
@@ -42,10 +44,12 @@ class Dispatcher:
         routing: Routing,
         attempts: Attempts,
         settle: Settle,
+        lease: WorkerLease,
         priority: PriorityGate,
         clock: Clock,
     ) -> None:
         self._recheck = recheck
+        self._lease = lease
         self._routing = routing
         self._attempts = attempts
         self._settle = settle
@@ -78,25 +82,32 @@ class Dispatcher:
     # -- a batch, until its calls have started ----------------------------------------------------------------
 
     async def _dispatch(self, queue: LaneQueue, batch: Sequence[InFlight]) -> None:
+        left = set(batch)
         try:
             going, stopped, stale = await self._recheck.batch(batch)
+            groups, put_off = self._routing.divide(queue, going)
+            left = {held for _, group in groups for held in group}
+            self._drop(queue, stale)
+            self._start_recording(queue, stopped + put_off)
+            for route, group in groups:
+                await self._start(queue, route, group, left)
         except BaseException:
-            queue.release(len(batch))  # The lease brings them back.
+            self._drop(queue, left)
             raise
-        queue.release(stale)
-        groups, put_off = self._routing.divide(queue, going)
-        self._start_recording(queue, stopped + put_off)
-        for route, group in groups:
-            await self._start(queue, route, group)
 
-    async def _start(self, queue: LaneQueue, route: SendTarget, group: list[InFlight]) -> None:
-        """Start the calls of one route; waits for its slots, which holds back this queue only."""
+    async def _start(
+        self, queue: LaneQueue, route: SendTarget, group: list[InFlight], left: set[InFlight]
+    ) -> None:
+        """Start the calls of one route; waits for its slots, which holds back this queue only. Takes out of `left`
+        whatever is somebody else's to look after."""
         started = 0
         for part in route.parts(group):
             if not await self._slot(queue, route):
+                left.difference_update(group[started:])
                 self._put_off(queue, group[started:], Reason.INTEGRATION_BUSY, SLOT_WAIT_S)
                 return
             started += len(part)
+            left.difference_update(part)
             granted, wait_s = route.grant(queue.lane, part, self._clock.monotonic())
             if granted < len(part):
                 # Each in its turn, so that they do not all come back for the next token.
@@ -138,40 +149,49 @@ class Dispatcher:
     async def _send(
         self, queue: LaneQueue, route: SendTarget, group: Sequence[InFlight], slots: Permits
     ) -> None:
-        left = len(group)
-        silent = {held.message.id for held in group}
+        silent = {held.message.id: held for held in group}
 
         def record(settlements: Sequence[Settlement]) -> None:
-            nonlocal left
-            left -= len(settlements)
-            silent.difference_update(one.message.id for one in settlements)
+            _forget(silent, settlements)
             self._start_recording(queue, settlements)
 
         try:
             settlements = await self._attempts.run(route, group, slots, record)
         except BaseException:
-            queue.release(left)  # Cancelled by a drain: the lease brings them back.
+            self._drop(queue, silent.values())  # Cancelled by a drain, or by an error of ours.
             self._attempts.recorded(silent)
             raise
         finally:
             await slots.release_all()
-        self._attempts.recorded(silent.difference(one.message.id for one in settlements))
+        _forget(silent, settlements)
+        self._drop(queue, silent.values())
+        self._attempts.recorded(silent)
         self._priority.begin(queue.lane)
         try:
-            await self._record(queue, settlements, left)
+            await self._record(queue, settlements)
         finally:
             self._priority.end(queue.lane)
 
     def _start_recording(self, queue: LaneQueue, settlements: Sequence[Settlement]) -> None:
         if settlements:
-            self._spawn(self._record(queue, settlements, len(settlements)))
+            self._spawn(self._record(queue, settlements))
 
-    async def _record(self, queue: LaneQueue, settlements: Sequence[Settlement], held: int) -> None:
+    async def _record(self, queue: LaneQueue, settlements: Sequence[Settlement]) -> None:
+        ids = [one.message.id for one in settlements]
         try:
             await self._settle(settlements)
+        except BaseException:
+            self._lease.drop(one.message for one in settlements)
+            raise
         finally:
-            self._attempts.recorded(one.message.id for one in settlements)
-            queue.release(held)
+            self._attempts.recorded(ids)
+            self._lease.let_go(ids)
+            queue.release(len(ids))
+
+    def _drop(self, queue: LaneQueue, group: Collection[InFlight]) -> None:
+        """Nothing is stored about these: they come back through a claim."""
+        self._lease.drop(held.message for held in group)
+        queue.release(len(group))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -181,5 +201,10 @@ class Dispatcher:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
-            # The messages stay leased and come back when the lease runs out.
+            # Its messages were given back.
             log.error("batch_failed", error=type(fault).__name__, exc_info=fault)
+
+
+def _forget(silent: dict[MessageId, InFlight], settlements: Sequence[Settlement]) -> None:
+    for one in settlements:
+        silent.pop(one.message.id, None)

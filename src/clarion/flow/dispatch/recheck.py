@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import structlog
 
-from clarion.flow.lanes import InFlight
+from clarion.flow.lanes import HELD_MS, InFlight
+from clarion.flow.lease import WorkerLease
 from clarion.flow.lookups import setup_of
 from clarion.model.ids import Instant
 from clarion.model.message import Message
@@ -22,8 +23,6 @@ from clarion.rules.outcomes import settle_unsent
 
 log = structlog.get_logger(__name__)
 
-LEASE_MARGIN_MS = 5_000
-
 
 class Rechecked(NamedTuple):
     """A batch after the last look."""
@@ -31,28 +30,29 @@ class Rechecked(NamedTuple):
     going: list[InFlight]
     stopped: list[Settlement]
     """What became of those that must not go now."""
-    stale: int
-    """Not ours any more: whoever claims them next sends them."""
+    stale: list[InFlight]
+    """Not ours any more, or in memory for too long: whoever claims them next sends them."""
 
 
 class Recheck:
     """Decides again where the person, the set-up or the hour is another one by now."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, lease: WorkerLease, clock: Clock) -> None:
         self._users = ledger.users
         self._setup = ledger.setup
+        self._lease = lease
         self._clock = clock
 
     async def batch(self, batch: Sequence[InFlight]) -> Rechecked:
-        """Which may go. Waits only for people who are no longer in memory."""
-        now = self._clock.now()
+        """Which may go. Waits for people who are no longer in memory, and until the lease surely lasts."""
         await self._refresh_users(batch)
+        worker, now = await self._lease.lasting(), self._clock.now()
         going: list[InFlight] = []
         stopped: list[Settlement] = []
-        stale = 0
+        stale: list[InFlight] = []
         for held in batch:
-            if held.lease_until - LEASE_MARGIN_MS <= now:
-                stale += 1
+            if held.worker != worker or held.since + HELD_MS <= now:
+                stale.append(held)
             elif (stop := self._stop(held, now)) is not None:
                 stopped.append(stop)
             else:

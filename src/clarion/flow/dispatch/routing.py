@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from clarion.flow.dispatch.integrations import Candidates, Integrations, Unavailable
@@ -23,7 +23,7 @@ JITTER = 0.2
 class Routed(NamedTuple):
     """A batch, divided by route."""
 
-    groups: Iterable[tuple[SendTarget, list[InFlight]]]
+    groups: Sequence[tuple[SendTarget, list[InFlight]]]
     put_off: list[Settlement]
 
 

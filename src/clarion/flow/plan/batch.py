@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clarion.flow.lanes import InFlight
 from clarion.model.event import Entry
-from clarion.model.ids import NO_USER, Instant, UserNo, message_id, run_id
+from clarion.model.ids import NO_USER, Instant, UserNo, WorkerId, message_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
 from clarion.model.setup import Workflow, channels_of
@@ -15,7 +15,9 @@ from clarion.rules.plan import Planned
 class PlanBatch:
     """A plan in the making: everything one commit will write, and who is to send it."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: WorkerId) -> None:
+        self.worker = worker
+        """Who holds what is held."""
         self.runs: list[Run] = []
         self.messages: list[Message] = []
         self.charges: list[CapCharge] = []
@@ -114,6 +116,7 @@ class PlanBatch:
     def commit(self) -> PlanCommit:
         """What to write."""
         return PlanCommit(
+            worker=self.worker,
             runs=tuple(self.runs),
             messages=tuple(self.messages),
             charges=tuple(self.charges),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from clarion.errors import Unavailable
+from clarion.flow.lease import GivenUp
 from clarion.flow.lookups import reason_of
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.event import Entry, SetAside
@@ -30,7 +31,7 @@ class Leftovers:
         self.given_up = 0
 
     async def plan(self, entries: Sequence[Entry], alone: Callable[[Entry], Awaitable[None]]) -> None:
-        """Returns when each is planned by `alone` or durably set aside. Raises Unavailable when it cannot tell."""
+        """Returns when each is planned by `alone` or durably set aside. Raises Unavailable when it cannot tell, and GivenUp."""
         waiting = [(entry, Reason.INTERNAL_ERROR, "") for entry in entries]
         for pause in PAUSES_S:
             if waiting and pause:
@@ -39,7 +40,7 @@ class Leftovers:
             for entry, *_ in waiting:
                 try:
                     await alone(entry)
-                except Unavailable:
+                except (Unavailable, GivenUp):
                     raise
                 except Exception as fault:
                     log.exception("plan_failed", workflow=entry.workflow, error=type(fault).__name__)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import aclosing, suppress
 
 import msgspec
 import structlog
@@ -12,7 +12,8 @@ from msgspec import DecodeError
 
 from clarion.errors import SealBroken, Unavailable
 from clarion.flow.coverage import Coverage
-from clarion.flow.lanes import LEASE_MS, InFlight, Queues
+from clarion.flow.lanes import InFlight, Queues
+from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.lookups import UNMATCHED, last_known, setup_of
 from clarion.flow.plan.batch import PlanBatch
 from clarion.flow.plan.leftovers import Leftovers
@@ -21,7 +22,7 @@ from clarion.flow.sealing import opened, sealed_entry
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Lane
 from clarion.model.event import Entry, Event
-from clarion.model.ids import NO_USER, Instant, UserNo
+from clarion.model.ids import NO_USER, Instant, MessageId, UserNo
 from clarion.model.plan import PlanResult
 from clarion.model.setup import Category, Tenant, Workflow
 from clarion.model.status import Reason, Status
@@ -51,6 +52,7 @@ class Planner:
     def __init__(
         self,
         ledger: Ledger,
+        lease: WorkerLease,
         broker: Broker,
         queues: Queues,
         coverage: Coverage,
@@ -59,6 +61,7 @@ class Planner:
         clock: Clock,
     ) -> None:
         self._ledger = ledger
+        self._lease = lease
         self._coverage = coverage
         self._broker = broker
         self._queues = queues
@@ -76,22 +79,31 @@ class Planner:
         return self._leftovers.given_up
 
     async def run(self, lane: Lane) -> None:
-        """Plan a lane until the broker closes. While one batch commits, the next is being planned."""
-        last: asyncio.Future[None] | None = None
-        async for batch in self._broker.consume(lane, BATCH[lane]):
-            draft = await self._draft(batch.lane, batch.entries)
-            storing = asyncio.ensure_future(self._store(batch, draft, last))
-            if last is not None:
-                await last  # Two commits under way at the most.
-            last = storing
-            if len(batch.entries) < SMALL:
-                await storing
-        if last is not None:
-            await last
+        """Plan a lane until the broker closes."""
+        while not await self._consumed(lane):
+            log.warning("plan_refused", lane=lane)
+
+    async def _consumed(self, lane: Lane) -> bool:
+        """Plan until the broker closes; False when this process was given up, and nothing of it is under way any
+        more. While one batch commits, the next is being planned."""
+        last: asyncio.Future[bool] | None = None
+        going = True
+        async with aclosing(self._broker.consume(lane, BATCH[lane])) as batches:
+            async for batch in batches:
+                draft = await self._draft(batch.lane, batch.entries)
+                storing = asyncio.ensure_future(self._store(batch, draft, last))
+                if last is not None:
+                    going = await last  # Two commits under way at the most.
+                last = storing
+                if len(batch.entries) < SMALL:
+                    going &= await storing
+                if not going:
+                    break
+        return (last is None or await last) and going
 
     async def _draft(self, lane: Lane, entries: Sequence[Entry]) -> PlanBatch:
         """The plan of all entries, but for `leftovers`: an entry that fails must not hold back those beside it."""
-        draft = PlanBatch()
+        draft = PlanBatch(await self._lease.lasting())
         try:
             await self._ledger.setup.catch_up(max(entry.setup_revision for entry in entries))
             users = await self._people(entries)
@@ -170,7 +182,6 @@ class Planner:
         user: User,
         now: Instant,
     ) -> None:
-        lease = Instant(now + LEASE_MS)
         planned = plan_run(
             event=event,
             event_seq=seq,
@@ -180,7 +191,7 @@ class Planner:
             user=user,
             now=now,
             hash=self._vault.hash,
-            lease_until=lease,
+            held=True,
             templates=self._ledger.setup.templates.all(event.tenant),
             served=self._coverage.served(event.tenant),
         )
@@ -190,32 +201,44 @@ class Planner:
                 draft.messages.append(message)
             elif self._queues.of(message.lane, message.channel).reserve(message.tenant):
                 draft.messages.append(message)
-                draft.held.append(InFlight(message, event, user, gate, lease))
+                draft.held.append(InFlight(message, event, user, gate, draft.worker, now))
             else:
                 draft.messages.append(msgspec.structs.replace(message, fence=0, due_at=now))
 
-    async def _store(self, batch: Batch, draft: PlanBatch, before: asyncio.Future[None] | None) -> None:
+    async def _store(self, batch: Batch, draft: PlanBatch, before: asyncio.Future[bool] | None) -> bool:
+        """False when it was refused, or what came before it: nothing is acknowledged then."""
+        try:
+            await self._stored(batch, draft)
+        except GivenUp:
+            return False
+        if before is not None and not await before:
+            return False
+        await self._acknowledge(batch)
+        return True
+
+    async def _stored(self, batch: Batch, draft: PlanBatch) -> None:
+        """All of it, whatever is wrong with some."""
         leftovers: Sequence[Entry] = draft.leftovers
         try:
             await self._commit(batch.lane, draft)
+        except GivenUp:
+            raise
         except Exception as fault:
             # Something in it cannot be stored: whatever else is in it can.
             log.exception("plan_not_stored", lane=batch.lane, error=type(fault).__name__)
             leftovers = batch.entries
         if leftovers:
             await self._leftovers.plan(leftovers, self._plan_alone)
-        if before is not None:
-            await before
-        await self._acknowledge(batch)
 
     async def _plan_alone(self, entry: Entry) -> None:
-        draft = PlanBatch()
+        draft = PlanBatch(await self._lease.lasting())
         await self._plan_entry(draft, entry, await self._people([entry]), self._clock.now())
         await self._commit(entry.lane, draft)
 
     async def _commit(self, lane: Lane, draft: PlanBatch) -> None:
         urgent = len(draft.held)
         self._priority.begin(lane, urgent)
+        held = self._lease.hold(one.message.id for one in draft.held)
         try:
             result = PlanResult()
             if draft.runs or draft.continuations:
@@ -223,10 +246,14 @@ class Planner:
                 result = await retry_until_stored(
                     "plan", lambda: self._ledger.plans.commit(commit), self._clock
                 )
-            self._hand_over(draft, result)
+            if result.refused:
+                self._lease.refused()
+                raise GivenUp
+            self._hand_over(draft, result, held)
         except BaseException:
-            for held in draft.held:
-                self._queues.of(held.message.lane, held.message.channel).give_back(held.message.tenant)
+            self._lease.let_go(held)
+            for one in draft.held:
+                self._queues.of(one.message.lane, one.message.channel).give_back(one.message.tenant)
             raise
         finally:
             self._priority.end(lane, urgent)
@@ -239,15 +266,21 @@ class Planner:
             # The next acknowledgement covers this one; after a crash the batch is planned again, to no effect.
             log.warning("ack_failed", lane=batch.lane)
 
-    def _hand_over(self, draft: PlanBatch, result: PlanResult) -> None:
+    def _hand_over(self, draft: PlanBatch, result: PlanResult, new: Set[MessageId]) -> None:
+        """`new`: what this process does not hold from an earlier plan."""
         untouched = not result.changed and not result.known
         for held in draft.held:
             message = held.message
             queue = self._queues.of(message.lane, message.channel)
             if untouched or (message.id not in result.changed and message.id not in result.known):
                 queue.put(held)
-            else:
-                queue.give_back(message.tenant)
+                continue
+            queue.give_back(message.tenant)
+            if message.id in result.known and message.id in new:
+                # Stored by a commit that seemed to fail, if it is held at all: nobody else knows of it.
+                self._lease.drop([message])
+            elif message.id in new:
+                self._lease.let_go([message.id])
         if result.continued:
             self._broker.offer(result.continued)
 

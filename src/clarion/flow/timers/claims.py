@@ -1,4 +1,4 @@
-"""Stage 5, wake: whatever has a due time comes back: retries, quiet hours over, ladder timers, lost leases."""
+"""Stage 5, wake: whatever has a due time comes back: retries, quiet hours over, ladder timers, what others held."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from msgspec import DecodeError
 from msgspec.structs import replace
 
 from clarion.errors import SealBroken, Unavailable
-from clarion.flow.lanes import LEASE_MS, InFlight, LaneQueue, Queues, Settle
+from clarion.flow.lanes import InFlight, LaneQueue, Queues, Settle
+from clarion.flow.lease import WorkerLease
 from clarion.flow.lookups import reason_of, setup_of
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import opened
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry, Event
-from clarion.model.ids import Instant, MessageId, TenantId, UserNo
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.message import Message
 from clarion.model.plan import CapCharge
 from clarion.model.settlement import Settlement
@@ -48,6 +49,7 @@ class Claimer:
     def __init__(
         self,
         ledger: Ledger,
+        lease: WorkerLease,
         queues: Queues,
         settle: Settle,
         priority: PriorityGate,
@@ -55,6 +57,7 @@ class Claimer:
         clock: Clock,
     ) -> None:
         self._ledger = ledger
+        self._lease = lease
         self._queues = queues
         self._settle = settle
         self._priority = priority
@@ -104,10 +107,13 @@ class Claimer:
         claimed: Sequence[Message] = ()
         unused = limit
         try:
-            now = self._clock.now()
-            lease = Instant(now + LEASE_MS)
-            claimed = await self._ledger.messages.claim(queue.lane, channel, limit, now, lease, but=but)
-            held, settlements = await self._prepared(claimed, now, lease)
+            worker, now = await self._lease.lasting(), self._clock.now()
+            claimed = await self._ledger.messages.claim(worker, queue.lane, channel, limit, now, but=but)
+            try:
+                held, settlements = await self._prepared(claimed, worker, now)
+            except BaseException:
+                self._lease.drop(claimed)
+                raise
             unused = limit - len(held)
             for item in held:
                 queue.put(item)
@@ -119,11 +125,11 @@ class Claimer:
         return len(claimed) == limit
 
     async def _prepared(
-        self, claimed: Sequence[Message], now: Instant, lease: Instant
+        self, claimed: Sequence[Message], worker: WorkerId, now: Instant
     ) -> tuple[list[InFlight], list[Settlement]]:
         """As `_prepare`; when that fails, one by one, so that a message that cannot be read stops no other."""
         try:
-            return await self._prepare(claimed, now, lease)
+            return await self._prepare(claimed, worker, now)
         except Unavailable:
             raise
         except Exception as fault:
@@ -132,7 +138,7 @@ class Claimer:
         settlements: list[Settlement] = []
         for message in claimed:
             try:
-                its_held, its_settlements = await self._prepare([message], now, lease)
+                its_held, its_settlements = await self._prepare([message], worker, now)
             except Unavailable:
                 raise
             except Exception as fault:
@@ -144,7 +150,7 @@ class Claimer:
         return held, settlements
 
     async def _prepare(
-        self, claimed: Sequence[Message], now: Instant, lease: Instant
+        self, claimed: Sequence[Message], worker: WorkerId, now: Instant
     ) -> tuple[list[InFlight], list[Settlement]]:
         """What can be sent, and what is settled without a call."""
         users = await self._ledger.users.get([m.user for m in claimed])
@@ -167,7 +173,7 @@ class Claimer:
                 settlements.append(settle_unsent(message, Status.THROTTLED, Reason.FREQUENCY_CAP, now))
             else:
                 going = replace(message, charged=True) if message.id in counted else message
-                held.append(InFlight(going, event, user, None, lease))
+                held.append(InFlight(going, event, user, None, worker, now))
         return held, settlements
 
     def _unknown_policy(self, message: Message) -> UnknownPolicy:

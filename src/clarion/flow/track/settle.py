@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import chain
 
 import structlog
 from msgspec.structs import replace
 
 from clarion.errors import ClarionError
+from clarion.flow.lease import WorkerLease
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.ids import MessageId
 from clarion.model.inbox import InboxChange
@@ -26,8 +26,9 @@ log = structlog.get_logger(__name__)
 class Settler:
     """Stores settlements, however long the store is unavailable, and publishes what they changed."""
 
-    def __init__(self, ledger: Ledger, fanout: Fanout, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, lease: WorkerLease, fanout: Fanout, clock: Clock) -> None:
         self._messages = ledger.messages
+        self._lease = lease
         self._fanout = fanout
         self._clock = clock
         self.settled: Counter[tuple[str, str, str]] = Counter()
@@ -43,7 +44,9 @@ class Settler:
         if result.inbox:
             content = {s.message.id: s.content for s in settlements if s.content}
             self._fanout.publish([_with_content(change, content) for change in result.inbox])
-        self.refused += len(result.refused)
+        if result.refused:
+            self.refused += len(result.refused)
+            self._lease.refused()
         count = self.settled
         for s in settlements:
             count[s.message.channel._value_, s.status._value_, s.reason._value_ if s.reason else ""] += 1
@@ -52,7 +55,7 @@ class Settler:
     async def _stored(self, settlements: Sequence[Settlement]) -> SettleResult:
         """All together; where that fails one by one, so that only the one at fault is not stored as it is."""
         try:
-            return await retry_until_stored("settle", lambda: self._messages.settle(settlements), self._clock)
+            return await self._stored_as(settlements)
         except ClarionError:
             raise
         except Exception as fault:
@@ -67,13 +70,20 @@ class Settler:
         """In doubt without what it brought along: what became of a message counts for more."""
         for one in (settlement, without_extras(settlement)):
             try:
-                store = partial(self._messages.settle, [one])
-                return await retry_until_stored("settle", store, self._clock)
+                return await self._stored_as([one])
             except ClarionError:
                 raise
             except Exception as fault:
                 log.exception("settlement_not_stored", error=type(fault).__name__)
+        self._lease.drop([settlement.message])
         return SettleResult()
+
+    async def _stored_as(self, settlements: Sequence[Settlement]) -> SettleResult:
+        """As the worker that this process is when they can be stored at last."""
+        settle = self._messages.settle
+        return await retry_until_stored(
+            "settle", lambda: settle(self._lease.worker, settlements), self._clock
+        )
 
 
 def _with_content(change: InboxChange, content: Mapping[MessageId, bytes]) -> InboxChange:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from clarion.ports.ledger.events import EventLog, Events, IdempotencyStore, SetAsides
 from clarion.ports.ledger.inboxes import Inboxes
+from clarion.ports.ledger.leases import Leases
 from clarion.ports.ledger.messages import Messages, Receipts
 from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
@@ -29,6 +30,7 @@ __all__ = [
     "IdempotencyStore",
     "Inboxes",
     "Keys",
+    "Leases",
     "Ledger",
     "MessageRecords",
     "Messages",
@@ -60,6 +62,7 @@ class Ledger(Protocol):
     directory: Directory
     setup: Setup
     plans: Plans
+    leases: Leases
     messages: Messages
     receipts: Receipts
     quarantine: Quarantine

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import Instant, MessageId, TenantId, UserNo
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.message import Message
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect, Settlement, SettleResult
@@ -17,34 +17,36 @@ class Messages(Protocol):
 
     async def claim(
         self,
+        worker: WorkerId,
         lane: Lane,
         channel: Channel,
         limit: int,
         now: Instant,
-        lease_until: Instant,
         *,
         but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
-        """Lease due messages; each comes back with a higher fence.
+        """Due messages that nobody holds: the worker holds them now, each with a higher fence and no `due_at`.
 
         Tenants take turns, the messages of each come oldest `due_at` first. Nothing of the tenants `but`.
         The returned `status` is the one found: `sending` means an earlier holder died with the outcome unknown.
+        Nothing when the worker has been given up.
         """
 
-    async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
-        """Durably note that a call is about to start; the ids that were refused (old fence)."""
+    async def mark_sending(
+        self, worker: WorkerId, messages: Sequence[Message], at: Instant
+    ) -> frozenset[MessageId]:
+        """Durably note that a call is about to start; the ids that were refused (old fence). All of them when the
+        worker has been given up."""
 
-    async def settle(self, settlements: Sequence[Settlement]) -> SettleResult:
-        """Attempts and new states in one transaction."""
+    async def settle(self, worker: WorkerId, settlements: Sequence[Settlement]) -> SettleResult:
+        """Attempts and new states in one transaction. All are refused when the worker has been given up."""
 
     def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
         """The queues that have something to claim. A short local read."""
 
-    async def take_over(self, now: Instant) -> int:
-        """At start-up of the only process: make everything held by an earlier process due now. How many."""
-
     async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
-        """Active messages per queue, bounded counting (at most 100,000 each)."""
+        """Messages per queue that wait for their time and that nobody holds, bounded counting (at most 100,000
+        each)."""
 
 
 class Receipts(Protocol):

@@ -14,10 +14,10 @@ class Plans(Protocol):
     """The write side of planning."""
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
-        """One transaction, idempotent by derived ids."""
+        """One transaction, idempotent by derived ids. Refused as a whole when the worker has been given up."""
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
-        """The same statements, rolled back: what a dry run shows."""
+        """The same statements, rolled back: what a dry run shows, whoever the worker is."""
 
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         """What waited goes on now, and caps count it; the ids that are over a cap and not counted."""

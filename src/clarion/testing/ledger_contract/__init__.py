@@ -11,6 +11,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.history import HISTORY_CONTRACT
+from clarion.testing.ledger_contract.leases import LEASES_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
@@ -29,6 +30,7 @@ LEDGER_CONTRACT = (
     *ENDPOINTS_CONTRACT,
     *SETUP_CONTRACT,
     *PLANS_CONTRACT,
+    *LEASES_CONTRACT,
     *MESSAGES_CONTRACT,
     *RECEIPTS_CONTRACT,
     *RECORDS_CONTRACT,

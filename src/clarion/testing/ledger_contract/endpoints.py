@@ -57,6 +57,7 @@ async def called(world: World, endpoint: Endpoint, *outcomes: bool) -> None:
     messages = [world.planned(channel=Channel.WEBHOOK, step=f"{n}") for n, _ in enumerate(outcomes)]
     await world.plan(*messages)
     await world.ledger.messages.settle(
+        world.worker,
         [
             world.settlement(
                 m,
@@ -65,7 +66,7 @@ async def called(world: World, endpoint: Endpoint, *outcomes: bool) -> None:
                 record=delivery(world, m, endpoint, ok=ok, seconds=n),
             )
             for n, (m, ok) in enumerate(zip(messages, outcomes, strict=True))
-        ]
+        ],
     )
 
 

@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import EventId, TenantId
-from clarion.model.plan import PlanCommit
 from clarion.model.status import Reason, Status
 from clarion.testing.ledger_contract.world import World, later
 
@@ -41,7 +40,7 @@ async def canceling_an_event_stops_what_has_not_begun(world: World) -> None:
     other = world.planned()
     await world.plan(queued, later(waiting, 60), sending, sent, begun, other)
     await world.settle(sent)
-    await world.ledger.messages.mark_sending([sending], world.now)
+    await world.mark(sending)
     cancel = world.ledger.events.cancel
     assert await cancel(event_id, world.now, {begun.id}) == 2
     assert await world.state(queued) == await world.state(waiting) == CANCELED
@@ -60,8 +59,7 @@ async def what_is_planned_of_a_canceled_event_is_canceled(world: World) -> None:
     """In the transaction that stores the plan, and its explanation says so; what else is planned with it goes."""
     message, other = world.planned(), world.planned()
     assert await world.ledger.events.cancel(message.event_id, world.now, frozenset()) == 0
-    runs = (world.run(message), world.run(other))
-    result = await world.ledger.plans.commit(PlanCommit(runs=runs, messages=(message, other)))
+    result = await world.plan(message, other)
     assert result.changed == {message.id: CANCELED}
     assert await world.state(message) == CANCELED
     assert (await world.state(other))[0] is Status.QUEUED

@@ -59,7 +59,7 @@ async def a_timeline_tells_all_that_was_said(world: World) -> None:
     await world.plan(message)
     start = world.now
     world.clock.advance(1)
-    await world.ledger.messages.mark_sending([message], world.now)
+    await world.mark(message)
     world.clock.advance(1)
     failed: dict[str, Any] = {
         "reason": Reason.RETRY,
@@ -121,7 +121,7 @@ async def what_shares_a_commit_keeps_its_own_history(world: World) -> None:
         for n, message in enumerate(held)
     ]
     world.clock.advance(1)
-    await together(*(world.ledger.messages.settle(settled[n::4]) for n in range(4)))
+    await together(*(world.ledger.messages.settle(world.worker, settled[n::4]) for n in range(4)))
     for n, message in enumerate(held):
         first, last = await _timeline(world, message)
         assert (first.status, first.at, first.due_at) == (QUEUED, message.created_at, None)
@@ -153,7 +153,7 @@ async def the_tail_misses_nothing_and_repeats_nothing(world: World) -> None:
     for size in (1, 3, 40, 2, 1):
         messages = [world.planned(eve if n % 5 == 4 else world.ada) for n in range(size)]
         await world.plan(*messages)
-        await world.ledger.messages.settle([world.settlement(m) for m in messages])
+        await world.ledger.messages.settle(world.worker, [world.settlement(m) for m in messages])
         count += 2 * sum(message.user == world.ada.no for message in messages)
     tail = world.ledger.records.tail
     found: list[Change] = []
@@ -187,7 +187,9 @@ async def an_explanation_is_kept_word_for_word(world: World) -> None:
         channels = (replace(channel, verdicts=verdicts), *([skipped] if n % 7 == 0 else []))
         runs.append(replace(run, channels=channels))
         messages.append(message)
-    await world.ledger.plans.commit(PlanCommit(runs=tuple(runs), messages=tuple(messages)))
+    await world.ledger.plans.commit(
+        PlanCommit(worker=world.worker, runs=tuple(runs), messages=tuple(messages))
+    )
     runs_of = world.ledger.plans.runs_of
     stored = {run.id: run for run in await runs_of(world.tenant, event_id, None)}
     assert stored == {run.id: run for run in runs}
@@ -209,7 +211,7 @@ async def planned_events_are_listed(world: World) -> None:
     wide = world.event()
     both = [world.planned(user, event_id=wide, workflow=w) for user in (world.ada, world.bob) for w in "ab"]
     await world.plan(first, world.planned(eve))
-    await world.ledger.plans.commit(PlanCommit(runs=(nobody,), messages=()))
+    await world.ledger.plans.commit(PlanCommit(worker=world.worker, runs=(nobody,), messages=()))
     await world.plan(*both)
     await world.settle(both[0])
     world.clock.advance(1)

@@ -8,7 +8,7 @@ from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
-from clarion.testing.ledger_contract.world import LEASE_MS, World, later, rungs, together
+from clarion.testing.ledger_contract.world import World, later, rungs, together
 
 QUEUED, DEFERRED, SENDING, SENT = Status.QUEUED, Status.DEFERRED, Status.SENDING, Status.SENT
 
@@ -64,40 +64,18 @@ async def a_claim_can_leave_tenants_out(world: World) -> None:
     assert [m.id for m in await world.claim()] == [mine.id]
 
 
-async def a_lease_that_ran_out_is_claimed_beside_a_flood(world: World) -> None:
-    """What nobody can tell the holder of does not wait for all that came after it."""
-    eve = await world.person("eve")
-    lost = world.planned(eve)
-    await world.plan(lost)
-    world.clock.advance(90)
-    await world.plan(*(world.planned(fence=0) for _ in range(60)))
-    assert lost.id in [m.id for m in await world.claim(limit=16)]
-
-
-async def a_claim_is_a_lease(world: World) -> None:
-    """It comes with a higher fence and the status found; when it runs out anybody may claim again."""
+async def what_is_claimed_is_held(world: World) -> None:
+    """It comes with a higher fence and the status found, and for nobody else however long it takes."""
     waiting = later(world.planned(), 0)
     await world.plan(waiting)
-    (first,) = await world.claim()
-    assert (first.status, first.reason) == (DEFERRED, Reason.QUIET_HOURS)
-    assert first == replace(waiting, fence=waiting.fence + 1, due_at=Instant(world.now + LEASE_MS))
-    assert (await world.stored(first)).status is QUEUED
-    assert list(await world.claim()) == []
-    world.clock.advance(60)
-    (second,) = await world.claim()
-    assert second.fence > first.fence
-    assert (await world.settle(first)).refused == {first.id}
-    assert (await world.settle(second)).refused == frozenset()
-
-
-async def a_planned_lease_runs_out_too(world: World) -> None:
-    """If the planner's process dies, its messages are claimed by whoever comes."""
-    message = world.planned()
-    await world.plan(message)
-    world.clock.advance(60)
     (claimed,) = await world.claim()
-    assert (claimed.id, claimed.status, claimed.fence) == (message.id, QUEUED, message.fence + 1)
-    assert (await world.settle(message)).refused == {message.id}
+    assert (claimed.status, claimed.reason) == (DEFERRED, Reason.QUIET_HOURS)
+    assert claimed == replace(waiting, fence=waiting.fence + 1, due_at=None)
+    stored = await world.stored(claimed)
+    assert (stored.status, stored.due_at) == (QUEUED, None)
+    world.clock.advance(3_600)
+    assert list(await world.claim()) == []
+    assert (await world.settle(claimed)).refused == frozenset()
 
 
 async def claims_at_once_share_nothing(world: World) -> None:
@@ -112,16 +90,16 @@ async def what_was_being_sent_says_so_when_claimed(world: World) -> None:
     """The outcome of an earlier holder's call is unknown, whatever happens in between."""
     message = world.planned()
     await world.plan(message)
-    assert await world.ledger.messages.mark_sending([message], world.now) == frozenset()
+    assert await world.mark(message) == frozenset()
     assert await world.timeline(message) == [(QUEUED, None), (SENDING, None)]
-    world.clock.advance(60)
+    assert await world.replace_worker() == 1
     (claimed,) = await world.claim()
     assert claimed.status is SENDING
-    world.clock.advance(60)
+    assert await world.replace_worker() == 1
     (claimed,) = await world.claim()
     assert claimed.status is SENDING
-    assert await world.ledger.messages.mark_sending([message], world.now) == {message.id}
-    assert await world.ledger.messages.mark_sending([claimed], world.now) == frozenset()
+    assert await world.mark(message) == {message.id}
+    assert await world.mark(claimed) == frozenset()
     assert (await world.settle(claimed)).refused == frozenset()
 
 
@@ -164,7 +142,7 @@ async def a_retry_waits_for_its_time(world: World) -> None:
     await world.settle(message, DEFERRED, reason=Reason.RETRY, due_at=due, attempt=1, unknowns=1)
     stored = await world.stored(message)
     assert (stored.status, stored.due_at, stored.attempt, stored.unknowns) == (DEFERRED, due, 1, 1)
-    assert (await world.settle(message)).refused == {message.id}, "the lease was given back"
+    assert (await world.settle(message)).refused == {message.id}, "nobody holds it"
     world.clock.advance(5)
     (claimed,) = await world.claim()
     assert (claimed.attempt, claimed.reason) == (1, Reason.RETRY)
@@ -186,17 +164,18 @@ async def a_refused_settlement_leaves_nothing_behind(world: World) -> None:
     ladder = rungs(world, Channel.IN_APP, Channel.SMS, until="delivered")
     good, stale, captured = ladder[0], world.planned(channel=Channel.IN_APP), world.planned()
     await world.plan(*ladder, stale, captured)
-    world.clock.advance(60)
+    await world.ledger.leases.give_back(world.worker, [good, stale], world.now)
     await world.claim(channel=Channel.IN_APP)
     gone = world.gone(world.ada.profile.contacts[0].hash)
     result = await world.ledger.messages.settle(
+        world.worker,
         [
             world.settlement(stale, Status.DELIVERED, record=world.item(stale), suppressions=gone),
             world.settlement(
                 good, Status.DELIVERED, record=world.item(good), cancels=good.later_rungs, suppressions=gone
             ),
             world.settlement(captured, SENT, record=world.captured(captured)),
-        ]
+        ],
     )
     assert result.refused == {stale.id, good.id}
     assert result.inbox == ()
@@ -212,7 +191,7 @@ async def a_batch_may_name_a_message_twice(world: World) -> None:
     message = world.planned()
     await world.plan(message)
     await world.ledger.messages.settle(
-        [world.settlement(message, SENT), world.settlement(message, Status.DELIVERED)]
+        world.worker, [world.settlement(message, SENT), world.settlement(message, Status.DELIVERED)]
     )
     assert await world.timeline(message) == [(QUEUED, None), (SENT, None)]
 
@@ -231,7 +210,7 @@ async def the_inbox_item_comes_with_its_offset(world: World) -> None:
     messages = [world.planned(user, channel=Channel.IN_APP) for user in (world.ada, world.bob, world.ada)]
     await world.plan(*messages)
     result = await world.ledger.messages.settle(
-        [world.settlement(m, Status.DELIVERED, record=world.item(m)) for m in messages]
+        world.worker, [world.settlement(m, Status.DELIVERED, record=world.item(m)) for m in messages]
     )
     offsets = {change.user: [item.offset for item in change.items] for change in result.inbox}
     assert offsets == {world.ada.no: [1, 2], world.bob.no: [1]}
@@ -323,25 +302,16 @@ async def every_queue_can_be_claimed(world: World) -> None:
         assert claimed.id == message.id
 
 
-async def depth_counts_what_is_active(world: World) -> None:
-    """Per queue; what is finished does not count."""
-    done = world.planned()
-    await world.plan(
-        done, world.planned(), world.planned(fence=0), later(world.planned(channel=Channel.SMS), 9)
-    )
+async def depth_counts_what_waits(world: World) -> None:
+    """Per queue; what somebody holds does not count, and what is finished neither."""
+    done, waiting = world.planned(), [world.planned(fence=0) for _ in range(3)]
+    await world.plan(done, world.planned(), *waiting, later(world.planned(channel=Channel.SMS), 9))
     await world.settle(done)
+    await world.claim(limit=1)
     assert await world.ledger.messages.depth() == {
         (Lane.NORMAL, Channel.EMAIL): 2,
         (Lane.NORMAL, Channel.SMS): 1,
     }
-
-
-async def taking_over_leaves_our_own_alone(world: World) -> None:
-    """What this process holds is not pulled away from it."""
-    message = world.planned()
-    await world.plan(message)
-    assert await world.ledger.messages.take_over(world.now) == 0
-    assert (await world.settle(message)).refused == frozenset()
 
 
 MESSAGES_CONTRACT = (
@@ -349,9 +319,7 @@ MESSAGES_CONTRACT = (
     tenants_take_turns_in_what_is_due,
     tenants_without_a_turn_are_next,
     a_claim_can_leave_tenants_out,
-    a_lease_that_ran_out_is_claimed_beside_a_flood,
-    a_claim_is_a_lease,
-    a_planned_lease_runs_out_too,
+    what_is_claimed_is_held,
     claims_at_once_share_nothing,
     what_was_being_sent_says_so_when_claimed,
     a_settlement_is_stored_whole,
@@ -367,6 +335,5 @@ MESSAGES_CONTRACT = (
     an_address_that_is_gone_is_suppressed,
     due_names_the_queues_with_work,
     every_queue_can_be_claimed,
-    depth_counts_what_is_active,
-    taking_over_leaves_our_own_alone,
+    depth_counts_what_waits,
 )

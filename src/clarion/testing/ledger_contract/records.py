@@ -88,7 +88,7 @@ async def a_message_is_cancelled_before_it_starts(world: World) -> None:
     """And only then: the caller learns where it is."""
     waiting, sending, sent = (world.planned() for _ in range(3))
     await world.plan(waiting, sending, sent)
-    await world.ledger.messages.mark_sending([sending], world.now)
+    await world.mark(sending)
     await world.settle(sent)
     cancel = world.ledger.records.cancel
     assert await cancel(world.tenant, waiting.id, world.now, frozenset()) is Status.CANCELED

@@ -10,7 +10,16 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, Instant, MessageId, TenantId, message_id, new_event_id, run_id
+from clarion.model.ids import (
+    EventId,
+    Instant,
+    MessageId,
+    TenantId,
+    WorkerId,
+    message_id,
+    new_event_id,
+    run_id,
+)
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, PlanResult, ThreadSlot
@@ -25,6 +34,7 @@ from clarion.testing.ports import ManualClock, SeededRandom
 T = TypeVar("T")
 
 LEASE_MS = 60_000
+"""How long the lease of a worker lasts here."""
 
 
 class World:
@@ -35,15 +45,35 @@ class World:
         self.clock = clock
         self.random = random
         self.tenant = TenantId(0)
+        self.worker = WorkerId(0)
+        """Who plans, claims and settles."""
         self.ada: User
         self.bob: User
 
     async def furnish(self) -> World:
-        """The tenant and the people."""
+        """The tenant, the people, and somebody who works."""
         self.tenant = (await self.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))).id
         self.ada = await self.person("ada", "ada@example.org")
         self.bob = await self.person("bob", "bob@example.org")
+        self.worker = await self.hire()
         return self
+
+    async def hire(self) -> WorkerId:
+        """Another worker, with a lease of a minute."""
+        return await self.ledger.leases.open("here", "all", Instant(self.now + LEASE_MS))
+
+    async def replace_worker(self) -> int:
+        """A minute passes, so that the worker is given up, and another one works; how many messages it had."""
+        self.clock.advance(LEASE_MS / 1_000 + 1)
+        self.worker = await self.hire()
+        return await self.reap()
+
+    async def reap(self) -> int:
+        """Give up the workers whose lease ran out; how many messages are due by that."""
+        messages = 0
+        while (reaped := await self.ledger.leases.reap(self.now)).more:
+            messages += reaped.messages
+        return messages
 
     async def person(self, user_id: str, email: str = "", tenant: TenantId | None = None) -> User:
         """A user with an email address."""
@@ -73,7 +103,7 @@ class World:
         )
 
     def planned(self, user: User | None = None, *, event_id: EventId | None = None, **fields: Any) -> Message:
-        """A message as the planner makes it: leased to this process unless `fence=0` is given."""
+        """A message as the planner makes it: held by the worker unless `fence=0` is given."""
         event_id = event_id or self.event()
         user = user or self.ada
         workflow = fields.pop("workflow", "news")
@@ -82,7 +112,7 @@ class World:
         status = fields.setdefault("status", Status.QUEUED)
         fence = fields.setdefault("fence", int(status is Status.QUEUED))
         if status in (Status.QUEUED, Status.DEFERRED):
-            fields.setdefault("due_at", self.now + LEASE_MS if fence else self.now)
+            fields.setdefault("due_at", None if fence else self.now)
         return Message(
             id=message_id(run_id(event_id, workflow, user.no), step, channel),
             tenant=user.tenant,
@@ -133,7 +163,9 @@ class World:
         for m in messages:
             runs.setdefault(run_id(m.event_id, m.workflow, m.user), []).append(m)
         return PlanCommit(
-            runs=tuple(self.run(*of_run) for of_run in runs.values()), messages=messages, **more
+            runs=tuple(self.run(*of_run) for of_run in runs.values()),
+            messages=messages,
+            **{"worker": self.worker} | more,
         )
 
     async def plan(self, *messages: Message, **more: Any) -> PlanResult:
@@ -174,7 +206,7 @@ class World:
 
     async def settle(self, message: Message, status: Status = Status.SENT, **fields: Any) -> SettleResult:
         """Settles one message."""
-        return await self.ledger.messages.settle([self.settlement(message, status, **fields)])
+        return await self.ledger.messages.settle(self.worker, [self.settlement(message, status, **fields)])
 
     def gone(self, hash: bytes, channel: Channel = Channel.EMAIL) -> tuple[Suppression, ...]:
         """What a settlement says of an address that is no longer there."""
@@ -192,9 +224,12 @@ class World:
         *,
         but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
-        """Claims what is due now, for a minute."""
-        lease_until = Instant(self.now + LEASE_MS)
-        return await self.ledger.messages.claim(lane, channel, limit, self.now, lease_until, but=but)
+        """Claims what is due now."""
+        return await self.ledger.messages.claim(self.worker, lane, channel, limit, self.now, but=but)
+
+    async def mark(self, *messages: Message) -> frozenset[MessageId]:
+        """Notes that calls of these begin."""
+        return await self.ledger.messages.mark_sending(self.worker, messages, self.now)
 
     def item(self, message: Message, sealed: bytes = b"content") -> InboxItem:
         """What the in-app provider would have stored for a message."""

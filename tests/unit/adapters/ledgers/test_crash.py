@@ -32,6 +32,7 @@ async def live(path: Path, life: int) -> None:
     world = World(ledger_of(path, clock), clock, SeededRandom(life))
     world.tenant = next(iter(world.ledger.setup.tenants.all()))
     world.ada = (await world.ledger.users.find(world.tenant, ["ada"]))["ada"]
+    world.worker = await world.hire()
 
     async def work() -> None:
         while True:

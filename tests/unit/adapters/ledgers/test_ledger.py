@@ -24,6 +24,7 @@ async def reopened(world: World, opened) -> World:
     """The same world after a restart."""
     await world.ledger.close()
     world.ledger = opened()
+    world.worker = await world.hire()
     return world
 
 
@@ -91,12 +92,12 @@ async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, ran
         world.planned(), status=Status.DEFERRED, reason=Reason.RETRY, fence=0, due_at=world.now + 9
     )
     await world.plan(held, sending, waiting)
-    await world.ledger.messages.mark_sending([sending], world.now)
+    await world.mark(sending)
     world = await reopened(world, opened)
     try:
         assert list(await world.claim()) == []
-        assert await world.ledger.messages.take_over(world.now) == 2
-        assert await world.ledger.messages.take_over(world.now) == 0
+        assert await world.reap() == 2
+        assert await world.reap() == 0
         claimed = {m.id: m for m in await world.claim()}
         assert set(claimed) == {held.id, sending.id}
         assert claimed[held.id].fence > held.fence
@@ -107,8 +108,8 @@ async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, ran
         await world.ledger.close()
 
 
-async def test_a_lease_of_the_old_process_is_worth_nothing(opened, clock, random):
-    """Its fence may still fit, but it is not the holder any more."""
+async def test_what_the_old_process_held_is_not_held_by_the_new_one(opened, clock, random):
+    """Its fence may still fit."""
     world = await World(opened(), clock, random).furnish()
     message = world.planned()
     await world.plan(message)

@@ -89,7 +89,7 @@ def test_the_code_is_written_for_the_last_migration(raw):
 
 def test_migrating_again_changes_nothing(path, raw):
     """And keeps what is stored."""
-    raw.execute("INSERT INTO meta VALUES ('epoch', 7)")
+    raw.execute("INSERT INTO meta VALUES ('setup_revision', 7)")
     before = definitions(raw)
     migrate(path)
     assert definitions(raw) == before
@@ -99,6 +99,22 @@ def test_migrating_again_changes_nothing(path, raw):
 def test_a_new_file_has_small_pages(raw):
     """What costs a page of its own costs less; a file that has larger ones keeps them."""
     assert raw.execute("PRAGMA page_size").fetchone() == (PAGE_BYTES,)
+
+
+def test_what_an_older_process_held_is_due(tmp_path, step):
+    """It had a lease for each message, which is worth nothing any more; what waits keeps its time."""
+    path = tmp_path / "older.db"
+    step("0021", path)
+    older = sqlite3.connect(path)
+    fields = "(id, user, event_id, event_seq, route, queue, status, created_at, due_at, fence, holder)"
+    for row in ("x'01', 1, x'00', 1, 1, 1, 0, 5, 900, 1, 7", "x'02', 1, x'00', 1, 1, 1, 0, 5, 900, 0, NULL"):
+        older.execute(f"INSERT INTO messages {fields} VALUES ({row})")
+    older.commit()
+    older.close()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        found = newer.execute("SELECT due_at, fence, holder FROM messages ORDER BY id").fetchall()
+    assert found == [(5, 2, None), (900, 0, None)]
 
 
 def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):

@@ -5,13 +5,20 @@ import sqlite3
 
 import pytest
 
-from clarion.adapters.ledgers.sqlite import endpoint_statements, receipt_statements, statements
+from clarion.adapters.ledgers.sqlite import (
+    endpoint_statements,
+    lease_statements,
+    receipt_statements,
+    statements,
+)
 
 STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
 WALKS = {
     "ANY_CANCELED_EVENT": "one row tells",
-    "TAKE_OVER": "once at start, over the index of what is active",
+    "DEAD": "a row per process that lives or died lately",
+    "END_ALL": "the same",
+    "REAP": "the same",
     "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",
     "DELIVERIES_PURGE": "the oldest 200",
     "END": "a table of one row per log",
@@ -23,7 +30,8 @@ WALKS = {
 def hot() -> dict[str, str]:
     """All statements of the modules, those in tables and tuples too."""
     found: dict[str, str] = {}
-    modules = {**vars(endpoint_statements), **vars(receipt_statements), **vars(statements)}
+    files = (endpoint_statements, lease_statements, receipt_statements, statements)
+    modules = {name: value for file in files for name, value in vars(file).items()}
     for name, value in modules.items():
         if name.isupper() and not name.startswith("_"):
             several = (
@@ -83,10 +91,11 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("DUE", "SEARCH messages USING INDEX messages_due (queue=? AND due_at<?)"),
-        ("CLAIM", "SEARCH messages USING COVERING INDEX messages_due (queue=? AND due_at<?)"),
-        ("DUE_IN_TURN", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
-        ("CLAIM_IN_TURN", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
+        ("QUEUES_DUE", "SEARCH messages USING INDEX messages_due (queue=? AND due_at<?)"),
+        ("DUE", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
+        ("CLAIM", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant=? AND due_at<?)"),
+        ("FREE_CLAIMED", "SEARCH messages USING INDEX messages_claimed (holder=?)"),
+        ("FREE_BEHIND", "SEARCH messages USING PRIMARY KEY (id>?)"),
         ("TENANTS_WAITING", "SEARCH messages USING INDEX messages_turn (queue=? AND tenant>?)"),
         ("JOURNAL_ROW", "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)"),
         ("JOURNAL_BEHIND", "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"),

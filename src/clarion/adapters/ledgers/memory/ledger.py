@@ -9,6 +9,7 @@ from clarion.adapters.ledgers.memory.captures import MemoryCaptures
 from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEndpoints
 from clarion.adapters.ledgers.memory.events import MemoryEvents
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
+from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.adapters.ledgers.memory.operations import MemoryOperations, MemoryOperationSteps
@@ -35,6 +36,7 @@ from clarion.ports.ledger import (
     Events,
     IdempotencyStore,
     Inboxes,
+    Leases,
     MessageRecords,
     Messages,
     Operations,
@@ -69,6 +71,7 @@ class MemoryLedger:
     directory: Directory
     setup: Setup
     plans: Plans
+    leases: Leases
     messages: Messages
     receipts: Receipts
     quarantine: Quarantine
@@ -79,12 +82,20 @@ class MemoryLedger:
     captures: Captures
     claims: IdempotencyStore
 
-    def __init__(self, *, vault: Vault, clock: Clock, random: Random, tables: Tables | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        vault: Vault,
+        clock: Clock,
+        random: Random,
+        tables: Tables | None = None,
+        alone: bool = False,
+    ) -> None:
+        """`alone`: no other process lives, so the leases of all workers are over."""
         self._tables = tables = Tables() if tables is None else tables
         self._transactions = transactions = Transactions(tables)
-        epoch = tables.next("epoch")
-        """What another process held is told apart by it."""
-        tables.keep()
+        if alone:
+            tables.end_leases()
         rows = MessageRows(tables)
         log = MemoryLog(tables, transactions, clock)
         records = MemoryRecords(tables, transactions, rows)
@@ -99,8 +110,9 @@ class MemoryLedger:
         self.topics = MemoryTopics(tables, transactions)
         self.directory = MemoryDirectory(tables)
         self.setup = MemorySetup(tables, transactions)
-        self.plans = MemoryPlans(tables, transactions, log, rows, epoch)
-        self.messages = MemoryMessages(tables, transactions, rows, inboxes, epoch)
+        self.leases = leases = MemoryLeases(tables, transactions, rows)
+        self.plans = MemoryPlans(tables, transactions, log, rows, leases)
+        self.messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.records = records

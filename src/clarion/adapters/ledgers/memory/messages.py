@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.endpoints import record
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
+from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.rows import MessageRows, allowed
 from clarion.adapters.ledgers.memory.suppressions import suppress
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import Delivery
-from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement, SettleResult
@@ -33,38 +34,42 @@ class MemoryMessages:
         transactions: Transactions,
         rows: MessageRows,
         inboxes: MemoryInboxes,
-        epoch: int,
+        leases: MemoryLeases,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
         self._rows = rows
         self._inboxes = inboxes
-        self._epoch = epoch
+        self._leases = leases
         self._last_turn: dict[Queue, TenantId] = {}
         """The tenant that had the last turn."""
 
     async def claim(
         self,
+        worker: WorkerId,
         lane: Lane,
         channel: Channel,
         limit: int,
         now: Instant,
-        lease_until: Instant,
         *,
         but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
         def claim() -> list[Message]:
+            if not self._leases.live(worker):
+                return []
             due = [
                 m for m in self._due(now) if (m.lane, m.channel) == (lane, channel) and m.tenant not in but
             ]
             chosen = self._in_turn((lane, channel), due, limit)
-            return [self._lease(message, lease_until) for message in chosen]
+            return [self._hold(message, worker) for message in chosen]
 
         return await self._transactions.write(claim)
 
-    async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
+    async def mark_sending(
+        self, worker: WorkerId, messages: Sequence[Message], at: Instant
+    ) -> frozenset[MessageId]:
         def mark() -> frozenset[MessageId]:
-            refused = frozenset(m.id for m in messages if not self._holds(m, Status.SENDING))
+            refused = frozenset(m.id for m in messages if not self._holds(worker, m, Status.SENDING))
             for m in messages:
                 if m.id not in refused:
                     marked = self._rows.change(m.id, status=Status.SENDING, updated_at=at)
@@ -73,13 +78,13 @@ class MemoryMessages:
 
         return await self._transactions.write(mark)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> SettleResult:
+    async def settle(self, worker: WorkerId, settlements: Sequence[Settlement]) -> SettleResult:
         def settle() -> SettleResult:
             first = {s.message.id: s for s in reversed(settlements)}  # The first of a double counts.
             batch = [s for s in settlements if first[s.message.id] is s]
-            taken = [s for s in batch if self._holds(s.message, s.status)]
+            taken = [s for s in batch if self._holds(worker, s.message, s.status)]
             for s in taken:
-                self._follow(s)
+                self._follow(worker, s)
             items = [s.record for s in taken if isinstance(s.record, InboxItem)]
             for s in taken:
                 self._record(s)
@@ -91,19 +96,6 @@ class MemoryMessages:
 
     def due(self, now: Instant) -> Sequence[Queue]:
         return list(dict.fromkeys((m.lane, m.channel) for m in self._due(now)))
-
-    async def take_over(self, now: Instant) -> int:
-        def take_over() -> int:
-            lost = [
-                one for one in self._tables.due if self._tables.holders.get(one, self._epoch) != self._epoch
-            ]
-            for message_id in lost:
-                m = self._tables.messages[message_id]
-                freed = replace(m, due_at=now, fence=m.fence + 1)
-                self._rows.save(freed, None, self._rows.counted_at(m))
-            return len(lost)
-
-        return await self._transactions.write(take_over)
 
     async def depth(self) -> Mapping[Queue, int]:
         depth: dict[Queue, int] = {}
@@ -134,25 +126,26 @@ class MemoryMessages:
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 
-    def _lease(self, message: Message, until: Instant) -> Message:
-        """Hold it. It is returned as it was found."""
-        leased = replace(message, fence=message.fence + 1, due_at=until)
+    def _hold(self, message: Message, worker: WorkerId) -> Message:
+        """The worker holds it. It is returned as it was found."""
+        held = replace(message, fence=message.fence + 1, due_at=None)
         status = message.status if message.status is Status.SENDING else Status.QUEUED
         counted_at = self._rows.counted_at(message)
-        self._rows.save(replace(leased, status=status), self._epoch, counted_at)
-        return leased
+        self._rows.save(replace(held, status=status), worker, counted_at)
+        return held
 
-    def _holds(self, message: Message, new: Status) -> bool:
-        """Whether it is held here, as the worker holds it, and may go there."""
+    def _holds(self, worker: WorkerId, message: Message, new: Status) -> bool:
+        """Whether the worker lives and holds it like that, and it may go there."""
         stored = self._tables.messages.get(message.id)
         return (
             stored is not None
+            and self._leases.live(worker)
             and stored.fence == message.fence
-            and self._tables.holders.get(message.id) == self._epoch
+            and self._tables.holders.get(message.id) == worker
             and allowed(stored.status, new)
         )
 
-    def _follow(self, s: Settlement) -> None:
+    def _follow(self, worker: WorkerId, s: Settlement) -> None:
         """The message goes where the settlement says, and its timeline with it."""
         m = self._tables.messages[s.message.id]
         active, succeeded = s.status in ACTIVE, s.status in SUCCEEDED
@@ -174,7 +167,7 @@ class MemoryMessages:
             charged=m.charged and not s.message.charged,
         )
         held = s.status in (Status.QUEUED, Status.SENDING)
-        self._rows.save(new, self._epoch if held else None, counted_at)
+        self._rows.save(new, worker if held else None, counted_at)
         self._rows.note(
             new,
             s.at,

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo
+from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge, PlanCommit, PlanResult
 from clarion.model.status import ACTIVE, Reason, Status
@@ -33,16 +34,24 @@ class MemoryPlans:
     """Implements `ports.ledger.Plans`."""
 
     def __init__(
-        self, tables: Tables, transactions: Transactions, log: MemoryLog, rows: MessageRows, epoch: int
+        self,
+        tables: Tables,
+        transactions: Transactions,
+        log: MemoryLog,
+        rows: MessageRows,
+        leases: MemoryLeases,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
         self._log = log
         self._rows = rows
-        self._epoch = epoch
+        self._leases = leases
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
-        return await self._transactions.write(lambda: self._commit(plan))
+        def commit() -> PlanResult:
+            return self._commit(plan) if self._leases.live(plan.worker) else PlanResult(refused=True)
+
+        return await self._transactions.write(commit)
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
         return await self._transactions.rehearse(lambda: self._commit(plan))
@@ -63,7 +72,7 @@ class MemoryPlans:
     def _commit(self, plan: PlanCommit) -> PlanResult:
         known_runs = {run.id: self._tables.runs[run.id] for run in plan.runs if run.id in self._tables.runs}
         decisions = decide([plan], self._load(plan, known_runs))
-        self._store(decisions)
+        self._store(decisions, plan.worker)
         (result,) = decisions.results
         rest = [entry for entry in plan.continuations if not _replayed(plan, entry, known_runs)]
         return replace(result, continued=tuple(self._log.add(entry) for entry in rest))
@@ -107,7 +116,7 @@ class MemoryPlans:
         message = self._tables.messages[message_id]
         return KeyHolder(message_id, message.status, _counted(message), self._rows.counted_at(message))
 
-    def _store(self, decisions: Decisions) -> None:
+    def _store(self, decisions: Decisions, worker: WorkerId) -> None:
         tables, rows = self._tables, self._rows
         for message_id in decisions.threaded:
             rows.change(message_id, threaded=True)
@@ -116,7 +125,7 @@ class MemoryPlans:
         for run in decisions.runs:
             tables.runs[run.id] = run
         for m in decisions.messages:
-            holder = self._epoch if m.fence and m.status in ACTIVE else None
+            holder = worker if m.fence and m.status in ACTIVE else None
             rows.save(replace(m, updated_at=m.created_at), holder, ON_ITS_WAY if m.charged else None)
             rows.note(m, m.created_at)
         for key, claim in decisions.dedupes.items():

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.tables import Tables, having, lacking
-from clarion.model.ids import Instant, MessageId
+from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Change, Message
 from clarion.model.status import ACTIVE, Reason, Status, may_move
 
@@ -29,7 +29,7 @@ class MessageRows:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def save(self, message: Message, holder: int | None, counted_at: Instant | None) -> None:
+    def save(self, message: Message, holder: WorkerId | None, counted_at: Instant | None) -> None:
         """A message as it is from now on, who holds it, and when caps count it."""
         tables, message_id = self._tables, message.id
         tables.messages[message_id] = message

@@ -10,7 +10,7 @@ import msgspec
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import Delivery
 from clarion.model.event import Entry, IdempotencyRecord, SetAside
-from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo
+from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.message import Change, Message, Run
 from clarion.model.operation import Operation, OperationError, OperationId
@@ -73,6 +73,15 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
     """It was switched off, and nobody has to be told again."""
 
 
+class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that holds messages; gone when it is dead and holds nothing any more."""
+
+    node: str
+    roles: str
+    lease_until: Instant
+    reaped: bool = False
+
+
 class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
     """A message that an operation could not do."""
 
@@ -112,7 +121,8 @@ class Tables:
         self.messages: Table[MessageId, Message] = self._table()
         self.due: Table[MessageId, Instant] = self._table()
         """Messages with a due time."""
-        self.holders: Table[MessageId, int] = self._table()
+        self.workers: Table[WorkerId, WorkerRow] = self._table()
+        self.holders: Table[MessageId, WorkerId] = self._table()
         """Who holds a message."""
         self.waiters: Table[MessageId, MessageId] = self._table()
         """The message that one waits for."""
@@ -136,6 +146,12 @@ class Tables:
         """The next number of its kind."""
         self.numbers[name] = number = self.numbers.get(name, 0) + 1
         return number
+
+    def end_leases(self) -> None:
+        """Of all workers."""
+        for worker, row in list(self.workers.items()):
+            self.workers[worker] = msgspec.structs.replace(row, lease_until=Instant(0))
+        self.keep()
 
     def keep(self) -> None:
         """What was changed stays."""

@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.adoption import open_keyring
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
@@ -20,6 +19,7 @@ from clarion.adapters.ledgers.sqlite.events import CanceledEvents, SqliteEvents
 from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
+from clarion.adapters.ledgers.sqlite.leases import SqliteLeases, end_all
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
@@ -48,6 +48,7 @@ from clarion.ports.ledger import (
     Events,
     IdempotencyStore,
     Inboxes,
+    Leases,
     MessageRecords,
     Messages,
     Operations,
@@ -79,6 +80,7 @@ class SqliteLedger:
     directory: Directory
     setup: Setup
     plans: Plans
+    leases: Leases
     messages: Messages
     receipts: Receipts
     quarantine: Quarantine
@@ -104,7 +106,7 @@ class SqliteLedger:
     def __init__(
         self, path: Path, vault: Vault, keyring: Keyring, clock: Clock, random: Random, user_cache: int
     ) -> None:
-        epoch = _next_epoch(path)
+        end_all(path)
         self._path = path
         self._keyring = keyring
         self._local = local = open_reader(path)
@@ -133,9 +135,10 @@ class SqliteLedger:
         self.directory = SqliteDirectory(readers, desk)
         self.setup = setup = SqliteSetup(writer, readers, local, vault)
         canceled = CanceledEvents(local)
-        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, epoch)
+        self.leases = leases = SqliteLeases(writer)
+        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, leases)
         self.messages = SqliteMessages(
-            writer, local, readers, routes, caps, endings, inboxes, suppressions, epoch
+            writer, local, readers, routes, caps, endings, inboxes, suppressions, leases
         )
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
@@ -178,16 +181,6 @@ class SqliteLedger:
         self._readers.close()
         self._local.close()
         self._keyring.close()
-
-
-def _next_epoch(path: Path) -> int:
-    """This opening's number: what an earlier one held is told apart by it."""
-    connection = open_writer(path)
-    try:
-        ((epoch,),) = connection.execute(sql.NEXT_EPOCH).fetchall()
-    finally:
-        connection.close()
-    return int(epoch)
 
 
 def _catch_up(path: Path, eraser: Eraser) -> int:

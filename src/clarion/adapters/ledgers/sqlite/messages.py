@@ -14,22 +14,21 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
-from clarion.adapters.ledgers.sqlite.files import changed, one, rows
+from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
+from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, QUEUES, Routes
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
 from clarion.model.inbox import Captured
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, Reason, Status
 
-BY_AGE = 8
-"""One in so many is claimed by its age alone, whoever's it is: leases that ran out have no turn."""
 TENANTS = 64
 """Tenants looked at in one claim; those behind them have their turn in the next."""
 DEEPEST = 100_000
@@ -39,16 +38,16 @@ _ALL_QUEUES = encoded(list(QUEUES))
 
 
 class _Claim(NamedTuple):
+    worker: WorkerId
     queue: int
     limit: int
     now: Instant
-    lease_until: Instant
     but: Set[TenantId]
 
 
-class _Marks(NamedTuple):
-    messages: Sequence[Message]
-    at: Instant
+class _Batch(NamedTuple):
+    worker: WorkerId
+    settlements: Sequence[Settlement]
 
 
 class _Settled(NamedTuple):
@@ -71,7 +70,7 @@ class SqliteMessages:
         endings: Endings,
         inboxes: SqliteInboxes,
         suppressions: SqliteSuppressions,
-        epoch: int,
+        leases: SqliteLeases,
     ) -> None:
         self._writer = writer
         self._local = local
@@ -81,48 +80,53 @@ class SqliteMessages:
         self._endings = endings
         self._inboxes = inboxes
         self._suppressions = suppressions
-        self._epoch = epoch
+        self._leases = leases
         self._last_turn: dict[int, int] = {}
         """The tenant that had the last turn, by queue; the writer's."""
 
     async def claim(
         self,
+        worker: WorkerId,
         lane: Lane,
         channel: Channel,
         limit: int,
         now: Instant,
-        lease_until: Instant,
         *,
         but: Set[TenantId] = frozenset(),
     ) -> Sequence[Message]:
-        wanted = _Claim(QUEUE_OF[lane, channel], limit, now, lease_until, but)
+        wanted = _Claim(worker, QUEUE_OF[lane, channel], limit, now, but)
         urgent = lane is Lane.CRITICAL
         claimed = await self._writer.do(self._claim, wanted, rows=limit, urgent=urgent)
         messages: list[Message] = []
         broken: list[bytes] = []
         for row in claimed:
             try:
-                messages.append(self._leased(message_of(self._routes, row), lease_until))
+                messages.append(_held(message_of(self._routes, row)))
             except (KeyError, ValueError, IndexError):
                 broken.append(bytes.fromhex(row[0]))
         if broken:
             await self._give_up(broken, now)
         return messages
 
-    async def mark_sending(self, messages: Sequence[Message], at: Instant) -> frozenset[MessageId]:
+    async def mark_sending(
+        self, worker: WorkerId, messages: Sequence[Message], at: Instant
+    ) -> frozenset[MessageId]:
         if not messages:
             return frozenset()
         refused: frozenset[MessageId] = await self._writer.do(
-            self._mark_sending, _Marks(messages, at), rows=len(messages), urgent=_urgent(messages[0])
+            self._mark_sending,
+            _Batch(worker, [_mark(message, at) for message in messages]),
+            rows=len(messages),
+            urgent=_urgent(messages[0]),
         )
         return refused
 
-    async def settle(self, settlements: Sequence[Settlement]) -> SettleResult:
+    async def settle(self, worker: WorkerId, settlements: Sequence[Settlement]) -> SettleResult:
         if not settlements:
             return SettleResult()
         settled: _Settled = await self._writer.do(
             self._settle,
-            settlements,
+            _Batch(worker, settlements),
             rows=2 * len(settlements),
             urgent=_urgent(settlements[0].message),
             after=self._settled,
@@ -131,11 +135,6 @@ class SqliteMessages:
 
     def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
         return [QUEUES[queue] for (queue,) in rows(self._local, sql.QUEUES_DUE, (_ALL_QUEUES, now))]
-
-    async def take_over(self, now: Instant) -> int:
-        return await self._writer.call(
-            lambda connection: changed(connection, sql.TAKE_OVER, (now, self._epoch))
-        )
 
     async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
         def count(connection: sqlite3.Connection) -> Mapping[tuple[Lane, Channel], int]:
@@ -151,41 +150,32 @@ class SqliteMessages:
         why = (Status.DEAD_LETTERED, Reason.UNREADABLE, now)
         await self._writer.call(lambda c: self._endings.stop(c, ids, *why, only=tuple(ACTIVE)))
 
-    def _leased(self, message: Message, lease_until: Instant) -> Message:
-        return msgspec.structs.replace(message, fence=message.fence + 1, due_at=lease_until)
-
     # -- in the writer's thread -------------------------------------------------------------------------------
 
     def _claim(
         self, connection: sqlite3.Connection, items: Sequence[_Claim], careful: bool
     ) -> Sequence[list[Any]]:
-        return [self._claimed(connection, wanted) for wanted in items]
+        live = self._leases.live(connection, (item.worker for item in items))
+        return [self._claimed(connection, item) if item.worker in live else [] for item in items]
 
     def _claimed(self, connection: sqlite3.Connection, wanted: _Claim) -> list[list[Any]]:
         found: list[list[Any]] = []
 
-        def take(limit: int, due: str, claim: str, *tenant: int) -> int:
-            of = (wanted.queue, wanted.now, limit, *tenant)
-            its = rows(connection, due, of)
+        def take(limit: int, tenant: int) -> int:
+            of = (wanted.queue, wanted.now, limit, tenant)
+            its = rows(connection, sql.DUE, of)
             if its:
-                connection.execute(claim, (*of, wanted.lease_until, self._epoch))
+                connection.execute(sql.CLAIM, (*of, wanted.worker))
             found.extend(its)
             return len(its)
 
-        most = wanted.limit if wanted.but else wanted.limit - wanted.limit // BY_AGE
-        tenants = self._in_turn(connection, wanted, most)
-        while tenants and len(found) < most:
-            share = max(1, (most - len(found)) // len(tenants))
-            tenants = [
-                tenant
-                for tenant in tenants[: most - len(found)]
-                if take(share, sql.DUE_IN_TURN, sql.CLAIM_IN_TURN, tenant) == share
-            ]
-        if len(found) < wanted.limit and not wanted.but:
-            take(wanted.limit - len(found), sql.DUE, sql.CLAIM)
+        tenants = self._in_turn(connection, wanted)
+        while tenants and len(found) < wanted.limit:
+            share = max(1, (wanted.limit - len(found)) // len(tenants))
+            tenants = [t for t in tenants[: wanted.limit - len(found)] if take(share, t) == share]
         return found
 
-    def _in_turn(self, connection: sqlite3.Connection, wanted: _Claim, most: int) -> list[int]:
+    def _in_turn(self, connection: sqlite3.Connection, wanted: _Claim) -> list[int]:
         """Tenants with something due that nobody holds: those that have waited longest for their turn first."""
         last = self._last_turn.get(wanted.queue, -1)
         seen = rows(connection, sql.TENANTS_WAITING, (wanted.queue, wanted.now, last, TENANTS))
@@ -194,56 +184,65 @@ class SqliteMessages:
             seen += [one for one in again if one[0] <= last]
         due = [tenant for tenant, is_due in seen if is_due and tenant not in wanted.but]
         if seen:
-            self._last_turn[wanted.queue] = due[most - 1] if len(due) > most > 0 else seen[-1][0]
+            cut = len(due) > wanted.limit > 0
+            self._last_turn[wanted.queue] = due[wanted.limit - 1] if cut else seen[-1][0]
         return due
 
     def _mark_sending(
-        self, connection: sqlite3.Connection, items: Sequence[_Marks], careful: bool
+        self, connection: sqlite3.Connection, items: Sequence[_Batch], careful: bool
     ) -> Sequence[frozenset[MessageId]]:
-        marks = {m.id: _mark(m, item.at) for item in items for m in item.messages}
-        held, before = self._held(connection, list(marks.values()))
+        held, before = self._held(connection, items)
         if held:
             positions = journal.add_settled(connection, held, before)
             packed = encoded([(position, s.at) for position, s in zip(positions, held, strict=True)])
             connection.execute(sql.MARK_SENDING, (packed, b"".join([s.message.id for s in held])))
-        refused = frozenset(marks).difference([s.message.id for s in held])
-        return [refused.intersection([m.id for m in item.messages]) for item in items]
+        taken = frozenset(map(id, held))
+        return [frozenset([s.message.id for s in item.settlements if id(s) not in taken]) for item in items]
 
     def _settle(
-        self, connection: sqlite3.Connection, items: Sequence[Sequence[Settlement]], careful: bool
+        self, connection: sqlite3.Connection, items: Sequence[_Batch], careful: bool
     ) -> Sequence[_Settled]:
-        # The first of a double counts.
-        first = {s.message.id: s for batch in reversed(items) for s in reversed(batch)}
-        held, before = self._held(connection, list(first.values())[::-1])
+        held, before = self._held(connection, items)
+        batches = [item.settlements for item in items]
         refused: Sequence[frozenset[MessageId]] = [frozenset()] * len(items)
-        if len(held) != sum(map(len, items)):
+        if len(held) != sum(map(len, batches)):
             taken = frozenset(map(id, held))
-            asked = items
-            items = [[s for s in batch if id(s) in taken] for batch in asked]
+            asked = batches
+            batches = [[s for s in batch if id(s) in taken] for batch in asked]
             refused = [
                 frozenset([s.message.id for s in batch]).difference([s.message.id for s in rest])
-                for batch, rest in zip(asked, items, strict=True)
+                for batch, rest in zip(asked, batches, strict=True)
             ]
         self._follow(connection, held, before)
         self._caps.settle(connection, held)
         self._store_captures(connection, held)
         deliveries.store(connection, held)
-        changes = self._inboxes.add(connection, items)
+        changes = self._inboxes.add(connection, batches)
         self._move_on(connection, held)
-        suppressed = [self._suppress(connection, batch) for batch in items]
+        suppressed = [self._suppress(connection, batch) for batch in batches]
         return [
             _Settled(SettleResult(refused=no, inbox=inbox), gone)
             for no, inbox, gone in zip(refused, changes, suppressed, strict=True)
         ]
 
     def _held(
-        self, connection: sqlite3.Connection, settlements: Sequence[Settlement]
+        self, connection: sqlite3.Connection, items: Sequence[_Batch]
     ) -> tuple[list[Settlement], list[int]]:
-        """Those that are taken, because their message is held as they say, and the newest record of each message."""
-        packed = encoded([(s.message.fence, CODES[s.status]) for s in settlements])
-        ids = b"".join([s.message.id for s in settlements])
-        found = rows(connection, sql.HELD, (packed, ids, self._epoch))
-        return [settlements[place] for place, _ in found], [before for _, before in found]
+        """Those that are taken, because the worker lives and holds their message as they say, and the newest record
+        of each message."""
+        live = self._leases.live(connection, (item.worker for item in items))
+        # The first of a double counts.
+        first = {
+            s.message.id: (item.worker, s)
+            for item in reversed(items)
+            if item.worker in live
+            for s in reversed(item.settlements)
+        }
+        asked = list(first.values())[::-1]
+        packed = encoded([(s.message.fence, CODES[s.status], worker) for worker, s in asked])
+        ids = b"".join([s.message.id for _, s in asked])
+        found = rows(connection, sql.HELD, (packed, ids))
+        return [asked[place][1] for place, _ in found], [before for _, before in found]
 
     def _follow(
         self, connection: sqlite3.Connection, settlements: Sequence[Settlement], before: Sequence[int]
@@ -280,6 +279,10 @@ class SqliteMessages:
 
     def _settled(self, settled: _Settled) -> None:
         self._suppressions.stored(settled.suppressed)
+
+
+def _held(message: Message) -> Message:
+    return msgspec.structs.replace(message, fence=message.fence + 1, due_at=None)
 
 
 def _urgent(message: Message) -> bool:

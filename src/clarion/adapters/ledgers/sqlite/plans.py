@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
 from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -22,12 +23,14 @@ from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Entry
-from clarion.model.ids import EventId, MessageId, TenantId, UserNo
+from clarion.model.ids import EventId, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge, PlanCommit, PlanResult
+from clarion.model.status import ACTIVE
 from clarion.rules.exact import ON_ITS_WAY, decide, needed
 
 NOTHING = PlanResult()
+REFUSED = PlanResult(refused=True)
 
 
 class SqlitePlans:
@@ -42,7 +45,7 @@ class SqlitePlans:
         caps: Caps,
         endings: Endings,
         canceled: CanceledEvents,
-        epoch: int,
+        leases: SqliteLeases,
     ) -> None:
         self._writer = writer
         self._readers = readers
@@ -51,7 +54,7 @@ class SqlitePlans:
         self._caps = caps
         self._endings = endings
         self._canceled = canceled
-        self._epoch = epoch
+        self._leases = leases
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         result: PlanResult = await self._writer.do(
@@ -64,7 +67,7 @@ class SqlitePlans:
         return result
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
-        return await self._writer.rehearse(lambda connection: self._commit(connection, [plan], True)[0])
+        return await self._writer.rehearse(lambda connection: self._stored(connection, [plan])[0])
 
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         if not charges:
@@ -81,27 +84,40 @@ class SqlitePlans:
     def _commit(
         self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
     ) -> Sequence[PlanResult]:
+        live = self._leases.live(connection, (plan.worker for plan in plans))
+        going = [plan for plan in plans if plan.worker in live]
+        results = iter(self._stored(connection, going))
+        for worker in live:
+            held = (m.id for plan in going if plan.worker == worker for m in plan.messages if m.fence)
+            self._leases.planned(connection, worker, held)
+        return [next(results) if plan.worker in live else REFUSED for plan in plans]
+
+    def _stored(self, connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Sequence[PlanResult]:
         canceled = self._canceled.among(connection, (run.event_id for plan in plans for run in plan.runs))
         known = _known(connection, plans)
         if not canceled and not known.ids and not any(map(needed, plans)):
-            self._add(connection, [r for p in plans for r in p.runs], [m for p in plans for m in p.messages])
+            messages = [m for plan in plans for m in plan.messages]
+            self._add(connection, plans, [run for plan in plans for run in plan.runs], messages)
             return self._go_on(connection, plans, [NOTHING] * len(plans), {})
         decisions = decide(plans, checks.load(connection, plans, known.ids, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._endings)
-        self._add(connection, decisions.runs, decisions.messages)
+        self._add(connection, plans, decisions.runs, decisions.messages)
         return self._go_on(connection, plans, decisions.results, known.runs)
 
     def _add(
         self,
         connection: sqlite3.Connection,
+        plans: Sequence[PlanCommit],
         runs: Sequence[Run],
         messages: Sequence[Message],
     ) -> None:
+        """What is to be added of these plans."""
         if not runs and not messages:
             return
         positions, journal_rows = journal.add_planned(connection, runs, messages)
         for alike, events in _events(runs, journal_rows).items():
             connection.execute(sql.EVENTS_ADD, (encoded(list(events.values())), b"".join(events), *alike))
+        worker_of = _workers(plans)
         plain: list[tuple[Message, int]] = []
         rich: list[tuple[Message, int]] = []
         for m, position in zip(messages, positions, strict=True):
@@ -112,9 +128,10 @@ class SqlitePlans:
         ):
             if some:
                 tail = Tail([part for m, _ in some for part in (m.id, m.event_id)])
-                values = [row(m, self._routes.number(connection, m), position, tail) for m, position in some]
+                number = self._routes.number
+                values = [row(m, worker_of(m.id), number(connection, m), at, tail) for m, at in some]
                 packed = encoded(values), tail.joined()
-                connection.execute(statement, (*packed, self._epoch))
+                connection.execute(statement, packed)
                 connection.execute(sql.USER_MESSAGES_ADD, (*packed, ON_ITS_WAY))
 
     def _go_on(
@@ -200,6 +217,15 @@ def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[bytes, int]) -> bool
     )
 
 
+def _workers(plans: Sequence[PlanCommit]) -> Callable[[MessageId], WorkerId]:
+    """Who planned a message."""
+    workers = {plan.worker for plan in plans}
+    if len(workers) == 1:
+        (only,) = workers
+        return lambda _: only
+    return {m.id: plan.worker for plan in plans for m in plan.messages}.__getitem__
+
+
 def _is_rich(m: Message) -> bool:
     """Whether it says more than `statements.PLAIN`."""
     return not (
@@ -211,7 +237,7 @@ def _is_rich(m: Message) -> bool:
     )
 
 
-def _plain_row(m: Message, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
+def _plain_row(m: Message, worker: WorkerId, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
     return (
         m.user,
         m.event_seq,
@@ -224,13 +250,14 @@ def _plain_row(m: Message, route: int, position: int, tail: Tail) -> tuple[Any, 
         m.charged,
         m.tenant,
         position,
+        worker if m.fence and m.status in ACTIVE else None,
     )
 
 
-def _rich_row(m: Message, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
+def _rich_row(m: Message, worker: WorkerId, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
     rungs = b"".join(m.later_rungs)
     return (
-        *_plain_row(m, route, position, tail),
+        *_plain_row(m, worker, route, position, tail),
         m.reason,
         m.expires_at,
         m.attempt,

@@ -154,6 +154,7 @@ PLAIN = (
     "charged",
     "tenant",
     "journal",
+    "holder",
 )
 """What every planned message has."""
 RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded")
@@ -163,9 +164,8 @@ _RUNGS, _RUNGS_BYTES, _WAITS = range(len(RICH), len(RICH) + 3)
 
 def _planned(fields: tuple[str, ...], more: dict[str, str]) -> str:
     values = {name: field(place) for place, name in enumerate(fields)}
-    held = f"iif({values['fence']} AND {values['status']} IN ({coded(ACTIVE)}), ?3, NULL)"
     ids = {"id": id_at(0, 2), "event_id": id_at(1, 2)}
-    return _insert("messages", ids | values | {"holder": held} | more)
+    return _insert("messages", ids | values | more)
 
 
 MESSAGES_ADD_PLAIN = _planned(PLAIN, {})
@@ -250,32 +250,23 @@ COUNTED = f"""
 # ── claim and settle ──────────────────────────────────────────────────────────────────────────────────────
 
 MESSAGE = (
-    "hex(id), user, hex(event_id), event_seq, route, status, created_at, reason, due_at, expires_at, "
+    "hex(id), user, hex(event_id), event_seq, route, status, created_at, reason, iif(holder IS NULL, due_at, NULL), expires_at, "
     "attempt, unknowns, fence, hex(later_rungs), nullif(hex(waits_for), ''), threaded, "
     "charged, coalesce(updated_at, created_at), integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at, tried_at"
 )
 """What `rows.message` reads."""
 
-_OLDEST = "ORDER BY due_at, id LIMIT ?3"
-_DUE = f"messages WHERE queue = ?1 AND due_at <= ?2 {_OLDEST}"
-_DUE_IN_TURN = f"""messages INDEXED BY messages_turn
-    WHERE queue = ?1 AND tenant = ?4 AND due_at <= ?2 AND holder IS NULL {_OLDEST}"""
-
-
-def _claim(due: str, *, until: str, holder: str) -> str:
-    return f"""
-        UPDATE messages SET due_at = {until}, fence = fence + 1, holder = {holder},
-            status = iif(status = {CODES[Status.SENDING]}, status, {CODES[Status.QUEUED]})
-        WHERE id IN (SELECT id FROM {due})
-    """
-
+_DUE = """messages INDEXED BY messages_turn
+    WHERE queue = ?1 AND tenant = ?4 AND due_at <= ?2 AND holder IS NULL ORDER BY due_at, id LIMIT ?3"""
 
 DUE = f"SELECT {_array(MESSAGE)} FROM (SELECT * FROM {_DUE})"
-CLAIM = _claim(_DUE, until="?4", holder="?5")
+"""Of one tenant, what nobody holds."""
+CLAIM = f"""
+    UPDATE messages SET fence = fence + 1, holder = ?5,
+        status = iif(status = {CODES[Status.SENDING]}, status, {CODES[Status.QUEUED]})
+    WHERE id IN (SELECT id FROM {_DUE})
+"""
 """Right after `DUE` in the same transaction, so of the very same rows."""
-DUE_IN_TURN = f"SELECT {_array(MESSAGE)} FROM (SELECT * FROM {_DUE_IN_TURN})"
-CLAIM_IN_TURN = _claim(_DUE_IN_TURN, until="?5", holder="?6")
-"""The same of one tenant, of what nobody holds."""
 
 
 def _next_tenant(after: str) -> str:
@@ -301,21 +292,18 @@ TENANTS_WAITING = f"""
 
 QUEUES_DUE = f"""
     SELECT {_array("value")} FROM json_each(?1)
-    WHERE EXISTS (SELECT 1 FROM messages WHERE queue = value AND due_at <= ?2)
+    WHERE EXISTS (SELECT 1 FROM messages WHERE queue = value AND due_at <= ?2 AND holder IS NULL)
 """
 
 QUEUE_DEPTH = """
-    SELECT count(*) FROM (SELECT 1 FROM messages WHERE queue = ?1 AND due_at IS NOT NULL LIMIT ?2)
-"""
-
-TAKE_OVER = """
-    UPDATE messages SET due_at = ?1, fence = fence + 1, holder = NULL
-    WHERE due_at IS NOT NULL AND holder IS NOT NULL AND holder <> ?2
+    SELECT count(*) FROM (
+        SELECT 1 FROM messages WHERE queue = ?1 AND due_at IS NOT NULL AND holder IS NULL LIMIT ?2
+    )
 """
 
 _HELD = f"""
     messages.id = substr(?2, new.key * 16 + 1, 16) AND messages.fence = new.value ->> 0
-    AND messages.holder = ?3 AND {may_move("new.value ->> 1")}
+    AND messages.holder = new.value ->> 2 AND {may_move("new.value ->> 1")}
 """
 
 HELD = f"""
@@ -738,10 +726,5 @@ CAPTURES_OF = f"""
 SETUP_REVISION = "SELECT value FROM meta WHERE key = 'setup_revision'"
 NEXT_SETUP_REVISION = """
     INSERT INTO meta (key, value) VALUES ('setup_revision', 1)
-    ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value
-"""
-
-NEXT_EPOCH = """
-    INSERT INTO meta (key, value) VALUES ('epoch', 1)
     ON CONFLICT (key) DO UPDATE SET value = value + 1 RETURNING value
 """

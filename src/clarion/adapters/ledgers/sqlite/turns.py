@@ -100,9 +100,8 @@ class Turns:
     def _rest(self) -> None:
         """As long as the last commit took, unless something urgent or much has come: what arrives meanwhile shares
         the next commit. After a longer pause there is no rest."""
-        while (left := self._rests_until - self._clock.monotonic()) > 0:
-            if self._hurry.wait(left):
-                break
+        if (left := self._rests_until - self._clock.monotonic()) > 0:
+            self._hurry.wait(left)
         self._hurry.clear()
 
     def _await_what_follows(self) -> None:

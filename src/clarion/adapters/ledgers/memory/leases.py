@@ -1,0 +1,82 @@
+"""Workers: what one holds is its own while its row is live. All writes of a worker look at the row first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.memory.rows import MessageRows
+from clarion.adapters.ledgers.memory.tables import Tables, WorkerRow
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.ids import Instant, MessageId, WorkerId
+from clarion.model.message import Message
+from clarion.model.worker import Reaped
+
+SLICE = 500
+"""Messages that are made due in one transaction."""
+
+
+class MemoryLeases:
+    """Implements `ports.ledger.Leases`."""
+
+    def __init__(self, tables: Tables, transactions: Transactions, rows: MessageRows) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        self._rows = rows
+
+    async def open(self, node: str, roles: str, until: Instant) -> WorkerId:
+        def begin() -> WorkerId:
+            worker = WorkerId(self._tables.next("workers"))
+            self._tables.workers[worker] = WorkerRow(node=node, roles=roles, lease_until=until)
+            return worker
+
+        return await self._transactions.write(begin)
+
+    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None) -> bool:
+        def beat() -> bool:
+            if not self.live(worker):
+                return False
+            self._tables.workers[worker] = replace(self._tables.workers[worker], lease_until=until)
+            return True
+
+        return await self._transactions.write(beat)
+
+    async def reap(self, now: Instant) -> Reaped:
+        return await self._transactions.write(lambda: self._reap(now))
+
+    async def give_back(self, worker: WorkerId, messages: Sequence[Message], at: Instant) -> None:
+        tables = self._tables
+        fences = {message.id: message.fence for message in messages}
+
+        def free() -> None:
+            held = [one for one in fences if tables.holders.get(one) == worker]
+            self._free((one for one in held if tables.messages[one].fence == fences[one]), at)
+
+        await self._transactions.write(free)
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def live(self, worker: WorkerId) -> bool:
+        """Whether it still holds what it holds."""
+        row = self._tables.workers.get(worker)
+        return row is not None and not row.reaped
+
+    def _reap(self, now: Instant) -> Reaped:
+        workers = self._tables.workers
+        over = [worker for worker, row in workers.items() if row.lease_until < now and not row.reaped]
+        for worker in over:
+            workers[worker] = replace(workers[worker], reaped=True)
+        dead = next((worker for worker, row in workers.items() if row.reaped), None)
+        if dead is None:
+            return Reaped(workers=len(over))
+        held = [one for one, holder in self._tables.holders.items() if holder == dead][:SLICE]
+        self._free(held, now)
+        if len(held) < SLICE:
+            workers.pop(dead, None)
+        return Reaped(workers=len(over), messages=len(held), more=True)
+
+    def _free(self, held: Iterable[MessageId], at: Instant) -> None:
+        for message in [self._tables.messages[one] for one in held]:
+            freed = replace(message, due_at=at, fence=message.fence + 1)
+            self._rows.save(freed, None, self._rows.counted_at(message))

@@ -1,0 +1,52 @@
+"""The statements behind `leases`. Their parameters are packed as in `statements`."""
+
+from __future__ import annotations
+
+from clarion.adapters.ledgers.schema import coded
+from clarion.adapters.ledgers.sqlite.packing import field, id_at
+from clarion.model.status import ACTIVE
+
+OPEN = "INSERT INTO workers (node, roles, lease_until) VALUES (?, ?, ?)"
+
+BEAT = """
+    UPDATE workers SET lease_until = ?2, oldest_planned = NULL,
+        oldest_held = min(coalesce(?3, oldest_planned), coalesce(oldest_planned, ?3))
+    WHERE id = ?1 AND NOT reaped
+"""
+
+LIVE = "SELECT oldest_planned FROM workers WHERE id = ? AND NOT reaped"
+PLANNED = "UPDATE workers SET oldest_planned = ?2 WHERE id = ?1"
+
+END_ALL = "UPDATE workers SET lease_until = 0"
+"""By a process that has the file to itself: nobody else lives."""
+
+REAP = "UPDATE workers SET reaped = 1 WHERE lease_until < ? AND NOT reaped"
+DEAD = """
+    SELECT id, min(coalesce(oldest_held, oldest_planned), coalesce(oldest_planned, oldest_held))
+    FROM workers WHERE reaped ORDER BY id LIMIT 1
+"""
+PASSED = "UPDATE workers SET oldest_held = ?2, oldest_planned = NULL WHERE id = ?1"
+"""What lies before is not held by the dead one any more."""
+FORGET = "DELETE FROM workers WHERE id = ?"
+
+
+def _free(at: str, holder: str, which: str) -> str:
+    return f"""
+        UPDATE messages SET due_at = {at}, fence = fence + 1, holder = NULL
+        WHERE holder = {holder} AND status IN ({coded(ACTIVE)}) AND {which}
+    """
+
+
+FREE_NAMED = _free("?3", "?4", f"(id, fence) IN (SELECT {id_at(0, 1)}, {field(0)} FROM json_each(?1))")
+FREE_CLAIMED = _free(
+    "?1",
+    "?2",
+    """id IN (
+        SELECT id FROM messages INDEXED BY messages_claimed WHERE holder = ?2 AND due_at IS NOT NULL LIMIT ?3
+    )""",
+)
+FREE_BETWEEN = _free("?1", "?2", "id >= ?3 AND id < ?4")
+FREE_BEHIND = _free("?1", "?2", "id >= ?3")
+
+BEHIND = "SELECT id FROM messages WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
+"""Where a slice of the messages ends."""

@@ -1,0 +1,92 @@
+"""Workers: what one holds is its own while its row is live. All writes of a worker look at the row first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from clarion.adapters.ledgers.sqlite import lease_statements as sql
+from clarion.adapters.ledgers.sqlite.files import changed, open_writer
+from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.ids import Instant, MessageId, WorkerId
+from clarion.model.message import Message
+from clarion.model.worker import Reaped
+
+SLICE = 500
+"""Messages that are made due in one transaction, where an index finds them."""
+SCANNED = 5_000
+"""Messages that one transaction goes through, where none does."""
+
+
+class SqliteLeases:
+    """Implements `ports.ledger.Leases`."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    async def open(self, node: str, roles: str, until: Instant) -> WorkerId:
+        number = await self._writer.call(lambda c: c.execute(sql.OPEN, (node, roles, until)).lastrowid)
+        assert number is not None
+        return WorkerId(number)
+
+    async def beat(self, worker: WorkerId, until: Instant, oldest: MessageId | None) -> bool:
+        return await self._writer.call(lambda c: changed(c, sql.BEAT, (worker, until, oldest)) == 1)
+
+    async def reap(self, now: Instant) -> Reaped:
+        return await self._writer.call(lambda connection: self._reap(connection, now), rows=SLICE)
+
+    async def give_back(self, worker: WorkerId, messages: Sequence[Message], at: Instant) -> None:
+        if messages:
+            fences = encoded([(message.fence,) for message in messages])
+            named = (fences, b"".join([message.id for message in messages]), at, worker)
+            await self._writer.call(lambda c: changed(c, sql.FREE_NAMED, named), rows=len(messages))
+
+    # -- in the writer's thread -------------------------------------------------------------------------------
+
+    def live(self, connection: sqlite3.Connection, workers: Iterable[WorkerId]) -> frozenset[WorkerId]:
+        """Those that still hold what they hold."""
+        one = connection.execute
+        return frozenset([w for w in dict.fromkeys(workers) if one(sql.LIVE, (w,)).fetchone() is not None])
+
+    def planned(self, connection: sqlite3.Connection, worker: WorkerId, held: Iterable[MessageId]) -> None:
+        """The live worker holds these from their first moment."""
+        oldest = min(held, default=None)
+        ((before,),) = connection.execute(sql.LIVE, (worker,)).fetchall()
+        if oldest is not None and (before is None or oldest < before):
+            connection.execute(sql.PLANNED, (worker, oldest))
+
+    def _reap(self, connection: sqlite3.Connection, now: Instant) -> Reaped:
+        workers = changed(connection, sql.REAP, (now,))
+        dead = connection.execute(sql.DEAD).fetchone()
+        if dead is None:
+            return Reaped(workers=workers)
+        worker, oldest = dead
+        freed = changed(connection, sql.FREE_CLAIMED, (now, worker, SLICE))
+        if freed < SLICE:
+            freed += self._free_planned(connection, now, worker, oldest)
+        return Reaped(workers=workers, messages=freed, more=True)
+
+    def _free_planned(
+        self, connection: sqlite3.Connection, now: Instant, worker: WorkerId, oldest: bytes | None
+    ) -> int:
+        """What it held since it was planned, slice by slice from the oldest on; behind the last one it is forgotten."""
+        if oldest is None:
+            connection.execute(sql.FORGET, (worker,))
+            return 0
+        end = connection.execute(sql.BEHIND, (oldest, SCANNED)).fetchone()
+        if end is None:
+            connection.execute(sql.FORGET, (worker,))
+            return changed(connection, sql.FREE_BEHIND, (now, worker, oldest))
+        connection.execute(sql.PASSED, (worker, end[0]))
+        return changed(connection, sql.FREE_BETWEEN, (now, worker, oldest, end[0]))
+
+
+def end_all(path: Path) -> None:
+    """The leases of all earlier processes are over: this one has the file to itself."""
+    connection = open_writer(path)
+    try:
+        connection.execute(sql.END_ALL)
+    finally:
+        connection.close()

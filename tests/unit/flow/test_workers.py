@@ -1,0 +1,252 @@
+"""Several workers on one ledger: killed, stopped and continued, they lose nothing and take nothing from each other."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clarion.adapters.ledgers.memory import MemoryLedger, Tables
+from clarion.flow.lease import BEAT_S, LEASE_MS
+from clarion.model.channel import Channel, Lane
+from clarion.model.outcome import Accepted
+from clarion.model.setup import Category, UnknownPolicy
+from clarion.model.status import Reason, Status
+from clarion.testing.ports import ManualClock
+from clarion.testing.providers import HANG, RecordingProvider
+from tests.engine import Engine, Store, workflow
+
+LEASE_S = LEASE_MS / 1_000
+STEP_S = 0.5
+PEOPLE = ("ada", "bob", "eve")
+
+
+class Frozen:
+    """A part of the ledger as one process sees it that can be stopped: whatever it asks waits until it goes on."""
+
+    def __init__(self, part: Any, going: asyncio.Event) -> None:
+        self._part = part
+        self._going = going
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._part, name)
+        if not asyncio.iscoroutinefunction(found):
+            return found
+
+        async def asked(*values: Any, **named: Any) -> Any:
+            await self._going.wait()
+            answer = await found(*values, **named)
+            await self._going.wait()
+            return answer
+
+        return asked
+
+
+class OneProcess:
+    """The ledger as one process sees it, which can be stopped."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self.going = asyncio.Event()
+        self.going.set()
+        for name in ("leases", "messages", "plans", "log", "users"):
+            setattr(self, name, Frozen(getattr(ledger, name), self.going))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, tmp_path: Path) -> Store:
+    """Where two processes meet: their own ledgers on the same tables, or one ledger that both use."""
+    return Tables() if request.param == "memory" else tmp_path
+
+
+def stop(engine: Engine) -> None:
+    """SIGSTOP."""
+    ledger: Any = engine.ledger
+    ledger.going.clear()
+
+
+def go_on(engine: Engine) -> None:
+    """SIGCONT."""
+    ledger: Any = engine.ledger
+    ledger.going.set()
+
+
+@asynccontextmanager
+async def two(store: Store, **first: Any) -> AsyncIterator[tuple[Engine, Engine]]:
+    """Two engines on one ledger, of which the first may die; the second provider accepts everything."""
+    clock = ManualClock()
+    other = await Engine(store, clock, RecordingProvider(batch=50), 2).open()
+    one = Engine(store, clock, RecordingProvider(batch=50, **first), 1)
+    ledger: Any = other.ledger
+    if isinstance(store, Tables):
+        ledger = MemoryLedger(tables=store, vault=one.vault, clock=clock, random=one.random)
+    await one.work_on(OneProcess(ledger))
+    try:
+        await other.furnish(workflow("hello"), workflow("again", "twice"), categories=(TWICE,))
+        for name in PEOPLE:
+            await other.person(name)
+        yield one, other
+    finally:
+        go_on(one)
+        await one.leave()
+        await other.stop()
+
+
+TWICE = Category(key="twice", on_unknown=UnknownPolicy.SEND_AGAIN)
+
+
+async def pass_time(seconds: float, *live: Engine) -> None:
+    """Step by step, each of the living renewing its lease at each, so that it keeps it however slow the machine is."""
+    for _ in range(round(seconds / STEP_S)):
+        live[0].clock.advance(STEP_S)
+        await asyncio.sleep(0.005)
+        for one in live:
+            one.pipeline.lease.refused()
+            await one.pipeline.lease.lasting()
+
+
+async def until(engine: Engine, status: Status, number: int) -> bool:
+    """Time goes on until so many messages are there; everybody else may be dead."""
+    for _ in range(600):
+        found = await engine.messages()
+        if [m.status for m in found.values()].count(status) == number:
+            return True
+        await pass_time(STEP_S, engine)
+    return False
+
+
+def sent(*engines: Engine) -> Counter[bytes]:
+    """How often each message really went out."""
+    return Counter(effect.message.id for engine in engines for effect in engine.provider.effects)
+
+
+async def under_way(engine: Engine, calls: int = 1) -> None:
+    """So many calls of the engine have begun."""
+    async with asyncio.timeout(30):
+        while engine.provider.under_way < calls:  # noqa: ASYNC110 - the provider has no event for it
+            await asyncio.sleep(0.005)
+
+
+async def test_a_second_worker_takes_nothing_from_a_live_one(store):
+    """However long its calls take."""
+    async with two(store, otherwise=HANG) as (one, other):
+        await one.trigger("hello", *PEOPLE)
+        await under_way(one)
+        await pass_time(1.8 * LEASE_S, one, other)
+        assert other.provider.effects == []
+        assert {m.status for m in (await other.messages()).values()} == {Status.SENDING}
+        assert one.pipeline.stats()["leases_lost"] == 0
+
+
+async def test_what_a_killed_worker_held_is_sent_by_another(store):
+    """Everything that was planned goes out, once."""
+    async with two(store) as (one, other):
+        await one.pipeline.workers.stop("dispatch-")
+        await one.trigger("hello", *PEOPLE)
+        await until(one, Status.QUEUED, 3)
+        await one.die()
+        assert await until(other, Status.SENT, 3)
+        assert set(sent(other).values()) == {1}
+
+
+async def test_what_a_killed_worker_was_sending_is_in_doubt(store):
+    """As its category says: not sent again, or sent again once."""
+    async with two(store, otherwise=HANG) as (one, other):
+        await one.trigger("hello", "ada")
+        await one.trigger("again", "bob")
+        await under_way(one, 2)
+        await one.die()
+        assert await until(other, Status.FAILED, 1)
+        assert await until(other, Status.SENT, 1)
+        doubtful = await other.one(workflow="hello")
+        assert doubtful.reason is Reason.OUTCOME_UNKNOWN
+        assert (await other.one(workflow="again")).unknowns == 1
+
+
+async def test_a_worker_that_leaves_is_followed_at_once(store):
+    """Nobody waits for its lease to run out."""
+    async with two(store) as (one, other):
+        await one.pipeline.workers.stop("dispatch-")
+        await one.trigger("hello", *PEOPLE)
+        await until(one, Status.QUEUED, 3)
+        await one.leave()
+        began = one.clock.monotonic()
+        assert await until(other, Status.SENT, 3)
+        assert one.clock.monotonic() - began < LEASE_S - BEAT_S
+        assert set(sent(one, other).values()) == {1}
+
+
+async def test_a_worker_that_was_stopped_for_too_long_undoes_nothing(store):
+    """What it held is sent by another; its late word is refused, it notices, and goes on as a new worker."""
+    async with two(store, otherwise=HANG, idempotent=True) as (one, other):
+        await one.trigger("hello", *PEOPLE)
+        await under_way(one)
+        first = one.pipeline.lease.worker
+        stop(one)
+        await pass_time(LEASE_S + 2 * BEAT_S, other)
+        assert await until(other, Status.SENT, 3)
+        before = await other.messages()
+        one.provider.otherwise = Accepted(provider_id="p")
+        go_on(one)
+        await pass_time(60, other)
+        assert one.pipeline.stats()["leases_lost"] == 1
+        assert one.pipeline.lease.worker != first
+        assert await other.messages() == before
+        assert set(sent(other).values()) == {1}
+        await one.trigger("hello", "ada")
+        assert await until(other, Status.SENT, 4)
+        assert {user.user.id for user in one.provider.effects} == {"ada"}
+
+
+async def test_what_a_stopped_worker_had_not_begun_it_does_not_begin(store):
+    """It was held in memory, and is somebody else's by now: no call of it starts."""
+    async with two(store) as (one, other):
+        await one.pipeline.workers.stop("dispatch-")
+        await one.trigger("hello", *PEOPLE)
+        await until(one, Status.QUEUED, 3)
+        stop(one)
+        assert await until(other, Status.SENT, 3)
+        for queue in one.pipeline.queues:
+            one.pipeline.workers.start(
+                f"dispatch-{queue.lane}-{queue.channel}",
+                lambda queue=queue: one.pipeline.dispatcher.run(queue),
+            )
+        go_on(one)
+        await pass_time(10, other)
+        assert one.provider.effects == []
+        assert one.pipeline.queues.of(Lane.NORMAL, Channel.SMS).held == 0
+
+
+async def test_a_plan_of_a_worker_that_was_given_up_is_refused_and_made_again(store):
+    """Nothing of it is stored before it works as somebody who lives; then everything is, once."""
+    async with two(store) as (one, other):
+        await one.pipeline.workers.stop("plan-")
+        await one.trigger("hello", *PEOPLE)
+        plans: Any = one.ledger.plans
+        commit = plans.commit
+        asked: list[int] = []
+        planning, stored = asyncio.Event(), asyncio.Event()
+
+        async def slow(plan: Any) -> Any:
+            asked.append(plan.worker)
+            planning.set()
+            await stored.wait()
+            return await commit(plan)
+
+        plans.commit = slow
+        lease = one.pipeline.lease
+        await one.pipeline.workers.stop("lease")
+        one.pipeline.workers.start("plan", lambda: one.pipeline.planner.run(Lane.NORMAL))
+        await planning.wait()
+        await pass_time(LEASE_S + 2 * BEAT_S, other)
+        one.pipeline.workers.start("lease", lease.run)
+        stored.set()
+        assert await until(other, Status.SENT, 3)
+        assert len(set(asked)) == len(asked) == 2
+        assert set(sent(one, other).values()) == {1}
