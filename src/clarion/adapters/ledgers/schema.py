@@ -494,7 +494,8 @@ user_messages = Table(
 """The messages of a user side by side: what caps count, and from `at` on the inbox item a message became.
 
 It came in at `offset`; that is null if a newer message came in before it, so that offsets rise with ids. `moved_to`
-is where it stands since then. The counters are those at `offset`.
+is where it stands since then. The counters are those at `offset`; the newest offset, here or in `inbox_moves`, has those
+of the inbox. Whoever takes items out corrects these, and leaves that row: the next offset follows from it.
 """
 
 inbox_moves = Table(

@@ -41,18 +41,19 @@ _TABLES = (
 _UPTO = """SELECT user FROM messages INDEXED BY messages_user WHERE user > ? ORDER BY user LIMIT 1 OFFSET ?"""
 
 # An item stands where it came in unless a newer one has a smaller offset. Only the newest change needs its counters.
-_SLICE = """INSERT INTO user_messages
+_SLICE = """WITH items AS MATERIALIZED (SELECT * FROM inbox WHERE user > ?1 AND user <= ?2)
+INSERT INTO user_messages
 SELECT user, id, route, counted_at, at, iif(rises, "offset", NULL), iif(rises, NULL, "offset"),
     seen_at, read_at, archived_at, iif(newest, unseen, 0), iif(newest, unread, 0), iif(newest, total, 0)
 FROM (
-    SELECT messages.user, id, route, counted_at, inbox.at, "offset", inbox.seen_at, inbox.read_at, inbox.archived_at,
+    SELECT messages.user, id, route, counted_at, items.at, "offset", items.seen_at, items.read_at, items.archived_at,
         "offset" < coalesce(min("offset") OVER newer, "offset" + 1) AS rises,
         "offset" = max("offset") OVER every AS newest,
-        count("offset") FILTER (WHERE inbox.archived_at IS NULL AND inbox.seen_at IS NULL) OVER every AS unseen,
-        count("offset") FILTER (WHERE inbox.archived_at IS NULL AND inbox.read_at IS NULL) OVER every AS unread,
-        count("offset") FILTER (WHERE inbox.archived_at IS NULL) OVER every AS total
+        count("offset") FILTER (WHERE items.archived_at IS NULL AND items.seen_at IS NULL) OVER every AS unseen,
+        count("offset") FILTER (WHERE items.archived_at IS NULL AND items.read_at IS NULL) OVER every AS unread,
+        count("offset") FILTER (WHERE items.archived_at IS NULL) OVER every AS total
     FROM messages INDEXED BY messages_user
-        LEFT JOIN inbox ON inbox.message_id = messages.id AND inbox.user = messages.user
+        LEFT JOIN items ON items.message_id = messages.id AND items.user = messages.user
     WHERE messages.user > ?1 AND messages.user <= ?2 AND messages.user NOT IN (SELECT user FROM erased)
     WINDOW every AS (PARTITION BY messages.user),
         newer AS (PARTITION BY messages.user ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
