@@ -41,12 +41,12 @@ async def growth(rig: Rig) -> list[Figure]:
         for size in sizes:
             await _fill(server, pool, events, size, rig.much(FILL, 1_000))
             memory = server.memory_kib()["Rss"]
-            speed = index.measure(rig.much(index.SAMPLES, 3))
+            speed = await _index(rig)
             written, began = server.written_bytes(), time.perf_counter()
             await _send(server, pool, events, sample)
             took = time.perf_counter() - began
             written = server.written_bytes() - written
-            speed_after = index.measure(rig.much(index.SAMPLES, 3))
+            speed_after = await _index(rig)
             at = f"in-app with {size:,} stored"
             rate = Figure(
                 name=f"{at}: end to end",
@@ -80,6 +80,11 @@ async def growth(rig: Rig) -> list[Figure]:
     return figures
 
 
+async def _index(rig: Rig) -> index.Index:
+    """The machine's speed now; connections that the server closes meanwhile are seen to be closed."""
+    return await asyncio.to_thread(index.measure, rig.much(index.SAMPLES, 3))
+
+
 async def _send(server: Server, pool: Pool, events: Events, number: int) -> None:
     """That many messages, from the first submit to the last terminal status."""
     wanted = await ended(server) + number
@@ -93,5 +98,6 @@ async def _fill(server: Server, pool: Pool, events: Events, size: int, step: int
     while (stored := await ended(server)) < size:
         await _send(server, pool, events, min(step, size - stored))
         done = await ended(server) - first
-        progress.tell(f"filling: {pace(done, size - first, time.perf_counter() - began)}")
+        progress.phase = f"filling: {pace(done, size - first, time.perf_counter() - began)}"
+    progress.phase = f"measuring with {size:,} stored"
     await asyncio.sleep(1)  # what the writer still has to tidy up is not part of the figure

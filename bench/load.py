@@ -9,6 +9,8 @@ from itertools import cycle, islice
 
 from bench.wire import Answer, Connection, connect
 
+BROKEN = 3
+"""Connections that may break under one request."""
 Fire = Callable[[int, float], None]
 """Sends number `i`, due at the given moment."""
 
@@ -51,6 +53,7 @@ class Pool:
         self._port, self._size = port, size
         self.connections: list[Connection] = []
         self._turn = cycle(self.connections)
+        self._refreshing = asyncio.Lock()
 
     @classmethod
     async def to(cls, port: int, size: int) -> Pool:
@@ -61,9 +64,11 @@ class Pool:
 
     async def refresh(self) -> None:
         """Replace what the server closed because it was idle; call it before each measurement."""
-        kept = [connection for connection in self.connections if connection.open]
-        self.connections = kept + [await connect(self._port) for _ in range(self._size - len(kept))]
-        self._turn = cycle(self.connections)
+        async with self._refreshing:
+            kept = [connection for connection in self.connections if connection.open]
+            new = [await connect(self._port) for _ in range(self._size - len(kept))]
+            self.connections = kept + new
+            self._turn = cycle(self.connections)
 
     def send(self, raw: bytes, sink: Callable[[Answer | None], None]) -> None:
         """On the next free connection, else behind the shortest queue."""
@@ -146,16 +151,26 @@ async def closed_loop(
 
 
 async def accepted(pool: Pool, raw: bytes) -> None:
-    """Send until it is accepted; a refusal that asks for patience gets some."""
+    """Send until it is accepted; a refusal that asks for patience gets some.
+
+    A server may close a connection that is idle just when it is used: then it is sent again, over a new one. The
+    events have ids, so that starts nothing twice.
+    """
+    broken = 0
     while True:
+        if not all(connection.open for connection in pool.connections):
+            await pool.refresh()
         answered: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         pool.send(raw, answered.set_result)
         answer = await answered
-        if answer is not None and answer.status == 202:
-            return
-        if answer is None or answer.status not in {429, 503}:
+        if answer is None and broken < BROKEN:
+            broken += 1
+        elif answer is None or answer.status not in {202, 429, 503}:
             raise RuntimeError(f"not accepted: {answer}")
-        await asyncio.sleep(0.02)
+        elif answer.status == 202:
+            return
+        else:
+            await asyncio.sleep(0.02)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

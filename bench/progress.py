@@ -18,10 +18,13 @@ class Progress:
         self._stream, self._now = stream, now
         self._terminal = stream.isatty()
         self._title, self._began, self._told = "", now(), now()
+        self.phase = ""
+        """Part of a long figure; stands before whatever is told."""
 
     def begin(self, title: str) -> None:
         """A new figure."""
         self._title, self._began, self._told = title, self._now(), self._now()
+        self.phase = ""
         self._write("...")
 
     def tell(self, text: str) -> None:
@@ -29,7 +32,7 @@ class Progress:
         now = self._now()
         if now - self._told >= (TERMINAL_S if self._terminal else FILE_S):
             self._told = now
-            self._write(text)
+            self._write("; ".join(filter(None, (self.phase, text))))
 
     def end(self, text: str = "") -> None:
         """The figure is measured."""

@@ -49,6 +49,22 @@ def test_a_terminal_gets_one_line_that_changes():
     assert stream.getvalue() == "\r\033[Kgrowth: ...\r\033[Kgrowth: 1 done\r\033[Kgrowth: 1 s\n"
 
 
+def test_the_phase_of_a_long_figure_stands_before_what_is_told():
+    """Until the next figure begins."""
+    stream, time = io.StringIO(), Time()
+    progress = Progress(stream, time)
+    progress.begin("growth")
+    progress.phase = "filling: 1 of 5"
+    time.now += FILE_S
+    progress.tell("300 messages under way")
+    progress.begin("idle")
+    time.now += FILE_S
+    progress.tell("starting")
+    assert stream.getvalue() == (
+        "growth: ...\ngrowth: filling: 1 of 5; 300 messages under way\nidle: ...\nidle: starting\n"
+    )
+
+
 def test_the_pace_says_how_long_the_rest_takes():
     """Nothing is said of a rate before there is one."""
     assert pace(1_000_000, 5_000_000, 100) == "1,000,000 of 5,000,000, 10,000/s, about 400 s left"
