@@ -74,7 +74,7 @@ class MemoryReceipts:
         active = new.status in ACTIVE
         self._rows.save(new, self._tables.holders.get(m.id) if active else None, self._rows.counted_at(m))
         self._rows.note(
-            new,
+            replace(new, due_at=None),  # About that a receipt says nothing.
             c.at,
             attempt=m.attempt,
             integration=m.integration,

@@ -1,0 +1,312 @@
+"""Whatever is planned, claimed, settled, reported and moved by hand: the ledgers answer alike, and store the same."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from clarion.adapters.ledgers.memory import MemoryLedger
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.vaults.local import LocalVault
+from clarion.model.channel import Channel, Lane
+from clarion.model.ids import Instant, MessageId
+from clarion.model.inbox import CaptureFilter
+from clarion.model.message import Message, MessageFilter
+from clarion.model.plan import PlanCommit
+from clarion.model.receipt import ReceiptKind
+from clarion.model.settlement import ReceiptEffect
+from clarion.model.status import Reason, Status
+from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract.world import later, rungs
+from clarion.testing.ports import ManualClock, SeededRandom
+from tests.ledger_files import new_ledger
+
+KEYS = [bytes([n]) * 16 for n in range(2)]
+CHANNELS = (Channel.EMAIL, Channel.IN_APP)
+PLACES = st.integers(0, 11)
+ENDS = ("sent", "failed", "retry", "unknown", "in doubt later", "gone")
+MARKS = ("seen", "read", "unread", "archived", "unarchived")
+RECEIPTS = (ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.OPENED, ReceiptKind.COMPLAINED)
+
+WISH = st.tuples(
+    st.booleans(),
+    st.sampled_from(CHANNELS),
+    st.none() | st.integers(1, 3),
+    st.none() | st.sampled_from(KEYS),
+    st.none() | st.sampled_from(KEYS),
+    st.none() | st.sampled_from(KEYS),
+    st.sampled_from([None, None, 0, 40]),
+)
+"""Whether it is for Bob, its channel, limit of its cap, keys of dedupe, collapse and thread, and how long it waits."""
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("plan"), st.lists(WISH, min_size=1, max_size=3)),
+        st.tuples(st.just("plan"), st.lists(WISH, min_size=1, max_size=3)),
+        st.tuples(st.just("ladder"), st.sampled_from(("sent", "delivered", "seen"))),
+        st.tuples(st.just("plan_again"), PLACES),
+        st.tuples(st.just("claim"), st.sampled_from(CHANNELS), st.integers(1, 3)),
+        st.tuples(st.just("settle"), st.lists(st.tuples(PLACES, st.sampled_from(ENDS)), max_size=3)),
+        st.tuples(st.just("settle"), st.lists(st.tuples(PLACES, st.sampled_from(ENDS)), max_size=3)),
+        st.tuples(st.just("mark_sending"), PLACES),
+        st.tuples(st.just("charge"), PLACES),
+        st.tuples(st.just("receive"), st.lists(st.tuples(PLACES, st.sampled_from(RECEIPTS)), max_size=3)),
+        st.tuples(st.just("cancel"), PLACES),
+        st.tuples(st.just("cancel_event"), PLACES),
+        st.tuples(st.just("requeue"), st.none() | st.lists(PLACES, max_size=3)),
+        st.tuples(st.just("mark"), st.booleans(), st.sampled_from(MARKS), st.lists(PLACES, max_size=3)),
+        st.tuples(st.just("erase")),
+        st.tuples(st.just("crash")),
+        st.tuples(st.just("give_back"), PLACES),
+        st.tuples(st.just("wait"), st.sampled_from((1, 30, 3_700))),
+    ),
+    min_size=3,
+    max_size=25,
+)
+
+
+class Story:
+    """What happens to one ledger. Everything that is made here is the same for every ledger."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ledger = world.ledger
+        self.plans: list[PlanCommit] = []
+        self.messages: list[MessageId] = []
+        self.held: list[Message] = []
+
+    async def tell(self, step: tuple[Any, ...]) -> object:
+        """One step; what the ledger answers. Nothing happens to what is not there."""
+        what, *given = step
+        return await getattr(self, what)(*given)
+
+    async def plan(self, wishes: Sequence[tuple[Any, ...]]) -> object:
+        return await self._plan(self._planned(wishes))
+
+    async def ladder(self, until: str) -> object:
+        channels = Channel.IN_APP, Channel.EMAIL
+        return await self._plan(self.world.plan_of(*rungs(self.world, *channels, until=until)))
+
+    async def plan_again(self, place: int) -> object:
+        return await self.ledger.plans.commit(self.plans[place % len(self.plans)]) if self.plans else None
+
+    async def claim(self, channel: Channel, limit: int) -> object:
+        claimed = await self.world.claim(Lane.NORMAL, channel, limit)
+        self.held += claimed
+        return list(claimed)
+
+    async def settle(self, ends: Sequence[tuple[int, str]]) -> object:
+        batch = [self._settlement(self._held(place), end) for place, end in ends if self.held]
+        return await self.ledger.messages.settle(self.world.worker, batch)
+
+    async def mark_sending(self, place: int) -> object:
+        return await self.world.mark(self._held(place)) if self.held else None
+
+    async def give_back(self, place: int) -> object:
+        if self.held:
+            await self.ledger.leases.give_back(self.world.worker, [self._held(place)], self.world.now)
+        return None
+
+    async def crash(self) -> object:
+        """What the dead worker held is due, and it goes on believing that it holds it."""
+        return await self.world.replace_worker()
+
+    async def charge(self, place: int) -> object:
+        """As for what was claimed: what goes on is held as counted."""
+        if not self.held:
+            return None
+        message = self._held(place)
+        over = await self.ledger.plans.charge([self.world.charge(message, 2)])
+        self.held = [replace(m, charged=True) if m is message and not over else m for m in self.held]
+        return over
+
+    async def receive(self, reports: Sequence[tuple[int, ReceiptKind]]) -> object:
+        found = await self.ledger.receipts.messages(self.messages)
+        effects = [self._effect(found[self._id(place)], kind) for place, kind in reports if found]
+        return list(await self.ledger.receipts.receive(effects))
+
+    async def cancel(self, place: int) -> object:
+        if not self.messages:
+            return None
+        return await self.ledger.records.cancel(
+            self.world.tenant, self._id(place), self.world.now, frozenset()
+        )
+
+    async def cancel_event(self, place: int) -> object:
+        found = await self.ledger.receipts.messages([self._id(place)] if self.messages else [])
+        return [
+            await self.ledger.events.cancel(m.event_id, self.world.now, frozenset()) for m in found.values()
+        ]
+
+    async def requeue(self, places: Sequence[int] | None) -> object:
+        ids = None if places is None else [self._id(place) for place in places if self.messages]
+        where, world = MessageFilter(), self.world
+        return await self.ledger.records.requeue(world.tenant, where, ids, world.now, 100, {})
+
+    async def mark(self, is_bob: bool, action: Any, places: Sequence[int]) -> object:
+        user = self.world.bob if is_bob else self.world.ada
+        ids = [self._id(place) for place in places if self.messages]
+        return await self.ledger.inboxes.mark(user.no, action, ids, self.world.now)
+
+    async def erase(self) -> object:
+        return await self.ledger.users.delete(self.world.tenant, "bob")
+
+    async def wait(self, seconds: int) -> object:
+        self.world.clock.advance(seconds)
+        return None
+
+    def _planned(self, wishes: Sequence[tuple[Any, ...]]) -> PlanCommit:
+        world = self.world
+        messages = []
+        for is_bob, channel, *_, waits_s in wishes:
+            message = world.planned(world.bob if is_bob else world.ada, channel=channel)
+            messages.append(message if waits_s is None else later(message, waits_s))
+        wished = list(zip(messages, wishes, strict=True))
+        return world.plan_of(
+            *messages,
+            charges=tuple(world.charge(m, w[2]) for m, w in wished if w[2] and m.status is Status.QUEUED),
+            dedupes=tuple(world.dedupe(m, w[3]) for m, w in wished if w[3]),
+            collapses=tuple(world.collapse(m, w[4]) for m, w in wished if w[4]),
+            turns=tuple(world.turn(m, w[5]) for m, w in wished if w[5]),
+        )
+
+    async def _plan(self, plan: PlanCommit) -> object:
+        result = await self.world.ledger.plans.commit(plan)
+        self.plans.append(plan)
+        self.messages += [m.id for m in plan.messages]
+        charged = {charge.message_id for charge in plan.charges}
+        self.held += [
+            replace(m, charged=m.id in charged)
+            for m in plan.messages
+            if m.fence and m.id not in result.changed
+        ]
+        return result
+
+    def _held(self, place: int) -> Message:
+        return self.held[-1 - place % len(self.held)]
+
+    def _id(self, place: int) -> MessageId:
+        return self.messages[-1 - place % len(self.messages)]
+
+    def _settlement(self, message: Message, end: str) -> Any:
+        world = self.world
+        due = Instant(world.now + 5_000)
+        record = world.item(message) if message.channel is Channel.IN_APP else world.captured(message)
+        said: dict[str, dict[str, Any]] = {
+            "sent": {
+                "status": Status.DELIVERED if message.channel is Channel.IN_APP else Status.SENT,
+                "outcome": "accepted",
+                "provider_id": "p",
+                "record": record,
+                "cancels": message.later_rungs if message.until else (),
+            },
+            "failed": {
+                "status": Status.FAILED,
+                "reason": Reason.TEMPLATE_ERROR,
+                "detail": "why",
+                "advances": message.later_rungs[0] if message.later_rungs else None,
+            },
+            "retry": {
+                "status": Status.DEFERRED,
+                "reason": Reason.RETRY,
+                "due_at": due,
+                "outcome": "retry",
+            },
+            "unknown": {"status": Status.FAILED, "reason": Reason.OUTCOME_UNKNOWN, "outcome": "unknown"},
+            "in doubt later": {
+                "status": Status.DEFERRED,
+                "reason": Reason.RETRY,
+                "due_at": due,
+                "outcome": "unknown",
+                "unknowns": message.unknowns + 1,
+            },
+            "gone": {
+                "status": Status.BOUNCED,
+                "reason": Reason.ADDRESS_GONE,
+                "outcome": "gone",
+                "suppressions": world.gone(world.ada.profile.contacts[0].hash),
+            },
+        }
+        fields = said[end]
+        return world.settlement(message, fields.pop("status"), **fields)
+
+    def _effect(self, message: Message, kind: ReceiptKind) -> ReceiptEffect:
+        status = {ReceiptKind.DELIVERED: Status.DELIVERED, ReceiptKind.BOUNCED: Status.BOUNCED}.get(kind)
+        return ReceiptEffect(
+            message=message,
+            kind=kind,
+            at=self.world.now,
+            status=status,
+            reason=Reason.ADDRESS_GONE if status is Status.BOUNCED else None,
+            cancels=message.later_rungs if message.until == "delivered" else (),
+        )
+
+    async def state(self) -> object:
+        """Everything that can be read."""
+        world, ledger = self.world, self.world.ledger
+        messages, _ = await ledger.records.page(world.tenant, MessageFilter(), None, 1_000)
+        events = {m.event_id for m in messages}
+        return {
+            "messages": list(messages),
+            "timelines": [
+                [replace(change, seq=0) for change in await ledger.records.changes(world.tenant, m.id)]
+                for m in messages
+            ],
+            "inboxes": [
+                (list(ledger.inboxes.since(user.no, 0, 1_000)), ledger.inboxes.head(user.no))
+                for user in (world.ada, world.bob)
+            ],
+            "captures": [
+                replace(one, seq=0)
+                for one in await ledger.captures.page(world.tenant, CaptureFilter(), None, 1_000)
+            ],
+            "suppressions": list(await ledger.suppressions.page(world.tenant, None, 1_000)),
+            "users": [
+                (user.id, user.no, user.revision, user.suppressed)
+                for user in await ledger.users.page(world.tenant, None, 10)
+            ],
+            "due": set(ledger.messages.due(world.now)),
+            "depth": await ledger.messages.depth(),
+            "events": await ledger.events.page(world.tenant, None, b"\xff" * 17, 1_000),
+            "found": {
+                one: await ledger.events.found(world.tenant, one, None, 1_000, 1_000) for one in events
+            },
+            "runs": {one: list(await ledger.plans.runs_of(world.tenant, one, None)) for one in events},
+            "soft bounces": list(
+                await ledger.receipts.soft_bounces([world.ada.no], Channel.EMAIL, Instant(0))
+            ),
+        }
+
+
+async def _both(folder: Path, steps: list[tuple[Any, ...]]) -> None:
+    stories = []
+    for name in ("sqlite", "memory"):
+        clock, random = ManualClock(), SeededRandom()
+        tools: dict[str, Any] = {"vault": LocalVault(b"k" * 32, random), "clock": clock, "random": random}
+        ledger: Any = (
+            MemoryLedger(**tools)
+            if name == "memory"
+            else SqliteLedger.open(new_ledger(folder / "clarion.db"), **tools)
+        )
+        stories.append(Story(await World(ledger, clock, SeededRandom(7)).furnish()))
+    sqlite, memory = stories
+    try:
+        for step in steps:
+            assert await sqlite.tell(step) == await memory.tell(step), step
+            assert await sqlite.state() == await memory.state(), step
+    finally:
+        await sqlite.world.ledger.close()
+
+
+@given(STEPS)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_ledgers_agree(steps):
+    """After every step, in everything that can be asked."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        asyncio.run(_both(Path(folder), steps))
