@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
 from clarion.flow.pipeline import Pipeline
-from clarion.model.channel import Channel, Lane
+from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
 from clarion.model.ids import MessageId, TenantId, id_text
 from clarion.model.message import Message, MessageFilter
@@ -36,10 +37,12 @@ from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.plugins import providers as installed
 from clarion.ports.ledger import Ledger
+from clarion.ports.provider import ProviderPlugin
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import ManualClock, SeededRandom, provider_tools
 from clarion.testing.providers import RecordingProvider
+from clarion.testing.quiescence import Quiescence
 from tests.ledger_files import new_ledger
 from tests.limited import InThread
 
@@ -74,6 +77,34 @@ Store = Path | Tables
 """Where the ledger is: the directory of a SQLite file, or tables in memory that live on like a server behind a network."""
 
 
+class NetworkCalls:
+    """Counts the calls of real providers: only the server at the other end knows when they are over."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def watch(self, plugins: Mapping[str, ProviderPlugin]) -> dict[str, ProviderPlugin]:
+        """The same plug-ins, their calls counted."""
+        return {
+            name: msgspec.structs.replace(plugin, open=partial(self._open, plugin))
+            for name, plugin in plugins.items()
+        }
+
+    def _open(self, plugin: ProviderPlugin, *given: Any) -> Any:
+        provider: Any = plugin.open(*given)
+        for name in ("send", "send_reporting"):
+            if hasattr(provider, name):
+                setattr(provider, name, partial(self._call, getattr(provider, name)))
+        return provider
+
+    async def _call(self, send: Callable[..., Awaitable[Any]], *given: Any) -> Any:
+        self.under_way += 1
+        try:
+            return await send(*given)
+        finally:
+            self.under_way -= 1
+
+
 class Engine:
     """One life of the process. `crash` ends it without a word; open another one on the same store."""
 
@@ -87,6 +118,8 @@ class Engine:
         self.vault = LocalVault(b"k" * 32, self.random)
         self.tenant = TenantId(1)
         self.limited = InThread()
+        self.network = NetworkCalls()
+        self._network_until_s = 0.0
 
     async def open(self) -> Engine:
         tools: dict[str, Any] = {"vault": self.vault, "clock": self.clock, "random": self.random}
@@ -98,6 +131,7 @@ class Engine:
     async def work_on(self, ledger: Any) -> Engine:
         """Start on a ledger that is open, beside others that work on it."""
         self.ledger = ledger
+        self._quiescence = Quiescence(lambda: self.ledger.stats().get("queued_rows"), self._awaits_network)
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)
         lent = msgspec.structs.replace(
@@ -110,7 +144,7 @@ class Engine:
             fanout=self.fanout,
             renderer=Renderer(),
             limited=self.limited,
-            plugins={**installed(), "recording": self.provider.plugin()},
+            plugins={**self.network.watch(installed()), "recording": self.provider.plugin()},
             tools=lent,
             unsubscribe_url=unsubscribe.url,
             opt_out=unsubscribe.leave_over,
@@ -180,16 +214,10 @@ class Engine:
             raise answer
         return answer
 
-    async def quiet(self) -> None:
-        """Wait (in real time) until nothing more happens without the clock moving."""
-        calm = 0
-        for _ in range(2_000):
-            busy = any(queue.held for queue in self.pipeline.queues) and not self.provider.under_way
-            behind = any([await self.broker.depth(lane) for lane in Lane])
-            calm = 0 if busy or behind else calm + 1
-            if calm >= 3:
-                return
-            await asyncio.sleep(0.001)
+    async def quiet(self, network_s: float = 2.0) -> None:
+        """Wait until nothing more happens without the clock moving; for real servers at most `network_s`: some hang."""
+        self._network_until_s = asyncio.get_running_loop().time() + network_s
+        await self._quiescence.reached()
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass in steps that wake the sweeps, settling in between."""
@@ -236,12 +264,12 @@ class Engine:
         return False
 
     async def until(self, true: Callable[[], Awaitable[bool]]) -> bool:
-        """Time goes on until it is; the bound is in steps, so that a slow machine has as many as a fast one."""
-        for _ in range(3_000):
+        """Time goes on until it is, faster and faster; the bound is in steps, as many on a slow machine as on a fast one."""
+        for step in range(600):
+            await self.quiet(network_s=0.005)
             if await true():
                 return True
-            self.clock.advance(0.05)
-            await asyncio.sleep(0.005)
+            self.clock.advance(0.05 if step < 200 else 0.5)
         return False
 
     async def crash(self) -> None:
@@ -252,9 +280,7 @@ class Engine:
     async def die(self) -> None:
         """The same, while others go on with the ledger."""
         await self.pipeline.workers.stop()
-        for task in list(self.pipeline.dispatcher._under_way):
-            task.cancel()
-        await asyncio.sleep(0)
+        await self._in_time(self.pipeline.dispatcher.drain(0.0))
 
     async def stop(self) -> None:
         """A graceful stop, while time goes on: what hangs is waited for, but not for ever."""
@@ -263,10 +289,19 @@ class Engine:
 
     async def leave(self) -> None:
         """The same, while others go on with the ledger."""
-        draining = asyncio.ensure_future(self.pipeline.drain(1.0))
-        while not (await asyncio.wait([draining], timeout=0.05))[0]:
-            self.clock.advance(0.05)
-        await draining
+        await self._in_time(self.pipeline.drain(1.0))
+
+    async def _in_time(self, work: Coroutine[Any, Any, None]) -> None:
+        """The work, while time goes on whenever it waits for that."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            await self.quiet(network_s=0.005)
+            if not task.done():
+                self.clock.advance(0.05)
+        await task
+
+    def _awaits_network(self) -> bool:
+        return bool(self.network.under_way) and asyncio.get_running_loop().time() < self._network_until_s
 
 
 @contextlib.asynccontextmanager
