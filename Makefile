@@ -8,6 +8,9 @@ SHELL := /bin/bash -eu -o pipefail
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Test processes side by side: as many as there are cores, up to four. WORKERS=0 runs everything in one.
+WORKERS ?= auto
+PYTEST := -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 # The first interpreter that is new enough; override with `make PYTHON=/path/to/python3.12 ...`.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
@@ -27,12 +30,12 @@ dev: $(RUN_READY) ## run everything on one port with demo data: ARGS='--port 900
 	@exec $(BIN)/clarion dev $(ARGS)
 
 test: $(DEV_READY) servers ## run the tests: ARGS='tests/unit -k inbox'
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python $(PYTEST) $(ARGS)
 
 test-latest: $(DEV_READY) servers ## the tests on the newest packages that pyproject.toml allows, in .venv-latest
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-latest
 	@$(BIN)/uv pip install --quiet --python .venv-latest --upgrade --group build --group dev -e ".[$(EXTRAS)]"
-	@.venv-latest/bin/python -m pytest $(ARGS)
+	@.venv-latest/bin/python $(PYTEST) $(ARGS)
 
 check: $(DEV_READY) ## style, types and architecture, as CI sees them
 	$(BIN)/ruff check .
