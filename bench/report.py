@@ -118,6 +118,22 @@ class Run:
         return noise(self.indexes)
 
 
+def medians(figures: Sequence[Figure]) -> list[Figure]:
+    """One figure of each name: of several, the one in the middle at index 1.0, with the range of all of them."""
+    rounds: dict[str, list[Figure]] = {}
+    for figure in figures:
+        rounds.setdefault(figure.name, []).append(figure)
+    found = []
+    for same in rounds.values():
+        measured = sorted((f for f in same if f.measured), key=lambda f: f.scaled)
+        middle = measured[(len(measured) - 1) // 2] if measured else same[0]
+        if len(measured) > 1:
+            said = f"median of {len(measured)}, {number(measured[0].scaled)} to {number(measured[-1].scaled)} at index 1.0"
+            middle = replace(middle, note=f"{said}; {middle.note}" if middle.note else said)
+        found.append(middle)
+    return found
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on and with."""
     cpu = next(

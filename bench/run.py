@@ -28,7 +28,7 @@ from bench import (
     through,
 )
 from bench.progress import progress
-from bench.report import Figure, Run, machine
+from bench.report import Figure, Run, machine, medians
 from bench.rig import GENERATOR_CORE, SERVER_CORE, Rig
 
 Measure = Callable[[Rig], Awaitable[list[Figure]]]
@@ -91,6 +91,9 @@ def arguments() -> argparse.Namespace:
         metavar="PATH",
         help="measure also the Clarion of this interpreter, figure by figure in turns, and compare",
     )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", default=1, help="measure everything N times and take the medians"
+    )
     return parser.parse_args()
 
 
@@ -133,7 +136,7 @@ class Bench:
         )
         if python != sys.executable:
             about += f" Clarion of {python}."
-        figures = self._figures.get(python, [])
+        figures = medians(self._figures.get(python, []))
         return Run(
             about=about,
             figures=[*figures, *peers.ratio(figures)],
@@ -160,6 +163,7 @@ def groups_of(asked: argparse.Namespace) -> list[Group]:
         for pinned, figures in ((True, one), (False, BOTH_CORES))
         for name, figures_of in figures.items()
         if name in (asked.only or NAMES)
+        for _ in range(asked.rounds)
         for python in (asked.against, asked.python)
         if python
     ]

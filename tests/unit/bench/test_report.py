@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.index import PARTS, Index
-from bench.report import Figure, Run, load, number, save, show
+from bench.report import Figure, Run, load, medians, number, save, show
 
+NAN = float("nan")
 TWICE = Index(value=2.0, cpu=1.5, parts={part.name: 2.0 for part in PARTS})
 
 
@@ -55,17 +56,35 @@ def test_a_target_is_compared_with_the_scaled_value():
 
 def test_what_was_not_measured_says_so():
     """No verdict is made up."""
-    missing = Figure(name="x", value=float("nan"), unit="ms", target=30, at_most=True)
+    missing = Figure(name="x", value=NAN, unit="ms", target=30, at_most=True)
     assert missing.met is None
     assert missing.verdict == "not measured"
     assert number(missing.value) == "-"
+
+
+def test_of_several_rounds_the_median_at_index_1_is_kept():
+    """Neither a fast phase of the machine nor a single bad round decides; the range is told."""
+    rounds = [(9_000, 2.0), (5_000, 1.0), (NAN, 1.0), (8_000, 1.0)]
+    figures = [Figure(name="rate", value=v, unit="messages/s", note="note", index=i) for v, i in rounds]
+    once = Figure(name="once", value=1, unit="s")
+    (found, same) = medians([*figures, once])
+    assert (found.value, found.index) == (5_000, 1.0)
+    assert found.note == "median of 3, 4,500 to 8,000 at index 1.0; note"
+    assert same == once
+
+
+def test_a_figure_that_no_round_measured_stays_unmeasured():
+    """With the first reason."""
+    (found,) = medians([Figure(name="x", value=NAN, unit="", note=note) for note in ("first", "second")])
+    assert not found.measured
+    assert found.note == "first"
 
 
 def test_a_saved_run_is_read_back_as_it_was(tmp_path: Path):
     """Also a figure that was not measured, and an interrupted run."""
     figures = [
         Figure(name="rate", value=9_000.5, unit="messages/s", target=11_574, note="note").at(TWICE),
-        Figure(name="broken", value=float("nan"), unit="", note="it failed"),
+        Figure(name="broken", value=NAN, unit="", note="it failed"),
     ]
     run = Run(about="here", figures=figures, indexes=[TWICE, TWICE], unfinished="growth")
     save(run, tmp_path / "results" / "run.json")
@@ -86,7 +105,7 @@ def test_a_run_of_an_earlier_version_is_read_without_an_index(tmp_path: Path):
     file = tmp_path / "old.json"
     row = {"name": "rate", "value": 9_000, "unit": "messages/s", "target": None, "at_most": False, "note": ""}
     old = {"about": "A machine. Quick run: these numbers mean nothing.", "machine": {}}
-    file.write_text(json.dumps(old | {"figures": [row | {"verdict": ""}, row | {"value": float("nan")}]}))
+    file.write_text(json.dumps(old | {"figures": [row | {"verdict": ""}, row | {"value": NAN}]}))
     found = load(file)
     assert found.figures[0].value == 9_000
     assert not found.figures[1].measured

@@ -30,6 +30,11 @@ async def rate(rig: Rig) -> list[Figure]:
     return [Figure(name="rate", value=100, unit="messages/s")]
 
 
+async def size(rig: Rig) -> list[Figure]:
+    """Another one."""
+    return [Figure(name="size", value=100, unit="MiB")]
+
+
 async def broken(rig: Rig) -> list[Figure]:
     """Fails."""
     raise RuntimeError("no server")
@@ -50,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[tuple[str, bool]
 async def test_every_figure_has_the_index_of_its_own_time():
     """The mean of the one before and the one after it."""
     bench = Bench(Rig())
-    await bench.measure([("a", rate, Rig()), ("b", rate, Rig())])
+    await bench.measure([("a", rate, Rig()), ("b", size, Rig())])
     run = bench.result(sys.executable)
     assert [figure.index for figure in run.figures] == pytest.approx([2.0, 2.0])
     assert [one.value for one in run.indexes] == [1.0, 4.0, 1.0]
@@ -93,7 +98,7 @@ async def test_a_figure_that_is_measured_twice_has_two_names():
 async def test_two_versions_have_results_of_their_own():
     """Each with the figures of its interpreter; the other one is named in what is said about the machine."""
     bench = Bench(Rig())
-    await bench.measure([("a", rate, Rig(python="/old/python")), ("a", rate, Rig()), ("b", rate, Rig())])
+    await bench.measure([("a", rate, Rig(python="/old/python")), ("a", rate, Rig()), ("b", size, Rig())])
     assert len(bench.result("/old/python").figures) == 1
     assert len(bench.result(sys.executable).figures) == 2
     assert bench.result("/old/python").about.endswith("Clarion of /old/python.")
@@ -107,6 +112,13 @@ def test_two_versions_take_turns(monkeypatch: pytest.MonkeyPatch):
     turns = [(name, rig.python) for name, _, rig in groups_of(arguments())]
     new = sys.executable
     assert turns == [("in-app", "/old"), ("in-app", new), ("email", "/old"), ("email", new)]
+
+
+def test_rounds_take_turns_too(monkeypatch: pytest.MonkeyPatch):
+    """One version, the other, and again."""
+    words = ["run", "--unpinned", "--only", "in-app", "--against", "/old", "--rounds", "2"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert [rig.python for _, _, rig in groups_of(arguments())] == ["/old", sys.executable] * 2
 
 
 def test_one_core_comes_first(monkeypatch: pytest.MonkeyPatch):
