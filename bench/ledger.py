@@ -196,7 +196,7 @@ async def run(options: argparse.Namespace, directory: Path) -> None:
         free = rival.rate(0.5) if options.rival else 1.0
         await measure(name, step, options.batches, rival, 0, free)
     rival.stop = True
-    stats = ledger.stats()
+    stats = await ledger.stats()
     print({key: stats[key] for key in ("commits", "jobs", "redone", "file_bytes", "wal_bytes")})
     await ledger.close()
 

@@ -14,6 +14,7 @@ from clarion.app import App
 from clarion.cli import demo
 from clarion.cli.migrate import prepare
 from clarion.config import Settings
+from clarion.flow.ledger import Ledger
 
 _seeded: dict[str, bytes] = {}
 """What a seeded data directory holds, by file name."""
@@ -46,7 +47,7 @@ async def _seed(data: Path) -> None:
     settings, clock, random = dev_settings(data), SystemClock(), SystemRandom()
     prepare(settings)
     vault = LocalVault.from_file(settings.key_path, random)
-    ledger = SqliteLedger.open(settings.database_path, vault=vault, clock=clock, random=random)
+    ledger = Ledger(SqliteLedger.open(settings.database_path, vault=vault, clock=clock, random=random))
     await demo.seed(ledger, demo.load())
     await ledger.close()
 

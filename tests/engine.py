@@ -17,6 +17,7 @@ from clarion.adapters.ledgers.memory import MemoryLedger, Tables
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.content import Renderer
+from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -36,7 +37,6 @@ from clarion.model.status import Status
 from clarion.model.submission import Acceptance, Recipient, Submission
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.plugins import providers as installed
-from clarion.ports.ledger import Ledger
 from clarion.ports.provider import ProviderPlugin
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
@@ -71,6 +71,12 @@ def workflow(key: str, category: str = "news", channel: Channel = Channel.SMS, *
         **more,
     }
     return Workflow(key=key, category=category, **fields)
+
+
+def _queued(store: Any) -> int:
+    """How many rows its thread has still to write, if it has one."""
+    writer = getattr(store, "_writer", None)
+    return 0 if writer is None else int(writer.queued)
 
 
 Store = Path | Tables
@@ -130,8 +136,8 @@ class Engine:
 
     async def work_on(self, ledger: Any) -> Engine:
         """Start on a ledger that is open, beside others that work on it."""
-        self.ledger = ledger
-        self._quiescence = Quiescence(lambda: self.ledger.stats().get("queued_rows"), self._awaits_network)
+        self.ledger = Ledger(ledger)
+        self._quiescence = Quiescence(lambda: _queued(ledger), self._awaits_network)
         self.fanout = MemoryFanout()
         self.broker = SqlBroker(self.ledger.log)
         lent = msgspec.structs.replace(

@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
-from clarion.model.user import Profile, User, UserPut
+from clarion.model.user import Profile, User, UserPut, UserSeen
 from clarion.ports.vault import Vault
 
 ACME = TenantId(1)
@@ -52,7 +52,7 @@ class MemoryInboxes:
         box.update((item.message_id, item) for item in moved)
         self._heads[user] = head + len(moved)
         return InboxChange(
-            tenant=moved[0].tenant, user=user, items=moved, content=content, counts=self.head(user)[1]
+            tenant=moved[0].tenant, user=user, items=moved, content=content, counts=self.now(user)[1]
         )
 
     def forget(self, user: UserNo) -> None:
@@ -91,11 +91,15 @@ class MemoryInboxes:
             if (item.archived_at is not None) is archived and not (unread and item.read_at is not None)
         ]
 
-    def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
+    async def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
         behind = [item for item in self._items.get(user, {}).values() if item.offset > offset]
         return sorted(behind, key=lambda item: item.offset)[:limit]
 
-    def head(self, user: UserNo) -> tuple[int, InboxCounts]:
+    async def head(self, user: UserNo) -> tuple[int, InboxCounts]:
+        return self.now(user)
+
+    def now(self, user: UserNo) -> tuple[int, InboxCounts]:
+        """The newest offset and the counters at that offset."""
         alive = [item for item in self._items.get(user, {}).values() if item.archived_at is None]
         return self._heads.get(user, 0), InboxCounts(
             unseen=sum(item.seen_at is None for item in alive),
@@ -148,8 +152,9 @@ class MemoryUsers:
     async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
         return {no: self._users[no] for no in numbers if no in self._users}
 
-    def current(self, no: UserNo) -> User | None:
-        return self._users.get(no)
+    async def changed(self, seen: Sequence[UserSeen]) -> Mapping[UserNo, User | None]:
+        now = {before: self._users.get(before.no) for before in seen}
+        return {before.no: user for before, user in now.items() if user is None or user.seen != before}
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
         found = [no for no, u in self._users.items() if u.tenant == tenant and u.id == user_id]

@@ -72,6 +72,6 @@ class Post:
         result = await self.ledger.messages.settle(self.world.worker, settlements)
         self.fanout.publish(result.inbox)
 
-    def truth(self, user: User) -> Screen:
+    async def truth(self, user: User) -> Screen:
         """What a complete client shows."""
-        return screen(self.ledger.inboxes.since(user.no, 0, 1_000_000))
+        return screen(await self.ledger.inboxes.since(user.no, 0, 1_000_000))

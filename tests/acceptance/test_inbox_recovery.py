@@ -186,9 +186,10 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind:
     await asyncio.gather(*load, return_exceptions=True)
     # What was committed but cancelled before it was published is made up for by the next publication.
     await post.deliver(ada, "the last")
-    await until(lambda: {tried.phone.offset, steady.phone.offset} == {post.ledger.inboxes.head(ada.no)[0]})
-    assert told(tried.phone) == told(steady.phone) == post.truth(ada)
-    counts = msgspec.structs.asdict(post.ledger.inboxes.head(ada.no)[1])
+    offset, head = await post.ledger.inboxes.head(ada.no)
+    await until(lambda: {tried.phone.offset, steady.phone.offset} == {offset})
+    assert told(tried.phone) == told(steady.phone) == await post.truth(ada)
+    counts = msgspec.structs.asdict(head)
     assert tried.phone.counts == steady.phone.counts == counts
     assert tried.connections > CUTS / 4
     assert tried.phone.recovered == [False] + [True] * (tried.connections - 1)
@@ -212,7 +213,7 @@ async def test_a_device_that_does_not_read_is_sent_away_and_made_whole(server: S
     assert phone.phone.offset != 300
     following = asyncio.create_task(phone.run(server, ada))
     await until(lambda: phone.phone.offset == 300)
-    assert told(phone.phone) == post.truth(ada)
+    assert told(phone.phone) == await post.truth(ada)
     assert phone.phone.recovered == [False, True]
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)

@@ -8,22 +8,22 @@ import pytest
 from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
-from clarion.ports.ledger import Ledger
+from clarion.ports.ledger import Store
 from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
 
-Open = Callable[[Path, ManualClock, SeededRandom], Ledger]
+Open = Callable[[Path, ManualClock, SeededRandom], Store]
 
 
-def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
+def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Store:
     """With a cache so small that the checks outgrow it."""
     path = new_ledger(directory / "clarion.db")
     vault = LocalVault(random.bytes(32), random)
     return SqliteLedger.open(path, vault=vault, clock=clock, random=random, user_cache=16)
 
 
-def in_memory(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
+def in_memory(directory: Path, clock: ManualClock, random: SeededRandom) -> Store:
     """Nothing of it is in the directory."""
     return MemoryLedger(vault=LocalVault(random.bytes(32), random), clock=clock, random=random)
 

@@ -23,7 +23,7 @@ from clarion.model.inbox import InboxCounts, InboxItem
 from clarion.model.message import Message
 from clarion.model.plan import PlanCommit
 from clarion.model.status import Status
-from clarion.ports.ledger import Ledger
+from clarion.ports.ledger import Store
 from clarion.testing.ledger_contract.world import World
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.inboxes import marked_as
@@ -118,12 +118,12 @@ class Story:
     async def check(self) -> None:
         """Every look at the inbox shows what it has to be."""
         inboxes, ada = self.world.ledger.inboxes, self.world.ada.no
-        assert inboxes.head(ada) == (self.offset, self.counts())
+        assert await inboxes.head(ada) == (self.offset, self.counts())
         by_offset = sorted(self.items.values(), key=lambda item: item.offset)
         for after in range(self.offset + 1):
             missed = [item for item in by_offset if item.offset > after]
-            assert list(inboxes.since(ada, after, 100)) == missed
-            assert list(inboxes.since(ada, after, 2)) == missed[:2]
+            assert list(await inboxes.since(ada, after, 100)) == missed
+            assert list(await inboxes.since(ada, after, 2)) == missed[:2]
         newest = sorted(self.items.values(), key=lambda item: item.message_id, reverse=True)
         for archived in (False, True):
             for unread in (False, True):
@@ -141,12 +141,12 @@ class Story:
                 assert list(ids) == [item.message_id for item in fits]
 
 
-def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
+def in_sqlite(directory: Path, clock: ManualClock, random: SeededRandom) -> Store:
     path = new_ledger(directory / "clarion.db")
     return SqliteLedger.open(path, vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
 
 
-def in_memory(directory: Path, clock: ManualClock, random: SeededRandom) -> Ledger:
+def in_memory(directory: Path, clock: ManualClock, random: SeededRandom) -> Store:
     return MemoryLedger(vault=LocalVault(b"k" * 32, random), clock=clock, random=random)
 
 

@@ -38,7 +38,7 @@ class RememberingInboxes(MemoryInboxes):
         """Happens between the next two reads, as commits of another thread do."""
 
     def remember(self, user: UserNo) -> None:
-        offset, counts = self.head(user)
+        offset, counts = self.now(user)
         self.history[user, offset] = (screen(self.everything(user).values()), counts)
 
     def _store(self, user, items, content=()) -> InboxChange:
@@ -53,11 +53,21 @@ class RememberingInboxes(MemoryInboxes):
         self._happen()
         return list(items)
 
-    def since(self, user, offset, limit) -> Sequence[InboxItem]:
+    async def head(self, user) -> tuple[int, InboxCounts]:
+        self._happen()
+        found = await super().head(user)
+        await asyncio.sleep(0)
+        self._happen()
+        return found
+
+    async def since(self, user, offset, limit) -> Sequence[InboxItem]:
         overtake, self.overtake = self.overtake, None
         if overtake is not None:
             overtake()
-        return super().since(user, offset, limit)
+        found = await super().since(user, offset, limit)
+        await asyncio.sleep(0)
+        self._happen()
+        return found
 
     def _happen(self) -> None:
         if self.meanwhile:

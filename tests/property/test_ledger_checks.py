@@ -13,7 +13,7 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
-from clarion.ports.ledger import Ledger
+from clarion.ports.ledger import Store
 from clarion.testing.ledger_contract import World
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
@@ -73,7 +73,7 @@ async def outcome(
     with tempfile.TemporaryDirectory() as directory:
         clock, random = ManualClock(), SeededRandom()
         vault = LocalVault(b"k" * 32, random)
-        ledger: Ledger
+        ledger: Store
         if memory:
             ledger = MemoryLedger(vault=vault, clock=clock, random=random)
         else:

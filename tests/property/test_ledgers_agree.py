@@ -259,7 +259,7 @@ class Story:
                 for m in messages
             ],
             "inboxes": [
-                (list(ledger.inboxes.since(user.no, 0, 1_000)), ledger.inboxes.head(user.no))
+                (list(await ledger.inboxes.since(user.no, 0, 1_000)), await ledger.inboxes.head(user.no))
                 for user in (world.ada, world.bob)
             ],
             "captures": [
@@ -271,7 +271,7 @@ class Story:
                 (user.id, user.no, user.revision, user.suppressed)
                 for user in await ledger.users.page(world.tenant, None, 10)
             ],
-            "due": set(ledger.messages.due(world.now)),
+            "due": set(await ledger.messages.due(world.now)),
             "depth": await ledger.messages.depth(),
             "events": await ledger.events.page(world.tenant, None, b"\xff" * 17, 1_000),
             "found": {

@@ -14,7 +14,7 @@ import msgspec
 
 from clarion.api.problems import Fault, Rejected
 from clarion.errors import PreconditionFailed
-from clarion.ports.ledger import Ledger
+from clarion.flow.ledger import Ledger
 from clarion.ports.terms import Subject, Terms
 
 IF_MATCH, IF_NONE_MATCH = b"if-match", b"if-none-match"
@@ -39,18 +39,18 @@ class State:
     """Which tag the answer to a request carries."""
 
     def __init__(self, ledger: Ledger, subject: Subject | None, asked: Terms | None = None) -> None:
-        """Of a read, made before anything is read; or of a write on the terms `asked`."""
+        """Of a read; or of a write on the terms `asked`."""
         self._ledger = ledger
         self._subject = subject
         self._asked = asked
-        self._read = ledger.tag(subject) if subject is not None and asked is None else None
+        self._read: str | None = None
 
-    def read_again(self) -> None:
-        """What was read is read once more, as it is now."""
+    async def read(self) -> None:
+        """Note what is there now. Call it before anything is read, and before it is read once more."""
         if self._subject is not None:
-            self._read = self._ledger.tag(self._subject)
+            self._read = await self._ledger.tag(self._subject)
 
-    def header(self, body: bytes) -> bytes | None:
+    async def header(self, body: bytes) -> bytes | None:
         """The ETag of a successful answer; None when the resource is gone, or nothing was really done."""
         asked = self._asked
         tag: str | None
@@ -61,7 +61,7 @@ class State:
         elif asked.dry:
             tag = None
         else:
-            tag = asked.tag if asked.wrote else self._ledger.tag(self._subject)
+            tag = asked.tag if asked.wrote else await self._ledger.tag(self._subject)
         return None if tag is None else f'"{tag}"'.encode()
 
 

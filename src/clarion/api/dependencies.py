@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clarion.api import request_bodies
+from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import Ledger
 from clarion.ports.provider import ProviderPlugin
 from clarion.ports.vault import Vault
 from clarion.rules.origins import Origins
@@ -20,10 +20,10 @@ from clarion.services.registry import Services
 class Metrics(Protocol):
     """The page that Prometheus reads."""
 
-    def add(self, part: str, stats: Callable[[], Mapping[str, Any]]) -> None:
+    def add(self, part: str, stats: Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]) -> None:
         """Ask `stats` at every scrape."""
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its media type."""
 
 
@@ -51,7 +51,7 @@ class ApiParts:
     random: Random
     services: Services
     providers: Mapping[str, ProviderPlugin]
-    health: Callable[[], Mapping[str, str]]
+    health: Callable[[], Awaitable[Mapping[str, str]]]
     """Part to "ok", or what is wrong with it."""
     metrics: Metrics
     version: str

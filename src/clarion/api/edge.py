@@ -330,7 +330,7 @@ def _finished(
                 return
         elif held:
             start, body = held.pop(), message.get("body", b"")
-            if STATE in scope and (tag := scope[STATE].header(body)):
+            if STATE in scope and (tag := await scope[STATE].header(body)):
                 start["headers"].append((b"etag", tag))
             if FIELDS in scope:
                 body = only(body, scope[FIELDS])

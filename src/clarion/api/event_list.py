@@ -71,7 +71,8 @@ async def _opened(parts: ApiParts, found: Sequence[EventRecord]) -> dict[tuple[L
     """What was sent to us, as far as it can still be read."""
     entries: list[Entry] = []
     for lane in {one.lane for one in found}:
-        entries += parts.ledger.log.fetch(lane, [one.seq for one in found if one.lane is lane]).values()
+        its = await parts.ledger.log.fetch(lane, [one.seq for one in found if one.lane is lane])
+        entries += its.values()
     users = await parts.ledger.users.get([one.sealed_for for one in entries if one.sealed_for != NO_USER])
     read: dict[tuple[Lane, int], Event] = {}
     for one in entries:

@@ -143,7 +143,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     check_media_type(connection, handler)
     if isinstance(connection, Request):
         await check_repeat(connection)
-    check_conditions(connection, handler)
+    await check_conditions(connection, handler)
 
 
 async def check_credential(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -175,7 +175,7 @@ def check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         raise refuse("unsupported_media_type", "Send `Content-Type: application/json`.")
 
 
-def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The one resource of the route is as the caller has seen it: now, and inside every write of this request."""
     scope: Any = connection.scope
     parts: ApiParts = scope[PARTS]
@@ -183,7 +183,8 @@ def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     subject = _subject(connection, handler)
     if scope["method"] in ("GET", "HEAD"):
         if subject is not None or handler.opt.get("one", True) is None:
-            scope[STATE] = State(parts.ledger, subject)
+            state = scope[STATE] = State(parts.ledger, subject)
+            await state.read()
         return
     dry = bool(scope.get(DRY))
     if subject is None:
@@ -201,7 +202,7 @@ def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         )
     # Where nothing can be created, what is not there is 404, whatever is demanded of it.
     require = conditions.require if scope["method"] == "PUT" else conditions.require_existing
-    conditions.require_existing(parts.ledger.tag(subject))
+    conditions.require_existing(await parts.ledger.tag(subject))
     asked = Terms(subject, require, dry=dry)
     scope[STATE] = State(parts.ledger, subject, asked)
     terms.enter(asked)

@@ -37,9 +37,9 @@ async def healthz(parts: Parts) -> Alive:
 @get("/readyz", opt=OPEN)
 async def readyz(request: Request[Any, Any, Any], parts: Parts) -> Response[Ready]:
     """200 if every part works, else 503 with the parts that fail. Warnings do not cause 503. A browser gets a page."""
-    health = dict(parts.health())
+    health = dict(await parts.health())
     ready = all(state == "ok" for state in health.values())
-    warnings = dict(parts.pipeline.warnings())
+    warnings = dict(await parts.pipeline.warnings())
     status_code = 200 if ready else 503
     if "text/html" in request.headers.get("accept", ""):
         return docs_pages.health(ready=ready, parts=health, warnings=warnings, status_code=status_code)
@@ -50,7 +50,7 @@ async def readyz(request: Request[Any, Any, Any], parts: Parts) -> Response[Read
 @get("/metrics", opt=OPEN, media_type=MediaType.TEXT)
 async def metrics(request: Request[Any, Any, Any], parts: Parts) -> Response[bytes]:
     """Counters and gauges in the Prometheus text format; OpenMetrics when asked for."""
-    page, media_type = parts.metrics.render(request.headers.get("accept", ""))
+    page, media_type = await parts.metrics.render(request.headers.get("accept", ""))
     return Response(page, headers={"content-type": media_type})
 
 

@@ -55,14 +55,14 @@ async def get_inbox(
     return InboxView(
         items=[view(item, person, parts) for item in items],
         next_cursor=cursor.to(items[-1].message_id) if len(items) == limit else None,
-        counts=_counts(parts, person),
+        counts=await _counts(parts, person),
     )
 
 
 @get("/counts", opt=OWN_READ)
 async def get_counts(person: Person, parts: Parts) -> InboxCounts:
     """Exact numbers of unseen and unread items."""
-    return _counts(parts, person)
+    return await _counts(parts, person)
 
 
 @post("/mark", opt=OWN_SEND, status_code=200)
@@ -74,7 +74,7 @@ async def mark(person: Person, data: MarkBody, parts: Parts) -> MarkView:
         )
     which = data.filter or [_id(text, index) for index, text in enumerate(data.ids or ())]
     changed = await parts.services.inbox_actions.mark(person.no, data.action, which)
-    return MarkView(changed=changed, counts=_counts(parts, person))
+    return MarkView(changed=changed, counts=await _counts(parts, person))
 
 
 def view(item: InboxItem, user: User, parts: ApiParts) -> ShownItem:
@@ -82,8 +82,8 @@ def view(item: InboxItem, user: User, parts: ApiParts) -> ShownItem:
     return shown(item, parts.vault.open(user.key, item.sealed))
 
 
-def _counts(parts: ApiParts, user: User) -> InboxCounts:
-    return parts.ledger.inboxes.head(user.no)[1]
+async def _counts(parts: ApiParts, user: User) -> InboxCounts:
+    return (await parts.ledger.inboxes.head(user.no))[1]
 
 
 def _id(text: str, index: int) -> MessageId:

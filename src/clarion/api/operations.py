@@ -142,7 +142,7 @@ async def get_operation(
         if parts.stopping.is_set():
             raise cut_off()
         await parts.clock.sleep(LOOK_EVERY_S)
-        request.scope[STATE].read_again()  # type: ignore[literal-required]
+        await request.scope[STATE].read()  # type: ignore[literal-required]
         found = await the_operation(parts, caller, operation_id)
     return await view(parts, found)
 

@@ -10,17 +10,17 @@ from clarion.api import nulls, request_bodies
 from clarion.api.merging import merge
 from clarion.api.pages import At, Page, page_of_documents
 from clarion.errors import InvalidInput, NotFound
+from clarion.flow.setup_view import Document, DocumentsView
 from clarion.model.ids import TenantId
 from clarion.model.user import Value
-from clarion.ports.ledger import DocumentStore
 from clarion.rules import validation
 from clarion.rules.match import nearest
 
-D = TypeVar("D", bound=Value)
+D = TypeVar("D", bound=Document)
 V = TypeVar("V", bound=Value)
 
 
-def named(kind: type[D], body: Value, key: str) -> D:
+def named(kind: type[V], body: Value, key: str) -> V:
     """The document of a body whose key stands in the path. `version` is the store's business."""
     fields: dict[str, Any] = msgspec.structs.asdict(body)
     if fields["key"] not in ("", key):
@@ -40,13 +40,13 @@ def patched(document: V, patch: dict[str, Any]) -> V:
 
 
 def page_of_store(
-    kind: type[V], store: DocumentStore[Any], tenant: TenantId, cursor: At, limit: int
+    kind: type[V], store: DocumentsView[Any], tenant: TenantId, cursor: At, limit: int
 ) -> Page[V]:
     """The live documents, by key."""
     return page_of_documents(store.all(tenant), lambda document: shown(kind, document), cursor, limit)
 
 
-def found(store: DocumentStore[D], tenant: TenantId, key: str, noun: str) -> D:
+def found(store: DocumentsView[D], tenant: TenantId, key: str, noun: str) -> D:
     """The live document, or NotFound with the nearest key."""
     documents = store.all(tenant)
     if key not in documents:
@@ -55,7 +55,7 @@ def found(store: DocumentStore[D], tenant: TenantId, key: str, noun: str) -> D:
 
 
 async def found_version(
-    store: DocumentStore[D], tenant: TenantId, key: str, version: int | None, noun: str
+    store: DocumentsView[D], tenant: TenantId, key: str, version: int | None, noun: str
 ) -> D:
     """The live document, or an exact version of it."""
     if version is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from clarion import __version__, api, dashboard, gateway
@@ -66,7 +66,8 @@ def metrics_of(
     """The page that Prometheus reads; the API adds what it counts itself."""
     metrics = Metrics()
     metrics.add("ledger", resources.ledger.stats)
-    metrics.add("pipeline", lambda: {**pipeline.stats(), **services.stats()})
+    metrics.add("pipeline", pipeline.stats)
+    metrics.add("pipeline", services.stats)
     metrics.add("gateway", inboxes.stats)
     return metrics
 
@@ -80,6 +81,10 @@ def api_parts(
     stopping: asyncio.Event,
 ) -> api.ApiParts:
     """For the HTTP API."""
+
+    async def health() -> Mapping[str, str]:
+        return {**await pipeline.health(), **inboxes.health()}
+
     limits = resources.settings.limits
     return api.ApiParts(
         pipeline=pipeline,
@@ -89,7 +94,7 @@ def api_parts(
         random=resources.random,
         services=services,
         providers=resources.providers,
-        health=lambda: {**pipeline.health(), **inboxes.health()},
+        health=health,
         metrics=metrics,
         version=__version__,
         stopping=stopping,

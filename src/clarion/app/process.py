@@ -13,9 +13,9 @@ from clarion.app.engine import engine_of
 from clarion.app.http_app import Asgi, api_parts, dashboard_parts, gateway_parts, metrics_of, mount
 from clarion.app.resources import open_resources
 from clarion.config import Settings
+from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.services.api_keys import ApiKeys
 
 GOODBYE_S = 1.0

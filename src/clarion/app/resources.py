@@ -18,11 +18,11 @@ from clarion.app.backends import broker_of, fanout_of, ledger_of
 from clarion.config import Settings
 from clarion.content.mail import MimeBuilder
 from clarion.errors import ConfigError
+from clarion.flow.ledger import Ledger
 from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Broker
 from clarion.ports.clock import Clock, Random
 from clarion.ports.fanout import Fanout
-from clarion.ports.ledger import Ledger
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 from clarion.ports.vault import Vault
 from clarion.services.bounce_address import BounceAddress

@@ -11,11 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.content import partials_used
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, Integration, Partial, Template, Tenant, Workflow
 from clarion.model.user import Contact, Preferences, Profile, UserPut
-from clarion.ports.ledger import Ledger
 
 LETTER = "letter"
 """Key of the layout that all emails share."""

@@ -10,9 +10,9 @@ import typer
 from clarion.cli.options import Config, DataDir, Json
 
 if TYPE_CHECKING:
+    from clarion.flow.ledger import Ledger
     from clarion.model.ids import TenantId
     from clarion.model.setup import ApiKey
-    from clarion.ports.ledger import Ledger
     from clarion.services.api_keys import ApiKeys
 
 T = TypeVar("T")

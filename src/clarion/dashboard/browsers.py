@@ -11,10 +11,10 @@ from clarion.dashboard.context import Site
 from clarion.dashboard.request import Request, Response
 from clarion.dashboard.routing import Routes
 from clarion.errors import InvalidInput, NotFound
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.user import Contact, User, UserPut
-from clarion.ports.ledger import Setup
 from clarion.ports.vault import normal_address
 from clarion.rules import validation
 
@@ -25,7 +25,7 @@ PEOPLE = 100
 route = Routes()
 
 
-def key_for_pages(setup: Setup, tenant: TenantId) -> str:
+def key_for_pages(setup: SetupView, tenant: TenantId) -> str:
     """What browsers subscribe with (`applicationServerKey`); empty without a web push integration."""
     keys = (
         str(integration.config.get("public_key", ""))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 from clarion.services.registry import Services
 

@@ -14,10 +14,10 @@ from clarion.content.localise.locales import canonical
 from clarion.content.templates.fields import LAYOUTS, FieldKind
 from clarion.dashboard.message_feed import moment
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Template, TemplateDraft
-from clarion.ports.ledger import Setup
 
 HINTS = {
     FieldKind.LINE: "one line",
@@ -61,7 +61,7 @@ def written(template: Template) -> Written:
     return msgspec.convert(template, Written, from_attributes=True)
 
 
-def overview(setup: Setup, tenant: TenantId) -> list[dict[str, Any]]:
+def overview(setup: SetupView, tenant: TenantId) -> list[dict[str, Any]]:
     """Every template, live or not: one row each, by name."""
     live, drafts = setup.templates.all(tenant), setup.drafts.all(tenant)
     rows = [_row(key, live.get(key), drafts.get(key)) for key in {*live, *drafts}]
@@ -105,7 +105,7 @@ def layouts() -> dict[str, Any]:
     }
 
 
-def example_of(setup: Setup, tenant: TenantId, template: Template) -> Mapping[str, Any]:
+def example_of(setup: SetupView, tenant: TenantId, template: Template) -> Mapping[str, Any]:
     """What the template is shown with: its own example, or that of a workflow that sends it."""
     if template.example_data:
         return template.example_data
@@ -113,7 +113,7 @@ def example_of(setup: Setup, tenant: TenantId, template: Template) -> Mapping[st
     return next((w.example_data for w in workflows if w.example_data and _sends(w.steps, template.key)), {})
 
 
-def senders(setup: Setup, tenant: TenantId, key: str) -> list[str]:
+def senders(setup: SetupView, tenant: TenantId, key: str) -> list[str]:
     """The workflows that send a template, by name."""
     return [w.name or w.key for w in setup.workflows.all(tenant).values() if _sends(w.steps, key)]
 

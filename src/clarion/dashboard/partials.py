@@ -16,10 +16,10 @@ from clarion.dashboard.request import Request, Response
 from clarion.dashboard.routing import Routes, fragment, posted
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.dashboard.user_list import person
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Partial, Template
-from clarion.ports.ledger import Setup
 from clarion.rules import validation as rules
 from clarion.services.templates import PartialPublished
 
@@ -130,7 +130,7 @@ async def versions(site: Site, request: Request, key: str) -> Response:
     return fragment("partial_versions.html", versions=told)
 
 
-def rows(setup: Setup, tenant: TenantId) -> list[dict[str, Any]]:
+def rows(setup: SetupView, tenant: TenantId) -> list[dict[str, Any]]:
     """Every layout and piece for the list, by name, with how many templates use it."""
     templates = setup.templates.all(tenant).values()
     found = [

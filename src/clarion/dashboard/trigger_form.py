@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from clarion.errors import InvalidInput
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, SendAll, SendFirst, SendLadder, SendStep, Workflow
 from clarion.model.submission import Submission
-from clarion.ports.ledger import Setup
 
 CHANNEL_NAMES = {
     Channel.IN_APP: "in-app",
@@ -26,7 +26,7 @@ CHANNEL_NAMES = {
 KINDS: Mapping[type, str] = {bool: "boolean", int: "number", float: "number", str: "string"}
 
 
-def choices(setup: Setup, tenant: TenantId) -> list[dict[str, Any]]:
+def choices(setup: SetupView, tenant: TenantId) -> list[dict[str, Any]]:
     """The workflows to choose from: those that reach people in the most ways come first."""
     categories = setup.categories.all(tenant)
     tiles = [choice(w, categories.get(w.category)) for w in setup.workflows.all(tenant).values()]
@@ -43,7 +43,7 @@ def choice(workflow: Workflow, category: Category | None) -> dict[str, Any]:
     }
 
 
-def form(setup: Setup, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
+def form(setup: SetupView, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
     """The chosen workflow: what it does in a sentence, and fields for its example data."""
     example = workflow.example_data or _template_example(setup, tenant, workflow)
     return {
@@ -89,7 +89,7 @@ def _data(text: str) -> msgspec.Raw:
     return msgspec.Raw(raw)
 
 
-def _template_example(setup: Setup, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
+def _template_example(setup: SetupView, tenant: TenantId, workflow: Workflow) -> dict[str, Any]:
     templates = setup.templates.all(tenant)
     examples = [
         templates[step.template].example_data for step in workflow.steps if step.template in templates

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Integration, Workflow
 from clarion.model.submission import Notice
-from clarion.ports.ledger import Setup
 from clarion.rules.coverage import missing, served
 
 
 class Coverage:
     """Asked for every event and every run."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: SetupView) -> None:
         self._setup = setup
         self._served: dict[TenantId, tuple[Mapping[str, Integration], frozenset[Channel]]] = {}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec import DecodeError
 
 from clarion.errors import SealBroken
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, SendAll, SendStep, Template, Tenant, Workflow
 from clarion.model.status import Reason
-from clarion.ports.ledger import Setup
 
 TEST_SEND = "~test:"
 """Begins the keys of what authors send to themselves. Nothing a tenant sets up can be called so."""
@@ -19,7 +19,7 @@ UNMATCHED = Workflow(key="", category="")
 """Stands for the workflow of an event that none listens to. Nothing a tenant sets up can be called so."""
 
 
-def setup_of(setup: Setup, tenant_id: TenantId, key: str) -> tuple[Tenant, Workflow, Category] | None:
+def setup_of(setup: SetupView, tenant_id: TenantId, key: str) -> tuple[Tenant, Workflow, Category] | None:
     """Tenant, workflow and category of a workflow key; None when the workflow is gone."""
     tenant = setup.tenants.all().get(tenant_id)
     workflow = setup.workflows.all(tenant_id).get(key)
@@ -34,7 +34,7 @@ def setup_of(setup: Setup, tenant_id: TenantId, key: str) -> tuple[Tenant, Workf
     return tenant, workflow, category or Category(key=workflow.category)
 
 
-async def last_known(setup: Setup, tenant_id: TenantId, key: str) -> Workflow:
+async def last_known(setup: SetupView, tenant_id: TenantId, key: str) -> Workflow:
     """The workflow as it was before it was deleted, so that what it was to send can still be named."""
     if key.startswith(TEST_SEND):
         trial, _, channel = key.rpartition(":")
@@ -45,7 +45,7 @@ async def last_known(setup: Setup, tenant_id: TenantId, key: str) -> Workflow:
     return Workflow(key=key, category="", steps=(step,))
 
 
-def template_of(setup: Setup, tenant_id: TenantId, key: str) -> Template | None:
+def template_of(setup: SetupView, tenant_id: TenantId, key: str) -> Template | None:
     """The live template of this key, or what is being tried out under it."""
     template = setup.templates.all(tenant_id).get(key)
     if template is None and key.startswith(TEST_SEND):
@@ -63,14 +63,14 @@ def workflow_of_test_send(trial: str, channel: Channel, category: str) -> Workfl
     )
 
 
-def category_of_test_send(setup: Setup, tenant_id: TenantId, template: str) -> str:
+def category_of_test_send(setup: SetupView, tenant_id: TenantId, template: str) -> str:
     """The category in which a template is really sent, so that its links lead where they will lead."""
     workflows = setup.workflows.all(tenant_id)
     senders = (w for _, w in sorted(workflows.items()) if any(s.template == template for s in w.steps))
     return next((workflow.category for workflow in senders), "test")
 
 
-def _trial(setup: Setup, tenant_id: TenantId, key: str) -> Workflow | None:
+def _trial(setup: SetupView, tenant_id: TenantId, key: str) -> Workflow | None:
     trial, _, channel = key.rpartition(":")
     if trial not in setup.trials.all(tenant_id) or channel not in list(Channel):
         return None

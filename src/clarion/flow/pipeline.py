@@ -24,6 +24,7 @@ from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import Queues
 from clarion.flow.lease import WorkerLease
+from clarion.flow.ledger import Ledger
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.readiness import Readiness
@@ -39,7 +40,6 @@ from clarion.model.settlement import Settlement
 from clarion.model.submission import Acceptance, Submission
 from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
-from clarion.ports.ledger import Ledger
 from clarion.ports.limited import Limited
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 
@@ -112,12 +112,14 @@ class Pipeline:
 
     async def start(self) -> None:
         """Become a worker, then run every lane, and take over what dead workers held."""
+        await self._ledger.setup.catch_up()
         await self.lease.open()
         self.workers.start("lease", self.lease.run)
         for lane in LANES:
             self.workers.start(f"plan-{lane}", partial(self.planner.run, lane))
             self.workers.start(f"wake-{lane}", partial(self._claimer.run, lane))
         self.workers.start("watch-parts", self.readiness.run)
+        self.workers.start("follow-setup", partial(self._ledger.setup.follow, self._clock))
         for queue in self.queues:
             name = f"dispatch-{queue.lane}-{queue.channel}"
             self.workers.start(name, partial(self.dispatcher.run, queue))
@@ -149,15 +151,15 @@ class Pipeline:
         await self.lease.end()
         await self.integrations.close()
 
-    def health(self) -> Mapping[str, str]:
+    async def health(self) -> Mapping[str, str]:
         """Part to "ok", or what keeps it from working: each loop, queue, store and integration."""
-        return {"engine": "draining" if self._draining else "ok", **self.readiness.parts()}
+        return {"engine": "draining" if self._draining else "ok", **await self.readiness.parts()}
 
-    def warnings(self) -> Mapping[str, str]:
+    async def warnings(self) -> Mapping[str, str]:
         """Part to what a person should look at, although the process works."""
-        return self.readiness.warnings()
+        return await self.readiness.warnings()
 
-    def stats(self) -> Mapping[str, float]:
+    async def stats(self) -> Mapping[str, float]:
         """Counters and gauges of the engine, read when metrics are scraped."""
         flat: dict[str, float] = {
             "accepted": self.intake.accepted,
@@ -165,14 +167,14 @@ class Pipeline:
             "planned": self.planner.planned,
             "unplannable": self.planner.unplannable,
             "set_aside": self.planner.given_up,
-            "set_aside_waiting": self._ledger.set_aside.waiting(),
+            "set_aside_waiting": await self.readiness.set_aside_waiting(),
             "attempts": self._calls.attempts,
             "unknown_outcomes": self._calls.unknown_outcomes,
             "claimed": self._claimer.claimed,
             "refused_settlements": self._settler.refused,
             "leases_lost": self.lease.lost,
         }
-        flat.update(self.readiness.stats())
+        flat.update(await self.readiness.stats())
         for loop, count in self.workers.failed.items():
             flat[f"loop_failures.{loop}"] = count
         for queue in self.queues:

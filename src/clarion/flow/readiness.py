@@ -7,15 +7,17 @@ over, and what only some messages wait for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import structlog
 
+from clarion.errors import Unavailable
 from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.integrations import Integrations
 from clarion.flow.lanes import LaneQueue, Queues
+from clarion.flow.ledger import Ledger
 from clarion.flow.workers import Workers
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,7 @@ class Readiness:
         self._moved: dict[LaneQueue, tuple[int, float]] = {}
         """How many were taken from a queue, and since when it is so."""
         self._told: dict[str, str] = {}
+        self._set_aside = 0
         self._others: dict[str, Callable[[], str]] = {}
 
     def watch(self, part: str, trouble: Callable[[], str]) -> None:
@@ -55,34 +58,38 @@ class Readiness:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self.look()
+            await self.look()
             await self._clock.sleep(EVERY_S)
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Note which queues move, and log what is different now."""
         now_s = self._clock.monotonic()
         for queue in self._queues:
             known = self._moved.get(queue)
             if known is None or known[0] != queue.taken or not queue.waiting:
                 self._moved[queue] = queue.taken, now_s
-        trouble = {name: state for name, state in self.parts().items() if state != OK} | self.warnings()
+        warned = await self.warnings()
+        parts = await self._parts(warned)
+        trouble = {name: state for name, state in parts.items() if state != OK} | warned
         for name in sorted(trouble.keys() - self._told.keys()):
             log.warning("part_in_trouble", part=name, state=trouble[name])
         for name in sorted(self._told.keys() - trouble.keys()):
             log.info("part_recovered", part=name)
         self._told = trouble
 
-    def parts(self) -> dict[str, str]:
+    async def parts(self) -> dict[str, str]:
         """Part to `ok`, or what keeps it from working. What is among the warnings is not listed here."""
-        warned = self.warnings()
-        parts = {"store ledger": self._ledger.health()}
+        return await self._parts(await self.warnings())
+
+    async def _parts(self, warned: Mapping[str, str]) -> dict[str, str]:
+        parts = {"store ledger": await self._ledger.health()}
         parts.update((f"loop {name}", state) for name, state in self._worker.states().items())
         parts.update((_name(queue), self._state(queue)) for queue in self._queues)
         parts.update((f"integration {name}", OK) for name in self._integrations.troubles())
         parts.update((part, OK) for part in self._others)
         return {name: state for name, state in parts.items() if name not in warned}
 
-    def warnings(self) -> dict[str, str]:
+    async def warnings(self) -> dict[str, str]:
         """Part to what a person should look at."""
         found = {
             f"integration {name}": trouble
@@ -100,14 +107,22 @@ class Readiness:
                     f"no integration serves {', '.join(channels)}, which {len(lacking)} workflows use: "
                     "`clarion check` names them"
                 )
-        if waiting := self._ledger.set_aside.waiting():
+        if waiting := await self.set_aside_waiting():
             found["planning"] = f"{waiting:,} events could not be planned: see `clarion dead-letters events`"
         return found
 
-    def stats(self) -> Mapping[str, float]:
+    async def set_aside_waiting(self) -> int:
+        """How many events wait for a person, as of the last time the store could be asked."""
+        with suppress(Unavailable):  # which the store's own part tells
+            self._set_aside = await self._ledger.set_aside.waiting()
+        return self._set_aside
+
+    async def stats(self) -> Mapping[str, float]:
         """`part.<name>`: 0 works, 1 warning, 2 fails."""
-        states = {f"part.{name}": 0.0 if state == OK else 2.0 for name, state in self.parts().items()}
-        return states | {f"part.{name}": 1.0 for name in self.warnings()}
+        warned = await self.warnings()
+        parts = await self._parts(warned)
+        states = {f"part.{name}": 0.0 if state == OK else 2.0 for name, state in parts.items()}
+        return states | {f"part.{name}": 1.0 for name in warned}
 
     def _state(self, queue: LaneQueue) -> str:
         taken, since_s = self._moved.get(queue, (queue.taken, self._clock.monotonic()))

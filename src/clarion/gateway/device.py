@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 
 from clarion.gateway.close_codes import CloseCode
@@ -59,7 +60,7 @@ class Device(ABC):
 class UserStream:
     """All live devices of a user stand at `offset`: a change is encoded once and moves them together."""
 
-    __slots__ = ("counts", "devices", "epoch", "key", "offset", "tenant", "user")
+    __slots__ = ("announced", "counts", "devices", "epoch", "key", "offset", "reading", "tenant", "user")
 
     def __init__(self, user: User) -> None:
         self.user: UserNo = user.no
@@ -68,6 +69,10 @@ class UserStream:
         self.epoch = user.inbox_epoch
         self.offset = 0
         self.counts = NOTHING
+        self.announced = 0
+        """The newest offset somebody has told of; the ledger has it."""
+        self.reading = asyncio.Lock()
+        """Held while the ledger is asked where the inbox stands."""
         self.devices: tuple[Device, ...] = ()
 
     def add(self, device: Device) -> None:

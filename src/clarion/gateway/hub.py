@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -26,7 +26,7 @@ from clarion.gateway.session import Effects, Mark, Resume, Session, State
 from clarion.gateway.timer_wheel import TimerWheel
 from clarion.gateway.user_stream import StreamLost, StreamReader
 from clarion.model.ids import Instant, TenantId, UserNo
-from clarion.model.inbox import InboxChange, InboxItem
+from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
 from clarion.model.user import User
 
 log = structlog.get_logger(__name__)
@@ -39,8 +39,8 @@ AT_ONCE = 200
 
 
 class Hub:
-    """Lives on one event loop. Everything here is synchronous except reading a full state and waiting for time:
-    between two awaits nobody else can see or change a feed, which is what makes joining exact.
+    """Lives on one event loop. A device joins its feed first and reads its state then: what the feed pushes meanwhile
+    waits in the session, which drops what the state has already. So joining is exact, however long a read takes.
     """
 
     def __init__(self, parts: GatewayParts) -> None:
@@ -57,6 +57,8 @@ class Hub:
         self._devices: set[Device] = set()
         self._wheel = TimerWheel()
         self._turning: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Feeds that are catching up."""
         self._unsubscribe: Callable[[], None] | None = None
         self._closing = False
         self._turn_failed_s = float("-inf")
@@ -108,24 +110,24 @@ class Hub:
         lasts_s = (expires_at - self._clock.now()) / 1000
         return Session(self._rules, now, now + lasts_s, 0.5 + self._random.uniform() / 2)
 
-    def feed(self, user: User) -> UserStream | CloseCode:
+    async def feed(self, user: User) -> UserStream | CloseCode:
         """The feed a new device of `user` may join, or why it may not. Join before the next await."""
+        feed = self._feeds.get(user.no)
+        if feed is None:
+            feed = UserStream(user)
+            try:
+                await self._reader.jump(feed)
+            except ClarionError:
+                return STATE_LOST
+            feed = self._feeds.get(user.no, feed)  # somebody may have been faster
         if self._closing:
             return SHUTTING_DOWN
         if len(self._devices) >= self._limits.connections:
             return FULL
         if self._per_tenant[user.tenant] >= self._limits.connections_per_tenant:
             return FULL
-        feed = self._feeds.get(user.no)
-        if feed is not None:
-            full = len(feed.devices) >= self._limits.connections_per_user
-            return TOO_MANY_CONNECTIONS if full else feed
-        feed = UserStream(user)
-        try:
-            self._reader.jump(feed)
-        except ClarionError:
-            return STATE_LOST
-        return feed
+        full = len(feed.devices) >= self._limits.connections_per_user
+        return TOO_MANY_CONNECTIONS if full else feed
 
     def join(self, device: Device) -> None:
         """The device gets every change from here on, once it has loaded its state."""
@@ -153,12 +155,10 @@ class Hub:
         """Send the first frame: what `asked` missed, or the full state, never a part of either."""
         feed, session = device.feed, device.session
         try:
-            self._catch_up(feed)
-            missed = None
-            if asked is not None and asked.fits(feed.epoch, feed.offset):
-                missed = self._reader.changed(feed, asked.offset, feed.offset)
-            items = await self._full(feed) if missed is None else missed
-            effects = session.loaded(self._connected(feed, items, recovered=missed is not None))
+            await self._reader.catch_up(feed, self._push)
+            frame = await self._missed(feed, asked)
+            recovered = frame is not None
+            effects = session.loaded(frame or await self._full(feed))
         except StreamLost:
             self._lose(feed, STATE_LOST)
         except ClarionError as wrong:
@@ -166,27 +166,47 @@ class Hub:
             self._perform(device, session.close(STATE_LOST))
         else:
             self._perform(device, effects)
-            self.counted["full" if missed is None else "recovered"] += 1
+            for change in session.meanwhile():
+                self._perform(device, session.push(change))
+            self.counted["recovered" if recovered else "full"] += 1
 
-    async def _full(self, feed: UserStream) -> Sequence[InboxItem]:
-        """The newest unarchived items as they are at the feed's offset when this returns."""
+    async def _missed(self, feed: UserStream, asked: Resume | None) -> Frame | None:
+        """What a device has missed since it was `asked.offset`; None when it has to get everything."""
+        if asked is None or not asked.fits(feed.epoch, feed.offset):
+            return None
+        offset, counts = feed.offset, feed.counts
+        missed = await self._reader.changed(feed, asked.offset, offset)
+        return None if missed is None else self._connected(feed, offset, counts, missed, recovered=True)
+
+    async def _full(self, feed: UserStream) -> Frame:
+        """The newest unarchived items as they were at one offset of the feed."""
         before = feed.offset
         page = await self._reader.newest(feed, self._rules.snapshot)
-        self._catch_up(feed)
-        since = self._reader.changed(feed, before, feed.offset)
+        await self._reader.catch_up(feed, self._push)
+        offset, counts = feed.offset, feed.counts
+        since = await self._reader.changed(feed, before, offset)
         if since is None:
             raise StreamLost
         latest = {item.message_id: item for item in (*page, *since)}
         alive = [item for item in latest.values() if item.archived_at is None]
-        return sorted(alive, key=lambda item: item.message_id, reverse=True)[: self._rules.snapshot]
+        newest = sorted(alive, key=lambda item: item.message_id, reverse=True)[: self._rules.snapshot]
+        return self._connected(feed, offset, counts, newest, recovered=False)
 
-    def _connected(self, feed: UserStream, items: Sequence[InboxItem], *, recovered: bool) -> Frame:
+    def _connected(
+        self,
+        feed: UserStream,
+        offset: int,
+        counts: InboxCounts,
+        items: Sequence[InboxItem],
+        *,
+        recovered: bool,
+    ) -> Frame:
         return frames.connected(
             session=self._random.bytes(8).hex(),
             epoch=feed.epoch,
-            offset=feed.offset,
+            offset=offset,
             recovered=recovered,
-            counts=feed.counts,
+            counts=counts,
             items=self._reader.shown(feed, items),
             ping_s=self._rules.ping_s,
         )
@@ -202,8 +222,6 @@ class Hub:
                 continue
             try:
                 self._follow(feed, change)
-            except StreamLost:
-                self._lose(feed, STATE_LOST)
             except Exception:
                 log.exception("inbox_change_not_followed", tenant=feed.tenant)
                 self._lose(feed, STATE_LOST)
@@ -212,19 +230,29 @@ class Hub:
         items = change.items
         if not items:
             self._lose(feed, USER_DELETED)
-        elif items[-1].offset <= feed.offset:
             return
-        elif change.counts is not None and items[0].offset == feed.offset + 1:
-            self._push(
-                feed, self._reader.advance(feed, items, change.content, change.counts, items[-1].offset)
-            )
-        else:
-            self._catch_up(feed)
+        offset = items[-1].offset
+        feed.announced = max(feed.announced, offset)
+        if offset <= feed.offset:
+            return
+        if change.counts is not None and items[0].offset == feed.offset + 1:
+            self._push(feed, self._reader.advance(feed, items, change.content, change.counts, offset))
+        elif not feed.reading.locked():  # whoever reads sees to what is announced meanwhile
+            self._start(self._catch_up(feed))
 
-    def _catch_up(self, feed: UserStream) -> None:
-        frame = self._reader.catch_up(feed)
-        if frame is not None:
-            self._push(feed, frame)
+    async def _catch_up(self, feed: UserStream) -> None:
+        try:
+            await self._reader.catch_up(feed, self._push)
+        except StreamLost:
+            self._lose(feed, STATE_LOST)
+        except Exception:
+            log.exception("inbox_change_not_followed", tenant=feed.tenant)
+            self._lose(feed, STATE_LOST)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _push(self, feed: UserStream, frame: Frame) -> None:
         for device in feed.devices:
@@ -284,8 +312,7 @@ class Hub:
             self._wheel.put(device, session.due())
 
     async def _deleted(self, users: set[UserNo]) -> set[UserNo]:
-        unsure = [no for no in users if self._users.current(no) is None]
-        return set(unsure) - set(await self._users.get(unsure)) if unsure else set()
+        return users - set(await self._users.get(list(users)))
 
     # ── carrying out ──────────────────────────────────────────────────────────────────────────────────────
 

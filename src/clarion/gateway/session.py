@@ -6,14 +6,15 @@
        |                   |                              ^
        +-------------------+------- close(), gone() ------+
 
-While LOADING, changes are ignored: the state the caller loads must be read *after* the session was added to the
-user's feed and *without giving way* between reading it and calling `loaded`, so it contains them. From then on every
-change is pushed, in order, and `offset` says how far the client has been told.
+While LOADING, changes wait: the state the caller loads must be read *after* the session was added to the user's feed,
+so it contains whatever was pushed to others before. `loaded` sends it, `meanwhile` gives back what waited, and of that
+and of every later change `push` drops what the client has been told already: `offset` says how far that is.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
@@ -98,6 +99,7 @@ class Session:
         "_answers",
         "_closing",
         "_deadline",
+        "_early",
         "_expires",
         "_heard",
         "_held",
@@ -124,6 +126,8 @@ class Session:
         """Whether this client has ever answered a ping: only then does silence mean that it is dead."""
         self._next_ping = now + rules.ping_s * phase
         self._paced = now
+        self._early: list[Frame] = []
+        """Changes that came while the state was being loaded."""
         self._pending: deque[Frame] | None = None
         """None while the line takes everything at once."""
         self._held = 0
@@ -141,10 +145,18 @@ class Session:
         self.offset = frame.offset
         return self._send(frame)
 
+    def meanwhile(self) -> Sequence[Frame]:
+        """The changes that waited for `loaded`: push them once more."""
+        early, self._early = self._early, []
+        return early
+
     # ── the feed ──────────────────────────────────────────────────────────────────────────────────────────
 
     def push(self, frame: Frame) -> Effects:
         """A change of the inbox. What is known is dropped; a gap ends the session rather than reach the client."""
+        if self.state is State.LOADING:
+            self._early.append(frame)
+            return self.close(STATE_LOST) if len(self._early) > self._rules.pending_frames else ()
         if self.state is not State.LIVE or frame.offset <= self.offset:
             return ()
         if frame.before != self.offset:

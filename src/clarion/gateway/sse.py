@@ -82,7 +82,7 @@ class EventStreams:
         if isinstance(visitor, CloseCode):
             await refuse(send, visitor, also=cors)
             return None
-        feed = self._hub.feed(visitor.user)
+        feed = await self._hub.feed(visitor.user)
         if not isinstance(feed, UserStream):
             await refuse(send, feed, also=cors)
             return None

@@ -17,7 +17,7 @@ from clarion.ports.vault import Vault
 from clarion.rules.inbox import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 log = structlog.get_logger(__name__)
@@ -28,11 +28,12 @@ class StreamLost(Exception):
 
 
 class StreamReader:
-    """Turns what the ledger holds into what a feed sends. No method gives way in the middle of a state.
+    """Turns what the ledger holds into what a feed sends.
 
     Ledger reads may see commits that are not published yet. So a state is always `head` first, then the items
     behind some offset *up to that head*: an item that moved beyond the head meanwhile is left out here and comes
-    with its own change, which is behind the head and therefore still to be pushed. Nothing is lost or told twice.
+    with its own change, which is behind the head and therefore still to be pushed. While a read is under way the feed
+    may move on by itself: what it has told already is left out then. Nothing is lost or told twice.
     """
 
     def __init__(self, inboxes: Inboxes, vault: Vault, most: int) -> None:
@@ -40,17 +41,24 @@ class StreamReader:
         self._vault = vault
         self._most = most
 
-    def catch_up(self, feed: UserStream) -> Frame | None:
-        """Move the feed to the ledger's head; the frame that takes its devices there, None when it was there."""
-        offset, counts = self._inboxes.head(feed.user)
-        if offset == feed.offset:
-            return None
-        if offset < feed.offset:
-            raise StreamLost
-        changed = self.changed(feed, feed.offset, offset)
-        if changed is None:
-            raise StreamLost
-        return self.advance(feed, changed, (), counts, offset)
+    async def catch_up(self, feed: UserStream, push: Callable[[UserStream, Frame], None]) -> None:
+        """Move the feed at least to where the ledger stands now, and to everything announced meanwhile. `push` gets the
+        frames that take its devices there."""
+        async with feed.reading:
+            while True:
+                before, announced = feed.offset, feed.announced
+                offset, counts = await self._inboxes.head(feed.user)
+                if offset < max(before, announced):
+                    raise StreamLost
+                if offset > feed.offset:
+                    changed = await self.changed(feed, feed.offset, offset)
+                    if changed is None:
+                        raise StreamLost
+                    if offset > feed.offset:
+                        untold = [item for item in changed if item.offset > feed.offset]
+                        push(feed, self.advance(feed, untold, (), counts, offset))
+                if feed.announced <= feed.offset:
+                    return
 
     def advance(
         self,
@@ -68,19 +76,19 @@ class StreamReader:
         feed.counts = counts
         return frame
 
-    def jump(self, feed: UserStream) -> None:
+    async def jump(self, feed: UserStream) -> None:
         """Move a feed nobody follows yet to the ledger's head."""
-        feed.offset, feed.counts = self._inboxes.head(feed.user)
+        feed.offset, feed.counts = await self._inboxes.head(feed.user)
 
-    def changed(self, feed: UserStream, after: int, upto: int) -> list[InboxItem] | None:
+    async def changed(self, feed: UserStream, after: int, upto: int) -> list[InboxItem] | None:
         """Items whose last change lies in (after, upto], offsets ascending; None when they are too many."""
-        found = self._inboxes.since(feed.user, after, self._most + 1)
+        found = await self._inboxes.since(feed.user, after, self._most + 1)
         if len(found) > self._most:
             return None
         return [item for item in found if item.offset <= upto]
 
     async def newest(self, feed: UserStream, limit: int) -> Sequence[InboxItem]:
-        """The newest unarchived items; the only read that gives way."""
+        """The newest unarchived items."""
         return await self._inboxes.page(feed.user, None, limit)
 
     def shown(

@@ -59,7 +59,7 @@ class WebSockets:
         if isinstance(visitor, CloseCode):
             await self._refuse(scope, send, request, visitor)
             return None
-        feed = self._hub.feed(visitor.user)
+        feed = await self._hub.feed(visitor.user)
         if not isinstance(feed, UserStream):
             await self._refuse(scope, send, request, feed)
             return None

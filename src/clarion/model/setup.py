@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.user import Value, Window
+
+T = TypeVar("T")
 
 LONGEST_S = 10 * 366 * 86_400
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_S)]
@@ -306,6 +308,32 @@ class ReleaseBasis(msgspec.Struct, frozen=True, kw_only=True):
 
     templates: Mapping[str, Template]
     partials: Mapping[str, Partial]
+
+
+class DocumentNow(msgspec.Struct, Generic[T], frozen=True):
+    """A document as it is by now; None: it is gone."""
+
+    tenant: TenantId
+    key: str
+    document: T | None
+
+
+class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed in the set-up behind a revision, as it is by now."""
+
+    after: int
+    """Behind this one; 0: it is the whole set-up, and whatever is not in it is gone."""
+    revision: int
+    """The revision it leads to."""
+    tenants: tuple[Tenant, ...] = ()
+    categories: tuple[DocumentNow[Category], ...] = ()
+    workflows: tuple[DocumentNow[Workflow], ...] = ()
+    templates: tuple[DocumentNow[Template], ...] = ()
+    drafts: tuple[DocumentNow[TemplateDraft], ...] = ()
+    learned: tuple[DocumentNow[Learned], ...] = ()
+    trials: tuple[DocumentNow[Template], ...] = ()
+    partials: tuple[DocumentNow[Partial], ...] = ()
+    integrations: tuple[DocumentNow[Integration], ...] = ()
 
 
 def channels_of(step: SendStep) -> tuple[Channel, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -91,7 +91,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     tenant: TenantId
     id: str
     key: bytes
-    """The user's data key, unwrapped. Never leaves the process."""
+    """The user's data key, unwrapped. Leaves the process for no other than the store's."""
     profile: Profile
     suppressed: frozenset[bytes] = frozenset()
     """Contact hashes that must not be used."""
@@ -102,6 +102,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     unreadable: bool = False
     """Key or profile cannot be opened: nothing but their name is known, and nothing can be sent to them."""
 
+    @property
+    def seen(self) -> UserSeen:
+        """How they were read, for `Users.changed`."""
+        return UserSeen(self.no, self.revision, self.suppressed)
+
     def usable(self, channel: Channel) -> list[Contact]:
         """The contacts of a channel that may be used, in their order."""
         return [
@@ -109,6 +114,14 @@ class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
             for contact in self.profile.contacts
             if contact.channel is channel and contact.hash not in self.suppressed
         ]
+
+
+class UserSeen(NamedTuple):
+    """What tells whether a person is still as they were read."""
+
+    no: UserNo
+    revision: int
+    suppressed: frozenset[bytes]
 
 
 class UserPut(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 from clarion.ports.broker import Broker
 from clarion.ports.clock import Clock, Random
 from clarion.ports.fanout import Fanout
-from clarion.ports.ledger import Ledger
+from clarion.ports.ledger import Store
 from clarion.ports.vault import Vault
 
 
@@ -27,6 +27,6 @@ class BackendTools(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
 
 
-OpenLedger = Callable[[str, BackendTools], AbstractAsyncContextManager[Ledger]]
-OpenBroker = Callable[[str, BackendTools, Ledger], AbstractAsyncContextManager[Broker]]
+OpenStore = Callable[[str, BackendTools], AbstractAsyncContextManager[Store]]
+OpenBroker = Callable[[str, BackendTools, Store], AbstractAsyncContextManager[Broker]]
 OpenFanout = Callable[[str, BackendTools], AbstractAsyncContextManager[Fanout]]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from clarion.flow.cancellation_guard import CancellationGuard
+from clarion.flow.ledger import Ledger
 from clarion.model.ids import EventId, TenantId
 from clarion.model.message import Message
 from clarion.model.status import Status
 from clarion.ports import terms
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 
 
 class Cancellations:

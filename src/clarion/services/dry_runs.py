@@ -10,6 +10,7 @@ from clarion.errors import UnknownReference
 from clarion.flow.coverage import Coverage
 from clarion.flow.intake.recipients import Trigger, WorkflowIndex, merged_profile, resolve
 from clarion.flow.intake.schemas import Schemas
+from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
 from clarion.flow.plan.batch import PlanBatch
 from clarion.model.event import Event
@@ -19,7 +20,6 @@ from clarion.model.setup import Workflow
 from clarion.model.submission import Submission
 from clarion.model.user import Profile, User
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 from clarion.rules import schedule
 from clarion.rules.plan import plan_run

@@ -9,11 +9,11 @@ import msgspec
 import structlog
 
 from clarion.errors import Busy, ClarionError, Unavailable
+from clarion.flow.ledger import Ledger
 from clarion.model.endpoint import EndpointState
 from clarion.model.ids import TenantId, id_text
 from clarion.model.submission import Acceptance, Submission
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.rules.time_format import rfc3339
 
 log = structlog.get_logger(__name__)

@@ -15,6 +15,7 @@ import msgspec
 
 from clarion.content.bounces import BounceVerdict, Return, read
 from clarion.content.bounces.safe_mime import decoded, headers_of
+from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
@@ -24,7 +25,6 @@ from clarion.model.receipt import Receipt, ReceiptKind
 from clarion.model.status import SUCCEEDED, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault, contact_hash
 from clarion.services.bounce_address import BounceAddress
 from clarion.services.unsubscribe import UnsubscribeLinks

@@ -5,9 +5,9 @@ from __future__ import annotations
 import structlog
 
 from clarion.errors import Unavailable
+from clarion.flow.setup_view import TenantsView
 from clarion.model.ids import TenantId
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Tenants
 from clarion.ports.mailbox import Fetched, Mailbox
 from clarion.services.inbound_mail import InboundMail
 
@@ -23,7 +23,7 @@ class MailReader:
         self,
         inbound: InboundMail,
         mailbox: Mailbox,
-        tenants: Tenants,
+        tenants: TenantsView,
         clock: Clock,
         *,
         home: str = "",

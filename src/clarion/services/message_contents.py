@@ -9,12 +9,12 @@ import msgspec
 
 from clarion.errors import NotFound, SealBroken
 from clarion.flow.dispatch.rendering import Rendering
+from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
 from clarion.flow.sealing import opened
 from clarion.model.content import AnyContent
 from clarion.model.event import Event
 from clarion.model.message import Message
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 
 
@@ -32,7 +32,8 @@ class MessageContents:
     async def render(self, message: Message) -> AnyContent:
         """The content of a stored message. Raises ContentError, or NotFound when it can no longer be opened."""
         users = await self._ledger.users.get([message.user])
-        entry = self._ledger.log.fetch(message.lane, [message.event_seq]).get(message.event_seq)
+        entries = await self._ledger.log.fetch(message.lane, [message.event_seq])
+        entry = entries.get(message.event_seq)
         user = users.get(message.user)
         event: Event | None = None
         with suppress(SealBroken, msgspec.DecodeError):

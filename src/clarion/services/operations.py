@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from clarion.errors import Busy, ClarionError, Unavailable
 from clarion.flow.cancellation_guard import CancellationGuard
+from clarion.flow.ledger import Ledger
 from clarion.flow.priority import PriorityGate
 from clarion.model.channel import Lane
 from clarion.model.ids import Instant, MessageId, TenantId, id_text, new_event_id
@@ -28,7 +29,6 @@ from clarion.model.status import FAILED_FOR_GOOD, Status
 from clarion.model.submission import Acceptance, Submission
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import Ledger
 from clarion.rules.endpoints import TENANT_USER
 from clarion.services.retries import Retries
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from clarion.flow.setup_view import SetupView
 from clarion.model.ids import TenantId
 from clarion.model.setup import Learned
-from clarion.ports.ledger import Setup
 
 INSTALLATION = TenantId(0)
 """No tenant's: keys are hashes of what was learned about."""
@@ -13,7 +13,7 @@ INSTALLATION = TenantId(0)
 class ProviderMemory:
     """Implements `ports.provider.Memory`."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: SetupView) -> None:
         self._learned = setup.learned
 
     def get(self, key: str) -> str:

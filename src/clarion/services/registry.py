@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.fanout import Fanout
-from clarion.ports.ledger import Ledger
 from clarion.ports.limited import Limited
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from clarion.errors import InvalidInput
+from clarion.flow.ledger import Ledger
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import MessageFilter
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 
 TemplateVersion = Literal["live", "planned"] | int
 """With which version of its template a message is sent: the one that is live now, the one it has, or an exact one."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from clarion.errors import NotFound
+from clarion.flow.setup_view import DocumentsView, SetupView
 from clarion.model.ids import TenantId
 from clarion.model.setup import Category, Integration, Template, Tenant, Workflow
-from clarion.ports.ledger import DocumentStore, Setup
 from clarion.rules.match import nearest
 
 D = TypeVar("D", Category, Workflow, Template, Integration)
@@ -17,9 +17,9 @@ D = TypeVar("D", Category, Workflow, Template, Integration)
 class SetupService:
     """Stores documents. Who calls has checked that they can work."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: SetupView) -> None:
         self._setup = setup
-        self._stores: dict[type, DocumentStore[Any]] = {
+        self._stores: dict[type, DocumentsView[Any]] = {
             Category: setup.categories,
             Workflow: setup.workflows,
             Template: setup.templates,

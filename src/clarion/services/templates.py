@@ -18,6 +18,7 @@ from clarion.content import Code, Finding, Severity, partials_used, review
 from clarion.content.templates.schema import Schema, SchemaRefused
 from clarion.errors import Conflict, NotFound, PreconditionFailed
 from clarion.flow.limited_tasks import Task, done
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
@@ -32,7 +33,6 @@ from clarion.model.setup import (
 )
 from clarion.ports import terms
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Setup
 from clarion.ports.limited import Exceeded, Limited
 from clarion.rules.match import nearest
 
@@ -84,7 +84,7 @@ class ReviewTask(Task, frozen=True, kw_only=True):
 class TemplateService:
     """What authors do. One change at a time per tenant, across processes: what is checked is what goes live."""
 
-    def __init__(self, setup: Setup, limited: Limited, clock: Clock) -> None:
+    def __init__(self, setup: SetupView, limited: Limited, clock: Clock) -> None:
         self._setup = setup
         self._limited = limited
         self._clock = clock

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from clarion.content import partials_used
 from clarion.errors import ClarionError
 from clarion.flow.lookups import TEST_SEND, category_of_test_send, workflow_of_test_send
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, message_id, run_id
 from clarion.model.setup import Template, Workflow
 from clarion.model.submission import Acceptance, Submission
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Setup
 
 KEPT = 50
 """Trials kept per tenant; the content of older ones can no longer be shown."""
@@ -42,7 +42,7 @@ class TestSend(msgspec.Struct, frozen=True, kw_only=True):
 class TestSends:
     """Sends what authors want to see in their own hands."""
 
-    def __init__(self, setup: Setup, submit: Submit, clock: Clock) -> None:
+    def __init__(self, setup: SetupView, submit: Submit, clock: Clock) -> None:
         self._setup = setup
         self._submit = submit
         self._clock = clock

@@ -9,9 +9,9 @@ from enum import StrEnum
 from clarion.content.catalogues import Catalogue, Merged, Report, merge, po, report, summary, units, xliff
 from clarion.content.localise.locales import canonical
 from clarion.errors import InvalidInput, NotFound
+from clarion.flow.setup_view import SetupView
 from clarion.model.ids import TenantId
 from clarion.model.setup import Template
-from clarion.ports.ledger import Setup
 from clarion.rules.match import nearest
 from clarion.services.templates import TemplateService
 
@@ -42,7 +42,7 @@ class Format(StrEnum):
 class Translations:
     """The words of a tenant's templates."""
 
-    def __init__(self, setup: Setup, authoring: TemplateService) -> None:
+    def __init__(self, setup: SetupView, authoring: TemplateService) -> None:
         self._setup = setup
         self._authoring = authoring
 

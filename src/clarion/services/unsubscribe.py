@@ -10,12 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.errors import Conflict, SealBroken
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.setup import Category, Tenant
 from clarion.model.user import CategoryPreference, Preferences, User, UserPut
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 from clarion.rules.preferences import allowed
 

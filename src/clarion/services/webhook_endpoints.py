@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.errors import Conflict, InvalidInput, NotFound, Unknown, UnknownReference, UserUnreadable
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, Secret, secret_key
 from clarion.model.ids import Instant, MessageId, TenantId, id_text, new_event_id
@@ -16,7 +17,6 @@ from clarion.model.message import MessageFilter
 from clarion.model.status import RETRYABLE_BY_HAND
 from clarion.model.user import User, UserPut
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import Ledger
 from clarion.rules import validation
 from clarion.rules.endpoints import TENANT_USER, endpoint_of
 from clarion.rules.match import check_pattern, closest, overlap

@@ -15,7 +15,7 @@ LOOK_AGAIN_S = 0.005
 class Quiescence:
     """Watches the running event loop: what its threads work on, and what the test says is `busy` besides.
 
-        quiescence = Quiescence(lambda: ledger.stats()["queued_rows"])
+        quiescence = Quiescence(lambda: work_that_waits)
         await pipeline.submit(tenant, submissions)
         await quiescence.reached()
 

@@ -26,6 +26,7 @@ from clarion.api import ApiParts, Limits
 from clarion.api.edge import Edge
 from clarion.api.routes import routed
 from clarion.content import Renderer
+from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
@@ -112,10 +113,12 @@ class House:
     """Everything the API stands on, and clients for it."""
 
     def __init__(self, directory: Path) -> None:
-        path = new_ledger(directory / "clarion.db")
+        path = directory / "clarion.db"
+        if not path.exists():
+            new_ledger(path)
         self.clock, self.random = SystemClock(), SystemRandom()
         self.vault = LocalVault(b"k" * 32, self.random)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
+        self.ledger = Ledger(SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random))
         self.fanout = MemoryFanout()
         self.providers = {
             "capture": capture,
@@ -154,11 +157,15 @@ class House:
         self.health = {"engine": "ok"}
         self.edge = self.with_limits(Limits())
 
+    async def ask_health(self) -> dict[str, str]:
+        return self.health
+
     def with_limits(self, limits: Limits, **other: Any) -> Edge:
         """The API with other limits, or other parts."""
         metrics = Metrics()
         metrics.add("ledger", self.ledger.stats)
-        metrics.add("pipeline", lambda: {**self.pipeline.stats(), **self.services.stats()})
+        metrics.add("pipeline", self.pipeline.stats)
+        metrics.add("pipeline", self.services.stats)
         parts: dict[str, Any] = {
             "pipeline": self.pipeline,
             "ledger": self.ledger,
@@ -167,7 +174,7 @@ class House:
             "random": self.random,
             "services": self.services,
             "providers": self.providers,
-            "health": lambda: self.health,
+            "health": self.ask_health,
             "metrics": metrics,
             "version": "1.2.3",
             "limits": limits,

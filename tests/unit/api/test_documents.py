@@ -132,7 +132,10 @@ async def test_metrics_speak_prometheus_and_openmetrics(house, admin):
 async def test_every_number_of_ledger_and_engine_has_a_meaning(house, admin, ada):
     """Nothing is counted that the reference does not explain."""
     await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
-    for part, stats in (("ledger", house.ledger.stats()), ("pipeline", house.pipeline.stats())):
+    for part, stats in (
+        ("ledger", (await house.ledger.stats())),
+        ("pipeline", (await house.pipeline.stats())),
+    ):
         assert {key for key in stats if (part, key.partition(".")[0]) not in MEANINGS} == set()
 
 

@@ -474,6 +474,7 @@ async def test_a_key_survives_a_restart(house, admin, ada, tmp_path):
     await house.pipeline.drain(1.0)
     await house.ledger.close()
     again = House(tmp_path)
+    await again.ledger.setup.catch_up()
     second = await (await again.client(Scope.SEND)).ok(
         "POST", TRIGGER, {"recipients": ["ada"]}, headers=headers
     )

@@ -197,7 +197,7 @@ async def test_who_may_not_make_the_call_does_not_get_its_answer(house, admin):
 async def test_an_answer_is_kept_sealed(house, admin):
     """A fresh API key stands in it: nobody reads it in the file."""
     made = await admin.ok("POST", "/v1/keys", {"name": "theirs", "scope": "read"}, headers=KEY)
-    held = house.ledger._local.execute("SELECT answer FROM claims").fetchall()
+    held = house.ledger.store._local.execute("SELECT answer FROM claims").fetchall()
     assert len(held) == 1
     assert made["key"].encode() not in held[0][0]
 

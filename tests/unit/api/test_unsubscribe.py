@@ -70,9 +70,9 @@ async def test_leaving_twice_is_leaving_once(house):
     _, link = await person(house)
     nobody = house.bearer("")
     first = await nobody("POST", link, **ONE_CLICK)
-    before = house.ledger.stats()["jobs"]
+    before = (await house.ledger.stats())["jobs"]
     assert (await nobody("POST", link, **ONE_CLICK)).text == first.text
-    assert house.ledger.stats()["jobs"] == before
+    assert (await house.ledger.stats())["jobs"] == before
 
 
 async def test_it_can_be_taken_back(house):

@@ -69,7 +69,7 @@ async def test_each_setting_selects_its_backend(settings, install):
     install(brokers=[Point("pigeons", pigeons)], fanouts=[Point("bells", bells)])
     chosen = settings.model_copy(update={"broker": "pigeons://loft/1", "fanout": "bells:"})
     async with App.open(chosen) as app:
-        assert app.pipeline.health()
+        assert await app.pipeline.health()
     assert events == [
         "open pigeons://loft/1",
         f"open bells: of {settings.data_dir.name}",
@@ -91,7 +91,7 @@ async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, ins
         async with App.open(settings.model_copy(update={"broker": "broken:"})):
             raise AssertionError("it must not start")
     async with App.open(settings) as app:
-        assert app.ledger.health() == "ok"
+        assert await app.ledger.health() == "ok"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_a_database_in_memory_leaves_no_file_and_begins_empty(settings):
     with capture_logs() as logged:
         async with App.open(chosen) as app:
             await app.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
-            assert app.ledger.health() == "ok"
+            assert await app.ledger.health() == "ok"
     assert [entry["log_level"] for entry in logged if entry["event"] == "not_durable"] == ["warning"]
     async with App.open(chosen) as app:
         assert app.ledger.setup.tenants.all() == {}
@@ -134,7 +134,7 @@ async def test_a_process_needs_no_file(settings):
     """A database in memory takes the place of the one in the data directory, and begins empty."""
     async with App.open(settings.model_copy(update={"database": "memory:"})) as app:
         await app.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
-        assert app.pipeline.health()
+        assert await app.pipeline.health()
     async with App.open(settings) as app:
         assert not app.ledger.setup.tenants.all()
 

@@ -280,7 +280,7 @@ async def test_the_metrics_tell_who_waits_and_why_some_were_ended(server):
     accepted = [server.accept() for _ in range(5)]
     page = Metrics()
     page.add("connections", server.all.stats)
-    shown = page.render("text/plain")[0].decode()
+    shown = (await page.render("text/plain"))[0].decode()
     assert "clarion_http_connections 5.0" in shown
     assert "clarion_http_connections_waiting 4.0" in shown
     assert 'clarion_http_connections_ended_total{why="crowded_out"} 1.0' in shown

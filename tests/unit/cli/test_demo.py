@@ -12,6 +12,7 @@ from clarion.cli import demo
 from clarion.content.templates.review import errors
 from clarion.content.templates.schema import Schema
 from clarion.dashboard.trigger_form import _channels
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from tests.ledger_files import new_ledger
 
@@ -68,7 +69,7 @@ async def test_what_somebody_changed_survives_the_next_start(tmp_path: Path):
     clock, random = SystemClock(), SystemRandom()
     path = new_ledger(tmp_path / "db")
     vault = LocalVault.from_file(tmp_path / "key", random)
-    ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
+    ledger = Ledger(SqliteLedger.open(path, vault=vault, clock=clock, random=random))
     try:
         tenant = await demo.seed(ledger, DEMO)
         otp = ledger.setup.workflows.all(tenant.id)["otp"]

@@ -17,6 +17,7 @@ from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.cli.check import _reach
 from clarion.cli.main import program
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Integration, SendAll, SendStep, Workflow
@@ -53,7 +54,7 @@ def test_check_says_which_workflow_lacks_an_integration():
     async def furnish() -> None:
         clock, random = SystemClock(), SystemRandom()
         vault = LocalVault.from_file(Path("data/installation.key"), random, create=False)
-        ledger = SqliteLedger.open(Path("data/clarion.db"), vault=vault, clock=clock, random=random)
+        ledger = Ledger(SqliteLedger.open(Path("data/clarion.db"), vault=vault, clock=clock, random=random))
         to = SendAll(channels=(Channel.IN_APP, Channel.EMAIL))
         await ledger.setup.workflows.put(
             TenantId(1),
@@ -187,7 +188,10 @@ def test_check_reaches_what_is_enabled(tmp_path, enabled):
 
     async def add() -> None:
         vault = LocalVault.from_file(data / "installation.key", random, create=False)
-        ledger = SqliteLedger.open(data / "clarion.db", vault=vault, clock=SystemClock(), random=random)
+        ledger = Ledger(
+            SqliteLedger.open(data / "clarion.db", vault=vault, clock=SystemClock(), random=random)
+        )
+        await ledger.setup.catch_up()
         (tenant,) = ledger.setup.tenants.all().values()
         gone = Integration(key="gone", channel=Channel.EMAIL, provider="no-such", enabled=enabled)
         await ledger.setup.integrations.put(tenant.id, gone)

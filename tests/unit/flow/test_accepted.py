@@ -10,6 +10,7 @@ import pytest
 from msgspec import Raw
 
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
+from clarion.flow.ledger import Ledger
 from clarion.flow.plan import planner
 from clarion.flow.sealing import sealed_entry
 from clarion.model.channel import Channel, Lane
@@ -218,7 +219,7 @@ async def test_a_planner_that_is_behind_looks_at_the_set_up_again_first(tmp_path
         await house.furnish(workflow("w"))
         ada = await house.person("ada")
         path = tmp_path / "clarion.db"
-        other = SqliteLedger.open(path, vault=house.vault, clock=house.clock, random=house.random)
+        other = Ledger(SqliteLedger.open(path, vault=house.vault, clock=house.clock, random=house.random))
         await other.setup.workflows.put(house.tenant, workflow("w", channel=Channel.EMAIL))
         await other.setup.workflows.put(house.tenant, workflow("new", channel=Channel.PUSH))
         for key in ("w", "new"):

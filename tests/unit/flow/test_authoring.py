@@ -14,6 +14,7 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import PreconditionFailed
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.setup import Partial, Template, Tenant
@@ -35,8 +36,13 @@ class Author:
     def __init__(self, path: Path) -> None:
         clock, random = SystemClock(), SystemRandom()
         vault = LocalVault(b"k" * 32, random)
-        self.ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
+        self.ledger = Ledger(SqliteLedger.open(path, vault=vault, clock=clock, random=random))
         self.authoring = TemplateService(self.ledger.setup, InThread(), clock)
+
+    async def look(self) -> Author:
+        """See what is there."""
+        await self.ledger.setup.catch_up()
+        return self
 
     def live(self, key: str = "note") -> tuple[int, str]:
         """Version and words of what is live, as this process knows it."""
@@ -51,7 +57,7 @@ async def authors(tmp_path: Path) -> AsyncIterator[tuple[Author, Author]]:
     first = Author(path)
     await first.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
     await first.authoring.publish(ACME, words("one"))
-    second = Author(path)
+    second = await Author(path).look()
     yield first, second
     for author in (first, second):
         await author.ledger.close()
@@ -134,7 +140,7 @@ from tests.limited import InThread
 from tests.unit.flow.test_authoring import ACME, Author, words
 
 async def race(path, name, rounds):
-    author, won = Author(Path(path)), 0
+    author, won = await Author(Path(path)).look(), 0
     print("ready", flush=True)
     for _ in range(int(rounds)):
         seen = int(sys.stdin.readline())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -29,11 +31,16 @@ FLOOD, OTHER = TenantId(1), TenantId(2)
 
 
 class Log:
-    """An event log in memory."""
+    """An event log in memory; `meanwhile` happens while it is read."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.planned = 0
+        self.meanwhile: list[Callable[[], Awaitable[None]]] = []
+
+    async def _happen(self) -> None:
+        if self.meanwhile:
+            await self.meanwhile.pop(0)()
 
     async def append(self, entries, claims):
         first = len(self.entries) + 1
@@ -41,17 +48,22 @@ class Log:
         self.entries += stored
         return stored, [None] * len(stored)
 
-    def read(self, lane, after, limit):
-        return self.entries[after : after + limit]
+    async def read(self, lane, after, limit):
+        await self._happen()
+        found = self.entries[after : after + limit]
+        await self._happen()
+        return found
 
-    def fetch(self, lane, seqs):
+    async def fetch(self, lane, seqs):
         return {seq: self.entries[seq - 1] for seq in seqs}
 
-    def position(self, lane):
+    async def position(self, lane):
         return self.planned
 
-    def end(self, lane):
-        return len(self.entries)
+    async def end(self, lane):
+        found = len(self.entries)
+        await self._happen()
+        return found
 
     async def advance(self, lane, position):
         self.planned = max(self.planned, position)
@@ -120,6 +132,7 @@ async def test_a_crash_repeats_what_went_ahead_and_loses_nothing(monkeypatch):
         st.one_of(
             st.tuples(st.just("publish"), st.integers(1, 4), st.integers(1, 6)),
             st.tuples(st.just("append"), st.integers(1, 4), st.integers(1, 3)),
+            st.tuples(st.just("meanwhile"), st.integers(1, 4), st.integers(1, 6)),
             st.tuples(st.just("take"), st.integers(1, 8), st.integers(0, 0)),
             st.tuples(st.just("crash"), st.integers(0, 0), st.integers(0, 0)),
         ),
@@ -136,18 +149,25 @@ def test_every_tenant_s_entries_come_in_order_and_none_is_lost(steps, room, ahea
         broker = SqlBroker(log)
         seen: dict[TenantId, list[int]] = {}
         acked: set[int] = set()
-        for kind, one, two in [*steps, ("take", 1_000, 0)]:
+
+        async def append(tenant: int, many: int, offered: bool) -> None:
+            nonlocal number
+            some = [entry(TenantId(tenant), number + n) for n in range(many)]
+            number += many
+            stored, _ = await log.append(some, ())
+            if offered:
+                broker.offer(stored)
+
+        for kind, one, two in [*steps, *[("take", 1_000, 0)] * (2 + len(steps))]:
             if kind in ("publish", "append"):
-                some = [entry(TenantId(one), number + n) for n in range(two)]
-                number += two
-                stored, _ = await log.append(some, ())
-                if kind == "publish":
-                    broker.offer(stored)
+                await append(one, two, kind == "publish")
+            elif kind == "meanwhile":
+                log.meanwhile.append(partial(append, one, two, True))
             elif kind == "crash":
                 broker, seen = SqlBroker(log), {}
             else:
-                broker._lanes[Lane.NORMAL].wake.set()
-                while entries := broker._lanes[Lane.NORMAL].take(one, log, Lane.NORMAL):
+                (await broker._tail(Lane.NORMAL)).wake.set()
+                while entries := await (await broker._tail(Lane.NORMAL)).take(one, log, Lane.NORMAL):
                     for e in entries:
                         seen.setdefault(e.tenant, []).append(e.seq)
                         acked.add(e.seq)

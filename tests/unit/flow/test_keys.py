@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import InvalidInput, NotFound, Unauthenticated
+from clarion.flow.ledger import Ledger
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Scope
 from clarion.services import api_keys
@@ -26,7 +27,7 @@ class Desk:
         new_ledger(path)
         self.clock, self.random = ManualClock(), SeededRandom()
         self.vault = LocalVault(b"k" * 32, self.random)
-        self.ledger = SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random)
+        self.ledger = Ledger(SqliteLedger.open(path, vault=self.vault, clock=self.clock, random=self.random))
         self.here = self.opened()
         self.elsewhere = self.opened()
 

@@ -83,7 +83,7 @@ async def test_everything_that_failed_is_sent_again(store):
         assert await state_of(house, asked) == (OperationStatus.SUCCEEDED, 5, 0, 5)
         await house.pass_time(1)
         assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
-        assert house.pipeline.health()["loop operations"] == "ok"
+        assert (await house.pipeline.health())["loop operations"] == "ok"
         assert house.services.stats()["operation_items.done"] == 5
 
 

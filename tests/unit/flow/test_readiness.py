@@ -31,9 +31,9 @@ EVERY = 20.0
 NORMAL_SMS = f"loop dispatch-{Lane.NORMAL}-{Channel.SMS}"
 
 
-def trouble(house: Engine) -> dict[str, str]:
+async def trouble(house: Engine) -> dict[str, str]:
     """Parts that keep the process from being ready."""
-    return {name: state for name, state in house.pipeline.health().items() if state != "ok"}
+    return {name: state for name, state in (await house.pipeline.health()).items() if state != "ok"}
 
 
 def events(logs: Sequence[Any], event: str) -> set[str]:
@@ -44,7 +44,7 @@ async def test_every_loop_queue_store_and_integration_is_named(store):
     """What is not named could fail unseen."""
     async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("hello"))
-        parts = house.pipeline.health()
+        parts = await house.pipeline.health()
         loops = {
             task.get_name() for task in asyncio.all_tasks() if task in house.pipeline.workers._tasks.values()
         }
@@ -52,8 +52,8 @@ async def test_every_loop_queue_store_and_integration_is_named(store):
         assert len(loops) == len(house.pipeline.workers._tasks)
         assert {f"queue {lane}/{channel}" for lane in LANES for channel in Channel} <= parts.keys()
         assert {"engine", "store ledger", "integration 1/main-sms", "integration 1/inbox"} <= parts.keys()
-        assert trouble(house) == {}
-        assert house.pipeline.warnings() == {}
+        assert await trouble(house) == {}
+        assert await house.pipeline.warnings() == {}
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,19 @@ async def test_a_loop_that_keeps_failing_is_named_until_it_works(store, monkeypa
                 if state == "ok":
                     await house.trigger("hello", "ada")
                     await house.pass_time(EVERY)
-                    state = house.pipeline.health()[loop]
+                    state = (await house.pipeline.health())[loop]
             assert "ZeroDivisionError" in state
             assert "+44" not in state
-            stats = house.pipeline.stats()
+            stats = await house.pipeline.stats()
             assert stats[f"part.{loop}"] == 2
             assert stats[f"loop_failures.{loop.removeprefix('loop ')}"] >= 1
             assert any(log["event"] == "loop_failed" and f"loop {log['loop']}" == loop for log in logs)
             if type_ is not Readiness:
-                house.pipeline.readiness.look()
+                await house.pipeline.readiness.look()
             monkeypatch.setattr(type_, method, whole)
             await house.pass_time(STEADY_S + 61)
-            assert loop not in trouble(house)
-            assert house.pipeline.stats()[f"part.{loop}"] == 0
+            assert loop not in await trouble(house)
+            assert (await house.pipeline.stats())[f"part.{loop}"] == 0
     if type_ is not Readiness:
         assert loop in events(logs, "part_in_trouble") & events(logs, "part_recovered")
 
@@ -134,24 +134,30 @@ async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(store, mon
                 await house.trigger("hello", "ada")
                 await house.quiet()
             await house.pass_time(STUCK_S / 2)
-            assert house.pipeline.health()[name] == "ok"
+            assert (await house.pipeline.health())[name] == "ok"
             await house.pass_time(STUCK_S)
-            assert house.pipeline.health()[name].startswith("1 messages wait, and none was taken for ")
-            assert house.pipeline.stats()[f"part.{name}"] == 2
+            assert (await house.pipeline.health())[name].startswith(
+                "1 messages wait, and none was taken for "
+            )
+            assert (await house.pipeline.stats())[f"part.{name}"] == 2
             gate.set()
             await house.pass_time(10)
-            assert trouble(house) == {}
+            assert await trouble(house) == {}
     assert name in events(logs, "part_in_trouble") & events(logs, "part_recovered")
 
 
 async def test_a_store_that_cannot_write_is_named(store, monkeypatch):
     """In its own words."""
+
+    async def said() -> str:
+        return "the disk is full"
+
     async with engine(store, provider=RecordingProvider()) as house:
         with monkeypatch.context() as sick:
-            sick.setattr(type(house.ledger), "health", lambda _: "the disk is full")
-            assert trouble(house) == {"store ledger": "the disk is full"}
-            assert house.pipeline.stats()["part.store ledger"] == 2
-        assert trouble(house) == {}
+            sick.setattr(house.ledger, "health", said)
+            assert await trouble(house) == {"store ledger": "the disk is full"}
+            assert (await house.pipeline.stats())["part.store ledger"] == 2
+        assert await trouble(house) == {}
 
 
 async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(store):
@@ -164,17 +170,17 @@ async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(s
             await house.person("ada")
             await house.trigger("hello", "ada")
             await house.quiet()
-            assert trouble(house) == {}
-            assert house.pipeline.warnings()[name].startswith("its circuit is open")
-            assert name not in house.pipeline.health()
-            assert house.pipeline.stats()[f"part.{name}"] == 1
-            house.pipeline.readiness.look()
+            assert await trouble(house) == {}
+            assert (await house.pipeline.warnings())[name].startswith("its circuit is open")
+            assert name not in (await house.pipeline.health())
+            assert (await house.pipeline.stats())[f"part.{name}"] == 1
+            await house.pipeline.readiness.look()
             provider.otherwise = Accepted()
             for _ in range(4):
                 await house.trigger("hello", "ada")
                 await house.pass_time(60)
-            assert house.pipeline.warnings() == {}
-            assert house.pipeline.health()[name] == "ok"
+            assert await house.pipeline.warnings() == {}
+            assert (await house.pipeline.health())[name] == "ok"
     assert name in events(logs, "part_in_trouble") & events(logs, "part_recovered")
 
 
@@ -201,12 +207,12 @@ async def test_an_integration_that_cannot_be_opened_is_a_warning_until_it_can(st
         for _ in range(5):
             await house.trigger("hello", "ada")
         await house.quiet()
-        said = house.pipeline.warnings()["integration 1/main-sms"]
+        said = (await house.pipeline.warnings())["integration 1/main-sms"]
         assert "s3cret" not in said
         assert len(opened) == 1
         broken = False
         await house.pass_time(180)
-        assert house.pipeline.warnings() == {}
+        assert await house.pipeline.warnings() == {}
         assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
 
 
@@ -215,12 +221,12 @@ async def test_a_channel_without_integration_is_a_warning_until_it_has_one(store
     async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("hello"))
         await house.ledger.setup.integrations.delete(house.tenant, "main-sms")
-        assert trouble(house) == {}
-        said = house.pipeline.warnings()["tenant 1"]
+        assert await trouble(house) == {}
+        said = (await house.pipeline.warnings())["tenant 1"]
         assert said == "no integration serves sms, which 1 workflows use: `clarion check` names them"
         texts = Integration(key="texts", channel=Channel.SMS, provider="recording")
         await house.ledger.setup.integrations.put(house.tenant, texts)
-        assert house.pipeline.warnings() == {}
+        assert await house.pipeline.warnings() == {}
 
 
 async def test_a_mailbox_that_cannot_be_read_is_a_warning_until_it_can():
@@ -255,4 +261,4 @@ async def test_a_process_that_drains_is_not_ready(store):
     """It takes nothing new."""
     async with engine(store, provider=RecordingProvider()) as house:
         await house.pipeline.drain(1)
-        assert trouble(house) == {"engine": "draining"}
+        assert await trouble(house) == {"engine": "draining"}

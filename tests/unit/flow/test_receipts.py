@@ -61,7 +61,7 @@ async def test_what_each_kind_means(store, kind, permanent, status, reason, supp
         assert (stored.status, stored.reason) == (status, reason)
         user = (await house.ledger.users.find(house.tenant, ["ada"]))["ada"]
         assert bool(user.suppressed) is suppressed
-        assert house.pipeline.stats()[f"receipts.{kind}.ignored"] == 2
+        assert (await house.pipeline.stats())[f"receipts.{kind}.ignored"] == 2
 
 
 async def test_after_a_bounce_the_address_is_left_alone(store):

@@ -88,7 +88,7 @@ async def test_what_is_done_is_stored_while_another_of_its_batch_hangs(store, la
         house.provider.open.set()
         await house.quiet()
         assert set((await statuses(house)).values()) == {Status.SENT}
-        assert house.pipeline.stats()["refused_settlements"] == 0
+        assert (await house.pipeline.stats())["refused_settlements"] == 0
         assert not any(queue.held for queue in house.pipeline.queues)
 
 

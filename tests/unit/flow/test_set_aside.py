@@ -99,9 +99,12 @@ async def test_an_entry_that_cannot_be_opened_lets_the_lane_go_on(tmp_path, reci
         assert await statuses(house) == [("good", Status.SENT, None)] * 2
         assert await set_aside(house) == [("bad", Reason.UNREADABLE)]
         assert await house.broker.depth(Lane.NORMAL) == 0
-        assert (house.pipeline.stats()["set_aside"], house.pipeline.stats()["set_aside_waiting"]) == (1, 1)
-        assert "1 events" in house.pipeline.warnings()["planning"]
-        assert set(house.pipeline.health().values()) == {"ok"}
+        assert (
+            (await house.pipeline.stats())["set_aside"],
+            (await house.pipeline.stats())["set_aside_waiting"],
+        ) == (1, 1)
+        assert "1 events" in (await house.pipeline.warnings())["planning"]
+        assert set((await house.pipeline.health()).values()) == {"ok"}
 
 
 async def test_an_entry_that_cannot_be_decoded_lets_the_lane_go_on(tmp_path):
@@ -197,16 +200,16 @@ async def test_what_was_set_aside_is_planned_again_or_discarded(store, monkeypat
         assert await house.services.set_aside_events.plan_again(house.tenant, [first]) == 1
         await house.pass_time(1)
         assert [said(one) for one in provider.effects] == ["one"]
-        assert house.ledger.set_aside.waiting() == 1
+        assert await house.ledger.set_aside.waiting() == 1
         await house.crash()
         await house.open()
-        assert house.ledger.set_aside.waiting() == 1
+        assert await house.ledger.set_aside.waiting() == 1
         assert (
             await house.services.set_aside_events.plan_again(house.tenant, [third, third, second + 100]) == 1
         )
         await house.pass_time(1)
         assert [said(one) for one in provider.effects] == ["one", "three"]
-        assert house.pipeline.warnings() == {}
+        assert await house.pipeline.warnings() == {}
 
 
 async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_path):

@@ -46,7 +46,7 @@ async def test_a_provider_that_hangs_is_given_up_at_its_time_limit_and_no_sooner
         assert (message.reason, last.outcome, last.detail) == (reason, outcome, "no answer in time")
         assert last.took_ms == 100_000
         assert (provider.under_way, provider.effects) == (0, [])
-        assert house.pipeline.stats()["unknown_outcomes"] == (0 if idempotent else 1)
+        assert (await house.pipeline.stats())["unknown_outcomes"] == (0 if idempotent else 1)
     assert time.monotonic() - began < 60
 
 
@@ -75,4 +75,4 @@ async def test_an_answer_that_leaves_it_open_counts_as_unknown_like_none_at_all(
         await house.person("ada")
         await house.trigger("hello", "ada")
         await house.quiet()
-        assert house.pipeline.stats()["unknown_outcomes"] == 1
+        assert (await house.pipeline.stats())["unknown_outcomes"] == 1

@@ -67,7 +67,7 @@ async def test_a_user_created_by_an_event_has_an_inbox_waiting(store):
         await house.quiet()
         message = await house.one()
         assert message.status is Status.DELIVERED
-        offset, counts = house.ledger.inboxes.head(message.user)
+        offset, counts = await house.ledger.inboxes.head(message.user)
         assert (offset, counts.unread, counts.unseen) == (1, 1, 1)
 
 

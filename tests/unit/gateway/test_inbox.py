@@ -232,6 +232,7 @@ async def test_publications_may_come_late_twice_or_out_of_order(town: Town):
     phone = follow(connection := await town.connect(anna))
     first, second, third = (town.store(anna, title) for title in "abc")
     town.fanout.publish([third])
+    await settled()
     town.fanout.publish([first])
     town.fanout.publish([second, third])
     phone.listen()
@@ -270,14 +271,17 @@ async def test_a_commit_between_two_reads_is_told_by_its_own_change(town: Town, 
     since = town.inboxes.since
     moved: list[InboxChange] = []
 
-    def overtaken(*args):
+    async def overtaken(*args):
         if not moved:
-            moved.append(await_now(town.inboxes.mark(anna.no, "seen", [old.message_id], town.clock.now())))
-        return since(*args)
+            change = await town.inboxes.mark(anna.no, "seen", [old.message_id], town.clock.now())
+            assert change is not None
+            moved.append(change)
+        return await since(*args)
 
     monkeypatch.setattr(town.inboxes, "since", overtaken)
     bare = type(change)(tenant=change.tenant, user=change.user, items=change.items)
     town.fanout.publish([bare])
+    await settled()
     phone.listen()
     assert phone.offset == 3
     assert [frame["offset"] for frame in connection.frames] == [2, 3]
@@ -294,6 +298,7 @@ async def test_counters_are_read_where_a_change_does_not_carry_them(town: Town):
     change = town.store(anna, "hello")
     bare = type(change)(tenant=change.tenant, user=change.user, items=change.items)
     town.fanout.publish([bare])
+    await settled()
     assert connection.frames[1]["counts"] == {"unseen": 1, "unread": 1, "total": 1}
 
 
@@ -356,15 +361,6 @@ def _moved_change(change, user):
 
 def _moved(item, offset):
     return msgspec.structs.replace(item, offset=offset)
-
-
-def await_now(coroutine):
-    """The result of a coroutine that does not really wait."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("it waited")
 
 
 # ── slow clients ──────────────────────────────────────────────────────────────────────────────────────────
@@ -495,7 +491,7 @@ async def test_a_store_that_is_closing_does_not_break_the_server(town: Town, mon
     monkeypatch.setattr(town.inboxes, "page", page)
     assert (await town.connect(anna)).close_code == 4004
 
-    def head(*args):
+    async def head(*args):
         raise Unavailable("closing")
 
     monkeypatch.setattr(town.inboxes, "head", head)

@@ -13,12 +13,12 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from heapq import heappop, heappush
 
-from clarion.model.channel import LANES, Lane
+from clarion.model.channel import Lane
 from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import TenantId
 from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Batch, Broker
-from clarion.ports.ledger import EventLog, Ledger
+from clarion.ports.ledger import EventLog, Store
 
 TAIL_BYTES = 48 * 1024 * 1024
 """Memory a lane's entries may take, roughly; what comes on top is read back from the log."""
@@ -88,12 +88,12 @@ class _LaneTail:
             self.ahead_bytes += _size(entry)
             self._push(entry)
 
-    def take(self, limit: int, log: EventLog, lane: Lane) -> list[Entry]:
+    async def take(self, limit: int, log: EventLog, lane: Lane) -> list[Entry]:
         """Up to `limit` entries, the tenants in turn, those of each in order."""
         wanted = self.behind or self.unknown or not self.waiting
-        if wanted and self.bytes < TAIL_BYTES and self.seen < log.end(lane):
+        if wanted and self.bytes < TAIL_BYTES and self.seen < (end := await log.end(lane)):
             # More than is taken, so that tenants further behind are seen before their turn would be over.
-            self._read(READ_AHEAD * limit, log, lane)
+            await self._read(READ_AHEAD * limit, log, lane, end)
         taken: list[Entry] = []
         while self.waiting and len(taken) < limit:
             share = max(1, (limit - len(taken)) // len(self.waiting))
@@ -119,19 +119,21 @@ class _LaneTail:
             done.remove(heappop(unacked))
         return min(self.seen, unacked[0] - 1) if unacked else self.seen
 
-    def _read(self, limit: int, log: EventLog, lane: Lane) -> None:
-        found = log.read(lane, self.seen, limit)
+    async def _read(self, limit: int, log: EventLog, lane: Lane, end: int) -> None:
+        found = await log.read(lane, self.seen, limit)
         for entry in found:
+            if entry.seq <= self.seen:
+                continue  # offered meanwhile
             self.seen = entry.seq
             if entry.seq not in self.ahead:
                 self._push(entry)
             self.ahead_bytes -= self.ahead.pop(entry.seq, 0)
         if not found:
-            self.seen = log.end(lane)
+            self.seen = max(self.seen, end)
         while self.seen + 1 in self.ahead:
             self.seen += 1
             self.ahead_bytes -= self.ahead.pop(self.seen)
-        if self.seen >= log.end(lane):
+        if self.seen >= max(end, self.offered):
             self.offered = max(self.offered, self.seen)
             self.unknown = False
             self.behind.clear()
@@ -156,13 +158,15 @@ class SqlBroker:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._lanes = {lane: _LaneTail(log.position(lane), log.end(lane)) for lane in LANES}
+        self._lanes: dict[Lane, _LaneTail] = {}
         self._closed = False
 
     async def publish(
         self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]
     ) -> Sequence[IdempotencyResult | None]:
         """See `ports.Broker.publish`: one transaction of the ledger."""
+        for lane in {entry.lane for entry in entries}:
+            await self._tail(lane)
         durable, results = await self._log.append(entries, claims)
         self.offer(durable)
         return results
@@ -171,21 +175,23 @@ class SqlBroker:
         """Entries that somebody else's transaction appended (a fan-out's continuation)."""
         lanes = self._lanes
         for entry in durable:
-            tail = lanes[entry.lane]
-            tail.offer(entry)
-            tail.wake.set()
+            tail = lanes.get(entry.lane)
+            if tail is not None:
+                tail.offer(entry)
+                tail.wake.set()
 
     async def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """See `ports.Broker.consume`."""
-        tail = self._lanes[lane]
+        tail = await self._tail(lane)
         if tail.out:
-            tail.restart(tail.acked, self._log.end(lane))
+            end = await self._log.end(lane)
+            tail.restart(tail.acked, end)
         while not self._closed:
-            entries = tail.take(limit, self._log, lane)
+            tail.wake.clear()  # first: what is offered during the look wakes it up again
+            entries = await tail.take(limit, self._log, lane)
             if entries:
                 yield Batch(lane=lane, entries=tuple(entries), token=entries[-1].seq)
                 continue
-            tail.wake.clear()
             await tail.wake.wait()
 
     async def ack(self, batch: Batch) -> None:
@@ -198,8 +204,9 @@ class SqlBroker:
 
     async def depth(self, lane: Lane) -> int:
         """See `ports.Broker.depth`."""
-        tail = self._lanes[lane]
-        return self._log.end(lane) - tail.acked - len(tail.done)
+        tail = await self._tail(lane)
+        end = await self._log.end(lane)
+        return end - tail.acked - len(tail.done)
 
     async def close(self) -> None:
         """See `ports.Broker.close`."""
@@ -207,11 +214,18 @@ class SqlBroker:
         for tail in self._lanes.values():
             tail.wake.set()
 
+    async def _tail(self, lane: Lane) -> _LaneTail:
+        tail = self._lanes.get(lane)
+        if tail is None:
+            position, end = await self._log.position(lane), await self._log.end(lane)
+            tail = self._lanes.setdefault(lane, _LaneTail(position, end))
+        return tail
+
 
 @contextlib.asynccontextmanager
-async def opened(url: str, tools: BackendTools, ledger: Ledger) -> AsyncIterator[Broker]:
+async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[Broker]:
     """The broker in the ledger's own database. See `ports.backend.OpenBroker`."""
-    broker = SqlBroker(ledger.log)
+    broker = SqlBroker(store.log)
     try:
         yield broker
     finally:

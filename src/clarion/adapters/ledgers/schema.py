@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0024"
+REVISION = "0025"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -116,6 +116,18 @@ documents = Table(
     _blob("body"),
     sqlite_with_rowid=False,
 )
+
+setup_changes = Table(
+    "setup_changes",
+    metadata,
+    _text_key("shelf"),
+    _key("tenant"),
+    _text_key("key"),
+    _number("revision"),
+    Index("setup_changes_revision", "revision"),
+    sqlite_with_rowid=False,
+)
+"""The last change of each document and tenant since revision 0025; those before are in nobody's memory any more."""
 
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
 

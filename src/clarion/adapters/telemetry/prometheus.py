@@ -6,7 +6,7 @@ becomes `clarion_messages_settled_total{channel="email",status="sent",reason=""}
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -15,7 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-Stats = Callable[[], Mapping[str, Any]]
+Stats = Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
+"""A part's numbers, at once or after asking somebody else."""
 
 
 class MetricHelp(msgspec.Struct, frozen=True):
@@ -147,21 +148,29 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
-        self._registry.register(_Parts(self._parts))
+        self._asked: list[tuple[str, Mapping[str, Any]]] = []
+        self._registry.register(_Parts(self._asked))
 
     def add(self, part: str, stats: Stats) -> None:
         """Ask `stats` at every scrape."""
         self._parts.append((part, stats))
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its media type: Prometheus text, or OpenMetrics when `accept` asks for it."""
         encode, media_type = choose_encoder(accept)
+        numbers = [(part, await _numbers(stats)) for part, stats in self._parts]
+        self._asked[:] = numbers  # without a pause until they are encoded
         return encode(self._registry), media_type
 
 
+async def _numbers(stats: Stats) -> Mapping[str, Any]:
+    found = stats()
+    return found if isinstance(found, Mapping) else await found
+
+
 class _Parts(Collector):
-    def __init__(self, parts: list[tuple[str, Stats]]) -> None:
-        self._parts = parts
+    def __init__(self, asked: list[tuple[str, Mapping[str, Any]]]) -> None:
+        self._asked = asked
 
     def describe(self) -> Iterator[Metric]:
         """Nothing to ask before the parts are there."""
@@ -170,8 +179,8 @@ class _Parts(Collector):
     def collect(self) -> Iterator[Metric]:
         """One family per meaning, gathered over all parts."""
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for part, stats in self._parts:
-            for key, value in stats().items():
+        for part, numbers in self._asked:
+            for key, value in numbers.items():
                 if isinstance(value, bool | int | float):
                     _gather(families, part, key, value)
         yield from families.values()

@@ -18,6 +18,7 @@ from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.targets import Permits, SendTarget
 from clarion.flow.lanes import InFlight
 from clarion.flow.lease import WorkerLease
+from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Message
@@ -27,7 +28,6 @@ from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import Ledger
 from clarion.rules.devices import Answer, settle_devices
 from clarion.rules.outcomes import AttemptContext, settle_in_doubt, settle_outcome, settle_unsent
 
@@ -111,11 +111,12 @@ class Attempts:
             lambda: self._messages.mark_sending(self._lease.worker, messages, self._clock.now()),
             self._clock,
         )
+        stops = await self._recheck.again(list(dict.fromkeys(map(_held, ready))))
         going: list[ReadyCall] = []
         for held, its in groupby(ready, key=_held):
             if held.message.id in refused:
                 continue
-            stop = self._recheck.one(held)
+            stop = stops.get(held)
             if stop is None:
                 still = [one for one in its if _is_used(held, one[2].contact)]
                 going += still
@@ -137,11 +138,12 @@ class Attempts:
             lambda: self._messages.mark_sending(self._lease.worker, [h.message for h in batch], now()),
             self._clock,
         )
+        stops = await self._recheck.again(batch)
         for held in batch:
             if held.message.id in refused:
                 stopped[held] = None
-            elif (stop := self._recheck.one(held)) is not None:
-                stopped[held] = stop
+            elif held in stops:
+                stopped[held] = stops[held]
             elif not _is_used(held, contacts[held]):
                 stopped[held] = self._again(held.message)
         return [held not in stopped for held in batch]

@@ -11,13 +11,13 @@ import structlog
 
 from clarion.errors import ConfigError
 from clarion.flow.dispatch.destinations import destinations
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import TenantId
 from clarion.model.message import Message
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.ledger import Setup
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 from clarion.rules import breaker, limiter
 from clarion.rules.weighted_choice import choose
@@ -194,7 +194,7 @@ class _Broken(NamedTuple):
 class Integrations:
     """Finds the integration for a message; opens, replaces and closes them as the configuration changes."""
 
-    def __init__(self, setup: Setup, plugins: Mapping[str, ProviderPlugin], tools: ProviderTools) -> None:
+    def __init__(self, setup: SetupView, plugins: Mapping[str, ProviderPlugin], tools: ProviderTools) -> None:
         self._tenants = setup.tenants
         self._shelf = setup.integrations
         self._clock = tools.clock

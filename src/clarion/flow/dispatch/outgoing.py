@@ -13,6 +13,7 @@ from clarion.flow.dispatch.integrations import LiveIntegration
 from clarion.flow.dispatch.rendering import Rendering, is_overridden
 from clarion.flow.dispatch.targets import SendTarget
 from clarion.flow.lanes import InFlight
+from clarion.flow.setup_view import SetupView
 from clarion.model.content import AnyContent
 from clarion.model.ids import MessageId
 from clarion.model.message import Message
@@ -20,7 +21,6 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Setup
 from clarion.ports.limited import Exceeded
 from clarion.rules.keys import KeyedHash, Keys
 from clarion.rules.outcomes import settle_unsent
@@ -44,7 +44,7 @@ class OutgoingBuilder:
 
     def __init__(
         self,
-        setup: Setup,
+        setup: SetupView,
         rendering: Rendering,
         unsubscribe_url: Callable[[Message], str],
         hash: KeyedHash,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
 
 from clarion.flow.lanes import HELD_MS, InFlight
 from clarion.flow.lease import WorkerLease
+from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, UserNo
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.rules.eligibility import Decision, gate
 from clarion.rules.endpoints import addresses
 from clarion.rules.outcomes import settle_unsent
@@ -44,42 +44,40 @@ class Recheck:
         self._clock = clock
 
     async def batch(self, batch: Sequence[InFlight]) -> Rechecked:
-        """Which may go. Waits for people who are no longer in memory, and until the lease surely lasts."""
-        await self._refresh_users(batch)
-        worker, now = await self._lease.lasting(), self._clock.now()
+        """Which may go. Waits until the lease surely lasts. What was committed before binds whatever was queued (I8)."""
+        worker = await self._lease.lasting()
+        changed, now = await self._changed(batch), self._clock.now()
         going: list[InFlight] = []
         stopped: list[Settlement] = []
         stale: list[InFlight] = []
         for held in batch:
             if held.worker != worker or held.since + HELD_MS <= now:
                 stale.append(held)
-            elif (stop := self._stop(held, now)) is not None:
+            elif (stop := self._stop(held, changed, now)) is not None:
                 stopped.append(stop)
             else:
                 going.append(held)
         return Rechecked(going, stopped, stale)
 
-    def one(self, held: InFlight) -> Settlement | None:
-        """Why it must not go now; None when it still may. Never waits."""
-        return self._stop(held, self._clock.now())
+    async def again(self, batch: Sequence[InFlight]) -> Mapping[InFlight, Settlement]:
+        """Why some of them must not go now."""
+        changed = await self._changed(batch)
+        now = self._clock.now()
+        stops = {held: self._stop(held, changed, now) for held in batch}
+        return {held: stop for held, stop in stops.items() if stop is not None}
 
-    async def _refresh_users(self, batch: Sequence[InFlight]) -> None:
-        """Users as of the last committed write, so that an opt-out binds whatever is queued (I8)."""
-        current = self._users.current
-        missing = [held for held in batch if current(held.user.no) is None]
-        if missing:
-            await self._users.get([held.user.no for held in missing])
+    async def _changed(self, batch: Sequence[InFlight]) -> Mapping[UserNo, User | None]:
+        return await self._users.changed([held.user.seen for held in batch])
 
-    def _stop(self, held: InFlight, now: Instant) -> Settlement | None:
+    def _stop(self, held: InFlight, changed: Mapping[UserNo, User | None], now: Instant) -> Settlement | None:
         try:
-            return self._verdict(held, now)
+            return self._verdict(held, changed.get(held.user.no, held.user), now)
         except Exception as fault:
             log.exception("decision_failed", workflow=held.message.workflow, error=type(fault).__name__)
             return settle_unsent(held.message, Status.FAILED, Reason.INTERNAL_ERROR, now)
 
-    def _verdict(self, held: InFlight, now: Instant) -> Settlement | None:
+    def _verdict(self, held: InFlight, user: User | None, now: Instant) -> Settlement | None:
         message = held.message
-        user = self._users.current(message.user)
         if user is None:
             return settle_unsent(message, Status.SUPPRESSED, Reason.USER_DELETED, now)
         verdict = held.gate

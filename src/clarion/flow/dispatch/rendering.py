@@ -13,6 +13,7 @@ from clarion.errors import ContentError
 from clarion.flow.lanes import InFlight
 from clarion.flow.limited_tasks import Task, all_done, shown
 from clarion.flow.lookups import template_of
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent
 from clarion.model.event import EMPTY_DATA, Event
@@ -22,7 +23,6 @@ from clarion.model.message import Message
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Setup
 from clarion.ports.limited import Exceeded, Limited
 
 LIMITED_KEPT = 64
@@ -90,7 +90,7 @@ def _renderer() -> Renderer:
 class Rendering:
     """Finds the template version of a message and renders it."""
 
-    def __init__(self, setup: Setup, renderer: Renderer, limited: Limited, clock: Clock) -> None:
+    def __init__(self, setup: SetupView, renderer: Renderer, limited: Limited, clock: Clock) -> None:
         self._limited = limited
         self._setup = setup
         self._renderer = renderer

@@ -18,6 +18,7 @@ from clarion.errors import (
 from clarion.flow.coverage import Coverage
 from clarion.flow.intake.recipients import Trigger, WorkflowIndex, merged_profile, resolve
 from clarion.flow.intake.schemas import Schemas
+from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import UNMATCHED
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import sealed_entry
@@ -29,7 +30,6 @@ from clarion.model.submission import Acceptance, Notice, Submission
 from clarion.model.user import Profile, User, UserPut
 from clarion.ports.broker import Broker
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 from clarion.rules import schedule
 

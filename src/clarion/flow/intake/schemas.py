@@ -10,9 +10,9 @@ import structlog
 from clarion.content.templates.schema import Mismatch, Schema, SchemaRefused
 from clarion.errors import InvalidData
 from clarion.flow.intake.recipients import Trigger
+from clarion.flow.setup_view import SetupView
 from clarion.model.ids import TenantId
 from clarion.model.setup import Template
-from clarion.ports.ledger import Setup
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ class Compiled(msgspec.Struct, frozen=True):
 class Schemas:
     """Compiles the schema of a template version once, and holds events against it."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: SetupView) -> None:
         self._setup = setup
         self._compiled: dict[TenantId, Compiled] = {}
 

@@ -14,6 +14,7 @@ from clarion.errors import SealBroken, Unavailable
 from clarion.flow.coverage import Coverage
 from clarion.flow.lanes import InFlight, Queues
 from clarion.flow.lease import GivenUp, WorkerLease
+from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import UNMATCHED, last_known, setup_of
 from clarion.flow.plan.batch import PlanBatch
 from clarion.flow.plan.leftovers import Leftovers
@@ -29,7 +30,6 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.ports.broker import Batch, Broker
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 from clarion.rules.plan import plan_run
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from clarion.errors import SealBroken, Unavailable
 from clarion.flow.lanes import InFlight, LaneQueue, Queues, Settle
 from clarion.flow.lease import WorkerLease
+from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import reason_of, setup_of
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import opened
@@ -24,7 +25,6 @@ from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.ports.vault import Vault
 from clarion.rules import caps
 from clarion.rules.outcomes import settle_in_doubt, settle_unsent
@@ -83,17 +83,17 @@ class Claimer:
     async def sweep(self, lane: Lane) -> bool:
         """Claim once from every queue of the lane that has something due; whether any had more to give."""
         more = False
-        for due_lane, channel in self._due():
+        for due_lane, channel in await self._due():
             if due_lane is lane:
                 more |= await self._claim(self._queues.of(lane, channel), channel)
         return more
 
-    def _due(self) -> Sequence[tuple[Lane, Channel]]:
+    async def _due(self) -> Sequence[tuple[Lane, Channel]]:
         """One look serves all lanes that ask at about the same time."""
         now_s = self._clock.monotonic()
         if now_s >= self._look_again_s:
-            self._found = self._ledger.messages.due(self._clock.now())
             self._look_again_s = now_s + SWEEP_S / 2
+            self._found = await self._ledger.messages.due(self._clock.now())
         return self._found
 
     async def _claim(self, queue: LaneQueue, channel: Channel) -> bool:
@@ -154,7 +154,7 @@ class Claimer:
     ) -> tuple[list[InFlight], list[Settlement]]:
         """What can be sent, and what is settled without a call."""
         users = await self._ledger.users.get([m.user for m in claimed])
-        events, faults = self._events(claimed, users)
+        events, faults = await self._events(claimed, users)
         counted, over_cap = await self._count(claimed, users, now)
         held: list[InFlight] = []
         settlements: list[Settlement] = []
@@ -180,7 +180,7 @@ class Claimer:
         category = self._ledger.setup.categories.all(message.tenant).get(message.category)
         return category.unknown_policy if category is not None else UnknownPolicy.DO_NOT_SEND
 
-    def _events(
+    async def _events(
         self, claimed: Sequence[Message], users: Mapping[UserNo, User]
     ) -> tuple[dict[Place, Event], dict[Place, Exception]]:
         """The events that can be opened, and why others cannot."""
@@ -190,7 +190,7 @@ class Claimer:
         events: dict[Place, Event] = {}
         faults: dict[Place, Exception] = {}
         for lane, seqs in by_lane.items():
-            entries: Mapping[int, Entry] = self._ledger.log.fetch(lane, list(seqs))
+            entries: Mapping[int, Entry] = await self._ledger.log.fetch(lane, list(seqs))
             for seq, entry in entries.items():
                 try:
                     event = opened(entry, users, self._vault)

@@ -10,6 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.errors import UserUnreadable
+from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, UserNo
@@ -19,7 +20,6 @@ from clarion.model.settlement import ReceiptEffect
 from clarion.model.suppression import Suppression
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import Ledger
 from clarion.rules.outcomes import bounded_detail
 from clarion.rules.receipts import SOFT_WINDOW_MS, Interpretation, interpret, is_soft
 

@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from clarion.errors import ClarionError
 from clarion.flow.lease import WorkerLease
+from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.ids import MessageId
 from clarion.model.inbox import InboxChange
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.ports.clock import Clock
 from clarion.ports.fanout import Fanout
-from clarion.ports.ledger import Ledger
 from clarion.rules.outcomes import without_extras
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from clarion.ports.ledger.messages import Messages, Receipts
 from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
 from clarion.ports.ledger.records import Captures, MessageRecords, Quarantine
-from clarion.ports.ledger.setup import DocumentStore, Keys, Setup, Tenants
+from clarion.ports.ledger.setup import DocumentStore, Keys, SetupStore, Tenants
 from clarion.ports.ledger.users import Deliveries, Directory, Endpoints, Suppressions, Topics, Users
 from clarion.ports.terms import Subject
 
@@ -31,7 +31,6 @@ __all__ = [
     "Inboxes",
     "Keys",
     "Leases",
-    "Ledger",
     "MessageRecords",
     "Messages",
     "OperationSteps",
@@ -40,7 +39,8 @@ __all__ = [
     "Quarantine",
     "Receipts",
     "SetAsides",
-    "Setup",
+    "SetupStore",
+    "Store",
     "Suppressions",
     "Tenants",
     "Topics",
@@ -48,8 +48,8 @@ __all__ = [
 ]
 
 
-class Ledger(Protocol):
-    """The store as a whole, opened once by the composition root."""
+class Store(Protocol):
+    """The store as a whole: values in, values out, so that it may be in another process."""
 
     log: EventLog
     events: Events
@@ -60,7 +60,7 @@ class Ledger(Protocol):
     deliveries: Deliveries
     topics: Topics
     directory: Directory
-    setup: Setup
+    setup: SetupStore
     plans: Plans
     leases: Leases
     messages: Messages
@@ -73,14 +73,14 @@ class Ledger(Protocol):
     captures: Captures
     claims: IdempotencyStore
 
-    def tag(self, subject: Subject) -> str | None:
-        """Of a resource as it is now: another one after every change. None: there is no such resource. A short local
-        read. What a request makes of it holds inside its writes, see `ports.terms`."""
+    async def tag(self, subject: Subject) -> str | None:
+        """Of a resource as it is now: another one after every change. None: there is no such resource. What a request
+        makes of it holds inside its writes, see `ports.terms`."""
 
-    def health(self) -> str:
+    async def health(self) -> str:
         """`ok`, or why nothing can be written. Asking makes a broken store look again by itself."""
 
-    def stats(self) -> Mapping[str, Any]:
+    async def stats(self) -> Mapping[str, Any]:
         """Counters for metrics: commits, rows, queue length, last commit milliseconds, file bytes."""
 
     async def close(self) -> None:

@@ -18,19 +18,19 @@ class EventLog(Protocol):
     ) -> tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]:
         """One transaction: the published entries with their `seq` (those with stale claims left out)."""
 
-    def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
-        """Entries behind `after`, in order. A short local read."""
+    async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
+        """Entries behind `after`, in order."""
 
-    def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
+    async def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
         """Entries by position, planned or not, as long as retention keeps them."""
 
-    def position(self, lane: Lane) -> int:
+    async def position(self, lane: Lane) -> int:
         """The last acknowledged position."""
 
     async def advance(self, lane: Lane, position: int) -> None:
         """Everything up to `position` is planned. Never goes backwards."""
 
-    def end(self, lane: Lane) -> int:
+    async def end(self, lane: Lane) -> int:
         """The last position ever written."""
 
 
@@ -81,5 +81,5 @@ class SetAsides(Protocol):
     async def discard(self, tenant: TenantId, seq: int, at: Instant) -> bool:
         """Whether it was there. The event keeps its reason, but nobody is asked to look at it any more."""
 
-    def waiting(self) -> int:
-        """How many wait for a person, of all tenants. Never waits."""
+    async def waiting(self) -> int:
+        """How many wait for a person, of all tenants."""

@@ -23,11 +23,11 @@ class Inboxes(Protocol):
     ) -> Sequence[InboxItem]:
         """Newest first."""
 
-    def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
-        """Items changed behind `offset`, offsets ascending: the replay. A short local read."""
+    async def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
+        """Items changed behind `offset`, offsets ascending: the replay."""
 
-    def head(self, user: UserNo) -> tuple[int, InboxCounts]:
-        """The newest offset and the counters at that offset. A short local read."""
+    async def head(self, user: UserNo) -> tuple[int, InboxCounts]:
+        """The newest offset and the counters at that offset."""
 
     async def matching(
         self, user: UserNo, *, archived: bool = False, unread: bool = False

@@ -41,8 +41,8 @@ class Messages(Protocol):
     async def settle(self, worker: WorkerId, settlements: Sequence[Settlement]) -> SettleResult:
         """Attempts and new states in one transaction. All are refused when the worker has been given up."""
 
-    def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
-        """The queues that have something to claim. A short local read."""
+    async def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
+        """The queues that have something to claim."""
 
     async def depth(self) -> Mapping[tuple[Lane, Channel], int]:
         """Messages per queue that wait for their time and that nobody holds, bounded counting (at most 100,000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from clarion.model.ids import Instant, TenantId
@@ -13,6 +13,7 @@ from clarion.model.setup import (
     Learned,
     Partial,
     ReleaseBasis,
+    SetupDelta,
     Template,
     TemplateDraft,
     Tenant,
@@ -23,17 +24,13 @@ T = TypeVar("T")
 
 
 class DocumentStore(Protocol[T]):
-    """Keyed documents of a tenant (categories, workflows, templates, ...), held in memory."""
-
-    def all(self, tenant: TenantId) -> Mapping[str, T]:
-        """Every document by key: the live, committed versions. Never waits. The same mapping until something changes,
-        then another one; do not mutate."""
+    """Keyed documents of a tenant (categories, workflows, templates, ...)."""
 
     async def put(self, tenant: TenantId, document: T, *, before: T | None = None, fresh: bool = False) -> T:
         """Create or replace; workflows, templates and partials get the next `version`, older ones are kept.
 
-        `before`: what the document was made from; Conflict when something else is live by now, also when another
-        process put it there. `fresh`: Conflict when anything is. After a Conflict `all` shows what is really live.
+        `before`: what the document was made from; Conflict when something else is live by now. `fresh`: Conflict when
+        anything is.
         """
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
@@ -46,7 +43,7 @@ class DocumentStore(Protocol[T]):
         """All versions that were ever live, newest first, also of a deleted document; those below `before`."""
 
 
-class Setup(Protocol):
+class SetupStore(Protocol):
     """All configuration of all tenants."""
 
     tenants: Tenants
@@ -62,12 +59,9 @@ class Setup(Protocol):
     integrations: DocumentStore[Integration]
     keys: Keys
 
-    @property
-    def revision(self) -> int:
-        """Grows with every change by any process; at least that of the newest change seen here."""
-
-    async def catch_up(self, revision: int | None = None) -> None:
-        """When this returns, everything up to this revision (None: everything) is seen here, whoever changed it."""
+    async def delta(self, after: int) -> SetupDelta:
+        """What tenants and documents changed behind the revision `after`, as they are now, and the revision they are
+        at. Every change counts one at least. A store that does not know gives everything, see `SetupDelta.after`."""
 
     async def release(
         self,
@@ -81,22 +75,18 @@ class Setup(Protocol):
         """One transaction: next versions of the templates and of the partial are live, the draft is gone.
 
         The templates as they are stored, in order. Conflict, and nothing is changed, when `draft` is another one by
-        now, or anything of the `basis` is: also by another process. After it `all` shows what is really live.
+        now, or anything of the `basis` is.
         """
 
 
 class Tenants(Protocol):
-    """The tenants of this installation, held in memory."""
+    """The tenants of this installation."""
 
-    def all(self) -> Mapping[TenantId, Tenant]:
-        """By id."""
+    async def put(self, tenant: Tenant, *, before: Tenant | None = None) -> Tenant:
+        """Create (id 0: the store assigns one, and adds the integration `INBOX`) or replace by id.
 
-    async def put(self, tenant: Tenant) -> Tenant:
-        """Create (id 0: the store assigns one, and adds the integration `INBOX`) or replace by id."""
-
-    async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
-        """Store `to(what is stored)` in one transaction, so that no other change is lost. What `to` raises is raised,
-        and nothing is stored. `to` may run more than once, and in another thread: it looks at its argument only."""
+        `before`: what it was made from; Conflict when something else is stored by now.
+        """
 
 
 class Keys(Protocol):

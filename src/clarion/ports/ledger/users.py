@@ -10,11 +10,11 @@ from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointS
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.suppression import Suppression
 from clarion.model.topic import Topic
-from clarion.model.user import User, UserPut
+from clarion.model.user import User, UserPut, UserSeen
 
 
 class Users(Protocol):
-    """People, opened. Reads come from a bounded in-process cache that every write keeps true."""
+    """People, opened."""
 
     async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
         """Those that exist, by their id."""
@@ -22,8 +22,9 @@ class Users(Protocol):
     async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
         """Those that exist, by their number."""
 
-    def current(self, no: UserNo) -> User | None:
-        """The user as of the last committed write if cached, else None. Never waits: the last look before a call."""
+    async def changed(self, seen: Sequence[UserSeen]) -> Mapping[UserNo, User | None]:
+        """Who of these is another person by the last committed write, as they are now; None: they are gone. The last
+        look before a call: what was committed before it is asked counts."""
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         """Create or replace; contacts get their `hash`, endpoints stay as they are. One transaction."""

@@ -144,7 +144,7 @@ async def a_disabled_endpoint_is_a_suppressed_address(world: World) -> None:
     """Known to the cache at once, and after it has forgotten; enabling takes it back."""
     endpoint = await created(world)
     await world.ledger.endpoints.switch(world.tenant, endpoint.id, "by_hand", world.now)
-    current = world.ledger.users.current(world.ada.no)
+    current = await world.reread(world.ada)
     assert current is not None
     assert current.suppressed == {endpoint.id}
     for n in range(40):

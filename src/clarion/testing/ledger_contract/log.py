@@ -29,11 +29,11 @@ async def entries_come_back_in_order_with_their_positions(world: World) -> None:
     appended, results = await log.append([world.entry(sealed=bytes([n])) for n in range(5)], [None] * 5)
     await log.append([world.entry(lane=Lane.BULK)], [None])
     assert list(results) == [None] * 5
-    assert list(log.read(Lane.NORMAL, 0, 10)) == list(appended)
+    assert list(await log.read(Lane.NORMAL, 0, 10)) == list(appended)
     assert [e.seq for e in appended] == sorted({e.seq for e in appended})
-    assert list(log.read(Lane.NORMAL, appended[1].seq, 2)) == list(appended[2:4])
-    assert log.end(Lane.NORMAL) == appended[-1].seq
-    assert len(log.read(Lane.BULK, 0, 10)) == 1
+    assert list(await log.read(Lane.NORMAL, appended[1].seq, 2)) == list(appended[2:4])
+    assert await log.end(Lane.NORMAL) == appended[-1].seq
+    assert len(await log.read(Lane.BULK, 0, 10)) == 1
 
 
 async def one_call_may_fill_several_lanes(world: World) -> None:
@@ -42,7 +42,7 @@ async def one_call_may_fill_several_lanes(world: World) -> None:
         [world.entry(lane=lane) for lane in LANES], [None] * len(LANES)
     )
     for entry in appended:
-        assert list(world.ledger.log.read(entry.lane, 0, 10)) == [entry]
+        assert list(await world.ledger.log.read(entry.lane, 0, 10)) == [entry]
 
 
 async def appends_at_once_are_all_kept(world: World) -> None:
@@ -50,7 +50,7 @@ async def appends_at_once_are_all_kept(world: World) -> None:
     done = await together(
         *(world.ledger.log.append([world.entry(sealed=b"%d" % n)], [None]) for n in range(200))
     )
-    read = world.ledger.log.read(Lane.NORMAL, 0, 1000)
+    read = await world.ledger.log.read(Lane.NORMAL, 0, 1000)
     assert {e.sealed: e.seq for (e,), _ in done} == {e.sealed: e.seq for e in read}
     assert len(read) == 200
 
@@ -61,16 +61,16 @@ async def entries_are_fetched_by_position(world: World) -> None:
     appended, _ = await log.append([world.entry() for _ in range(3)], [None] * 3)
     await log.advance(Lane.NORMAL, appended[-1].seq)
     wanted = [appended[0].seq, appended[2].seq]
-    assert log.fetch(Lane.NORMAL, [*wanted, 999]) == {e.seq: e for e in (appended[0], appended[2])}
+    assert await log.fetch(Lane.NORMAL, [*wanted, 999]) == {e.seq: e for e in (appended[0], appended[2])}
 
 
 async def the_cursor_never_goes_back(world: World) -> None:
     """A late acknowledgement of something earlier changes nothing."""
     log = world.ledger.log
-    assert log.position(Lane.HIGH) == 0
+    assert await log.position(Lane.HIGH) == 0
     await together(log.advance(Lane.HIGH, 7), log.advance(Lane.HIGH, 3))
     await log.advance(Lane.HIGH, 5)
-    assert log.position(Lane.HIGH) == 7
+    assert await log.position(Lane.HIGH) == 7
 
 
 async def the_first_claim_wins(world: World) -> None:
@@ -84,7 +84,7 @@ async def the_first_claim_wins(world: World) -> None:
     assert not again.fresh
     assert (again.answer, again.fingerprint) == (b"first", b"body")
     assert list(published) == []
-    assert len(log.read(Lane.NORMAL, 0, 10)) == 1
+    assert len(await log.read(Lane.NORMAL, 0, 10)) == 1
 
 
 async def a_held_answer_is_found_until_it_expires(world: World) -> None:
@@ -111,7 +111,7 @@ async def of_claims_at_once_exactly_one_wins(world: World) -> None:
     winners = [result for _, (result,) in done if result is not None and result.fresh]
     assert len(winners) == 1
     assert {result.answer for _, (result,) in done if result is not None} == {winners[0].answer}
-    assert len(world.ledger.log.read(Lane.NORMAL, 0, 100)) == 1
+    assert len(await world.ledger.log.read(Lane.NORMAL, 0, 100)) == 1
 
 
 async def entries_of_one_submission_share_its_claim(world: World) -> None:

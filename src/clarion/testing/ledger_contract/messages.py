@@ -179,10 +179,10 @@ async def a_refused_settlement_leaves_nothing_behind(world: World) -> None:
     )
     assert result.refused == {stale.id, good.id}
     assert result.inbox == ()
-    assert world.ledger.inboxes.head(world.ada.no)[0] == 0
+    assert (await world.ledger.inboxes.head(world.ada.no))[0] == 0
     assert await world.state(ladder[1]) == (DEFERRED, Reason.WAITING_FOR_EARLIER_CHANNEL)
     assert await world.timeline(good) == [(QUEUED, None)]
-    assert world.ledger.users.current(world.ada.no) == world.ada
+    assert await world.reread(world.ada) == world.ada
     assert len(await world.ledger.captures.of(world.tenant, captured.id)) == 1
 
 
@@ -215,7 +215,7 @@ async def the_inbox_item_comes_with_its_offset(world: World) -> None:
     offsets = {change.user: [item.offset for item in change.items] for change in result.inbox}
     assert offsets == {world.ada.no: [1, 2], world.bob.no: [1]}
     by_user = {change.user: change for change in result.inbox}
-    assert list(world.ledger.inboxes.since(world.ada.no, 0, 10)) == list(by_user[world.ada.no].items)
+    assert list(await world.ledger.inboxes.since(world.ada.no, 0, 10)) == list(by_user[world.ada.no].items)
     stored = await world.stored(messages[0])
     assert (stored.sent_at, stored.delivered_at) == (world.now, world.now)
 
@@ -271,7 +271,7 @@ async def an_address_that_is_gone_is_suppressed(world: World) -> None:
     twin = await world.person("twin", "ada@example.org")
     await world.settle(message, Status.BOUNCED, reason=Reason.ADDRESS_GONE, suppressions=world.gone(gone))
     for user in (world.ada, twin):
-        now = world.ledger.users.current(user.no)
+        now = await world.reread(user)
         assert now is not None
         assert now.suppressed == {gone}
     (row,) = await world.ledger.suppressions.page(world.tenant, None, 10)
@@ -286,9 +286,9 @@ async def due_names_the_queues_with_work(world: World) -> None:
         later(world.planned(channel=Channel.PUSH), 10),
     )
     due = world.ledger.messages.due
-    assert set(due(world.now)) == {(Lane.NORMAL, Channel.EMAIL), (Lane.CRITICAL, Channel.SMS)}
-    assert (Lane.NORMAL, Channel.PUSH) in due(Instant(world.now + 10_000))
-    assert set(due(Instant(0))) == set()
+    assert set(await due(world.now)) == {(Lane.NORMAL, Channel.EMAIL), (Lane.CRITICAL, Channel.SMS)}
+    assert (Lane.NORMAL, Channel.PUSH) in await due(Instant(world.now + 10_000))
+    assert set(await due(Instant(0))) == set()
 
 
 async def every_queue_can_be_claimed(world: World) -> None:

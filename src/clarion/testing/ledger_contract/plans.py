@@ -86,11 +86,11 @@ async def continuations_join_their_lane(world: World) -> None:
     plan = world.plan_of(message, continuations=(rest,))
     result = await world.ledger.plans.commit(plan)
     (appended,) = result.continued
-    assert list(world.ledger.log.read(Lane.BULK, 0, 10)) == [appended]
-    assert world.ledger.log.end(Lane.BULK) == appended.seq
+    assert list(await world.ledger.log.read(Lane.BULK, 0, 10)) == [appended]
+    assert await world.ledger.log.end(Lane.BULK) == appended.seq
     again = await world.ledger.plans.commit(plan)
     assert again.continued == ()
-    assert len(world.ledger.log.read(Lane.BULK, 0, 10)) == 1
+    assert len(await world.ledger.log.read(Lane.BULK, 0, 10)) == 1
 
 
 async def a_preview_stores_nothing(world: World) -> None:
@@ -105,7 +105,7 @@ async def a_preview_stores_nothing(world: World) -> None:
     assert first_look.changed == {second.id: (MERGED, Reason.DUPLICATE)}
     assert len(first_look.runs) == 1
     assert await world.ledger.records.get(world.tenant, second.id) is None
-    assert list(world.ledger.log.read(Lane.BULK, 0, 10)) == []
+    assert list(await world.ledger.log.read(Lane.BULK, 0, 10)) == []
     assert await world.ledger.plans.commit(plan) == first_look
     assert await world.state(second) == (MERGED, Reason.DUPLICATE)
 
@@ -131,7 +131,7 @@ async def a_duplicate_is_merged(world: World) -> None:
     assert said(kept.runs[0], first.id) == [("dedupe", "allow", "first_in_window")]
     assert said(merged.runs[0], second[0].id) == [("dedupe", "stop", "duplicate")]
     assert said(merged.runs[0], dropped.id) == []
-    assert (await world.ledger.plans.runs_of(world.tenant, event_id, None)) == list(merged.runs)
+    assert await world.ledger.plans.runs_of(world.tenant, event_id, None) == list(merged.runs)
 
 
 async def a_dedupe_window_ends(world: World) -> None:

@@ -120,7 +120,7 @@ async def a_bounce_suppresses_its_address(world: World) -> None:
     gone = _gone(world, message)
     bounce = _said(world, message, ReceiptKind.BOUNCED, suppression=gone)
     assert await _receive(world, bounce) == [True]
-    user = world.ledger.users.current(world.ada.no)
+    user = await world.reread(world.ada)
     assert user is not None
     assert user.suppressed == {gone.hash}
     await world.ledger.suppressions.remove(world.tenant, Channel.EMAIL, gone.hash)

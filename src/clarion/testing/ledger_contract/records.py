@@ -144,15 +144,15 @@ async def a_client_misses_nothing(world: World) -> None:
     """All items behind an offset are exactly what changed since, each once and in its latest state."""
     messages = [await world.delivered() for _ in range(4)]
     inboxes, ada = world.ledger.inboxes, world.ada.no
-    seen = inboxes.head(ada)[0]
+    seen = (await inboxes.head(ada))[0]
     assert seen == 4
     await inboxes.mark(ada, "read", [messages[1].id], world.now)
     await inboxes.mark(ada, "archived", [messages[1].id], world.now)
-    missed = inboxes.since(ada, seen, 10)
+    missed = await inboxes.since(ada, seen, 10)
     assert [item.message_id for item in missed] == [messages[1].id]
     assert (missed[0].read_at, missed[0].archived_at) == (world.now, world.now)
-    assert [item.offset for item in inboxes.since(ada, 0, 10)] == [1, 3, 4, 6]
-    assert len(inboxes.since(ada, 0, 2)) == 2
+    assert [item.offset for item in await inboxes.since(ada, 0, 10)] == [1, 3, 4, 6]
+    assert len(await inboxes.since(ada, 0, 2)) == 2
 
 
 async def the_counters_are_exact(world: World) -> None:
@@ -160,24 +160,24 @@ async def the_counters_are_exact(world: World) -> None:
     messages = [await world.delivered() for _ in range(3)]
     inboxes, ada = world.ledger.inboxes, world.ada.no
 
-    def counts() -> tuple[int, int, int]:
-        now = inboxes.head(ada)[1]
+    async def counts() -> tuple[int, int, int]:
+        now = (await inboxes.head(ada))[1]
         return now.unseen, now.unread, now.total
 
-    assert counts() == (3, 3, 3)
+    assert await counts() == (3, 3, 3)
     await inboxes.mark(ada, "seen", await inboxes.matching(ada), world.now)
-    assert counts() == (0, 3, 3)
+    assert await counts() == (0, 3, 3)
     await inboxes.mark(ada, "read", [messages[0].id], world.now)
-    assert counts() == (0, 2, 3)
+    assert await counts() == (0, 2, 3)
     await inboxes.mark(ada, "unread", [messages[0].id], world.now)
-    assert counts() == (0, 3, 3)
+    assert await counts() == (0, 3, 3)
     await inboxes.mark(ada, "archived", [messages[0].id, messages[1].id], world.now)
-    assert counts() == (0, 1, 1)
+    assert await counts() == (0, 1, 1)
     await inboxes.mark(ada, "unarchived", [messages[1].id], world.now)
-    assert counts() == (0, 2, 2)
+    assert await counts() == (0, 2, 2)
     await world.delivered()
-    assert counts() == (1, 3, 3)
-    assert inboxes.head(world.bob.no) == (0, InboxCounts(unseen=0, unread=0, total=0))
+    assert await counts() == (1, 3, 3)
+    assert await inboxes.head(world.bob.no) == (0, InboxCounts(unseen=0, unread=0, total=0))
 
 
 async def a_change_carries_the_counters_if_any(world: World) -> None:
@@ -187,10 +187,10 @@ async def a_change_carries_the_counters_if_any(world: World) -> None:
     await world.plan(message)
     settled = await world.settle(message, Status.DELIVERED, record=world.item(message))
     for change in settled.inbox:
-        assert change.counts in (None, world.ledger.inboxes.head(world.ada.no)[1])
+        assert change.counts in (None, (await world.ledger.inboxes.head(world.ada.no))[1])
     marked = await world.ledger.inboxes.mark(world.ada.no, "read", [message.id], world.now)
     assert marked is not None
-    assert marked.counts in (None, world.ledger.inboxes.head(world.ada.no)[1])
+    assert marked.counts in (None, (await world.ledger.inboxes.head(world.ada.no))[1])
 
 
 async def marking_moves_the_items(world: World) -> None:
@@ -241,10 +241,10 @@ async def marks_and_deliveries_at_once_share_no_offset(world: World) -> None:
             for action in ("read", "unread", "archived", "unarchived")
         ),
     )
-    offsets = [item.offset for item in world.ledger.inboxes.since(world.ada.no, 0, 100)]
+    offsets = [item.offset for item in await world.ledger.inboxes.since(world.ada.no, 0, 100)]
     assert len(offsets) == 11
     assert offsets == sorted(set(offsets))
-    assert world.ledger.inboxes.head(world.ada.no)[0] == offsets[-1] == 15
+    assert (await world.ledger.inboxes.head(world.ada.no))[0] == offsets[-1] == 15
 
 
 async def reading_stops_a_ladder_that_waits_for_it(world: World) -> None:

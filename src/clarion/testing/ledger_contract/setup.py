@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from clarion.errors import Conflict
+from clarion.flow.setup_view import Document, DocumentsView
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
@@ -24,10 +25,9 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import DocumentStore
 from clarion.testing.ledger_contract.world import World
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Document)
 
 
 async def a_document_is_there_once_put(world: World) -> None:
@@ -164,7 +164,7 @@ async def a_document_made_from_an_older_one_is_refused(world: World) -> None:
     await _refuse_the_third(setup.templates, world.tenant, *map(_template, ("one", "two", "three")))
 
 
-async def _refuse_the_third(shelf: DocumentStore[T], tenant: TenantId, first: T, second: T, third: T) -> None:
+async def _refuse_the_third(shelf: DocumentsView[T], tenant: TenantId, first: T, second: T, third: T) -> None:
     stored = await shelf.put(tenant, first)
     live = await shelf.put(tenant, second, before=stored)
     await _refused(shelf.put(tenant, third, before=stored))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry
 from clarion.model.ids import (
@@ -28,7 +29,7 @@ from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.model.user import Contact, Profile, User, UserPut
-from clarion.ports.ledger import Ledger
+from clarion.ports.ledger import Store
 from clarion.testing.ports import ManualClock, SeededRandom
 
 T = TypeVar("T")
@@ -40,8 +41,8 @@ LEASE_MS = 60_000
 class World:
     """A ledger with somebody in it. `furnish` it before use."""
 
-    def __init__(self, ledger: Ledger, clock: ManualClock, random: SeededRandom) -> None:
-        self.ledger = ledger
+    def __init__(self, store: Store, clock: ManualClock, random: SeededRandom) -> None:
+        self.ledger = Ledger(store)
         self.clock = clock
         self.random = random
         self.tenant = TenantId(0)
@@ -74,6 +75,11 @@ class World:
         while (reaped := await self.ledger.leases.reap(self.now)).more:
             messages += reaped.messages
         return messages
+
+    async def reread(self, user: User) -> User | None:
+        """The user as of the last committed write; None: they are gone."""
+        changed = await self.ledger.users.changed([user.seen])
+        return changed.get(user.no, user)
 
     async def person(self, user_id: str, email: str = "", tenant: TenantId | None = None) -> User:
         """A user with an email address."""

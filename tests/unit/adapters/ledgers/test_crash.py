@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
+from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.ids import MessageId
 from clarion.model.message import Message
@@ -30,6 +31,7 @@ async def live(path: Path, life: int) -> None:
     clock = ManualClock()
     clock.advance(life * 1000)
     world = World(ledger_of(path, clock), clock, SeededRandom(life))
+    await world.ledger.setup.catch_up()
     world.tenant = next(iter(world.ledger.setup.tenants.all()))
     world.ada = (await world.ledger.users.find(world.tenant, ["ada"]))["ada"]
     world.worker = await world.hire()
@@ -64,8 +66,8 @@ async def test_what_was_acknowledged_survives_a_kill(path, clock, random):
     await world.ledger.close()
     told = [message_id for life in range(1, LIVES + 1) for message_id in await killed(path, life)]
     assert len(told) == len(set(told)) >= AT_LEAST * LIVES
-    world.ledger = ledger_of(path, clock)
-    items = world.ledger.inboxes.since(world.ada.no, 0, 1_000_000)
+    world.ledger = Ledger(ledger_of(path, clock))
+    items = await world.ledger.inboxes.since(world.ada.no, 0, 1_000_000)
     assert [item.offset for item in items] == list(range(1, len(items) + 1))
     assert set(told) <= {item.message_id for item in items}
     for message_id in told[:: len(told) // 50]:

@@ -20,6 +20,7 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
+from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.message import ChannelDecision
@@ -253,7 +254,9 @@ async def test_tenants_of_an_older_file_get_the_inbox_that_new_ones_begin_with(t
     migrate(path)
     for opening in range(2):
         ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
-        shelf = ledger.setup.integrations
+        setup = SetupView(ledger.setup)
+        await setup.catch_up()
+        shelf = setup.integrations
         found = [dict(shelf.all(TenantId(no))) for no in (1, 2)]
         assert found == [{} if opening else {"inbox": INBOX}, {"own": own}]
         await shelf.delete(TenantId(1), "inbox")

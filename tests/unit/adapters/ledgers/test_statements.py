@@ -21,6 +21,8 @@ WALKS = {
     "REAP": "the same",
     "CAPTURES_PAGE": "from the end until the page is full; captures are for rehearsals",
     "DELIVERIES_PURGE": "the oldest 200",
+    "SETUP_LIVE": "all of the set-up is wanted, once per process",
+    "TENANTS_LIVE": "the same",
     "END": "a table of one row per log",
     "LAST_USER": "a table of one row per table",
 }

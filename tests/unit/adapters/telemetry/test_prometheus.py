@@ -11,16 +11,18 @@ from clarion.adapters.telemetry.prometheus import MEANINGS, Metrics
 from tests.architecture.house import ROOT
 
 
-def page(**parts) -> str:
+async def page(**parts) -> str:
     metrics = Metrics()
     for name, numbers in parts.items():
         metrics.add(name, numbers.copy)
-    return metrics.render("")[0].decode()
+    return (await metrics.render(""))[0].decode()
 
 
-def test_dotted_names_become_labels():
+async def test_dotted_names_become_labels():
     """Channel, status and reason are labels of one counter, not parts of its name."""
-    shown = page(pipeline={"settled.email.sent.": 3, "settled.sms.failed.template_error": 1, "accepted": 4})
+    shown = await page(
+        pipeline={"settled.email.sent.": 3, "settled.sms.failed.template_error": 1, "accepted": 4}
+    )
     assert 'clarion_messages_settled_total{channel="email",reason="",status="sent"} 3.0' in shown
     assert (
         'clarion_messages_settled_total{channel="sms",reason="template_error",status="failed"} 1.0' in shown
@@ -28,31 +30,31 @@ def test_dotted_names_become_labels():
     assert "clarion_events_accepted_total 4.0" in shown
 
 
-def test_a_label_value_may_contain_dots():
+async def test_a_label_value_may_contain_dots():
     """An integration's key is the tenant's choice."""
-    shown = page(pipeline={"circuit.1.smtp.eu-1": 2})
+    shown = await page(pipeline={"circuit.1.smtp.eu-1": 2})
     assert 'clarion_integration_circuit{integration="1.smtp.eu-1"} 2.0' in shown
 
 
-def test_numbers_nobody_described_are_shown_all_the_same():
+async def test_numbers_nobody_described_are_shown_all_the_same():
     """A new counter of a part is never lost; what is not a number is left out."""
-    shown = page(ledger={"pages": 7, "path": "/x", "none": None})
+    shown = await page(ledger={"pages": 7, "path": "/x", "none": None})
     assert "clarion_ledger_pages 7.0" in shown
     assert "path" not in re.sub(r"python_\w+", "", shown)
 
 
-def test_the_page_is_read_anew_at_every_scrape():
+async def test_the_page_is_read_anew_at_every_scrape():
     """Nothing is copied before somebody asks."""
     metrics, numbers = Metrics(), {"accepted": 1}
     metrics.add("pipeline", lambda: numbers)
-    assert b"clarion_events_accepted_total 1.0" in metrics.render("")[0]
+    assert b"clarion_events_accepted_total 1.0" in (await metrics.render(""))[0]
     numbers["accepted"] = 2
-    assert b"clarion_events_accepted_total 2.0" in metrics.render("")[0]
+    assert b"clarion_events_accepted_total 2.0" in (await metrics.render(""))[0]
 
 
-def test_prometheus_can_parse_it():
+async def test_prometheus_can_parse_it():
     """Types and help included."""
-    shown = page(pipeline={"accepted": 1, "held.normal.email": 2}, gateway={"closed_slow": 1})
+    shown = await page(pipeline={"accepted": 1, "held.normal.email": 2}, gateway={"closed_slow": 1})
     families = {family.name: family for family in text_string_to_metric_families(shown)}
     assert families["clarion_events_accepted"].type == "counter"
     assert families["clarion_messages_held"].type == "gauge"
@@ -60,7 +62,7 @@ def test_prometheus_can_parse_it():
 
 
 @pytest.mark.parametrize("meaning", MEANINGS.values(), ids=lambda meaning: meaning.name)
-def test_names_follow_the_conventions_and_are_documented(meaning):
+async def test_names_follow_the_conventions_and_are_documented(meaning):
     """One prefix, plain words, `_total` on what only grows, and a line in the reference."""
     assert re.fullmatch(r"clarion(_[a-z]+)+", meaning.name)
     assert meaning.help.endswith(".")

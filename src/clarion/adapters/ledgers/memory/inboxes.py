@@ -54,11 +54,11 @@ class MemoryInboxes:
     ) -> Sequence[MessageId]:
         return [item.message_id for item in self._matching(user, archived, unread)]
 
-    def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
+    async def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
         missed = [item for item in self._items(user).values() if item.offset > offset]
         return sorted(missed, key=lambda item: item.offset)[:limit]
 
-    def head(self, user: UserNo) -> tuple[int, InboxCounts]:
+    async def head(self, user: UserNo) -> tuple[int, InboxCounts]:
         return self._tables.offsets.get(user, 0), self._counts(user)
 
     async def mark(

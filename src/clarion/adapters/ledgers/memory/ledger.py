@@ -45,7 +45,7 @@ from clarion.ports.ledger import (
     Quarantine,
     Receipts,
     SetAsides,
-    Setup,
+    SetupStore,
     Suppressions,
     Topics,
     Users,
@@ -55,7 +55,7 @@ from clarion.ports.vault import Vault
 
 
 class MemoryLedger:
-    """Implements `ports.ledger.Ledger`, for one process. Not durable: its tables are lost with the memory they are in.
+    """Implements `ports.ledger.Store`, for one process. Not durable: its tables are lost with the memory they are in.
 
     Give another one the same tables, and it is another process on the same store.
     """
@@ -69,7 +69,7 @@ class MemoryLedger:
     deliveries: Deliveries
     topics: Topics
     directory: Directory
-    setup: Setup
+    setup: SetupStore
     plans: Plans
     leases: Leases
     messages: Messages
@@ -121,13 +121,13 @@ class MemoryLedger:
         self.inboxes = inboxes
         self.captures = MemoryCaptures(tables)
 
-    def tag(self, subject: Subject) -> str | None:
+    async def tag(self, subject: Subject) -> str | None:
         return tag_of(self._tables, subject)
 
-    def health(self) -> str:
+    async def health(self) -> str:
         return "ok"
 
-    def stats(self) -> Mapping[str, Any]:
+    async def stats(self) -> Mapping[str, Any]:
         return {
             "commits": self._transactions.commits,
             "queued_rows": 0,

@@ -27,24 +27,23 @@ class MemoryLog:
     async def append(self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]) -> Published:
         return await self._transactions.write(lambda: self._append(entries, claims))
 
-    def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
-        log = self._tables.log
-        return [log[lane, seq] for seq in range(after + 1, min(after + limit, self.end(lane)) + 1)]
+    async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
+        return self._read(lane, after, limit)
 
-    def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
+    async def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
         return {seq: self._tables.log[lane, seq] for seq in seqs if (lane, seq) in self._tables.log}
 
-    def position(self, lane: Lane) -> int:
-        return self._tables.positions.get(lane, 0)
+    async def position(self, lane: Lane) -> int:
+        return self._position(lane)
 
     async def advance(self, lane: Lane, position: int) -> None:
         def advance() -> None:
-            self._tables.positions[lane] = max(position, self.position(lane))
+            self._tables.positions[lane] = max(position, self._position(lane))
 
         await self._transactions.write(advance)
 
-    def end(self, lane: Lane) -> int:
-        return self._tables.numbers.get(lane, 0)
+    async def end(self, lane: Lane) -> int:
+        return self._end(lane)
 
     async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
         claim = self._tables.claims.get((tenant, key))
@@ -56,11 +55,21 @@ class MemoryLog:
     def unplanned(self) -> Iterator[Entry]:
         """What waits in any lane."""
         for lane in LANES:
-            yield from self.read(lane, self.position(lane), self.end(lane))
+            yield from self._read(lane, self._position(lane), self._end(lane))
 
     def waits(self, tenant: TenantId, event_id: EventId) -> bool:
         """Whether something of the event is not planned yet."""
         return any(entry.event_id == event_id and entry.tenant == tenant for entry in self.unplanned())
+
+    def _read(self, lane: Lane, after: int, limit: int) -> list[Entry]:
+        log = self._tables.log
+        return [log[lane, seq] for seq in range(after + 1, min(after + limit, self._end(lane)) + 1)]
+
+    def _position(self, lane: Lane) -> int:
+        return self._tables.positions.get(lane, 0)
+
+    def _end(self, lane: Lane) -> int:
+        return self._tables.numbers.get(lane, 0)
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class MemoryMessages:
 
         return await self._transactions.write(settle)
 
-    def due(self, now: Instant) -> Sequence[Queue]:
+    async def due(self, now: Instant) -> Sequence[Queue]:
         return list(dict.fromkeys((m.lane, m.channel) for m in self._due(now)))
 
     async def depth(self) -> Mapping[Queue, int]:

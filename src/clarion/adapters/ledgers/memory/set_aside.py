@@ -58,7 +58,7 @@ class MemorySetAsides:
 
         return await self._transactions.write(discard)
 
-    def waiting(self) -> int:
+    async def waiting(self) -> int:
         return sum(one.discarded_at is None for one in self._tables.set_aside.values())
 
     def _get(self, tenant: TenantId, seq: int) -> SetAside | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -15,10 +15,12 @@ from clarion.model.setup import (
     INBOX,
     ApiKey,
     Category,
+    DocumentNow,
     Integration,
     Learned,
     Partial,
     ReleaseBasis,
+    SetupDelta,
     Template,
     TemplateDraft,
     Tenant,
@@ -40,7 +42,7 @@ T = TypeVar("T")
 
 
 class MemoryDocuments(Generic[D]):
-    """Implements `ports.ledger.Shelf`. `versioned`: older versions are kept."""
+    """Implements `ports.ledger.DocumentStore`. `versioned`: older versions are kept."""
 
     def __init__(
         self, kind: str, tables: Tables, transactions: Transactions, *, versioned: bool = False
@@ -49,9 +51,6 @@ class MemoryDocuments(Generic[D]):
         self._tables = tables
         self._transactions = transactions
         self._versioned = versioned
-
-    def all(self, tenant: TenantId) -> Mapping[str, D]:
-        return self._tables.documents.get((self._kind, tenant), {})
 
     async def put(self, tenant: TenantId, document: D, *, before: D | None = None, fresh: bool = False) -> D:
         def put() -> D:
@@ -77,7 +76,20 @@ class MemoryDocuments(Generic[D]):
     def _of(self, tenant: TenantId, key: str) -> tuple[D, ...]:
         return self._tables.versions.get((self._kind, tenant, key), ())
 
+    def now(self) -> tuple[DocumentNow[D], ...]:
+        """Everything that is live."""
+        return tuple(
+            DocumentNow(tenant, key, document)
+            for (kind, tenant), documents in self._tables.documents.items()
+            if kind == self._kind
+            for key, document in documents.items()
+        )
+
     # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def all(self, tenant: TenantId) -> Mapping[str, D]:
+        """By key, what is live."""
+        return self._tables.documents.get((self._kind, tenant), {})
 
     def store(self, tenant: TenantId, document: D) -> D:
         """The next version is live, or the document in place of what was there."""
@@ -123,19 +135,19 @@ class MemoryTenants:
         self._integrations = integrations
 
     def all(self) -> Mapping[TenantId, Tenant]:
+        """By id."""
         return self._tables.tenants.get("all", {})
 
-    async def put(self, tenant: Tenant) -> Tenant:
+    async def put(self, tenant: Tenant, *, before: Tenant | None = None) -> Tenant:
         def put() -> Tenant:
+            if before is not None and self.all().get(tenant.id) != before:
+                raise Conflict("the tenant was changed meanwhile: read it again and repeat the change")
             stored = self._put(tenant)
             if not tenant.id:
                 self._integrations.store(stored.id, INBOX)
             return stored
 
         return await self._transactions.write(put)
-
-    async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
-        return await self._transactions.write(lambda: self._put(to(self.all()[tenant])))
 
     def _put(self, tenant: Tenant) -> Tenant:
         if any(one.key == tenant.key and one.id != tenant.id for one in self.all().values()):
@@ -188,7 +200,7 @@ class MemoryKeys:
 
 
 class MemorySetup:
-    """Implements `ports.ledger.Setup`."""
+    """Implements `ports.ledger.SetupStore`."""
 
     tenants: Tenants
     categories: DocumentStore[Category]
@@ -205,23 +217,34 @@ class MemorySetup:
         self._tables = tables
         self._transactions = transactions
         parts: tuple[Any, ...] = (tables, transactions)
-        self.categories = MemoryDocuments[Category]("category", *parts)
-        self.workflows = MemoryDocuments[Workflow]("workflow", *parts, versioned=True)
+        self.categories = self._categories = MemoryDocuments[Category]("category", *parts)
+        self.workflows = self._workflows = MemoryDocuments[Workflow]("workflow", *parts, versioned=True)
         self.templates = self._templates = MemoryDocuments[Template]("template", *parts, versioned=True)
         self.drafts = self._drafts = MemoryDocuments[TemplateDraft]("draft", *parts)
-        self.learned = MemoryDocuments[Learned]("learned", *parts)
-        self.trials = MemoryDocuments[Template]("trial", *parts)
+        self.learned = self._learned = MemoryDocuments[Learned]("learned", *parts)
+        self.trials = self._trials = MemoryDocuments[Template]("trial", *parts)
         self.partials = self._partials = MemoryDocuments[Partial]("partial", *parts, versioned=True)
-        self.integrations = integrations = MemoryDocuments[Integration]("integration", *parts)
-        self.tenants = MemoryTenants(tables, transactions, integrations)
+        self.integrations = self._integrations = MemoryDocuments[Integration]("integration", *parts)
+        self.tenants = self._tenants = MemoryTenants(tables, transactions, self._integrations)
         self.keys = MemoryKeys(tables, transactions)
 
-    @property
-    def revision(self) -> int:
-        return self._tables.numbers.get("setup", 0)
-
-    async def catch_up(self, revision: int | None = None) -> None:
-        """What is stored is what is seen."""
+    async def delta(self, after: int) -> SetupDelta:
+        revision = self._tables.numbers.get("setup", 0)
+        if after and after == revision:
+            return SetupDelta(after=after, revision=revision)
+        return SetupDelta(
+            after=0,
+            revision=revision,
+            tenants=tuple(self._tenants.all().values()),
+            categories=self._categories.now(),
+            workflows=self._workflows.now(),
+            templates=self._templates.now(),
+            drafts=self._drafts.now(),
+            learned=self._learned.now(),
+            trials=self._trials.now(),
+            partials=self._partials.now(),
+            integrations=self._integrations.now(),
+        )
 
     async def release(
         self,

@@ -13,7 +13,7 @@ from clarion.errors import Conflict
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.status import ACTIVE, Reason, Status
-from clarion.model.user import Profile, User, UserPut
+from clarion.model.user import Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
 
@@ -45,8 +45,9 @@ class MemoryUsers:
     async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
         return {no: self._tables.users[no] for no in numbers if no in self._tables.users}
 
-    def current(self, no: UserNo) -> User | None:
-        return self._tables.users.get(no)
+    async def changed(self, seen: Sequence[UserSeen]) -> Mapping[UserNo, User | None]:
+        now = [(before, self._tables.users.get(before.no)) for before in seen]
+        return {before.no: user for before, user in now if user is None or user.seen != before}
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         def put() -> list[User]:

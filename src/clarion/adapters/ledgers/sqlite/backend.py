@@ -9,14 +9,14 @@ import structlog
 
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.ports.backend import BackendTools
-from clarion.ports.ledger import Ledger
+from clarion.ports.ledger import Store
 
 log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, tools: BackendTools) -> AsyncIterator[Ledger]:
-    """The ledger in the file. See `ports.backend.OpenLedger`."""
+async def opened(url: str, tools: BackendTools) -> AsyncIterator[Store]:
+    """The ledger in the file. See `ports.backend.OpenStore`."""
     path = tools.data_dir / url.removeprefix("sqlite:")
     ledger = SqliteLedger.open(path, vault=tools.vault, clock=tools.clock, random=tools.random)
     try:

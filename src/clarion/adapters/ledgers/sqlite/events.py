@@ -111,7 +111,7 @@ class SqliteEvents:
 
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         # First what waits, then what is planned: an event in between is found as planned.
-        unplanned = {lane: self._log.position(lane) for lane in LANES}
+        unplanned = {lane: await self._log.position(lane) for lane in LANES}
 
         def look(connection: sqlite3.Connection) -> bool:
             return any(

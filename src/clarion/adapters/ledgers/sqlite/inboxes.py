@@ -127,12 +127,12 @@ class SqliteInboxes:
         found = await self._readers.rows(sql.INBOX_MATCHING, (user, archived, unread))
         return [MessageId(bytes.fromhex(one)) for (one,) in found]
 
-    def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
+    async def since(self, user: UserNo, offset: int, limit: int) -> Sequence[InboxItem]:
         return [
             item_of(self._routes, row) for row in rows(self._local, sql.INBOX_SINCE, (user, offset, limit))
         ]
 
-    def head(self, user: UserNo) -> tuple[int, InboxCounts]:
+    async def head(self, user: UserNo) -> tuple[int, InboxCounts]:
         ((_, *state),) = rows(self._local, sql.INBOX_HEADS, (encoded([user]),))
         head = _Head(*state)
         return head.offset, head.counts()

@@ -57,7 +57,7 @@ from clarion.ports.ledger import (
     Quarantine,
     Receipts,
     SetAsides,
-    Setup,
+    SetupStore,
     Suppressions,
     Topics,
     Users,
@@ -67,7 +67,7 @@ from clarion.ports.vault import Vault
 
 
 class SqliteLedger:
-    """Implements `ports.ledger.Ledger`. Open it once per process, use it from one event loop."""
+    """Implements `ports.ledger.Store`. Open it once per process, use it from one event loop."""
 
     log: EventLog
     events: Events
@@ -78,7 +78,7 @@ class SqliteLedger:
     deliveries: Deliveries
     topics: Topics
     directory: Directory
-    setup: Setup
+    setup: SetupStore
     plans: Plans
     leases: Leases
     messages: Messages
@@ -153,15 +153,15 @@ class SqliteLedger:
         respell(path, desk)
         """People whose key was destroyed after this copy of the ledger was made, or just before a crash."""
 
-    def tag(self, subject: Subject) -> str | None:
+    async def tag(self, subject: Subject) -> str | None:
         return tag_of(self._local, subject)
 
-    def health(self) -> str:
+    async def health(self) -> str:
         if self._writer.trouble:
             self._writer.probe()
         return self._writer.state or "ok"
 
-    def stats(self) -> Mapping[str, Any]:
+    async def stats(self) -> Mapping[str, Any]:
         writer = self._writer
         return {
             "commits": writer.commits,

@@ -52,14 +52,14 @@ class SqliteLog:
         )
         return done
 
-    def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
+    async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
         return [entry_of(lane, row) for row in rows(self._local, sql.READ[lane], (after, limit))]
 
-    def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
+    async def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
         found = rows(self._local, sql.FETCH[lane], (encoded(seqs),))
         return {row[0]: entry_of(lane, row) for row in found}
 
-    def position(self, lane: Lane) -> int:
+    async def position(self, lane: Lane) -> int:
         return self._position[lane]
 
     async def advance(self, lane: Lane, position: int) -> None:
@@ -67,7 +67,7 @@ class SqliteLog:
             self._advance, (lane, position), urgent=lane is Lane.CRITICAL, after=self._advanced
         )
 
-    def end(self, lane: Lane) -> int:
+    async def end(self, lane: Lane) -> int:
         return self._end[lane]
 
     async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:

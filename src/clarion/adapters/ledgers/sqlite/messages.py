@@ -133,7 +133,7 @@ class SqliteMessages:
         )
         return settled.result
 
-    def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
+    async def due(self, now: Instant) -> Sequence[tuple[Lane, Channel]]:
         return [QUEUES[queue] for (queue,) in rows(self._local, sql.QUEUES_DUE, (_ALL_QUEUES, now))]
 
     async def depth(self) -> Mapping[tuple[Lane, Channel], int]:

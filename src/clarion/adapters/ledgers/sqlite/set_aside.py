@@ -108,7 +108,7 @@ class SqliteSetAsides:
         discarded, _ = await self._writer.call(discard, after=lambda result: self._count(result[1]))
         return bool(discarded)
 
-    def waiting(self) -> int:
+    async def waiting(self) -> int:
         return self._waiting
 
     def _count(self, waiting: int) -> None:

@@ -1,9 +1,9 @@
-"""What tenants configure: small, read on every event, so it is held in memory and only written to the file."""
+"""What tenants configure: documents in versions, tenants, API keys."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -11,22 +11,25 @@ from msgspec.structs import replace
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from clarion.adapters.ledgers import schema
+from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.revisions import Revisions
+from clarion.adapters.ledgers.sqlite.revisions import Revisions, newest, note
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.errors import Conflict, PreconditionFailed
+from clarion.errors import Conflict
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
     INBOX,
     ApiKey,
     Category,
+    DocumentNow,
     Integration,
     Learned,
     Partial,
     ReleaseBasis,
     Scope,
+    SetupDelta,
     Template,
     TemplateDraft,
     Tenant,
@@ -46,6 +49,9 @@ class Document(Protocol):
 
 D = TypeVar("D", bound=Document)
 
+Row = tuple[str, TenantId, str, bytes | None]
+"""Shelf, tenant, key, and the body that is live."""
+
 NO_VERSION = 2**62
 """Above every version."""
 
@@ -58,9 +64,6 @@ _of = (
     (_doc.shelf == bindparam("on_shelf"))
     & (_doc.tenant == bindparam("of_tenant"))
     & (_doc.key == bindparam("of_key"))
-)
-DOCUMENTS_LIVE = Query(
-    select(_doc.tenant, _doc.body).where(_doc.shelf == bindparam("on_shelf"), _doc.live == 1).limit(-1)
 )
 DOCUMENT_LIVE = Query(select(_doc.body).where(_of, _doc.live == 1).limit(1))
 VERSIONS_LIVE = Query(
@@ -91,7 +94,7 @@ STORE = Command(
 
 
 class SqliteShelf(Generic[D]):
-    """Implements `ports.ledger.Shelf`. `versioned`: older versions are kept. `sealed`: holds credentials."""
+    """Implements `ports.ledger.DocumentStore`. `versioned`: older versions are kept. `sealed`: holds credentials."""
 
     def __init__(
         self,
@@ -99,24 +102,18 @@ class SqliteShelf(Generic[D]):
         type_: type[D],
         revisions: Revisions,
         readers: Readers,
-        local: sqlite3.Connection,
         vault: Vault,
         *,
         versioned: bool = False,
         sealed: bool = False,
     ) -> None:
-        self._name = name
+        self.name = name
         self._decoder = msgspec.json.Decoder(type_)
         self._revisions = revisions
         self._readers = readers
         self._vault = vault
         self._versioned = versioned
         self._sealed = sealed
-        self._live = self.read(local)
-        revisions.follow(self.read, self.show_all)
-
-    def all(self, tenant: TenantId) -> Mapping[str, D]:
-        return self._live.get(tenant, {})
 
     async def put(self, tenant: TenantId, document: D, *, before: D | None = None, fresh: bool = False) -> D:
         def put(connection: sqlite3.Connection) -> D:
@@ -124,22 +121,12 @@ class SqliteShelf(Generic[D]):
                 self.require(connection, tenant, document.key, before)
             return self.store(connection, tenant, document)
 
-        try:
-            return await self._revisions.write(put, lambda stored: self.show(tenant, stored))
-        except (Conflict, PreconditionFailed):
-            await self._revisions.catch_up()
-            raise
+        return await self._revisions.write(put)
 
     async def delete(self, tenant: TenantId, key: str) -> bool:
-        found = await self._revisions.write(
-            lambda connection: self.discard(connection, tenant, key), lambda _: self.hide(tenant, key)
-        )
-        return found > 0
+        return await self._revisions.write(lambda connection: self.discard(connection, tenant, key)) > 0
 
     async def version(self, tenant: TenantId, key: str, version: int) -> D | None:
-        live = self.all(tenant).get(key)
-        if live is not None and getattr(live, "version", 1) == version:
-            return live
         if not 0 < version < NO_VERSION:
             return None  # nor would SQLite take every number
         found = await self._readers.call(
@@ -154,7 +141,7 @@ class SqliteShelf(Generic[D]):
         )
         return [self._opened(tenant, body) for (body,) in found]
 
-    # A transaction over several shelves writes with `store` and `discard`, then tells with `show` and `hide`.
+    # A transaction over several shelves writes with `store` and `discard`.
 
     def store(self, connection: sqlite3.Connection, tenant: TenantId, document: D) -> D:
         """Write the next version, or the document in place of what was there."""
@@ -168,62 +155,43 @@ class SqliteShelf(Generic[D]):
         else:
             DISCARD(connection, **place)
         STORE(connection, **place, of_version=version, new_body=self._closed(tenant, stored))
+        note(connection, self.name, tenant, document.key)
         return stored
 
     def discard(self, connection: sqlite3.Connection, tenant: TenantId, key: str) -> int:
         """Take a document off; how many there were."""
+        note(connection, self.name, tenant, key)
         return (RETIRE if self._versioned else DISCARD)(connection, **self._place(tenant, key))
-
-    def show(self, tenant: TenantId, document: D) -> None:
-        """What was stored is live."""
-        # A new mapping each time: whoever walks the old one is not disturbed.
-        self._live[tenant] = {**self.all(tenant), document.key: document}
-
-    def hide(self, tenant: TenantId, key: str) -> None:
-        """What was discarded is no longer live."""
-        self._live[tenant] = {k: document for k, document in self.all(tenant).items() if k != key}
 
     def require(self, connection: sqlite3.Connection, tenant: TenantId, key: str, before: D | None) -> None:
         """Conflict unless exactly this is live, or nothing."""
         found = DOCUMENT_LIVE.rows(connection, **self._place(tenant, key))
         if [self._opened(tenant, body) for (body,) in found] != ([] if before is None else [before]):
             raise Conflict(
-                f"the {self._name} {key!r} was changed meanwhile: read it again and repeat the change"
+                f"the {self.name} {key!r} was changed meanwhile: read it again and repeat the change"
             )
 
     def require_versions(
         self, connection: sqlite3.Connection, tenant: TenantId, seen: Mapping[str, int]
     ) -> None:
         """Conflict unless exactly these versions are live."""
-        found = VERSIONS_LIVE.rows(connection, on_shelf=self._name, of_tenant=tenant)
+        found = VERSIONS_LIVE.rows(connection, on_shelf=self.name, of_tenant=tenant)
         changed = sorted(key for key, _ in {tuple(row) for row in found} ^ {*seen.items()})
         if changed:
             raise Conflict(
-                f"the {self._name} {changed[0]!r} was changed meanwhile: read it again and repeat the change"
+                f"the {self.name} {changed[0]!r} was changed meanwhile: read it again and repeat the change"
             )
 
-    def read(self, connection: sqlite3.Connection) -> dict[TenantId, dict[str, D]]:
-        """What is live in the file."""
-        live: dict[TenantId, dict[str, D]] = {}
-        for tenant, body in DOCUMENTS_LIVE.rows(connection, on_shelf=self._name):
-            document = self._opened(tenant, body)
-            live.setdefault(tenant, {})[document.key] = document
-        return live
-
-    def show_all(self, live: dict[TenantId, dict[str, D]]) -> None:
-        """Exactly this is live. What did not change stays the same object."""
-        self._live = {
-            tenant: before
-            if (before := self._live.get(tenant, {})) == documents
-            else {
-                key: document if (old := before.get(key)) != document else old
-                for key, document in documents.items()
-            }
-            for tenant, documents in live.items()
-        }
+    def now(self, rows: Iterable[Row]) -> tuple[DocumentNow[D], ...]:
+        """What rows of `SETUP_LIVE` and `SETUP_DELTA` say of this shelf."""
+        return tuple(
+            DocumentNow(tenant, key, None if body is None else self._opened(tenant, body))
+            for shelf, tenant, key, body in rows
+            if shelf == self.name
+        )
 
     def _place(self, tenant: TenantId, key: str) -> dict[str, Any]:
-        return {"on_shelf": self._name, "of_tenant": tenant, "of_key": key}
+        return {"on_shelf": self.name, "of_tenant": tenant, "of_key": key}
 
     def _closed(self, tenant: TenantId, document: D) -> bytes:
         body = _encode(document)
@@ -238,7 +206,6 @@ class SqliteShelf(Generic[D]):
 # ── tenants ───────────────────────────────────────────────────────────────────────────────────────────────
 
 _tenant = schema.tenants.c
-TENANTS = Query(select(_tenant.id, _tenant.body).order_by(_tenant.id).limit(-1))
 TENANT = Query(select(_tenant.body).where(_tenant.id == bindparam("of_id")).limit(1))
 TENANT_NAMED = Query(select(_tenant.id).where(_tenant.key == bindparam("named")).limit(1))
 TENANT_ADD = Command(insert(schema.tenants).values(key=bindparam("named"), body=b""))
@@ -251,53 +218,28 @@ TENANT_REPLACE = Command(
     .values(key=bindparam("named"), body=bindparam("new_body"))
 )
 
-_tenant_of = msgspec.json.Decoder(Tenant).decode
+tenant_of = msgspec.json.Decoder(Tenant).decode
 
 
 class SqliteTenants:
     """Implements `ports.ledger.Tenants`."""
 
-    def __init__(
-        self, revisions: Revisions, local: sqlite3.Connection, integrations: SqliteShelf[Integration]
-    ) -> None:
+    def __init__(self, revisions: Revisions, integrations: SqliteShelf[Integration]) -> None:
         self._revisions = revisions
         self._integrations = integrations
-        self._all = _tenants(local)
-        revisions.follow(_tenants, self._show_all)
 
-    def all(self) -> Mapping[TenantId, Tenant]:
-        return self._all
-
-    async def put(self, tenant: Tenant) -> Tenant:
+    async def put(self, tenant: Tenant, *, before: Tenant | None = None) -> Tenant:
         def put(connection: sqlite3.Connection) -> Tenant:
+            if before is not None:
+                found = TENANT.rows(connection, of_id=tenant.id)
+                if [tenant_of(body) for (body,) in found] != [before]:
+                    raise Conflict("the tenant was changed meanwhile: read it again and repeat the change")
             stored = _put_tenant(connection, tenant)
             if not tenant.id:
                 self._integrations.store(connection, stored.id, INBOX)
             return stored
 
-        def show(stored: Tenant) -> None:
-            self._put(stored)
-            if not tenant.id:
-                self._integrations.show(stored.id, INBOX)
-
-        return await self._revisions.write(put, show)
-
-    async def change(self, tenant: TenantId, to: Callable[[Tenant], Tenant]) -> Tenant:
-        def change(connection: sqlite3.Connection) -> Tenant:
-            ((body,),) = TENANT.rows(connection, of_id=tenant)
-            return _put_tenant(connection, to(_tenant_of(body)))
-
-        return await self._revisions.write(change, self._put)
-
-    def _put(self, tenant: Tenant) -> None:
-        self._all = {**self._all, tenant.id: tenant}
-
-    def _show_all(self, tenants: dict[TenantId, Tenant]) -> None:
-        self._all = tenants
-
-
-def _tenants(connection: sqlite3.Connection) -> dict[TenantId, Tenant]:
-    return {no: _tenant_of(body) for no, body in TENANTS.rows(connection)}
+        return await self._revisions.write(put)
 
 
 def _put_tenant(connection: sqlite3.Connection, tenant: Tenant) -> Tenant:
@@ -312,6 +254,7 @@ def _put_tenant(connection: sqlite3.Connection, tenant: Tenant) -> Tenant:
     if not TENANT_REPLACE(connection, of_id=tenant.id, named=tenant.key, new_body=body):
         TENANT_ADD_AT(connection, of_id=tenant.id, named=tenant.key)
         TENANT_REPLACE(connection, of_id=tenant.id, named=tenant.key, new_body=body)
+    note(connection, "tenant", tenant.id, "")
     return tenant
 
 
@@ -385,7 +328,7 @@ _WITH_INBOX = "DELETE FROM meta WHERE key = 'tenants_without_inbox'"
 
 
 class SqliteSetup:
-    """Implements `ports.ledger.Setup`."""
+    """Implements `ports.ledger.SetupStore`."""
 
     tenants: Tenants
     categories: DocumentStore[Category]
@@ -399,43 +342,67 @@ class SqliteSetup:
     keys: Keys
 
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
-        self._revisions = revisions = Revisions(writer, local)
-        parts = (revisions, readers, local, vault)
-        self.categories = SqliteShelf("category", Category, *parts)
-        self.workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
+        self._revisions = revisions = Revisions(writer)
+        self._readers = readers
+        self._local = local
+        parts = (revisions, readers, vault)
+        self.categories = self._categories = SqliteShelf("category", Category, *parts)
+        self.workflows = self._workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
         self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
         self.drafts = self._drafts = SqliteShelf("draft", TemplateDraft, *parts)
-        self.learned = SqliteShelf("learned", Learned, *parts, sealed=True)
-        self.trials = SqliteShelf("trial", Template, *parts)
+        self.learned = self._learned = SqliteShelf("learned", Learned, *parts, sealed=True)
+        self.trials = self._trials = SqliteShelf("trial", Template, *parts)
         self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
         self.integrations = self._integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
-        self.tenants = SqliteTenants(revisions, local, self._integrations)
+        self.tenants = SqliteTenants(revisions, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 
-    @property
-    def revision(self) -> int:
-        return self._revisions.newest
+    async def delta(self, after: int) -> SetupDelta:
+        if after and newest(self._local) == after:
+            return SetupDelta(after=after, revision=after)
+        return await self._readers.call(lambda connection: self._delta(connection, after))
 
-    async def catch_up(self, revision: int | None = None) -> None:
-        await self._revisions.catch_up(revision)
+    def _delta(self, connection: sqlite3.Connection, after: int) -> SetupDelta:
+        revision = newest(connection)
+        if 0 < after <= revision:
+            rows: list[Row] = connection.execute(sql.SETUP_DELTA, (after,)).fetchall()
+            tenants = connection.execute(sql.TENANTS_DELTA, (after,)).fetchall()
+        else:  # Behind nothing, or behind what another file has seen.
+            after, rows = 0, connection.execute(sql.SETUP_LIVE).fetchall()
+            tenants = connection.execute(sql.TENANTS_LIVE).fetchall()
+        return SetupDelta(
+            after=after,
+            revision=revision,
+            tenants=tuple(tenant_of(body) for (body,) in tenants),
+            categories=self._categories.now(rows),
+            workflows=self._workflows.now(rows),
+            templates=self._templates.now(rows),
+            drafts=self._drafts.now(rows),
+            learned=self._learned.now(rows),
+            trials=self._trials.now(rows),
+            partials=self._partials.now(rows),
+            integrations=self._integrations.now(rows),
+        )
 
     def give_inboxes(self, connection: sqlite3.Connection) -> None:
         """Tenants from before revision 0010 get what new ones begin with, once, unless they have their own."""
         last = one(connection, _WITHOUT_INBOX)
         if last is None:
             return
-        given: list[tuple[TenantId, Integration]] = []
+        there = self._delta(connection, 0)
+        known: dict[TenantId, dict[str, Integration]] = {}
+        for now in there.integrations:
+            if now.document is not None:
+                known.setdefault(now.tenant, {})[now.key] = now.document
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            for tenant in self.tenants.all():
-                known = self.integrations.all(tenant)
-                if tenant > last or any(has.channel is INBOX.channel for has in known.values()):
+            for tenant in there.tenants:
+                its = known.get(tenant.id, {})
+                if tenant.id > last or any(has.channel is INBOX.channel for has in its.values()):
                     continue
-                inbox = replace(INBOX, key=INBOX.key if INBOX.key not in known else f"{INBOX.key}-in-app")
-                given.append((tenant, self._integrations.store(connection, tenant, inbox)))
+                inbox = replace(INBOX, key=INBOX.key if INBOX.key not in its else f"{INBOX.key}-in-app")
+                self._integrations.store(connection, tenant.id, inbox)
             connection.execute(_WITH_INBOX)
-        for tenant, inbox in given:
-            self._integrations.show(tenant, inbox)
 
     async def release(
         self,
@@ -446,30 +413,18 @@ class SqliteSetup:
         draft: TemplateDraft | None = None,
         basis: ReleaseBasis | None = None,
     ) -> Sequence[Template]:
-        def store(connection: sqlite3.Connection) -> tuple[list[Template], Partial | None]:
+        def store(connection: sqlite3.Connection) -> list[Template]:
             if basis is not None:
                 self._templates.require_versions(connection, tenant, _versions(basis.templates))
                 self._partials.require_versions(connection, tenant, _versions(basis.partials))
             if draft is not None:
                 self._drafts.require(connection, tenant, draft.key, draft)
                 self._drafts.discard(connection, tenant, draft.key)
-            kept = None if partial is None else self._partials.store(connection, tenant, partial)
-            return [self._templates.store(connection, tenant, template) for template in templates], kept
+            if partial is not None:
+                self._partials.store(connection, tenant, partial)
+            return [self._templates.store(connection, tenant, template) for template in templates]
 
-        def show(stored: tuple[list[Template], Partial | None]) -> None:
-            if draft is not None:
-                self._drafts.hide(tenant, draft.key)
-            if stored[1] is not None:
-                self._partials.show(tenant, stored[1])
-            for template in stored[0]:
-                self._templates.show(tenant, template)
-
-        try:
-            released, _ = await self._revisions.write(store, show, rows=len(templates) + 1)
-        except (Conflict, PreconditionFailed):
-            await self._revisions.catch_up()
-            raise
-        return released
+        return await self._revisions.write(store, rows=len(templates) + 1)
 
 
 def _versions(documents: Mapping[str, Template] | Mapping[str, Partial]) -> dict[str, int]:

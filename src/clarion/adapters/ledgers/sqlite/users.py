@@ -23,7 +23,7 @@ from clarion.errors import Conflict, InvalidInput, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
-from clarion.model.user import WEEK, Profile, User, UserPut
+from clarion.model.user import WEEK, Profile, User, UserPut, UserSeen
 from clarion.ports import terms
 from clarion.ports.clock import Clock, Random
 from clarion.ports.vault import Vault, contact_hash
@@ -83,8 +83,22 @@ class SqliteUsers:
             found.update((user.no, user) for user in read)
         return found
 
-    def current(self, no: UserNo) -> User | None:
-        return self._people.get(no)
+    async def changed(self, seen: Sequence[UserSeen]) -> Mapping[UserNo, User | None]:
+        changed: dict[UserNo, User | None] = {}
+        unknown: list[UserSeen] = []
+        for before in seen:
+            user = self._people.get(before.no)
+            if user is None:
+                unknown.append(before)
+            elif user.revision != before.revision or user.suppressed != before.suppressed:
+                changed[user.no] = user
+        if unknown:
+            read = await self.get([before.no for before in unknown])
+            for before in unknown:
+                user = read.get(before.no)
+                if user is None or user.seen != before:
+                    changed[before.no] = user
+        return changed
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         if not users:

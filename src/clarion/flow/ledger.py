@@ -1,0 +1,61 @@
+"""What the stages, the services and the edges hold: the store, and the set-up of all tenants in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clarion.errors import Unavailable
+from clarion.flow.setup_view import SetupView
+from clarion.ports.ledger import Store
+from clarion.ports.terms import Subject
+
+
+class Ledger:
+    """The parts of one store. All but the set-up are the store's own: every call is a call of it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.log = store.log
+        self.events = store.events
+        self.set_aside = store.set_aside
+        self.users = store.users
+        self.suppressions = store.suppressions
+        self.endpoints = store.endpoints
+        self.deliveries = store.deliveries
+        self.topics = store.topics
+        self.directory = store.directory
+        self.setup = SetupView(store.setup)
+        self.plans = store.plans
+        self.leases = store.leases
+        self.messages = store.messages
+        self.receipts = store.receipts
+        self.quarantine = store.quarantine
+        self.records = store.records
+        self.operations = store.operations
+        self.steps = store.steps
+        self.inboxes = store.inboxes
+        self.captures = store.captures
+        self.claims = store.claims
+
+    async def tag(self, subject: Subject) -> str | None:
+        """See `ports.ledger.Store.tag`."""
+        return await self.store.tag(subject)
+
+    async def health(self) -> str:
+        """See `ports.ledger.Store.health`."""
+        try:
+            return await self.store.health()
+        except Unavailable as fault:
+            return fault.detail
+
+    async def stats(self) -> Mapping[str, Any]:
+        """See `ports.ledger.Store.stats`. Nothing while the store cannot be asked."""
+        try:
+            return await self.store.stats()
+        except Unavailable:
+            return {}
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self.store.close()
