@@ -242,6 +242,17 @@ async def what_was_not_acknowledged_comes_to_the_next_consumer(subject: BrokerSu
         assert sealed(await consumer.take(left)) == sealed(published)[-left:]
 
 
+async def what_is_published_while_a_consumer_begins_is_not_missed(subject: BrokerSubject) -> None:
+    """Each new consumer gets everything that is not acknowledged, and what comes in meanwhile behind it."""
+    published: list[Entry] = []
+    for number in range(20):
+        published += subject.entries(1, named=f"{number}-")
+        publishing = asyncio.create_task(subject.publish(published[-1:]))
+        async with subject.consumer() as consumer:
+            assert sealed(await consumer.take(number + 1)) == sealed(published)
+        await publishing
+
+
 async def the_next_batch_may_be_taken_before_the_last_is_acknowledged(subject: BrokerSubject) -> None:
     """Planning one batch while the one before commits: each entry comes once."""
     published = subject.entries(40)
@@ -428,6 +439,7 @@ BROKER_CONTRACT: Final[Sequence[Check]] = (
     what_was_published_survives_a_crash,
     what_was_not_acknowledged_comes_again_after_a_crash,
     what_was_not_acknowledged_comes_to_the_next_consumer,
+    what_is_published_while_a_consumer_begins_is_not_missed,
     the_next_batch_may_be_taken_before_the_last_is_acknowledged,
     an_entry_that_is_never_acknowledged_holds_up_no_other,
     a_call_is_published_as_a_whole_or_not_at_all,
