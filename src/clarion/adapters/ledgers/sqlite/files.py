@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ READER_CACHE_KIB = 4 * 1024
 WAL_KEPT = 64 << 20
 """Bytes the write-ahead log may keep on disk after a checkpoint."""
 BUSY_MS = 5_000
+COUNTS = (128, 16, 1)
+"""Rows of one statement of `write`; so few different ones stay prepared."""
 
 _OUT_OF_REACH = frozenset(
     {
@@ -117,6 +122,26 @@ def rows(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> list
     """
     text = one(connection, sql, parameters)
     return _decode(text) if text else []
+
+
+def write(connection: sqlite3.Connection, sql: str, values: Sequence[Sequence[Any]]) -> None:
+    """Runs a statement whose `VALUES (?, ...)` stands for one row for all of them, a few hundred at once.
+
+    `executemany` gives up the interpreter lock around every row; this costs that once for so many.
+    """
+    done = 0
+    for count in COUNTS:
+        while len(values) - done >= count:
+            some = values[done : done + count]
+            connection.execute(_repeated(sql, count), list(chain.from_iterable(some)))
+            done += count
+
+
+@lru_cache(maxsize=64)
+def _repeated(sql: str, count: int) -> str:
+    start = sql.index("VALUES (") + len("VALUES ")
+    row = sql[start : sql.index(")", start) + 1]
+    return sql[:start] + ", ".join([row] * count) + sql[start + len(row) :]
 
 
 _decode = msgspec.json.Decoder(list[Any]).decode

@@ -14,7 +14,7 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.decoding import message as message_of
 from clarion.adapters.ledgers.sqlite.endings import Endings
-from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.files import one, rows, write
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
@@ -250,8 +250,8 @@ class SqliteMessages:
         """Records them, and lets the messages follow."""
         if settlements:
             positions = journal.add_settled(connection, settlements, before)
-            packed = encoded([_row(s, position) for s, position in zip(settlements, positions, strict=True)])
-            connection.execute(sql.SETTLE, (packed, b"".join([s.message.id for s in settlements])))
+            rows = [_row(s, position) for s, position in zip(settlements, positions, strict=True)]
+            write(connection, sql.SETTLE, rows)
 
     def _store_captures(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
         kept = [copy for s in settlements for copy in (s.record, *s.copies) if type(copy) is Captured]
@@ -296,8 +296,6 @@ def _mark(message: Message, at: Instant) -> Settlement:
 
 
 def _row(s: Settlement, position: int) -> tuple[Any, ...]:
-    """As `statements.SETTLED`; what stands behind is left out when there is nothing to say."""
-    row = (position, CODES[s.status], s.at, s.attempt, s.integration, s.outcome is not None)
-    if s.reason is None and s.due_at is None and not s.unknowns:
-        return row
-    return (*row, s.reason, s.due_at, s.unknowns)
+    """As `statements.SETTLE`."""
+    tried, status, its = s.outcome is not None, CODES[s.status], s.message.id
+    return (its, position, status, s.at, s.attempt, s.integration, tried, s.reason, s.due_at, s.unknowns)

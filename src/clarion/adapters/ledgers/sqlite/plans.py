@@ -14,10 +14,10 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
-from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.files import rows, write
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
-from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
+from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
@@ -115,24 +115,22 @@ class SqlitePlans:
         if not runs and not messages:
             return
         positions, journal_rows = journal.add_planned(connection, runs, messages)
-        for alike, events in _events(runs, journal_rows).items():
-            connection.execute(sql.EVENTS_ADD, (encoded(list(events.values())), b"".join(events), *alike))
-        worker_of = _workers(plans)
-        plain: list[tuple[Message, int]] = []
-        rich: list[tuple[Message, int]] = []
+        write(connection, sql.EVENTS_ADD, _events(runs, journal_rows))
+        worker_of, number = _workers(plans), self._routes.number
+        plain: list[tuple[Any, ...]] = []
+        rich: list[tuple[Any, ...]] = []
+        of_users: list[tuple[Any, ...]] = []
         for m, position in zip(messages, positions, strict=True):
-            (rich if _is_rich(m) else plain).append((m, position))
-        for statement, row, some in (
-            (sql.MESSAGES_ADD_PLAIN, _plain_row, plain),
-            (sql.MESSAGES_ADD_RICH, _rich_row, rich),
-        ):
-            if some:
-                tail = Tail([part for m, _ in some for part in (m.id, m.event_id)])
-                number = self._routes.number
-                values = [row(m, worker_of(m.id), number(connection, m), at, tail) for m, at in some]
-                packed = encoded(values), tail.joined()
-                connection.execute(statement, packed)
-                connection.execute(sql.USER_MESSAGES_ADD, (*packed, ON_ITS_WAY))
+            route = number(connection, m)
+            row = _row(m, worker_of(m.id), route, position)
+            if _is_rich(m):
+                rich.append(row + _more(m))
+            else:
+                plain.append(row)
+            of_users.append((m.id, m.user, route, ON_ITS_WAY if m.charged else None))
+        write(connection, sql.MESSAGES_ADD_PLAIN, plain)
+        write(connection, sql.MESSAGES_ADD_RICH, rich)
+        write(connection, sql.USER_MESSAGES_ADD, of_users)
 
     def _go_on(
         self,
@@ -187,16 +185,13 @@ def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Known
     return Known({run.id for run in runs} | messages, {run.id: stored[run.id] for run in runs})
 
 
-def _events(
-    runs: Sequence[Run], rows: Sequence[int]
-) -> dict[tuple[int, str, TenantId, int], dict[EventId, list[int]]]:
-    """The events that were planned, by what the rows of many have in common: row of the journal, workflow, tenant and
-    lane."""
+def _events(runs: Sequence[Run], rows: Sequence[int]) -> list[tuple[Any, ...]]:
+    """As `statements.EVENTS_ADD`."""
     found: dict[tuple[int, str, TenantId, int], dict[EventId, list[int]]] = {}
     for run, row in zip(runs, rows, strict=True):
         alike = row, run.workflow, run.tenant, LANES.index(run.lane)
         _reach(found.setdefault(alike, {}), run)
-    return found
+    return [(event_id, *alike, *its) for alike, events in found.items() for event_id, its in events.items()]
 
 
 def _reach(events: dict[EventId, list[int]], run: Run) -> None:
@@ -237,8 +232,10 @@ def _is_rich(m: Message) -> bool:
     )
 
 
-def _plain_row(m: Message, worker: WorkerId, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
+def _row(m: Message, worker: WorkerId, route: int, position: int) -> tuple[Any, ...]:
     return (
+        m.id,
+        m.event_id,
         m.user,
         m.event_seq,
         route,
@@ -254,16 +251,6 @@ def _plain_row(m: Message, worker: WorkerId, route: int, position: int, tail: Ta
     )
 
 
-def _rich_row(m: Message, worker: WorkerId, route: int, position: int, tail: Tail) -> tuple[Any, ...]:
-    rungs = b"".join(m.later_rungs)
-    return (
-        *_plain_row(m, worker, route, position, tail),
-        m.reason,
-        m.expires_at,
-        m.attempt,
-        m.unknowns,
-        m.threaded,
-        tail.add(rungs) if rungs else None,
-        len(rungs),
-        tail.add(m.waits_for) if m.waits_for else None,
-    )
+def _more(m: Message) -> tuple[Any, ...]:
+    rungs = b"".join(m.later_rungs) or None
+    return (m.reason, m.expires_at, m.attempt, m.unknowns, m.threaded, rungs, m.waits_for)

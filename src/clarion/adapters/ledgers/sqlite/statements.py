@@ -1,7 +1,7 @@
 """Every hot statement of the ledger, together, so that their query plans can be read and tested together.
 
 `?1` is a JSON array of rows and `?2` their bytes (see `packing`); what a statement returns in bulk is one JSON
-array in one row.
+array in one row. Where a statement says `VALUES (?, ...)` for one row, `files.write` runs it for many.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ CLAIMS_PURGE = """
 
 EVENTS_ADD = """
     INSERT INTO events (id, journal, workflow, tenant, lane, seq, first_user, last_user)
-    SELECT substr(?2, key * 16 + 1, 16), ?3, ?4, ?5, ?6, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 EVENTS_KNOWN = f"""
@@ -142,43 +142,20 @@ EVENT_ROWS = """
 """
 EVENT_KNOWN = "SELECT 1 FROM events WHERE id = ? AND tenant = ? LIMIT 1"
 
-PLAIN = (
-    "user",
-    "event_seq",
-    "route",
-    "queue",
-    "status",
-    "created_at",
-    "due_at",
-    "fence",
-    "charged",
-    "tenant",
-    "journal",
-    "holder",
-)
-"""What every planned message has."""
-RICH = (*PLAIN, "reason", "expires_at", "attempt", "unknowns", "threaded")
-"""What some have besides; behind these the places of `later_rungs` (with its length) and `waits_for`."""
-_RUNGS, _RUNGS_BYTES, _WAITS = range(len(RICH), len(RICH) + 3)
-
-
-def _planned(fields: tuple[str, ...], more: dict[str, str]) -> str:
-    values = {name: field(place) for place, name in enumerate(fields)}
-    ids = {"id": id_at(0, 2), "event_id": id_at(1, 2)}
-    return _insert("messages", ids | values | more)
-
-
-MESSAGES_ADD_PLAIN = _planned(PLAIN, {})
-MESSAGES_ADD_RICH = _planned(
-    RICH, {"later_rungs": bytes_at(_RUNGS, _RUNGS_BYTES), "waits_for": bytes_at(_WAITS)}
-)
-
-USER_MESSAGES_ADD = f"""
-    INSERT INTO user_messages (user, id, route, counted_at)
-    SELECT user, id, route, iif(charged, ?3, NULL) FROM messages
-    WHERE id IN (SELECT {id_at(0, 2)} FROM json_each(?1))
+MESSAGES_ADD_PLAIN = """
+    INSERT INTO messages (
+        id, event_id, user, event_seq, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-"""The messages just added, by their parameters: reading them back is cheaper than unpacking them again."""
+"""What every planned message has."""
+MESSAGES_ADD_RICH = """
+    INSERT INTO messages (
+        id, event_id, user, event_seq, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder,
+        reason, expires_at, attempt, unknowns, threaded, later_rungs, waits_for
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+"""With what some have besides."""
+USER_MESSAGES_ADD = "INSERT INTO user_messages (id, user, route, counted_at) VALUES (?, ?, ?, ?)"
 
 # ── the journal ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -307,20 +284,15 @@ HELD = f"""
 """
 """Which of some settlements are taken, by their places, and the newest record of each message."""
 
-SETTLED = ("journal", "status", "at", "attempt", "integration", "tried", "reason", "due_at", "unknowns")
-"""What messages take over of their settlements."""
-
 SETTLE = f"""
-    WITH new AS MATERIALIZED (
-        SELECT {id_at(0, 1)} AS id, {", ".join(f"{field(n)} AS {name}" for n, name in enumerate(SETTLED))}
-        FROM json_each(?1)
-    )
+    WITH new (id, journal, status, at, attempt, integration, tried, reason, due_at, unknowns)
+    AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
     UPDATE messages SET
         status = new.status,
         reason = new.reason,
         due_at = iif(new.status IN ({coded(ACTIVE)}), new.due_at, NULL),
         attempt = new.attempt,
-        unknowns = coalesce(new.unknowns, 0),
+        unknowns = new.unknowns,
         charged = 0,
         integration = coalesce(new.integration, messages.integration),
         updated_at = new.at,
