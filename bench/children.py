@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -50,7 +51,7 @@ async def running(
             stderr=output,
             env=env,
             user=user,
-            group=user,
+            group=pwd.getpwnam(user).pw_gid if user else None,
             extra_groups=[] if user else None,
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - single-threaded here, and nothing else can do it

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -170,7 +171,8 @@ def groups_of(asked: argparse.Namespace) -> list[Group]:
 
 
 def measured(asked: argparse.Namespace) -> Bench:
-    """A new run; on Ctrl-C what there is of it."""
+    """A new run; on Ctrl-C (or SIGTERM) what there is of it."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     bench = Bench(Rig(quick=asked.quick, pinned=not asked.unpinned))
     gc.freeze()
     gc.disable()  # a collection in the generator would look like a slow server

@@ -13,7 +13,6 @@ from bench.server import free_port
 @contextlib.asynccontextmanager
 async def mail_sink() -> AsyncIterator[int]:
     """Its port. Raises Missing when it is not installed."""
-    port = free_port()
-    account = ["-u", "nobody"] if os.geteuid() == 0 else []
-    async with running([program("smtp-sink", "postfix"), *account, f"127.0.0.1:{port}", "1000"], port=port):
+    port, user = free_port(), "nobody" if os.geteuid() == 0 else None
+    async with running([program("smtp-sink", "postfix"), f"127.0.0.1:{port}", "1000"], port=port, user=user):
         yield port

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import smtplib
 import threading
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from dramatiq.brokers.redis import RedisBroker
 from jinja2 import DictLoader, Environment
 from sqlalchemy import func, orm, select
 
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a worker ends with what started it
 dramatiq.set_broker(RedisBroker(url=os.environ["PEER_REDIS"]))
 
 DAILY_CAP = 100_000
