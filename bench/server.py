@@ -21,7 +21,10 @@ from bench.wire import Api
 ROOT = Path(__file__).parents[1]
 # Below the kernel's ephemeral ports: a client that retries an ephemeral port of a server that is down can end up
 # connected to itself.
-PORTS = range(18_000, 32_000)
+# Test processes that run side by side have ports of their own: one may be chosen for a server that is not there yet.
+SIDE_BY_SIDE = 8
+_PLACE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = range(18_000, 32_000)[_PLACE % SIDE_BY_SIDE :: SIDE_BY_SIDE]
 
 
 def free_port() -> int:
@@ -103,26 +106,25 @@ class Server:
             await asyncio.sleep(0.01)
         raise RuntimeError(f"the server was not ready within {within} s:\n{self.tail()}")
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [
-            self.python,
-            "-m",
-            "clarion",
-            "dev",
-            "--port",
-            str(self.port),
-            "--data-dir",
-            str(self.data),
-        ]
-        # Settings of the machine this runs on are none of ours.
+    @property
+    def words(self) -> list[str]:
+        """What `clarion` is started with."""
+        return ["dev", "--port", str(self.port), "--data-dir", str(self.data)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Ours and its own; settings of the machine this runs on are none of ours."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
+        return {**inherited, **self.env}
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                command,
+                [self.python, "-m", "clarion", *self.words],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**inherited, **self.env},
+                env=self.environment,
                 start_new_session=True,
                 preexec_fn=self._in_the_child,  # noqa: PLW1509 - single-threaded here, and nothing else can do it
             )

