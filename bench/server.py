@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -193,7 +194,11 @@ class Server:
 
     def stored_bytes(self) -> int:
         """The size of everything in the data folder."""
-        return sum(file.stat().st_size for file in self.data.rglob("*") if file.is_file())
+        total = 0
+        for file in self.data.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # temporary files come and go
+                total += file.stat().st_size if file.is_file() else 0
+        return total
 
     async def metrics(self) -> dict[str, float]:
         """Every sample of /metrics by its full name with labels."""
