@@ -201,9 +201,8 @@ async def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handl
             "or `If-None-Match: *` to create.",
         )
     # Where nothing can be created, what is not there is 404, whatever is demanded of it.
-    require = conditions.require if scope["method"] == "PUT" else conditions.require_existing
     conditions.require_existing(await parts.ledger.tag(subject))
-    asked = Terms(subject, require, dry=dry)
+    asked = Terms(subject, conditions, creates=scope["method"] == "PUT", dry=dry)
     scope[STATE] = State(parts.ledger, subject, asked)
     terms.enter(asked)
 

@@ -33,6 +33,8 @@ from clarion.ports.ledger import DocumentStore, Keys, SetupStore, Tenants
 
 log = structlog.get_logger(__name__)
 
+NO_VERSION = 2**62
+"""Above every version."""
 LOOK_EVERY_S = 1.0
 """How long a change that another process made may stay unseen here."""
 
@@ -164,6 +166,8 @@ class DocumentsView(Generic[D]):
         live = self.all(tenant).get(key)
         if live is not None and getattr(live, "version", 1) == version:
             return live
+        if not 0 < version < NO_VERSION:
+            return None  # nor would every store take every number
         return await self._store.version(tenant, key, version)
 
     async def versions(self, tenant: TenantId, key: str, before: int | None, limit: int) -> Sequence[D]:

@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     sealed_for: UserNo
     """Whose data key opens `sealed`: the only recipient, or `NO_USER` for the tenant's own key."""
     setup_revision: int = 0
-    """The set-up (`ports.ledger.Setup.revision`) it was accepted with: whoever plans it has seen that one at least."""
+    """The set-up (`flow.setup_view.SetupView.revision`) it was accepted with: whoever plans it has seen that one at least."""
     seq: int = 0
     """Position in the lane's log; 0 before it is durable."""
     event: Event | None = None

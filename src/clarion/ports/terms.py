@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import ContextVar
 
 import msgspec
 
+from clarion.model.conditions import Conditions
 from clarion.model.ids import TenantId
 
 
@@ -29,20 +29,29 @@ class Terms:
     def __init__(
         self,
         subject: Subject | None = None,
-        require: Callable[[str | None], None] = lambda tag: None,
+        conditions: Conditions | None = None,
         *,
+        creates: bool = False,
         dry: bool = False,
     ) -> None:
-        """`require` gets the tag of the subject before the first write (None: there is no such resource), in the
-        thread of the store; what it raises is raised to the caller, and nothing is stored. `dry`: everything is done
-        and undone."""
+        """`conditions` of the subject before the first write; when they do not hold, PreconditionFailed is raised to
+        the caller, and nothing is stored. `creates`: they are demanded too when there is no such resource. `dry`:
+        everything is done and undone."""
         self.subject = subject
-        self.require = require
+        self.conditions = conditions
+        self.creates = creates
         self.dry = dry
         self.over = False
         self.wrote = False
         self.tag: str | None = None
         """Of the subject after the last write."""
+
+    def require(self, tag: str | None) -> None:
+        """Raises PreconditionFailed unless the resource may have this tag (None: there is no such resource)."""
+        if self.conditions is not None and self.creates:
+            self.conditions.require(tag)
+        elif self.conditions is not None:
+            self.conditions.require_existing(tag)
 
 
 _TERMS: ContextVar[Terms | None] = ContextVar("terms", default=None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from clarion.errors import PreconditionFailed
+from clarion.model.conditions import Conditions
 from clarion.model.setup import Category, Tenant
 from clarion.model.topic import Topic
 from clarion.model.user import Profile, UserPut
@@ -14,12 +14,8 @@ from clarion.ports.terms import Subject, Terms
 from clarion.testing.ledger_contract.world import World
 
 
-def _only(wanted: str | None) -> Callable[[str | None], None]:
-    def require(tag: str | None) -> None:
-        if tag != wanted:
-            raise PreconditionFailed("it is another one by now", current=tag)
-
-    return require
+def _only(wanted: str | None) -> Conditions:
+    return Conditions(match=(f'"{wanted}"',))
 
 
 async def a_resource_has_another_tag_after_every_change(world: World) -> None:

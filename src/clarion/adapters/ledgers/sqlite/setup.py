@@ -127,8 +127,6 @@ class SqliteShelf(Generic[D]):
         return await self._revisions.write(lambda connection: self.discard(connection, tenant, key)) > 0
 
     async def version(self, tenant: TenantId, key: str, version: int) -> D | None:
-        if not 0 < version < NO_VERSION:
-            return None  # nor would SQLite take every number
         found = await self._readers.call(
             lambda connection: DOCUMENT.rows(connection, **self._place(tenant, key), of_version=version)
         )

@@ -1,0 +1,6 @@
+"""A store in another process of this machine, spoken to over a Unix socket."""
+
+from clarion.adapters.ledgers.remote.client import RemoteStore
+from clarion.adapters.ledgers.remote.server import serve
+
+__all__ = ["RemoteStore", "serve"]

@@ -1,0 +1,98 @@
+"""A store behind a socket keeps the contract of every ledger, and is lost and found again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clarion.adapters.ledgers.remote import RemoteStore, serve
+from clarion.errors import Unavailable
+from clarion.model.setup import Category
+from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
+from clarion.testing.ports import ManualClock, SeededRandom
+from tests.contract.test_ledger import LEDGERS
+
+
+@contextlib.asynccontextmanager
+async def behind_a_socket(
+    name: str, directory: Path, clock: ManualClock, random: SeededRandom
+) -> AsyncIterator[Any]:
+    """A ledger, and what a process sees of it that has only the socket."""
+    ledger, path = LEDGERS[name](directory, clock, random), directory / "store.sock"
+    try:
+        async with serve(ledger, path):
+            remote = RemoteStore(path)
+            try:
+                yield remote
+            finally:
+                await remote.close()
+    finally:
+        await ledger.close()
+
+
+@pytest.mark.parametrize("check", LEDGER_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", LEDGERS)
+async def test_every_ledger_keeps_the_contract_behind_a_socket(name, check, tmp_path):
+    """Values go in and values come out, so nobody notices the difference."""
+    clock, random = ManualClock(), SeededRandom()
+    async with behind_a_socket(name, tmp_path, clock, random) as remote:
+        await check(await World(remote, clock, random).furnish())
+
+
+async def test_a_store_that_went_away_is_unavailable_until_it_is_back(tmp_path):
+    """Calls that wait are told, later ones connect again, and the set-up is caught up with."""
+    clock, random = ManualClock(), SeededRandom()
+    ledger: Any = LEDGERS["memory"](tmp_path, clock, random)
+    path = tmp_path / "store.sock"
+    remote: Any = RemoteStore(path)
+    with pytest.raises(Unavailable, match="start the store process"):
+        await remote.health()
+    asked, go_on, health = asyncio.Event(), asyncio.Event(), ledger.health
+
+    async def slow() -> str:
+        asked.set()
+        await go_on.wait()
+        return "too late"
+
+    ledger.health = slow
+    async with serve(ledger, path):
+        world = await World(remote, clock, random).furnish()
+        waiting = asyncio.create_task(remote.health())
+        await asked.wait()
+        asyncio.get_running_loop().call_later(0.01, go_on.set)
+    ledger.health = health
+    with pytest.raises(Unavailable, match="went away"):
+        await waiting
+    with pytest.raises(Unavailable):
+        await world.reread(world.ada)
+    async with serve(ledger, path):
+        assert await world.reread(world.ada) == world.ada
+        await world.ledger.setup.categories.put(world.tenant, Category(key="news"))
+        assert list(world.ledger.setup.categories.all(world.tenant)) == ["news"]
+        await remote.close()
+        with pytest.raises(Unavailable, match="is closed"):
+            await remote.health()
+
+
+async def test_what_is_not_a_call_ends_the_connection(tmp_path):
+    """And nobody else's."""
+    clock, random = ManualClock(), SeededRandom()
+    async with behind_a_socket("memory", tmp_path, clock, random) as remote:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "store.sock"))
+        writer.write(b"\xff\xff\xff\xffGET / HTTP/1.1\r\n\r\n")
+        await reader.read()
+        writer.close()
+        assert await remote.health() == "ok"
+
+
+async def test_only_this_user_can_reach_the_socket(tmp_path):
+    """Whoever can, can read everything."""
+    clock, random = ManualClock(), SeededRandom()
+    async with behind_a_socket("memory", tmp_path, clock, random):
+        assert (tmp_path / "store.sock").stat().st_mode & 0o077 == 0
+    assert not (tmp_path / "store.sock").exists()
