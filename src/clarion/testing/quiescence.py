@@ -27,7 +27,7 @@ class Quiescence:
         self._loop: Any = asyncio.get_running_loop()
         self._threads = _Threads.of(self._loop)
 
-    async def reached(self, within_s: float = 30.0) -> None:
+    async def reached(self, within_s: float = 60.0) -> None:
         """Return once no callback is due, no thread works and nothing is busy; TimeoutError when that does not come."""
         calm = 0
         async with asyncio.timeout(within_s):  # noqa: TID251 - for a person who waits for the test
