@@ -44,6 +44,8 @@ class _Checks:
         self._superseded: dict[MessageId, Instant] = {}
         self._threaded: set[MessageId] = set()
         self._waiter: dict[MessageId, MessageId] = {}
+        self._ended: dict[MessageId, MessageId | None] = {}
+        """What ended just now, and what each waited for."""
         self._claims: dict[bytes, DedupeClaim] = {}
         self._latest: dict[bytes, MessageId] = {}
         self._last: dict[bytes, MessageId] = {}
@@ -139,6 +141,7 @@ class _Checks:
         elif holder is not None and holder.id != message.id and self._status(holder) in NOT_STARTED:
             older = holder.id
             self._superseded[older] = message.created_at
+            self._ended[older] = holder.waits_for
             self._stored.counts.move(holder.counted, holder.counted_at, None)
         else:
             self._say(message, _verdict("collapse", "newest"))
@@ -147,24 +150,42 @@ class _Checks:
         self._say(message, _verdict("collapse", "newest", replaced=id_text(older)))
 
     def _release(self, finished: MessageId, at: Instant) -> None:
-        """Who waited for it has its turn."""
-        waiter = self._waiter.get(finished)
-        if waiter is not None and self._new[waiter].waits_for == finished:
+        """Who waited for it has its turn, or waits for what it waited for itself."""
+        waiter = self._waiter.pop(finished, None)
+        if waiter is None or waiter in self._ended:
+            return
+        ahead = self._ahead(finished)
+        if ahead is None:
             self._new[waiter] = replace(self._new[waiter], waits_for=None, due_at=at)
+        else:
+            self._wait(waiter, ahead)
+            self._new[waiter] = replace(self._new[waiter], waits_for=ahead)
+
+    def _ahead(self, last: MessageId | None) -> MessageId | None:
+        """The last of a thread that has not ended."""
+        while last in self._ended:
+            last = self._ended[last]
+        return last
+
+    def _wait(self, waiter: MessageId, ahead: MessageId) -> None:
+        self._waiter[ahead] = waiter
+        ours = self._new.get(ahead)
+        if ours is None:
+            self._threaded.add(ahead)
+        else:
+            self._new[ahead] = replace(ours, threaded=True)
 
     def _take_turn(self, message: Message, key: bytes) -> None:
+        holder = self._stored.threads.get(key)
         last = self._last.get(key)
-        holder = None if last is not None else self._stored.threads.get(key)
-        self._last[key] = message.id
-        if last is not None and last != message.id and self._new[last].status in ACTIVE:
-            self._new[last] = replace(self._new[last], threaded=True)
-        elif holder is not None and holder.id != message.id and self._status(holder) in ACTIVE:
+        if last is None and holder is not None and holder.status in ACTIVE:
             last = holder.id
-            self._threaded.add(last)
-        else:
+        self._last[key] = message.id
+        last = self._ahead(last)
+        if last is None or last == message.id:
             self._say(message, _verdict("thread", "its_turn"))
             return
-        self._waiter[last] = message.id
+        self._wait(message.id, last)
         self._not_counted(message)
         self._moved.add(message.id)
         self._new[message.id] = replace(
@@ -191,9 +212,8 @@ class _Checks:
     def _end(self, message: Message, status: Status, reason: Reason) -> None:
         self._not_counted(message)
         self._moved.add(message.id)
-        self._new[message.id] = replace(
-            message, status=status, reason=reason, due_at=None, waits_for=None, charged=False
-        )
+        self._ended[message.id] = message.waits_for
+        self._new[message.id] = replace(message, status=status, reason=reason, due_at=None, charged=False)
 
     def _say(self, message: Message, *verdicts: Verdict) -> None:
         self._verdicts.setdefault(message.id, []).extend(verdicts)

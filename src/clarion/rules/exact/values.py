@@ -27,6 +27,8 @@ class KeyHolder(NamedTuple):
     counted: Counted
     counted_at: Instant | None
     """When caps count it; None: not at all."""
+    waits_for: MessageId | None
+    """While it waits for its turn: the message in front of it."""
 
 
 class Stored(NamedTuple):
@@ -42,6 +44,7 @@ class Stored(NamedTuple):
     dedupes: Mapping[bytes, DedupeHolder] = {}
     collapses: Mapping[bytes, KeyHolder] = {}
     threads: Mapping[bytes, KeyHolder] = {}
+    """The last of each thread. One that ended while it waited left its place to what it waited for."""
 
 
 class Decisions(NamedTuple):
@@ -60,7 +63,7 @@ class Decisions(NamedTuple):
     threaded: Set[MessageId]
     """Stored messages that somebody waits for now."""
     superseded: Mapping[MessageId, Instant]
-    """Stored messages that end as `merged` (`superseded`) at this time, and their waiters with a turn. They were taken
+    """Stored messages that end as `merged` (`superseded`) at this time, and give way to their waiters. They were taken
     out of the counts."""
     waits: bool
     """Some message waits for its turn."""

@@ -485,6 +485,25 @@ async def whatever_ends_a_message_gives_the_next_its_turn(world: World) -> None:
     assert (await world.stored(fourth)).waits_for == third.id
 
 
+async def what_ends_while_it_waits_leaves_its_place_to_the_next(world: World) -> None:
+    """Canceled or replaced: what is behind it waits for what was in front of it, and goes no earlier."""
+    first, second, third, fourth, fifth = (world.planned() for _ in range(5))
+    for message in (first, second, third):
+        await world.plan(message, turns=(world.turn(message),))
+    cancel = world.ledger.records.cancel
+    await cancel(world.tenant, second.id, world.now, frozenset())
+    assert (await world.stored(third)).waits_for == first.id
+    await cancel(world.tenant, third.id, world.now, frozenset())
+    await world.plan(fourth, turns=(world.turn(fourth),), collapses=(world.collapse(fourth),))
+    assert (await world.stored(fourth)).waits_for == first.id
+    result = await world.plan(fifth, turns=(world.turn(fifth),), collapses=(world.collapse(fifth),))
+    assert await world.state(fourth) == (MERGED, Reason.SUPERSEDED)
+    assert said(result.runs[0], fifth.id)[-1] == ("thread", "defer", "waiting_for_turn")
+    assert list(await world.claim()) == []
+    await world.settle(first)
+    assert [m.id for m in await world.claim()] == [fifth.id]
+
+
 async def a_replaced_message_leaves_its_place_in_the_thread(world: World) -> None:
     """Collapse and thread on one key: the newest goes at once, nothing waits for the replaced one."""
     messages = [world.planned() for _ in range(3)]
@@ -531,5 +550,6 @@ PLANS_CONTRACT = (
     a_retry_keeps_the_thread_waiting,
     an_idle_thread_makes_nobody_wait,
     whatever_ends_a_message_gives_the_next_its_turn,
+    what_ends_while_it_waits_leaves_its_place_to_the_next,
     a_replaced_message_leaves_its_place_in_the_thread,
 )

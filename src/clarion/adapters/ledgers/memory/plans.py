@@ -93,9 +93,7 @@ class MemoryPlans:
                 for c in plan.collapses
                 if c.key in tables.collapses
             },
-            threads={
-                t.key: self._holder(tables.threads[t.key]) for t in plan.turns if t.key in tables.threads
-            },
+            threads={t.key: self._last(tables.threads[t.key]) for t in plan.turns if t.key in tables.threads},
         )
 
     def _counts(self, charges: Sequence[CapCharge]) -> Counts:
@@ -114,7 +112,15 @@ class MemoryPlans:
 
     def _holder(self, message_id: MessageId) -> KeyHolder:
         message = self._tables.messages[message_id]
-        return KeyHolder(message_id, message.status, _counted(message), self._rows.counted_at(message))
+        counted_at = self._rows.counted_at(message)
+        return KeyHolder(message_id, message.status, _counted(message), counted_at, message.waits_for)
+
+    def _last(self, message_id: MessageId) -> KeyHolder:
+        """Of a thread: what ended while it waited left its place to what it waited for."""
+        holder = self._holder(message_id)
+        while holder.status not in ACTIVE and holder.waits_for is not None:
+            holder = self._holder(holder.waits_for)
+        return holder
 
     def _store(self, decisions: Decisions, worker: WorkerId) -> None:
         tables, rows = self._tables, self._rows

@@ -35,7 +35,8 @@ class MessageRows:
         tables.messages[message_id] = message
         _point(tables.due, message_id, message.due_at)
         _point(tables.holders, message_id, holder)
-        _point(tables.waiters, message_id, message.waits_for)
+        waits = message.status is Status.DEFERRED
+        _point(tables.waiters, message_id, message.waits_for if waits else None)
         counted = tables.counted.get(message.user, {})
         if counted_at is not None:
             tables.counted[message.user] = having(counted, message_id, counted_at)
@@ -79,28 +80,30 @@ class MessageRows:
     ) -> list[MessageId]:
         """End those of `ids` that are still `only`, with a change each; whoever holds one will be refused."""
         found = [self._tables.messages[one] for one in dict.fromkeys(ids) if one in self._tables.messages]
-        going = [m for m in found if m.status in only and may_move(m.status, status)]
-        for m in going:
-            ended = replace(
-                m,
-                status=status,
-                reason=reason,
-                due_at=None,
-                waits_for=None,
-                fence=m.fence + 1,
-                updated_at=at,
-            )
+        stopped = [m.id for m in found if m.status in only and may_move(m.status, status)]
+        self._give_way(stopped)
+        for m in [self._tables.messages[one] for one in stopped]:
+            ended = replace(m, status=status, reason=reason, due_at=None, fence=m.fence + 1, updated_at=at)
             counted_at = self.counted_at(m)
             if Status.QUEUED in only:  # What is deferred is not counted.
                 ended, counted_at = replace(ended, charged=False), None
             self.save(ended, None, counted_at)
             self.note(ended, at)
-        stopped = [m.id for m in going]
         self.release(stopped, at)
         return stopped
 
+    def _give_way(self, stopping: Collection[MessageId]) -> None:
+        """Whoever waits for one of these that waits itself waits for what is in front of it."""
+        waiters = self._tables.waiters
+        for waiter, ahead in list(waiters.items()):
+            first = ahead
+            while first in stopping and first in waiters:
+                first = waiters[first]
+            if first != ahead:
+                self.change(waiter, waits_for=first)
+
     def release(self, finished: Collection[MessageId], at: Instant) -> None:
-        """Whoever waited for one of these has its turn now."""
+        """Whoever waits for one of these has its turn now."""
         for waiter in [one for one, first in self._tables.waiters.items() if first in finished]:
             self.change(waiter, waits_for=None, due_at=at)
 

@@ -77,7 +77,11 @@ def _holders(
 ) -> Mapping[bytes, KeyHolder]:
     return {
         bytes.fromhex(key): KeyHolder(
-            MessageId(bytes.fromhex(message)), _STATUS[status], caps.counted(user, route), counted_at
+            MessageId(bytes.fromhex(message)),
+            _STATUS[status],
+            caps.counted(user, route),
+            counted_at,
+            None if ahead is None else MessageId(bytes.fromhex(ahead)),
         )
-        for key, message, status, user, route, counted_at in _find(connection, statement, wanted)
+        for key, message, status, user, route, counted_at, ahead in _find(connection, statement, wanted)
     }

@@ -9,7 +9,7 @@ from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
-from clarion.adapters.ledgers.sqlite.files import one, rows
+from clarion.adapters.ledgers.sqlite.files import changed, one, rows
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Change
@@ -47,6 +47,8 @@ class Endings:
             ]
             positions = journal.add(connection, moves, [before for *_, before in found])
             moved = encoded([(position,) for position in positions]), b"".join(stopped)
+            while self.anyone_waits and changed(connection, sql.GIVE_WAY, keys(stopped)):
+                pass
             connection.execute(sql.STOP, (*moved, CODES[status], reason.value, at))
             if Status.QUEUED in only:  # What is deferred is not counted.
                 self.uncounted(connection, stopped)
@@ -58,6 +60,6 @@ class Endings:
         self._caps.forget_messages(connection, ids)
 
     def release(self, connection: sqlite3.Connection, finished: Iterable[bytes], at: Instant) -> None:
-        """Whoever waited for one of these has its turn now."""
+        """Whoever waits for one of these has its turn now."""
         if self.anyone_waits:
             connection.execute(sql.RELEASE, (*keys(finished), at))

@@ -189,15 +189,27 @@ CAPS_USES = f"""
 
 _COUNTED = """messages CROSS JOIN user_messages
     ON user_messages.user = messages.user AND user_messages.id = messages.id"""
-_HOLDERS = f"""
-    SELECT json_group_array(json_array(hex(holders.key), hex(messages.id), status, messages.user, messages.route, counted_at))
-    FROM {{table}} AS holders CROSS JOIN {_COUNTED}
-    WHERE messages.id = holders.message_id AND holders.key IN {{ids}}
-"""
+_HOLDER = _array(
+    "hex(holders.key), hex(messages.id), status, messages.user, messages.route, counted_at, "
+    "nullif(hex(messages.waits_for), '')"
+)
 _POINT = """ON CONFLICT (key) DO UPDATE SET message_id = excluded.message_id"""
-COLLAPSES_FIND = _HOLDERS.format(table="collapses", ids=IDS)
+COLLAPSES_FIND = f"""
+    SELECT {_HOLDER} FROM collapses AS holders CROSS JOIN {_COUNTED}
+    WHERE messages.id = holders.message_id AND holders.key IN {IDS}
+"""
 COLLAPSES_ADD = _insert("collapses", {"key": id_at(0, 2), "message_id": id_at(1, 2)}) + f"WHERE true {_POINT}"
-THREADS_FIND = _HOLDERS.format(table="threads", ids=IDS)
+THREADS_FIND = f"""
+    WITH RECURSIVE holders (key, message_id) AS (
+        SELECT key, message_id FROM threads WHERE key IN {IDS}
+        UNION ALL
+        SELECT holders.key, ended.waits_for FROM holders CROSS JOIN messages AS ended
+        WHERE ended.id = holders.message_id AND ended.waits_for IS NOT NULL AND ended.status NOT IN ({coded(ACTIVE)})
+    )
+    SELECT {_HOLDER} FROM holders CROSS JOIN {_COUNTED}
+    WHERE messages.id = holders.message_id AND (messages.waits_for IS NULL OR status IN ({coded(ACTIVE)}))
+"""
+"""What ended while it waited left its place to what it waited for."""
 THREADS_ADD = _insert("threads", {"key": id_at(0, 2), "message_id": id_at(1, 2)}) + f"WHERE true {_POINT}"
 
 THREADED = f"UPDATE messages SET threaded = 1 WHERE id IN {IDS}"
@@ -321,7 +333,7 @@ STOPPABLE = f"""
 
 STOP = f"""
     WITH new AS MATERIALIZED (SELECT {id_at(0, 1)} AS id, {field(0)} AS journal FROM json_each(?1))
-    UPDATE messages SET status = ?3, reason = ?4, due_at = NULL, waits_for = NULL, holder = NULL,
+    UPDATE messages SET status = ?3, reason = ?4, due_at = NULL, holder = NULL,
         fence = fence + 1, updated_at = ?5, journal = new.journal
     FROM new WHERE messages.id = new.id
 """
@@ -359,7 +371,16 @@ STOPPABLE_OF_EVENT = f"""
 """
 
 ANYONE_WAITS = "SELECT 1 FROM messages WHERE waits_for IS NOT NULL LIMIT 1"
-RELEASE = f"UPDATE messages SET waits_for = NULL, due_at = ?3 WHERE waits_for IN {IDS}"
+GIVE_WAY = f"""
+    UPDATE messages SET waits_for = ended.waits_for FROM messages AS ended
+    WHERE ended.id IN {IDS} AND ended.waits_for IS NOT NULL
+        AND messages.waits_for = ended.id AND messages.status = {CODES[Status.DEFERRED]}
+"""
+"""Before these end: whoever waits for one that waits itself waits for what is in front of it. Once for every step."""
+RELEASE = f"""
+    UPDATE messages SET waits_for = NULL, due_at = ?3
+    WHERE waits_for IN {IDS} AND status = {CODES[Status.DEFERRED]}
+"""
 
 ADVANCE_RUNGS = f"""
     UPDATE messages SET due_at = ?3
@@ -665,7 +686,7 @@ REQUEUE = f"""
         SELECT {id_at(0, 1)} AS id, {field(0)} AS route, {field(1)} AS journal FROM json_each(?1)
     )
     UPDATE messages SET journal = new.journal, status = {CODES[Status.QUEUED]}, reason = '{Reason.RETRIED}', attempt = 0, unknowns = 0, due_at = ?3,
-        fence = fence + 1, holder = NULL, updated_at = ?3, tried_at = NULL, route = new.route
+        fence = fence + 1, holder = NULL, waits_for = NULL, updated_at = ?3, tried_at = NULL, route = new.route
     FROM new WHERE messages.id = new.id
 """
 
