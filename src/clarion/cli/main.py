@@ -22,6 +22,7 @@ from clarion.cli import (
     preferences,
     prices,
     quarantine,
+    retention,
     serve,
     setup,
     suppressions,
@@ -110,6 +111,7 @@ program.add_typer(setup.integrations, name="integrations")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(prices.program, name="prices")
+program.add_typer(retention.program, name="retention")
 program.add_typer(tenants.program, name="tenants")
 program.add_typer(events.program, name="events")
 program.add_typer(endpoints.program, name="endpoints")

@@ -37,6 +37,7 @@ class Ledger:
         self.inboxes = store.inboxes
         self.captures = store.captures
         self.claims = store.claims
+        self.retention = store.retention
 
     async def tag(self, subject: Subject) -> str | None:
         """See `ports.ledger.Store.tag`."""

@@ -10,6 +10,7 @@ import msgspec
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId
+from clarion.model.retention import RetentionKind
 from clarion.model.user import Value, Window
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ class Tenant(Value, frozen=True, kw_only=True):
     goes first."""
     require_if_match: bool = False
     """Every change of one resource must name what it was made from (`If-Match`)."""
+    retention: dict[RetentionKind, int | None] = {}
+    """How many days data is kept, where it differs from the default; None: for ever."""
 
 
 class UnknownPolicy(StrEnum):

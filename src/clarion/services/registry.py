@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
+from clarion.model.retention import RetentionKind
 from clarion.ports.fanout import Fanout
 from clarion.ports.limited import Limited
 from clarion.ports.mailbox import Mailbox
@@ -21,6 +22,7 @@ from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
 from clarion.services.operations import OperationRunner
 from clarion.services.previews import Previews
+from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
@@ -46,6 +48,7 @@ class Services:
     topics: TopicService
     suppressions: SuppressionService
     setup: SetupService
+    retention: RetentionService
     retries: Retries
     set_aside_events: SetAsideEvents
     cancellations: Cancellations
@@ -88,6 +91,7 @@ class Services:
             topics=TopicService(ledger.topics),
             suppressions=SuppressionService(ledger.suppressions, vault, clock),
             setup=SetupService(setup),
+            retention=RetentionService(setup, ledger.retention, pipeline.priority, clock),
             webhook_endpoints=WebhookEndpoints(ledger, retries, tools.refusal, clock, random),
             retries=retries,
             set_aside_events=SetAsideEvents(ledger.set_aside, pipeline.broker, clock),
@@ -112,6 +116,7 @@ class Services:
     def start(self, pipeline: Pipeline) -> None:
         """Run the loops of the services beside those of the pipeline, until that is drained."""
         pipeline.workers.start("operations", self.operations.run)
+        pipeline.workers.start("retention", self.retention.run)
         pipeline.workers.start("watch-endpoints", self.endpoint_monitor.run)
         for number, reader in enumerate(self.mail_readers):
             pipeline.workers.start(f"mail-{number}", reader.run)
@@ -124,4 +129,5 @@ class Services:
             "endpoints_disabled": self.endpoint_monitor.disabled,
             "operation_items.done": self.operations.done,
             "operation_items.failed": self.operations.failed,
+            **{f"deleted.{kind}": self.retention.deleted[kind] for kind in RetentionKind},
         }

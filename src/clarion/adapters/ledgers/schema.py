@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0025"
+REVISION = "0026"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -527,6 +527,20 @@ inbox_content = Table(
     "inbox_content", metadata, _blob("message_id", key=True), _blob("sealed"), sqlite_with_rowid=False
 )
 
+message_totals = Table(
+    "message_totals",
+    metadata,
+    _key("tenant"),
+    _key("day"),
+    _text_key("workflow"),
+    _text_key("channel"),
+    _key("status"),
+    _text_key("reason"),
+    _number("count"),
+    sqlite_with_rowid=False,
+)
+"""How many messages that are no longer kept ended how; `day` counts from 1970, `reason` is empty when there was none."""
+
 strays = Table(
     "strays",
     metadata,
@@ -571,4 +585,4 @@ deliveries = Table(
     Index("deliveries_endpoint", "endpoint", "seq"),
     sqlite_autoincrement=True,
 )
-"""What became of every call of an endpoint, for a month."""
+"""What became of every call of an endpoint."""

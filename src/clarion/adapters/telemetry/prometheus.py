@@ -66,6 +66,11 @@ MEANINGS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "endpoints_disabled"): MetricHelp(
         "clarion_endpoints_disabled_total", "Webhook endpoints disabled for failing or by their receiver."
     ),
+    ("pipeline", "deleted"): MetricHelp(
+        "clarion_retention_deleted_total",
+        "Rows deleted because they were older than they are kept.",
+        ("kind",),
+    ),
     ("pipeline", "operation_items"): MetricHelp(
         "clarion_operation_items_total", "Messages that operations went through, by outcome.", ("outcome",)
     ),

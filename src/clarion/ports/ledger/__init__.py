@@ -15,6 +15,7 @@ from clarion.ports.ledger.messages import Messages, Receipts
 from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
 from clarion.ports.ledger.records import Captures, MessageRecords, Quarantine
+from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.setup import DocumentStore, Keys, SetupStore, Tenants
 from clarion.ports.ledger.users import Deliveries, Directory, Endpoints, Suppressions, Topics, Users
 from clarion.ports.terms import Subject
@@ -38,6 +39,7 @@ __all__ = [
     "Plans",
     "Quarantine",
     "Receipts",
+    "Retention",
     "SetAsides",
     "SetupStore",
     "Store",
@@ -71,6 +73,7 @@ class Store(Protocol):
     steps: OperationSteps
     inboxes: Inboxes
     captures: Captures
+    retention: Retention
     claims: IdempotencyStore
 
     async def tag(self, subject: Subject) -> str | None:

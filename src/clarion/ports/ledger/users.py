@@ -84,7 +84,7 @@ class Endpoints(Protocol):
 
 
 class Deliveries(Protocol):
-    """The calls of endpoints that settlements brought along, kept for a month."""
+    """The calls of endpoints that settlements brought along."""
 
     async def page(
         self, tenant: TenantId, endpoint: bytes, where: DeliveryFilter, before: int | None, limit: int

@@ -19,6 +19,7 @@ from clarion.testing.ledger_contract.people import PEOPLE_CONTRACT
 from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
 from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
+from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
 from clarion.testing.ledger_contract.terms import TERMS_CONTRACT
 from clarion.testing.ledger_contract.world import World
@@ -36,6 +37,7 @@ LEDGER_CONTRACT = (
     *RECORDS_CONTRACT,
     *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,
+    *RETENTION_CONTRACT,
     *TERMS_CONTRACT,
 )
 

@@ -11,6 +11,7 @@ from clarion.model.channel import Channel
 from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState, Secret
 from clarion.model.ids import Instant
 from clarion.model.message import Message
+from clarion.model.retention import RetentionKind
 from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.model.user import Contact, Profile, User, UserPut
@@ -232,11 +233,14 @@ async def every_call_is_in_the_log(world: World) -> None:
 
 
 async def old_calls_are_forgotten(world: World) -> None:
-    """After a month, in passing."""
+    """By the retention of deliveries."""
     endpoint = await created(world)
     await called(world, endpoint, True, False)
     world.clock.advance(31 * DAY_MS / 1000)
     await called(world, endpoint, True)
+    cutoffs = {world.tenant: Instant(world.now - 30 * DAY_MS)}
+    swept = await world.ledger.retention.sweep(RetentionKind.DELIVERIES, cutoffs, None, dry=False)
+    assert swept.expired == {world.tenant: 2}
     assert len(await world.ledger.deliveries.page(world.tenant, endpoint.id, DeliveryFilter(), None, 10)) == 1
 
 

@@ -18,8 +18,6 @@ from clarion.model.suppression import Suppression
 from clarion.ports import terms
 from clarion.ports.clock import Clock
 
-DELIVERIES_KEPT_MS = 30 * 24 * 3_600_000
-
 
 class MemoryEndpoints:
     """Implements `ports.ledger.Endpoints`."""
@@ -143,8 +141,6 @@ def record(tables: Tables, calls: Iterable[Delivery]) -> None:
     for call in calls:
         seq = tables.next("deliveries")
         tables.deliveries[seq] = replace(call, seq=seq)
-        for old in [seq for seq, one in tables.deliveries.items() if one.at < call.at - DELIVERIES_KEPT_MS]:
-            del tables.deliveries[old]
         place = call.tenant, call.endpoint
         row = tables.endpoints.get(place)
         if row is not None:

@@ -17,6 +17,7 @@ from clarion.adapters.ledgers.memory.plans import MemoryPlans
 from clarion.adapters.ledgers.memory.quarantine import MemoryQuarantine
 from clarion.adapters.ledgers.memory.receipts import MemoryReceipts
 from clarion.adapters.ledgers.memory.records import MemoryRecords
+from clarion.adapters.ledgers.memory.retention import MemoryRetention
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.set_aside import MemorySetAsides
 from clarion.adapters.ledgers.memory.setup import MemorySetup
@@ -44,6 +45,7 @@ from clarion.ports.ledger import (
     Plans,
     Quarantine,
     Receipts,
+    Retention,
     SetAsides,
     SetupStore,
     Suppressions,
@@ -80,6 +82,7 @@ class MemoryLedger:
     steps: OperationSteps
     inboxes: Inboxes
     captures: Captures
+    retention: Retention
     claims: IdempotencyStore
 
     def __init__(
@@ -120,6 +123,7 @@ class MemoryLedger:
         self.steps = MemoryOperationSteps(tables, transactions, records)
         self.inboxes = inboxes
         self.captures = MemoryCaptures(tables)
+        self.retention = MemoryRetention(tables, transactions)
 
     async def tag(self, subject: Subject) -> str | None:
         return tag_of(self._tables, subject)

@@ -13,8 +13,6 @@ from clarion.model.quarantine import ANY_QUARANTINED, Quarantined, QuarantineFil
 
 MOST = 1_000
 """Of one tenant."""
-LONGEST_MS = 30 * 24 * 3_600_000
-"""They are mails of strangers: nobody keeps those for ever."""
 
 
 class MemoryQuarantine:
@@ -30,7 +28,7 @@ class MemoryQuarantine:
                 seq = self._tables.next("quarantine")
                 self._tables.quarantine[seq] = replace(stray, seq=seq)
             for place, one in enumerate(self._of(stray.tenant, ANY_QUARANTINED)):
-                if place >= MOST or one.at < stray.at - LONGEST_MS:
+                if place >= MOST:
                     del self._tables.quarantine[one.seq]
 
         await self._transactions.write(keep)

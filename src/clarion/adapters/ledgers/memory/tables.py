@@ -135,6 +135,8 @@ class Tables:
         self.timelines: Table[MessageId, tuple[int, ...]] = self._table()
         """The numbers of a message's changes."""
         self.inboxes: Table[UserNo, Mapping[MessageId, InboxItem]] = self._table()
+        self.totals: Table[tuple[Any, ...], int] = self._table()
+        """How many messages that are no longer kept ended how."""
         self.offsets: Table[UserNo, int] = self._table()
         """The newest offset of an inbox."""
         self.captures: Table[int, Captured] = self._table()

@@ -1,4 +1,4 @@
-"""The log of calls to endpoints: written with the settlement, read page by page, kept for a month."""
+"""The log of calls to endpoints: written with the settlement, read page by page."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.model.endpoint import Delivery, DeliveryFilter
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.settlement import Settlement
-
-KEPT_MS = 30 * 24 * 3_600_000
 
 Place = tuple[TenantId, bytes]
 """An endpoint of a tenant."""
@@ -43,7 +41,6 @@ def store(connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> 
         (c.tenant, c.user, c.ok, c.status, c.took_ms, c.at, tail.add(c.sealed), len(c.sealed)) for c in calls
     ]
     connection.execute(sql.DELIVERIES_ADD, (encoded(packed), tail.joined()))
-    connection.execute(sql.DELIVERIES_PURGE, (calls[-1].at - KEPT_MS,))
     _follow(connection, calls)
 
 

@@ -44,13 +44,6 @@ DELIVERIES_ADD = f"""
         {bytes_at(6, 7)}
     FROM json_each(?1)
 """
-DELIVERIES_PURGE = """
-    DELETE FROM deliveries WHERE seq IN (
-        SELECT seq FROM (SELECT seq, at FROM deliveries ORDER BY seq LIMIT 200) WHERE at < ?1
-    )
-"""
-"""The oldest come first, so looking at a few is enough to keep up with what is added."""
-
 ENDPOINTS_WELL = f"""
     WITH new AS MATERIALIZED (SELECT {field(0)} AS tenant, {id_at(0, 1)} AS id FROM json_each(?1))
     UPDATE endpoints SET failing_since = NULL FROM new

@@ -195,6 +195,29 @@ class SqliteInboxes:
             connection.execute(sql.INBOX_MOVES_ADD, moves)
         return changes
 
+    def drop(self, connection: sqlite3.Connection, items: Sequence[InboxItem]) -> None:
+        """Take old items out. Counters stay exact and no offset is given away twice: where the newest change of a user
+        goes, a move without an item stands for it."""
+        by_user: dict[UserNo, list[InboxItem]] = {}
+        for item in items:
+            by_user.setdefault(item.user, []).append(item)
+        self._load_heads(connection, by_user)
+        for user, its in by_user.items():
+            head = self._heads[user]
+            for item in its:
+                head.count(item, -1)
+            place = (user, head.offset)
+            connection.executemany(sql.INBOX_UNMOVE, [(user, item.offset) for item in its])
+            connection.executemany(sql.INBOX_TAKE_OUT, [(user, item.message_id) for item in its])
+            connection.executemany(sql.INBOX_CONTENT_DROP, [(item.message_id,) for item in its])
+            counters = head.counters()
+            if not any(
+                connection.execute(statement, (*counters, *place)).rowcount for statement in sql.INBOX_RECOUNT
+            ):
+                connection.execute(sql.INBOX_STANDS, (*place, its[-1].message_id, *counters))
+            connection.execute(sql.INBOX_STOOD, place)
+            del self._heads[user]
+
     def forget(self, user: UserNo) -> None:
         """The user is gone."""
         self._heads.pop(user, None)

@@ -30,6 +30,7 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.respelling import respell
+from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
@@ -56,6 +57,7 @@ from clarion.ports.ledger import (
     Plans,
     Quarantine,
     Receipts,
+    Retention,
     SetAsides,
     SetupStore,
     Suppressions,
@@ -90,6 +92,7 @@ class SqliteLedger:
     inboxes: Inboxes
     captures: Captures
     claims: IdempotencyStore
+    retention: Retention
 
     @classmethod
     def open(
@@ -147,6 +150,7 @@ class SqliteLedger:
         self.steps = SqliteOperationSteps(writer, readers, records)
         self.events = SqliteEvents(writer, readers, log, records, endings, canceled)
         self.captures = SqliteCaptures(readers, routes)
+        self.retention = SqliteRetention(writer, readers, routes, inboxes)
         with closing(open_writer(path)) as connection:
             setup.give_inboxes(connection)
         self.erased_on_opening = _catch_up(path, eraser)

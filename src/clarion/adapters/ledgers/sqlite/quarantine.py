@@ -18,8 +18,6 @@ from clarion.model.quarantine import Quarantined, QuarantineFilter
 
 MOST = 1_000
 """Of one tenant."""
-LONGEST_MS = 30 * 24 * 3_600_000
-"""They are mails of strangers: nobody keeps those for ever."""
 
 _columns = schema.strays.c
 _tenant: Any = bindparam("of_tenant")
@@ -39,16 +37,13 @@ ADD = Command(
 PURGE = Command(
     delete(schema.strays).where(
         _mine,
-        or_(
-            _columns.at < bindparam("oldest"),
-            _columns.seq
-            <= select(_columns.seq)
-            .where(_mine)
-            .order_by(_columns.seq.desc())
-            .limit(1)
-            .offset(bindparam("kept"))
-            .scalar_subquery(),
-        ),
+        _columns.seq
+        <= select(_columns.seq)
+        .where(_mine)
+        .order_by(_columns.seq.desc())
+        .limit(1)
+        .offset(bindparam("kept"))
+        .scalar_subquery(),
     )
 )
 DROP = Command(delete(schema.strays).where(_mine, _columns.seq == bindparam("of_seq")))
@@ -87,7 +82,7 @@ class SqliteQuarantine:
                 new_sealed=stray.sealed,
                 new_at=stray.at,
             )
-            PURGE(connection, of_tenant=stray.tenant, oldest=stray.at - LONGEST_MS, kept=MOST)
+            PURGE(connection, of_tenant=stray.tenant, kept=MOST)
 
         await self._writer.call(keep)
 

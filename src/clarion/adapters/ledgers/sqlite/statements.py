@@ -436,7 +436,8 @@ _SINCE = f"""
     UNION ALL SELECT * FROM (
         SELECT user_messages.* FROM inbox_moves CROSS JOIN user_messages
             ON user_messages.user = inbox_moves.user AND user_messages.id = inbox_moves.message_id
-        WHERE inbox_moves.user = ?1 AND inbox_moves.offset > ?2 ORDER BY inbox_moves.offset LIMIT ?3
+        WHERE inbox_moves.user = ?1 AND inbox_moves.offset > ?2 AND user_messages.at IS NOT NULL
+        ORDER BY inbox_moves.offset LIMIT ?3
     )
 """
 INBOX_SINCE = f"""
@@ -489,6 +490,32 @@ INBOX_MOVES_ADD = _insert(
         "total": field(4),
     },
 )
+
+INBOX_UNMOVE = "DELETE FROM inbox_moves WHERE user = ? AND offset = ?"
+INBOX_TAKE_OUT = """
+    UPDATE user_messages SET at = NULL, offset = NULL, moved_to = NULL, seen_at = NULL, read_at = NULL,
+        archived_at = NULL, unseen = 0, unread = 0, total = 0
+    WHERE user = ? AND id = ?
+"""
+INBOX_CONTENT_DROP = "DELETE FROM inbox_content WHERE message_id = ?"
+INBOX_RECOUNT = (
+    "UPDATE inbox_moves SET unseen = ?, unread = ?, total = ? WHERE user = ? AND offset = ?",
+    """UPDATE user_messages SET unseen = ?1, unread = ?2, total = ?3
+    WHERE user = ?4 AND id = (
+        SELECT id FROM user_messages WHERE user = ?4 AND offset IS NOT NULL ORDER BY id DESC LIMIT 1
+    ) AND offset = ?5""",
+)
+"""The counters at the newest offset of a user, wherever they stand."""
+INBOX_STANDS = (
+    "INSERT INTO inbox_moves (user, offset, message_id, unseen, unread, total) VALUES (?, ?, ?, ?, ?, ?)"
+)
+"""A move without an item: the newest change of the user was of one that went."""
+INBOX_STOOD = """
+    DELETE FROM inbox_moves WHERE user = ?1 AND offset < ?2 AND NOT EXISTS (
+        SELECT 1 FROM user_messages WHERE user_messages.user = ?1 AND id = message_id AND at IS NOT NULL
+    )
+"""
+"""Moves without an item that stood for an earlier newest offset."""
 
 MESSAGES_STAMP = f"""
     WITH new AS MATERIALIZED (

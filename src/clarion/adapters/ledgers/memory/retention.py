@@ -1,0 +1,140 @@
+"""What is older than its tenant keeps it goes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from clarion.adapters.ledgers.memory.tables import Table, Tables, lacking
+from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
+from clarion.model.message import Message
+from clarion.model.retention import MessageTotal, RetentionKind, Swept
+from clarion.model.status import ACTIVE, Reason, Status
+
+LOOK = 500
+DAY_MS = 86_400_000
+
+Total = tuple[TenantId, int, str, str, Status, Reason | None]
+Cutoffs = Mapping[TenantId, Instant]
+
+
+class MemoryRetention:
+    """Implements `ports.ledger.Retention`. A slice is the first rows that are old; there are no places to go on from."""
+
+    def __init__(self, tables: Tables, transactions: Transactions) -> None:
+        self._tables = tables
+        self._transactions = transactions
+        self._kinds: Mapping[RetentionKind, Callable[[Cutoffs], Counter[TenantId]]] = {
+            RetentionKind.EVENTS: self._events,
+            RetentionKind.MESSAGES: self._messages,
+            RetentionKind.INBOX: self._items,
+            RetentionKind.CAPTURES: lambda cutoffs: _by_time(self._tables.captures, cutoffs),
+            RetentionKind.DELIVERIES: lambda cutoffs: _by_time(self._tables.deliveries, cutoffs),
+            RetentionKind.QUARANTINE: lambda cutoffs: _by_time(self._tables.quarantine, cutoffs),
+        }
+
+    async def sweep(self, kind: RetentionKind, cutoffs: Cutoffs, after: bytes | None, *, dry: bool) -> Swept:
+        sweep = self._kinds[kind]
+        if dry:
+            return Swept(expired=await self._transactions.rehearse(lambda: sweep(cutoffs)))
+        expired = await self._transactions.write(lambda: sweep(cutoffs))
+        return Swept(expired=expired, following=b"again" if expired.total() >= LOOK else None)
+
+    async def totals(self, tenant: TenantId) -> Sequence[MessageTotal]:
+        return [
+            MessageTotal(
+                tenant=tenant,
+                day=day,
+                workflow=workflow,
+                channel=channel,
+                status=status,
+                reason=reason,
+                count=count,
+            )
+            for (of, day, workflow, channel, status, reason), count in sorted(
+                self._tables.totals.items(), key=str
+            )
+            if of == tenant
+        ]
+
+    # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def _events(self, cutoffs: Cutoffs) -> Counter[TenantId]:
+        tables = self._tables
+        asked = {(one.lane, one.event_seq) for one in tables.set_aside.values() if one.discarded_at is None}
+        needed = {message.event_id for message in tables.messages.values() if message.status in ACTIVE}
+        old = [
+            (place, entry.tenant)
+            for place, entry in tables.log.items()
+            if entry.event_id < _bound(cutoffs, entry.tenant)
+            if place[1] <= tables.positions.get(place[0], 0)
+            if place not in asked and entry.event_id not in needed
+        ]
+        return _dropped(tables.log, old)
+
+    def _messages(self, cutoffs: Cutoffs) -> Counter[TenantId]:
+        tables = self._tables
+        old = [
+            (message.id, message.tenant)
+            for message in tables.messages.values()
+            if message.status not in ACTIVE and message.id < _bound(cutoffs, message.tenant)
+            if message.id not in tables.inboxes.get(message.user, {})
+        ][:LOOK]
+        for message_id, _ in old:
+            self._forget(tables.messages[message_id])
+        for run in [run for run in tables.runs.values() if run.id < _bound(cutoffs, run.tenant)]:
+            if not any(plan.message_id in tables.messages for plan in run.channels):
+                del tables.runs[run.id]
+        return Counter(tenant for _, tenant in old)
+
+    def _forget(self, message: Message) -> None:
+        tables, message_id = self._tables, message.id
+        total: Total = (
+            message.tenant,
+            int.from_bytes(message_id[:6], "big") // DAY_MS,
+            message.workflow,
+            message.channel,
+            message.status,
+            message.reason,
+        )
+        tables.totals[total] = tables.totals.get(total, 0) + 1
+        for seq in tables.timelines.pop(message_id, ()):
+            del tables.changes[seq]
+        tables.counted[message.user] = lacking(tables.counted.get(message.user, {}), message_id)
+        for pointers in (tables.collapses, tables.threads):
+            for key in [key for key, newest in pointers.items() if newest == message_id]:
+                del pointers[key]
+        del tables.messages[message_id]
+
+    def _items(self, cutoffs: Cutoffs) -> Counter[TenantId]:
+        tables = self._tables
+        old: list[MessageId] = []
+        expired: Counter[TenantId] = Counter()
+        for user, items in [*tables.inboxes.items()]:
+            old = [
+                item.message_id for item in items.values() if item.message_id < _bound(cutoffs, item.tenant)
+            ]
+            expired.update(items[one].tenant for one in old)
+            if old:
+                tables.inboxes[user] = {one: item for one, item in items.items() if one not in {*old}}
+        return expired
+
+
+def _by_time(table: Table[int, Any], cutoffs: Cutoffs) -> Counter[TenantId]:
+    return _dropped(
+        table, [(seq, one.tenant) for seq, one in table.items() if one.at < cutoffs.get(one.tenant, 0)]
+    )
+
+
+def _dropped(table: Table[Any, Any], old: Iterable[tuple[Any, TenantId]]) -> Counter[TenantId]:
+    some = [*old][:LOOK]
+    for key, _ in some:
+        del table[key]
+    return Counter(tenant for _, tenant in some)
+
+
+def _bound(cutoffs: Cutoffs, tenant: TenantId) -> bytes:
+    """Ids below this are old for the tenant."""
+    return first_id_at(cutoffs.get(tenant, Instant(0)))

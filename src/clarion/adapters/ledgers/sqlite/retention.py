@@ -1,0 +1,291 @@
+"""What is older than its tenant keeps it goes, a slice at a time, in the order in which it came."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from clarion.adapters.ledgers.schema import coded
+from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.files import one
+from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
+from clarion.adapters.ledgers.sqlite.log import position_of
+from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.model.channel import LANES, Lane
+from clarion.model.ids import Instant, MessageId, TenantId, UserNo, children_range, first_id_at
+from clarion.model.inbox import InboxItem
+from clarion.model.retention import MessageTotal, RetentionKind, Swept
+from clarion.model.status import ACTIVE, Reason, Status
+
+LOOK = 500
+"""Rows that one transaction looks at, and so the most that it deletes."""
+DAY_MS = 86_400_000
+
+_STATUS = tuple(Status)
+
+MESSAGES_OLD = f"""
+    SELECT id, user, route, status, reason FROM messages
+    WHERE id > ?1 AND id < ?2 AND status NOT IN ({coded(ACTIVE)})
+      AND NOT EXISTS (SELECT 1 FROM user_messages AS item
+          WHERE item.user = messages.user AND item.id = messages.id AND item.at IS NOT NULL)
+    ORDER BY id LIMIT ?3
+"""
+OLDEST_LEFT = "SELECT id FROM messages WHERE id < ?1 AND tenant = ?2 ORDER BY id LIMIT 1"
+TOTALS_ADD = """
+    INSERT INTO message_totals (tenant, day, workflow, channel, status, reason, count) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count
+"""
+TOTALS = "SELECT day, workflow, channel, status, reason, count FROM message_totals WHERE tenant = ? ORDER BY 1, 2, 3, 4, 5"
+ITEMS_OLD = """
+    SELECT messages.id, messages.user, messages.route, coalesce(item.moved_to, item.offset),
+        item.seen_at, item.read_at, item.archived_at
+    FROM messages CROSS JOIN user_messages AS item ON item.user = messages.user AND item.id = messages.id
+    WHERE messages.id > ?1 AND messages.id < ?2 AND item.at IS NOT NULL ORDER BY messages.id LIMIT ?3
+"""
+EVENTS_OLD = "SELECT seq, event_id, tenant FROM log_{lane} WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3"
+SET_ASIDE = "SELECT 1 FROM set_aside WHERE lane = ?1 AND event_seq = ?2 AND discarded_at IS NULL"
+PLANNED_OLD = "SELECT DISTINCT id, tenant FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+JOURNAL_OLD = "SELECT seq, at, tenant FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+POINTERS_OLD = "SELECT key, message_id FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2"
+BY_TIME = {
+    RetentionKind.CAPTURES: "SELECT seq, at, route FROM captures WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    RetentionKind.DELIVERIES: "SELECT seq, at, tenant FROM deliveries WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    RetentionKind.QUARANTINE: "SELECT seq, at, tenant FROM strays WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+}
+TABLE = {
+    RetentionKind.CAPTURES: "captures",
+    RetentionKind.DELIVERIES: "deliveries",
+    RetentionKind.QUARANTINE: "strays",
+}
+
+
+class _Found(NamedTuple):
+    """What one look found: how many rows count for each tenant, how they go, and where to go on."""
+
+    expired: Mapping[TenantId, int]
+    delete: Callable[[sqlite3.Connection], None]
+    following: bytes | None
+
+
+Cutoffs = Mapping[TenantId, Instant]
+Look = Callable[[sqlite3.Connection, Cutoffs, bytes], _Found]
+
+
+class SqliteRetention:
+    """Implements `ports.ledger.Retention`. Each kind has parts, walked one after the other: a place is the number of
+    the part and a key in its table."""
+
+    def __init__(self, writer: Writer, readers: Readers, routes: Routes, inboxes: SqliteInboxes) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._routes = routes
+        self._inboxes = inboxes
+        self._parts: Mapping[RetentionKind, Sequence[Look]] = {
+            RetentionKind.EVENTS: [self._events_of(lane) for lane in LANES],
+            RetentionKind.MESSAGES: [
+                self._messages,
+                self._planned,
+                self._journal,
+                _pointers_of("collapses"),
+                _pointers_of("threads"),
+            ],
+            RetentionKind.INBOX: [self._items],
+            **{kind: [self._by_time(kind)] for kind in BY_TIME},
+        }
+
+    async def sweep(self, kind: RetentionKind, cutoffs: Cutoffs, after: bytes | None, *, dry: bool) -> Swept:
+        if not cutoffs:
+            return Swept()
+        part, place = (after[0], after[1:]) if after else (0, b"")
+        look = self._parts[kind][part]
+
+        def sweep(connection: sqlite3.Connection) -> _Found:
+            found = look(connection, cutoffs, place)
+            found.delete(connection)
+            return found
+
+        if dry:
+            found = await self._readers.call(lambda connection: look(connection, cutoffs, place))
+        else:
+            found = await self._writer.call(sweep, rows=LOOK)
+        following = None if found.following is None else bytes([part]) + found.following
+        if following is None and part + 1 < len(self._parts[kind]):
+            following = bytes([part + 1])
+        return Swept(expired=found.expired, following=following)
+
+    async def totals(self, tenant: TenantId) -> Sequence[MessageTotal]:
+        found = await self._readers.call(lambda connection: connection.execute(TOTALS, (tenant,)).fetchall())
+        return [
+            MessageTotal(
+                tenant=tenant,
+                day=day,
+                workflow=workflow,
+                channel=channel,
+                status=_STATUS[status],
+                reason=Reason(reason) if reason else None,
+                count=count,
+            )
+            for day, workflow, channel, status, reason, count in found
+        ]
+
+    # -- what goes ------------------------------------------------------------------------------------------------
+
+    def _messages(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        """Those that are over. What became of them is counted."""
+        found = connection.execute(MESSAGES_OLD, (place, _newest(cutoffs), LOOK)).fetchall()
+        old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
+        totals = Counter(self._total(row) for row in old)
+
+        def delete(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM messages WHERE id = ?", [row[:1] for row in old])
+            connection.executemany(
+                "DELETE FROM user_messages WHERE user = ? AND id = ?", [(row[1], row[0]) for row in old]
+            )
+            connection.executemany(TOTALS_ADD, [(*total, count) for total, count in totals.items()])
+
+        expired = Counter(self._routes[row[2]].tenant for row in old)
+        return _Found(expired, delete, _following(found))
+
+    def _total(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        message_id, _, number, status, reason = row
+        route = self._routes[number]
+        day = int.from_bytes(message_id[:6], "big") // DAY_MS
+        return route.tenant, day, route.workflow, route.channel.value, status, reason or ""
+
+    def _planned(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        """What says that an event was planned: no message of it is left."""
+        bounds = _whole_before(connection, cutoffs)
+        found = connection.execute(PLANNED_OLD, (place, _newest(bounds), LOOK)).fetchall()
+        old = [row[:1] for row in found if row[0] < _bound(bounds, row[1])]
+        return _Found({}, _deleting("DELETE FROM events WHERE id = ?", old), _following(found))
+
+    def _journal(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        """Timelines and explanations from before the oldest message that is left."""
+        bounds = _whole_before(connection, cutoffs)
+        found = connection.execute(JOURNAL_OLD, (_number(place), LOOK)).fetchall()
+        old = [row[:1] for row in found if row[1] < bounds.get(row[2], 0)]
+        following = _following_in_time(found, bounds)
+        return _Found({}, _deleting("DELETE FROM journal WHERE seq = ?", old), following)
+
+    def _items(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        """Items of inboxes; their messages stay for as long as messages are kept."""
+        found = connection.execute(ITEMS_OLD, (place, _newest(cutoffs), LOOK)).fetchall()
+        old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
+        items = [
+            InboxItem(
+                tenant=self._routes[number].tenant,
+                user=UserNo(user),
+                message_id=MessageId(message_id),
+                at=Instant(0),
+                offset=offset,
+                seen_at=seen_at,
+                read_at=read_at,
+                archived_at=archived_at,
+                sealed=b"",
+            )
+            for message_id, user, number, offset, seen_at, read_at, archived_at in old
+        ]
+        expired = Counter(item.tenant for item in items)
+        return _Found(expired, lambda connection: self._inboxes.drop(connection, items), _following(found))
+
+    def _events_of(self, lane: Lane) -> Look:
+        """What was planned from a lane, unless a message still needs it or a person has to look at it."""
+        statement = EVENTS_OLD.format(lane=lane.value)
+
+        def look(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+            planned = position_of(connection, lane)
+            found = connection.execute(statement, (_number(place), planned, LOOK)).fetchall()
+            old = [
+                row
+                for row in found
+                if row[1] < _bound(cutoffs, row[2])
+                and one(connection, SET_ASIDE, (lane.value, row[0])) is None
+                and one(connection, sql.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1])) is None
+            ]
+            newest = _newest(cutoffs)
+            following = None if len(found) < LOOK or found[-1][1] >= newest else _place(found[-1][0])
+            delete = _deleting(f"DELETE FROM log_{lane.value} WHERE seq = ?", [row[:1] for row in old])
+            return _Found(Counter(TenantId(row[2]) for row in old), delete, following)
+
+        return look
+
+    def _by_time(self, kind: RetentionKind) -> Look:
+        def look(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+            found = connection.execute(BY_TIME[kind], (_number(place), LOOK)).fetchall()
+            if kind is RetentionKind.CAPTURES:
+                found = [(seq, at, self._routes[route].tenant) for seq, at, route in found]
+            old = [row for row in found if row[1] < cutoffs.get(row[2], 0)]
+            delete = _deleting(f"DELETE FROM {TABLE[kind]} WHERE seq = ?", [row[:1] for row in old])
+            expired = Counter(TenantId(row[2]) for row in old)
+            return _Found(expired, delete, _following_in_time(found, cutoffs))
+
+        return look
+
+
+def _pointers_of(table: str) -> Look:
+    """The newest message of a key, when it is no longer kept."""
+    statement = POINTERS_OLD.format(table=table)
+
+    def look(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        found = connection.execute(statement, (place, LOOK)).fetchall()
+        newest = _newest(cutoffs)
+        old = [
+            (key,)
+            for key, message_id in found
+            if message_id < newest and one(connection, sql.STATUS_OF, (message_id,)) is None
+        ]
+        return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found))
+
+    return look
+
+
+def _whole_before(connection: sqlite3.Connection, cutoffs: Cutoffs) -> Cutoffs:
+    """The cutoffs, earlier where an older message is left: its timeline stays whole."""
+
+    def earlier() -> Iterator[tuple[TenantId, Instant]]:
+        for tenant, cutoff in cutoffs.items():
+            left = one(connection, OLDEST_LEFT, (first_id_at(cutoff), tenant))
+            yield tenant, cutoff if left is None else Instant(int.from_bytes(left[:6], "big"))
+
+    return dict(earlier())
+
+
+def _deleting(statement: str, keys: Iterable[tuple[Any, ...]]) -> Callable[[sqlite3.Connection], None]:
+    def delete(connection: sqlite3.Connection) -> None:
+        connection.executemany(statement, keys)
+
+    return delete
+
+
+def _newest(cutoffs: Cutoffs) -> bytes:
+    """No row with a higher id is old for anybody."""
+    return first_id_at(Instant(max(cutoffs.values())))
+
+
+def _bound(cutoffs: Cutoffs, tenant: TenantId) -> bytes:
+    """Ids below this are old for the tenant."""
+    return first_id_at(cutoffs.get(tenant, Instant(0)))
+
+
+def _place(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+def _number(place: bytes) -> int:
+    return int.from_bytes(place, "big")
+
+
+def _following(found: Sequence[tuple[Any, ...]]) -> bytes | None:
+    """Behind the last row of a look by ids or keys."""
+    return found[-1][0] if len(found) == LOOK else None
+
+
+def _following_in_time(found: Sequence[tuple[Any, ...]], cutoffs: Cutoffs) -> bytes | None:
+    """Behind the last row of a look by numbers that rise with time: `(seq, at, ...)`."""
+    if len(found) < LOOK or found[-1][1] >= max(cutoffs.values()):
+        return None
+    return _place(found[-1][0])

@@ -1,0 +1,135 @@
+"""`/v1/retention`: how long data is kept, and deleting what is older."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from litestar import Router, get, patch, post
+
+from clarion.api import request_bodies
+from clarion.api.conditions import one
+from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.errors import InvalidInput
+from clarion.model.retention import DEFAULT_DAYS, RetentionKind
+from clarion.model.setup import Tenant
+from clarion.model.user import Value
+from clarion.ports import terms
+
+MOST_DAYS = 36_500
+FOREVER = "forever"
+_DAYS = re.compile(r"P([0-9]{1,5})D")
+
+
+class Keep(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How long."""
+
+    keep: str | None = None
+    """Days as an ISO 8601 duration: `P90D`, or `forever`. null in a change: the default."""
+
+
+class RetentionDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """How long each kind of data is kept."""
+
+    events: Keep | None = None
+    """What happened, as it was sent. An event stays while a message waits that is rendered from it."""
+    messages: Keep | None = None
+    """Messages that are over, with timelines and explanations. A message stays as long as its inbox item."""
+    inbox: Keep | None = None
+    """Items of in-app inboxes."""
+    captures: Keep | None = None
+    """What capture integrations kept."""
+    deliveries: Keep | None = None
+    """Calls of webhook endpoints."""
+    quarantine: Keep | None = None
+    """Mail kept for manual review."""
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of each kind are older than they are kept."""
+
+    events: int
+    messages: int
+    inbox: int
+    captures: int
+    deliveries: int
+    quarantine: int
+
+
+class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run deletes."""
+
+    expired: Expired
+
+
+@get("/", opt=READ)
+async def get_retention(caller: Who, parts: Parts) -> RetentionDocument:
+    """How long each kind of data is kept."""
+    return _document(parts.ledger.setup.tenants.all()[caller.tenant])
+
+
+@patch("/", opt=ADMIN)
+async def patch_retention(data: dict[str, Any], caller: Who, parts: Parts) -> RetentionDocument:
+    """Change how long data is kept (JSON merge patch): null restores the default. What is older goes within an hour."""
+
+    wanted = {RetentionKind(name): _days(name, keep) for name, keep in _changes(data).items()}
+
+    def changed(tenant: Tenant) -> Tenant:
+        days = {**tenant.retention, **wanted}
+        return msgspec.structs.replace(
+            tenant, retention={kind: kept for kind, kept in days.items() if kept != DEFAULT_DAYS[kind]}
+        )
+
+    return _document(await parts.services.setup.change_tenant(caller.tenant, changed))
+
+
+@post("/run", opt=ADMIN, status_code=202)
+async def run_retention(caller: Who, parts: Parts) -> RetentionRun:
+    """Delete now what is older than it is kept, instead of within an hour. Answers how much that is.
+
+    It goes on behind the answer. With `dry_run=true` nothing is deleted.
+    """
+    expired = await parts.services.retention.expired(caller.tenant)
+    if not terms.dry_running():
+        parts.services.retention.start()
+    return RetentionRun(expired=Expired(**{kind.value: count for kind, count in expired.items()}))
+
+
+def _document(tenant: Tenant) -> RetentionDocument:
+    days = {**DEFAULT_DAYS, **tenant.retention}
+    return RetentionDocument(
+        **{kind.value: Keep(keep=FOREVER if kept is None else f"P{kept}D") for kind, kept in days.items()}
+    )
+
+
+def _changes(data: dict[str, Any]) -> dict[str, str | None]:
+    """What is said about each kind that is named."""
+    given = request_bodies.convert(data, RetentionDocument)
+    found: dict[str, str | None] = {}
+    for name in data:
+        keep: Keep | None = getattr(given, name)
+        found[name] = None if keep is None else keep.keep
+    return found
+
+
+def _days(name: str, keep: str | None) -> int | None:
+    if keep is None:
+        return DEFAULT_DAYS[RetentionKind(name)]
+    if keep == FOREVER:
+        return None
+    found = _DAYS.fullmatch(keep)
+    if found is None or not 1 <= int(found[1]) <= MOST_DAYS:
+        raise InvalidInput(
+            f"give days as an ISO 8601 duration, from P1D to P{MOST_DAYS}D, or `{FOREVER}`.",
+            pointer=f"#/{name}/keep",
+        )
+    return int(found[1])
+
+
+router = Router(
+    "/v1/retention",
+    route_handlers=[get_retention, patch_retention, run_retention],
+    opt=one("tenant"),
+    tags=["Set-up"],
+)

@@ -1,0 +1,25 @@
+"""Old rows go, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from clarion.model.ids import Instant, TenantId
+from clarion.model.retention import MessageTotal, RetentionKind, Swept
+
+
+class Retention(Protocol):
+    """Deletes what is older than its tenant keeps it. What is still needed stays, however old it is."""
+
+    async def sweep(
+        self, kind: RetentionKind, cutoffs: Mapping[TenantId, Instant], after: bytes | None, *, dry: bool
+    ) -> Swept:
+        """One short transaction: look at a bounded number of old rows behind `after`, and delete those from before
+        their tenant's cutoff; nothing of a tenant without one. With `dry` they are only counted.
+
+        An event goes when it is planned and no unfinished message needs it, a message when it is over and in no
+        inbox. The numbers of messages that go are added to the totals in the same transaction."""
+
+    async def totals(self, tenant: TenantId) -> Sequence[MessageTotal]:
+        """What became of messages that are no longer kept, by day, workflow, channel, status and reason."""

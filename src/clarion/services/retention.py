@@ -1,0 +1,118 @@
+"""Old data goes: a few rows at a time, whenever nothing urgent is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from clarion.errors import Busy, Unavailable
+from clarion.flow.priority import PriorityGate
+from clarion.flow.setup_view import SetupView
+from clarion.model.channel import Lane
+from clarion.model.ids import Instant, TenantId
+from clarion.model.retention import DEFAULT_DAYS, Days, RetentionKind
+from clarion.ports.clock import Clock
+from clarion.ports.ledger import Retention
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 3_600.0
+FIRST_S = 60.0
+"""After the start: whoever has just started has other things to do."""
+PAUSE_S = 0.02
+"""Between two slices, so that no other writer waits for more than one of them."""
+DAY_MS = 86_400_000
+
+# Inbox items before messages: a message stays as long as its item.
+ORDER = (
+    RetentionKind.INBOX,
+    RetentionKind.MESSAGES,
+    RetentionKind.EVENTS,
+    RetentionKind.CAPTURES,
+    RetentionKind.DELIVERIES,
+    RetentionKind.QUARANTINE,
+)
+
+
+class RetentionService:
+    """Deletes what is older than its tenant keeps it, once an hour and when somebody asks."""
+
+    def __init__(self, setup: SetupView, retention: Retention, priority: PriorityGate, clock: Clock) -> None:
+        self._setup = setup
+        self._retention = retention
+        self._priority = priority
+        self._clock = clock
+        self._asked = asyncio.Event()
+        self.deleted: Counter[RetentionKind] = Counter()
+        """By this process; read by metrics."""
+
+    def days(self, tenant: TenantId) -> Days:
+        """How long a tenant keeps each kind."""
+        return {**DEFAULT_DAYS, **self._setup.tenants.all()[tenant].retention}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        wait_s = FIRST_S
+        while True:
+            try:
+                async with self._clock.timeout(wait_s):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+            self._asked.clear()
+            try:
+                await self.sweep([*self._setup.tenants.all()])
+                wait_s = EVERY_S
+            except (Busy, Unavailable):
+                log.warning("retention_waits")
+                wait_s = FIRST_S
+
+    @property
+    def asked(self) -> bool:
+        """Somebody asked for a round that has not begun."""
+        return self._asked.is_set()
+
+    def start(self) -> None:
+        """Go through everything now instead of at the next hour."""
+        self._asked.set()
+
+    async def expired(self, tenant: TenantId) -> Mapping[RetentionKind, int]:
+        """How many of each kind would go now."""
+        return await self._walk([tenant], dry=True)
+
+    async def sweep(self, tenants: Sequence[TenantId]) -> Mapping[RetentionKind, int]:
+        """Delete what these tenants keep no longer; how many of each kind went."""
+        deleted = await self._walk(tenants, dry=False)
+        if any(deleted.values()):
+            log.info("retention_deleted", **{kind.value: count for kind, count in deleted.items() if count})
+        return deleted
+
+    async def _walk(self, tenants: Sequence[TenantId], *, dry: bool) -> Mapping[RetentionKind, int]:
+        counts: dict[RetentionKind, int] = {}
+        for kind in ORDER:
+            counts[kind] = 0
+            cutoffs = self._cutoffs(kind, tenants)
+            after: bytes | None = None
+            while cutoffs:
+                await self._priority.turn(Lane.BULK)
+                swept = await self._retention.sweep(kind, cutoffs, after, dry=dry)
+                expired = sum(swept.expired.values())
+                counts[kind] += expired
+                if not dry:
+                    self.deleted[kind] += expired
+                    await self._clock.sleep(PAUSE_S)
+                if (after := swept.following) is None:
+                    break
+        return counts
+
+    def _cutoffs(self, kind: RetentionKind, tenants: Sequence[TenantId]) -> Mapping[TenantId, Instant]:
+        """From before when it goes, for each tenant that does not keep it for ever."""
+        now, cutoffs = self._clock.now(), {}
+        for tenant in tenants:
+            days = self.days(tenant)[kind]
+            if days is not None:
+                cutoffs[tenant] = Instant(max(0, now - days * DAY_MS))
+        return cutoffs

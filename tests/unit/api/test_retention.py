@@ -1,0 +1,62 @@
+"""`/v1/retention`: how long data is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from clarion.model.setup import Scope
+
+PATH = "/v1/retention"
+DEFAULTS = {
+    "events": {"keep": "P30D"},
+    "messages": {"keep": "P90D"},
+    "inbox": {"keep": "P365D"},
+    "captures": {"keep": "P30D"},
+    "deliveries": {"keep": "P30D"},
+    "quarantine": {"keep": "P30D"},
+}
+
+
+async def test_the_defaults_are_shown_and_a_patch_changes_one(house):
+    """What is not named stays; null is the default again."""
+    api = await house.client(Scope.ADMIN)
+    assert await api.ok("GET", PATH) == DEFAULTS
+    wanted = {"messages": {"keep": "P7D"}, "inbox": {"keep": "forever"}}
+    assert await api.ok("PATCH", PATH, wanted) == DEFAULTS | wanted
+    assert await api.ok("PATCH", PATH, {"messages": None}) == DEFAULTS | {"inbox": {"keep": "forever"}}
+
+
+@pytest.mark.parametrize("keep", ["7 days", "P0D", "P1M", "P99999D", 7, ""])
+async def test_a_duration_that_is_none_is_refused_where_it_stands(house, keep):
+    """Nothing is changed then."""
+    api = await house.client(Scope.ADMIN)
+    problem = await api.problem("PATCH", PATH, {"captures": {"keep": keep}})
+    assert (problem["status"], problem["errors"][0]["pointer"]) == (400, "#/captures/keep")
+    assert await api.ok("GET", PATH) == DEFAULTS
+
+
+@pytest.mark.parametrize("given", [{"mesages": {"keep": "P7D"}}, {"mesages": None}])
+async def test_an_unknown_kind_is_refused_with_the_nearest(house, given):
+    """Also when it is to be reset."""
+    problem = await (await house.client(Scope.ADMIN)).problem("PATCH", PATH, given)
+    assert problem["status"] == 400
+    assert "messages" in problem["detail"]
+
+
+async def test_only_an_admin_changes_it(house):
+    """Others may look."""
+    api = await house.client(Scope.SEND)
+    assert await api.ok("GET", PATH) == DEFAULTS
+    assert (await api.problem("PATCH", PATH, {"events": {"keep": "P7D"}}))["status"] == 403
+    assert (await api.problem("POST", f"{PATH}/run"))["status"] == 403
+
+
+async def test_a_dry_run_counts_and_deletes_nothing(house):
+    """A real run answers the same and begins."""
+    api = await house.client(Scope.ADMIN)
+    nothing = dict.fromkeys(DEFAULTS, 0)
+    assert (await api.ok("POST", f"{PATH}/run?dry_run=true"))["expired"] == nothing
+    assert not house.services.retention.asked
+    run = await api("POST", f"{PATH}/run")
+    assert (run.status_code, run.json()) == (202, {"expired": nothing})
+    assert house.services.retention.asked

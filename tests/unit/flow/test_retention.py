@@ -1,0 +1,107 @@
+"""Old data goes by itself, in small steps, and nothing that is needed goes with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.model.channel import Channel
+from clarion.model.retention import RetentionKind
+from clarion.model.submission import Submission
+from tests.engine import engine, workflow
+
+DAY_S = 86_400
+
+
+async def test_old_messages_and_events_go_within_the_hour(tmp_path):
+    """By the defaults: events after a month, messages after three."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        await house.trigger("w", "ada")
+        await house.quiet()
+        await house.pass_time(31 * DAY_S)
+        retention = house.services.retention
+        assert await house.until(lambda: _is(retention.deleted[RetentionKind.EVENTS] == 1))
+        assert len(await house.messages()) == 1
+        await house.pass_time(91 * DAY_S)
+        retention.start()
+        assert await house.until(lambda: _is(retention.deleted[RetentionKind.MESSAGES] == 1))
+        assert await house.messages() == {}
+        assert house.services.stats()["deleted.messages"] == 1
+
+
+async def test_a_message_that_waits_can_still_be_rendered(tmp_path):
+    """Its event stays although it is old."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        later = house.clock.now() + 60 * DAY_S * 1000
+        await house.trigger("w", "ada", send_at=later)
+        await house.quiet()
+        house.clock.advance(45 * DAY_S)
+        await _swept(house)
+        (message,) = (await house.messages()).values()
+        assert (await house.services.message_contents.render(message)).text == "hello"
+
+
+async def test_a_tenant_that_keeps_everything_loses_nothing(tmp_path):
+    """`null` is for ever."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w", channel=Channel.IN_APP))
+        await house.person("ada")
+        await house.trigger("w", "ada")
+        await house.quiet()
+        for_ever = dict.fromkeys(RetentionKind)
+        await house.services.setup.change_tenant(house.tenant, lambda one: _keeping(one, for_ever))
+        house.clock.advance(4_000 * DAY_S)
+        assert not any((await _swept(house)).values())
+        assert len(await house.messages()) == 1
+
+
+async def test_a_step_is_small(tmp_path):
+    """However much is old: a thousand messages go in steps that each change a bounded number of rows."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        said = Submission(workflow="w", recipients=("ada",), data=msgspec.Raw(b'{"text":"hello"}'))
+        for _ in range(12):
+            await house.pipeline.submit(house.tenant, [said] * 100)
+        await house.quiet()
+        assert len(await house.messages()) == 1_200
+        steps = []
+        whole = house.ledger.retention.sweep
+
+        async def counted(*asked, dry):
+            swept = await whole(*asked, dry=dry)
+            steps.append(sum(swept.expired.values()))
+            return swept
+
+        house.services.retention._retention = _Counting(counted)
+        house.clock.advance(100 * DAY_S)
+        await _swept(house)
+        deleted = house.services.retention.deleted
+        assert deleted[RetentionKind.MESSAGES] == deleted[RetentionKind.EVENTS] == 1_200
+        assert max(steps) <= 500
+
+
+class _Counting:
+    def __init__(self, sweep):
+        self.sweep = sweep
+
+
+def _keeping(tenant, days):
+    return replace(tenant, retention=days)
+
+
+async def _swept(house):
+    """What a round deletes, while time goes on."""
+    round_ = asyncio.ensure_future(house.services.retention.sweep([house.tenant]))
+    assert await house.until(lambda: _is(round_.done()))
+    return round_.result()
+
+
+async def _is(true):
+    return true
