@@ -24,8 +24,8 @@ async def single(rig: Rig) -> list[Figure]:
 
         async def at_rate(seconds: float) -> Tally:
             tally = Tally()
-            await pool.refresh()
             ready = [events.trigger(IN_APP)[1] for _ in range(int(rate * seconds))]
+            await pool.refresh()
             await open_loop(rate, seconds, lambda i, due: pool.send(ready[i], tally.sink(due)))
             await pool.idle()
             return tally

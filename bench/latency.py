@@ -38,6 +38,7 @@ async def arrival(rig: Rig) -> list[Figure]:
             due_at.update((n, due) for n in numbers if n % 2 == 0)
             pool.send(raw, tally.sink(due, BATCH))
 
+        await pool.refresh()
         cpu = server.cpu_s()
         await open_loop(rate / BATCH, seconds, fire)
         cores = (server.cpu_s() - cpu) / seconds

@@ -63,7 +63,7 @@ class Pool:
         return pool
 
     async def refresh(self) -> None:
-        """Replace what the server closed because it was idle; call it before each measurement."""
+        """Replace what the server closed because it was idle; call it right before each measurement."""
         async with self._refreshing:
             kept = [connection for connection in self.connections if connection.open]
             new = [await connect(self._port) for _ in range(self._size - len(kept))]
@@ -71,10 +71,15 @@ class Pool:
             self._turn = cycle(self.connections)
 
     def send(self, raw: bytes, sink: Callable[[Answer | None], None]) -> None:
-        """On the next free connection, else behind the shortest queue."""
+        """On the next free connection, else behind the shortest queue. ConnectionError when none is open."""
         turn = islice(self._turn, len(self.connections))
-        free = next((connection for connection in turn if not connection.pending), None)
-        (free or min(self.connections, key=lambda connection: connection.pending)).send(raw, sink)
+        free = next((one for one in turn if one.open and not one.pending), None)
+        if free is None:
+            usable = [one for one in self.connections if one.open]
+            if not usable:
+                raise ConnectionError("the server has closed all connections")
+            free = min(usable, key=lambda one: one.pending)
+        free.send(raw, sink)
 
     async def idle(self, within: float = 120) -> None:
         """Wait until everything is answered."""

@@ -120,7 +120,8 @@ class Bench:
             try:
                 found = await figures_of(rig)
             except Exception as failure:  # noqa: BLE001 - one broken figure must not cost the others
-                found = [Figure(name=name, value=float("nan"), unit="", note=str(failure))]
+                why = f"{type(failure).__name__}: {failure}"
+                found = [Figure(name=name, value=float("nan"), unit="", note=why)]
             self._indexes.append(self._index())
             speed = index.between(*self._indexes[-2:])
             progress.end(f", machine index {self._indexes[-1].value:.2f}")

@@ -152,7 +152,6 @@ async def _sustained(
     rate = rig.much(min(target, BILLION_A_DAY), 1_000)
     size = SUSTAINED_BATCH
     ready = [events.batch(workflow, size)[1] for _ in range(int(rate / size * seconds))]
-    await pool.refresh()
     tally = Tally()
     before, cpu = await ended(server), server.cpu_s()
     backlogs: list[int] = []
@@ -162,12 +161,15 @@ async def _sustained(
             await asyncio.sleep(0.5)
             backlogs.append(before + tally.accepted - await ended(server))
 
+    await pool.refresh()
     began = time.perf_counter()
     watching = asyncio.create_task(watch())
-    await open_loop(rate / size, seconds, lambda i, due: pool.send(ready[i], tally.sink(due, size)))
+    try:
+        await open_loop(rate / size, seconds, lambda i, due: pool.send(ready[i], tally.sink(due, size)))
+    finally:
+        watching.cancel()
     took = time.perf_counter() - began
     spent = server.cpu_s() - cpu
-    watching.cancel()
     backlog = before + len(ready) * size - await ended(server)
     await pool.idle()
     tally.require_clean()

@@ -10,7 +10,8 @@ import pytest
 from bench.load import Pool, accepted
 from bench.wire import request
 
-RAW = request("POST", "/v1/events", b"{}")
+BODY = b"{}"
+RAW = request("POST", "/v1/events", BODY)
 
 
 class Side(asyncio.Protocol):
@@ -27,13 +28,14 @@ class Side(asyncio.Protocol):
         self._open.add(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """One request; they are small enough to come as one piece."""
-        answer = self._left.pop(0)
-        self._given.append(answer)
-        if answer is None:
-            self._transport.abort()
-        else:
-            self._transport.write(f"HTTP/1.1 {answer} OK\r\ncontent-length: 0\r\n\r\n".encode())
+        """Requests, which are small enough to come whole."""
+        for _ in range(data.count(BODY)):
+            answer = self._left.pop(0)
+            self._given.append(answer)
+            if answer is None:
+                self._transport.abort()
+            else:
+                self._transport.write(f"HTTP/1.1 {answer} OK\r\ncontent-length: 0\r\n\r\n".encode())
 
 
 @asynccontextmanager
@@ -87,3 +89,25 @@ async def test_a_refusal_for_good_is_a_failure():
             await accepted(pool, RAW)
         pool.close()
     assert given == [400]
+
+
+async def test_a_closed_connection_is_not_used_while_others_are_open():
+    """The load goes on over those that are left."""
+    async with server(202, 202) as (port, given):
+        pool = await Pool.to(port, 2)
+        pool.connections[0].close()
+        statuses: list[int] = []
+        for _ in range(2):
+            pool.send(RAW, lambda answer: statuses.append(answer.status if answer else 0))
+        await pool.idle()
+        pool.close()
+    assert given == statuses == [202, 202]
+
+
+async def test_without_an_open_connection_nothing_is_sent():
+    """The figure fails and says why."""
+    async with server() as (port, _):
+        pool = await Pool.to(port, 2)
+        pool.close()
+        with pytest.raises(ConnectionError, match="closed all connections"):
+            pool.send(RAW, lambda answer: None)

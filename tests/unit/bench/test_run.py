@@ -68,7 +68,7 @@ async def test_a_broken_figure_does_not_cost_the_others():
     await bench.measure([("a", broken, Rig()), ("b", rate, Rig())])
     found = bench.result(sys.executable).figures
     assert [(figure.name, figure.measured, figure.note) for figure in found] == [
-        ("a", False, "no server"),
+        ("a", False, "RuntimeError: no server"),
         ("rate", True, ""),
     ]
 
