@@ -7,7 +7,7 @@ import pytest
 
 from clarion.plugins import BROKERS, FANOUTS, LEDGERS
 from tests.architecture.house import ROOT
-from tests.contract import test_broker, test_fanout, test_ledger
+from tests.contract import test_broker, test_fanout, test_ledger, test_remote_store
 
 REGISTERED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
 
@@ -15,7 +15,7 @@ REGISTERED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 @pytest.mark.parametrize(
     ("group", "checked"),
     [
-        (LEDGERS, test_ledger.LEDGERS),
+        (LEDGERS, {*test_ledger.LEDGERS, *test_remote_store.SERVED}),
         (BROKERS, test_broker.BROKERS),
         (FANOUTS, test_fanout.FANOUTS),
     ],

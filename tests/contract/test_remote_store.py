@@ -17,6 +17,9 @@ from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.contract.test_ledger import LEDGERS
 
+SERVED = ("unix",)
+"""The schemes of stores that are somewhere else: every ledger is served by them here."""
+
 
 @contextlib.asynccontextmanager
 async def behind_a_socket(

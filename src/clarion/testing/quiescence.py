@@ -78,6 +78,5 @@ class _Threads:
         self.at_work -= 1
 
     def _call_soon_threadsafe(self, callback: Callable[..., Any], *values: Any, **more: Any) -> Any:
-        handle = self._from_thread(callback, *values, **more)
         self._from_thread(self._told.set)
-        return handle
+        return self._from_thread(callback, *values, **more)  # last: the loop may end with it

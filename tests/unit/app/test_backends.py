@@ -100,7 +100,7 @@ async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, ins
         (
             "database",
             "sqlit:clarion.db",
-            r"database: .* `sqlit:` URLs, only `memory:`, `sqlite:`\. Did you mean `sqlite:`\?",
+            r"database: .* `sqlit:` URLs, only `memory:`, `sqlite:`, `unix:`\. Did you mean `sqlite:`\?",
         ),
         (
             "broker",

@@ -26,6 +26,8 @@ AHEAD_BYTES = 12 * 1024 * 1024
 """Memory on top of it for entries of tenants that have nothing in the part of the log that is not in memory."""
 READ_AHEAD = 2
 """Entries read from the log for each that is taken, until memory is full."""
+LOOK_EVERY_S = 0.5
+"""How often an idle lane is looked at for entries that another process has appended, and perhaps died before it planned them."""
 ENTRY_BYTES = 1_000
 """What an entry takes in memory besides its data, which it holds sealed and open."""
 
@@ -110,6 +112,11 @@ class _LaneTail:
         self.out += len(taken)
         return taken
 
+    def skip(self, position: int) -> None:
+        """Another process has planned everything up to there."""
+        self.seen = max(self.seen, position)
+        self.acked = max(self.acked, position)
+
     def finish(self, entries: Sequence[Entry]) -> int:
         """These are planned; up to where everything is."""
         self.out -= len(entries)
@@ -192,7 +199,11 @@ class SqlBroker:
             if entries:
                 yield Batch(lane=lane, entries=tuple(entries), token=entries[-1].seq)
                 continue
-            await tail.wake.wait()
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await tail.wake.wait()
+            except TimeoutError:
+                tail.skip(await self._log.position(lane))
 
     async def ack(self, batch: Batch) -> None:
         """See `ports.Broker.ack`. The lane stands before the first entry that is not planned, whoever's it is."""

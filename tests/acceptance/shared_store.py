@@ -1,0 +1,76 @@
+"""The processes of an installation that share one store: the store itself, and workers. Run as a program by a test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clarion.adapters.ledgers.memory import MemoryLedger
+from clarion.adapters.ledgers.remote import RemoteStore, serve
+from clarion.adapters.ledgers.sqlite import SqliteLedger
+from clarion.adapters.system import SystemClock, SystemRandom
+from clarion.adapters.vaults.local import LocalVault
+from clarion.flow import lease
+from clarion.model.outcome import Accepted, Outcome
+from clarion.model.outgoing import Outgoing
+from clarion.testing.providers import RecordingProvider
+from tests.engine import Engine
+from tests.ledger_files import new_ledger
+
+LEASE_S = 2.4
+SOCKET, EFFECTS = "store.sock", "effects"
+
+
+class Noting(RecordingProvider):
+    """Sends by writing a line to a file that all workers share: the worker and the message."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        super().__init__(batch=10)
+        self._name = name
+        self._file = os.open(directory / EFFECTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        await asyncio.sleep(0.01)
+        lines = [f"{self._name} {outgoing.message.id.hex()}\n" for outgoing in batch]
+        os.write(self._file, "".join(lines).encode())
+        await asyncio.sleep(0.01)
+        return [Accepted() for _ in batch]
+
+
+def engine_of(directory: Path, name: str) -> Engine:
+    """An engine that is not started, as one process of several."""
+    lease.LEASE_MS, lease.BEAT_S, lease.MARGIN_S = int(LEASE_S * 1_000), LEASE_S / 6, LEASE_S / 6
+    seed = int.from_bytes(os.urandom(6))
+    clock: Any = SystemClock()
+    return Engine(directory, clock, Noting(directory, name), seed)
+
+
+async def store(kind: str, directory: Path) -> None:
+    """Serve a new and empty one until killed."""
+    clock, random = SystemClock(), SystemRandom()
+    tools: dict[str, Any] = {"vault": LocalVault(b"k" * 32, random), "clock": clock, "random": random}
+    ledger: Any
+    if kind == "memory":
+        ledger = MemoryLedger(**tools)
+    else:
+        ledger = SqliteLedger.open(new_ledger(directory / "clarion.db"), **tools)
+    async with serve(ledger, directory / SOCKET):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+async def work(name: str, directory: Path) -> None:
+    """Plan and send whatever there is, until killed."""
+    remote: Any = RemoteStore(directory / SOCKET)
+    await engine_of(directory, name).work_on(remote)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    role, word, place = sys.argv[1:]
+    asyncio.run({"store": store, "work": work}[role](word, Path(place)))

@@ -1,0 +1,122 @@
+"""Two workers on one store, all of them real processes: whatever becomes of the workers, nothing is lost and nothing is stolen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clarion.adapters.ledgers.remote import RemoteStore
+from clarion.model.channel import Channel
+from clarion.model.ids import MessageId
+from clarion.model.message import Message
+from clarion.model.status import ACTIVE, Reason, Status
+from tests.acceptance import shared_store
+from tests.acceptance.shared_store import EFFECTS, LEASE_S, SOCKET, engine_of
+from tests.engine import Engine, workflow
+
+PEOPLE = [f"person-{number}" for number in range(20)]
+ROUNDS = 3
+EVENTS = 8
+"""In each step of a round, each of them for everybody."""
+
+Start = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a process and waits until it works. Whatever the test does, all are gone afterwards."""
+    begun: list[Process] = []
+
+    async def run(role: str, word: str) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            shared_store.__name__,
+            role,
+            word,
+            str(tmp_path),
+            stdout=PIPE,
+            stderr=DEVNULL,
+        )
+        begun.append(process)
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline() == b"ready\n"
+        return process
+
+    yield run
+    for process in begun:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engine]:
+    """What accepts events: a third process on the store, which plans and sends nothing."""
+    await start("store", request.param)
+    remote: Any = RemoteStore(tmp_path / SOCKET)
+    one = await engine_of(tmp_path, "edge").work_on(remote)
+    await one.pipeline.workers.stop()
+    await one.pipeline.lease.end()
+    await one.furnish(workflow("hello", channel=Channel.SMS))
+    for name in PEOPLE:
+        await one.person(name)
+    yield one
+    await remote.close()
+
+
+async def trigger(edge: Engine) -> None:
+    """Events for everybody, a few at a time."""
+    for _ in range(EVENTS):
+        await edge.trigger("hello", *PEOPLE)
+        await asyncio.sleep(0.02)
+
+
+async def finished(edge: Engine, number: int) -> Mapping[MessageId, Message]:
+    """So many messages, once all of them are done with."""
+    async with asyncio.timeout(120):
+        while True:
+            found = await edge.messages()
+            if len(found) >= number and all(m.status not in ACTIVE for m in found.values()):
+                return found
+            await asyncio.sleep(0.2)
+
+
+async def test_workers_that_are_killed_and_stopped_lose_and_repeat_nothing(edge, start, tmp_path):
+    """Each event is planned once and each message goes out at most once; what is in doubt was under way at a kill."""
+    first, second = await start("work", "first-0"), await start("work", "second")
+    for number in range(1, ROUNDS):
+        await trigger(edge)
+        os.kill(first.pid, signal.SIGKILL)
+        await trigger(edge)
+        os.kill(second.pid, signal.SIGSTOP)  # Nobody works now.
+        await trigger(edge)
+        first = await start("work", f"first-{number}")
+        await trigger(edge)
+        await asyncio.sleep(LEASE_S * 1.5 if number % 2 else LEASE_S / 3)  # Longer than a lease, or shorter.
+        os.kill(second.pid, signal.SIGCONT)
+        await trigger(edge)
+    accepted = (ROUNDS - 1) * 5 * EVENTS * len(PEOPLE)
+    found = await finished(edge, accepted)
+    await asyncio.sleep(LEASE_S)  # Whoever was stopped has had its say.
+    assert await edge.messages() == found
+    assert len(found) == accepted
+    lines = [line.split() for line in (tmp_path / EFFECTS).read_text().splitlines()]
+    effects = Counter(bytes.fromhex(message) for _, message in lines)
+    sent = {m.id for m in found.values() if m.status is Status.SENT}
+    doubtful = [m for m in found.values() if m.id not in sent]
+    assert {(m.status, m.reason) for m in doubtful} <= {(Status.FAILED, Reason.OUTCOME_UNKNOWN)}
+    assert set(effects.values()) == {1}
+    assert sent <= effects.keys() <= found.keys()
+    assert len(sent) > accepted / 2
+    assert {"second", "first-1"} <= {name for name, _ in lines}
