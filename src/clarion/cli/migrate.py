@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from clarion.cli.options import Config, DataDir, Json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from clarion.adapters.ledgers.migrate import Migration, Progress
     from clarion.config import Settings
 
 
-def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Create the data directory, its keys and its database, or bring the schema up to date. Repeating it is safe.
+def migrate(
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+    no_backup: Annotated[
+        bool, typer.Option("--no-backup", help="Keep no copy of the database as it was before the update.")
+    ] = False,
+) -> None:
+    """Create the data directory, its keys and its database, or update the database to this version.
 
-    Stop Clarion first. Back up the key file and the keyring: without them nothing in the database can be read.
+    Stop Clarion first. An update copies the database before it begins, and compares how much is in it before and after.
+    If it was interrupted, run the command again: it goes on. Back up the key file and the keyring: without them nothing in
+    the database can be read.
 
     \b
     Examples:
       clarion migrate --data-dir /var/lib/clarion
       clarion migrate --config /etc/clarion.toml && clarion serve --config /etc/clarion.toml
     """
+    from clarion.adapters.ledgers.schema import REVISION
     from clarion.adapters.ledgers.sqlite.adoption import keyring_path
     from clarion.app import only_process
     from clarion.cli import output
+    from clarion.cli.migration_progress import watched
     from clarion.config import Settings
 
     settings = Settings.load(config, data_dir=data_dir)
@@ -32,8 +46,9 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
     keyring = keyring_path(settings.database_path)
     first_keyring = not keyring.exists()
     make_directory(settings.data_dir)
-    with only_process(settings.data_dir):
-        prepare(settings)
+    with only_process(settings.data_dir), watched() as progress:
+        done = prepare(settings, copy=not no_backup, progress=progress)
+    updated = done if done is not None and done.since is not None else None
     if json:
         output.as_json(
             {
@@ -41,9 +56,14 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
                 "key_file": str(settings.key_path),
                 "keyring": str(keyring),
                 "created": new,
+                "schema": {"before": updated.since if updated else None, "now": REVISION},
+                "backup": updated.copy if updated else None,
+                "counts": updated.counts if updated else {},
             }
         )
         return
+    if updated:
+        _print(updated)
     output.out().print(f"{settings.database_path} is {'ready' if new else 'up to date'}.")
     if new:
         output.out().print(
@@ -52,6 +72,21 @@ def migrate(config: Config = None, data_dir: DataDir = None, json: Json = False)
         output.out().print("Next: clarion keys create --name my-app --scope admin", style=output.SILENT)
     elif first_keyring:
         output.out().print(f"Created the keyring {keyring}. Back it up too: without it no user can be read.")
+
+
+def _print(updated: Migration) -> None:
+    """What is in the database, before and after the same."""
+    from clarion.adapters.ledgers.schema import REVISION
+    from clarion.cli import output
+
+    output.out().print(
+        f"Updated from schema {updated.since} to {REVISION}. Before and after the update there are:"
+    )
+    output.table(("", "number"), [(name, f"{number:,}") for name, number in updated.counts.items() if number])
+    if updated.copy:
+        output.out().print(
+            f"{updated.copy} is the database as it was. Delete it when you no longer need to go back."
+        )
 
 
 def make_directory(data_dir: Path) -> None:
@@ -66,8 +101,11 @@ def make_directory(data_dir: Path) -> None:
         ) from None
 
 
-def prepare(settings: Settings) -> None:
-    """Key, schema and keyring, each made only if it is missing. The caller holds the data directory."""
+def prepare(settings: Settings, *, copy: bool = False, progress: Progress | None = None) -> Migration | None:
+    """Key, schema and keyring, each made only if it is missing. The caller holds the data directory.
+
+    What the database was updated from; None when it was up to date.
+    """
     from clarion.adapters.ledgers.migrate import migrate as upgrade
     from clarion.adapters.ledgers.sqlite.adoption import open_keyring
     from clarion.adapters.system import SystemRandom
@@ -76,5 +114,6 @@ def prepare(settings: Settings) -> None:
     # A new key beside an old database would read nothing, so only a new installation gets one.
     random = SystemRandom()
     vault = LocalVault.from_file(settings.key_path, random, create=not settings.database_path.exists())
-    upgrade(settings.database_path)
+    done = upgrade(settings.database_path, copy=copy, progress=progress)
     open_keyring(settings.database_path, vault, random).close()
+    return done

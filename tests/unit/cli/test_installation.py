@@ -12,9 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from clarion import plugins
+from clarion.adapters.ledgers.migrate import migrate as upgrade
+from clarion.adapters.ledgers.schema import REVISION
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
+from clarion.app import only_process
 from clarion.cli.check import _reach
 from clarion.cli.main import program
 from clarion.flow.ledger import Ledger
@@ -226,3 +229,72 @@ async def test_check_outlives_a_plugin_that_falls_over(monkeypatch, where):
     said = {"open": "cannot use its settings (KeyError)", "ping": "failed with KeyError"}
     assert said[where] in wrong
     assert "s3cret" not in wrong
+
+
+def older(path: Path) -> None:
+    """A database of an earlier version in place of the new one."""
+    path.unlink()
+    path.with_name("clarion.keys").unlink()
+    upgrade(path, to="0021")
+
+
+def test_an_update_shows_what_it_did(tmp_path):
+    """Lines in a log for each step, the numbers, and where the database as it was is kept."""
+    run("migrate", "--data-dir", "data")
+    older(tmp_path / "data/clarion.db")
+    updated = run("migrate", "--data-dir", "data")
+    assert updated.exit_code == 0
+    assert "Step 1 of" in updated.stderr
+    assert f"Updated from schema 0021 to {REVISION}" in updated.stdout
+    assert "data/clarion-0021.db is the database as it was" in updated.stdout.replace("\n", " ")
+    assert "up to date" in updated.stdout
+    assert "Updated" not in run("migrate", "--data-dir", "data").stdout
+
+
+@pytest.mark.parametrize("words", [(), ("--no-backup",)])
+def test_an_update_is_one_document_for_scripts(tmp_path, words):
+    """Whatever is said on the way goes to standard error."""
+    run("migrate", "--data-dir", "data")
+    older(tmp_path / "data/clarion.db")
+    updated = json.loads(run("migrate", "--data-dir", "data", "--json", *words).stdout)
+    assert updated["schema"] == {"before": "0021", "now": REVISION}
+    assert updated["counts"]["users"] == 0
+    assert (updated["backup"] is None) is bool(words)
+    assert (tmp_path / "data/clarion-0021.db").exists() is not bool(words)
+    again = json.loads(run("migrate", "--data-dir", "data", "--json").stdout)
+    assert (again["schema"], again["backup"], again["counts"]) == (
+        {"before": None, "now": REVISION},
+        None,
+        {},
+    )
+
+
+def test_only_one_update_at_a_time(tmp_path):
+    """The second one is told that the directory is in use."""
+    run("migrate", "--data-dir", "data")
+    with only_process(tmp_path / "data"):
+        refused = run("migrate", "--data-dir", "data")
+    assert refused.exit_code == 2
+    assert "in use by another Clarion process" in refused.stderr.replace("\n", " ")
+
+
+def test_a_database_of_a_newer_version_is_refused_by_every_command(tmp_path):
+    """With what to do."""
+    run("migrate", "--data-dir", "data")
+    with closing(sqlite3.connect(tmp_path / "data/clarion.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    for words in (("migrate",), ("serve",), ("keys", "list")):
+        refused = run(*words, "--data-dir", "data")
+        assert refused.exit_code == 2
+        assert "Install the newer version again" in refused.stderr.replace("\n", " ")
+
+
+def test_a_server_does_not_start_in_the_middle_of_an_update(tmp_path):
+    """It says what to run."""
+    run("migrate", "--data-dir", "data")
+    with closing(sqlite3.connect(tmp_path / "data/clarion.db")) as database, database:
+        database.execute("CREATE TABLE migration (said BLOB NOT NULL)")
+    refused = run("serve", "--data-dir", "data")
+    assert refused.exit_code == 2
+    assert "was cut off" in refused.stderr.replace("\n", " ")
+    assert "clarion migrate" in refused.stderr

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from alembic import command
 from sqlalchemy import create_engine
 
-from clarion.adapters.ledgers.migrate import migrate, revision
+from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.migrations.versions import v0023_journal
+from clarion.adapters.ledgers.revision import revision
 from clarion.adapters.ledgers.schema import CODES, REVISION
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import EventRecord
@@ -90,13 +90,10 @@ def told(runs) -> dict[MessageId, list[Change]]:
 
 
 @pytest.fixture
-def path(tmp_path, runs, told, monkeypatch) -> Path:
+def path(tmp_path, runs, told) -> Path:
     """The older file."""
     path = tmp_path / "clarion.db"
-    newest = command.upgrade
-    with monkeypatch.context() as past:
-        past.setattr(command, "upgrade", lambda config, _: newest(config, "0022"))
-        migrate(path)
+    migrate(path, to="0022")
     with closing(sqlite3.connect(path)) as older:
         for run, message in zip(runs, told, strict=True):
             values = (

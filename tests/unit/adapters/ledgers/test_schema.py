@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 
 from clarion.adapters.ledgers import migrations
-from clarion.adapters.ledgers.migrate import PAGE_BYTES, migrate, revision
+from clarion.adapters.ledgers.migrate import PAGE_BYTES, migrate
+from clarion.adapters.ledgers.revision import UNFINISHED, revision
 from clarion.adapters.ledgers.schema import CODES, REVISION, metadata
 from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
 from clarion.adapters.ledgers.sqlite.files import rows
@@ -49,14 +49,11 @@ def definitions(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 @pytest.fixture
-def step(monkeypatch):
+def step():
     """Brings a new file to an older revision, as the release of that day did."""
 
     def to(revision: str, path: Path) -> None:
-        newest = command.upgrade
-        with monkeypatch.context() as past:
-            past.setattr(command, "upgrade", lambda config, _: newest(config, revision))
-            migrate(path)
+        migrate(path, to=revision)
 
     return to
 
@@ -281,7 +278,9 @@ def test_a_step_that_breaks_leaves_nothing_behind(tmp_path, step, monkeypatch):
     finally:
         event.remove(Engine, "before_cursor_execute", cut)
     with closing(sqlite3.connect(path)) as kept:
-        assert definitions(kept) == before
+        found = definitions(kept)
+    del found[UNFINISHED]  # what tells a server that it may not start
+    assert found == before
     migrate(path)
     assert revision(path) == REVISION
 

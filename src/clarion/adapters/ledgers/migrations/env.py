@@ -1,4 +1,4 @@
-"""What Alembic runs: the steps, on the connection it was given, in one transaction."""
+"""What Alembic runs: steps, on the connection it was given, in the transaction it has."""
 
 from alembic import context
 

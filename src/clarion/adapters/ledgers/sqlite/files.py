@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from clarion.adapters.ledgers.migrate import revision
-from clarion.adapters.ledgers.schema import REVISION
+from clarion.adapters.ledgers.revision import require_finished
 from clarion.errors import ClarionError, ConfigError, Unavailable
 
 OLDEST_SQLITE = (3, 38, 0)
@@ -77,15 +76,7 @@ def require_current(path: Path) -> None:
         )
     if not path.exists():
         raise ConfigError(f"there is no database {path}: run `clarion migrate` to create it")
-    try:
-        found = revision(path)
-    except sqlite3.DatabaseError as error:
-        raise ConfigError(f"{path} cannot be read as a database: {error}") from None
-    if found != REVISION:
-        raise ConfigError(
-            f"the database {path} has schema {found or 'none'}, this version of Clarion needs {REVISION}: "
-            "run `clarion migrate`"
-        )
+    require_finished(path)
 
 
 def refusal(error: BaseException) -> ClarionError | None:

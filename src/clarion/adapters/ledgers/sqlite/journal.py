@@ -267,6 +267,16 @@ class Row:
         self._before = _numbers(self._body.before, self._count)
         self._at = _numbers(self._body.at, self._count)
 
+    @property
+    def entries(self) -> int:
+        """How many records it has."""
+        return self._count
+
+    @property
+    def explanations(self) -> int:
+        """How many runs it has."""
+        return 0 if self._body.runs is None else len(self._body.runs.events) // ID_BYTES
+
     def before(self, place: int) -> int:
         """The position of the record before it about the same message; 0: it is the first."""
         return self._before[place]

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from clarion.adapters.ledgers.migrations import slices
+
 revision = "0022"
 down_revision = "0021"
 
@@ -76,13 +78,14 @@ def upgrade() -> None:
     for statement in _TABLES:
         run(statement)
     done = run("SELECT coalesce(max(user), -1) FROM user_messages").scalar_one()
+    stored, total = run("SELECT (SELECT count(*) FROM user_messages), (SELECT count(*) FROM messages)").one()
     while done is not None:
         upto = run(_UPTO, (done, SLICE)).scalar_one_or_none()
         place = (done, LAST if upto is None else upto)
         run(_SLICE, place)
+        stored += run("SELECT changes()").scalar_one()
         run(_MOVES, place)
-        run("COMMIT")
-        run("BEGIN IMMEDIATE")
+        slices.store(stored, total)
         done = upto
     if left := run(_LEFT).scalar_one():
         raise RuntimeError(f"{left} inbox items were not converted; the old tables are kept")

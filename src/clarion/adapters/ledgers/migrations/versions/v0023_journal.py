@@ -10,6 +10,8 @@ import msgspec
 from alembic import op
 from sqlalchemy import Connection
 
+from clarion.adapters.ledgers.migrations import slices
+
 revision = "0023"
 down_revision = "0022"
 
@@ -45,6 +47,7 @@ _COLUMNS = (
     "ALTER TABLE messages ADD COLUMN receipts INTEGER DEFAULT 0 NOT NULL",
 )
 
+LEFT = "SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM changes)"
 RUNS = """
     SELECT id, tenant, user, event_id, lane, event_seq, workflow, workflow_version, at, explanation
     FROM runs ORDER BY id LIMIT ?
@@ -61,9 +64,11 @@ def upgrade() -> None:
     """A slice at a time: what is converted is gone from the old tables, so cut off anywhere it goes on from there."""
     connection = op.get_bind()
     begin(connection)
-    while convert(connection):
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    total = connection.exec_driver_sql(LEFT).scalar_one()
+    done = 0
+    while converted := convert(connection):
+        done += converted
+        slices.store(done, total)
     end(connection)
 
 
