@@ -85,6 +85,12 @@ class End(NamedTuple):
     status: Status
 
 
+class Cancel(NamedTuple):
+    """A message that has not ended, counted from the oldest, is canceled, also while it waits for its turn."""
+
+    place: int
+
+
 WISH = st.builds(
     Wish,
     user=st.sampled_from([UserNo(1), UserNo(1), UserNo(2)]),
@@ -101,7 +107,8 @@ STEPS = st.lists(
     WISH
     | WISH
     | st.builds(Pass, st.integers(1, 50))
-    | st.builds(End, st.integers(0, 3), st.sampled_from([Status.SENT, Status.FAILED])),
+    | st.builds(End, st.integers(0, 3), st.sampled_from([Status.SENT, Status.FAILED]))
+    | st.builds(Cancel, st.integers(0, 3)),
     min_size=5,
     max_size=30,
 )
@@ -274,6 +281,22 @@ class Shop:
                 self.memory.move(_counted(message), ON_ITS_WAY, at)
             self.counted[message.id] = at
         self.finish(message.id, step.status, None, self.now)
+        self.wake_all()
+
+    def cancel(self, step: Cancel) -> None:
+        """It goes no more, and counts no more."""
+        active = [m for m in self.messages.values() if m.status in ACTIVE]
+        if step.place >= len(active):
+            return
+        message = active[step.place]
+        if self.memory is not None:
+            self.memory.move(_counted(message), self.counted[message.id], None)
+        self.counted[message.id] = None
+        self.finish(message.id, Status.CANCELED, Reason.CANCELED_BY_CALLER, self.now)
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        """Whoever has its turn starts."""
         for woken in [m for m in self.messages.values() if m.status is Status.DEFERRED and not m.waits_for]:
             self.wake(woken)
 
@@ -401,6 +424,10 @@ def played(
                 flush()
                 shop.end(step)
                 shop.check_caps()
+            case Cancel():
+                flush()
+                shop.cancel(step)
+                shop.check_caps()
     flush()
     return shop
 
@@ -462,6 +489,7 @@ def test_messages_of_a_thread_go_one_after_the_other(caps, steps):
 @given(STEPS)
 def test_the_newest_message_of_a_collapse_key_replaces_those_that_have_not_started(steps):
     """No two of a key can be sent, and the newest of them is never the one that is replaced."""
+    steps = [step for step in steps if not isinstance(step, Cancel)]
     shop = played((), [step._replace(thread=None) if isinstance(step, Wish) else step for step in steps])
     keys: dict[bytes, list[Message]] = {}
     for message in shop.messages.values():
