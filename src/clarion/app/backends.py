@@ -12,14 +12,20 @@ from clarion.plugins import BROKERS, FANOUTS, LEDGERS, backend
 from clarion.ports.backend import BackendTools, OpenBroker, OpenFanout, OpenStore
 from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
+from clarion.ports.ledger import Store
+
+
+def store_of(settings: Settings, tools: BackendTools) -> AbstractAsyncContextManager[Store]:
+    """The database that `database` names."""
+    url = settings.database
+    opened: OpenStore = backend(LEDGERS, "database", url)
+    return opened(url, tools)
 
 
 @contextlib.asynccontextmanager
 async def ledger_of(settings: Settings, tools: BackendTools) -> AsyncIterator[Ledger]:
-    """The database that `database` names, and what tenants configured read from it."""
-    url = settings.database
-    opened: OpenStore = backend(LEDGERS, "database", url)
-    async with opened(url, tools) as store:
+    """The same, and what tenants configured read from it."""
+    async with store_of(settings, tools) as store:
         ledger = Ledger(store)
         await ledger.setup.catch_up()
         yield ledger

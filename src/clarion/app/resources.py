@@ -48,8 +48,9 @@ class Resources:
 
 
 async def open_resources(settings: Settings, ends: contextlib.AsyncExitStack) -> Resources:
-    """The data directory for this process alone, and what lies in it opened."""
-    ends.enter_context(only_process(settings.data_dir))
+    """The data directory, for this process alone if the database is in it, and what lies there opened."""
+    if not settings.database.startswith("unix:"):
+        ends.enter_context(only_process(settings.data_dir))
     given = backend_tools_of(settings)
     ledger = await ends.enter_async_context(ledger_of(settings, given))
     return Resources(

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
 import uvicorn
 import uvloop
@@ -36,11 +36,16 @@ OnReady = Callable[[App], Awaitable[None]]
 
 def serve(settings: Settings, *, on_ready: OnReady | None = None) -> int:
     """`run` on a fast event loop of its own."""
+    return on_a_fast_loop(settings, run(settings, on_ready=on_ready))
+
+
+def on_a_fast_loop(settings: Settings, work: Coroutine[None, None, int]) -> int:
+    """What `work` returns, in a process that does nothing else."""
     logs.set_up(settings.log.level, settings.log.format)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLD)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, on_ready=on_ready))
+        return runner.run(work)
 
 
 async def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
@@ -48,7 +53,7 @@ async def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
 
     `on_ready` is called when the engine runs and the port is taken; requests are answered once it has returned.
     """
-    stop = _stop_signal()
+    stop = stop_signal()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         if settings.port == 0:
@@ -125,7 +130,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _stop_signal() -> asyncio.Event:
+def stop_signal() -> asyncio.Event:
     """Set by the first SIGINT or SIGTERM; the second ends the process at once."""
     stop = asyncio.Event()
 

@@ -25,6 +25,7 @@ from clarion.cli import (
     retention,
     serve,
     setup,
+    store,
     suppressions,
     templates,
     tenants,
@@ -95,6 +96,7 @@ def _root(
 
 program.command("dev", short_help="Try Clarion on this machine, with demo data and a page.")(dev.dev)
 program.command("serve", short_help="Serve in production.")(serve.serve)
+program.command("store", short_help="Serve the database to other processes of this machine.")(store.store)
 program.command("migrate", short_help="Create the database and its key, or update the schema.")(
     migrate.migrate
 )
