@@ -128,18 +128,22 @@ class Engine:
         self._network_until_s = 0.0
 
     async def open(self) -> Engine:
+        return await self.work_on(self.opened())
+
+    def opened(self) -> MemoryLedger | SqliteLedger:
+        """The ledger, by the first process that comes."""
         tools: dict[str, Any] = {"vault": self.vault, "clock": self.clock, "random": self.random}
         if isinstance(self.store, Tables):
-            return await self.work_on(MemoryLedger(tables=self.store, alone=True, **tools))
+            return MemoryLedger(tables=self.store, alone=True, **tools)
         path = self.store / "clarion.db"
-        return await self.work_on(SqliteLedger.open(path if path.exists() else new_ledger(path), **tools))
+        return SqliteLedger.open(path if path.exists() else new_ledger(path), **tools)
 
     async def work_on(self, ledger: Any) -> Engine:
         """Start on a ledger that is open, beside others that work on it."""
         self.ledger = Ledger(ledger)
         self._quiescence = Quiescence(lambda: _queued(ledger), self._awaits_network)
         self.fanout = MemoryFanout()
-        self.broker = SqlBroker(self.ledger.log)
+        self.broker = SqlBroker(self.ledger.log, self.clock)
         lent = msgspec.structs.replace(
             provider_tools(self.clock, self.random, self.vault), allowed_networks=("127.0.0.0/8",)
         )

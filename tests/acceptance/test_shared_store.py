@@ -98,6 +98,8 @@ async def test_workers_that_are_killed_and_stopped_lose_and_repeat_nothing(edge,
     for number in range(1, ROUNDS):
         await trigger(edge)
         os.kill(first.pid, signal.SIGKILL)
+        if number == 1:
+            await asyncio.sleep(2 * LEASE_S)  # The other one takes over the lanes.
         await trigger(edge)
         os.kill(second.pid, signal.SIGSTOP)  # Nobody works now.
         await trigger(edge)

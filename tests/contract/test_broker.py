@@ -14,8 +14,11 @@ from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import Busy
 from clarion.model.channel import Lane
-from clarion.model.event import IdempotencyResult
+from clarion.model.event import Consumed, IdempotencyResult
+from clarion.model.ids import Instant
+from clarion.model.plan import PlanCommit
 from clarion.ports.broker import Batch, Broker
+from clarion.ports.ledger import Store
 from clarion.testing.broker_contract import BROKER_CONTRACT, BrokerSubject
 from clarion.testing.memory_broker import MemoryBroker, MemoryLanes
 from clarion.testing.ports import ManualClock, SeededRandom
@@ -24,6 +27,20 @@ from tests.ledger_files import new_ledger
 CLOCK = ManualClock()
 CHECKS = {check.__name__: check for check in BROKER_CONTRACT}
 Connect = Callable[[], Awaitable[Broker]]
+
+
+class Planning(SqlBroker):
+    """The embedded broker with its planner, which stores an empty plan of every batch right before it acknowledges it."""
+
+    def __init__(self, ledger: Store) -> None:
+        super().__init__(ledger.log, CLOCK)
+        self._ledger = ledger
+
+    async def ack(self, batch: Batch) -> None:
+        worker = await self._ledger.leases.open("here", "all", Instant(CLOCK.now() + 60_000))
+        consumed = Consumed(batch.lane, tuple(entry.seq for entry in batch.entries))
+        await self._ledger.plans.commit(PlanCommit(worker=worker, runs=(), messages=(), consumed=consumed))
+        await super().ack(batch)
 
 
 def in_memory(directory: Path, ends: AsyncExitStack) -> Connect:
@@ -46,7 +63,7 @@ def in_sqlite(directory: Path, ends: AsyncExitStack) -> Connect:
         vault = LocalVault(random.bytes(32), random)
         ledger = SqliteLedger.open(path, vault=vault, clock=CLOCK, random=random)
         ends.push_async_callback(ledger.close)
-        return SqlBroker(ledger.log)
+        return Planning(ledger)
 
     return connect
 
@@ -60,7 +77,7 @@ def in_memory_ledger(directory: Path, ends: AsyncExitStack) -> Connect:
         vault = LocalVault(random.bytes(32), random)
         ledger = MemoryLedger(vault=vault, clock=CLOCK, random=random, tables=tables)
         ends.push_async_callback(ledger.close)
-        return SqlBroker(ledger.log)
+        return Planning(ledger)
 
     return connect
 

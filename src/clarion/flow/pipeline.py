@@ -143,6 +143,7 @@ class Pipeline:
         What still waits in memory is left to whoever works next.
         """
         self._draining = True
+        self.planner.close()
         await self.broker.close()
         await self.workers.finished("plan-", timeout_s / 2)
         await self.workers.stop(but="lease")

@@ -61,6 +61,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The opened event while it is still in memory; None when it was read back."""
 
 
+class Consumed(msgspec.Struct, frozen=True):
+    """Entries of the ledger's log: whatever is stored with this makes them planned, and they never come again."""
+
+    lane: Lane
+    seqs: tuple[int, ...]
+
+
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted event that could not be planned. It stays in the log and waits here for a person."""
 

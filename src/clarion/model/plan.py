@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from clarion.model.channel import Channel
-from clarion.model.event import Entry
+from clarion.model.event import Consumed, Entry
 from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
 from clarion.model.message import Message, Run
 from clarion.model.status import Reason, Status
@@ -57,6 +57,10 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
 
     worker: WorkerId
     """Who planned it, and holds what it keeps."""
+    consumed: Consumed | None = None
+    """What it is the plan of, when that lies in the ledger's log."""
+    again: bool = False
+    """People of these events may have been planned before: it goes on with a fan-out."""
     runs: tuple[Run, ...]
     messages: tuple[Message, ...]
     """`fence=1` and no `due_at` when the worker keeps it; `fence=0` when anyone may claim it."""
@@ -73,6 +77,8 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
 
     refused: bool = False
     """Nothing was stored: the worker has been given up."""
+    repeated: bool = False
+    """Nothing was stored: some of what it consumes was planned before."""
     changed: Mapping[MessageId, tuple[Status, Reason]] = {}
     """Messages that did not go in as planned; do not dispatch them."""
     known: frozenset[MessageId] = frozenset()

@@ -12,12 +12,12 @@ from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries of one lane, in order; leased to the consumer until acknowledged or the process ends."""
+    """Entries of one lane, in order; the consumer's until they are planned or it ends."""
 
     lane: Lane
     entries: tuple[Entry, ...]
-    token: int
-    """Hand back to `ack`."""
+    in_ledger: bool = False
+    """They lie in the log of the ledger, which notes them as planned in the transaction that stores the plan."""
 
 
 class Broker(Protocol):
@@ -39,12 +39,12 @@ class Broker(Protocol):
     def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """Batches of up to `limit` entries, growing with load, never lingering on a short queue.
 
-        One consumer per lane and process. Starts behind the last acknowledged entry. The next batch may be
-        asked for before the last one was acknowledged; acknowledge in order.
+        One consumer per lane. Starts with the first entry that is not planned. The next batch may be asked for before
+        the last one was acknowledged; acknowledge in order.
         """
 
     async def ack(self, batch: Batch) -> None:
-        """The batch is planned: never deliver it again. Need not be awaited before the next batch."""
+        """The plan of the batch is stored: never deliver it again. Need not be awaited before the next batch."""
 
     async def depth(self, lane: Lane) -> int:
         """Entries not yet acknowledged."""

@@ -60,7 +60,7 @@ class MemoryBroker:
         while not self._closed:
             if entries := self._next(lane, limit):
                 taken.update(entry.seq for entry in entries)
-                yield Batch(lane=lane, entries=tuple(entries), token=entries[-1].seq)
+                yield Batch(lane=lane, entries=tuple(entries))
                 continue
             self._published[lane].clear()
             await self._published[lane].wait()

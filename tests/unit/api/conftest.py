@@ -136,7 +136,7 @@ class House:
         unsubscribe = UnsubscribeLinks(self.ledger, self.vault, "https://notify.example")
         self.pipeline = Pipeline(
             ledger=self.ledger,
-            broker=SqlBroker(self.ledger.log),
+            broker=SqlBroker(self.ledger.log, self.clock),
             fanout=self.fanout,
             renderer=Renderer(),
             limited=InThread(),

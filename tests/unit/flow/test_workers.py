@@ -11,7 +11,7 @@ import pytest
 
 from clarion.adapters.ledgers.memory import MemoryLedger, Tables
 from clarion.flow.lease import BEAT_S, LEASE_MS
-from clarion.model.channel import Channel, Lane
+from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.outcome import Accepted
 from clarion.model.setup import Category, UnknownPolicy
 from clarion.model.status import Reason, Status
@@ -79,14 +79,18 @@ def go_on(engine: Engine) -> None:
 
 @asynccontextmanager
 async def two(store: Store, **first: Any) -> AsyncIterator[tuple[Engine, Engine]]:
-    """Two engines on one ledger, of which the first may die; the second provider accepts everything."""
+    """Two engines on one ledger, of which the first plans and may die; the second provider accepts everything."""
     clock = ManualClock()
-    other = await Engine(store, clock, RecordingProvider(batch=50), 2).open()
     one = Engine(store, clock, RecordingProvider(batch=50, **first), 1)
-    ledger: Any = other.ledger.store
+    other = Engine(store, clock, RecordingProvider(batch=50), 2)
+    shared = other.opened()
+    ledger: Any = shared
     if isinstance(store, Tables):
         ledger = MemoryLedger(tables=store, vault=one.vault, clock=clock, random=one.random)
     await one.work_on(OneProcess(ledger))
+    for lane in LANES:
+        assert await ledger.log.take(lane, one.pipeline.lease.worker)
+    await other.work_on(shared)
     try:
         await other.furnish(workflow("hello"), workflow("again", "twice"), categories=(TWICE,))
         for name in PEOPLE:
@@ -127,10 +131,10 @@ def sent(*engines: Engine) -> Counter[bytes]:
     return Counter(effect.message.id for engine in engines for effect in engine.provider.effects)
 
 
-async def under_way(engine: Engine, calls: int = 1) -> None:
-    """So many calls of the engine have begun."""
+async def under_way(engine: Engine) -> None:
+    """A call of the engine has begun."""
     async with asyncio.timeout(30):
-        while engine.provider.under_way < calls:  # noqa: ASYNC110 - the provider has no event for it
+        while not engine.provider.under_way:  # noqa: ASYNC110 - the provider has no event for it
             await asyncio.sleep(0.005)
 
 
@@ -161,7 +165,7 @@ async def test_what_a_killed_worker_was_sending_is_in_doubt(store):
     async with two(store, otherwise=HANG) as (one, other):
         await one.trigger("hello", "ada")
         await one.trigger("again", "bob")
-        await under_way(one, 2)
+        assert await until(other, Status.SENDING, 2)
         await one.die()
         assert await until(other, Status.FAILED, 1)
         assert await until(other, Status.SENT, 1)
@@ -224,8 +228,8 @@ async def test_what_a_stopped_worker_had_not_begun_it_does_not_begin(store):
         assert one.pipeline.queues.of(Lane.NORMAL, Channel.SMS).held == 0
 
 
-async def test_a_plan_of_a_worker_that_was_given_up_is_refused_and_made_again(store):
-    """Nothing of it is stored before it works as somebody who lives; then everything is, once."""
+async def test_a_plan_of_a_worker_that_was_given_up_is_refused(store):
+    """Nothing of it is stored: whoever took over the lane has planned the same, once."""
     async with two(store) as (one, other):
         await one.pipeline.workers.stop("plan-")
         await one.trigger("hello", *PEOPLE)
@@ -249,5 +253,24 @@ async def test_a_plan_of_a_worker_that_was_given_up_is_refused_and_made_again(st
         one.pipeline.workers.start("lease", lease.run)
         stored.set()
         assert await until(other, Status.SENT, 3)
-        assert len(set(asked)) == len(asked) == 2
+        assert len(asked) == 1
+        assert other.pipeline.planner.planned == 3
         assert set(sent(one, other).values()) == {1}
+
+
+async def test_what_nobody_planned_is_planned_by_who_takes_over_the_lane(store):
+    """Once, in order, and with what others publish meanwhile; while the planner lives it plans for all."""
+    async with two(store) as (one, other):
+        await other.trigger("hello", "ada")
+        assert await until(other, Status.SENT, 1)
+        assert set(sent(one).values()) == {1}
+        assert other.pipeline.planner.planned == 0
+        await one.pipeline.workers.stop("plan-")
+        await one.trigger("hello", "bob")
+        await other.trigger("hello", "eve")
+        await pass_time(3, one, other)
+        assert len(await other.messages()) == 1
+        await one.die()
+        assert await until(other, Status.SENT, 3)
+        assert other.pipeline.planner.planned == 2
+        assert [outgoing.user.id for outgoing in other.provider.effects] == ["bob", "eve"]

@@ -18,16 +18,17 @@ from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import TenantId
 from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Batch, Broker
+from clarion.ports.clock import Clock
 from clarion.ports.ledger import EventLog, Store
 
 TAIL_BYTES = 48 * 1024 * 1024
 """Memory a lane's entries may take, roughly; what comes on top is read back from the log."""
 AHEAD_BYTES = 12 * 1024 * 1024
 """Memory on top of it for entries of tenants that have nothing in the part of the log that is not in memory."""
+LOOK_S = 0.1
+"""How often an idle lane is looked at for entries that another process has appended."""
 READ_AHEAD = 2
 """Entries read from the log for each that is taken, until memory is full."""
-LOOK_EVERY_S = 0.5
-"""How often an idle lane is looked at for entries that another process has appended, and perhaps died before it planned them."""
 ENTRY_BYTES = 1_000
 """What an entry takes in memory besides its data, which it holds sealed and open."""
 
@@ -48,7 +49,7 @@ class _LaneTail:
         self.restart(acked, end)
 
     def restart(self, acked: int, end: int) -> None:
-        """Begin behind what was acknowledged: an earlier consumer may have given up half-way."""
+        """Begin behind what is planned: an earlier consumer may have given up half-way, or worked elsewhere."""
         self.acked = self.seen = acked
         self.offered = end
         self.unknown = end > acked
@@ -112,11 +113,6 @@ class _LaneTail:
         self.out += len(taken)
         return taken
 
-    def skip(self, position: int) -> None:
-        """Another process has planned everything up to there."""
-        self.seen = max(self.seen, position)
-        self.acked = max(self.acked, position)
-
     def finish(self, entries: Sequence[Entry]) -> int:
         """These are planned; up to where everything is."""
         self.out -= len(entries)
@@ -163,8 +159,9 @@ def _size(entry: Entry) -> int:
 class SqlBroker:
     """`ports.Broker` over an `EventLog`."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
+        self._clock = clock
         self._lanes: dict[Lane, _LaneTail] = {}
         self._closed = False
 
@@ -190,34 +187,29 @@ class SqlBroker:
     async def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """See `ports.Broker.consume`."""
         tail = await self._tail(lane)
-        if tail.out:
-            end = await self._log.end(lane)
-            tail.restart(tail.acked, end)
+        position, end = await self._log.position(lane), await self._log.end(lane)
+        if tail.out or position > tail.acked:
+            tail.restart(position, end)
         while not self._closed:
             tail.wake.clear()  # first: what is offered during the look wakes it up again
             entries = await tail.take(limit, self._log, lane)
             if entries:
-                yield Batch(lane=lane, entries=tuple(entries), token=entries[-1].seq)
+                yield Batch(lane=lane, entries=tuple(entries), in_ledger=True)
                 continue
-            try:
-                async with asyncio.timeout(LOOK_EVERY_S):
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(LOOK_S):
                     await tail.wake.wait()
-            except TimeoutError:
-                tail.skip(await self._log.position(lane))
 
     async def ack(self, batch: Batch) -> None:
-        """See `ports.Broker.ack`. The lane stands before the first entry that is not planned, whoever's it is."""
+        """See `ports.Broker.ack`. The cursor has moved with the plan; this makes room in memory."""
         tail = self._lanes[batch.lane]
-        position = tail.finish(batch.entries)
-        if position > tail.acked:
-            await self._log.advance(batch.lane, position)
-            tail.acked = max(tail.acked, position)
+        tail.acked = max(tail.acked, tail.finish(batch.entries))
 
     async def depth(self, lane: Lane) -> int:
         """See `ports.Broker.depth`."""
         tail = await self._tail(lane)
-        end = await self._log.end(lane)
-        return end - tail.acked - len(tail.done)
+        position, end = await self._log.position(lane), await self._log.end(lane)
+        return end - max(tail.acked, position) - len(tail.done)
 
     async def close(self) -> None:
         """See `ports.Broker.close`."""
@@ -236,7 +228,7 @@ class SqlBroker:
 @contextlib.asynccontextmanager
 async def opened(url: str, tools: BackendTools, store: Store) -> AsyncIterator[Broker]:
     """The broker in the ledger's own database. See `ports.backend.OpenBroker`."""
-    broker = SqlBroker(store.log)
+    broker = SqlBroker(store.log, tools.clock)
     try:
         yield broker
     finally:

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0026"
+REVISION = "0027"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -171,7 +171,18 @@ set_aside = Table(
 )
 """Events that could not be planned; they themselves stay in their log."""
 
-cursors = Table("cursors", metadata, _text_key("lane"), _number("position"), _one_of("lane", Lane))
+cursors = Table(
+    "cursors",
+    metadata,
+    _text_key("lane"),
+    _number("position"),
+    _number("worker", null=True),
+    _one_of("lane", Lane),
+)
+"""Up to where each lane is planned, and who plans it."""
+
+planned_ahead = Table("planned_ahead", metadata, _text_key("lane"), _key("seq"), sqlite_with_rowid=False)
+"""What is planned behind the position of its lane, because tenants take turns."""
 
 claims = Table(
     "claims",

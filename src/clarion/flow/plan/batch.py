@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clarion.flow.lanes import InFlight
-from clarion.model.event import Entry
+from clarion.model.channel import Lane
+from clarion.model.event import Consumed, Entry
 from clarion.model.ids import NO_USER, Instant, UserNo, WorkerId, message_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
@@ -26,8 +29,15 @@ class PlanBatch:
         self.turns: list[ThreadSlot] = []
         self.continuations: list[Entry] = []
         self.held: list[InFlight] = []
+        self.consumed: Consumed | None = None
+        self.again = False
+        """People may have been planned before."""
         self.leftovers: list[Entry] = []
         """Those that could not be planned."""
+
+    def consume(self, lane: Lane, seqs: Sequence[int]) -> None:
+        """It is the plan of these entries of the ledger's log."""
+        self.consumed = Consumed(lane, tuple(seqs)) if seqs else None
 
     def add(self, planned: Planned) -> None:
         """Take over what was decided, except the messages."""
@@ -117,6 +127,8 @@ class PlanBatch:
         """What to write."""
         return PlanCommit(
             worker=self.worker,
+            consumed=self.consumed,
+            again=self.again,
             runs=tuple(self.runs),
             messages=tuple(self.messages),
             charges=tuple(self.charges),

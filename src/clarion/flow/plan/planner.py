@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import aclosing, suppress
+from functools import partial
 
 import msgspec
 import structlog
@@ -41,6 +42,8 @@ CHUNK = {Lane.CRITICAL: 64, Lane.HIGH: 64, Lane.NORMAL: 48, Lane.BULK: 32}
 """Runs planned between two looks at more urgent work."""
 BATCH = {Lane.CRITICAL: 512, Lane.HIGH: 512, Lane.NORMAL: 512, Lane.BULK: 128}
 """Entries planned and stored in one go; what is urgent waits for a commit of the lanes below it."""
+TAKE_S = 1.0
+"""Between two tries to be the one who plans a lane."""
 SMALL = 100
 """Entries; storing a batch of fewer costs more for itself than for what is in it, so it is stored before the next
 is taken: what comes meanwhile goes together. A lane at rest never waits."""
@@ -69,6 +72,7 @@ class Planner:
         self._vault = vault
         self._clock = clock
         self._leftovers = Leftovers(ledger.set_aside, clock)
+        self._closing = asyncio.Event()
         self.planned = 0
         self.unplannable = 0
         """Entries whose workflow or only recipient was deleted before they were planned."""
@@ -79,13 +83,25 @@ class Planner:
         return self._leftovers.given_up
 
     async def run(self, lane: Lane) -> None:
-        """Plan a lane until the broker closes."""
-        while not await self._consumed(lane):
-            log.warning("plan_refused", lane=lane)
+        """Plan a lane until `close`, while no other process does."""
+        while not self._closing.is_set():
+            worker = await self._lease.lasting()
+            if not await self._ledger.log.take(lane, worker):
+                await self._pause()
+            elif not await self._consumed(lane):
+                log.warning("plan_refused", lane=lane)
+
+    def close(self) -> None:
+        """The broker closes: plan what was taken, and nothing more."""
+        self._closing.set()
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with self._clock.timeout(TAKE_S):
+                await self._closing.wait()
 
     async def _consumed(self, lane: Lane) -> bool:
-        """Plan until the broker closes; False when this process was given up, and nothing of it is under way any
-        more. While one batch commits, the next is being planned."""
+        """Plan until the broker closes; False when something was refused, and nothing is under way any more. While one batch commits, the next is being planned."""
         last: asyncio.Future[bool] | None = None
         going = True
         async with aclosing(self._broker.consume(lane, BATCH[lane])) as batches:
@@ -142,6 +158,7 @@ class Planner:
             draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
             return
         members = await self._members(event, entry, draft) if event.topics else {}
+        draft.again |= bool(event.topics)
         targets = _targets(event, members)
         if not targets and event.after == NO_USER:
             draft.nobody(entry, workflow, now)
@@ -219,6 +236,9 @@ class Planner:
     async def _stored(self, batch: Batch, draft: PlanBatch) -> None:
         """All of it, whatever is wrong with some."""
         leftovers: Sequence[Entry] = draft.leftovers
+        if batch.in_ledger:
+            left = {entry.seq for entry in leftovers}
+            draft.consume(batch.lane, [entry.seq for entry in batch.entries if entry.seq not in left])
         try:
             await self._commit(batch.lane, draft)
         except GivenUp:
@@ -228,11 +248,13 @@ class Planner:
             log.exception("plan_not_stored", lane=batch.lane, error=type(fault).__name__)
             leftovers = batch.entries
         if leftovers:
-            await self._leftovers.plan(leftovers, self._plan_alone)
+            await self._leftovers.plan(leftovers, partial(self._plan_alone, in_ledger=batch.in_ledger))
 
-    async def _plan_alone(self, entry: Entry) -> None:
+    async def _plan_alone(self, entry: Entry, *, in_ledger: bool) -> None:
         draft = PlanBatch(await self._lease.lasting())
         await self._plan_entry(draft, entry, await self._people([entry]), self._clock.now())
+        if in_ledger:
+            draft.consume(entry.lane, [entry.seq])
         await self._commit(entry.lane, draft)
 
     async def _commit(self, lane: Lane, draft: PlanBatch) -> None:
@@ -241,13 +263,17 @@ class Planner:
         held = self._lease.hold(one.message.id for one in draft.held)
         try:
             result = PlanResult()
-            if draft.runs or draft.continuations:
+            if draft.runs or draft.continuations or draft.consumed:
                 commit = draft.commit()
                 result = await retry_until_stored(
                     "plan", lambda: self._ledger.plans.commit(commit), self._clock
                 )
             if result.refused:
                 self._lease.refused()
+                raise GivenUp
+            if result.repeated:
+                # Somebody else planned it, or a commit of ours that seemed to fail: nobody knows of what that holds.
+                self._lease.drop(one.message for one in draft.held if one.message.id in held)
                 raise GivenUp
             self._hand_over(draft, result, held)
         except BaseException:
@@ -276,10 +302,7 @@ class Planner:
                 queue.put(held)
                 continue
             queue.give_back(message.tenant)
-            if message.id in result.known and message.id in new:
-                # Stored by a commit that seemed to fail, if it is held at all: nobody else knows of it.
-                self._lease.drop([message])
-            elif message.id in new:
+            if message.id in new:
                 self._lease.let_go([message.id])
         if result.continued:
             self._broker.offer(result.continued)

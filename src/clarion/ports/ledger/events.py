@@ -7,7 +7,7 @@ from typing import Protocol
 
 from clarion.model.channel import Lane
 from clarion.model.event import Entry, EventFound, EventRecord, IdempotencyRecord, IdempotencyResult, SetAside
-from clarion.model.ids import EventId, Instant, MessageId, TenantId
+from clarion.model.ids import EventId, Instant, MessageId, TenantId, WorkerId
 
 
 class EventLog(Protocol):
@@ -18,17 +18,17 @@ class EventLog(Protocol):
     ) -> tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]:
         """One transaction: the published entries with their `seq` (those with stale claims left out)."""
 
+    async def take(self, lane: Lane, worker: WorkerId) -> bool:
+        """Whether the worker is the one that plans the lane: the first that asks, until it is given up."""
+
     async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
-        """Entries behind `after`, in order."""
+        """Entries behind `after` that are not planned, in order."""
 
     async def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
         """Entries by position, planned or not, as long as retention keeps them."""
 
     async def position(self, lane: Lane) -> int:
-        """The last acknowledged position."""
-
-    async def advance(self, lane: Lane, position: int) -> None:
-        """Everything up to `position` is planned. Never goes backwards."""
+        """Everything up to there is planned. It moves with `Plans.commit` and `SetAsides.keep`."""
 
     async def end(self, lane: Lane) -> int:
         """The last position ever written."""
@@ -70,7 +70,7 @@ class SetAsides(Protocol):
     """Events that could not be planned, kept for a person."""
 
     async def keep(self, events: Sequence[SetAside]) -> None:
-        """Durable when this returns. Repeating it changes nothing."""
+        """Durable when this returns, and they count as planned. Repeating it changes nothing."""
 
     async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[SetAside]:
         """Those that were not discarded, newest first, cursor is `seq`."""

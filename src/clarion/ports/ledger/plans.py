@@ -14,7 +14,8 @@ class Plans(Protocol):
     """The write side of planning."""
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
-        """One transaction, idempotent by derived ids. Refused as a whole when the worker has been given up."""
+        """One transaction, which moves the cursor of the lane as well. Refused as a whole when the worker has been given
+        up; what was consumed before, or has been planned by its derived ids, is not stored again."""
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
         """The same statements, rolled back: what a dry run shows, whoever the worker is."""

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.event import EventRecord
+from clarion.model.event import Consumed, EventRecord
 from clarion.model.ids import NO_USER, Instant, TenantId, first_id_at, run_id
 from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict
 from clarion.model.plan import PlanCommit
@@ -251,7 +251,9 @@ async def whom_two_topics_share_is_planned_once(world: World) -> None:
     renamed = world.planned(event_id=event_id, step="renamed", event_seq=2)
     other = world.planned(world.bob, event_id=event_id, event_seq=2)
     rest = replace(world.entry(lane=Lane.BULK), event_id=event_id)
-    plan = world.plan_of(renamed, other, continuations=(rest,))
+    ((page,), _) = await world.ledger.log.append([world.entry()], [None])
+    consumed = Consumed(page.lane, (page.seq,))
+    plan = world.plan_of(renamed, other, continuations=(rest,), consumed=consumed, again=True)
     result = await world.ledger.plans.commit(plan)
     assert result.known == {renamed.id}
     assert len(result.continued) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import IdempotencyRecord
+from clarion.model.event import Consumed, IdempotencyRecord
 from clarion.model.ids import Instant
 from clarion.testing.ledger_contract.world import World, together
 
@@ -59,18 +59,66 @@ async def entries_are_fetched_by_position(world: World) -> None:
     """Planned or not; a position that does not exist is left out."""
     log = world.ledger.log
     appended, _ = await log.append([world.entry() for _ in range(3)], [None] * 3)
-    await log.advance(Lane.NORMAL, appended[-1].seq)
+    await world.consume(*appended)
     wanted = [appended[0].seq, appended[2].seq]
     assert await log.fetch(Lane.NORMAL, [*wanted, 999]) == {e.seq: e for e in (appended[0], appended[2])}
 
 
-async def the_cursor_never_goes_back(world: World) -> None:
-    """A late acknowledgement of something earlier changes nothing."""
+async def the_cursor_moves_with_the_plan(world: World) -> None:
+    """Up to the first entry that is not planned; what went ahead is not read again."""
     log = world.ledger.log
+    first, second, third, fourth = (await log.append([world.entry() for _ in range(4)], [None] * 4))[0]
+    assert await log.position(Lane.NORMAL) == first.seq - 1
+    message = world.planned()
+    await world.plan(message, consumed=Consumed(Lane.NORMAL, (third.seq,)))
+    assert await log.position(Lane.NORMAL) == first.seq - 1
+    assert list(await log.read(Lane.NORMAL, 0, 10)) == [first, second, fourth]
+    assert list(await log.read(Lane.NORMAL, 0, 2)) == [first, second]
+    await together(world.consume(second), world.consume(first))
+    assert await log.position(Lane.NORMAL) == third.seq
+    assert list(await log.read(Lane.NORMAL, await log.position(Lane.NORMAL), 10)) == [fourth]
     assert await log.position(Lane.HIGH) == 0
-    await together(log.advance(Lane.HIGH, 7), log.advance(Lane.HIGH, 3))
-    await log.advance(Lane.HIGH, 5)
-    assert await log.position(Lane.HIGH) == 7
+
+
+async def an_entry_is_planned_once(world: World) -> None:
+    """In whatever batch it comes again, in order or ahead: nothing of that is stored."""
+    log = world.ledger.log
+    first, second, third = (await log.append([world.entry() for _ in range(3)], [None] * 3))[0]
+    await world.consume(first, third)
+    for again in ((first,), (second, third), (first, second)):
+        message = world.planned()
+        rest = world.entry(lane=Lane.BULK)
+        consumed = Consumed(Lane.NORMAL, tuple(entry.seq for entry in again))
+        result = await world.plan(message, consumed=consumed, continuations=(rest,))
+        assert (result.repeated, result.continued) == (True, ())
+        assert await world.ledger.records.get(world.tenant, message.id) is None
+    assert list(await log.read(Lane.BULK, 0, 10)) == []
+    results = await together(*(world.consume(second) for _ in range(5)))
+    assert [result.repeated for result in results].count(False) == 1
+
+
+async def a_plan_that_cannot_be_stored_moves_no_cursor(world: World) -> None:
+    """All of it is stored, or nothing."""
+    ((entry,), _) = await world.ledger.log.append([world.entry()], [None])
+    dead = world.worker
+    await world.replace_worker()
+    consumed = Consumed(Lane.NORMAL, (entry.seq,))
+    assert (await world.plan(world.planned(), worker=dead, consumed=consumed)).refused
+    assert list(await world.ledger.log.read(Lane.NORMAL, 0, 10)) == [entry]
+    assert not (await world.plan(world.planned(), consumed=consumed)).repeated
+
+
+async def a_lane_is_planned_by_one_worker(world: World) -> None:
+    """The first that asks, until it is given up; other lanes by others."""
+    take, first = world.ledger.log.take, world.worker
+    second = await world.hire()
+    assert await take(Lane.HIGH, first)
+    assert not await take(Lane.HIGH, second)
+    assert await take(Lane.BULK, second)
+    assert await take(Lane.HIGH, first)
+    await world.replace_worker()
+    assert await take(Lane.HIGH, world.worker)
+    assert not await take(Lane.HIGH, await world.hire())
 
 
 async def the_first_claim_wins(world: World) -> None:
@@ -159,7 +207,10 @@ LOG_CONTRACT = (
     one_call_may_fill_several_lanes,
     appends_at_once_are_all_kept,
     entries_are_fetched_by_position,
-    the_cursor_never_goes_back,
+    the_cursor_moves_with_the_plan,
+    an_entry_is_planned_once,
+    a_plan_that_cannot_be_stored_moves_no_cursor,
+    a_lane_is_planned_by_one_worker,
     the_first_claim_wins,
     a_held_answer_is_found_until_it_expires,
     of_claims_at_once_exactly_one_wins,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
+from clarion.model.event import Consumed
 from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Run
 from clarion.model.status import Reason, Status
@@ -82,14 +83,16 @@ async def runs_are_found_by_event_and_user(world: World) -> None:
 async def continuations_join_their_lane(world: World) -> None:
     """In the same transaction, and not again when the plan before them is repeated."""
     message = world.planned()
+    ((entry,), _) = await world.ledger.log.append([world.entry()], [None])
     rest = replace(world.entry(lane=Lane.BULK), event_id=message.event_id)
-    plan = world.plan_of(message, continuations=(rest,))
+    consumed = Consumed(Lane.NORMAL, (entry.seq,))
+    plan = world.plan_of(message, continuations=(rest,), consumed=consumed)
     result = await world.ledger.plans.commit(plan)
     (appended,) = result.continued
     assert list(await world.ledger.log.read(Lane.BULK, 0, 10)) == [appended]
     assert await world.ledger.log.end(Lane.BULK) == appended.seq
     again = await world.ledger.plans.commit(plan)
-    assert again.continued == ()
+    assert (again.repeated, again.continued) == (True, ())
     assert len(await world.ledger.log.read(Lane.BULK, 0, 10)) == 1
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel, Lane
-from clarion.model.event import Entry
+from clarion.model.event import Consumed, Entry
 from clarion.model.ids import (
     EventId,
     Instant,
@@ -177,6 +177,11 @@ class World:
     async def plan(self, *messages: Message, **more: Any) -> PlanResult:
         """Commits `plan_of` these."""
         return await self.ledger.plans.commit(self.plan_of(*messages, **more))
+
+    async def consume(self, *entries: Entry) -> PlanResult:
+        """Entries of one lane are planned, and reach nobody."""
+        consumed = Consumed(entries[0].lane, tuple(entry.seq for entry in entries))
+        return await self.plan(consumed=consumed)
 
     def charge(self, message: Message, limit: int, **fields: Any) -> CapCharge:
         """Counts a message against the tenant's cap of `limit` an hour."""

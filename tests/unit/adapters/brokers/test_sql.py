@@ -59,7 +59,7 @@ async def take(broker, lane, count, limit=100):
 async def test_what_does_not_fit_in_memory_is_read_from_the_log(ledger, monkeypatch):
     """A long queue costs no memory and loses nothing."""
     monkeypatch.setattr(sql, "TAIL_BYTES", 5_000)
-    broker = SqlBroker(ledger.log)
+    broker = SqlBroker(ledger.log, ManualClock())
     for start in range(0, 40, 8):
         await publish(broker, entries(8, start=start))
     names, _ = await take(broker, Lane.NORMAL, 40, limit=7)
@@ -68,7 +68,7 @@ async def test_what_does_not_fit_in_memory_is_read_from_the_log(ledger, monkeypa
 
 async def test_entries_stored_by_somebody_else_are_offered_without_a_gap(ledger):
     """A fan-out's continuation is appended with its plan; the consumer sees it in its place."""
-    broker = SqlBroker(ledger.log)
+    broker = SqlBroker(ledger.log, ManualClock())
     await publish(broker, entries(2))
     stored, _ = await ledger.log.append(entries(2, start=2), [None, None])
     await publish(broker, entries(2, start=4))

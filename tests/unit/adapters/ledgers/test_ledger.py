@@ -35,7 +35,7 @@ async def test_everything_is_there_after_a_restart(path, opened, clock, random):
     world = await World(opened(), clock, random).furnish()
     await world.ledger.setup.workflows.put(world.tenant, Workflow(key="w", category="news"))
     ((entry,), _) = await world.ledger.log.append([world.entry()], [None])
-    await world.ledger.log.advance(Lane.NORMAL, entry.seq)
+    await world.consume(entry)
     message = await world.delivered()
     tenant = world.ledger.setup.tenants.all()
     world = await reopened(world, opened)

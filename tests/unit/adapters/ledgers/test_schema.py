@@ -115,6 +115,37 @@ def test_what_an_older_process_held_is_due(tmp_path, step):
     assert found == [(5, 2, None), (900, 0, None)]
 
 
+def test_what_had_gone_ahead_of_a_flood_is_not_planned_again(tmp_path, step):
+    """A cursor of before knew only up to where everything was planned or set aside."""
+    path = tmp_path / "older.db"
+    step("0025", path)
+    older = sqlite3.connect(path)
+    older.execute("INSERT INTO cursors (lane, position) VALUES ('normal', 1)")
+    for seq in range(1, 6):
+        values = (seq, bytes([seq]), 1, "w", 1, b"s")
+        older.execute(
+            "INSERT INTO log_normal (seq, event_id, tenant, workflow, sealed_for, sealed) VALUES (?, ?, ?, ?, ?, ?)",
+            values,
+        )
+    fields = "id, journal, workflow, tenant, lane, seq, first_user, last_user"
+    older.executemany(
+        f"INSERT INTO events ({fields}) VALUES (?, ?, 'w', 1, ?, ?, 1, 1)",
+        [(b"\1", 1, 2, 1), (b"\3", 1, 2, 3), (b"\3", 2, 3, 4)],
+    )
+    fields = "event_id, tenant, lane, event_seq, workflow, reason, detail, at"
+    older.execute(
+        f"INSERT INTO set_aside ({fields}) VALUES (x'05', 1, 'normal', 5, 'w', 'unreadable', '', 0)"
+    )
+    older.commit()
+    older.close()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        assert newer.execute("SELECT lane, seq FROM planned_ahead").fetchall() == [
+            ("normal", 3),
+            ("normal", 5),
+        ]
+
+
 def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):
     """A route of before keeps its number and knows no template version; new ones count on behind it."""
     path = tmp_path / "older.db"

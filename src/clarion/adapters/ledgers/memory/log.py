@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
-from clarion.model.ids import EventId, Instant, TenantId
+from clarion.model.event import Consumed, Entry, IdempotencyRecord, IdempotencyResult
+from clarion.model.ids import EventId, Instant, TenantId, WorkerId
 from clarion.ports.clock import Clock
 
 Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
@@ -27,6 +28,16 @@ class MemoryLog:
     async def append(self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]) -> Published:
         return await self._transactions.write(lambda: self._append(entries, claims))
 
+    async def take(self, lane: Lane, worker: WorkerId) -> bool:
+        def take() -> bool:
+            row = self._tables.workers.get(self._tables.planners.get(lane, worker))
+            if row is not None and not row.reaped and self._tables.planners.get(lane, worker) != worker:
+                return False
+            self._tables.planners[lane] = worker
+            return True
+
+        return await self._transactions.write(take)
+
     async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
         return self._read(lane, after, limit)
 
@@ -35,12 +46,6 @@ class MemoryLog:
 
     async def position(self, lane: Lane) -> int:
         return self._position(lane)
-
-    async def advance(self, lane: Lane, position: int) -> None:
-        def advance() -> None:
-            self._tables.positions[lane] = max(position, self._position(lane))
-
-        await self._transactions.write(advance)
 
     async def end(self, lane: Lane) -> int:
         return self._end(lane)
@@ -63,7 +68,9 @@ class MemoryLog:
 
     def _read(self, lane: Lane, after: int, limit: int) -> list[Entry]:
         log = self._tables.log
-        return [log[lane, seq] for seq in range(after + 1, min(after + limit, self._end(lane)) + 1)]
+        ahead = self._tables.ahead
+        seqs = (seq for seq in range(after + 1, self._end(lane) + 1) if (lane, seq) not in ahead)
+        return [log[lane, seq] for seq in islice(seqs, limit)]
 
     def _position(self, lane: Lane) -> int:
         return self._tables.positions.get(lane, 0)
@@ -78,6 +85,22 @@ class MemoryLog:
         placed = replace(entry, seq=self._tables.next(entry.lane))
         self._tables.log[placed.lane, placed.seq] = replace(placed, event=None)
         return placed
+
+    def any_planned(self, consumed: Consumed) -> bool:
+        """Whether some of it is planned already."""
+        position, ahead = self._position(consumed.lane), self._tables.ahead
+        return any(seq <= position or (consumed.lane, seq) in ahead for seq in consumed.seqs)
+
+    def advance(self, consumed: Consumed) -> None:
+        """All of it is planned."""
+        lane, ahead = consumed.lane, self._tables.ahead
+        position = self._position(lane)
+        for seq in consumed.seqs:
+            if seq > position:
+                ahead[lane, seq] = True
+        while ahead.pop((lane, position + 1), False):
+            position += 1
+        self._tables.positions[lane] = position
 
     def _append(self, entries: Sequence[Entry], claims: Sequence[IdempotencyRecord | None]) -> Published:
         published: list[Entry] = []

@@ -11,7 +11,6 @@ from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
-from clarion.model.event import Entry
 from clarion.model.ids import EventId, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge, PlanCommit, PlanResult
@@ -49,7 +48,13 @@ class MemoryPlans:
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         def commit() -> PlanResult:
-            return self._commit(plan) if self._leases.live(plan.worker) else PlanResult(refused=True)
+            if not self._leases.live(plan.worker):
+                return PlanResult(refused=True)
+            if plan.consumed is not None:
+                if self._log.any_planned(plan.consumed):
+                    return PlanResult(repeated=True)
+                self._log.advance(plan.consumed)
+            return self._commit(plan)
 
         return await self._transactions.write(commit)
 
@@ -74,8 +79,7 @@ class MemoryPlans:
         decisions = decide([plan], self._load(plan, known_runs))
         self._store(decisions, plan.worker)
         (result,) = decisions.results
-        rest = [entry for entry in plan.continuations if not _replayed(plan, entry, known_runs)]
-        return replace(result, continued=tuple(self._log.add(entry) for entry in rest))
+        return replace(result, continued=tuple(self._log.add(entry) for entry in plan.continuations))
 
     def _load(self, plan: PlanCommit, known_runs: Mapping[RunId, Run]) -> Stored:
         tables = self._tables
@@ -156,12 +160,3 @@ class MemoryPlans:
 
 def _counted(message: Message) -> Counted:
     return Counted(message.user, message.category, message.channel)
-
-
-def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[RunId, Run]) -> bool:
-    """Whether the entry before `rest` was planned before. People of another topic may be known from that one."""
-    return any(
-        run.id in known and known[run.id].event_seq == run.event_seq
-        for run in plan.runs
-        if run.event_id == rest.event_id and run.workflow == rest.workflow
-    )

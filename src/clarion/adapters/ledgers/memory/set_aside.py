@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
-from clarion.model.event import Entry, SetAside
+from clarion.model.event import Consumed, Entry, SetAside
 from clarion.model.ids import Instant, TenantId
 
 
@@ -25,6 +25,7 @@ class MemorySetAsides:
         def keep() -> None:
             known = {(one.lane, one.event_seq) for one in self._tables.set_aside.values()}
             for one in events:
+                self._log.advance(Consumed(one.lane, (one.event_seq,)))
                 if (one.lane, one.event_seq) not in known:
                     seq = self._tables.next("set_aside")
                     self._tables.set_aside[seq] = replace(one, seq=seq)

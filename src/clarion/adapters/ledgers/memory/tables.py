@@ -99,6 +99,10 @@ class Tables:
         """The last number given away, by what it numbers."""
         self.log: Table[tuple[Lane, int], Entry] = self._table()
         self.positions: Table[Lane, int] = self._table()
+        self.ahead: Table[tuple[Lane, int], bool] = self._table()
+        """What is planned behind the position of its lane."""
+        self.planners: Table[Lane, WorkerId] = self._table()
+        """Who plans a lane."""
         self.claims: Table[tuple[TenantId, bytes], IdempotencyRecord] = self._table()
         self.canceled: Table[EventId, Instant] = self._table()
         self.set_aside: Table[int, SetAside] = self._table()

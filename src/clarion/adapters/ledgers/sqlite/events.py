@@ -9,9 +9,10 @@ from typing import NamedTuple
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.log import SqliteLog, position_of
+from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords

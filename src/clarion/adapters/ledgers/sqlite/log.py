@@ -9,13 +9,14 @@ import msgspec
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.admission import Admission
+from clarion.adapters.ledgers.sqlite.cursors import Cursors, position_of
 from clarion.adapters.ledgers.sqlite.decoding import entry as entry_of
 from clarion.adapters.ledgers.sqlite.files import changed, one, rows
 from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
-from clarion.model.ids import Instant, TenantId
+from clarion.model.ids import Instant, TenantId, WorkerId
 from clarion.ports.clock import Clock
 
 Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
@@ -35,6 +36,9 @@ class SqliteLog:
         self._clock = clock
         self._admission = Admission()
         self._rounds = 0
+        self.cursors = Cursors()
+        """The writer's."""
+        writer.on_rollback(self.cursors.forget)
         self._position = {lane: position_of(local, lane) for lane in LANES}
         self._end = {lane: int(one(local, sql.END, (f"log_{lane.value}",)) or 0) for lane in LANES}
 
@@ -52,6 +56,9 @@ class SqliteLog:
         )
         return done
 
+    async def take(self, lane: Lane, worker: WorkerId) -> bool:
+        return await self._writer.call(lambda connection: self.cursors.take(connection, lane, worker))
+
     async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
         return [entry_of(lane, row) for row in rows(self._local, sql.READ[lane], (after, limit))]
 
@@ -61,11 +68,6 @@ class SqliteLog:
 
     async def position(self, lane: Lane) -> int:
         return self._position[lane]
-
-    async def advance(self, lane: Lane, position: int) -> None:
-        await self._writer.do(
-            self._advance, (lane, position), urgent=lane is Lane.CRITICAL, after=self._advanced
-        )
 
     async def end(self, lane: Lane) -> int:
         return self._end[lane]
@@ -153,13 +155,6 @@ class SqliteLog:
             for tenant, key, fingerprint, answer in rows(connection, sql.CLAIMS_FIND, (*named, before))
         }
 
-    def _advance(
-        self, connection: sqlite3.Connection, items: Sequence[tuple[Lane, int]], careful: bool
-    ) -> Sequence[tuple[Lane, int]]:
-        for lane, position in dict(sorted(items, key=lambda item: item[1])).items():
-            connection.execute(sql.ADVANCE, (lane.value, position))
-        return items
-
     # -- on the event loop, after the commit ------------------------------------------------------------------
 
     def noted(self, entries: Sequence[Entry]) -> None:
@@ -170,9 +165,10 @@ class SqliteLog:
     def _appended(self, published: Published) -> None:
         self.noted(published[0])
 
-    def _advanced(self, item: tuple[Lane, int]) -> None:
-        lane, position = item
-        self._position[lane] = max(self._position[lane], position)
+    def advanced(self, positions: Mapping[Lane, int]) -> None:
+        """The lanes stand there."""
+        for lane, position in positions.items():
+            self._position[lane] = max(self._position[lane], position)
 
 
 def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> int:
@@ -206,8 +202,3 @@ def _judge(claims: Sequence[IdempotencyRecord | None], held: Held) -> list[Idemp
             held[claim.tenant, claim.key] = msgspec.structs.replace(result, fresh=False)
         results.append(result)
     return results
-
-
-def position_of(connection: sqlite3.Connection, lane: Lane) -> int:
-    """Up to where the lane is planned."""
-    return int(one(connection, sql.POSITION, (lane.value,)) or 0)

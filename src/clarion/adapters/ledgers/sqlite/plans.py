@@ -22,7 +22,6 @@ from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Entry
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge, PlanCommit, PlanResult
@@ -31,6 +30,14 @@ from clarion.rules.exact import ON_ITS_WAY, decide, needed
 
 NOTHING = PlanResult()
 REFUSED = PlanResult(refused=True)
+REPEATED = PlanResult(repeated=True)
+
+
+class _Committed(NamedTuple):
+    """What the caller is told, and where lanes stand now."""
+
+    result: PlanResult
+    positions: Mapping[Lane, int]
 
 
 class SqlitePlans:
@@ -57,17 +64,17 @@ class SqlitePlans:
         self._leases = leases
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
-        result: PlanResult = await self._writer.do(
+        committed: _Committed = await self._writer.do(
             self._commit,
             plan,
             rows=len(plan.runs) + len(plan.messages) + len(plan.continuations),
             urgent=any(run.lane is Lane.CRITICAL for run in plan.runs[:1]),
             after=self._committed,
         )
-        return result
+        return committed.result
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
-        return await self._writer.rehearse(lambda connection: self._stored(connection, [plan])[0])
+        return await self._writer.rehearse(lambda connection: self._stored(connection, [plan], True)[0])
 
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         if not charges:
@@ -83,26 +90,41 @@ class SqlitePlans:
 
     def _commit(
         self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
-    ) -> Sequence[PlanResult]:
+    ) -> Sequence[_Committed]:
         live = self._leases.live(connection, (plan.worker for plan in plans))
-        going = [plan for plan in plans if plan.worker in live]
-        results = iter(self._stored(connection, going))
+        cursors = self._log.cursors
+        positions: dict[Lane, int] = {}
+        results: list[PlanResult | None] = []
+        for plan in plans:
+            if plan.worker not in live:
+                results.append(REFUSED)
+            elif plan.consumed and cursors.any_planned(connection, plan.consumed):
+                results.append(REPEATED)
+            else:
+                results.append(None)
+                if plan.consumed:
+                    positions.update(cursors.advance(connection, [plan.consumed]))
+        going = [plan for plan, result in zip(plans, results, strict=True) if result is None]
+        stored = iter(self._stored(connection, going, careful))
         for worker in live:
             held = (m.id for plan in going if plan.worker == worker for m in plan.messages if m.fence)
             self._leases.planned(connection, worker, held)
-        return [next(results) if plan.worker in live else REFUSED for plan in plans]
+        return [_Committed(result or next(stored), positions) for result in results]
 
-    def _stored(self, connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Sequence[PlanResult]:
+    def _stored(
+        self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
+    ) -> Sequence[PlanResult]:
         canceled = self._canceled.among(connection, (run.event_id for plan in plans for run in plan.runs))
-        known = _known(connection, plans)
-        if not canceled and not known.ids and not any(map(needed, plans)):
+        # What repeats a run otherwise breaks its key, and is done again carefully.
+        known = _known(connection, plans) if careful or any(plan.again for plan in plans) else NEW
+        if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
             self._add(connection, plans, [run for plan in plans for run in plan.runs], messages)
-            return self._go_on(connection, plans, [NOTHING] * len(plans), {})
-        decisions = decide(plans, checks.load(connection, plans, known.ids, canceled, self._caps))
+            return self._go_on(connection, plans, [NOTHING] * len(plans))
+        decisions = decide(plans, checks.load(connection, plans, known, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._endings)
         self._add(connection, plans, decisions.runs, decisions.messages)
-        return self._go_on(connection, plans, decisions.results, known.runs)
+        return self._go_on(connection, plans, decisions.results)
 
     def _add(
         self,
@@ -137,37 +159,29 @@ class SqlitePlans:
         connection: sqlite3.Connection,
         plans: Sequence[PlanCommit],
         results: Sequence[PlanResult],
-        known: Mapping[bytes, int],
     ) -> Sequence[PlanResult]:
-        """Appends continuations, unless the pages before them are a replay: then they are in the log already."""
-        wanted = [[e for e in p.continuations if not _replayed(p, e, known)] for p in plans]
-        if not any(wanted):
+        """Appends continuations."""
+        if not any(plan.continuations for plan in plans):
             return results
-        added = iter(self._log.add(connection, [entry for entries in wanted for entry in entries]))
+        added = iter(self._log.add(connection, [entry for plan in plans for entry in plan.continuations]))
         return [
-            msgspec.structs.replace(result, continued=tuple(next(added) for _ in entries))
-            for result, entries in zip(results, wanted, strict=True)
+            msgspec.structs.replace(result, continued=tuple(next(added) for _ in plan.continuations))
+            for result, plan in zip(results, plans, strict=True)
         ]
 
-    def _committed(self, result: PlanResult) -> None:
-        self._log.noted(result.continued)
+    def _committed(self, committed: _Committed) -> None:
+        self._log.noted(committed.result.continued)
+        self._log.advanced(committed.positions)
 
 
-class Known(NamedTuple):
-    """What is stored already."""
-
-    ids: Set[bytes]
-    """Of runs, and of all their messages: also of those they did not have then, because what was planned once stays
-    as it was, whatever the set-up is by now."""
-    runs: Mapping[bytes, int]
-    """The position of the entry that made them, by id."""
+NEW: Set[bytes] = frozenset()
+"""Nothing is stored already."""
 
 
-NEW = Known(frozenset(), {})
-
-
-def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Known:
-    """Looks only where an event of these was planned before, for some of the same people."""
+def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[bytes]:
+    """The ids of runs that are stored, and of all their messages: also of those they did not have then, because what
+    was planned once stays as it was, whatever the set-up is by now. Looks only where an event of these was planned before,
+    for some of the same people."""
     wanted: dict[EventId, list[int]] = {}
     for plan in plans:
         for run in plan.runs:
@@ -175,14 +189,10 @@ def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Known
     found = rows(connection, sql.EVENTS_KNOWN, (encoded(list(wanted.values())), b"".join(wanted)))
     if not found:
         return NEW
-    stored = {
-        run.id: run.event_seq
-        for row in journal.rows_of(connection, (no for (no,) in found))
-        for run in row.runs()
-    }
+    stored = {run.id for row in journal.rows_of(connection, (no for (no,) in found)) for run in row.runs()}
     runs = [run for plan in plans for run in plan.runs if run.id in stored]
     messages = {c.message_id for run in runs for c in run.channels if c.message_id is not None}
-    return Known({run.id for run in runs} | messages, {run.id: stored[run.id] for run in runs})
+    return {run.id for run in runs} | messages
 
 
 def _events(runs: Sequence[Run], rows: Sequence[int]) -> list[tuple[Any, ...]]:
@@ -201,15 +211,6 @@ def _reach(events: dict[EventId, list[int]], run: Run) -> None:
         events[run.event_id] = [run.event_seq, run.user, run.user]
     else:
         its[:] = max(its[0], run.event_seq), min(its[1], run.user), max(its[2], run.user)
-
-
-def _replayed(plan: PlanCommit, rest: Entry, known: Mapping[bytes, int]) -> bool:
-    """Whether the entry before `rest` was planned before. People of another topic may be known from that one."""
-    return any(
-        known.get(run.id) == run.event_seq
-        for run in plan.runs
-        if run.event_id == rest.event_id and run.workflow == rest.workflow
-    )
 
 
 def _workers(plans: Sequence[PlanCommit]) -> Callable[[MessageId], WorkerId]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import coded
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
-from clarion.adapters.ledgers.sqlite.log import position_of
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
@@ -15,7 +15,7 @@ from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Lane
-from clarion.model.event import Entry, SetAside
+from clarion.model.event import Consumed, Entry, SetAside
 from clarion.model.ids import EventId, Instant, TenantId
 from clarion.model.status import Reason
 
@@ -59,7 +59,7 @@ class SqliteSetAsides:
         self._waiting = _waiting(local)
 
     async def keep(self, events: Sequence[SetAside]) -> None:
-        def keep(connection: sqlite3.Connection) -> int:
+        def keep(connection: sqlite3.Connection) -> tuple[Mapping[Lane, int], int]:
             for one in events:
                 KEEP(
                     connection,
@@ -72,9 +72,14 @@ class SqliteSetAsides:
                     new_detail=one.detail,
                     new_at=one.at,
                 )
-            return _waiting(connection)
+            consumed = [Consumed(one.lane, (one.event_seq,)) for one in events]
+            return self._log.cursors.advance(connection, consumed), _waiting(connection)
 
-        await self._writer.call(keep, rows=len(events), after=self._count)
+        def kept(result: tuple[Mapping[Lane, int], int]) -> None:
+            self._log.advanced(result[0])
+            self._count(result[1])
+
+        await self._writer.call(keep, rows=len(events), after=kept)
 
     async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[SetAside]:
         found = await self._readers.call(

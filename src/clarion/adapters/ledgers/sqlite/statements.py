@@ -10,7 +10,7 @@ from collections.abc import Set
 
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.adapters.ledgers.sqlite.packing import bytes_at, field, id_at
-from clarion.model.channel import LANES
+from clarion.model.channel import LANES, Lane
 from clarion.model.status import (
     ACTIVE,
     FAILED_FOR_GOOD,
@@ -67,8 +67,19 @@ APPEND = {
 
 _ENTRY = _array("seq, hex(event_id), tenant, workflow, sealed_for, hex(sealed), setup_revision")
 
+
+def _not_ahead(lane: Lane) -> str:
+    return f"""NOT EXISTS (
+        SELECT 1 FROM planned_ahead WHERE planned_ahead.lane = '{lane.value}' AND planned_ahead.seq = log_{lane.value}.seq
+    )"""
+
+
 READ = {
-    lane: f"SELECT {_ENTRY} FROM (SELECT * FROM log_{lane.value} WHERE seq > ? ORDER BY seq LIMIT ?)"
+    lane: f"""
+    SELECT {_ENTRY} FROM (
+        SELECT * FROM log_{lane.value} WHERE seq > ? AND {_not_ahead(lane)} ORDER BY seq LIMIT ?
+    )
+"""
     for lane in LANES
 }
 
@@ -82,6 +93,16 @@ END = "SELECT seq FROM sqlite_sequence WHERE name = ?"
 ADVANCE = """
     INSERT INTO cursors (lane, position) VALUES (?1, ?2)
     ON CONFLICT (lane) DO UPDATE SET position = max(position, excluded.position)
+"""
+AHEAD = f"SELECT {_array('seq')} FROM planned_ahead WHERE lane = ?"
+AHEAD_ADD = _insert("planned_ahead", {"lane": "?2", "seq": "value"}) + "WHERE true ON CONFLICT DO NOTHING"
+AHEAD_PASSED = "DELETE FROM planned_ahead WHERE lane = ? AND seq <= ?"
+TAKE_LANE = """
+    INSERT INTO cursors (lane, position, worker) VALUES (?1, 0, ?2)
+    ON CONFLICT (lane) DO UPDATE SET worker = excluded.worker
+    WHERE worker IS NULL OR worker = excluded.worker
+        OR NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = cursors.worker AND NOT reaped)
+    RETURNING lane
 """
 
 CLAIMS_END = "SELECT coalesce(max(seq), 0) FROM claims"
@@ -344,7 +365,7 @@ ANY_CANCELED_EVENT = "SELECT 1 FROM canceled_events LIMIT 1"
 CANCELED_EVENTS = f"SELECT {_array('hex(event_id)')} FROM canceled_events WHERE event_id IN {IDS}"
 
 WAITS = {
-    lane: f"SELECT 1 FROM log_{lane.value} WHERE seq > ? AND event_id = ? AND tenant = ? LIMIT 1"
+    lane: f"SELECT 1 FROM log_{lane.value} WHERE seq > ? AND event_id = ? AND tenant = ? AND {_not_ahead(lane)} LIMIT 1"
     for lane in LANES
 }
 """Only what is not planned yet is looked through."""
