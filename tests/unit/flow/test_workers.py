@@ -15,6 +15,8 @@ from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.outcome import Accepted
 from clarion.model.setup import Category, UnknownPolicy
 from clarion.model.status import Reason, Status
+from clarion.model.suppression import Suppression
+from clarion.model.user import Preferences
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import HANG, RecordingProvider
 from tests.engine import Engine, Store, workflow
@@ -174,6 +176,37 @@ async def test_what_a_killed_worker_was_sending_is_in_doubt(store):
         assert (await other.one(workflow="again")).unknowns == 1
 
 
+@pytest.mark.parametrize("leave", ["preference", "suppression", "deletion"])
+async def test_an_opt_out_in_one_process_stops_what_another_holds(store, leave):
+    """It was acknowledged, so no attempt begins any more, whoever has the message in memory."""
+    async with two(store) as (one, other):
+        await one.pipeline.workers.stop("dispatch-")
+        await one.trigger("hello", "ada", "bob")
+        await until(one, Status.QUEUED, 2)
+        (ada,) = (await other.ledger.users.find(other.tenant, ["ada"])).values()
+        if leave == "preference":
+            await other.person("ada", Preferences(channels={Channel.SMS: False}))
+        elif leave == "deletion":
+            await other.ledger.users.delete(other.tenant, "ada")
+        else:
+            (phone,) = ada.usable(Channel.SMS)
+            gone = Suppression(
+                tenant=ada.tenant,
+                channel=Channel.SMS,
+                hash=phone.hash,
+                reason=Reason.ADDRESS_GONE.value,
+                at=one.clock.now(),
+            )
+            await other.ledger.suppressions.add([gone])
+        queue = one.pipeline.queues.of(Lane.NORMAL, Channel.SMS)
+        one.pipeline.workers.start("dispatch", lambda: one.pipeline.dispatcher.run(queue))
+        reached = set() if leave == "suppression" else {"bob"}  # they share a phone
+        assert await until(one, Status.SENT, len(reached))
+        assert await until(one, Status.QUEUED, 0)
+        assert {effect.user.id for effect in one.provider.effects} == reached
+        assert other.provider.effects == []
+
+
 async def test_a_worker_that_leaves_is_followed_at_once(store):
     """Nobody waits for its lease to run out."""
     async with two(store) as (one, other):
@@ -232,6 +265,7 @@ async def test_a_plan_of_a_worker_that_was_given_up_is_refused(store):
     """Nothing of it is stored: whoever took over the lane has planned the same, once."""
     async with two(store) as (one, other):
         await one.pipeline.workers.stop("plan-")
+        await other.pipeline.workers.stop("plan-")
         await one.trigger("hello", *PEOPLE)
         plans: Any = one.ledger.plans
         commit = plans.commit
