@@ -118,10 +118,12 @@ class Story:
         return await self.world.replace_worker()
 
     async def charge(self, place: int) -> object:
-        """As for what was claimed: what goes on is held as counted."""
+        """As for what was claimed: what goes on is held as counted; nothing is counted for the erased."""
         if not self.held:
             return None
         message = self._held(place)
+        if not await self.ledger.users.get([message.user]):
+            return None
         over = await self.ledger.plans.charge([self.world.charge(message, 2)])
         self.held = [replace(m, charged=True) if m is message and not over else m for m in self.held]
         return over
