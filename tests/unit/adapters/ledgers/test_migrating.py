@@ -116,6 +116,22 @@ def test_the_file_as_it_was_is_kept_beside_it(older):
     assert sorted(file.name for file in older.parent.glob("older-*")) == ["older-0021.db"]
 
 
+def test_a_copy_that_was_cut_off_is_made_again(older):
+    """Half of one never has the name of a whole one, and no step was begun."""
+
+    class Cut(Heard):
+        def rows(self, done: int, total: int) -> None:
+            raise OSError("no power")
+
+    with pytest.raises(OSError, match="no power"):
+        migrate(older, copy=True, progress=Cut())
+    kept = older.with_name("older-0021.db")
+    assert not kept.exists()
+    assert (revision(older), unfinished(older)) == ("0021", False)
+    migrate(older, copy=True)
+    assert revision(kept) == "0021"
+
+
 def test_nothing_is_kept_of_a_new_file(tmp_path):
     """There was none."""
     done = migrate(tmp_path / "new.db", copy=True)
@@ -212,7 +228,7 @@ def test_a_disk_with_too_little_space_is_refused(older, monkeypatch):
     """With how much is needed, and how it would be less; nothing was begun."""
     size = older.stat().st_size
     usage = shutil.disk_usage(older.parent)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=int(size * 1.5)))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=int(size * 1.2)))
     with pytest.raises(ConfigError, match=r"needs about \d+ MiB .* has \d+ MiB.*--no-backup"):
         migrate(older, copy=True)
     assert (revision(older), unfinished(older)) == ("0021", False)
