@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,9 @@ from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import Answer, RecordingProvider
 from tests.engine import Engine, Store, said, workflow
+
+pytestmark = pytest.mark.timeout(600)
+"""Hundreds of histories are one test; the machine may have much else to do."""
 
 USERS = ("ada", "juergen", "misaki")
 DEVICES = {name: (f"{name}'s phone", f"{name}'s tablet") for name in USERS}
