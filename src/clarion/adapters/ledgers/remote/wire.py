@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_ty
 
 import msgspec
 
-from clarion import errors
+from clarion import __version__, errors
 from clarion.errors import ClarionError, InvalidInput
 from clarion.model.conditions import Conditions
 from clarion.ports.ledger import Store
@@ -217,10 +217,6 @@ METHODS = tuple(
     _method(number, *one) for number, one in enumerate(sorted(_methods(Store, ()), key=lambda one: one[0]))
 )
 """All methods of the store. Both sides must have the same ones."""
-VERSION = blake2b(
-    repr(
-        [(m.path, [(f.name, str(f.type)) for f in msgspec.structs.fields(m.call)]) for m in METHODS]
-    ).encode(),
-    digest_size=8,
-).hexdigest()
-"""Of what is spoken: each side says it first."""
+_spoken = [(m.path, [(f.name, str(f.type)) for f in msgspec.structs.fields(m.call)]) for m in METHODS]
+VERSION = blake2b(repr((__version__, _spoken)).encode(), digest_size=8).hexdigest()
+"""Of Clarion, and of what is spoken: each side says it first."""
