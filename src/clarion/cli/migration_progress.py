@@ -14,23 +14,19 @@ PARTS = 10
 
 
 class _Bars:
-    """A bar for each phase, with the time that is left."""
+    """A line for each phase, and below the last one its bar with the time that is left."""
 
     def __init__(self, shown: Any) -> None:
         self._shown = shown
-        self._task: Any = None
+        self._task = shown.add_task("", total=None)
 
     def phase(self, sentence: str) -> None:
-        self.close()
-        self._task = self._shown.add_task(sentence, total=None)
+        self._shown.console.print(sentence, markup=False)
+        self._shown.remove_task(self._task)
+        self._task = self._shown.add_task("", total=None)
 
     def rows(self, done: int, total: int) -> None:
         self._shown.update(self._task, completed=done, total=total)
-
-    def close(self) -> None:
-        """The last phase is over."""
-        if self._task is not None:
-            self._shown.update(self._task, completed=1, total=1)
 
 
 class _Lines:
@@ -42,7 +38,7 @@ class _Lines:
 
     def phase(self, sentence: str) -> None:
         self._part = 0
-        self._console.print(f"{sentence}", markup=False)
+        self._console.print(sentence, markup=False)
 
     def rows(self, done: int, total: int) -> None:
         part = done * PARTS // max(total, 1)
@@ -61,6 +57,4 @@ def watched() -> Iterator[Progress]:
         yield _Lines(console)
         return
     with output.progress(quiet=False) as shown:
-        bars = _Bars(shown)
-        yield bars
-        bars.close()
+        yield _Bars(shown)
