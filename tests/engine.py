@@ -289,7 +289,7 @@ class Engine:
 
     async def die(self) -> None:
         """The same, while others go on with the ledger."""
-        await self.pipeline.workers.stop()
+        await self.pipeline.loops.stop()
         await self._in_time(self.pipeline.dispatcher.drain(0.0))
 
     async def stop(self) -> None:

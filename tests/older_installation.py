@@ -19,7 +19,7 @@ import msgspec
 
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite.adoption import open_keyring
+from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Event

@@ -20,7 +20,7 @@ from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.user import Contact
 from clarion.ports.provider import ProviderTools
 from clarion.testing.ports import provider_tools
-from clarion.testing.provider_contract import Subject
+from clarion.testing.provider_contract import ProviderSubject
 
 HANG: Final = b"hang"
 """Never answer."""
@@ -29,7 +29,7 @@ CLOSE: Final = b"close"
 OFFERS: Final = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10240000", "ENHANCEDSTATUSCODES")
 
 ENTROPY = SystemRandom()
-SUBJECT = Subject(
+SUBJECT = ProviderSubject(
     plugin=plugin, tools=provider_tools(SystemClock(), ENTROPY, LocalVault(ENTROPY.bytes(32), ENTROPY))
 )
 

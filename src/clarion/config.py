@@ -57,7 +57,7 @@ class Log(_Section):
     """`auto`: readable on a terminal, JSON lines elsewhere."""
 
 
-class Limits(_Section):
+class LimitSettings(_Section):
     """Where Clarion says "too much" instead of growing."""
 
     body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
@@ -70,7 +70,7 @@ class Limits(_Section):
     """The same of one address."""
 
 
-class Gateway(_Section):
+class GatewaySettings(_Section):
     """The in-app edge."""
 
     connections: int = Field(default=19_000, ge=1)
@@ -204,8 +204,8 @@ class Settings(_Section):
     drain_s: float = Field(default=10.0, ge=0)
     """How long a stop waits for what is under way."""
     log: Log = Log()
-    limits: Limits = Limits()
-    gateway: Gateway = Gateway()
+    limits: LimitSettings = LimitSettings()
+    gateway: GatewaySettings = GatewaySettings()
     outbound: Outbound = Outbound()
     inbound: Inbound = Inbound()
 

@@ -95,7 +95,7 @@ class InvalidData(InvalidInput):
         self.mismatches = tuple(mismatches)
 
 
-class Unknown(NamedTuple):
+class UnknownName(NamedTuple):
     """A name in a request that nothing has."""
 
     noun: str
@@ -120,12 +120,12 @@ class UnknownReference(InvalidInput):
     code = "unknown_reference"
     status = 422
 
-    def __init__(self, unknown: Sequence[Unknown]) -> None:
+    def __init__(self, unknown: Sequence[UnknownName]) -> None:
         """`unknown`: at least one."""
         super().__init__("", pointer=unknown[0].pointer)
         self.say(unknown)
 
-    def say(self, unknown: Sequence[Unknown]) -> None:
+    def say(self, unknown: Sequence[UnknownName]) -> None:
         """Put it into words."""
         self.unknown = tuple(unknown)
         more = f" More unknown names: {len(unknown) - 1}, see `errors`." if len(unknown) > 1 else ""

@@ -18,8 +18,8 @@ import pytest
 
 from bench.server import Server
 from bench.wire import Api
-from clarion.adapters.ledgers.sqlite.adoption import keyring_path, open_keyring
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
+from clarion.adapters.ledgers.sqlite.keyring_binding import keyring_path, open_keyring
 from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import SealBroken

@@ -66,7 +66,7 @@ async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engi
     await start("store", request.param)
     remote: Any = RemoteStore(tmp_path / SOCKET)
     one = await engine_of(tmp_path, "edge").work_on(remote)
-    await one.pipeline.workers.stop()
+    await one.pipeline.loops.stop()
     await one.pipeline.lease.end()
     await one.furnish(workflow("hello", channel=Channel.SMS))
     for name in PEOPLE:

@@ -53,3 +53,13 @@ def test_every_test_reads_as_a_sentence():
         and not ast.get_docstring(node)
     ]
     assert found == []
+
+
+def test_no_class_name_means_two_things():
+    """Whoever searches for a public class finds one. (A protocol of the ledger is named like what implements it says.)"""
+    homes: dict[str, list[str]] = {}
+    for path in sources():
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(shown(path, node.lineno))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}

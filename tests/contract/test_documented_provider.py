@@ -12,7 +12,7 @@ import pytest
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.content import SmsContent
 from clarion.model.outcome import Accepted, Rejected
-from clarion.testing.provider_contract import PROVIDER_CONTRACT, Subject
+from clarion.testing.provider_contract import PROVIDER_CONTRACT, ProviderSubject
 from clarion.testing.scripted_server import Answer, scripted_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-provider.md"
@@ -35,10 +35,10 @@ def pigeon() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
-def subject(pigeon) -> Subject:
+def subject(pigeon) -> ProviderSubject:
     """What the test of the page checks."""
     test = run(TEST, "test_clarion_pigeon")
-    return Subject(plugin=pigeon.plugin, tools=test.tools, vendor=test.vendor)
+    return ProviderSubject(plugin=pigeon.plugin, tools=test.tools, vendor=test.vendor)
 
 
 @pytest.mark.parametrize("check", PROVIDER_CONTRACT, ids=lambda check: check.__name__)

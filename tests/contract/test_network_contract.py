@@ -15,9 +15,16 @@ from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.outgoing import Outgoing
-from clarion.ports.provider import ProviderPlugin, Settings, Token, WebUrl
+from clarion.ports.provider import ProviderPlugin, ProviderSettings, Token, WebUrl
 from clarion.testing.ports import provider_tools
-from clarion.testing.provider_contract import PROVIDER_CONTRACT, SECRET, WORDS, Recorded, Subject, Vendor
+from clarion.testing.provider_contract import (
+    PROVIDER_CONTRACT,
+    SECRET,
+    WORDS,
+    ProviderSubject,
+    Recorded,
+    Vendor,
+)
 from clarion.testing.scripted_server import Answer
 
 ENTROPY = SystemRandom()
@@ -25,7 +32,7 @@ TOOLS = provider_tools(SystemClock(), ENTROPY, LocalVault(bytes(32), ENTROPY))
 CHECKS = {check.__name__: check for check in PROVIDER_CONTRACT}
 
 
-class Config(Settings, frozen=True, kw_only=True):
+class Config(ProviderSettings, frozen=True, kw_only=True):
     """A service that takes texts."""
 
     url: WebUrl
@@ -171,7 +178,7 @@ VENDOR = Vendor(
 )
 
 
-def subject(kind: type[Careful], vendor: Vendor | None = VENDOR) -> Subject:
+def subject(kind: type[Careful], vendor: Vendor | None = VENDOR) -> ProviderSubject:
     plugin = ProviderPlugin(
         name="careful",
         title="Careful",
@@ -182,7 +189,7 @@ def subject(kind: type[Careful], vendor: Vendor | None = VENDOR) -> Subject:
         secrets=frozenset({"token"}),
         example={"url": "https://api.careful.example", "token": "t"},
     )
-    return Subject(plugin=plugin, tools=TOOLS, vendor=vendor)
+    return ProviderSubject(plugin=plugin, tools=TOOLS, vendor=vendor)
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -248,7 +255,7 @@ async def test_settings_that_show_a_secret_are_caught():
         await CHECKS["its_settings_do_not_show_their_values"](careless)
 
 
-class Credulous(Settings, frozen=True, kw_only=True):
+class Credulous(ProviderSettings, frozen=True, kw_only=True):
     """Settings that take anything."""
 
     url: str
@@ -263,7 +270,7 @@ class Curt(Credulous, frozen=True, kw_only=True):
             raise ValueError("no")
 
 
-class Terse(Settings, frozen=True, kw_only=True):
+class Terse(ProviderSettings, frozen=True, kw_only=True):
     """Settings that show a pattern to people."""
 
     url: WebUrl

@@ -13,12 +13,7 @@ from clarion.model.outcome import Accepted, Retry
 from clarion.plugins import providers
 from clarion.ports.provider import ProviderPlugin
 from clarion.testing.ports import provider_tools
-from clarion.testing.provider_contract import (
-    PROVIDER_CONTRACT,
-    WORDS,
-    Subject,
-    Vendor,
-)
+from clarion.testing.provider_contract import PROVIDER_CONTRACT, WORDS, ProviderSubject, Vendor
 from clarion.testing.provider_contract.promises import (
     PROMISES,
     a_repeat_has_no_second_effect_if_it_says_so,
@@ -70,15 +65,15 @@ def vendors(name: str) -> dict[str, Vendor]:
         return {}
 
 
-def subjects() -> dict[str, Subject]:
+def subjects() -> dict[str, ProviderSubject]:
     """Everything to check: the providers in memory first, then the registry, each in every way it is used."""
-    found = {name: Subject(plugin=plugin, tools=TOOLS) for name, plugin in MEMORY.items()}
+    found = {name: ProviderSubject(plugin=plugin, tools=TOOLS) for name, plugin in MEMORY.items()}
     for name, plugin in REGISTRY.items():
         if name in AT_HOME:
             config = {**plugin.example, **NOBODY_THERE.get(name, {})}
-            found[name] = Subject(plugin=plugin, tools=TOOLS, config=config)
+            found[name] = ProviderSubject(plugin=plugin, tools=TOOLS, config=config)
         for way, vendor in vendors(name).items():
-            found[f"{name}, {way}"] = Subject(plugin=plugin, tools=TOOLS, vendor=vendor)
+            found[f"{name}, {way}"] = ProviderSubject(plugin=plugin, tools=TOOLS, vendor=vendor)
     return found
 
 
@@ -104,12 +99,12 @@ async def test_every_provider_keeps_the_contract(name, check):
 @pytest.mark.parametrize("check", PROMISES, ids=lambda check: check.__name__)
 async def test_capture_keeps_it_whatever_it_rehearses(check, outcome):
     """Simulated failures are proper outcomes."""
-    await check(Subject(plugin=providers()["capture"], tools=TOOLS, config={"outcome": outcome}))
+    await check(ProviderSubject(plugin=providers()["capture"], tools=TOOLS, config={"outcome": outcome}))
 
 
 async def test_a_hanging_capture_lets_go():
     """The one rehearsal that never answers can still be cancelled."""
-    subject = Subject(plugin=providers()["capture"], tools=TOOLS, config={"outcome": "hang"})
+    subject = ProviderSubject(plugin=providers()["capture"], tools=TOOLS, config={"outcome": "hang"})
     async with subject.opened() as provider:
         call = asyncio.ensure_future(provider.send(subject.messages(2)))
         done, _ = await asyncio.wait([call], timeout=0.05)
@@ -195,11 +190,11 @@ async def test_a_provider_that_breaks_a_promise_is_caught(plugin, check, monkeyp
     """Each check is there for a fault that it finds."""
     monkeypatch.setattr("clarion.testing.provider_contract.promises.PROMPTLY_S", 0.05)
     with pytest.raises((AssertionError, LookupError)):
-        await check(Subject(plugin=plugin, tools=TOOLS))
+        await check(ProviderSubject(plugin=plugin, tools=TOOLS))
 
 
 def test_the_words_to_hide_are_in_every_content():
     """A check for leaks that looks for nothing would find nothing."""
-    subject = Subject(plugin=MEMORY["memory"], tools=TOOLS)
+    subject = ProviderSubject(plugin=MEMORY["memory"], tools=TOOLS)
     for channel in Channel:
         assert WORDS in str(subject.messages(1, channel)[0].content)

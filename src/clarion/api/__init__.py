@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from clarion.api.dependencies import ApiParts, Limits
+from clarion.api.dependencies import ApiLimits, ApiParts
 from clarion.api.edge import Edge
 from clarion.api.routes import routed
 
-__all__ = ["ApiParts", "Limits", "create"]
+__all__ = ["ApiLimits", "ApiParts", "create"]
 
 
 def create(parts: ApiParts) -> Edge:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.api import request_bodies
-from clarion.api.problems import Fault, Rejected, refuse, wrong_header
+from clarion.api.problems import Fault, RejectedRequest, refuse, wrong_header
 from clarion.api.times import Moment, instant_or_none
 from clarion.errors import InvalidInput
 from clarion.model.event import EMPTY_DATA
@@ -99,12 +99,12 @@ def binary(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Submission:
         faults = [
             _of_header(fault) for fault in request_bodies.mismatch(attributes, CloudEvent, error).faults
         ]
-        raise Rejected(faults[0].detail, faults) from None
+        raise RejectedRequest(faults[0].detail, faults) from None
     try:
         check(event)
     except InvalidInput as wrong:
         fault = _of_header(Fault(detail=wrong.detail, pointer=wrong.pointer or "#/#"))
-        raise Rejected(fault.detail, [fault]) from None
+        raise RejectedRequest(fault.detail, [fault]) from None
     return _submission(event, checked_data(msgspec.Raw(body) if body else EMPTY_DATA, "#"))
 
 

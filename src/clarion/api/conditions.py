@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import Fault, RejectedRequest
 from clarion.flow.ledger import Ledger
 from clarion.model.conditions import Conditions
 from clarion.ports.terms import Subject, Terms
@@ -33,7 +33,7 @@ ADDS: dict[str, Any] = {"one": None}
 """The route adds something new below the resource, and leaves what is there as it is."""
 
 
-class State:
+class ResourceState:
     """Which tag the answer to a request carries."""
 
     def __init__(self, ledger: Ledger, subject: Subject | None, asked: Terms | None = None) -> None:
@@ -68,7 +68,7 @@ def conditions_of(headers: Sequence[tuple[bytes, bytes]]) -> Conditions:
     return Conditions(_tags(headers, IF_MATCH), _tags(headers, IF_NONE_MATCH))
 
 
-def meaningless(conditions: Conditions) -> Rejected:
+def meaningless(conditions: Conditions) -> RejectedRequest:
     """This call is not about one resource."""
     name = "If-Match" if conditions.match is not None else "If-None-Match"
     detail = f"{name} has no meaning here: this call is not about one resource. Leave it out."
@@ -97,5 +97,5 @@ def _tags(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> tuple[str, ...
     return tuple(tags)
 
 
-def _wrong_header(name: str, detail: str, value: str) -> Rejected:
-    return Rejected(detail, [Fault(detail=detail, header=name, value=value[:100])])
+def _wrong_header(name: str, detail: str, value: str) -> RejectedRequest:
+    return RejectedRequest(detail, [Fault(detail=detail, header=name, value=value[:100])])

@@ -17,7 +17,7 @@ from clarion.rules.origins import Origins
 from clarion.services.registry import Services
 
 
-class Metrics(Protocol):
+class MetricsPage(Protocol):
     """The page that Prometheus reads."""
 
     def add(self, part: str, stats: Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]) -> None:
@@ -28,7 +28,7 @@ class Metrics(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class ApiLimits:
     """Where the edge says "too much"."""
 
     body_bytes: int = 1024 * 1024
@@ -53,10 +53,10 @@ class ApiParts:
     providers: Mapping[str, ProviderPlugin]
     health: Callable[[], Awaitable[Mapping[str, str]]]
     """Part to "ok", or what is wrong with it."""
-    metrics: Metrics
+    metrics: MetricsPage
     version: str
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server begins to stop: whoever waits for something answers at once."""
     origins: Origins = field(default_factory=Origins)
     """Web pages that may read answers to a user's own token."""
-    limits: Limits = field(default_factory=Limits)
+    limits: ApiLimits = field(default_factory=ApiLimits)

@@ -23,7 +23,7 @@ from clarion.api.dependencies import ApiParts
 from clarion.api.events import Ingest
 from clarion.api.guards import BODY, DOOR, PARTS
 from clarion.api.idempotency import REPEATS, IdempotentCalls, RepeatedCall, replay
-from clarion.api.inbound import InboundMail
+from clarion.api.inbound import InboundMailRoute
 from clarion.api.pages import MOST_A_PAGE, NO_FILTER
 from clarion.api.parameters import DRY, FIELDS, TOTAL, dry_run_answer, only
 from clarion.api.problems import MethodNotAllowed, Nowhere, cut_off, timed_out, wrong_header
@@ -104,7 +104,7 @@ class Edge:
         try:
             async with self._clock.timeout(self._limits.request_s):
                 await self._dispatch(scope, receive, send)
-        except request_bodies.Gone:
+        except request_bodies.ClientGone:
             return
         except ClarionError as error:
             if isinstance(error, Nowhere) and _opened_in_a_browser(scope):
@@ -296,7 +296,7 @@ def bare_routes(parts: ApiParts, repeats: IdempotentCalls) -> tuple[BareRoute, .
             methods=("POST",),
             path=("v1", "inbound", "email"),
             scope=Scope.SEND,
-            serve=InboundMail(parts, repeats),
+            serve=InboundMailRoute(parts, repeats),
         ),
         BareRoute(
             name="unsubscribe",

@@ -16,7 +16,7 @@ from clarion.api import request_bodies, submissions
 from clarion.api.cloudevents import is_json
 from clarion.api.dependencies import ApiParts
 from clarion.api.idempotency import REPLAYED, fingerprint, key_of
-from clarion.api.problems import MEDIA_TYPE, Rejected, faults_at, problem, refuse, wrong_parameter
+from clarion.api.problems import MEDIA_TYPE, RejectedRequest, faults_at, problem, refuse, wrong_parameter
 from clarion.api.references import suggest
 from clarion.api.responses import JSON, HttpScope, Send, answer
 from clarion.errors import ClarionError, IdempotencyInFlight, IdempotencyMismatch, NotFound, UnknownReference
@@ -31,7 +31,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 Results = list[Acceptance | ClarionError | None]
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class EventsAccepted(msgspec.Struct, frozen=True, kw_only=True):
     """The event is durable."""
 
     event_id: str
@@ -184,7 +184,7 @@ def _need_all(results: Results) -> None:
         for fault in faults_at(f"/{index}", wrong)
     ]
     if faults:
-        raise Rejected("A dry run needs every event to be valid; see `errors`.", faults)
+        raise RejectedRequest("A dry run needs every event to be valid; see `errors`.", faults)
 
 
 async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> None:

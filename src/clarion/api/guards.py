@@ -13,14 +13,14 @@ from litestar.routes import HTTPRoute
 
 from clarion.api.auth import Authenticator, Identity
 from clarion.api.cloudevents import is_json
-from clarion.api.conditions import STATE, State, conditions_of, meaningless
+from clarion.api.conditions import STATE, ResourceState, conditions_of, meaningless
 from clarion.api.dependencies import ApiParts
 from clarion.api.idempotency import check_repeat
 from clarion.api.pages import Page
 from clarion.api.parameters import DRY, check_query
 from clarion.api.problems import refuse
 from clarion.api.references import NEIGHBOURS
-from clarion.errors import InvalidInput, NotFound, Unknown, UnknownReference, UserUnreadable
+from clarion.errors import InvalidInput, NotFound, UnknownName, UnknownReference, UserUnreadable
 from clarion.model.ids import MessageId, UserNo, parse_id
 from clarion.model.setup import Scope
 from clarion.model.user import User
@@ -83,7 +83,7 @@ async def the_user(
             near = closest(
                 user_id, await parts.ledger.directory.users_near(caller.tenant, user_id, NEIGHBOURS)
             )
-        unknown = Unknown("user", user_id, pointer, "Create one with PUT /v1/users/{user_id}.", near)
+        unknown = UnknownName("user", user_id, pointer, "Create one with PUT /v1/users/{user_id}.", near)
         raise UnknownReference([unknown]) if pointer else NotFound(str(unknown))
     if readable and found[user_id].unreadable:
         raise UserUnreadable(user_id)
@@ -183,7 +183,7 @@ async def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handl
     subject = _subject(connection, handler)
     if scope["method"] in ("GET", "HEAD"):
         if subject is not None or handler.opt.get("one", True) is None:
-            state = scope[STATE] = State(parts.ledger, subject)
+            state = scope[STATE] = ResourceState(parts.ledger, subject)
             await state.read()
         return
     dry = bool(scope.get(DRY))
@@ -203,7 +203,7 @@ async def check_conditions(connection: ASGIConnection[Any, Any, Any, Any], handl
     # Where nothing can be created, what is not there is 404, whatever is demanded of it.
     conditions.require_existing(await parts.ledger.tag(subject))
     asked = Terms(subject, conditions, creates=scope["method"] == "PUT", dry=dry)
-    scope[STATE] = State(parts.ledger, subject, asked)
+    scope[STATE] = ResourceState(parts.ledger, subject, asked)
     terms.enter(asked)
 
 

@@ -40,7 +40,7 @@ _PARAMETERS = re.compile(
 )
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True):
+class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):
     """The first answer, as it is kept."""
 
     status: int
@@ -57,7 +57,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Answer)
+_decoder = msgspec.msgpack.Decoder(KeptAnswer)
 
 
 def key_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
@@ -94,7 +94,7 @@ class IdempotentCalls:
         self._parts = parts
         self._running: set[tuple[TenantId, bytes]] = set()
 
-    async def first(self, scope: HttpScope, caller: Identity, key: str, body: bytes) -> Answer | None:
+    async def first(self, scope: HttpScope, caller: Identity, key: str, body: bytes) -> KeptAnswer | None:
         """The answer that the first call under `key` got; None when this is the first: it is held from here on.
 
         Raises IdempotencyInFlight while the first is running, IdempotencyMismatch when it was another request.
@@ -148,7 +148,7 @@ class IdempotentCalls:
     async def _keep(self, held: Held, start: Mapping[str, Any], body: bytes) -> None:
         vault = self._parts.vault
         headers = tuple((name, value) for name, value in start["headers"] if name.lower() in REPEATED_HEADERS)
-        first = _encode(Answer(start["status"], headers, body))
+        first = _encode(KeptAnswer(start["status"], headers, body))
         await self._parts.ledger.claims.hold(
             IdempotencyRecord(
                 tenant=held.tenant,
@@ -167,7 +167,7 @@ REPEATS = "clarion.repeats"
 class RepeatedCall(Exception):
     """The call was made before: its answer is given again."""
 
-    def __init__(self, first: Answer) -> None:
+    def __init__(self, first: KeptAnswer) -> None:
         super().__init__()
         self.first = first
 
@@ -183,7 +183,7 @@ async def check_repeat(request: Request[Any, Any, Any]) -> None:
         raise RepeatedCall(first)
 
 
-async def replay(send: Send, first: Answer) -> None:
+async def replay(send: Send, first: KeptAnswer) -> None:
     """The first answer again, from a route that does without the framework."""
     headers = dict(first.headers)
     media_type = headers.pop(b"content-type", b"application/json")

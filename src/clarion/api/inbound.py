@@ -36,7 +36,7 @@ class MailTaken(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is kept for manual review: `not_understood`, `no_message`, `no_proof`; null when it is not."""
 
 
-class InboundMail:
+class InboundMailRoute:
     """Hands a mail to the engine. The body is the mail itself (RFC 5322), whatever its `Content-Type` says."""
 
     def __init__(self, parts: ApiParts, repeats: IdempotentCalls) -> None:

@@ -15,7 +15,7 @@ from clarion.api.dependencies import ApiParts
 from clarion.api.guards import READ, SEND, Parts, Who, a_message_id, names_of
 from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
 from clarion.api.parameters import AnyOf, several
-from clarion.api.problems import Fault, Rejected, cut_off, wrong_parameter
+from clarion.api.problems import Fault, RejectedRequest, cut_off, wrong_parameter
 from clarion.api.times import instant_of, text_or_none
 from clarion.errors import ClarionError, Conflict, NotFound, UnknownReference
 from clarion.flow.lookups import TEST_SEND
@@ -266,7 +266,7 @@ async def workflows_of(parts: ApiParts, caller: Identity, text: str | None) -> f
             )
             for key in unknown
         ]
-        raise Rejected(f"`workflow`: {faults[0].detail}", faults, code=UnknownReference.code)
+        raise RejectedRequest(f"`workflow`: {faults[0].detail}", faults, code=UnknownReference.code)
     return frozenset(several(text))
 
 

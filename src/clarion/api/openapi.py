@@ -16,7 +16,7 @@ from litestar.routes import HTTPRoute
 
 from clarion.api.cloudevents import CloudEvent
 from clarion.api.docstrings import describe
-from clarion.api.events import Accepted
+from clarion.api.events import EventsAccepted
 from clarion.api.guards import about_one
 from clarion.api.idempotency import KEY_CHARS
 from clarion.api.inbound import MailTaken
@@ -90,7 +90,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One explanation per recipient and workflow."""
 
 
-class Document(OpenAPIRenderPlugin):
+class OpenApi(OpenAPIRenderPlugin):
     """Serves the whole document."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ def config(version: str) -> OpenAPIConfig:
         description=DESCRIPTION,
         use_handler_docstrings=True,
         operation_id_creator=lambda handler, *_: handler.handler_name,
-        render_plugins=[Document()],
+        render_plugins=[OpenApi()],
         openapi_router=Router(PATH, route_handlers=[], include_in_schema=False, opt={"scope": None}),
     )
 
@@ -188,7 +188,7 @@ def _say_what_all_share(operation: dict[str, Any], scope: Scope | None) -> None:
 def _schemas() -> dict[str, Any]:
     """The types only the ingest routes know."""
     _, found = msgspec.json.schema_components(
-        (Trigger, TriggerLine, CloudEvent, Accepted, BatchAccepted, MailTaken, Plan, Problem, UserBody),
+        (Trigger, TriggerLine, CloudEvent, EventsAccepted, BatchAccepted, MailTaken, Plan, Problem, UserBody),
         ref_template=REF,
     )
     return dict(found)
@@ -261,7 +261,7 @@ def _ingest() -> dict[str, Any]:
                 ],
                 "requestBody": _body({"application/json": _ref(Trigger)}, TRIGGER_EXAMPLE),
                 "responses": {
-                    "202": _reply(accepted, Accepted),
+                    "202": _reply(accepted, EventsAccepted),
                     "200": _reply("The plan of a dry run", Plan),
                 },
             }
@@ -301,7 +301,7 @@ def _ingest() -> dict[str, Any]:
                     EVENT_EXAMPLE,
                 ),
                 "responses": {
-                    "202": _reply(accepted, Accepted | BatchAccepted),
+                    "202": _reply(accepted, EventsAccepted | BatchAccepted),
                     "200": _reply("The plan of a dry run", Plan),
                 },
             }

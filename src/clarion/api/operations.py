@@ -51,7 +51,7 @@ ByStatus = Annotated[
 ]
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
     """How far an operation is."""
 
     done: int
@@ -77,7 +77,7 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     """`messages.retry` or `messages.cancel`."""
     status: OperationStatus
     """`partly_failed`: something was done and something was not. `failed`: nothing was done."""
-    progress: Progress
+    progress: ProgressView
     eta: str | None
     """When it is done if it goes on like this; null while that cannot be said, and once it is finished."""
     detail: str
@@ -211,7 +211,7 @@ async def view(parts: ApiParts, operation: Operation) -> OperationView:
         id=id_text(operation.id),
         kind=operation.kind.value,
         status=operation.status,
-        progress=Progress(done=operation.done, failed=operation.failed, total=operation.total),
+        progress=ProgressView(done=operation.done, failed=operation.failed, total=operation.total),
         eta=text_or_none(_eta(operation, parts.clock.now())),
         detail=_told(operation),
         errors=[_failure(one) for one in errors],

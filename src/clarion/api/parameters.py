@@ -14,7 +14,7 @@ from litestar.typing import FieldDefinition
 
 from clarion.api.faults import allowed_values, hint, kind_of, nearest, told
 from clarion.api.pages import At, Page
-from clarion.api.problems import MOST, Fault, Rejected
+from clarion.api.problems import MOST, Fault, RejectedRequest
 
 DRY = "clarion.dry"
 """Where the scope of a request says that it is a dry run."""
@@ -55,7 +55,7 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
                 wrong.append(_no_boolean(name))
             connection.scope[place] = said == "true"  # type: ignore[literal-required]
     if wrong := [*wrong, *islice(_faults(query, fields), MOST)]:
-        raise Rejected(f"`{wrong[0].parameter}`: {wrong[0].detail}", wrong)
+        raise RejectedRequest(f"`{wrong[0].parameter}`: {wrong[0].detail}", wrong)
 
 
 def can_dry_run(handler: BaseRouteHandler) -> bool:

@@ -10,7 +10,7 @@ from litestar import Router, delete, get, patch, put
 from clarion.api.conditions import one
 from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
-from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import Fault, RejectedRequest
 from clarion.api.stored_documents import found, found_version, patched
 from clarion.api.templates import faults_of
 from clarion.errors import InvalidInput
@@ -97,14 +97,14 @@ def _view(published: PartialPublished) -> PartialView:
     if published.partial is None:
         if published.findings:
             own = faults_of(published.findings, "#/source")
-            raise Rejected(f"The partial cannot be used: {own[0].detail}", own, code="content_error")
+            raise RejectedRequest(f"The partial cannot be used: {own[0].detail}", own, code="content_error")
         faults = [
             Fault(detail=f"template {key!r}: {fault.detail}", pointer="#/source")
             for key, findings in published.broken.items()
             for fault in faults_of(findings)
         ]
         broken = ", ".join(published.broken)
-        raise Rejected(f"It would break {broken}: {faults[0].detail}", faults, code="content_error")
+        raise RejectedRequest(f"It would break {broken}: {faults[0].detail}", faults, code="content_error")
     return PartialView(
         partial=_document(published.partial),
         templates=[TemplateVersion(key=one.key, version=one.version) for one in published.templates],

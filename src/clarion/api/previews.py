@@ -10,7 +10,7 @@ from litestar import Router, post
 from clarion.api.auth import Identity
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, FOR_GOOD, READ, Parts, Who, the_user
-from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import Fault, RejectedRequest
 from clarion.api.stored_documents import found_version
 from clarion.api.templates import TemplateDocument, template_of
 from clarion.content import Finding
@@ -115,7 +115,7 @@ async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> 
     (shown,) = await parts.services.previews.of(template, tenant, user, values, [data.channel])
     if shown.error is not None:
         fault = Fault(detail=shown.error.detail, pointer=shown.error.pointer or "")
-        raise Rejected(f"It cannot be sent: {fault.detail}", [fault], code="content_error")
+        raise RejectedRequest(f"It cannot be sent: {fault.detail}", [fault], code="content_error")
     sent = await parts.services.test_sends.send(caller.tenant, template, data.channel, user, values)
     return TestSent(event_id=id_text(sent.event), message_id=id_text(sent.message))
 

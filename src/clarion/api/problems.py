@@ -19,7 +19,7 @@ from clarion.errors import (
     Several,
     Unauthenticated,
     Unavailable,
-    Unknown,
+    UnknownName,
     UnknownReference,
 )
 
@@ -76,7 +76,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     error: Problem
 
 
-class Kind(msgspec.Struct, frozen=True):
+class ProblemKind(msgspec.Struct, frozen=True):
     """What is always the same about a code."""
 
     status: int
@@ -84,121 +84,121 @@ class Kind(msgspec.Struct, frozen=True):
     advice: str
 
 
-CATALOGUE: dict[str, Kind] = {
-    "invalid_request": Kind(
+CATALOGUE: dict[str, ProblemKind] = {
+    "invalid_request": ProblemKind(
         400,
         "The request is not valid",
         "Read `errors`: each entry points at a field or names a parameter and says what it must be. Correct it; sending the same again will fail again.",
     ),
-    "malformed_json": Kind(
+    "malformed_json": ProblemKind(
         400, "The body is not JSON", "Send one valid UTF-8 JSON document (or one per line for NDJSON)."
     ),
-    "unauthenticated": Kind(
+    "unauthenticated": ProblemKind(
         401,
         "A valid credential is needed",
         "Send `Authorization: Bearer clr_...` with a live API key; for the inbox, that user's own token works too.",
     ),
-    "forbidden": Kind(
+    "forbidden": ProblemKind(
         403,
         "The credential does not allow this",
         "Use a key with the scope named in `detail` (`admin` includes `send`, `send` includes `read`).",
     ),
-    "not_found": Kind(
+    "not_found": ProblemKind(
         404, "Not found", "Check the spelling, and check that the API key belongs to the right tenant."
     ),
-    "method_not_allowed": Kind(
+    "method_not_allowed": ProblemKind(
         405, "The method is not allowed here", "Use one of the methods listed in the `Allow` header."
     ),
-    "conflict": Kind(
+    "conflict": ProblemKind(
         409,
         "The request conflicts with the stored state",
         "Read the current state, then decide whether the request still makes sense.",
     ),
-    "precondition_failed": Kind(
+    "precondition_failed": ProblemKind(
         412,
         "The resource has changed since you read it",
         "Read the resource again: the `ETag` of the answer names its present state. Decide what to keep, then send the change with that ETag in `If-Match`.",
     ),
-    "precondition_required": Kind(
+    "precondition_required": ProblemKind(
         428,
         "The change must carry `If-Match`",
         "Send `If-Match` with the `ETag` of the answer you read, or `If-None-Match: *` to create. The tenant's setting `require_if_match` demands it.",
     ),
-    "idempotency_in_flight": Kind(
+    "idempotency_in_flight": ProblemKind(
         409,
         "The first request with this key is still running",
         "Wait `Retry-After` seconds, then send the same request again.",
     ),
-    "body_too_large": Kind(
+    "body_too_large": ProblemKind(
         413,
         "The body is too large",
         "Split the body into smaller requests: the limit is in `detail`. You may send them in parallel.",
     ),
-    "batch_too_large": Kind(
+    "batch_too_large": ProblemKind(
         413, "Too many items in one call", "Send fewer items per call: the limit is in `detail`."
     ),
-    "too_deep": Kind(
+    "too_deep": ProblemKind(
         413, "The JSON is nested too deeply", "Flatten the data: the greatest depth allowed is in `detail`."
     ),
-    "unsupported_media_type": Kind(
+    "unsupported_media_type": ProblemKind(
         415,
         "The media type is not supported",
         "Set `Content-Type` to one of the types named in `detail`.",
     ),
-    "idempotency_key_reused": Kind(
+    "idempotency_key_reused": ProblemKind(
         422,
         "The idempotency key was used for another request",
         "Use a new key for every new request. Repeat a key only with the same path and body.",
     ),
-    "all_rejected": Kind(
+    "all_rejected": ProblemKind(
         422, "No item of the batch was accepted", "Read `items`: each entry holds the problem of one item."
     ),
-    "invalid_data": Kind(
+    "invalid_data": ProblemKind(
         422,
         "The data does not match the template's schema",
         "Read `errors`: each entry points into `data` and says what the template's `data_schema` expects there.",
     ),
-    "unknown_reference": Kind(
+    "unknown_reference": ProblemKind(
         422,
         "A name in the request does not exist",
         'Read `errors`: each entry has the unknown name as `value` and, if a similar name exists, that name as `did_you_mean`. Correct the name, or create the missing resource first. To create a recipient with the event, send `"create": true`.',
     ),
-    "content_error": Kind(
+    "content_error": ProblemKind(
         422,
         "The template cannot be rendered",
         "Read `errors`: each entry points at a field and names the line. Correct the template and store it again.",
     ),
-    "too_busy": Kind(
+    "too_busy": ProblemKind(
         429,
         "A queue is full",
         "Nothing was accepted. Wait `Retry-After` seconds, then send the same request again with the same Idempotency-Key.",
     ),
-    "internal": Kind(
+    "internal": ProblemKind(
         500,
         "Unexpected error",
         "This is a bug in Clarion. Report it with the `incident` id. The server's log has the cause under that id.",
     ),
-    "config_error": Kind(
+    "config_error": ProblemKind(
         500,
         "The server is not configured for this",
         "The operator of the server must correct the setting named in `detail`. `clarion check` finds it.",
     ),
-    "data_unreadable": Kind(
+    "data_unreadable": ProblemKind(
         500,
         "Stored data cannot be decrypted",
         "The encryption key was destroyed or is the wrong one. For a deleted user this is final. Otherwise restore the installation key.",
     ),
-    "unavailable": Kind(
+    "unavailable": ProblemKind(
         503,
         "A required part is not available",
         "Nothing was accepted. Wait `Retry-After` seconds, then send the request again. `/readyz` names the part that fails.",
     ),
-    "stopping": Kind(
+    "stopping": ProblemKind(
         503,
         "The server is stopping",
         "Send the request again once the server is back, with the same Idempotency-Key or the same `cursor`. If the first request was accepted, you get its answer.",
     ),
-    "timeout": Kind(
+    "timeout": ProblemKind(
         503,
         "The request took too long",
         "Send the request again with the same Idempotency-Key. If the first request was accepted, you get its answer.",
@@ -206,7 +206,7 @@ CATALOGUE: dict[str, Kind] = {
 }
 
 
-class Rejected(InvalidInput):
+class RejectedRequest(InvalidInput):
     """A request with several faults, each at its place."""
 
     def __init__(self, detail: str, faults: Sequence[Fault], *, code: str = "invalid_request") -> None:
@@ -264,18 +264,18 @@ def cut_off() -> Unavailable:
     return error
 
 
-def wrong_parameter(name: str, detail: str) -> Rejected:
+def wrong_parameter(name: str, detail: str) -> RejectedRequest:
     """A query or path parameter that cannot be used."""
-    return Rejected(detail, [Fault(detail=detail, parameter=name)])
+    return RejectedRequest(detail, [Fault(detail=detail, parameter=name)])
 
 
-def wrong_header(name: str, what: str) -> Rejected:
+def wrong_header(name: str, what: str) -> RejectedRequest:
     """A header that cannot be used."""
     detail = f"The header {name} {what}."
-    return Rejected(detail, [Fault(detail=detail, header=name)])
+    return RejectedRequest(detail, [Fault(detail=detail, header=name)])
 
 
-def unknown_name(one: Unknown) -> Fault:
+def unknown_name(one: UnknownName) -> Fault:
     """The fault of a name that nothing has."""
     return Fault(
         detail=str(one),
@@ -291,12 +291,12 @@ def faults_of(error: ClarionError) -> tuple[Fault, ...]:
     return problem(error).errors or (Fault(detail=error.detail),)
 
 
-def below(place: str, what: str, error: ClarionError) -> Rejected:
+def below(place: str, what: str, error: ClarionError) -> RejectedRequest:
     """The error of a part of the body (`/config`), named `what`, as one of the whole."""
     faults = [
         msgspec.structs.replace(fault, detail=f"{what}: {fault.detail}") for fault in faults_at(place, error)
     ]
-    return Rejected(faults[0].detail, faults)
+    return RejectedRequest(faults[0].detail, faults)
 
 
 def faults_at(place: str, error: ClarionError) -> tuple[Fault, ...]:
@@ -312,7 +312,7 @@ def problem(error: ClarionError, incident: str = "") -> Problem:
     """What to answer for `error`. The details of server-side faults stay in the log."""
     code = error.code if error.code in CATALOGUE else "internal"
     kind = CATALOGUE[code]
-    faults = error.faults if isinstance(error, Rejected) else ()
+    faults = error.faults if isinstance(error, RejectedRequest) else ()
     if isinstance(error, InvalidData):
         faults = tuple(Fault(detail=detail, pointer=pointer) for pointer, detail in error.mismatches)
     if isinstance(error, UnknownReference):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from clarion.errors import Unknown, UnknownReference
+from clarion.errors import UnknownName, UnknownReference
 from clarion.model.ids import TenantId
 from clarion.ports.ledger import Directory
 from clarion.rules.match import closest
@@ -28,7 +28,7 @@ async def suggest(directory: Directory, tenant: TenantId, outcomes: Iterable[obj
         error.say(suggested)
 
 
-async def _suggested(directory: Directory, tenant: TenantId, one: Unknown) -> Unknown:
+async def _suggested(directory: Directory, tenant: TenantId, one: UnknownName) -> UnknownName:
     if one.noun == "user":
         names = await directory.users_near(tenant, one.name, NEIGHBOURS)
     elif one.noun == "topic":
@@ -40,10 +40,10 @@ async def _suggested(directory: Directory, tenant: TenantId, one: Unknown) -> Un
 
 def unknown_in(
     noun: str, named: Iterable[tuple[str, str]], known: Collection[str], advice: str = ""
-) -> list[Unknown]:
+) -> list[UnknownName]:
     """The names (with their pointers) that are not known; a name that was probably meant for the first few."""
     unknown = [(name, pointer) for name, pointer in named if name not in known]
     return [
-        Unknown(noun, name, pointer, advice, closest(name, known) if index < MOST else "")
+        UnknownName(noun, name, pointer, advice, closest(name, known) if index < MOST else "")
         for index, (name, pointer) in enumerate(unknown)
     ]

@@ -10,14 +10,14 @@ import msgspec
 from litestar.connection import Request
 
 from clarion.api.faults import faults
-from clarion.api.problems import Fault, Rejected, refuse
+from clarion.api.problems import Fault, RejectedRequest, refuse
 from clarion.errors import InvalidInput
 
 T = TypeVar("T")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client went away before it had sent everything; nobody is left to answer."""
 
 
@@ -34,7 +34,7 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> 
         raise too_large(limit)
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise Gone
+        raise ClientGone
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         if len(body) > limit:
@@ -46,7 +46,7 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> 
             raise too_large(limit)
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise ClientGone
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if size > limit:
@@ -104,7 +104,7 @@ def refused(raw: bytes | msgspec.Raw, kind: Any, error: Exception) -> InvalidInp
     try:
         value = msgspec.json.decode(raw)
     except msgspec.ValidationError as wrong:  # a number that no computer holds
-        return Rejected(f"{wrong}.", [Fault(detail=f"{wrong}.", code="out_of_range", pointer="#")])
+        return RejectedRequest(f"{wrong}.", [Fault(detail=f"{wrong}.", code="out_of_range", pointer="#")])
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         return malformed(wrong)
     return mismatch(value, kind, error)
@@ -120,10 +120,10 @@ def malformed(error: Exception) -> InvalidInput:
     return refuse("malformed_json", f"{what}. Send one valid JSON document.")
 
 
-def mismatch(value: Any, kind: Any, error: Exception, *, quote: bool = True) -> Rejected:
+def mismatch(value: Any, kind: Any, error: Exception, *, quote: bool = True) -> RejectedRequest:
     """Our error for a value that is no `kind`, with everything that is wrong with it."""
     found = faults(value, kind, quote=quote) or [Fault(detail=f"{error}.", pointer="#")]
-    return Rejected(found[0].detail, found)
+    return RejectedRequest(found[0].detail, found)
 
 
 def decode(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw) -> T:

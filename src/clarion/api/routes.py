@@ -61,7 +61,7 @@ from clarion.api.guards import (
     undeclared,
 )
 from clarion.api.pages import provide_cursor
-from clarion.api.problems import Fault, MethodNotAllowed, Nowhere, Rejected, refuse, wrong_parameter
+from clarion.api.problems import Fault, MethodNotAllowed, Nowhere, RejectedRequest, refuse, wrong_parameter
 from clarion.errors import ClarionError, InvalidInput
 from clarion.rules.paths import sent_path
 
@@ -188,7 +188,7 @@ def _invalid(
         if one.get("source") in ("query", "path") and "key" in one
     ]
     if parameters:
-        return Rejected(f"`{parameters[0].parameter}`: {parameters[0].detail}", parameters)
+        return RejectedRequest(f"`{parameters[0].parameter}`: {parameters[0].detail}", parameters)
     if (absent := _ABSENT.search(str(error))) is not None:
         return wrong_parameter(absent.group(1), f"the parameter `{absent.group(1)}` is needed.")
     field = request.route_handler.parsed_data_field

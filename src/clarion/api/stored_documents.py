@@ -10,9 +10,10 @@ from clarion.api import nulls, request_bodies
 from clarion.api.merging import merge
 from clarion.api.pages import At, Page, page_of_documents
 from clarion.errors import InvalidInput, NotFound
-from clarion.flow.setup_view import Document, DocumentsView
+from clarion.flow.setup_view import DocumentsView
 from clarion.model.ids import TenantId
 from clarion.model.user import Value
+from clarion.ports.ledger.setup import Document
 from clarion.rules import validation
 from clarion.rules.match import nearest
 

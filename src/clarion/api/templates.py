@@ -12,7 +12,7 @@ from clarion.api import nulls
 from clarion.api.conditions import one
 from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
-from clarion.api.problems import Fault, Rejected
+from clarion.api.problems import Fault, RejectedRequest
 from clarion.api.stored_documents import found, found_version, missing, patched
 from clarion.content import Finding
 from clarion.errors import Conflict, InvalidInput
@@ -238,7 +238,9 @@ def live_or_refused(published: Published) -> PublishedView:
     """What is live now; Rejected with all errors when it was refused."""
     if published.template is None:
         faults = faults_of(published.findings)
-        raise Rejected(f"The template cannot be used: {faults[0].detail}", faults, code="content_error")
+        raise RejectedRequest(
+            f"The template cannot be used: {faults[0].detail}", faults, code="content_error"
+        )
     return PublishedView(template=document_of(published.template), findings=list(published.findings))
 
 

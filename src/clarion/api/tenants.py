@@ -13,7 +13,7 @@ from clarion.api.dependencies import ApiParts
 from clarion.api.guards import Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.tenant import TenantDocument
-from clarion.errors import NotFound, Unknown
+from clarion.errors import NotFound, UnknownName
 from clarion.model.ids import TenantId
 from clarion.model.setup import Scope, Tenant
 from clarion.rules import validation
@@ -72,7 +72,7 @@ def _by_key(parts: ApiParts) -> dict[str, Tenant]:
 def _found(parts: ApiParts, key: str) -> Tenant:
     known = _by_key(parts)
     if key not in known:
-        raise NotFound(str(Unknown("tenant", key, "", near=closest(key, known))))
+        raise NotFound(str(UnknownName("tenant", key, "", near=closest(key, known))))
     return known[key]
 
 

@@ -15,7 +15,7 @@ from clarion.api.guards import READ, SEND, Parts, Person, Who, names_of
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.references import NEIGHBOURS, suggest
-from clarion.errors import NotFound, Unknown, UnknownReference
+from clarion.errors import NotFound, UnknownName, UnknownReference
 from clarion.flow.intake.recipients import CREATE_TOPIC
 from clarion.model.ids import UserNo
 from clarion.model.topic import Topic
@@ -122,7 +122,7 @@ async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> S
     await _topic(parts, caller, key)
     found = await parts.ledger.users.find(caller.tenant, data.user_ids)
     unknown = [
-        Unknown("user", user_id, f"#/user_ids/{index}", CREATE_USER)
+        UnknownName("user", user_id, f"#/user_ids/{index}", CREATE_USER)
         for index, user_id in enumerate(data.user_ids)
         if user_id not in found
     ]
@@ -159,7 +159,7 @@ async def _topic(parts: ApiParts, caller: Identity, key: str) -> Topic:
 
 async def _missing(parts: ApiParts, caller: Identity, key: str) -> NotFound:
     near = closest(key, await parts.ledger.directory.topics_near(caller.tenant, key, NEIGHBOURS))
-    return NotFound(str(Unknown("topic", key, "", CREATE_TOPIC, near)))
+    return NotFound(str(UnknownName("topic", key, "", CREATE_TOPIC, near)))
 
 
 def _view(topic: Topic) -> TopicView:

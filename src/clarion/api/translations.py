@@ -13,8 +13,8 @@ from clarion.api.conditions import RECORD
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
-from clarion.api.problems import Fault, Rejected, wrong_parameter
-from clarion.content.catalogues import Merged, Note, Report, Unreadable
+from clarion.api.problems import Fault, RejectedRequest, wrong_parameter
+from clarion.content.catalogues import Merged, MissingReport, Note, Unreadable
 from clarion.content.localise.locales import canonical
 from clarion.errors import InvalidInput
 from clarion.services.translations import Format, Translations
@@ -64,7 +64,7 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
 @get("/", opt=READ)
 async def list_languages(
     caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
-) -> Page[Report]:
+) -> Page[MissingReport]:
     """Every language in use or required, with its percentage of translated texts."""
     languages = await _translations(parts).summary(caller.tenant)
     return page_of_all(languages, lambda report: report.locale, cursor, limit)
@@ -107,7 +107,7 @@ async def import_translations(
     merged = await _translations(parts).bring_in(caller.tenant, given, locale, source)
     if merged.broken:
         faults = [_fault(note) for note in merged.broken]
-        raise Rejected(
+        raise RejectedRequest(
             f"Nothing was stored: {len(faults)} translation(s) cannot be used. {faults[0].detail}",
             faults,
             code="content_error",
@@ -116,7 +116,7 @@ async def import_translations(
 
 
 @get("/{locale:str}/missing", opt=READ)
-async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> Report:
+async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> MissingReport:
     """The missing texts of a language by template, channel and field, with counts and percentages."""
     _check_languages(locale=locale)
     return await _translations(parts).missing(caller.tenant, locale, template)

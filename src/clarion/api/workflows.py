@@ -12,7 +12,7 @@ from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, READ, Parts, Who
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
-from clarion.api.problems import Fault, Rejected, unknown_name
+from clarion.api.problems import Fault, RejectedRequest, unknown_name
 from clarion.api.problems import faults_of as faults_in
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, found_version, named, page_of_store, patched, shown
@@ -88,7 +88,7 @@ async def _store(
     if faults := faults_of(workflow, parts, caller):
         names = all(fault.code == UnknownReference.code for fault in faults)
         code = UnknownReference.code if names else InvalidInput.code
-        raise Rejected(f"The workflow cannot work as it is: {faults[0].detail}", faults, code=code)
+        raise RejectedRequest(f"The workflow cannot work as it is: {faults[0].detail}", faults, code=code)
     stored = await parts.services.setup.put(caller.tenant, workflow, before)
     return shown(WorkflowDocument, stored)
 

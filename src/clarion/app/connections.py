@@ -45,10 +45,10 @@ class Connections:
     def __init__(self, clock: Clock, patience: Patience | None = None) -> None:
         self._clock = clock
         self.patience = patience or Patience()
-        self.open: set[Connection] = set()
-        self.waiting: dict[Connection, None] = {}
+        self.open: set[HttpConnection] = set()
+        self.waiting: dict[HttpConnection, None] = {}
         """Those that wait for their clients, longest first."""
-        self.waiting_of: dict[str, dict[Connection, None]] = {}
+        self.waiting_of: dict[str, dict[HttpConnection, None]] = {}
         """The same by address."""
         self.ended: Counter[str] = Counter()
         """Why connections were ended so far."""
@@ -59,15 +59,15 @@ class Connections:
             f"ended.{why}": count for why, count in self.ended.items()
         }
 
-    def connection(self, **given: Any) -> Connection:
+    def connection(self, **given: Any) -> HttpConnection:
         """What uvicorn makes for every connection it accepts."""
-        return Connection(self, **given)
+        return HttpConnection(self, **given)
 
     def now(self) -> float:
         """Seconds of a clock that only goes forward."""
         return self._clock.monotonic()
 
-    def wait(self, connection: Connection, client: str) -> None:
+    def wait(self, connection: HttpConnection, client: str) -> None:
         """`connection` waits from now on. Whoever is quick finds room, also while somebody else fills it."""
         self.rest(connection, client)
         ours = self.waiting_of.setdefault(client, {})
@@ -79,7 +79,7 @@ class Connections:
             if len(waiting) > most:
                 next(iter(waiting)).end("crowded_out", 408)
 
-    def rest(self, connection: Connection, client: str) -> None:
+    def rest(self, connection: HttpConnection, client: str) -> None:
         """`connection` does not wait any more."""
         if self.waiting.pop(connection, connection) is None:
             ours = self.waiting_of[client]
@@ -103,7 +103,7 @@ class Connections:
                 log.exception("connections_not_swept")
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """One of them. `_until` is when its client must have done what is waited for; None: it is our turn."""
 
     def __init__(self, all_: Connections, **given: Any) -> None:
@@ -223,7 +223,7 @@ class Connection(HttpToolsProtocol):
 class _Lingering:
     """The transport of a connection as the cycle of one request sees it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: HttpConnection) -> None:
         self._connection = connection
 
     def __getattr__(self, name: str) -> Any:

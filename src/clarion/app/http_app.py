@@ -99,7 +99,7 @@ def api_parts(
         version=__version__,
         stopping=stopping,
         origins=origins_of(resources.settings),
-        limits=api.Limits(body_bytes=limits.body_bytes, batch=limits.batch),
+        limits=api.ApiLimits(body_bytes=limits.body_bytes, batch=limits.batch),
     )
 
 

@@ -16,7 +16,7 @@ MOST_LINES = 500
 LooksLikeRow = Callable[[Sequence[str]], bool]
 
 
-class Row(NamedTuple):
+class CsvRow(NamedTuple):
     """A row: the line it begins in and the one it ends in, as it was, and its values (or what is wrong)."""
 
     number: int
@@ -52,7 +52,7 @@ def header_of(lines: Iterator[TextLine], known: Callable[[str], bool]) -> Header
     return max(candidates, key=lambda header: (sum(map(known, header.names)), len(header.names)))
 
 
-def rows_of(lines: Iterator[TextLine], header: Header, looks_like_row: LooksLikeRow) -> Iterator[Row]:
+def rows_of(lines: Iterator[TextLine], header: Header, looks_like_row: LooksLikeRow) -> Iterator[CsvRow]:
     """The rows behind the header. A value in quotes may run over lines, unless one of them looks like a row of
     its own: then the quote is taken for a mistake, and only the line it stands in is refused."""
     waiting: deque[TextLine] = deque()
@@ -74,10 +74,10 @@ def rows_of(lines: Iterator[TextLine], header: Header, looks_like_row: LooksLike
                 raise ValueError(f"has {len(values)} values, the header has {len(header.names)}")
         except ValueError as wrong:
             waiting.extendleft(reversed(taken[1:]))
-            yield Row(first.number, first.number, first.text.rstrip("\r\n"), [], str(wrong))
+            yield CsvRow(first.number, first.number, first.text.rstrip("\r\n"), [], str(wrong))
             continue
         if any(values):
-            yield Row(first.number, taken[-1].number, raw, values)
+            yield CsvRow(first.number, taken[-1].number, raw, values)
 
 
 def _values(

@@ -15,7 +15,7 @@ TXT_STRING = 255
 """Octets of one string in a TXT record (RFC 1035); longer records are several strings."""
 
 
-class Kind(StrEnum):
+class KeyKind(StrEnum):
     """What can be made."""
 
     RSA = "rsa"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 Domain = Annotated[str, typer.Option(help="Domain of the sender's address.")]
 Selector = Annotated[str, typer.Option(help="Selector of the key: use a new one for every key.")]
 KindOption = Annotated[
-    Kind,
+    KeyKind,
     typer.Option(
         "--kind",
         help="All receivers verify rsa; ed25519 keys are small and fast, but some receivers ignore them.",
@@ -39,7 +39,7 @@ def _group() -> None:
 
 
 @program.command()
-def create(domain: Domain, selector: Selector, kind: KindOption = Kind.RSA, json: Json = False) -> None:
+def create(domain: Domain, selector: Selector, kind: KindOption = KeyKind.RSA, json: Json = False) -> None:
     """Make a key that signs mail (DKIM). Nothing is stored: publish the record, keep the private key like a password.
 
     \b

@@ -52,7 +52,7 @@ class Noun(NamedTuple):
 
 def add(program: typer.Typer, noun: Noun) -> None:
     """Give `program` the commands of one noun."""
-    commands = Commands(noun)
+    commands = DocumentCommands(noun)
     file = f"{noun.example} {noun.one}.json"
     named = f"{noun.example} --set {noun.change}"
     for verb, command, said, examples in (
@@ -69,7 +69,7 @@ def add(program: typer.Typer, noun: Noun) -> None:
         program.command(verb, help=text)(connected(command))
 
 
-class Commands:
+class DocumentCommands:
     """What the commands of one noun do."""
 
     def __init__(self, noun: Noun) -> None:

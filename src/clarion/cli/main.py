@@ -39,7 +39,7 @@ from clarion.cli.exit_codes import Exit
 from clarion.errors import ClarionError, ConfigError
 
 
-class Commands(TyperGroup):
+class CommandGroup(TyperGroup):
     """Turns deliberate errors into one readable line on standard error and a stable exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -64,7 +64,7 @@ def _failed(error: ClarionError, code: Exit) -> typer.Exit:
 
 
 program = typer.Typer(
-    cls=Commands,
+    cls=CommandGroup,
     name="clarion",
     no_args_is_help=True,
     rich_markup_mode=None,

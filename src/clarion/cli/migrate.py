@@ -35,7 +35,7 @@ def migrate(
       clarion migrate --config /etc/clarion.toml && clarion serve --config /etc/clarion.toml
     """
     from clarion.adapters.ledgers.schema import REVISION
-    from clarion.adapters.ledgers.sqlite.adoption import keyring_path
+    from clarion.adapters.ledgers.sqlite.keyring_binding import keyring_path
     from clarion.app import only_process
     from clarion.cli import output
     from clarion.cli.migration_progress import watched
@@ -107,7 +107,7 @@ def prepare(settings: Settings, *, copy: bool = False, progress: Progress | None
     What the database was updated from; None when it was up to date.
     """
     from clarion.adapters.ledgers.migrate import migrate as upgrade
-    from clarion.adapters.ledgers.sqlite.adoption import open_keyring
+    from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
     from clarion.adapters.system import SystemRandom
     from clarion.adapters.vaults.local import LocalVault
 

@@ -14,15 +14,15 @@ from clarion.cli.options import Connect, Json, connected
 program = typer.Typer(no_args_is_help=True, help="Export templates for translators, and import translations.")
 
 
-class Format(StrEnum):
+class FileFormat(StrEnum):
     """How a file of translations is written."""
 
     PO = "po"
     XLIFF = "xliff"
 
 
-MEDIA_TYPES = {Format.PO: "text/x-gettext-translation", Format.XLIFF: "application/xliff+xml"}
-SUFFIXES = {".po": Format.PO, ".pot": Format.PO, ".xlf": Format.XLIFF, ".xliff": Format.XLIFF}
+MEDIA_TYPES = {FileFormat.PO: "text/x-gettext-translation", FileFormat.XLIFF: "application/xliff+xml"}
+SUFFIXES = {".po": FileFormat.PO, ".pot": FileFormat.PO, ".xlf": FileFormat.XLIFF, ".xliff": FileFormat.XLIFF}
 
 Source = Annotated[
     str | None,
@@ -38,7 +38,9 @@ Template = Annotated[str | None, typer.Option("--template", "-t", help="Only thi
 @connected
 def export_(
     locale: Annotated[str, typer.Argument(help="Language to translate to, like de or pt-BR.")],
-    format: Annotated[Format, typer.Option("--format", "-f", help="gettext PO, or XLIFF 2.0.")] = Format.PO,
+    format: Annotated[
+        FileFormat, typer.Option("--format", "-f", help="gettext PO, or XLIFF 2.0.")
+    ] = FileFormat.PO,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file, not to the terminal.")
     ] = None,
@@ -157,12 +159,12 @@ def missing(
         output.out().print("Nothing is missing.")
 
 
-def _language(form: Format, content: bytes, file: Path) -> str:
+def _language(form: FileFormat, content: bytes, file: Path) -> str:
     """The language the file says it is in."""
     from clarion.content.catalogues import Unreadable, po, xliff
     from clarion.errors import ConfigError
 
-    read = po.read if form is Format.PO else xliff.read
+    read = po.read if form is FileFormat.PO else xliff.read
     try:
         found = read(content).target
     except Unreadable as wrong:

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from clarion.dashboard import pages
 from clarion.dashboard.context import Site
-from clarion.dashboard.request import Request, Response
-from clarion.dashboard.routing import Routes
+from clarion.dashboard.request import PageRequest, Response
+from clarion.dashboard.routing import PageRoutes
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
@@ -22,7 +22,7 @@ LABEL = "This browser"
 PEOPLE = 100
 """Looked through for the browser: it belongs to one person at a time."""
 
-route = Routes()
+route = PageRoutes()
 
 
 def key_for_pages(setup: SetupView, tenant: TenantId) -> str:
@@ -41,7 +41,7 @@ def worker() -> Response:
 
 
 @route("POST", "/ui/browsers/*")
-async def subscribe(site: Site, request: Request, user_id: str) -> Response:
+async def subscribe(site: Site, request: PageRequest, user_id: str) -> Response:
     """Pushes to this person come to this browser, too, and another person's no longer."""
     address = _address(request)
     if user_id not in await site.parts.ledger.users.find(site.tenant(), [user_id]):
@@ -51,13 +51,13 @@ async def subscribe(site: Site, request: Request, user_id: str) -> Response:
 
 
 @route("POST", "/ui/browsers")
-async def unsubscribe(site: Site, request: Request, _: str) -> Response:
+async def unsubscribe(site: Site, request: PageRequest, _: str) -> Response:
     """Pushes come to this browser no longer."""
     await _give(site, _address(request), None)
     return Response(status=204)
 
 
-def _address(request: Request) -> str:
+def _address(request: PageRequest) -> str:
     given = request.form().get("subscription", [""])[0]
     if not given.startswith("{"):
         raise InvalidInput("This is no subscription of a browser.")

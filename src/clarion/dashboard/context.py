@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from clarion.dashboard.dependencies import DashboardParts
-from clarion.dashboard.previews import Frames
+from clarion.dashboard.previews import PreviewFrames
 from clarion.errors import Unavailable
 from clarion.model.ids import TenantId
 
@@ -25,7 +25,7 @@ class Site:
 
     def __init__(self, parts: DashboardParts) -> None:
         self.parts = parts
-        self.frames = Frames()
+        self.frames = PreviewFrames()
 
     def dev(self) -> DevFile:
         """The running demo. Raises Unavailable in the moment before it is ready."""

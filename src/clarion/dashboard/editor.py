@@ -35,7 +35,7 @@ CONTEXT = 2
 """Unchanged lines shown around a change."""
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class TemplateForm(msgspec.Struct, frozen=True, kw_only=True):
     """A template as the page sends it: only what authors write."""
 
     name: str = ""
@@ -56,9 +56,9 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def written(template: Template) -> Written:
+def written(template: Template) -> TemplateForm:
     """What an author starts from."""
-    return msgspec.convert(template, Written, from_attributes=True)
+    return msgspec.convert(template, TemplateForm, from_attributes=True)
 
 
 def overview(setup: SetupView, tenant: TenantId) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hmac
 from urllib.parse import urlsplit
 
-from clarion.dashboard.request import Request
+from clarion.dashboard.request import PageRequest
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE = "clarion_dev"
 
 
-class Guard:
+class PageGuard:
     """One per process. The secret belongs to the installation, so an open page survives a restart."""
 
     def __init__(self, secret: bytes) -> None:
@@ -26,7 +26,7 @@ class Guard:
         """The Set-Cookie value that the page hands to its browser."""
         return f"{COOKIE}={self._secret}; Path=/ui/; HttpOnly; SameSite=Strict"
 
-    def refusal(self, request: Request, *, cookie: bool = True) -> str | None:
+    def refusal(self, request: PageRequest, *, cookie: bool = True) -> str | None:
         """Why this request is not answered, or None. `cookie=False`: for what may be opened by its address."""
         host = urlsplit(f"//{request.headers.get('host', '')}")
         if host.hostname not in LOOPBACK:

@@ -9,7 +9,7 @@ from typing import Any
 
 from minijinja import Environment
 
-from clarion.dashboard.request import Request, Response
+from clarion.dashboard.request import PageRequest, Response
 
 TYPES = {
     "css": "text/css; charset=utf-8",
@@ -51,7 +51,7 @@ def address(name: str) -> str:
     return f"/ui/static/{_version()}/{name}"
 
 
-def static(request: Request) -> Response:
+def static(request: PageRequest) -> Response:
     """A static file."""
     version, _, name = request.path.removeprefix("/ui/static/").partition("/")
     return content(name, A_YEAR if version == _version() else "no-cache")

@@ -12,8 +12,8 @@ from clarion.content import partials_used
 from clarion.dashboard import editor, pages
 from clarion.dashboard.context import Site
 from clarion.dashboard.previews import shown
-from clarion.dashboard.request import Request, Response
-from clarion.dashboard.routing import Routes, fragment, posted
+from clarion.dashboard.request import PageRequest, Response
+from clarion.dashboard.routing import PageRoutes, fragment, posted
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.dashboard.user_list import person
 from clarion.flow.setup_view import SetupView
@@ -23,10 +23,10 @@ from clarion.model.setup import Partial, Template
 from clarion.rules import validation as rules
 from clarion.services.templates import PartialPublished
 
-route = Routes()
+route = PageRoutes()
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class PartialForm(msgspec.Struct, frozen=True, kw_only=True):
     """What the editor sends; `replaces`: the version it shows as live, null for whatever is."""
 
     name: str = ""
@@ -34,7 +34,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     replaces: int | None = None
 
 
-class Looked(Written, frozen=True, kw_only=True):
+class PartialLooked(PartialForm, frozen=True, kw_only=True):
     """The editor, and in which template, for whom to show it."""
 
     where: str = ""
@@ -43,7 +43,7 @@ class Looked(Written, frozen=True, kw_only=True):
 
 
 @route("GET", "/ui/partials/*", page=True)
-async def edit(site: Site, request: Request, key: str) -> Response:
+async def edit(site: Site, request: PageRequest, key: str) -> Response:
     """The editor of a layout or a piece; of a new one when there is none of that name."""
     rules.check_key(key, "#/key")
     setup, tenant = site.parts.ledger.setup, site.tenant()
@@ -67,9 +67,9 @@ async def edit(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/partials/*/look")
-async def look(site: Site, request: Request, key: str) -> Response:
+async def look(site: Site, request: PageRequest, key: str) -> Response:
     """What publishing it would break or leave to be desired, and what somebody would get with it."""
-    asked = posted(request, Looked)
+    asked = posted(request, PartialLooked)
     tenant = site.tenant()
     checked = await site.parts.services.templates.check_partial(tenant, Partial(key=key, source=asked.source))
     said = {**_told(checked, key), "users": len(site.parts.services.templates.users_of(tenant, key))}
@@ -92,10 +92,10 @@ async def look(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/partials/*/publish")
-async def publish(site: Site, request: Request, key: str) -> Response:
+async def publish(site: Site, request: PageRequest, key: str) -> Response:
     """Make it live with all templates that use it, or say what keeps it from that."""
     rules.check_key(key, "#/key")
-    asked = posted(request, Written)
+    asked = posted(request, PartialForm)
     partial = Partial(key=key, name=asked.name, source=asked.source)
     published = await site.parts.services.templates.put_partial(site.tenant(), partial, asked.replaces)
     if published.partial is None:
@@ -106,14 +106,14 @@ async def publish(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/partials/*/delete")
-async def delete(site: Site, request: Request, key: str) -> Response:
+async def delete(site: Site, request: PageRequest, key: str) -> Response:
     """Take it away, unless a template uses it."""
     await site.parts.services.templates.delete_partial(site.tenant(), key)
     return Response(status=204)
 
 
 @route("GET", "/ui/partials/*/versions")
-async def versions(site: Site, request: Request, key: str) -> Response:
+async def versions(site: Site, request: PageRequest, key: str) -> Response:
     """Everything that was ever live."""
     partials, tenant = site.parts.ledger.setup.partials, site.tenant()
     live = partials.all(tenant).get(key)

@@ -20,7 +20,7 @@ KEPT = 40
 """Rendered emails that frames can still load."""
 
 
-class Frames:
+class PreviewFrames:
     """The last emails that were looked at, for the frames that show them."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Frames:
         return self._documents.get(name)
 
 
-def shown(preview: Preview, frames: Frames) -> dict[str, Any]:
+def shown(preview: Preview, frames: PreviewFrames) -> dict[str, Any]:
     """What the page shows; when nothing could be rendered, where and why."""
     if preview.content is None:
         return {"kind": "wrong", **_refused(preview.error or Broken(detail="there is nothing to show"))}

@@ -16,7 +16,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 LONGEST_BODY = 256 * 1024
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request."""
 
     method: str
@@ -51,11 +51,11 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, headers={**self.headers, **headers})
 
 
-def head(scope: Scope) -> Request:
+def head(scope: Scope) -> PageRequest:
     """The request without its body."""
     headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return Request(
+    return PageRequest(
         method="GET" if scope["method"] == "HEAD" else scope["method"],
         path=scope["path"],
         headers=headers,
@@ -63,7 +63,7 @@ def head(scope: Scope) -> Request:
     )
 
 
-async def whole(request: Request, receive: Receive) -> Request | None:
+async def whole(request: PageRequest, receive: Receive) -> PageRequest | None:
     """The request with its body; None when that is larger than these pages ever send."""
     body = bytearray()
     while True:

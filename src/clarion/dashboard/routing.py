@@ -10,7 +10,7 @@ import msgspec
 
 from clarion.dashboard import pages
 from clarion.dashboard.context import Site
-from clarion.dashboard.request import Request, Response
+from clarion.dashboard.request import PageRequest, Response
 from clarion.errors import InvalidInput
 from clarion.rules.paths import SLASH
 
@@ -18,10 +18,10 @@ EMAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 
 """An email brings its own styles and nothing else: no script, no request to anywhere."""
 
 T = TypeVar("T")
-Handler = Callable[[Site, Request, str], Awaitable[Response]]
+Handler = Callable[[Site, PageRequest, str], Awaitable[Response]]
 
 
-class Route:
+class PageRoute:
     """One address: a method, and a path whose `*` is handed to the function."""
 
     __slots__ = ("_pattern", "handler", "method", "page", "path")
@@ -38,22 +38,22 @@ class Route:
         return found and (found[1].replace(SLASH, "/") if found.groups() else "")
 
 
-class Routes:
+class PageRoutes:
     """The addresses of one part of the pages."""
 
     def __init__(self) -> None:
-        self._routes: list[Route] = []
+        self._routes: list[PageRoute] = []
 
     def __call__(self, method: str, path: str, *, page: bool = False) -> Callable[[Handler], Handler]:
         """Serve `path` with the decorated function."""
 
         def add(handler: Handler) -> Handler:
-            self._routes.append(Route(method, path, handler, page=page))
+            self._routes.append(PageRoute(method, path, handler, page=page))
             return handler
 
         return add
 
-    def __iter__(self) -> Iterator[Route]:
+    def __iter__(self) -> Iterator[PageRoute]:
         return iter(self._routes)
 
 
@@ -62,7 +62,7 @@ def fragment(name: str, *, code: int = 200, **context: object) -> Response:
     return Response(status=code, body=pages.render(name, **context))
 
 
-def posted(request: Request, kind: type[T]) -> T:
+def posted(request: PageRequest, kind: type[T]) -> T:
     """What an editor sends. Raises InvalidInput."""
     try:
         return msgspec.json.decode(request.body, type=kind)
@@ -80,7 +80,7 @@ def sentence(title: str, text: str, status: int = 200, *, home: bool = False) ->
     return Response(status=status, body=pages.render("plain.html", title=title, text=text, home=home))
 
 
-def readable(request: Request, response: Response) -> Response:
+def readable(request: PageRequest, response: Response) -> Response:
     """A refusal as a page when somebody opened the address, as it is when a script asked."""
     if not response.type.startswith("text/plain") or "text/html" not in request.headers.get("accept", ""):
         return response

@@ -10,11 +10,21 @@ import structlog
 from clarion.dashboard import browsers, pages, partials, template_pages, trigger_form
 from clarion.dashboard.context import Site
 from clarion.dashboard.dependencies import DashboardParts
-from clarion.dashboard.guard import Guard
+from clarion.dashboard.guard import PageGuard
 from clarion.dashboard.message_feed import Board
 from clarion.dashboard.message_page import Detail
-from clarion.dashboard.request import AsgiApp, Receive, Request, Response, Scope, Send, answer, head, whole
-from clarion.dashboard.routing import EMAIL_POLICY, Handler, Routes, fragment, plain, readable, sentence
+from clarion.dashboard.request import (
+    AsgiApp,
+    PageRequest,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    answer,
+    head,
+    whole,
+)
+from clarion.dashboard.routing import EMAIL_POLICY, Handler, PageRoutes, fragment, plain, readable, sentence
 from clarion.dashboard.user_list import person
 from clarion.errors import ClarionError, InvalidData, NotFound
 from clarion.model.ids import MessageId, parse_id
@@ -37,7 +47,7 @@ HEADERS = {
 }
 
 
-route = Routes()
+route = PageRoutes()
 
 
 class Pages:
@@ -45,7 +55,7 @@ class Pages:
 
     def __init__(self, parts: DashboardParts) -> None:
         self.site = Site(parts)
-        self.guard = Guard(parts.vault.hash("development-page", b"cookie"))
+        self.guard = PageGuard(parts.vault.hash("development-page", b"cookie"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -54,7 +64,7 @@ class Pages:
         shown = response.with_headers({"content-security-policy": POLICY, **HEADERS, **response.headers})
         await answer(send, shown, head=scope["method"] == "HEAD")
 
-    async def respond(self, request: Request, receive: Receive) -> Response:
+    async def respond(self, request: PageRequest, receive: Receive) -> Response:
         """The answer, whatever happens. The body is read once it is known that somebody may send it."""
         method = request.method
         if request.path.startswith("/ui/static/") and method == "GET":
@@ -86,7 +96,7 @@ class Pages:
         response = await self._guarded(chosen.handler, sent, chosen.match(request.path) or "")
         return response.with_headers({"set-cookie": self.guard.cookie()}) if chosen.page else response
 
-    async def _guarded(self, handler: Handler, request: Request, name: str) -> Response:
+    async def _guarded(self, handler: Handler, request: PageRequest, name: str) -> Response:
         try:
             return await handler(self.site, request, name)
         except ClarionError as error:
@@ -110,7 +120,7 @@ def create(parts: DashboardParts) -> AsgiApp:
 
 
 @route("GET", "/", page=True)
-async def page(site: Site, request: Request, _: str) -> Response:
+async def page(site: Site, request: PageRequest, _: str) -> Response:
     """The whole page."""
     dev, tenant = site.dev(), site.tenant()
     setup = site.parts.ledger.setup
@@ -132,7 +142,7 @@ async def page(site: Site, request: Request, _: str) -> Response:
 
 
 @route("GET", "/ui/workflows/*")
-async def workflow_form(site: Site, request: Request, key: str) -> Response:
+async def workflow_form(site: Site, request: PageRequest, key: str) -> Response:
     """The data fields of a workflow."""
     setup, tenant = site.parts.ledger.setup, site.tenant()
     workflow = setup.workflows.all(tenant).get(key)
@@ -143,7 +153,7 @@ async def workflow_form(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/send")
-async def send(site: Site, request: Request, _: str) -> Response:
+async def send(site: Site, request: PageRequest, _: str) -> Response:
     """Submit an event, as the API would."""
     began = site.parts.clock.monotonic()
     (result,) = await site.parts.pipeline.submit(site.tenant(), [trigger_form.submission(request.form())])
@@ -156,7 +166,7 @@ async def send(site: Site, request: Request, _: str) -> Response:
 
 
 @route("POST", "/ui/dry-run")
-async def dry_run(site: Site, request: Request, _: str) -> Response:
+async def dry_run(site: Site, request: PageRequest, _: str) -> Response:
     """What would happen."""
     tenant = site.tenant()
     plans = await Detail(site.parts, tenant).dry_run(trigger_form.submission(request.form()))
@@ -164,7 +174,7 @@ async def dry_run(site: Site, request: Request, _: str) -> Response:
 
 
 @route("GET", "/ui/feed")
-async def feed(site: Site, request: Request, _: str) -> Response:
+async def feed(site: Site, request: PageRequest, _: str) -> Response:
     """What arrived since the page last asked; 204 when nothing did."""
     after = request.query.get("after", "")
     news = await Board(site.parts, site.tenant()).since(int(after) if after.isdigit() else -1)
@@ -174,13 +184,13 @@ async def feed(site: Site, request: Request, _: str) -> Response:
 
 
 @route("GET", "/ui/messages/*")
-async def message(site: Site, request: Request, id: str) -> Response:
+async def message(site: Site, request: PageRequest, id: str) -> Response:
     """Timeline, explanation and content of one message."""
     return fragment("message.html", **await Detail(site.parts, site.tenant()).message(_message_id(id)))
 
 
 @route("POST", "/ui/messages/*/cancel")
-async def cancel(site: Site, request: Request, id: str) -> Response:
+async def cancel(site: Site, request: PageRequest, id: str) -> Response:
     """Stop a message that waits."""
     found = await site.parts.ledger.records.get(site.tenant(), _message_id(id))
     if found is not None:
@@ -189,7 +199,7 @@ async def cancel(site: Site, request: Request, id: str) -> Response:
 
 
 @route("GET", "/ui/emails/*")
-async def email(site: Site, request: Request, id: str) -> Response:
+async def email(site: Site, request: PageRequest, id: str) -> Response:
     """A captured email as a document of its own, for a frame that may do nothing."""
     content = await Board(site.parts, site.tenant()).email(_message_id(id))
     if content is None:
@@ -199,7 +209,7 @@ async def email(site: Site, request: Request, id: str) -> Response:
 
 
 @route("POST", "/ui/tokens/*")
-async def token(site: Site, request: Request, user_id: str) -> Response:
+async def token(site: Site, request: PageRequest, user_id: str) -> Response:
     """A short-lived token for one demo user's inbox."""
     tenant = site.tenant()
     user = (await site.parts.ledger.users.find(tenant, [user_id])).get(user_id)

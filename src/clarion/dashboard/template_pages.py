@@ -12,8 +12,8 @@ from clarion.content.localise.locales import choose
 from clarion.dashboard import editor, pages, partials
 from clarion.dashboard.context import Site
 from clarion.dashboard.previews import shown
-from clarion.dashboard.request import Request, Response
-from clarion.dashboard.routing import EMAIL_POLICY, Routes, fragment, posted
+from clarion.dashboard.request import PageRequest, Response
+from clarion.dashboard.routing import EMAIL_POLICY, PageRoutes, fragment, posted
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
 from clarion.dashboard.user_list import person
 from clarion.errors import InvalidInput, NotFound
@@ -26,18 +26,18 @@ from clarion.services.previews import Preview
 from clarion.services.templates import Published
 from clarion.services.translations import Translations
 
-route = Routes()
+route = PageRoutes()
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
     """What the editor sends."""
 
-    template: editor.Written
+    template: editor.TemplateForm
     revision: int | None = None
     based_on: int | None = None
 
 
-class Looked(Posted, frozen=True, kw_only=True):
+class TemplateLooked(Posted, frozen=True, kw_only=True):
     """The editor, and what to show of it."""
 
     channel: Channel
@@ -52,7 +52,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     replaces: int | None = None
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
+class TemplateReady(msgspec.Struct, frozen=True, kw_only=True):
     """The draft that is to go live or away; `anyway`: in place of whatever is live."""
 
     revision: int | None = None
@@ -69,7 +69,7 @@ class Compared(Posted, frozen=True, kw_only=True):
 
 
 @route("GET", "/ui/templates", page=True)
-async def overview(site: Site, request: Request, _: str) -> Response:
+async def overview(site: Site, request: PageRequest, _: str) -> Response:
     """All templates, and how much of them is translated."""
     setup, tenant = site.parts.ledger.setup, site.tenant()
     languages = await Translations(setup, site.parts.services.templates).summary(tenant)
@@ -84,7 +84,7 @@ async def overview(site: Site, request: Request, _: str) -> Response:
 
 
 @route("GET", "/ui/templates/*", page=True)
-async def edit(site: Site, request: Request, key: str) -> Response:
+async def edit(site: Site, request: PageRequest, key: str) -> Response:
     """The editor of a template; of a new one when there is none of that name."""
     rules.check_key(key, "#/key")
     setup, tenant = site.parts.ledger.setup, site.tenant()
@@ -113,9 +113,9 @@ async def edit(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/templates/*/look")
-async def look(site: Site, request: Request, key: str) -> Response:
+async def look(site: Site, request: PageRequest, key: str) -> Response:
     """What is to be said about the text in the editor, and what one person would get."""
-    asked = posted(request, Looked)
+    asked = posted(request, TemplateLooked)
     template = site.parts.services.templates.with_partials(site.tenant(), asked.template.template(key))
     findings = await site.parts.services.templates.findings(site.tenant(), template)
     user, found, theirs = await _previewed(site, asked, template)
@@ -130,9 +130,9 @@ async def look(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/templates/*/test")
-async def test(site: Site, request: Request, key: str) -> Response:
+async def test(site: Site, request: PageRequest, key: str) -> Response:
     """Send what is in the editor to one person, as a real message."""
-    asked = msgspec.structs.replace(posted(request, Looked), locale="")
+    asked = msgspec.structs.replace(posted(request, TemplateLooked), locale="")
     template = site.parts.services.templates.with_partials(site.tenant(), asked.template.template(key))
     user, found, _ = await _previewed(site, asked, template)
     if found.error is not None:
@@ -148,7 +148,7 @@ async def test(site: Site, request: Request, key: str) -> Response:
 
 
 @route("GET", "/ui/previews/*")
-async def preview(site: Site, request: Request, name: str) -> Response:
+async def preview(site: Site, request: PageRequest, name: str) -> Response:
     """A rendered email as a document of its own, for a frame that may do nothing."""
     document = site.frames.document(name)
     if document is None:
@@ -157,7 +157,7 @@ async def preview(site: Site, request: Request, name: str) -> Response:
 
 
 @route("POST", "/ui/templates/*/draft")
-async def save(site: Site, request: Request, key: str) -> Response:
+async def save(site: Site, request: PageRequest, key: str) -> Response:
     """Keep what is in the editor."""
     rules.check_key(key, "#/key")
     asked = posted(request, Posted)
@@ -170,9 +170,9 @@ async def save(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/templates/*/publish")
-async def publish(site: Site, request: Request, key: str) -> Response:
+async def publish(site: Site, request: PageRequest, key: str) -> Response:
     """Make the draft the live version, or say what keeps it from that."""
-    asked, tenant = posted(request, Ready), site.tenant()
+    asked, tenant = posted(request, TemplateReady), site.tenant()
     live = site.parts.ledger.setup.templates.all(tenant).get(key)
     replaces = live.version if asked.anyway and live else None
     return _published(
@@ -181,14 +181,14 @@ async def publish(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/templates/*/discard")
-async def discard(site: Site, request: Request, key: str) -> Response:
+async def discard(site: Site, request: PageRequest, key: str) -> Response:
     """Throw the draft away."""
-    await site.parts.services.templates.discard(site.tenant(), key, posted(request, Ready).revision)
+    await site.parts.services.templates.discard(site.tenant(), key, posted(request, TemplateReady).revision)
     return Response(status=204)
 
 
 @route("GET", "/ui/templates/*/versions")
-async def versions(site: Site, request: Request, key: str) -> Response:
+async def versions(site: Site, request: PageRequest, key: str) -> Response:
     """Everything that was ever live."""
     templates, tenant = site.parts.ledger.setup.templates, site.tenant()
     found = await templates.versions(tenant, key, None, editor.VERSIONS)
@@ -196,7 +196,7 @@ async def versions(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/templates/*/rollback")
-async def roll_back(site: Site, request: Request, key: str) -> Response:
+async def roll_back(site: Site, request: PageRequest, key: str) -> Response:
     """Make an old version the next one."""
     asked = posted(request, Chosen)
     return _published(
@@ -205,7 +205,7 @@ async def roll_back(site: Site, request: Request, key: str) -> Response:
 
 
 @route("POST", "/ui/templates/*/compare")
-async def compare(site: Site, request: Request, key: str) -> Response:
+async def compare(site: Site, request: PageRequest, key: str) -> Response:
     """What publishing would change against the live version, or against an old one."""
     asked = posted(request, Compared)
     templates, tenant = site.parts.ledger.setup.templates, site.tenant()
@@ -217,7 +217,7 @@ async def compare(site: Site, request: Request, key: str) -> Response:
     return fragment("compare.html", changes=changes, version=old.version, live=old is live)
 
 
-async def _previewed(site: Site, asked: Looked, template: Template) -> tuple[User, Preview, str]:
+async def _previewed(site: Site, asked: TemplateLooked, template: Template) -> tuple[User, Preview, str]:
     """The person, in the language to look at it in; what they would get; and the language they really would get."""
     tenant, setup = site.tenant(), site.parts.ledger.setup
     users = await site.parts.ledger.users.find(tenant, [asked.user])

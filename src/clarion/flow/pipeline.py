@@ -25,13 +25,13 @@ from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import Queues
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
+from clarion.flow.loops import Loops
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.readiness import Readiness
 from clarion.flow.timers.claims import Claimer
 from clarion.flow.track.receipts import ReceiptTracker
 from clarion.flow.track.settle import Settler
-from clarion.flow.workers import Workers
 from clarion.model.channel import LANES
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Message
@@ -72,7 +72,7 @@ class Pipeline:
         self._ledger, self._clock = ledger, clock
 
         # What the stages share, and services with them
-        self.workers = Workers(clock)
+        self.loops = Loops(clock)
         self.priority = PriorityGate(clock)
         self.guard = CancellationGuard(clock)
         self.schemas = Schemas(setup)
@@ -107,22 +107,22 @@ class Pipeline:
         # 5 timers
         self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)
 
-        self.readiness = Readiness(ledger, self.workers, self.queues, self.integrations, self.coverage, clock)
+        self.readiness = Readiness(ledger, self.loops, self.queues, self.integrations, self.coverage, clock)
         self._draining = False
 
     async def start(self) -> None:
         """Become a worker, then run every lane, and take over what dead workers held."""
         await self._ledger.setup.catch_up()
         await self.lease.open()
-        self.workers.start("lease", self.lease.run)
+        self.loops.start("lease", self.lease.run)
         for lane in LANES:
-            self.workers.start(f"plan-{lane}", partial(self.planner.run, lane))
-            self.workers.start(f"wake-{lane}", partial(self._claimer.run, lane))
-        self.workers.start("watch-parts", self.readiness.run)
-        self.workers.start("follow-setup", partial(self._ledger.setup.follow, self._clock))
+            self.loops.start(f"plan-{lane}", partial(self.planner.run, lane))
+            self.loops.start(f"wake-{lane}", partial(self._claimer.run, lane))
+        self.loops.start("watch-parts", self.readiness.run)
+        self.loops.start("follow-setup", partial(self._ledger.setup.follow, self._clock))
         for queue in self.queues:
             name = f"dispatch-{queue.lane}-{queue.channel}"
-            self.workers.start(name, partial(self.dispatcher.run, queue))
+            self.loops.start(name, partial(self.dispatcher.run, queue))
 
     async def submit(
         self, tenant: TenantId, submissions: Sequence[Submission]
@@ -145,10 +145,10 @@ class Pipeline:
         self._draining = True
         self.planner.close()
         await self.broker.close()
-        await self.workers.finished("plan-", timeout_s / 2)
-        await self.workers.stop(but="lease")
+        await self.loops.finished("plan-", timeout_s / 2)
+        await self.loops.stop(but="lease")
         await self.dispatcher.drain(timeout_s / 2)
-        await self.workers.stop()
+        await self.loops.stop()
         await self.lease.end()
         await self.integrations.close()
 
@@ -176,7 +176,7 @@ class Pipeline:
             "leases_lost": self.lease.lost,
         }
         flat.update(await self.readiness.stats())
-        for loop, count in self.workers.failed.items():
+        for loop, count in self.loops.failed.items():
             flat[f"loop_failures.{loop}"] = count
         for queue in self.queues:
             if queue.held:

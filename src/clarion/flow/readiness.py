@@ -16,7 +16,7 @@ from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.integrations import Integrations
 from clarion.flow.lanes import LaneQueue, Queues
 from clarion.flow.ledger import Ledger
-from clarion.flow.workers import Workers
+from clarion.flow.loops import Loops
 from clarion.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -33,14 +33,14 @@ class Readiness:
     def __init__(
         self,
         ledger: Ledger,
-        worker: Workers,
+        loops: Loops,
         queues: Queues,
         integrations: Integrations,
         coverage: Coverage,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
-        self._worker = worker
+        self._loops = loops
         self._queues = queues
         self._integrations = integrations
         self._coverage = coverage
@@ -83,7 +83,7 @@ class Readiness:
 
     async def _parts(self, warned: Mapping[str, str]) -> dict[str, str]:
         parts = {"store ledger": await self._ledger.health()}
-        parts.update((f"loop {name}", state) for name, state in self._worker.states().items())
+        parts.update((f"loop {name}", state) for name, state in self._loops.states().items())
         parts.update((_name(queue), self._state(queue)) for queue in self._queues)
         parts.update((f"integration {name}", OK) for name in self._integrations.troubles())
         parts.update((part, OK) for part in self._others)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -29,7 +29,8 @@ from clarion.model.setup import (
 )
 from clarion.ports import terms
 from clarion.ports.clock import Clock
-from clarion.ports.ledger import DocumentStore, Keys, SetupStore, Tenants
+from clarion.ports.ledger import ApiKeyStore, DocumentStore, SetupStore, Tenants
+from clarion.ports.ledger.setup import Document
 
 log = structlog.get_logger(__name__)
 
@@ -37,14 +38,6 @@ NO_VERSION = 2**62
 """Above every version."""
 LOOK_EVERY_S = 1.0
 """How long a change that another process made may stay unseen here."""
-
-
-class Document(Protocol):
-    """What has a name in its tenant."""
-
-    @property
-    def key(self) -> str:
-        """The name."""
 
 
 T = TypeVar("T")
@@ -70,7 +63,7 @@ class SetupView:
         """What authors send to themselves, under keys of its own: never live."""
         self.partials: DocumentsView[Partial] = DocumentsView(store.partials, self)
         self.integrations: DocumentsView[Integration] = DocumentsView(store.integrations, self)
-        self.keys: Keys = store.keys
+        self.keys: ApiKeyStore = store.keys
 
     async def catch_up(self, revision: int | None = None) -> None:
         """When this returns, everything up to this revision (None: everything) is seen here, whoever changed it."""
@@ -100,9 +93,9 @@ class SetupView:
         async with self.written():
             return await self._store.release(tenant, templates, partial=partial, draft=draft, basis=basis)
 
-    def written(self) -> Written:
+    def written(self) -> SetupWrite:
         """Around a write: what it changed is seen behind it, and what was in its way too."""
-        return Written(self)
+        return SetupWrite(self)
 
     def _show(self, delta: SetupDelta) -> None:
         whole = not delta.after
@@ -118,7 +111,7 @@ class SetupView:
         self.revision = delta.revision
 
 
-class Written:
+class SetupWrite:
     """The end of a write to the set-up."""
 
     def __init__(self, view: SetupView) -> None:

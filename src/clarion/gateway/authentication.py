@@ -30,7 +30,7 @@ class Visitor(msgspec.Struct, frozen=True, kw_only=True):
     resume: Resume | None
 
 
-class Request:
+class HandshakeRequest:
     """What a client said when it came: headers and query, read once."""
 
     def __init__(self, scope: Scope) -> None:
@@ -62,7 +62,7 @@ def _resume(epoch: str, offset: str) -> Resume | None:
     return Resume(epoch, int(offset[:20]))
 
 
-class Authenticator:
+class DeviceAuthenticator:
     """Lets users in, one by one."""
 
     def __init__(self, users: Users, tokens: UserTokens, origins: Origins) -> None:
@@ -70,11 +70,11 @@ class Authenticator:
         self._tokens = tokens
         self._origins = origins
 
-    def allows(self, request: Request) -> bool:
+    def allows(self, request: HandshakeRequest) -> bool:
         """Whether the page that asks may have an answer."""
         return self._origins.allows(request.origin, request.headers.get("host", ""))
 
-    async def admit(self, request: Request) -> Visitor | CloseCode:
+    async def admit(self, request: HandshakeRequest) -> Visitor | CloseCode:
         """Who it is, or why they cannot come in."""
         if not self.allows(request):
             return ORIGIN_REFUSED

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clarion.gateway.asgi import Event, Receive, Scope, Send
-from clarion.gateway.authentication import Authenticator
+from clarion.gateway.authentication import DeviceAuthenticator
 from clarion.gateway.dependencies import GatewayParts
-from clarion.gateway.handshake_errors import Problem, answer
+from clarion.gateway.handshake_errors import HandshakeProblem, answer
 from clarion.gateway.hub import Hub
 from clarion.gateway.sse import EventStreams
 from clarion.gateway.ws import WebSockets
@@ -23,7 +23,7 @@ class Gateway:
 
     def __init__(self, parts: GatewayParts) -> None:
         self._hub = Hub(parts)
-        door = Authenticator(parts.users, parts.tokens, parts.origins)
+        door = DeviceAuthenticator(parts.users, parts.tokens, parts.origins)
         self._websockets = WebSockets(door, self._hub)
         self._streams = EventStreams(door, self._hub)
 
@@ -65,7 +65,7 @@ def _is_for_a_stream(scope: Scope) -> bool:
 def _misdirected(scope: Scope) -> tuple[Event, Event]:
     """What to answer a request that opens no inbox."""
     if scope["path"] == SSE_PATH:
-        wrong = Problem(
+        wrong = HandshakeProblem(
             code="method_not_allowed",
             title="The method is not allowed here",
             status=405,
@@ -73,7 +73,7 @@ def _misdirected(scope: Scope) -> tuple[Event, Event]:
         )
         return answer(wrong, (b"allow", b"GET"))
     if scope["path"] == WS_PATH:
-        plain = Problem(
+        plain = HandshakeProblem(
             code="upgrade_required",
             title="This is a WebSocket",
             status=426,
@@ -81,7 +81,7 @@ def _misdirected(scope: Scope) -> tuple[Event, Event]:
         )
         return answer(plain, (b"upgrade", b"websocket"), (b"connection", b"upgrade"))
     return answer(
-        Problem(
+        HandshakeProblem(
             code="not_found",
             title="Not found",
             status=404,

@@ -14,7 +14,7 @@ RETRY_AFTER_S = 5
 Header = tuple[bytes, bytes]
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HandshakeProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """RFC 9457; with the close code a WebSocket would have got, where there is one."""
 
     code: str
@@ -24,7 +24,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     close_code: int = 0
 
 
-def answer(problem: Problem, *headers: Header, prefix: str = "") -> tuple[Event, Event]:
+def answer(problem: HandshakeProblem, *headers: Header, prefix: str = "") -> tuple[Event, Event]:
     """The two ASGI events of the HTTP answer; `prefix` is `websocket.` for a refused handshake."""
     body = msgspec.json.encode(problem)
     own = [
@@ -42,7 +42,7 @@ def answer(problem: Problem, *headers: Header, prefix: str = "") -> tuple[Event,
 
 def response(close: CloseCode, prefix: str = "") -> tuple[Event, Event]:
     """The answer where the connection would be closed with `close`."""
-    problem = Problem(
+    problem = HandshakeProblem(
         code=close.reason,
         title="The connection was refused",
         status=close.status,

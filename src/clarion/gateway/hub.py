@@ -22,7 +22,7 @@ from clarion.gateway.close_codes import (
 from clarion.gateway.dependencies import GatewayParts
 from clarion.gateway.device import Device, UserStream
 from clarion.gateway.frames import Frame
-from clarion.gateway.session import Effects, Mark, Resume, Session, State
+from clarion.gateway.session import Effects, Mark, Resume, Session, SessionState
 from clarion.gateway.timer_wheel import TimerWheel
 from clarion.gateway.user_stream import StreamLost, StreamReader
 from clarion.model.ids import Instant, TenantId, UserNo
@@ -308,7 +308,7 @@ class Hub:
         session = device.session
         effects = session.close(USER_DELETED) if device.feed.user in deleted else session.tick(now)
         self._perform(device, effects)
-        if session.state is not State.GONE:
+        if session.state is not SessionState.GONE:
             self._wheel.put(device, session.due())
 
     async def _deleted(self, users: set[UserNo]) -> set[UserNo]:

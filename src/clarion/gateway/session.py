@@ -83,7 +83,7 @@ Effects = tuple[Effect, ...]
 ABORT = Abort()
 
 
-class State(Enum):
+class SessionState(Enum):
     """Where a session is; see the drawing above."""
 
     LOADING = "loading"
@@ -114,7 +114,7 @@ class Session:
 
     def __init__(self, rules: Rules, now: float, expires: float, phase: float = 1.0) -> None:
         """`phase` in (0, 1] spreads the first pings of clients that came at the same moment."""
-        self.state = State.LOADING
+        self.state = SessionState.LOADING
         self.offset = -1
         """How far the client has been told; every frame up to here is sent or waits in order."""
         self.ended: CloseCode | None = None
@@ -139,9 +139,9 @@ class Session:
 
     def loaded(self, frame: Frame) -> Effects:
         """The first frame, made of what was loaded. Live from here."""
-        if self.state is not State.LOADING:
+        if self.state is not SessionState.LOADING:
             return ()
-        self.state = State.LIVE
+        self.state = SessionState.LIVE
         self.offset = frame.offset
         return self._send(frame)
 
@@ -154,10 +154,10 @@ class Session:
 
     def push(self, frame: Frame) -> Effects:
         """A change of the inbox. What is known is dropped; a gap ends the session rather than reach the client."""
-        if self.state is State.LOADING:
+        if self.state is SessionState.LOADING:
             self._early.append(frame)
             return self.close(STATE_LOST) if len(self._early) > self._rules.pending_frames else ()
-        if self.state is not State.LIVE or frame.offset <= self.offset:
+        if self.state is not SessionState.LIVE or frame.offset <= self.offset:
             return ()
         if frame.before != self.offset:
             return self.close(STATE_LOST)
@@ -169,7 +169,7 @@ class Session:
     def receive(self, data: str | bytes, now: float) -> Effects:
         """A frame from the client. Anything that is not a command ends the session."""
         self._heard = now
-        if self.state is not State.LIVE:
+        if self.state is not SessionState.LIVE:
             return ()
         raw = data.encode() if isinstance(data, str) else data
         if len(raw) > self._rules.frame_bytes:
@@ -191,11 +191,11 @@ class Session:
 
     def answered(self, ref: str) -> Effects:
         """The command `ref` is carried out."""
-        return self._send(frames.ok(ref)) if self.state is State.LIVE else ()
+        return self._send(frames.ok(ref)) if self.state is SessionState.LIVE else ()
 
     def refused(self, ref: str, code: str, detail: str) -> Effects:
         """The command `ref` is not carried out."""
-        return self._send(frames.error(ref, code, detail)) if self.state is State.LIVE else ()
+        return self._send(frames.error(ref, code, detail)) if self.state is SessionState.LIVE else ()
 
     def _mark(self, command: MarkCommand) -> Effects:
         if (command.ids is None) == (command.filter is None):
@@ -255,9 +255,9 @@ class Session:
 
     def tick(self, now: float) -> Effects:
         """Time has passed. Harmless at any moment; needed at `due`."""
-        if self.state is State.CLOSING:
+        if self.state is SessionState.CLOSING:
             return self._give_up(now)
-        if self.state is State.GONE:
+        if self.state is SessionState.GONE:
             return ()
         if now >= self._expires:
             return self.close(TOKEN_EXPIRED)
@@ -265,7 +265,7 @@ class Session:
             return self.close(PING_TIMEOUT)
         if now >= self._next_ping:
             self._next_ping = now + self._rules.ping_s
-            if self.state is State.LIVE and self._pending is None:
+            if self.state is SessionState.LIVE and self._pending is None:
                 return (PING,)
         return ()
 
@@ -285,9 +285,9 @@ class Session:
 
     def close(self, close: CloseCode) -> Effects:
         """End it with a code; frames that wait are dropped, a reconnecting client gets their items as a replay."""
-        if self.state is State.CLOSING or self.state is State.GONE:
+        if self.state is SessionState.CLOSING or self.state is SessionState.GONE:
             return ()
-        self.state = State.CLOSING
+        self.state = SessionState.CLOSING
         self.ended = close
         if self._pending is None:
             return (close,)
@@ -298,5 +298,5 @@ class Session:
 
     def gone(self) -> None:
         """The line is cut."""
-        self.state = State.GONE
+        self.state = SessionState.GONE
         self._pending = self._closing = None

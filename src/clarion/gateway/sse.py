@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clarion.gateway import frames
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send
-from clarion.gateway.authentication import Authenticator, Request
+from clarion.gateway.authentication import DeviceAuthenticator, HandshakeRequest
 from clarion.gateway.close_codes import ORIGIN_REFUSED, CloseCode
 from clarion.gateway.device import UserStream
 from clarion.gateway.frames import PING, Frame
@@ -45,13 +45,13 @@ def _body(text: bytes, *, more: bool = True) -> Event:
 class EventStreams:
     """Serves `GET /v1/inbox/sse`."""
 
-    def __init__(self, door: Authenticator, hub: Hub) -> None:
+    def __init__(self, door: DeviceAuthenticator, hub: Hub) -> None:
         self._door = door
         self._hub = hub
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One event stream, from the request to its end."""
-        request = Request(scope)
+        request = HandshakeRequest(scope)
         cors = _cors(request) if self._door.allows(request) else []
         if scope["method"] == "OPTIONS" and not cors:
             await refuse(send, ORIGIN_REFUSED)
@@ -76,7 +76,7 @@ class EventStreams:
             self._hub.leave(device)
 
     async def _enter(
-        self, request: Request, send: Send, cors: list[Header]
+        self, request: HandshakeRequest, send: Send, cors: list[Header]
     ) -> tuple[EventStreamDevice, Resume | None] | None:
         visitor = await self._door.admit(request)
         if isinstance(visitor, CloseCode):
@@ -91,7 +91,7 @@ class EventStreams:
         return device, visitor.resume
 
 
-def _cors(request: Request) -> list[Header]:
+def _cors(request: HandshakeRequest) -> list[Header]:
     """For a page of an allowed origin, its question beforehand included."""
     if not request.origin:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clarion.gateway.asgi import AsgiDevice, Event, Receive, Scope, Send, forget_handshake
-from clarion.gateway.authentication import Authenticator, Request
+from clarion.gateway.authentication import DeviceAuthenticator, HandshakeRequest
 from clarion.gateway.close_codes import CloseCode
 from clarion.gateway.device import UserStream
 from clarion.gateway.frames import Frame
@@ -29,7 +29,7 @@ class WebSocketDevice(AsgiDevice):
 class WebSockets:
     """Serves `/v1/inbox/ws`: one coroutine per connection, which waits for the client and does nothing else."""
 
-    def __init__(self, door: Authenticator, hub: Hub) -> None:
+    def __init__(self, door: DeviceAuthenticator, hub: Hub) -> None:
         self._door = door
         self._hub = hub
 
@@ -54,7 +54,7 @@ class WebSockets:
             self._hub.leave(device)
 
     async def _enter(self, scope: Scope, send: Send) -> tuple[WebSocketDevice, Resume | None] | None:
-        request = Request(scope)
+        request = HandshakeRequest(scope)
         visitor = await self._door.admit(request)
         if isinstance(visitor, CloseCode):
             await self._refuse(scope, send, request, visitor)
@@ -67,7 +67,7 @@ class WebSockets:
         self._hub.join(device)
         return device, visitor.resume
 
-    async def _refuse(self, scope: Scope, send: Send, request: Request, close: CloseCode) -> None:
+    async def _refuse(self, scope: Scope, send: Send, request: HandshakeRequest, close: CloseCode) -> None:
         """By HTTP status where the client can see it. A browser shows its page only close codes, so it gets one."""
         if REJECTION in scope.get("extensions", {}) and not request.origin:
             await refuse(send, close, "websocket.")

@@ -75,7 +75,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Instant
     reason: Reason | None = None
     due_at: Instant | None = None
-    """When it should next be looked at. While a worker holds it: when the lease runs out. None: never."""
+    """When it should next be looked at. None: never, or a worker holds it."""
     expires_at: Instant | None = None
     attempt: int = 0
     """Provider calls recorded so far."""

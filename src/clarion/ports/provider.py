@@ -126,7 +126,7 @@ HostName = Annotated[
 ]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a provider's settings: knows its fields, and shows none of their values.
 
     Settings are checked when they are stored, by the types of the fields: `url: WebUrl`, `token: Token`, or

@@ -17,7 +17,7 @@ from clarion.model.setup import UnknownPolicy
 from clarion.rules.outcomes import AttemptContext, bounded_detail, settle_outcome, suppressions_of
 
 
-class Answer(NamedTuple):
+class DeviceAnswer(NamedTuple):
     """What came of one device."""
 
     outgoing: Outgoing
@@ -35,7 +35,7 @@ _WORDS: dict[type[Outcome], str] = {
 
 
 def settle_devices(
-    answers: Sequence[Answer],
+    answers: Sequence[DeviceAnswer],
     devices: int,
     *,
     on_unknown: UnknownPolicy,
@@ -73,7 +73,7 @@ def settle_devices(
     )
 
 
-def _hopelessness(answer: Answer) -> int:
+def _hopelessness(answer: DeviceAnswer) -> int:
     match answer.outcome:
         case Accepted():
             return 0
@@ -88,13 +88,13 @@ def _hopelessness(answer: Answer) -> int:
     return 7
 
 
-def _longest_wait(answers: Sequence[Answer]) -> float | None:
+def _longest_wait(answers: Sequence[DeviceAnswer]) -> float | None:
     """All devices are tried again together: not before the last of them may be."""
     waits = [one.outcome.after_s for one in answers if isinstance(one.outcome, Retry)]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def _detail(answers: Sequence[Answer], devices: int, said: str | None) -> str:
+def _detail(answers: Sequence[DeviceAnswer], devices: int, said: str | None) -> str:
     """`1 of 3 devices took it (1 gone, 1 not reached)`; without any, also what the decisive one said."""
     kinds = Counter(type(one.outcome) for one in answers)
     took = kinds[Accepted]

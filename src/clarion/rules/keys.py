@@ -19,7 +19,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Keys:
+class EventKeys:
     """The keys of one run. Data is decoded only when a pointer asks for it, and then once."""
 
     __slots__ = ("_data", "_event", "_hash", "_user", "_workflow")

@@ -10,11 +10,11 @@ from typing import Any, Final
 import msgspec
 
 
-class Missing(msgspec.Struct, frozen=True):
+class MissingValue(msgspec.Struct, frozen=True):
     """Nothing is there; different from a `null` that is."""
 
 
-MISSING: Final = Missing()
+MISSING: Final = MissingValue()
 
 
 def matches(pattern: str, type: str) -> bool:

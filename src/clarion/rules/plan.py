@@ -28,7 +28,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, schedule
 from clarion.rules.eligibility import Decision, Verdicts, gate, unserved
-from clarion.rules.keys import KeyedHash, Keys
+from clarion.rules.keys import EventKeys, KeyedHash
 from clarion.rules.time_format import rfc3339
 
 
@@ -123,7 +123,7 @@ class _Draft:
         self._scheduled = _scheduled(event, self._start, user, tenant) if self._start > now else ()
         self._expires_at = expiry(event, workflow, scheduled)
         self._run = run_id(event.id, workflow.key, user.no)
-        self._keys = None if _keyless(workflow) else Keys(event, workflow, user.no, hash)
+        self._keys = None if _keyless(workflow) else EventKeys(event, workflow, user.no, hash)
         self._remarks: Verdicts = () if self._keys is None else _remarks(workflow, self._keys)
         self._channels: list[ChannelDecision] = []
         self._messages: list[Message] = []
@@ -433,7 +433,7 @@ class _Draft:
             turns=self._turns(self._keys, live),
         )
 
-    def _dedupe(self, keys: Keys) -> DedupeClaim | None:
+    def _dedupe(self, keys: EventKeys) -> DedupeClaim | None:
         dedupe = self._workflow.dedupe
         if dedupe is None:
             return None
@@ -445,7 +445,7 @@ class _Draft:
             at=at,
         )
 
-    def _collapses(self, keys: Keys, live: list[Message]) -> tuple[Collapse, ...]:
+    def _collapses(self, keys: EventKeys, live: list[Message]) -> tuple[Collapse, ...]:
         pointer = self._workflow.collapse_key
         if pointer is None:
             return ()
@@ -457,7 +457,7 @@ class _Draft:
             for message in live
         )
 
-    def _turns(self, keys: Keys, live: list[Message]) -> tuple[ThreadSlot, ...]:
+    def _turns(self, keys: EventKeys, live: list[Message]) -> tuple[ThreadSlot, ...]:
         pointer = self._workflow.thread
         if pointer is None:
             return ()
@@ -525,7 +525,7 @@ def _keyless(workflow: Workflow) -> bool:
     return workflow.dedupe is None and workflow.collapse_key is None and workflow.thread is None
 
 
-def _remarks(workflow: Workflow, keys: Keys) -> Verdicts:
+def _remarks(workflow: Workflow, keys: EventKeys) -> Verdicts:
     """Which keys the messages carry; never the values behind them."""
     dedupe = workflow.dedupe
     pointers = (

@@ -13,7 +13,7 @@ from clarion.errors import InvalidInput, NotFound, Unauthenticated
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import NO_TENANT, ApiKey, Scope
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import Keys
+from clarion.ports.ledger import ApiKeyStore
 from clarion.ports.vault import Vault
 
 PREFIX = "clr_"
@@ -57,7 +57,7 @@ def well_formed(text: str) -> bool:
 class ApiKeys:
     """The keys of all tenants, with a small memory of those verified lately."""
 
-    def __init__(self, keys: Keys, vault: Vault, clock: Clock, random: Random) -> None:
+    def __init__(self, keys: ApiKeyStore, vault: Vault, clock: Clock, random: Random) -> None:
         self._keys = keys
         self._vault = vault
         self._clock = clock

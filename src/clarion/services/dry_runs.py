@@ -8,7 +8,7 @@ import msgspec
 
 from clarion.errors import UnknownReference
 from clarion.flow.coverage import Coverage
-from clarion.flow.intake.recipients import Trigger, WorkflowIndex, merged_profile, resolve
+from clarion.flow.intake.recipients import WorkflowIndex, WorkflowTrigger, merged_profile, resolve
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
@@ -80,7 +80,7 @@ class DryRuns:
         final = {run.id: run for run in (*draft.runs, *result.runs)}
         return [(names[run.user], run) for run in final.values()]
 
-    async def _people(self, tenant: TenantId, target: Trigger) -> list[User]:
+    async def _people(self, tenant: TenantId, target: WorkflowTrigger) -> list[User]:
         """Everyone concerned, as they would be once inline fields are applied; new ones get passing numbers."""
         known = dict(await self._ledger.users.find(tenant, target.users))
         topics = await self._ledger.directory.topics(tenant, target.topics) if target.topics else ()

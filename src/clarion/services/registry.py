@@ -115,11 +115,11 @@ class Services:
 
     def start(self, pipeline: Pipeline) -> None:
         """Run the loops of the services beside those of the pipeline, until that is drained."""
-        pipeline.workers.start("operations", self.operations.run)
-        pipeline.workers.start("retention", self.retention.run)
-        pipeline.workers.start("watch-endpoints", self.endpoint_monitor.run)
+        pipeline.loops.start("operations", self.operations.run)
+        pipeline.loops.start("retention", self.retention.run)
+        pipeline.loops.start("watch-endpoints", self.endpoint_monitor.run)
         for number, reader in enumerate(self.mail_readers):
-            pipeline.workers.start(f"mail-{number}", reader.run)
+            pipeline.loops.start(f"mail-{number}", reader.run)
             pipeline.readiness.watch(f"mailbox {number}", lambda reader=reader: reader.trouble)  # type: ignore[misc]
 
     def stats(self) -> Mapping[str, float]:

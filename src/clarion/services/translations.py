@@ -6,7 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 
-from clarion.content.catalogues import Catalogue, Merged, Report, merge, po, report, summary, units, xliff
+from clarion.content.catalogues import (
+    Catalogue,
+    Merged,
+    MissingReport,
+    merge,
+    po,
+    report,
+    summary,
+    units,
+    xliff,
+)
 from clarion.content.localise.locales import canonical
 from clarion.errors import InvalidInput, NotFound
 from clarion.flow.setup_view import SetupView
@@ -77,11 +87,11 @@ class Translations:
                 await self._authoring.save(tenant, template, revisions.get(template.key, 0))
         return merged
 
-    async def missing(self, tenant: TenantId, locale: str, key: str | None = None) -> Report:
+    async def missing(self, tenant: TenantId, locale: str, key: str | None = None) -> MissingReport:
         """What a language lacks, by template, channel and field."""
         return await asyncio.to_thread(report, self.templates(tenant, key), _language(locale, "locale"))
 
-    async def summary(self, tenant: TenantId) -> list[Report]:
+    async def summary(self, tenant: TenantId) -> list[MissingReport]:
         """One line for each language that is in use or required."""
         required = self._setup.tenants.all()[tenant].required_locales
         return await asyncio.to_thread(summary, self.templates(tenant, None), required)

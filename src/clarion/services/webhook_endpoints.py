@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from clarion.errors import Conflict, InvalidInput, NotFound, Unknown, UnknownReference, UserUnreadable
+from clarion.errors import Conflict, InvalidInput, NotFound, UnknownName, UnknownReference, UserUnreadable
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.endpoint import SECRET_PREFIX, Endpoint, EndpointState, Secret, secret_key
@@ -220,7 +220,7 @@ class WebhookEndpoints:
         workflows = self._ledger.setup.workflows.all(tenant).values()
         heard = [*OWN_TYPES, *(w.key for w in workflows), *(w.on.type for w in workflows if w.on is not None)]
         unheard = [
-            Unknown("event type", pattern, f"#/events/{index}", HEARD, closest(pattern, heard))
+            UnknownName("event type", pattern, f"#/events/{index}", HEARD, closest(pattern, heard))
             for index, pattern in enumerate(wanted.events)
             if pattern not in before and not any(overlap(pattern, one) for one in heard)
         ]

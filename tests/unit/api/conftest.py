@@ -22,7 +22,7 @@ from clarion.adapters.providers.webhook import plugin as webhook
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.adapters.vaults.local import LocalVault
-from clarion.api import ApiParts, Limits
+from clarion.api import ApiLimits, ApiParts
 from clarion.api.edge import Edge
 from clarion.api.routes import routed
 from clarion.content import Renderer
@@ -155,12 +155,12 @@ class House:
         )
         self.keys, self.tokens = self.services.api_keys, self.services.user_tokens
         self.health = {"engine": "ok"}
-        self.edge = self.with_limits(Limits())
+        self.edge = self.with_limits(ApiLimits())
 
     async def ask_health(self) -> dict[str, str]:
         return self.health
 
-    def with_limits(self, limits: Limits, **other: Any) -> Edge:
+    def with_limits(self, limits: ApiLimits, **other: Any) -> Edge:
         """The API with other limits, or other parts."""
         metrics = Metrics()
         metrics.add("ledger", self.ledger.stats)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from clarion.api import cloudevents
-from clarion.api.problems import Rejected
+from clarion.api.problems import RejectedRequest
 
 HEADERS = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/shop", "ce-type": "order.paid"}
 EVENT = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.paid", "subject": "ada"}
@@ -65,7 +65,7 @@ def test_a_header_value_is_unquoted_then_unescaped_once(value, text):
 )
 def test_a_header_value_that_is_no_text_is_refused_by_name(value):
     """Overlong and broken UTF-8, surrogates, broken escapes and quotes, control characters, nothing at all."""
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(RejectedRequest) as refused:
         read(value)
     assert (refused.value.status, refused.value.faults[0].header) == (400, "ce-subject")
     assert "ce-subject" in refused.value.detail
@@ -73,7 +73,7 @@ def test_a_header_value_that_is_no_text_is_refused_by_name(value):
 
 def test_a_header_that_is_there_twice_is_refused():
     """Nobody guesses which of the two was meant."""
-    with pytest.raises(Rejected, match="twice"):
+    with pytest.raises(RejectedRequest, match="twice"):
         read(b"ada", (b"ce-subject", b"grace"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clarion.api import openapi
-from clarion.api.dependencies import Limits
+from clarion.api.dependencies import ApiLimits
 from clarion.rules.origins import Origins
 from tests.unit.api.conftest import ROUTES, House
 from tests.unit.api.test_every_operation import OPERATIONS, named
@@ -17,7 +17,7 @@ OWN = [(path, method) for path, method, one in OPERATIONS if {"userToken": []} i
 @pytest.fixture
 def edge(house: House):
     """An installation that allows the shop."""
-    return house.with_limits(Limits(), origins=Origins((SHOP,)))
+    return house.with_limits(ApiLimits(), origins=Origins((SHOP,)))
 
 
 def test_the_document_says_which_routes_take_a_users_token():

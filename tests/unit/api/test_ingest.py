@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.api import Limits
+from clarion.api import ApiLimits
 from clarion.errors import Busy, Unavailable
 from clarion.model.setup import Scope
 from tests.unit.api.conftest import OTHER, Api, House
@@ -565,7 +565,7 @@ async def test_a_valid_traceparent_reaches_every_attempt(admin, ada, sent, kept)
 @pytest.mark.parametrize("path", [TRIGGER, "/v1/events", "/v1/users/ada/contacts"])
 async def test_a_body_over_the_limit_is_refused_even_when_its_length_is_hidden(house, admin, ada, path):
     """Announced or sent in pieces: 413, and the rest is not read."""
-    edge = house.with_limits(Limits(body_bytes=1_000))
+    edge = house.with_limits(ApiLimits(body_bytes=1_000))
     client = await house.client(Scope.ADMIN, edge=edge)
     headers = {"content-type": "application/json"}
     announced = await client.problem("POST", path, content=b" " * 1_001, headers=headers)
@@ -619,7 +619,7 @@ async def test_a_full_or_broken_engine_is_answered_with_when_to_come_back(house,
         async def submit(self, tenant, submissions):
             raise error
 
-    edge = house.with_limits(Limits(), pipeline=Refusing())
+    edge = house.with_limits(ApiLimits(), pipeline=Refusing())
     client = await house.client(Scope.SEND, edge=edge)
     for path, body in ((TRIGGER, {"recipients": ["a"]}), ("/v1/events", [EVENT])):
         answer = await client("POST", path, body)
@@ -635,7 +635,7 @@ async def test_a_request_that_takes_too_long_is_ended(house):
         async def submit(self, tenant, submissions):
             await asyncio.sleep(60)
 
-    edge = house.with_limits(Limits(request_s=0.05), pipeline=Hanging())
+    edge = house.with_limits(ApiLimits(request_s=0.05), pipeline=Hanging())
     client = await house.client(Scope.SEND, edge=edge)
     answer = await client("POST", TRIGGER, {"recipients": ["a"]})
     assert (answer.status_code, answer.json()["code"]) == (503, "timeout")

@@ -41,7 +41,7 @@ async def waiting(api: Api, count: int = 1) -> list[str]:
 
 async def stopped(house: House) -> None:
     """Nothing takes up operations any more."""
-    await house.pipeline.workers.stop("operations")
+    await house.pipeline.loops.stop("operations")
 
 
 @pytest.mark.parametrize("path", ["/v1/dead-letters/retry", "/v1/messages/retry", "/v1/messages/cancel"])
@@ -149,7 +149,7 @@ async def test_what_failed_is_listed_and_tried_again(house, admin, ada):
     assert shown["errors"] == [line]
     again = await admin("POST", f"{place}/retry-failed")
     assert (again.status_code, again.json()["status"]) == (202, "queued")
-    house.pipeline.workers.start("operations", house.services.operations.run)
+    house.pipeline.loops.start("operations", house.services.operations.run)
     over = await finished(admin, place)
     assert (over["status"], over["progress"]) == ("succeeded", {"done": 2, "failed": 0, "total": 2})
     assert (await admin("GET", over["errors_url"])).text == ""

@@ -6,7 +6,7 @@ import pytest
 
 import clarion.api.problems as catalogue
 from clarion import errors
-from clarion.api import Limits
+from clarion.api import ApiLimits
 from clarion.api.problems import CATALOGUE, problem
 from tests.architecture.house import ROOT
 
@@ -59,7 +59,7 @@ async def test_an_unexpected_error_shows_an_incident_and_nothing_else(house, adm
     def sick():
         raise RuntimeError("the password is hunter2")
 
-    edge = house.with_limits(Limits(), pipeline=Broken(), health=sick)
+    edge = house.with_limits(ApiLimits(), pipeline=Broken(), health=sick)
     client = await house.client(Scope.ADMIN, edge=edge)
     for method, path, body in (
         ("POST", "/v1/events", {"workflow": "w", "recipients": ["a"]}),

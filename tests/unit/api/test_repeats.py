@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clarion.api.idempotency import key_of
-from clarion.api.problems import Rejected
+from clarion.api.problems import RejectedRequest
 from clarion.model.setup import Scope
 from tests.unit.api.conftest import ACME, OTHER
 from tests.unit.api.test_every_operation import OPERATIONS, named, things
@@ -57,7 +57,7 @@ def test_what_is_in_quotes_is_the_key(value, key):
 )  # fmt: skip
 def test_a_broken_key_is_refused(value):
     """Never read as some other key."""
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(RejectedRequest) as refused:
         read(value)
     assert (refused.value.status, refused.value.faults[0].header) == (400, "Idempotency-Key")
 
@@ -65,7 +65,7 @@ def test_a_broken_key_is_refused(value):
 def test_two_keys_are_refused_and_none_is_fine():
     """Also when they are the same."""
     assert read() == ""
-    with pytest.raises(Rejected, match="twice"):
+    with pytest.raises(RejectedRequest, match="twice"):
         read("k", "k")
 
 

@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from clarion.adapters.telemetry.prometheus import Metrics
-from clarion.app.connections import Connection, Connections, Patience
+from clarion.app.connections import Connections, HttpConnection, Patience
 from clarion.config import Settings
 from clarion.errors import ConfigError
 from clarion.testing.ports import ManualClock
@@ -79,7 +79,7 @@ class Server:
         self.config.load()
         self.state = ServerState()
 
-    def accept(self, host: str = "192.0.2.1") -> tuple[Connection, Transport]:
+    def accept(self, host: str = "192.0.2.1") -> tuple[HttpConnection, Transport]:
         """A client connects."""
         connection = self.all.connection(config=self.config, server_state=self.state, app_state={})
         transport = Transport(host)

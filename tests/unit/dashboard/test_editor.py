@@ -2,7 +2,7 @@
 
 from clarion.content.templates.fields import LAYOUTS
 from clarion.dashboard import editor
-from clarion.dashboard.editor import Written
+from clarion.dashboard.editor import TemplateForm
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.setup import Template
@@ -24,7 +24,7 @@ def changed(**channels: dict) -> Template:
 def test_what_authors_write_comes_back_as_it_was():
     """Version, partials and times are Clarion's."""
     written = editor.written(ORDER)
-    assert set(Written.__struct_fields__) == {
+    assert set(TemplateForm.__struct_fields__) == {
         "name",
         "default_locale",
         "channels",

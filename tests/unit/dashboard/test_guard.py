@@ -2,10 +2,10 @@
 
 import pytest
 
-from clarion.dashboard.guard import COOKIE, Guard
-from clarion.dashboard.request import Request
+from clarion.dashboard.guard import COOKIE, PageGuard
+from clarion.dashboard.request import PageRequest
 
-GUARD = Guard(b"secret")
+GUARD = PageGuard(b"secret")
 SECRET = b"secret".hex()
 
 
@@ -15,7 +15,7 @@ def refusal(cookie=f"{COOKIE}={SECRET}", **headers: str) -> str | None:
         "cookie": cookie,
         **{k.replace("_", "-"): v for k, v in headers.items()},
     }
-    return GUARD.refusal(Request(method="POST", path="/ui/send", headers=given, query={}))
+    return GUARD.refusal(PageRequest(method="POST", path="/ui/send", headers=given, query={}))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "localhost"])

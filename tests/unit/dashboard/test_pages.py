@@ -5,7 +5,7 @@ import re
 import pytest
 
 from clarion.dashboard import pages
-from clarion.dashboard.request import Request
+from clarion.dashboard.request import PageRequest
 from tests.architecture.house import PACKAGE
 
 STATIC = sorted((PACKAGE / "dashboard/static").iterdir())
@@ -13,7 +13,7 @@ TEMPLATES = sorted((PACKAGE / "dashboard/templates").iterdir())
 
 
 def get(path: str):
-    return pages.static(Request(method="GET", path=path, headers={}, query={}))
+    return pages.static(PageRequest(method="GET", path=path, headers={}, query={}))
 
 
 def test_what_people_wrote_is_escaped():

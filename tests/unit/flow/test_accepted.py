@@ -30,7 +30,7 @@ from tests.engine import Engine, engine, said, workflow
 @contextlib.asynccontextmanager
 async def unplanned(house: Engine):
     """Nothing is planned inside; a crash ends it, and another life follows."""
-    await house.pipeline.workers.stop("plan-")
+    await house.pipeline.loops.stop("plan-")
     yield
     await house.crash()
     await house.open()
@@ -56,7 +56,7 @@ async def test_overrides_survive_a_crash_after_planning(store):
     async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         await house.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
         await house.crash()
         await house.open()
@@ -76,14 +76,14 @@ CRASHED = pytest.mark.parametrize("crashed", [False, True], ids=["running", "cra
 @contextlib.asynccontextmanager
 async def meanwhile(house: Engine, crashed: bool):
     """Nothing is planned inside; afterwards the same planner goes on, or that of another life."""
-    await house.pipeline.workers.stop("plan-")
+    await house.pipeline.loops.stop("plan-")
     yield
     if crashed:
         await house.crash()
         await house.open()
     else:
         for lane in Lane:
-            house.pipeline.workers.start(f"plan-{lane}", partial(house.pipeline.planner.run, lane))
+            house.pipeline.loops.start(f"plan-{lane}", partial(house.pipeline.planner.run, lane))
     await house.pass_time(1)
 
 

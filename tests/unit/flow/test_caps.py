@@ -123,7 +123,7 @@ async def test_what_was_counted_when_the_process_died_still_holds_its_place(stor
     async with engine(store, provider=provider) as house:
         await house.furnish(workflow("w"), categories=(NEWS,))
         await house.person("ada")
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         await house.trigger("w", "ada")
         while not await house.messages():
             await house.clock.sleep(0)

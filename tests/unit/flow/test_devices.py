@@ -15,7 +15,7 @@ from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, Integration, IntegrationLimits, UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, UserPut
-from clarion.rules.devices import Answer, settle_devices
+from clarion.rules.devices import DeviceAnswer, settle_devices
 from clarion.rules.outcomes import AttemptContext
 from clarion.testing.ports import MONDAY_NOON
 from clarion.testing.providers import HANG, RecordingProvider
@@ -35,7 +35,9 @@ def settled(*outcomes: Outcome, devices: int = 0, idempotent: bool = False) -> S
     """The meaning of these answers, one per device."""
     attempt = AttemptContext(integration="main", idempotent=idempotent, alternatives=0, took_ms=1, wait_s=9.0)
     answers = [
-        Answer(outgoing(PushContent(title="x"), channel=Channel.PUSH, address=f"SECRET-{n}"), one, attempt)
+        DeviceAnswer(
+            outgoing(PushContent(title="x"), channel=Channel.PUSH, address=f"SECRET-{n}"), one, attempt
+        )
         for n, one in enumerate(outcomes)
     ]
     return settle_devices(

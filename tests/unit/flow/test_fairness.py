@@ -260,8 +260,8 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(store,
     monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
     provider = RecordingProvider(batch=50)
     async with engine(store, provider=provider) as house:
-        await house.pipeline.workers.stop("dispatch-")
-        await house.pipeline.workers.stop("wake-")
+        await house.pipeline.loops.stop("dispatch-")
+        await house.pipeline.loops.stop("wake-")
         _, other = await beside_a_flood(house, 3_000)
         for _ in range(20):
             await house.trigger("w", "ada")
@@ -287,7 +287,7 @@ async def test_what_is_due_finds_a_slot_in_a_queue_that_another_tenant_has_fille
     """The kept slots are for what waited, too."""
     monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
     async with engine(store) as house:
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         _, other = await beside_a_flood(house, 0)
         later = Instant(house.clock.now() + 600_000)
         await house.trigger("w", "ada", send_at=later)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from clarion.flow.dispatch.integrations import Candidates, Integrations, Unavailable
+from clarion.flow.dispatch.integrations import Candidates, Integrations, NoCandidate
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
 from clarion.model.ids import TenantId
@@ -77,7 +77,7 @@ def usable(house: Integrations, now_s: float = 0.0) -> Candidates:
 def chosen(found: Candidates, contact: Contact, messages: list[Message] = MESSAGES) -> set[str]:
     """Keys of the integrations that the messages to this contact take."""
     live = [found.choose(message, contact) for message in messages]
-    return {"closed" if isinstance(one, Unavailable) else one.key for one in live}
+    return {"closed" if isinstance(one, NoCandidate) else one.key for one in live}
 
 
 async def test_a_contact_goes_to_the_provider_that_claims_it():
@@ -103,11 +103,11 @@ async def test_an_open_circuit_does_not_send_a_contact_to_the_wrong_provider():
     """Messages to browsers wait for web push; those to devices go on."""
     house = integrations(browsers="browsers", devices="devices")
     live = usable(house).choose(MESSAGES[0], BROWSER)
-    assert not isinstance(live, Unavailable)
+    assert not isinstance(live, NoCandidate)
     live.trip(0.0)
     assert chosen(usable(house), TOKEN) == {"devices"}
     closed = usable(house).choose(MESSAGES[0], BROWSER)
-    assert isinstance(closed, Unavailable)
+    assert isinstance(closed, NoCandidate)
     assert closed.reason is Reason.CIRCUIT_OPEN
     assert closed.wait_s > 0
 
@@ -116,7 +116,7 @@ async def test_a_busy_provider_keeps_its_contacts():
     """A message waits for a slot where it belongs instead of going where it does not."""
     house = integrations(browsers="browsers", devices="devices")
     live = usable(house).choose(MESSAGES[0], BROWSER)
-    assert not isinstance(live, Unavailable)
+    assert not isinstance(live, NoCandidate)
     for _ in range(live.integration.limits.concurrency):
         live.begin(Lane.NORMAL)
     assert chosen(usable(house), BROWSER) == {"browsers"}
@@ -128,7 +128,7 @@ OTHER_BROWSER = Contact(channel=Channel.PUSH, address='{"endpoint": "https://oth
 def chosen_each(found: Candidates, *contacts: Contact) -> list[tuple[Contact, str]]:
     """Who takes which device; nobody takes any while they have to wait."""
     each = found.choose_each(MESSAGES[0], contacts)
-    return [] if isinstance(each, Unavailable) else [(to, live.key) for to, live in each]
+    return [] if isinstance(each, NoCandidate) else [(to, live.key) for to, live in each]
 
 
 async def test_each_device_goes_to_the_provider_of_its_kind():

@@ -42,7 +42,7 @@ async def dead_letters(house: Engine, count: int) -> None:
 
 async def by_hand(house: Engine) -> Any:
     """The operations of the house, whose loop is stopped: a test says when a round is."""
-    await house.pipeline.workers.stop("operations")
+    await house.pipeline.loops.stop("operations")
     return house.services.operations
 
 

@@ -12,10 +12,10 @@ import structlog
 
 from clarion.errors import ConfigError, Unavailable
 from clarion.flow.dispatch.recheck import Recheck
+from clarion.flow.loops import STEADY_S, Loops
 from clarion.flow.plan.planner import Planner
 from clarion.flow.readiness import STUCK_S, Readiness
 from clarion.flow.timers.claims import Claimer
-from clarion.flow.workers import STEADY_S, Workers
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.outcome import Accepted, Misconfigured
 from clarion.model.setup import Integration
@@ -45,7 +45,7 @@ async def test_every_loop_queue_store_and_integration_is_named(store):
     async with engine(store, provider=RecordingProvider()) as house:
         await house.furnish(workflow("hello"))
         parts = await house.pipeline.health()
-        loops = house.pipeline.workers.states().keys()
+        loops = house.pipeline.loops.states().keys()
         assert loops <= {task.get_name() for task in asyncio.all_tasks()}
         assert {f"loop {name}" for name in loops} <= parts.keys()
         assert {f"queue {lane}/{channel}" for lane in LANES for channel in Channel} <= parts.keys()
@@ -104,7 +104,7 @@ async def test_a_loop_that_ends_is_named(monkeypatch):
     async def ends() -> None:
         return
 
-    worker = Workers(ManualClock())
+    worker = Loops(ManualClock())
     worker.start("short", ends)
     await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -88,7 +88,7 @@ async def test_an_entry_that_cannot_be_opened_lets_the_lane_go_on(tmp_path, reci
         await house.furnish(workflow("good"), workflow("bad"))
         for who in recipients:
             await house.person(who)
-        await house.pipeline.workers.stop("plan-")
+        await house.pipeline.loops.stop("plan-")
         await house.trigger("good", "ada")
         await house.trigger("bad", *recipients)
         await house.trigger("good", "ada")
@@ -113,7 +113,7 @@ async def test_an_entry_that_cannot_be_decoded_lets_the_lane_go_on(tmp_path):
         await house.furnish(workflow("good"))
         await house.person("ada")
         other = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
-        await house.pipeline.workers.stop("plan-")
+        await house.pipeline.loops.stop("plan-")
         await house.trigger("good", "ada")
         await house.crash()
         sealed = house.vault.seal(house.vault.tenant_key(other.id), b'{"id": 7}')
@@ -155,7 +155,7 @@ async def test_a_plan_that_cannot_be_stored_holds_up_no_other(store, monkeypatch
     async with engine(store) as house:
         await house.furnish(workflow("good"), workflow("bad"))
         await house.person("ada")
-        await house.pipeline.workers.stop("plan-")
+        await house.pipeline.loops.stop("plan-")
         for key in ("good", "bad", "good"):
             await house.trigger(key, "ada")
         await house.crash()
@@ -218,7 +218,7 @@ async def test_a_message_whose_event_cannot_be_read_holds_up_none_beside_it(tmp_
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("good"), workflow("bad"))
         await house.person("ada")
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         for key in ("good", "bad", "good"):
             await house.trigger(key, "ada")
         await planned(house)
@@ -246,7 +246,7 @@ async def test_a_row_that_is_no_message_holds_up_none_beside_it(tmp_path):
     async with engine(tmp_path, provider=provider) as house:
         await house.furnish(workflow("good"), workflow("bad"))
         await house.person("ada")
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         for key in ("good", "bad", "good"):
             await house.trigger(key, "ada")
         await planned(house)
@@ -268,7 +268,7 @@ async def test_a_reason_of_a_newer_version_is_no_obstacle(tmp_path):
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         await house.person("ada")
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         await house.trigger("w", "ada")
         await planned(house)
         await house.crash()
@@ -323,7 +323,7 @@ async def test_a_profile_that_breaks_later_holds_up_nobody_else_at_sending(tmp_p
         await house.furnish(workflow("w"))
         for who in ("ada", "bob"):
             await house.person(who)
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         await house.trigger("w", "ada", "bob")
         await house.trigger("w", "bob")
         await planned(house)
@@ -344,7 +344,7 @@ async def test_what_was_under_way_to_somebody_who_cannot_be_read_stays_in_doubt(
     async with engine(tmp_path) as house:
         await house.furnish(workflow("w"))
         await house.person("bob")
-        await house.pipeline.workers.stop("dispatch-")
+        await house.pipeline.loops.stop("dispatch-")
         await house.trigger("w", "bob")
         await planned(house)
         message = await house.one()

@@ -154,7 +154,7 @@ async def test_a_second_worker_takes_nothing_from_a_live_one(store):
 async def test_what_a_killed_worker_held_is_sent_by_another(store):
     """Everything that was planned goes out, once."""
     async with two(store) as (one, other):
-        await one.pipeline.workers.stop("dispatch-")
+        await one.pipeline.loops.stop("dispatch-")
         await one.trigger("hello", *PEOPLE)
         await until(one, Status.QUEUED, 3)
         await one.die()
@@ -180,7 +180,7 @@ async def test_what_a_killed_worker_was_sending_is_in_doubt(store):
 async def test_an_opt_out_in_one_process_stops_what_another_holds(store, leave):
     """It was acknowledged, so no attempt begins any more, whoever has the message in memory."""
     async with two(store) as (one, other):
-        await one.pipeline.workers.stop("dispatch-")
+        await one.pipeline.loops.stop("dispatch-")
         await one.trigger("hello", "ada", "bob")
         await until(one, Status.QUEUED, 2)
         (ada,) = (await other.ledger.users.find(other.tenant, ["ada"])).values()
@@ -199,7 +199,7 @@ async def test_an_opt_out_in_one_process_stops_what_another_holds(store, leave):
             )
             await other.ledger.suppressions.add([gone])
         queue = one.pipeline.queues.of(Lane.NORMAL, Channel.SMS)
-        one.pipeline.workers.start("dispatch", lambda: one.pipeline.dispatcher.run(queue))
+        one.pipeline.loops.start("dispatch", lambda: one.pipeline.dispatcher.run(queue))
         reached = set() if leave == "suppression" else {"bob"}  # they share a phone
         assert await until(one, Status.SENT, len(reached))
         assert await until(one, Status.QUEUED, 0)
@@ -210,7 +210,7 @@ async def test_an_opt_out_in_one_process_stops_what_another_holds(store, leave):
 async def test_a_worker_that_leaves_is_followed_at_once(store):
     """Nobody waits for its lease to run out."""
     async with two(store) as (one, other):
-        await one.pipeline.workers.stop("dispatch-")
+        await one.pipeline.loops.stop("dispatch-")
         await one.trigger("hello", *PEOPLE)
         await until(one, Status.QUEUED, 3)
         await one.leave()
@@ -245,13 +245,13 @@ async def test_a_worker_that_was_stopped_for_too_long_undoes_nothing(store):
 async def test_what_a_stopped_worker_had_not_begun_it_does_not_begin(store):
     """It was held in memory, and is somebody else's by now: no call of it starts."""
     async with two(store) as (one, other):
-        await one.pipeline.workers.stop("dispatch-")
+        await one.pipeline.loops.stop("dispatch-")
         await one.trigger("hello", *PEOPLE)
         await until(one, Status.QUEUED, 3)
         stop(one)
         assert await until(other, Status.SENT, 3)
         for queue in one.pipeline.queues:
-            one.pipeline.workers.start(
+            one.pipeline.loops.start(
                 f"dispatch-{queue.lane}-{queue.channel}",
                 lambda queue=queue: one.pipeline.dispatcher.run(queue),
             )
@@ -264,8 +264,8 @@ async def test_what_a_stopped_worker_had_not_begun_it_does_not_begin(store):
 async def test_a_plan_of_a_worker_that_was_given_up_is_refused(store):
     """Nothing of it is stored: whoever took over the lane has planned the same, once."""
     async with two(store) as (one, other):
-        await one.pipeline.workers.stop("plan-")
-        await other.pipeline.workers.stop("plan-")
+        await one.pipeline.loops.stop("plan-")
+        await other.pipeline.loops.stop("plan-")
         await one.trigger("hello", *PEOPLE)
         plans: Any = one.ledger.plans
         commit = plans.commit
@@ -280,11 +280,11 @@ async def test_a_plan_of_a_worker_that_was_given_up_is_refused(store):
 
         plans.commit = slow
         lease = one.pipeline.lease
-        await one.pipeline.workers.stop("lease")
-        one.pipeline.workers.start("plan", lambda: one.pipeline.planner.run(Lane.NORMAL))
+        await one.pipeline.loops.stop("lease")
+        one.pipeline.loops.start("plan", lambda: one.pipeline.planner.run(Lane.NORMAL))
         await planning.wait()
         await pass_time(LEASE_S + 2 * BEAT_S, other)
-        one.pipeline.workers.start("lease", lease.run)
+        one.pipeline.loops.start("lease", lease.run)
         stored.set()
         assert await until(other, Status.SENT, 3)
         assert len(asked) == 1
@@ -299,7 +299,7 @@ async def test_what_nobody_planned_is_planned_by_who_takes_over_the_lane(store):
         assert await until(other, Status.SENT, 1)
         assert set(sent(one).values()) == {1}
         assert other.pipeline.planner.planned == 0
-        await one.pipeline.workers.stop("plan-")
+        await one.pipeline.loops.stop("plan-")
         await one.trigger("hello", "bob")
         await other.trigger("hello", "eve")
         await pass_time(3, one, other)

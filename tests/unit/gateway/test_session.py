@@ -17,7 +17,7 @@ from clarion.gateway.close_codes import (
     CloseCode,
 )
 from clarion.gateway.frames import PING, PONG, Frame
-from clarion.gateway.session import ABORT, Effect, Mark, Resume, Rules, Session, State
+from clarion.gateway.session import ABORT, Effect, Mark, Resume, Rules, Session, SessionState
 from clarion.model.ids import MessageId, id_text
 from clarion.model.inbox import InboxFilter
 
@@ -61,7 +61,7 @@ def test_changes_before_the_first_frame_are_left_to_it():
     assert session.push(change(4)) == ()
     first = Frame("{}", 5)
     assert session.loaded(first) == (first,)
-    assert (session.state, session.offset) == (State.LIVE, 5)
+    assert (session.state, session.offset) == (SessionState.LIVE, 5)
 
 
 def test_a_state_that_comes_too_late_is_not_sent():
@@ -121,7 +121,7 @@ def test_a_mark_may_mean_all_items():
         session = live()
         (said,) = session.receive('{"type":"mark","ref":"1","action":"seen"' + which + "}", 1.0)
         assert isinstance(said, Frame)
-        assert ("invalid_request" in said.text, session.state) == (True, State.LIVE)
+        assert ("invalid_request" in said.text, session.state) == (True, SessionState.LIVE)
 
 
 def test_a_wrong_id_is_an_error_and_no_reason_to_leave():
@@ -129,7 +129,7 @@ def test_a_wrong_id_is_an_error_and_no_reason_to_leave():
     session = live()
     (answer,) = texts(session.receive(b'{"type":"mark","ref":"7","action":"seen","ids":["x"]}', 1.0))
     assert (answer["type"], answer["ref"], answer["code"]) == ("error", "7", "invalid_request")
-    assert session.state is State.LIVE
+    assert session.state is SessionState.LIVE
 
 
 def test_a_ping_is_answered():
@@ -206,7 +206,7 @@ def test_what_was_read_at_last_no_longer_counts():
         session.blocked()
         assert session.push(change(n, size=60)) == ()
         assert [session.drained(), session.drained()] != [None, None]
-    assert session.state is State.LIVE
+    assert session.state is SessionState.LIVE
 
 
 @pytest.mark.parametrize("flood", [[10, 10, 10, 10], [60, 60]])
@@ -216,7 +216,7 @@ def test_a_client_that_does_not_read_is_closed_before_it_costs_memory(flood):
     session.blocked()
     effects = [session.push(change(n, size=size)) for n, size in enumerate(flood)]
     assert effects == [()] * len(flood)  # the line is blocked: even the code has to wait
-    assert (session.state, session.ended) == (State.CLOSING, SLOW_CONSUMER)
+    assert (session.state, session.ended) == (SessionState.CLOSING, SLOW_CONSUMER)
     assert [session.drained(), session.drained()] == [SLOW_CONSUMER, None]
     assert SLOW_CONSUMER.reconnect
 

@@ -6,7 +6,7 @@ import structlog
 
 from clarion.adapters.http.clients import Clients, Resolve, Way
 from clarion.adapters.http.connection_limit import ConnectionLimit
-from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.request import exchange, shown
 from clarion.ports.provider import ProviderTools
@@ -28,7 +28,7 @@ class HttpClient:
         self._tools = tools
         self._resolve = resolve
         self._connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
-        self._guard = Guard(tools.allowed_networks)
+        self._guard = UrlGuard(tools.allowed_networks)
         self._places = ConnectionLimit(tools.clock, MOST_CALLS)
         self._open: Clients | None = None
 

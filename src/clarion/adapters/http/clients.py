@@ -13,7 +13,7 @@ from pyreqwest.client import Client
 from pyreqwest.http import Url
 
 from clarion.adapters.http.connection_limit import ConnectionLimit
-from clarion.adapters.http.guard import Guard, RefusedUrl, target
+from clarion.adapters.http.guard import RefusedUrl, UrlGuard, target
 from clarion.adapters.http.messages import HttpFailure
 from clarion.adapters.http.request import builder
 from clarion.ports.clock import Clock
@@ -55,7 +55,7 @@ class Clients:
 
     def __init__(
         self,
-        guard: Guard,
+        guard: UrlGuard,
         clock: Clock,
         connect_s: float,
         places: ConnectionLimit,

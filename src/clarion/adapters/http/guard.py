@@ -110,7 +110,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return address in _PUBLIC_6 and not any(address in network for network in _NOT_PUBLIC_6)
 
 
-class Guard:
+class UrlGuard:
     """Decides by address; names are decided by all the addresses they have."""
 
     def __init__(self, allowed_networks: Iterable[str] = ()) -> None:

@@ -6,11 +6,11 @@ import asyncio
 import socket
 from collections.abc import Sequence
 
-from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.guard import UrlGuard
 from clarion.errors import ConfigError
 
 
-async def vetted(host: str, guard: Guard) -> Sequence[str]:
+async def vetted(host: str, guard: UrlGuard) -> Sequence[str]:
     """All addresses of a host: connect to one of these, so that what was looked at is what is called.
 
     ConfigError when it may not be reached, OSError when nobody knows it.
@@ -21,7 +21,7 @@ async def vetted(host: str, guard: Guard) -> Sequence[str]:
     return addresses
 
 
-def check(host: str, addresses: Sequence[str], guard: Guard) -> None:
+def check(host: str, addresses: Sequence[str], guard: UrlGuard) -> None:
     """ConfigError when one of these may not be reached."""
     refused = guard.vet(host, addresses, secure=True)
     if refused is not None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.hosts import check
 from clarion.errors import ConfigError
 
@@ -16,7 +16,7 @@ _thread = threading.local()
 
 
 @contextmanager
-def guarded(guard: Guard) -> Iterator[None]:
+def guarded(guard: UrlGuard) -> Iterator[None]:
     """In this thread `requests` connects to what the guard allows; else ConfigError, whatever the library makes of it."""
     _install()
     _thread.guard, _thread.refused = guard, None
@@ -37,7 +37,7 @@ def _install() -> None:
         return
 
     def create_connection(address: tuple[str, int], *rest: Any, **more: Any) -> socket.socket:
-        guard: Guard | None = getattr(_thread, "guard", None)
+        guard: UrlGuard | None = getattr(_thread, "guard", None)
         if guard is None:
             return whole(address, *rest, **more)
         host, port = address

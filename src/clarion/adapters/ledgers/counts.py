@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite.journal import Row
+from clarion.adapters.ledgers.sqlite.journal import JournalRow
 from clarion.model.channel import LANES
 
 _TABLES = {
@@ -74,9 +74,9 @@ def _history(connection: sqlite3.Connection) -> tuple[int, int]:
     return entries, explanations
 
 
-def _rows(connection: sqlite3.Connection) -> Iterator[Row]:
+def _rows(connection: sqlite3.Connection) -> Iterator[JournalRow]:
     for seq, tenant, body in connection.execute("SELECT seq, tenant, body FROM journal ORDER BY seq"):
-        yield Row(seq, tenant, body)
+        yield JournalRow(seq, tenant, body)
 
 
 def _one(connection: sqlite3.Connection, sql: str) -> int:

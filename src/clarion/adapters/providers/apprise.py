@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from clarion.adapters.chat import content_of, unmentioning, web_url
-from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.requests import guarded
 from clarion.adapters.isolation import surprised
 from clarion.errors import ConfigError
@@ -24,7 +24,7 @@ from clarion.model.outcome import Accepted, Misconfigured, Outcome, Retry, Unkno
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -37,7 +37,7 @@ TALKATIVE = ("apprise", "urllib3")
 """Loggers that would show content and URLs with their secrets."""
 
 
-class AppriseConfig(Settings, frozen=True, kw_only=True):
+class AppriseConfig(ProviderSettings, frozen=True, kw_only=True):
     """A service of Apprise's."""
 
     url: str
@@ -47,7 +47,7 @@ class AppriseConfig(Settings, frozen=True, kw_only=True):
 class AppriseBridge:
     """Implements `ports.provider.Provider` in threads of its own."""
 
-    def __init__(self, service: NotifyBase, timeout_s: float, guard: Guard) -> None:
+    def __init__(self, service: NotifyBase, timeout_s: float, guard: UrlGuard) -> None:
         self._service = service
         self._guard = guard
         self._timeout_s = TIME_SHARE * timeout_s
@@ -134,7 +134,7 @@ def _service(url: str) -> NotifyBase:
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
-    return AppriseBridge(_service(config.url), integration.limits.timeout_s, Guard(tools.allowed_networks))
+    return AppriseBridge(_service(config.url), integration.limits.timeout_s, UrlGuard(tools.allowed_networks))
 
 
 plugin = ProviderPlugin(

@@ -34,7 +34,7 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
 
 HOSTS = ("discord.com", "ptb.discord.com", "canary.discord.com", "discordapp.com")
 """Where webhooks of contacts may be."""
@@ -54,7 +54,7 @@ INVALID_WEBHOOK_TOKEN = 50027
 """https://docs.discord.com/developers/topics/opcodes-and-status-codes#json"""
 
 
-class DiscordConfig(Settings, frozen=True, kw_only=True):
+class DiscordConfig(ProviderSettings, frozen=True, kw_only=True):
     """A webhook for everybody who brings none."""
 
     url: WebUrl = ""

@@ -35,7 +35,7 @@ from clarion.model.outcome import Outcome, Rejected
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
 
 MESSAGE_CHARS = 6000
 """Servers with the older schema keep 7,600 characters of attachments, layout included (PostPropsMaxUserRunes)."""
@@ -56,7 +56,7 @@ CLOSED_ERRORS = frozenset(
 """The webhook may not write there."""
 
 
-class MattermostConfig(Settings, frozen=True, kw_only=True):
+class MattermostConfig(ProviderSettings, frozen=True, kw_only=True):
     """A webhook for everybody who brings none."""
 
     url: WebUrl = ""

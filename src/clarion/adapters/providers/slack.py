@@ -35,7 +35,7 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
 
 # https://docs.slack.dev/reference/block-kit/blocks (header, section, image, actions)
 HEADER_CHARS = 150
@@ -93,7 +93,7 @@ PASSING_ERRORS = frozenset(
 RATE_ERRORS = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 
 
-class SlackConfig(Settings, frozen=True, kw_only=True):
+class SlackConfig(ProviderSettings, frozen=True, kw_only=True):
     """A bot, a webhook, or neither: then every contact brings a webhook of its own."""
 
     token: Annotated[

@@ -31,7 +31,7 @@ from clarion.model.outcome import Outcome, Rejected, Unknown
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
-from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
+from clarion.ports.provider import HostName, Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
 
 HOSTS = (".logic.azure.com", ".environment.api.powerplatform.com", ".logic.azure.us")
 """Where flows of contacts may be."""
@@ -55,7 +55,7 @@ _PASSED_ON = re.compile(rb"Microsoft Teams endpoint returned HTTP error (\d{3})\
 _CODE = re.compile(r"[A-Za-z]{3,64}")
 
 
-class TeamsConfig(Settings, frozen=True, kw_only=True):
+class TeamsConfig(ProviderSettings, frozen=True, kw_only=True):
     """A flow for everybody who brings none."""
 
     url: WebUrl = ""

@@ -35,7 +35,7 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Settings, WebUrl
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
 
 TEXT_CHARS = 4096
 """After the markup has been read."""
@@ -64,7 +64,7 @@ LOST_CHATS = (
 """What is said of a chat that is no longer there for this bot."""
 
 
-class TelegramConfig(Settings, frozen=True, kw_only=True):
+class TelegramConfig(ProviderSettings, frozen=True, kw_only=True):
     """A bot."""
 
     token: Annotated[

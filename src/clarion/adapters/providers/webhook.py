@@ -29,7 +29,7 @@ from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Report, Settings
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, Report
 
 AT_ONCE = 64
 """Messages one call takes; all of them go out at the same time."""
@@ -47,7 +47,7 @@ SIGNATURE = "webhook-signature"
 _encode = msgspec.json.Encoder().encode
 
 
-class WebhookConfig(Settings, frozen=True, kw_only=True):
+class WebhookConfig(ProviderSettings, frozen=True, kw_only=True):
     """How endpoints are called."""
 
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 15.0

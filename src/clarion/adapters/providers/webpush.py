@@ -23,7 +23,7 @@ from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import is_subscription, read_subscription, text_of
 from clarion.model.user import Contact
-from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Settings
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools
 
 URGENCY: Mapping[Lane, str] = {
     Lane.CRITICAL: "high",
@@ -40,7 +40,7 @@ MOST_PROVEN = 1_024
 _ORIGIN = re.compile(r"https?://[^/?#]+")
 
 
-class WebPushConfig(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebPushConfig(ProviderSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A key pair of `clarion vapid create`, and whom push services may write to."""
 
     public_key: str

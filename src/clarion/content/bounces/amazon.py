@@ -14,7 +14,7 @@ from clarion.content.bounces.verdict import BounceVerdict
 _KINDS = {"Complaint": BounceVerdict.COMPLAINT, "Delivery": BounceVerdict.DELIVERED}
 
 
-class Event(NamedTuple):
+class SesEvent(NamedTuple):
     """What SES says about one recipient."""
 
     verdict: BounceVerdict | None
@@ -47,7 +47,7 @@ class _Notification(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Notification).decode
 
 
-def amazon_event(text: str) -> Event | None:
+def amazon_event(text: str) -> SesEvent | None:
     """The event a text consists of; None when it is something else."""
     text = text.strip().replace("\r\n", "\n")
     if not text.startswith("{"):
@@ -67,4 +67,4 @@ def amazon_event(text: str) -> Event | None:
     verdict = _KINDS.get(kind)
     if kind == "Bounce" and not diagnostic:
         verdict = BounceVerdict.HARD if said.bounce.bounceType == "Permanent" else BounceVerdict.SOFT
-    return Event(verdict, bounced.status, diagnostic.strip(), bounced.emailAddress)
+    return SesEvent(verdict, bounced.status, diagnostic.strip(), bounced.emailAddress)

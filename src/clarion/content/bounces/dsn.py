@@ -16,7 +16,7 @@ _LOOKS_LIKE = re.compile(
 )
 
 
-class Notice(NamedTuple):
+class DeliveryStatus(NamedTuple):
     """What is said about one recipient."""
 
     recipient: str
@@ -26,7 +26,7 @@ class Notice(NamedTuple):
     diagnostic: str
 
 
-def notices(text: str) -> list[Notice]:
+def notices(text: str) -> list[DeliveryStatus]:
     """One per recipient, those that failed first."""
     found = [_notice(group) for group in _groups(text) if _is_recipient(group)]
     return sorted(found, key=lambda notice: notice.action != "failed")
@@ -68,8 +68,8 @@ def _is_recipient(group: dict[str, str]) -> bool:
     )
 
 
-def _notice(group: dict[str, str]) -> Notice:
-    return Notice(
+def _notice(group: dict[str, str]) -> DeliveryStatus:
+    return DeliveryStatus(
         recipient=_after_type(group.get("final-recipient", "")),
         original=_after_type(group.get("original-recipient", "")),
         action=group.get("action", "").split()[0].strip(";,()").lower()

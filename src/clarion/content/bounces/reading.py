@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from clarion.content.bounces import smtp_codes
-from clarion.content.bounces.amazon import Event, amazon_event
+from clarion.content.bounces.amazon import SesEvent, amazon_event
 from clarion.content.bounces.auto_replies import (
     comes_from_a_mail_system,
     is_auto_reply,
@@ -17,7 +17,7 @@ from clarion.content.bounces.auto_replies import (
     says_undelivered,
 )
 from clarion.content.bounces.complaints import complaint
-from clarion.content.bounces.dsn import Notice, holds_notice, notices
+from clarion.content.bounces.dsn import DeliveryStatus, holds_notice, notices
 from clarion.content.bounces.precedence import (
     FINAL,
     PLAIN,
@@ -154,7 +154,7 @@ def _verdict(mail: ParsedMail) -> Return:
     return Return(verdict=BounceVerdict.AUTO_REPLY if is_auto_reply(mail) else BounceVerdict.UNKNOWN)
 
 
-def _of_notice(notice: Notice, said: str) -> Return:
+def _of_notice(notice: DeliveryStatus, said: str) -> Return:
     delayed = notice.action == "delayed"
     if notice.action in _DELIVERED or notice.status.startswith("2"):
         verdict = BounceVerdict.DELIVERED
@@ -177,7 +177,7 @@ def _of_notice(notice: Notice, said: str) -> Return:
     )
 
 
-def _of_event(event: Event) -> Return:
+def _of_event(event: SesEvent) -> Return:
     verdict = event.verdict
     if verdict is None:
         verdict = _judged(event.diagnostic, event.status) or BounceVerdict.SOFT

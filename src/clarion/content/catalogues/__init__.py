@@ -1,17 +1,17 @@
 """Message catalogues: templates out to translators and back, as gettext PO or XLIFF 2.0."""
 
 from clarion.content.catalogues import po, xliff
-from clarion.content.catalogues.entries import Catalogue, Entry, Unreadable
+from clarion.content.catalogues.entries import Catalogue, CatalogueEntry, Unreadable
 from clarion.content.catalogues.merge import Merged, Note, merge
-from clarion.content.catalogues.missing import Report, report, summary
+from clarion.content.catalogues.missing import MissingReport, report, summary
 from clarion.content.catalogues.units import Unit, units
 
 __all__ = [
     "Catalogue",
-    "Entry",
+    "CatalogueEntry",
     "Merged",
+    "MissingReport",
     "Note",
-    "Report",
     "Unit",
     "Unreadable",
     "merge",

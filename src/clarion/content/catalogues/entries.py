@@ -5,7 +5,7 @@ from __future__ import annotations
 from clarion.model.user import Value
 
 
-class Entry(Value, frozen=True, kw_only=True):
+class CatalogueEntry(Value, frozen=True, kw_only=True):
     """One text and its translation, as they stand in a file."""
 
     template: str
@@ -25,7 +25,7 @@ class Catalogue(Value, frozen=True, kw_only=True):
 
     target: str = ""
     """The locale the file says it is for; empty when it does not say."""
-    entries: tuple[Entry, ...]
+    entries: tuple[CatalogueEntry, ...]
 
 
 class Unreadable(Exception):

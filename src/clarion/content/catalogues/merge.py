@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from clarion.content.catalogues.entries import Catalogue, Entry
+from clarion.content.catalogues.entries import Catalogue, CatalogueEntry
 from clarion.content.catalogues.pieces import Cut, Pieces
 from clarion.content.catalogues.placeholders import differences
 from clarion.content.catalogues.units import CUTS, Unit, fields_in, paired, plain, units, written_as
@@ -64,7 +64,7 @@ def merge(
     """
     by_key = {template.key: template for template in templates}
     told = _Told()
-    entries: dict[str, list[Entry]] = {}
+    entries: dict[str, list[CatalogueEntry]] = {}
     for entry in catalogue.entries:
         if entry.template in by_key:
             entries.setdefault(entry.template, []).append(entry)
@@ -85,7 +85,7 @@ class _Told:
         self.notes: dict[str, list[Note]] = {}
         self.changed = self.unchanged = self.untranslated = 0
 
-    def say(self, what: str, entry: Entry, detail: str) -> None:
+    def say(self, what: str, entry: CatalogueEntry, detail: str) -> None:
         note = Note(template=entry.template, entry=entry.name, line=entry.line, detail=detail)
         self.notes.setdefault(what, []).append(note)
 
@@ -108,7 +108,7 @@ class _Merge:
         self._told = told
         self._units = {unit.name: unit for unit in units(template, source, target)}
 
-    def template(self, entries: Iterable[Entry], partials: Mapping[str, str]) -> Template:
+    def template(self, entries: Iterable[CatalogueEntry], partials: Mapping[str, str]) -> Template:
         """The template with every translation that can be used."""
         usable = {entry.name: entry for entry in entries if self._usable(entry)}
         channels = dict(self._template.channels)
@@ -123,7 +123,7 @@ class _Merge:
             self._try_out(msgspec.structs.replace(merged, partials=dict(partials)), usable)
         return merged
 
-    def _usable(self, entry: Entry) -> bool:
+    def _usable(self, entry: CatalogueEntry) -> bool:
         unit = self._units.get(entry.name)
         if unit is None:
             known = {f"{unit.channel}.{unit.field}" for unit in self._units.values()}
@@ -145,7 +145,7 @@ class _Merge:
         return False
 
     def _fields(
-        self, channel: Channel, mine: Mapping[str, Unit], usable: Mapping[str, Entry]
+        self, channel: Channel, mine: Mapping[str, Unit], usable: Mapping[str, CatalogueEntry]
     ) -> Fields | None:
         """The fields of the channel in the target language; None to leave them as they are."""
         existing = fields_in(self._template, channel, self._target)
@@ -171,7 +171,7 @@ class _Merge:
         return fields
 
     def _text(
-        self, of_field: Mapping[str, Unit], source: str, existing: str, usable: Mapping[str, Entry]
+        self, of_field: Mapping[str, Unit], source: str, existing: str, usable: Mapping[str, CatalogueEntry]
     ) -> str | None:
         """The translated field; None when a part of it is missing."""
         kind = next(iter(of_field.values())).kind
@@ -207,7 +207,9 @@ class _Merge:
             count=1,
         )
 
-    def _keep_frame(self, pieces: Pieces, cut: Cut, texts: Sequence[str], given: Sequence[Entry]) -> None:
+    def _keep_frame(
+        self, pieces: Pieces, cut: Cut, texts: Sequence[str], given: Sequence[CatalogueEntry]
+    ) -> None:
         """Refuse texts that would end the attribute, the element or the string they stand in."""
         if Pieces(pieces.fill(texts), cut).frame == pieces.frame:
             return
@@ -221,7 +223,7 @@ class _Merge:
                 f"this changes what stands around it: write a quote as {quote}, and keep some words",
             )
 
-    def _try_out(self, merged: Template, usable: Mapping[str, Entry]) -> None:
+    def _try_out(self, merged: Template, usable: Mapping[str, CatalogueEntry]) -> None:
         """Refuse what does not compile, unless the source is as bad."""
         faults = {(problem.pointer, problem.detail) for problem in errors(merged)}
         for entry in usable.values():

@@ -35,7 +35,7 @@ class TemplateReport(Value, frozen=True, kw_only=True):
     channels: tuple[ChannelReport, ...]
 
 
-class Report(Value, frozen=True, kw_only=True):
+class MissingReport(Value, frozen=True, kw_only=True):
     """What a language lacks."""
 
     locale: str
@@ -46,12 +46,12 @@ class Report(Value, frozen=True, kw_only=True):
     templates: tuple[TemplateReport, ...] = ()
 
 
-def report(templates: Iterable[Template], locale: str) -> Report:
+def report(templates: Iterable[Template], locale: str) -> MissingReport:
     """Every template with what it lacks in exactly this locale; those that lack most come first."""
     found = [_template(template, canonical(locale) or locale) for template in templates]
     found.sort(key=lambda one: (-one.missing, one.template))
     fields, missing = sum(one.fields for one in found), sum(one.missing for one in found)
-    return Report(
+    return MissingReport(
         locale=canonical(locale) or locale,
         fields=fields,
         missing=missing,
@@ -60,13 +60,13 @@ def report(templates: Iterable[Template], locale: str) -> Report:
     )
 
 
-def summary(templates: Sequence[Template], required: Iterable[str] = ()) -> list[Report]:
+def summary(templates: Sequence[Template], required: Iterable[str] = ()) -> list[MissingReport]:
     """One line for each locale that is in use or required, without the templates."""
     used = {canonical(tag) or tag for t in templates for locales in t.channels.values() for tag in locales}
     used |= {canonical(tag) or tag for tag in required}
     reports = [report(templates, locale) for locale in sorted(used)]
     return [
-        Report(locale=one.locale, fields=one.fields, missing=one.missing, percent=one.percent)
+        MissingReport(locale=one.locale, fields=one.fields, missing=one.missing, percent=one.percent)
         for one in reports
     ]
 

@@ -11,7 +11,7 @@ from typing import Any
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import PoFileError, PoFileParser, generate_po, normalize
 
-from clarion.content.catalogues.entries import Catalogue, Entry, Unreadable
+from clarion.content.catalogues.entries import Catalogue, CatalogueEntry, Unreadable
 from clarion.content.catalogues.units import Unit
 from clarion.content.templates.fields import FieldKind
 
@@ -69,9 +69,9 @@ class _Messages(Catalog):
         self.found.append(message)
 
 
-def _entry(message: Message) -> Entry:
+def _entry(message: Message) -> CatalogueEntry:
     template, _, name = (message.context or "").partition("/")
-    return Entry(
+    return CatalogueEntry(
         template=template,
         name=name,
         source=message.id if isinstance(message.id, str) else message.id[0],

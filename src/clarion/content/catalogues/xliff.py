@@ -14,7 +14,7 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from clarion.content.catalogues.entries import Catalogue, Entry, Unreadable
+from clarion.content.catalogues.entries import Catalogue, CatalogueEntry, Unreadable
 from clarion.content.catalogues.placeholders import protected
 from clarion.content.catalogues.scan import Sort, scan
 from clarion.content.catalogues.units import Unit
@@ -130,7 +130,7 @@ class _Node:
         return begins + self.text(data) + data.get(given.get("dataRefEnd", ""), "")
 
 
-def _entry(template: str, unit: _Node) -> Entry:
+def _entry(template: str, unit: _Node) -> CatalogueEntry:
     source, target, translated = "", "", True
     try:
         data = {
@@ -147,7 +147,7 @@ def _entry(template: str, unit: _Node) -> Entry:
                 target += "".join(written) if written else original
     except ValueError:
         raise Unreadable("`<cp>` needs the hexadecimal number of a character", unit.line) from None
-    return Entry(
+    return CatalogueEntry(
         template=template,
         name=unit.attributes.get("id", ""),
         source=source,

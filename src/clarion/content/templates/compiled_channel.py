@@ -17,7 +17,7 @@ from clarion.content.templates.inheritance import ResolvedSource, weave
 from clarion.content.templates.overrides import text_of
 from clarion.content.templates.partials import pointer_to
 from clarion.content.templates.sandbox import paths
-from clarion.content.templates.scope import Scope
+from clarion.content.templates.scope import TemplateScope
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent
@@ -77,7 +77,7 @@ class CompiledChannel:
         if self._is_email and DERIVED not in self.sources and not self.faults:
             self._derive()
         texts = [field.source.text for field in self.fields]
-        self.scope = Scope(
+        self.scope = TemplateScope(
             {path for text in texts for path in paths(text)}, shields=any(reaches(text) for text in texts)
         )
         self._finishes = [(field.name, field.finish) for field in self.fields]

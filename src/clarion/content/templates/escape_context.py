@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-zA-Z][^\s/>]*")
 _ATTRIBUTE = re.compile(r"""[^\s/>"'=][^\s/>=]*""")
 
 
-class State(Enum):
+class EscapeState(Enum):
     """What the next character belongs to."""
 
     TEXT = "text"
@@ -41,14 +41,14 @@ class State(Enum):
     RAW = "a script"
 
 
-Place = tuple[State, str, str, str]
+Place = tuple[EscapeState, str, str, str]
 
 
 class Scanner:
     """Follows HTML through its plain text."""
 
     def __init__(self) -> None:
-        self.state = State.TEXT
+        self.state = EscapeState.TEXT
         self.element = ""
         self.attribute = ""
         self.quote = ""
@@ -78,29 +78,29 @@ class Scanner:
         if start < 0:
             return len(text)
         if text.startswith("<!--", start) and not text.startswith("<!--[", start):
-            self.state = State.COMMENT
+            self.state = EscapeState.COMMENT
             return start + 2
         if text[start + 1 : start + 2] in ("!", "?"):  # also conditional comments, whose inside Outlook shows
-            self.element, self.state = "", State.TAG
+            self.element, self.state = "", EscapeState.TAG
             return start + 2
         closing = text.startswith("/", start + 1)
         name = _NAME.match(text, start + 1 + closing)
         if name:
             self.element = "" if closing else name.group().lower()
-            self.state = State.TAG_NAME
+            self.state = EscapeState.TAG_NAME
             return name.end()
         if start + 1 + closing == len(text):
-            self.element, self.state = "", State.TAG_NAME
+            self.element, self.state = "", EscapeState.TAG_NAME
         return start + 1 + closing
 
     def _tag_name(self, text: str, at: int) -> int:
-        self.state = State.TAG
+        self.state = EscapeState.TAG
         return at
 
     def _tag(self, text: str, at: int) -> int:
         character = text[at]
         if character == ">":
-            self.state = State.RAW if self.element in _RAW else State.TEXT
+            self.state = EscapeState.RAW if self.element in _RAW else EscapeState.TEXT
             return at + 1
         if character == "=":
             return self._equals(text, at + 1)
@@ -115,7 +115,7 @@ class Scanner:
         self.quote = text[at] if text[at : at + 1] in ('"', "'") else ""
         self.value = ""
         self.printed = False
-        self.state = State.VALUE
+        self.state = EscapeState.VALUE
         return at + len(self.quote)
 
     def _value(self, text: str, at: int) -> int:
@@ -127,21 +127,21 @@ class Scanner:
         if end < 0:
             self.value += text[at:]
             return len(text)
-        self.state = State.TAG
+        self.state = EscapeState.TAG
         return end + len(self.quote)
 
     def _comment(self, text: str, at: int) -> int:
         end = text.find("-->", at)
         if end < 0:
             return len(text)
-        self.state = State.TEXT
+        self.state = EscapeState.TEXT
         return end + 3
 
     def _raw(self, text: str, at: int) -> int:
         end = re.compile("</" + re.escape(self.element), re.IGNORECASE).search(text, at)
         if end is None:
             return len(text)
-        self.state = State.TEXT
+        self.state = EscapeState.TEXT
         return end.start()
 
 
@@ -175,7 +175,7 @@ def _alike(one: Place, other: Place) -> bool:
     state = one[0]
     if state is not other[0]:
         return False
-    return state in (State.TEXT, State.TAG, State.COMMENT) or one == other
+    return state in (EscapeState.TEXT, EscapeState.TAG, EscapeState.COMMENT) or one == other
 
 
 def guards(source: str) -> list[tuple[int, str]]:
@@ -198,7 +198,7 @@ def guards(source: str) -> list[tuple[int, str]]:
         if _may_choose_scheme(scanner):
             edits += _through(FURTHER if scanner.printed else "link", source, tag.start, tag.end)
             scanner.printed = True
-        elif makes_html and scanner.state is not State.TEXT:
+        elif makes_html and scanner.state is not EscapeState.TEXT:
             edits += _through(PLAIN, source, tag.start, tag.end)
     return edits
 
@@ -206,7 +206,7 @@ def guards(source: str) -> list[tuple[int, str]]:
 def _may_choose_scheme(scanner: Scanner) -> bool:
     """Whether a value printed here would be the start of a link."""
     return (
-        scanner.state is State.VALUE
+        scanner.state is EscapeState.VALUE
         and scanner.attribute in LINKS
         and not re.search(r"[:/?#]", scanner.value)
     )
@@ -215,13 +215,13 @@ def _may_choose_scheme(scanner: Scanner) -> bool:
 def _problem(scanner: Scanner) -> str:
     """Why no value may be printed here; empty when one may."""
     match scanner.state:
-        case State.TAG | State.TAG_NAME:
+        case EscapeState.TAG | EscapeState.TAG_NAME:
             return "a value cannot be printed inside a tag, outside the quotes of an attribute"
-        case State.RAW if scanner.element != "style":
+        case EscapeState.RAW if scanner.element != "style":
             return f"a value cannot be printed inside `<{scanner.element}>`"
-        case State.VALUE if not scanner.quote:
+        case EscapeState.VALUE if not scanner.quote:
             return f"put quotes around the value of `{scanner.attribute}`"
-        case State.VALUE if scanner.attribute.startswith("on") or _is_bare(scanner):
+        case EscapeState.VALUE if scanner.attribute.startswith("on") or _is_bare(scanner):
             return f"a value cannot be printed inside the attribute `{scanner.attribute}`"
     return ""
 

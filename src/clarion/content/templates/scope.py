@@ -43,7 +43,7 @@ USER: Mapping[str, Callable[[User, Tenant, Voice], Any]] = {
 TENANT = ("key", "name")
 
 
-class Scope:
+class TemplateScope:
     """Makes contexts that hold what one text names, and nothing else: only that has to be handed to the engine."""
 
     __slots__ = ("_data", "_fields", "_shields", "_tenant", "_url", "_user")

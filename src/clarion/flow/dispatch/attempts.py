@@ -28,7 +28,7 @@ from clarion.model.setup import UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact
 from clarion.ports.clock import Clock, Random
-from clarion.rules.devices import Answer, settle_devices
+from clarion.rules.devices import DeviceAnswer, settle_devices
 from clarion.rules.outcomes import AttemptContext, settle_in_doubt, settle_outcome, settle_unsent
 
 log = structlog.get_logger(__name__)
@@ -200,10 +200,10 @@ class Attempts:
     def _interpret(self, called: Sequence[Called], under_way: _Attempt) -> list[Settlement]:
         now, uniform = self._clock.now(), self._random.uniform
         settlements: list[Settlement] = []
-        answers: dict[InFlight, list[Answer]] = {}
+        answers: dict[InFlight, list[DeviceAnswer]] = {}
         for ready, outcomes, attempt in called:
             for (held, _, outgoing), outcome in zip(ready, outcomes, strict=True):
-                answers.setdefault(held, []).append(Answer(outgoing, outcome, attempt))
+                answers.setdefault(held, []).append(DeviceAnswer(outgoing, outcome, attempt))
         for held, its in answers.items():
             if held in under_way.recorded:
                 continue
@@ -221,7 +221,7 @@ class Attempts:
         return settlements
 
     def _settlement(
-        self, held: InFlight, answers: Sequence[Answer], now: Instant, uniform: float
+        self, held: InFlight, answers: Sequence[DeviceAnswer], now: Instant, uniform: float
     ) -> Settlement:
         policy = self._unknown_policy(held.message)
         if held.devices:

@@ -105,17 +105,17 @@ class LiveIntegration:
             log.warning("circuit_changed", integration=self.key, before=before, after=after)
 
 
-class Unavailable(msgspec.Struct, frozen=True, kw_only=True):
+class NoCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """No integration can take the message now."""
 
     reason: Reason
     wait_s: float
 
-    def choose(self, message: Message, contact: Contact | None) -> Unavailable:
+    def choose(self, message: Message, contact: Contact | None) -> NoCandidate:
         """None: it stays closed for every message."""
         return self
 
-    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> Unavailable:
+    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> NoCandidate:
         """None for any device."""
         return self
 
@@ -144,20 +144,20 @@ class Candidates:
         self._weights = [(one.key, one.integration.weight) for one in self._free]
         self._particular = any(one.plugin.accepts is not None for one in (*healthy, *tripped))
 
-    def choose(self, message: Message, contact: Contact | None) -> LiveIntegration | Unavailable:
+    def choose(self, message: Message, contact: Contact | None) -> LiveIntegration | NoCandidate:
         """The one this message prefers by weight, stable for the same message; not the one that just failed."""
         weights = self._weights
         if self._particular and contact is not None:
             weights = self._fitting(contact)
             if not weights:
-                return Unavailable(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+                return NoCandidate(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
         if len(weights) == 1:
             return self._healthy[weights[0][0]]
         failed = frozenset((message.integration,)) if message.integration and message.attempt else _NONE
         key = choose(weights, message.id, failed) or choose(weights, message.id, _NONE)
         return self._healthy[key or weights[0][0]]
 
-    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> DeviceTargets | Unavailable:
+    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> DeviceTargets | NoCandidate:
         """Who takes each of a person's devices, of those that somebody can reach now.
 
         Devices that nobody knows are left out, unless there are no others: then one integration says what is wrong.
@@ -165,8 +165,8 @@ class Candidates:
         if self._particular:
             contacts = [one for one in contacts if self._takers(one)] or contacts[:1]
         chosen = [(contact, self.choose(message, contact)) for contact in contacts]
-        reached = tuple([(contact, live) for contact, live in chosen if not isinstance(live, Unavailable)])
-        return reached or Unavailable(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+        reached = tuple([(contact, live) for contact, live in chosen if not isinstance(live, NoCandidate)])
+        return reached or NoCandidate(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
 
     def _takers(self, contact: Contact) -> Sequence[LiveIntegration]:
         """Those whose provider claims the contact, else those that take any; their circuit may be open."""
@@ -207,7 +207,7 @@ class Integrations:
 
     def usable(
         self, tenant: TenantId, channel: Channel, lane: Lane, now_s: float
-    ) -> Candidates | Unavailable:
+    ) -> Candidates | NoCandidate:
         """The healthy integrations of a channel; those with a free slot, unless none has one."""
         wait_s = NO_INTEGRATION_WAIT_S
         healthy: list[LiveIntegration] = []
@@ -226,7 +226,7 @@ class Integrations:
             else:
                 healthy.append(live)
         if not healthy:
-            return Unavailable(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
+            return NoCandidate(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
         return Candidates(healthy, [live for live in healthy if live.has_slot(lane, now_s)], tripped, wait_s)
 
     def alternatives(self, tenant: TenantId, live: LiveIntegration) -> int:

@@ -22,7 +22,7 @@ from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.ports.clock import Clock
 from clarion.ports.limited import Exceeded
-from clarion.rules.keys import KeyedHash, Keys
+from clarion.rules.keys import EventKeys, KeyedHash
 from clarion.rules.outcomes import settle_unsent
 
 log = structlog.get_logger(__name__)
@@ -116,7 +116,7 @@ class OutgoingBuilder:
         workflow = self._workflows.all(message.tenant).get(message.workflow)
         if workflow is None or workflow.collapse_key is None:
             return b""
-        keys = Keys(held.event, workflow, message.user, self._hash)
+        keys = EventKeys(held.event, workflow, message.user, self._hash)
         if not keys.found(workflow.collapse_key):
             return b""
         return keys.of_message("collapse", workflow.collapse_key, message.channel, within_workflow=True)

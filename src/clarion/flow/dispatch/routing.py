@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clarion.flow.dispatch.integrations import Candidates, Integrations, Unavailable
+from clarion.flow.dispatch.integrations import Candidates, Integrations, NoCandidate
 from clarion.flow.dispatch.targets import LiveIntegrations, SendTarget
 from clarion.flow.lanes import InFlight, LaneQueue
 from clarion.model.ids import Instant, TenantId
@@ -40,7 +40,7 @@ class Routing:
         now, now_s = self._clock.now(), self._clock.monotonic()
         groups: dict[LiveIntegrations, list[InFlight]] = {}
         put_off: list[Settlement] = []
-        choices: dict[TenantId, Candidates | Unavailable] = {}
+        choices: dict[TenantId, Candidates | NoCandidate] = {}
         closed_s = 0.0
         for held in batch:
             tenant = held.message.tenant
@@ -49,7 +49,7 @@ class Routing:
                 usable = self._integrations.usable(tenant, queue.channel, queue.lane, now_s)
                 choices[tenant] = usable
             chosen = _chosen(held, usable)
-            if isinstance(chosen, Unavailable):
+            if isinstance(chosen, NoCandidate):
                 put_off.append(self._put_off(held.message, chosen.reason, chosen.wait_s, now))
                 closed_s = max(closed_s, chosen.wait_s)
             else:
@@ -82,14 +82,14 @@ class Routing:
         return settle_unsent(message, Status.DEFERRED, reason, now, due_at=due)
 
 
-def _chosen(held: InFlight, usable: Candidates | Unavailable) -> LiveIntegrations | Unavailable:
+def _chosen(held: InFlight, usable: Candidates | NoCandidate) -> LiveIntegrations | NoCandidate:
     """Whom the message takes; notes on it which device takes whom."""
     verdict = held.gate
     if verdict is None or not verdict.others or verdict.contact is None:
         one = usable.choose(held.message, None if verdict is None else verdict.contact)
-        return one if isinstance(one, Unavailable) else (one,)
+        return one if isinstance(one, NoCandidate) else (one,)
     each = usable.choose_each(held.message, (verdict.contact, *verdict.others))
-    if isinstance(each, Unavailable):
+    if isinstance(each, NoCandidate):
         return each
     held.devices = each
     return tuple(sorted({live for _, live in each}, key=lambda live: live.key))

@@ -16,7 +16,7 @@ from clarion.errors import (
     UserUnreadable,
 )
 from clarion.flow.coverage import Coverage
-from clarion.flow.intake.recipients import Trigger, WorkflowIndex, merged_profile, resolve
+from clarion.flow.intake.recipients import WorkflowIndex, WorkflowTrigger, merged_profile, resolve
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import UNMATCHED
@@ -39,7 +39,7 @@ MERGE_TRIES = 20
 """How often inline fields are merged again when somebody else changes the same user at the same time."""
 CLAIM_MS = 24 * 3600 * 1000
 """How long idempotency keys and CloudEvent ids are remembered."""
-Resolved = list[tuple[int, tuple[Trigger, ...]]]
+Resolved = list[tuple[int, tuple[WorkflowTrigger, ...]]]
 """Submissions by their place in the call, and what each starts."""
 
 
@@ -52,7 +52,7 @@ class _Answer(msgspec.Struct, frozen=True, array_like=True):
     """By number: once a user is erased, nothing here says who it was."""
 
 
-NOBODY = (Trigger.of(UNMATCHED, (), "", listed=True),)
+NOBODY = (WorkflowTrigger.of(UNMATCHED, (), "", listed=True),)
 """An event that no workflow listens to is kept as well, so that what became of it can be told."""
 _ANSWER = msgspec.msgpack.Encoder()
 _ANSWER_TYPE = msgspec.msgpack.Decoder(_Answer)
@@ -109,7 +109,7 @@ class Intake:
             await self._give_way(index)
         # What was done under a key is done: a repeat neither changes people nor brings back who was erased since.
         named = dict(resolved)
-        doubtful: dict[int, Sequence[Trigger]]
+        doubtful: dict[int, Sequence[WorkflowTrigger]]
         doubtful = {index: () for index, result in enumerate(results) if result is not None}
         doubtful |= {index: its for index, its in resolved if any(one.inline or one.creates for one in its)}
         repeats = await self._answer_repeats(tenant, submissions, doubtful, results, now)
@@ -164,7 +164,7 @@ class Intake:
         self,
         tenant: TenantId,
         submissions: Sequence[Submission],
-        doubtful: Mapping[int, Sequence[Trigger]],
+        doubtful: Mapping[int, Sequence[WorkflowTrigger]],
         results: list[Acceptance | ClarionError | None],
         now: Instant,
     ) -> Collection[int]:
@@ -236,7 +236,7 @@ class Intake:
         self,
         tenant: TenantId,
         submission: Submission,
-        target: Trigger,
+        target: WorkflowTrigger,
         event_id: EventId,
         users: Mapping[str, User],
         now: Instant,
@@ -290,7 +290,7 @@ class Intake:
             return self._vault.hash("cloudevent", name.encode())
         return b""
 
-    def _notices(self, tenant: TenantId, targets: Sequence[Trigger]) -> tuple[Notice, ...]:
+    def _notices(self, tenant: TenantId, targets: Sequence[WorkflowTrigger]) -> tuple[Notice, ...]:
         return tuple(
             notice for target in targets for notice in self._coverage.notices(tenant, target.workflow)
         )
@@ -343,13 +343,13 @@ def _sorted_out(
     return going, created, refused
 
 
-def _unreadable(targets: Sequence[Trigger], users: Mapping[str, User]) -> str:
+def _unreadable(targets: Sequence[WorkflowTrigger], users: Mapping[str, User]) -> str:
     """Somebody whose profile these would change although it cannot be opened."""
     inline = (one.user_id or "" for target in targets for one in target.inline)
     return next((user_id for user_id in inline if user_id in users and users[user_id].unreadable), "")
 
 
-def _puts(targets: Sequence[Trigger], users: Mapping[str, User]) -> list[UserPut]:
+def _puts(targets: Sequence[WorkflowTrigger], users: Mapping[str, User]) -> list[UserPut]:
     """What has to be stored before the events: new users, and profiles that inline fields change."""
     profiles: dict[str, Profile] = {}
     for target in targets:

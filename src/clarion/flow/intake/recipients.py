@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from clarion.errors import InvalidInput, NotFound, Unknown
+from clarion.errors import InvalidInput, NotFound, UnknownName
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.lru import Lru
@@ -27,7 +27,7 @@ TYPES_KEPT = 1_000
 _JSON = msgspec.json.Decoder()
 
 
-class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True):
     """One workflow that a submission starts, and for whom."""
 
     workflow: Workflow
@@ -46,16 +46,18 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     listed: bool
 
     @staticmethod
-    def of(workflow: Workflow, recipients: Sequence[str | Recipient], place: str, *, listed: bool) -> Trigger:
+    def of(
+        workflow: Workflow, recipients: Sequence[str | Recipient], place: str, *, listed: bool
+    ) -> WorkflowTrigger:
         """Sort out recipients."""
         if len(recipients) == 1 and isinstance(recipients[0], str):
-            return Trigger(
+            return WorkflowTrigger(
                 workflow=workflow, users=(recipients[0],), recipients=recipients, place=place, listed=listed
             )
         inline = tuple(r for r in recipients if not isinstance(r, str) and r.user_id is not None)
         named = (r if isinstance(r, str) else r.user_id for r in recipients)
         topics = (r.topic for r in recipients if not isinstance(r, str) and r.topic is not None)
-        return Trigger(
+        return WorkflowTrigger(
             workflow=workflow,
             users=tuple(dict.fromkeys(name for name in named if name is not None)),
             topics=tuple(dict.fromkeys(topics)),
@@ -66,16 +68,18 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
             listed=listed,
         )
 
-    def unknown(self, users: Collection[str], topics: Collection[str]) -> Iterator[Unknown]:
+    def unknown(self, users: Collection[str], topics: Collection[str]) -> Iterator[UnknownName]:
         """The recipients that neither exist nor are to be created, with their places."""
         for index, one in enumerate(self.recipients):
             place = f"{self.place}/{index}" if self.listed else self.place
             user_id, topic = (one, None) if isinstance(one, str) else (one.user_id, one.topic)
             if topic is not None and topic not in topics:
-                yield Unknown("topic", topic, f"{place}/topic", CREATE_TOPIC)
+                yield UnknownName("topic", topic, f"{place}/topic", CREATE_TOPIC)
             if user_id is None or user_id in users or user_id in self.creates or user_id == TENANT_USER:
                 continue
-            yield Unknown("user", user_id, place if isinstance(one, str) else f"{place}/user_id", CREATE_USER)
+            yield UnknownName(
+                "user", user_id, place if isinstance(one, str) else f"{place}/user_id", CREATE_USER
+            )
 
 
 def merged_profile(profile: Profile, inline: Recipient) -> Profile:
@@ -117,7 +121,7 @@ class WorkflowIndex:
         return found
 
 
-def resolve(listeners: WorkflowIndex, submission: Submission, now: Instant) -> tuple[Trigger, ...]:
+def resolve(listeners: WorkflowIndex, submission: Submission, now: Instant) -> tuple[WorkflowTrigger, ...]:
     """What a submission starts; nothing when no workflow matches. Raises InvalidInput or NotFound with the field."""
     if submission.expires_at is not None and submission.expires_at <= now:
         raise InvalidInput("expires_at has already passed: send a later time.", pointer="#/expires_at")
@@ -147,7 +151,7 @@ def _target(
     place: str = "#/recipients",
     *,
     listed: bool = True,
-) -> Trigger:
+) -> WorkflowTrigger:
     if not recipients:
         raise InvalidInput(
             "No recipients: name at least one user or topic (for a CloudEvent: its subject, or the "
@@ -158,10 +162,10 @@ def _target(
         raise InvalidInput(
             f"At most {MAX_RECIPIENTS} recipients in one event; use a topic for more.", pointer="#/recipients"
         )
-    return Trigger.of(workflow, recipients, place, listed=listed)
+    return WorkflowTrigger.of(workflow, recipients, place, listed=listed)
 
 
-def _event_target(workflow: Workflow, submission: Submission) -> Trigger:
+def _event_target(workflow: Workflow, submission: Submission) -> WorkflowTrigger:
     """For a CloudEvent that names no recipients itself: the workflow says where they stand."""
     recipients, place, listed = _event_recipients(submission, workflow)
     target = _target(workflow, recipients, place, listed=listed)

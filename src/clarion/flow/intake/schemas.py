@@ -9,7 +9,7 @@ import structlog
 
 from clarion.content.templates.schema import Mismatch, Schema, SchemaRefused
 from clarion.errors import InvalidData
-from clarion.flow.intake.recipients import Trigger
+from clarion.flow.intake.recipients import WorkflowTrigger
 from clarion.flow.setup_view import SetupView
 from clarion.model.ids import TenantId
 from clarion.model.setup import Template
@@ -33,7 +33,7 @@ class Schemas:
         self._setup = setup
         self._compiled: dict[TenantId, Compiled] = {}
 
-    def check(self, tenant: TenantId, targets: Iterable[Trigger], data: msgspec.Raw) -> None:
+    def check(self, tenant: TenantId, targets: Iterable[WorkflowTrigger], data: msgspec.Raw) -> None:
         """Raises InvalidData with every mismatch. Costs two look-ups when no template has a schema."""
         schemas = self._of(tenant)
         if not schemas:

@@ -16,11 +16,12 @@ from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
 from clarion.ports.ledger.records import Captures, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
-from clarion.ports.ledger.setup import DocumentStore, Keys, SetupStore, Tenants
+from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
 from clarion.ports.ledger.users import Deliveries, Directory, Endpoints, Suppressions, Topics, Users
 from clarion.ports.terms import Subject
 
 __all__ = [
+    "ApiKeyStore",
     "Captures",
     "Deliveries",
     "Directory",
@@ -30,7 +31,6 @@ __all__ = [
     "Events",
     "IdempotencyStore",
     "Inboxes",
-    "Keys",
     "Leases",
     "MessageRecords",
     "Messages",

@@ -23,6 +23,14 @@ from clarion.model.setup import (
 T = TypeVar("T")
 
 
+class Document(Protocol):
+    """What has a key in its tenant."""
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+
+
 class DocumentStore(Protocol[T]):
     """Keyed documents of a tenant (categories, workflows, templates, ...)."""
 
@@ -57,7 +65,7 @@ class SetupStore(Protocol):
     """What authors send to themselves, under keys of its own: never live."""
     partials: DocumentStore[Partial]
     integrations: DocumentStore[Integration]
-    keys: Keys
+    keys: ApiKeyStore
 
     async def delta(self, after: int) -> SetupDelta:
         """What tenants and documents changed behind the revision `after`, as they are now, and the revision they are
@@ -89,7 +97,7 @@ class Tenants(Protocol):
         """
 
 
-class Keys(Protocol):
+class ApiKeyStore(Protocol):
     """API keys, by keyed hash."""
 
     async def find(self, hash: bytes) -> ApiKey | None:

@@ -46,7 +46,7 @@ class _Count:
         self.uses = array("q")
 
 
-class Missing(NamedTuple):
+class MissingCounts(NamedTuple):
     """What has to be read before some charges can be judged: what counts of these users, after `since`."""
 
     users: Collection[UserNo]
@@ -70,7 +70,7 @@ class Counts:
         self._counts.clear()
         self._uses = 0
 
-    def missing(self, charges: Iterable[CapCharge]) -> Missing | None:
+    def missing(self, charges: Iterable[CapCharge]) -> MissingCounts | None:
         """What is not known here and has to be given to `learn`, before these are judged. Forgets when it is full."""
         if len(self._counts) > COUNTS_KEPT or self._uses > USES_KEPT:
             self.forget()
@@ -83,9 +83,11 @@ class Counts:
                 missing[key] = _Count(since)
         if not missing:
             return None
-        return Missing({user for user, _, _ in missing}, min(c.since for c in missing.values()), missing)
+        return MissingCounts(
+            {user for user, _, _ in missing}, min(c.since for c in missing.values()), missing
+        )
 
-    def learn(self, missing: Missing, uses: Iterable[tuple[Counted, Instant]]) -> None:
+    def learn(self, missing: MissingCounts, uses: Iterable[tuple[Counted, Instant]]) -> None:
         """Everything of the missing users that began to count after `missing.since`."""
         found: dict[UserNo, list[tuple[Counted, Instant]]] = {}
         for use in uses:

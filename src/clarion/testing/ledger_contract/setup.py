@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from clarion.errors import Conflict
-from clarion.flow.setup_view import Document, DocumentsView
+from clarion.flow.setup_view import DocumentsView
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import (
@@ -25,6 +25,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.ports.ledger.setup import Document
 from clarion.testing.ledger_contract.world import World
 
 T = TypeVar("T", bound=Document)

@@ -18,8 +18,24 @@ from collections.abc import Sequence
 
 from clarion.testing.provider_contract.network import NETWORK, Check, at_home, excusable
 from clarion.testing.provider_contract.promises import PROMISES
-from clarion.testing.provider_contract.subject import ADDRESSES, SECRET, WORDS, Recorded, Subject, Vendor
+from clarion.testing.provider_contract.subject import (
+    ADDRESSES,
+    SECRET,
+    WORDS,
+    ProviderSubject,
+    Recorded,
+    Vendor,
+)
 
 PROVIDER_CONTRACT: Sequence[Check] = tuple(map(excusable, (*map(at_home, PROMISES), *NETWORK)))
 
-__all__ = ["ADDRESSES", "PROVIDER_CONTRACT", "SECRET", "WORDS", "Check", "Recorded", "Subject", "Vendor"]
+__all__ = [
+    "ADDRESSES",
+    "PROVIDER_CONTRACT",
+    "SECRET",
+    "WORDS",
+    "Check",
+    "ProviderSubject",
+    "Recorded",
+    "Vendor",
+]

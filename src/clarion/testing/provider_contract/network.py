@@ -14,7 +14,14 @@ import msgspec
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.testing.provider_contract.promises import addresses, planted
-from clarion.testing.provider_contract.subject import ODD_CONTENTS, SECRET, WORDS, Subject, Vendor, overheard
+from clarion.testing.provider_contract.subject import (
+    ODD_CONTENTS,
+    SECRET,
+    WORDS,
+    ProviderSubject,
+    Vendor,
+    overheard,
+)
 from clarion.testing.scripted_server import Answer, ScriptedServer, scripted_server
 
 TIMEOUT_S: Final = 1.0
@@ -42,14 +49,14 @@ TROUBLE: Final = (
 )
 """Answers that repeat what must not be shown, or make no sense."""
 
-Check = Callable[[Subject], Awaitable[None]]
+Check = Callable[[ProviderSubject], Awaitable[None]]
 
 
 def at_home(check: Check) -> Check:
     """The check with a server that accepts everything, where the provider needs one."""
 
     @wraps(check)
-    async def checked(subject: Subject) -> None:
+    async def checked(subject: ProviderSubject) -> None:
         if subject.vendor is None:
             await check(subject)
             return
@@ -63,7 +70,7 @@ def excusable(check: Check) -> Check:
     """The check, skipped where the vendor says why it cannot be kept."""
 
     @wraps(check)
-    async def checked(subject: Subject) -> None:
+    async def checked(subject: ProviderSubject) -> None:
         excused = subject.vendor.excused if subject.vendor is not None else {}
         if reason := excused.get(check.__name__):
             raise SkipTest(f"{subject.plugin.name}: {reason}")
@@ -72,19 +79,19 @@ def excusable(check: Check) -> Check:
     return checked
 
 
-def at(server: ScriptedServer, subject: Subject) -> Subject:
+def at(server: ScriptedServer, subject: ProviderSubject) -> ProviderSubject:
     """The subject, led to this server."""
     return msgspec.structs.replace(subject, url=server.url)
 
 
-def vendor_of(subject: Subject) -> Vendor:
+def vendor_of(subject: ProviderSubject) -> Vendor:
     """The vendor; without one the check is skipped, and says so."""
     if subject.vendor is None:
         raise SkipTest(f"{subject.plugin.name} is not led to an HTTP server here")
     return subject.vendor
 
 
-async def answer_of(subject: Subject, answer: Answer, timeout_s: float = 30.0) -> Outcome:
+async def answer_of(subject: ProviderSubject, answer: Answer, timeout_s: float = 30.0) -> Outcome:
     """What becomes of a message that is answered like this."""
     async with scripted_server(otherwise=answer) as server:
         led = at(server, subject)
@@ -94,12 +101,12 @@ async def answer_of(subject: Subject, answer: Answer, timeout_s: float = 30.0) -
         return outcome
 
 
-def in_doubt(subject: Subject, outcome: Outcome) -> bool:
+def in_doubt(subject: ProviderSubject, outcome: Outcome) -> bool:
     """Whether the outcome is right for a message that may have arrived."""
     return isinstance(outcome, Retry if subject.plugin.idempotent else Unknown)
 
 
-async def each_answer_means_what_is_recorded(subject: Subject) -> None:
+async def each_answer_means_what_is_recorded(subject: ProviderSubject) -> None:
     """The service's own answers, read as the dispatcher must take them."""
     for recorded in vendor_of(subject).replies:
         outcome = await answer_of(subject, recorded.answer)
@@ -109,7 +116,7 @@ async def each_answer_means_what_is_recorded(subject: Subject) -> None:
             assert outcome.after_s == recorded.after_s, f"{recorded.answer!r} was read as {outcome!r}"
 
 
-async def every_outcome_is_on_record(subject: Subject) -> None:
+async def every_outcome_is_on_record(subject: ProviderSubject) -> None:
     """For each thing an answer can mean there is an answer on record, or the reason why there is none."""
     vendor = vendor_of(subject)
     shown = {recorded.means.__name__ for recorded in vendor.replies} | set(vendor.never)
@@ -117,7 +124,7 @@ async def every_outcome_is_on_record(subject: Subject) -> None:
     assert not missing, f"record an answer that means {sorted(missing)}, or say in `never` why there is none"
 
 
-async def what_is_said_arrives(subject: Subject) -> None:
+async def what_is_said_arrives(subject: ProviderSubject) -> None:
     """On every channel, in the request: a provider that accepts and forgets the words is of no use."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
@@ -130,7 +137,7 @@ async def what_is_said_arrives(subject: Subject) -> None:
                 server.requests.clear()
 
 
-async def a_slash_at_the_end_of_a_url_changes_nothing(subject: Subject) -> None:
+async def a_slash_at_the_end_of_a_url_changes_nothing(subject: ProviderSubject) -> None:
     """People write `https://api.example.com/` as well as without: both are called at the same paths."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
@@ -153,7 +160,7 @@ async def a_slash_at_the_end_of_a_url_changes_nothing(subject: Subject) -> None:
         assert with_slash == without, f"{sorted(with_slash)} is called instead of {sorted(without)}"
 
 
-async def a_refused_connection_means_retry(subject: Subject) -> None:
+async def a_refused_connection_means_retry(subject: ProviderSubject) -> None:
     """Nothing went out, so nothing can double."""
     vendor_of(subject)
     led = msgspec.structs.replace(subject, url=NOBODY)
@@ -162,7 +169,7 @@ async def a_refused_connection_means_retry(subject: Subject) -> None:
         assert isinstance(outcome, Retry), f"{outcome!r}"
 
 
-async def a_server_that_does_not_answer_leaves_doubt(subject: Subject) -> None:
+async def a_server_that_does_not_answer_leaves_doubt(subject: ProviderSubject) -> None:
     """Silence, an answer that drips and one that never ends: all are left within the integration's time limit."""
     vendor = vendor_of(subject)
     slow = msgspec.structs.replace(vendor.accepted, manner="drip", body=vendor.accepted.body + b" " * 2_000)
@@ -176,7 +183,7 @@ async def a_server_that_does_not_answer_leaves_doubt(subject: Subject) -> None:
         assert isinstance(outcome, Accepted) or in_doubt(subject, outcome), f"read as {outcome!r}"
 
 
-async def an_answer_that_breaks_off_leaves_doubt(subject: Subject) -> None:
+async def an_answer_that_breaks_off_leaves_doubt(subject: ProviderSubject) -> None:
     """The request arrived; only its end is unknown."""
     vendor = vendor_of(subject)
     dropped = await answer_of(subject, Answer(manner="drop"))
@@ -185,7 +192,7 @@ async def an_answer_that_breaks_off_leaves_doubt(subject: Subject) -> None:
     assert isinstance(cut, Accepted) or in_doubt(subject, cut), f"half an answer was read as {cut!r}"
 
 
-async def trouble_at_a_users_url_is_nobody_elses(subject: Subject) -> None:
+async def trouble_at_a_users_url_is_nobody_elses(subject: ProviderSubject) -> None:
     """Whatever the server of one contact's URL does, it does not open the circuit for all the others."""
     vendor = vendor_of(subject)
     if vendor.address is None or NOBODY not in vendor.address(NOBODY):
@@ -197,7 +204,7 @@ async def trouble_at_a_users_url_is_nobody_elses(subject: Subject) -> None:
             assert outcome.of_address, f"{answer!r} was read as {outcome!r}: set `of_address`"
 
 
-async def a_redirect_is_not_followed(subject: Subject) -> None:
+async def a_redirect_is_not_followed(subject: ProviderSubject) -> None:
     """It would carry secrets and content to somebody else."""
     vendor_of(subject)
     async with scripted_server() as elsewhere:
@@ -207,7 +214,7 @@ async def a_redirect_is_not_followed(subject: Subject) -> None:
         assert not elsewhere.requests, "a redirect was followed"
 
 
-async def it_takes_whatever_a_template_makes(subject: Subject) -> None:
+async def it_takes_whatever_a_template_makes(subject: ProviderSubject) -> None:
     """Content beyond every limit is cut or refused, never an exception, and no request is larger than allowed."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
@@ -221,7 +228,7 @@ async def it_takes_whatever_a_template_makes(subject: Subject) -> None:
         assert largest <= vendor.most_bytes, f"a request has {largest} bytes"
 
 
-async def a_hundred_calls_at_once_all_arrive(subject: Subject) -> None:
+async def a_hundred_calls_at_once_all_arrive(subject: ProviderSubject) -> None:
     """Once each, none for another."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
@@ -233,7 +240,7 @@ async def a_hundred_calls_at_once_all_arrive(subject: Subject) -> None:
         assert len(server.requests) == 100, f"{len(server.requests)} requests for 100 messages"
 
 
-async def a_full_batch_arrives_in_order(subject: Subject) -> None:
+async def a_full_batch_arrives_in_order(subject: ProviderSubject) -> None:
     """Each message gets the answer that was given to it, whichever comes first."""
     vendor = vendor_of(subject)
     refused = next((one.answer for one in vendor.replies if one.means is Rejected), None)
@@ -250,7 +257,7 @@ async def a_full_batch_arrives_in_order(subject: Subject) -> None:
         assert kinds.count(Accepted) == count - count // 2, f"{kinds}"
 
 
-async def giving_up_leaks_no_connection(subject: Subject) -> None:
+async def giving_up_leaks_no_connection(subject: ProviderSubject) -> None:
     """Cancelled calls end at once, and their connections at the latest with the integration's time limit."""
     vendor_of(subject)
     async with scripted_server(otherwise=Answer(manner="hang")) as server:
@@ -265,7 +272,7 @@ async def giving_up_leaks_no_connection(subject: Subject) -> None:
         await server.until(lambda: server.connections == 0, UNDER_WAY_S + PROMPTLY_S)
 
 
-async def nothing_secret_is_said_whatever_is_answered(subject: Subject) -> None:
+async def nothing_secret_is_said_whatever_is_answered(subject: ProviderSubject) -> None:
     """A server may repeat our secrets and our words; we do not, in outcomes, exceptions and logs."""
     vendor = vendor_of(subject)
     for answer in (*TROUBLE, *(recorded.answer for recorded in vendor.replies)):
@@ -283,7 +290,7 @@ async def nothing_secret_is_said_whatever_is_answered(subject: Subject) -> None:
             assert not shown, f"after {answer!r}: `{shown}` is shown"
 
 
-async def a_ping_in_trouble_says_what_to_do(subject: Subject) -> None:
+async def a_ping_in_trouble_says_what_to_do(subject: ProviderSubject) -> None:
     """Whatever the server does, it ends in time and raises nothing but ConfigError and Unavailable, with words."""
     vendor_of(subject)
     for answer in TROUBLE:
@@ -294,7 +301,7 @@ async def a_ping_in_trouble_says_what_to_do(subject: Subject) -> None:
         await _ping(at(server, subject), timeout_s=SHORT_TIMEOUT_S)
 
 
-async def _ping(led: Subject, timeout_s: float = 30.0) -> None:
+async def _ping(led: ProviderSubject, timeout_s: float = 30.0) -> None:
     async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(PROMPTLY_S):  # noqa: TID251 - real servers
         said = ""
         try:

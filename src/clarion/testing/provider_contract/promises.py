@@ -12,7 +12,7 @@ import msgspec
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Accepted, Outcome
 from clarion.ports.provider import ProviderPlugin
-from clarion.testing.provider_contract.subject import ADDRESSES, SECRET, WORDS, Subject, overheard
+from clarion.testing.provider_contract.subject import ADDRESSES, SECRET, WORDS, ProviderSubject, overheard
 
 PROMPTLY_S: Final = 6.0
 GARBLED: Final = ("", " ", "\x00")
@@ -25,25 +25,25 @@ GARBLED_URLS: Final = (
 )
 
 
-def addresses(subject: Subject) -> set[str]:
+def addresses(subject: ProviderSubject) -> set[str]:
     """Where the messages go."""
     own = {outgoing.contact.address for outgoing in subject.messages(1) if outgoing.contact is not None}
     return own.union(ADDRESSES.values())
 
 
-def planted(subject: Subject) -> set[str]:
+def planted(subject: ProviderSubject) -> set[str]:
     """The secrets it was opened with."""
     return {value for value in subject.planted().values() if isinstance(value, str)}
 
 
-async def its_example_is_a_valid_config(subject: Subject) -> None:
+async def its_example_is_a_valid_config(subject: ProviderSubject) -> None:
     """What the documentation shows can be used as it stands, and opens without sending anything."""
     msgspec.convert(subject.plugin.example, subject.plugin.config)
-    async with Subject(plugin=subject.plugin, tools=subject.tools).opened():
+    async with ProviderSubject(plugin=subject.plugin, tools=subject.tools).opened():
         pass
 
 
-async def it_refuses_settings_it_does_not_know(subject: Subject) -> None:
+async def it_refuses_settings_it_does_not_know(subject: ProviderSubject) -> None:
     """A misspelt setting is an error, not silence."""
     try:
         msgspec.convert({**subject.plugin.example, "no-such-setting": 1}, subject.plugin.config)
@@ -52,10 +52,10 @@ async def it_refuses_settings_it_does_not_know(subject: Subject) -> None:
     raise AssertionError("the config type must have forbid_unknown_fields=True")
 
 
-async def it_refuses_settings_that_cannot_work(subject: Subject) -> None:
+async def it_refuses_settings_that_cannot_work(subject: ProviderSubject) -> None:
     """A secret or URL that is empty or garbled is refused when it is stored, not at the first send: with the place,
     and with words for what would be right."""
-    example = Subject(plugin=subject.plugin, tools=subject.tools)
+    example = ProviderSubject(plugin=subject.plugin, tools=subject.tools)
     for name, right in _to_garble(subject.plugin).items():
         for wrong in (*GARBLED, *(GARBLED_URLS if _is_web(right) else ())):
             place, words = "", ""
@@ -97,7 +97,7 @@ def _right(plugin: ProviderPlugin, name: str) -> str:
     )
 
 
-async def it_answers_every_message_in_order(subject: Subject) -> None:
+async def it_answers_every_message_in_order(subject: ProviderSubject) -> None:
     """One outcome per message, also for a full batch, on every channel; records belong to their message."""
     async with subject.opened() as provider:
         for channel in sorted(subject.plugin.channels):
@@ -110,13 +110,13 @@ async def it_answers_every_message_in_order(subject: Subject) -> None:
                 assert record is None or record.message_id == outgoing.message.id, "outcomes are out of order"
 
 
-async def it_answers_an_empty_batch_with_nothing(subject: Subject) -> None:
+async def it_answers_an_empty_batch_with_nothing(subject: ProviderSubject) -> None:
     """And does not fail on it."""
     async with subject.opened() as provider:
         assert list(await provider.send([])) == []
 
 
-async def a_repeat_has_no_second_effect_if_it_says_so(subject: Subject) -> None:
+async def a_repeat_has_no_second_effect_if_it_says_so(subject: ProviderSubject) -> None:
     """An idempotent provider answers the same message the same way, under the same provider id."""
     if not subject.plugin.idempotent:
         raise SkipTest(f"{subject.plugin.name} does not claim that a repeat has no second effect")
@@ -129,7 +129,7 @@ async def a_repeat_has_no_second_effect_if_it_says_so(subject: Subject) -> None:
             assert (first.record is None) == (second.record is None)
 
 
-async def its_settings_do_not_show_their_values(subject: Subject) -> None:
+async def its_settings_do_not_show_their_values(subject: ProviderSubject) -> None:
     """Settings end up in logs and tracebacks: their `repr` must not give away what they hold."""
     hidden = subject.planted()
     if not hidden:
@@ -139,7 +139,7 @@ async def its_settings_do_not_show_their_values(subject: Subject) -> None:
     assert not shown, f"`{shown}` is shown: derive the config type from `clarion.ports.provider.Settings`"
 
 
-async def it_shows_neither_secrets_nor_contacts_nor_content(subject: Subject) -> None:
+async def it_shows_neither_secrets_nor_contacts_nor_content(subject: ProviderSubject) -> None:
     """Not in its repr, not in outcomes, exceptions or logs."""
     with overheard() as said:
         async with subject.opened(**subject.planted()) as provider:
@@ -154,14 +154,14 @@ async def it_shows_neither_secrets_nor_contacts_nor_content(subject: Subject) ->
     assert not shown, f"`{shown}` is shown"
 
 
-async def its_ping_says_what_to_do(subject: Subject) -> None:
+async def its_ping_says_what_to_do(subject: ProviderSubject) -> None:
     """It returns, or raises ConfigError or Unavailable; nothing else."""
     async with subject.opened() as provider:
         with contextlib.suppress(ConfigError, Unavailable):
             await provider.ping()
 
 
-async def it_lets_go_when_cancelled(subject: Subject) -> None:
+async def it_lets_go_when_cancelled(subject: ProviderSubject) -> None:
     """A call that is given up ends at once, and the provider goes on working."""
     async with subject.opened() as provider:
         for turns in range(5):
@@ -174,7 +174,7 @@ async def it_lets_go_when_cancelled(subject: Subject) -> None:
         assert len(await provider.send(subject.messages(1))) == 1
 
 
-async def it_serves_a_hundred_calls_at_once(subject: Subject) -> None:
+async def it_serves_a_hundred_calls_at_once(subject: ProviderSubject) -> None:
     """Each gets the answers to its own messages."""
     async with subject.opened() as provider:
         batches = [subject.messages(min(subject.plugin.batch, 3)) for _ in range(100)]

@@ -111,7 +111,7 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     """What the service takes in one request."""
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderSubject(msgspec.Struct, frozen=True, kw_only=True):
     """A plug-in to check, with a config that reaches something harmless (None: its own example)."""
 
     plugin: ProviderPlugin

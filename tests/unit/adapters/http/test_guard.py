@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from clarion.adapters.http import Fetch, HttpFailure, HttpReply
 from clarion.adapters.http.clients import HOSTS, Clients
 from clarion.adapters.http.connection_limit import ConnectionLimit
-from clarion.adapters.http.guard import Guard, RefusedUrl, is_public, target
+from clarion.adapters.http.guard import RefusedUrl, UrlGuard, is_public, target
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
@@ -65,7 +65,7 @@ def names(**known: Sequence[str]) -> Callable[[str], object]:
 @pytest.fixture
 def clients() -> Callable[..., Clients]:
     return lambda resolve, *networks, clock=None, connect_s=1.0: Clients(
-        Guard(networks), clock or SystemClock(), connect_s, ConnectionLimit(SystemClock(), 9), resolve
+        UrlGuard(networks), clock or SystemClock(), connect_s, ConnectionLimit(SystemClock(), 9), resolve
     )
 
 
@@ -127,7 +127,7 @@ async def test_an_allowed_range_is_open_and_its_neighbour_is_not(clients):
 def test_a_range_that_is_none_is_refused():
     """A typing error must not silently open or close anything."""
     with pytest.raises(ConfigError, match=r"outbound\.allowed_networks"):
-        Guard(("10.20.0.0/33",))
+        UrlGuard(("10.20.0.0/33",))
 
 
 @pytest.mark.parametrize(
@@ -345,6 +345,6 @@ async def test_the_name_is_what_the_server_and_its_certificate_see(monkeypatch, 
 
 def test_an_address_in_an_allowed_range_is_recognised():
     """What the operator opened is told apart by family."""
-    guard = Guard(("0.0.0.0/0",))
+    guard = UrlGuard(("0.0.0.0/0",))
     assert guard.is_allowed(ip_address("10.0.0.1"))
     assert not guard.is_allowed(ip_address("::1"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from clarion.adapters.ledgers.sqlite import SqliteLedger
-from clarion.adapters.ledgers.sqlite.adoption import keyring_path, open_keyring
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
+from clarion.adapters.ledgers.sqlite.keyring_binding import keyring_path, open_keyring
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from clarion.adapters.ledgers.sqlite import turns as turns_module
+from clarion.adapters.ledgers.sqlite import commit_scheduler as turns_module
 from clarion.adapters.ledgers.sqlite import writer as writer_module
 from clarion.adapters.ledgers.sqlite.writer import STUCK_S, Writer
 from clarion.errors import Conflict, Unavailable

@@ -15,7 +15,7 @@ from clarion.model.inbox import Captured, InboxItem
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.status import Reason
 from clarion.testing.ports import provider_tools
-from clarion.testing.provider_contract import Subject
+from clarion.testing.provider_contract import ProviderSubject
 
 ENTROPY = SystemRandom()
 VAULT = LocalVault(ENTROPY.bytes(32), ENTROPY)
@@ -33,10 +33,10 @@ class Stopwatch(SystemClock):
 
 def subject(plugin, **config):
     tools = provider_tools(Stopwatch(), ENTROPY, VAULT)
-    return Subject(plugin=plugin, tools=tools, config=config)
+    return ProviderSubject(plugin=plugin, tools=tools, config=config)
 
 
-async def answers(checked: Subject, count: int = 1, channel: Channel | None = None):
+async def answers(checked: ProviderSubject, count: int = 1, channel: Channel | None = None):
     batch = checked.messages(count, channel)
     async with checked.opened() as provider:
         return batch, await provider.send(batch)

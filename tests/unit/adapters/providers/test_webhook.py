@@ -28,7 +28,7 @@ from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.user import Contact, Profile
 from clarion.testing.ports import provider_tools
-from clarion.testing.provider_contract import Subject
+from clarion.testing.provider_contract import ProviderSubject
 from clarion.testing.scripted_server import Answer, scripted_server
 
 ENTROPY = SystemRandom()
@@ -57,7 +57,7 @@ def messages(url, count=1, *, secrets=SECRETS, content=None):
     """Messages to an endpoint at `url`."""
     endpoint = Endpoint(id=ID, url=url, secrets=secrets, created_at=Instant(0))
     contact = Contact(channel=Channel.WEBHOOK, address=url, hash=ID)
-    made = Subject(plugin=plugin, tools=tools()).messages(count)
+    made = ProviderSubject(plugin=plugin, tools=tools()).messages(count)
     return [
         msgspec.structs.replace(
             one,
@@ -148,7 +148,7 @@ async def test_a_repetition_says_the_same_under_the_same_id():
 
 async def test_a_plain_contact_is_signed_with_the_integrations_secret():
     """Without one it is refused, in words that say what to do."""
-    subject = Subject(plugin=plugin, tools=tools(LOOPBACK), config={"secret": OLD})
+    subject = ProviderSubject(plugin=plugin, tools=tools(LOOPBACK), config={"secret": OLD})
     async with scripted_server() as there, subject.opened() as provider:
         (outgoing,) = subject.messages(1)
         contact = Contact(channel=Channel.WEBHOOK, address=there.url)
@@ -156,7 +156,7 @@ async def test_a_plain_contact_is_signed_with_the_integrations_secret():
         Webhook(OLD).verify(there.requests[0].body, there.requests[0].headers)
     assert isinstance(outcome, Accepted)
     assert outcome.record is None
-    async with Subject(plugin=plugin, tools=tools(), config={}).opened() as provider:
+    async with ProviderSubject(plugin=plugin, tools=tools(), config={}).opened() as provider:
         (outcome,) = await provider.send([outgoing])
     assert isinstance(outcome, Rejected)
     assert "POST /v1/endpoints" in (outcome.detail or "")

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clarion.content.catalogues import Catalogue, Entry, merge
+from clarion.content.catalogues import Catalogue, CatalogueEntry, merge
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 from tests.unit.content.catalogues.world import HTML_EN, ORDER, catalogue, foreign
@@ -100,11 +100,11 @@ def test_a_language_that_is_there_takes_single_texts():
 def test_unknown_and_outdated_entries_are_listed():
     """Nothing in the file is passed over in silence."""
     entries = (
-        Entry(template="gone", name="sms.text", source="a", target="b", line=1),
-        Entry(template="order", name="sms.text", source="a", target="b", line=2),
-        Entry(template="order", name="email.html.9", source="a", target="b", line=3),
-        Entry(template="order", name="push.title", source="It was otherwise", target="b", line=4),
-        Entry(
+        CatalogueEntry(template="gone", name="sms.text", source="a", target="b", line=1),
+        CatalogueEntry(template="order", name="sms.text", source="a", target="b", line=2),
+        CatalogueEntry(template="order", name="email.html.9", source="a", target="b", line=3),
+        CatalogueEntry(template="order", name="push.title", source="It was otherwise", target="b", line=4),
+        CatalogueEntry(
             template="order", name="push.title", source="On its way", target="En route", line=5, review=True
         ),
     )

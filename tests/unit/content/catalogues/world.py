@@ -1,6 +1,6 @@
 """A template in two languages, as authors write them."""
 
-from clarion.content.catalogues import Catalogue, Entry, units
+from clarion.content.catalogues import Catalogue, CatalogueEntry, units
 from clarion.model.channel import Channel
 from clarion.model.setup import Template
 
@@ -45,7 +45,7 @@ def catalogue(template: Template = ORDER, target: str = "fr", **texts: str) -> C
     return Catalogue(
         target=target,
         entries=tuple(
-            Entry(
+            CatalogueEntry(
                 template=template.key,
                 name=unit.name,
                 source=unit.source,

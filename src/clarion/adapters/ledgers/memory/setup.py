@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
@@ -26,16 +26,8 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import DocumentStore, Keys, Tenants
-
-
-class Document(Protocol):
-    """What is kept under a key."""
-
-    @property
-    def key(self) -> str:
-        """Its name in the tenant."""
-
+from clarion.ports.ledger import ApiKeyStore, DocumentStore, Tenants
+from clarion.ports.ledger.setup import Document
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
@@ -211,7 +203,7 @@ class MemorySetup:
     trials: DocumentStore[Template]
     partials: DocumentStore[Partial]
     integrations: DocumentStore[Integration]
-    keys: Keys
+    keys: ApiKeyStore
 
     def __init__(self, tables: Tables, transactions: Transactions) -> None:
         self._tables = tables

@@ -19,11 +19,11 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.remote.wire import (
     METHODS,
     VERSION,
-    Answer,
     Call,
-    Frames,
     Method,
     TermsAsked,
+    WireAnswer,
+    WireFrames,
     encode,
     error_of,
     framed,
@@ -36,7 +36,7 @@ from clarion.ports import terms
 HEALTH_S = 2.0
 """How long the store may take to say how it is."""
 
-_answer = msgspec.msgpack.Decoder(Answer).decode
+_answer = msgspec.msgpack.Decoder(WireAnswer).decode
 
 Make = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -121,10 +121,10 @@ class _Line(asyncio.Protocol):
         self._path = path
         self._transport: asyncio.Transport | None = None
         self._connecting = asyncio.Lock()
-        self._frames = Frames()
+        self._frames = WireFrames()
         self._greeting: asyncio.Future[str] | None = None
         self._numbers = count()
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, asyncio.Future[WireAnswer]] = {}
         self._calls: list[bytes] = []
         self._free = asyncio.Event()
         self._free.set()
@@ -147,7 +147,7 @@ class _Line(asyncio.Protocol):
         async with self._connecting:
             if self._transport is not None:
                 return
-            self._frames, self._greeting = Frames(), asyncio.get_running_loop().create_future()
+            self._frames, self._greeting = WireFrames(), asyncio.get_running_loop().create_future()
             try:
                 transport, _ = await asyncio.get_running_loop().create_unix_connection(
                     lambda: self, str(self._path)
@@ -180,7 +180,7 @@ class _Line(asyncio.Protocol):
         if asked is not None:
             sent = TermsAsked(asked.subject, asked.conditions, asked.creates, asked.dry, asked.wrote)
         number = next(self._numbers)
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[WireAnswer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting
         self._send(framed(Call(number, method, arguments, sent)))
         answer = await waiting

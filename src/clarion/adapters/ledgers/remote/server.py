@@ -15,11 +15,11 @@ import structlog
 from clarion.adapters.ledgers.remote.wire import (
     METHODS,
     VERSION,
-    Answer,
     Call,
-    Frames,
     Method,
     TermsKept,
+    WireAnswer,
+    WireFrames,
     encode,
     fault_of,
     framed,
@@ -75,7 +75,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, methods: list[tuple[Method, Do]], connections: set[_Connection]) -> None:
         self._methods = methods
         self._connections = connections
-        self._frames = Frames()
+        self._frames = WireFrames()
         self._transport: Any = None
         self._greeted = False
         self._answers: list[bytes] = []
@@ -135,7 +135,7 @@ class _Connection(asyncio.Protocol):
             log.exception("store_call_failed", method=".".join(method.path))
             fault = fault_of(error)
         kept = None if asked is None else TermsKept(asked.wrote, asked.tag)
-        self._send(framed(Answer(call.number, result, fault, kept)))
+        self._send(framed(WireAnswer(call.number, result, fault, kept)))
 
     def _send(self, answer: bytes) -> None:
         if not self._answers:

@@ -62,7 +62,7 @@ class TermsKept(msgspec.Struct, array_like=True, frozen=True):
     tag: str | None
 
 
-class Fault(msgspec.Struct, array_like=True, frozen=True):
+class WireFault(msgspec.Struct, array_like=True, frozen=True):
     """An error as a value."""
 
     kind: str
@@ -79,12 +79,12 @@ class Call(msgspec.Struct, array_like=True, frozen=True):
     terms: TermsAsked | None = None
 
 
-class Answer(msgspec.Struct, array_like=True, frozen=True):
+class WireAnswer(msgspec.Struct, array_like=True, frozen=True):
     """What came of the call with this number."""
 
     number: int
     result: msgspec.Raw
-    fault: Fault | None = None
+    fault: WireFault | None = None
     terms: TermsKept | None = None
 
 
@@ -106,13 +106,13 @@ def _sayable(value: Any) -> Any:
     return value
 
 
-def framed(message: Call | Answer) -> bytes:
+def framed(message: Call | WireAnswer) -> bytes:
     """With its length before it."""
     body = encode(message)
     return len(body).to_bytes(LENGTH) + body
 
 
-class Frames:
+class WireFrames:
     """Cuts what the socket brings into messages."""
 
     def __init__(self) -> None:
@@ -144,18 +144,18 @@ _ERRORS = {
 }
 
 
-def fault_of(error: Exception) -> Fault:
+def fault_of(error: Exception) -> WireFault:
     """The error, to be raised on the other side."""
     if not isinstance(error, ClarionError):
-        return Fault("", {"error": type(error).__name__})
+        return WireFault("", {"error": type(error).__name__})
     state = vars(error)
     if all(isinstance(value, str | int | float | None) for value in state.values()):
-        return Fault(type(error).__name__, state)
+        return WireFault(type(error).__name__, state)
     plain = {"detail": error.detail, "pointer": error.pointer, "code": error.code, "status": error.status}
-    return Fault(InvalidInput.__name__, plain)
+    return WireFault(InvalidInput.__name__, plain)
 
 
-def error_of(fault: Fault) -> Exception:
+def error_of(fault: WireFault) -> Exception:
     """The error that a fault stands for."""
     kind = _ERRORS.get(fault.kind)
     if kind is None:

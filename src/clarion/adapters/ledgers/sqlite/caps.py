@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.packing import encoded, keys
-from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.inbox import InboxItem
 from clarion.model.plan import CapCharge
@@ -19,7 +19,7 @@ from clarion.rules.exact import ON_ITS_WAY, Counted, Counts, Waiting, counts_fro
 class Caps:
     """Lives as long as the writer, in its thread: nobody else changes what counts."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: MessageKinds) -> None:
         self._routes = routes
         self.counts = Counts()
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.inbox import Captured, CaptureFilter
 
@@ -16,7 +16,7 @@ from clarion.model.inbox import Captured, CaptureFilter
 class SqliteCaptures:
     """Implements `ports.ledger.Captures`."""
 
-    def __init__(self, readers: Readers, routes: Routes) -> None:
+    def __init__(self, readers: Readers, routes: MessageKinds) -> None:
         self._readers = readers
         self._routes = routes
 

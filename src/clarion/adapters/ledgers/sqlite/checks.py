@@ -8,9 +8,9 @@ from typing import Any
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.model.ids import EventId, MessageId, RunId
 from clarion.model.plan import PlanCommit
 from clarion.model.status import Reason, Status
@@ -42,7 +42,7 @@ def load(
     )
 
 
-def store(connection: sqlite3.Connection, decisions: Decisions, caps: Caps, endings: Endings) -> None:
+def store(connection: sqlite3.Connection, decisions: Decisions, caps: Caps, endings: Terminations) -> None:
     """Everything that was decided but runs and messages."""
     write = connection.execute
     if claims := decisions.dedupes:

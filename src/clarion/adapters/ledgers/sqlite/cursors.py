@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.model.channel import Lane
 from clarion.model.event import Consumed
 from clarion.model.ids import WorkerId

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
-from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
 from clarion.model.endpoint import Delivery, DeliveryFilter
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.settlement import Settlement
@@ -36,7 +36,7 @@ def store(connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> 
     calls = [s.record for s in settlements if type(s.record) is Delivery]
     if not calls:
         return
-    tail = Tail([part for call in calls for part in (call.message_id, call.endpoint)])
+    tail = BlobTail([part for call in calls for part in (call.message_id, call.endpoint)])
     packed = [
         (c.tenant, c.user, c.ok, c.status, c.took_ms, c.at, tail.add(c.sealed), len(c.sealed)) for c in calls
     ]

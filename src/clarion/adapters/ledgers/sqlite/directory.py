@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.topics import ONE as TOPIC
-from clarion.adapters.ledgers.sqlite.users import Desk
+from clarion.adapters.ledgers.sqlite.users import UserRows
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.topic import Topic
@@ -19,7 +19,7 @@ from clarion.model.user import User
 class SqliteDirectory:
     """Implements `ports.ledger.Directory`."""
 
-    def __init__(self, readers: Readers, desk: Desk) -> None:
+    def __init__(self, readers: Readers, desk: UserRows) -> None:
         self._readers = readers
         self._desk = desk
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clarion.adapters.ledgers.sqlite.packing import bytes_at, field, id_at
+from clarion.adapters.ledgers.sqlite.row_encoding import bytes_at, field, id_at
 from clarion.model.channel import Channel
 
 ENDPOINT_ADD = "INSERT INTO endpoints (tenant, id, user) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"

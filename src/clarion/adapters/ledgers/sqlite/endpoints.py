@@ -9,11 +9,11 @@ from typing import Any
 from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
 from clarion.adapters.ledgers.sqlite import statements
 from clarion.adapters.ledgers.sqlite.files import changed, rows
-from clarion.adapters.ledgers.sqlite.packing import encoded
-from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
-from clarion.adapters.ledgers.sqlite.users import Desk
+from clarion.adapters.ledgers.sqlite.user_cache import UserCache
+from clarion.adapters.ledgers.sqlite.users import UserRows
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
@@ -34,8 +34,8 @@ class SqliteEndpoints:
         self,
         writer: Writer,
         readers: Readers,
-        people: People,
-        desk: Desk,
+        people: UserCache,
+        desk: UserRows,
         suppressions: SqliteSuppressions,
     ) -> None:
         self._writer = writer

@@ -10,13 +10,13 @@ from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.cursors import position_of
-from clarion.adapters.ledgers.sqlite.endings import NOT_STARTED, Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
-from clarion.adapters.ledgers.sqlite.packing import encoded, keys
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.adapters.ledgers.sqlite.set_aside import set_aside_of
+from clarion.adapters.ledgers.sqlite.terminations import NOT_STARTED, Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES
 from clarion.model.event import EventFound, EventRecord
@@ -71,7 +71,7 @@ class SqliteEvents:
         readers: Readers,
         log: SqliteLog,
         records: SqliteRecords,
-        endings: Endings,
+        endings: Terminations,
         canceled: CanceledEvents,
     ) -> None:
         self._writer = writer

@@ -10,12 +10,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.decoding import item as item_of
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys, split_ids
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded, keys, split_ids
+from clarion.adapters.ledgers.sqlite.row_mappers import item as item_of
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
@@ -98,7 +98,12 @@ class SqliteInboxes:
     """Implements `ports.ledger.Inboxes`."""
 
     def __init__(
-        self, writer: Writer, local: sqlite3.Connection, readers: Readers, routes: Routes, endings: Endings
+        self,
+        writer: Writer,
+        local: sqlite3.Connection,
+        readers: Readers,
+        routes: MessageKinds,
+        endings: Terminations,
     ) -> None:
         self._writer = writer
         self._local = local
@@ -155,7 +160,7 @@ class SqliteInboxes:
             return [()] * len(batches)
         self._load_heads(connection, {s.message.user for batch in found for s in batch})
         heads = self._heads
-        tail = Tail([s.message.id for batch in found for s in batch])
+        tail = BlobTail([s.message.id for batch in found for s in batch])
         packed: list[Any] = []
         late: list[tuple[bytes, tuple[int, ...]]] = []
         changes = []

@@ -18,7 +18,7 @@ import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.packing import ID_BYTES
+from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES
 from clarion.model.channel import LANES, Channel
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, run_id
 from clarion.model.message import Change, ChannelDecision, Message, Run, Verdict
@@ -256,7 +256,7 @@ def _whole(text: str | None) -> str | None:
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Row:
+class JournalRow:
     """A row, read."""
 
     def __init__(self, seq: int, tenant: TenantId, body: bytes) -> None:
@@ -361,7 +361,7 @@ def timeline(connection: sqlite3.Connection, tenant: TenantId, message_id: Messa
     found = connection.execute(sql.JOURNAL_OF, (message_id,)).fetchone()
     position: int = found[0] if found else 0
     changes: list[Change] = []
-    row: Row | None = None
+    row: JournalRow | None = None
     while position:
         seq, place = divmod(position, PLACES)
         if row is None or row.seq != seq:
@@ -379,20 +379,20 @@ def tail(connection: sqlite3.Connection, tenant: TenantId, after: int, limit: in
         newest = (
             row.change(place)
             for seq, body in connection.execute(sql.JOURNAL_NEWEST, (tenant,))
-            for row in (Row(seq, tenant, body),)
+            for row in (JournalRow(seq, tenant, body),)
             for place in reversed(row.places())
         )
         return list(islice(newest, limit))[::-1]
     behind = (
         row.change(place)
         for seq, body in connection.execute(sql.JOURNAL_BEHIND, (after // PLACES, tenant))
-        for row in (Row(seq, tenant, body),)
+        for row in (JournalRow(seq, tenant, body),)
         for place in row.places(after)
     )
     return list(islice(behind, limit))
 
 
-def rows_of(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[Row]:
+def rows_of(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[JournalRow]:
     """The rows with these numbers, once each, that are still kept."""
     for seq in dict.fromkeys(seqs):
         row = _read(connection, seq)
@@ -400,9 +400,9 @@ def rows_of(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[Row
             yield row
 
 
-def _read(connection: sqlite3.Connection, seq: int) -> Row | None:
+def _read(connection: sqlite3.Connection, seq: int) -> JournalRow | None:
     found = connection.execute(sql.JOURNAL_ROW, (seq,)).fetchone()
-    return Row(seq, *found) if found else None
+    return JournalRow(seq, *found) if found else None
 
 
 def _one(column: Column, place: int) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clarion.adapters.ledgers.sqlite.files import one, open_reader, open_writer, refusal
-from clarion.adapters.ledgers.sqlite.key_tree import NUMBERS, SECRET_BYTES, Node, within, without
+from clarion.adapters.ledgers.sqlite.puncturable_prf import NUMBERS, SECRET_BYTES, Node, within, without
 from clarion.errors import ConfigError, SealBroken, Unavailable
 from clarion.model.lru import Lru
 from clarion.ports.clock import Random

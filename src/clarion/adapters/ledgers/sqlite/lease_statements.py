@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import coded
-from clarion.adapters.ledgers.sqlite.packing import field, id_at
+from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
 from clarion.model.status import ACTIVE
 
 OPEN = "INSERT INTO workers (node, roles, lease_until) VALUES (?, ?, ?)"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clarion.adapters.ledgers.sqlite import lease_statements as sql
 from clarion.adapters.ledgers.sqlite.files import changed, open_writer
-from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Message

@@ -7,23 +7,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from clarion.adapters.ledgers.sqlite.adoption import open_keyring
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
-from clarion.adapters.ledgers.sqlite.eraser import Eraser
+from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, SqliteEvents
 from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
+from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases, end_all
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
 from clarion.adapters.ledgers.sqlite.operations import SqliteOperations, SqliteOperationSteps
-from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.plans import SqlitePlans
 from clarion.adapters.ledgers.sqlite.quarantine import SqliteQuarantine
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -31,13 +30,14 @@ from clarion.adapters.ledgers.sqlite.receipts import SqliteReceipts
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
-from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
 from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
-from clarion.adapters.ledgers.sqlite.users import Desk, SqliteUsers
+from clarion.adapters.ledgers.sqlite.user_cache import UserCache
+from clarion.adapters.ledgers.sqlite.users import SqliteUsers, UserRows
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import (
@@ -115,17 +115,17 @@ class SqliteLedger:
         self._local = local = open_reader(path)
         self._readers = readers = Readers(path)
         self._writer = writer = Writer(path, clock)
-        self._people = people = People(user_cache)
-        routes = Routes(local)
+        self._people = people = UserCache(user_cache)
+        routes = MessageKinds(local)
         writer.on_rollback(routes.forget)
         caps = Caps(routes)
         writer.on_rollback(caps.forget)
-        endings = Endings(local, caps)
+        endings = Terminations(local, caps)
         log = SqliteLog(writer, local, clock)
         self.set_aside = SqliteSetAsides(writer, readers, local, log)
         inboxes = SqliteInboxes(writer, local, readers, routes, endings)
         eraser = Eraser(keyring, endings, clock, inboxes.forget)
-        desk = Desk(vault, keyring, clock, random, eraser)
+        desk = UserRows(vault, keyring, clock, random, eraser)
         suppressions = SqliteSuppressions(writer, readers, people)
         self.log = log
         self.claims = log

@@ -10,9 +10,9 @@ import msgspec
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.admission import Admission
 from clarion.adapters.ledgers.sqlite.cursors import Cursors, position_of
-from clarion.adapters.ledgers.sqlite.decoding import entry as entry_of
 from clarion.adapters.ledgers.sqlite.files import changed, one, rows
-from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
+from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
+from clarion.adapters.ledgers.sqlite.row_mappers import entry as entry_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
@@ -95,7 +95,7 @@ class SqliteLog:
         added = list(entries)
         for lane, places in lanes.items():
             ours = [entries[place] for place in places]
-            tail = Tail([e.event_id for e in ours])
+            tail = BlobTail([e.event_id for e in ours])
             packed = encoded(
                 [
                     (
@@ -172,7 +172,7 @@ class SqliteLog:
 
 
 def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> int:
-    tail = Tail([c.key for c in claims])
+    tail = BlobTail([c.key for c in claims])
     packed = [
         (
             c.tenant,

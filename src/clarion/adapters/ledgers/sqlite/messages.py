@@ -12,15 +12,15 @@ from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import deliveries, journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
-from clarion.adapters.ledgers.sqlite.decoding import message as message_of
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows, write
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
-from clarion.adapters.ledgers.sqlite.packing import Tail, encoded, keys
+from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, QUEUES, MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, QUEUES, Routes
+from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded, keys
+from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
@@ -65,9 +65,9 @@ class SqliteMessages:
         writer: Writer,
         local: sqlite3.Connection,
         readers: Readers,
-        routes: Routes,
+        routes: MessageKinds,
         caps: Caps,
-        endings: Endings,
+        endings: Terminations,
         inboxes: SqliteInboxes,
         suppressions: SqliteSuppressions,
         leases: SqliteLeases,
@@ -256,7 +256,7 @@ class SqliteMessages:
     def _store_captures(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
         kept = [copy for s in settlements for copy in (s.record, *s.copies) if type(copy) is Captured]
         if kept:
-            tail = Tail([c.message_id for c in kept])
+            tail = BlobTail([c.message_id for c in kept])
             packed = [(c.user, c.integration, c.at, tail.add(c.sealed), len(c.sealed)) for c in kept]
             connection.execute(sql.CAPTURES_ADD, (encoded(packed), tail.joined()))
 

@@ -12,9 +12,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from clarion.adapters.ledgers import schema
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
-from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import Message, MessageFilter

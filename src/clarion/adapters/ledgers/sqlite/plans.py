@@ -12,14 +12,14 @@ from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import checks, journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
 from clarion.adapters.ledgers.sqlite.files import rows, write
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
-from clarion.adapters.ledgers.sqlite.packing import encoded
+from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.routes import QUEUE_OF, Routes
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo, WorkerId
@@ -48,9 +48,9 @@ class SqlitePlans:
         writer: Writer,
         readers: Readers,
         log: SqliteLog,
-        routes: Routes,
+        routes: MessageKinds,
         caps: Caps,
-        endings: Endings,
+        endings: Terminations,
         canceled: CanceledEvents,
         leases: SqliteLeases,
     ) -> None:

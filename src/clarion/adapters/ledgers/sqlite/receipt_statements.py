@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import CODES, coded
-from clarion.adapters.ledgers.sqlite.packing import field, id_at
+from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
 from clarion.adapters.ledgers.sqlite.statements import MESSAGE, may_move
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import ACTIVE, Reason, Status

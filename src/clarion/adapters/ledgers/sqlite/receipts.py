@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal, statements
 from clarion.adapters.ledgers.sqlite import receipt_statements as sql
-from clarion.adapters.ledgers.sqlite.decoding import message as message_of
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import rows
-from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
+from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import CHANNELS, Channel
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, first_id_at
@@ -44,8 +44,8 @@ class SqliteReceipts:
         self,
         writer: Writer,
         readers: Readers,
-        routes: Routes,
-        endings: Endings,
+        routes: MessageKinds,
+        endings: Terminations,
         suppressions: SqliteSuppressions,
     ) -> None:
         self._writer = writer

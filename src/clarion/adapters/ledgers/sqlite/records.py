@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.decoding import message as message_of
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
+from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, children_range, first_id_at
 from clarion.model.message import Change, Message, MessageFilter
@@ -29,7 +29,7 @@ LOWEST, HIGHEST = b"", b"\xff" * 17
 class SqliteRecords:
     """Implements `ports.ledger.MessageRecords`."""
 
-    def __init__(self, writer: Writer, readers: Readers, routes: Routes, endings: Endings) -> None:
+    def __init__(self, writer: Writer, readers: Readers, routes: MessageKinds, endings: Terminations) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes

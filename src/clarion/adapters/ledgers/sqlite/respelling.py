@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from clarion.adapters.ledgers.sqlite.files import one, open_writer
-from clarion.adapters.ledgers.sqlite.users import Desk
+from clarion.adapters.ledgers.sqlite.users import UserRows
 
 AT_ONCE = 1_000
 
@@ -22,7 +22,7 @@ _MOVE = """
 _DROP = "DELETE FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?"
 
 
-def respell(ledger: Path, desk: Desk) -> int:
+def respell(ledger: Path, desk: UserRows) -> int:
     """Give contacts written before the hash of today's spelling, and their suppressions with them. How many.
 
     A suppression of an address that no user has is known by its hash alone: it stays as it is.
@@ -39,7 +39,7 @@ def respell(ledger: Path, desk: Desk) -> int:
         return count
 
 
-def _respelled(connection: sqlite3.Connection, desk: Desk, numbers: range) -> int:
+def _respelled(connection: sqlite3.Connection, desk: UserRows, numbers: range) -> int:
     moved = desk.rehash(connection, numbers)
     for tenant, channel, old, new in moved:
         connection.execute(_MOVE, (new, tenant, old, channel.value))

@@ -12,8 +12,8 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.routes import Routes
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, children_range, first_id_at
@@ -79,7 +79,9 @@ class SqliteRetention:
     """Implements `ports.ledger.Retention`. Each kind has parts, walked one after the other: a place is the number of
     the part and a key in its table."""
 
-    def __init__(self, writer: Writer, readers: Readers, routes: Routes, inboxes: SqliteInboxes) -> None:
+    def __init__(
+        self, writer: Writer, readers: Readers, routes: MessageKinds, inboxes: SqliteInboxes
+    ) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes

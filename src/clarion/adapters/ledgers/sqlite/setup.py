@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -35,17 +35,9 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import DocumentStore, Keys, Tenants
+from clarion.ports.ledger import ApiKeyStore, DocumentStore, Tenants
+from clarion.ports.ledger.setup import Document
 from clarion.ports.vault import Vault
-
-
-class Document(Protocol):
-    """What lies on a shelf."""
-
-    @property
-    def key(self) -> str:
-        """Its name in the tenant."""
-
 
 D = TypeVar("D", bound=Document)
 
@@ -93,7 +85,7 @@ STORE = Command(
 )
 
 
-class SqliteShelf(Generic[D]):
+class SqliteDocuments(Generic[D]):
     """Implements `ports.ledger.DocumentStore`. `versioned`: older versions are kept. `sealed`: holds credentials."""
 
     def __init__(
@@ -222,7 +214,7 @@ tenant_of = msgspec.json.Decoder(Tenant).decode
 class SqliteTenants:
     """Implements `ports.ledger.Tenants`."""
 
-    def __init__(self, revisions: Revisions, integrations: SqliteShelf[Integration]) -> None:
+    def __init__(self, revisions: Revisions, integrations: SqliteDocuments[Integration]) -> None:
         self._revisions = revisions
         self._integrations = integrations
 
@@ -337,21 +329,23 @@ class SqliteSetup:
     trials: DocumentStore[Template]
     partials: DocumentStore[Partial]
     integrations: DocumentStore[Integration]
-    keys: Keys
+    keys: ApiKeyStore
 
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
         self._revisions = revisions = Revisions(writer)
         self._readers = readers
         self._local = local
         parts = (revisions, readers, vault)
-        self.categories = self._categories = SqliteShelf("category", Category, *parts)
-        self.workflows = self._workflows = SqliteShelf("workflow", Workflow, *parts, versioned=True)
-        self.templates = self._templates = SqliteShelf("template", Template, *parts, versioned=True)
-        self.drafts = self._drafts = SqliteShelf("draft", TemplateDraft, *parts)
-        self.learned = self._learned = SqliteShelf("learned", Learned, *parts, sealed=True)
-        self.trials = self._trials = SqliteShelf("trial", Template, *parts)
-        self.partials = self._partials = SqliteShelf("partial", Partial, *parts, versioned=True)
-        self.integrations = self._integrations = SqliteShelf("integration", Integration, *parts, sealed=True)
+        self.categories = self._categories = SqliteDocuments("category", Category, *parts)
+        self.workflows = self._workflows = SqliteDocuments("workflow", Workflow, *parts, versioned=True)
+        self.templates = self._templates = SqliteDocuments("template", Template, *parts, versioned=True)
+        self.drafts = self._drafts = SqliteDocuments("draft", TemplateDraft, *parts)
+        self.learned = self._learned = SqliteDocuments("learned", Learned, *parts, sealed=True)
+        self.trials = self._trials = SqliteDocuments("trial", Template, *parts)
+        self.partials = self._partials = SqliteDocuments("partial", Partial, *parts, versioned=True)
+        self.integrations = self._integrations = SqliteDocuments(
+            "integration", Integration, *parts, sealed=True
+        )
         self.tenants = SqliteTenants(revisions, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 

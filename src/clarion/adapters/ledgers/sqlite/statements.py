@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from clarion.adapters.ledgers.schema import CODES, coded
-from clarion.adapters.ledgers.sqlite.packing import bytes_at, field, id_at
+from clarion.adapters.ledgers.sqlite.row_encoding import bytes_at, field, id_at
 from clarion.model.channel import LANES, Lane
 from clarion.model.status import (
     ACTIVE,

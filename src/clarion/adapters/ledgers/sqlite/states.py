@@ -61,7 +61,7 @@ def _digest(row: tuple[Any, ...]) -> str:
     return "x" + blake2b(msgspec.msgpack.encode(row), digest_size=8).hexdigest()
 
 
-class Kind(msgspec.Struct, frozen=True):
+class ResourceKind(msgspec.Struct, frozen=True):
     """How the state of one kind of resource is found, and told."""
 
     statement: str
@@ -79,21 +79,21 @@ def _hash(text: str) -> bytes | None:
         return None
 
 
-KINDS: Mapping[str, Kind] = {
-    "tenant": Kind(TENANT),
-    "tenant_by_key": Kind(TENANT_NAMED),
-    "user": Kind(USER),
-    "topic": Kind(TOPIC),
-    "key": Kind(KEY),
-    "endpoint": Kind(ENDPOINT, _uuid),
-    "suppression": Kind(SUPPRESSION, _hash),
-    "message": Kind(MESSAGE, _uuid),
-    "operation": Kind(OPERATION, _uuid),
-    "category": Kind(DOCUMENT.format(shelf="category")),
-    "integration": Kind(DOCUMENT.format(shelf="integration")),
-    "draft": Kind(DRAFT, tag=lambda row: f"d{row[0]}"),
+KINDS: Mapping[str, ResourceKind] = {
+    "tenant": ResourceKind(TENANT),
+    "tenant_by_key": ResourceKind(TENANT_NAMED),
+    "user": ResourceKind(USER),
+    "topic": ResourceKind(TOPIC),
+    "key": ResourceKind(KEY),
+    "endpoint": ResourceKind(ENDPOINT, _uuid),
+    "suppression": ResourceKind(SUPPRESSION, _hash),
+    "message": ResourceKind(MESSAGE, _uuid),
+    "operation": ResourceKind(OPERATION, _uuid),
+    "category": ResourceKind(DOCUMENT.format(shelf="category")),
+    "integration": ResourceKind(DOCUMENT.format(shelf="integration")),
+    "draft": ResourceKind(DRAFT, tag=lambda row: f"d{row[0]}"),
     **{
-        shelf: Kind(VERSION.format(shelf=shelf), tag=lambda row: f"v{row[0]}")
+        shelf: ResourceKind(VERSION.format(shelf=shelf), tag=lambda row: f"v{row[0]}")
         for shelf in ("workflow", "template", "partial")
     },
 }

@@ -8,9 +8,9 @@ from typing import Any
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import changed, rows
-from clarion.adapters.ledgers.sqlite.packing import encoded
-from clarion.adapters.ledgers.sqlite.people import People
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
+from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId, UserNo
@@ -25,7 +25,7 @@ Owned = list[tuple[Suppression, Sequence[UserNo]]]
 class SqliteSuppressions:
     """Implements `ports.ledger.Suppressions`."""
 
-    def __init__(self, writer: Writer, readers: Readers, people: People) -> None:
+    def __init__(self, writer: Writer, readers: Readers, people: UserCache) -> None:
         self._writer = writer
         self._readers = readers
         self._people = people

@@ -12,8 +12,8 @@ from sqlalchemy.dialects.sqlite import insert
 from clarion.adapters.ledgers import schema
 from clarion.adapters.ledgers.sqlite.files import changed
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
-from clarion.adapters.ledgers.sqlite.packing import encoded
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.topic import Topic

@@ -11,13 +11,13 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.eraser import Eraser
+from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.key_tree import SECRET_BYTES
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
-from clarion.adapters.ledgers.sqlite.packing import Tail, encoded
-from clarion.adapters.ledgers.sqlite.people import People
+from clarion.adapters.ledgers.sqlite.puncturable_prf import SECRET_BYTES
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
+from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.errors import Conflict, InvalidInput, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
@@ -49,8 +49,8 @@ class SqliteUsers:
         writer: Writer,
         local: sqlite3.Connection,
         readers: Readers,
-        people: People,
-        desk: Desk,
+        people: UserCache,
+        desk: UserRows,
     ) -> None:
         self._writer = writer
         self._local = local
@@ -143,7 +143,7 @@ class SqliteUsers:
             self._writer.scrub()
 
 
-class Desk:
+class UserRows:
     """Opens and seals the rows of users, on whatever connection and thread."""
 
     def __init__(self, vault: Vault, keyring: Keyring, clock: Clock, random: Random, erase: Eraser) -> None:
@@ -262,7 +262,7 @@ class Desk:
     def _add(self, connection: sqlite3.Connection, users: Sequence[User]) -> None:
         if not users:
             return
-        tail = Tail()
+        tail = BlobTail()
         packed = []
         for user in users:
             key, profile = self._keyring.wrap(user.no, user.key), self._sealed(user)
@@ -286,7 +286,7 @@ class Desk:
     def _change(self, connection: sqlite3.Connection, users: Sequence[User]) -> None:
         if not users:
             return
-        tail = Tail()
+        tail = BlobTail()
         packed = []
         for user in users:
             profile = self._sealed(user)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clarion.adapters.ledgers.sqlite.checkpoints import Checkpoints
+from clarion.adapters.ledgers.sqlite.commit_scheduler import ROWS_PER_COMMIT, CommitScheduler, Job
 from clarion.adapters.ledgers.sqlite.files import open_writer, refusal
 from clarion.adapters.ledgers.sqlite.states import tag_of
-from clarion.adapters.ledgers.sqlite.turns import ROWS_PER_COMMIT, Job, Turns
 from clarion.errors import Unavailable
 from clarion.ports import terms
 from clarion.ports.clock import Clock
@@ -46,7 +46,7 @@ class Writer:
         self._clock = clock
         self._connection = open_writer(path)
         self._checkpoints = Checkpoints(path)
-        self._turns = Turns(clock)
+        self._turns = CommitScheduler(clock)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._forget: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None

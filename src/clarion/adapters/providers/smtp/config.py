@@ -13,7 +13,7 @@ import msgspec
 from clarion.adapters.oauth import Grant, checked
 from clarion.errors import ConfigError
 from clarion.ports.mail import DkimKey, Sender
-from clarion.ports.provider import Settings, WebUrl
+from clarion.ports.provider import ProviderSettings, WebUrl
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -33,7 +33,7 @@ class DomainLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Mails a second; None: no limit."""
 
 
-class SmtpConfig(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SmtpConfig(ProviderSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The relay, and in whose name it is given mail."""
 
     host: str

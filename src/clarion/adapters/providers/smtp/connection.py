@@ -28,7 +28,7 @@ IDLE_S = 45.0
 class Crew(Protocol):
     """What a connection needs from its pool."""
 
-    def take(self, connection: Connection) -> SendJob | None:
+    def take(self, connection: SmtpConnection) -> SendJob | None:
         """The next mail for it, made; None: nothing to do."""
 
     def settled(self, job: SendJob, outcome: Outcome) -> None:
@@ -37,14 +37,14 @@ class Crew(Protocol):
     def again(self, job: SendJob, why: str) -> None:
         """A mail must start anew elsewhere: the relay does not have it."""
 
-    def rests(self, connection: Connection) -> None:
+    def rests(self, connection: SmtpConnection) -> None:
         """It has nothing to do."""
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: SmtpConnection) -> None:
         """It is closed."""
 
 
-class Connection(asyncio.Protocol):
+class SmtpConnection(asyncio.Protocol):
     """Sends the mails it takes from its crew."""
 
     def __init__(self, crew: Crew, wait_s: float) -> None:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from ssl import SSLCertVerificationError, SSLError
 
-from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.hosts import vetted
 from clarion.adapters.oauth import AccessTokens, bearer
 from clarion.adapters.providers.smtp.config import SmtpConfig, port_of, refuse_unsafe, tls_context
-from clarion.adapters.providers.smtp.connection import Connection, Crew
+from clarion.adapters.providers.smtp.connection import Crew, SmtpConnection
 from clarion.adapters.providers.smtp.outcomes import told
 from clarion.adapters.providers.smtp.replies import Capabilities, Reply
 from clarion.errors import ConfigError, Unavailable
@@ -39,10 +39,10 @@ class NotOpened(Exception):
 
 
 async def open_connection(
-    config: SmtpConfig, crew: Crew, wait_s: float, guard: Guard, tokens: AccessTokens | None = None
-) -> Connection:
+    config: SmtpConfig, crew: Crew, wait_s: float, guard: UrlGuard, tokens: AccessTokens | None = None
+) -> SmtpConnection:
     """A connection that is ready for mail, or NotOpened within `wait_s`. Cancelled, it leaves nothing open."""
-    connection: Connection | None = None
+    connection: SmtpConnection | None = None
     opened = False
     try:
         async with _failures(config, wait_s):
@@ -57,7 +57,7 @@ async def open_connection(
     raise AssertionError  # `_failures` raises instead of letting go
 
 
-async def _connect(config: SmtpConfig, crew: Crew, wait_s: float, guard: Guard) -> Connection:
+async def _connect(config: SmtpConfig, crew: Crew, wait_s: float, guard: UrlGuard) -> SmtpConnection:
     """To the first of the relay's addresses that takes a connection."""
     secure = config.security == "tls"
     host = config.host.strip("[]")
@@ -65,7 +65,7 @@ async def _connect(config: SmtpConfig, crew: Crew, wait_s: float, guard: Guard) 
     for address in (await vetted(host, guard))[:ADDRESSES_TRIED]:
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(crew, wait_s),
+                lambda: SmtpConnection(crew, wait_s),
                 address,
                 port_of(config),
                 ssl=tls_context(config.ca) if secure else None,
@@ -80,7 +80,7 @@ async def _connect(config: SmtpConfig, crew: Crew, wait_s: float, guard: Guard) 
     raise trouble or OSError("it has no address")
 
 
-async def _introduce(connection: Connection, config: SmtpConfig) -> None:
+async def _introduce(connection: SmtpConnection, config: SmtpConfig) -> None:
     greeting = await connection.reply()
     if greeting[0] != GREETING:
         raise NotOpened(Retry(detail=f"the relay does not greet us: {told(greeting)}"))
@@ -99,7 +99,7 @@ async def _introduce(connection: Connection, config: SmtpConfig) -> None:
     await _hello(connection, config)
 
 
-async def _hello(connection: Connection, config: SmtpConfig) -> None:
+async def _hello(connection: SmtpConnection, config: SmtpConfig) -> None:
     name = config.hello or config.from_address.rpartition("@")[2].encode("idna").decode()
     code, text = reply = await connection.command(f"EHLO {name}")
     if code in NOT_KNOWN:
@@ -110,7 +110,7 @@ async def _hello(connection: Connection, config: SmtpConfig) -> None:
     connection.capabilities = Capabilities(text)
 
 
-async def _log_in(connection: Connection, config: SmtpConfig, tokens: AccessTokens | None) -> None:
+async def _log_in(connection: SmtpConnection, config: SmtpConfig, tokens: AccessTokens | None) -> None:
     if not config.username:
         return
     if tokens is not None or config.token:
@@ -129,7 +129,7 @@ async def _log_in(connection: Connection, config: SmtpConfig, tokens: AccessToke
         raise _refused("the relay refuses username and password", reply, secrets)
 
 
-async def _login(connection: Connection, config: SmtpConfig) -> Reply:
+async def _login(connection: SmtpConnection, config: SmtpConfig) -> Reply:
     reply = await connection.command("AUTH LOGIN")
     for answer in (config.username, config.password):
         if reply[0] != GO_ON:
@@ -138,7 +138,7 @@ async def _login(connection: Connection, config: SmtpConfig) -> Reply:
     return reply
 
 
-async def _show_token(connection: Connection, config: SmtpConfig, tokens: AccessTokens | None) -> None:
+async def _show_token(connection: SmtpConnection, config: SmtpConfig, tokens: AccessTokens | None) -> None:
     """A token that was withdrawn before its time is replaced once, unnoticed."""
     token = await tokens.get() if tokens is not None else config.token
     reply = await _xoauth2(connection, config.username, token)
@@ -150,7 +150,7 @@ async def _show_token(connection: Connection, config: SmtpConfig, tokens: Access
         raise _refused("the relay refuses the access token for this username", reply, secrets)
 
 
-async def _xoauth2(connection: Connection, username: str, token: str) -> Reply:
+async def _xoauth2(connection: SmtpConnection, username: str, token: str) -> Reply:
     """A refusal comes as a challenge first."""
     reply = await connection.command(f"AUTH XOAUTH2 {_coded(bearer(username, token))}")
     return await connection.command("") if reply[0] == GO_ON else reply

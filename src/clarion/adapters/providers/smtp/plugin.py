@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.isolation import surprised
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.attachments import Attachments, by_url
@@ -48,7 +48,7 @@ class SmtpProvider:
         self._tools = tools
         self._wait_s = integration.limits.timeout_s * SHARE_OF_TIME
         self._destinations: Domains[SendJob] = Domains(config)
-        self._guard = Guard(tools.allowed_networks)
+        self._guard = UrlGuard(tools.allowed_networks)
         grant = grant_of(config)
         self._tokens = AccessTokens(grant, tools) if grant is not None else None
         self._pool: Pool | None = None

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import structlog
 
-from clarion.adapters.http.guard import Guard
+from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.providers.smtp.config import SmtpConfig
-from clarion.adapters.providers.smtp.connection import Connection
+from clarion.adapters.providers.smtp.connection import SmtpConnection
 from clarion.adapters.providers.smtp.domain_limits import Domain
 from clarion.adapters.providers.smtp.handshake import NotOpened, open_connection
 from clarion.adapters.providers.smtp.outcomes import slows_domain
@@ -44,7 +44,7 @@ class Pool:
         config: SmtpConfig,
         make: Make,
         wait_s: float,
-        guard: Guard,
+        guard: UrlGuard,
         tokens: AccessTokens | None = None,
     ) -> None:
         self._config = config
@@ -54,8 +54,8 @@ class Pool:
         self._wait_s = wait_s
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[Lane, deque[SendJob]] = {lane: deque() for lane in LANES}
-        self._idle: list[Connection] = []
-        self._connections: set[Connection] = set()
+        self._idle: list[SmtpConnection] = []
+        self._connections: set[SmtpConnection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._full_until = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -133,7 +133,7 @@ class Pool:
 
     # ── Crew ──
 
-    def take(self, connection: Connection) -> SendJob | None:
+    def take(self, connection: SmtpConnection) -> SendJob | None:
         """The next mail, most urgent lane first, whose destination has room. What cannot be made is settled."""
         for waiting in self._waiting.values():
             while waiting:
@@ -160,11 +160,11 @@ class Pool:
         elif not job.is_settled:
             self._queue(job, first=True)
 
-    def rests(self, connection: Connection) -> None:
+    def rests(self, connection: SmtpConnection) -> None:
         """It can be given the next mail."""
         self._idle.append(connection)
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: SmtpConnection) -> None:
         """It counts no more."""
         if connection not in self._connections:
             return  # It never opened, which `_open` knows: opening another at once would storm the relay.

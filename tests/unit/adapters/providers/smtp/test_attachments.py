@@ -14,7 +14,7 @@ from clarion.adapters.providers.smtp.attachments import AT_ONCE, LIMIT, Attachme
 from clarion.model.content import Attachment
 from clarion.model.outcome import Accepted, Rejected, Retry
 from clarion.model.status import Reason
-from clarion.testing.provider_contract import Subject
+from clarion.testing.provider_contract import ProviderSubject
 from clarion.testing.scripted_server import Answer, scripted_server
 from tests.relay import SUBJECT, Relay, mails
 
@@ -27,7 +27,7 @@ ALLOWED = msgspec.structs.replace(SUBJECT.tools, allowed_networks=("127.0.0.0/8"
 async def sending(port: int, tools=ALLOWED):
     """The provider, allowed to fetch from this machine."""
     config = {"host": "127.0.0.1", "port": port, "security": "none", "from_address": "news@example.com"}
-    async with Subject(plugin=plugin, tools=tools, config=config).opened() as provider:
+    async with ProviderSubject(plugin=plugin, tools=tools, config=config).opened() as provider:
         yield provider
 
 

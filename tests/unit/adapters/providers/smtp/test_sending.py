@@ -16,7 +16,7 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import SmsContent
 from clarion.model.outcome import Accepted, Gone, Rejected, Retry, Unknown
 from clarion.model.status import Reason
-from clarion.testing.provider_contract import PROVIDER_CONTRACT, Subject
+from clarion.testing.provider_contract import PROVIDER_CONTRACT, ProviderSubject
 from tests.relay import CLOSE, HANG, OFFERS, SUBJECT, Relay, mails, many, smtp
 
 WITHOUT_PIPELINING = tuple(one for one in OFFERS if one != "PIPELINING")
@@ -171,7 +171,7 @@ async def test_a_surprise_while_a_mail_is_made_costs_that_mail_only():
             "security": "none",
             "from_address": "news@example.com",
         }
-        async with Subject(plugin=SUBJECT.plugin, tools=tools, config=config).opened(
+        async with ProviderSubject(plugin=SUBJECT.plugin, tools=tools, config=config).opened(
             connections=1
         ) as provider:
             outcomes = await provider.send(many(3))
@@ -566,7 +566,7 @@ async def test_it_keeps_the_contract_with_a_relay_on_the_other_side(check):
             "security": "none",
             "from_address": "news@example.com",
         }
-        await check(Subject(plugin=SUBJECT.plugin, tools=SUBJECT.tools, config=config))
+        await check(ProviderSubject(plugin=SUBJECT.plugin, tools=SUBJECT.tools, config=config))
 
 
 def test_only_email_is_served():

@@ -30,7 +30,7 @@ class _Failure(NamedTuple):
     at_s: float
 
 
-class Workers:
+class Loops:
     """Runs loops until stopped. A failing loop never takes the others down."""
 
     def __init__(self, clock: Clock) -> None:

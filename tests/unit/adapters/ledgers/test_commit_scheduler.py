@@ -4,21 +4,21 @@ import threading
 
 import pytest
 
-from clarion.adapters.ledgers.sqlite import turns as turns_module
-from clarion.adapters.ledgers.sqlite.turns import Job, Turns
+from clarion.adapters.ledgers.sqlite import commit_scheduler as turns_module
+from clarion.adapters.ledgers.sqlite.commit_scheduler import CommitScheduler, Job
 from clarion.adapters.system import SystemClock
 
 
 @pytest.fixture
 def turns():
-    return Turns(SystemClock())
+    return CommitScheduler(SystemClock())
 
 
 def job(name: str, rows: int = 1, *, urgent: bool = False) -> Job:
     return Job(lambda *_: (), name, rows, urgent, None, None)  # type: ignore[arg-type]
 
 
-def put(turns: Turns, *jobs: Job) -> None:
+def put(turns: CommitScheduler, *jobs: Job) -> None:
     for one in jobs:
         turns.put(one, hurry=one.urgent)
 

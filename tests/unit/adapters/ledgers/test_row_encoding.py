@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.sqlite.packing import Tail, bytes_at, encoded, field, id_at, keys, split_ids
+from clarion.adapters.ledgers.sqlite.row_encoding import (
+    BlobTail,
+    bytes_at,
+    encoded,
+    field,
+    id_at,
+    keys,
+    split_ids,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 IDS = st.binary(min_size=16, max_size=16)
@@ -17,7 +25,7 @@ SOURCE = sqlite3.connect(":memory:", check_same_thread=False)
 @given(st.lists(st.tuples(IDS, IDS, st.binary(max_size=50), TEXT, st.integers(-(2**63), 2**63 - 1))))
 def test_every_row_arrives_as_it_was(rows):
     """Ids, bytes of any length, text (SQLite ends it at a NUL) and numbers, in order."""
-    tail = Tail(part for a, b, *_ in rows for part in (a, b))
+    tail = BlobTail(part for a, b, *_ in rows for part in (a, b))
     packed = encoded([(text, number, tail.add(blob), len(blob)) for _, _, blob, text, number in rows])
     sql = f"SELECT {id_at(0, 2)}, {id_at(1, 2)}, {bytes_at(2, 3)}, {field(0)}, {field(1)} FROM json_each(?1)"
     found = SOURCE.execute(sql, (packed, tail.joined())).fetchall()

@@ -31,7 +31,7 @@ QUEUES: dict[int, tuple[Lane, Channel]] = {
 QUEUE_OF = {pair: queue for queue, pair in QUEUES.items()}
 
 
-class Route(NamedTuple):
+class MessageKind(NamedTuple):
     """See the module."""
 
     tenant: TenantId
@@ -46,16 +46,16 @@ class Route(NamedTuple):
     until: str
 
 
-class Routes:
+class MessageKinds:
     """All routes in memory; read by any thread, added to by the writer's."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._by_number: dict[int, Route] = {}
+        self._by_number: dict[int, MessageKind] = {}
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._stale = False
         self._load(connection)
 
-    def __getitem__(self, no: int) -> Route:
+    def __getitem__(self, no: int) -> MessageKind:
         return self._by_number[no]
 
     def number(self, connection: sqlite3.Connection, m: Message) -> int:
@@ -88,7 +88,7 @@ class Routes:
         no = self._numbers.get(key)
         return self._add(connection, key) if no is None else no
 
-    def matching(self, wanted: Callable[[Route], bool]) -> list[int]:
+    def matching(self, wanted: Callable[[MessageKind], bool]) -> list[int]:
         """Numbers of the routes a filter lets through."""
         return [no for no, route in list(self._by_number.items()) if wanted(route)]
 
@@ -109,6 +109,6 @@ class Routes:
         return no
 
     def _keep(self, no: int, columns: list[Any]) -> None:
-        route = Route(*columns)
+        route = MessageKind(*columns)
         self._by_number[no] = route._replace(channel=Channel(route.channel), lane=Lane(route.lane))
         self._numbers[tuple(columns)] = no

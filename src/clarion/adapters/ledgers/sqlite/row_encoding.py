@@ -39,7 +39,7 @@ def keys(ids: Iterable[bytes]) -> tuple[str, bytes]:
     return ("[" + "0," * (count - 1) + "0]") if count else "[]", joined
 
 
-class Tail:
+class BlobTail:
     """Bytes of any length that travel behind the ids."""
 
     def __init__(self, ids: Iterable[bytes] = ()) -> None:

@@ -10,7 +10,7 @@ from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.files import changed, one, rows
-from clarion.adapters.ledgers.sqlite.packing import encoded, keys
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
 from clarion.model.ids import Instant, MessageId
 from clarion.model.message import Change
 from clarion.model.status import Reason, Status
@@ -18,7 +18,7 @@ from clarion.model.status import Reason, Status
 NOT_STARTED = (Status.QUEUED, Status.DEFERRED)
 
 
-class Endings:
+class Terminations:
     """Used by every writer of messages, inside its transaction."""
 
     def __init__(self, connection: sqlite3.Connection, caps: Caps) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clarion.adapters.ledgers.sqlite.packing import split_ids, unhex
-from clarion.adapters.ledgers.sqlite.routes import Routes
+from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
+from clarion.adapters.ledgers.sqlite.row_encoding import split_ids, unhex
 from clarion.model.channel import Lane
 from clarion.model.event import Entry
 from clarion.model.ids import EventId, MessageId
@@ -32,7 +32,7 @@ def entry(lane: Lane, row: list[Any]) -> Entry:
     )
 
 
-def message(routes: Routes, row: list[Any]) -> Message:
+def message(routes: MessageKinds, row: list[Any]) -> Message:
     """A row of `statements.MESSAGE`."""
     (
         message_id,
@@ -102,7 +102,7 @@ def message(routes: Routes, row: list[Any]) -> Message:
     )
 
 
-def item(routes: Routes, row: list[Any]) -> InboxItem:
+def item(routes: MessageKinds, row: list[Any]) -> InboxItem:
     """A row of `statements.ITEM`."""
     user, offset, message_id, at, seen_at, read_at, archived_at, route_no, sealed = row
     route = routes[route_no]

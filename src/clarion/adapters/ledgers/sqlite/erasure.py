@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from clarion.adapters.ledgers.sqlite import endpoint_statements
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.endings import Endings
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
+from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.model.ids import MessageId, UserNo
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.ports.clock import Clock
@@ -19,7 +19,7 @@ class Eraser:
     """Works in a transaction of the writer, and leaves the person's number in the messages."""
 
     def __init__(
-        self, keyring: Keyring, endings: Endings, clock: Clock, forget_inbox: Callable[[UserNo], None]
+        self, keyring: Keyring, endings: Terminations, clock: Clock, forget_inbox: Callable[[UserNo], None]
     ) -> None:
         self._keyring = keyring
         self._endings = endings

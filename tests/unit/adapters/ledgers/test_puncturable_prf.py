@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clarion.adapters.ledgers.sqlite.key_tree import NUMBERS, Node, within, without
+from clarion.adapters.ledgers.sqlite.puncturable_prf import NUMBERS, Node, within, without
 
 SECRET = bytes(range(32))
 ROOT = Node(0, NUMBERS, SECRET)

@@ -51,7 +51,7 @@ class Job:
         self.leave = leave
 
 
-class Turns:
+class CommitScheduler:
     """`put` is the event loop's; all else is the writer thread's."""
 
     def __init__(self, clock: Clock) -> None:

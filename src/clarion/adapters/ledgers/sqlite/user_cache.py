@@ -11,7 +11,7 @@ from clarion.model.ids import TenantId, UserNo
 from clarion.model.user import User
 
 
-class People:
+class UserCache:
     """At most `most` users, the least recently used one leaves first.
 
     A user stays the same object until something about them changes.

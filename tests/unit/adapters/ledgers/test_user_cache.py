@@ -1,6 +1,6 @@
 """The cache of opened users never grows and never lies."""
 
-from clarion.adapters.ledgers.sqlite.people import People
+from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.user import Profile, User
 
@@ -13,7 +13,7 @@ def user(no: int, **fields) -> User:
 
 def test_it_keeps_the_ones_asked_for_lately():
     """The least recently used leaves first."""
-    people = People(3)
+    people = UserCache(3)
     people.keep(map(user, (1, 2, 3)))
     assert people.find(TENANT, "u1") == user(1)
     people.keep([user(4)])
@@ -24,7 +24,7 @@ def test_it_keeps_the_ones_asked_for_lately():
 
 def test_it_replaces_what_has_changed():
     """By number and by id alike."""
-    people = People(3)
+    people = UserCache(3)
     people.keep([user(1)])
     people.keep([user(1, revision=2)])
     assert people.get(UserNo(1)) == people.find(TENANT, "u1") == user(1, revision=2)
@@ -33,7 +33,7 @@ def test_it_replaces_what_has_changed():
 
 def test_a_deleted_user_is_unknown():
     """And may be deleted again, or never have been there."""
-    people = People(3)
+    people = UserCache(3)
     people.keep([user(1)])
     people.drop(UserNo(1))
     people.drop(UserNo(1))
@@ -43,7 +43,7 @@ def test_a_deleted_user_is_unknown():
 
 def test_the_same_user_stays_the_same_object():
     """So that who holds one can tell by identity that nothing has changed."""
-    people = People(3)
+    people = UserCache(3)
     kept = user(1, suppressed=frozenset({b"h"}))
     people.keep([kept])
     people.suppress(UserNo(1), b"h")
