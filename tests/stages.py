@@ -11,7 +11,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.flow.coverage import Coverage
 from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
-from clarion.flow.lanes import Queues
+from clarion.flow.lanes import InFlight, Queues
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.plan.planner import Planner
@@ -21,6 +21,7 @@ from clarion.flow.timers.claims import Claimer
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Entry, Event
 from clarion.model.ids import MessageId, TenantId, new_event_id
+from clarion.model.inbox import InboxChange
 from clarion.model.message import Message, MessageFilter
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, Integration, Tenant, Workflow
@@ -30,6 +31,17 @@ from clarion.testing.ports import ManualClock, SeededRandom
 from tests.engine import EVERYWHERE, workflow
 
 TENANT = TenantId(1)
+
+
+class NoDelivery:
+    """Implements `flow.lanes.StoredDelivery`: everything goes through the queues."""
+
+    async def settle(self, lane: Lane, batch: Sequence[InFlight]) -> list[Settlement]:
+        """Nothing is delivered."""
+        return []
+
+    def stored(self, settlements: Sequence[Settlement], inbox: Sequence[InboxChange]) -> None:
+        """Nothing was."""
 
 
 class Stages:
@@ -48,7 +60,9 @@ class Stages:
         """What the claimer settles without a call."""
         priority, coverage = PriorityGate(clock), Coverage(ledger.setup)
         self.intake = Intake(ledger, broker, Schemas(ledger.setup), coverage, priority, vault, clock, random)
-        self.planner = Planner(ledger, self.lease, broker, self.queues, coverage, priority, vault, clock)
+        self.planner = Planner(
+            ledger, self.lease, broker, self.queues, coverage, NoDelivery(), priority, vault, clock
+        )
         self.claimer = Claimer(ledger, self.lease, self.queues, self._settle, priority, vault, clock)
 
     async def open(self, *workflows: Workflow, category: Category | None = None) -> Stages:

@@ -18,6 +18,7 @@ from clarion.adapters.ledgers.memory import Tables
 from clarion.flow.intake.intake import CLAIM_MS
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, id_text
+from clarion.model.inbox import InboxItem
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Rejected, Retry, Unknown
 from clarion.model.setup import Category, Dedupe, FrequencyCap
 from clarion.model.status import Status
@@ -46,6 +47,8 @@ WORKFLOWS = (
     workflow("order", "updates", dedupe=Dedupe(key="/order", window_s=600)),
     workflow("otp", "security", lane=Lane.CRITICAL),
     workflow("ping", "updates", channel=Channel.PUSH),
+    workflow("bell", "news", channel=Channel.IN_APP),
+    workflow("talk", "updates", channel=Channel.IN_APP, thread="/room"),
 )
 CATEGORY_OF = {w.key: w.category for w in WORKFLOWS}
 QUIET = Window(start="22:00", end="07:30")
@@ -176,6 +179,7 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
     people = {name: await house.person(name, zone=ZONES[name], devices=DEVICES[name]) for name in USERS}
     accepted: dict[str, tuple[bytes, int, int]] = {}
     sent_texts: list[str] = []
+    chosen: list[tuple[Instant, str, bool]] = []
     crashes = 0
     for number, step in enumerate(steps):
         match step:
@@ -202,6 +206,7 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
                     devices=DEVICES[user],
                 )
                 choices[user] = (opted_out, quiet)
+                chosen.append((clock.now(), user, opted_out))
             case ("suppress", user):
                 phone = next(c for c in people[user].profile.contacts if c.channel is Channel.SMS)
                 await house.ledger.suppressions.add(
@@ -233,14 +238,34 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
         if all(m.status.is_terminal for m in (await house.messages()).values()):
             break
     try:
-        await _check(house, witness, accepted, crashes)
+        await _check(house, witness, accepted, crashes, await _inboxes(house, people))
+        _check_opt_outs(chosen, await _inboxes(house, people))
     finally:
         await house.stop()
 
 
-async def _check(house: Engine, witness: Witness, accepted, crashes: int) -> None:
-    assert witness.broken + check_caps(witness.times) == []
+async def _inboxes(house: Engine, people) -> list[tuple[str, InboxItem, str]]:
+    """Whose item, and of which workflow; in the order in which they came in."""
+    return [
+        (name, item, item.workflow)
+        for name, user in people.items()
+        for item in await house.ledger.inboxes.since(user.no, 0, 1_000)
+    ]
+
+
+def _check_opt_outs(chosen, inboxes) -> None:
+    """I8: what came in later than an opt-out was answered came in after it was taken back."""
+    for name, item, key in inboxes:
+        before = [opted_out for at, user, opted_out in chosen if user == name and at < item.at]
+        assert not (CATEGORY_OF[key] == "news" and before and before[-1]), f"I8 in the inbox of {name}"
+
+
+async def _check(house: Engine, witness: Witness, accepted, crashes: int, inboxes) -> None:
+    came_in = [(item.at, key, name) for name, item, key in inboxes]
+    assert witness.broken + check_caps(witness.times + came_in) == []
     found = await house.messages()
+    delivered = Counter(m.id for m in found.values() if m.channel is Channel.IN_APP and m.sent_at is not None)
+    assert Counter(item.message_id for _, item, _ in inboxes) == delivered, "I2 not once in the inbox"
     for message in found.values():
         told = f"{message.workflow} {message.channel} {message.status} {message.reason}"
         assert message.status.is_terminal, f"I1 still active: {told}"
@@ -262,6 +287,14 @@ async def _check(house: Engine, witness: Witness, accepted, crashes: int) -> Non
             again = await house.trigger("otp", "ada", idempotency_key=key, fingerprint=b"f")
             assert again.event_id == event_id, "I3 same key, other answer"
     await _check_threads(house, witness)
+    place = {event_id: int(key) for key, (event_id, _, _) in accepted.items()}
+    for user in USERS:
+        order = [
+            place[found[item.message_id].event_id]
+            for name, item, key in inboxes
+            if (name, key) == (user, "talk")
+        ]
+        assert order == sorted(order), f"I4 backwards in the inbox of {user}: {order}"
 
 
 async def _check_threads(house: Engine, witness: Witness) -> None:

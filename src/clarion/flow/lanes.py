@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
+from clarion.model.inbox import InboxChange
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Template
@@ -206,6 +207,16 @@ class Queues:
 
     def __iter__(self) -> Iterator[LaneQueue]:
         return iter(self._queues.values())
+
+
+class StoredDelivery(Protocol):
+    """Delivers messages whose delivery is to store them, so that they are stored with their plan."""
+
+    async def settle(self, lane: Lane, batch: Sequence[InFlight]) -> list[Settlement]:
+        """What became of some of them, final; the others go their way through the queues."""
+
+    def stored(self, settlements: Sequence[Settlement], inbox: Sequence[InboxChange]) -> None:
+        """These are stored, in this moment."""
 
 
 Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]

@@ -20,6 +20,7 @@ from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.rendering import Rendering
 from clarion.flow.dispatch.routing import Routing
+from clarion.flow.dispatch.stored_delivery import DeliveryByStoring
 from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import Queues
@@ -84,12 +85,25 @@ class Pipeline:
 
         # 1 intake
         self.intake = Intake(ledger, broker, self.schemas, self.coverage, self.priority, vault, clock, random)
-        # 2 plan
-        self.planner = Planner(ledger, lease, broker, self.queues, self.coverage, self.priority, vault, clock)
-        # 3 dispatch
+        # 2 plan, with the delivery of what is delivered by being stored
         recheck = Recheck(ledger, lease, clock)
         outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, vault.hash, clock)
         self._calls = ProviderCalls(clock)
+        self._settler = Settler(ledger, lease, fanout, clock)
+        delivery = DeliveryByStoring(
+            self.integrations,
+            outgoing,
+            recheck,
+            self._calls,
+            self.priority,
+            self._settler.stored,
+            clock,
+            random,
+        )
+        self.planner = Planner(
+            ledger, lease, broker, self.queues, self.coverage, delivery, self.priority, vault, clock
+        )
+        # 3 dispatch
         self.dispatcher = Dispatcher(
             recheck,
             Routing(self.integrations, clock, random),
@@ -102,7 +116,6 @@ class Pipeline:
             clock,
         )
         # 4 track
-        self._settler = Settler(ledger, lease, fanout, clock)
         self._receipts = ReceiptTracker(ledger, opt_out, clock)
         # 5 timers
         self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)

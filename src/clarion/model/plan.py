@@ -9,7 +9,9 @@ import msgspec
 from clarion.model.channel import Channel
 from clarion.model.event import Consumed, Entry
 from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
+from clarion.model.inbox import InboxChange
 from clarion.model.message import Message, Run
+from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 
 
@@ -70,6 +72,9 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
     turns: tuple[ThreadSlot, ...] = ()
     continuations: tuple[Entry, ...] = ()
     """Fan-out that goes on behind these; appended to their lane's log in the same transaction."""
+    settled: tuple[Settlement, ...] = ()
+    """What became already of messages the worker keeps, each with the record that is its delivery: final, and suppressing
+    no address. Stored with them, unless the exact checks let the message go differently, or it was there before."""
 
 
 class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,3 +92,5 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     """Runs whose explanation grew by the exact checks."""
     continued: tuple[Entry, ...] = ()
     """The continuations with their `seq`."""
+    inbox: tuple[InboxChange, ...] = ()
+    """The inbox items that were stored with it, with their offsets, ready for the fan-out."""

@@ -154,6 +154,9 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     A contact goes to the providers that claim it before those that take any."""
     idempotent: bool = False
     """A repeated call with the same message id has no second effect, so no `sending` mark is needed."""
+    stores: Callable[[Any], bool] | None = None
+    """Tells the settings with which all it does is give its outcome a record to store: its `send` reaches nobody, never
+    waits, and accepts. Its messages are stored with their plan, already sent. Only for what is `idempotent`."""
     marks_late: bool = False
     """It is `Reporting` and asks `begins` for every message; else a whole batch is noted before its call."""
     batch: int = 1

@@ -103,6 +103,11 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
     return Capture(integration, config, tools)
 
 
+def _stores(config: CaptureConfig) -> bool:
+    """A failure or a delay is rehearsed the way of what is sent out."""
+    return config.outcome == "accept" and not config.delay_ms
+
+
 plugin = ProviderPlugin(
     name="capture",
     title="Capture (keeps what would have been sent)",
@@ -110,6 +115,7 @@ plugin = ProviderPlugin(
     config=CaptureConfig,
     open=_open,
     idempotent=True,
+    stores=_stores,
     batch=500,
     example={"outcome": "retry", "share": 0.1, "retry_after_s": 5, "delay_ms": 20},
 )

@@ -71,5 +71,6 @@ plugin = ProviderPlugin(
     config=InAppConfig,
     open=_open,
     idempotent=True,
+    stores=lambda config: True,
     batch=500,
 )

@@ -33,8 +33,12 @@ NO_INTEGRATION_WAIT_S = 30.0
 class LiveIntegration:
     """An integration in use. One per tenant and key; replaced when its configuration changes."""
 
-    def __init__(self, integration: Integration, plugin: ProviderPlugin, provider: Provider) -> None:
+    def __init__(
+        self, integration: Integration, plugin: ProviderPlugin, provider: Provider, *, stores: bool = False
+    ) -> None:
+        """`stores`: all its provider does is make what is stored (`ProviderPlugin.stores`)."""
         self.integration = integration
+        self.stores = stores
         self.plugin = plugin
         self.provider = provider
         self.health = breaker.Breaker()
@@ -229,6 +233,15 @@ class Integrations:
             return NoCandidate(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
         return Candidates(healthy, [live for live in healthy if live.has_slot(lane, now_s)], tripped, wait_s)
 
+    def storing(self, tenant: TenantId, channel: Channel, now_s: float) -> LiveIntegration | None:
+        """The integration that all messages of a channel take, if delivering them means to store them: the only one, in
+        order, and without a rate limit."""
+        enabled = [one for one in self._shelf.all(tenant).values() if one.channel is channel and one.enabled]
+        live = self._current(tenant, enabled[0]) if len(enabled) == 1 else None
+        if live is None or not live.stores or live.bucket is not None:
+            return None
+        return live if breaker.state(live.health, now_s) == "closed" else None
+
     def alternatives(self, tenant: TenantId, live: LiveIntegration) -> int:
         """Other enabled integrations of the channel that take the same kind of contacts."""
         channel, accepts = live.integration.channel, live.plugin.accepts
@@ -323,6 +336,7 @@ class Integrations:
         try:
             config = msgspec.convert(integration.config, plugin.config)
             provider = plugin.open(integration, config, self._tools)
+            stores = plugin.stores is not None and plugin.stores(config)
         except (msgspec.ValidationError, ConfigError) as wrong:
             log.error("integration_unusable", integration=integration.key, error=str(wrong))
             self._give_up(tenant, integration, "its settings are refused: `clarion check` says why")
@@ -331,7 +345,7 @@ class Integrations:
             log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
             self._give_up(tenant, integration, f"its provider failed to start ({type(surprise).__name__})")
             return None
-        return LiveIntegration(integration, plugin, provider)
+        return LiveIntegration(integration, plugin, provider, stores=stores)
 
     def _give_up(self, tenant: TenantId, integration: Integration, detail: str) -> None:
         again_s = self._clock.monotonic() + NO_INTEGRATION_WAIT_S

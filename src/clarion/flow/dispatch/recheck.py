@@ -66,6 +66,19 @@ class Recheck:
         stops = {held: self._stop(held, changed, now) for held in batch}
         return {held: stop for held, stop in stops.items() if stop is not None}
 
+    async def same(self, batch: Sequence[InFlight]) -> list[InFlight]:
+        """Those of whom nothing has changed since they were planned: the person is the same, and the hour as good."""
+        worker = await self._lease.lasting()
+        changed, now = await self._changed(batch), self._clock.now()
+        return [
+            held
+            for held in batch
+            if held.worker == worker
+            and held.user.no not in changed
+            and held.gate is not None
+            and now < held.gate.valid_until
+        ]
+
     async def _changed(self, batch: Sequence[InFlight]) -> Mapping[UserNo, User | None]:
         return await self._users.changed([held.user.seen for held in batch])
 

@@ -10,6 +10,7 @@ from clarion.model.event import Consumed, Entry
 from clarion.model.ids import NO_USER, Instant, UserNo, WorkerId, message_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
+from clarion.model.settlement import Settlement
 from clarion.model.setup import Workflow, channels_of
 from clarion.model.status import Reason, Status
 from clarion.rules.plan import Planned
@@ -29,6 +30,8 @@ class PlanBatch:
         self.turns: list[ThreadSlot] = []
         self.continuations: list[Entry] = []
         self.held: list[InFlight] = []
+        self.settled: list[Settlement] = []
+        """What became already of some that are held."""
         self.consumed: Consumed | None = None
         self.again = False
         """People may have been planned before."""
@@ -136,4 +139,5 @@ class PlanBatch:
             collapses=tuple(self.collapses),
             turns=tuple(self.turns),
             continuations=tuple(self.continuations),
+            settled=tuple(self.settled),
         )

@@ -13,7 +13,7 @@ from msgspec import DecodeError
 
 from clarion.errors import SealBroken, Unavailable
 from clarion.flow.coverage import Coverage
-from clarion.flow.lanes import InFlight, Queues
+from clarion.flow.lanes import InFlight, Queues, StoredDelivery
 from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import UNMATCHED, last_known, setup_of
@@ -32,6 +32,7 @@ from clarion.model.user import User
 from clarion.ports.broker import Batch, Broker
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
+from clarion.rules.exact import delivered
 from clarion.rules.plan import plan_run
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,7 @@ class Planner:
         broker: Broker,
         queues: Queues,
         coverage: Coverage,
+        delivery: StoredDelivery,
         priority: PriorityGate,
         vault: Vault,
         clock: Clock,
@@ -66,6 +68,7 @@ class Planner:
         self._ledger = ledger
         self._lease = lease
         self._coverage = coverage
+        self._delivery = delivery
         self._broker = broker
         self._queues = queues
         self._priority = priority
@@ -138,7 +141,16 @@ class Planner:
             except Exception as fault:
                 log.exception("plan_failed", workflow=entry.workflow, error=type(fault).__name__)
                 draft.leftovers.append(entry)
+        if draft.held:
+            await self._deliver(lane, draft)
         return draft
+
+    async def _deliver(self, lane: Lane, draft: PlanBatch) -> None:
+        """What is delivered by being stored. Where that fails, all of it goes the way of the others."""
+        try:
+            draft.settled = await self._delivery.settle(lane, draft.held)
+        except Exception as fault:
+            log.exception("not_delivered_with_plan", lane=lane, error=type(fault).__name__)
 
     async def _plan_entry(
         self, draft: PlanBatch, entry: Entry, users: Mapping[UserNo, User], now: Instant
@@ -264,10 +276,7 @@ class Planner:
         try:
             result = PlanResult()
             if draft.runs or draft.continuations or draft.consumed:
-                commit = draft.commit()
-                result = await retry_until_stored(
-                    "plan", lambda: self._ledger.plans.commit(commit), self._clock
-                )
+                result = await self._committed(draft)
             if result.refused:
                 self._lease.refused()
                 raise GivenUp
@@ -275,7 +284,8 @@ class Planner:
                 # Somebody else planned it, or a commit of ours that seemed to fail: nobody knows of what that holds.
                 self._lease.drop(one.message for one in draft.held if one.message.id in held)
                 raise GivenUp
-            self._hand_over(draft, result, held)
+            delivered = self._delivered(draft, result)
+            self._hand_over(draft, result, held, delivered)
         except BaseException:
             self._lease.let_go(held)
             for one in draft.held:
@@ -285,6 +295,28 @@ class Planner:
             self._priority.end(lane, urgent)
         self.planned += len(draft.runs)
 
+    async def _committed(self, draft: PlanBatch) -> PlanResult:
+        """What is delivered goes along once. Where that cannot be stored, or not now, the plan is stored without, and
+        its messages are sent later like all others."""
+        if draft.settled:
+            try:
+                return await self._ledger.plans.commit(draft.commit())
+            except Unavailable:
+                log.warning("store_unavailable", waiting="plan")
+            except Exception as fault:
+                log.exception("delivery_not_stored", error=type(fault).__name__)
+            draft.settled = []
+        commit = draft.commit()
+        return await retry_until_stored("plan", lambda: self._ledger.plans.commit(commit), self._clock)
+
+    def _delivered(self, draft: PlanBatch, result: PlanResult) -> Set[MessageId]:
+        """Those that are stored as delivered; whoever watches is told."""
+        if not draft.settled:
+            return frozenset()
+        settlements = delivered(draft.settled, result)
+        self._delivery.stored(settlements, result.inbox)
+        return {one.message.id for one in settlements}
+
     async def _acknowledge(self, batch: Batch) -> None:
         try:
             await self._broker.ack(batch)
@@ -292,18 +324,24 @@ class Planner:
             # The next acknowledgement covers this one; after a crash the batch is planned again, to no effect.
             log.warning("ack_failed", lane=batch.lane)
 
-    def _hand_over(self, draft: PlanBatch, result: PlanResult, new: Set[MessageId]) -> None:
-        """`new`: what this process does not hold from an earlier plan."""
+    def _hand_over(
+        self, draft: PlanBatch, result: PlanResult, new: Set[MessageId], delivered: Set[MessageId]
+    ) -> None:
+        """`new`: what this process does not hold from an earlier plan. Nothing is left to do with what is `delivered`."""
         untouched = not result.changed and not result.known
         for held in draft.held:
             message = held.message
             queue = self._queues.of(message.lane, message.channel)
+            if message.id in delivered:
+                queue.give_back(message.tenant)
+                continue
             if untouched or (message.id not in result.changed and message.id not in result.known):
                 queue.put(held)
                 continue
             queue.give_back(message.tenant)
             if message.id in new:
                 self._lease.let_go([message.id])
+        self._lease.let_go(delivered)
         if result.continued:
             self._broker.offer(result.continued)
 

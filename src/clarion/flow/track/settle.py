@@ -41,16 +41,20 @@ class Settler:
         if not settlements:
             return frozenset()
         result = await self._stored(settlements)
-        if result.inbox:
-            content = {s.message.id: s.content for s in settlements if s.content}
-            self._fanout.publish([_with_content(change, content) for change in result.inbox])
+        self.stored(settlements, result.inbox)
         if result.refused:
             self.refused += len(result.refused)
             self._lease.refused()
+        return result.refused
+
+    def stored(self, settlements: Sequence[Settlement], inbox: Sequence[InboxChange]) -> None:
+        """Publish what these changed. At once when they are stored, so that it goes out in the order of the commits."""
+        if inbox:
+            content = {s.message.id: s.content for s in settlements if s.content}
+            self._fanout.publish([_with_content(change, content) for change in inbox])
         count = self.settled
         for s in settlements:
             count[s.message.channel._value_, s.status._value_, s.reason._value_ if s.reason else ""] += 1
-        return result.refused
 
     async def _stored(self, settlements: Sequence[Settlement]) -> SettleResult:
         """All together; where that fails one by one, so that only the one at fault is not stored as it is."""

@@ -4,7 +4,7 @@ Every store does the same three steps in one transaction: it loads what is store
 (`Stored`), calls `decide`, and writes what comes out (`Decisions`). Nothing else may write about these keys meanwhile.
 """
 
-from clarion.rules.exact.checks import decide, needed
+from clarion.rules.exact.checks import decide, delivered, needed
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 
@@ -19,6 +19,7 @@ __all__ = [
     "Waiting",
     "counts_from",
     "decide",
+    "delivered",
     "needed",
     "recount",
 ]

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from clarion.model.ids import Instant, MessageId, RunId, id_text
 from clarion.model.message import ChannelDecision, Message, Run, Verdict
 from clarion.model.plan import CapCharge, DedupeClaim, PlanCommit, PlanResult
+from clarion.model.settlement import Settlement
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.rules.exact.counts import ON_ITS_WAY, by_message, counted
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
@@ -28,6 +29,13 @@ def decide(plans: Sequence[PlanCommit], stored: Stored) -> Decisions:
     for plan in plans:
         checks.decide(plan)
     return checks.decisions(plans)
+
+
+def delivered(settled: Sequence[Settlement], result: PlanResult) -> Sequence[Settlement]:
+    """Of what was settled with a plan, that whose messages went in as they were planned."""
+    if not result.changed and not result.known:
+        return settled
+    return [s for s in settled if s.message.id not in result.changed and s.message.id not in result.known]
 
 
 class _Checks:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.event import Consumed
 from clarion.model.ids import Instant, MessageId
-from clarion.model.message import Run
+from clarion.model.inbox import CaptureFilter
+from clarion.model.message import Message, Run
+from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.testing.ledger_contract.world import World, later, together
 
@@ -521,6 +525,129 @@ async def a_replaced_message_leaves_its_place_in_the_thread(world: World) -> Non
     assert (last.waits_for, last.due_at) in ((None, world.now), (None, None))
 
 
+# ── what is settled with its plan ─────────────────────────────────────────────────────────────────────────
+
+
+async def what_is_delivered_is_stored_with_its_plan(world: World) -> None:
+    """Once, in its final state: as if it had been planned and settled, with the same timeline and inbox."""
+    with_plan, after = world.planned(channel=Channel.IN_APP), world.planned(world.bob, channel=Channel.IN_APP)
+    result = await world.plan(with_plan, settled=(world.in_inbox(with_plan),))
+    await world.plan(after)
+    told = await world.settle(after, Status.DELIVERED, record=world.item(after), outcome="accepted")
+    ((change,), (usual,)) = result.inbox, told.inbox
+    assert [item.message_id for item in change.items] == [with_plan.id]
+    assert (change.items[0].offset, change.counts) == (usual.items[0].offset, usual.counts)
+    assert await world.ledger.inboxes.head(world.ada.no) == await world.ledger.inboxes.head(world.bob.no)
+    first, second = [await world.stored(message) for message in (with_plan, after)]
+    alike: dict[str, Any] = {"id": first.id, "user": first.user, "event_id": first.event_id}
+    assert replace(second, **alike) == first
+    histories = [await world.ledger.records.changes(world.tenant, m.id) for m in (with_plan, after)]
+    first_told, second_told = (
+        [replace(one, seq=0, message_id=with_plan.id) for one in history] for history in histories
+    )
+    assert first_told == second_told
+    assert await world.claim(channel=Channel.IN_APP) == []
+    (run,) = await world.ledger.plans.runs_of(world.tenant, with_plan.event_id, None)
+    assert run == world.run(with_plan)
+
+
+async def what_is_captured_is_stored_with_its_plan(world: World) -> None:
+    """Beside a message that goes its way, and one that could not be made."""
+    kept, going, broken = world.planned(), world.planned(world.bob), world.planned()
+    await world.plan(
+        kept,
+        going,
+        broken,
+        settled=(
+            world.settlement(kept, outcome="accepted", record=world.captured(kept)),
+            world.settlement(broken, Status.FAILED, reason=Reason.TEMPLATE_ERROR, attempt=0),
+        ),
+    )
+    (captured,) = await world.ledger.captures.page(world.tenant, CaptureFilter(), None, 10)
+    assert captured.message_id == kept.id
+    assert await world.timeline(kept) == [(Status.QUEUED, None), (Status.SENT, None)]
+    assert await world.timeline(broken) == [(Status.QUEUED, None), (Status.FAILED, Reason.TEMPLATE_ERROR)]
+    assert await world.timeline(going) == [(Status.QUEUED, None)]
+    assert (await world.settle(going)).refused == frozenset()
+    assert (await world.settle(kept)).refused == {kept.id}
+
+
+async def what_the_checks_end_is_not_delivered(world: World) -> None:
+    """Caps, dedupe, collapse and thread order come first: what they stop has no record, whatever was made of it."""
+    event_id = world.event()
+    messages = [
+        world.planned(event_id=event_id, channel=Channel.IN_APP, step=f"step-{n}", charged=True)
+        for n in range(3)
+    ]
+    result = await world.plan(
+        *messages,
+        charges=tuple(world.charge(message, 1) for message in messages),
+        settled=tuple(map(world.in_inbox, messages)),
+    )
+    assert set(result.changed) == {message.id for message in messages[1:]}
+    assert [item.message_id for change in result.inbox for item in change.items] == [messages[0].id]
+    assert await world.timeline(messages[1]) == [(THROTTLED, Reason.FREQUENCY_CAP)]
+    _, counts = await world.ledger.inboxes.head(world.ada.no)
+    assert counts.total == 1
+
+
+async def what_was_delivered_with_its_plan_counts(world: World) -> None:
+    """In the inbox or captured: as long as the window of a cap is, and no longer."""
+    for user, channel in ((world.ada, Channel.IN_APP), (world.bob, Channel.EMAIL)):
+
+        def settled(message: Message) -> Settlement:
+            record = world.item(message) if message.channel is Channel.IN_APP else world.captured(message)
+            return world.settlement(message, outcome="accepted", record=record)
+
+        for wait_s, allowed in ((0, True), (3_599, False), (2, True)):
+            world.clock.advance(wait_s)
+            if wait_s:
+                world.worker = await world.hire()
+            message = world.planned(user, channel=channel, charged=True)
+            result = await world.plan(
+                message, charges=(world.charge(message, 1),), settled=(settled(message),)
+            )
+            assert (message.id in result.changed) is not allowed
+
+
+async def a_plan_that_comes_twice_delivers_once(world: World) -> None:
+    """As when its answer was lost: the second one stores nothing of it, and fans nothing out."""
+    message = world.planned(channel=Channel.IN_APP)
+    plan = world.plan_of(message, settled=(world.in_inbox(message),), again=True)
+    await world.ledger.plans.commit(plan)
+    again = await world.ledger.plans.commit(plan)
+    assert again.known == {message.id}
+    assert not again.inbox
+    assert len(await world.timeline(message)) == 2
+    _, counts = await world.ledger.inboxes.head(world.ada.no)
+    assert counts.total == 1
+
+
+async def who_waits_for_what_was_delivered_has_its_turn(world: World) -> None:
+    """The next of a thread waits in the same transaction in which the first one ends, and is due at once."""
+    first, second = world.planned(channel=Channel.IN_APP), world.planned(channel=Channel.IN_APP)
+    result = await world.plan(
+        first,
+        second,
+        turns=(world.turn(first), world.turn(second)),
+        settled=(world.in_inbox(first), world.in_inbox(second)),
+    )
+    assert result.changed == {second.id: (DEFERRED, Reason.WAITING_FOR_TURN)}
+    assert await world.state(first) == (Status.DELIVERED, None)
+    (due,) = await world.claim(channel=Channel.IN_APP)
+    assert due.id == second.id
+
+
+async def a_worker_that_was_given_up_delivers_nothing(world: World) -> None:
+    """Neither the plan is stored nor what was delivered with it."""
+    message = world.planned(channel=Channel.IN_APP)
+    plan = world.plan_of(message, settled=(world.in_inbox(message),))
+    await world.replace_worker()
+    result = await world.ledger.plans.commit(plan)
+    assert (result.refused, result.inbox) == (True, ())
+    assert await world.ledger.records.get(world.tenant, message.id) is None
+
+
 PLANS_CONTRACT = (
     a_plan_is_stored_as_planned,
     a_repeated_plan_changes_nothing,
@@ -555,4 +682,11 @@ PLANS_CONTRACT = (
     whatever_ends_a_message_gives_the_next_its_turn,
     what_ends_while_it_waits_leaves_its_place_to_the_next,
     a_replaced_message_leaves_its_place_in_the_thread,
+    what_is_delivered_is_stored_with_its_plan,
+    what_is_captured_is_stored_with_its_plan,
+    what_the_checks_end_is_not_delivered,
+    what_was_delivered_with_its_plan_counts,
+    a_plan_that_comes_twice_delivers_once,
+    who_waits_for_what_was_delivered_has_its_turn,
+    a_worker_that_was_given_up_delivers_nothing,
 )

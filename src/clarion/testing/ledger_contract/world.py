@@ -254,6 +254,12 @@ class World:
             category=message.category,
         )
 
+    def in_inbox(self, message: Message) -> Settlement:
+        """What became of a message that the in-app provider took."""
+        return self.settlement(
+            message, Status.DELIVERED, outcome="accepted", record=self.item(message), content=b"content"
+        )
+
     def captured(self, message: Message, sealed: bytes = b"content") -> Captured:
         """What the capture provider would have stored for a message."""
         return Captured(

@@ -114,8 +114,8 @@ class MemoryLedger:
         self.directory = MemoryDirectory(tables)
         self.setup = MemorySetup(tables, transactions)
         self.leases = leases = MemoryLeases(tables, transactions, rows)
-        self.plans = MemoryPlans(tables, transactions, log, rows, leases)
-        self.messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
+        self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
+        self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases)
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.records = records

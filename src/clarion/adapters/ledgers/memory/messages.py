@@ -16,7 +16,7 @@ from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
-from clarion.model.inbox import Captured, InboxItem
+from clarion.model.inbox import Captured, InboxChange, InboxItem
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, SUCCEEDED, Reason, Status
@@ -83,14 +83,9 @@ class MemoryMessages:
             first = {s.message.id: s for s in reversed(settlements)}  # The first of a double counts.
             batch = [s for s in settlements if first[s.message.id] is s]
             taken = [s for s in batch if self._holds(worker, s.message, s.status)]
-            for s in taken:
-                self._follow(worker, s)
-            items = [s.record for s in taken if isinstance(s.record, InboxItem)]
-            for s in taken:
-                self._record(s)
-                self._move_on(s)
+            inbox = self.follow(worker, taken)
             refused = frozenset(s.message.id for s in batch) - {s.message.id for s in taken}
-            return SettleResult(refused=refused, inbox=self._inboxes.add(items))
+            return SettleResult(refused=refused, inbox=inbox)
 
         return await self._transactions.write(settle)
 
@@ -125,6 +120,16 @@ class MemoryMessages:
         return chosen
 
     # -- inside a transaction ---------------------------------------------------------------------------------
+
+    def follow(self, worker: WorkerId, settlements: Sequence[Settlement]) -> tuple[InboxChange, ...]:
+        """The messages go where their settlements say, with everything these bring along; what to fan out."""
+        for s in settlements:
+            self._follow(worker, s)
+        items = [s.record for s in settlements if isinstance(s.record, InboxItem)]
+        for s in settlements:
+            self._record(s)
+            self._move_on(s)
+        return self._inboxes.add(items)
 
     def _hold(self, message: Message, worker: WorkerId) -> Message:
         """The worker holds it. It is returned as it was found."""

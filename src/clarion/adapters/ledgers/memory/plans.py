@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
+from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -25,6 +26,7 @@ from clarion.rules.exact import (
     Stored,
     Waiting,
     decide,
+    delivered,
     recount,
 )
 
@@ -38,12 +40,14 @@ class MemoryPlans:
         transactions: Transactions,
         log: MemoryLog,
         rows: MessageRows,
+        messages: MemoryMessages,
         leases: MemoryLeases,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
         self._log = log
         self._rows = rows
+        self._messages = messages
         self._leases = leases
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
@@ -79,7 +83,10 @@ class MemoryPlans:
         decisions = decide([plan], self._load(plan, known_runs))
         self._store(decisions, plan.worker)
         (result,) = decisions.results
-        return replace(result, continued=tuple(self._log.add(entry) for entry in plan.continuations))
+        inbox = self._messages.follow(plan.worker, delivered(plan.settled, result))
+        return replace(
+            result, continued=tuple(self._log.add(entry) for entry in plan.continuations), inbox=inbox
+        )
 
     def _load(self, plan: PlanCommit, known_runs: Mapping[RunId, Run]) -> Stored:
         tables = self._tables

@@ -34,8 +34,10 @@ class Caps:
             found = rows(connection, sql.CAPS_USES, (encoded(list(missing.users)), missing.since))
             self.counts.learn(missing, [(self.counted(user, route), at) for user, route, at in found])
 
-    def settle(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
-        """What was on its way was sent, or waits, or ended without having been sent."""
+    def settle(
+        self, connection: sqlite3.Connection, settlements: Iterable[Settlement], *, stored: bool = False
+    ) -> None:
+        """What was on its way was sent, or waits, or ended without having been sent. `stored`: their rows say so."""
         ids: list[bytes] = []
         moved: list[tuple[Instant | None]] = []
         for s in settlements:
@@ -43,7 +45,9 @@ class Caps:
             if m.charged:
                 at = counts_from(s.status, s.outcome, s.at)
                 self.counts.move(Counted(m.user, m.category, m.channel), ON_ITS_WAY, at)
-                if type(s.record) is not InboxItem:  # Those are stored with it, see `SqliteInboxes.add`.
+                if (
+                    not stored and type(s.record) is not InboxItem
+                ):  # Those are stored with it, see `SqliteInboxes.add`.
                     ids.append(m.id)
                     moved.append((at,))
         if ids:

@@ -19,6 +19,7 @@ from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, UserNo
 from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
+from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Success
 from clarion.model.status import Reason, Status
@@ -152,9 +153,14 @@ class SqliteInboxes:
     # -- in the writer's thread -------------------------------------------------------------------------------
 
     def add(
-        self, connection: sqlite3.Connection, batches: Sequence[Sequence[Settlement]]
+        self,
+        connection: sqlite3.Connection,
+        batches: Sequence[Sequence[Settlement]],
+        *,
+        route: Callable[[Message], int] | None = None,
     ) -> list[tuple[InboxChange, ...]]:
-        """Stores the inbox items among the settlements' records; per batch what to fan out."""
+        """Stores the inbox items among the settlements' records; per batch what to fan out. `route`: the messages are
+        new, and have no row yet."""
         found = [[s for s in batch if type(s.record) is InboxItem] for batch in batches]
         if not any(found):
             return [()] * len(batches)
@@ -188,12 +194,13 @@ class SqliteInboxes:
                         counts_from(s.status, s.outcome, s.at) if s.message.charged else None,
                         tail.add(item.sealed),
                         len(item.sealed),
+                        None if route is None else route(s.message),
                     )
                 )
                 by_user.setdefault(item.user, []).append(replace(item, offset=offset))
             changes.append(tuple(heads[user].change(items) for user, items in by_user.items()))
         parameters = (encoded(packed), tail.joined())
-        connection.execute(sql.INBOX_ADD, parameters)
+        connection.execute(sql.INBOX_ADD if route is None else sql.INBOX_ADD_NEW, parameters)
         connection.execute(sql.INBOX_CONTENT_ADD, parameters)
         if late:
             moves = encoded([row for _, row in late]), b"".join([message_id for message_id, _ in late])

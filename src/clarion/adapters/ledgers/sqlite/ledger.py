@@ -31,6 +31,7 @@ from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.respelling import respell
 from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
+from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
 from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
@@ -138,11 +139,10 @@ class SqliteLedger:
         self.directory = SqliteDirectory(readers, desk)
         self.setup = setup = SqliteSetup(writer, readers, local, vault)
         canceled = CanceledEvents(local)
+        effects = SettlementEffects(caps, endings, inboxes)
         self.leases = leases = SqliteLeases(writer)
-        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, leases)
-        self.messages = SqliteMessages(
-            writer, local, readers, routes, caps, endings, inboxes, suppressions, leases
-        )
+        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, leases, effects)
+        self.messages = SqliteMessages(writer, local, readers, routes, endings, effects, suppressions, leases)
         self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.records = records = SqliteRecords(writer, readers, routes, endings)

@@ -9,22 +9,20 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import deliveries, journal
+from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.files import one, rows, write
-from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, QUEUES, MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded, keys
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.row_mappers import message as message_of
+from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
-from clarion.model.inbox import Captured
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, Reason, Status
@@ -66,9 +64,8 @@ class SqliteMessages:
         local: sqlite3.Connection,
         readers: Readers,
         routes: MessageKinds,
-        caps: Caps,
         endings: Terminations,
-        inboxes: SqliteInboxes,
+        effects: SettlementEffects,
         suppressions: SqliteSuppressions,
         leases: SqliteLeases,
     ) -> None:
@@ -76,9 +73,8 @@ class SqliteMessages:
         self._local = local
         self._readers = readers
         self._routes = routes
-        self._caps = caps
         self._endings = endings
-        self._inboxes = inboxes
+        self._effects = effects
         self._suppressions = suppressions
         self._leases = leases
         self._last_turn: dict[int, int] = {}
@@ -214,11 +210,7 @@ class SqliteMessages:
                 for batch, rest in zip(asked, batches, strict=True)
             ]
         self._follow(connection, held, before)
-        self._caps.settle(connection, held)
-        self._store_captures(connection, held)
-        deliveries.store(connection, held)
-        changes = self._inboxes.add(connection, batches)
-        self._move_on(connection, held)
+        changes = self._effects.store(connection, batches)
         suppressed = [self._suppress(connection, batch) for batch in batches]
         return [
             _Settled(SettleResult(refused=no, inbox=inbox), gone)
@@ -252,26 +244,6 @@ class SqliteMessages:
             positions = journal.add_settled(connection, settlements, before)
             rows = [_row(s, position) for s, position in zip(settlements, positions, strict=True)]
             write(connection, sql.SETTLE, rows)
-
-    def _store_captures(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> None:
-        kept = [copy for s in settlements for copy in (s.record, *s.copies) if type(copy) is Captured]
-        if kept:
-            tail = BlobTail([c.message_id for c in kept])
-            packed = [(c.user, c.integration, c.at, tail.add(c.sealed), len(c.sealed)) for c in kept]
-            connection.execute(sql.CAPTURES_ADD, (encoded(packed), tail.joined()))
-
-    def _move_on(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
-        """Rungs and turns that follow from these."""
-        now = settlements[-1].at if settlements else Instant(0)
-        if advanced := [s.advances for s in settlements if s.advances is not None]:
-            connection.execute(sql.ADVANCE_RUNGS, (*keys(advanced), now))
-        if canceled := [rung for s in settlements for rung in s.cancels]:
-            self._endings.stop(
-                connection, canceled, Status.CANCELED, Reason.LADDER_SATISFIED, now, only=(Status.DEFERRED,)
-            )
-        if self._endings.anyone_waits:
-            finished = [s.message.id for s in settlements if s.status not in ACTIVE]
-            self._endings.release(connection, finished, now)
 
     def _suppress(self, connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> Owned:
         gone = [suppression for s in settlements for suppression in s.suppressions]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,14 +20,17 @@ from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
+from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo, WorkerId
+from clarion.model.inbox import InboxItem
 from clarion.model.message import Message, Run
 from clarion.model.plan import CapCharge, PlanCommit, PlanResult
-from clarion.model.status import ACTIVE
-from clarion.rules.exact import ON_ITS_WAY, decide, needed
+from clarion.model.settlement import Settlement
+from clarion.model.status import ACTIVE, SUCCEEDED, Status
+from clarion.rules.exact import ON_ITS_WAY, counts_from, decide, delivered, needed
 
 NOTHING = PlanResult()
 REFUSED = PlanResult(refused=True)
@@ -53,6 +57,7 @@ class SqlitePlans:
         endings: Terminations,
         canceled: CanceledEvents,
         leases: SqliteLeases,
+        effects: SettlementEffects,
     ) -> None:
         self._writer = writer
         self._readers = readers
@@ -62,6 +67,7 @@ class SqlitePlans:
         self._endings = endings
         self._canceled = canceled
         self._leases = leases
+        self._effects = effects
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         committed: _Committed = await self._writer.do(
@@ -107,7 +113,7 @@ class SqlitePlans:
         going = [plan for plan, result in zip(plans, results, strict=True) if result is None]
         stored = iter(self._stored(connection, going, careful))
         for worker in live:
-            held = (m.id for plan in going if plan.worker == worker for m in plan.messages if m.fence)
+            held = (one for plan in going if plan.worker == worker for one in _kept(plan))
             self._leases.planned(connection, worker, held)
         return [_Committed(result or next(stored), positions) for result in results]
 
@@ -119,12 +125,13 @@ class SqlitePlans:
         known = _known(connection, plans) if careful or any(plan.again for plan in plans) else NEW
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
-            self._add(connection, plans, [run for plan in plans for run in plan.runs], messages)
-            return self._go_on(connection, plans, [NOTHING] * len(plans))
+            runs = [run for plan in plans for run in plan.runs]
+            results = self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
+            return self._go_on(connection, plans, results)
         decisions = decide(plans, checks.load(connection, plans, known, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._endings)
-        self._add(connection, plans, decisions.runs, decisions.messages)
-        return self._go_on(connection, plans, decisions.results)
+        results = self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
+        return self._go_on(connection, plans, results)
 
     def _add(
         self,
@@ -132,27 +139,48 @@ class SqlitePlans:
         plans: Sequence[PlanCommit],
         runs: Sequence[Run],
         messages: Sequence[Message],
-    ) -> None:
-        """What is to be added of these plans."""
+        results: Sequence[PlanResult],
+    ) -> Sequence[PlanResult]:
+        """Adds these runs and messages, those that are settled in their final state; the results with what to fan out."""
         if not runs and not messages:
-            return
+            return results
+        batches = [delivered(plan.settled, result) for plan, result in zip(plans, results, strict=True)]
+        settled = {s.message.id: s for batch in batches for s in batch}
         positions, journal_rows = journal.add_planned(connection, runs, messages)
         write(connection, sql.EVENTS_ADD, _events(runs, journal_rows))
+        end_of = _add_ends(connection, settled, messages, positions) if settled else {}
         worker_of, number = _workers(plans), self._routes.number
         plain: list[tuple[Any, ...]] = []
         rich: list[tuple[Any, ...]] = []
+        final: list[tuple[Any, ...]] = []
         of_users: list[tuple[Any, ...]] = []
         for m, position in zip(messages, positions, strict=True):
             route = number(connection, m)
-            row = _row(m, worker_of(m.id), route, position)
-            if _is_rich(m):
-                rich.append(row + _more(m))
+            s = settled.get(m.id)
+            if s is not None:
+                final.append(_final(m, s, route, end_of[m.id]))
+                if type(s.record) is InboxItem:  # Its row is stored with the item.
+                    continue
+                counted_at = counts_from(s.status, s.outcome, s.at) if m.charged else None
             else:
-                plain.append(row)
-            of_users.append((m.id, m.user, route, ON_ITS_WAY if m.charged else None))
+                row = _row(m, worker_of(m.id), route, position)
+                if _is_rich(m):
+                    rich.append(row + _more(m))
+                else:
+                    plain.append(row)
+                counted_at = ON_ITS_WAY if m.charged else None
+            of_users.append((m.id, m.user, route, counted_at))
         write(connection, sql.MESSAGES_ADD_PLAIN, plain)
         write(connection, sql.MESSAGES_ADD_RICH, rich)
+        write(connection, sql.MESSAGES_ADD_SETTLED, final)
         write(connection, sql.USER_MESSAGES_ADD, of_users)
+        if not settled:
+            return results
+        changes = self._effects.store(connection, batches, route=partial(number, connection))
+        return [
+            msgspec.structs.replace(result, inbox=its) if its else result
+            for result, its in zip(results, changes, strict=True)
+        ]
 
     def _go_on(
         self,
@@ -213,6 +241,24 @@ def _reach(events: dict[EventId, list[int]], run: Run) -> None:
         its[:] = max(its[0], run.event_seq), min(its[1], run.user), max(its[2], run.user)
 
 
+def _kept(plan: PlanCommit) -> Iterable[MessageId]:
+    """What its worker goes on to hold."""
+    settled = {s.message.id for s in plan.settled}
+    return (m.id for m in plan.messages if m.fence and m.id not in settled)
+
+
+def _add_ends(
+    connection: sqlite3.Connection,
+    settled: Mapping[MessageId, Settlement],
+    messages: Sequence[Message],
+    positions: Sequence[int],
+) -> Mapping[MessageId, int]:
+    """The second record of each message that is settled, behind the first of each at these positions."""
+    first = dict(zip([m.id for m in messages], positions, strict=True))
+    ends = journal.add_settled(connection, list(settled.values()), [first[one] for one in settled])
+    return dict(zip(settled, ends, strict=True))
+
+
 def _workers(plans: Sequence[PlanCommit]) -> Callable[[MessageId], WorkerId]:
     """Who planned a message."""
     workers = {plan.worker for plan in plans}
@@ -249,6 +295,37 @@ def _row(m: Message, worker: WorkerId, route: int, position: int) -> tuple[Any, 
         m.tenant,
         position,
         worker if m.fence and m.status in ACTIVE else None,
+    )
+
+
+def _final(m: Message, s: Settlement, route: int, position: int) -> tuple[Any, ...]:
+    """As `statements.MESSAGES_ADD_SETTLED`."""
+    return (
+        m.id,
+        m.event_id,
+        m.user,
+        m.event_seq,
+        route,
+        QUEUE_OF[m.lane, m.channel],
+        CODES[s.status],
+        m.created_at,
+        None,
+        m.fence,
+        False,
+        m.tenant,
+        position,
+        None,
+        s.reason,
+        m.expires_at,
+        s.attempt,
+        s.unknowns,
+        m.threaded,
+        b"".join(m.later_rungs) or None,
+        None,
+        s.integration,
+        s.at,
+        s.at if s.status in SUCCEEDED else None,
+        s.at if s.status is Status.DELIVERED else None,
     )
 
 

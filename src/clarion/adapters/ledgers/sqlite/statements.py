@@ -176,6 +176,14 @@ MESSAGES_ADD_RICH = """
     ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """With what some have besides."""
+MESSAGES_ADD_SETTLED = """
+    INSERT INTO messages (
+        id, event_id, user, event_seq, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder,
+        reason, expires_at, attempt, unknowns, threaded, later_rungs, waits_for,
+        integration, updated_at, sent_at, delivered_at
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+"""In their final state."""
 USER_MESSAGES_ADD = "INSERT INTO user_messages (id, user, route, counted_at) VALUES (?, ?, ?, ?)"
 
 # ── the journal ───────────────────────────────────────────────────────────────────────────────────────────
@@ -438,6 +446,22 @@ INBOX_ADD = f"""
         unseen = new.unseen, unread = new.unread, total = new.total, counted_at = new.counted_at
     FROM new WHERE user_messages.user = new.user AND user_messages.id = new.id
 """
+INBOX_ADD_NEW = _insert(
+    "user_messages",
+    {
+        "id": id_at(0, 1),
+        "user": field(0),
+        "at": field(1),
+        "offset": field(2),
+        "moved_to": field(3),
+        "unseen": field(4),
+        "unread": field(5),
+        "total": field(6),
+        "counted_at": field(7),
+        "route": field(10),
+    },
+)
+"""For messages that are stored in the same transaction."""
 INBOX_CONTENT_ADD = _insert("inbox_content", {"message_id": id_at(0, 1), "sealed": bytes_at(8, 9)})
 """From the parameters of `INBOX_ADD`."""
 
