@@ -16,10 +16,10 @@ from clarion.adapters.telemetry.logs import set_up
 def out():
     """What was written; afterwards logging is as it was."""
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    before, configured = (root.handlers[:], root.level), structlog.get_config()
     yield io.StringIO()
     root.handlers[:], root.level = before
-    structlog.reset_defaults()
+    structlog.configure(**configured)
 
 
 def records(out):
