@@ -1,6 +1,7 @@
 """What every test shares: how hard Hypothesis looks, and which tests count as slow."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ACCEPTANCE in item.path.parents:
             item.add_marker(pytest.mark.acceptance)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A test that sets up logging leaves nothing behind: what it wrote to is closed when the next one logs."""
+    configured = structlog.get_config()
+    yield
+    if structlog.get_config() != configured:
+        structlog.configure(**configured)

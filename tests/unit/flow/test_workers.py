@@ -265,7 +265,6 @@ async def test_a_plan_of_a_worker_that_was_given_up_is_refused(store):
     """Nothing of it is stored: whoever took over the lane has planned the same, once."""
     async with two(store) as (one, other):
         await one.pipeline.loops.stop("plan-")
-        await other.pipeline.loops.stop("plan-")
         await one.trigger("hello", *PEOPLE)
         plans: Any = one.ledger.plans
         commit = plans.commit
