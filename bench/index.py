@@ -37,10 +37,10 @@ class Part:
 
 
 PARTS = (
-    Part(name="interpreter", reference_s=0.0210, share=0.6),
-    Part(name="group commit", reference_s=0.0080, share=0.2),
-    Part(name="AES-GCM", reference_s=0.0050, share=0.05),
-    Part(name="loopback", reference_s=0.0046, share=0.15),
+    Part(name="interpreter", reference_s=0.0109, share=0.6),
+    Part(name="group commit", reference_s=0.0042, share=0.2),
+    Part(name="AES-GCM", reference_s=0.0026, share=0.05),
+    Part(name="loopback", reference_s=0.0024, share=0.15),
 )
 
 
