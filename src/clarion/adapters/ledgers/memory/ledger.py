@@ -28,62 +28,16 @@ from clarion.adapters.ledgers.memory.topics import MemoryDirectory, MemoryTopics
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.adapters.ledgers.memory.users import MemoryUsers
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import (
-    Captures,
-    Deliveries,
-    Directory,
-    Endpoints,
-    EventLog,
-    Events,
-    IdempotencyStore,
-    Inboxes,
-    Leases,
-    MessageRecords,
-    Messages,
-    Operations,
-    OperationSteps,
-    Plans,
-    Quarantine,
-    Receipts,
-    Retention,
-    SetAsides,
-    SetupStore,
-    Suppressions,
-    Topics,
-    Users,
-)
+from clarion.ports.ledger import Store
 from clarion.ports.terms import Subject
 from clarion.ports.vault import Vault
 
 
-class MemoryLedger:
+class MemoryLedger(Store):
     """Implements `ports.ledger.Store`, for one process. Not durable: its tables are lost with the memory they are in.
 
     Give another one the same tables, and it is another process on the same store.
     """
-
-    log: EventLog
-    events: Events
-    set_aside: SetAsides
-    users: Users
-    suppressions: Suppressions
-    endpoints: Endpoints
-    deliveries: Deliveries
-    topics: Topics
-    directory: Directory
-    setup: SetupStore
-    plans: Plans
-    leases: Leases
-    messages: Messages
-    receipts: Receipts
-    quarantine: Quarantine
-    records: MessageRecords
-    operations: Operations
-    steps: OperationSteps
-    inboxes: Inboxes
-    captures: Captures
-    retention: Retention
-    claims: IdempotencyStore
 
     def __init__(
         self,

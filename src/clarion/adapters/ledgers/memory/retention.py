@@ -8,7 +8,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.memory.tables import Table, Tables, lacking
 from clarion.adapters.ledgers.memory.transactions import Transactions
-from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
+from clarion.model.ids import Instant, TenantId, first_id_at
 from clarion.model.message import Message
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
 from clarion.model.status import ACTIVE, Reason, Status
@@ -110,7 +110,6 @@ class MemoryRetention:
 
     def _items(self, cutoffs: Cutoffs) -> Counter[TenantId]:
         tables = self._tables
-        old: list[MessageId] = []
         expired: Counter[TenantId] = Counter()
         for user, items in [*tables.inboxes.items()]:
             old = [

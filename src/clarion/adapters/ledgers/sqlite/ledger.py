@@ -41,59 +41,13 @@ from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.adapters.ledgers.sqlite.users import SqliteUsers, UserRows
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.ports.clock import Clock, Random
-from clarion.ports.ledger import (
-    Captures,
-    Deliveries,
-    Directory,
-    Endpoints,
-    EventLog,
-    Events,
-    IdempotencyStore,
-    Inboxes,
-    Leases,
-    MessageRecords,
-    Messages,
-    Operations,
-    OperationSteps,
-    Plans,
-    Quarantine,
-    Receipts,
-    Retention,
-    SetAsides,
-    SetupStore,
-    Suppressions,
-    Topics,
-    Users,
-)
+from clarion.ports.ledger import Store
 from clarion.ports.terms import Subject
 from clarion.ports.vault import Vault
 
 
-class SqliteLedger:
+class SqliteLedger(Store):
     """Implements `ports.ledger.Store`. Open it once per process, use it from one event loop."""
-
-    log: EventLog
-    events: Events
-    set_aside: SetAsides
-    users: Users
-    suppressions: Suppressions
-    endpoints: Endpoints
-    deliveries: Deliveries
-    topics: Topics
-    directory: Directory
-    setup: SetupStore
-    plans: Plans
-    leases: Leases
-    messages: Messages
-    receipts: Receipts
-    quarantine: Quarantine
-    records: MessageRecords
-    operations: Operations
-    steps: OperationSteps
-    inboxes: Inboxes
-    captures: Captures
-    claims: IdempotencyStore
-    retention: Retention
 
     @classmethod
     def open(

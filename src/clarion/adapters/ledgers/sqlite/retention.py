@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import coded
@@ -248,12 +248,12 @@ def _pointers_of(table: str) -> Look:
 def _whole_before(connection: sqlite3.Connection, cutoffs: Cutoffs) -> Cutoffs:
     """The cutoffs, earlier where an older message is left: its timeline stays whole."""
 
-    def earlier() -> Iterator[tuple[TenantId, Instant]]:
-        for tenant, cutoff in cutoffs.items():
-            left = one(connection, OLDEST_LEFT, (first_id_at(cutoff), tenant))
-            yield tenant, cutoff if left is None else Instant(int.from_bytes(left[:6], "big"))
-
-    return dict(earlier())
+    earlier = dict(cutoffs)
+    for tenant, cutoff in cutoffs.items():
+        left = one(connection, OLDEST_LEFT, (first_id_at(cutoff), tenant))
+        if left is not None:
+            earlier[tenant] = Instant(int.from_bytes(left[:6], "big"))
+    return earlier
 
 
 def _deleting(statement: str, keys: Iterable[tuple[Any, ...]]) -> Callable[[sqlite3.Connection], None]:
