@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import Message, MessageFilter
 from clarion.model.operation import (
+    KEPT_MS,
     Operation,
     OperationError,
     OperationFilter,
@@ -24,9 +25,6 @@ from clarion.model.operation import (
     ended,
 )
 from clarion.model.status import RETRYABLE_BY_HAND, Status
-
-KEPT_MS = 30 * 86_400_000
-"""How long a finished one can be looked at."""
 
 NO_ERRORS: Mapping[int, ErrorRow] = {}
 

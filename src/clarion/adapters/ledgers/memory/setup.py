@@ -26,7 +26,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import ApiKeyStore, DocumentStore, Tenants
+from clarion.ports.ledger import SetupStore
 from clarion.ports.ledger.setup import Document
 
 D = TypeVar("D", bound=Document)
@@ -191,19 +191,8 @@ class MemoryKeys:
         await self._transactions.write(touch)
 
 
-class MemorySetup:
+class MemorySetup(SetupStore):
     """Implements `ports.ledger.SetupStore`."""
-
-    tenants: Tenants
-    categories: DocumentStore[Category]
-    workflows: DocumentStore[Workflow]
-    templates: DocumentStore[Template]
-    drafts: DocumentStore[TemplateDraft]
-    learned: DocumentStore[Learned]
-    trials: DocumentStore[Template]
-    partials: DocumentStore[Partial]
-    integrations: DocumentStore[Integration]
-    keys: ApiKeyStore
 
     def __init__(self, tables: Tables, transactions: Transactions) -> None:
         self._tables = tables

@@ -19,6 +19,7 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import Message, MessageFilter
 from clarion.model.operation import (
+    KEPT_MS,
     Operation,
     OperationError,
     OperationFilter,
@@ -31,8 +32,6 @@ from clarion.model.operation import (
 )
 from clarion.model.status import RETRYABLE_BY_HAND, Status
 
-KEPT_MS = 30 * 86_400_000
-"""How long a finished one can be looked at."""
 OVER = 100
 """Finished ones forgotten at a time."""
 

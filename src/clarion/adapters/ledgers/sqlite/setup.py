@@ -35,7 +35,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
-from clarion.ports.ledger import ApiKeyStore, DocumentStore, Tenants
+from clarion.ports.ledger import SetupStore
 from clarion.ports.ledger.setup import Document
 from clarion.ports.vault import Vault
 
@@ -317,19 +317,8 @@ _WITH_INBOX = "DELETE FROM meta WHERE key = 'tenants_without_inbox'"
 # ── together ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class SqliteSetup:
+class SqliteSetup(SetupStore):
     """Implements `ports.ledger.SetupStore`."""
-
-    tenants: Tenants
-    categories: DocumentStore[Category]
-    workflows: DocumentStore[Workflow]
-    templates: DocumentStore[Template]
-    drafts: DocumentStore[TemplateDraft]
-    learned: DocumentStore[Learned]
-    trials: DocumentStore[Template]
-    partials: DocumentStore[Partial]
-    integrations: DocumentStore[Integration]
-    keys: ApiKeyStore
 
     def __init__(self, writer: Writer, readers: Readers, local: sqlite3.Connection, vault: Vault) -> None:
         self._revisions = revisions = Revisions(writer)
