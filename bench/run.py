@@ -132,12 +132,13 @@ class Bench:
     def result(self, python: str) -> Run:
         """What is measured so far of the Clarion of that interpreter."""
         told = machine()
-        about = f"{told['cpu']}, {told['cores']} cores, Linux {told['kernel']}, Python {told['python']}. "
+        about = f"{told['cpu']}, {told['cores']} cores, Linux {told['kernel']}, Python {told['python']}"
+        about += f" ({report.build_of(sys.executable)}). "
         about += (
             f"Server on core {SERVER_CORE}, generator on core {GENERATOR_CORE}; (unpinned): on all cores."
         )
         if python != sys.executable:
-            about += f" Clarion of {python}."
+            about += f" Clarion of {python} ({report.build_of(python)})."
         figures = medians(self._figures.get(python, []))
         return Run(
             about=about,

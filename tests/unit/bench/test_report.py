@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.index import PARTS, Index
-from bench.report import Figure, Run, load, medians, number, save, show
+from bench.report import Figure, Run, build_of, load, medians, number, save, show
 
 NAN = float("nan")
 TWICE = Index(value=2.0, cpu=1.5, parts={part.name: 2.0 for part in PARTS})
@@ -139,3 +139,20 @@ def test_the_table_says_everything_that_makes_it_doubtful(capsys: pytest.Capture
     assert "Do not rely on differences of that size" in told
     assert "Quick run: these numbers mean nothing." in told
     assert "Interrupted during growth" in told
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("/opt/python '--enable-optimizations' '--with-lto'", "built with PGO and LTO"),
+        ("/opt/python '--enable-optimizations'", "built with PGO"),
+        ("/root/.pyenv '--prefix=/root/.pyenv'", "built without PGO and LTO, which slows everything"),
+        ("/usr '--prefix=/usr'", "as the distribution builds it"),
+    ],
+)
+def test_the_interpreter_says_how_it_was_built(tmp_path: Path, told: str, said: str):
+    """Rates of two builds of the same Python differ by more than most changes to the code."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "{told}"\n')
+    python.chmod(0o755)
+    assert build_of(str(python)) == said

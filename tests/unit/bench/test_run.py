@@ -101,7 +101,9 @@ async def test_two_versions_have_results_of_their_own():
     await bench.measure([("a", rate, Rig(python="/old/python")), ("a", rate, Rig()), ("b", size, Rig())])
     assert len(bench.result("/old/python").figures) == 1
     assert len(bench.result(sys.executable).figures) == 2
-    assert bench.result("/old/python").about.endswith("Clarion of /old/python.")
+    assert bench.result("/old/python").about.endswith(
+        "Clarion of /old/python (it does not say how it was built)."
+    )
 
 
 def test_two_versions_take_turns(monkeypatch: pytest.MonkeyPatch):
