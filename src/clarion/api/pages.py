@@ -12,6 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.params import Dependency, Parameter
 
+from clarion.api.auth import Identity
 from clarion.api.problems import wrong_parameter
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ NO_FILTER = frozenset({"cursor", "limit", "fields", "total", "wait_s"})
 
 
 class At:
-    """Where in a list a page begins. It fits the list, filter and order it came from, and no other."""
+    """Where in a list a page begins. It fits the tenant, list, filter and order it came from, and no other."""
 
     def __init__(self, text: str | None = None, bound: bytes = b"") -> None:
         """`text`: as a caller sent it. `bound`: what it must fit."""
@@ -53,7 +54,7 @@ class At:
         if found[1] != self._bound:
             raise wrong_parameter(
                 "cursor",
-                "This cursor belongs to another list or filter: send it with the parameters it came from.",
+                "This cursor belongs to another tenant, list or filter: send it with the key and parameters it came from.",
             )
         return found[0]
 
@@ -82,9 +83,10 @@ def provide_cursor(
         str | None, Parameter(query="cursor", description="`next_cursor` of the page before")
     ] = None,
 ) -> At:
-    """The cursor of this request, bound to its path and filter."""
+    """The cursor of this request, bound to whose data it walks, its path and filter."""
+    caller: Identity = request.auth
     query = sorted(one for one in request.query_params.multi_items() if one[0] not in NO_FILTER)
-    filtered = msgspec.msgpack.encode((request.scope["path"], query))
+    filtered = msgspec.msgpack.encode((caller.tenant, caller.user_id, request.scope["path"], query))
     return At(after, blake2b(filtered, digest_size=6).digest())
 
 

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from clarion.api import edge
+from clarion.model.setup import Scope
+from tests.unit.api.conftest import OTHER
 
 LISTS = ("categories", "workflows", "templates", "partials", "integrations", "keys", "users", "topics")
 
@@ -81,7 +83,16 @@ async def test_a_cursor_does_not_fit_another_filter(admin, several):
     await admin.ok("GET", "/v1/captures", params={"cursor": cursor})
     for other in ({"channel": "email"}, {"user_id": "u1"}):
         shown = await admin.problem("GET", "/v1/captures", params={**other, "cursor": cursor})
-        assert "another list or filter" in shown["detail"]
+        assert "another tenant, list or filter" in shown["detail"]
+
+
+async def test_a_cursor_fits_its_own_tenant_only(house, admin, several):
+    """Another one would begin in the middle of its own list."""
+    stranger = await house.client(Scope.ADMIN, OTHER)
+    for noun in LISTS:
+        cursor = (await admin.ok("GET", f"/v1/{noun}?limit=1"))["next_cursor"]
+        shown = await stranger.problem("GET", f"/v1/{noun}", params={"cursor": cursor})
+        assert (shown["status"], shown["errors"][0]["parameter"]) == (400, "cursor"), noun
 
 
 async def test_fields_leave_out_the_rest(admin, several):

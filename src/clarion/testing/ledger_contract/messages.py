@@ -86,6 +86,17 @@ async def claims_at_once_share_nothing(world: World) -> None:
     assert len(ids) == len(set(ids)) == 50
 
 
+async def one_claim_names_each_message_once(world: World) -> None:
+    """Also when the lease of whoever claims ends at that very moment, and several tenants take turns."""
+    other = await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
+    eve = await world.person("eve", "eve@example.org", other.id)
+    await world.plan(*(world.planned(user, fence=0) for user in (world.ada, eve) for _ in range(20)))
+    ending = await world.ledger.leases.open("node", "worker", world.now)
+    claimed = await world.ledger.messages.claim(ending, Lane.NORMAL, Channel.EMAIL, 100, world.now)
+    assert len(claimed) == len({m.id for m in claimed}) == 40
+    assert list(await world.claim()) == []
+
+
 async def what_was_being_sent_says_so_when_claimed(world: World) -> None:
     """The outcome of an earlier holder's call is unknown, whatever happens in between."""
     message = world.planned()
@@ -321,6 +332,7 @@ MESSAGES_CONTRACT = (
     a_claim_can_leave_tenants_out,
     what_is_claimed_is_held,
     claims_at_once_share_nothing,
+    one_claim_names_each_message_once,
     what_was_being_sent_says_so_when_claimed,
     a_settlement_is_stored_whole,
     a_retry_waits_for_its_time,
