@@ -220,7 +220,7 @@ async def list_deliveries(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[DeliveryView]:
-    """Every call of the last 30 days with request and response, newest first."""
+    """Every call with request and response, newest first, as long as `/v1/retention` says."""
     owned = await parts.services.webhook_endpoints.get(caller.tenant, _id(endpoint_id))
     where = DeliveryFilter(
         ok=None if status is None else status == "succeeded",

@@ -196,6 +196,8 @@ def _schemas() -> dict[str, Any]:
 
 def _say_what_follows(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     """What a route's declaration means: fields to choose from, and the ETag of its one resource."""
+    if handler.opt.get("operator"):
+        operation["x-operator"] = True
     shared = operation.setdefault("parameters", [])
     if shown := fields_shown(handler):
         choice = {"type": "array", "items": {"type": "string", "enum": shown}}

@@ -109,7 +109,7 @@ async def list_operations(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[OperationView]:
-    """Operations, newest first. They can be looked at for 30 days after they finished."""
+    """Operations, newest first. Finished ones are kept as long as `/v1/retention` says."""
     kinds = {*(kind or "").split(",")}
     where = OperationFilter(
         kind=OperationKind(kinds.pop()) if kind and len(kinds) == 1 else None,
@@ -264,7 +264,7 @@ def _id(text: str) -> OperationId:
 
 
 def _missing(text: str) -> NotFound:
-    return NotFound(f"There is no operation {text!r}: finished ones are forgotten after 30 days.")
+    return NotFound(f"There is no operation {text!r}, or it finished longer ago than they are kept.")
 
 
 router = Router(

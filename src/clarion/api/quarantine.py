@@ -63,7 +63,7 @@ async def list_quarantine(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[QuarantinedView]:
-    """Mail kept for manual review, newest first. At most 1,000 are kept, for at most 30 days."""
+    """Mail kept for manual review, newest first. At most 1,000 are kept, as long as `/v1/retention` says."""
     where = QuarantineFilter(why=why, since=instant_of(since, "since"), before=instant_of(until, "until"))
     before = cursor.after(0) or None
     if kind not in (None, "email"):
@@ -154,7 +154,7 @@ def _number(text: str) -> int:
 
 def _missing(text: str) -> NotFound:
     return NotFound(
-        f"Nothing in quarantine has the id {text!r}: it was resolved or deleted, or is older than 30 days."
+        f"Nothing in quarantine has the id {text!r}: it was resolved or deleted, or is older than such mail is kept."
     )
 
 

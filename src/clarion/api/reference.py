@@ -47,6 +47,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
     scope = operation.get("x-scope")
     if scope:
         own = ", or the user's own token" if {"userToken": []} in operation["security"] else ""
+        own += " or `operator`" if operation.get("x-operator") else ""
         yield f"- Scope: `{scope}`{own}"
     for one in operation.get("parameters", ()):
         needed = "" if one.get("required") else ", optional"

@@ -10,10 +10,10 @@ from litestar import Router, get, patch, post
 
 from clarion.api import request_bodies
 from clarion.api.conditions import one
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, ADMIN_OR_OPERATOR, READ, Parts, Who
 from clarion.errors import InvalidInput
 from clarion.model.retention import DEFAULT_DAYS, RetentionKind
-from clarion.model.setup import Tenant
+from clarion.model.setup import Scope, Tenant
 from clarion.model.user import Value
 from clarion.ports import terms
 
@@ -44,6 +44,8 @@ class RetentionDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Calls of webhook endpoints."""
     quarantine: Keep | None = None
     """Mail kept for manual review."""
+    operations: Keep | None = None
+    """Finished operations, with what failed."""
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +57,11 @@ class Expired(msgspec.Struct, frozen=True, kw_only=True):
     captures: int
     deliveries: int
     quarantine: int
+    operations: int
 
 
 class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run deletes."""
+    """What a run deletes, or with `dry_run=true` would delete."""
 
     expired: Expired
 
@@ -84,15 +87,18 @@ async def patch_retention(data: dict[str, Any], caller: Who, parts: Parts) -> Re
     return _document(await parts.services.setup.change_tenant(caller.tenant, changed))
 
 
-@post("/run", opt=ADMIN, status_code=202)
+@post("/run", opt=ADMIN_OR_OPERATOR, status_code=202)
 async def run_retention(caller: Who, parts: Parts) -> RetentionRun:
     """Delete now what is older than it is kept, instead of within an hour. Answers how much that is.
 
-    It goes on behind the answer. With `dry_run=true` nothing is deleted.
+    The server deletes after it has answered. With `dry_run=true` nothing is deleted: ask so again to see how much is left.
+    An operator's key does it for all tenants, any other key for its own.
     """
-    expired = await parts.services.retention.expired(caller.tenant)
-    if not terms.dry_running():
-        parts.services.retention.start()
+    everybody = caller.scope is Scope.OPERATOR
+    tenants = [*parts.ledger.setup.tenants.all()] if everybody else [caller.tenant]
+    expired = await parts.services.retention.expired(tenants)
+    if any(expired.values()) and not terms.dry_running():
+        parts.services.retention.start(tenants)
     return RetentionRun(expired=Expired(**{kind.value: count for kind, count in expired.items()}))
 
 

@@ -193,6 +193,15 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def pause(seconds: float) -> None:
+    """Wait before the next call."""
+    import asyncio
+
+    from clarion.adapters.system import SystemClock
+
+    asyncio.run(SystemClock().sleep(seconds))
+
+
 def _problem(status: int, content: bytes, retry_after: str | None) -> Answered:
     try:
         told = msgspec.json.decode(content, type=dict[str, Any])

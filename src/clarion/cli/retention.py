@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clarion.cli.options import Connect, Json, connected
 
+if TYPE_CHECKING:
+    from clarion.cli.client import Client
+
 program = typer.Typer(help="Show and change how long data is kept, and delete what is older.")
 
 RETENTION = "/v1/retention"
+SHORTEST_S = 0.5
+"""Between two counts of what is left."""
+SHARE = 5
+"""So many times as long as the count before took is the pause after it."""
 
 
 @connected
@@ -76,25 +83,66 @@ def set_(
 @connected
 def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; delete nothing.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Do not wait until everything is deleted.")
+    ] = False,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Delete what is older than it is kept now, instead of within an hour. It goes on in the background.
+    """Delete now what is older than it is kept, instead of within an hour.
+
+    The key's tenant is gone through; with an operator's key all tenants are. Ctrl-C ends the waiting, not the deleting.
 
     \b
     Examples:
       clarion retention run --dry-run
       clarion retention run
+      clarion retention run --no-wait --json
     """
     from clarion.cli import output
 
     client = connect()
-    kept = client.get(RETENTION)
     expired = client.call("POST", f"{RETENTION}/run?dry_run={str(dry_run).lower()}")["expired"]
-    _show(kept, expired, json=json)
-    if not dry_run and not json:
-        output.out().print(f"{sum(expired.values()):,} rows are being deleted.")
+    count = sum(expired.values())
+    if count and not dry_run and not no_wait:
+        _watch(client, count, quiet=json)
+    if json:
+        output.as_json({"expired": expired})
+        return
+    if not count:
+        output.out().print("Nothing is older than it is kept: nothing to delete.")
+        return
+    output.table(["data", "older"], [(kind, f"{found:,}") for kind, found in expired.items() if found])
+    if dry_run:
+        said = "would be deleted. Nothing was deleted."
+    else:
+        said = (
+            "are being deleted; `clarion retention --dry-run` shows how many are left."
+            if no_wait
+            else "were deleted."
+        )
+    output.out().print(f"{count:,} {said}")
+
+
+def _watch(client: Client, count: int, *, quiet: bool) -> None:
+    """Wait until nothing is left, with a progress bar. Counting takes a fraction of the time."""
+    from clarion.adapters.system import SystemClock
+    from clarion.cli import output
+    from clarion.cli.client import pause
+
+    clock = SystemClock()
+    pause_s = SHORTEST_S
+    with output.progress(quiet=quiet) as bar:
+        task = bar.add_task("Deleting", total=count)
+        while True:
+            pause(pause_s)
+            began_s = clock.monotonic()
+            left = sum(client.call("POST", f"{RETENTION}/run?dry_run=true")["expired"].values())
+            if not left:
+                return
+            pause_s = max(SHORTEST_S, SHARE * (clock.monotonic() - began_s))
+            bar.update(task, completed=max(0, count - left))
 
 
 def _show(kept: dict[str, Any], expired: dict[str, int] | None, *, json: bool) -> None:

@@ -227,7 +227,7 @@ class _Import:
 
     def _call(self, body: bytes) -> Any:
         """Try again while Clarion is busy or away for a moment."""
-        from clarion.cli.client import Answered, Unreachable
+        from clarion.cli.client import Answered, Unreachable, pause
 
         for tried in range(1, TRIES + 1):
             try:
@@ -238,7 +238,7 @@ class _Import:
                     return error.told
                 if error.status not in {429, 503} or tried == TRIES:
                     raise
-                _pause(getattr(error, "retry_after_s", None) or tried)
+                pause(getattr(error, "retry_after_s", None) or tried)
         raise AssertionError("unreachable")
 
     def report(self, *, json: bool) -> None:
@@ -267,14 +267,6 @@ class _Import:
                 f"stopped after line {self.done_line}: {self.stopped}\n"
                 f"Go on with: clarion users import {self._file} --skip {self.done_line}{self._again}"
             )
-
-
-def _pause(seconds: float) -> None:
-    import asyncio
-
-    from clarion.adapters.system import SystemClock
-
-    asyncio.run(SystemClock().sleep(seconds))
 
 
 class _Refused:

@@ -14,10 +14,6 @@ from clarion.model.message import MessageFilter
 OperationId = NewType("OperationId", bytes)
 
 
-KEPT_MS = 30 * 86_400_000
-"""How long a finished one can be looked at."""
-
-
 class OperationKind(StrEnum):
     """What is done to each."""
 

@@ -27,6 +27,8 @@ class RetentionKind(StrEnum):
     """Calls of webhook endpoints."""
     QUARANTINE = "quarantine"
     """Mail kept for manual review."""
+    OPERATIONS = "operations"
+    """Finished operations on many messages, with what failed."""
 
 
 Days = Mapping[RetentionKind, int | None]
@@ -39,6 +41,7 @@ DEFAULT_DAYS: Days = {
     RetentionKind.CAPTURES: 30,
     RetentionKind.DELIVERIES: 30,
     RetentionKind.QUARANTINE: 30,
+    RetentionKind.OPERATIONS: 30,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
@@ -34,6 +34,7 @@ ORDER = (
     RetentionKind.CAPTURES,
     RetentionKind.DELIVERIES,
     RetentionKind.QUARANTINE,
+    RetentionKind.OPERATIONS,
 )
 
 
@@ -45,7 +46,8 @@ class RetentionService:
         self._retention = retention
         self._priority = priority
         self._clock = clock
-        self._asked = asyncio.Event()
+        self._asked: dict[TenantId, None] = {}
+        self._wake = asyncio.Event()
         self.deleted: Counter[RetentionKind] = Counter()
         """By this process; read by metrics."""
 
@@ -57,31 +59,39 @@ class RetentionService:
         """Until cancelled."""
         wait_s = FIRST_S
         while True:
+            tenants = await self._next(wait_s)
             try:
-                async with self._clock.timeout(wait_s):
-                    await self._asked.wait()
-            except TimeoutError:
-                pass
-            self._asked.clear()
-            try:
-                await self.sweep([*self._setup.tenants.all()])
+                await self.sweep(tenants)
                 wait_s = EVERY_S
             except (Busy, Unavailable):
                 log.warning("retention_waits")
                 wait_s = FIRST_S
 
     @property
-    def asked(self) -> bool:
-        """Somebody asked for a round that has not begun."""
-        return self._asked.is_set()
+    def asked(self) -> Sequence[TenantId]:
+        """Whose data somebody asked to go through, as long as that has not begun."""
+        return [*self._asked]
 
-    def start(self) -> None:
-        """Go through everything now instead of at the next hour."""
-        self._asked.set()
+    def start(self, tenants: Iterable[TenantId]) -> None:
+        """Go through what is theirs now instead of within the hour."""
+        self._asked.update(dict.fromkeys(tenants))
+        self._wake.set()
 
-    async def expired(self, tenant: TenantId) -> Mapping[RetentionKind, int]:
-        """How many of each kind would go now."""
-        return await self._walk([tenant], dry=True)
+    async def _next(self, wait_s: float) -> Sequence[TenantId]:
+        """Whose turn it is: whoever was asked for, or after a while everybody."""
+        try:
+            async with self._clock.timeout(wait_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return [*self._setup.tenants.all()]
+        asked = self.asked
+        self._asked.clear()
+        self._wake.clear()
+        return asked
+
+    async def expired(self, tenants: Sequence[TenantId]) -> Mapping[RetentionKind, int]:
+        """How many of each kind of theirs would go now."""
+        return await self._walk(tenants, dry=True)
 
     async def sweep(self, tenants: Sequence[TenantId]) -> Mapping[RetentionKind, int]:
         """Delete what these tenants keep no longer; how many of each kind went."""

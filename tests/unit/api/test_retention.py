@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from clarion.model.setup import Scope
+from clarion.model.ids import Instant
+from clarion.model.quarantine import Quarantined
+from clarion.model.setup import NO_TENANT, Scope
+from tests.unit.api.conftest import ACME, OTHER
 
 PATH = "/v1/retention"
 DEFAULTS = {
@@ -14,6 +17,7 @@ DEFAULTS = {
     "captures": {"keep": "P30D"},
     "deliveries": {"keep": "P30D"},
     "quarantine": {"keep": "P30D"},
+    "operations": {"keep": "P30D"},
 }
 
 
@@ -51,12 +55,41 @@ async def test_only_an_admin_changes_it(house):
     assert (await api.problem("POST", f"{PATH}/run"))["status"] == 403
 
 
-async def test_a_dry_run_counts_and_deletes_nothing(house):
-    """A real run answers the same and begins."""
+NOTHING = dict.fromkeys(DEFAULTS, 0)
+
+
+@pytest.fixture
+async def old_mail(house):
+    """Mail from long ago, one for each tenant."""
+    for number, tenant in enumerate((ACME, OTHER)):
+        mail = Quarantined(
+            tenant=tenant, why="no_message", sealed=b"", digest=bytes([number]) * 16, at=Instant(1)
+        )
+        await house.ledger.quarantine.keep(mail)
+
+
+async def test_a_dry_run_counts_and_deletes_nothing(house, old_mail):
+    """A real run answers the same, and begins with what is the tenant's own."""
     api = await house.client(Scope.ADMIN)
-    nothing = dict.fromkeys(DEFAULTS, 0)
-    assert (await api.ok("POST", f"{PATH}/run?dry_run=true"))["expired"] == nothing
+    assert (await api.ok("POST", f"{PATH}/run?dry_run=true"))["expired"] == NOTHING | {"quarantine": 1}
     assert not house.services.retention.asked
     run = await api("POST", f"{PATH}/run")
-    assert (run.status_code, run.json()) == (202, {"expired": nothing})
-    assert house.services.retention.asked
+    assert (run.status_code, run.json()) == (202, {"expired": NOTHING | {"quarantine": 1}})
+    assert house.services.retention.asked == [ACME]
+
+
+async def test_where_nothing_is_old_nothing_begins(house):
+    """The answer says so."""
+    api = await house.client(Scope.ADMIN)
+    assert await api.ok("POST", f"{PATH}/run") == {"expired": NOTHING}
+    assert not house.services.retention.asked
+
+
+async def test_an_operators_key_runs_it_for_everybody(house, old_mail):
+    """It reads and changes nobody's settings."""
+    operator = await house.client(Scope.OPERATOR, NO_TENANT)
+    assert (await operator.ok("POST", f"{PATH}/run?dry_run=true"))["expired"]["quarantine"] == 2
+    assert (await operator.ok("POST", f"{PATH}/run"))["expired"]["quarantine"] == 2
+    assert {*house.services.retention.asked} >= {ACME, OTHER}
+    assert (await operator.problem("GET", PATH))["status"] == 403
+    assert (await operator.problem("PATCH", PATH, {"events": None}))["status"] == 403

@@ -8,7 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
 from clarion.model.retention import RetentionKind
+from clarion.model.setup import Tenant
 from clarion.model.submission import Submission
 from tests.engine import engine, workflow
 
@@ -27,7 +29,7 @@ async def test_old_messages_and_events_go_within_the_hour(tmp_path):
         assert await house.until(lambda: _is(retention.deleted[RetentionKind.EVENTS] == 1))
         assert len(await house.messages()) == 1
         await house.pass_time(91 * DAY_S)
-        retention.start()
+        retention.start([house.tenant])
         assert await house.until(lambda: _is(retention.deleted[RetentionKind.MESSAGES] == 1))
         assert await house.messages() == {}
         assert house.services.stats()["deleted.messages"] == 1
@@ -59,6 +61,27 @@ async def test_a_tenant_that_keeps_everything_loses_nothing(tmp_path):
         house.clock.advance(4_000 * DAY_S)
         assert not any((await _swept(house)).values())
         assert len(await house.messages()) == 1
+
+
+async def test_who_asks_has_only_their_own_deleted(tmp_path):
+    """What is old of others waits for the hour."""
+    async with engine(tmp_path) as house:
+        await house.furnish(workflow("w"))
+        await house.person("ada")
+        await house.trigger("w", "ada")
+        await house.quiet()
+        setup, retention = house.services.setup, house.services.retention
+        for_ever = dict.fromkeys(RetentionKind)
+        await setup.change_tenant(house.tenant, lambda one: _keeping(one, for_ever))
+        await house.pass_time(100 * DAY_S)  # the round of the hour
+        await setup.change_tenant(house.tenant, lambda one: _keeping(one, {}))
+        stranger = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
+        retention.start([stranger.id])
+        assert await house.until(lambda: _is(not retention.asked))
+        await house.quiet()
+        assert len(await house.messages()) == 1
+        retention.start([house.tenant])
+        assert await house.until(lambda: _is(retention.deleted[RetentionKind.MESSAGES] == 1))
 
 
 async def test_a_step_is_small(tmp_path):

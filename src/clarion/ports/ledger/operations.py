@@ -17,7 +17,7 @@ from clarion.model.operation import (
 
 
 class Operations(Protocol):
-    """Work on many messages: asked for, looked at, and stopped. Old ones that are finished are forgotten."""
+    """Work on many messages: asked for, looked at, and stopped. Finished ones stay as long as `Retention` says."""
 
     async def add(self, operation: Operation, most: int) -> bool:
         """Durable when this returns. False, and nothing is stored, when the tenant has `most` unfinished ones."""

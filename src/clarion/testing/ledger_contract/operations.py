@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Message, MessageFilter
 from clarion.model.operation import (
     Operation,
@@ -182,19 +182,6 @@ async def every_tenant_has_its_turn(world: World) -> None:
     assert await steps.count(theirs, None) == (0, None)
 
 
-async def finished_operations_are_forgotten(world: World) -> None:
-    """After a month, by the next one."""
-    old = await _asked(world)
-    canceled = await world.ledger.operations.cancel(world.tenant, old.id, world.now)
-    assert canceled is not None
-    await _step(world, canceled, [])
-    world.clock.advance(31 * 86_400)
-    new = await _asked(world)
-    assert await world.ledger.operations.get(world.tenant, old.id) is None
-    assert await world.ledger.operations.get(world.tenant, new.id) == new
-    assert Instant(old.created_at) < new.created_at
-
-
 OPERATIONS_CONTRACT = (
     an_operation_is_found_by_its_tenant_only,
     operations_come_newest_first,
@@ -203,5 +190,4 @@ OPERATIONS_CONTRACT = (
     what_failed_is_kept_and_can_be_tried_again,
     a_broken_step_fails_and_touches_nothing,
     every_tenant_has_its_turn,
-    finished_operations_are_forgotten,
 )

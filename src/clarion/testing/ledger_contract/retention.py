@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections import Counter
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.ids import Instant, TenantId
+from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbox import CaptureFilter, InboxCounts
 from clarion.model.message import Message, MessageFilter
+from clarion.model.operation import (
+    Operation,
+    OperationFilter,
+    OperationId,
+    OperationKind,
+    OperationStep,
+)
 from clarion.model.quarantine import ANY_QUARANTINED, Quarantined
 from clarion.model.retention import RetentionKind
 from clarion.model.setup import Tenant
@@ -194,6 +201,56 @@ async def captures_and_quarantined_mail_go_by_age(world: World) -> None:
     assert [mail.digest for mail in left] == [bytes([2]) * 16]
 
 
+async def finished_operations_go_with_what_failed(world: World) -> None:
+    """By when they finished; one that is not over stays."""
+    operations = world.ledger.operations
+
+    async def asked() -> Operation:
+        operation = Operation(
+            id=OperationId(world.event()),
+            tenant=world.tenant,
+            kind=OperationKind.RETRY_MESSAGES,
+            where=ALL,
+            created_at=world.now,
+            updated_at=world.now,
+        )
+        assert await operations.add(operation, 10)
+        return operation
+
+    async def finished(operation: Operation) -> Operation:
+        gone = MessageId(b"m" * 16)
+        step = OperationStep(ids=[gone], at=world.now, total=1)
+        done = (await world.ledger.steps.advance(operation, step)).operation
+        return (await world.ledger.steps.advance(done, OperationStep(ids=[], at=world.now))).operation
+
+    old, unfinished = await finished(await asked()), await asked()
+    late = await asked()
+    assert old.finished_at is not None
+    assert len(await operations.errors(world.tenant, old.id, -1, 10)) == 1
+    world.clock.advance(2 * DAY_S)
+    late = await finished(late)
+    assert await _sweep(world, RetentionKind.OPERATIONS, dry=True) == {world.tenant: 1}
+    assert await _sweep(world, RetentionKind.OPERATIONS) == {world.tenant: 1}
+    left = await operations.page(world.tenant, OperationFilter(), None, 10)
+    assert {one.id for one in left} == {unfinished.id, late.id}
+    assert await operations.errors(world.tenant, old.id, -1, 10) == []
+    assert len(await operations.errors(world.tenant, late.id, -1, 10)) == 1
+
+
+async def that_an_event_was_canceled_is_known_as_long_as_the_event(world: World) -> None:
+    """What is planned of it is canceled however late that is; with the event the knowledge goes."""
+    ((entry,), _) = await world.ledger.log.append([world.entry()], [None])
+    await world.ledger.events.cancel(entry.event_id, world.now, frozenset())
+    world.clock.advance(60 * DAY_S)
+    await _sweep(world, RetentionKind.EVENTS)
+    late = world.planned(event_id=entry.event_id)
+    assert (await world.plan(late)).changed == {late.id: (Status.CANCELED, Reason.CANCELED_BY_CALLER)}
+    await world.consume(entry)
+    assert await _sweep(world, RetentionKind.EVENTS) == {world.tenant: 1}
+    again = world.planned(world.bob, event_id=entry.event_id)
+    assert (await world.plan(again)).changed == {}
+
+
 async def a_key_whose_message_went_begins_anew(world: World) -> None:
     """A thread and a collapse key of long ago hold up nobody."""
     old = world.planned()
@@ -229,6 +286,8 @@ RETENTION_CONTRACT = (
     younger_items_and_their_changes_stay,
     events_go_when_nothing_needs_them,
     captures_and_quarantined_mail_go_by_age,
+    finished_operations_go_with_what_failed,
+    that_an_event_was_canceled_is_known_as_long_as_the_event,
     a_key_whose_message_went_begins_anew,
     erased_people_stay_erased,
 )

@@ -13,7 +13,6 @@ from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import Message, MessageFilter
 from clarion.model.operation import (
-    KEPT_MS,
     Operation,
     OperationError,
     OperationFilter,
@@ -41,10 +40,6 @@ class MemoryOperations:
             ours = [one for one in self._tables.operations.values() if one.tenant == operation.tenant]
             if sum(one.finished_at is None for one in ours) >= most:
                 return False
-            for old in ours:
-                if old.finished_at is not None and old.finished_at < operation.created_at - KEPT_MS:
-                    del self._tables.operations[old.id]
-                    self._tables.errors.pop(old.id, None)
             self._tables.operations[operation.id] = operation
             return True
 

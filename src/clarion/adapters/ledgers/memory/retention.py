@@ -32,6 +32,7 @@ class MemoryRetention:
             RetentionKind.INBOX: self._items,
             RetentionKind.CAPTURES: lambda cutoffs: _by_time(self._tables.captures, cutoffs),
             RetentionKind.DELIVERIES: lambda cutoffs: _by_time(self._tables.deliveries, cutoffs),
+            RetentionKind.OPERATIONS: self._operations,
             RetentionKind.QUARANTINE: lambda cutoffs: _by_time(self._tables.quarantine, cutoffs),
         }
 
@@ -72,7 +73,11 @@ class MemoryRetention:
             if place[1] <= tables.positions.get(place[0], 0)
             if place not in asked and entry.event_id not in needed
         ]
-        return _dropped(tables.log, old)
+        gone = [tables.log[place].event_id for place, _ in old[:LOOK]]
+        expired = _dropped(tables.log, old)
+        for event_id in gone:
+            tables.canceled.pop(event_id, None)
+        return expired
 
     def _messages(self, cutoffs: Cutoffs) -> Counter[TenantId]:
         tables = self._tables
@@ -87,6 +92,7 @@ class MemoryRetention:
         for run in [run for run in tables.runs.values() if run.id < _bound(cutoffs, run.tenant)]:
             if not any(plan.message_id in tables.messages for plan in run.channels):
                 del tables.runs[run.id]
+                tables.canceled.pop(run.event_id, None)
         return Counter(tenant for _, tenant in old)
 
     def _forget(self, message: Message) -> None:
@@ -107,6 +113,17 @@ class MemoryRetention:
             for key in [key for key, newest in pointers.items() if newest == message_id]:
                 del pointers[key]
         del tables.messages[message_id]
+
+    def _operations(self, cutoffs: Cutoffs) -> Counter[TenantId]:
+        tables = self._tables
+        old = [
+            (one.id, one.tenant)
+            for one in tables.operations.values()
+            if one.finished_at is not None and one.finished_at < cutoffs.get(one.tenant, 0)
+        ]
+        for operation_id, _ in old[:LOOK]:
+            tables.errors.pop(operation_id, None)
+        return _dropped(tables.operations, old)
 
     def _items(self, cutoffs: Cutoffs) -> Counter[TenantId]:
         tables = self._tables

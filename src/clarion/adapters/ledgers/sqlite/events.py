@@ -26,8 +26,6 @@ from clarion.model.status import Reason, Status
 
 SLICE = 1_000
 """Messages canceled in one transaction, so that a wide event holds up no other writer."""
-KEPT_MS = 30 * 86_400_000
-"""How old events get that are remembered as canceled; they are planned long before."""
 
 SEEN = 2_000
 """Events one call looks at, those of other tenants too."""
@@ -36,7 +34,10 @@ _CODES = encoded([CODES[status] for status in NOT_STARTED])
 
 
 class CanceledEvents:
-    """Which events were canceled: what is planned of them afterwards is canceled too. Used inside transactions."""
+    """Which events were canceled: what is planned of them afterwards is canceled too. Used inside transactions.
+
+    A record goes with its event (`retention`).
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._any = one(connection, sql.ANY_CANCELED_EVENT) is not None
@@ -49,10 +50,9 @@ class CanceledEvents:
         found = rows(connection, sql.CANCELED_EVENTS, keys(dict.fromkeys(events)))
         return frozenset(EventId(bytes.fromhex(row[0])) for row in found)
 
-    def add(self, connection: sqlite3.Connection, event_id: EventId, at: Instant) -> None:
+    def add(self, connection: sqlite3.Connection, event_id: EventId) -> None:
         """From this transaction on."""
         connection.execute(sql.CANCEL_EVENT, (event_id,))
-        connection.execute(sql.CANCELED_EVENTS_PURGE, (first_id_at(Instant(at - KEPT_MS)),))
         self._any = True
 
 
@@ -165,7 +165,7 @@ class SqliteEvents:
         after: bytes,
     ) -> _Slice:
         if not after:
-            self._canceled.add(connection, event_id, at)
+            self._canceled.add(connection, event_id)
         lowest, highest = children_range(event_id)
         found = rows(connection, sql.STOPPABLE_OF_EVENT, (lowest, highest, event_id, after, _CODES, SLICE))
         ids = [MessageId(bytes.fromhex(row[0])) for row in found]

@@ -19,7 +19,6 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, TenantId, first_id_at
 from clarion.model.message import Message, MessageFilter
 from clarion.model.operation import (
-    KEPT_MS,
     Operation,
     OperationError,
     OperationFilter,
@@ -31,9 +30,6 @@ from clarion.model.operation import (
     ended,
 )
 from clarion.model.status import RETRYABLE_BY_HAND, Status
-
-OVER = 100
-"""Finished ones forgotten at a time."""
 
 _table, _errors = schema.operations, schema.operation_errors
 _columns, _failed = _table.c, schema.operation_errors.c
@@ -77,13 +73,6 @@ _first = (
 WAITING = Query(
     select(_table).where(_columns.id.in_(_first)).order_by(_columns.tenant).limit(bindparam("most"))
 )
-OLD = Query(
-    select(_columns.id)
-    .where(_columns.tenant == _tenant, _columns.finished_at < bindparam("oldest"))
-    .limit(bindparam("most"))
-)
-FORGET = Command(delete(_table).where(_columns.id == _id))
-FORGET_ERRORS = Command(delete(_errors).where(_failed.operation == _id))
 FAIL = Command(insert(_errors).values({column.name: bindparam(f"new_{column.name}") for column in _failed}))
 ERRORS = Query(
     select(_failed.number, _failed.message_id, _failed.code, _failed.detail)
@@ -121,10 +110,6 @@ class SqliteOperations:
             ((unfinished,),) = UNFINISHED.rows(connection, of_tenant=operation.tenant)
             if unfinished >= most:
                 return False
-            oldest = operation.created_at - KEPT_MS
-            for (old,) in OLD.rows(connection, of_tenant=operation.tenant, oldest=oldest, most=OVER):
-                FORGET_ERRORS(connection, of_id=old)
-                FORGET(connection, of_id=old)
             ADD(connection, **_row(operation))
             return True
 

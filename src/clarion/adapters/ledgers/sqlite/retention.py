@@ -48,6 +48,13 @@ ITEMS_OLD = """
 """
 EVENTS_OLD = "SELECT seq, event_id, tenant FROM log_{lane} WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3"
 SET_ASIDE = "SELECT 1 FROM set_aside WHERE lane = ?1 AND event_seq = ?2 AND discarded_at IS NULL"
+OPERATIONS_OLD = (
+    "SELECT id, tenant, finished_at FROM operations WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+)
+OPERATION_ERRORS_OLD = """
+    SELECT operation, number, tenant, finished_at FROM operation_errors JOIN operations ON operations.id = operation
+    WHERE (operation, number) > (?1, ?2) AND operation < ?3 ORDER BY operation, number LIMIT ?4
+"""
 PLANNED_OLD = "SELECT DISTINCT id, tenant FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
 JOURNAL_OLD = "SELECT seq, at, tenant FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2"
 POINTERS_OLD = "SELECT key, message_id FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2"
@@ -96,6 +103,7 @@ class SqliteRetention:
                 _pointers_of("threads"),
             ],
             RetentionKind.INBOX: [self._items],
+            RetentionKind.OPERATIONS: [_operation_errors, _operations],
             **{kind: [self._by_time(kind)] for kind in BY_TIME},
         }
 
@@ -163,7 +171,12 @@ class SqliteRetention:
         bounds = _whole_before(connection, cutoffs)
         found = connection.execute(PLANNED_OLD, (place, _newest(bounds), LOOK)).fetchall()
         old = [row[:1] for row in found if row[0] < _bound(bounds, row[1])]
-        return _Found({}, _deleting("DELETE FROM events WHERE id = ?", old), _following(found))
+
+        def delete(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM events WHERE id = ?", old)
+            connection.executemany(sql.CANCELED_EVENT_FORGET, old)
+
+        return _Found({}, delete, _following(found))
 
     def _journal(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
         """Timelines and explanations from before the oldest message that is left."""
@@ -210,7 +223,13 @@ class SqliteRetention:
             ]
             newest = _newest(cutoffs)
             following = None if len(found) < LOOK or found[-1][1] >= newest else _place(found[-1][0])
-            delete = _deleting(f"DELETE FROM log_{lane.value} WHERE seq = ?", [row[:1] for row in old])
+
+            def delete(connection: sqlite3.Connection) -> None:
+                connection.executemany(
+                    f"DELETE FROM log_{lane.value} WHERE seq = ?", [row[:1] for row in old]
+                )
+                connection.executemany(sql.CANCELED_EVENT_FORGET, [row[1:2] for row in old])
+
             return _Found(Counter(TenantId(row[2]) for row in old), delete, following)
 
         return look
@@ -243,6 +262,33 @@ def _pointers_of(table: str) -> Look:
         return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found))
 
     return look
+
+
+def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    """What failed in old operations: there may be much of one."""
+    operation, number = place[:-8], _number(place[-8:])
+    if not place:
+        number = -1
+    asked = (operation, number, _newest(cutoffs), LOOK)
+    found = connection.execute(OPERATION_ERRORS_OLD, asked).fetchall()
+    old = [row[:2] for row in found if _is_finished(row[2:], cutoffs)]
+    following = found[-1][0] + _place(found[-1][1]) if len(found) == LOOK else None
+    delete = _deleting("DELETE FROM operation_errors WHERE operation = ? AND number = ?", old)
+    return _Found({}, delete, following)
+
+
+def _operations(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    """Those that finished long ago."""
+    found = connection.execute(OPERATIONS_OLD, (place, _newest(cutoffs), LOOK)).fetchall()
+    old = [row for row in found if _is_finished(row[1:], cutoffs)]
+    delete = _deleting("DELETE FROM operations WHERE id = ?", [row[:1] for row in old])
+    return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found))
+
+
+def _is_finished(row: tuple[Any, ...], cutoffs: Cutoffs) -> bool:
+    """Whether it finished before its tenant's cutoff: `(tenant, finished_at)`."""
+    tenant, finished_at = row
+    return finished_at is not None and finished_at < cutoffs.get(tenant, 0)
 
 
 def _whole_before(connection: sqlite3.Connection, cutoffs: Cutoffs) -> Cutoffs:

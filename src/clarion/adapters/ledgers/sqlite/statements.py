@@ -368,7 +368,7 @@ STOP = f"""
 """
 
 CANCEL_EVENT = "INSERT OR IGNORE INTO canceled_events (event_id) VALUES (?)"
-CANCELED_EVENTS_PURGE = "DELETE FROM canceled_events WHERE event_id < ?"
+CANCELED_EVENT_FORGET = "DELETE FROM canceled_events WHERE event_id = ?"
 ANY_CANCELED_EVENT = "SELECT 1 FROM canceled_events LIMIT 1"
 CANCELED_EVENTS = f"SELECT {_array('hex(event_id)')} FROM canceled_events WHERE event_id IN {IDS}"
 
