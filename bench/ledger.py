@@ -108,7 +108,6 @@ class Bench:
             "user": user,
             "event_id": event_id,
             "lane": Lane.NORMAL,
-            "event_seq": 1,
             "workflow": "order-shipped",
             "workflow_version": 3,
         }

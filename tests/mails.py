@@ -24,7 +24,6 @@ def message(**changes: Any) -> Message:
         "tenant": TenantId(1),
         "user": UserNo(1),
         "event_id": EventId(bytes(16)),
-        "event_seq": 1,
         "workflow": "order-shipped",
         "workflow_version": 1,
         "category": "orders",

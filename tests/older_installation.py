@@ -154,7 +154,6 @@ class Older:
             user=self.user(n),
             event_id=self.event_id(n),
             lane=Lane.NORMAL,
-            event_seq=n + 1,
             workflow=workflow,
             workflow_version=1,
             at=at,

@@ -31,7 +31,6 @@ def outgoing(
             tenant=TenantId(1),
             user=UserNo(1),
             event_id=EventId(number.to_bytes(16, "big")),
-            event_seq=number,
             workflow="order-shipped",
             workflow_version=1,
             category="order_updates",

@@ -116,13 +116,6 @@ class Stages:
         await self.broker.publish(entries, [None] * len(entries))
         await self.plan_what_waits()
 
-    async def plan_stored(self, *entries: Entry) -> None:
-        """Plan entries of the ledger's log, at the positions they have there."""
-        for entry in entries:
-            self.lanes.entries[entry.lane][entry.seq] = entry
-        self.broker.offer(entries)
-        await self.plan_what_waits()
-
     async def plan_what_waits(self) -> None:
         """Plan until nothing waits; the broker is another one afterwards, as after a restart."""
         planning = asyncio.ensure_future(self.planner.run(Lane.NORMAL))

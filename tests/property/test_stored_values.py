@@ -201,7 +201,6 @@ def planned(draw: st.DrawFn) -> tuple[list[Run], list[Message]]:
             tenant=TenantId(abs(one.tenant) % 2),
             user=user,
             event_id=event_id,
-            event_seq=abs(one.event_seq) % 2**40,
             at=instants(one.at),
         )
         channels = []
@@ -220,7 +219,6 @@ def message_of(run: Run, message_id: MessageId, channel: ChannelDecision) -> Mes
         tenant=run.tenant,
         user=run.user,
         event_id=run.event_id,
-        event_seq=run.event_seq,
         workflow=run.workflow,
         workflow_version=run.workflow_version,
         category="c",

@@ -18,8 +18,8 @@ from clarion.errors import SealBroken
 from clarion.flow.lookups import UNMATCHED
 from clarion.flow.sealing import opened
 from clarion.model.channel import Lane
-from clarion.model.event import Entry, Event, EventRecord
-from clarion.model.ids import NO_USER, first_id_at, id_text, time_of
+from clarion.model.event import Event, EventRecord
+from clarion.model.ids import NO_USER, EventId, first_id_at, id_text, time_of
 from clarion.model.status import ACTIVE, Status
 from clarion.rules.time_format import rfc3339
 
@@ -62,23 +62,19 @@ async def list_events(
         caller.tenant, instant_of(since, "since"), before, limit
     )
     events = await _opened(parts, found)
-    return Page(
-        items=[_line(one, events.get((one.lane, one.seq))) for one in found], next_cursor=cursor.to(following)
-    )
+    return Page(items=[_line(one, events.get(one.id)) for one in found], next_cursor=cursor.to(following))
 
 
-async def _opened(parts: ApiParts, found: Sequence[EventRecord]) -> dict[tuple[Lane, int], Event]:
+async def _opened(parts: ApiParts, found: Sequence[EventRecord]) -> dict[EventId, Event]:
     """What was sent to us, as far as it can still be read."""
-    entries: list[Entry] = []
-    for lane in {one.lane for one in found}:
-        its = await parts.ledger.log.fetch(lane, [one.seq for one in found if one.lane is lane])
-        entries += its.values()
+    keys = [(one.id, workflow) for one in found for workflow in one.workflows]
+    entries = (await parts.ledger.events.bodies(keys)).values()
     users = await parts.ledger.users.get([one.sealed_for for one in entries if one.sealed_for != NO_USER])
-    read: dict[tuple[Lane, int], Event] = {}
+    read: dict[EventId, Event] = {}
     for one in entries:
         with suppress(SealBroken, msgspec.DecodeError):
             if (event := opened(one, users, parts.vault)) is not None:
-                read[one.lane, one.seq] = event
+                read[one.event_id] = event
     return read
 
 

@@ -13,6 +13,9 @@ from clarion.model.status import Reason, Status
 
 EMPTY_DATA = msgspec.Raw(b"{}")
 
+EventKey = tuple[EventId, str]
+"""What an event's body is found by: its id, and the workflow it goes through."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event on its way through one workflow. This is what gets sealed and logged."""
@@ -60,6 +63,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     event: Event | None = None
     """The opened event while it is still in memory; None when it was read back."""
 
+    @property
+    def key(self) -> EventKey:
+        """What its body is found by later on."""
+        return self.event_id, self.workflow
+
 
 class Consumed(msgspec.Struct, frozen=True):
     """Entries of the ledger's log: whatever is stored with this makes them planned, and they never come again."""
@@ -69,12 +77,11 @@ class Consumed(msgspec.Struct, frozen=True):
 
 
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted event that could not be planned. It stays in the log and waits here for a person."""
+    """An accepted event that could not be planned. Its body stays, and it waits here for a person."""
 
     event_id: EventId
     tenant: TenantId
     lane: Lane
-    event_seq: int
     workflow: str
     reason: Reason
     detail: str
@@ -130,7 +137,5 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     workflows: tuple[str, ...]
     """Those it started."""
     lane: Lane
-    seq: int
-    """Where its lane's log has one of its entries."""
     counts: Mapping[Status, int]
     """How many messages are where."""

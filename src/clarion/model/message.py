@@ -47,7 +47,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     user: UserNo
     event_id: EventId
     lane: Lane
-    event_seq: int
     workflow: str
     workflow_version: int
     at: Instant
@@ -61,7 +60,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     tenant: TenantId
     user: UserNo
     event_id: EventId
-    event_seq: int
     workflow: str
     workflow_version: int
     category: str

@@ -61,6 +61,8 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
     """Who planned it, and holds what it keeps."""
     consumed: Consumed | None = None
     """What it is the plan of, when that lies in the ledger's log."""
+    bodies: tuple[Entry, ...] = ()
+    """What it is the plan of, when that came by a broker of its own: stored with it, for whoever needs it later."""
     again: bool = False
     """People of these events may have been planned before: it goes on with a fan-out."""
     runs: tuple[Run, ...]

@@ -51,7 +51,6 @@ _NONE: Mapping[str, Template] = MappingProxyType({})
 def plan_run(
     *,
     event: Event,
-    event_seq: int,
     workflow: Workflow,
     category: Category,
     tenant: Tenant,
@@ -68,7 +67,7 @@ def plan_run(
     `templates` are the live ones: every message keeps the version it was planned with. `served`: the channels that
     have an integration; None: all.
     """
-    draft = _Draft(event, event_seq, workflow, category, tenant, user, now, held, hash, templates, served)
+    draft = _Draft(event, workflow, category, tenant, user, now, held, hash, templates, served)
     for step in workflow.steps:
         draft.add(step)
     return draft.finished()
@@ -89,7 +88,7 @@ class _Draft:
     """A plan in the making."""
 
     __slots__ = (
-        "_category", "_channels", "_charges", "_event", "_event_seq", "_expires_at", "_gates", "_held",
+        "_category", "_channels", "_charges", "_event", "_expires_at", "_gates", "_held",
         "_keys", "_messages", "_now", "_places", "_remarks", "_run", "_scheduled", "_served", "_start", "_templates", "_tenant", "_user",
         "_workflow",
     )  # fmt: skip
@@ -97,7 +96,6 @@ class _Draft:
     def __init__(
         self,
         event: Event,
-        event_seq: int,
         workflow: Workflow,
         category: Category,
         tenant: Tenant,
@@ -109,7 +107,6 @@ class _Draft:
         served: frozenset[Channel] | None,
     ) -> None:
         self._event = event
-        self._event_seq = event_seq
         self._workflow = workflow
         self._category = category
         self._tenant = tenant
@@ -333,7 +330,6 @@ class _Draft:
                 tenant=event.tenant,
                 user=self._user.no,
                 event_id=event.id,
-                event_seq=self._event_seq,
                 workflow=workflow.key,
                 workflow_version=workflow.version,
                 category=workflow.category,
@@ -411,7 +407,6 @@ class _Draft:
             user=self._user.no,
             event_id=event.id,
             lane=event.lane,
-            event_seq=self._event_seq,
             workflow=workflow.key,
             workflow_version=workflow.version,
             at=self._now,

@@ -64,7 +64,6 @@ class DryRuns:
             for user in people:
                 planned = plan_run(
                     event=event,
-                    event_seq=0,
                     workflow=target.workflow,
                     category=setup[2],
                     tenant=setup[0],

@@ -32,8 +32,8 @@ class MessageContents:
     async def render(self, message: Message) -> AnyContent:
         """The content of a stored message. Raises ContentError, or NotFound when it can no longer be opened."""
         users = await self._ledger.users.get([message.user])
-        entries = await self._ledger.log.fetch(message.lane, [message.event_seq])
-        entry = entries.get(message.event_seq)
+        key = (message.event_id, message.workflow)
+        entry = (await self._ledger.events.bodies([key])).get(key)
         user = users.get(message.user)
         event: Event | None = None
         with suppress(SealBroken, msgspec.DecodeError):

@@ -94,7 +94,7 @@ class Services:
             retention=RetentionService(setup, ledger.retention, pipeline.priority, clock),
             webhook_endpoints=WebhookEndpoints(ledger, retries, tools.refusal, clock, random),
             retries=retries,
-            set_aside_events=SetAsideEvents(ledger.set_aside, pipeline.broker, clock),
+            set_aside_events=SetAsideEvents(ledger.events, ledger.set_aside, pipeline.broker, clock),
             cancellations=Cancellations(ledger, pipeline.guard, clock),
             operations=OperationRunner(
                 ledger, retries, pipeline.guard, pipeline.priority, pipeline.submit, clock, random

@@ -455,10 +455,10 @@ async def test_an_event_that_reached_nobody_is_done(admin, ada):
 async def test_an_event_that_was_set_aside_says_so(house, admin, ada):
     """With the reason, also when somebody has discarded it."""
     kept = SetAside(
-        event_id=EventId(b"\1" * 16), tenant=TenantId(1), lane=Lane.BULK, event_seq=1, workflow="w",
+        event_id=EventId(b"\1" * 16), tenant=TenantId(1), lane=Lane.BULK, workflow="w",
         reason=Reason.UNREADABLE, detail="SealBroken", at=Instant(1),
     )  # fmt: skip
-    await house.ledger.set_aside.keep([kept])
+    await house.ledger.set_aside.keep([kept], [], [])
     for _ in range(2):
         shown = await admin.ok("GET", f"/v1/events/{id_text(kept.event_id)}")
         assert (shown["status"], shown["reason"]) == ("set_aside", "unreadable")

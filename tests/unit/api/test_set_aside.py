@@ -15,7 +15,6 @@ def event(number: int, tenant: int = 1) -> SetAside:
         event_id=EventId(bytes([number]) * 16),
         tenant=TenantId(tenant),
         lane=Lane.BULK,
-        event_seq=number,
         workflow="welcome",
         reason=Reason.UNREADABLE,
         detail="SealBroken",
@@ -25,7 +24,7 @@ def event(number: int, tenant: int = 1) -> SetAside:
 
 async def test_set_aside_events_are_listed_inspected_and_discarded(house, admin):
     """Those of one's own tenant; once discarded they are gone from the list, and so is the warning."""
-    await house.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)])
+    await house.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)], [], [])
     ready = await admin.ok("GET", "/readyz")
     assert (ready["status"], ready["warnings"]) == (
         "ready",
@@ -49,7 +48,7 @@ async def test_set_aside_events_are_listed_inspected_and_discarded(house, admin)
 
 async def test_set_aside_events_are_retried_by_id_or_all(house, admin, monkeypatch):
     """Whichever are still in the list, and of the own tenant."""
-    await house.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)])
+    await house.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)], [], [])
     asked = []
 
     async def plan_again(tenant, numbers):

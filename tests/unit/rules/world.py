@@ -115,7 +115,6 @@ def plan(
     """Plan one run."""
     return plan_run(
         event=what or event(happened=now),
-        event_seq=3,
         workflow=flow,
         category=category,
         tenant=tenant,

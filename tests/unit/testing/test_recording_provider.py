@@ -22,7 +22,6 @@ def outgoing(n: int) -> Outgoing:
         tenant=TenantId(1),
         user=UserNo(1),
         event_id=EventId(bytes(16)),
-        event_seq=1,
         workflow="w",
         workflow_version=1,
         category="c",

@@ -19,7 +19,6 @@ _TABLES = {
     "subscriptions": "subscriptions",
     "suppressions": "suppressions",
     "endpoints": "endpoints",
-    "events that could not be planned": "set_aside",
     "captures": "captures",
     "deliveries": "deliveries",
     "quarantined mail": "strays",
@@ -36,6 +35,8 @@ _INBOXES = """SELECT (SELECT count(*) FROM user_messages WHERE at IS NOT NULL), 
     ) GROUP BY user
 )"""
 """The counters of a user are those at the newest offset."""
+_SET_ASIDE = "SELECT count(*) FROM (SELECT DISTINCT event_id, workflow FROM set_aside)"
+"""An older file may have several parts of an event."""
 _CHANGES = "SELECT count(*) FROM changes WHERE message_id IN (SELECT id FROM messages)"
 
 
@@ -47,6 +48,8 @@ def count(connection: sqlite3.Connection) -> dict[str, int]:
         for name, table in _TABLES.items()
         if table in there
     }
+    if "set_aside" in there:
+        found["events that could not be planned"] = _one(connection, _SET_ASIDE)
     found["accepted events"] = sum(
         _one(connection, f"SELECT count(*) FROM log_{lane.value}") for lane in LANES
     )

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0027"
+REVISION = "0028"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -144,6 +144,7 @@ def _log(lane: Lane) -> Table:
         _number("sealed_for"),
         _blob("sealed"),
         _number("setup_revision", default=0),
+        Index(f"log_{lane.value}_event", "event_id"),
         sqlite_autoincrement=True,
     )
 
@@ -157,19 +158,17 @@ set_aside = Table(
     _blob("event_id"),
     _number("tenant"),
     _text("lane"),
-    _number("event_seq"),
     _text("workflow"),
     _text("reason"),
     _text("detail"),
     _number("at"),
     _number("discarded_at", null=True),
     _one_of("lane", Lane),
-    UniqueConstraint("lane", "event_seq"),
+    UniqueConstraint("event_id", "workflow"),
     Index("set_aside_tenant", "tenant", "seq"),
-    Index("set_aside_event", "event_id"),
     sqlite_autoincrement=True,
 )
-"""Events that could not be planned; they themselves stay in their log."""
+"""Events that could not be planned; their bodies stay in their log."""
 
 cursors = Table(
     "cursors",
@@ -335,7 +334,6 @@ events = Table(
     _text_key("workflow"),
     _number("tenant"),
     _number("lane"),
-    _number("seq"),
     _number("first_user"),
     _number("last_user"),
     sqlite_with_rowid=False,
@@ -352,7 +350,6 @@ messages = Table(
     _blob("id", key=True),
     _number("user"),
     _blob("event_id"),
-    _number("event_seq"),
     _number("route"),
     _number("queue"),
     _number("status"),

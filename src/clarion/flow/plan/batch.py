@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clarion.flow.lanes import InFlight
-from clarion.model.channel import Lane
 from clarion.model.event import Consumed, Entry
 from clarion.model.ids import NO_USER, Instant, UserNo, WorkerId, message_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run
@@ -33,14 +32,18 @@ class PlanBatch:
         self.settled: list[Settlement] = []
         """What became already of some that are held."""
         self.consumed: Consumed | None = None
+        self.bodies: tuple[Entry, ...] = ()
         self.again = False
         """People may have been planned before."""
         self.leftovers: list[Entry] = []
         """Those that could not be planned."""
 
-    def consume(self, lane: Lane, seqs: Sequence[int]) -> None:
-        """It is the plan of these entries of the ledger's log."""
-        self.consumed = Consumed(lane, tuple(seqs)) if seqs else None
+    def consume(self, entries: Sequence[Entry], *, in_ledger: bool) -> None:
+        """It is the plan of these entries of one lane, which lie in the ledger's log or came by a broker of their own."""
+        if not in_ledger:
+            self.bodies = tuple(entries)
+        elif entries:
+            self.consumed = Consumed(entries[0].lane, tuple([entry.seq for entry in entries]))
 
     def add(self, planned: Planned) -> None:
         """Take over what was decided, except the messages."""
@@ -78,7 +81,6 @@ class PlanBatch:
                 tenant=entry.tenant,
                 user=user,
                 event_id=entry.event_id,
-                event_seq=entry.seq,
                 workflow=workflow.key,
                 workflow_version=workflow.version,
                 category=workflow.category,
@@ -118,7 +120,6 @@ class PlanBatch:
                 user=user,
                 event_id=entry.event_id,
                 lane=entry.lane,
-                event_seq=entry.seq,
                 workflow=workflow.key,
                 workflow_version=workflow.version,
                 at=now,
@@ -131,6 +132,7 @@ class PlanBatch:
         return PlanCommit(
             worker=self.worker,
             consumed=self.consumed,
+            bodies=self.bodies,
             again=self.again,
             runs=tuple(self.runs),
             messages=tuple(self.messages),

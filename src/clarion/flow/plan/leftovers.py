@@ -10,7 +10,7 @@ from clarion.errors import Unavailable
 from clarion.flow.lease import GivenUp
 from clarion.flow.lookups import reason_of
 from clarion.flow.waiting import retry_until_stored
-from clarion.model.event import Entry, SetAside
+from clarion.model.event import Consumed, Entry, SetAside
 from clarion.model.status import Reason
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import SetAsides
@@ -30,7 +30,9 @@ class Leftovers:
         self._clock = clock
         self.given_up = 0
 
-    async def plan(self, entries: Sequence[Entry], alone: Callable[[Entry], Awaitable[None]]) -> None:
+    async def plan(
+        self, entries: Sequence[Entry], alone: Callable[[Entry], Awaitable[None]], *, in_ledger: bool
+    ) -> None:
         """Returns when each is planned by `alone` or durably set aside. Raises Unavailable when it cannot tell, and GivenUp."""
         waiting = [(entry, Reason.INTERNAL_ERROR, "") for entry in entries]
         for pause in PAUSES_S:
@@ -47,16 +49,15 @@ class Leftovers:
                     failed.append((entry, reason_of(fault), type(fault).__name__))
             waiting = failed
         if waiting:
-            await self._give_up(waiting)
+            await self._give_up(waiting, in_ledger)
 
-    async def _give_up(self, failed: Sequence[tuple[Entry, Reason, str]]) -> None:
+    async def _give_up(self, failed: Sequence[tuple[Entry, Reason, str]], in_ledger: bool) -> None:
         now = self._clock.now()
         kept = [
             SetAside(
                 event_id=entry.event_id,
                 tenant=entry.tenant,
                 lane=entry.lane,
-                event_seq=entry.seq,
                 workflow=entry.workflow,
                 reason=reason,
                 detail=detail,
@@ -64,7 +65,12 @@ class Leftovers:
             )
             for entry, reason, detail in failed
         ]
-        await retry_until_stored("set_aside", lambda: self._set_aside.keep(kept), self._clock)
+        entries = [entry for entry, *_ in failed]
+        consumed = [Consumed(entry.lane, (entry.seq,)) for entry in entries] if in_ledger else []
+        bodies = [] if in_ledger else entries
+        await retry_until_stored(
+            "set_aside", lambda: self._set_aside.keep(kept, consumed, bodies), self._clock
+        )
         self.given_up += len(kept)
         for one in kept:
             log.error("event_set_aside", tenant=one.tenant, workflow=one.workflow, reason=one.reason)

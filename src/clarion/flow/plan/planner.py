@@ -183,7 +183,7 @@ class Planner:
                 draft.end(entry, no, workflow, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
             else:
                 try:
-                    self._plan_one(draft, event, entry.seq, *setup, user, now)
+                    self._plan_one(draft, event, *setup, user, now)
                 except Exception as fault:
                     # One recipient's broken set-up must not hold back everybody behind them.
                     log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
@@ -204,7 +204,6 @@ class Planner:
         self,
         draft: PlanBatch,
         event: Event,
-        seq: int,
         tenant: Tenant,
         workflow: Workflow,
         category: Category,
@@ -213,7 +212,6 @@ class Planner:
     ) -> None:
         planned = plan_run(
             event=event,
-            event_seq=seq,
             workflow=workflow,
             category=category,
             tenant=tenant,
@@ -248,9 +246,8 @@ class Planner:
     async def _stored(self, batch: Batch, draft: PlanBatch) -> None:
         """All of it, whatever is wrong with some."""
         leftovers: Sequence[Entry] = draft.leftovers
-        if batch.in_ledger:
-            left = {entry.seq for entry in leftovers}
-            draft.consume(batch.lane, [entry.seq for entry in batch.entries if entry.seq not in left])
+        left = {entry.seq for entry in leftovers}
+        draft.consume([entry for entry in batch.entries if entry.seq not in left], in_ledger=batch.in_ledger)
         try:
             await self._commit(batch.lane, draft)
         except GivenUp:
@@ -260,13 +257,13 @@ class Planner:
             log.exception("plan_not_stored", lane=batch.lane, error=type(fault).__name__)
             leftovers = batch.entries
         if leftovers:
-            await self._leftovers.plan(leftovers, partial(self._plan_alone, in_ledger=batch.in_ledger))
+            alone = partial(self._plan_alone, in_ledger=batch.in_ledger)
+            await self._leftovers.plan(leftovers, alone, in_ledger=batch.in_ledger)
 
     async def _plan_alone(self, entry: Entry, *, in_ledger: bool) -> None:
         draft = PlanBatch(await self._lease.lasting())
         await self._plan_entry(draft, entry, await self._people([entry]), self._clock.now())
-        if in_ledger:
-            draft.consume(entry.lane, [entry.seq])
+        draft.consume([entry], in_ledger=in_ledger)
         await self._commit(entry.lane, draft)
 
     async def _commit(self, lane: Lane, draft: PlanBatch) -> None:

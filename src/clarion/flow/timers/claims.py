@@ -16,7 +16,7 @@ from clarion.flow.lookups import reason_of, setup_of
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import opened
 from clarion.model.channel import Channel, Lane
-from clarion.model.event import Entry, Event
+from clarion.model.event import Event, EventKey
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.message import Message
 from clarion.model.plan import CapCharge
@@ -30,9 +30,6 @@ from clarion.rules import caps
 from clarion.rules.outcomes import settle_in_doubt, settle_unsent
 
 log = structlog.get_logger(__name__)
-
-Place = tuple[Lane, int]
-"""Where an event lies in the log."""
 
 TRIES = 3
 """How often a message that cannot be read is looked at before it is given up."""
@@ -160,15 +157,15 @@ class Claimer:
         settlements: list[Settlement] = []
         for message in claimed:
             user = users.get(message.user)
-            place = (message.lane, message.event_seq)
-            event = events.get(place)
-            if user is None or (event is None and place not in faults):
+            key = (message.event_id, message.workflow)
+            event = events.get(key)
+            if user is None or (event is None and key not in faults):
                 settlements.append(settle_unsent(message, Status.SUPPRESSED, Reason.USER_DELETED, now))
             elif message.status is Status.SENDING:
                 # Its last holder died between the call and the record.
                 settlements.append(settle_in_doubt(message, self._unknown_policy(message), now))
             elif event is None:
-                settlements.append(_failed(message, faults[place], now))
+                settlements.append(_failed(message, faults[key], now))
             elif message.id in over_cap:
                 settlements.append(settle_unsent(message, Status.THROTTLED, Reason.FREQUENCY_CAP, now))
             else:
@@ -182,24 +179,20 @@ class Claimer:
 
     async def _events(
         self, claimed: Sequence[Message], users: Mapping[UserNo, User]
-    ) -> tuple[dict[Place, Event], dict[Place, Exception]]:
+    ) -> tuple[dict[EventKey, Event], dict[EventKey, Exception]]:
         """The events that can be opened, and why others cannot."""
-        by_lane: dict[Lane, set[int]] = {}
-        for message in claimed:
-            by_lane.setdefault(message.lane, set()).add(message.event_seq)
-        events: dict[Place, Event] = {}
-        faults: dict[Place, Exception] = {}
-        for lane, seqs in by_lane.items():
-            entries: Mapping[int, Entry] = await self._ledger.log.fetch(lane, list(seqs))
-            for seq, entry in entries.items():
-                try:
-                    event = opened(entry, users, self._vault)
-                except (SealBroken, DecodeError) as fault:
-                    log.error("event_unreadable", workflow=entry.workflow, error=type(fault).__name__)
-                    faults[lane, seq] = fault
-                    continue
-                if event is not None:
-                    events[lane, seq] = event
+        events: dict[EventKey, Event] = {}
+        faults: dict[EventKey, Exception] = {}
+        wanted = dict.fromkeys((message.event_id, message.workflow) for message in claimed)
+        for key, entry in (await self._ledger.events.bodies(list(wanted))).items():
+            try:
+                event = opened(entry, users, self._vault)
+            except (SealBroken, DecodeError) as fault:
+                log.error("event_unreadable", workflow=entry.workflow, error=type(fault).__name__)
+                faults[key] = fault
+                continue
+            if event is not None:
+                events[key] = event
         return events, faults
 
     async def _count(

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from clarion.model.channel import Lane
-from clarion.model.event import Entry, EventFound, EventRecord, IdempotencyRecord, IdempotencyResult, SetAside
+from clarion.model.event import (
+    Consumed,
+    Entry,
+    EventFound,
+    EventKey,
+    EventRecord,
+    IdempotencyRecord,
+    IdempotencyResult,
+    SetAside,
+)
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, WorkerId
 
 
@@ -23,9 +32,6 @@ class EventLog(Protocol):
 
     async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
         """Entries behind `after` that are not planned, in order."""
-
-    async def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
-        """Entries by position, planned or not, as long as retention keeps them."""
 
     async def position(self, lane: Lane) -> int:
         """Everything up to there is planned. It moves with `Plans.commit` and `SetAsides.keep`."""
@@ -58,6 +64,10 @@ class Events(Protocol):
     ) -> EventFound | None:
         """At most so many messages and runs; None when it was not accepted for this tenant."""
 
+    async def bodies(self, wanted: Sequence[EventKey]) -> Mapping[EventKey, Entry]:
+        """Events as they were accepted, planned or not, as long as retention keeps them: from the log, or from the plan
+        that brought them (`PlanCommit.bodies`)."""
+
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         """Whether it was accepted for this tenant, planned or not."""
 
@@ -69,14 +79,20 @@ class Events(Protocol):
 class SetAsides(Protocol):
     """Events that could not be planned, kept for a person."""
 
-    async def keep(self, events: Sequence[SetAside]) -> None:
-        """Durable when this returns, and they count as planned. Repeating it changes nothing."""
+    async def keep(
+        self, events: Sequence[SetAside], consumed: Sequence[Consumed], bodies: Sequence[Entry]
+    ) -> None:
+        """Durable when this returns, and what is `consumed` of the ledger's log counts as planned. `bodies` came by a
+        broker of their own, and are kept with it. Repeating it changes nothing."""
 
     async def page(self, tenant: TenantId, before: int | None, limit: int) -> Sequence[SetAside]:
         """Those that were not discarded, newest first, cursor is `seq`."""
 
-    async def retry(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[Entry]:
-        """Append them to the end of their lanes again, and forget them here; the new entries."""
+    async def named(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[SetAside]:
+        """Those of them that are here, in this order."""
+
+    async def forget(self, tenant: TenantId, seqs: Sequence[int]) -> None:
+        """They are on their way again."""
 
     async def discard(self, tenant: TenantId, seq: int, at: Instant) -> bool:
         """Whether it was there. The event keeps its reason, but nobody is asked to look at it any more."""

@@ -55,15 +55,6 @@ async def appends_at_once_are_all_kept(world: World) -> None:
     assert len(read) == 200
 
 
-async def entries_are_fetched_by_position(world: World) -> None:
-    """Planned or not; a position that does not exist is left out."""
-    log = world.ledger.log
-    appended, _ = await log.append([world.entry() for _ in range(3)], [None] * 3)
-    await world.consume(*appended)
-    wanted = [appended[0].seq, appended[2].seq]
-    assert await log.fetch(Lane.NORMAL, [*wanted, 999]) == {e.seq: e for e in (appended[0], appended[2])}
-
-
 async def the_cursor_moves_with_the_plan(world: World) -> None:
     """Up to the first entry that is not planned; what went ahead is not read again."""
     log = world.ledger.log
@@ -206,7 +197,6 @@ LOG_CONTRACT = (
     entries_come_back_in_order_with_their_positions,
     one_call_may_fill_several_lanes,
     appends_at_once_are_all_kept,
-    entries_are_fetched_by_position,
     the_cursor_moves_with_the_plan,
     an_entry_is_planned_once,
     a_plan_that_cannot_be_stored_moves_no_cursor,

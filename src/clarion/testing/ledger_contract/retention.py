@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from clarion.model.channel import Channel, Lane
+from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.inbox import CaptureFilter, InboxCounts
 from clarion.model.message import Message, MessageFilter
@@ -174,8 +174,8 @@ async def events_go_when_nothing_needs_them(world: World) -> None:
     assert await _sweep(world, RetentionKind.EVENTS) == {}, "what is not planned is needed"
     await world.consume(*entries)
     assert await _sweep(world, RetentionKind.EVENTS) == {world.tenant: 2}
-    left = await log.fetch(Lane.NORMAL, [entry.seq for entry in entries])
-    assert {*left} == {entries[1].seq}
+    left = await world.ledger.events.bodies([entry.key for entry in entries])
+    assert {*left} == {entries[1].key}
 
 
 async def captures_and_quarantined_mail_go_by_age(world: World) -> None:

@@ -170,7 +170,6 @@ class ProviderSubject(msgspec.Struct, frozen=True, kw_only=True):
                     tenant=TenantId(1),
                     user=user.no,
                     event_id=EventId(self.tools.random.bytes(16)),
-                    event_seq=1,
                     workflow="checked",
                     workflow_version=1,
                     category="checks",

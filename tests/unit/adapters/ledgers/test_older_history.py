@@ -52,7 +52,6 @@ def older_run(n: int, random: SeededRandom) -> Run:
         user=user,
         event_id=event_id,
         lane=Lane.BULK if n % 3 else Lane.NORMAL,
-        event_seq=n,
         workflow="news",
         workflow_version=1,
         at=Instant(1_000 * n),
@@ -96,12 +95,13 @@ def path(tmp_path, runs, told) -> Path:
     migrate(path, to="0022")
     with closing(sqlite3.connect(path)) as older:
         for run, message in zip(runs, told, strict=True):
+            number = runs.index(run)
             values = (
                 run.tenant,
                 run.user,
                 run.event_id,
                 run.lane.value,
-                run.event_seq,
+                number,
                 run.workflow,
                 1,
                 run.at,
@@ -112,7 +112,7 @@ def path(tmp_path, runs, told) -> Path:
                 """INSERT INTO messages
                 (id, user, event_id, event_seq, route, queue, status, created_at, fence, tenant)
                 VALUES (?, ?, ?, ?, 1, 33, ?, ?, 1, ?)""",
-                (message, run.user, run.event_id, run.event_seq, CODES[Status.SENT], run.at, run.tenant),
+                (message, run.user, run.event_id, number, CODES[Status.SENT], run.at, run.tenant),
             )
         for steps in zip(*told.values(), strict=True):  # what happened to all at once lies together
             for c in steps:

@@ -31,6 +31,11 @@ from clarion.model.user import Day, Window
 MIGRATIONS = Path(migrations.__file__).parent
 
 INSERT = """
+    INSERT INTO messages (id, user, event_id, route, queue, status, reason, created_at, due_at, fence)
+    VALUES (?, 1, x'00', 1, 0, ?, ?, 0, ?, 0)
+"""
+
+OLD_INSERT = """
     INSERT INTO messages (id, user, event_id, event_seq, route, queue, status, reason, created_at, due_at, fence)
     VALUES (?, 1, x'00', 1, 1, 0, ?, ?, 0, ?, 0)
 """
@@ -146,6 +151,30 @@ def test_what_had_gone_ahead_of_a_flood_is_not_planned_again(tmp_path, step):
         ]
 
 
+def test_an_event_set_aside_in_several_parts_is_in_the_list_once(tmp_path, step):
+    """The newest part that nobody has discarded: it is planned again as a whole."""
+    path = tmp_path / "older.db"
+    step("0027", path)
+    older = sqlite3.connect(path)
+    fields = "seq, event_id, tenant, lane, event_seq, workflow, reason, detail, at, discarded_at"
+    older.executemany(
+        f"INSERT INTO set_aside ({fields}) VALUES (?, ?, 1, 'normal', ?, ?, 'unreadable', '', 5, ?)",
+        [(1, b"e", 1, "w", None), (2, b"e", 2, "w", None), (3, b"e", 3, "w", 9), (4, b"e", 4, "v", 9)],
+    )
+    older.commit()
+    older.close()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        found = newer.execute(
+            "SELECT seq, event_id, workflow, discarded_at FROM set_aside ORDER BY seq"
+        ).fetchall()
+        newer.execute(
+            "INSERT INTO set_aside SELECT NULL, x'00', 1, lane, 'w', reason, '', 5, NULL FROM set_aside LIMIT 1"
+        )
+        assert newer.execute("SELECT max(seq) FROM set_aside").fetchone() == (5,)
+    assert found == [(2, b"e", "w", None), (4, b"e", "v", 9)]
+
+
 def test_messages_of_an_older_file_stay_as_they_are(tmp_path, step):
     """A route of before keeps its number and knows no template version; new ones count on behind it."""
     path = tmp_path / "older.db"
@@ -199,7 +228,7 @@ def test_reasons_of_an_older_file_get_their_new_names(tmp_path, step):
     path = tmp_path / "older.db"
     step("0006", path)
     with closing(sqlite3.connect(path)) as older:
-        older.execute(INSERT, (bytes(16), CODES[Status.QUEUED], "redriven", 1))
+        older.execute(OLD_INSERT, (bytes(16), CODES[Status.QUEUED], "redriven", 1))
         older.execute("INSERT INTO changes (message_id, at, status, reason) VALUES (x'00', 1, 0, 'redriven')")
         older.commit()
     step("0021", path)
@@ -236,7 +265,7 @@ def test_ladders_of_an_older_file_are_read_by_their_new_words(tmp_path, step):
             "INSERT INTO documents (shelf, tenant, key, version, live, body) VALUES ('workflow', 1, 'w', 1, 1, ?)",
             (msgspec.json.encode(workflow),),
         )
-        older.execute(INSERT, (bytes(16), CODES[Status.DEFERRED], "waiting_for_rung", 1))
+        older.execute(OLD_INSERT, (bytes(16), CODES[Status.DEFERRED], "waiting_for_rung", 1))
         older.execute(
             "INSERT INTO changes (message_id, at, status, reason) VALUES (x'00', 1, 1, 'waiting_for_rung')"
         )
@@ -454,7 +483,8 @@ def test_messages_of_an_older_file_get_their_tenant(tmp_path, step):
                 VALUES (?, 1, ?, 'w', 2, 'c', 's', 't', 'sms', 'bulk', '')""",
                 values,
             )
-            older.execute(INSERT.replace("1, 1, 0, ?", f"1, {number}, 0, ?"), (bytes([number]), 1, None, 9))
+            row = OLD_INSERT.replace("1, 1, 0, ?", f"1, {number}, 0, ?")
+            older.execute(row, (bytes([number]), 1, None, 9))
         older.commit()
     migrate(path)
     with closing(sqlite3.connect(path)) as newer:
@@ -475,7 +505,7 @@ def older_inboxes(tmp_path, step) -> Path:
     with closing(sqlite3.connect(path)) as older:
         for user in (1, 2, 3):
             for number in range(4):
-                row = INSERT.replace("(?, 1, x'00'", f"(?, {user}, x'00'")
+                row = OLD_INSERT.replace("(?, 1, x'00'", f"(?, {user}, x'00'")
                 older.execute(row, (bytes([user, number]) * 8, CODES[Status.DELIVERED], None, None))
         older.execute("UPDATE messages SET counted_at = 99 WHERE id = ?", (bytes([1, 3]) * 8,))
         for user, number, offset, seen_at, archived_at in (
@@ -525,7 +555,7 @@ def test_converting_inboxes_goes_on_where_it_was_cut_off(older_inboxes):
     with closing(sqlite3.connect(older_inboxes)) as older:
         older.execute(
             f"""WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 30000)
-            {INSERT.partition("VALUES")[0]} SELECT randomblob(16), 4 + n / 25000, x'00', 1, 1, 0, 3, NULL, 0, NULL, 0
+            {OLD_INSERT.partition("VALUES")[0]} SELECT randomblob(16), 4 + n / 25000, x'00', 1, 1, 0, 3, NULL, 0, NULL, 0
             FROM number"""
         )
         older.commit()

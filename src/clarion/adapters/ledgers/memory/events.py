@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
-from clarion.model.event import EventFound, EventRecord, SetAside
+from clarion.model.event import Entry, EventFound, EventKey, EventRecord, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, children_range, first_id_at
 from clarion.model.message import Message, MessageFilter, Run
 from clarion.model.status import ACTIVE, Reason, Status
@@ -67,6 +67,9 @@ class MemoryEvents:
             set_aside=kept,
         )
 
+    async def bodies(self, wanted: Sequence[EventKey]) -> Mapping[EventKey, Entry]:
+        return self._log.bodies({*wanted})
+
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         return self._log.waits(tenant, event_id) or bool(self._runs(tenant, event_id))
 
@@ -98,6 +101,5 @@ class MemoryEvents:
             id=event_id,
             workflows=tuple(dict.fromkeys(run.workflow for run in runs)),
             lane=runs[-1].lane,
-            seq=max(run.event_seq for run in runs),
             counts=Counter(m.status for m in self._messages(event_id)),
         )

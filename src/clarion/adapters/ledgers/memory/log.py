@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Consumed, Entry, IdempotencyRecord, IdempotencyResult
+from clarion.model.event import Consumed, Entry, EventKey, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import EventId, Instant, TenantId, WorkerId
 from clarion.ports.clock import Clock
 
@@ -41,9 +41,6 @@ class MemoryLog:
     async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
         return self._read(lane, after, limit)
 
-    async def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
-        return {seq: self._tables.log[lane, seq] for seq in seqs if (lane, seq) in self._tables.log}
-
     async def position(self, lane: Lane) -> int:
         return self._position(lane)
 
@@ -61,6 +58,14 @@ class MemoryLog:
         """What waits in any lane."""
         for lane in LANES:
             yield from self._read(lane, self._position(lane), self._end(lane))
+
+    def bodies(self, wanted: Set[EventKey]) -> Mapping[EventKey, Entry]:
+        """The first of each that was published."""
+        found: dict[EventKey, Entry] = {}
+        for entry in self._tables.log.values():
+            if entry.key in wanted:
+                found.setdefault(entry.key, replace(entry, seq=0))
+        return found
 
     def waits(self, tenant: TenantId, event_id: EventId) -> bool:
         """Whether something of the event is not planned yet."""
@@ -85,6 +90,14 @@ class MemoryLog:
         placed = replace(entry, seq=self._tables.next(entry.lane))
         self._tables.log[placed.lane, placed.seq] = replace(placed, event=None)
         return placed
+
+    def add_planned(self, bodies: Sequence[Entry]) -> None:
+        """Events that came by a broker of their own, unless they are here already."""
+        known = self.bodies({body.key for body in bodies})
+        for body in bodies:
+            if body.key not in known:
+                placed = self.add(body)
+                self.advance(Consumed(placed.lane, (placed.seq,)))
 
     def any_planned(self, consumed: Consumed) -> bool:
         """Whether some of it is planned already."""

@@ -58,6 +58,7 @@ class MemoryPlans:
                 if self._log.any_planned(plan.consumed):
                     return PlanResult(repeated=True)
                 self._log.advance(plan.consumed)
+            self._log.add_planned(plan.bodies)
             return self._commit(plan)
 
         return await self._transactions.write(commit)

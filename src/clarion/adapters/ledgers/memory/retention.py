@@ -64,14 +64,16 @@ class MemoryRetention:
 
     def _events(self, cutoffs: Cutoffs) -> Counter[TenantId]:
         tables = self._tables
-        asked = {(one.lane, one.event_seq) for one in tables.set_aside.values() if one.discarded_at is None}
+        asked = {
+            (one.event_id, one.workflow) for one in tables.set_aside.values() if one.discarded_at is None
+        }
         needed = {message.event_id for message in tables.messages.values() if message.status in ACTIVE}
         old = [
             (place, entry.tenant)
             for place, entry in tables.log.items()
             if entry.event_id < _bound(cutoffs, entry.tenant)
             if place[1] <= tables.positions.get(place[0], 0)
-            if place not in asked and entry.event_id not in needed
+            if entry.key not in asked and entry.event_id not in needed
         ]
         gone = [tables.log[place].event_id for place, _ in old[:LOOK]]
         expired = _dropped(tables.log, old)

@@ -21,12 +21,16 @@ class MemorySetAsides:
         self._transactions = transactions
         self._log = log
 
-    async def keep(self, events: Sequence[SetAside]) -> None:
+    async def keep(
+        self, events: Sequence[SetAside], consumed: Sequence[Consumed], bodies: Sequence[Entry]
+    ) -> None:
         def keep() -> None:
-            known = {(one.lane, one.event_seq) for one in self._tables.set_aside.values()}
+            self._log.add_planned(bodies)
+            for entries in consumed:
+                self._log.advance(entries)
+            known = {(one.event_id, one.workflow) for one in self._tables.set_aside.values()}
             for one in events:
-                self._log.advance(Consumed(one.lane, (one.event_seq,)))
-                if (one.lane, one.event_seq) not in known:
+                if (one.event_id, one.workflow) not in known:
                     seq = self._tables.next("set_aside")
                     self._tables.set_aside[seq] = replace(one, seq=seq)
 
@@ -40,14 +44,16 @@ class MemorySetAsides:
         ]
         return sorted(found, key=_newest)[:limit]
 
-    async def retry(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[Entry]:
-        def retry() -> list[Entry]:
-            found = [one for seq in dict.fromkeys(seqs) if (one := self._get(tenant, seq)) is not None]
-            for one in found:
-                del self._tables.set_aside[one.seq]
-            return [self._log.add(self._tables.log[one.lane, one.event_seq]) for one in found]
+    async def named(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[SetAside]:
+        return [one for seq in dict.fromkeys(seqs) if (one := self._get(tenant, seq)) is not None]
 
-        return await self._transactions.write(retry)
+    async def forget(self, tenant: TenantId, seqs: Sequence[int]) -> None:
+        def forget() -> None:
+            for one in [self._get(tenant, seq) for seq in seqs]:
+                if one is not None:
+                    self._tables.set_aside.pop(one.seq, None)
+
+        await self._transactions.write(forget)
 
     async def discard(self, tenant: TenantId, seq: int, at: Instant) -> bool:
         def discard() -> bool:

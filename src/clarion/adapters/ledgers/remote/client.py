@@ -83,7 +83,9 @@ def _append(append: Make) -> Make:
 
 def _commit(commit: Make) -> Make:
     async def call(plan: PlanCommit) -> PlanResult:
-        closed = replace(plan, continuations=_closed(plan.continuations)) if plan.continuations else plan
+        closed = plan
+        if plan.continuations or plan.bodies:
+            closed = replace(plan, continuations=_closed(plan.continuations), bodies=_closed(plan.bodies))
         result: PlanResult = await commit(closed)
         if not result.continued:
             return result

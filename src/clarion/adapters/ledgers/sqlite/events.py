@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
@@ -11,7 +11,7 @@ from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.log import SqliteLog, bodies_of
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.records import SqliteRecords
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
@@ -19,7 +19,7 @@ from clarion.adapters.ledgers.sqlite.set_aside import set_aside_of
 from clarion.adapters.ledgers.sqlite.terminations import NOT_STARTED, Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES
-from clarion.model.event import EventFound, EventRecord
+from clarion.model.event import Entry, EventFound, EventKey, EventRecord
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo, children_range, first_id_at
 from clarion.model.message import MessageFilter, Run
 from clarion.model.status import Reason, Status
@@ -110,6 +110,11 @@ class SqliteEvents:
 
         return await self._readers.call(look)
 
+    async def bodies(self, wanted: Sequence[EventKey]) -> Mapping[EventKey, Entry]:
+        if not wanted:
+            return {}
+        return await self._readers.call(lambda connection: bodies_of(connection, wanted))
+
     async def known(self, tenant: TenantId, event_id: EventId) -> bool:
         # First what waits, then what is planned: an event in between is found as planned.
         unplanned = {lane: await self._log.position(lane) for lane in LANES}
@@ -195,14 +200,13 @@ def runs_of(
 
 def _record(connection: sqlite3.Connection, tenant: TenantId, event_id: EventId) -> EventRecord | None:
     planned = connection.execute(sql.EVENT_PLANNED, (event_id,)).fetchall()
-    ours = [(workflow, lane, seq) for owner, workflow, lane, seq in planned if owner == tenant]
+    ours = [(workflow, lane) for owner, workflow, lane in planned if owner == tenant]
     if not ours:
         return None
     counts = connection.execute(sql.COUNTS_OF_EVENT, (*children_range(event_id), event_id)).fetchall()
     return EventRecord(
         id=event_id,
-        workflows=tuple(dict.fromkeys(workflow for workflow, _, _ in ours)),
+        workflows=tuple(dict.fromkeys(workflow for workflow, _ in ours)),
         lane=LANES[ours[-1][1]],
-        seq=ours[-1][2],
         counts={tuple(Status)[code]: count for code, count in counts},
     )

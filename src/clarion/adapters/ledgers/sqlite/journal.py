@@ -46,7 +46,8 @@ class _Runs(msgspec.Struct, array_like=True, frozen=True):
     events: bytes
     users: Column
     lane: Column
-    event_seqs: Column
+    _: Column
+    """Nothing any more: where a log had the events."""
     workflow: Column
     version: Column
     ats: Column
@@ -219,7 +220,7 @@ def _runs(runs: Sequence[Run], ids: bytes) -> _Runs | None:
         events=b"".join([run.event_id for run in runs]),
         users=_steps([run.user for run in runs]),
         lane=_column([LANES.index(run.lane) for run in runs]),
-        event_seqs=_steps([run.event_seq for run in runs]),
+        _=0,
         workflow=_column([run.workflow for run in runs]),
         version=_column([run.workflow_version for run in runs]),
         ats=_steps([run.at for run in runs]),
@@ -313,7 +314,7 @@ class JournalRow:
             return []
         count = len(packed.events) // ID_BYTES
         channels = self._channels(packed)
-        users, seqs, ats = (_numbers(c, count) for c in (packed.users, packed.event_seqs, packed.ats))
+        users, ats = _numbers(packed.users, count), _numbers(packed.ats, count)
         runs = []
         for place in range(count):
             event = EventId(_id(packed.events, place))
@@ -325,7 +326,6 @@ class JournalRow:
                     user=users[place],  # type: ignore[arg-type]
                     event_id=event,
                     lane=LANES[_one(packed.lane, place)],
-                    event_seq=seqs[place],
                     workflow=workflow,
                     workflow_version=_one(packed.version, place),
                     at=Instant(ats[place]),

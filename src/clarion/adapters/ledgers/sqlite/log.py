@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,13 +16,21 @@ from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
 from clarion.adapters.ledgers.sqlite.row_mappers import entry as entry_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
-from clarion.model.event import Entry, IdempotencyRecord, IdempotencyResult
+from clarion.model.event import Consumed, Entry, EventKey, IdempotencyRecord, IdempotencyResult
 from clarion.model.ids import Instant, TenantId, WorkerId
 from clarion.ports.clock import Clock
 
 Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
 Held = dict[tuple[TenantId, bytes], IdempotencyResult]
 """Claims that somebody was first on, as anybody later is told."""
+
+
+class Kept(NamedTuple):
+    """What was written, and where the lanes stand now."""
+
+    entries: Sequence[Entry]
+    positions: Mapping[Lane, int]
+
 
 PURGE_EVERY = 64
 """Rounds of claims between two looks for expired ones."""
@@ -62,10 +71,6 @@ class SqliteLog:
     async def read(self, lane: Lane, after: int, limit: int) -> Sequence[Entry]:
         return [entry_of(lane, row) for row in rows(self._local, sql.READ[lane], (after, limit))]
 
-    async def fetch(self, lane: Lane, seqs: Sequence[int]) -> Mapping[int, Entry]:
-        found = rows(self._local, sql.FETCH[lane], (encoded(seqs),))
-        return {row[0]: entry_of(lane, row) for row in found}
-
     async def position(self, lane: Lane) -> int:
         return self._position[lane]
 
@@ -83,9 +88,13 @@ class SqliteLog:
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
-    def stored(self, connection: sqlite3.Connection, lane: Lane, seqs: Sequence[int]) -> list[Entry]:
-        """As `fetch`."""
-        return [entry_of(lane, row) for row in rows(connection, sql.FETCH[lane], (encoded(seqs),))]
+    def keep(self, connection: sqlite3.Connection, bodies: Sequence[Entry]) -> Kept:
+        """Writes bodies of events that came by a broker of their own, unless they are here already."""
+        known = bodies_of(connection, [body.key for body in bodies])
+        new = {body.key: body for body in bodies if body.key not in known}
+        entries = self.add(connection, list(new.values()))
+        positions = self.cursors.advance(connection, [Consumed(e.lane, (e.seq,)) for e in entries])
+        return Kept(entries, positions)
 
     def add(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Entry]:
         """Writes entries to their lanes; the same entries with their positions."""
@@ -169,6 +178,15 @@ class SqliteLog:
         """The lanes stand there."""
         for lane, position in positions.items():
             self._position[lane] = max(self._position[lane], position)
+
+
+def bodies_of(connection: sqlite3.Connection, wanted: Sequence[EventKey]) -> dict[EventKey, Entry]:
+    """The first entry of each event, as it was published."""
+    asked = encoded([(workflow,) for _, workflow in wanted]), b"".join([event_id for event_id, _ in wanted])
+    found = [
+        entry_of(lane, [0, *row[1:]]) for lane in LANES for row in rows(connection, sql.BODIES[lane], asked)
+    ]
+    return {entry.key: entry for entry in found}
 
 
 def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> int:

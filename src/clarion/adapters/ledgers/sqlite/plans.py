@@ -24,6 +24,7 @@ from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
+from clarion.model.event import Entry
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo, WorkerId
 from clarion.model.inbox import InboxItem
 from clarion.model.message import Message, Run
@@ -38,10 +39,11 @@ REPEATED = PlanResult(repeated=True)
 
 
 class _Committed(NamedTuple):
-    """What the caller is told, and where lanes stand now."""
+    """What the caller is told, where lanes stand now, and what has come to them."""
 
     result: PlanResult
     positions: Mapping[Lane, int]
+    brought: Sequence[Entry]
 
 
 class SqlitePlans:
@@ -100,6 +102,7 @@ class SqlitePlans:
         live = self._leases.live(connection, (plan.worker for plan in plans))
         cursors = self._log.cursors
         positions: dict[Lane, int] = {}
+        brought: list[Entry] = []
         results: list[PlanResult | None] = []
         for plan in plans:
             if plan.worker not in live:
@@ -110,12 +113,16 @@ class SqlitePlans:
                 results.append(None)
                 if plan.consumed:
                     positions.update(cursors.advance(connection, [plan.consumed]))
+                if plan.bodies:
+                    kept = self._log.keep(connection, plan.bodies)
+                    positions.update(kept.positions)
+                    brought += kept.entries
         going = [plan for plan, result in zip(plans, results, strict=True) if result is None]
         stored = iter(self._stored(connection, going, careful))
         for worker in live:
             held = (one for plan in going if plan.worker == worker for one in _kept(plan))
             self._leases.planned(connection, worker, held)
-        return [_Committed(result or next(stored), positions) for result in results]
+        return [_Committed(result or next(stored), positions, brought) for result in results]
 
     def _stored(
         self, connection: sqlite3.Connection, plans: Sequence[PlanCommit], careful: bool
@@ -198,7 +205,7 @@ class SqlitePlans:
         ]
 
     def _committed(self, committed: _Committed) -> None:
-        self._log.noted(committed.result.continued)
+        self._log.noted((*committed.brought, *committed.result.continued))
         self._log.advanced(committed.positions)
 
 
@@ -233,12 +240,12 @@ def _events(runs: Sequence[Run], rows: Sequence[int]) -> list[tuple[Any, ...]]:
 
 
 def _reach(events: dict[EventId, list[int]], run: Run) -> None:
-    """The event of this run reaches its user: where its log has it, and the first and last of its users."""
+    """The event of this run reaches its user: the first and last of its users."""
     its = events.get(run.event_id)
     if its is None:
-        events[run.event_id] = [run.event_seq, run.user, run.user]
+        events[run.event_id] = [run.user, run.user]
     else:
-        its[:] = max(its[0], run.event_seq), min(its[1], run.user), max(its[2], run.user)
+        its[:] = min(its[0], run.user), max(its[1], run.user)
 
 
 def _kept(plan: PlanCommit) -> Iterable[MessageId]:
@@ -284,7 +291,6 @@ def _row(m: Message, worker: WorkerId, route: int, position: int) -> tuple[Any, 
         m.id,
         m.event_id,
         m.user,
-        m.event_seq,
         route,
         QUEUE_OF[m.lane, m.channel],
         CODES[m.status],
@@ -304,7 +310,6 @@ def _final(m: Message, s: Settlement, route: int, position: int) -> tuple[Any, .
         m.id,
         m.event_id,
         m.user,
-        m.event_seq,
         route,
         QUEUE_OF[m.lane, m.channel],
         CODES[s.status],

@@ -46,8 +46,8 @@ ITEMS_OLD = """
     FROM messages CROSS JOIN user_messages AS item ON item.user = messages.user AND item.id = messages.id
     WHERE messages.id > ?1 AND messages.id < ?2 AND item.at IS NOT NULL ORDER BY messages.id LIMIT ?3
 """
-EVENTS_OLD = "SELECT seq, event_id, tenant FROM log_{lane} WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3"
-SET_ASIDE = "SELECT 1 FROM set_aside WHERE lane = ?1 AND event_seq = ?2 AND discarded_at IS NULL"
+EVENTS_OLD = "SELECT seq, event_id, tenant, workflow FROM log_{lane} WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3"
+SET_ASIDE = "SELECT 1 FROM set_aside WHERE event_id = ?1 AND workflow = ?2 AND discarded_at IS NULL"
 OPERATIONS_OLD = (
     "SELECT id, tenant, finished_at FROM operations WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
 )
@@ -218,7 +218,7 @@ class SqliteRetention:
                 row
                 for row in found
                 if row[1] < _bound(cutoffs, row[2])
-                and one(connection, SET_ASIDE, (lane.value, row[0])) is None
+                and one(connection, SET_ASIDE, (row[1], row[3])) is None
                 and one(connection, sql.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1])) is None
             ]
             newest = _newest(cutoffs)

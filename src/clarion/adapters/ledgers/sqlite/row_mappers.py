@@ -18,7 +18,7 @@ _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in R
 
 
 def entry(lane: Lane, row: list[Any]) -> Entry:
-    """A row of `statements.READ`."""
+    """A row of `statements.READ` or `statements.BODIES`."""
     seq, event_id, tenant, workflow, sealed_for, sealed, setup_revision = row
     return Entry(
         event_id=EventId(bytes.fromhex(event_id)),
@@ -38,7 +38,6 @@ def message(routes: MessageKinds, row: list[Any]) -> Message:
         message_id,
         user,
         event_id,
-        event_seq,
         route_no,
         status,
         created_at,
@@ -68,7 +67,6 @@ def message(routes: MessageKinds, row: list[Any]) -> Message:
         tenant=route.tenant,
         user=user,
         event_id=EventId(bytes.fromhex(event_id)),
-        event_seq=event_seq,
         workflow=route.workflow,
         workflow_version=route.workflow_version,
         category=route.category,

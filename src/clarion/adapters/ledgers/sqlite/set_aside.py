@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from clarion.adapters.ledgers import schema
-from clarion.adapters.ledgers.sqlite.log import SqliteLog
+from clarion.adapters.ledgers.sqlite.log import Kept, SqliteLog
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
@@ -58,25 +58,28 @@ class SqliteSetAsides:
         self._log = log
         self._waiting = _waiting(local)
 
-    async def keep(self, events: Sequence[SetAside]) -> None:
-        def keep(connection: sqlite3.Connection) -> tuple[Mapping[Lane, int], int]:
+    async def keep(
+        self, events: Sequence[SetAside], consumed: Sequence[Consumed], bodies: Sequence[Entry]
+    ) -> None:
+        def keep(connection: sqlite3.Connection) -> tuple[Kept, int]:
+            brought = self._log.keep(connection, bodies)
             for one in events:
                 KEEP(
                     connection,
                     new_event_id=one.event_id,
                     new_tenant=one.tenant,
                     new_lane=one.lane.value,
-                    new_event_seq=one.event_seq,
                     new_workflow=one.workflow,
                     new_reason=one.reason.value,
                     new_detail=one.detail,
                     new_at=one.at,
                 )
-            consumed = [Consumed(one.lane, (one.event_seq,)) for one in events]
-            return self._log.cursors.advance(connection, consumed), _waiting(connection)
+            positions = {**brought.positions, **self._log.cursors.advance(connection, consumed)}
+            return Kept(brought.entries, positions), _waiting(connection)
 
-        def kept(result: tuple[Mapping[Lane, int], int]) -> None:
-            self._log.advanced(result[0])
+        def kept(result: tuple[Kept, int]) -> None:
+            self._log.noted(result[0].entries)
+            self._log.advanced(result[0].positions)
             self._count(result[1])
 
         await self._writer.call(keep, rows=len(events), after=kept)
@@ -89,22 +92,20 @@ class SqliteSetAsides:
         )
         return [_set_aside(row) for row in found]
 
-    async def retry(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[Entry]:
-        def retry(connection: sqlite3.Connection) -> tuple[list[Entry], int]:
-            wanted = dict.fromkeys(seqs)
-            found = [row for seq in wanted for row in ONE.rows(connection, of_tenant=tenant, of_seq=seq)]
-            entries = []
-            for one in map(_set_aside, found):
-                entries += self._log.stored(connection, one.lane, [one.event_seq])
-                DROP(connection, of_tenant=tenant, of_seq=one.seq)
-            return self._log.add(connection, entries), _waiting(connection)
+    async def named(self, tenant: TenantId, seqs: Sequence[int]) -> Sequence[SetAside]:
+        def look(connection: sqlite3.Connection) -> list[SetAside]:
+            found = (ONE.rows(connection, of_tenant=tenant, of_seq=seq) for seq in dict.fromkeys(seqs))
+            return [_set_aside(row) for rows in found for row in rows]
 
-        def done(result: tuple[list[Entry], int]) -> None:
-            self._log.noted(result[0])
-            self._count(result[1])
+        return await self._readers.call(look)
 
-        entries, _ = await self._writer.call(retry, rows=len(seqs), after=done)
-        return entries
+    async def forget(self, tenant: TenantId, seqs: Sequence[int]) -> None:
+        def forget(connection: sqlite3.Connection) -> int:
+            for seq in seqs:
+                DROP(connection, of_tenant=tenant, of_seq=seq)
+            return _waiting(connection)
+
+        await self._writer.call(forget, rows=len(seqs), after=self._count)
 
     async def discard(self, tenant: TenantId, seq: int, at: Instant) -> bool:
         def discard(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -132,13 +133,12 @@ def _waiting(connection: sqlite3.Connection) -> int:
 
 
 def _set_aside(row: Sequence[Any]) -> SetAside:
-    seq, event_id, tenant, lane, event_seq, workflow, reason, detail, at, discarded_at = row
+    seq, event_id, tenant, lane, workflow, reason, detail, at, discarded_at = row
     return SetAside(
         seq=seq,
         event_id=EventId(event_id),
         tenant=tenant,
         lane=Lane(lane),
-        event_seq=event_seq,
         workflow=workflow,
         reason=Reason(reason),
         detail=detail,

@@ -83,10 +83,16 @@ READ = {
     for lane in LANES
 }
 
-FETCH = {
-    lane: f"SELECT {_ENTRY} FROM log_{lane.value} WHERE seq IN (SELECT value FROM json_each(?))"
+BODIES = {
+    lane: f"""
+    SELECT {_ENTRY} FROM json_each(?1) AS wanted CROSS JOIN log_{lane.value} AS log WHERE log.seq = (
+        SELECT min(seq) FROM log_{lane.value} INDEXED BY log_{lane.value}_event
+        WHERE event_id = substr(?2, wanted.key * 16 + 1, 16) AND workflow = wanted.value ->> 0
+    )
+"""
     for lane in LANES
 }
+"""The first entry of each, planned or not."""
 
 POSITION = "SELECT position FROM cursors WHERE lane = ?"
 END = "SELECT seq FROM sqlite_sequence WHERE name = ?"
@@ -145,14 +151,14 @@ CLAIMS_PURGE = """
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
 
 EVENTS_ADD = """
-    INSERT INTO events (id, journal, workflow, tenant, lane, seq, first_user, last_user)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO events (id, journal, workflow, tenant, lane, first_user, last_user)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
 EVENTS_KNOWN = f"""
     SELECT {_array("DISTINCT events.journal")} FROM json_each(?1) AS new CROSS JOIN events
     WHERE events.id = substr(?2, new.key * 16 + 1, 16)
-      AND events.first_user <= new.value ->> 2 AND events.last_user >= new.value ->> 1
+      AND events.first_user <= new.value ->> 1 AND events.last_user >= new.value ->> 0
 """
 """Rows of the journal that may have runs of the same event and the same users."""
 
@@ -165,23 +171,23 @@ EVENT_KNOWN = "SELECT 1 FROM events WHERE id = ? AND tenant = ? LIMIT 1"
 
 MESSAGES_ADD_PLAIN = """
     INSERT INTO messages (
-        id, event_id, user, event_seq, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        id, event_id, user, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """What every planned message has."""
 MESSAGES_ADD_RICH = """
     INSERT INTO messages (
-        id, event_id, user, event_seq, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder,
+        id, event_id, user, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder,
         reason, expires_at, attempt, unknowns, threaded, later_rungs, waits_for
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """With what some have besides."""
 MESSAGES_ADD_SETTLED = """
     INSERT INTO messages (
-        id, event_id, user, event_seq, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder,
+        id, event_id, user, route, queue, status, created_at, due_at, fence, charged, tenant, journal, holder,
         reason, expires_at, attempt, unknowns, threaded, later_rungs, waits_for,
         integration, updated_at, sent_at, delivered_at
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """In their final state."""
 USER_MESSAGES_ADD = "INSERT INTO user_messages (id, user, route, counted_at) VALUES (?, ?, ?, ?)"
@@ -264,7 +270,7 @@ COUNTED = f"""
 # ── claim and settle ──────────────────────────────────────────────────────────────────────────────────────
 
 MESSAGE = (
-    "hex(id), user, hex(event_id), event_seq, route, status, created_at, reason, iif(holder IS NULL, due_at, NULL), expires_at, "
+    "hex(id), user, hex(event_id), route, status, created_at, reason, iif(holder IS NULL, due_at, NULL), expires_at, "
     "attempt, unknowns, fence, hex(later_rungs), nullif(hex(waits_for), ''), threaded, "
     "charged, coalesce(updated_at, created_at), integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at, tried_at"
 )
@@ -373,18 +379,21 @@ ANY_CANCELED_EVENT = "SELECT 1 FROM canceled_events LIMIT 1"
 CANCELED_EVENTS = f"SELECT {_array('hex(event_id)')} FROM canceled_events WHERE event_id IN {IDS}"
 
 WAITS = {
-    lane: f"SELECT 1 FROM log_{lane.value} WHERE seq > ? AND event_id = ? AND tenant = ? AND {_not_ahead(lane)} LIMIT 1"
+    lane: f"""
+    SELECT 1 FROM log_{lane.value} INDEXED BY log_{lane.value}_event
+    WHERE seq > ? AND event_id = ? AND tenant = ? AND {_not_ahead(lane)} LIMIT 1
+"""
     for lane in LANES
 }
-"""Only what is not planned yet is looked through."""
+"""Whether some of an event is not planned yet."""
 ACTIVE_OF_EVENT = f"""
     SELECT 1 FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND status IN ({coded(ACTIVE)}) LIMIT 1
 """
 
 EVENT_BELOW = "SELECT id FROM events WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1"
 EVENT_PLANNED = """
-    SELECT tenant, workflow, lane, max(seq)
-    FROM (SELECT tenant, workflow, lane, seq FROM events WHERE id = ? LIMIT 2000) GROUP BY 1, 2, 3
+    SELECT DISTINCT tenant, workflow, lane
+    FROM (SELECT tenant, workflow, lane FROM events WHERE id = ? LIMIT 2000)
 """
 """What an event started: one workflow as a rule, with a row for every page of its recipients."""
 COUNTS_OF_EVENT = (
