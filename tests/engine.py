@@ -166,6 +166,7 @@ class Engine:
             tools=lent,
             limited=self.limited,
             unsubscribe=unsubscribe,
+            base_url="https://notify.example",
         )
         self.engagement = self.services.inbox_actions
         await self.pipeline.start()

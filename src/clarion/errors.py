@@ -15,6 +15,8 @@
     ├── Unauthenticated         no valid credential
     │   └── TokenExpired            a user token that was valid: get a new one
     ├── Forbidden               a valid credential without the needed scope
+    ├── CallbackForged          nothing proves that a callback is the provider's
+    ├── CallbackUnreadable      a genuine callback that makes no sense
     ├── Busy                    a queue is full; try again after `retry_after_s`
     ├── Unavailable             a part is down or the disk is full; nothing was accepted
     ├── ContentError            a template could not be rendered for this message
@@ -198,6 +200,20 @@ class Forbidden(ClarionError):
 
     code = "forbidden"
     status = 403
+
+
+class CallbackForged(ClarionError):
+    """Nothing proves that the provider made this request. `detail` says what is wrong, and quotes nothing."""
+
+    code = "callback_forged"
+    status = 403
+
+
+class CallbackUnreadable(ClarionError):
+    """A genuine callback that makes no sense: it is kept for a person. `detail` says what is wrong, and quotes nothing."""
+
+    code = "callback_unreadable"
+    status = 422
 
 
 class Busy(ClarionError):

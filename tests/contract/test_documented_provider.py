@@ -16,7 +16,7 @@ from clarion.testing.provider_contract import PROVIDER_CONTRACT, ProviderSubject
 from clarion.testing.scripted_server import Answer, scripted_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-provider.md"
-CODE, TEST = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+CODE, REPORTS, TEST = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def run(code: str, name: str) -> ModuleType:
@@ -29,7 +29,7 @@ def run(code: str, name: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def pigeon() -> Iterator[ModuleType]:
     """The provider of the page, installed."""
-    module = sys.modules["clarion_pigeon"] = run(CODE, "clarion_pigeon")
+    module = sys.modules["clarion_pigeon"] = run(f"{CODE}\n{REPORTS}", "clarion_pigeon")
     yield module
     del sys.modules["clarion_pigeon"]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clarion.adapters.vaults.local import LocalVault
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.setup import Tenant
-from clarion.services.bounce_address import BounceAddress
+from clarion.services.message_references import MessageReferences
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import SeededRandom
 
@@ -78,4 +78,4 @@ def test_a_token_of_another_installation_is_worthless(tenant, user, category):
 def test_what_was_made_up_is_worthless(text):
     """Whatever it looks like, and without a fault; the same for the tags of return paths."""
     assert read(text) is None
-    assert BounceAddress(VAULT).read(text) is None
+    assert MessageReferences(VAULT).read(text) is None

@@ -16,6 +16,7 @@ from litestar import Litestar
 
 from clarion.api import docs_pages, request_bodies
 from clarion.api.auth import Authenticator
+from clarion.api.callbacks import CallbackRoute
 from clarion.api.cloudevents import is_json
 from clarion.api.conditions import STATE
 from clarion.api.cors import Cors, is_preflight, with_headers
@@ -297,6 +298,13 @@ def bare_routes(parts: ApiParts, repeats: IdempotentCalls) -> tuple[BareRoute, .
             path=("v1", "inbound", "email"),
             scope=Scope.SEND,
             serve=InboundMailRoute(parts, repeats),
+        ),
+        BareRoute(
+            name="callbacks",
+            methods=("GET", "POST"),
+            path=("v1", "callbacks", "**"),
+            scope=None,
+            serve=CallbackRoute(parts),
         ),
         BareRoute(
             name="unsubscribe",

@@ -32,6 +32,8 @@ class IntegrationDocument(Integration, frozen=True, kw_only=True, omit_defaults=
     """An integration; its key stands in the path."""
 
     key: str = ""
+    callback_url: str | None = None
+    """Where the provider reports to; null when it does not call. Made by Clarion; whoever knows it can call it."""
 
 
 @get("/", opt=ADMIN)
@@ -40,13 +42,13 @@ async def list_integrations(
 ) -> Page[IntegrationDocument]:
     """All integrations, secrets masked."""
     stored = parts.ledger.setup.integrations.all(caller.tenant)
-    return page_of_documents(stored, lambda one: masked(one, parts), cursor, limit)
+    return page_of_documents(stored, lambda one: masked(one, caller, parts), cursor, limit)
 
 
 @get("/{key:str}", opt=ADMIN)
 async def get_integration(key: str, caller: Who, parts: Parts) -> IntegrationDocument:
     """One integration, secrets masked."""
-    return masked(found(parts.ledger.setup.integrations, caller.tenant, key, "integration"), parts)
+    return masked(found(parts.ledger.setup.integrations, caller.tenant, key, "integration"), caller, parts)
 
 
 @put("/{key:str}", opt=ADMIN)
@@ -54,14 +56,24 @@ async def put_integration(
     key: str, data: IntegrationDocument, caller: Who, parts: Parts
 ) -> IntegrationDocument:
     """Create or replace an integration. A secret sent as `********` keeps its stored value."""
-    return await _store(named(Integration, data, key), None, caller, parts)
+    return await _store(_sent(data, key, caller, parts), None, caller, parts)
 
 
 @patch("/{key:str}", opt=ADMIN)
 async def patch_integration(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> IntegrationDocument:
     """Change some fields (JSON merge patch): null restores the default, and fields that are not named stay, secrets too."""
     live = found(parts.ledger.setup.integrations, caller.tenant, key, "integration")
-    return await _store(named(Integration, patched(masked(live, parts), data), key), live, caller, parts)
+    return await _store(
+        _sent(patched(masked(live, caller, parts), data), key, caller, parts), live, caller, parts
+    )
+
+
+def _sent(document: IntegrationDocument, key: str, caller: Identity, parts: ApiParts) -> Integration:
+    """The integration that a caller describes."""
+    if document.callback_url not in (None, parts.services.callbacks.urls.of(caller.tenant, key)):
+        raise InvalidInput("callback_url is made by Clarion: leave it out.", pointer="#/callback_url")
+    fields = {name: getattr(document, name) for name in Integration.__struct_fields__}
+    return named(Integration, Integration(**fields), key)
 
 
 async def _store(
@@ -86,7 +98,7 @@ async def _store(
         await _check_open(whole, plugin, parts)
     # A stored secret that was replaced since it was read must not come back.
     before = stored if config != sent.config else made_from
-    return masked(await parts.services.setup.put(caller.tenant, whole, before), parts)
+    return masked(await parts.services.setup.put(caller.tenant, whole, before), caller, parts)
 
 
 def _check_bounds(integration: Integration) -> None:
@@ -109,14 +121,16 @@ async def delete_integration(key: str, caller: Who, parts: Parts) -> None:
     await parts.services.setup.delete(caller.tenant, Integration, key)
 
 
-def masked(integration: Integration, parts: ApiParts) -> IntegrationDocument:
+def masked(integration: Integration, caller: Identity, parts: ApiParts) -> IntegrationDocument:
     """The integration with every secret replaced. Of an unknown provider nothing is shown."""
     plugin = parts.providers.get(integration.provider)
     config = {
         name: MASK if plugin is None or name in plugin.secrets else value
         for name, value in integration.config.items()
     }
-    return shown(IntegrationDocument, msgspec.structs.replace(integration, config=config))
+    document = shown(IntegrationDocument, msgspec.structs.replace(integration, config=config))
+    url = parts.services.callbacks.url(caller.tenant, integration)
+    return msgspec.structs.replace(document, callback_url=url or None)
 
 
 def unmasked(config: dict[str, Any], stored: Integration | None, plugin: ProviderPlugin) -> dict[str, Any]:

@@ -103,6 +103,11 @@ CATALOGUE: dict[str, ProblemKind] = {
         "The credential does not allow this",
         "Use a key with the scope named in `detail` (`admin` includes `send`, `send` includes `read`).",
     ),
+    "callback_forged": ProblemKind(
+        403,
+        "Nothing proves that the provider sent this callback",
+        "For the operator: compare the integration's secrets, `public_url` and the URL in the provider's settings. Nothing was stored.",
+    ),
     "not_found": ProblemKind(
         404, "Not found", "Check the spelling, and check that the API key belongs to the right tenant."
     ),
@@ -162,6 +167,11 @@ CATALOGUE: dict[str, ProblemKind] = {
         422,
         "A name in the request does not exist",
         'Read `errors`: each entry has the unknown name as `value` and, if a similar name exists, that name as `did_you_mean`. Correct the name, or create the missing resource first. To create a recipient with the event, send `"create": true`.',
+    ),
+    "callback_unreadable": ProblemKind(
+        422,
+        "The callback makes no sense",
+        "The provider's signature is right, but what it reports was not understood. Update the provider's plug-in, or report the format.",
     ),
     "content_error": ProblemKind(
         422,

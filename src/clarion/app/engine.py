@@ -44,6 +44,7 @@ def engine_of(resources: Resources, ends: contextlib.AsyncExitStack) -> tuple[Pi
         tools=tools,
         limited=_limited(AUTHORS_CPU_S, ends),
         unsubscribe=unsubscribe,
+        base_url=settings.base_url,
         mailboxes=mailboxes(settings.inbound, tools),
         mail_home=settings.inbound.tenant,
         mail_poll_s=settings.inbound.poll_s,

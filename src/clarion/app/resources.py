@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from clarion import plugins
-from clarion.adapters.http import HttpClient
+from clarion.adapters.http import Fetch, HttpClient
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.app.backends import broker_of, fanout_of, ledger_of
@@ -25,11 +25,16 @@ from clarion.ports.clock import Clock, Random
 from clarion.ports.fanout import Fanout
 from clarion.ports.provider import ProviderPlugin, ProviderTools
 from clarion.ports.vault import Vault
-from clarion.services.bounce_address import BounceAddress
+from clarion.services.callback_urls import CallbackUrls
+from clarion.services.message_references import MessageReferences
 from clarion.services.provider_memory import ProviderMemory
 
 URL_CHECK_S = 9.0
 """Name servers that are slower do not hold up whoever stores a URL."""
+
+FETCH_S = 9.0
+FETCH_BYTES = 64 * 1024
+"""Of what providers refer to, such as certificates."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,15 +81,23 @@ def backend_tools_of(settings: Settings) -> BackendTools:
 
 def tools_of(settings: Settings, ledger: Ledger, given: BackendTools) -> ProviderTools:
     """What every provider is opened with."""
+    references = MessageReferences(given.vault)
     tools = ProviderTools(
         clock=given.clock,
         random=given.random,
         vault=given.vault,
-        mail=MimeBuilder(BounceAddress(given.vault).of),
+        mail=MimeBuilder(references.of),
         allowed_networks=settings.outbound.allowed_networks,
         memory=ProviderMemory(ledger.setup),
+        reference=references.of,
     )
-    return replace(tools, refusal=HttpClient(tools, timeout_s=URL_CHECK_S).refusal)
+    if settings.public_url:
+        tools = replace(tools, callback_url=CallbackUrls(given.vault, settings.public_url).of)
+    return replace(
+        tools,
+        refusal=HttpClient(tools, timeout_s=URL_CHECK_S).refusal,
+        fetch=Fetch(tools, timeout_s=FETCH_S, limit=FETCH_BYTES).whole,
+    )
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.status import Reason
 
 
 class ReceiptKind(StrEnum):
@@ -21,6 +22,7 @@ class ReceiptKind(StrEnum):
     OPENED = "opened"
     CLICKED = "clicked"
     UNSUBSCRIBED = "unsubscribed"
+    FAILED = "failed"
 
 
 KIND_DOC: dict[ReceiptKind, str] = {
@@ -33,6 +35,7 @@ KIND_DOC: dict[ReceiptKind, str] = {
     ReceiptKind.OPENED: "It was opened, as far as that can be told.",
     ReceiptKind.CLICKED: "A link in it was followed.",
     ReceiptKind.UNSUBSCRIBED: "The person left through the provider or their mail service: opted out of the category on this channel.",
+    ReceiptKind.FAILED: "The provider gave up, for a reason that says nothing about the address.",
 }
 
 
@@ -45,6 +48,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
     permanent: bool = False
     """A bounce only: the address is gone for good."""
+    reason: Reason | None = None
+    """Why, where that is more exact than the kind."""
+    integration: str = ""
+    """Key of the integration whose provider says so; empty: it was not a provider."""
     contact: bytes = b""
     """Hash of the contact it is about; empty: the one the message went to, as far as it can be told."""
     detail: str = ""

@@ -8,11 +8,15 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
+from clarion.errors import Unavailable
 from clarion.model.channel import Channel
+from clarion.model.ids import TenantId
+from clarion.model.message import Message
 from clarion.model.outcome import Outcome
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
+from clarion.ports.callback import Callbacks
 from clarion.ports.clock import Clock, Random
 from clarion.ports.mail import MailBuilder
 from clarion.ports.vault import Vault
@@ -59,6 +63,18 @@ async def _not_refused(url: str) -> str | None:
     return None
 
 
+async def _not_fetched(url: str) -> bytes:
+    raise Unavailable("nothing can be fetched here")
+
+
+def _id_of(message: Message) -> str:
+    return message.id.hex()
+
+
+def _no_url(tenant: TenantId, integration: str) -> str:
+    return ""
+
+
 class Memory(Protocol):
     """What providers learn and must know after a restart. Small, sealed, durable."""
 
@@ -94,6 +110,12 @@ class ProviderTools(msgspec.Struct, frozen=True, kw_only=True):
     memory: Memory = msgspec.field(default_factory=Forgetful)
     refusal: Callable[[str], Awaitable[str | None]] = _not_refused
     """Why an http(s) URL would not be called, as far as can be told without calling it; None when it would."""
+    fetch: Callable[[str], Awaitable[bytes]] = _not_fetched
+    """GETs something small, such as a certificate. Raises Unavailable."""
+    reference: Callable[[Message], str] = _id_of
+    """What a provider carries along so that its callbacks tell the message: signed, `[a-z0-9]`, at most 60 characters."""
+    callback_url: Callable[[TenantId, str], str] = _no_url
+    """Where the callbacks of an integration (by its tenant and key) arrive; empty: no provider can reach us."""
 
 
 WebUrl = Annotated[
@@ -157,6 +179,8 @@ class ProviderPlugin(msgspec.Struct, frozen=True, kw_only=True):
     stores: Callable[[Any], bool] | None = None
     """Tells the settings with which all it does is give its outcome a record to store: its `send` reaches nobody, never
     waits, and accepts. Its messages are stored with their plan, already sent. Only for what is `idempotent`."""
+    callbacks: Callbacks | None = None
+    """How it verifies and reads what the provider reports; None: the provider calls nobody."""
     marks_late: bool = False
     """It is `Reporting` and asks `begins` for every message; else a whole batch is noted before its call."""
     batch: int = 1

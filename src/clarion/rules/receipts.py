@@ -43,7 +43,7 @@ def interpret(message: Message, receipt: Receipt, soft_bounces: int = 0, beside:
     """`soft_bounces`: how many earlier messages to the same person came back softly within the window. `beside`: what
     the ladder waits for beside which the message went.
     """
-    status, reason = _move(receipt)
+    status, reason = _move(message, receipt)
     cancels, advances = ladder.after(message, status) if status is not None else ((), None)
     if receipt.kind in _ATTENTION.get(message.until or beside, ()):
         cancels = message.later_rungs
@@ -55,15 +55,19 @@ def is_soft(receipt: Receipt) -> bool:
     return receipt.kind is ReceiptKind.BOUNCED and not receipt.permanent
 
 
-def _move(receipt: Receipt) -> tuple[Status | None, Reason | None]:
+def _move(message: Message, receipt: Receipt) -> tuple[Status | None, Reason | None]:
     if receipt.kind in _ARRIVED:
         return Status.DELIVERED, None
+    if receipt.integration not in ("", message.integration):
+        return None, None  # The message has gone another way since: that one decides.
     if receipt.kind is ReceiptKind.BLOCKED:
-        return Status.UNDELIVERED, Reason.BLOCKED
+        return Status.UNDELIVERED, receipt.reason or Reason.BLOCKED
+    if receipt.kind is ReceiptKind.FAILED:
+        return Status.UNDELIVERED, receipt.reason or Reason.PROVIDER_ERROR
     if receipt.kind is not ReceiptKind.BOUNCED:
         return None, None
     if receipt.permanent:
-        return Status.BOUNCED, Reason.ADDRESS_GONE
+        return Status.BOUNCED, receipt.reason or Reason.ADDRESS_GONE
     return Status.UNDELIVERED, Reason.SOFT_BOUNCE
 
 
@@ -71,7 +75,7 @@ def _suppress(receipt: Receipt, soft_bounces: int) -> str:
     if receipt.kind is ReceiptKind.COMPLAINED:
         return COMPLAINT
     if receipt.kind is ReceiptKind.BOUNCED and receipt.permanent:
-        return Reason.ADDRESS_GONE.value
+        return (receipt.reason or Reason.ADDRESS_GONE).value
     if is_soft(receipt) and soft_bounces + 1 >= SOFT_BOUNCES:
         return SOFT_BOUNCE_LIMIT
     return ""

@@ -26,7 +26,7 @@ from clarion.model.status import SUCCEEDED, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault, contact_hash
-from clarion.services.bounce_address import BounceAddress
+from clarion.services.message_references import MessageReferences
 from clarion.services.unsubscribe import UnsubscribeLinks
 
 MOST_KEPT = 256 * 1024
@@ -85,7 +85,7 @@ class InboundMail:
         self._receive = receive
         self._unsubscribe = unsubscribe
         self._clock = clock
-        self._tags = BounceAddress(vault)
+        self._tags = MessageReferences(vault)
 
     async def take(self, raw: bytes, home: TenantId, *, any_tenant: bool = False) -> Taken:
         """Durable when this returns. `home` is the tenant who is shown what is unclear; with `any_tenant` the mail

@@ -13,15 +13,19 @@ from clarion.ports.limited import Limited
 from clarion.ports.mailbox import Mailbox
 from clarion.ports.provider import ProviderTools
 from clarion.services.api_keys import ApiKeys
+from clarion.services.callback_urls import CallbackUrls
+from clarion.services.callbacks import CallbackService
 from clarion.services.cancellations import Cancellations
 from clarion.services.dry_runs import DryRuns
 from clarion.services.endpoint_monitor import EndpointMonitor
 from clarion.services.inbound_mail import InboundMail
+from clarion.services.inbound_messages import InboundMessages
 from clarion.services.inbox_actions import InboxActions
 from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
 from clarion.services.operations import OperationRunner
 from clarion.services.previews import Previews
+from clarion.services.receipt_groups import ReceiptGroups
 from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
 from clarion.services.set_aside_events import SetAsideEvents
@@ -60,6 +64,8 @@ class Services:
     message_contents: MessageContents
     unsubscribe: UnsubscribeLinks
     inbound_mail: InboundMail
+    inbound_messages: InboundMessages
+    callbacks: CallbackService
     mail_readers: Sequence[MailReader] = ()
     endpoint_monitor: EndpointMonitor
 
@@ -73,15 +79,18 @@ class Services:
         tools: ProviderTools,
         limited: Limited,
         unsubscribe: UnsubscribeLinks,
+        base_url: str,
         mailboxes: Sequence[Mailbox] = (),
         mail_home: str = "",
         mail_poll_s: float = 30.0,
         disable_endpoints_after_s: float = 5 * 86_400,
     ) -> Services:
-        """Those of a pipeline. `limited` runs what authors wrote; `mail_home` names the tenant whose mail comes in."""
+        """Those of a pipeline. `limited` runs what authors wrote; `base_url`: where providers reach us;
+        `mail_home` names the tenant whose mail comes in."""
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
         inbox_actions = InboxActions(ledger.inboxes, fanout, clock)
         retries = Retries(ledger, clock)
+        inbound_messages = InboundMessages()
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
@@ -106,6 +115,17 @@ class Services:
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
             unsubscribe=unsubscribe,
             inbound_mail=inbound,
+            inbound_messages=inbound_messages,
+            callbacks=CallbackService(
+                ledger,
+                pipeline.integrations.plugin,
+                CallbackUrls(vault, base_url),
+                ReceiptGroups(pipeline.receive),
+                inbound_messages,
+                tools.fetch,
+                vault,
+                clock,
+            ),
             mail_readers=[
                 MailReader(inbound, one, setup.tenants, clock, home=mail_home, poll_s=mail_poll_s)
                 for one in mailboxes
@@ -125,6 +145,9 @@ class Services:
     def stats(self) -> Mapping[str, float]:
         """Counters, read when metrics are scraped."""
         return {
+            **{f"callbacks.{outcome}": count for outcome, count in self.callbacks.taken.items()},
+            "callback_references_unknown": self.callbacks.unknown_references,
+            "messages_received": self.inbound_messages.taken,
             "mails_read": sum(reader.read for reader in self.mail_readers),
             "endpoints_disabled": self.endpoint_monitor.disabled,
             "operation_items.done": self.operations.done,

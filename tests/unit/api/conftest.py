@@ -152,6 +152,7 @@ class House:
             tools=tools,
             limited=InThread(),
             unsubscribe=unsubscribe,
+            base_url="https://notify.example",
         )
         self.keys, self.tokens = self.services.api_keys, self.services.user_tokens
         self.health = {"engine": "ok"}

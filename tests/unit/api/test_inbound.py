@@ -9,7 +9,7 @@ from clarion.model.message import MessageFilter
 from clarion.model.setup import Scope, SendAll, SendStep, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, UserPut
-from clarion.services.bounce_address import BounceAddress
+from clarion.services.message_references import MessageReferences
 from tests.unit.api.conftest import ACME, OTHER
 from tests.unit.content.returns.samples import TAG, daemon, feedback, mail, report
 
@@ -51,7 +51,7 @@ async def mails(house, user):
 
 def about(house, message, raw):
     """The returned mail as if it had been this message, by its tag and its Message-ID."""
-    tag = BounceAddress(house.vault).of(message)
+    tag = MessageReferences(house.vault).of(message)
     return raw.replace(TAG.encode(), tag.encode()).replace(ID.encode(), message.id.hex().encode())
 
 
@@ -167,7 +167,7 @@ async def test_an_address_alone_proves_nothing(house, sender):
 async def test_a_forged_tag_proves_nothing(house, sender):
     """One that we did not sign, and the genuine one of a message of another tenant."""
     message = await sent(house, sender)
-    other = BounceAddress(house.vault).of(replace(message, tenant=OTHER))
+    other = MessageReferences(house.vault).of(replace(message, tenant=OTHER))
     for tag in (TAG, other):
         raw = report(GONE, "5.1.1", final="rfc822; x@example.net").replace(TAG.encode(), tag.encode())
         raw = raw.replace(b"To: Ada <ada@example.org>", b"To: x@example.net")
@@ -189,7 +189,7 @@ async def test_only_their_own_address_can_be_retired(house, sender):
 async def test_a_mail_to_unsubscribe_is_obeyed(house, sender):
     """It is sent to the address that the mail itself names; one that we did not sign is a mail like any other."""
     message = await sent(house, sender)
-    tag = BounceAddress(house.vault).of(message)
+    tag = MessageReferences(house.vault).of(message)
 
     def way_out(tag):
         return mail("", "unsubscribe").replace(b"news@example.com", f"<u+{tag}@bounces.example.com>".encode())

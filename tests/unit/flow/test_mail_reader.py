@@ -10,8 +10,8 @@ from clarion.model.quarantine import QuarantineFilter
 from clarion.model.setup import Tenant
 from clarion.model.status import Status
 from clarion.ports.mailbox import Fetched
-from clarion.services.bounce_address import BounceAddress
 from clarion.services.mail_reader import MailReader
+from clarion.services.message_references import MessageReferences
 from tests.engine import engine, workflow
 from tests.unit.content.returns.samples import TAG, mail, report
 
@@ -53,7 +53,7 @@ async def test_a_bounce_in_the_mailbox_moves_its_message(store):
         await house.person("ada")
         await house.trigger("mail", "ada")
         await house.quiet()
-        tag = BounceAddress(house.vault).of(await house.one())
+        tag = MessageReferences(house.vault).of(await house.one())
         box = Box(GONE.replace(TAG.encode(), tag.encode()), mail("What is this?"))
         one = reader(house, box, home="other")
         assert await one.look() == 2

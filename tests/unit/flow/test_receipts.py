@@ -46,6 +46,7 @@ async def sent(house, key="mail"):
         (ReceiptKind.AUTO_REPLY, False, Status.SENT, None, False),
         (ReceiptKind.OPENED, False, Status.DELIVERED, None, False),
         (ReceiptKind.UNSUBSCRIBED, False, Status.SENT, None, False),
+        (ReceiptKind.FAILED, False, Status.UNDELIVERED, Reason.PROVIDER_ERROR, False),
     ],
 )
 async def test_what_each_kind_means(store, kind, permanent, status, reason, suppressed):
@@ -62,6 +63,32 @@ async def test_what_each_kind_means(store, kind, permanent, status, reason, supp
         user = (await house.ledger.users.find(house.tenant, ["ada"]))["ada"]
         assert bool(user.suppressed) is suppressed
         assert (await house.pipeline.stats())[f"receipts.{kind}.ignored"] == 2
+
+
+async def test_a_reason_is_more_exact_than_the_kind(store):
+    """What a provider says about why stands with the message, and with the address it retires."""
+    async with engine(store) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        message = await sent(house)
+        await house.pipeline.receive([receipt(message, permanent=True, reason=Reason.OPTED_OUT)])
+        stored = await house.one()
+        assert (stored.status, stored.reason) == (Status.BOUNCED, Reason.OPTED_OUT)
+        (suppressed,) = await house.ledger.suppressions.page(house.tenant, None, 10)
+        assert suppressed.reason == Reason.OPTED_OUT
+
+
+async def test_only_the_provider_that_sent_it_last_can_end_it_badly(store):
+    """A message that was sent another way since does not fail with the first one; that it arrived is good news from both."""
+    async with engine(store) as house:
+        await house.furnish(workflow("mail", channel=EMAIL))
+        await house.person("ada")
+        message = await sent(house)
+        for kind in (ReceiptKind.FAILED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED):
+            await house.pipeline.receive([receipt(message, kind, integration="another")])
+        assert (await house.one()).status is Status.SENT
+        await house.pipeline.receive([receipt(message, ReceiptKind.DELIVERED, integration="another")])
+        assert (await house.one()).status is Status.DELIVERED
 
 
 async def test_after_a_bounce_the_address_is_left_alone(store):

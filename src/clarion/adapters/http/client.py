@@ -9,6 +9,7 @@ from clarion.adapters.http.connection_limit import ConnectionLimit
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.adapters.http.request import exchange, shown
+from clarion.errors import Unavailable
 from clarion.ports.provider import ProviderTools
 
 log = structlog.get_logger(__name__)
@@ -128,6 +129,15 @@ class Fetch:
         call = HttpRequest(url=url, method="GET", headers=headers or {})
         until_s = self._clock.monotonic() + self._timeout_s
         return await self._caller.call(call, until_s=until_s, limit=self._limit)
+
+    async def whole(self, url: str) -> bytes:
+        """What is at `url`. Raises Unavailable, naming the server at most."""
+        reply = await self.get(url)
+        if isinstance(reply, HttpFailure):
+            raise Unavailable(reply.detail)
+        if reply.status != 200 or reply.cut:
+            raise Unavailable(f"the server answered {reply.status}, or with too much")
+        return reply.body
 
     async def close(self) -> None:
         """Close the connections."""

@@ -85,6 +85,15 @@ MEANINGS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "mails_read"): MetricHelp(
         "clarion_mails_read_total", "Returned mails taken from the mailboxes that are read."
     ),
+    ("pipeline", "callbacks"): MetricHelp(
+        "clarion_callbacks_total", "Calls of providers that report about messages, by outcome.", ("outcome",)
+    ),
+    ("pipeline", "callback_references_unknown"): MetricHelp(
+        "clarion_callback_references_unknown_total", "Reports about messages that are not ours."
+    ),
+    ("pipeline", "messages_received"): MetricHelp(
+        "clarion_messages_received_total", "Messages of people that providers passed on."
+    ),
     ("pipeline", "receipts"): MetricHelp(
         "clarion_receipts_total",
         "What came back about sent messages, by kind and effect.",

@@ -209,6 +209,10 @@ class Integrations:
         self._live: dict[tuple[TenantId, str], LiveIntegration] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
+    def plugin(self, provider: str) -> ProviderPlugin | None:
+        """The provider of this name, if it is installed."""
+        return self._plugins.get(provider)
+
     def usable(
         self, tenant: TenantId, channel: Channel, lane: Lane, now_s: float
     ) -> Candidates | NoCandidate:

@@ -8,7 +8,7 @@ async def test_my_provider_keeps_the_contract(check, tools):
     await check(Subject(plugin=my_plugin, tools=tools, vendor=my_vendor))
 
 `my_vendor` says how to lead the provider to a server of ours and what the real one answers; with it, the provider
-meets servers that hang, drip, break off and never end. What a check cannot ask of a provider it says by
+meets servers that hang, drip, break off and never end. With `my_vendor.callbacks` it is shown what the service reports. What a check cannot ask of a provider it says by
 `unittest.SkipTest`, which pytest shows as skipped.
 """
 
@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clarion.testing.provider_contract.callbacks import CALLBACKS
 from clarion.testing.provider_contract.network import NETWORK, Check, at_home, excusable
 from clarion.testing.provider_contract.promises import PROMISES
+from clarion.testing.provider_contract.recorded_callbacks import REFERENCE, CallbackVendor, RecordedCallback
 from clarion.testing.provider_contract.subject import (
     ADDRESSES,
     SECRET,
@@ -27,15 +29,18 @@ from clarion.testing.provider_contract.subject import (
     Vendor,
 )
 
-PROVIDER_CONTRACT: Sequence[Check] = tuple(map(excusable, (*map(at_home, PROMISES), *NETWORK)))
+PROVIDER_CONTRACT: Sequence[Check] = tuple(map(excusable, (*map(at_home, PROMISES), *NETWORK, *CALLBACKS)))
 
 __all__ = [
     "ADDRESSES",
     "PROVIDER_CONTRACT",
+    "REFERENCE",
     "SECRET",
     "WORDS",
+    "CallbackVendor",
     "Check",
     "ProviderSubject",
     "Recorded",
+    "RecordedCallback",
     "Vendor",
 ]

@@ -31,6 +31,7 @@ from clarion.model.setup import Integration, IntegrationLimits
 from clarion.model.status import Status
 from clarion.model.user import Contact, Profile, User
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
+from clarion.testing.provider_contract.recorded_callbacks import CallbackVendor
 from clarion.testing.scripted_server import Answer
 
 SECRET: Final = "s3cret-that-must-not-show"  # noqa: S105 (planted, to be looked for)
@@ -107,6 +108,8 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     """Outcomes that no answer of this service means, by name, and why."""
     excused: Mapping[str, str] = {}
     """Checks that cannot be kept, by name, and why: they are shown as skipped with this reason."""
+    callbacks: CallbackVendor | None = None
+    """How the service reports, of a provider with `callbacks`."""
     most_bytes: int = 1024 * 1024
     """What the service takes in one request."""
 

@@ -18,7 +18,7 @@ from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import ACTIVE, Reason, Status
 
-_A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED})
+_A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED, ReceiptKind.FAILED})
 """These say nothing but where the message is."""
 _OPENED = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED})
 

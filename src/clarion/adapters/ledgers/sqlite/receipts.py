@@ -26,7 +26,7 @@ from clarion.model.status import ACTIVE, Reason, Status
 
 _ACTIVE = frozenset(CODES[status] for status in ACTIVE)
 _STATUS = tuple(Status)
-_A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED})
+_A_STATUS = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED, ReceiptKind.BLOCKED, ReceiptKind.FAILED})
 """These say nothing but where the message is."""
 
 

@@ -1,4 +1,7 @@
-"""What stands in a mail's return path: the message it belongs to, signed, so that nobody can bounce another's mail."""
+"""References to messages that travel outside: in a mail's return path, in a callback's URL, in a provider's metadata.
+
+Signed, so that nobody can report about another's message; and whoever brings one back needs no look-up.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,21 @@ _TENANT, _ID, _MAC = 4, 16, 8
 _PURPOSE = "return-tag"
 
 
-class BounceAddress:
-    """Makes and reads tags. Lower-case hex: some mail servers change the case of local parts."""
+class MessageReferences:
+    """Makes and reads references. Lower-case hex: some mail servers change the case of local parts."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
     def of(self, message: Message) -> str:
-        """The tag of a message, always the same: 56 characters."""
+        """The reference to a message, always the same: 56 characters."""
         named = message.tenant.to_bytes(_TENANT, "big") + message.id
         return (named + self._vault.hash(_PURPOSE, named)[:_MAC]).hex()
 
-    def read(self, tag: str) -> tuple[TenantId, MessageId] | None:
-        """Whose bounce it is; None when we did not make the tag."""
+    def read(self, reference: str) -> tuple[TenantId, MessageId] | None:
+        """The message it is about; None when we did not make it."""
         try:
-            data = bytes.fromhex(tag)
+            data = bytes.fromhex(reference)
         except ValueError:
             return None
         named, mac = data[: _TENANT + _ID], data[_TENANT + _ID :]

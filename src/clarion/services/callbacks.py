@@ -1,0 +1,241 @@
+"""Callbacks of providers: verified, read, and stored before they are answered. Taking one again changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import structlog
+
+from clarion.errors import CallbackForged, CallbackUnreadable, NotFound, Unavailable
+from clarion.flow.ledger import Ledger
+from clarion.model.ids import TenantId
+from clarion.model.lru import Lru
+from clarion.model.receipt import Receipt
+from clarion.model.setup import Integration
+from clarion.ports.callback import (
+    Callback,
+    CallbackAnswer,
+    CallbackRequest,
+    Callbacks,
+    CallbackTools,
+    DocumentNeeded,
+    Method,
+)
+from clarion.ports.clock import Clock
+from clarion.ports.provider import ProviderPlugin
+from clarion.ports.vault import Vault, contact_hash
+from clarion.services.callback_urls import CallbackUrls
+from clarion.services.inbound_messages import InboundMessages
+from clarion.services.message_references import MessageReferences
+from clarion.services.receipt_groups import ReceiptGroups
+
+log = structlog.get_logger(__name__)
+
+MOST_BYTES = 10 * 1024 * 1024
+"""Of one request."""
+QUICK_BYTES = 64 * 1024
+"""A larger body is read in a thread: it would keep everybody else waiting."""
+MOST_DOCUMENTS = 32
+"""Certificates kept in memory."""
+
+T = TypeVar("T")
+Fetch = Callable[[str], Awaitable[bytes]]
+
+
+class CallbackTarget(NamedTuple):
+    """Whom a callback is for."""
+
+    tenant: TenantId
+    integration: Integration
+    callbacks: Callbacks
+    config: Any
+
+
+class CallbackService:
+    """Takes the callbacks of all integrations."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        plugin: Callable[[str], ProviderPlugin | None],
+        urls: CallbackUrls,
+        store: ReceiptGroups,
+        inbound: InboundMessages,
+        fetch: Fetch,
+        vault: Vault,
+        clock: Clock,
+    ) -> None:
+        """`plugin(name)`: the provider of that name. `fetch(url)` GETs something small; raises Unavailable."""
+        self._integrations = ledger.setup.integrations
+        self._plugin = plugin
+        self.urls = urls
+        self._store = store
+        self._inbound = inbound
+        self._fetch = fetch
+        self._vault = vault
+        self._clock = clock
+        self._references = MessageReferences(vault)
+        self._configs: Lru[tuple[TenantId, str], tuple[Integration, Any]] = Lru(1_000)
+        self._documents: Lru[str, bytes] = Lru(MOST_DOCUMENTS)
+        self.taken: Counter[str] = Counter()
+        """What became of callbacks, by outcome; read by metrics."""
+        self.unknown_references = 0
+        """Receipts about messages that are not ours."""
+
+    def url(self, tenant: TenantId, integration: Integration) -> str:
+        """Where its provider reports to; empty when it does not call."""
+        plugin = self._plugin(integration.provider)
+        if plugin is None or plugin.callbacks is None:
+            return ""
+        return self.urls.of(tenant, integration.key)
+
+    def target(self, key: str, token: str) -> CallbackTarget:
+        """The integration a URL belongs to. Raises NotFound when there is none."""
+        tenant = self.urls.read(key, token)
+        integration = None if tenant is None else self._integrations.all(tenant).get(key)
+        plugin = None if integration is None else self._plugin(integration.provider)
+        if tenant is None or integration is None or plugin is None or plugin.callbacks is None:
+            self.taken["unknown_url"] += 1
+            raise NotFound(
+                "There is no such callback URL: copy `callback_url` of the integration into the provider's settings."
+            )
+        return CallbackTarget(
+            tenant, integration, plugin.callbacks, self._config(tenant, integration, plugin)
+        )
+
+    async def take(
+        self, target: CallbackTarget, method: Method, query: str, headers: Mapping[str, str], body: bytes
+    ) -> CallbackAnswer:
+        """What to answer; everything is durable then. Raises CallbackForged, Busy or Unavailable, and nothing was
+        stored."""
+        url = self.urls.of(target.tenant, target.integration.key)
+        request = CallbackRequest(
+            method=method, url=f"{url}?{query}" if query else url, headers=headers, body=body
+        )
+        try:
+            documents = await self._verified(target, request)
+        except CallbackForged as forged:
+            self.taken["forged"] += 1
+            log.warning(
+                "callback_forged",
+                tenant=target.tenant,
+                integration=target.integration.key,
+                detail=forged.detail,
+            )
+            raise
+        try:
+            callback = await self._read(target, request, documents)
+        except CallbackUnreadable:
+            self.taken["unreadable"] += 1
+            raise
+        await self._carry_out(target, callback)
+        self.taken["taken"] += 1
+        return callback.answer
+
+    # -- verify and read ------------------------------------------------------------------------------------------
+
+    async def _verified(self, target: CallbackTarget, request: CallbackRequest) -> Mapping[str, bytes]:
+        """Returns what it took to verify the request."""
+        documents: dict[str, bytes] = {}
+        needed = await self._verify(target, request, documents)
+        if needed is not None:
+            documents[needed.url] = await self._document(needed.url)
+            if await self._verify(target, request, documents) is not None:
+                raise CallbackForged("it needs more than one certificate")
+        return documents
+
+    async def _verify(
+        self, target: CallbackTarget, request: CallbackRequest, documents: Mapping[str, bytes]
+    ) -> DocumentNeeded | None:
+        try:
+            return await self._asked(target.callbacks.verify, target, request, documents)
+        except CallbackForged:
+            raise
+        except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+            log.error(
+                "callback_not_verified", integration=target.integration.key, error=type(surprise).__name__
+            )
+            raise CallbackForged(f"the provider's plug-in failed ({type(surprise).__name__})") from None
+
+    async def _document(self, url: str) -> bytes:
+        known = self._documents.get(url)
+        return known if known is not None else self._documents.put(url, await self._fetch(url))
+
+    async def _read(
+        self, target: CallbackTarget, request: CallbackRequest, documents: Mapping[str, bytes]
+    ) -> Callback:
+        try:
+            return await self._asked(target.callbacks.read, target, request, documents)
+        except CallbackUnreadable:
+            raise
+        except Exception as surprise:  # noqa: BLE001 - foreign code, whose words may hold what it was given
+            log.error("callback_not_read", integration=target.integration.key, error=type(surprise).__name__)
+            raise CallbackUnreadable(f"the provider's plug-in failed ({type(surprise).__name__})") from None
+
+    async def _asked(
+        self,
+        what: Callable[[CallbackRequest, Any, CallbackTools], T],
+        target: CallbackTarget,
+        request: CallbackRequest,
+        documents: Mapping[str, bytes],
+    ) -> T:
+        tools = CallbackTools(now=self._clock.now(), documents=documents)
+        if len(request.body) <= QUICK_BYTES:
+            return what(request, target.config, tools)
+        return await asyncio.to_thread(what, request, target.config, tools)
+
+    def _config(self, tenant: TenantId, integration: Integration, plugin: ProviderPlugin) -> Any:
+        place = (tenant, integration.key)
+        known = self._configs.get(place)
+        if known is None or known[0] is not integration:
+            try:
+                known = self._configs.put(
+                    place, (integration, msgspec.convert(integration.config, plugin.config))
+                )
+            except msgspec.ValidationError:
+                raise Unavailable(
+                    "the integration's settings are refused: `clarion check` says why"
+                ) from None
+        return known[1]
+
+    # -- carry out ------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, target: CallbackTarget, callback: Callback) -> None:
+        if callback.messages:
+            await self._inbound.take(target.tenant, target.integration, callback.messages)
+        if receipts := self._receipts(target, callback):
+            await self._store.store(receipts)
+        for url in callback.visits:
+            await self._fetch(url)
+
+    def _receipts(self, target: CallbackTarget, callback: Callback) -> Sequence[Receipt]:
+        """Those about messages of this tenant."""
+        tenant, integration = target.tenant, target.integration
+        now = self._clock.now()
+        found: list[Receipt] = []
+        for one in callback.receipts:
+            about = self._references.read(one.reference)
+            if about is None or about[0] != tenant:
+                self.unknown_references += 1
+                continue
+            found.append(
+                Receipt(
+                    tenant=tenant,
+                    message_id=about[1],
+                    kind=one.kind,
+                    at=now if one.at is None else one.at,
+                    permanent=one.permanent,
+                    reason=one.reason,
+                    integration=integration.key,
+                    contact=contact_hash(self._vault, tenant, integration.channel, one.address)
+                    if one.address
+                    else b"",
+                    detail=one.detail,
+                    provider_id=one.provider_id,
+                )
+            )
+        return found
