@@ -25,6 +25,7 @@ from clarion.cli import (
     retention,
     serve,
     setup,
+    stats,
     store,
     suppressions,
     templates,
@@ -103,6 +104,7 @@ program.command("migrate", short_help="Create the database and its key, or updat
 program.command("check", short_help="Check whether this installation can serve.")(check.check)
 program.command("trigger", short_help="Send an event: start a workflow.")(trigger.trigger)
 program.command("explain", short_help="Explain why a user was or was not notified.")(explain.explain)
+program.command("stats", short_help="Show how many messages ended how.")(stats.stats)
 program.add_typer(users.program, name="users")
 program.add_typer(preferences.program, name="preferences")
 program.add_typer(topics.program, name="topics")

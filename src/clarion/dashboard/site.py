@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from clarion.dashboard import browsers, pages, partials, template_pages, trigger_form
+from clarion.dashboard import browsers, pages, partials, stats_page, template_pages, trigger_form
 from clarion.dashboard.context import Site
 from clarion.dashboard.dependencies import DashboardParts
 from clarion.dashboard.guard import PageGuard
@@ -80,7 +80,7 @@ class Pages:
         chosen = next(
             (
                 r
-                for r in (*route, *template_pages.route, *partials.route, *browsers.route)
+                for r in (*route, *template_pages.route, *partials.route, *stats_page.route, *browsers.route)
                 if r.method == method and r.match(request.path) is not None
             ),
             None,

@@ -55,11 +55,11 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages that are no longer kept ended how."""
+    """How many messages ended how, or are where on their way."""
 
     tenant: TenantId
     day: int
-    """Days since 1970-01-01, UTC, on which they were planned."""
+    """Days since 1970-01-01, UTC, on which their events came in."""
     workflow: str
     channel: Channel
     status: Status

@@ -13,7 +13,7 @@ from clarion.flow.priority import PriorityGate
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Lane
 from clarion.model.ids import Instant, TenantId
-from clarion.model.retention import DEFAULT_DAYS, Days, RetentionKind
+from clarion.model.retention import DEFAULT_DAYS, Days, MessageTotal, RetentionKind
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Retention
 
@@ -92,6 +92,10 @@ class RetentionService:
     async def expired(self, tenants: Sequence[TenantId]) -> Mapping[RetentionKind, int]:
         """How many of each kind of theirs would go now."""
         return await self._walk(tenants, dry=True)
+
+    async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:
+        """How many messages of those days ended how, kept or not (`ports.ledger.Retention`)."""
+        return await self._retention.totals(tenant, since, until)
 
     async def sweep(self, tenants: Sequence[TenantId]) -> Mapping[RetentionKind, int]:
         """Delete what these tenants keep no longer; how many of each kind went."""

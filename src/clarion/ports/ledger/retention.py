@@ -21,5 +21,6 @@ class Retention(Protocol):
         An event goes when it is planned and no unfinished message needs it, a message when it is over and in no
         inbox. The numbers of messages that go are added to the totals in the same transaction."""
 
-    async def totals(self, tenant: TenantId) -> Sequence[MessageTotal]:
-        """What became of messages that are no longer kept, by day, workflow, channel, status and reason."""
+    async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:
+        """How many messages of the days from `since` until before `until` there are, by day, workflow, channel, status and
+        reason: those that are kept and those that are not any more. Exact for each day."""

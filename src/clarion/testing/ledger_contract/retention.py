@@ -16,7 +16,7 @@ from clarion.model.operation import (
     OperationStep,
 )
 from clarion.model.quarantine import ANY_QUARANTINED, Quarantined
-from clarion.model.retention import RetentionKind
+from clarion.model.retention import MessageTotal, RetentionKind
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
 from clarion.testing.ledger_contract.world import World, later
@@ -36,6 +36,11 @@ async def _sweep(world: World, kind: RetentionKind, *, dry: bool = False, **of: 
         expired.update(swept.expired)
         if (after := swept.following) is None:
             return expired
+
+
+async def _totals(world: World) -> list[MessageTotal]:
+    """All there are until now."""
+    return [*await world.ledger.retention.totals(world.tenant, 0, world.now // (DAY_S * 1000) + 1)]
 
 
 async def _messages(world: World) -> list[Message]:
@@ -77,16 +82,18 @@ async def what_is_not_over_stays(world: World) -> None:
 
 
 async def numbers_of_what_went_stay(world: World) -> None:
-    """By day, workflow, channel, status and reason."""
+    """By day, workflow, channel, status and reason, as they were before."""
     for status, reason in ((Status.SENT, None), (Status.SENT, None), (Status.FAILED, Reason.TEMPLATE_ERROR)):
         message = world.planned()
         await world.plan(message)
         await world.settle(message, status, reason=reason)
     day = world.now // (DAY_S * 1000)
     world.clock.advance(2 * DAY_S)
-    assert await world.ledger.retention.totals(world.tenant) == []
+    before = await _totals(world)
     await _sweep(world, RetentionKind.MESSAGES)
-    totals = await world.ledger.retention.totals(world.tenant)
+    totals = await _totals(world)
+    assert totals == before
+    assert await world.ledger.retention.totals(world.tenant, day + 1, day + 3) == []
     assert {(one.day, one.workflow, one.channel, one.status, one.reason): one.count for one in totals} == {
         (day, "news", Channel.EMAIL, Status.SENT, None): 2,
         (day, "news", Channel.EMAIL, Status.FAILED, Reason.TEMPLATE_ERROR): 1,
@@ -99,9 +106,11 @@ async def a_dry_look_adds_no_numbers(world: World) -> None:
     await world.plan(message)
     await world.settle(message)
     world.clock.advance(2 * DAY_S)
+    before = await _totals(world)
     for kind in RetentionKind:
         await _sweep(world, kind, dry=True)
-    assert await world.ledger.retention.totals(world.tenant) == []
+    assert await _totals(world) == before
+    assert [one.count for one in before] == [1]
     assert len(await _messages(world)) == 1
 
 
@@ -271,7 +280,7 @@ async def erased_people_stay_erased(world: World) -> None:
     await _sweep(world, RetentionKind.INBOX)
     assert await _sweep(world, RetentionKind.MESSAGES) == {world.tenant: 1}
     assert await world.ledger.users.find(world.tenant, [world.ada.id]) == {}
-    totals = await world.ledger.retention.totals(world.tenant)
+    totals = await _totals(world)
     assert [(one.channel, one.count) for one in totals] == [(Channel.IN_APP, 1)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.memory.tables import Table, Tables, lacking
 from clarion.adapters.ledgers.memory.transactions import Transactions
+from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId, first_id_at
 from clarion.model.message import Message
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
@@ -16,7 +17,7 @@ from clarion.model.status import ACTIVE, Reason, Status
 LOOK = 500
 DAY_MS = 86_400_000
 
-Total = tuple[TenantId, int, str, str, Status, Reason | None]
+Total = tuple[TenantId, int, str, Channel, Status, Reason | None]
 Cutoffs = Mapping[TenantId, Instant]
 
 
@@ -43,7 +44,9 @@ class MemoryRetention:
         expired = await self._transactions.write(lambda: sweep(cutoffs))
         return Swept(expired=expired, following=b"again" if expired.total() >= LOOK else None)
 
-    async def totals(self, tenant: TenantId) -> Sequence[MessageTotal]:
+    async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:
+        counts = Counter(map(_total, self._tables.messages.values()))
+        counts.update(self._tables.totals)
         return [
             MessageTotal(
                 tenant=tenant,
@@ -54,10 +57,8 @@ class MemoryRetention:
                 reason=reason,
                 count=count,
             )
-            for (of, day, workflow, channel, status, reason), count in sorted(
-                self._tables.totals.items(), key=str
-            )
-            if of == tenant
+            for (of, day, workflow, channel, status, reason), count in sorted(counts.items(), key=str)
+            if of == tenant and since <= day < until
         ]
 
     # -- inside a transaction ---------------------------------------------------------------------------------
@@ -99,14 +100,7 @@ class MemoryRetention:
 
     def _forget(self, message: Message) -> None:
         tables, message_id = self._tables, message.id
-        total: Total = (
-            message.tenant,
-            int.from_bytes(message_id[:6], "big") // DAY_MS,
-            message.workflow,
-            message.channel,
-            message.status,
-            message.reason,
-        )
+        total = _total(message)
         tables.totals[total] = tables.totals.get(total, 0) + 1
         for seq in tables.timelines.pop(message_id, ()):
             del tables.changes[seq]
@@ -138,6 +132,12 @@ class MemoryRetention:
             if old:
                 tables.inboxes[user] = {one: item for one, item in items.items() if one not in {*old}}
         return expired
+
+
+def _total(message: Message) -> Total:
+    """What a message counts as."""
+    day = int.from_bytes(message.id[:6], "big") // DAY_MS
+    return message.tenant, day, message.workflow, message.channel, message.status, message.reason
 
 
 def _by_time(table: Table[int, Any], cutoffs: Cutoffs) -> Counter[TenantId]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import coded
@@ -15,7 +16,7 @@ from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
-from clarion.model.channel import LANES, Lane
+from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, children_range, first_id_at
 from clarion.model.inbox import InboxItem
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
@@ -39,7 +40,13 @@ TOTALS_ADD = """
     INSERT INTO message_totals (tenant, day, workflow, channel, status, reason, count) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
-TOTALS = "SELECT day, workflow, channel, status, reason, count FROM message_totals WHERE tenant = ? ORDER BY 1, 2, 3, 4, 5"
+TOTALS_GONE = (
+    "SELECT workflow, channel, status, reason, count FROM message_totals WHERE tenant = ?1 AND day = ?2"
+)
+TOTALS_KEPT = """
+    SELECT route, status, coalesce(reason, ''), count(*) FROM messages
+    WHERE id >= ?2 AND id < ?3 AND tenant = ?1 GROUP BY 1, 2, 3
+"""
 ITEMS_OLD = """
     SELECT messages.id, messages.user, messages.route, coalesce(item.moved_to, item.offset),
         item.seen_at, item.read_at, item.archived_at
@@ -127,19 +134,32 @@ class SqliteRetention:
             following = bytes([part + 1])
         return Swept(expired=found.expired, following=following)
 
-    async def totals(self, tenant: TenantId) -> Sequence[MessageTotal]:
-        found = await self._readers.call(lambda connection: connection.execute(TOTALS, (tenant,)).fetchall())
+    async def totals(self, tenant: TenantId, since: int, until: int) -> Sequence[MessageTotal]:
+        found: list[MessageTotal] = []
+        for day in range(max(0, since), until):
+            found += await self._readers.call(partial(self._totals_of, tenant=tenant, day=day))
+        return found
+
+    def _totals_of(self, connection: sqlite3.Connection, tenant: TenantId, day: int) -> list[MessageTotal]:
+        """Of one day, as of one moment."""
+        bounds = [first_id_at(Instant(one * DAY_MS)) for one in (day, day + 1)]
+        counts: Counter[tuple[str, str, int, str]] = Counter()
+        for workflow, channel, status, reason, count in connection.execute(TOTALS_GONE, (tenant, day)):
+            counts[workflow, channel, status, reason] += count
+        for number, status, reason, count in connection.execute(TOTALS_KEPT, (tenant, *bounds)):
+            route = self._routes[number]
+            counts[route.workflow, route.channel.value, status, reason] += count
         return [
             MessageTotal(
                 tenant=tenant,
                 day=day,
                 workflow=workflow,
-                channel=channel,
+                channel=Channel(channel),
                 status=_STATUS[status],
                 reason=Reason(reason) if reason else None,
                 count=count,
             )
-            for day, workflow, channel, status, reason, count in found
+            for (workflow, channel, status, reason), count in sorted(counts.items())
         ]
 
     # -- what goes ------------------------------------------------------------------------------------------------

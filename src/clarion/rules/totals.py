@@ -1,0 +1,47 @@
+"""Numbers of messages, added up by what somebody wants to tell apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Literal, get_args
+
+from clarion.model.ids import Instant
+from clarion.model.retention import MessageTotal
+
+Key = Literal["day", "workflow", "channel", "status", "reason"]
+KEYS: tuple[Key, ...] = get_args(Key)
+DAY_MS = 86_400_000
+_FIRST = date(1970, 1, 1)
+
+
+def added_up(
+    totals: Iterable[MessageTotal], by: Sequence[Key]
+) -> Sequence[tuple[Mapping[Key, str | None], int]]:
+    """One row for each combination of the keys, in their order, the newest day first."""
+    counts: Counter[tuple[str | None, ...]] = Counter()
+    for total in totals:
+        counts[tuple([_value(total, key) for key in by])] += total.count
+    rows = sorted(counts.items(), key=lambda row: tuple([text or "" for text in row[0]]))
+    if "day" in by:
+        place = by.index("day")
+        rows.sort(key=lambda row: row[0][place] or "", reverse=True)
+    return [(dict(zip(by, values, strict=True)), count) for values, count in rows]
+
+
+def day_of(at: Instant) -> int:
+    """The day of a moment: days since 1970-01-01, UTC."""
+    return at // DAY_MS
+
+
+def day_text(day: int) -> str:
+    """A day as people write it: `2026-05-04`."""
+    return (_FIRST + timedelta(days=day)).isoformat()
+
+
+def _value(total: MessageTotal, key: Key) -> str | None:
+    if key == "day":
+        return day_text(total.day)
+    found = getattr(total, key)
+    return None if found is None else str(found)
