@@ -36,11 +36,7 @@ NOT_YET: dict[str, dict[str, str]] = {
         "PUT /v1/topics/{key}/subscriptions/{user_id}": "the list of subscriptions shows it",
         "PUT /v1/users/{user_id}/preferences/categories/{key}": "it is a part of the preferences",
     },
-    "one_resource_has_an_etag": {
-        "GET /v1/callbacks/{integration}/{token}": "a report of a provider that calls with GET",
-    },
     "every_write_can_be_rehearsed": {
-        "POST /v1/callbacks/{integration}/{token}": "a provider reports what has happened",
         "POST /v1/dead-letters/events/retry": _DONE,
         "POST /v1/events/{event_id}/cancel": _DONE,
         "POST /v1/inbound/email": _DONE,

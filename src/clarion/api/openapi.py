@@ -280,29 +280,6 @@ def _ingest() -> dict[str, Any]:
                 "responses": {"200": _reply("How the mail was read", MailTaken)},
             }
         },
-        "/v1/callbacks/{integration}/{token}": {
-            method: {
-                "tags": ["Messages"],
-                "operationId": f"take_callback_{method}",
-                "description": description,
-                "parameters": [
-                    {**_parameter("path", name, said, {"type": "string"}), "required": True}
-                    for name, said in (("integration", "Its key"), ("token", "Made by Clarion"))
-                ],
-                "responses": {"200": {"description": "Everything it reports is durable"}},
-            }
-            for method, description in (
-                (
-                    "post",
-                    (
-                        "For providers: report about messages, at the `callback_url` of the integration. The body is "
-                        "the provider's own, of at most 10 MiB. It is accepted with the provider's signature only "
-                        "(403 `callback_forged` without). Reporting the same again changes nothing."
-                    ),
-                ),
-                ("get", "The same, for providers that call with GET."),
-            )
-        },
         "/v1/events": {
             "post": {
                 "tags": ["Events"],
