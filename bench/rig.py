@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.progress import progress
 from bench.server import Server
-from bench.tenant import furnish
+from bench.tenant import create_setup
 from bench.wire import Api
 
 SERVER_CORE, GENERATOR_CORE = 0, 1
@@ -68,7 +68,7 @@ class Rig:
             try:
                 await server.start()
                 if users:
-                    await furnish(server.api, users, preferences=preferences)
+                    await create_setup(server.api, users, preferences=preferences)
                 yield server
             finally:
                 await server.discard()

@@ -115,7 +115,7 @@ def _preferences(i: int) -> bytes:
     return json.dumps(chosen).encode()
 
 
-async def furnish(api: Api, users: int, *, preferences: bool = True) -> None:
+async def create_setup(api: Api, users: int, *, preferences: bool = True) -> None:
     """Create categories, template, workflows and `users` users."""
     caps = [{"limit": 100_000, "window_s": 86_400}, {"limit": 50_000, "window_s": 3_600, "channel": "email"}]
     await api.put(f"/v1/categories/{UPDATES}", {"name": "Updates", "caps": caps})

@@ -46,7 +46,7 @@ from clarion.testing.quiescence import Quiescence
 from tests.ledger_files import new_ledger
 from tests.limited import InThread
 
-EVERYWHERE = Template(
+ALL_CHANNELS = Template(
     key="note",
     channels={
         Channel.SMS: {"en": {"text": "{{ data.text }}"}},
@@ -58,7 +58,7 @@ EVERYWHERE = Template(
 )
 
 
-def said(outgoing: Outgoing) -> str:
+def sms_text(outgoing: Outgoing) -> str:
     """The words of a text message."""
     assert isinstance(outgoing.content, SmsContent)
     return outgoing.content.text
@@ -168,17 +168,17 @@ class Engine:
             unsubscribe=unsubscribe,
             base_url="https://notify.example",
         )
-        self.engagement = self.services.inbox_actions
+        self.inbox_actions = self.services.inbox_actions
         await self.pipeline.start()
         self.services.start(self.pipeline)
         return self
 
-    async def furnish(self, *workflows: Workflow, categories: tuple[Category, ...] = ()) -> None:
+    async def create_setup(self, *workflows: Workflow, categories: tuple[Category, ...] = ()) -> None:
         """A tenant with the note template, integrations for every channel, and the given set-up."""
         setup = self.ledger.setup
         if not setup.tenants.all():
             await setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
-        await setup.templates.put(self.tenant, EVERYWHERE)
+        await setup.templates.put(self.tenant, ALL_CHANNELS)
         for channel in (Channel.SMS, Channel.EMAIL, Channel.PUSH):
             await setup.integrations.put(
                 self.tenant, Integration(key=f"main-{channel}", channel=channel, provider="recording")
@@ -191,7 +191,7 @@ class Engine:
         for one in workflows:
             await setup.workflows.put(self.tenant, one)
 
-    async def person(
+    async def put_user(
         self,
         user_id: str,
         preferences: Preferences | None = None,
@@ -225,19 +225,19 @@ class Engine:
             raise answer
         return answer
 
-    async def quiet(self, network_s: float = 2.0) -> None:
+    async def until_idle(self, network_s: float = 2.0) -> None:
         """Wait until nothing more happens without the clock moving; for real servers at most `network_s`: some hang."""
         self._network_until_s = asyncio.get_running_loop().time() + network_s
         await self._quiescence.reached()
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass in steps that wake the sweeps, settling in between."""
-        await self.quiet()
+        await self.until_idle()
         self.clock.advance(seconds)
         for _ in range(3):
-            await self.quiet()
+            await self.until_idle()
             self.clock.advance(0.2)
-        await self.quiet()
+        await self.until_idle()
 
     async def messages(self, **where: Any) -> Mapping[MessageId, Message]:
         """All messages that match, by id: `workflow`, `channel` and `reason` name one each."""
@@ -277,7 +277,7 @@ class Engine:
     async def until(self, true: Callable[[], Awaitable[bool]]) -> bool:
         """Time goes on until it is, faster and faster; the bound is in steps, as many on a slow machine as on a fast one."""
         for step in range(600):
-            await self.quiet(network_s=0.005)
+            await self.until_idle(network_s=0.005)
             if await true():
                 return True
             self.clock.advance(0.05 if step < 200 else 0.5)
@@ -285,10 +285,10 @@ class Engine:
 
     async def crash(self) -> None:
         """End without draining: whatever was not committed is gone."""
-        await self.die()
+        await self.kill()
         await self.ledger.close()
 
-    async def die(self) -> None:
+    async def kill(self) -> None:
         """The same, while others go on with the ledger."""
         await self.pipeline.loops.stop()
         await self._in_time(self.pipeline.dispatcher.drain(0.0))
@@ -306,7 +306,7 @@ class Engine:
         """The work, while time goes on whenever it waits for that."""
         task = asyncio.ensure_future(work)
         while not task.done():
-            await self.quiet(network_s=0.005)
+            await self.until_idle(network_s=0.005)
             if not task.done():
                 self.clock.advance(0.05)
         await task

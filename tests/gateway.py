@@ -26,7 +26,7 @@ from tests.inboxes import MemoryInboxes, MemoryUsers
 HOST = "clarion.example"
 
 
-class Town:
+class GatewayServer:
     """Users with inboxes, and the gateway their devices connect to."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Town:
         """A gateway over these, not started."""
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
-        self.engagement = InboxActions(inboxes, self.fanout, self.clock)
+        self.inbox_actions = InboxActions(inboxes, self.fanout, self.clock)
         return create(
             GatewayParts(
                 users=users,
@@ -64,7 +64,7 @@ class Town:
                 random=random,
                 fanout=self.fanout,
                 tokens=self.tokens,
-                inbox_actions=self.engagement,
+                inbox_actions=self.inbox_actions,
                 limits=limits or GatewayLimits(),
                 origins=Origins(origins),
             )
@@ -227,7 +227,7 @@ def _field(line: str) -> tuple[str, str]:
     return (name, value) if colon else ("", line)
 
 
-class Phone:
+class InboxClient:
     """A client that follows the protocol and believes everything it is told, and checks what it can."""
 
     def __init__(self) -> None:
@@ -239,7 +239,7 @@ class Phone:
         self._applied = 0
         self.connection: Connection | None = None
 
-    def plug_in(self, connection: Connection) -> None:
+    def attach(self, connection: Connection) -> None:
         """Go on over a new connection."""
         self.connection, self._applied = connection, 0
 
@@ -298,9 +298,9 @@ def screen(items: Iterable[InboxItem]) -> Screen:
     }
 
 
-def told(phone: Phone) -> Screen:
+def screen_of(inbox_client: InboxClient) -> Screen:
     """What this client shows."""
     return {
         key: (item["offset"], item["seen_at"] is not None, item["read_at"] is not None)
-        for key, item in phone.shown().items()
+        for key, item in inbox_client.shown().items()
     }

@@ -10,7 +10,7 @@ from clarion.model.content import EmailContent
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, UserNo
 from clarion.model.message import Message
 from clarion.model.status import Status
-from clarion.ports.mail import Letter, Sender
+from clarion.ports.mail import OutgoingEmail, Sender
 
 AT = Instant(1_767_614_400_123)
 """2026-01-05T12:00:00Z."""
@@ -37,18 +37,18 @@ def message(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def letter(subject: str = "Your order", **changes: Any) -> Letter:
+def outgoing_email(subject: str = "Your order", **changes: Any) -> OutgoingEmail:
     """A letter to Ada; `changes` of the letter, or of its content."""
     content = {name: changes.pop(name) for name in EmailContent.__struct_fields__ if name in changes}
     fields: dict[str, Any] = {"message": message(), "to": "ada@example.org", "at": AT, **changes}
-    return Letter(content=EmailContent(subject=subject, **({"text": "Hello Ada"} | content)), **fields)
+    return OutgoingEmail(content=EmailContent(subject=subject, **({"text": "Hello Ada"} | content)), **fields)
 
 
-def mailwright() -> MimeBuilder:
+def mime_builder() -> MimeBuilder:
     """Its return paths carry the plain message id."""
     return MimeBuilder(lambda one: one.id.hex())
 
 
-def made(one: Letter | None = None, sender: Sender = SENDER) -> bytes:
+def made(one: OutgoingEmail | None = None, sender: Sender = SENDER) -> bytes:
     """The octets of a letter."""
-    return mailwright().make(sender, one or letter()).body
+    return mime_builder().make(sender, one or outgoing_email()).body

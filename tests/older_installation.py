@@ -182,7 +182,7 @@ class Older:
         assert keyring.take(self.users, above=0) == 1
         with closing(sqlite3.connect(path)) as file:
             _set_up(file, vault)
-            keys = self._people(file, vault, keyring, random)
+            keys = self._user_cache(file, vault, keyring, random)
             for n in range(self.events):
                 self._event(file, vault, keys, n)
             for n in range(self.events, self.events + UNPLANNED):
@@ -193,7 +193,7 @@ class Older:
             file.commit()
         keyring.close()
 
-    def _people(
+    def _user_cache(
         self, file: sqlite3.Connection, vault: LocalVault, keyring: Any, random: SeededRandom
     ) -> dict[int, bytes]:
         keys = {}

@@ -28,7 +28,7 @@ from clarion.model.setup import Category, Integration, Tenant, Workflow
 from clarion.model.user import Contact, Preferences, Profile, User, UserPut
 from clarion.testing.memory_broker import MemoryBroker, MemoryLanes
 from clarion.testing.ports import ManualClock, SeededRandom
-from tests.engine import EVERYWHERE, workflow
+from tests.engine import ALL_CHANNELS, workflow
 
 TENANT = TenantId(1)
 
@@ -69,7 +69,7 @@ class Stages:
         """A tenant with a template, an integration for texts, the workflow `hello`, and a lease."""
         setup = self.ledger.setup
         await setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
-        await setup.templates.put(TENANT, EVERYWHERE)
+        await setup.templates.put(TENANT, ALL_CHANNELS)
         await setup.integrations.put(
             TENANT, Integration(key="main", channel=Channel.SMS, provider="recording")
         )
@@ -79,7 +79,7 @@ class Stages:
         await self.lease.open()
         return self
 
-    async def person(self, user_id: str, preferences: Preferences | None = None) -> User:
+    async def put_user(self, user_id: str, preferences: Preferences | None = None) -> User:
         """Somebody with a phone."""
         profile = Profile(
             contacts=(Contact(channel=Channel.SMS, address="+4915112345678"),),

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from bench.wire import Api
 from tests.acceptance.history import ACTIVE, History, Seen, SeenInbox, SeenMessage
-from tests.acceptance.world import USERS
+from tests.acceptance.setup_data import USERS
 
 PAGE = 200
 

@@ -65,7 +65,7 @@ async def rewrite(page: Page, name: str, old: str, new: str) -> None:
     await area.fill((await area.input_value()).replace(old, new))
 
 
-class Letterbox:
+class MailSink:
     """What a mail server that we did not write was handed."""
 
     def __init__(self) -> None:
@@ -87,13 +87,13 @@ class Letterbox:
 
 
 @contextmanager
-def mail_server() -> Iterator[tuple[int, Letterbox]]:
+def mail_server() -> Iterator[tuple[int, MailSink]]:
     """A local SMTP server: its port, and what it got."""
-    letterbox, port = Letterbox(), free_port()
-    controller = Controller(letterbox, hostname="127.0.0.1", port=port)
+    mail_sink, port = MailSink(), free_port()
+    controller = Controller(mail_sink, hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        yield port, letterbox
+        yield port, mail_sink
     finally:
         controller.stop()
 
@@ -146,7 +146,7 @@ async def test_a_template_is_broken_mended_looked_at_published_and_sent(open_pag
         await email.locator("summary").click()
     await expect(email.frame_locator("iframe").get_by_text("Off it goes")).to_be_visible()
 
-    with mail_server() as (port, letterbox):
+    with mail_server() as (port, mail_sink):
         await server.api.put(
             "/v1/integrations/capture-email", {"channel": "email", "provider": "capture", "enabled": False}
         )
@@ -161,7 +161,7 @@ async def test_a_template_is_broken_mended_looked_at_published_and_sent(open_pag
         )
         await page.reload()
         await send(page, "Order shipped", "ada")
-        mail = await letterbox.first()
+        mail = await mail_sink.first()
     assert (mail["to"], mail["from"]) == ("Ada Lovelace <ada@example.com>", "shop@books.example")
     assert mail["subject"] == "Your order A-1042 is on its way"
     html = mail.get_body(("html",))

@@ -13,8 +13,8 @@ from bench.server import Server
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.history import History, violations
 from tests.acceptance.reader import settled
+from tests.acceptance.setup_data import USERS, create_setup
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.world import USERS, furnish
 
 ROUNDS = int(os.environ.get("CLARION_CRASH_ROUNDS", "200"))
 SEED = int(os.environ.get("CLARION_CRASH_SEED", random.randrange(1 << 30)))
@@ -40,7 +40,7 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
     """Crash one installation again and again, then hold it to everything it said."""
     dice, history = random.Random(seed), History()
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     devices = [Device(server.port, user, await user_token(server.api, user)) for user in USERS[:3]]
     traffic = Traffic(server.port, server.api.key, history, seed)
     async with asyncio.TaskGroup() as group:

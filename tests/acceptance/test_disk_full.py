@@ -15,8 +15,8 @@ from bench.server import Server
 from bench.wire import Answer
 from tests.acceptance.history import History, violations
 from tests.acceptance.reader import settled
+from tests.acceptance.setup_data import USERS, create_setup
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.world import USERS, furnish
 from tests.needs import missing, require
 
 DISK_MIB = 48
@@ -91,7 +91,7 @@ async def test_a_full_disk_refuses_honestly_and_recovers(server, small_disk):
     """503 with Retry-After instead of a false 202; alive and reading; accepting again once there is room."""
     history = History()
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     traffic = Traffic(server.port, server.dev["api_key"], history, 1)
     task = asyncio.create_task(traffic.run())
     ballast = fill(small_disk)
@@ -121,7 +121,7 @@ async def test_what_was_accepted_before_the_disk_filled_survives_a_crash(server,
     """Every 202 is there after a kill on the full disk and a start with room again."""
     history = History()
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     traffic = Traffic(server.port, server.dev["api_key"], history, 2)
     task = asyncio.create_task(traffic.run())
     ballast = fill(small_disk)

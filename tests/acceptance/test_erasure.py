@@ -38,7 +38,7 @@ def ledger(server: Server) -> Path:
     return server.data / "clarion.db"
 
 
-async def furnish(api: Api) -> None:
+async def create_setup(api: Api) -> None:
     """Everybody with an address, and a captured mail that says it."""
     lines = [
         {"user_id": user, "contacts": [{"channel": "email", "address": address(user)}]} for user in PEOPLE
@@ -119,7 +119,7 @@ class Thief:
 async def test_a_restored_backup_brings_nobody_back(server, tmp_path):
     """Copy, erase, crash, restore: the API knows nobody, no key opens the copy, and the others get their mail."""
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     backup = live_backup(server, tmp_path / "backup.db")
     erased = {"person-1", "person-3", "person-30"}
     for user in erased:
@@ -145,7 +145,7 @@ async def test_what_was_answered_is_destroyed_on_the_disk(server, tmp_path):
     disk = ForgetfulDisk(shim=build_shim(tmp_path), data=server.data)
     server.env = disk.watch()
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     backup = live_backup(server, tmp_path / "backup.db")
     assert (await server.api.call("DELETE", "/v1/users/person-5")).status == 204
     server.kill()
@@ -172,7 +172,7 @@ async def test_killed_at_any_moment_of_an_erasure_it_is_finished_or_was_never_be
     print(f"CLARION_CRASH_SEED={seed}")
     dice = random.Random(seed)
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     backup = live_backup(server, tmp_path / "backup.db")
     left, answered = list(PEOPLE), set()
     for number in range(ROUNDS):

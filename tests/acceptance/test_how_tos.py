@@ -14,7 +14,7 @@ import pytest
 
 from bench.server import Server, free_port
 from bench.wire import Api
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 HOW_TOS = ["idempotency", "preferences-and-caps", "users-and-topics", "write-workflows"]
 PAGES = [

@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, Rules
 from clarion.model.user import User
-from tests.gateway import Phone, told
-from tests.post import Post
+from tests.gateway import InboxClient, screen_of
+from tests.gateway_on_ledger import LedgerGateway
 
 CUTS = 100
 LIMITS = GatewayLimits(session=Rules(snapshot=100_000, pending_frames=20, pending_bytes=64 * 1024))
@@ -28,7 +28,7 @@ LIMITS = GatewayLimits(session=Rules(snapshot=100_000, pending_frames=20, pendin
 class Server:
     """The gateway behind uvicorn, as `clarion serve` runs it."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: LedgerGateway) -> None:
         self.post = post
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
@@ -43,16 +43,20 @@ class Server:
         )
         self.uvicorn = uvicorn.Server(config)
 
-    def url(self, path: str, user: User, phone: Phone | None = None, scheme: str = "ws") -> str:
+    def url(self, path: str, user: User, inbox_client: InboxClient | None = None, scheme: str = "ws") -> str:
         token = self.post.tokens.mint(user)
-        resume = f"&epoch={phone.epoch}&offset={phone.offset}" if phone and phone.epoch else ""
+        resume = (
+            f"&epoch={inbox_client.epoch}&offset={inbox_client.offset}"
+            if inbox_client and inbox_client.epoch
+            else ""
+        )
         return f"{scheme}://127.0.0.1:{self.port}{path}?token={token}{resume}"
 
 
 @pytest.fixture
 async def server(tmp_path) -> AsyncIterator[Server]:
     """A running one, with two people."""
-    post = await Post(tmp_path, LIMITS).start()
+    post = await LedgerGateway(tmp_path, LIMITS).start()
     server = Server(post)
     serving = asyncio.create_task(server.uvicorn.serve(sockets=[server.listener]))
     await until(lambda: server.uvicorn.started)
@@ -73,7 +77,7 @@ class Wire:
     """Feeds a phone frame by frame."""
 
     def __init__(self) -> None:
-        self.phone = Phone()
+        self.inbox_client = InboxClient()
         self.connections = 0
         self.ready = asyncio.Event()
 
@@ -82,10 +86,10 @@ class Wire:
         if frame["type"] == "connected":
             self.connections += 1
             self.ready.set()
-        self.phone.apply(frame)
+        self.inbox_client.apply(frame)
 
 
-class WebSocketPhone(Wire):
+class WebSocketClient(Wire):
     """Follows an inbox with the `websockets` library; comes back whenever it is cut."""
 
     socket: ClientConnection | None = None
@@ -93,7 +97,9 @@ class WebSocketPhone(Wire):
     async def run(self, server: Server, user: User) -> None:
         while True:
             try:
-                async with connect(server.url(WS_PATH, user, self.phone), max_size=None) as self.socket:
+                async with connect(
+                    server.url(WS_PATH, user, self.inbox_client), max_size=None
+                ) as self.socket:
                     await self.read(self.socket)
             except (ConnectionClosed, OSError):
                 continue
@@ -118,7 +124,7 @@ class WebSocketPhone(Wire):
             pass
 
 
-class StreamPhone(Wire):
+class StreamClient(Wire):
     """Follows an inbox as a browser's EventSource does: the same URL every time, and `Last-Event-ID`."""
 
     writer: asyncio.StreamWriter | None = None
@@ -154,12 +160,12 @@ class StreamPhone(Wire):
             self.writer.transport.abort()
 
 
-@pytest.mark.parametrize("kind", [WebSocketPhone, StreamPhone])
+@pytest.mark.parametrize("kind", [WebSocketClient, StreamClient])
 async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind: type[Any]):
     """While items keep coming and another device keeps marking them; it is never sent more than it missed."""
     dice, post = random.Random(7), server.post
-    ada, bob = post.world.ada, post.world.bob
-    tried, steady = kind(), WebSocketPhone()
+    ada, bob = post.subject.ada, post.subject.bob
+    tried, steady = kind(), WebSocketClient()
 
     async def deliver() -> None:
         for n in range(1_000_000):
@@ -170,12 +176,12 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind:
     async def mark() -> None:
         while True:
             await asyncio.sleep(0.03)
-            known = list(steady.phone.items)
+            known = list(steady.inbox_client.items)
             if known:
                 action = dice.choice(["seen", "read", "unread", "archived", "unarchived"])
                 await steady.mark(action=action, ids=dice.sample(known, min(5, len(known))))
 
-    following = [asyncio.create_task(phone.run(server, ada)) for phone in (tried, steady)]
+    following = [asyncio.create_task(inbox_client.run(server, ada)) for inbox_client in (tried, steady)]
     load = [asyncio.create_task(deliver()), asyncio.create_task(mark())]
     await tried.ready.wait()
     for _ in range(CUTS):
@@ -187,12 +193,12 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind:
     # What was committed but cancelled before it was published is made up for by the next publication.
     await post.deliver(ada, "the last")
     offset, head = await post.ledger.inboxes.head(ada.no)
-    await until(lambda: {tried.phone.offset, steady.phone.offset} == {offset})
-    assert told(tried.phone) == told(steady.phone) == await post.truth(ada)
+    await until(lambda: {tried.inbox_client.offset, steady.inbox_client.offset} == {offset})
+    assert screen_of(tried.inbox_client) == screen_of(steady.inbox_client) == await post.truth(ada)
     counts = msgspec.structs.asdict(head)
-    assert tried.phone.counts == steady.phone.counts == counts
+    assert tried.inbox_client.counts == steady.inbox_client.counts == counts
     assert tried.connections > CUTS / 4
-    assert tried.phone.recovered == [False] + [True] * (tried.connections - 1)
+    assert tried.inbox_client.recovered == [False] + [True] * (tried.connections - 1)
     for task in following:
         task.cancel()
     await asyncio.gather(*following, return_exceptions=True)
@@ -200,28 +206,28 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server: Server, kind:
 
 async def test_a_device_that_does_not_read_is_sent_away_and_made_whole(server: Server):
     """A real, full TCP buffer: 4002, and everything it did not read is in its replay."""
-    post, ada = server.post, server.post.world.ada
-    phone = WebSocketPhone()
+    post, ada = server.post, server.post.subject.ada
+    inbox_client = WebSocketClient()
     async with connect(server.url(WS_PATH, ada), max_queue=1, ping_interval=None, max_size=None) as slow:
-        phone.take(await slow.recv())
+        inbox_client.take(await slow.recv())
         for n in range(300):
             await post.deliver(ada, f"{n}" + "x" * 20_000)
         with pytest.raises(ConnectionClosed) as closed:
-            await phone.read(slow)
+            await inbox_client.read(slow)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4002
-    assert phone.phone.offset != 300
-    following = asyncio.create_task(phone.run(server, ada))
-    await until(lambda: phone.phone.offset == 300)
-    assert told(phone.phone) == await post.truth(ada)
-    assert phone.phone.recovered == [False, True]
+    assert inbox_client.inbox_client.offset != 300
+    following = asyncio.create_task(inbox_client.run(server, ada))
+    await until(lambda: inbox_client.inbox_client.offset == 300)
+    assert screen_of(inbox_client.inbox_client) == await post.truth(ada)
+    assert inbox_client.inbox_client.recovered == [False, True]
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_a_shutdown_reaches_every_device_with_a_code(server: Server):
     """4001 arrives before the socket closes, so that clients know to come back."""
-    ada, bob = server.post.world.ada, server.post.world.bob
+    ada, bob = server.post.subject.ada, server.post.subject.bob
     sockets = [await connect(server.url(WS_PATH, user)) for user in (ada, bob) for _ in range(5)]
     for one in sockets:
         await one.recv()
@@ -243,7 +249,7 @@ async def test_a_token_never_reaches_the_log(server: Server, caplog, monkeypatch
     for name in ("uvicorn.error", "uvicorn.access"):
         caplog.set_level(logging.INFO, name)
         monkeypatch.setattr(logging.getLogger(name), "disabled", False)  # other tests configure logging
-    ada = server.post.world.ada
+    ada = server.post.subject.ada
     async with connect(url := server.url(WS_PATH, ada)) as one:
         await one.recv()
     said = [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")]

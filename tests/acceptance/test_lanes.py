@@ -9,7 +9,7 @@ import time
 from bench.rig import set_outcome
 from bench.wire import Api
 from tests.acceptance.device import Device, user_token
-from tests.acceptance.world import USERS, event_type, furnish
+from tests.acceptance.setup_data import USERS, create_setup, event_type
 
 ALARMS = 40
 BULK = 4_000
@@ -53,7 +53,7 @@ async def queue_bulk(api: Api, number: int) -> None:
 async def test_a_hung_provider_and_a_full_bulk_lane_leave_critical_untouched(server):
     """While bulk email hangs and thousands wait, critical alarms still arrive within a tenth of a second."""
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     device = Device(server.port, USERS[0], await user_token(server.api, USERS[0]))
     follow = asyncio.create_task(device.run())
     api = server.api
@@ -77,7 +77,7 @@ async def test_a_hung_provider_and_a_full_bulk_lane_leave_critical_untouched(ser
 async def test_one_hung_integration_does_not_hold_back_another(server):
     """Same lane, same event: the email hangs, the push is out."""
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     api = server.api
     await set_outcome(api, "email", "hang")
     await queue_bulk(api, 200)

@@ -16,8 +16,8 @@ import pytest
 from tests.acceptance.history import History, violations
 from tests.acceptance.power import ForgetfulDisk, build_shim
 from tests.acceptance.reader import settled
+from tests.acceptance.setup_data import create_setup
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.world import furnish
 
 ROUNDS = 15
 
@@ -97,7 +97,7 @@ async def test_every_accepted_event_survives_power_cuts(server, shim):
     disk = ForgetfulDisk(shim=shim, data=server.data)
     server.env = disk.watch()
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     api = server.api
     traffic = Traffic(server.port, api.key, history, 11)
     differed = 0

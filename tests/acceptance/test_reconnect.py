@@ -8,8 +8,8 @@ import random
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.history import History, violations
 from tests.acceptance.reader import settled
+from tests.acceptance.setup_data import USERS, create_setup
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.world import USERS, furnish
 
 CUTS = 100
 
@@ -18,7 +18,7 @@ async def test_a_device_cut_a_hundred_times_misses_nothing(server):
     """After every cut it gets exactly what it missed, in order, while messages keep coming."""
     dice, history = random.Random(5), History()
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     device = Device(server.port, USERS[0], await user_token(server.api, USERS[0]))
     traffic = Traffic(
         server.port, server.api.key, history, 5, callers=3, workflows=["acc-alarm", "acc-order"]

@@ -40,7 +40,7 @@ def settings(directory: Path, maildir: Path) -> Settings:
     return made
 
 
-async def furnish(app: App, port: int) -> None:
+async def create_setup(app: App, port: int) -> None:
     """One person whom nobody has, and a workflow that mails them through the server at `port`."""
     setup = app.ledger.setup
     await setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
@@ -79,7 +79,7 @@ async def test_postfix_bounces_and_the_address_is_retired(tmp_path):
     """Sent, taken, bounced by a real server to the signed return path, read from the Maildir, and never used again."""
     with returning_mta() as (port, maildir):
         async with App.open(settings(tmp_path, maildir)) as app:
-            await furnish(app, port)
+            await create_setup(app, port)
             hello = Submission(workflow="hello", recipients=("ghost",))
             await app.pipeline.submit(TENANT, [hello])
             assert await settled(app, Status.BOUNCED) is Reason.ADDRESS_GONE

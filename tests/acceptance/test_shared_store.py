@@ -68,9 +68,9 @@ async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engi
     one = await engine_of(tmp_path, "edge").work_on(remote)
     await one.pipeline.loops.stop()
     await one.pipeline.lease.end()
-    await one.furnish(workflow("hello", channel=Channel.SMS))
+    await one.create_setup(workflow("hello", channel=Channel.SMS))
     for name in PEOPLE:
-        await one.person(name)
+        await one.put_user(name)
     yield one
     await remote.close()
 

@@ -13,8 +13,8 @@ from bench.rig import set_outcome
 from bench.server import Server
 from tests.acceptance.history import History, Seen, violations
 from tests.acceptance.reader import settled
+from tests.acceptance.setup_data import create_setup
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.world import furnish
 
 DRAIN_S = 5.0
 
@@ -41,7 +41,7 @@ async def test_a_stop_under_load_loses_nothing_and_sends_nothing_twice(server):
     """SIGTERM: exit code 0 within seconds; the next start goes on with one attempt per message."""
     history, traffics = History(), []
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     for seed in range(3):
         traffic, task = await under_load(server, history, seed)
         began = time.perf_counter()
@@ -98,7 +98,7 @@ async def test_a_second_signal_stops_at_once_and_loses_nothing(server, channel):
     """A provider that hangs would hold the drain; whoever signals twice does not wait for it."""
     history = History()
     await server.start()
-    await furnish(server.api)
+    await create_setup(server.api)
     await set_outcome(server.api, channel, "hang", timeout_s=5)
     traffic, task = await under_load(server, history, 1)
     server.signal()

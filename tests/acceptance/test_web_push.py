@@ -126,30 +126,30 @@ async def test_one_push_reaches_every_browser_of_a_person_and_none_twice(tmp_pat
     config = {"public_key": keys.public, "private_key": keys.private, "subject": "mailto:ops@example.com"}
     async with (
         push_service(tools()) as service,
-        engine(tmp_path, clock=ManualClock(SystemClock().now())) as house,
+        engine(tmp_path, clock=ManualClock(SystemClock().now())) as clarion,
     ):
-        await house.furnish(workflow("ping", channel=Channel.PUSH))
-        await house.ledger.setup.integrations.put(
-            house.tenant,
+        await clarion.create_setup(workflow("ping", channel=Channel.PUSH))
+        await clarion.ledger.setup.integrations.put(
+            clarion.tenant,
             Integration(key="main-push", channel=Channel.PUSH, provider="webpush", config=config),
         )
         laptop, phone = [await service.subscribe(keys.public) for _ in range(2)]
-        await house.person("ada", devices=[json.dumps(laptop), json.dumps(phone)])
+        await clarion.put_user("ada", devices=[json.dumps(laptop), json.dumps(phone)])
 
         async def ping() -> str | None:
-            answer = await house.trigger("ping", "ada")
-            assert await house.eventually(Status.SENT, event_id=answer.event_id)
-            message = await house.one(event_id=answer.event_id)
-            return (await house.ledger.records.changes(house.tenant, message.id))[-1].detail
+            answer = await clarion.trigger("ping", "ada")
+            assert await clarion.eventually(Status.SENT, event_id=answer.event_id)
+            message = await clarion.one(event_id=answer.event_id)
+            return (await clarion.ledger.records.changes(clarion.tenant, message.id))[-1].detail
 
         assert await ping() == "2 of 2 devices took it"
         assert [said["title"] for said in await service.messages(laptop)] == ["hello"]
         assert await service.messages(phone) == await service.messages(laptop)
         await service.expire(phone)
         assert await ping() == "1 of 2 devices took it (1 gone)"
-        (gone,) = await house.ledger.suppressions.page(house.tenant, None, 10)
+        (gone,) = await clarion.ledger.suppressions.page(clarion.tenant, None, 10)
         assert (gone.channel, gone.reason) == (Channel.PUSH, "address_gone")
         assert await ping() is None
-        await house.pass_time(3_600)
+        await clarion.pass_time(3_600)
         assert len(await service.messages(laptop)) == 3
-        assert {message.status for message in (await house.messages()).values()} == {Status.SENT}
+        assert {message.status for message in (await clarion.messages()).values()} == {Status.SENT}

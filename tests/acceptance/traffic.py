@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench.wire import Answer, Connection, connect, request
 from tests.acceptance.history import History, Submission
-from tests.acceptance.world import USERS, WORKFLOWS, event_type
+from tests.acceptance.setup_data import USERS, WORKFLOWS, event_type
 
 BATCH = 6
 AGAIN = 0.15

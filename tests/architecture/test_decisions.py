@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 FOLDER = ROOT / "docs" / "adr"
 RECORDS = sorted(path for path in FOLDER.glob("[0-9]*.md") if not path.name.startswith("0000"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from importlinter import api, cli
 
-from tests.architecture.house import PACKAGE, ROOT, module_name, shown, sources, tree
+from tests.architecture.source_tree import PACKAGE, ROOT, module_name, shown, sources, tree
 
 CONFIG = str(ROOT / "pyproject.toml")
 

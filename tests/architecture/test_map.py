@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.house import PACKAGE, ROOT, tree
+from tests.architecture.source_tree import PACKAGE, ROOT, tree
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][

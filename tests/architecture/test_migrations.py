@@ -6,7 +6,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from clarion.adapters.ledgers.schema import REVISION
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 FOLDER = ROOT / "src/clarion/adapters/ledgers/migrations"
 

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.architecture.house import PACKAGE, ROOT, shown, sources, tree
+from tests.architecture.source_tree import PACKAGE, ROOT, shown, sources, tree
 
 PATTERN_NAMES = {
     "base",

@@ -10,7 +10,7 @@ import pytest
 
 from clarion.plugins import BROKERS, FANOUTS, LEDGERS
 from clarion.ports.provider import ProviderPlugin
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PROVIDERS = PROJECT["entry-points"]["clarion.providers"]

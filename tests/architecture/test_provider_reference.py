@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from clarion.ports.provider import ProviderPlugin
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 from tests.architecture.test_plugins import PROVIDERS
 
 PAGE = (ROOT / "docs/reference/providers.md").read_text(encoding="utf-8")

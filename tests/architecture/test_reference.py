@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from clarion.errors import ClarionError
 from clarion.model.status import Reason, Status
-from tests.architecture.house import ROOT, sources, tree
+from tests.architecture.source_tree import ROOT, sources, tree
 
 
 @pytest.fixture(scope="module")

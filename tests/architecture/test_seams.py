@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.architecture.house import PACKAGE, module_name, sources
+from tests.architecture.source_tree import PACKAGE, module_name, sources
 
 MOST_METHODS = 6
 

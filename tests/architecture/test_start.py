@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.architecture.house import module_name, sources
+from tests.architecture.source_tree import module_name, sources
 
 HEAVY = ("alembic", "babel", "cryptography", "litestar", "pydantic", "rich", "sqlalchemy", "uvicorn")
 

@@ -3,7 +3,7 @@
 import re
 
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, MOVES, NOT_SENT, STATUS_DOC, SUCCEEDED, Status
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 PAGE = (ROOT / "docs/reference/statuses.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ import pytest
 
 from clarion.flow.setup_view import DocumentsView, SetupView, TenantsView
 from clarion.ports import ledger
-from tests.architecture.house import PACKAGE, shown, sources, tree
+from tests.architecture.source_tree import PACKAGE, shown, sources, tree
 
 READS = frozenset(
     [

@@ -9,7 +9,7 @@ from clarion.adapters.ledgers.memory import MemoryLedger
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
 from clarion.ports.ledger import Store
-from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
+from clarion.testing.ledger_contract import LEDGER_CONTRACT, LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
 
@@ -38,6 +38,6 @@ async def test_every_ledger_keeps_the_contract(name, check, tmp_path):
     clock, random = ManualClock(), SeededRandom()
     ledger = LEDGERS[name](tmp_path, clock, random)
     try:
-        await check(await World(ledger, clock, random).furnish())
+        await check(await LedgerSubject(ledger, clock, random).create_setup())
     finally:
         await ledger.close()

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import pytest
 
 from clarion.plugins import BROKERS, FANOUTS, LEDGERS
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 from tests.contract import test_broker, test_fanout, test_ledger, test_remote_store
 
 REGISTERED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]

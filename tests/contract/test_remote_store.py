@@ -13,7 +13,7 @@ import pytest
 from clarion.adapters.ledgers.remote import RemoteStore, serve
 from clarion.errors import Unavailable
 from clarion.model.setup import Category
-from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
+from clarion.testing.ledger_contract import LEDGER_CONTRACT, LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.contract.test_ledger import LEDGERS
 
@@ -44,7 +44,7 @@ async def test_every_ledger_keeps_the_contract_behind_a_socket(name, check, tmp_
     """Values go in and values come out, so nobody notices the difference."""
     clock, random = ManualClock(), SeededRandom()
     async with behind_a_socket(name, tmp_path, clock, random) as remote:
-        await check(await World(remote, clock, random).furnish())
+        await check(await LedgerSubject(remote, clock, random).create_setup())
 
 
 async def test_a_store_that_went_away_is_unavailable_until_it_is_back(tmp_path):
@@ -64,7 +64,7 @@ async def test_a_store_that_went_away_is_unavailable_until_it_is_back(tmp_path):
 
     ledger.health = slow
     async with serve(ledger, path):
-        world = await World(remote, clock, random).furnish()
+        subject = await LedgerSubject(remote, clock, random).create_setup()
         waiting = asyncio.create_task(remote.health())
         await asked.wait()
         asyncio.get_running_loop().call_later(0.01, go_on.set)
@@ -72,11 +72,11 @@ async def test_a_store_that_went_away_is_unavailable_until_it_is_back(tmp_path):
     with pytest.raises(Unavailable, match="went away"):
         await waiting
     with pytest.raises(Unavailable):
-        await world.reread(world.ada)
+        await subject.reread(subject.ada)
     async with serve(ledger, path):
-        assert await world.reread(world.ada) == world.ada
-        await world.ledger.setup.categories.put(world.tenant, Category(key="news"))
-        assert list(world.ledger.setup.categories.all(world.tenant)) == ["news"]
+        assert await subject.reread(subject.ada) == subject.ada
+        await subject.ledger.setup.categories.put(subject.tenant, Category(key="news"))
+        assert list(subject.ledger.setup.categories.all(subject.tenant)) == ["news"]
         await remote.close()
         with pytest.raises(Unavailable, match="is closed"):
             await remote.health()

@@ -26,7 +26,7 @@ from clarion.model.suppression import Suppression
 from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import Answer, RecordingProvider
-from tests.engine import Engine, Store, said, workflow
+from tests.engine import Engine, Store, sms_text, workflow
 
 pytestmark = pytest.mark.timeout(600)
 """Hundreds of histories are one test; the machine may have much else to do."""
@@ -174,9 +174,9 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
     choices: dict[str, tuple[bool, bool]] = {}
     suppressed: set[str] = set()
     witness = Witness(clock, choices, suppressed)
-    house = await Engine(store, clock, witness, 1).open()
-    await house.furnish(*WORKFLOWS, categories=CATEGORIES)
-    people = {name: await house.person(name, zone=ZONES[name], devices=DEVICES[name]) for name in USERS}
+    clarion = await Engine(store, clock, witness, 1).open()
+    await clarion.create_setup(*WORKFLOWS, categories=CATEGORIES)
+    people = {name: await clarion.put_user(name, zone=ZONES[name], devices=DEVICES[name]) for name in USERS}
     accepted: dict[str, tuple[bytes, int, int]] = {}
     sent_texts: list[str] = []
     chosen: list[tuple[Instant, str, bool]] = []
@@ -185,7 +185,7 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
         match step:
             case ("trigger", key, users, expires_s):
                 data = msgspec.json.encode({"text": str(number), "room": 1, "order": number % 2})
-                answer = await house.trigger(
+                answer = await clarion.trigger(
                     key,
                     *users,
                     data=msgspec.Raw(data),
@@ -196,7 +196,7 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
                 accepted[str(number)] = (answer.event_id, answer.accepted, clock.now())
                 sent_texts.append(key)
             case ("choose", user, opted_out, quiet):
-                await house.person(
+                await clarion.put_user(
                     user,
                     Preferences(
                         categories={"news": CategoryPreference(enabled=not opted_out)},
@@ -209,10 +209,10 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
                 chosen.append((clock.now(), user, opted_out))
             case ("suppress", user):
                 phone = next(c for c in people[user].profile.contacts if c.channel is Channel.SMS)
-                await house.ledger.suppressions.add(
+                await clarion.ledger.suppressions.add(
                     [
                         Suppression(
-                            tenant=house.tenant,
+                            tenant=clarion.tenant,
                             channel=Channel.SMS,
                             hash=phone.hash,
                             reason="stop",
@@ -226,30 +226,30 @@ async def _live_through(store: Store, steps, start_hour: int) -> None:
             case ("answer on tablets", name):
                 witness.script.update((tablet, ANSWERS[name]) for _, tablet in DEVICES.values())
             case ("pass", seconds):
-                await house.pass_time(seconds)
+                await clarion.pass_time(seconds)
             case ("crash",):
-                await house.crash()
+                await clarion.crash()
                 crashes += 1
-                house = await Engine(store, clock, witness, 1 + crashes).open()
+                clarion = await Engine(store, clock, witness, 1 + crashes).open()
     witness.otherwise = ANSWERS["accept"]
     witness.script.clear()
     for _ in range(30):
-        await house.pass_time(3_600)
-        if all(m.status.is_terminal for m in (await house.messages()).values()):
+        await clarion.pass_time(3_600)
+        if all(m.status.is_terminal for m in (await clarion.messages()).values()):
             break
     try:
-        await _check(house, witness, accepted, crashes, await _inboxes(house, people))
-        _check_opt_outs(chosen, await _inboxes(house, people))
+        await _check(clarion, witness, accepted, crashes, await _inboxes(clarion, people))
+        _check_opt_outs(chosen, await _inboxes(clarion, people))
     finally:
-        await house.stop()
+        await clarion.stop()
 
 
-async def _inboxes(house: Engine, people) -> list[tuple[str, InboxItem, str]]:
+async def _inboxes(clarion: Engine, people) -> list[tuple[str, InboxItem, str]]:
     """Whose item, and of which workflow; in the order in which they came in."""
     return [
         (name, item, item.workflow)
         for name, user in people.items()
-        for item in await house.ledger.inboxes.since(user.no, 0, 1_000)
+        for item in await clarion.ledger.inboxes.since(user.no, 0, 1_000)
     ]
 
 
@@ -260,10 +260,10 @@ def _check_opt_outs(chosen, inboxes) -> None:
         assert not (CATEGORY_OF[key] == "news" and before and before[-1]), f"I8 in the inbox of {name}"
 
 
-async def _check(house: Engine, witness: Witness, accepted, crashes: int, inboxes) -> None:
+async def _check(clarion: Engine, witness: Witness, accepted, crashes: int, inboxes) -> None:
     came_in = [(item.at, key, name) for name, item, key in inboxes]
     assert witness.broken + check_caps(witness.times + came_in) == []
-    found = await house.messages()
+    found = await clarion.messages()
     delivered = Counter(m.id for m in found.values() if m.channel is Channel.IN_APP and m.sent_at is not None)
     assert Counter(item.message_id for _, item, _ in inboxes) == delivered, "I2 not once in the inbox"
     for message in found.values():
@@ -283,10 +283,10 @@ async def _check(house: Engine, witness: Witness, accepted, crashes: int, inboxe
                 f"I2 duplicate without an unknown outcome: {id_text(message_id)}"
             )
     for key, (event_id, _, at) in accepted.items():
-        if house.clock.now() - at < CLAIM_MS:  # keys are remembered for 24 hours
-            again = await house.trigger("otp", "ada", idempotency_key=key, fingerprint=b"f")
+        if clarion.clock.now() - at < CLAIM_MS:  # keys are remembered for 24 hours
+            again = await clarion.trigger("otp", "ada", idempotency_key=key, fingerprint=b"f")
             assert again.event_id == event_id, "I3 same key, other answer"
-    await _check_threads(house, witness)
+    await _check_threads(clarion, witness)
     place = {event_id: int(key) for key, (event_id, _, _) in accepted.items()}
     for user in USERS:
         order = [
@@ -297,10 +297,12 @@ async def _check(house: Engine, witness: Witness, accepted, crashes: int, inboxe
         assert order == sorted(order), f"I4 backwards in the inbox of {user}: {order}"
 
 
-async def _check_threads(house: Engine, witness: Witness) -> None:
+async def _check_threads(clarion: Engine, witness: Witness) -> None:
     """I4: per user, the messages of the one thread went out in the order they came in."""
     for user in USERS:
-        order = [int(said(o)) for o in witness.effects if o.message.workflow == "chat" and o.user.id == user]
+        order = [
+            int(sms_text(o)) for o in witness.effects if o.message.workflow == "chat" and o.user.id == user
+        ]
         firsts = list(dict.fromkeys(order))
         assert firsts == sorted(firsts), f"I4 backwards for {user}: {order}"
 

@@ -24,7 +24,7 @@ from clarion.model.message import Message
 from clarion.model.plan import PlanCommit
 from clarion.model.status import Status
 from clarion.ports.ledger import Store
-from clarion.testing.ledger_contract.world import World
+from clarion.testing.ledger_contract.subject import LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.inboxes import marked_as
 from tests.ledger_files import new_ledger
@@ -46,17 +46,17 @@ STEPS = st.lists(
 class Story:
     """One person's inbox in the ledger, and what it has to be."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, subject: LedgerSubject) -> None:
+        self.subject = subject
         self.waiting: list[Message] = []
         self.items: dict[MessageId, InboxItem] = {}
         self.offset = 0
 
     async def plan(self, number: int) -> None:
         for _ in range(number):
-            self.world.clock.advance(1)
-            message = self.world.planned(channel=Channel.IN_APP)
-            await self.world.plan(message)
+            self.subject.clock.advance(1)
+            message = self.subject.planned(channel=Channel.IN_APP)
+            await self.subject.plan(message)
             self.waiting.append(message)
 
     async def deliver(self, places: list[int]) -> None:
@@ -64,11 +64,11 @@ class Story:
         if not chosen:
             return
         self.waiting = [message for message in self.waiting if message not in chosen]
-        records = [self.world.item(message, sealed=message.id[-4:]) for message in chosen]
-        settled = await self.world.ledger.messages.settle(
-            self.world.worker,
+        records = [self.subject.item(message, sealed=message.id[-4:]) for message in chosen]
+        settled = await self.subject.ledger.messages.settle(
+            self.subject.worker,
             [
-                self.world.settlement(message, Status.DELIVERED, record=record)
+                self.subject.settlement(message, Status.DELIVERED, record=record)
                 for message, record in zip(chosen, records, strict=True)
             ],
         )
@@ -79,9 +79,9 @@ class Story:
 
     async def mark(self, action, places: list[int]) -> None:
         ids = [number for place, number in enumerate(sorted(self.items)) if place in places]
-        self.world.clock.advance(1)
-        now = self.world.now
-        change = await self.world.ledger.inboxes.mark(self.world.ada.no, action, ids, now)
+        self.subject.clock.advance(1)
+        now = self.subject.now
+        change = await self.subject.ledger.inboxes.mark(self.subject.ada.no, action, ids, now)
         after = {number: marked_as(self.items[number], action, now) for number in ids}
         wanted = {number: new for number, new in after.items() if new != self.items[number]}
         if change is None:
@@ -105,7 +105,7 @@ class Story:
             self.items[item.message_id] = item
 
     async def forget(self) -> None:
-        await self.world.ledger.plans.preview(PlanCommit(worker=self.world.worker, runs=(), messages=()))
+        await self.subject.ledger.plans.preview(PlanCommit(worker=self.subject.worker, runs=(), messages=()))
 
     def counts(self) -> InboxCounts:
         alive = [item for item in self.items.values() if item.archived_at is None]
@@ -117,7 +117,7 @@ class Story:
 
     async def check(self) -> None:
         """Every look at the inbox shows what it has to be."""
-        inboxes, ada = self.world.ledger.inboxes, self.world.ada.no
+        inboxes, ada = self.subject.ledger.inboxes, self.subject.ada.no
         assert await inboxes.head(ada) == (self.offset, self.counts())
         by_offset = sorted(self.items.values(), key=lambda item: item.offset)
         for after in range(self.offset + 1):
@@ -170,7 +170,7 @@ async def told(open_ledger, steps: list) -> None:
         clock, random = ManualClock(), SeededRandom()
         ledger = open_ledger(Path(directory), clock, random)
         try:
-            await tell(Story(await World(ledger, clock, random).furnish()), steps)
+            await tell(Story(await LedgerSubject(ledger, clock, random).create_setup()), steps)
         finally:
             await ledger.close()
 

@@ -19,7 +19,7 @@ from clarion.gateway import SSE_PATH, WS_PATH, GatewayLimits, Rules
 from clarion.model.ids import MessageId, UserNo, id_text
 from clarion.model.inbox import InboxChange, InboxCounts, InboxItem
 from clarion.model.user import User
-from tests.gateway import Phone, Screen, Town, screen, settled, told, truth
+from tests.gateway import GatewayServer, InboxClient, Screen, screen, screen_of, settled, truth
 from tests.inboxes import MemoryInboxes
 
 PHONES = st.integers(0, 2)
@@ -81,17 +81,17 @@ class Devices(RuleBasedStateMachine):
     def start(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.inboxes = RememberingInboxes()
-        self.town = Town(LIMITS, inboxes=self.inboxes)
-        self.people = [self.town.users.add(name) for name in ("anna", "bob")]
+        self.server = GatewayServer(LIMITS, inboxes=self.inboxes)
+        self.people = [self.server.users.add(name) for name in ("anna", "bob")]
         for user in self.people:
             self.inboxes.remember(user.no)
         anna, bob = self.people
-        self.owner: dict[Phone, User] = {Phone(): anna, Phone(): anna, Phone(): bob}
+        self.owner: dict[InboxClient, User] = {InboxClient(): anna, InboxClient(): anna, InboxClient(): bob}
         self.held_back: list[InboxChange] = []
         self.run(self._start)
 
     async def _start(self) -> None:
-        self.town.gateway.start()
+        self.server.gateway.start()
 
     def run(self, do, *args) -> None:
         """One step, until nothing more happens; then every screen must be true."""
@@ -101,13 +101,13 @@ class Devices(RuleBasedStateMachine):
             await settled()
 
         self.loop.run_until_complete(step())
-        for phone, user in self.owner.items():
-            if phone.connection is not None:
-                phone.listen()
-            if phone.offset is not None:
-                screen, counts = self.inboxes.history[user.no, phone.offset]
-                assert told(phone) == screen
-                assert phone.counts == {
+        for inbox_client, user in self.owner.items():
+            if inbox_client.connection is not None:
+                inbox_client.listen()
+            if inbox_client.offset is not None:
+                screen, counts = self.inboxes.history[user.no, inbox_client.offset]
+                assert screen_of(inbox_client) == screen
+                assert inbox_client.counts == {
                     "unseen": counts.unseen,
                     "unread": counts.unread,
                     "total": counts.total,
@@ -116,7 +116,7 @@ class Devices(RuleBasedStateMachine):
     # ── what happens to the inbox ─────────────────────────────────────────────────────────────────────────
 
     def store(self, who: int, number: int) -> InboxChange:
-        return self.town.store(self.people[who], *[f"item {n}" for n in range(number)])
+        return self.server.store(self.people[who], *[f"item {n}" for n in range(number)])
 
     @rule(who=st.integers(0, 1), number=st.integers(1, 3))
     def deliver(self, who: int, number: int) -> None:
@@ -126,7 +126,7 @@ class Devices(RuleBasedStateMachine):
         self.run(do)
 
     def deliver_now(self, who: int, number: int = 1) -> None:
-        self.town.fanout.publish([self.store(who, number)])
+        self.server.fanout.publish([self.store(who, number)])
 
     @rule(who=st.integers(0, 1))
     def deliver_but_publish_later(self, who: int) -> None:
@@ -144,7 +144,7 @@ class Devices(RuleBasedStateMachine):
             change = InboxChange(tenant=change.tenant, user=change.user, items=change.items)
 
         async def do() -> None:
-            self.town.fanout.publish([] if forget else [change, change])
+            self.server.fanout.publish([] if forget else [change, change])
 
         self.run(do)
 
@@ -154,27 +154,27 @@ class Devices(RuleBasedStateMachine):
         ids = self._some_ids(user, data)
 
         async def do() -> None:
-            change = await self.inboxes.mark(user.no, action, ids, self.town.clock.now())
+            change = await self.inboxes.mark(user.no, action, ids, self.server.clock.now())
             if change is not None:
-                self.town.fanout.publish([change])
+                self.server.fanout.publish([change])
 
         self.run(do)
 
     @rule(n=PHONES, action=st.sampled_from(ACTIONS), data=st.data())
     def mark_on_a_device(self, n: int, action, data: st.DataObject) -> None:
-        phone = self.phone(n)
-        user = self.owner[phone]
+        inbox_client = self.inbox_client(n)
+        user = self.owner[inbox_client]
         ids = self._some_ids(user, data)
 
         async def do() -> None:
-            connection = phone.connection
+            connection = inbox_client.connection
             if connection is not None and connection.is_ws and not connection.over:
                 connection.say(type="mark", action=action, ids=[id_text(i) for i in ids])
                 await settled()
 
         self.run(do)
 
-    def phone(self, n: int) -> Phone:
+    def inbox_client(self, n: int) -> InboxClient:
         return list(self.owner)[n]
 
     def _some_ids(self, user: User, data: st.DataObject) -> list[MessageId]:
@@ -190,51 +190,55 @@ class Devices(RuleBasedStateMachine):
     )
     def connect(self, n: int, path: str, meanwhile: list[bool]) -> None:
         """With what the phone remembers, while things happen to the inbox."""
-        phone = self.phone(n)
-        who = self.people.index(self.owner[phone])
+        inbox_client = self.inbox_client(n)
+        who = self.people.index(self.owner[inbox_client])
         happen = {True: partial(self.deliver_now, who), False: partial(self.deliver_but_publish_later, who)}
         self.inboxes.meanwhile.extend(happen[published] for published in meanwhile)
-        asked = {} if phone.offset is None else {"epoch": phone.epoch, "offset": phone.offset}
-        self.run(self._connect, phone, path, asked)
+        asked = (
+            {}
+            if inbox_client.offset is None
+            else {"epoch": inbox_client.epoch, "offset": inbox_client.offset}
+        )
+        self.run(self._connect, inbox_client, path, asked)
         self.inboxes.meanwhile.clear()
 
     @rule(n=PHONES, offset=st.integers(0, 60), epoch=st.sampled_from(["epoch-1", "epoch-2", "epoch-3", ""]))
     def connect_confused(self, n: int, offset: int, epoch: str) -> None:
         """With somebody else's memory, or the memory of another life."""
-        phone = self.phone(n)
-        if epoch != self.owner[phone].inbox_epoch:
-            self.run(self._connect, phone, WS_PATH, {"epoch": epoch, "offset": offset})
-            assert phone.recovered[-1] is False
+        inbox_client = self.inbox_client(n)
+        if epoch != self.owner[inbox_client].inbox_epoch:
+            self.run(self._connect, inbox_client, WS_PATH, {"epoch": epoch, "offset": offset})
+            assert inbox_client.recovered[-1] is False
 
-    async def _connect(self, phone: Phone, path: str, asked: dict) -> None:
-        if phone.connection is not None:
-            phone.connection.hang_up()
+    async def _connect(self, inbox_client: InboxClient, path: str, asked: dict) -> None:
+        if inbox_client.connection is not None:
+            inbox_client.connection.hang_up()
             await settled()
-        phone.plug_in(await self.town.connect(self.owner[phone], path, **asked))
+        inbox_client.attach(await self.server.connect(self.owner[inbox_client], path, **asked))
 
     @rule(n=PHONES)
     def lose_the_network(self, n: int) -> None:
-        phone = self.phone(n)
+        inbox_client = self.inbox_client(n)
 
         async def do() -> None:
-            if phone.connection is not None:
-                phone.connection.hang_up()
+            if inbox_client.connection is not None:
+                inbox_client.connection.hang_up()
 
         self.run(do)
 
     @rule(n=PHONES)
     def stop_reading(self, n: int) -> None:
-        phone = self.phone(n)
-        if phone.connection is not None:
-            phone.connection.stop_reading()
+        inbox_client = self.inbox_client(n)
+        if inbox_client.connection is not None:
+            inbox_client.connection.stop_reading()
 
     @rule(n=PHONES)
     def read_on(self, n: int) -> None:
-        phone = self.phone(n)
+        inbox_client = self.inbox_client(n)
 
         async def do() -> None:
-            if phone.connection is not None:
-                phone.connection.read_on()
+            if inbox_client.connection is not None:
+                inbox_client.connection.read_on()
 
         self.run(do)
 
@@ -247,21 +251,25 @@ class Devices(RuleBasedStateMachine):
         self.inboxes.overtake = None
         for who in range(len(self.people)):
             self.deliver(who, 1)
-        for phone, user in self.owner.items():
-            if phone.connection is not None:
-                phone.connection.read_on()
+        for inbox_client, user in self.owner.items():
+            if inbox_client.connection is not None:
+                inbox_client.connection.read_on()
                 self.run(settled)
-            if phone.connection is None or phone.connection.over:
-                asked = {} if phone.offset is None else {"epoch": phone.epoch, "offset": phone.offset}
-                self.run(self._connect, phone, WS_PATH, asked)
-            assert told(phone) == truth(self.inboxes, user)
+            if inbox_client.connection is None or inbox_client.connection.over:
+                asked = (
+                    {}
+                    if inbox_client.offset is None
+                    else {"epoch": inbox_client.epoch, "offset": inbox_client.offset}
+                )
+                self.run(self._connect, inbox_client, WS_PATH, asked)
+            assert screen_of(inbox_client) == truth(self.inboxes, user)
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):
             try:
                 self.settle_down()
             finally:
-                self.loop.run_until_complete(self.town.close())
+                self.loop.run_until_complete(self.server.close())
                 self.loop.close()
 
 

@@ -14,7 +14,7 @@ from clarion.adapters.vaults.local import LocalVault
 from clarion.model.message import Message
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.ports.ledger import Store
-from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract import LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
 
@@ -47,22 +47,23 @@ WISHES = st.lists(
 )
 
 
-def messages_of(world: World, wishes: list[Wish]) -> list[Message]:
+def messages_of(subject: LedgerSubject, wishes: list[Wish]) -> list[Message]:
     """The messages wished for, as a planner makes them."""
     stopped: dict[str, Any] = {"status": Status.SUPPRESSED, "reason": Reason.OPTED_OUT}
     return [
-        world.planned(world.bob if w.bob else world.ada, **(stopped if w.stopped else {})) for w in wishes
+        subject.planned(subject.bob if w.bob else subject.ada, **(stopped if w.stopped else {}))
+        for w in wishes
     ]
 
 
-def plan_of(world: World, wished: list[tuple[Wish, Message]]):
+def plan_of(subject: LedgerSubject, wished: list[tuple[Wish, Message]]):
     """One plan of some of them."""
-    return world.plan_of(
+    return subject.plan_of(
         *(m for _, m in wished),
-        charges=tuple(world.charge(m, w.limit) for w, m in wished if w.limit),
-        dedupes=tuple(world.dedupe(m, w.dedupe) for w, m in wished if w.dedupe),
-        collapses=tuple(world.collapse(m, w.collapse) for w, m in wished if w.collapse),
-        turns=tuple(world.turn(m, w.thread) for w, m in wished if w.thread),
+        charges=tuple(subject.charge(m, w.limit) for w, m in wished if w.limit),
+        dedupes=tuple(subject.dedupe(m, w.dedupe) for w, m in wished if w.dedupe),
+        collapses=tuple(subject.collapse(m, w.collapse) for w, m in wished if w.collapse),
+        turns=tuple(subject.turn(m, w.thread) for w, m in wished if w.thread),
     )
 
 
@@ -79,10 +80,10 @@ async def outcome(
         else:
             path = new_ledger(Path(directory, "clarion.db"))
             ledger = SqliteLedger.open(path, vault=vault, clock=clock, random=random)
-        world = await World(ledger, clock, random).furnish()
-        messages = messages_of(world, wishes)
+        subject = await LedgerSubject(ledger, clock, random).create_setup()
+        messages = messages_of(subject, wishes)
         wished = list(zip(wishes, messages, strict=True))
-        plans = [plan_of(world, wished[at : at + size]) for at in range(0, len(wished), size)]
+        plans = [plan_of(subject, wished[at : at + size]) for at in range(0, len(wished), size)]
         for _ in range(1 + twice):
             if together:
                 await asyncio.gather(*map(ledger.plans.commit, plans))
@@ -92,8 +93,8 @@ async def outcome(
         places = {m.id: n for n, m in enumerate(messages)}
         found: list[object] = []
         for message in messages:
-            now = await world.stored(message)
-            changes = await world.timeline(message)
+            now = await subject.stored(message)
+            changes = await subject.timeline(message)
             assert changes[-1] == (now.status, now.reason)
             assert now.due_at is None or (now.status in ACTIVE and now.waits_for is None)
             waits_for = places[now.waits_for] if now.waits_for else None

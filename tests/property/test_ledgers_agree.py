@@ -23,8 +23,8 @@ from clarion.model.plan import PlanCommit
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import Reason, Status
-from clarion.testing.ledger_contract import World
-from clarion.testing.ledger_contract.world import later, rungs
+from clarion.testing.ledger_contract import LedgerSubject
+from clarion.testing.ledger_contract.subject import later, rungs
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
 
@@ -74,9 +74,9 @@ STEPS = st.lists(
 class Story:
     """What happens to one ledger. Everything that is made here is the same for every ledger."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.ledger = world.ledger
+    def __init__(self, subject: LedgerSubject) -> None:
+        self.subject = subject
+        self.ledger = subject.ledger
         self.plans: list[PlanCommit] = []
         self.messages: list[MessageId] = []
         self.held: list[Message] = []
@@ -91,31 +91,31 @@ class Story:
 
     async def ladder(self, until: str) -> object:
         channels = Channel.IN_APP, Channel.EMAIL
-        return await self._plan(self.world.plan_of(*rungs(self.world, *channels, until=until)))
+        return await self._plan(self.subject.plan_of(*rungs(self.subject, *channels, until=until)))
 
     async def plan_again(self, place: int) -> object:
         return await self.ledger.plans.commit(self.plans[place % len(self.plans)]) if self.plans else None
 
     async def claim(self, channel: Channel, limit: int) -> object:
-        claimed = await self.world.claim(Lane.NORMAL, channel, limit)
+        claimed = await self.subject.claim(Lane.NORMAL, channel, limit)
         self.held += claimed
         return list(claimed)
 
     async def settle(self, ends: Sequence[tuple[int, str]]) -> object:
         batch = [self._settlement(self._held(place), end) for place, end in ends if self.held]
-        return await self.ledger.messages.settle(self.world.worker, batch)
+        return await self.ledger.messages.settle(self.subject.worker, batch)
 
     async def mark_sending(self, place: int) -> object:
-        return await self.world.mark(self._held(place)) if self.held else None
+        return await self.subject.mark(self._held(place)) if self.held else None
 
     async def give_back(self, place: int) -> object:
         if self.held:
-            await self.ledger.leases.give_back(self.world.worker, [self._held(place)], self.world.now)
+            await self.ledger.leases.give_back(self.subject.worker, [self._held(place)], self.subject.now)
         return None
 
     async def crash(self) -> object:
         """What the dead worker held is due, and it goes on believing that it holds it."""
-        return await self.world.replace_worker()
+        return await self.subject.replace_worker()
 
     async def charge(self, place: int) -> object:
         """As for what was claimed: what goes on is held as counted; nothing is counted for the erased."""
@@ -124,7 +124,7 @@ class Story:
         message = self._held(place)
         if not await self.ledger.users.get([message.user]):
             return None
-        over = await self.ledger.plans.charge([self.world.charge(message, 2)])
+        over = await self.ledger.plans.charge([self.subject.charge(message, 2)])
         self.held = [replace(m, charged=True) if m is message and not over else m for m in self.held]
         return over
 
@@ -137,49 +137,49 @@ class Story:
         if not self.messages:
             return None
         return await self.ledger.records.cancel(
-            self.world.tenant, self._id(place), self.world.now, frozenset()
+            self.subject.tenant, self._id(place), self.subject.now, frozenset()
         )
 
     async def cancel_event(self, place: int) -> object:
         found = await self.ledger.receipts.messages([self._id(place)] if self.messages else [])
         return [
-            await self.ledger.events.cancel(m.event_id, self.world.now, frozenset()) for m in found.values()
+            await self.ledger.events.cancel(m.event_id, self.subject.now, frozenset()) for m in found.values()
         ]
 
     async def requeue(self, places: Sequence[int] | None) -> object:
         ids = None if places is None else [self._id(place) for place in places if self.messages]
-        where, world = MessageFilter(), self.world
-        return await self.ledger.records.requeue(world.tenant, where, ids, world.now, 100, {})
+        where, subject = MessageFilter(), self.subject
+        return await self.ledger.records.requeue(subject.tenant, where, ids, subject.now, 100, {})
 
     async def mark(self, is_bob: bool, action: Any, places: Sequence[int]) -> object:
-        user = self.world.bob if is_bob else self.world.ada
+        user = self.subject.bob if is_bob else self.subject.ada
         ids = [self._id(place) for place in places if self.messages]
-        return await self.ledger.inboxes.mark(user.no, action, ids, self.world.now)
+        return await self.ledger.inboxes.mark(user.no, action, ids, self.subject.now)
 
     async def erase(self) -> object:
-        return await self.ledger.users.delete(self.world.tenant, "bob")
+        return await self.ledger.users.delete(self.subject.tenant, "bob")
 
     async def wait(self, seconds: int) -> object:
-        self.world.clock.advance(seconds)
+        self.subject.clock.advance(seconds)
         return None
 
     def _planned(self, wishes: Sequence[tuple[Any, ...]]) -> PlanCommit:
-        world = self.world
+        subject = self.subject
         messages = []
         for is_bob, channel, *_, waits_s in wishes:
-            message = world.planned(world.bob if is_bob else world.ada, channel=channel)
+            message = subject.planned(subject.bob if is_bob else subject.ada, channel=channel)
             messages.append(message if waits_s is None else later(message, waits_s))
         wished = list(zip(messages, wishes, strict=True))
-        return world.plan_of(
+        return subject.plan_of(
             *messages,
-            charges=tuple(world.charge(m, w[2]) for m, w in wished if w[2] and m.status is Status.QUEUED),
-            dedupes=tuple(world.dedupe(m, w[3]) for m, w in wished if w[3]),
-            collapses=tuple(world.collapse(m, w[4]) for m, w in wished if w[4]),
-            turns=tuple(world.turn(m, w[5]) for m, w in wished if w[5]),
+            charges=tuple(subject.charge(m, w[2]) for m, w in wished if w[2] and m.status is Status.QUEUED),
+            dedupes=tuple(subject.dedupe(m, w[3]) for m, w in wished if w[3]),
+            collapses=tuple(subject.collapse(m, w[4]) for m, w in wished if w[4]),
+            turns=tuple(subject.turn(m, w[5]) for m, w in wished if w[5]),
         )
 
     async def _plan(self, plan: PlanCommit) -> object:
-        result = await self.world.ledger.plans.commit(plan)
+        result = await self.subject.ledger.plans.commit(plan)
         self.plans.append(plan)
         self.messages += [m.id for m in plan.messages]
         charged = {charge.message_id for charge in plan.charges}
@@ -197,9 +197,9 @@ class Story:
         return self.messages[-1 - place % len(self.messages)]
 
     def _settlement(self, message: Message, end: str) -> Any:
-        world = self.world
-        due = Instant(world.now + 5_000)
-        record = world.item(message) if message.channel is Channel.IN_APP else world.captured(message)
+        subject = self.subject
+        due = Instant(subject.now + 5_000)
+        record = subject.item(message) if message.channel is Channel.IN_APP else subject.captured(message)
         said: dict[str, dict[str, Any]] = {
             "sent": {
                 "status": Status.DELIVERED if message.channel is Channel.IN_APP else Status.SENT,
@@ -232,18 +232,18 @@ class Story:
                 "status": Status.BOUNCED,
                 "reason": Reason.ADDRESS_GONE,
                 "outcome": "gone",
-                "suppressions": world.gone(world.ada.profile.contacts[0].hash),
+                "suppressions": subject.gone(subject.ada.profile.contacts[0].hash),
             },
         }
         fields = said[end]
-        return world.settlement(message, fields.pop("status"), **fields)
+        return subject.settlement(message, fields.pop("status"), **fields)
 
     def _effect(self, message: Message, kind: ReceiptKind) -> ReceiptEffect:
         status = {ReceiptKind.DELIVERED: Status.DELIVERED, ReceiptKind.BOUNCED: Status.BOUNCED}.get(kind)
         return ReceiptEffect(
             message=message,
             kind=kind,
-            at=self.world.now,
+            at=self.subject.now,
             status=status,
             reason=Reason.ADDRESS_GONE if status is Status.BOUNCED else None,
             cancels=message.later_rungs if message.until == "delivered" else (),
@@ -251,37 +251,37 @@ class Story:
 
     async def state(self) -> object:
         """Everything that can be read."""
-        world, ledger = self.world, self.world.ledger
-        messages, _ = await ledger.records.page(world.tenant, MessageFilter(), None, 1_000)
+        subject, ledger = self.subject, self.subject.ledger
+        messages, _ = await ledger.records.page(subject.tenant, MessageFilter(), None, 1_000)
         events = {m.event_id for m in messages}
         return {
             "messages": list(messages),
             "timelines": [
-                [replace(change, seq=0) for change in await ledger.records.changes(world.tenant, m.id)]
+                [replace(change, seq=0) for change in await ledger.records.changes(subject.tenant, m.id)]
                 for m in messages
             ],
             "inboxes": [
                 (list(await ledger.inboxes.since(user.no, 0, 1_000)), await ledger.inboxes.head(user.no))
-                for user in (world.ada, world.bob)
+                for user in (subject.ada, subject.bob)
             ],
             "captures": [
                 replace(one, seq=0)
-                for one in await ledger.captures.page(world.tenant, CaptureFilter(), None, 1_000)
+                for one in await ledger.captures.page(subject.tenant, CaptureFilter(), None, 1_000)
             ],
-            "suppressions": list(await ledger.suppressions.page(world.tenant, None, 1_000)),
+            "suppressions": list(await ledger.suppressions.page(subject.tenant, None, 1_000)),
             "users": [
                 (user.id, user.no, user.revision, user.suppressed)
-                for user in await ledger.users.page(world.tenant, None, 10)
+                for user in await ledger.users.page(subject.tenant, None, 10)
             ],
-            "due": set(await ledger.messages.due(world.now)),
+            "due": set(await ledger.messages.due(subject.now)),
             "depth": await ledger.messages.depth(),
-            "events": await ledger.events.page(world.tenant, None, b"\xff" * 17, 1_000),
+            "events": await ledger.events.page(subject.tenant, None, b"\xff" * 17, 1_000),
             "found": {
-                one: await ledger.events.found(world.tenant, one, None, 1_000, 1_000) for one in events
+                one: await ledger.events.found(subject.tenant, one, None, 1_000, 1_000) for one in events
             },
-            "runs": {one: list(await ledger.plans.runs_of(world.tenant, one, None)) for one in events},
+            "runs": {one: list(await ledger.plans.runs_of(subject.tenant, one, None)) for one in events},
             "soft bounces": list(
-                await ledger.receipts.soft_bounces([world.ada.no], Channel.EMAIL, Instant(0))
+                await ledger.receipts.soft_bounces([subject.ada.no], Channel.EMAIL, Instant(0))
             ),
         }
 
@@ -296,14 +296,14 @@ async def _both(folder: Path, steps: list[tuple[Any, ...]]) -> None:
             if name == "memory"
             else SqliteLedger.open(new_ledger(folder / "clarion.db"), **tools)
         )
-        stories.append(Story(await World(ledger, clock, SeededRandom(7)).furnish()))
+        stories.append(Story(await LedgerSubject(ledger, clock, SeededRandom(7)).create_setup()))
     sqlite, memory = stories
     try:
         for step in steps:
             assert await sqlite.tell(step) == await memory.tell(step), step
             assert await sqlite.state() == await memory.state(), step
     finally:
-        await sqlite.world.ledger.close()
+        await sqlite.subject.ledger.close()
 
 
 @given(STEPS)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from clarion.content.mail.headers import cleaned
 from clarion.model.content import Attachment
 from clarion.model.ids import MessageId
-from clarion.ports.mail import Letter
-from tests.mails import SENDER, letter, mailwright, message
+from clarion.ports.mail import OutgoingEmail
+from tests.mails import SENDER, message, mime_builder, outgoing_email
 from tests.needs import require, require_npm
 
 READER = Path(__file__).parents[1] / "npm" / "read-mail.js"
@@ -40,8 +40,8 @@ attachments = st.builds(
     content=st.binary(max_size=300),
     inline_id=st.sampled_from(["", "", "logo", "chart@clarion"]),
 )
-letters = st.builds(
-    letter,
+outgoing_emails = st.builds(
+    outgoing_email,
     subject=words,
     to_name=words,
     to=local_parts.map(lambda local: f"{local}@example.org"),
@@ -78,11 +78,11 @@ def leaves(mail: EmailMessage) -> tuple[dict[str, str], list[EmailMessage]]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(letters, st.booleans())
-def test_the_standard_library_reads_what_was_written(one: Letter, seven_bit: bool):
+@given(outgoing_emails, st.booleans())
+def test_the_standard_library_reads_what_was_written(one: OutgoingEmail, seven_bit: bool):
     """Subject, addresses, both texts and every file come back, nothing is defective, and no octet is out of place."""
     sender = msgspec.structs.replace(SENDER, seven_bit=seven_bit)
-    mail = mailwright().make(sender, one)
+    mail = mime_builder().make(sender, one)
     parsed = message_from_bytes(mail.body, policy=SMTP)
     assert not any(part.defects for part in parsed.walk())
     assert parsed["subject"] == cleaned(one.content.subject)
@@ -106,10 +106,10 @@ def test_the_standard_library_reads_what_was_written(one: Letter, seven_bit: boo
 
 
 @settings(max_examples=200, deadline=None)
-@given(letters)
-def test_a_parser_in_rust_reads_the_same(one: Letter):
+@given(outgoing_emails)
+def test_a_parser_in_rust_reads_the_same(one: OutgoingEmail):
     """`fast-mail-parser`, on the mailparse crate."""
-    read = parse_email(mailwright().make(SENDER, one).body)
+    read = parse_email(mime_builder().make(SENDER, one).body)
     assert seen(read.subject) == seen(one.content.subject)
     if one.content.text or not one.content.html:
         assert shown(read.text_plain[0]) == shown(one.content.text)
@@ -118,7 +118,7 @@ def test_a_parser_in_rust_reads_the_same(one: Letter):
 
 
 @cache
-def samples() -> list[Letter]:
+def samples() -> list[OutgoingEmail]:
     """Letters that have shown themselves to be difficult, and all kinds of parts."""
     pdf = Attachment(name="Rechnung für März.pdf", type="application/pdf", content=b"%PDF\r\n\0\xff" * 50)
     logo = Attachment(name="logo.png", type="image/png", content=b"\x89PNG", inline_id="logo")
@@ -149,7 +149,7 @@ def samples() -> list[Letter]:
         {"attachments": (pdf,)},
     ]
     return [
-        letter(subject, text=text, to_name=name, **shape)
+        outgoing_email(subject, text=text, to_name=name, **shape)
         for subject in subjects
         for text in texts
         for shape, name in zip(shapes, ["", "Ada", "Lovelace, Ada", "Ünï çödé " * 8, '"'], strict=True)
@@ -162,7 +162,7 @@ def test_the_parser_of_nodemailer_reads_the_same(seven_bit):
     require_npm("mailparser", "a second opinion on our MIME")
     node = require("node", "a second opinion on our MIME")
     sender = msgspec.structs.replace(SENDER, seven_bit=seven_bit)
-    written = [mailwright().make(sender, one).body for one in samples()]
+    written = [mime_builder().make(sender, one).body for one in samples()]
     said = subprocess.run(
         [node, str(READER)],
         input=b"".join(base64.b64encode(raw) + b"\n" for raw in written),

@@ -18,7 +18,7 @@ from clarion.model.user import WEEK, Window
 from clarion.rules.eligibility import HORIZON_MS
 from clarion.rules.quiet_hours import check_zone, next_start, window_end, window_opening
 from clarion.rules.time_format import FOREVER
-from tests.unit.rules.world import CRITICAL, EMAIL, decide, person
+from tests.unit.rules.examples import CRITICAL, EMAIL, decide, person
 
 MINUTE = 60_000
 DAY = 1_440 * MINUTE

@@ -14,7 +14,7 @@ from clarion.model.status import Reason
 from clarion.rules.breaker import Breaker, BreakerPolicy, open_for_s, probes_left, record, state, trip
 from clarion.rules.limiter import Bucket, take
 from clarion.rules.retry import POLICIES, next_attempt
-from tests.unit.rules.world import NOON
+from tests.unit.rules.examples import NOON
 
 # -- retry ---------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from clarion.rules.explain import explanation
 from clarion.rules.ladder import after
 from clarion.rules.plan import expiry
 from clarion.rules.preferences import SETTINGS, allowed, effective
-from tests.unit.rules.world import BERLIN, NOON, contact, decide, event, person, plan
+from tests.unit.rules.examples import BERLIN, NOON, contact, decide, event, person, plan
 
 # -- what can be configured ----------------------------------------------------------------------------------------
 
@@ -142,12 +142,12 @@ def test_a_plan_is_whole(world):
     """One message per step and channel at most, each explained, each with the gate that decided it."""
     planned = plan(**world)
     ids = [m.id for m in planned.messages]
-    assert len(set(ids)) == len(ids) == len(planned.gates)
+    assert len(set(ids)) == len(ids) == len(planned.decisions)
     assert sorted(c.message_id for c in planned.run.channels if c.message_id) == sorted(ids)
     lowest, highest = children_range(world["what"].id)
     assert all(lowest <= number <= highest for number in [*ids, planned.run.id])
     explained = {c.message_id: c for c in planned.run.channels if c.message_id}
-    for message, decided in zip(planned.messages, planned.gates, strict=True):
+    for message, decided in zip(planned.messages, planned.decisions, strict=True):
         shown = explained[message.id]
         assert (shown.status, shown.reason) == (message.status, message.reason)
         assert (decided.status, decided.reason) == (message.status, message.reason)
@@ -209,7 +209,7 @@ def test_nothing_goes_where_the_gate_says_stop(world):
 def test_suppressed_addresses_and_opt_outs_are_never_planned(world):
     """Not even for a later rung."""
     user = world["user"]
-    for message, decided in zip(plan(**world).messages, plan(**world).gates, strict=True):
+    for message, decided in zip(plan(**world).messages, plan(**world).decisions, strict=True):
         if message.status.is_terminal:
             continue
         assert allowed(world["tenant"], world["category"], user.profile.preferences, message.channel)[0]
@@ -304,7 +304,7 @@ def test_first_sends_at_most_one(world):
 def test_a_verdict_of_the_plan_holds_until_it_says(world):
     """Just before `valid_until` the gate still says what the plan was built on."""
     planned = plan(**world)
-    for message, decided in zip(planned.messages, planned.gates, strict=True):
+    for message, decided in zip(planned.messages, planned.decisions, strict=True):
         if decided.reason is Reason.WAITING_FOR_EARLIER_CHANNEL:
             continue
         again = gate_of(world, message.channel, Instant(decided.valid_until - 1))

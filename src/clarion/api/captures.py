@@ -10,7 +10,7 @@ import msgspec
 from litestar import Router, get
 
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, Parts, Who
+from clarion.api.guards import READ, Caller, Parts
 from clarion.api.messages import ByChannel, ByUser, Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parameters import several
@@ -42,7 +42,7 @@ class _Kept(msgspec.Struct):
 
 @get("/", opt=READ)
 async def list_captures(
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     user_id: ByUser = None,
     channel: ByChannel = None,

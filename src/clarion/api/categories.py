@@ -11,7 +11,7 @@ from litestar import Router, delete, get, patch, put
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.stored_documents import found, named, page_of_store, patched, shown
 from clarion.errors import Conflict, InvalidInput, check_all
@@ -33,26 +33,26 @@ class CategoryDocument(Category, frozen=True, kw_only=True, omit_defaults=False)
 
 @get("/", opt=READ)
 async def list_categories(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[CategoryDocument]:
     """All categories."""
     return page_of_store(CategoryDocument, parts.ledger.setup.categories, caller.tenant, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
-async def get_category(key: str, caller: Who, parts: Parts) -> CategoryDocument:
+async def get_category(key: str, caller: Caller, parts: Parts) -> CategoryDocument:
     """One category."""
     return shown(CategoryDocument, found(parts.ledger.setup.categories, caller.tenant, key, "category"))
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_category(key: str, data: CategoryDocument, caller: Who, parts: Parts) -> CategoryDocument:
+async def put_category(key: str, data: CategoryDocument, caller: Caller, parts: Parts) -> CategoryDocument:
     """Create or replace a category."""
     return await _store(named(Category, data, key), None, caller, parts)
 
 
 @patch("/{key:str}", opt=ADMIN)
-async def patch_category(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> CategoryDocument:
+async def patch_category(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> CategoryDocument:
     """Change some fields (JSON merge patch): null restores the default, what is not named stays."""
     live = found(parts.ledger.setup.categories, caller.tenant, key, "category")
     body = patched(shown(CategoryDocument, live), data)
@@ -60,7 +60,7 @@ async def patch_category(key: str, data: dict[str, Any], caller: Who, parts: Par
 
 
 @delete("/{key:str}", opt=ADMIN)
-async def delete_category(key: str, caller: Who, parts: Parts) -> None:
+async def delete_category(key: str, caller: Caller, parts: Parts) -> None:
     """Delete a category that no workflow uses."""
     users = [w.key for w in parts.ledger.setup.workflows.all(caller.tenant).values() if w.category == key]
     if users:

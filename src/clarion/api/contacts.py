@@ -9,7 +9,7 @@ from litestar import Router, delete, get, patch, post
 
 from clarion.api import request_bodies
 from clarion.api.conditions import ADDS, one
-from clarion.api.guards import READ, SEND, Parts, Person, Who
+from clarion.api.guards import READ, SEND, Caller, Parts, PathUser
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.errors import Conflict, InvalidInput, NotFound
@@ -42,13 +42,13 @@ class ContactView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def list_contacts(person: Person, limit: Limit = PAGE, cursor: Cursor = START) -> Page[ContactView]:
+async def list_contacts(person: PathUser, limit: Limit = PAGE, cursor: Cursor = START) -> Page[ContactView]:
     """All addresses of a user."""
     return page_of_all(views(person), lambda contact: contact.id, cursor, limit)
 
 
 @post("/", opt=SEND | ADDS)
-async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Parts) -> ContactView:
+async def add_contact(person: PathUser, data: ContactBody, caller: Caller, parts: Parts) -> ContactView:
     """Add an address, such as a device token. If the user has it already, its label and verification are updated."""
     validation.check_address(data.channel, data.address, "#/address")
     contact = stored(data)
@@ -62,14 +62,14 @@ async def add_contact(person: Person, data: ContactBody, caller: Who, parts: Par
 
 
 @get("/{contact_id:str}", opt=READ)
-async def get_contact(person: Person, contact_id: str) -> ContactView:
+async def get_contact(person: PathUser, contact_id: str) -> ContactView:
     """One address."""
     return _view(person, _one(person.profile, contact_id))
 
 
 @patch("/{contact_id:str}", opt=SEND)
 async def patch_contact(
-    person: Person, contact_id: str, data: dict[str, Any], caller: Who, parts: Parts
+    person: PathUser, contact_id: str, data: dict[str, Any], caller: Caller, parts: Parts
 ) -> ContactView:
     """Change some fields (JSON merge patch). A new address gets a new id, and is not verified unless you send `verified`."""
     before = _one(person.profile, contact_id)
@@ -98,7 +98,7 @@ async def patch_contact(
 
 
 @delete("/{contact_id:str}", opt=SEND)
-async def remove_contact(person: Person, contact_id: str, caller: Who, parts: Parts) -> None:
+async def remove_contact(person: PathUser, contact_id: str, caller: Caller, parts: Parts) -> None:
     """Remove an address."""
 
     def without(profile: Profile) -> Profile:

@@ -9,7 +9,7 @@ from litestar.params import Parameter
 
 from clarion.api.bulk import BulkView
 from clarion.api.conditions import one
-from clarion.api.guards import READ, SEND, Parts, Who
+from clarion.api.guards import READ, SEND, Caller, Parts
 from clarion.api.messages import (
     ByChannel,
     ByReason,
@@ -44,7 +44,7 @@ ByFailure = Annotated[
 
 @get("/", opt=READ)
 async def list_dead_letters(
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     user_id: ByUser = None,
     workflow: ByWorkflow = None,
@@ -70,7 +70,7 @@ async def list_dead_letters(
 
 
 @get("/{message_id:str}", opt=READ)
-async def get_dead_letter(message_id: str, caller: Who, parts: Parts) -> MessageDetail:
+async def get_dead_letter(message_id: str, caller: Caller, parts: Parts) -> MessageDetail:
     """One dead letter with every attempt that failed."""
     message = await the_message(parts, caller, message_id)
     if message.status not in FAILED_FOR_GOOD:
@@ -79,7 +79,7 @@ async def get_dead_letter(message_id: str, caller: Who, parts: Parts) -> Message
 
 
 @post("/retry", opt=SEND, status_code=200, responses=STARTED)
-async def retry_dead_letters(data: MessagesRetry, caller: Who, parts: Parts) -> Response[BulkView]:
+async def retry_dead_letters(data: MessagesRetry, caller: Caller, parts: Parts) -> Response[BulkView]:
     """Retry dead letters with fresh attempts: single messages (`ids`) at once, or all that match a `filter` as an operation."""
     return await retried(parts, caller, data)
 

@@ -9,7 +9,7 @@ from litestar import Router, delete, get, patch, post, put
 
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, SEND, Parts, Who, listed_id, the_user
+from clarion.api.guards import READ, SEND, Caller, Parts, listed_id, the_user
 from clarion.api.messages import ByUser, Since, Until, VersionChoice
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.stored_documents import patched
@@ -140,7 +140,7 @@ class EndpointRetried(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_endpoints(
-    caller: Who, parts: Parts, user_id: ByUser = None, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, user_id: ByUser = None, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[EndpointView]:
     """All endpoints, newest first."""
     of_user = await the_user(parts, caller, user_id) if user_id is not None else None
@@ -150,7 +150,7 @@ async def list_endpoints(
 
 
 @post("/", opt=SEND)
-async def create_endpoint(data: EndpointBody, caller: Who, parts: Parts) -> EndpointSecretView:
+async def create_endpoint(data: EndpointBody, caller: Caller, parts: Parts) -> EndpointSecretView:
     """Create an endpoint, enabled. The answer shows its secret once."""
     owner = await the_user(parts, caller, data.user_id, "#/user_id") if data.user_id else None
     owned = await parts.services.webhook_endpoints.create(caller.tenant, owner, _wanted(data), data.secret)
@@ -158,19 +158,21 @@ async def create_endpoint(data: EndpointBody, caller: Who, parts: Parts) -> Endp
 
 
 @get("/{endpoint_id:str}", opt=READ)
-async def get_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
+async def get_endpoint(endpoint_id: str, caller: Caller, parts: Parts) -> EndpointView:
     """One endpoint."""
     return view(await parts.services.webhook_endpoints.get(caller.tenant, _id(endpoint_id)))
 
 
 @put("/{endpoint_id:str}", opt=SEND)
-async def put_endpoint(endpoint_id: str, data: EndpointChange, caller: Who, parts: Parts) -> EndpointView:
+async def put_endpoint(endpoint_id: str, data: EndpointChange, caller: Caller, parts: Parts) -> EndpointView:
     """Change URL, filter and description. Waiting messages go to the new URL."""
     return view(await parts.services.webhook_endpoints.change(caller.tenant, _id(endpoint_id), _wanted(data)))
 
 
 @patch("/{endpoint_id:str}", opt=SEND)
-async def patch_endpoint(endpoint_id: str, data: dict[str, Any], caller: Who, parts: Parts) -> EndpointView:
+async def patch_endpoint(
+    endpoint_id: str, data: dict[str, Any], caller: Caller, parts: Parts
+) -> EndpointView:
     """Change some of them (JSON merge patch): null restores the default, what is not named stays."""
     seen = await parts.services.webhook_endpoints.get(caller.tenant, _id(endpoint_id))
     now = EndpointChange(
@@ -181,14 +183,14 @@ async def patch_endpoint(endpoint_id: str, data: dict[str, Any], caller: Who, pa
 
 
 @delete("/{endpoint_id:str}", opt=SEND)
-async def delete_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> None:
+async def delete_endpoint(endpoint_id: str, caller: Caller, parts: Parts) -> None:
     """Delete an endpoint. Messages that wait for it end as suppressed."""
     await parts.services.webhook_endpoints.delete(caller.tenant, _id(endpoint_id))
 
 
 @post("/{endpoint_id:str}/rotate-secret", opt=SEND, status_code=200)
 async def rotate_secret(
-    endpoint_id: str, caller: Who, parts: Parts, data: SecretBody | None = None
+    endpoint_id: str, caller: Caller, parts: Parts, data: SecretBody | None = None
 ) -> EndpointSecretView:
     """Replace the secret. For 24 hours calls are signed with both secrets, so that receivers can switch."""
     secret = (data or SecretBody()).secret
@@ -198,13 +200,13 @@ async def rotate_secret(
 
 
 @post("/{endpoint_id:str}/enable", opt=SEND, status_code=200)
-async def enable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
+async def enable_endpoint(endpoint_id: str, caller: Caller, parts: Parts) -> EndpointView:
     """Enable an endpoint, whatever had disabled it. To send what it missed, use `retry`."""
     return view(await parts.services.webhook_endpoints.switch(caller.tenant, _id(endpoint_id), on=True))
 
 
 @post("/{endpoint_id:str}/disable", opt=SEND, status_code=200)
-async def disable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> EndpointView:
+async def disable_endpoint(endpoint_id: str, caller: Caller, parts: Parts) -> EndpointView:
     """Disable an endpoint: nothing is sent to it, and its messages end as suppressed."""
     return view(await parts.services.webhook_endpoints.switch(caller.tenant, _id(endpoint_id), on=False))
 
@@ -212,7 +214,7 @@ async def disable_endpoint(endpoint_id: str, caller: Who, parts: Parts) -> Endpo
 @get("/{endpoint_id:str}/deliveries", opt=READ)
 async def list_deliveries(
     endpoint_id: str,
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     status: Literal["succeeded", "failed"] | None = None,
     since: Since = None,
@@ -234,7 +236,9 @@ async def list_deliveries(
 
 
 @post("/{endpoint_id:str}/retry", opt=SEND, status_code=200)
-async def retry_endpoint(endpoint_id: str, data: EndpointRetry, caller: Who, parts: Parts) -> EndpointRetried:
+async def retry_endpoint(
+    endpoint_id: str, data: EndpointRetry, caller: Caller, parts: Parts
+) -> EndpointRetried:
     """Retry messages that failed or were suppressed, with fresh attempts: all `since` a time, or these `ids`."""
     where, version = (caller.tenant, _id(endpoint_id)), data.template_version
     if data.ids is not None and data.since is None:

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Router, get
 
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, Parts, Who
+from clarion.api.guards import READ, Caller, Parts
 from clarion.api.messages import Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.times import instant_of, text_or_none
@@ -47,7 +47,7 @@ class EventLine(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_events(
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     since: Since = None,
     until: Until = None,

@@ -9,7 +9,7 @@ from litestar import Router, get, post
 from litestar.params import Parameter
 
 from clarion.api.conditions import RECORD
-from clarion.api.guards import FOR_GOOD, READ, SEND, Parts, Who, names_of, the_user
+from clarion.api.guards import FOR_GOOD, READ, SEND, Caller, Parts, names_of, the_user
 from clarion.api.messages import MessageView, an_event_id, views_of
 from clarion.api.pages import PAGE, START, Cursor, Limit
 from clarion.errors import NotFound
@@ -57,7 +57,7 @@ class ExplanationView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/events/{event_id:str}", opt=READ | RECORD)
 async def get_event(
-    event_id: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    event_id: str, caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> EventView:
     """The state of an event, with its messages. Right after the 202 its status is `accepted`: nothing is planned yet."""
     start = cursor.after(b"")
@@ -88,7 +88,7 @@ def _status(found: EventFound) -> Literal["accepted", "in_progress", "done", "se
 
 
 @post("/events/{event_id:str}/cancel", opt=SEND | FOR_GOOD, status_code=200)
-async def cancel_event(event_id: str, caller: Who, parts: Parts) -> EventCanceled:
+async def cancel_event(event_id: str, caller: Caller, parts: Parts) -> EventCanceled:
     """Cancel all messages of an event that have not started to be sent, also those that are not planned yet.
 
     Messages that are being sent are not stopped. You may repeat the call.
@@ -102,7 +102,7 @@ async def cancel_event(event_id: str, caller: Who, parts: Parts) -> EventCancele
 @get("/events/{event_id:str}/explanation", opt=READ)
 async def explain(
     event_id: str,
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     user_id: Annotated[str | None, Parameter(description="Only this user")] = None,
 ) -> ExplanationView:

@@ -37,8 +37,8 @@ DOOR = "clarion.door"
 """Where it puts what verifies credentials."""
 
 Parts = Annotated[ApiParts, Dependency(skip_validation=True)]
-Who = Annotated[Identity, Dependency(skip_validation=True)]
-Person = Annotated[User, Dependency(skip_validation=True)]
+Caller = Annotated[Identity, Dependency(skip_validation=True)]
+PathUser = Annotated[User, Dependency(skip_validation=True)]
 """The user the path names; 404 when there is none."""
 
 FOR_GOOD: dict[str, Any] = {"dry": False}
@@ -66,7 +66,7 @@ def provide_caller(request: Request[Any, Any, Any], parts: Parts) -> Identity:
     return request.auth  # type: ignore[no-any-return]
 
 
-async def provide_person(user_id: str, caller: Who, parts: Parts) -> User:
+async def provide_person(user_id: str, caller: Caller, parts: Parts) -> User:
     """The user of the path."""
     return await the_user(parts, caller, user_id)
 

@@ -48,7 +48,7 @@ class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     """A call that runs under a key."""
 
     tenant: TenantId
@@ -103,31 +103,33 @@ class IdempotentCalls:
         # One person's token never meets the keys of another, or those of the tenant's programs.
         purpose = "idempotency-of-user" if caller.user_id else "idempotency"
         owner = f"{caller.tenant}:{caller.user_id}\n{key}" if caller.user_id else f"{caller.tenant}:{key}"
-        held = Held(
+        reservation = Reservation(
             tenant=caller.tenant,
             key=vault.hash(purpose, owner.encode()),
             fingerprint=fingerprint(scope, body),
         )
-        if (held.tenant, held.key) in self._running:
+        if (reservation.tenant, reservation.key) in self._running:
             raise IdempotencyInFlight(
                 f"The first request with this {NAME} is still running. Retry in a second."
             )
-        self._running.add((held.tenant, held.key))
-        scope[HELD] = held
-        known = await self._parts.ledger.claims.claimed(held.tenant, held.key, self._parts.clock.now())
+        self._running.add((reservation.tenant, reservation.key))
+        scope[HELD] = reservation
+        known = await self._parts.ledger.claims.claimed(
+            reservation.tenant, reservation.key, self._parts.clock.now()
+        )
         if known is None:
             return None
-        if known.fingerprint != held.fingerprint:
+        if known.fingerprint != reservation.fingerprint:
             raise IdempotencyMismatch(
                 f"This {NAME} was used with another request. Use a new key for a new request."
             )
-        return _decoder.decode(vault.open(vault.tenant_key(held.tenant), known.answer))
+        return _decoder.decode(vault.open(vault.tenant_key(reservation.tenant), known.answer))
 
     def done(self, scope: HttpScope) -> None:
         """The call has ended, however."""
-        held: Held | None = scope.pop(HELD, None)
-        if held is not None:
-            self._running.discard((held.tenant, held.key))
+        reservation: Reservation | None = scope.pop(HELD, None)
+        if reservation is not None:
+            self._running.discard((reservation.tenant, reservation.key))
 
     def keeping(self, send: Send, scope: HttpScope) -> Send:
         """Keeps a success under the key that is held, before anything of it is sent."""
@@ -145,16 +147,16 @@ class IdempotentCalls:
 
         return sending
 
-    async def _keep(self, held: Held, start: Mapping[str, Any], body: bytes) -> None:
+    async def _keep(self, reservation: Reservation, start: Mapping[str, Any], body: bytes) -> None:
         vault = self._parts.vault
         headers = tuple((name, value) for name, value in start["headers"] if name.lower() in REPEATED_HEADERS)
         first = _encode(KeptAnswer(start["status"], headers, body))
         await self._parts.ledger.claims.hold(
             IdempotencyRecord(
-                tenant=held.tenant,
-                key=held.key,
-                fingerprint=held.fingerprint,
-                answer=vault.seal(vault.tenant_key(held.tenant), first),
+                tenant=reservation.tenant,
+                key=reservation.key,
+                fingerprint=reservation.fingerprint,
+                answer=vault.seal(vault.tenant_key(reservation.tenant), first),
                 expires_at=Instant(self._parts.clock.now() + CLAIM_MS),
             )
         )

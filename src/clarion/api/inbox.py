@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, get, post
 
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import OWN_READ, OWN_SEND, Parts, Person
+from clarion.api.guards import OWN_READ, OWN_SEND, Parts, PathUser
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.errors import InvalidInput
 from clarion.model.ids import MessageId, parse_id
@@ -41,7 +41,7 @@ class MarkView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=OWN_READ)
 async def get_inbox(
-    person: Person,
+    person: PathUser,
     parts: Parts,
     archived: bool = False,
     unread: bool = False,
@@ -60,13 +60,13 @@ async def get_inbox(
 
 
 @get("/counts", opt=OWN_READ)
-async def get_counts(person: Person, parts: Parts) -> InboxCounts:
+async def get_counts(person: PathUser, parts: Parts) -> InboxCounts:
     """Exact numbers of unseen and unread items."""
     return await _counts(parts, person)
 
 
 @post("/mark", opt=OWN_SEND, status_code=200)
-async def mark(person: Person, data: MarkBody, parts: Parts) -> MarkView:
+async def mark(person: PathUser, data: MarkBody, parts: Parts) -> MarkView:
     """Mark items as seen, read, unread, archived or unarchived. All devices of the user are updated."""
     if (data.ids is None) == (data.filter is None):
         raise InvalidInput(

@@ -11,7 +11,7 @@ from clarion.api import request_bodies
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, Parts, Who
+from clarion.api.guards import ADMIN, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import below
 from clarion.api.references import unknown_in
@@ -38,7 +38,7 @@ class IntegrationDocument(Integration, frozen=True, kw_only=True, omit_defaults=
 
 @get("/", opt=ADMIN)
 async def list_integrations(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[IntegrationDocument]:
     """All integrations, secrets masked."""
     stored = parts.ledger.setup.integrations.all(caller.tenant)
@@ -46,21 +46,23 @@ async def list_integrations(
 
 
 @get("/{key:str}", opt=ADMIN)
-async def get_integration(key: str, caller: Who, parts: Parts) -> IntegrationDocument:
+async def get_integration(key: str, caller: Caller, parts: Parts) -> IntegrationDocument:
     """One integration, secrets masked."""
     return masked(found(parts.ledger.setup.integrations, caller.tenant, key, "integration"), caller, parts)
 
 
 @put("/{key:str}", opt=ADMIN)
 async def put_integration(
-    key: str, data: IntegrationDocument, caller: Who, parts: Parts
+    key: str, data: IntegrationDocument, caller: Caller, parts: Parts
 ) -> IntegrationDocument:
     """Create or replace an integration. A secret sent as `********` keeps its stored value."""
     return await _store(_sent(data, key, caller, parts), None, caller, parts)
 
 
 @patch("/{key:str}", opt=ADMIN)
-async def patch_integration(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> IntegrationDocument:
+async def patch_integration(
+    key: str, data: dict[str, Any], caller: Caller, parts: Parts
+) -> IntegrationDocument:
     """Change some fields (JSON merge patch): null restores the default, and fields that are not named stay, secrets too."""
     live = found(parts.ledger.setup.integrations, caller.tenant, key, "integration")
     return await _store(
@@ -116,7 +118,7 @@ def _check_bounds(integration: Integration) -> None:
 
 
 @delete("/{key:str}", opt=ADMIN)
-async def delete_integration(key: str, caller: Who, parts: Parts) -> None:
+async def delete_integration(key: str, caller: Caller, parts: Parts) -> None:
     """Delete an integration. Messages go through the other integrations of their channel."""
     await parts.services.setup.delete(caller.tenant, Integration, key)
 

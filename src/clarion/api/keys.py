@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post
 
 from clarion.api.conditions import one
-from clarion.api.guards import ADMIN, Parts, Who
+from clarion.api.guards import ADMIN, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.api.times import Moment, instant_or_none, text_or_none
 from clarion.model.setup import ApiKey, Scope
@@ -45,14 +45,16 @@ class NewKey(KeyView, frozen=True, kw_only=True):
 
 
 @get("/", opt=ADMIN)
-async def list_keys(caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START) -> Page[KeyView]:
+async def list_keys(
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+) -> Page[KeyView]:
     """All keys, newest first. `last_used_at` may be up to a minute late."""
     keys = [view(key) for key in await parts.ledger.setup.keys.page(caller.tenant)]
     return page_of_all(keys, lambda key: key.id, cursor, limit)
 
 
 @post("/", opt=ADMIN)
-async def create_key(data: KeyBody, caller: Who, parts: Parts) -> NewKey:
+async def create_key(data: KeyBody, caller: Caller, parts: Parts) -> NewKey:
     """Create a key. Several keys may be valid at once, so that you can replace one without a gap."""
     key, text = await parts.services.api_keys.create(
         caller.tenant, data.name, data.scope, instant_or_none(data.expires_at)
@@ -61,7 +63,7 @@ async def create_key(data: KeyBody, caller: Who, parts: Parts) -> NewKey:
 
 
 @delete("/{key_id:str}", opt=ADMIN)
-async def revoke_key(key_id: str, caller: Who, parts: Parts) -> None:
+async def revoke_key(key_id: str, caller: Caller, parts: Parts) -> None:
     """Revoke a key: this process refuses it at once, others within ten seconds."""
     await parts.services.api_keys.revoke(caller.tenant, key_id)
 

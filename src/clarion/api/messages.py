@@ -12,7 +12,7 @@ from litestar.params import Parameter
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, SEND, Parts, Who, a_message_id, names_of
+from clarion.api.guards import READ, SEND, Caller, Parts, a_message_id, names_of
 from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
 from clarion.api.parameters import AnyOf, several
 from clarion.api.problems import Fault, RejectedRequest, cut_off, wrong_parameter
@@ -154,7 +154,7 @@ class MessageDetail(MessageView, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_messages(
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     user_id: ByUser = None,
     event_id: ByEvent = None,
@@ -190,7 +190,7 @@ async def list_messages(
 
 @get("/tail", opt=READ)
 async def tail(
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     cursor: Cursor = START,
     wait_s: Annotated[float, Parameter(ge=0, le=25, description="Longest to wait for a change")] = 20,
@@ -214,14 +214,14 @@ async def tail(
 
 
 @get("/{message_id:str}", opt=READ)
-async def get_message(message_id: str, caller: Who, parts: Parts) -> MessageDetail:
+async def get_message(message_id: str, caller: Caller, parts: Parts) -> MessageDetail:
     """One message with its timeline, attempts, explanation and content."""
     message = await the_message(parts, caller, message_id)
     return await detail_of(parts, caller, message)
 
 
 @post("/{message_id:str}/cancel", opt=SEND, status_code=200)
-async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageView:
+async def cancel_message(message_id: str, caller: Caller, parts: Parts) -> MessageView:
     """Cancel a message that has not started to be sent."""
     message = await the_message(parts, caller, message_id)
     status = await parts.services.cancellations.message(message)
@@ -232,7 +232,7 @@ async def cancel_message(message_id: str, caller: Who, parts: Parts) -> MessageV
 
 @post("/{message_id:str}/retry", opt=SEND, status_code=200)
 async def retry_message(
-    message_id: str, caller: Who, parts: Parts, data: MessageRetry | None = None
+    message_id: str, caller: Caller, parts: Parts, data: MessageRetry | None = None
 ) -> MessageView:
     """Retry a message that failed, with fresh attempts and the template that is live now."""
     message = await the_message(parts, caller, message_id)

@@ -14,7 +14,7 @@ from litestar.response import Stream
 from clarion.api.auth import Identity
 from clarion.api.conditions import STATE, one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, SEND, Parts, Who
+from clarion.api.guards import READ, SEND, Caller, Parts
 from clarion.api.messages import LOOK_EVERY_S, Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.parameters import AnyOf
@@ -100,7 +100,7 @@ STARTED = {202: ResponseSpec(OperationView, generate_examples=False, description
 
 @get("/", opt=READ)
 async def list_operations(
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     kind: ByKind = None,
     status: ByStatus = None,
@@ -127,7 +127,7 @@ async def list_operations(
 @get("/{operation_id:str}", opt=READ)
 async def get_operation(
     operation_id: str,
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     request: Request[Any, Any, Any],
     wait_s: Annotated[int, Parameter(ge=0, le=25, description="Longest to wait for a change")] = 0,
@@ -148,7 +148,7 @@ async def get_operation(
 
 
 @post("/{operation_id:str}/cancel", opt=SEND, status_code=200)
-async def cancel_operation(operation_id: str, caller: Who, parts: Parts) -> OperationView:
+async def cancel_operation(operation_id: str, caller: Caller, parts: Parts) -> OperationView:
     """Do nothing more of it. What is done stays done; `progress` says how much that is."""
     found = await parts.services.operations.cancel(caller.tenant, _id(operation_id))
     if found is None:
@@ -159,7 +159,7 @@ async def cancel_operation(operation_id: str, caller: Who, parts: Parts) -> Oper
 
 
 @post("/{operation_id:str}/retry-failed", opt=SEND, status_code=202)
-async def retry_failed(operation_id: str, caller: Who, parts: Parts) -> OperationView:
+async def retry_failed(operation_id: str, caller: Caller, parts: Parts) -> OperationView:
     """Retry only what failed."""
     before = await the_operation(parts, caller, operation_id)
     if not before.status.has_failures:
@@ -171,7 +171,7 @@ async def retry_failed(operation_id: str, caller: Who, parts: Parts) -> Operatio
 
 
 @get("/{operation_id:str}/errors", opt=READ)
-async def list_operation_errors(operation_id: str, caller: Who, parts: Parts) -> Stream:
+async def list_operation_errors(operation_id: str, caller: Caller, parts: Parts) -> Stream:
     """Everything that failed, one JSON document (`OperationFailure`) a line."""
     found = await the_operation(parts, caller, operation_id)
 

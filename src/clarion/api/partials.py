@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, patch, put
 
 from clarion.api.conditions import one
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, RejectedRequest
 from clarion.api.stored_documents import found, found_version, patched
@@ -50,14 +50,14 @@ class PartialView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_partials(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[PartialDocument]:
     """All layouts and partials in their live versions."""
     return page_of_documents(parts.ledger.setup.partials.all(caller.tenant), _document, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
-async def get_partial(key: str, caller: Who, parts: Parts, version: int | None = None) -> PartialView:
+async def get_partial(key: str, caller: Caller, parts: Parts, version: int | None = None) -> PartialView:
     """One partial, the live version or an exact one, and the templates that use it now."""
     store = parts.ledger.setup.partials
     partial = await found_version(store, caller.tenant, key, version, "partial")
@@ -71,7 +71,7 @@ async def get_partial(key: str, caller: Who, parts: Parts, version: int | None =
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts) -> PartialView:
+async def put_partial(key: str, data: PartialDocument, caller: Caller, parts: Parts) -> PartialView:
     """Create or change a partial. At the same moment, each template that uses it gets a new live version with it.
 
     Refused if it would break a template; the errors name the templates.
@@ -80,7 +80,7 @@ async def put_partial(key: str, data: PartialDocument, caller: Who, parts: Parts
 
 
 @patch("/{key:str}", opt=ADMIN)
-async def patch_partial(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> PartialView:
+async def patch_partial(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> PartialView:
     """Change some fields (JSON merge patch): null restores the default, what is not named stays."""
     live = found(parts.ledger.setup.partials, caller.tenant, key, "partial")
     partial = _partial(patched(_document(live), data), key)
@@ -88,7 +88,7 @@ async def patch_partial(key: str, data: dict[str, Any], caller: Who, parts: Part
 
 
 @delete("/{key:str}", opt=ADMIN)
-async def delete_partial(key: str, caller: Who, parts: Parts) -> None:
+async def delete_partial(key: str, caller: Caller, parts: Parts) -> None:
     """Delete a partial that no template uses."""
     await parts.services.templates.delete_partial(caller.tenant, key)
 

@@ -12,7 +12,7 @@ from clarion.api import faults, request_bodies
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, SEND, Parts, Person, Who
+from clarion.api.guards import READ, SEND, Caller, Parts, PathUser
 from clarion.api.merging import merge
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import missing
@@ -35,14 +35,14 @@ class PreferencesView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def get_preferences(person: Person, caller: Who, parts: Parts) -> PreferencesView:
+async def get_preferences(person: PathUser, caller: Caller, parts: Parts) -> PreferencesView:
     """The user's choices, and the effective setting per category and channel with what decided it."""
     return _view(parts, caller, person)
 
 
 @put("/", opt=SEND)
 async def put_preferences(
-    person: Person, data: PreferencesDocument, caller: Who, parts: Parts
+    person: PathUser, data: PreferencesDocument, caller: Caller, parts: Parts
 ) -> PreferencesView:
     """Replace all choices of the user. Choices that are left out are removed; PATCH changes single ones.
 
@@ -54,7 +54,7 @@ async def put_preferences(
 
 @patch("/", opt=SEND)
 async def patch_preferences(
-    person: Person, data: dict[str, Any], caller: Who, parts: Parts
+    person: PathUser, data: dict[str, Any], caller: Caller, parts: Parts
 ) -> PreferencesView:
     """Change some choices (JSON merge patch). null removes a choice; choices that are not named stay.
 
@@ -70,7 +70,7 @@ async def patch_preferences(
 
 @put("/categories/{key:str}", opt=SEND)
 async def put_category_preference(
-    person: Person, key: str, data: CategoryPreference, caller: Who, parts: Parts
+    person: PathUser, key: str, data: CategoryPreference, caller: Caller, parts: Parts
 ) -> PreferencesView:
     """Set the user's choice for one category. All other choices stay."""
     categories = parts.ledger.setup.categories.all(caller.tenant)
@@ -85,7 +85,7 @@ async def put_category_preference(
 
 
 @delete("/categories/{key:str}", opt=SEND)
-async def delete_category_preference(person: Person, key: str, caller: Who, parts: Parts) -> None:
+async def delete_category_preference(person: PathUser, key: str, caller: Caller, parts: Parts) -> None:
     """Remove the user's choice for one category. The category's own setting applies again."""
     categories = parts.ledger.setup.categories.all(caller.tenant)
     if key not in categories and key not in person.profile.preferences.categories:

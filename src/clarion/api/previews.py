@@ -9,7 +9,7 @@ from litestar import Router, post
 
 from clarion.api.auth import Identity
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, FOR_GOOD, READ, Parts, Who, the_user
+from clarion.api.guards import ADMIN, FOR_GOOD, READ, Caller, Parts, the_user
 from clarion.api.problems import Fault, RejectedRequest
 from clarion.api.stored_documents import found_version
 from clarion.api.templates import TemplateDocument, template_of
@@ -82,7 +82,7 @@ class TestSent(msgspec.Struct, frozen=True, kw_only=True):
 
 @post("/{key:str}/preview", opt=READ, status_code=200)
 async def preview_template(
-    key: str, caller: Who, parts: Parts, data: PreviewBody | None = None
+    key: str, caller: Caller, parts: Parts, data: PreviewBody | None = None
 ) -> PreviewView:
     """Render a template for one reader without sending anything: content, locale, sizes, segments, findings."""
     asked = data or PreviewBody()
@@ -101,7 +101,7 @@ async def preview_template(
 
 
 @post("/{key:str}/test", opt=ADMIN | FOR_GOOD, status_code=202)
-async def test_template(key: str, data: TestBody, caller: Who, parts: Parts) -> TestSent:
+async def test_template(key: str, data: TestBody, caller: Caller, parts: Parts) -> TestSent:
     """Send the live version, the draft or an old version to one user now, as a real message.
 
     The test ignores preferences, quiet hours and caps. It is not sent to a suppressed address. Refused if the content

@@ -13,7 +13,7 @@ from clarion.api import faults, request_bodies
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.merging import merge
 from clarion.content.sms import prices
 from clarion.errors import InvalidInput
@@ -34,20 +34,20 @@ class PriceList(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 @get("/", opt=READ)
-async def get_prices(caller: Who, parts: Parts) -> PriceList:
+async def get_prices(caller: Caller, parts: Parts) -> PriceList:
     """The price list, by channel."""
     return _document(parts.ledger.setup.tenants.all()[caller.tenant])
 
 
 @put("/", opt=ADMIN)
-async def put_prices(data: PriceList, caller: Who, parts: Parts) -> PriceList:
+async def put_prices(data: PriceList, caller: Caller, parts: Parts) -> PriceList:
     """Replace the whole price list."""
     check(data)
     return await _store(parts, caller, lambda _: data)
 
 
 @patch("/", opt=ADMIN)
-async def patch_prices(data: dict[str, Any], caller: Who, parts: Parts) -> PriceList:
+async def patch_prices(data: dict[str, Any], caller: Caller, parts: Parts) -> PriceList:
     """Change some prices (JSON merge patch): null takes one out, what is not named stays."""
 
     def patched(stored: PriceList) -> PriceList:

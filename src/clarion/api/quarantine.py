@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from clarion.api.conditions import RECORD
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, FOR_GOOD, READ, Parts, Who, a_message_id
+from clarion.api.guards import ADMIN, FOR_GOOD, READ, Caller, Parts, a_message_id
 from clarion.api.inbound import MailTaken, shown
 from clarion.api.messages import Since, Until
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
@@ -54,7 +54,7 @@ class Resolution(Value, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_quarantine(
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     kind: Annotated[Kind | None, Parameter(description="Only of this kind")] = None,
     why: Annotated[Why | None, Parameter(description="Only those kept for this reason")] = None,
@@ -77,13 +77,13 @@ async def list_quarantine(
 
 
 @get("/{quarantine_id:str}", opt=READ | RECORD)
-async def get_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> QuarantinedView:
+async def get_quarantined(quarantine_id: str, caller: Caller, parts: Parts) -> QuarantinedView:
     """One mail: why it is kept, its sender and its subject."""
     return await asyncio.to_thread(_view, await _the(quarantine_id, caller, parts), parts)
 
 
 @get("/{quarantine_id:str}/raw", opt=READ | RECORD)
-async def get_quarantined_raw(quarantine_id: str, caller: Who, parts: Parts) -> Response[bytes]:
+async def get_quarantined_raw(quarantine_id: str, caller: Caller, parts: Parts) -> Response[bytes]:
     """The original mail."""
     found = await _the(quarantine_id, caller, parts)
     # Never to be shown by a browser: it is a stranger's HTML.
@@ -96,7 +96,9 @@ async def get_quarantined_raw(quarantine_id: str, caller: Who, parts: Parts) -> 
 
 
 @post("/{quarantine_id:str}/resolve", opt=ADMIN | FOR_GOOD, status_code=200)
-async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who, parts: Parts) -> MailTaken:
+async def resolve_quarantined(
+    quarantine_id: str, data: Resolution, caller: Caller, parts: Parts
+) -> MailTaken:
     """Resolve a mail: its message and address are updated as for a verified report, and the mail is deleted."""
     found = await _the(quarantine_id, caller, parts)
     about = None if data.message_id is None else a_message_id(data.message_id)
@@ -112,13 +114,13 @@ async def resolve_quarantined(quarantine_id: str, data: Resolution, caller: Who,
 
 
 @delete("/{quarantine_id:str}", opt=ADMIN)
-async def delete_quarantined(quarantine_id: str, caller: Who, parts: Parts) -> None:
+async def delete_quarantined(quarantine_id: str, caller: Caller, parts: Parts) -> None:
     """Delete a mail from quarantine. Nothing else changes."""
     if not await parts.services.inbound_mail.discard(caller.tenant, _number(quarantine_id)):
         raise _missing(quarantine_id)
 
 
-async def _the(text: str, caller: Who, parts: ApiParts) -> Quarantined:
+async def _the(text: str, caller: Caller, parts: ApiParts) -> Quarantined:
     found = await parts.ledger.quarantine.get(caller.tenant, _number(text))
     if found is None:
         raise _missing(text)

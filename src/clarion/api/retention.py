@@ -10,7 +10,7 @@ from litestar import Router, get, patch, post
 
 from clarion.api import request_bodies
 from clarion.api.conditions import one
-from clarion.api.guards import ADMIN, ADMIN_OR_OPERATOR, READ, Parts, Who
+from clarion.api.guards import ADMIN, ADMIN_OR_OPERATOR, READ, Caller, Parts
 from clarion.errors import InvalidInput
 from clarion.model.retention import DEFAULT_DAYS, RetentionKind
 from clarion.model.setup import Scope, Tenant
@@ -67,13 +67,13 @@ class RetentionRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=READ)
-async def get_retention(caller: Who, parts: Parts) -> RetentionDocument:
+async def get_retention(caller: Caller, parts: Parts) -> RetentionDocument:
     """How long each kind of data is kept."""
     return _document(parts.ledger.setup.tenants.all()[caller.tenant])
 
 
 @patch("/", opt=ADMIN)
-async def patch_retention(data: dict[str, Any], caller: Who, parts: Parts) -> RetentionDocument:
+async def patch_retention(data: dict[str, Any], caller: Caller, parts: Parts) -> RetentionDocument:
     """Change how long data is kept (JSON merge patch): null restores the default. What is older goes within an hour."""
 
     wanted = {RetentionKind(name): _days(name, keep) for name, keep in _changes(data).items()}
@@ -88,7 +88,7 @@ async def patch_retention(data: dict[str, Any], caller: Who, parts: Parts) -> Re
 
 
 @post("/run", opt=ADMIN_OR_OPERATOR, status_code=202)
-async def run_retention(caller: Who, parts: Parts) -> RetentionRun:
+async def run_retention(caller: Caller, parts: Parts) -> RetentionRun:
     """Delete now what is older than it is kept, instead of within an hour. Answers how much that is.
 
     The server deletes after it has answered. With `dry_run=true` nothing is deleted: ask so again to see how much is left.

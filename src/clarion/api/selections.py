@@ -12,7 +12,7 @@ from litestar import Response, Router, post
 from clarion.api.auth import Identity
 from clarion.api.bulk import BulkView, answered
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import SEND, Parts, Who, listed_id, the_user
+from clarion.api.guards import SEND, Caller, Parts, listed_id, the_user
 from clarion.api.messages import VersionChoice
 from clarion.api.operations import STARTED, started
 from clarion.api.times import Moment, instant_or_none
@@ -70,13 +70,13 @@ class MessagesCancel(Value, frozen=True, kw_only=True):
 
 
 @post("/retry", opt=SEND, status_code=200, responses=STARTED)
-async def retry_messages(data: MessagesRetry, caller: Who, parts: Parts) -> Response[BulkView]:
+async def retry_messages(data: MessagesRetry, caller: Caller, parts: Parts) -> Response[BulkView]:
     """Send messages that failed again with fresh attempts: these `ids` at once, or as an operation all that match."""
     return await retried(parts, caller, data)
 
 
 @post("/cancel", opt=SEND, status_code=200, responses=STARTED)
-async def cancel_messages(data: MessagesCancel, caller: Who, parts: Parts) -> Response[BulkView]:
+async def cancel_messages(data: MessagesCancel, caller: Caller, parts: Parts) -> Response[BulkView]:
     """Stop messages that have not started to be sent: these `ids` at once, or as an operation all that match."""
     if data.filter is not None and data.ids is None:
         where = await _where(parts, caller, data.filter, data.filter.status)

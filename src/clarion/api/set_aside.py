@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post
 
 from clarion.api.conditions import RECORD
-from clarion.api.guards import ADMIN, FOR_GOOD, READ, SEND, Parts, Who
+from clarion.api.guards import ADMIN, FOR_GOOD, READ, SEND, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.errors import InvalidInput, NotFound
 from clarion.model.channel import Lane
@@ -51,7 +51,7 @@ class EventsRetried(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_set_aside_events(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[SetAsideEvent]:
     """Events that could not be planned after several attempts, newest first."""
     found = await parts.ledger.set_aside.page(caller.tenant, cursor.after(0) or None, limit)
@@ -62,7 +62,7 @@ async def list_set_aside_events(
 
 
 @get("/{event:str}", opt=READ | RECORD)
-async def get_set_aside_event(event: str, caller: Who, parts: Parts) -> SetAsideEvent:
+async def get_set_aside_event(event: str, caller: Caller, parts: Parts) -> SetAsideEvent:
     """One event that could not be planned."""
     number = _number(event)
     for one in await parts.ledger.set_aside.page(caller.tenant, number + 1, 1):
@@ -72,7 +72,7 @@ async def get_set_aside_event(event: str, caller: Who, parts: Parts) -> SetAside
 
 
 @post("/retry", opt=SEND | FOR_GOOD, status_code=200)
-async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -> EventsRetried:
+async def retry_set_aside_events(data: EventsRetry, caller: Caller, parts: Parts) -> EventsRetried:
     """Plan these events again, after the events that wait in their lanes. Messages that were already sent are not sent again."""
     if (data.ids is None) == (not data.all):
         raise InvalidInput('Send either `ids` or `{"all": true}`.', pointer="#")
@@ -84,7 +84,7 @@ async def retry_set_aside_events(data: EventsRetry, caller: Who, parts: Parts) -
 
 
 @delete("/{event:str}", opt=ADMIN)
-async def delete_set_aside_event(event: str, caller: Who, parts: Parts) -> None:
+async def delete_set_aside_event(event: str, caller: Caller, parts: Parts) -> None:
     """Discard the event: nothing is sent, and it leaves the list."""
     if not await parts.services.set_aside_events.discard(caller.tenant, _number(event)):
         raise _missing(event)

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, get
 from litestar.params import Parameter
 
-from clarion.api.guards import READ, Parts, Who
+from clarion.api.guards import READ, Caller, Parts
 from clarion.api.parameters import AnyOf, several
 from clarion.api.problems import wrong_parameter
 from clarion.api.times import instant_of
@@ -56,7 +56,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def get_stats(
-    caller: Who, parts: Parts, by: By = "day,status", since: Since = None, until: Until = None
+    caller: Caller, parts: Parts, by: By = "day,status", since: Since = None, until: Until = None
 ) -> Stats:
     """How many messages there are by day, workflow, channel, status and reason, also of those that are not kept any more.
 

@@ -12,7 +12,7 @@ from clarion.api.auth import Identity
 from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, SEND, Parts, Who
+from clarion.api.guards import READ, SEND, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import refuse
 from clarion.errors import ClarionError, NotFound
@@ -51,7 +51,7 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_suppressions(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[SuppressionView]:
     """All suppressions, newest first."""
     before = _place(cursor.after(b"")) if cursor else None
@@ -61,13 +61,13 @@ async def list_suppressions(
 
 
 @get("/{suppression_id:str}", opt=READ | one("suppression", "suppression_id"))
-async def get_suppression(suppression_id: str, caller: Who, parts: Parts) -> SuppressionView:
+async def get_suppression(suppression_id: str, caller: Caller, parts: Parts) -> SuppressionView:
     """One suppression."""
     return view(await _found(parts, caller, suppression_id))
 
 
 @post("/", opt=SEND)
-async def add_suppression(data: SuppressionBody, caller: Who, parts: Parts) -> SuppressionView:
+async def add_suppression(data: SuppressionBody, caller: Caller, parts: Parts) -> SuppressionView:
     """Suppress an address, for every user who has it. No attempt that starts after this call uses it."""
     row = _suppression(parts, caller, data)
     await parts.services.suppressions.add([row])
@@ -75,7 +75,7 @@ async def add_suppression(data: SuppressionBody, caller: Who, parts: Parts) -> S
 
 
 @post("/bulk", opt={**SEND, "ndjson": SuppressionBody}, status_code=200)
-async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: Parts) -> BulkView:
+async def add_suppressions(request: Request[Any, Any, Any], caller: Caller, parts: Parts) -> BulkView:
     """Suppress many addresses: NDJSON, one a line. A wrong line does not stop the others."""
     lines = [line for line in (await request.body()).split(b"\n") if line and not line.isspace()]
     if len(lines) > parts.limits.batch:
@@ -93,7 +93,7 @@ async def add_suppressions(request: Request[Any, Any, Any], caller: Who, parts: 
 
 
 @post("/search", opt=READ, status_code=200)
-async def search_suppressions(data: AddressBody, caller: Who, parts: Parts) -> Page[SuppressionView]:
+async def search_suppressions(data: AddressBody, caller: Caller, parts: Parts) -> Page[SuppressionView]:
     """Whether an address is suppressed, in any spelling. The address is not part of a URL."""
     validation.check_address(data.channel, data.address, "#/address")
     hashed = contact_hash(parts.vault, caller.tenant, data.channel, data.address)
@@ -102,7 +102,7 @@ async def search_suppressions(data: AddressBody, caller: Who, parts: Parts) -> P
 
 
 @delete("/{suppression_id:str}", opt=SEND | one("suppression", "suppression_id"))
-async def remove_suppression(suppression_id: str, caller: Who, parts: Parts) -> None:
+async def remove_suppression(suppression_id: str, caller: Caller, parts: Parts) -> None:
     """Allow an address again. Do this only with its owner's consent."""
     found = await _found(parts, caller, suppression_id)
     if not await parts.services.suppressions.remove(found):

@@ -10,7 +10,7 @@ from litestar import Router, delete, get, patch, post, put
 
 from clarion.api import nulls
 from clarion.api.conditions import one
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import Fault, RejectedRequest
 from clarion.api.stored_documents import found, found_version, missing, patched
@@ -102,21 +102,23 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_templates(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[TemplateDocument]:
     """All templates in their live versions."""
     return page_of_documents(parts.ledger.setup.templates.all(caller.tenant), document_of, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
-async def get_template(key: str, caller: Who, parts: Parts, version: int | None = None) -> TemplateDocument:
+async def get_template(
+    key: str, caller: Caller, parts: Parts, version: int | None = None
+) -> TemplateDocument:
     """One template: the live version, or an exact one."""
     templates = parts.ledger.setup.templates
     return document_of(await found_version(templates, caller.tenant, key, version, "template"))
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Parts) -> TemplateDocument:
+async def put_template(key: str, data: TemplateDocument, caller: Caller, parts: Parts) -> TemplateDocument:
     """Publish a template without a draft. The new version is live at once; messages planned before keep theirs.
 
     Every source is compiled, and rendered with `example_data` if given.
@@ -126,7 +128,7 @@ async def put_template(key: str, data: TemplateDocument, caller: Who, parts: Par
 
 
 @patch("/{key:str}", opt=ADMIN)
-async def patch_template(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> TemplateDocument:
+async def patch_template(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> TemplateDocument:
     """Publish the template with some fields changed (JSON merge patch): null restores the default or takes out a channel,
     language or field; what is not named stays."""
     live = found(parts.ledger.setup.templates, caller.tenant, key, "template")
@@ -136,7 +138,7 @@ async def patch_template(key: str, data: dict[str, Any], caller: Who, parts: Par
 
 
 @delete("/{key:str}", opt=ADMIN)
-async def delete_template(key: str, caller: Who, parts: Parts) -> None:
+async def delete_template(key: str, caller: Caller, parts: Parts) -> None:
     """Delete a template that no workflow uses. Its versions stay readable."""
     workflows = parts.ledger.setup.workflows.all(caller.tenant).values()
     users = [w.key for w in workflows if any(step.template == key for step in w.steps)]
@@ -146,14 +148,14 @@ async def delete_template(key: str, caller: Who, parts: Parts) -> None:
 
 
 @get("/{key:str}/draft", opt=READ | DRAFT)
-async def get_draft(key: str, caller: Who, parts: Parts) -> DraftView:
+async def get_draft(key: str, caller: Caller, parts: Parts) -> DraftView:
     """The draft and its findings."""
     draft = parts.services.templates.draft(caller.tenant, key)
     return _draft_view(draft, await parts.services.templates.findings(caller.tenant, draft.template))
 
 
 @put("/{key:str}/draft", opt=ADMIN | DRAFT)
-async def put_draft(key: str, data: DraftBody, caller: Who, parts: Parts) -> DraftView:
+async def put_draft(key: str, data: DraftBody, caller: Caller, parts: Parts) -> DraftView:
     """Save a draft. It may have errors, because drafts are never sent. The answer has the findings."""
     template = template_of(data.template, key, "#/template")
     draft = await parts.services.templates.save(caller.tenant, template, None, data.template.version or None)
@@ -161,14 +163,14 @@ async def put_draft(key: str, data: DraftBody, caller: Who, parts: Parts) -> Dra
 
 
 @delete("/{key:str}/draft", opt=ADMIN | DRAFT)
-async def delete_draft(key: str, caller: Who, parts: Parts) -> None:
+async def delete_draft(key: str, caller: Caller, parts: Parts) -> None:
     """Discard the draft."""
     await parts.services.templates.discard(caller.tenant, key)
 
 
 @post("/{key:str}/publish", opt=ADMIN | DRAFT, status_code=200)
 async def publish_draft(
-    key: str, caller: Who, parts: Parts, data: PublishBody | None = None
+    key: str, caller: Caller, parts: Parts, data: PublishBody | None = None
 ) -> PublishedView:
     """Publish the draft as the next version. If it has errors, all are returned and the draft stays.
 
@@ -182,14 +184,14 @@ async def publish_draft(
 
 
 @post("/{key:str}/rollback", opt=ADMIN, status_code=200)
-async def roll_back(key: str, data: RollbackBody, caller: Who, parts: Parts) -> PublishedView:
+async def roll_back(key: str, data: RollbackBody, caller: Caller, parts: Parts) -> PublishedView:
     """Publish an old version again, exactly as it was, partials included. Findings are returned but do not prevent it."""
     return live_or_refused(await parts.services.templates.roll_back(caller.tenant, key, data.version))
 
 
 @get("/{key:str}/versions", opt=READ)
 async def list_versions(
-    key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    key: str, caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[VersionView]:
     """All versions, newest first, also of a template that was deleted."""
     templates = parts.ledger.setup.templates

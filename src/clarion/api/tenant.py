@@ -12,7 +12,7 @@ from litestar import Router, get, patch
 from clarion.api import nulls, request_bodies
 from clarion.api.categories import check_caps
 from clarion.api.conditions import one
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.merging import merge
 from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import Channel
@@ -48,13 +48,13 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 
 @get("/", opt=READ)
-async def get_tenant(caller: Who, parts: Parts) -> TenantDocument:
+async def get_tenant(caller: Caller, parts: Parts) -> TenantDocument:
     """The tenant this key belongs to."""
     return document(parts.ledger.setup.tenants.all()[caller.tenant])
 
 
 @patch("/", opt=ADMIN)
-async def patch_tenant(data: dict[str, Any], caller: Who, parts: Parts) -> TenantDocument:
+async def patch_tenant(data: dict[str, Any], caller: Caller, parts: Parts) -> TenantDocument:
     """Change some fields (JSON merge patch): null restores the default, what is not named stays.
 
     Live templates stay live: new rules apply from the next publication.

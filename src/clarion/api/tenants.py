@@ -10,7 +10,7 @@ from litestar import Router, get, patch, post
 from clarion.api import tenant
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import Parts, Who
+from clarion.api.guards import Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.tenant import TenantDocument
 from clarion.errors import NotFound, UnknownName
@@ -31,7 +31,7 @@ class NewTenant(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=OPERATOR)
 async def list_tenants(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[TenantDocument]:
     """All tenants by key."""
     after = cursor.after("")
@@ -41,7 +41,7 @@ async def list_tenants(
 
 
 @post("/", opt=OPERATOR)
-async def create_tenant(data: TenantDocument, caller: Who, parts: Parts) -> NewTenant:
+async def create_tenant(data: TenantDocument, caller: Caller, parts: Parts) -> NewTenant:
     """Create a tenant. It has the in-app integration `inbox`; everything else is set up with its admin key."""
     validation.check_key(data.key, "#/key")
     tenant.check(data)
@@ -51,13 +51,13 @@ async def create_tenant(data: TenantDocument, caller: Who, parts: Parts) -> NewT
 
 
 @get("/{key:str}", opt=OPERATOR)
-async def get_one_tenant(key: str, caller: Who, parts: Parts) -> TenantDocument:
+async def get_one_tenant(key: str, caller: Caller, parts: Parts) -> TenantDocument:
     """One tenant."""
     return tenant.document(_found(parts, key))
 
 
 @patch("/{key:str}", opt=OPERATOR)
-async def patch_one_tenant(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> TenantDocument:
+async def patch_one_tenant(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> TenantDocument:
     """Change some fields (JSON merge patch)."""
     changed = await parts.services.setup.change_tenant(
         _found(parts, key).id, lambda stored: tenant.patched(stored, data)

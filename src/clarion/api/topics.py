@@ -11,7 +11,7 @@ from clarion.api import request_bodies
 from clarion.api.auth import Identity
 from clarion.api.conditions import ADDS, one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import READ, SEND, Parts, Person, Who, names_of
+from clarion.api.guards import READ, SEND, Caller, Parts, PathUser, names_of
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.references import NEIGHBOURS, suggest
@@ -61,7 +61,7 @@ class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_topics(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[TopicView]:
     """All topics by key."""
     found = await parts.ledger.topics.page(caller.tenant, cursor.after(""), limit)
@@ -71,13 +71,13 @@ async def list_topics(
 
 
 @get("/{key:str}", opt=READ)
-async def get_topic(key: str, caller: Who, parts: Parts) -> TopicView:
+async def get_topic(key: str, caller: Caller, parts: Parts) -> TopicView:
     """One topic."""
     return _view(await _topic(parts, caller, key))
 
 
 @put("/{key:str}", opt=SEND)
-async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None = None) -> TopicView:
+async def put_topic(key: str, caller: Caller, parts: Parts, data: TopicBody | None = None) -> TopicView:
     """Create or rename a topic. Its members stay."""
     validation.check_key(key, "#")
     topic = Topic(key=key, name=(data or TopicBody()).name or "")
@@ -88,7 +88,7 @@ async def put_topic(key: str, caller: Who, parts: Parts, data: TopicBody | None 
 
 
 @patch("/{key:str}", opt=SEND)
-async def patch_topic(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> TopicView:
+async def patch_topic(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> TopicView:
     """Change some fields (JSON merge patch)."""
     before = await _topic(parts, caller, key)
     body = request_bodies.convert(merge({"name": before.name or None}, data), TopicBody)
@@ -96,7 +96,7 @@ async def patch_topic(key: str, data: dict[str, Any], caller: Who, parts: Parts)
 
 
 @delete("/{key:str}", opt=SEND)
-async def delete_topic(key: str, caller: Who, parts: Parts) -> None:
+async def delete_topic(key: str, caller: Caller, parts: Parts) -> None:
     """Delete a topic and its subscriptions. The users stay."""
     if not await parts.services.topics.delete(caller.tenant, key):
         raise await _missing(parts, caller, key)
@@ -104,7 +104,7 @@ async def delete_topic(key: str, caller: Who, parts: Parts) -> None:
 
 @get("/{key:str}/subscriptions", opt=READ)
 async def list_subscribers(
-    key: str, caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    key: str, caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[Subscriber]:
     """Who is subscribed."""
     await _topic(parts, caller, key)
@@ -117,7 +117,7 @@ async def list_subscribers(
 
 
 @post("/{key:str}/subscriptions", opt=SEND | ADDS, status_code=200)
-async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> Subscribed:
+async def subscribe(key: str, data: Subscribers, caller: Caller, parts: Parts) -> Subscribed:
     """Subscribe users to a topic. Both must exist."""
     await _topic(parts, caller, key)
     found = await parts.ledger.users.find(caller.tenant, data.user_ids)
@@ -135,7 +135,7 @@ async def subscribe(key: str, data: Subscribers, caller: Who, parts: Parts) -> S
 
 
 @put("/{key:str}/subscriptions/{user_id:str}", opt=SEND | ADDS)
-async def subscribe_one(key: str, person: Person, caller: Who, parts: Parts) -> Subscriber:
+async def subscribe_one(key: str, person: PathUser, caller: Caller, parts: Parts) -> Subscriber:
     """Subscribe one user."""
     await _topic(parts, caller, key)
     await parts.services.topics.subscribe(caller.tenant, key, [person.no])
@@ -143,7 +143,7 @@ async def subscribe_one(key: str, person: Person, caller: Who, parts: Parts) -> 
 
 
 @delete("/{key:str}/subscriptions/{user_id:str}", opt=SEND)
-async def unsubscribe(key: str, person: Person, caller: Who, parts: Parts) -> None:
+async def unsubscribe(key: str, person: PathUser, caller: Caller, parts: Parts) -> None:
     """Remove one subscription."""
     if not await parts.services.topics.unsubscribe(caller.tenant, key, person.no):
         await _topic(parts, caller, key)

@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from clarion.api.conditions import RECORD
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_all
 from clarion.api.problems import Fault, RejectedRequest, wrong_parameter
 from clarion.content.catalogues import Merged, MissingReport, Note, Unreadable
@@ -63,7 +63,7 @@ class ImportView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_languages(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[MissingReport]:
     """Every language in use or required, with its percentage of translated texts."""
     languages = await _translations(parts).summary(caller.tenant)
@@ -73,7 +73,7 @@ async def list_languages(
 @get("/{locale:str}", opt=READ | RECORD)
 async def export_translations(
     locale: str,
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     format: Format = Format.PO,
     source: Source = None,
@@ -92,7 +92,7 @@ async def export_translations(
 
 @put("/{locale:str}", opt={**ADMIN, "reads": tuple(READS)})
 async def import_translations(
-    locale: str, request: Request[Any, Any, Any], caller: Who, parts: Parts, source: Source = None
+    locale: str, request: Request[Any, Any, Any], caller: Caller, parts: Parts, source: Source = None
 ) -> ImportView:
     """Import translations into the drafts of their templates.
 
@@ -116,7 +116,7 @@ async def import_translations(
 
 
 @get("/{locale:str}/missing", opt=READ)
-async def missing_texts(locale: str, caller: Who, parts: Parts, template: Key = None) -> MissingReport:
+async def missing_texts(locale: str, caller: Caller, parts: Parts, template: Key = None) -> MissingReport:
     """The missing texts of a language by template, channel and field, with counts and percentages."""
     _check_languages(locale=locale)
     return await _translations(parts).missing(caller.tenant, locale, template)

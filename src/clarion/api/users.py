@@ -14,7 +14,7 @@ from clarion.api import request_bodies
 from clarion.api.bulk import BulkView, answered
 from clarion.api.conditions import ADDS, one
 from clarion.api.contacts import ContactBody, ContactView, stored, views
-from clarion.api.guards import FOR_GOOD, READ, SEND, Parts, Person, Who, the_user
+from clarion.api.guards import FOR_GOOD, READ, SEND, Caller, Parts, PathUser, the_user
 from clarion.api.merging import merge
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import refuse
@@ -98,7 +98,7 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/", opt=READ)
 async def list_users(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[UserView]:
     """All users, newest first."""
     before = UserNo(cursor.after(0)) if cursor else None
@@ -108,7 +108,7 @@ async def list_users(
 
 
 @post("/search", opt=READ, status_code=200)
-async def search_users(data: UserSearch, caller: Who, parts: Parts) -> Page[UserView]:
+async def search_users(data: UserSearch, caller: Caller, parts: Parts) -> Page[UserView]:
     """The users who have an address: an email, a phone number, or any other contact. At most 200.
 
     All spellings of an address are found. The address is not part of a URL.
@@ -127,13 +127,13 @@ async def search_users(data: UserSearch, caller: Who, parts: Parts) -> Page[User
 
 
 @get("/{user_id:str}", opt=READ)
-async def get_user(person: Person) -> UserView:
+async def get_user(person: PathUser) -> UserView:
     """One user with all contacts."""
     return view(person)
 
 
 @put("/{user_id:str}", opt=SEND)
-async def put_user(user_id: str, data: UserBody, caller: Who, parts: Parts) -> UserView:
+async def put_user(user_id: str, data: UserBody, caller: Caller, parts: Parts) -> UserView:
     """Create or replace a user. Contacts that are left out stay."""
     if data.user_id not in (None, user_id):
         raise InvalidInput("user_id differs from the one in the path: leave it out.", pointer="#/user_id")
@@ -144,7 +144,7 @@ async def put_user(user_id: str, data: UserBody, caller: Who, parts: Parts) -> U
 
 @patch("/{user_id:str}", opt=SEND)
 async def patch_user(
-    user_id: str, data: dict[str, Any], caller: Who, parts: Parts, create: bool = False
+    user_id: str, data: dict[str, Any], caller: Caller, parts: Parts, create: bool = False
 ) -> UserView:
     """Change some fields (JSON merge patch): null removes, what is not named stays.
 
@@ -164,7 +164,7 @@ async def patch_user(
 
 
 @delete("/{user_id:str}", opt=SEND)
-async def delete_user(user_id: str, caller: Who, parts: Parts) -> None:
+async def delete_user(user_id: str, caller: Caller, parts: Parts) -> None:
     """Delete a user: their encryption key is destroyed and waiting messages are not sent. Anonymous statistics stay."""
     person = await the_user(parts, caller, user_id, readable=False)
     await parts.services.users.delete(person)
@@ -173,7 +173,7 @@ async def delete_user(user_id: str, caller: Who, parts: Parts) -> None:
 @post("/bulk", opt={**SEND, "ndjson": UserBody}, status_code=200)
 async def put_users(
     request: Request[Any, Any, Any],
-    caller: Who,
+    caller: Caller,
     parts: Parts,
     mode: Literal["replace", "merge"] = "replace",
 ) -> BulkView:
@@ -203,7 +203,9 @@ async def put_users(
 
 
 @post("/{user_id:str}/tokens", opt=SEND | ADDS | FOR_GOOD)
-async def mint_token(person: Person, caller: Who, parts: Parts, data: TokenBody | None = None) -> TokenView:
+async def mint_token(
+    person: PathUser, caller: Caller, parts: Parts, data: TokenBody | None = None
+) -> TokenView:
     """Create a short-lived token for the user's own devices. It gives access to the user's inbox and nothing else."""
     ttl_s = (data or TokenBody()).ttl_s
     expires_at = Instant(parts.clock.now() // 1000 * 1000 + ttl_s * 1000)

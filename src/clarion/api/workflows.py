@@ -10,7 +10,7 @@ from litestar import Router, delete, get, patch, put
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, READ, Parts, Who
+from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page
 from clarion.api.problems import Fault, RejectedRequest, unknown_name
 from clarion.api.problems import faults_of as faults_in
@@ -46,14 +46,16 @@ class WorkflowDocument(Workflow, frozen=True, kw_only=True, omit_defaults=False)
 
 @get("/", opt=READ)
 async def list_workflows(
-    caller: Who, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
+    caller: Caller, parts: Parts, limit: Limit = PAGE, cursor: Cursor = START
 ) -> Page[WorkflowDocument]:
     """All workflows in their live versions."""
     return page_of_store(WorkflowDocument, parts.ledger.setup.workflows, caller.tenant, cursor, limit)
 
 
 @get("/{key:str}", opt=READ)
-async def get_workflow(key: str, caller: Who, parts: Parts, version: int | None = None) -> WorkflowDocument:
+async def get_workflow(
+    key: str, caller: Caller, parts: Parts, version: int | None = None
+) -> WorkflowDocument:
     """One workflow: the live version, or an exact one."""
     return shown(
         WorkflowDocument,
@@ -62,13 +64,13 @@ async def get_workflow(key: str, caller: Who, parts: Parts, version: int | None 
 
 
 @put("/{key:str}", opt=ADMIN)
-async def put_workflow(key: str, data: WorkflowDocument, caller: Who, parts: Parts) -> WorkflowDocument:
+async def put_workflow(key: str, data: WorkflowDocument, caller: Caller, parts: Parts) -> WorkflowDocument:
     """Publish a workflow. The new version is live at once; messages under way keep theirs."""
     return await _store(named(Workflow, data, key), None, caller, parts)
 
 
 @patch("/{key:str}", opt=ADMIN)
-async def patch_workflow(key: str, data: dict[str, Any], caller: Who, parts: Parts) -> WorkflowDocument:
+async def patch_workflow(key: str, data: dict[str, Any], caller: Caller, parts: Parts) -> WorkflowDocument:
     """Publish the workflow with some fields changed (JSON merge patch): null restores the default, what is not named stays."""
     live = found(parts.ledger.setup.workflows, caller.tenant, key, "workflow")
     body = patched(shown(WorkflowDocument, live), data)
@@ -76,7 +78,7 @@ async def patch_workflow(key: str, data: dict[str, Any], caller: Who, parts: Par
 
 
 @delete("/{key:str}", opt=ADMIN)
-async def delete_workflow(key: str, caller: Who, parts: Parts) -> None:
+async def delete_workflow(key: str, caller: Caller, parts: Parts) -> None:
     """Delete a workflow. Messages that wait to be sent are canceled."""
     await parts.services.setup.delete(caller.tenant, Workflow, key)
 

@@ -35,14 +35,14 @@ class Answered(ClarionError):
         code: str,
         detail: str,
         retry_after_s: int | None = None,
-        told: Mapping[str, Any] | None = None,
+        problem: Mapping[str, Any] | None = None,
     ) -> None:
-        """`told`: all that the answer said."""
+        """`problem`: all that the answer said."""
         super().__init__(detail)
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
-        self.told = told or {}
+        self.problem = problem or {}
 
 
 class Client:
@@ -204,11 +204,11 @@ def pause(seconds: float) -> None:
 
 def _problem(status: int, content: bytes, retry_after: str | None) -> Answered:
     try:
-        told = msgspec.json.decode(content, type=dict[str, Any])
+        problem = msgspec.json.decode(content, type=dict[str, Any])
     except msgspec.MsgspecError:
         return Answered(status, "internal", f"Clarion answered with HTTP {status} and no reason.")
-    lines = [str(told.get("detail") or told.get("title") or f"HTTP {status}")]
-    for fault in told.get("errors", ()):
+    lines = [str(problem.get("detail") or problem.get("title") or f"HTTP {status}")]
+    for fault in problem.get("errors", ()):
         place = fault.get("pointer") or fault.get("parameter") or fault.get("header") or ""
         said = f"{place}: {fault['detail']}" if place else fault["detail"]
         if fault["detail"] != lines[0]:
@@ -216,7 +216,7 @@ def _problem(status: int, content: bytes, retry_after: str | None) -> Answered:
         elif place:
             lines[0] = said
     wait = int(retry_after) if retry_after and retry_after.isdigit() else None
-    return Answered(status, told.get("code", "internal"), "\n".join(lines), wait, told)
+    return Answered(status, problem.get("code", "internal"), "\n".join(lines), wait, problem)
 
 
 def _cause(error: PyreqwestError) -> str:

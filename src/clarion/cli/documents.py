@@ -104,7 +104,7 @@ class DocumentCommands:
         """A new one."""
         body = (read(file) if file else {}) | assigned(changes or ())
         answer = connect().call("PUT", self._at(key), body, {"if-none-match": "*"})
-        told(answer, f"{key} is created.", json=json)
+        report(answer, f"{key} is created.", json=json)
 
     def set(
         self, key: Key, file: File, if_match: IfMatch = None, *, connect: Connect, json: Json = False
@@ -113,7 +113,7 @@ class DocumentCommands:
         from clarion.cli.client import matching
 
         answer = connect().call("PUT", self._at(key), read(file), matching(if_match))
-        told(answer, f"{key} is stored.", json=json)
+        report(answer, f"{key} is stored.", json=json)
 
     def update(
         self,
@@ -130,7 +130,7 @@ class DocumentCommands:
         if not changes:
             raise typer.BadParameter("give at least one change with --set NAME=VALUE")
         answer = connect().call("PATCH", self._at(key), assigned(changes), matching(if_match))
-        told(answer, f"{key} is changed.", json=json)
+        report(answer, f"{key} is changed.", json=json)
 
     def edit(self, key: Key, *, connect: Connect, json: Json = False) -> None:
         """What a person makes of it."""
@@ -140,10 +140,10 @@ class DocumentCommands:
         document, etag = client.tagged(self._at(key))
         changes = patch(document, edited(document, key))
         if not changes:
-            told(document, "Nothing was changed.", json=json)
+            report(document, "Nothing was changed.", json=json)
         else:
             answer = client.call("PATCH", self._at(key), changes, matching(etag))
-            told(answer, f"{key} is changed.", json=json)
+            report(answer, f"{key} is changed.", json=json)
 
     def delete(self, key: Key, yes: Yes = False, if_match: IfMatch = None, *, connect: Connect) -> None:
         """One of them, for good."""
@@ -152,7 +152,7 @@ class DocumentCommands:
         if self._noun.destroys and not yes:
             typer.confirm(f"Delete {key} and {self._noun.destroys}? This cannot be undone.", abort=True)
         connect().call("DELETE", self._at(key), None, matching(if_match))
-        told({}, f"{key} is deleted.", json=False)
+        report({}, f"{key} is deleted.", json=False)
 
     def _at(self, key: str) -> str:
         from clarion.cli.client import segment
@@ -183,7 +183,7 @@ def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]
     return changes
 
 
-def told(answer: Any, sentence: str, *, json: bool) -> None:
+def report(answer: Any, sentence: str, *, json: bool) -> None:
     """Say what became of a change: a sentence for people, the answer for scripts."""
     from clarion.cli import output
 

@@ -152,7 +152,7 @@ def several(client: Client, path: str, body: Mapping[str, Any], *, json: bool) -
     except Answered as refused:
         if refused.code != "all_rejected":
             raise
-        answer = {"accepted": 0, "rejected": len(refused.told["items"]), "items": refused.told["items"]}
+        answer = {"accepted": 0, "rejected": len(refused.problem["items"]), "items": refused.problem["items"]}
     if json:
         output.as_json(answer)
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clarion.cli.assignments import assigned
-from clarion.cli.documents import Changes, told
+from clarion.cli.documents import Changes, report
 from clarion.cli.options import Connect, IfMatch, Json, connected
 
 program = typer.Typer(no_args_is_help=True, help="Show and change what a user receives.")
@@ -64,7 +64,7 @@ def update(
     if not changes:
         raise typer.BadParameter("name at least one change with --set NAME=VALUE")
     answer = connect().call("PATCH", _at(user), assigned(changes), matching(if_match))
-    told(answer, f"The preferences of {user} are changed.", json=json)
+    report(answer, f"The preferences of {user} are changed.", json=json)
 
 
 def _at(user: str) -> str:

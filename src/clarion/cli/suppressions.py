@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion.cli.documents import told
+from clarion.cli.documents import report
 from clarion.cli.messages import Limit
 from clarion.cli.options import Connect, Json, connected
 
@@ -61,7 +61,7 @@ def create(
     """
     body = {"channel": channel, "address": address} | ({"reason": reason} if reason else {})
     made = connect().call("POST", PATH, body)
-    told(made, f"Suppressed as {made['id']}.", json=json)
+    report(made, f"Suppressed as {made['id']}.", json=json)
 
 
 @program.command()
@@ -80,7 +80,7 @@ def delete(
     from clarion.cli.client import segment
 
     connect().call("DELETE", f"{PATH}/{segment(suppression)}")
-    told(None, "The address may be used again.", json=False)
+    report(None, "The address may be used again.", json=False)
 
 
 def _table(found: Iterable[Any], *, json: bool) -> None:

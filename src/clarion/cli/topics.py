@@ -58,7 +58,7 @@ def subscribe(key: documents.Key, users: Users, *, connect: Connect, json: Json 
       clarion topics subscribe readers ada juergen
     """
     answer = connect().call("POST", _at(key), {"user_ids": users})
-    documents.told(answer, f"{answer['added']} subscribed to {key}.", json=json)
+    documents.report(answer, f"{answer['added']} subscribed to {key}.", json=json)
 
 
 @program.command()
@@ -75,7 +75,7 @@ def unsubscribe(key: documents.Key, users: Users, *, connect: Connect) -> None:
     client = connect()
     for user in users:
         client.call("DELETE", f"{_at(key)}/{segment(user)}")
-    documents.told(None, f"{len(users)} unsubscribed from {key}.", json=False)
+    documents.report(None, f"{len(users)} unsubscribed from {key}.", json=False)
 
 
 def _at(key: str) -> str:

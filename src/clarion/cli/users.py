@@ -235,7 +235,7 @@ class _Import:
                 return self._client.call("POST", f"/v1/users/bulk?mode={self._mode}", body, headers)
             except (Answered, Unreachable) as error:
                 if isinstance(error, Answered) and error.code == "all_rejected":
-                    return error.told
+                    return error.problem
                 if error.status not in {429, 503} or tried == TRIES:
                     raise
                 pause(getattr(error, "retry_after_s", None) or tried)

@@ -122,7 +122,7 @@ def _sends(steps: Iterable[Any], key: str) -> bool:
     return any(step.template == key for step in steps)
 
 
-def told(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+def rows_of(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     """Findings for people, the worst first; each knows where to jump."""
     order = {"error": 0, "warning": 1}
     return [

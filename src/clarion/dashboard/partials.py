@@ -168,5 +168,5 @@ def _told(published: PartialPublished, key: str) -> dict[str, Any]:
     for template, findings in published.broken.items():
         own |= dict.fromkeys(one for one in findings if one.pointer == here)
         elsewhere = [one for one in findings if one.pointer != here]
-        broken += ({**told, "template": template} for told in editor.told(elsewhere))
-    return {"own": editor.told(own), "broken": broken}
+        broken += ({**told, "template": template} for told in editor.rows_of(elsewhere))
+    return {"own": editor.rows_of(own), "broken": broken}

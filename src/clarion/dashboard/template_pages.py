@@ -122,7 +122,7 @@ async def look(site: Site, request: PageRequest, key: str) -> Response:
     return fragment(
         "look.html",
         theirs=theirs,
-        findings=editor.told(findings),
+        findings=editor.rows_of(findings),
         shown=shown(found, site.frames),
         person=person(user),
         channel=str(asked.channel),
@@ -223,16 +223,19 @@ async def _previewed(site: Site, asked: TemplateLooked, template: Template) -> t
     users = await site.parts.ledger.users.find(tenant, [asked.user])
     if asked.user not in users:
         raise NotFound("This user was deleted: reload the page.")
-    user, house = users[asked.user], setup.tenants.all()[tenant]
+    user, stored_tenant = users[asked.user], setup.tenants.all()[tenant]
     theirs = choose(
-        template.channels.get(asked.channel, ()), user.profile.locale, house.locale, template.default_locale
+        template.channels.get(asked.channel, ()),
+        user.profile.locale,
+        stored_tenant.locale,
+        template.default_locale,
     )
     # In the language they get anyway it is shown as they read it: with the dates and numbers of their region.
     if asked.locale not in ("", theirs):
         user = replace(user, profile=replace(user.profile, locale=asked.locale))
     (found,) = await site.parts.services.previews.of(
         template,
-        house,
+        stored_tenant,
         user,
         editor.example_of(setup, tenant, template),
         [asked.channel],
@@ -243,7 +246,7 @@ async def _previewed(site: Site, asked: TemplateLooked, template: Template) -> t
 
 def _published(published: Published) -> Response:
     if published.template is None:
-        return fragment("unpublished.html", code=422, findings=editor.told(published.findings))
+        return fragment("unpublished.html", code=422, findings=editor.rows_of(published.findings))
     response = fragment("published.html", version=published.template.version)
     return response.with_headers({"clarion-version": str(published.template.version)})
 

@@ -68,12 +68,12 @@ def route(workflow: Workflow, category: Category | None) -> str:
 
 def submission(fields: Mapping[str, list[str]]) -> Submission:
     """What the posted form asks for. Raises InvalidInput saying which part is wrong."""
-    people = tuple(fields.get("to", ()))
-    if not people:
+    user_ids = tuple(fields.get("to", ()))
+    if not user_ids:
         raise InvalidInput("Choose at least one person.")
     return Submission(
         workflow=fields.get("workflow", [""])[0],
-        recipients=people,
+        recipients=user_ids,
         data=_data(fields.get("data", ["{}"])[0]),
     )
 

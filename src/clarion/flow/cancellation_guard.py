@@ -24,8 +24,8 @@ class CancellationGuard:
 
     def begin(self, batch: Iterable[InFlight]) -> set[InFlight]:
         """Those whose call may begin now; they count as begun until `end`."""
-        going = {held for held in batch if not self._is_stopped(held)}
-        self._begun.update((held.message.id, held.message.event_id) for held in going)
+        going = {in_flight for in_flight in batch if not self._is_stopped(in_flight)}
+        self._begun.update((in_flight.message.id, in_flight.message.event_id) for in_flight in going)
         return going
 
     def end(self, messages: Iterable[MessageId]) -> None:
@@ -66,9 +66,9 @@ class CancellationGuard:
         while self._stopped and self._stopped[one := next(iter(self._stopped))] < before:
             del self._stopped[one]
 
-    def _is_stopped(self, held: InFlight) -> bool:
+    def _is_stopped(self, in_flight: InFlight) -> bool:
         """What was moved since then, by a retry, is another matter."""
-        message = held.message
+        message = in_flight.message
         return any(
             message.updated_at <= self._stopped[one]
             for one in (message.id, message.event_id)

@@ -35,21 +35,21 @@ LONGEST_REST_S = 5.0
 class InFlight:
     """A message this process holds, with what is needed to send it."""
 
-    __slots__ = ("data", "devices", "event", "gate", "message", "since", "template", "user", "worker")
+    __slots__ = ("data", "decision", "devices", "event", "message", "since", "template", "user", "worker")
 
     def __init__(
         self,
         message: Message,
         event: Event,
         user: User,
-        gate: Decision | None,
+        decision: Decision | None,
         worker: WorkerId,
         since: Instant,
     ) -> None:
         self.message = message
         self.event = event
         self.user = user
-        self.gate = gate
+        self.decision = decision
         """The verdict it was planned on; None makes the dispatcher decide again."""
         self.worker = worker
         """As whom this process holds it."""
@@ -102,7 +102,7 @@ class LaneQueue:
         return self._capacity - self._used
 
     @property
-    def held(self) -> int:
+    def in_flight(self) -> int:
         """Slots in use: reserved, waiting or under way."""
         return self._used
 
@@ -159,10 +159,10 @@ class LaneQueue:
         """Claim nothing for a while: a long backlog must not be fetched and put back over and over."""
         self.rests_until_s = now_s + min(wait_s, LONGEST_REST_S)
 
-    def put(self, held: InFlight) -> None:
+    def put(self, in_flight: InFlight) -> None:
         """Hand over a message whose slot was reserved."""
-        tenant = held.message.tenant
-        self._waiting.setdefault(tenant, deque()).append(held)
+        tenant = in_flight.message.tenant
+        self._waiting.setdefault(tenant, deque()).append(in_flight)
         if self._coming:
             self._came(tenant)
         self._count += 1

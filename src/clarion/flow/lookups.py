@@ -24,7 +24,7 @@ def setup_of(setup: SetupView, tenant_id: TenantId, key: str) -> tuple[Tenant, W
     tenant = setup.tenants.all().get(tenant_id)
     workflow = setup.workflows.all(tenant_id).get(key)
     if workflow is None and key.startswith(TEST_SEND):
-        workflow = _trial(setup, tenant_id, key)
+        workflow = _test_workflow(setup, tenant_id, key)
         if tenant is not None and workflow is not None:
             # It was asked for by name: neither preferences nor quiet hours nor caps hold it back.
             return tenant, workflow, Category(key=workflow.category, critical=True)
@@ -37,8 +37,8 @@ def setup_of(setup: SetupView, tenant_id: TenantId, key: str) -> tuple[Tenant, W
 async def last_known(setup: SetupView, tenant_id: TenantId, key: str) -> Workflow:
     """The workflow as it was before it was deleted, so that what it was to send can still be named."""
     if key.startswith(TEST_SEND):
-        trial, _, channel = key.rpartition(":")
-        return workflow_of_test_send(trial, Channel(channel), "test")
+        template_key, _, channel = key.rpartition(":")
+        return workflow_of_test_send(template_key, Channel(channel), "test")
     for version in await setup.workflows.versions(tenant_id, key, None, 1):
         return version
     step = SendStep(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
@@ -49,17 +49,17 @@ def template_of(setup: SetupView, tenant_id: TenantId, key: str) -> Template | N
     """The live template of this key, or what is being tried out under it."""
     template = setup.templates.all(tenant_id).get(key)
     if template is None and key.startswith(TEST_SEND):
-        return setup.trials.all(tenant_id).get(key)
+        return setup.test_templates.all(tenant_id).get(key)
     return template
 
 
-def workflow_of_test_send(trial: str, channel: Channel, category: str) -> Workflow:
-    """Sends what is tried out under the key `trial` on one channel."""
+def workflow_of_test_send(template_key: str, channel: Channel, category: str) -> Workflow:
+    """Sends what is tried out under the key `template_key` on one channel."""
     return Workflow(
-        key=f"{trial}:{channel}",
+        key=f"{template_key}:{channel}",
         category=category,
         lane=Lane.HIGH,
-        steps=(SendStep(key="test", template=trial, to=SendAll(channels=(channel,))),),
+        steps=(SendStep(key="test", template=template_key, to=SendAll(channels=(channel,))),),
     )
 
 
@@ -70,12 +70,14 @@ def category_of_test_send(setup: SetupView, tenant_id: TenantId, template: str) 
     return next((workflow.category for workflow in senders), "test")
 
 
-def _trial(setup: SetupView, tenant_id: TenantId, key: str) -> Workflow | None:
-    trial, _, channel = key.rpartition(":")
-    if trial not in setup.trials.all(tenant_id) or channel not in list(Channel):
+def _test_workflow(setup: SetupView, tenant_id: TenantId, key: str) -> Workflow | None:
+    template_key, _, channel = key.rpartition(":")
+    if template_key not in setup.test_templates.all(tenant_id) or channel not in list(Channel):
         return None
-    template = trial.removeprefix(TEST_SEND).rpartition(":")[0]
-    return workflow_of_test_send(trial, Channel(channel), category_of_test_send(setup, tenant_id, template))
+    template = template_key.removeprefix(TEST_SEND).rpartition(":")[0]
+    return workflow_of_test_send(
+        template_key, Channel(channel), category_of_test_send(setup, tenant_id, template)
+    )
 
 
 def reason_of(fault: Exception) -> Reason:

@@ -58,10 +58,10 @@ class Readiness:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self.look()
+            await self.check()
             await self._clock.sleep(EVERY_S)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Note which queues move, and log what is different now."""
         now_s = self._clock.monotonic()
         for queue in self._queues:

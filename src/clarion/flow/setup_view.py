@@ -59,7 +59,7 @@ class SetupView:
         self.drafts: DocumentsView[TemplateDraft] = DocumentsView(store.drafts, self)
         self.learned: DocumentsView[Learned] = DocumentsView(store.learned, self)
         """Of the installation: under tenant 0."""
-        self.trials: DocumentsView[Template] = DocumentsView(store.trials, self)
+        self.test_templates: DocumentsView[Template] = DocumentsView(store.test_templates, self)
         """What authors send to themselves, under keys of its own: never live."""
         self.partials: DocumentsView[Partial] = DocumentsView(store.partials, self)
         self.integrations: DocumentsView[Integration] = DocumentsView(store.integrations, self)
@@ -105,7 +105,7 @@ class SetupView:
         self.templates.show(delta.templates, whole=whole)
         self.drafts.show(delta.drafts, whole=whole)
         self.learned.show(delta.learned, whole=whole)
-        self.trials.show(delta.trials, whole=whole)
+        self.test_templates.show(delta.test_templates, whole=whole)
         self.partials.show(delta.partials, whole=whole)
         self.integrations.show(delta.integrations, whole=whole)
         self.revision = delta.revision

@@ -44,8 +44,8 @@ class AsgiDevice(Device):
 
     __slots__ = ("_asgi_send", "_writer")
 
-    def __init__(self, session: Session, feed: UserStream, send: Send) -> None:
-        super().__init__(session, feed)
+    def __init__(self, session: Session, stream: UserStream, send: Send) -> None:
+        super().__init__(session, stream)
         self._asgi_send: Send | None = send
         self._writer: asyncio.Task[None] | None = None
 

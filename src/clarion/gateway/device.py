@@ -18,11 +18,11 @@ NOTHING = InboxCounts(unseen=0, unread=0, total=0)
 class Device(ABC):
     """Carries out what its session says. A line that blocks must say so to the session and drain it later."""
 
-    __slots__ = ("feed", "session", "slot")
+    __slots__ = ("session", "slot", "stream")
 
-    def __init__(self, session: Session, feed: UserStream) -> None:
+    def __init__(self, session: Session, stream: UserStream) -> None:
         self.session = session
-        self.feed = feed
+        self.stream = stream
         self.slot = 0
         """Its place in the wheel."""
 

@@ -52,7 +52,7 @@ class Hub:
         self._limits = parts.limits
         self._rules = parts.limits.session
         self._reader = StreamReader(parts.inboxes, parts.vault, parts.limits.session.replay)
-        self._feeds: dict[UserNo, UserStream] = {}
+        self._streams: dict[UserNo, UserStream] = {}
         self._per_tenant: Counter[TenantId] = Counter()
         self._devices: set[Device] = set()
         self._wheel = TimerWheel()
@@ -100,7 +100,7 @@ class Hub:
 
     def stats(self) -> Mapping[str, float]:
         """Gauges and counters."""
-        return {"connections": len(self._devices), "users": len(self._feeds), **self.counted}
+        return {"connections": len(self._devices), "users": len(self._streams), **self.counted}
 
     # ── joining and leaving ───────────────────────────────────────────────────────────────────────────────
 
@@ -110,59 +110,59 @@ class Hub:
         lasts_s = (expires_at - self._clock.now()) / 1000
         return Session(self._rules, now, now + lasts_s, 0.5 + self._random.uniform() / 2)
 
-    async def feed(self, user: User) -> UserStream | CloseCode:
+    async def stream(self, user: User) -> UserStream | CloseCode:
         """The feed a new device of `user` may join, or why it may not. Join before the next await."""
-        feed = self._feeds.get(user.no)
-        if feed is None:
-            feed = UserStream(user)
+        stream = self._streams.get(user.no)
+        if stream is None:
+            stream = UserStream(user)
             try:
-                await self._reader.jump(feed)
+                await self._reader.jump(stream)
             except ClarionError:
                 return STATE_LOST
-            feed = self._feeds.get(user.no, feed)  # somebody may have been faster
+            stream = self._streams.get(user.no, stream)  # somebody may have been faster
         if self._closing:
             return SHUTTING_DOWN
         if len(self._devices) >= self._limits.connections:
             return FULL
         if self._per_tenant[user.tenant] >= self._limits.connections_per_tenant:
             return FULL
-        full = len(feed.devices) >= self._limits.connections_per_user
-        return TOO_MANY_CONNECTIONS if full else feed
+        full = len(stream.devices) >= self._limits.connections_per_user
+        return TOO_MANY_CONNECTIONS if full else stream
 
     def join(self, device: Device) -> None:
         """The device gets every change from here on, once it has loaded its state."""
-        feed = device.feed
-        self._feeds[feed.user] = feed
-        feed.add(device)
+        stream = device.stream
+        self._streams[stream.user] = stream
+        stream.add(device)
         self._devices.add(device)
-        self._per_tenant[feed.tenant] += 1
+        self._per_tenant[stream.tenant] += 1
         self._wheel.put(device, device.session.due())
 
     def leave(self, device: Device) -> None:
         """The connection has ended, whoever ended it."""
-        feed = device.feed
+        stream = device.stream
         device.leave()
-        feed.remove(device)
-        if not feed.devices and self._feeds.get(feed.user) is feed:
-            del self._feeds[feed.user]
+        stream.remove(device)
+        if not stream.devices and self._streams.get(stream.user) is stream:
+            del self._streams[stream.user]
         self._devices.discard(device)
-        self._per_tenant[feed.tenant] -= 1
+        self._per_tenant[stream.tenant] -= 1
         self._wheel.remove(device)
         ended = device.session.ended
         self.counted[f"closed_{ended.reason}" if ended else "closed_by_client"] += 1
 
     async def load(self, device: Device, asked: Resume | None) -> None:
         """Send the first frame: what `asked` missed, or the full state, never a part of either."""
-        feed, session = device.feed, device.session
+        stream, session = device.stream, device.session
         try:
-            await self._reader.catch_up(feed, self._push)
-            frame = await self._missed(feed, asked)
+            await self._reader.catch_up(stream, self._push)
+            frame = await self._missed(stream, asked)
             recovered = frame is not None
-            effects = session.loaded(frame or await self._full(feed))
+            effects = session.loaded(frame or await self._full(stream))
         except StreamLost:
-            self._lose(feed, STATE_LOST)
+            self._lose(stream, STATE_LOST)
         except ClarionError as wrong:
-            log.warning("inbox_not_loaded", tenant=feed.tenant, code=wrong.code)
+            log.warning("inbox_not_loaded", tenant=stream.tenant, code=wrong.code)
             self._perform(device, session.close(STATE_LOST))
         else:
             self._perform(device, effects)
@@ -170,31 +170,31 @@ class Hub:
                 self._perform(device, session.push(change))
             self.counted["recovered" if recovered else "full"] += 1
 
-    async def _missed(self, feed: UserStream, asked: Resume | None) -> Frame | None:
+    async def _missed(self, stream: UserStream, asked: Resume | None) -> Frame | None:
         """What a device has missed since it was `asked.offset`; None when it has to get everything."""
-        if asked is None or not asked.fits(feed.epoch, feed.offset):
+        if asked is None or not asked.fits(stream.epoch, stream.offset):
             return None
-        offset, counts = feed.offset, feed.counts
-        missed = await self._reader.changed(feed, asked.offset, offset)
-        return None if missed is None else self._connected(feed, offset, counts, missed, recovered=True)
+        offset, counts = stream.offset, stream.counts
+        missed = await self._reader.changed(stream, asked.offset, offset)
+        return None if missed is None else self._connected(stream, offset, counts, missed, recovered=True)
 
-    async def _full(self, feed: UserStream) -> Frame:
+    async def _full(self, stream: UserStream) -> Frame:
         """The newest unarchived items as they were at one offset of the feed."""
-        before = feed.offset
-        page = await self._reader.newest(feed, self._rules.snapshot)
-        await self._reader.catch_up(feed, self._push)
-        offset, counts = feed.offset, feed.counts
-        since = await self._reader.changed(feed, before, offset)
+        before = stream.offset
+        page = await self._reader.newest(stream, self._rules.snapshot)
+        await self._reader.catch_up(stream, self._push)
+        offset, counts = stream.offset, stream.counts
+        since = await self._reader.changed(stream, before, offset)
         if since is None:
             raise StreamLost
         latest = {item.message_id: item for item in (*page, *since)}
         alive = [item for item in latest.values() if item.archived_at is None]
         newest = sorted(alive, key=lambda item: item.message_id, reverse=True)[: self._rules.snapshot]
-        return self._connected(feed, offset, counts, newest, recovered=False)
+        return self._connected(stream, offset, counts, newest, recovered=False)
 
     def _connected(
         self,
-        feed: UserStream,
+        stream: UserStream,
         offset: int,
         counts: InboxCounts,
         items: Sequence[InboxItem],
@@ -203,11 +203,11 @@ class Hub:
     ) -> Frame:
         return frames.connected(
             session=self._random.bytes(8).hex(),
-            epoch=feed.epoch,
+            epoch=stream.epoch,
             offset=offset,
             recovered=recovered,
             counts=counts,
-            items=self._reader.shown(feed, items),
+            items=self._reader.shown(stream, items),
             ping_s=self._rules.ping_s,
         )
 
@@ -215,65 +215,65 @@ class Hub:
 
     def receive(self, changes: Sequence[InboxChange]) -> None:
         """Changes from the fan-out, in any order, some perhaps twice or never: the ledger fills the gaps."""
-        feeds = self._feeds
+        streams = self._streams
         for change in changes:
-            feed = feeds.get(change.user)
-            if feed is None:
+            stream = streams.get(change.user)
+            if stream is None:
                 continue
             try:
-                self._follow(feed, change)
+                self._follow(stream, change)
             except Exception:
-                log.exception("inbox_change_not_followed", tenant=feed.tenant)
-                self._lose(feed, STATE_LOST)
+                log.exception("inbox_change_not_followed", tenant=stream.tenant)
+                self._lose(stream, STATE_LOST)
 
-    def _follow(self, feed: UserStream, change: InboxChange) -> None:
+    def _follow(self, stream: UserStream, change: InboxChange) -> None:
         items = change.items
         if not items:
-            self._lose(feed, USER_DELETED)
+            self._lose(stream, USER_DELETED)
             return
         offset = items[-1].offset
-        feed.announced = max(feed.announced, offset)
-        if offset <= feed.offset:
+        stream.announced = max(stream.announced, offset)
+        if offset <= stream.offset:
             return
-        if change.counts is not None and items[0].offset == feed.offset + 1:
-            self._push(feed, self._reader.advance(feed, items, change.content, change.counts, offset))
-        elif not feed.reading.locked():  # whoever reads sees to what is announced meanwhile
-            self._start(self._catch_up(feed))
+        if change.counts is not None and items[0].offset == stream.offset + 1:
+            self._push(stream, self._reader.advance(stream, items, change.content, change.counts, offset))
+        elif not stream.reading.locked():  # whoever reads sees to what is announced meanwhile
+            self._start(self._catch_up(stream))
 
-    async def _catch_up(self, feed: UserStream) -> None:
+    async def _catch_up(self, stream: UserStream) -> None:
         try:
-            await self._reader.catch_up(feed, self._push)
+            await self._reader.catch_up(stream, self._push)
         except StreamLost:
-            self._lose(feed, STATE_LOST)
+            self._lose(stream, STATE_LOST)
         except Exception:
-            log.exception("inbox_change_not_followed", tenant=feed.tenant)
-            self._lose(feed, STATE_LOST)
+            log.exception("inbox_change_not_followed", tenant=stream.tenant)
+            self._lose(stream, STATE_LOST)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _push(self, feed: UserStream, frame: Frame) -> None:
-        for device in feed.devices:
+    def _push(self, stream: UserStream, frame: Frame) -> None:
+        for device in stream.devices:
             self._perform(device, device.session.push(frame))
-        self.counted["frames"] += len(feed.devices)
+        self.counted["frames"] += len(stream.devices)
 
     async def mark(self, device: Device, mark: Mark) -> None:
         """Carry out a client's command and answer it."""
         try:
-            await self._engagement.mark(device.feed.user, mark.action, mark.which)
+            await self._engagement.mark(device.stream.user, mark.action, mark.which)
         except ClarionError as wrong:
             effects = device.session.refused(mark.ref, wrong.code, wrong.detail)
         else:
             effects = device.session.answered(mark.ref)
         self._perform(device, effects)
 
-    def _lose(self, feed: UserStream, close: CloseCode) -> None:
+    def _lose(self, stream: UserStream, close: CloseCode) -> None:
         """End all sessions of a feed; whoever comes back starts a new one."""
-        if self._feeds.get(feed.user) is feed:
-            del self._feeds[feed.user]
-        for device in feed.devices:
+        if self._streams.get(stream.user) is stream:
+            del self._streams[stream.user]
+        for device in stream.devices:
             self._perform(device, device.session.close(close))
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -293,20 +293,20 @@ class Hub:
         due = self._wheel.turn(now)
         for start in range(0, len(due), AT_ONCE):
             batch = due[start : start + AT_ONCE]
-            deleted = await self._deleted({device.feed.user for device in batch})
+            deleted = await self._deleted({device.stream.user for device in batch})
             for device in batch:
                 try:
                     self._look_at(device, now, deleted)
                 except Exception:
-                    log.exception("device_failed", tenant=device.feed.tenant)
+                    log.exception("device_failed", tenant=device.stream.tenant)
                     device.abort()
             await self._clock.sleep(0)
 
     def _look_at(self, device: Device, now: float, deleted: set[UserNo]) -> None:
-        if device not in device.feed.devices:
+        if device not in device.stream.devices:
             return
         session = device.session
-        effects = session.close(USER_DELETED) if device.feed.user in deleted else session.tick(now)
+        effects = session.close(USER_DELETED) if device.stream.user in deleted else session.tick(now)
         self._perform(device, effects)
         if session.state is not SessionState.GONE:
             self._wheel.put(device, session.due())

@@ -31,7 +31,7 @@ class EventStreamDevice(AsgiDevice):
             return _body(b":\n\n")
         if frame.offset < 0:
             return _body(b"data: %s\n\n" % frame.text.encode())
-        position = f"{self.feed.epoch}:{frame.offset}"
+        position = f"{self.stream.epoch}:{frame.offset}"
         return _body(f"id: {position}\ndata: {frame.text}\n\n".encode())
 
     def close_event(self, close: CloseCode) -> Event:
@@ -82,11 +82,11 @@ class EventStreams:
         if isinstance(visitor, CloseCode):
             await refuse(send, visitor, also=cors)
             return None
-        feed = await self._hub.feed(visitor.user)
-        if not isinstance(feed, UserStream):
-            await refuse(send, feed, also=cors)
+        stream = await self._hub.stream(visitor.user)
+        if not isinstance(stream, UserStream):
+            await refuse(send, stream, also=cors)
             return None
-        device = EventStreamDevice(self._hub.session(visitor.expires_at), feed, send)
+        device = EventStreamDevice(self._hub.session(visitor.expires_at), stream, send)
         self._hub.join(device)
         return device, visitor.resume
 

@@ -41,28 +41,28 @@ class StreamReader:
         self._vault = vault
         self._most = most
 
-    async def catch_up(self, feed: UserStream, push: Callable[[UserStream, Frame], None]) -> None:
+    async def catch_up(self, stream: UserStream, push: Callable[[UserStream, Frame], None]) -> None:
         """Move the feed at least to where the ledger stands now, and to everything announced meanwhile. `push` gets the
         frames that take its devices there."""
-        async with feed.reading:
+        async with stream.reading:
             while True:
-                before, announced = feed.offset, feed.announced
-                offset, counts = await self._inboxes.head(feed.user)
+                before, announced = stream.offset, stream.announced
+                offset, counts = await self._inboxes.head(stream.user)
                 if offset < max(before, announced):
                     raise StreamLost
-                if offset > feed.offset:
-                    changed = await self.changed(feed, feed.offset, offset)
+                if offset > stream.offset:
+                    changed = await self.changed(stream, stream.offset, offset)
                     if changed is None:
                         raise StreamLost
-                    if offset > feed.offset:
-                        untold = [item for item in changed if item.offset > feed.offset]
-                        push(feed, self.advance(feed, untold, (), counts, offset))
-                if feed.announced <= feed.offset:
+                    if offset > stream.offset:
+                        untold = [item for item in changed if item.offset > stream.offset]
+                        push(stream, self.advance(stream, untold, (), counts, offset))
+                if stream.announced <= stream.offset:
                     return
 
     def advance(
         self,
-        feed: UserStream,
+        stream: UserStream,
         items: Sequence[InboxItem],
         content: Sequence[bytes],
         counts: InboxCounts,
@@ -70,39 +70,39 @@ class StreamReader:
     ) -> Frame:
         """Move the feed over `items` to `offset`; the frame that takes its devices there."""
         frame = frames.items(
-            before=feed.offset, offset=offset, items=self.shown(feed, items, content), counts=counts
+            before=stream.offset, offset=offset, items=self.shown(stream, items, content), counts=counts
         )
-        feed.offset = offset
-        feed.counts = counts
+        stream.offset = offset
+        stream.counts = counts
         return frame
 
-    async def jump(self, feed: UserStream) -> None:
+    async def jump(self, stream: UserStream) -> None:
         """Move a feed nobody follows yet to the ledger's head."""
-        feed.offset, feed.counts = await self._inboxes.head(feed.user)
+        stream.offset, stream.counts = await self._inboxes.head(stream.user)
 
-    async def changed(self, feed: UserStream, after: int, upto: int) -> list[InboxItem] | None:
+    async def changed(self, stream: UserStream, after: int, upto: int) -> list[InboxItem] | None:
         """Items whose last change lies in (after, upto], offsets ascending; None when they are too many."""
-        found = await self._inboxes.since(feed.user, after, self._most + 1)
+        found = await self._inboxes.since(stream.user, after, self._most + 1)
         if len(found) > self._most:
             return None
         return [item for item in found if item.offset <= upto]
 
-    async def newest(self, feed: UserStream, limit: int) -> Sequence[InboxItem]:
+    async def newest(self, stream: UserStream, limit: int) -> Sequence[InboxItem]:
         """The newest unarchived items."""
-        return await self._inboxes.page(feed.user, None, limit)
+        return await self._inboxes.page(stream.user, None, limit)
 
     def shown(
-        self, feed: UserStream, items: Sequence[InboxItem], content: Sequence[bytes] = ()
+        self, stream: UserStream, items: Sequence[InboxItem], content: Sequence[bytes] = ()
     ) -> list[ShownItem]:
         """Items as the client sees them; `content` spares the opening where it is still in memory."""
         if len(content) == len(items):
             return list(map(shown, items, content))
-        return [self._opened(feed, item) for item in items]
+        return [self._opened(stream, item) for item in items]
 
-    def _opened(self, feed: UserStream, item: InboxItem) -> ShownItem:
+    def _opened(self, stream: UserStream, item: InboxItem) -> ShownItem:
         try:
-            return shown(item, self._vault.open(feed.key, item.sealed))
+            return shown(item, self._vault.open(stream.key, item.sealed))
         except (SealBroken, msgspec.DecodeError) as wrong:
             # One damaged item must not keep its owner from all the others.
-            log.warning("inbox_item_unreadable", tenant=feed.tenant, error=type(wrong).__name__)
+            log.warning("inbox_item_unreadable", tenant=stream.tenant, error=type(wrong).__name__)
             return shown(item, b"{}")

@@ -59,11 +59,11 @@ class WebSockets:
         if isinstance(visitor, CloseCode):
             await self._refuse(scope, send, request, visitor)
             return None
-        feed = await self._hub.feed(visitor.user)
-        if not isinstance(feed, UserStream):
-            await self._refuse(scope, send, request, feed)
+        stream = await self._hub.stream(visitor.user)
+        if not isinstance(stream, UserStream):
+            await self._refuse(scope, send, request, stream)
             return None
-        device = WebSocketDevice(self._hub.session(visitor.expires_at), feed, send)
+        device = WebSocketDevice(self._hub.session(visitor.expires_at), stream, send)
         self._hub.join(device)
         return device, visitor.resume
 

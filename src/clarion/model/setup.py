@@ -334,7 +334,7 @@ class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
     templates: tuple[DocumentNow[Template], ...] = ()
     drafts: tuple[DocumentNow[TemplateDraft], ...] = ()
     learned: tuple[DocumentNow[Learned], ...] = ()
-    trials: tuple[DocumentNow[Template], ...] = ()
+    test_templates: tuple[DocumentNow[Template], ...] = ()
     partials: tuple[DocumentNow[Partial], ...] = ()
     integrations: tuple[DocumentNow[Integration], ...] = ()
 

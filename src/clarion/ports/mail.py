@@ -52,7 +52,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """Needs SMTPUTF8 (RFC 6531): an address is not ASCII."""
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class OutgoingEmail(msgspec.Struct, frozen=True, kw_only=True):
     """What one mail is made of."""
 
     message: Message
@@ -71,5 +71,5 @@ class MailBuilder(Protocol):
     def check(self, sender: Sender) -> None:
         """Raises ConfigError saying what is wrong with a sender: an address, a domain, a key."""
 
-    def make(self, sender: Sender, letter: Letter) -> Mail:
+    def make(self, sender: Sender, email: OutgoingEmail) -> Mail:
         """The mail, the same for the same letter. Raises ContentError for what cannot be written as one."""

@@ -50,7 +50,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where else: the person's other devices."""
 
 
-def gate(
+def evaluate(
     *,
     tenant: Tenant,
     category: Category,

@@ -27,7 +27,7 @@ from clarion.model.setup import (
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
 from clarion.rules import caps, endpoints, schedule
-from clarion.rules.eligibility import Decision, Verdicts, gate, unserved
+from clarion.rules.eligibility import Decision, Verdicts, evaluate, unserved
 from clarion.rules.keys import EventKeys, KeyedHash
 from clarion.rules.time_format import rfc3339
 
@@ -37,7 +37,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     run: Run
     messages: tuple[Message, ...]
-    gates: tuple[Decision, ...]
+    decisions: tuple[Decision, ...]
     """The decision behind each message, in the same order."""
     charges: tuple[CapCharge, ...] = ()
     dedupe: DedupeClaim | None = None
@@ -88,8 +88,25 @@ class _Draft:
     """A plan in the making."""
 
     __slots__ = (
-        "_category", "_channels", "_charges", "_event", "_expires_at", "_gates", "_held",
-        "_keys", "_messages", "_now", "_places", "_remarks", "_run", "_scheduled", "_served", "_start", "_templates", "_tenant", "_user",
+        "_category",
+        "_channels",
+        "_charges",
+        "_decisions",
+        "_event",
+        "_expires_at",
+        "_held",
+        "_keys",
+        "_messages",
+        "_now",
+        "_places",
+        "_remarks",
+        "_run",
+        "_scheduled",
+        "_served",
+        "_start",
+        "_templates",
+        "_tenant",
+        "_user",
         "_workflow",
     )  # fmt: skip
 
@@ -125,7 +142,7 @@ class _Draft:
         self._channels: list[ChannelDecision] = []
         self._messages: list[Message] = []
         self._places: dict[MessageId, str] = {}
-        self._gates: list[Decision] = []
+        self._decisions: list[Decision] = []
         self._charges: list[CapCharge] = []
 
     # -- the three ways to choose channels -------------------------------------------------------------
@@ -138,7 +155,7 @@ class _Draft:
                 if channel is Channel.WEBHOOK and self._user.profile.endpoints:
                     self._webhooks(step)
                 else:
-                    self._message(step, channel, self._gate(channel))
+                    self._message(step, channel, self._decide(channel))
         elif isinstance(to, SendFirst):
             self._first(step, list(dict.fromkeys(to.channels)))
         else:
@@ -149,17 +166,17 @@ class _Draft:
         addresses = self._listeners()
         for address in addresses:
             self._message(
-                step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK, addresses=(address,)), to=address
+                step, Channel.WEBHOOK, self._decide(Channel.WEBHOOK, addresses=(address,)), to=address
             )
         if not addresses:
-            self._message(step, Channel.WEBHOOK, self._gate(Channel.WEBHOOK))
+            self._message(step, Channel.WEBHOOK, self._decide(Channel.WEBHOOK))
 
     def _first(self, step: SendStep, channels: list[Channel]) -> None:
         """The first channel that is not stopped and has an integration; where none has, the message waits for one.
         When all are stopped, the first one is listed with its reason."""
         decisions: dict[Channel, Decision] = {}
         for channel in channels:
-            decided = decisions[channel] = self._gate(channel)
+            decided = decisions[channel] = self._decide(channel)
             if decided.verdict != "stop" and self._serves(channel):
                 break
         else:
@@ -181,8 +198,8 @@ class _Draft:
     def _ladder(self, step: SendStep, to: SendLadder) -> None:
         """Rungs one after another, each due when the wait of the one before may be over; the others at once."""
         waits = {rung.channel: rung.wait_s for rung in reversed(to.channels)}
-        rungs = {rung.channel: self._gate(rung.channel) for rung in to.channels}
-        always = {channel: self._gate(channel) for channel in to.always if channel not in rungs}
+        rungs = {rung.channel: self._decide(rung.channel) for rung in to.channels}
+        always = {channel: self._decide(channel) for channel in to.always if channel not in rungs}
         reached = [channel for channel, decided in rungs.items() if decided.verdict != "stop"]
         beside = [channel for channel, decided in always.items() if decided.verdict != "stop"]
         watched = beside if to.until in ATTENTION else []
@@ -231,7 +248,7 @@ class _Draft:
     def _waiting(self, channel: Channel, decided: Decision, at: Instant) -> Decision:
         """The decision for a rung that is not tried before `at`, unless the one before it fails sooner."""
         if at >= decided.valid_until:
-            later = self._gate(channel, at)
+            later = self._decide(channel, at)
             if later.verdict == "stop":  # It can only go sooner; then it is decided again.
                 at = at if self._expires_at is None else min(at, self._expires_at)
             else:
@@ -250,7 +267,7 @@ class _Draft:
 
     # -- what becomes of a channel ---------------------------------------------------------------------
 
-    def _gate(
+    def _decide(
         self, channel: Channel, at: Instant | None = None, addresses: tuple[Contact, ...] | None = None
     ) -> Decision:
         """The decision at the given instant; without one at the time it is scheduled for, else now."""
@@ -270,7 +287,7 @@ class _Draft:
     def _gate_at(self, channel: Channel, at: Instant, addresses: tuple[Contact, ...] | None) -> Decision:
         if channel is Channel.WEBHOOK and addresses is None and self._user.profile.endpoints:
             addresses = self._listeners()
-        return gate(
+        return evaluate(
             tenant=self._tenant,
             category=self._category,
             workflow=self._workflow,
@@ -351,7 +368,7 @@ class _Draft:
                 updated_at=now,
             )
         )
-        self._gates.append(decided)
+        self._decisions.append(decided)
         if decided.verdict != "stop":
             remark = remark + self._remarks
         self._channels.append(
@@ -412,16 +429,16 @@ class _Draft:
             at=self._now,
             channels=tuple(self._channels),
         )
-        messages, gates = tuple(self._messages), tuple(self._gates)
+        messages, decisions = tuple(self._messages), tuple(self._decisions)
         if self._keys is None:
-            return Planned(run=run, messages=messages, gates=gates, charges=tuple(self._charges))
+            return Planned(run=run, messages=messages, decisions=decisions, charges=tuple(self._charges))
         live = [
-            message for message, decided in zip(messages, gates, strict=True) if decided.verdict != "stop"
+            message for message, decided in zip(messages, decisions, strict=True) if decided.verdict != "stop"
         ]
         return Planned(
             run=run,
             messages=messages,
-            gates=gates,
+            decisions=decisions,
             charges=tuple(self._charges),
             dedupe=self._dedupe(self._keys) if live else None,
             collapses=self._collapses(self._keys, live),

@@ -56,12 +56,14 @@ class DryRuns:
         self._schemas.check(tenant, targets, submission.data)
         for target in targets:
             setup = setup_of(self._ledger.setup, tenant, target.workflow.key)
-            people = await self._people(tenant, target)
-            names.update((user.no, user.id) for user in people)
-            event = self._event(tenant, submission, target.workflow, tuple(user.no for user in people), now)
+            known_users = await self._users(tenant, target)
+            names.update((user.no, user.id) for user in known_users)
+            event = self._event(
+                tenant, submission, target.workflow, tuple(user.no for user in known_users), now
+            )
             if setup is None:
                 continue
-            for user in people:
+            for user in known_users:
                 planned = plan_run(
                     event=event,
                     workflow=target.workflow,
@@ -79,7 +81,7 @@ class DryRuns:
         final = {run.id: run for run in (*draft.runs, *result.runs)}
         return [(names[run.user], run) for run in final.values()]
 
-    async def _people(self, tenant: TenantId, target: WorkflowTrigger) -> list[User]:
+    async def _users(self, tenant: TenantId, target: WorkflowTrigger) -> list[User]:
         """Everyone concerned, as they would be once inline fields are applied; new ones get passing numbers."""
         known = dict(await self._ledger.users.find(tenant, target.users))
         topics = await self._ledger.directory.topics(tenant, target.topics) if target.topics else ()
@@ -91,12 +93,12 @@ class DryRuns:
         for inline in target.inline:
             user = known[inline.user_id or ""]
             known[user.id] = msgspec.structs.replace(user, profile=merged_profile(user.profile, inline))
-        people = {user.no: user for user in known.values()}
+        known_users = {user.no: user for user in known.values()}
         for topic in target.topics:
             members = await self._ledger.topics.members(tenant, topic, UserNo(0), TOPIC_SAMPLE)
             for no, user in (await self._ledger.users.get(members)).items():
-                people.setdefault(no, user)
-        return list(people.values())
+                known_users.setdefault(no, user)
+        return list(known_users.values())
 
     def _newcomer(self, tenant: TenantId, user_id: str) -> User:
         number = -1 - int.from_bytes(self._random.bytes(4), "big")

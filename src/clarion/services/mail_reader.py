@@ -44,12 +44,12 @@ class MailReader:
         """Until cancelled."""
         try:
             while True:
-                if not await self.look():
+                if not await self.check():
                     await self._clock.sleep(self._poll_s)
         finally:
             await self._mailbox.close()
 
-    async def look(self) -> int:
+    async def check(self) -> int:
         """How many mails were taken in one look."""
         home = self._home()
         if home is None:

@@ -54,9 +54,9 @@ class TestSends:
 
         Preferences, quiet hours and caps do not hold it back; suppressed addresses are not used all the same.
         """
-        trial = await self._keep(tenant, template)
+        test_template = await self._keep(tenant, template)
         workflow = workflow_of_test_send(
-            trial.key, channel, category_of_test_send(self._setup, tenant, template.key)
+            test_template.key, channel, category_of_test_send(self._setup, tenant, template.key)
         )
         submission = Submission(
             workflow=workflow.key, recipients=(user.id,), data=msgspec.Raw(msgspec.json.encode(data))
@@ -72,11 +72,11 @@ class TestSends:
         used = partials_used(template, template.partials)
         plain = replace(template, version=0, published_at=Instant(0), origin="", partials=used)
         digest = blake2b(msgspec.json.encode(plain), digest_size=8).hexdigest()
-        trial = replace(
+        test_template = replace(
             plain, key=f"{TEST_SEND}{template.key}:{digest}", published_at=self._clock.now(), origin="test"
         )
-        await self._setup.trials.put(tenant, trial)
-        by_age = sorted(self._setup.trials.all(tenant).values(), key=lambda one: one.published_at)
+        await self._setup.test_templates.put(tenant, test_template)
+        by_age = sorted(self._setup.test_templates.all(tenant).values(), key=lambda one: one.published_at)
         for old in by_age[:-KEPT]:
-            await self._setup.trials.delete(tenant, old.key)
-        return trial
+            await self._setup.test_templates.delete(tenant, old.key)
+        return test_template

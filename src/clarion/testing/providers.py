@@ -54,9 +54,9 @@ class RecordingProvider:
         """Every batch, in the order the calls began."""
         self.effects: list[Outgoing] = []
         """What reached somebody, in order."""
-        self.gate = asyncio.Event()
+        self.proceed = asyncio.Event()
         """Calls wait while this is cleared; it starts open."""
-        self.gate.set()
+        self.proceed.set()
         self.under_way = 0
         self.most_under_way = 0
         self.closed = False
@@ -83,7 +83,7 @@ class RecordingProvider:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            await self.gate.wait()
+            await self.proceed.wait()
             answers = [self._answer(outgoing) for outgoing in batch]
             if HANG in answers:
                 await asyncio.get_running_loop().create_future()

@@ -109,7 +109,7 @@ class Api:
         return shown
 
 
-class House:
+class Installation:
     """Everything the API stands on, and clients for it."""
 
     def __init__(self, directory: Path) -> None:
@@ -196,7 +196,7 @@ class House:
         user = (await self.ledger.users.find(tenant, [user_id]))[user_id]
         return Api(self.edge, self.tokens.mint(user, ttl_s))
 
-    async def furnish(self) -> None:
+    async def create_setup(self) -> None:
         """Two tenants; the first with a workflow over every channel that capture keeps."""
         setup = self.ledger.setup
         for key in ("acme", "other"):
@@ -236,22 +236,22 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def clarion(tmp_path: Path) -> AsyncIterator[Installation]:
     """A furnished house whose engine runs."""
-    house = House(tmp_path)
-    await house.furnish()
-    await house.pipeline.start()
-    house.services.start(house.pipeline)
-    yield house
-    await house.pipeline.drain(1.0)
-    await house.caller.close()
-    await house.ledger.close()
+    clarion = Installation(tmp_path)
+    await clarion.create_setup()
+    await clarion.pipeline.start()
+    clarion.services.start(clarion.pipeline)
+    yield clarion
+    await clarion.pipeline.drain(1.0)
+    await clarion.caller.close()
+    await clarion.ledger.close()
 
 
 @pytest.fixture
-async def admin(house: House) -> Api:
+async def admin(clarion: Installation) -> Api:
     """May do everything."""
-    return await house.client(Scope.ADMIN)
+    return await clarion.client(Scope.ADMIN)
 
 
 @pytest.fixture
@@ -263,6 +263,6 @@ async def ada(admin: Api) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def operator(house: House) -> Api:
+async def operator(clarion: Installation) -> Api:
     """A client with an operator key."""
-    return await house.client(Scope.OPERATOR, NO_TENANT)
+    return await clarion.client(Scope.OPERATOR, NO_TENANT)

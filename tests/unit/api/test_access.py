@@ -34,17 +34,17 @@ def test_every_route_says_who_may_use_it():
 
 @pytest.mark.parametrize("path", ["/v1/events", TRIGGER, "/v1/users", "/v1/nothing", "/v1/keys"])
 @pytest.mark.parametrize("credential", ["", "clr_short", "clr_" + "0" * 33, "Basic x", "a.b.c"])
-async def test_without_a_valid_credential_nothing_is_answered(house, path, credential):
+async def test_without_a_valid_credential_nothing_is_answered(clarion, path, credential):
     """401 with a challenge, whatever the path, and not a word about what exists."""
-    answer = await house.bearer(credential)("POST", path, {})
+    answer = await clarion.bearer(credential)("POST", path, {})
     assert answer.status_code == 401
     assert answer.json()["code"] == "unauthenticated"
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_another_scheme_is_refused(house):
+async def test_another_scheme_is_refused(clarion):
     """Only Bearer."""
-    answer = await house.bearer("")("GET", "/v1/users", headers={"authorization": "Basic YTpi"})
+    answer = await clarion.bearer("")("GET", "/v1/users", headers={"authorization": "Basic YTpi"})
     assert answer.status_code == 401
     assert "Bearer" in answer.json()["detail"]
 
@@ -65,9 +65,9 @@ async def test_another_scheme_is_refused(house):
         (Scope.ADMIN, [("GET", "/v1/keys"), ("PUT", "/v1/categories/x"), ("PUT", "/v1/users/x")], []),
     ],
 )
-async def test_scopes_include_one_another_downwards(house, scope, may, may_not):
+async def test_scopes_include_one_another_downwards(clarion, scope, may, may_not):
     """admin > send > read, and the refusal names what is needed."""
-    client = await house.client(scope)
+    client = await clarion.client(scope)
     for method, path in may:
         await client.ok(method, path, None if method == "GET" else {})
     for method, path in may_not:
@@ -76,12 +76,12 @@ async def test_scopes_include_one_another_downwards(house, scope, may, may_not):
         assert f"`{scope}`" in shown["detail"]
 
 
-async def test_a_key_is_shown_once_and_works_until_it_is_revoked(house, admin):
+async def test_a_key_is_shown_once_and_works_until_it_is_revoked(clarion, admin):
     """Create, use, list without the key, revoke: refused at once."""
     made = await admin.ok("POST", "/v1/keys", {"name": "shop", "scope": "send"})
     assert well_formed(made["key"])
     assert len(made["key"]) == KEY_CHARS
-    client = house.bearer(made["key"])
+    client = clarion.bearer(made["key"])
     await client.ok("GET", "/v1/users")
     listed = await admin("GET", "/v1/keys")
     assert made["key"] not in listed.text
@@ -92,15 +92,15 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(house, admin):
     assert (await admin.problem("DELETE", f"/v1/keys/{made['id']}"))["status"] == 404
 
 
-async def test_a_key_can_expire(house, admin):
+async def test_a_key_can_expire(clarion, admin):
     """Not before its time, and never with one that has passed."""
     past = {"name": "x", "scope": "read", "expires_at": "2020-01-01T00:00:00Z"}
     assert (await admin.problem("POST", "/v1/keys", past))["errors"][0]["pointer"] == "#/expires_at"
-    soon = house.clock.now() + 200
+    soon = clarion.clock.now() + 200
     from clarion.rules.time_format import rfc3339
 
     made = await admin.ok("POST", "/v1/keys", {"name": "x", "scope": "read", "expires_at": rfc3339(soon)})
-    client = house.bearer(made["key"])
+    client = clarion.bearer(made["key"])
     await client.ok("GET", "/v1/users")
     await asyncio.sleep(0.25)
     assert "expired" in (await client.problem("GET", "/v1/users"))["detail"]

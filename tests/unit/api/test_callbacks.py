@@ -22,190 +22,190 @@ INTEGRATIONS = "/v1/integrations/texts"
 
 
 @pytest.fixture
-async def house(house):
+async def clarion(clarion):
     """The house, with the carrier for text messages."""
-    house.providers["carrier"] = carrier()
+    clarion.providers["carrier"] = carrier()
     integration = Integration(key="texts", channel=Channel.SMS, provider="carrier", config={"token": TOKEN})
-    await house.ledger.setup.integrations.delete(ACME, "main-sms")
-    await house.ledger.setup.integrations.put(ACME, integration)
+    await clarion.ledger.setup.integrations.delete(ACME, "main-sms")
+    await clarion.ledger.setup.integrations.put(ACME, integration)
     step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.SMS,)))
-    await house.ledger.setup.workflows.put(ACME, Workflow(key="text", category="news", steps=(step,)))
-    return house
+    await clarion.ledger.setup.workflows.put(ACME, Workflow(key="text", category="news", steps=(step,)))
+    return clarion
 
 
 @pytest.fixture
-async def url(admin, house):
+async def url(admin, clarion):
     """Where the carrier reports to, without the host."""
     shown = (await admin.ok("GET", INTEGRATIONS))["callback_url"]
     assert shown.startswith("https://notify.example/v1/callbacks/texts/")
     return shown.removeprefix("https://notify.example")
 
 
-async def sent(house, count=1):
+async def sent(clarion, count=1):
     """Text messages that went out to ada."""
     contact = Contact(channel=Channel.SMS, address="+4915112345678")
-    (user,) = await house.ledger.users.put(ACME, [UserPut(id="ada", profile=Profile(contacts=(contact,)))])
-    sender = await house.client(Scope.SEND)
+    (user,) = await clarion.ledger.users.put(ACME, [UserPut(id="ada", profile=Profile(contacts=(contact,)))])
+    sender = await clarion.client(Scope.SEND)
     for number in range(count):
         await sender.ok(
             "POST", "/v1/workflows/text/trigger", {"recipients": ["ada"], "data": {"id": str(number)}}
         )
     where = MessageFilter(user=user.no, statuses=frozenset({Status.SENT}))
     for _ in range(500):
-        found, _ = await house.ledger.records.page(ACME, where, None, 200)
+        found, _ = await clarion.ledger.records.page(ACME, where, None, 200)
         if len(found) == count:
             return found
-        await house.clock.sleep(0.01)
+        await clarion.clock.sleep(0.01)
     raise AssertionError("the messages were not sent")
 
 
-async def reported(house, url, raw, message=None, *, token=TOKEN, at_s=None, client=None):
+async def reported(clarion, url, raw, message=None, *, token=TOKEN, at_s=None, client=None):
     """The answer to what the carrier reports."""
     if message is not None:
-        raw = raw.replace(REFERENCE.encode(), MessageReferences(house.vault).of(message).encode())
-    seconds = house.clock.now() // 1000 if at_s is None else at_s
+        raw = raw.replace(REFERENCE.encode(), MessageReferences(clarion.vault).of(message).encode())
+    seconds = clarion.clock.now() // 1000 if at_s is None else at_s
     request = CallbackRequest(url=f"https://notify.example{url}", body=raw)
     headers = {MARK: signature(token, seconds, request), "content-type": "application/json"}
-    return await (client or house.bearer(""))("POST", url, content=raw, headers=headers)
+    return await (client or clarion.bearer(""))("POST", url, content=raw, headers=headers)
 
 
-async def now(house, message):
+async def now(clarion, message):
     """How the message is doing."""
-    return await house.ledger.records.get(ACME, message.id)
+    return await clarion.ledger.records.get(ACME, message.id)
 
 
-async def test_a_receipt_moves_its_message(house, url):
+async def test_a_receipt_moves_its_message(clarion, url):
     """It is durable when the provider gets its answer; the timeline tells who said so."""
-    (message,) = await sent(house)
-    answer = await reported(house, url, body("delivered"), message)
+    (message,) = await sent(clarion)
+    answer = await reported(clarion, url, body("delivered"), message)
     assert answer.status_code == 200
-    assert (await now(house, message)).status is Status.DELIVERED
-    last = (await house.ledger.records.changes(ACME, message.id))[-1]
+    assert (await now(clarion, message)).status is Status.DELIVERED
+    last = (await clarion.ledger.records.changes(ACME, message.id))[-1]
     assert (last.status, last.outcome, last.integration) == (Status.DELIVERED, "delivered", "texts")
 
 
-async def test_repeated_late_and_reordered_reports_change_nothing(house, url):
+async def test_repeated_late_and_reordered_reports_change_nothing(clarion, url):
     """A message that arrived stays so when the provider reports again, or an earlier state."""
-    (message,) = await sent(house)
+    (message,) = await sent(clarion)
     for raw in (body("delivered"), body("delivered"), body("failed"), body("bounced")):
-        assert (await reported(house, url, raw, message)).status_code == 200
-    assert (await now(house, message)).status in (Status.DELIVERED, Status.BOUNCED)
-    changes = await house.ledger.records.changes(ACME, message.id)
+        assert (await reported(clarion, url, raw, message)).status_code == 200
+    assert (await now(clarion, message)).status in (Status.DELIVERED, Status.BOUNCED)
+    changes = await clarion.ledger.records.changes(ACME, message.id)
     assert [change.status for change in changes].count(Status.DELIVERED) == 1
 
 
-async def test_what_failed_says_why(house, url):
+async def test_what_failed_says_why(clarion, url):
     """A provider that gives up ends the message, and its address stays usable."""
-    (message,) = await sent(house)
-    await reported(house, url, body("failed"), message)
-    stored = await now(house, message)
+    (message,) = await sent(clarion)
+    await reported(clarion, url, body("failed"), message)
+    stored = await now(clarion, message)
     assert (stored.status, stored.reason) == (Status.UNDELIVERED, Reason.PROVIDER_ERROR)
-    assert await house.ledger.suppressions.page(ACME, None, 10) == []
+    assert await clarion.ledger.suppressions.page(ACME, None, 10) == []
 
 
-async def test_a_forged_callback_changes_nothing(house, url, admin):
+async def test_a_forged_callback_changes_nothing(clarion, url, admin):
     """Another's signature, an old one, none: 403, a metric, and no state."""
-    (message,) = await sent(house)
-    for bad in ({"token": "t_2"}, {"at_s": house.clock.now() // 1000 - 3_600}, {"at_s": 0}):
-        answer = await reported(house, url, body("delivered"), message, **bad)
+    (message,) = await sent(clarion)
+    for bad in ({"token": "t_2"}, {"at_s": clarion.clock.now() // 1000 - 3_600}, {"at_s": 0}):
+        answer = await reported(clarion, url, body("delivered"), message, **bad)
         assert (answer.status_code, answer.json()["code"]) == (403, "callback_forged")
         assert TOKEN not in answer.text
-    problem = await house.bearer("").problem("POST", url, content=body("delivered"))
+    problem = await clarion.bearer("").problem("POST", url, content=body("delivered"))
     assert problem["code"] == "callback_forged"
-    assert (await now(house, message)).status is Status.SENT
+    assert (await now(clarion, message)).status is Status.SENT
     assert 'clarion_callbacks_total{outcome="forged"} 4' in (await admin("GET", "/metrics")).text
 
 
 @pytest.mark.parametrize("wrong", ["x", "AAAAAQ", "é", "retry"])
-async def test_an_unknown_url_is_not_found(house, url, wrong):
+async def test_an_unknown_url_is_not_found(clarion, url, wrong):
     """Whatever stands for the token; nothing is read and nothing counted as the provider's."""
     elsewhere = f"{url.rpartition('/')[0]}/{wrong}"
-    problem = await house.bearer("").problem("POST", elsewhere, content=body("delivered"))
+    problem = await clarion.bearer("").problem("POST", elsewhere, content=body("delivered"))
     assert problem["code"] == "not_found"
     other = url.replace("/texts/", "/others/")
-    assert (await house.bearer("").problem("POST", other, content=b""))["code"] == "not_found"
+    assert (await clarion.bearer("").problem("POST", other, content=b""))["code"] == "not_found"
 
 
-async def test_a_url_without_a_token_is_nowhere(house, url):
+async def test_a_url_without_a_token_is_nowhere(clarion, url):
     """Only the whole path is one."""
     for path in ("/v1/callbacks", "/v1/callbacks/texts", f"{url}/more"):
-        assert (await house.bearer("")("POST", path)).status_code in (401, 404)
+        assert (await clarion.bearer("")("POST", path)).status_code in (401, 404)
 
 
-async def test_another_tenants_url_reports_about_its_own_messages_only(house, url):
+async def test_another_tenants_url_reports_about_its_own_messages_only(clarion, url):
     """A signed reference of one tenant means nothing to another, although both use the same provider."""
-    (message,) = await sent(house)
-    integration = house.ledger.setup.integrations.all(ACME)["texts"]
-    await house.ledger.setup.integrations.put(OTHER, replace(integration, config={"token": TOKEN}))
-    theirs = house.services.callbacks.urls.of(OTHER, "texts").removeprefix("https://notify.example")
+    (message,) = await sent(clarion)
+    integration = clarion.ledger.setup.integrations.all(ACME)["texts"]
+    await clarion.ledger.setup.integrations.put(OTHER, replace(integration, config={"token": TOKEN}))
+    theirs = clarion.services.callbacks.urls.of(OTHER, "texts").removeprefix("https://notify.example")
     assert theirs != url
-    assert (await reported(house, theirs, body("delivered"), message)).status_code == 200
-    assert (await now(house, message)).status is Status.SENT
-    assert house.services.stats()["callback_references_unknown"] == 1
+    assert (await reported(clarion, theirs, body("delivered"), message)).status_code == 200
+    assert (await now(clarion, message)).status is Status.SENT
+    assert clarion.services.stats()["callback_references_unknown"] == 1
 
 
-async def test_a_made_up_reference_is_ignored(house, url):
+async def test_a_made_up_reference_is_ignored(clarion, url):
     """The provider is answered as usual: repeating it would help nobody."""
-    assert (await reported(house, url, body("delivered"))).status_code == 200
-    assert house.services.stats()["callback_references_unknown"] == 1
+    assert (await reported(clarion, url, body("delivered"))).status_code == 200
+    assert clarion.services.stats()["callback_references_unknown"] == 1
 
 
-async def test_only_the_providers_methods_are_taken(house, url):
+async def test_only_the_providers_methods_are_taken(clarion, url):
     """The carrier posts."""
-    answer = await house.bearer("")("GET", url)
+    answer = await clarion.bearer("")("GET", url)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-async def test_a_body_of_ten_mebibytes_is_the_largest(house, url):
+async def test_a_body_of_ten_mebibytes_is_the_largest(clarion, url):
     """More is refused before it is read to its end."""
-    assert (await reported(house, url, b"[" * (10 * 1024 * 1024 + 1))).status_code == 413
-    assert (await reported(house, url, b" " * (10 * 1024 * 1024 - 2) + b"[]")).status_code == 200
+    assert (await reported(clarion, url, b"[" * (10 * 1024 * 1024 + 1))).status_code == 413
+    assert (await reported(clarion, url, b" " * (10 * 1024 * 1024 - 2) + b"[]")).status_code == 200
 
 
-async def test_callbacks_at_once_share_transactions(house, url, monkeypatch):
+async def test_callbacks_at_once_share_transactions(clarion, url, monkeypatch):
     """A hundred requests need a few writes, and each is answered when its own receipts are stored."""
-    messages = await sent(house, 100)
+    messages = await sent(clarion, 100)
     calls = []
-    receive = house.ledger.receipts.receive
+    receive = clarion.ledger.receipts.receive
 
     async def counted(effects):
         calls.append(len(effects))
         return await receive(effects)
 
-    monkeypatch.setattr(house.ledger.receipts, "receive", counted)
+    monkeypatch.setattr(clarion.ledger.receipts, "receive", counted)
     answers = await asyncio.gather(
-        *(reported(house, url, body("delivered"), message) for message in messages)
+        *(reported(clarion, url, body("delivered"), message) for message in messages)
     )
     assert {answer.status_code for answer in answers} == {200}
     assert sum(calls) == 100
     assert len(calls) < 20
-    assert {(await now(house, message)).status for message in messages} == {Status.DELIVERED}
+    assert {(await now(clarion, message)).status for message in messages} == {Status.DELIVERED}
 
 
-async def test_one_that_cannot_be_stored_takes_no_other_along(house, url, monkeypatch):
+async def test_one_that_cannot_be_stored_takes_no_other_along(clarion, url, monkeypatch):
     """It alone is answered with 503, so that the provider reports it again."""
-    first, second = await sent(house, 2)
-    receive = house.pipeline.receive
+    first, second = await sent(clarion, 2)
+    receive = clarion.pipeline.receive
 
     async def failing(receipts):
         if any(receipt.message_id == first.id for receipt in receipts):
             raise Unavailable("the disk is full")
         return await receive(receipts)
 
-    monkeypatch.setattr(house.services.callbacks._store, "_receive", failing)
+    monkeypatch.setattr(clarion.services.callbacks._store, "_receive", failing)
     lost, kept = await asyncio.gather(
-        *(reported(house, url, body("delivered"), message) for message in (first, second))
+        *(reported(clarion, url, body("delivered"), message) for message in (first, second))
     )
     assert (lost.status_code, kept.status_code) == (503, 200)
-    assert (await now(house, second)).status is Status.DELIVERED
+    assert (await now(clarion, second)).status is Status.DELIVERED
 
 
-async def test_too_many_receipts_at_once_are_refused(house, url, monkeypatch):
+async def test_too_many_receipts_at_once_are_refused(clarion, url, monkeypatch):
     """Memory is bounded: the provider is told to come again."""
     monkeypatch.setattr("clarion.services.receipt_groups.MOST_WAITING", 3)
-    messages = await sent(house, 6)
+    messages = await sent(clarion, 6)
     answers = await asyncio.gather(
-        *(reported(house, url, body("delivered"), message) for message in messages)
+        *(reported(clarion, url, body("delivered"), message) for message in messages)
     )
     statuses = [answer.status_code for answer in answers]
     assert set(statuses) == {200, 429}
@@ -222,7 +222,7 @@ async def test_the_url_is_part_of_the_integration(admin, url):
     assert (await admin.ok("GET", "/v1/integrations/main-email"))["callback_url"] is None
 
 
-async def test_messages_of_people_are_passed_on(house, url):
+async def test_messages_of_people_are_passed_on(clarion, url):
     """As values, before the provider is answered."""
-    assert (await reported(house, url, b'[{"text": "hello"}]')).status_code == 200
-    assert house.services.stats()["messages_received"] == 1
+    assert (await reported(clarion, url, b'[{"text": "hello"}]')).status_code == 200
+    assert clarion.services.stats()["messages_received"] == 1

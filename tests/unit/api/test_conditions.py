@@ -90,7 +90,7 @@ async def test_of_many_who_change_the_same_one_wins(admin, ada):
         assert sorted(answer.status_code for answer in answers) == [200, *[412] * (len(bodies) - 1)], path
 
 
-async def test_a_message_is_canceled_only_as_it_was_seen(house, admin, ada):
+async def test_a_message_is_canceled_only_as_it_was_seen(clarion, admin, ada):
     """Its tag is another one after every change, whoever made it."""
     sent = await admin.ok(
         "POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": 1}}
@@ -145,7 +145,7 @@ async def test_a_condition_that_means_nothing_is_not_ignored(admin, ada):
         assert (shown["status"], shown["errors"][0]["header"]) == (400, "If-Match"), path
 
 
-async def test_a_tenant_can_demand_that_every_change_names_what_it_was_made_from(house, admin, ada):
+async def test_a_tenant_can_demand_that_every_change_names_what_it_was_made_from(clarion, admin, ada):
     """428 without a condition; creating something below a resource needs none."""
     await admin.ok("PATCH", "/v1/tenant", {"require_if_match": True})
     for method, path, body in (
@@ -158,7 +158,7 @@ async def test_a_tenant_can_demand_that_every_change_names_what_it_was_made_from
         assert (shown["status"], shown["code"]) == (428, "precondition_required")
     assert (await admin("PUT", "/v1/categories/news", CATEGORY, headers={"if-none-match": "*"})).is_success
     await admin.ok("POST", "/v1/users/ada/tokens", {})
-    other = await house.client(Scope.ADMIN, 2)
+    other = await clarion.client(Scope.ADMIN, 2)
     await other.ok("PUT", "/v1/categories/news", CATEGORY)
     await admin.ok(
         "PATCH",

@@ -7,7 +7,7 @@ import pytest
 from clarion.api import openapi
 from clarion.api.dependencies import ApiLimits
 from clarion.rules.origins import Origins
-from tests.unit.api.conftest import ROUTES, House
+from tests.unit.api.conftest import ROUTES, Installation
 from tests.unit.api.test_every_operation import OPERATIONS, named
 
 SHOP = "https://shop.example"
@@ -15,9 +15,9 @@ OWN = [(path, method) for path, method, one in OPERATIONS if {"userToken": []} i
 
 
 @pytest.fixture
-def edge(house: House):
+def edge(clarion: Installation):
     """An installation that allows the shop."""
-    return house.with_limits(ApiLimits(), origins=Origins((SHOP,)))
+    return clarion.with_limits(ApiLimits(), origins=Origins((SHOP,)))
 
 
 def test_the_document_says_which_routes_take_a_users_token():
@@ -27,11 +27,11 @@ def test_the_document_says_which_routes_take_a_users_token():
     assert openapi.whole(ROUTES)["paths"]
 
 
-async def test_a_page_of_an_allowed_origin_may_ask_beforehand(house, edge):
+async def test_a_page_of_an_allowed_origin_may_ask_beforehand(clarion, edge):
     """Without a credential, as browsers do; the answer names methods and headers."""
     for path, method in OWN:
         asked = {"origin": SHOP, "access-control-request-method": method.upper()}
-        answer = await house.bearer("", edge)("OPTIONS", named(path), headers=asked)
+        answer = await clarion.bearer("", edge)("OPTIONS", named(path), headers=asked)
         assert answer.status_code == 204
         assert answer.headers["access-control-allow-origin"] == SHOP
         assert method.upper() in answer.headers["access-control-allow-methods"]
@@ -40,13 +40,13 @@ async def test_a_page_of_an_allowed_origin_may_ask_beforehand(house, edge):
         assert "access-control-allow-credentials" not in answer.headers
 
 
-async def test_an_answer_can_be_read_whatever_it_says(house, edge, ada):
+async def test_an_answer_can_be_read_whatever_it_says(clarion, edge, ada):
     """Success, an expired token, a mistake: the page sees which."""
-    own = await house.own("ada")
-    for client, status in ((house.bearer(own.credential, edge), 200), (house.bearer("a.b.c", edge), 401)):
+    own = await clarion.own("ada")
+    for client, status in ((clarion.bearer(own.credential, edge), 200), (clarion.bearer("a.b.c", edge), 401)):
         answer = await client("GET", "/v1/users/ada/inbox", headers={"origin": SHOP})
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, SHOP)
-    client = house.bearer(own.credential, edge)
+    client = clarion.bearer(own.credential, edge)
     answer = await client("POST", "/v1/users/ada/inbox/mark", {"action": "x"}, headers={"origin": SHOP})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (400, SHOP)
 
@@ -54,27 +54,27 @@ async def test_an_answer_can_be_read_whatever_it_says(house, edge, ada):
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", f"{SHOP}.evil.example", "http://localhost:3000"]
 )
-async def test_a_page_of_another_origin_may_not(house, edge, ada, origin):
+async def test_a_page_of_another_origin_may_not(clarion, edge, ada, origin):
     """Neither ask nor read."""
-    own = await house.own("ada")
-    client = house.bearer(own.credential, edge)
+    own = await clarion.own("ada")
+    client = clarion.bearer(own.credential, edge)
     for path, method in OWN:
         asked = {"origin": origin, "access-control-request-method": method.upper()}
-        answer = await house.bearer("", edge)("OPTIONS", named(path), headers=asked)
+        answer = await clarion.bearer("", edge)("OPTIONS", named(path), headers=asked)
         assert answer.status_code == 401
         assert "access-control-allow-origin" not in answer.headers
     answer = await client("GET", "/v1/users/ada/inbox", headers={"origin": origin})
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_no_other_route_is_open_to_pages(house, edge, admin):
+async def test_no_other_route_is_open_to_pages(clarion, edge, admin):
     """API keys do not belong into browsers, also those of allowed origins."""
     allowed = {(path, method) for path, method in OWN}
     for path, method, _ in OPERATIONS:
         if (path, method) in allowed:
             continue
         asked = {"origin": SHOP, "access-control-request-method": method.upper()}
-        answer = await house.bearer("", edge)("OPTIONS", named(path), headers=asked)
+        answer = await clarion.bearer("", edge)("OPTIONS", named(path), headers=asked)
         assert "access-control-allow-origin" not in answer.headers, (method, path)
-        answer = await house.bearer("", edge)(method.upper(), named(path), headers={"origin": SHOP})
+        answer = await clarion.bearer("", edge)(method.upper(), named(path), headers={"origin": SHOP})
         assert "access-control-allow-origin" not in answer.headers, (method, path)

@@ -11,15 +11,15 @@ from openapi_spec_validator import validate
 
 from clarion.adapters.telemetry.prometheus import MEANINGS
 from clarion.api import reference
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 from tests.unit.api.conftest import ACME, ROUTES
 from tests.unit.api.test_access import handlers
 
 
 @pytest.fixture
-async def document(house):
+async def document(clarion):
     """The document as a client gets it, without a credential."""
-    return await house.bearer("").ok("GET", "/openapi.json")
+    return await clarion.bearer("").ok("GET", "/openapi.json")
 
 
 async def test_the_document_is_valid_openapi_3_1(document):
@@ -67,9 +67,9 @@ async def test_docstrings_of_fields_are_descriptions(document):
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/errors"])
-async def test_the_pages_load_nothing_from_elsewhere(house, path):
+async def test_the_pages_load_nothing_from_elsewhere(clarion, path):
     """They work without a network, in light and dark, and run no script but the search of the page itself."""
-    answer = await house.bearer("")("GET", path)
+    answer = await clarion.bearer("")("GET", path)
     assert answer.headers["content-type"].startswith("text/html")
     assert re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", answer.text) == []
     assert "light dark" in answer.text
@@ -82,12 +82,12 @@ async def test_the_pages_load_nothing_from_elsewhere(house, path):
     assert allowed == hashes
 
 
-async def test_every_link_inside_the_pages_leads_somewhere(house):
+async def test_every_link_inside_the_pages_leads_somewhere(clarion):
     """Anchors, types and error codes."""
-    text = (await house.bearer("")("GET", "/docs")).text
+    text = (await clarion.bearer("")("GET", "/docs")).text
     ids = set(re.findall(r'id="([^"]+)"', text))
     assert set(re.findall(r'href="#([^"]+)"', text)) <= ids
-    assert 'id="invalid_request"' in (await house.bearer("")("GET", "/docs/errors")).text
+    assert 'id="invalid_request"' in (await clarion.bearer("")("GET", "/docs/errors")).text
 
 
 @pytest.mark.parametrize("name", ["http-api.md", "errors.md"])
@@ -97,51 +97,51 @@ def test_the_written_reference_is_up_to_date(name):
     assert reference.pages(ROUTES)[name] == written
 
 
-async def test_health_metrics_and_readiness_need_no_credential(house):
+async def test_health_metrics_and_readiness_need_no_credential(clarion):
     """For machines; readiness names the part that is not ready."""
-    nobody = house.bearer("")
+    nobody = clarion.bearer("")
     assert (await nobody.ok("GET", "/healthz")) == {"status": "ok", "version": "1.2.3"}
     assert (await nobody.ok("GET", "/readyz")) == {
         "status": "ready",
         "parts": {"engine": "ok"},
         "warnings": {},
     }
-    await house.ledger.setup.integrations.delete(ACME, "main-sms")
+    await clarion.ledger.setup.integrations.delete(ACME, "main-sms")
     warned = await nobody.ok("GET", "/readyz")
     assert (warned["status"], list(warned["warnings"])) == ("ready", ["tenant 1"])
-    house.health["ledger"] = "the disk is full"
+    clarion.health["ledger"] = "the disk is full"
     answer = await nobody("GET", "/readyz")
     assert answer.status_code == 503
     assert answer.json()["parts"]["ledger"] == "the disk is full"
 
 
-async def test_metrics_speak_prometheus_and_openmetrics(house, admin):
+async def test_metrics_speak_prometheus_and_openmetrics(clarion, admin):
     """Numbers of ledger, engine and edge on one page, nothing about tenants."""
     await admin("GET", "/v1/users/nobody")
-    plain = await house.bearer("")("GET", "/metrics")
+    plain = await clarion.bearer("")("GET", "/metrics")
     assert plain.headers["content-type"].startswith("text/plain; version=")
     assert "clarion_events_accepted_total 0.0" in plain.text
     assert "ada" not in plain.text
-    opened = await house.bearer("")(
+    opened = await clarion.bearer("")(
         "GET", "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"}
     )
     assert opened.headers["content-type"].startswith("application/openmetrics-text")
     assert opened.text.endswith("# EOF\n")
 
 
-async def test_every_number_of_ledger_and_engine_has_a_meaning(house, admin, ada):
+async def test_every_number_of_ledger_and_engine_has_a_meaning(clarion, admin, ada):
     """Nothing is counted that the reference does not explain."""
     await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
     for part, stats in (
-        ("ledger", (await house.ledger.stats())),
-        ("pipeline", (await house.pipeline.stats())),
+        ("ledger", (await clarion.ledger.stats())),
+        ("pipeline", (await clarion.pipeline.stats())),
     ):
         assert {key for key in stats if (part, key.partition(".")[0]) not in MEANINGS} == set()
 
 
-async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(house):
+async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(clarion):
     """The page leads on; below /v1 everybody gets the problem."""
-    call = house.bearer("")
+    call = clarion.bearer("")
     page = await call("GET", "/nothing", headers={"accept": "text/html,*/*;q=0.8"})
     assert page.status_code == 404
     assert page.headers["content-type"].startswith("text/html")
@@ -152,9 +152,9 @@ async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_pr
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_health_is_a_page_for_a_browser_and_json_for_a_program(house):
+async def test_health_is_a_page_for_a_browser_and_json_for_a_program(clarion):
     """The same parts in both; a program that takes anything gets JSON."""
-    call = house.bearer("")
+    call = clarion.bearer("")
     page = await call("GET", "/readyz", headers={"accept": "text/html,*/*;q=0.8"})
     told = (await call("GET", "/readyz", headers={"accept": "*/*"})).json()
     assert page.headers["content-type"].startswith("text/html")

@@ -33,7 +33,7 @@ WRITES: tuple[tuple[str, str, Any, str], ...] = (
 
 @pytest.mark.parametrize(("method", "path", "body", "look"), WRITES, ids=lambda value: str(value)[:30])
 async def test_a_dry_run_answers_like_the_call_and_stores_nothing(
-    house, admin, ada, method, path, body, look
+    clarion, admin, ada, method, path, body, look
 ):
     """And then the call itself does what was said."""
     before = await admin("GET", look)
@@ -47,7 +47,7 @@ async def test_a_dry_run_answers_like_the_call_and_stores_nothing(
     assert real.is_success, real.text
     told = dry.json().keys() - {"dry_run", "changes"}
     assert told == (real.json().keys() if real.content else set())
-    assert (await house.ledger.users.find(ACME, ["ada"])) or method == "DELETE"
+    assert (await clarion.ledger.users.find(ACME, ["ada"])) or method == "DELETE"
 
 
 async def test_what_would_change_is_told_field_by_field(admin, ada):
@@ -96,14 +96,14 @@ async def test_what_cannot_be_undone_has_no_dry_run(admin, ada):
     await admin.ok("GET", "/v1/categories/x")
 
 
-async def test_nobody_is_told_of_a_dry_run(house, admin, ada):
+async def test_nobody_is_told_of_a_dry_run(clarion, admin, ada):
     """No device is disconnected by an erasure that does not happen, and the person's key is still there."""
     told: list[object] = []
-    house.fanout.subscribe(told.extend)
+    clarion.fanout.subscribe(told.extend)
     await admin.ok("DELETE", "/v1/users/ada?dry_run=true")
     await admin.ok("POST", "/v1/users/ada/inbox/mark?dry_run=true", {"action": "read", "filter": {}})
     assert told == []
-    found = await house.ledger.users.find(ACME, ["ada"])
+    found = await clarion.ledger.users.find(ACME, ["ada"])
     assert found["ada"].profile.contacts
 
 

@@ -148,20 +148,20 @@ async def test_replacing_a_user_leaves_their_endpoints(admin, ada):
     await admin.ok("GET", f"/v1/endpoints/{made['id']}")
 
 
-async def test_another_tenant_sees_none_of_it(admin, ada, house):
+async def test_another_tenant_sees_none_of_it(admin, ada, clarion):
     """Whatever it asks for."""
     made = await created(admin)
-    other = await house.client(Scope.ADMIN, OTHER)
+    other = await clarion.client(Scope.ADMIN, OTHER)
     assert (await other.ok("GET", "/v1/endpoints"))["items"] == []
     for method, tail in (("GET", ""), ("DELETE", ""), ("POST", "/enable"), ("GET", "/deliveries")):
         refused = await other.problem(method, f"/v1/endpoints/{made['id']}{tail}")
         assert refused["code"] == "not_found"
 
 
-async def test_a_read_key_looks_and_changes_nothing(admin, ada, house):
+async def test_a_read_key_looks_and_changes_nothing(admin, ada, clarion):
     """Secrets are for those who may send."""
     made = await created(admin)
-    reader = await house.client(Scope.READ)
+    reader = await clarion.client(Scope.READ)
     await reader.ok("GET", f"/v1/endpoints/{made['id']}/deliveries")
     for method, tail in (("POST", "/rotate-secret"), ("POST", "/disable"), ("DELETE", "")):
         assert (await reader.problem(method, f"/v1/endpoints/{made['id']}{tail}"))["status"] == 403

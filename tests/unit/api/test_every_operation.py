@@ -12,7 +12,7 @@ from clarion.api import openapi
 from clarion.api.problems import CATALOGUE, LONGEST
 from clarion.model.setup import NO_TENANT, Scope
 from clarion.services.api_keys import ALLOWED
-from tests.unit.api.conftest import ACME, ROUTES, Api, House
+from tests.unit.api.conftest import ACME, ROUTES, Api, Installation
 
 OPERATIONS = list(openapi.operations(openapi.whole(ROUTES)))
 WITH_BODY = [(path, method, found) for path, method, found in OPERATIONS if "requestBody" in found]
@@ -60,10 +60,10 @@ async def refused(api: Api, method: str, path: str, **more: Any) -> dict[str, An
     return shown
 
 
-async def test_no_operation_is_open_to_a_smaller_scope(house):
+async def test_no_operation_is_open_to_a_smaller_scope(clarion):
     """403 before anything is read or looked up."""
     for scope in Scope:
-        api = await house.client(scope, NO_TENANT if scope is Scope.OPERATOR else ACME)
+        api = await clarion.client(scope, NO_TENANT if scope is Scope.OPERATOR else ACME)
         for path, method, found in OPERATIONS:
             needed = found.get("x-scope")
             allowed = ALLOWED[scope] | (
@@ -73,9 +73,9 @@ async def test_no_operation_is_open_to_a_smaller_scope(house):
                 assert (await refused(api, method, named(path)))["code"] == "forbidden", (scope, method, path)
 
 
-async def test_a_persons_own_token_opens_their_inbox_and_nothing_else(house, admin, ada):
+async def test_a_persons_own_token_opens_their_inbox_and_nothing_else(clarion, admin, ada):
     """Neither anything of the tenant nor the inbox of somebody else."""
-    own = await house.own("ada")
+    own = await clarion.own("ada")
     await own.ok("GET", "/v1/users/ada/inbox")
     for path, method, found in OPERATIONS:
         if found.get("x-scope") is not None:
@@ -86,7 +86,7 @@ async def test_a_persons_own_token_opens_their_inbox_and_nothing_else(house, adm
             }
 
 
-async def things(house: House, admin: Api) -> dict[str, str]:
+async def things(clarion: Installation, admin: Api) -> dict[str, str]:
     """One of everything that has a name, in the first tenant."""
     event = await admin.ok(
         "POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": 1}}
@@ -125,10 +125,10 @@ KEYS = {
 }
 
 
-async def test_what_belongs_to_another_tenant_is_not_there(house, admin, ada):
+async def test_what_belongs_to_another_tenant_is_not_there(clarion, admin, ada):
     """Reading, changing or deleting by a good name of somebody else's: 404, and nothing happened to it."""
-    names = await things(house, admin)
-    stranger = await house.client(Scope.ADMIN, tenant=2)
+    names = await things(clarion, admin)
+    stranger = await clarion.client(Scope.ADMIN, tenant=2)
     seen = 0
     for path, method, found in OPERATIONS:
         if (
@@ -267,9 +267,9 @@ def empty(value: Any, place: str = "") -> list[str]:
     return [place] if value == "" else []
 
 
-async def test_nothing_is_null_in_every_answer_never_an_empty_text(house, admin, operator, ada):
+async def test_nothing_is_null_in_every_answer_never_an_empty_text(clarion, admin, operator, ada):
     """Read everything there is, of things of which nothing was said but what is needed."""
-    names = await things(house, admin)
+    names = await things(clarion, admin)
     seen = 0
     for path, method, found in OPERATIONS:
         if method == "get" and found.get("x-scope"):

@@ -20,38 +20,38 @@ GONE = "550 5.1.1 <ada@example.org>: User unknown"
 
 
 @pytest.fixture
-async def sender(house):
+async def sender(clarion):
     """A client with the scope `send`."""
-    return await house.client(Scope.SEND)
+    return await clarion.client(Scope.SEND)
 
 
-async def sent(house, sender, address="ada@example.org"):
+async def sent(clarion, sender, address="ada@example.org"):
     """A mail that went out to ada."""
     contact = Contact(channel=Channel.EMAIL, address=address)
     put = UserPut(id="ada", profile=Profile(contacts=(contact,)))
-    (user,) = await house.ledger.users.put(ACME, [put])
-    setup = house.ledger.setup
+    (user,) = await clarion.ledger.users.put(ACME, [put])
+    setup = clarion.ledger.setup
     step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.EMAIL,)))
     await setup.workflows.put(ACME, Workflow(key="post", category="news", steps=(step,)))
-    before = {m.id for m in await mails(house, user)}
+    before = {m.id for m in await mails(clarion, user)}
     await sender.ok("POST", "/v1/workflows/post/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
     for _ in range(200):
-        for message in await mails(house, user):
+        for message in await mails(clarion, user):
             if message.id not in before and message.status is Status.SENT:
                 return message
-        await house.clock.sleep(0.01)
-    raise AssertionError(await mails(house, user))
+        await clarion.clock.sleep(0.01)
+    raise AssertionError(await mails(clarion, user))
 
 
-async def mails(house, user):
+async def mails(clarion, user):
     """All mails of a person, newest first."""
     where = MessageFilter(user=user.no, channels=frozenset({Channel.EMAIL}))
-    return (await house.ledger.records.page(ACME, where, None, 10))[0]
+    return (await clarion.ledger.records.page(ACME, where, None, 10))[0]
 
 
-def about(house, message, raw):
+def about(clarion, message, raw):
     """The returned mail as if it had been this message, by its tag and its Message-ID."""
-    tag = MessageReferences(house.vault).of(message)
+    tag = MessageReferences(clarion.vault).of(message)
     return raw.replace(TAG.encode(), tag.encode()).replace(ID.encode(), message.id.hex().encode())
 
 
@@ -60,15 +60,15 @@ async def take(client, raw):
     return await client.ok("POST", MAIL, content=raw, headers={"content-type": "message/rfc822"})
 
 
-async def suppressed(house):
+async def suppressed(clarion):
     """Why each address must not be used."""
-    return [row.reason for row in await house.ledger.suppressions.page(ACME, None, 10)]
+    return [row.reason for row in await clarion.ledger.suppressions.page(ACME, None, 10)]
 
 
-async def test_a_bounce_moves_its_message_and_retires_the_address(house, sender):
+async def test_a_bounce_moves_its_message_and_retires_the_address(clarion, sender):
     """Found by the tag of its return path; the second time nothing changes."""
-    message = await sent(house, sender)
-    raw = about(house, message, report(GONE, "5.1.1"))
+    message = await sent(clarion, sender)
+    raw = about(clarion, message, report(GONE, "5.1.1"))
     taken = await take(sender, raw)
     assert taken == {
         "verdict": "hard",
@@ -79,9 +79,9 @@ async def test_a_bounce_moves_its_message_and_retires_the_address(house, sender)
         "changed": True,
         "kept": None,
     }
-    stored = await house.ledger.records.get(ACME, message.id)
+    stored = await clarion.ledger.records.get(ACME, message.id)
     assert (stored.status, stored.reason) == (Status.BOUNCED, Reason.ADDRESS_GONE)
-    assert await suppressed(house) == ["address_gone"]
+    assert await suppressed(clarion) == ["address_gone"]
     assert (await take(sender, raw))["changed"] is False
 
 
@@ -95,20 +95,20 @@ async def test_a_bounce_moves_its_message_and_retires_the_address(house, sender)
         (feedback(), Status.DELIVERED, ["complaint"]),
     ],
 )
-async def test_what_each_class_does(house, sender, raw, status, why):
+async def test_what_each_class_does(clarion, sender, raw, status, why):
     """Only the address of a hard bounce or a complaint is retired."""
-    message = await sent(house, sender)
-    assert (await take(sender, about(house, message, raw)))["changed"] is True
-    assert (await house.ledger.records.get(ACME, message.id)).status is status
-    assert await suppressed(house) == why
+    message = await sent(clarion, sender)
+    assert (await take(sender, about(clarion, message, raw)))["changed"] is True
+    assert (await clarion.ledger.records.get(ACME, message.id)).status is status
+    assert await suppressed(clarion) == why
 
 
-async def test_the_message_id_of_the_returned_headers_will_do(house, sender):
+async def test_the_message_id_of_the_returned_headers_will_do(clarion, sender):
     """For receivers that hide the return path."""
-    message = await sent(house, sender)
+    message = await sent(clarion, sender)
     raw = report(GONE, "5.1.1").replace(ID.encode(), message.id.hex().encode())
     assert (await take(sender, raw))["message_id"] == id_text(message.id)
-    assert await suppressed(house) == ["address_gone"]
+    assert await suppressed(clarion) == ["address_gone"]
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ async def test_the_message_id_of_the_returned_headers_will_do(house, sender):
         "A message sent by news@example.com was refused:\n550 5.1.1 User unknown",
     ],
 )
-async def test_a_hard_bounce_retires_the_address_whoever_else_it_names(house, sender, text):
+async def test_a_hard_bounce_retires_the_address_whoever_else_it_names(clarion, sender, text):
     """With a genuine tag, also when the sender stands first or alone."""
-    message = await sent(house, sender)
+    message = await sent(clarion, sender)
     raw = daemon(text).replace(b"To: news@", b"To: b+" + TAG.encode() + b"@")
-    assert (await take(sender, about(house, message, raw)))["verdict"] == "hard"
-    assert (await house.ledger.records.get(ACME, message.id)).reason is Reason.ADDRESS_GONE
-    assert await suppressed(house) == ["address_gone"]
+    assert (await take(sender, about(clarion, message, raw)))["verdict"] == "hard"
+    assert (await clarion.ledger.records.get(ACME, message.id)).reason is Reason.ADDRESS_GONE
+    assert await suppressed(clarion) == ["address_gone"]
 
 
 @pytest.mark.parametrize(
@@ -139,62 +139,62 @@ async def test_a_hard_bounce_retires_the_address_whoever_else_it_names(house, se
         ("kim..k@example.org", 'rfc822; "kim..k"@example.org'),
     ],
 )
-async def test_an_address_is_recognised_however_it_is_spelled(house, sender, typed, reported):
+async def test_an_address_is_recognised_however_it_is_spelled(clarion, sender, typed, reported):
     """By a report, with its domain in letters or A-labels, and by a suppression that somebody adds."""
-    message = await sent(house, sender, typed)
-    raw = about(house, message, report("550 5.1.1 User unknown", "5.1.1", final=reported, said="Failed."))
+    message = await sent(clarion, sender, typed)
+    raw = about(clarion, message, report("550 5.1.1 User unknown", "5.1.1", final=reported, said="Failed."))
     raw = raw.replace(b"To: Ada <ada@example.org>", f"To: {reported.partition('; ')[2]}".encode())
     await take(sender, raw)
-    assert await suppressed(house) == ["address_gone"]
-    admin = await house.client(Scope.ADMIN)
+    assert await suppressed(clarion) == ["address_gone"]
+    admin = await clarion.client(Scope.ADMIN)
     await admin.ok("POST", "/v1/suppressions", {"channel": "email", "address": typed})
-    assert len(await suppressed(house)) == 1
+    assert len(await suppressed(clarion)) == 1
 
 
-async def test_an_address_alone_proves_nothing(house, sender):
+async def test_an_address_alone_proves_nothing(clarion, sender):
     """Anybody could have written it: the message counts as returned, the address stays usable."""
-    message = await sent(house, sender)
+    message = await sent(clarion, sender)
     taken = await take(sender, daemon("<ada@example.org>: 550 5.1.1 User unknown"))
     assert (taken["verdict"], taken["message_id"]) == ("hard", id_text(message.id))
-    stored = await house.ledger.records.get(ACME, message.id)
+    stored = await clarion.ledger.records.get(ACME, message.id)
     assert (stored.status, stored.reason) == (Status.UNDELIVERED, Reason.SOFT_BOUNCE)
-    assert await suppressed(house) == []
+    assert await suppressed(clarion) == []
     complaint = feedback()
     assert (await take(sender, complaint))["kept"] == "no_proof"
-    assert await suppressed(house) == []
+    assert await suppressed(clarion) == []
 
 
-async def test_a_forged_tag_proves_nothing(house, sender):
+async def test_a_forged_tag_proves_nothing(clarion, sender):
     """One that we did not sign, and the genuine one of a message of another tenant."""
-    message = await sent(house, sender)
-    other = MessageReferences(house.vault).of(replace(message, tenant=OTHER))
+    message = await sent(clarion, sender)
+    other = MessageReferences(clarion.vault).of(replace(message, tenant=OTHER))
     for tag in (TAG, other):
         raw = report(GONE, "5.1.1", final="rfc822; x@example.net").replace(TAG.encode(), tag.encode())
         raw = raw.replace(b"To: Ada <ada@example.org>", b"To: x@example.net")
         assert (await take(sender, raw))["kept"] == "no_message"
-    stranger = await house.client(Scope.SEND, OTHER)
-    assert (await take(stranger, about(house, message, report(GONE, "5.1.1"))))["kept"] == "no_message"
-    assert (await house.ledger.records.get(ACME, message.id)).status is Status.SENT
+    stranger = await clarion.client(Scope.SEND, OTHER)
+    assert (await take(stranger, about(clarion, message, report(GONE, "5.1.1"))))["kept"] == "no_message"
+    assert (await clarion.ledger.records.get(ACME, message.id)).status is Status.SENT
 
 
-async def test_only_their_own_address_can_be_retired(house, sender):
+async def test_only_their_own_address_can_be_retired(clarion, sender):
     """A genuine tag with somebody else's address in it: the message came back, nobody is suppressed."""
-    message = await sent(house, sender)
-    raw = about(house, message, report(GONE, "5.1.1", final="rfc822; bob@example.org"))
+    message = await sent(clarion, sender)
+    raw = about(clarion, message, report(GONE, "5.1.1", final="rfc822; bob@example.org"))
     await take(sender, raw.replace(b"To: Ada <ada@example.org>", b"To: bob@example.org"))
-    assert (await house.ledger.records.get(ACME, message.id)).status is Status.UNDELIVERED
-    assert await suppressed(house) == []
+    assert (await clarion.ledger.records.get(ACME, message.id)).status is Status.UNDELIVERED
+    assert await suppressed(clarion) == []
 
 
-async def test_a_mail_to_unsubscribe_is_obeyed(house, sender):
+async def test_a_mail_to_unsubscribe_is_obeyed(clarion, sender):
     """It is sent to the address that the mail itself names; one that we did not sign is a mail like any other."""
-    message = await sent(house, sender)
-    tag = MessageReferences(house.vault).of(message)
+    message = await sent(clarion, sender)
+    tag = MessageReferences(clarion.vault).of(message)
 
     def way_out(tag):
         return mail("", "unsubscribe").replace(b"news@example.com", f"<u+{tag}@bounces.example.com>".encode())
 
-    stranger = await house.client(Scope.SEND, OTHER)
+    stranger = await clarion.client(Scope.SEND, OTHER)
     assert (await take(sender, way_out(TAG)))["verdict"] == "unknown"
     assert (await take(stranger, way_out(tag)))["verdict"] == "unknown"
     quoted = mail(f"List-Unsubscribe: <mailto:u+{tag}@bounces.example.com>")
@@ -206,22 +206,22 @@ async def test_a_mail_to_unsubscribe_is_obeyed(house, sender):
         True,
     )
     assert (await take(sender, way_out(tag)))["changed"] is False
-    user = (await house.ledger.users.find(ACME, ["ada"]))["ada"]
+    user = (await clarion.ledger.users.find(ACME, ["ada"]))["ada"]
     assert user.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
 
 
-async def test_an_opt_out_reported_by_a_mail_service_is_obeyed(house, sender):
+async def test_an_opt_out_reported_by_a_mail_service_is_obeyed(clarion, sender):
     """For that category and channel, if the report proves which message it is about; else a person decides."""
-    message = await sent(house, sender)
+    message = await sent(clarion, sender)
     assert (await take(sender, feedback("opt-out")))["kept"] == "no_proof"
-    taken = await take(sender, about(house, message, feedback("opt-out")))
+    taken = await take(sender, about(clarion, message, feedback("opt-out")))
     assert (taken["verdict"], taken["changed"], taken["kept"]) == ("unsubscribe", True, None)
-    user = (await house.ledger.users.find(ACME, ["ada"]))["ada"]
+    user = (await clarion.ledger.users.find(ACME, ["ada"]))["ada"]
     assert user.profile.preferences.categories["news"].channels == {Channel.EMAIL: False}
-    assert await suppressed(house) == []
+    assert await suppressed(clarion) == []
 
 
-async def test_what_is_unclear_waits_for_a_person(house, sender, admin):
+async def test_what_is_unclear_waits_for_a_person(clarion, sender, admin):
     """Kept once, listed, readable as it came, deleted when dealt with; nobody else sees it."""
     raw = mail("I have a question", "Re: Hello", "Bob <bob@example.org>")
     for _ in range(2):
@@ -249,7 +249,7 @@ async def test_what_is_unclear_waits_for_a_person(house, sender, admin):
     ):  # fmt: skip
         assert len((await sender.ok("GET", f"{QUARANTINE}?{query}"))["items"]) == count
     assert (await sender.problem("GET", f"{QUARANTINE}?kind=mail"))["code"] == "invalid_request"
-    stranger = await house.client(Scope.ADMIN, OTHER)
+    stranger = await clarion.client(Scope.ADMIN, OTHER)
     assert (await stranger.ok("GET", QUARANTINE))["items"] == []
     verdict = {"verdict": "hard"}
     for client, method, place, body, code in (
@@ -266,10 +266,10 @@ async def test_what_is_unclear_waits_for_a_person(house, sender, admin):
     assert (await admin.problem("GET", f"{QUARANTINE}/x"))["code"] == "not_found"
 
 
-async def test_a_person_says_what_a_quarantined_mail_means(house, sender):
+async def test_a_person_says_what_a_quarantined_mail_means(clarion, sender):
     """Then it counts like a verified report, once, and is no longer kept."""
-    admin = await house.client(Scope.ADMIN)
-    message = await sent(house, sender)
+    admin = await clarion.client(Scope.ADMIN)
+    message = await sent(clarion, sender)
     await take(sender, mail("no such user", "Re: Hello", "Bob <bob@example.net>"))
     (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
     path = f"{QUARANTINE}/{kept['id']}/resolve"
@@ -284,29 +284,29 @@ async def test_a_person_says_what_a_quarantined_mail_means(house, sender):
         assert pointer in (None, problem["errors"][0]["pointer"])
     done = await admin.ok("POST", path, {"verdict": "hard", "message_id": id_text(message.id)})
     assert (done["verdict"], done["message_id"], done["changed"]) == ("hard", id_text(message.id), True)
-    stored = await house.ledger.records.get(ACME, message.id)
+    stored = await clarion.ledger.records.get(ACME, message.id)
     assert (stored.status, stored.reason) == (Status.BOUNCED, Reason.ADDRESS_GONE)
-    assert await suppressed(house) == ["address_gone"]
+    assert await suppressed(clarion) == ["address_gone"]
     assert (await admin.ok("GET", QUARANTINE))["items"] == []
     assert (await admin.problem("POST", path, {"verdict": "hard"}))["code"] == "not_found"
 
 
-async def test_a_quarantined_complaint_needs_no_message_id_to_be_resolved(house, sender):
+async def test_a_quarantined_complaint_needs_no_message_id_to_be_resolved(clarion, sender):
     """The mail names the message by its address; what lacked was the proof."""
-    admin = await house.client(Scope.ADMIN)
-    message = await sent(house, sender)
+    admin = await clarion.client(Scope.ADMIN)
+    message = await sent(clarion, sender)
     assert (await take(sender, feedback()))["kept"] == "no_proof"
     (kept,) = (await admin.ok("GET", f"{QUARANTINE}?why=no_proof"))["items"]
     done = await admin.ok("POST", f"{QUARANTINE}/{kept['id']}/resolve", {"verdict": "complaint"})
     assert done["message_id"] == id_text(message.id)
-    assert await suppressed(house) == ["complaint"]
+    assert await suppressed(clarion) == ["complaint"]
 
 
-async def test_the_door_is_guarded(house, sender):
+async def test_the_door_is_guarded(clarion, sender):
     """A key that may send, a POST, a body within the limit; what kind of bytes does not matter."""
-    reader = await house.client(Scope.READ)
+    reader = await clarion.client(Scope.READ)
     assert (await reader.problem("POST", MAIL, content=b"x"))["code"] == "forbidden"
-    assert (await house.bearer("").problem("POST", MAIL, content=b"x"))["code"] == "unauthenticated"
+    assert (await clarion.bearer("").problem("POST", MAIL, content=b"x"))["code"] == "unauthenticated"
     assert (await sender.problem("GET", MAIL))["code"] == "method_not_allowed"
     assert (await sender.problem("POST", MAIL, content=b"x" * 2_000_000))["code"] == "body_too_large"
     assert (await take(sender, b"\xff\x00{{{[[["))["verdict"] == "unknown"

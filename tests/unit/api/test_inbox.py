@@ -12,7 +12,7 @@ from tests.unit.api.conftest import ACME, OTHER
 
 
 @pytest.fixture
-async def inbox(house, admin, ada):
+async def inbox(clarion, admin, ada):
     """Ada's inbox with three items, and a client with her own token."""
     for n in range(3):
         body = {"recipients": ["ada"], "data": {"id": str(n)}}
@@ -22,7 +22,7 @@ async def inbox(house, admin, ada):
             break
         await asyncio.sleep(0.01)
     token = (await admin.ok("POST", "/v1/users/ada/tokens", {"ttl_s": 60}))["token"]
-    return house.bearer(token)
+    return clarion.bearer(token)
 
 
 async def test_an_inbox_shows_opened_items_newest_first_with_exact_counters(inbox):
@@ -48,10 +48,10 @@ async def test_items_are_marked_one_by_one_or_all_at_once(inbox):
     assert len((await inbox.ok("GET", "/v1/users/ada/inbox?archived=true"))["items"]) == 3
 
 
-async def test_marking_reaches_all_devices(house, inbox):
+async def test_marking_reaches_all_devices(clarion, inbox):
     """What one device does, the fan-out tells the others."""
     heard: list[InboxChange] = []
-    house.fanout.subscribe(heard.extend)
+    clarion.fanout.subscribe(heard.extend)
     await inbox.ok("POST", "/v1/users/ada/inbox/mark", {"action": "seen", "filter": {}})
     await asyncio.sleep(0)
     assert [len(change.items) for change in heard] == [3]
@@ -78,7 +78,7 @@ async def test_a_wrong_mark_is_refused(inbox, body):
     assert shown["errors"][0]["pointer"].startswith("#")
 
 
-async def test_a_user_token_opens_its_own_inbox_and_nothing_else(house, admin, inbox):
+async def test_a_user_token_opens_its_own_inbox_and_nothing_else(clarion, admin, inbox):
     """Not another user's, not the rest of the API, not another tenant."""
     await admin.ok("PUT", "/v1/users/eve", {})
     for method, path in (
@@ -93,26 +93,26 @@ async def test_a_user_token_opens_its_own_inbox_and_nothing_else(house, admin, i
         assert (await inbox.problem(method, path))["code"] == "forbidden", path
     for path in ("/v1/events", "/v1/workflows/order-paid/trigger"):
         assert (await inbox.problem("POST", path, {}))["status"] == 401
-    await (await house.client(Scope.ADMIN, OTHER)).ok("PUT", "/v1/users/ada", {})
-    stranger = await house.own("ada", OTHER)
+    await (await clarion.client(Scope.ADMIN, OTHER)).ok("PUT", "/v1/users/ada", {})
+    stranger = await clarion.own("ada", OTHER)
     assert (await stranger.ok("GET", "/v1/users/ada/inbox"))["items"] == []
 
 
-async def test_an_expired_or_forged_token_is_refused(house, ada):
+async def test_an_expired_or_forged_token_is_refused(clarion, ada):
     """And told which of the two it is."""
-    expired = await house.own("ada", ttl_s=-1)
+    expired = await clarion.own("ada", ttl_s=-1)
     shown = await expired.problem("GET", "/v1/users/ada/inbox")
     assert (shown["code"], "has expired" in shown["detail"]) == ("unauthenticated", True)
-    token = house.tokens.mint((await house.ledger.users.find(ACME, ["ada"]))["ada"], 60)
-    forged = house.bearer(token[:-4] + ("AAAA" if not token.endswith("AAAA") else "BBBB"))
+    token = clarion.tokens.mint((await clarion.ledger.users.find(ACME, ["ada"]))["ada"], 60)
+    forged = clarion.bearer(token[:-4] + ("AAAA" if not token.endswith("AAAA") else "BBBB"))
     answer = await forged("GET", "/v1/users/ada/inbox")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_a_read_key_may_look_but_not_mark(house, inbox):
+async def test_a_read_key_may_look_but_not_mark(clarion, inbox):
     """Scopes hold for the inbox too."""
-    reader = await house.client(Scope.READ)
+    reader = await clarion.client(Scope.READ)
     await reader.ok("GET", "/v1/users/ada/inbox")
     assert (await reader.problem("POST", "/v1/users/ada/inbox/mark", {"action": "read"}))[
         "code"
@@ -126,7 +126,7 @@ async def test_tokens_live_between_a_minute_and_a_day(admin, ada, ttl):
     assert (await admin.ok("POST", "/v1/users/ada/tokens"))["expires_at"].endswith("Z")
 
 
-async def test_the_token_of_an_erased_person_is_refused_at_once(house, admin, inbox):
+async def test_the_token_of_an_erased_person_is_refused_at_once(clarion, admin, inbox):
     """On every route, as if it never was; also when somebody else has the id by now."""
     await inbox.ok("GET", "/v1/users/ada/inbox")
     await admin.ok("DELETE", "/v1/users/ada")
@@ -137,4 +137,4 @@ async def test_the_token_of_an_erased_person_is_refused_at_once(house, admin, in
         mark = {"action": "read", "filter": {}}
         assert (await inbox.problem("POST", "/v1/users/ada/inbox/mark", mark))["status"] == 401
         await admin.ok("PUT", "/v1/users/ada", {"email": "another@example.com"})
-    await (await house.own("ada")).ok("GET", "/v1/users/ada/inbox")
+    await (await clarion.own("ada")).ok("GET", "/v1/users/ada/inbox")

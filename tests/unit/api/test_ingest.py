@@ -12,7 +12,7 @@ import pytest
 from clarion.api import ApiLimits
 from clarion.errors import Busy, Unavailable
 from clarion.model.setup import Scope
-from tests.unit.api.conftest import OTHER, Api, House
+from tests.unit.api.conftest import OTHER, Api, Installation
 
 TRIGGER = "/v1/workflows/order-paid/trigger"
 EVENT: dict[str, Any] = {
@@ -76,11 +76,11 @@ async def test_an_unknown_recipient_is_refused_with_the_nearest_name(admin, ada,
     assert [user["user_id"] for user in (await admin.ok("GET", "/v1/users"))["items"]] == ["ada"]
 
 
-async def test_a_name_is_suggested_only_when_one_comes_near(admin, ada, house):
+async def test_a_name_is_suggested_only_when_one_comes_near(admin, ada, clarion):
     """Nothing is invented, and other tenants' people stay theirs."""
     shown = await admin.problem("POST", TRIGGER, {"recipients": ["zzzzzzzz"]})
     assert "did_you_mean" not in shown["errors"][0]
-    other = await house.client(Scope.ADMIN, OTHER)
+    other = await clarion.client(Scope.ADMIN, OTHER)
     await other.ok("PUT", "/v1/users/zzzzzzzy", {})
     shown = await admin.problem("POST", TRIGGER, {"recipients": ["zzzzzzzz"]})
     assert "did_you_mean" not in shown["errors"][0]
@@ -467,13 +467,13 @@ async def test_a_key_with_another_body_or_path_is_refused(admin, ada):
     assert (await admin.problem("POST", "/v1/events", line, headers=headers))["status"] == 422
 
 
-async def test_a_key_survives_a_restart(house, admin, ada, tmp_path):
+async def test_a_key_survives_a_restart(clarion, admin, ada, tmp_path):
     """It is as durable as the event."""
     headers = {"idempotency-key": "restart"}
     first = await admin.ok("POST", TRIGGER, {"recipients": ["ada"]}, headers=headers)
-    await house.pipeline.drain(1.0)
-    await house.ledger.close()
-    again = House(tmp_path)
+    await clarion.pipeline.drain(1.0)
+    await clarion.ledger.close()
+    again = Installation(tmp_path)
     await again.ledger.setup.catch_up()
     second = await (await again.client(Scope.SEND)).ok(
         "POST", TRIGGER, {"recipients": ["ada"]}, headers=headers
@@ -491,9 +491,9 @@ async def test_errors_are_not_kept_under_a_key(admin, ada):
     await admin.ok("POST", TRIGGER, {"recipients": ["ada"]}, headers=headers)
 
 
-async def test_keys_of_tenants_do_not_collide(house, admin, ada):
+async def test_keys_of_tenants_do_not_collide(clarion, admin, ada):
     """The same key in two tenants is two keys."""
-    other = await house.client(Scope.SEND, OTHER)
+    other = await clarion.client(Scope.SEND, OTHER)
     headers = {"idempotency-key": "shared"}
     await admin.ok("POST", "/v1/events", EVENT, headers=headers)
     assert (await other.ok("POST", "/v1/events", EVENT, headers=headers))["accepted"] == 0
@@ -563,10 +563,10 @@ async def test_a_valid_traceparent_reaches_every_attempt(admin, ada, sent, kept)
 
 
 @pytest.mark.parametrize("path", [TRIGGER, "/v1/events", "/v1/users/ada/contacts"])
-async def test_a_body_over_the_limit_is_refused_even_when_its_length_is_hidden(house, admin, ada, path):
+async def test_a_body_over_the_limit_is_refused_even_when_its_length_is_hidden(clarion, admin, ada, path):
     """Announced or sent in pieces: 413, and the rest is not read."""
-    edge = house.with_limits(ApiLimits(body_bytes=1_000))
-    client = await house.client(Scope.ADMIN, edge=edge)
+    edge = clarion.with_limits(ApiLimits(body_bytes=1_000))
+    client = await clarion.client(Scope.ADMIN, edge=edge)
     headers = {"content-type": "application/json"}
     announced = await client.problem("POST", path, content=b" " * 1_001, headers=headers)
     assert (announced["code"], announced["status"]) == ("body_too_large", 413)
@@ -612,15 +612,15 @@ async def test_a_body_over_the_limit_is_refused_even_when_its_length_is_hidden(h
         (Unavailable("disk full"), 503, "unavailable", "5"),
     ],
 )
-async def test_a_full_or_broken_engine_is_answered_with_when_to_come_back(house, error, status, code, wait):
+async def test_a_full_or_broken_engine_is_answered_with_when_to_come_back(clarion, error, status, code, wait):
     """No 202, and Retry-After."""
 
     class Refusing:
         async def submit(self, tenant, submissions):
             raise error
 
-    edge = house.with_limits(ApiLimits(), pipeline=Refusing())
-    client = await house.client(Scope.SEND, edge=edge)
+    edge = clarion.with_limits(ApiLimits(), pipeline=Refusing())
+    client = await clarion.client(Scope.SEND, edge=edge)
     for path, body in ((TRIGGER, {"recipients": ["a"]}), ("/v1/events", [EVENT])):
         answer = await client("POST", path, body)
         assert answer.status_code == status
@@ -628,15 +628,15 @@ async def test_a_full_or_broken_engine_is_answered_with_when_to_come_back(house,
         assert answer.headers["retry-after"] == wait
 
 
-async def test_a_request_that_takes_too_long_is_ended(house):
+async def test_a_request_that_takes_too_long_is_ended(clarion):
     """Whoever dribbles a body, or an engine that hangs, does not hold a request for ever."""
 
     class Hanging:
         async def submit(self, tenant, submissions):
             await asyncio.sleep(60)
 
-    edge = house.with_limits(ApiLimits(request_s=0.05), pipeline=Hanging())
-    client = await house.client(Scope.SEND, edge=edge)
+    edge = clarion.with_limits(ApiLimits(request_s=0.05), pipeline=Hanging())
+    client = await clarion.client(Scope.SEND, edge=edge)
     answer = await client("POST", TRIGGER, {"recipients": ["a"]})
     assert (answer.status_code, answer.json()["code"]) == (503, "timeout")
     assert answer.headers["retry-after"] == "1"
@@ -656,7 +656,7 @@ async def test_the_wrong_method_is_told_the_right_one(admin):
         assert answer.headers["allow"] in (allow, allow.replace(", HEAD", ""))
 
 
-async def test_the_answer_warns_of_a_channel_without_integration(house, admin, ada):
+async def test_the_answer_warns_of_a_channel_without_integration(clarion, admin, ada):
     """Of one event and of many; without trouble the list is empty."""
     sent = await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"]})
     assert sent["warnings"] == []
@@ -672,7 +672,7 @@ async def test_the_answer_warns_of_a_channel_without_integration(house, admin, a
 
 
 @pytest.mark.parametrize("batched", [False, True])
-async def test_a_repeat_brings_nobody_back_and_changes_nobody(admin, house, batched):
+async def test_a_repeat_brings_nobody_back_and_changes_nobody(admin, clarion, batched):
     """Whoever was erased since the first call stays erased, and whoever has another address keeps it."""
     headers = {"idempotency-key": "once"}
     new = {"user_id": "zoe", "create": True, "email": "zoe@example.com"}
@@ -693,7 +693,7 @@ async def test_a_repeat_brings_nobody_back_and_changes_nobody(admin, house, batc
     assert (await admin.ok("GET", "/v1/users/ian"))["email"] == "new@example.com"
 
 
-async def test_a_repeat_is_answered_although_its_recipient_or_workflow_is_gone(admin, house, ada):
+async def test_a_repeat_is_answered_although_its_recipient_or_workflow_is_gone(admin, clarion, ada):
     """Same call, same key, same answer; another body under the key is still refused, and creates nobody."""
     headers = {"idempotency-key": "gone"}
     body = {"recipients": ["ada"], "data": {"id": 1}}
@@ -708,7 +708,7 @@ async def test_a_repeat_is_answered_although_its_recipient_or_workflow_is_gone(a
     assert (await admin.ok("POST", TRIGGER, body, headers=headers))["event_id"] == first["event_id"]
 
 
-async def test_a_cloudevent_sent_twice_brings_nobody_back(admin, house):
+async def test_a_cloudevent_sent_twice_brings_nobody_back(admin, clarion):
     """Its id and source are its key."""
     workflow = await admin.ok("GET", "/v1/workflows/order-paid")
     listening = {**workflow, "on": {"type": "shop.joined", "recipients": "/who", "create": True}}

@@ -41,13 +41,13 @@ async def test_a_setting_that_cannot_work_is_refused_where_it_stands(
     assert "regex" not in str(shown)
 
 
-async def test_a_provider_that_falls_over_its_settings_is_refused_too(house, admin):
+async def test_a_provider_that_falls_over_its_settings_is_refused_too(clarion, admin):
     """Foreign code may raise anything, and its words are not shown."""
 
     def falls(integration, config, tools):
         raise KeyError("s3cret")
 
-    house.providers["falling"] = msgspec.structs.replace(house.providers["mailer"], open=falls)
+    clarion.providers["falling"] = msgspec.structs.replace(clarion.providers["mailer"], open=falls)
     body = {"channel": "email", "provider": "falling", "config": {"host": "h", "password": "p"}}
     shown = await admin.problem("PUT", "/v1/integrations/x", body)
     assert (shown["status"], shown["errors"][0]["pointer"]) == (400, "#/config")

@@ -86,9 +86,9 @@ async def test_a_cursor_does_not_fit_another_filter(admin, several):
         assert "another tenant, list or filter" in shown["detail"]
 
 
-async def test_a_cursor_fits_its_own_tenant_only(house, admin, several):
+async def test_a_cursor_fits_its_own_tenant_only(clarion, admin, several):
     """Another one would begin in the middle of its own list."""
-    stranger = await house.client(Scope.ADMIN, OTHER)
+    stranger = await clarion.client(Scope.ADMIN, OTHER)
     for noun in LISTS:
         cursor = (await admin.ok("GET", f"/v1/{noun}?limit=1"))["next_cursor"]
         shown = await stranger.problem("GET", f"/v1/{noun}", params={"cursor": cursor})
@@ -120,15 +120,15 @@ async def test_a_filter_has_the_name_of_its_field(admin, ada):
         assert shown["errors"][0]["did_you_mean"] == new
 
 
-async def test_every_answer_names_its_request(house, admin):
+async def test_every_answer_names_its_request(clarion, admin):
     """Also a refusal, an ingest route, and what needs no key; no two are alike."""
     answers = [
         await admin("GET", "/v1/users"),
         await admin("GET", "/v1/users/nobody"),
         await admin("POST", "/v1/events", {}),
         await admin("GET", "/nowhere"),
-        await house.bearer("")("GET", "/v1/users"),
-        await house.bearer("")("GET", "/healthz"),
+        await clarion.bearer("")("GET", "/v1/users"),
+        await clarion.bearer("")("GET", "/healthz"),
     ]
     assert len({answer.headers["clarion-request-id"] for answer in answers}) == len(answers)
 

@@ -188,7 +188,7 @@ async def test_an_unknown_message_is_not_found(admin, message_id):
     assert (await admin.problem("GET", f"/v1/dead-letters/{message_id}"))["code"] == "not_found"
 
 
-async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
+async def dead_letter(clarion: Any, api: Api) -> dict[str, Any]:
     """An email whose allowed attempts all failed."""
     await api.ok(
         "PUT",
@@ -199,19 +199,19 @@ async def dead_letter(house: Any, api: Api) -> dict[str, Any]:
     items = await until(
         api, f"/v1/messages?event_id={event}&channel=email", lambda i: i and i[0]["status"] == "deferred"
     )
-    late = Instant(house.clock.now() + 3_600_000)
-    worker = await house.ledger.leases.open("", "", Instant(late + 60_000))
-    (message,) = await house.ledger.messages.claim(worker, Lane.NORMAL, Channel.EMAIL, 10, late)
+    late = Instant(clarion.clock.now() + 3_600_000)
+    worker = await clarion.ledger.leases.open("", "", Instant(late + 60_000))
+    (message,) = await clarion.ledger.messages.claim(worker, Lane.NORMAL, Channel.EMAIL, 10, late)
     settlement = Settlement(
         message=message, status=Status.DEAD_LETTERED, at=late, reason=Reason.ATTEMPTS_EXHAUSTED, attempt=9
     )
-    assert not (await house.ledger.messages.settle(worker, [settlement])).refused
+    assert not (await clarion.ledger.messages.settle(worker, [settlement])).refused
     return items[0]
 
 
-async def test_dead_letters_are_listed_inspected_and_retried(house, admin, ada):
+async def test_dead_letters_are_listed_inspected_and_retried(clarion, admin, ada):
     """One by id, or all that match."""
-    letter = await dead_letter(house, admin)
+    letter = await dead_letter(clarion, admin)
     listed = (await admin.ok("GET", "/v1/dead-letters?user_id=ada&channel=email"))["items"]
     assert [m["id"] for m in listed] == [letter["id"]]
     detail = await admin.ok("GET", f"/v1/dead-letters/{letter['id']}")
@@ -330,7 +330,7 @@ async def test_a_tail_follows_what_happens(admin, ada):
     assert {"sent", "delivered"} <= statuses
 
 
-async def test_events_are_listed_newest_first(house, admin, ada):
+async def test_events_are_listed_newest_first(clarion, admin, ada):
     """Each with what it started and where its messages are; in pages, by time, and those of one's own tenant only."""
     first = await trigger(admin)
     await messages_of(admin, first)
@@ -363,7 +363,7 @@ async def test_events_are_listed_newest_first(house, admin, ada):
     assert [one["id"] for one in rest["items"]] == [first]
     assert (await admin.ok("GET", "/v1/events?until=2020-01-01T00:00:00Z"))["items"] == []
     assert len((await admin.ok("GET", "/v1/events?since=2020-01-01T00:00:00Z"))["items"]) == 3
-    stranger = await house.client(Scope.ADMIN, OTHER)
+    stranger = await clarion.client(Scope.ADMIN, OTHER)
     assert (await stranger.ok("GET", "/v1/events"))["items"] == []
 
 
@@ -389,14 +389,14 @@ async def test_an_event_is_canceled_by_its_id(admin, ada):
     assert (await admin.ok("POST", f"/v1/events/{sent}/cancel"))["canceled"] == 0
 
 
-async def test_only_an_event_of_ones_own_can_be_canceled(house, admin, ada):
+async def test_only_an_event_of_ones_own_can_be_canceled(clarion, admin, ada):
     """Unknown ones are not found, nor are those of another tenant; a key that only reads may not."""
     event = await trigger(admin, delay_s=3600)
     unknown = "/v1/events/00000000-0000-7000-8000-000000000000/cancel"
     assert (await admin.problem("POST", unknown))["code"] == "not_found"
-    stranger = await house.client(Scope.ADMIN, OTHER)
+    stranger = await clarion.client(Scope.ADMIN, OTHER)
     assert (await stranger.problem("POST", f"/v1/events/{event}/cancel"))["code"] == "not_found"
-    reader = await house.client(Scope.READ)
+    reader = await clarion.client(Scope.READ)
     assert (await reader.problem("POST", f"/v1/events/{event}/cancel"))["code"] == "forbidden"
 
 
@@ -452,17 +452,17 @@ async def test_an_event_that_reached_nobody_is_done(admin, ada):
         assert (shown["runs"], shown["messages"], shown["reason"]) == ([], [], None)
 
 
-async def test_an_event_that_was_set_aside_says_so(house, admin, ada):
+async def test_an_event_that_was_set_aside_says_so(clarion, admin, ada):
     """With the reason, also when somebody has discarded it."""
     kept = SetAside(
         event_id=EventId(b"\1" * 16), tenant=TenantId(1), lane=Lane.BULK, workflow="w",
         reason=Reason.UNREADABLE, detail="SealBroken", at=Instant(1),
     )  # fmt: skip
-    await house.ledger.set_aside.keep([kept], [], [])
+    await clarion.ledger.set_aside.keep([kept], [], [])
     for _ in range(2):
         shown = await admin.ok("GET", f"/v1/events/{id_text(kept.event_id)}")
         assert (shown["status"], shown["reason"]) == ("set_aside", "unreadable")
-        await house.ledger.set_aside.discard(kept.tenant, 1, house.clock.now())
+        await clarion.ledger.set_aside.discard(kept.tenant, 1, clarion.clock.now())
 
 
 async def test_captures_show_what_would_have_gone_out(admin, ada):

@@ -11,7 +11,7 @@ import pytest
 from clarion.model.ids import MessageId, TenantId, parse_id
 from clarion.model.operation import OperationStep
 from clarion.model.setup import Scope
-from tests.unit.api.conftest import OTHER, Api, House
+from tests.unit.api.conftest import OTHER, Api, Installation
 
 DONE = {"done": 0, "failed": 0, "total": 0}
 FINISHED = ("succeeded", "partly_failed", "failed", "canceled")
@@ -39,9 +39,9 @@ async def waiting(api: Api, count: int = 1) -> list[str]:
             await asyncio.sleep(0.01)
 
 
-async def stopped(house: House) -> None:
+async def stopped(clarion: Installation) -> None:
     """Nothing takes up operations any more."""
-    await house.pipeline.loops.stop("operations")
+    await clarion.pipeline.loops.stop("operations")
 
 
 @pytest.mark.parametrize("path", ["/v1/dead-letters/retry", "/v1/messages/retry", "/v1/messages/cancel"])
@@ -117,9 +117,9 @@ async def test_a_user_who_does_not_exist_is_no_filter(admin, ada):
     assert (shown["code"], shown["errors"][0]["pointer"]) == ("unknown_reference", "#/filter/user_id")
 
 
-async def test_a_canceled_operation_says_what_it_has_done(house, admin, ada):
+async def test_a_canceled_operation_says_what_it_has_done(clarion, admin, ada):
     """It stays so; canceling it again is harmless, and what is over cannot be canceled."""
-    await stopped(house)
+    await stopped(clarion)
     place = (await admin("POST", "/v1/messages/retry", {"filter": {}})).headers["location"]
     shown = await admin.ok("POST", f"{place}/cancel")
     assert (shown["status"], shown["actions"]) == ("canceled", [])
@@ -128,17 +128,17 @@ async def test_a_canceled_operation_says_what_it_has_done(house, admin, ada):
     assert (await admin.problem("POST", f"{place}/retry-failed"))["code"] == "conflict"
 
 
-async def test_what_failed_is_listed_and_tried_again(house, admin, ada):
+async def test_what_failed_is_listed_and_tried_again(clarion, admin, ada):
     """As NDJSON with the message and the problem; then only these are done once more."""
-    await stopped(house)
+    await stopped(clarion)
     ids = await waiting(admin, 2)
     made = (await admin("POST", "/v1/messages/cancel", {"filter": {"channel": "email"}})).json()
     place = f"/v1/operations/{made['id']}"
-    (operation,) = await house.ledger.steps.waiting(TenantId(0), 10)
+    (operation,) = await clarion.ledger.steps.waiting(TenantId(0), 10)
     numbers = [MessageId(parse_id(one)) for one in ids]
-    step = OperationStep(ids=numbers, at=house.clock.now(), total=2, begun=frozenset(numbers[1:]))
-    stepped = await house.ledger.steps.advance(operation, step)
-    await house.ledger.steps.advance(stepped.operation, OperationStep(ids=(), at=house.clock.now()))
+    step = OperationStep(ids=numbers, at=clarion.clock.now(), total=2, begun=frozenset(numbers[1:]))
+    stepped = await clarion.ledger.steps.advance(operation, step)
+    await clarion.ledger.steps.advance(stepped.operation, OperationStep(ids=(), at=clarion.clock.now()))
     shown = await admin.ok("GET", place)
     assert (shown["status"], shown["actions"]) == ("partly_failed", ["retry-failed"])
     assert shown["progress"] == {"done": 1, "failed": 1, "total": 2}
@@ -149,15 +149,15 @@ async def test_what_failed_is_listed_and_tried_again(house, admin, ada):
     assert shown["errors"] == [line]
     again = await admin("POST", f"{place}/retry-failed")
     assert (again.status_code, again.json()["status"]) == (202, "queued")
-    house.pipeline.loops.start("operations", house.services.operations.run)
+    clarion.pipeline.loops.start("operations", clarion.services.operations.run)
     over = await finished(admin, place)
     assert (over["status"], over["progress"]) == ("succeeded", {"done": 2, "failed": 0, "total": 2})
     assert (await admin("GET", over["errors_url"])).text == ""
 
 
-async def test_a_wait_ends_with_a_change(house, admin, ada):
+async def test_a_wait_ends_with_a_change(clarion, admin, ada):
     """And carries the ETag of what it answers; when nothing changes it ends by itself."""
-    await stopped(house)
+    await stopped(clarion)
     place = (await admin("POST", "/v1/messages/retry", {"filter": {}})).headers["location"]
     before = await admin("GET", f"{place}?wait_s=1")
     assert before.json()["status"] == "queued"
@@ -172,11 +172,11 @@ async def test_a_wait_ends_with_a_change(house, admin, ada):
     assert stale["code"] == "precondition_failed"
 
 
-async def test_an_operation_belongs_to_its_tenant(house, admin, ada):
+async def test_an_operation_belongs_to_its_tenant(clarion, admin, ada):
     """Nobody else sees, stops or repeats it, and what they ask for touches their own messages only."""
     await waiting(admin)
     place = (await admin("POST", "/v1/messages/retry", {"filter": {}})).headers["location"]
-    stranger = await house.client(Scope.ADMIN, OTHER)
+    stranger = await clarion.client(Scope.ADMIN, OTHER)
     assert (await stranger.ok("GET", "/v1/operations"))["items"] == []
     for method, path in (("GET", ""), ("GET", "/errors"), ("POST", "/cancel"), ("POST", "/retry-failed")):
         assert (await stranger.problem(method, place + path))["code"] == "not_found"
@@ -207,9 +207,9 @@ async def test_a_repeat_under_the_same_key_starts_one_operation(admin, ada):
     assert len((await admin.ok("GET", "/v1/operations"))["items"]) == 1
 
 
-async def test_a_tenant_has_a_bounded_number_of_unfinished_operations(house, admin, ada):
+async def test_a_tenant_has_a_bounded_number_of_unfinished_operations(clarion, admin, ada):
     """The next one is told to wait."""
-    await stopped(house)
+    await stopped(clarion)
     for _ in range(20):
         await admin.ok("POST", "/v1/messages/retry", {"filter": {}})
     assert (await admin.problem("POST", "/v1/messages/retry", {"filter": {}}))["code"] == "too_busy"

@@ -129,13 +129,13 @@ async def test_a_broken_partial_is_refused_before_anybody_uses_it(admin, source)
     assert (await admin.problem("GET", "/v1/partials/mine"))["code"] == "not_found"
 
 
-async def test_only_an_admin_changes_partials_and_keys_are_plain(house, admin):
+async def test_only_an_admin_changes_partials_and_keys_are_plain(clarion, admin):
     """Of their own tenant."""
-    sender = await house.client(Scope.SEND)
+    sender = await clarion.client(Scope.SEND)
     assert (await sender.problem("PUT", "/v1/partials/x", {"source": ""}))["code"] == "forbidden"
     assert (await admin.problem("PUT", "/v1/partials/a b", {"source": ""}))["errors"][0]["pointer"] == "#/key"
     await admin.ok("PUT", "/v1/partials/x", {"source": "mine"})
-    other = await house.client(Scope.ADMIN, tenant=2)
+    other = await clarion.client(Scope.ADMIN, tenant=2)
     assert (await other.ok("GET", "/v1/partials"))["items"] == []
 
 

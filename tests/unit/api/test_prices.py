@@ -54,8 +54,8 @@ async def test_a_number_is_no_amount(admin):
     assert shown["status"] == 400
 
 
-async def test_only_an_admin_changes_prices(house):
+async def test_only_an_admin_changes_prices(clarion):
     """Whoever may read sees them."""
-    sender = await house.client(Scope.SEND)
+    sender = await clarion.client(Scope.SEND)
     assert await sender.ok("GET", "/v1/prices") == {"sms": {}}
     assert (await sender.problem("PUT", "/v1/prices", {}))["status"] == 403

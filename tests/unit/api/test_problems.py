@@ -8,7 +8,7 @@ import clarion.api.problems as catalogue
 from clarion import errors
 from clarion.api import ApiLimits
 from clarion.api.problems import CATALOGUE, problem
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 
 def tree(kind=errors.ClarionError):
@@ -44,7 +44,7 @@ def test_every_code_is_documented_with_its_status():
         assert f"| `{code}` | {kind.status} | {kind.title} | {kind.advice} |" in page
 
 
-async def test_an_unexpected_error_shows_an_incident_and_nothing_else(house, admin, capsys):
+async def test_an_unexpected_error_shows_an_incident_and_nothing_else(clarion, admin, capsys):
     """500, the id under which the log has the cause, and no internals; ordinary and ingest routes alike."""
 
     class Broken:
@@ -59,8 +59,8 @@ async def test_an_unexpected_error_shows_an_incident_and_nothing_else(house, adm
     def sick():
         raise RuntimeError("the password is hunter2")
 
-    edge = house.with_limits(ApiLimits(), pipeline=Broken(), health=sick)
-    client = await house.client(Scope.ADMIN, edge=edge)
+    edge = clarion.with_limits(ApiLimits(), pipeline=Broken(), health=sick)
+    client = await clarion.client(Scope.ADMIN, edge=edge)
     for method, path, body in (
         ("POST", "/v1/events", {"workflow": "w", "recipients": ["a"]}),
         ("GET", "/readyz", None),
@@ -100,7 +100,7 @@ def test_codes_are_words_and_titles_are_short():
     assert catalogue.DOCS == "/docs/errors#"
 
 
-async def test_what_is_not_there_is_told_as_it_was_sent(admin, house):
+async def test_what_is_not_there_is_told_as_it_was_sent(admin, clarion):
     """An escaped slash stays one in a path, and is a slash in a name; nobody is shown what stands for it inside."""
     for path in ("/v1/nothing%2Fhere", "/v1/no/%2f%2F", "/a%2fb"):
         told = await admin.problem("GET", path)

@@ -108,9 +108,9 @@ def bodies(names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-async def test_a_repeat_gets_the_first_answer_and_does_nothing(house, admin, ada):
+async def test_a_repeat_gets_the_first_answer_and_does_nothing(clarion, admin, ada):
     """Byte by byte, with the header that says so, also where a second call would answer something else."""
-    for number, (path, body) in enumerate(bodies(await things(house, admin)).items()):
+    for number, (path, body) in enumerate(bodies(await things(clarion, admin)).items()):
         key = {"idempotency-key": f"same-{number}"}
         first = await admin("POST", path, body, headers=key)
         assert first.is_success, (path, first.text)
@@ -146,17 +146,17 @@ async def test_only_successes_are_kept(admin, ada):
     assert (first.is_success, "idempotency-replayed" in first.headers) == (True, False)
 
 
-async def test_a_repeat_while_the_first_is_running_is_told_to_wait(house, admin, ada, monkeypatch):
+async def test_a_repeat_while_the_first_is_running_is_told_to_wait(clarion, admin, ada, monkeypatch):
     """409 with Retry-After, and the effect happens once."""
     entered, leave = asyncio.Event(), asyncio.Event()
-    mark = house.ledger.inboxes.matching
+    mark = clarion.ledger.inboxes.matching
 
     async def slow(*given: Any, **more: Any) -> Any:
         entered.set()
         await leave.wait()
         return await mark(*given, **more)
 
-    monkeypatch.setattr(house.ledger.inboxes, "matching", slow)
+    monkeypatch.setattr(clarion.ledger.inboxes, "matching", slow)
     body = {"action": "read", "filter": {}}
     first = asyncio.ensure_future(admin("POST", "/v1/users/ada/inbox/mark", body, headers=KEY))
     await entered.wait()
@@ -169,35 +169,35 @@ async def test_a_repeat_while_the_first_is_running_is_told_to_wait(house, admin,
     assert again.headers["idempotency-replayed"] == "true"
 
 
-async def test_keys_of_tenants_and_of_people_never_meet(house, admin, ada):
+async def test_keys_of_tenants_and_of_people_never_meet(clarion, admin, ada):
     """The same key is another one for another tenant, and for a user's own token."""
     await admin.ok("PUT", "/v1/users/grace", {})
     body = {"action": "read", "filter": {}}
     for client, user, replayed in (
-        (await house.own("ada"), "ada", False),
-        (await house.own("grace"), "grace", False),
+        (await clarion.own("ada"), "ada", False),
+        (await clarion.own("grace"), "grace", False),
         (admin, "ada", False),
-        (await house.client(Scope.ADMIN), "ada", True),
+        (await clarion.client(Scope.ADMIN), "ada", True),
     ):
         answer = await client("POST", f"/v1/users/{user}/inbox/mark", body, headers=KEY)
         assert (answer.status_code, "idempotency-replayed" in answer.headers) == (200, replayed)
-    stranger = await house.client(Scope.ADMIN, OTHER)
+    stranger = await clarion.client(Scope.ADMIN, OTHER)
     answer = await stranger("POST", "/v1/keys", {"name": "x", "scope": "read"}, headers=KEY)
     assert (answer.is_success, "idempotency-replayed" in answer.headers) == (True, False)
 
 
-async def test_who_may_not_make_the_call_does_not_get_its_answer(house, admin):
+async def test_who_may_not_make_the_call_does_not_get_its_answer(clarion, admin):
     """The credential comes first."""
     body = {"name": "theirs", "scope": "read"}
     await admin.ok("POST", "/v1/keys", body, headers=KEY)
-    reader = await house.client(Scope.READ)
+    reader = await clarion.client(Scope.READ)
     assert (await reader.problem("POST", "/v1/keys", body, headers=KEY))["code"] == "forbidden"
 
 
-async def test_an_answer_is_kept_sealed(house, admin):
+async def test_an_answer_is_kept_sealed(clarion, admin):
     """A fresh API key stands in it: nobody reads it in the file."""
     made = await admin.ok("POST", "/v1/keys", {"name": "theirs", "scope": "read"}, headers=KEY)
-    held = house.ledger.store._local.execute("SELECT answer FROM claims").fetchall()
+    held = clarion.ledger.store._local.execute("SELECT answer FROM claims").fetchall()
     assert len(held) == 1
     assert made["key"].encode() not in held[0][0]
 

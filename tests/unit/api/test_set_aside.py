@@ -22,9 +22,9 @@ def event(number: int, tenant: int = 1) -> SetAside:
     )
 
 
-async def test_set_aside_events_are_listed_inspected_and_discarded(house, admin):
+async def test_set_aside_events_are_listed_inspected_and_discarded(clarion, admin):
     """Those of one's own tenant; once discarded they are gone from the list, and so is the warning."""
-    await house.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)], [], [])
+    await clarion.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)], [], [])
     ready = await admin.ok("GET", "/readyz")
     assert (ready["status"], ready["warnings"]) == (
         "ready",
@@ -46,16 +46,16 @@ async def test_set_aside_events_are_listed_inspected_and_discarded(house, admin)
         assert (await admin.problem(method, "/v1/dead-letters/events/x"))["code"] == "not_found"
 
 
-async def test_set_aside_events_are_retried_by_id_or_all(house, admin, monkeypatch):
+async def test_set_aside_events_are_retried_by_id_or_all(clarion, admin, monkeypatch):
     """Whichever are still in the list, and of the own tenant."""
-    await house.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)], [], [])
+    await clarion.ledger.set_aside.keep([event(1), event(2), event(3), event(4, tenant=2)], [], [])
     asked = []
 
     async def plan_again(tenant, numbers):
         asked.append((tenant, list(numbers)))
         return len(numbers)
 
-    monkeypatch.setattr(house.services.set_aside_events, "plan_again", plan_again)
+    monkeypatch.setattr(clarion.services.set_aside_events, "plan_again", plan_again)
     path = "/v1/dead-letters/events/retry"
     assert await admin.ok("POST", path, {"ids": ["1", "9"]}) == {"retried": 2}
     assert await admin.ok("POST", path, {"all": True}) == {"retried": 3}

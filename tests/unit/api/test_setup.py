@@ -266,7 +266,7 @@ async def test_what_is_in_use_is_not_deleted(admin):
         assert "order-paid" in shown["detail"]
 
 
-async def test_secrets_go_in_and_never_come_out(house, admin):
+async def test_secrets_go_in_and_never_come_out(clarion, admin):
     """Masked in every answer; the mask sent back keeps the stored one."""
     path = "/v1/integrations/mail"
     body = {"channel": "email", "provider": "mailer", "config": {"host": "h", "password": "s3cret"}}
@@ -276,11 +276,11 @@ async def test_secrets_go_in_and_never_come_out(house, admin):
     assert all("s3cret" not in answer.text for answer in (put, got, listed))
     assert got.json()["config"] == {"host": "h", "password": "********"}
     await admin.ok("PUT", path, {**got.json(), "config": {"host": "other", "password": "********"}})
-    stored = house.ledger.setup.integrations.all(1)["mail"]
+    stored = clarion.ledger.setup.integrations.all(1)["mail"]
     assert stored.config == {"host": "other", "password": "s3cret"}
 
 
-async def test_a_mask_never_brings_back_a_secret_that_was_replaced(house, admin):
+async def test_a_mask_never_brings_back_a_secret_that_was_replaced(clarion, admin):
     """Somebody corrects the host and keeps the secret while somebody else replaces it: the new secret stays."""
     path, body = "/v1/integrations/post", {"channel": "email", "provider": "mailer"}
     await admin.ok("PUT", path, {**body, "config": {"host": "h", "password": "old"}})
@@ -290,7 +290,7 @@ async def test_a_mask_never_brings_back_a_secret_that_was_replaced(house, admin)
     )
     assert replaced.status_code == 200
     assert kept.status_code in (200, 409)
-    assert house.ledger.setup.integrations.all(1)["post"].config["password"] == "new"
+    assert clarion.ledger.setup.integrations.all(1)["post"].config["password"] == "new"
 
 
 async def test_a_mask_without_a_stored_secret_is_refused(admin):

@@ -41,10 +41,10 @@ async def test_days_outside_are_not_counted(admin, ada):
     assert (await admin.ok("GET", PATH, params={"since": f"{day}T23:59:59Z"}))["rows"] != []
 
 
-async def test_nobody_else_is_counted(house, admin, ada):
+async def test_nobody_else_is_counted(clarion, admin, ada):
     """Each tenant has its own numbers."""
     await sent(admin)
-    stranger = await house.client(Scope.READ, OTHER)
+    stranger = await clarion.client(Scope.READ, OTHER)
     assert (await stranger.ok("GET", PATH))["rows"] == []
 
 

@@ -188,10 +188,10 @@ async def test_what_clarion_counts_cannot_be_set(admin):
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.SEND])
-async def test_only_an_admin_changes_templates(house, admin, scope):
+async def test_only_an_admin_changes_templates(clarion, admin, scope):
     """Reading takes less."""
     await admin.ok("PUT", "/v1/templates/hello/draft", {"template": sms("Hello")})
-    other = await house.client(scope)
+    other = await clarion.client(scope)
     await other.ok("GET", "/v1/templates/hello/draft")
     for method, path, body in (
         ("PUT", "draft", {"template": sms("Hi")}),

@@ -47,12 +47,12 @@ async def test_what_cannot_work_is_refused_at_its_place(admin, change, pointer):
     assert await admin.ok("GET", "/v1/tenant") == before
 
 
-async def test_a_tenant_sees_and_changes_itself_only(house, admin):
+async def test_a_tenant_sees_and_changes_itself_only(clarion, admin):
     """And only an admin changes it."""
-    other = await house.client(Scope.ADMIN, tenant=2)
+    other = await clarion.client(Scope.ADMIN, tenant=2)
     await other.ok("PATCH", "/v1/tenant", {"name": "Other"})
     assert (await admin.ok("GET", "/v1/tenant"))["name"] is None
-    sender = await house.client(Scope.SEND)
+    sender = await clarion.client(Scope.SEND)
     assert (await sender.problem("PATCH", "/v1/tenant", {"name": "x"}))["code"] == "forbidden"
 
 

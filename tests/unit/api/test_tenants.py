@@ -1,13 +1,13 @@
 """The tenants of an installation, managed with an operator's key while it runs."""
 
 
-async def test_a_tenant_is_created_while_the_server_runs(house, operator):
+async def test_a_tenant_is_created_while_the_server_runs(clarion, operator):
     """It works at once: its own key sets it up and sends; its inbox is there."""
     made = await operator.ok(
         "POST", "/v1/tenants", {"key": "fresh", "name": "Fresh", "timezone": "Asia/Tokyo"}
     )
     assert (made["tenant"]["key"], made["tenant"]["timezone"]) == ("fresh", "Asia/Tokyo")
-    fresh = house.bearer(made["admin_key"])
+    fresh = clarion.bearer(made["admin_key"])
     assert (await fresh.ok("GET", "/v1/tenant")) == made["tenant"]
     assert [one["channel"] for one in (await fresh.ok("GET", "/v1/integrations"))["items"]] == ["in_app"]
     await fresh.ok("PUT", "/v1/users/ada", {})

@@ -114,7 +114,7 @@ async def test_what_is_missing_is_counted(admin, hello):
     assert lines["en"]["missing"] == 0
 
 
-async def test_a_reader_may_look_but_not_import(house, admin, hello):
+async def test_a_reader_may_look_but_not_import(clarion, admin, hello):
     """Translations change what people are sent."""
-    reader = await house.client(Scope.READ)
+    reader = await clarion.client(Scope.READ)
     assert (await reader.problem("PUT", hello, content=b"", headers=PO))["code"] == "forbidden"

@@ -88,7 +88,7 @@ async def test_what_cannot_be_rendered_is_refused_at_once(admin):
 
 
 @pytest.mark.usefixtures("hello", "ada")
-async def test_the_way_of_a_test_is_closed_to_everybody_else(house, admin):
+async def test_the_way_of_a_test_is_closed_to_everybody_else(clarion, admin):
     """No trigger starts it, nothing can be called like it, and sending needs an admin."""
     await came(admin, await admin.ok("POST", TEST, {"user_id": "ada", "channel": "sms"}))
     workflow = (await admin.ok("GET", "/v1/messages"))["items"][0]["workflow"]
@@ -99,13 +99,13 @@ async def test_the_way_of_a_test_is_closed_to_everybody_else(house, admin):
     for path in ("templates", "workflows"):
         body = HELLO if path == "templates" else {"category": "orders", "steps": []}
         assert (await admin.problem("PUT", f"/v1/{path}/{workflow}", body))["errors"][0]["pointer"] == "#/key"
-    sender = await house.client(Scope.SEND)
+    sender = await clarion.client(Scope.SEND)
     refused = await sender.problem("POST", TEST, {"user_id": "ada", "channel": "sms"})
     assert refused["code"] == "forbidden"
 
 
 @pytest.mark.usefixtures("hello", "ada")
-async def test_tests_do_not_pile_up(house, admin, monkeypatch):
+async def test_tests_do_not_pile_up(clarion, admin, monkeypatch):
     """The same words are kept once, and only the newest trials of a tenant at all."""
     monkeypatch.setattr("clarion.services.test_sends.KEPT", 2)
     for text in ("one", "two", "two", "three"):
@@ -113,5 +113,5 @@ async def test_tests_do_not_pile_up(house, admin, monkeypatch):
         await admin.ok("PUT", "/v1/templates/hello/draft", {"template": draft})
         sent = await admin.ok("POST", TEST, {"user_id": "ada", "channel": "sms", "draft": True})
         assert (await came(admin, sent))["status"] == "sent"
-    kept = house.ledger.setup.trials.all(1).values()
+    kept = clarion.ledger.setup.test_templates.all(1).values()
     assert sorted(one.channels["sms"]["en"]["text"] for one in kept) == ["three", "two"]

@@ -515,9 +515,9 @@ async def test_a_misspelt_topic_or_member_is_refused_with_the_nearest(admin, ada
     assert (await admin.ok("GET", "/v1/topics/readers"))["members"] == 0
 
 
-async def test_tenants_do_not_see_each_other(house, admin, ada):
+async def test_tenants_do_not_see_each_other(clarion, admin, ada):
     """A key of one tenant finds nothing of another, by any path."""
-    other = await house.client(Scope.ADMIN, OTHER)
+    other = await clarion.client(Scope.ADMIN, OTHER)
     assert (await other.ok("GET", "/v1/users"))["items"] == []
     for path in ("/v1/users/ada", "/v1/users/ada/inbox", "/v1/workflows/order-paid", "/v1/templates/paid"):
         assert (await other.problem("GET", path))["status"] == 404
@@ -554,7 +554,7 @@ async def test_a_bulk_call_of_which_nothing_is_accepted_is_no_success(admin):
     assert none == {"accepted": 0, "rejected": 0, "items": []}
 
 
-async def test_somebody_who_cannot_be_read_spoils_no_list_and_no_bulk_call(admin, house, tmp_path):
+async def test_somebody_who_cannot_be_read_spoils_no_list_and_no_bulk_call(admin, clarion, tmp_path):
     """They are listed and found as unreadable; only what is about them is refused, and they can be erased."""
     for name in ("ada", "bob"):
         await admin.ok(
@@ -567,11 +567,11 @@ async def test_somebody_who_cannot_be_read_spoils_no_list_and_no_bulk_call(admin
         if len((await admin.ok("GET", "/v1/captures"))["items"]) == 4:
             break
         await asyncio.sleep(0.01)
-    bob = (await house.ledger.users.find(ACME, ["bob"]))["bob"]
+    bob = (await clarion.ledger.users.find(ACME, ["bob"]))["bob"]
     with closing(sqlite3.connect(tmp_path / "clarion.db")) as file:
         file.execute("UPDATE users SET profile = x'00', wrapped_key = zeroblob(32) WHERE no = ?", (bob.no,))
         file.commit()
-    house.ledger.users._people.drop(bob.no)
+    clarion.ledger.users._people.drop(bob.no)
     assert {u["user_id"]: (u["unreadable"], u["email"]) for u in (await admin.ok("GET", "/v1/users"))["items"]} == {
         "ada": (False, "ada@example.com"), "bob": (True, None),
     }  # fmt: skip

@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from clarion.cli.exit_codes import Exit
 from clarion.cli.main import program
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 REFERENCE = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
 

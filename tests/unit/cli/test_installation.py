@@ -54,7 +54,7 @@ def test_check_says_which_workflow_lacks_an_integration():
     run("migrate", "--data-dir", "data")
     run("keys", "create", "--data-dir", "data", "--name", "setup")
 
-    async def furnish() -> None:
+    async def create_setup() -> None:
         clock, random = SystemClock(), SystemRandom()
         vault = LocalVault.from_file(Path("data/installation.key"), random, create=False)
         ledger = Ledger(SqliteLedger.open(Path("data/clarion.db"), vault=vault, clock=clock, random=random))
@@ -65,7 +65,7 @@ def test_check_says_which_workflow_lacks_an_integration():
         )
         await ledger.close()
 
-    asyncio.run(furnish())
+    asyncio.run(create_setup())
     checked = run("check", "--data-dir", "data", "--json")
     found = {one["check"]: one["detail"] for one in json.loads(checked.stdout)}
     assert checked.exit_code == 1

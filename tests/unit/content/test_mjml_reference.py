@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clarion.content.html.mjml import to_html
-from clarion.content.templates.inheritance import weave
+from clarion.content.templates.inheritance import resolve
 from tests.needs import NPM, require, require_npm
 
 SCRIPT = Path(__file__).parents[2] / "npm" / "compile-mjml.js"
@@ -92,5 +92,5 @@ def theirs() -> dict[str, str]:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_elements_styles_and_words_are_those_of_the_reference(theirs, name):
     """In the same order; white space and the order of attributes may differ."""
-    ours = to_html(weave(EXAMPLES[name], {})).text
+    ours = to_html(resolve(EXAMPLES[name], {})).text
     assert Structure(ours).seen == Structure(theirs[name]).seen

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from clarion.content.html.markup import remarks
 from clarion.content.html.plaintext import derive, plain
-from clarion.content.templates.inheritance import weave
+from clarion.content.templates.inheritance import resolve
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
 from clarion.model.content import EmailContent
@@ -112,7 +112,7 @@ def test_it_is_made_of_the_source_and_says_what_the_html_says():
         "# Hi <Ada>\n\nMore & more (https://x.example/?a=1&b=2)\n\n- Tea x 2\n- M&M x 2\n\nBye"
     )
     assert derived(source, {**data, "more": False}) == "# Hi <Ada>\n\n- Tea x 2\n- M&M x 2\n\nBye"
-    assert derive(weave(source, {})) is not None
+    assert derive(resolve(source, {})) is not None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_it_is_made_of_the_source_and_says_what_the_html_says():
 )
 def test_where_tags_stand_inside_html_tags_it_is_made_of_every_mail(source):
     """Slower, and as right."""
-    assert derive(weave(source, {})) is None
+    assert derive(resolve(source, {})) is None
     assert derived(source, {"v": True}) == "there (https://x.example)"
     assert derived(source, {"v": False}) == "there"
 
@@ -205,7 +205,7 @@ def test_any_html_has_a_text(html):
 ))  # fmt: skip
 def test_text_from_the_source_and_from_the_mail_have_the_same_words(source):
     """Whichever way it is made."""
-    made = derive(weave(source, {}))
+    made = derive(resolve(source, {}))
     if made is None:
         return
     mail = render(

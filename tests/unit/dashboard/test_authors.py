@@ -142,9 +142,9 @@ async def test_a_text_message_shows_what_it_costs(app, ask):
     asked = {"template": template, "channel": "sms", "user": "juergen"}
     assert "clarion prices import" in (await post(ask, "letter/look", **asked)).body
     setup = app.ledger.setup
-    (house,) = setup.tenants.all().values()
+    (clarion,) = setup.tenants.all().values()
     priced = msgspec.structs.replace(
-        house,
+        clarion,
         prices={
             Channel.SMS: {
                 row: Money(amount=amount, currency="EUR")

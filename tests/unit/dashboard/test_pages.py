@@ -6,7 +6,7 @@ import pytest
 
 from clarion.dashboard import pages
 from clarion.dashboard.request import PageRequest
-from tests.architecture.house import PACKAGE
+from tests.architecture.source_tree import PACKAGE
 
 STATIC = sorted((PACKAGE / "dashboard/static").iterdir())
 TEMPLATES = sorted((PACKAGE / "dashboard/templates").iterdir())

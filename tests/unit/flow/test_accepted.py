@@ -24,67 +24,67 @@ from clarion.model.submission import Recipient, Submission
 from clarion.model.topic import Topic
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
-from tests.engine import Engine, engine, said, workflow
+from tests.engine import Engine, engine, sms_text, workflow
 
 
 @contextlib.asynccontextmanager
-async def unplanned(house: Engine):
+async def unplanned(clarion: Engine):
     """Nothing is planned inside; a crash ends it, and another life follows."""
-    await house.pipeline.loops.stop("plan-")
+    await clarion.pipeline.loops.stop("plan-")
     yield
-    await house.crash()
-    await house.open()
+    await clarion.crash()
+    await clarion.open()
 
 
 async def test_overrides_survive_a_crash_before_planning(store):
     """They replace the template's words after the restart, and other events of the lane are sent too."""
     provider = RecordingProvider(batch=50)
-    async with engine(store, provider=provider, clock=ManualClock()) as house:
-        await house.furnish(workflow("w"))
-        async with unplanned(house):
+    async with engine(store, provider=provider, clock=ManualClock()) as clarion:
+        await clarion.create_setup(workflow("w"))
+        async with unplanned(clarion):
             for who in ("ada", "bob"):
-                await house.person(who)
-            await house.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
-            await house.trigger("w", "bob")
-        await house.pass_time(1)
-        assert sorted(map(said, provider.effects)) == ["hello", "mine"]
+                await clarion.put_user(who)
+            await clarion.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
+            await clarion.trigger("w", "bob")
+        await clarion.pass_time(1)
+        assert sorted(map(sms_text, provider.effects)) == ["hello", "mine"]
 
 
 async def test_overrides_survive_a_crash_after_planning(store):
     """What is claimed after the restart is opened from the log, with its overrides."""
     provider = RecordingProvider(batch=50)
-    async with engine(store, provider=provider) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
-        await house.pipeline.loops.stop("dispatch-")
-        await house.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
-        await house.crash()
-        await house.open()
-        await house.pass_time(1)
-        assert [said(one) for one in provider.effects] == ["mine"]
-        assert (await house.one()).status is Status.SENT
+    async with engine(store, provider=provider) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        await clarion.pipeline.loops.stop("dispatch-")
+        await clarion.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
+        await clarion.crash()
+        await clarion.open()
+        await clarion.pass_time(1)
+        assert [sms_text(one) for one in provider.effects] == ["mine"]
+        assert (await clarion.one()).status is Status.SENT
 
 
-async def outcomes(house: Engine) -> list[tuple[Status, Reason | None]]:
+async def outcomes(clarion: Engine) -> list[tuple[Status, Reason | None]]:
     """What became of every message, in no order."""
-    return sorted((m.status, m.reason) for m in (await house.messages()).values())
+    return sorted((m.status, m.reason) for m in (await clarion.messages()).values())
 
 
 CRASHED = pytest.mark.parametrize("crashed", [False, True], ids=["running", "crashed"])
 
 
 @contextlib.asynccontextmanager
-async def meanwhile(house: Engine, crashed: bool):
+async def meanwhile(clarion: Engine, crashed: bool):
     """Nothing is planned inside; afterwards the same planner goes on, or that of another life."""
-    await house.pipeline.loops.stop("plan-")
+    await clarion.pipeline.loops.stop("plan-")
     yield
     if crashed:
-        await house.crash()
-        await house.open()
+        await clarion.crash()
+        await clarion.open()
     else:
         for lane in Lane:
-            house.pipeline.loops.start(f"plan-{lane}", partial(house.pipeline.planner.run, lane))
-    await house.pass_time(1)
+            clarion.pipeline.loops.start(f"plan-{lane}", partial(clarion.pipeline.planner.run, lane))
+    await clarion.pass_time(1)
 
 
 @CRASHED
@@ -94,122 +94,122 @@ async def test_recipients_of_a_deleted_workflow_each_get_a_message_that_says_so(
         SendStep(key="a", template="note", to=SendLadder(channels=(LadderChannel(channel=Channel.SMS),))),
         SendStep(key="b", template="note", to=SendAll(channels=(Channel.EMAIL, Channel.PUSH))),
     )
-    async with engine(store) as house:
-        await house.furnish(workflow("w", steps=steps))
-        await house.person("ada")
-        await house.person("bob")
-        async with meanwhile(house, crashed):
-            await house.trigger("w", "ada", "bob")
-            await house.ledger.setup.workflows.delete(house.tenant, "w")
-        assert await outcomes(house) == [(Status.CANCELED, Reason.WORKFLOW_DELETED)] * 2
-        assert {m.channel for m in (await house.messages()).values()} == {Channel.SMS}
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w", steps=steps))
+        await clarion.put_user("ada")
+        await clarion.put_user("bob")
+        async with meanwhile(clarion, crashed):
+            await clarion.trigger("w", "ada", "bob")
+            await clarion.ledger.setup.workflows.delete(clarion.tenant, "w")
+        assert await outcomes(clarion) == [(Status.CANCELED, Reason.WORKFLOW_DELETED)] * 2
+        assert {m.channel for m in (await clarion.messages()).values()} == {Channel.SMS}
 
 
 @CRASHED
 @pytest.mark.parametrize("others", [(), ("bob",)], ids=["alone", "among others"])
 async def test_a_deleted_recipient_gets_a_message_that_says_so(store, crashed, others):
     """Also when it was the only one, whose key is gone; the others get theirs."""
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
         for who in ("ada", *others):
-            await house.person(who)
-        async with meanwhile(house, crashed):
-            await house.trigger("w", "ada", *others)
-            await house.ledger.users.delete(house.tenant, "ada")
+            await clarion.put_user(who)
+        async with meanwhile(clarion, crashed):
+            await clarion.trigger("w", "ada", *others)
+            await clarion.ledger.users.delete(clarion.tenant, "ada")
         sent = [(Status.SENT, None)] * len(others)
-        assert await outcomes(house) == [*sent, (Status.SUPPRESSED, Reason.USER_DELETED)]
+        assert await outcomes(clarion) == [*sent, (Status.SUPPRESSED, Reason.USER_DELETED)]
 
 
 async def test_a_deleted_recipient_of_a_deleted_workflow_was_deleted(store):
     """The person comes first."""
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
-        async with meanwhile(house, crashed=True):
-            await house.trigger("w", "ada")
-            await house.ledger.setup.workflows.delete(house.tenant, "w")
-            await house.ledger.users.delete(house.tenant, "ada")
-        assert await outcomes(house) == [(Status.SUPPRESSED, Reason.USER_DELETED)]
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        async with meanwhile(clarion, crashed=True):
+            await clarion.trigger("w", "ada")
+            await clarion.ledger.setup.workflows.delete(clarion.tenant, "w")
+            await clarion.ledger.users.delete(clarion.tenant, "ada")
+        assert await outcomes(clarion) == [(Status.SUPPRESSED, Reason.USER_DELETED)]
 
 
 @CRASHED
 async def test_a_deleted_template_fails_the_message_and_says_so(store, crashed):
     """Create it again and retry."""
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
-        async with meanwhile(house, crashed):
-            await house.trigger("w", "ada")
-            await house.ledger.setup.templates.delete(house.tenant, "note")
-        assert await outcomes(house) == [(Status.FAILED, Reason.TEMPLATE_ERROR)]
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        async with meanwhile(clarion, crashed):
+            await clarion.trigger("w", "ada")
+            await clarion.ledger.setup.templates.delete(clarion.tenant, "note")
+        assert await outcomes(clarion) == [(Status.FAILED, Reason.TEMPLATE_ERROR)]
 
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["empty", "deleted"])
 async def test_an_event_for_a_topic_without_members_is_told_to_have_reached_nobody(store, deleted):
     """A run without a recipient says that it was planned."""
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
-        ada = await house.person("ada")
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
+        ada = await clarion.put_user("ada")
         for key in ("t", "u"):
-            await house.ledger.topics.put(house.tenant, Topic(key=key))
+            await clarion.ledger.topics.put(clarion.tenant, Topic(key=key))
         if deleted:
-            await house.ledger.topics.subscribe(house.tenant, "t", [ada.no])
-        async with meanwhile(house, crashed=deleted):
-            answer = await house.trigger("w", Recipient(topic="t"), Recipient(topic="u"))
+            await clarion.ledger.topics.subscribe(clarion.tenant, "t", [ada.no])
+        async with meanwhile(clarion, crashed=deleted):
+            answer = await clarion.trigger("w", Recipient(topic="t"), Recipient(topic="u"))
             if deleted:
-                await house.ledger.topics.delete(house.tenant, "t")
-        runs = await house.ledger.plans.runs_of(house.tenant, answer.event_id, None)
+                await clarion.ledger.topics.delete(clarion.tenant, "t")
+        runs = await clarion.ledger.plans.runs_of(clarion.tenant, answer.event_id, None)
         assert [(run.user, run.channels) for run in runs] == [(NO_USER, ())]
-        assert await outcomes(house) == []
+        assert await outcomes(clarion) == []
 
 
 async def test_an_event_that_no_workflow_listens_to_is_told_to_have_reached_nobody(store):
     """And its idempotency key gives the same answer ever after."""
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
         event = Submission(type="nothing.listens", recipients=("ada",), idempotency_key="k", fingerprint=b"f")
-        (first,) = await house.pipeline.submit(house.tenant, [event])
-        (second,) = await house.pipeline.submit(house.tenant, [event])
-        await house.pass_time(1)
+        (first,) = await clarion.pipeline.submit(clarion.tenant, [event])
+        (second,) = await clarion.pipeline.submit(clarion.tenant, [event])
+        await clarion.pass_time(1)
         assert (first.event_id, first.accepted) == (second.event_id, 0)
-        runs = await house.ledger.plans.runs_of(house.tenant, first.event_id, None)
+        runs = await clarion.ledger.plans.runs_of(clarion.tenant, first.event_id, None)
         assert [(run.user, run.workflow) for run in runs] == [(NO_USER, "")]
 
 
 async def test_people_of_two_topics_hold_up_nobody_behind_them(store, monkeypatch):
     """A page of the second topic whose people all came with the first one is no repetition: the rest follows."""
     monkeypatch.setattr(planner, "FANOUT_PAGE", 2)
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
-        people = [(await house.person(f"u{n}")).no for n in range(5)]
-        await house.ledger.topics.subscribe(house.tenant, "a", people[:4])
-        await house.ledger.topics.subscribe(house.tenant, "b", people)
-        await house.ledger.topics.put(house.tenant, Topic(key="none"))
-        await house.trigger("w", Recipient(topic="none"), Recipient(topic="a"), Recipient(topic="b"))
-        await house.pass_time(1)
-        assert await outcomes(house) == [(Status.SENT, None)] * 5
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
+        people = [(await clarion.put_user(f"u{n}")).no for n in range(5)]
+        await clarion.ledger.topics.subscribe(clarion.tenant, "a", people[:4])
+        await clarion.ledger.topics.subscribe(clarion.tenant, "b", people)
+        await clarion.ledger.topics.put(clarion.tenant, Topic(key="none"))
+        await clarion.trigger("w", Recipient(topic="none"), Recipient(topic="a"), Recipient(topic="b"))
+        await clarion.pass_time(1)
+        assert await outcomes(clarion) == [(Status.SENT, None)] * 5
 
 
 async def test_a_workflow_deleted_between_two_pages_of_a_topic_says_so_to_the_rest(store, monkeypatch):
     """Those of the first page are sent theirs."""
     monkeypatch.setattr(planner, "FANOUT_PAGE", 2)
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
-        people = [(await house.person(f"u{n}")).no for n in range(3)]
-        await house.ledger.topics.subscribe(house.tenant, "t", people)
-        committed = house.ledger.plans.commit
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
+        people = [(await clarion.put_user(f"u{n}")).no for n in range(3)]
+        await clarion.ledger.topics.subscribe(clarion.tenant, "t", people)
+        committed = clarion.ledger.plans.commit
 
         async def commit(plan):
             result = await committed(plan)
             if result.continued:
-                await house.ledger.setup.workflows.delete(house.tenant, "w")
+                await clarion.ledger.setup.workflows.delete(clarion.tenant, "w")
             return result
 
-        monkeypatch.setattr(house.ledger.plans, "commit", commit)
-        await house.trigger("w", Recipient(topic="t"))
-        await house.pass_time(1)
-        found = await outcomes(house)
+        monkeypatch.setattr(clarion.ledger.plans, "commit", commit)
+        await clarion.trigger("w", Recipient(topic="t"))
+        await clarion.pass_time(1)
+        found = await outcomes(clarion)
         assert len(found) == 3
         assert (Status.CANCELED, Reason.WORKFLOW_DELETED) in found
 
@@ -217,27 +217,31 @@ async def test_a_workflow_deleted_between_two_pages_of_a_topic_says_so_to_the_re
 async def test_a_planner_that_is_behind_looks_at_the_set_up_again_first(tmp_path):
     """What another process made live when it accepted an event is what the event is planned with."""
     provider = RecordingProvider(batch=50)
-    async with engine(tmp_path, provider=provider) as house:
-        await house.furnish(workflow("w"))
-        ada = await house.person("ada")
+    async with engine(tmp_path, provider=provider) as clarion:
+        await clarion.create_setup(workflow("w"))
+        ada = await clarion.put_user("ada")
         path = tmp_path / "clarion.db"
-        other = Ledger(SqliteLedger.open(path, vault=house.vault, clock=house.clock, random=house.random))
-        await other.setup.workflows.put(house.tenant, workflow("w", channel=Channel.EMAIL))
-        await other.setup.workflows.put(house.tenant, workflow("new", channel=Channel.PUSH))
+        other = Ledger(
+            SqliteLedger.open(path, vault=clarion.vault, clock=clarion.clock, random=clarion.random)
+        )
+        await other.setup.workflows.put(clarion.tenant, workflow("w", channel=Channel.EMAIL))
+        await other.setup.workflows.put(clarion.tenant, workflow("new", channel=Channel.PUSH))
         for key in ("w", "new"):
             event = Event(
-                id=new_event_id(house.clock.now(), house.random.bytes(10)),
-                tenant=house.tenant,
+                id=new_event_id(clarion.clock.now(), clarion.random.bytes(10)),
+                tenant=clarion.tenant,
                 lane=Lane.NORMAL,
                 workflow=key,
-                at=house.clock.now(),
+                at=clarion.clock.now(),
                 users=(ada.no,),
                 data=Raw(b'{"text":"x"}'),
             )
-            await house.broker.publish([sealed_entry(event, ada, house.vault, other.setup.revision)], [None])
+            await clarion.broker.publish(
+                [sealed_entry(event, ada, clarion.vault, other.setup.revision)], [None]
+            )
         await other.close()
-        await house.pass_time(1)
-        assert {(m.workflow, m.channel, m.status) for m in (await house.messages()).values()} == {
+        await clarion.pass_time(1)
+        assert {(m.workflow, m.channel, m.status) for m in (await clarion.messages()).values()} == {
             ("w", Channel.EMAIL, Status.SENT),
             ("new", Channel.PUSH, Status.SENT),
         }
@@ -245,23 +249,23 @@ async def test_a_planner_that_is_behind_looks_at_the_set_up_again_first(tmp_path
 
 async def test_what_was_planned_once_stays_when_the_set_up_changes_before_a_repetition(store):
     """A crash right after the plan adds nothing of the new set-up: the cursor has moved with it."""
-    async with engine(store) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
         acknowledging = asyncio.Event()
 
         async def never(batch: Any) -> None:
             acknowledging.set()
             await asyncio.Event().wait()
 
-        house.broker.ack = never  # type: ignore[method-assign]
-        await house.trigger("w", "ada")
+        clarion.broker.ack = never  # type: ignore[method-assign]
+        await clarion.trigger("w", "ada")
         await acknowledging.wait()
         both = SendAll(channels=(Channel.EMAIL, Channel.SMS))
-        await house.ledger.setup.workflows.put(
-            house.tenant, workflow("w", steps=(SendStep(key="note", template="note", to=both),))
+        await clarion.ledger.setup.workflows.put(
+            clarion.tenant, workflow("w", steps=(SendStep(key="note", template="note", to=both),))
         )
-        await house.crash()
-        await house.open()
-        await house.pass_time(1)
-        assert [m.channel for m in (await house.messages()).values()] == [Channel.SMS]
+        await clarion.crash()
+        await clarion.open()
+        await clarion.pass_time(1)
+        assert [m.channel for m in (await clarion.messages()).values()] == [Channel.SMS]

@@ -20,7 +20,7 @@ BLOCKED = Answer.json(
 
 async def furnished(one, url: str, **people: str) -> dict:
     """Who was put where: a tenant on Slack and Telegram, and people with one chat contact each."""
-    await one.furnish(workflow("note", channel=Channel.CHAT))
+    await one.create_setup(workflow("note", channel=Channel.CHAT))
     await one.ledger.setup.templates.put(one.tenant, TEMPLATE)
     for provider, config in {
         "slack": {"token": "xoxb-1", "api_url": f"{url}/slack"},
@@ -55,7 +55,7 @@ async def test_who_blocked_the_bot_is_not_written_to_again(store):
         await one.trigger("note", "ben")
         assert await one.eventually(Status.BOUNCED)
         await one.trigger("note", "ben")
-        await one.quiet()
+        await one.until_idle()
         (last,) = [m for m in (await one.messages()).values() if m.status is not Status.BOUNCED]
         assert (last.status, last.reason) == (Status.SUPPRESSED, Reason.SUPPRESSED_ADDRESS)
         assert len(server.requests) == 1

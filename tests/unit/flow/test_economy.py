@@ -15,28 +15,28 @@ from tests.engine import engine, workflow
 
 async def test_a_live_push_carries_what_was_sealed_a_moment_before(store):
     """Devices that are connected get it without a seal being opened."""
-    async with engine(store, provider=RecordingProvider()) as house:
-        await house.furnish(workflow("hello", channel=Channel.IN_APP))
-        await house.person("ada")
+    async with engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.create_setup(workflow("hello", channel=Channel.IN_APP))
+        await clarion.put_user("ada")
         heard: list[InboxChange] = []
-        house.fanout.subscribe(heard.extend)
-        await house.trigger("hello", "ada", data=b'{"text": "Hi"}')
-        await house.quiet()
+        clarion.fanout.subscribe(heard.extend)
+        await clarion.trigger("hello", "ada", data=b'{"text": "Hi"}')
+        await clarion.until_idle()
         (change,) = heard
         assert len(change.content) == len(change.items) == 1
-        users = await house.ledger.users.get([change.user])
-        assert house.vault.open(users[change.user].key, change.items[0].sealed) == change.content[0]
+        users = await clarion.ledger.users.get([change.user])
+        assert clarion.vault.open(users[change.user].key, change.items[0].sealed) == change.content[0]
 
 
 async def test_a_batch_of_unsubscribes_is_one_query(store, monkeypatch):
     """Whether they were obeyed before is asked once for all of them; repeated, nobody is opted out again."""
-    async with engine(store, provider=RecordingProvider()) as house:
-        await house.furnish(workflow("mail", channel=Channel.EMAIL))
+    async with engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.create_setup(workflow("mail", channel=Channel.EMAIL))
         people = [f"user-{n}" for n in range(20)]
         for one in people:
-            await house.person(one)
-        await house.trigger("mail", *people)
-        await house.quiet()
+            await clarion.put_user(one)
+        await clarion.trigger("mail", *people)
+        await clarion.until_idle()
         asked: list[int] = []
         whole = MemoryReceipts.known
 
@@ -50,11 +50,13 @@ async def test_a_batch_of_unsubscribes_is_one_query(store, monkeypatch):
         monkeypatch.setattr(MemoryReceipts, "known", known)
         monkeypatch.setattr(MemoryRecords, "changes", changes)
         receipts = [
-            Receipt(tenant=house.tenant, message_id=one, kind=ReceiptKind.UNSUBSCRIBED, at=house.clock.now())
-            for one in await house.messages()
+            Receipt(
+                tenant=clarion.tenant, message_id=one, kind=ReceiptKind.UNSUBSCRIBED, at=clarion.clock.now()
+            )
+            for one in await clarion.messages()
         ]
-        assert list(await house.pipeline.receive(receipts)) == [True] * 20
-        assert list(await house.pipeline.receive(receipts)) == [False] * 20
+        assert list(await clarion.pipeline.receive(receipts)) == [True] * 20
+        assert list(await clarion.pipeline.receive(receipts)) == [False] * 20
         assert asked == [20, 20]
 
 
@@ -67,10 +69,10 @@ async def test_one_look_for_what_is_due_serves_all_lanes(store, monkeypatch):
         looks.append(now)
         return whole(self, now)
 
-    async with engine(store, provider=RecordingProvider()) as house:
-        await house.quiet()
+    async with engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.until_idle()
         monkeypatch.setattr(MemoryMessages, "due", due)
         for _ in range(10):
-            house.clock.advance(0.1)
-            await house.quiet()
+            clarion.clock.advance(0.1)
+            await clarion.until_idle()
         assert 5 <= len(looks) <= 15

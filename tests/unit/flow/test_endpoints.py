@@ -52,12 +52,12 @@ async def anywhere(url):
 async def shop(store, *workflows):
     """An engine with a shipping workflow, a user and somebody to manage endpoints."""
     async with engine(store) as one:
-        await one.furnish(workflow("shipped", steps=STEP, on=EventMatch(type="order.*")), *workflows)
+        await one.create_setup(workflow("shipped", steps=STEP, on=EventMatch(type="order.*")), *workflows)
         await one.ledger.setup.templates.put(one.tenant, ORDER)
         await one.ledger.setup.templates.put(one.tenant, NOTE)
         hooks = Integration(key="hooks", channel=Channel.WEBHOOK, provider="webhook")
         await one.ledger.setup.integrations.put(one.tenant, hooks)
-        await one.person("ada")
+        await one.put_user("ada")
         desk = WebhookEndpoints(one.ledger, Retries(one.ledger, one.clock), anywhere, one.clock, one.random)
         yield one, desk
 
@@ -73,7 +73,7 @@ async def happened(one, type, *, subject="ada"):
     """A CloudEvent about somebody."""
     event = Submission(source="/shop", type=type, subject=subject, data=msgspec.Raw(b'{"text":"hello"}'))
     await one.pipeline.submit(one.tenant, [event])
-    await one.quiet()
+    await one.until_idle()
 
 
 async def statuses(one):
@@ -145,7 +145,7 @@ async def test_one_endpoint_that_fails_opens_no_circuit(store):
         await created(one, desk, f"{there.url}/bad")
         for _ in range(30):
             await happened(one, "order.shipped")
-        await one.person("grace")
+        await one.put_user("grace")
         await created(one, desk, f"{there.url}/good", user="grace")
         await happened(one, "order.shipped", subject="grace")
         assert [request.path for request in there.requests].count("/good") == 1
@@ -161,7 +161,7 @@ async def test_a_receiver_that_hangs_does_not_hold_up_another(store):
         await created(one, desk, f"{there.url}/hung")
         for _ in range(5):
             await one.trigger("shipped", "ada")
-        await one.person("grace")
+        await one.put_user("grace")
         await created(one, desk, f"{there.url}/good", user="grace")
         await one.trigger("shipped", "grace")
         user = (await one.ledger.users.find(one.tenant, ["grace"]))["grace"]
@@ -336,9 +336,9 @@ async def test_the_tenants_own_endpoints_hear_what_names_the_tenant(store):
     """Once per event, however many people it concerns."""
     async with scripted_server() as there, shop(store) as (one, desk):
         owned = await desk.create(one.tenant, None, Wanted(url=there.url), None)
-        await one.person("grace")
+        await one.put_user("grace")
         await one.trigger("shipped", "ada", "grace", TENANT_USER)
-        await one.quiet()
+        await one.until_idle()
         assert owned.user.id == TENANT_USER
         assert len(there.requests) == 1
 
@@ -347,7 +347,7 @@ async def test_an_opt_out_stops_webhooks_like_everything_else(store):
     """The channel is a channel."""
     async with scripted_server() as there, shop(store) as (one, desk):
         await created(one, desk, there.url)
-        await one.person("ada", Preferences(channels={Channel.WEBHOOK: False}))
+        await one.put_user("ada", Preferences(channels={Channel.WEBHOOK: False}))
         await happened(one, "order.shipped")
         assert there.requests == []
         assert await statuses(one) == [(Status.SUPPRESSED, Reason.OPTED_OUT)]

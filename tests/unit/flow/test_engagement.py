@@ -6,7 +6,7 @@ from clarion.adapters.fanouts.memory import MemoryFanout
 from clarion.model.ids import MessageId
 from clarion.model.inbox import InboxChange, InboxFilter
 from clarion.services.inbox_actions import SLICE, InboxActions
-from tests.gateway import Town
+from tests.gateway import GatewayServer
 
 
 def listening(fanout: MemoryFanout) -> list[InboxChange]:
@@ -17,64 +17,64 @@ def listening(fanout: MemoryFanout) -> list[InboxChange]:
 
 async def test_a_mark_is_stored_and_told_once():
     """What returns is stored, and exactly this change was published."""
-    town = Town()
-    anna = town.users.add("anna")
-    (item,) = town.store(anna, "hello").items
-    heard = listening(town.fanout)
-    assert await town.engagement.mark(anna.no, "read", [item.message_id]) == 1
+    server = GatewayServer()
+    anna = server.users.add("anna")
+    (item,) = server.store(anna, "hello").items
+    heard = listening(server.fanout)
+    assert await server.inbox_actions.mark(anna.no, "read", [item.message_id]) == 1
     assert [change.items[0].message_id for change in heard] == [item.message_id]
-    assert town.inboxes.everything(anna.no)[item.message_id].read_at == town.clock.now()
+    assert server.inboxes.everything(anna.no)[item.message_id].read_at == server.clock.now()
 
 
 async def test_marking_what_is_marked_tells_nobody():
     """A repeat changes nothing, so there is nothing to tell."""
-    town = Town()
-    anna = town.users.add("anna")
-    town.store(anna, "hello")
-    await town.engagement.mark(anna.no, "seen", InboxFilter())
-    heard = listening(town.fanout)
-    assert await town.engagement.mark(anna.no, "seen", InboxFilter()) == 0
-    assert await town.engagement.mark(anna.no, "read", [MessageId(b"?" * 16)]) == 0
+    server = GatewayServer()
+    anna = server.users.add("anna")
+    server.store(anna, "hello")
+    await server.inbox_actions.mark(anna.no, "seen", InboxFilter())
+    heard = listening(server.fanout)
+    assert await server.inbox_actions.mark(anna.no, "seen", InboxFilter()) == 0
+    assert await server.inbox_actions.mark(anna.no, "read", [MessageId(b"?" * 16)]) == 0
     assert heard == []
 
 
 async def test_a_large_inbox_is_marked_in_slices_that_others_get_between():
     """Each slice is told with exact counters; what arrives after the first is not marked."""
-    town = Town()
-    anna = town.users.add("anna")
-    town.store(anna, *[f"item {n}" for n in range(2 * SLICE + 5)])
+    server = GatewayServer()
+    anna = server.users.add("anna")
+    server.store(anna, *[f"item {n}" for n in range(2 * SLICE + 5)])
     heard: list[InboxChange] = []
 
     def hear(changes: Sequence[InboxChange]) -> None:
         heard.extend(changes)
         if len(heard) == 1:
-            town.store(anna, "late")
+            server.store(anna, "late")
 
-    town.fanout.subscribe(hear)
-    assert await town.engagement.mark(anna.no, "read", InboxFilter()) == 2 * SLICE + 5
+    server.fanout.subscribe(hear)
+    assert await server.inbox_actions.mark(anna.no, "read", InboxFilter()) == 2 * SLICE + 5
     assert [len(change.items) for change in heard] == [SLICE, SLICE, 5]
     assert [change.counts and change.counts.unread for change in heard] == [SLICE + 5, 6, 1]
     offsets = [item.offset for change in heard for item in change.items]
     assert offsets == sorted(offsets)
-    (late,) = [item for item in town.inboxes.everything(anna.no).values() if item.read_at is None]
+    (late,) = [item for item in server.inboxes.everything(anna.no).values() if item.read_at is None]
     assert late.offset == 3 * SLICE + 6
 
 
 async def test_a_filter_marks_what_it_matches_and_nothing_else():
     """Unread ones, or the archive."""
-    town = Town()
-    anna = town.users.add("anna")
-    first, *_ = town.store(anna, "a", "b", "c").items
-    await town.engagement.mark(anna.no, "read", [first.message_id])
-    assert await town.engagement.mark(anna.no, "archived", InboxFilter(unread=True)) == 2
-    assert await town.engagement.mark(anna.no, "unread", InboxFilter()) == 1
-    assert await town.engagement.mark(anna.no, "unarchived", InboxFilter(archived=True)) == 2
+    server = GatewayServer()
+    anna = server.users.add("anna")
+    first, *_ = server.store(anna, "a", "b", "c").items
+    await server.inbox_actions.mark(anna.no, "read", [first.message_id])
+    assert await server.inbox_actions.mark(anna.no, "archived", InboxFilter(unread=True)) == 2
+    assert await server.inbox_actions.mark(anna.no, "unread", InboxFilter()) == 1
+    assert await server.inbox_actions.mark(anna.no, "unarchived", InboxFilter(archived=True)) == 2
 
 
 async def test_a_deleted_users_devices_are_told_by_an_empty_change():
     """The change without items means: this inbox is gone."""
-    town = Town()
-    anna = town.users.add("anna")
-    heard = listening(town.fanout)
-    InboxActions(town.inboxes, town.fanout, town.clock).forget(anna.tenant, anna.no)
+    server = GatewayServer()
+    anna = server.users.add("anna")
+    heard = listening(server.fanout)
+    InboxActions(server.inboxes, server.fanout, server.clock).forget(anna.tenant, anna.no)
     assert [(change.user, change.items) for change in heard] == [(anna.no, ())]

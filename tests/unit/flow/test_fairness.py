@@ -207,7 +207,7 @@ class Sent(NamedTuple):
     number: int
 
 
-def held(tenant: TenantId, number: int) -> Any:
+def in_flight(tenant: TenantId, number: int) -> Any:
     return InFlight(Sent(tenant, number), None, None, None, WorkerId(1), Instant(0))  # type: ignore[arg-type]
 
 
@@ -216,10 +216,10 @@ def test_a_queue_sends_for_its_tenants_in_turn():
     queue = LaneQueue(Lane.NORMAL, Channel.SMS, 1_000)
     for n in range(500):
         queue.reserve(FLOOD)
-        queue.put(held(FLOOD, n))
+        queue.put(in_flight(FLOOD, n))
     for n in range(3):
         queue.reserve(OTHER)
-        queue.put(held(OTHER, n))
+        queue.put(in_flight(OTHER, n))
     taken: list[Any] = [one.message for one in queue.take(20)]
     assert [m.number for m in taken if m.tenant == OTHER] == [0, 1, 2]
     assert [m.number for m in taken if m.tenant == FLOOD] == list(range(17))
@@ -230,28 +230,28 @@ def test_a_flood_leaves_slots_to_others():
     """Neither what is planned nor what is claimed takes the last slots of a queue."""
     queue = LaneQueue(Lane.NORMAL, Channel.SMS, 80)
     while queue.reserve(FLOOD):
-        queue.put(held(FLOOD, 0))
+        queue.put(in_flight(FLOOD, 0))
     assert queue.claimable <= 0
     others = 0
     while queue.reserve(OTHER):
-        queue.put(held(OTHER, others))
+        queue.put(in_flight(OTHER, others))
         others += 1
     assert others >= 5
-    assert queue.held <= 80
+    assert queue.in_flight <= 80
 
 
-async def beside_a_flood(house: Engine, flood: int) -> tuple[TenantId, TenantId]:
+async def beside_a_flood(clarion: Engine, flood: int) -> tuple[TenantId, TenantId]:
     """Two tenants that send the same; of the first so many messages are planned."""
-    one = house.tenant
-    await house.furnish(workflow("w"))
-    await house.person("ada")
+    one = clarion.tenant
+    await clarion.create_setup(workflow("w"))
+    await clarion.put_user("ada")
     events = [Submission(workflow="w", recipients=("ada",), data=Raw(b'{"text":"x"}'))] * 100
     for _ in range(flood // 100):
-        await house.pipeline.submit(one, events)
-    other = (await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))).id
-    house.tenant = other
-    await house.furnish(workflow("w"))
-    await house.person("ada")
+        await clarion.pipeline.submit(one, events)
+    other = (await clarion.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))).id
+    clarion.tenant = other
+    await clarion.create_setup(workflow("w"))
+    await clarion.put_user("ada")
     return one, other
 
 
@@ -259,19 +259,19 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(store,
     """Of thousands that wait in the store, only a queue full goes before the few that another tenant has there."""
     monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
     provider = RecordingProvider(batch=50)
-    async with engine(store, provider=provider) as house:
-        await house.pipeline.loops.stop("dispatch-")
-        await house.pipeline.loops.stop("wake-")
-        _, other = await beside_a_flood(house, 3_000)
+    async with engine(store, provider=provider) as clarion:
+        await clarion.pipeline.loops.stop("dispatch-")
+        await clarion.pipeline.loops.stop("wake-")
+        _, other = await beside_a_flood(clarion, 3_000)
         for _ in range(20):
-            await house.trigger("w", "ada")
+            await clarion.trigger("w", "ada")
 
         async def planned() -> bool:
-            return not await house.broker.depth(Lane.NORMAL)
+            return not await clarion.broker.depth(Lane.NORMAL)
 
-        assert await house.until(planned)
-        await house.crash()
-        await house.open()
+        assert await clarion.until(planned)
+        await clarion.crash()
+        await clarion.open()
 
         def theirs() -> list[int]:
             return [place for place, one in enumerate(provider.effects) if one.message.tenant == other]
@@ -279,31 +279,31 @@ async def test_what_is_due_of_one_tenant_overtakes_what_is_due_of_another(store,
         async def sent() -> bool:
             return len(theirs()) == 20
 
-        assert await house.until(sent)
+        assert await clarion.until(sent)
         assert theirs()[-1] - 20 < 300
 
 
 async def test_what_is_due_finds_a_slot_in_a_queue_that_another_tenant_has_filled(store, monkeypatch):
     """The kept slots are for what waited, too."""
     monkeypatch.setitem(lanes.CAPACITY, Lane.NORMAL, 80)
-    async with engine(store) as house:
-        await house.pipeline.loops.stop("dispatch-")
-        _, other = await beside_a_flood(house, 0)
-        later = Instant(house.clock.now() + 600_000)
-        await house.trigger("w", "ada", send_at=later)
-        house.tenant = TenantId(1)
+    async with engine(store) as clarion:
+        await clarion.pipeline.loops.stop("dispatch-")
+        _, other = await beside_a_flood(clarion, 0)
+        later = Instant(clarion.clock.now() + 600_000)
+        await clarion.trigger("w", "ada", send_at=later)
+        clarion.tenant = TenantId(1)
         events = [Submission(workflow="w", recipients=("ada",), data=Raw(b'{"text":"x"}'))] * 200
-        await house.pipeline.submit(house.tenant, events)
-        queue = house.pipeline.queues.of(Lane.NORMAL, Channel.SMS)
+        await clarion.pipeline.submit(clarion.tenant, events)
+        queue = clarion.pipeline.queues.of(Lane.NORMAL, Channel.SMS)
 
         async def full() -> bool:
             return queue.claimable <= 0
 
-        assert await house.until(full)
-        house.clock.advance(600)
+        assert await clarion.until(full)
+        clarion.clock.advance(600)
 
         async def in_it() -> bool:
             return any(one.message.tenant == other for one in queue._waiting.get(other, ()))
 
-        assert await house.until(in_it)
-        assert queue.held <= 80
+        assert await clarion.until(in_it)
+        assert queue.in_flight <= 80

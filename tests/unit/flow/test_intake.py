@@ -19,7 +19,7 @@ from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER
 from clarion.model.setup import EventMatch
 from clarion.model.submission import Acceptance, Recipient, Submission
-from tests.engine import EVERYWHERE, workflow
+from tests.engine import ALL_CHANNELS, workflow
 from tests.stages import TENANT, Stages
 
 
@@ -27,8 +27,8 @@ from tests.stages import TENANT, Stages
 async def stages():
     """With one workflow and two people."""
     made = await Stages().open()
-    await made.person("ada")
-    await made.person("bob")
+    await made.put_user("ada")
+    await made.put_user("bob")
     return made
 
 
@@ -131,7 +131,7 @@ async def test_an_event_goes_to_every_workflow_that_listens(stages):
 async def test_data_that_does_not_fit_is_refused_before_anything_is_stored(stages):
     """The schema of the template holds."""
     schema = {"type": "object", "required": ["text"]}
-    await stages.ledger.setup.templates.put(TENANT, replace(EVERYWHERE, data_schema=schema))
+    await stages.ledger.setup.templates.put(TENANT, replace(ALL_CHANNELS, data_schema=schema))
     bad, good = await submit(stages, hello("ada"), hello("ada", data=msgspec.Raw(b'{"text":"hello"}')))
     assert isinstance(bad, InvalidInput)
     assert isinstance(good, Acceptance)

@@ -48,7 +48,7 @@ PLUGINS = {
 }
 
 
-class Shelf:
+class Documents:
     """The integrations of one tenant: key to provider."""
 
     def __init__(self, **providers: str) -> None:
@@ -63,13 +63,13 @@ class Shelf:
 
 def integrations(**providers: str) -> Integrations:
     setup = SimpleNamespace(
-        integrations=Shelf(**providers), tenants=SimpleNamespace(all=lambda: {TENANT: None})
+        integrations=Documents(**providers), tenants=SimpleNamespace(all=lambda: {TENANT: None})
     )
     return Integrations(setup, PLUGINS, SimpleNamespace(clock=ManualClock(), refusal=None))  # type: ignore[arg-type]
 
 
-def usable(house: Integrations, now_s: float = 0.0) -> Candidates:
-    found = house.usable(TENANT, Channel.PUSH, Lane.NORMAL, now_s)
+def usable(clarion: Integrations, now_s: float = 0.0) -> Candidates:
+    found = clarion.usable(TENANT, Channel.PUSH, Lane.NORMAL, now_s)
     assert isinstance(found, Candidates)
     return found
 
@@ -82,16 +82,16 @@ def chosen(found: Candidates, contact: Contact, messages: list[Message] = MESSAG
 
 async def test_a_contact_goes_to_the_provider_that_claims_it():
     """A browser's subscription goes to web push, everything else to whoever takes any."""
-    house = integrations(captured="anything", browsers="browsers")
-    assert chosen(usable(house), BROWSER) == {"browsers"}
-    assert chosen(usable(house), TOKEN) == {"captured"}
+    clarion = integrations(captured="anything", browsers="browsers")
+    assert chosen(usable(clarion), BROWSER) == {"browsers"}
+    assert chosen(usable(clarion), TOKEN) == {"captured"}
 
 
 async def test_several_that_claim_a_contact_share_it_by_weight():
     """Two web push integrations are alternatives, as ever."""
-    house = integrations(first="browsers", second="browsers", devices="devices")
-    assert chosen(usable(house), BROWSER) == {"first", "second"}
-    assert chosen(usable(house), TOKEN) == {"devices"}
+    clarion = integrations(first="browsers", second="browsers", devices="devices")
+    assert chosen(usable(clarion), BROWSER) == {"first", "second"}
+    assert chosen(usable(clarion), TOKEN) == {"devices"}
 
 
 async def test_without_anybody_who_claims_it_one_says_what_is_wrong():
@@ -101,12 +101,12 @@ async def test_without_anybody_who_claims_it_one_says_what_is_wrong():
 
 async def test_an_open_circuit_does_not_send_a_contact_to_the_wrong_provider():
     """Messages to browsers wait for web push; those to devices go on."""
-    house = integrations(browsers="browsers", devices="devices")
-    live = usable(house).choose(MESSAGES[0], BROWSER)
+    clarion = integrations(browsers="browsers", devices="devices")
+    live = usable(clarion).choose(MESSAGES[0], BROWSER)
     assert not isinstance(live, NoCandidate)
     live.trip(0.0)
-    assert chosen(usable(house), TOKEN) == {"devices"}
-    closed = usable(house).choose(MESSAGES[0], BROWSER)
+    assert chosen(usable(clarion), TOKEN) == {"devices"}
+    closed = usable(clarion).choose(MESSAGES[0], BROWSER)
     assert isinstance(closed, NoCandidate)
     assert closed.reason is Reason.CIRCUIT_OPEN
     assert closed.wait_s > 0
@@ -114,12 +114,12 @@ async def test_an_open_circuit_does_not_send_a_contact_to_the_wrong_provider():
 
 async def test_a_busy_provider_keeps_its_contacts():
     """A message waits for a slot where it belongs instead of going where it does not."""
-    house = integrations(browsers="browsers", devices="devices")
-    live = usable(house).choose(MESSAGES[0], BROWSER)
+    clarion = integrations(browsers="browsers", devices="devices")
+    live = usable(clarion).choose(MESSAGES[0], BROWSER)
     assert not isinstance(live, NoCandidate)
     for _ in range(live.integration.limits.concurrency):
         live.begin(Lane.NORMAL)
-    assert chosen(usable(house), BROWSER) == {"browsers"}
+    assert chosen(usable(clarion), BROWSER) == {"browsers"}
 
 
 OTHER_BROWSER = Contact(channel=Channel.PUSH, address='{"endpoint": "https://other.example/"}')
@@ -133,8 +133,8 @@ def chosen_each(found: Candidates, *contacts: Contact) -> list[tuple[Contact, st
 
 async def test_each_device_goes_to_the_provider_of_its_kind():
     """One push, two integrations."""
-    house = integrations(browsers="browsers", devices="devices")
-    assert chosen_each(usable(house), BROWSER, TOKEN, OTHER_BROWSER) == [
+    clarion = integrations(browsers="browsers", devices="devices")
+    assert chosen_each(usable(clarion), BROWSER, TOKEN, OTHER_BROWSER) == [
         (BROWSER, "browsers"),
         (TOKEN, "devices"),
         (OTHER_BROWSER, "browsers"),
@@ -143,8 +143,8 @@ async def test_each_device_goes_to_the_provider_of_its_kind():
 
 async def test_without_kinds_all_devices_go_the_same_way():
     """By weight, and the same for all of a message."""
-    house = integrations(first="anything", second="anything")
-    keys = {key for _, key in chosen_each(usable(house), BROWSER, TOKEN, OTHER_BROWSER)}
+    clarion = integrations(first="anything", second="anything")
+    keys = {key for _, key in chosen_each(usable(clarion), BROWSER, TOKEN, OTHER_BROWSER)}
     assert len(keys) == 1
 
 
@@ -158,9 +158,9 @@ async def test_a_device_that_nobody_knows_is_left_out_unless_it_is_the_only_one(
 
 async def test_a_device_whose_integration_is_down_is_left_out_unless_there_is_no_other():
     """The others get it now; with none that can be reached it waits."""
-    house = integrations(browsers="browsers", devices="devices")
-    next(one for one in usable(house)._healthy.values() if one.key == "devices").trip(0.0)
-    found = usable(house)
+    clarion = integrations(browsers="browsers", devices="devices")
+    next(one for one in usable(clarion)._healthy.values() if one.key == "devices").trip(0.0)
+    found = usable(clarion)
     assert chosen_each(found, TOKEN, BROWSER) == [(BROWSER, "browsers")]
     assert chosen_each(found, TOKEN) == []
 
@@ -168,18 +168,18 @@ async def test_a_device_whose_integration_is_down_is_left_out_unless_there_is_no
 @pytest.mark.parametrize(("key", "others"), [("first", 1), ("devices", 0), ("captured", 0)])
 async def test_only_providers_of_the_same_kind_are_alternatives(key, others):
     """A failed web push is not tried at once where only device tokens are understood."""
-    house = integrations(first="browsers", second="browsers", devices="devices", captured="anything")
-    found = usable(house)
+    clarion = integrations(first="browsers", second="browsers", devices="devices", captured="anything")
+    found = usable(clarion)
     live = next(one for one in found._healthy.values() if one.key == key)
-    assert house.alternatives(TENANT, live) == others
+    assert clarion.alternatives(TENANT, live) == others
 
 
 async def test_a_provider_learns_which_messages_replace_one_another(store):
     """The same collapse key for the same thing, another for another, none without one; and never the value itself."""
-    async with engine(store) as house:
-        await house.furnish(workflow("parcel", collapse_key="/parcel"), workflow("plain"))
-        await house.person("ada")
-        await house.person("bob")
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("parcel", collapse_key="/parcel"), workflow("plain"))
+        await clarion.put_user("ada")
+        await clarion.put_user("bob")
         for key, user, data in (
             ("parcel", "ada", {"text": "1", "parcel": "SECRET-7"}),
             ("parcel", "ada", {"text": "2", "parcel": "SECRET-7"}),
@@ -188,9 +188,9 @@ async def test_a_provider_learns_which_messages_replace_one_another(store):
             ("parcel", "ada", {"text": "5"}),
             ("plain", "ada", {"text": "6", "parcel": "SECRET-7"}),
         ):
-            await house.trigger(key, user, data=msgspec.Raw(msgspec.json.encode(data)))
-            await house.quiet()
-        keys = [sent.collapse_key for sent in house.provider.effects]
+            await clarion.trigger(key, user, data=msgspec.Raw(msgspec.json.encode(data)))
+            await clarion.until_idle()
+        keys = [sent.collapse_key for sent in clarion.provider.effects]
     assert keys[0] == keys[1]
     assert len({keys[0], keys[2], keys[3]}) == 3
     assert len(keys[0]) == 16

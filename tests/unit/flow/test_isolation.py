@@ -16,7 +16,7 @@ from clarion.model.status import Reason, Status
 from clarion.rules.outcomes import settle_outcome
 from clarion.rules.receipts import interpret
 from clarion.testing.providers import RecordingProvider
-from tests.engine import Engine, engine, said, workflow
+from tests.engine import Engine, engine, sms_text, workflow
 
 PEOPLE = ("ada", "bob", "eve")
 
@@ -34,19 +34,19 @@ class Answering(RecordingProvider):
 
 
 def words(batch: Sequence[Any]) -> list[str]:
-    return [said(outgoing) for outgoing in batch]
+    return [sms_text(outgoing) for outgoing in batch]
 
 
-async def told(house: Engine, *people: str) -> dict[str, Message]:
+async def told(clarion: Engine, *people: str) -> dict[str, Message]:
     """A message to each of them in one batch; by person what became of it."""
-    await house.furnish(workflow("hello"))
+    await clarion.create_setup(workflow("hello"))
     for one in people:
-        await house.person(one)
-    await house.trigger("hello", *people)
-    await house.quiet()
+        await clarion.put_user(one)
+    await clarion.trigger("hello", *people)
+    await clarion.until_idle()
     users = {}
-    for message in (await house.messages()).values():
-        found = await house.ledger.users.get([message.user])
+    for message in (await clarion.messages()).values():
+        found = await clarion.ledger.users.get([message.user])
         users[found[message.user].id] = message
     return users
 
@@ -54,10 +54,10 @@ async def told(house: Engine, *people: str) -> dict[str, Message]:
 async def test_a_provider_that_raises_leaves_its_messages_in_doubt(store):
     """Nobody knows how far it came: what may have been taken is not sent again."""
     provider = RecordingProvider(batch=50, otherwise=RuntimeError("+441632960001"))
-    async with engine(store, provider=provider) as house:
+    async with engine(store, provider=provider) as clarion:
         with structlog.testing.capture_logs() as logs:
-            found = await told(house, "ada", "bob")
-            await house.pass_time(3_600)
+            found = await told(clarion, "ada", "bob")
+            await clarion.pass_time(3_600)
         assert {one.status for one in found.values()} == {Status.FAILED}
         assert {one.reason for one in found.values()} == {Reason.OUTCOME_UNKNOWN}
         assert sum(len(call) for call in provider.calls) == 2
@@ -67,8 +67,8 @@ async def test_a_provider_that_raises_leaves_its_messages_in_doubt(store):
 async def test_a_provider_that_raises_is_called_again_where_that_does_no_harm(store):
     """It knows a repetition by our key."""
     provider = RecordingProvider(batch=50, otherwise=RuntimeError("broken"), idempotent=True)
-    async with engine(store, provider=provider) as house:
-        found = await told(house, "ada")
+    async with engine(store, provider=provider) as clarion:
+        found = await told(clarion, "ada")
         assert (found["ada"].status, found["ada"].reason) == (Status.DEFERRED, Reason.RETRY)
 
 
@@ -79,8 +79,8 @@ async def test_an_answer_that_is_no_outcome_is_in_doubt_alone(store, odd):
     def answer(batch: Sequence[Any]) -> list[Any]:
         return [odd if one.user.id == "bob" else Accepted(provider_id="7") for one in batch]
 
-    async with engine(store, provider=Answering(answer)) as house:
-        found = await told(house, *PEOPLE)
+    async with engine(store, provider=Answering(answer)) as clarion:
+        found = await told(clarion, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
 
@@ -88,8 +88,8 @@ async def test_an_answer_that_is_no_outcome_is_in_doubt_alone(store, odd):
 @pytest.mark.parametrize("answer", [lambda batch: None, lambda batch: 7, lambda batch: []])
 async def test_a_batch_without_answers_is_in_doubt(store, answer):
     """It is settled, not left to its lease."""
-    async with engine(store, provider=Answering(answer)) as house:
-        found = await told(house, "ada")
+    async with engine(store, provider=Answering(answer)) as clarion:
+        found = await told(clarion, "ada")
         assert (found["ada"].status, found["ada"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
 
 
@@ -109,8 +109,8 @@ async def test_words_and_wishes_that_make_no_sense_stay_with_their_message(store
     def answer(batch: Sequence[Any]) -> list[Outcome]:
         return [odd if one.user.id == "bob" else Accepted(provider_id="\ud800") for one in batch]
 
-    async with engine(store, provider=Answering(answer)) as house:
-        found = await told(house, *PEOPLE)
+    async with engine(store, provider=Answering(answer)) as clarion:
+        found = await told(clarion, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert found["bob"].status is (Status.REJECTED if isinstance(odd, Rejected) else Status.DEFERRED)
 
@@ -125,8 +125,8 @@ async def test_an_outcome_that_cannot_be_decided_is_in_doubt_alone(store, monkey
         return whole(outgoing, *rest, **more)
 
     monkeypatch.setattr("clarion.flow.dispatch.attempts.settle_outcome", broken)
-    async with engine(store, provider=RecordingProvider(batch=50)) as house:
-        found = await told(house, *PEOPLE)
+    async with engine(store, provider=RecordingProvider(batch=50)) as clarion:
+        found = await told(clarion, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
 
@@ -135,14 +135,14 @@ async def test_a_message_that_cannot_be_made_fails_alone(store, monkeypatch):
     """An error of ours while one is rendered does not hold back the others, and does not come back for ever."""
     whole = OutgoingBuilder._outgoing
 
-    def made(self: OutgoingBuilder, held: Any, content: Any) -> Any:
-        if held.user.id == "bob":
+    def made(self: OutgoingBuilder, in_flight: Any, content: Any) -> Any:
+        if in_flight.user.id == "bob":
             raise ZeroDivisionError("secret")
-        return whole(self, held, content)
+        return whole(self, in_flight, content)
 
     monkeypatch.setattr(OutgoingBuilder, "_outgoing", made)
-    async with engine(store, provider=RecordingProvider(batch=50)) as house:
-        found = await told(house, *PEOPLE)
+    async with engine(store, provider=RecordingProvider(batch=50)) as clarion:
+        found = await told(clarion, *PEOPLE)
         assert (found["ada"].status, found["eve"].status) == (Status.SENT, Status.SENT)
         assert (found["bob"].status, found["bob"].reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
 
@@ -161,17 +161,17 @@ async def test_a_settlement_that_cannot_be_stored_holds_back_no_other(store, mon
     def answer(batch: Sequence[Any]) -> list[Outcome]:
         return [Rejected(detail="poison" if one.user.id == "bob" else "no") for one in batch]
 
-    async with engine(store, provider=Answering(answer)) as house:
-        found = await told(house, *PEOPLE)
+    async with engine(store, provider=Answering(answer)) as clarion:
+        found = await told(clarion, *PEOPLE)
         assert {one.status for one in found.values()} == {Status.REJECTED}
-        await house.pass_time(600)
-        assert sum(len(call) for call in house.provider.calls) == 3
+        await clarion.pass_time(600)
+        assert sum(len(call) for call in clarion.provider.calls) == 3
 
 
 async def test_a_receipt_that_cannot_be_judged_stays_alone(store, monkeypatch):
     """The others of its batch are stored."""
-    async with engine(store, provider=RecordingProvider(batch=50)) as house:
-        found = await told(house, *PEOPLE)
+    async with engine(store, provider=RecordingProvider(batch=50)) as clarion:
+        found = await told(clarion, *PEOPLE)
         whole = interpret
 
         def broken(message: Message, *rest: Any) -> Any:
@@ -182,13 +182,13 @@ async def test_a_receipt_that_cannot_be_judged_stays_alone(store, monkeypatch):
         monkeypatch.setattr("clarion.flow.track.receipts.interpret", broken)
         receipts = [
             Receipt(
-                tenant=house.tenant,
+                tenant=clarion.tenant,
                 message_id=found[one].id,
                 kind=ReceiptKind.DELIVERED,
-                at=house.clock.now(),
+                at=clarion.clock.now(),
                 detail="\ud800",
             )
             for one in PEOPLE
         ]
-        assert list(await house.pipeline.receive(receipts)) == [True, False, True]
-        assert (await house.messages())[found["eve"].id].status is Status.DELIVERED
+        assert list(await clarion.pipeline.receive(receipts)) == [True, False, True]
+        assert (await clarion.messages())[found["eve"].id].status is Status.DELIVERED

@@ -20,7 +20,7 @@ from tests.ledger_files import new_ledger
 TENANT = TenantId(1)
 
 
-class Desk:
+class TwoKeyStores:
     """Two processes' view of the same stored keys, with a count of look-ups."""
 
     def __init__(self, path):
@@ -40,10 +40,10 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path):
-    desk = Desk(tmp_path / "clarion.db")
-    yield desk
-    await desk.ledger.close()
+async def stores(tmp_path):
+    stores = TwoKeyStores(tmp_path / "clarion.db")
+    yield stores
+    await stores.ledger.close()
 
 
 @given(seed=st.integers(0, 2**32), place=st.integers(4, 36), other=st.sampled_from(ALPHABET))
@@ -68,108 +68,108 @@ def test_two_keys_are_never_alike():
     assert len({mint(random) for _ in range(1_000)}) == 1_000
 
 
-async def test_a_key_is_stored_as_a_keyed_hash_only(desk):
+async def test_a_key_is_stored_as_a_keyed_hash_only(stores):
     """Whoever reads the database cannot use it."""
-    key, text = await desk.here.create(TENANT, "shop", Scope.SEND)
-    (stored,) = await desk.ledger.setup.keys.page(TENANT)
+    key, text = await stores.here.create(TENANT, "shop", Scope.SEND)
+    (stored,) = await stores.ledger.setup.keys.page(TENANT)
     assert stored == key
-    assert stored.hash == desk.vault.hash("api-key", text.encode())
+    assert stored.hash == stores.vault.hash("api-key", text.encode())
     assert text not in repr(stored)
     assert text[4:31] not in repr(stored)
 
 
-async def test_a_verified_key_is_believed_for_seconds_without_a_look_up(desk, monkeypatch):
+async def test_a_verified_key_is_believed_for_seconds_without_a_look_up(stores, monkeypatch):
     """The quick way in; after its time the store is asked again."""
-    _, text = await desk.here.create(TENANT, "shop", Scope.SEND)
-    assert desk.here.recall(text) is None
-    verified = await desk.here.verify(text)
-    assert desk.here.recall(text) == verified
-    desk.clock.advance(api_keys.REMEMBERED_S + 1)
-    assert desk.here.recall(text) is None
+    _, text = await stores.here.create(TENANT, "shop", Scope.SEND)
+    assert stores.here.recall(text) is None
+    verified = await stores.here.verify(text)
+    assert stores.here.recall(text) == verified
+    stores.clock.advance(api_keys.REMEMBERED_S + 1)
+    assert stores.here.recall(text) is None
 
 
-async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(desk):
+async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(stores):
     """No window in the process that revoked it; at most the memory's length in another."""
-    key, text = await desk.here.create(TENANT, "shop", Scope.SEND)
-    await desk.here.verify(text)
-    await desk.elsewhere.verify(text)
-    await desk.here.revoke(TENANT, key.id)
-    assert desk.here.recall(text) is None
+    key, text = await stores.here.create(TENANT, "shop", Scope.SEND)
+    await stores.here.verify(text)
+    await stores.elsewhere.verify(text)
+    await stores.here.revoke(TENANT, key.id)
+    assert stores.here.recall(text) is None
     with pytest.raises(Unauthenticated, match="revoked"):
-        await desk.here.verify(text)
-    assert desk.elsewhere.recall(text) is not None
-    desk.clock.advance(api_keys.REMEMBERED_S + 1)
+        await stores.here.verify(text)
+    assert stores.elsewhere.recall(text) is not None
+    stores.clock.advance(api_keys.REMEMBERED_S + 1)
     with pytest.raises(Unauthenticated, match="revoked"):
-        await desk.elsewhere.verify(text)
+        await stores.elsewhere.verify(text)
     with pytest.raises(NotFound):
-        await desk.here.revoke(TENANT, key.id)
+        await stores.here.revoke(TENANT, key.id)
 
 
-async def test_a_key_revoked_while_it_is_looked_up_is_not_remembered(desk, monkeypatch):
+async def test_a_key_revoked_while_it_is_looked_up_is_not_remembered(stores, monkeypatch):
     """The answer of a slow look-up cannot bring a revoked key back."""
-    key, text = await desk.here.create(TENANT, "shop", Scope.SEND)
-    find = desk.ledger.setup.keys.find
+    key, text = await stores.here.create(TENANT, "shop", Scope.SEND)
+    find = stores.ledger.setup.keys.find
 
     async def slow_find(hash):
         found = await find(hash)
-        await desk.here.revoke(TENANT, key.id)
+        await stores.here.revoke(TENANT, key.id)
         return found
 
-    monkeypatch.setattr(desk.ledger.setup.keys, "find", slow_find)
-    await desk.here.verify(text)
-    assert desk.here.recall(text) is None
+    monkeypatch.setattr(stores.ledger.setup.keys, "find", slow_find)
+    await stores.here.verify(text)
+    assert stores.here.recall(text) is None
 
 
-async def test_a_key_ends_at_its_time_even_while_it_is_remembered(desk):
+async def test_a_key_ends_at_its_time_even_while_it_is_remembered(stores):
     """Expiry is looked at on every use."""
-    soon = Instant(desk.clock.now() + 2_000)
-    _, text = await desk.here.create(TENANT, "shop", Scope.SEND, soon)
-    await desk.here.verify(text)
-    desk.clock.advance(2)
-    assert desk.here.recall(text) is None
+    soon = Instant(stores.clock.now() + 2_000)
+    _, text = await stores.here.create(TENANT, "shop", Scope.SEND, soon)
+    await stores.here.verify(text)
+    stores.clock.advance(2)
+    assert stores.here.recall(text) is None
     with pytest.raises(Unauthenticated, match="expired"):
-        await desk.here.verify(text)
+        await stores.here.verify(text)
     with pytest.raises(InvalidInput):
-        await desk.here.create(TENANT, "late", Scope.SEND, Instant(desk.clock.now()))
+        await stores.here.create(TENANT, "late", Scope.SEND, Instant(stores.clock.now()))
 
 
-async def test_an_unknown_but_well_formed_key_is_refused(desk):
+async def test_an_unknown_but_well_formed_key_is_refused(stores):
     """A checksum is no permission."""
     with pytest.raises(Unauthenticated, match="not known"):
-        await desk.here.verify(mint(desk.random))
+        await stores.here.verify(mint(stores.random))
 
 
-async def test_last_use_is_written_in_batches(desk):
+async def test_last_use_is_written_in_batches(stores):
     """Not per request: at most every half minute, and once more before closing."""
-    _, text = await desk.here.create(TENANT, "shop", Scope.SEND)
-    await desk.here.verify(text)
-    assert await desk.last_used() is None
-    desk.clock.advance(api_keys.TOUCH_EVERY_S)
-    await desk.here.verify(text)
-    assert await desk.last_used() == desk.clock.now()
-    desk.clock.advance(1)
-    desk.here.recall(text)
-    await desk.here.flush()
-    assert await desk.last_used() == desk.clock.now()
+    _, text = await stores.here.create(TENANT, "shop", Scope.SEND)
+    await stores.here.verify(text)
+    assert await stores.last_used() is None
+    stores.clock.advance(api_keys.TOUCH_EVERY_S)
+    await stores.here.verify(text)
+    assert await stores.last_used() == stores.clock.now()
+    stores.clock.advance(1)
+    stores.here.recall(text)
+    await stores.here.flush()
+    assert await stores.last_used() == stores.clock.now()
 
 
-async def test_the_memory_is_bounded(desk, monkeypatch):
+async def test_the_memory_is_bounded(stores, monkeypatch):
     """The oldest is forgotten first."""
     monkeypatch.setattr(api_keys, "REMEMBERED_KEYS", 2)
-    texts = [(await desk.here.create(TENANT, str(n), Scope.READ))[1] for n in range(3)]
+    texts = [(await stores.here.create(TENANT, str(n), Scope.READ))[1] for n in range(3)]
     for text in texts:
-        await desk.here.verify(text)
-    assert [desk.here.recall(text) is not None for text in texts] == [False, True, True]
+        await stores.here.verify(text)
+    assert [stores.here.recall(text) is not None for text in texts] == [False, True, True]
 
 
-async def test_an_adopted_key_works_and_is_stored_once(desk):
+async def test_an_adopted_key_works_and_is_stored_once(stores):
     """`clarion dev` brings its own key and finds it again after a restart."""
-    text = mint(desk.random)
-    first = await desk.here.adopt(TENANT, "dev", Scope.ADMIN, text)
-    assert await desk.here.adopt(TENANT, "dev", Scope.ADMIN, text) == first
-    assert (await desk.here.verify(text)).scope is Scope.ADMIN
+    text = mint(stores.random)
+    first = await stores.here.adopt(TENANT, "dev", Scope.ADMIN, text)
+    assert await stores.here.adopt(TENANT, "dev", Scope.ADMIN, text) == first
+    assert (await stores.here.verify(text)).scope is Scope.ADMIN
     with pytest.raises(InvalidInput):
-        await desk.here.adopt(TENANT, "dev", Scope.ADMIN, "clr_mine")
+        await stores.here.adopt(TENANT, "dev", Scope.ADMIN, "clr_mine")
 
 
 def test_scopes_include_themselves_and_what_is_below():

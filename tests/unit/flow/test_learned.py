@@ -9,13 +9,13 @@ from tests.engine import engine
 
 async def test_what_was_learned_is_known_after_a_crash_and_cannot_be_read_in_the_file(tmp_path):
     """The newest of each counts."""
-    async with engine(tmp_path, provider=RecordingProvider()) as house:
-        memory = ProviderMemory(house.ledger.setup)
+    async with engine(tmp_path, provider=RecordingProvider()) as clarion:
+        memory = ProviderMemory(clarion.ledger.setup)
         assert memory.get("token") == ""
         await memory.put("token", "first-secret")
         await memory.put("token", "second-secret")
-        await house.crash()
-        async with engine(tmp_path, provider=RecordingProvider(), clock=house.clock) as again:
+        await clarion.crash()
+        async with engine(tmp_path, provider=RecordingProvider(), clock=clarion.clock) as again:
             assert ProviderMemory(again.ledger.setup).get("token") == "second-secret"
     connection = sqlite3.connect(tmp_path / "clarion.db")
     stored = b"".join(bytes(body) for (body,) in connection.execute("SELECT body FROM documents"))

@@ -15,7 +15,7 @@ from clarion.services.previews import Previews
 from clarion.services.templates import ReviewTask
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
-from tests.engine import engine, said, workflow
+from tests.engine import engine, sms_text, workflow
 from tests.limited import InThread
 
 TENANT = Tenant(id=TenantId(1), key="acme")
@@ -62,31 +62,31 @@ async def test_data_nested_too_deep_for_a_preview_are_refused():
 async def test_a_message_that_ends_the_process_is_set_aside_for_good(store):
     """Those beside it are sent; it is not tried again, also not by the next life of the server."""
     provider = RecordingProvider(batch=50)
-    async with engine(store, provider=provider) as house:
-        house.limited.deadly = (b"greedy",)
-        await house.furnish(workflow("w"))
+    async with engine(store, provider=provider) as clarion:
+        clarion.limited.deadly = (b"greedy",)
+        await clarion.create_setup(workflow("w"))
         for who in ("ada", "bob", "eve"):
-            await house.person(who)
-        await house.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
-        await house.trigger("w", "bob", overrides=msgspec.Raw(b'{"sms":{"text":"greedy"}}'))
-        await house.trigger("w", "eve")
-        await house.quiet()
-        assert sorted(map(said, provider.effects)) == ["hello", "mine"]
-        tried = len(house.limited.tasks)
-        await house.crash()
-        await house.open()
-        await house.pass_time(3_600)
-        (failed,) = [m for m in (await house.messages()).values() if m.status is Status.FAILED]
+            await clarion.put_user(who)
+        await clarion.trigger("w", "ada", overrides=msgspec.Raw(b'{"sms":{"text":"mine"}}'))
+        await clarion.trigger("w", "bob", overrides=msgspec.Raw(b'{"sms":{"text":"greedy"}}'))
+        await clarion.trigger("w", "eve")
+        await clarion.until_idle()
+        assert sorted(map(sms_text, provider.effects)) == ["hello", "mine"]
+        tried = len(clarion.limited.tasks)
+        await clarion.crash()
+        await clarion.open()
+        await clarion.pass_time(3_600)
+        (failed,) = [m for m in (await clarion.messages()).values() if m.status is Status.FAILED]
         assert failed.reason is Reason.RENDER_LIMIT
-        assert len(house.limited.tasks) == tried
+        assert len(clarion.limited.tasks) == tried
 
 
 async def test_messages_without_overrides_are_rendered_where_they_always_were(store):
     """They pay nothing for it."""
-    async with engine(store, provider=RecordingProvider(batch=50)) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
-        await house.trigger("w", "ada")
-        await house.quiet()
-        assert (await house.one()).status is Status.SENT
-        assert house.limited.tasks == []
+    async with engine(store, provider=RecordingProvider(batch=50)) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        await clarion.trigger("w", "ada")
+        await clarion.until_idle()
+        assert (await clarion.one()).status is Status.SENT
+        assert clarion.limited.tasks == []

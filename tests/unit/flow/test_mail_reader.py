@@ -40,45 +40,45 @@ class Box:
         self.closed = True
 
 
-def reader(house, box, **more):
+def reader(clarion, box, **more):
     """A reader of this box."""
-    return MailReader(house.services.inbound_mail, box, house.ledger.setup.tenants, house.clock, **more)
+    return MailReader(clarion.services.inbound_mail, box, clarion.ledger.setup.tenants, clarion.clock, **more)
 
 
 async def test_a_bounce_in_the_mailbox_moves_its_message(store):
     """Whichever tenant it belongs to; what is unclear is shown to the home tenant."""
-    async with engine(store) as house:
-        await house.furnish(workflow("mail", channel=Channel.EMAIL))
-        other = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
-        await house.person("ada")
-        await house.trigger("mail", "ada")
-        await house.quiet()
-        tag = MessageReferences(house.vault).of(await house.one())
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("mail", channel=Channel.EMAIL))
+        other = await clarion.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
+        await clarion.put_user("ada")
+        await clarion.trigger("mail", "ada")
+        await clarion.until_idle()
+        tag = MessageReferences(clarion.vault).of(await clarion.one())
         box = Box(GONE.replace(TAG.encode(), tag.encode()), mail("What is this?"))
-        one = reader(house, box, home="other")
-        assert await one.look() == 2
+        one = reader(clarion, box, home="other")
+        assert await one.check() == 2
         assert box.marked == ["0", "1"]
-        assert (await house.one()).status is Status.BOUNCED
-        (kept,) = await house.ledger.quarantine.page(other.id, QuarantineFilter(), None, 10)
+        assert (await clarion.one()).status is Status.BOUNCED
+        (kept,) = await clarion.ledger.quarantine.page(other.id, QuarantineFilter(), None, 10)
         assert kept.why == "not_understood"
-        assert await one.look() == 0
+        assert await one.check() == 0
 
 
 async def test_a_mailbox_that_is_away_is_tried_again(store):
     """Without a word to anybody's messages."""
-    async with engine(store) as house:
-        await house.furnish()
+    async with engine(store) as clarion:
+        await clarion.create_setup()
         box = Box(mail("hello"))
         box.down = 2
-        one = reader(house, box)
-        assert [await one.look() for _ in range(4)] == [0, 0, 1, 0]
+        one = reader(clarion, box)
+        assert [await one.check() for _ in range(4)] == [0, 0, 1, 0]
 
 
 async def test_one_mail_does_not_hold_up_the_others(store, monkeypatch):
     """What cannot be taken at all is set aside for a person, and said in the log."""
-    async with engine(store) as house:
-        await house.furnish()
-        inbound = house.services.inbound_mail
+    async with engine(store) as clarion:
+        await clarion.create_setup()
+        inbound = clarion.services.inbound_mail
         take = inbound.take
 
         async def fragile(raw, home, **more):
@@ -88,31 +88,31 @@ async def test_one_mail_does_not_hold_up_the_others(store, monkeypatch):
 
         monkeypatch.setattr(inbound, "take", fragile)
         box = Box(b"poison", mail("hello"))
-        assert await reader(house, box).look() == 2
-        assert len(await house.ledger.quarantine.page(house.tenant, QuarantineFilter(), None, 10)) == 2
+        assert await reader(clarion, box).check() == 2
+        assert len(await clarion.ledger.quarantine.page(clarion.tenant, QuarantineFilter(), None, 10)) == 2
 
 
 @pytest.mark.parametrize("home", ["", "nobody"])
 async def test_without_a_tenant_nothing_is_read(store, home):
     """Mail waits where it is until there is somebody to show it to."""
-    async with engine(store) as house:
+    async with engine(store) as clarion:
         if home:
-            await house.furnish()
+            await clarion.create_setup()
         box = Box(mail("hello"))
-        assert await reader(house, box, home=home).look() == 0
+        assert await reader(clarion, box, home=home).check() == 0
         assert box.marked == []
 
 
 async def test_what_could_not_be_stored_is_fetched_again(tmp_path, store, monkeypatch):
     """The store was full for a moment: the mails of that look come again, and need no restart."""
-    async with engine(store) as house:
-        await house.furnish()
+    async with engine(store) as clarion:
+        await clarion.create_setup()
         box = tmp_path / "mail"
         for folder in ("new", "cur", "tmp"):
             (box / folder).mkdir(parents=True)
         for number in range(3):
             (box / "new" / f"{number}.m").write_bytes(mail("hello"))
-        inbound = house.services.inbound_mail
+        inbound = clarion.services.inbound_mail
         taken: list[bytes] = []
 
         async def take(raw, home, *, any_tenant):
@@ -122,7 +122,7 @@ async def test_what_could_not_be_stored_is_fetched_again(tmp_path, store, monkey
             taken.append(raw)
 
         monkeypatch.setattr(inbound, "take", take)
-        one = reader(house, Maildir(box))
-        assert [await one.look() for _ in range(3)] == [0, 3, 0]
+        one = reader(clarion, Maildir(box))
+        assert [await one.check() for _ in range(3)] == [0, 3, 0]
         assert len(taken) == 4
         assert one.trouble == ""

@@ -58,12 +58,12 @@ def test_a_message_that_was_tried_has_used_an_attempt():
 async def test_a_busy_destination_does_not_open_the_circuit_of_its_relay(store, outcome, of_address, circuit):
     """Only failures of the provider itself do."""
     provider = RecordingProvider(otherwise=outcome(of_address=of_address), batch=50)
-    async with engine(store, provider=provider) as house:
-        await house.furnish(workflow("hello"))
+    async with engine(store, provider=provider) as clarion:
+        await clarion.create_setup(workflow("hello"))
         people = [f"user{i}" for i in range(30)]
         for one in people:
-            await house.person(one)
-        await house.trigger("hello", *people)
-        await house.quiet()
-        states = house.pipeline.integrations.states(house.clock.monotonic())
+            await clarion.put_user(one)
+        await clarion.trigger("hello", *people)
+        await clarion.until_idle()
+        states = clarion.pipeline.integrations.states(clarion.clock.monotonic())
     assert set(states.values()) == {circuit}

@@ -31,9 +31,9 @@ EVERY = 20.0
 NORMAL_SMS = f"loop dispatch-{Lane.NORMAL}-{Channel.SMS}"
 
 
-async def trouble(house: Engine) -> dict[str, str]:
+async def trouble(clarion: Engine) -> dict[str, str]:
     """Parts that keep the process from being ready."""
-    return {name: state for name, state in (await house.pipeline.health()).items() if state != "ok"}
+    return {name: state for name, state in (await clarion.pipeline.health()).items() if state != "ok"}
 
 
 def events(logs: Sequence[Any], event: str) -> set[str]:
@@ -42,16 +42,16 @@ def events(logs: Sequence[Any], event: str) -> set[str]:
 
 async def test_every_loop_queue_store_and_integration_is_named(store):
     """What is not named could fail unseen."""
-    async with engine(store, provider=RecordingProvider()) as house:
-        await house.furnish(workflow("hello"))
-        parts = await house.pipeline.health()
-        loops = house.pipeline.loops.states().keys()
+    async with engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.create_setup(workflow("hello"))
+        parts = await clarion.pipeline.health()
+        loops = clarion.pipeline.loops.states().keys()
         assert loops <= {task.get_name() for task in asyncio.all_tasks()}
         assert {f"loop {name}" for name in loops} <= parts.keys()
         assert {f"queue {lane}/{channel}" for lane in LANES for channel in Channel} <= parts.keys()
         assert {"engine", "store ledger", "integration 1/main-sms", "integration 1/inbox"} <= parts.keys()
-        assert await trouble(house) == {}
-        assert await house.pipeline.warnings() == {}
+        assert await trouble(clarion) == {}
+        assert await clarion.pipeline.warnings() == {}
 
 
 @pytest.mark.parametrize(
@@ -72,28 +72,28 @@ async def test_a_loop_that_keeps_failing_is_named_until_it_works(store, monkeypa
         raise ZeroDivisionError("+441632960001")
 
     with structlog.testing.capture_logs() as logs:
-        async with engine(store, provider=RecordingProvider()) as house:
-            await house.furnish(workflow("hello"))
-            await house.person("ada")
+        async with engine(store, provider=RecordingProvider()) as clarion:
+            await clarion.create_setup(workflow("hello"))
+            await clarion.put_user("ada")
             monkeypatch.setattr(type_, method, broken)
             state = "ok"
             for _ in range(4):
                 if state == "ok":
-                    await house.trigger("hello", "ada")
-                    await house.pass_time(EVERY)
-                    state = (await house.pipeline.health())[loop]
+                    await clarion.trigger("hello", "ada")
+                    await clarion.pass_time(EVERY)
+                    state = (await clarion.pipeline.health())[loop]
             assert "ZeroDivisionError" in state
             assert "+44" not in state
-            stats = await house.pipeline.stats()
+            stats = await clarion.pipeline.stats()
             assert stats[f"part.{loop}"] == 2
             assert stats[f"loop_failures.{loop.removeprefix('loop ')}"] >= 1
             assert any(log["event"] == "loop_failed" and f"loop {log['loop']}" == loop for log in logs)
             if type_ is not Readiness:
-                await house.pipeline.readiness.look()
+                await clarion.pipeline.readiness.check()
             monkeypatch.setattr(type_, method, whole)
-            await house.pass_time(STEADY_S + 61)
-            assert loop not in await trouble(house)
-            assert (await house.pipeline.stats())[f"part.{loop}"] == 0
+            await clarion.pass_time(STEADY_S + 61)
+            assert loop not in await trouble(clarion)
+            assert (await clarion.pipeline.stats())[f"part.{loop}"] == 0
     if type_ is not Readiness:
         assert loop in events(logs, "part_in_trouble") & events(logs, "part_recovered")
 
@@ -125,22 +125,22 @@ async def test_a_queue_that_nobody_takes_from_is_named_until_it_moves(store, mon
     monkeypatch.setattr(Recheck, "batch", at)
     name = f"queue {Lane.NORMAL}/{Channel.SMS}"
     with structlog.testing.capture_logs() as logs:
-        async with engine(store, provider=RecordingProvider()) as house:
-            await house.furnish(workflow("hello"))
-            await house.person("ada")
+        async with engine(store, provider=RecordingProvider()) as clarion:
+            await clarion.create_setup(workflow("hello"))
+            await clarion.put_user("ada")
             for _ in range(2):  # One in the hands of the loop, one behind it.
-                await house.trigger("hello", "ada")
-                await house.quiet()
-            await house.pass_time(STUCK_S / 2)
-            assert (await house.pipeline.health())[name] == "ok"
-            await house.pass_time(STUCK_S)
-            assert (await house.pipeline.health())[name].startswith(
+                await clarion.trigger("hello", "ada")
+                await clarion.until_idle()
+            await clarion.pass_time(STUCK_S / 2)
+            assert (await clarion.pipeline.health())[name] == "ok"
+            await clarion.pass_time(STUCK_S)
+            assert (await clarion.pipeline.health())[name].startswith(
                 "1 messages wait, and none was taken for "
             )
-            assert (await house.pipeline.stats())[f"part.{name}"] == 2
+            assert (await clarion.pipeline.stats())[f"part.{name}"] == 2
             gate.set()
-            await house.pass_time(10)
-            assert await trouble(house) == {}
+            await clarion.pass_time(10)
+            assert await trouble(clarion) == {}
     assert name in events(logs, "part_in_trouble") & events(logs, "part_recovered")
 
 
@@ -150,12 +150,12 @@ async def test_a_store_that_cannot_write_is_named(store, monkeypatch):
     async def said() -> str:
         return "the disk is full"
 
-    async with engine(store, provider=RecordingProvider()) as house:
+    async with engine(store, provider=RecordingProvider()) as clarion:
         with monkeypatch.context() as sick:
-            sick.setattr(house.ledger, "health", said)
-            assert await trouble(house) == {"store ledger": "the disk is full"}
-            assert (await house.pipeline.stats())["part.store ledger"] == 2
-        assert await trouble(house) == {}
+            sick.setattr(clarion.ledger, "health", said)
+            assert await trouble(clarion) == {"store ledger": "the disk is full"}
+            assert (await clarion.pipeline.stats())["part.store ledger"] == 2
+        assert await trouble(clarion) == {}
 
 
 async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(store):
@@ -163,22 +163,22 @@ async def test_an_integration_with_an_open_circuit_is_a_warning_until_it_works(s
     provider = RecordingProvider(otherwise=Misconfigured(detail="no such key"))
     name = "integration 1/main-sms"
     with structlog.testing.capture_logs() as logs:
-        async with engine(store, provider=provider) as house:
-            await house.furnish(workflow("hello"))
-            await house.person("ada")
-            await house.trigger("hello", "ada")
-            await house.quiet()
-            assert await trouble(house) == {}
-            assert (await house.pipeline.warnings())[name].startswith("its circuit is open")
-            assert name not in (await house.pipeline.health())
-            assert (await house.pipeline.stats())[f"part.{name}"] == 1
-            await house.pipeline.readiness.look()
+        async with engine(store, provider=provider) as clarion:
+            await clarion.create_setup(workflow("hello"))
+            await clarion.put_user("ada")
+            await clarion.trigger("hello", "ada")
+            await clarion.until_idle()
+            assert await trouble(clarion) == {}
+            assert (await clarion.pipeline.warnings())[name].startswith("its circuit is open")
+            assert name not in (await clarion.pipeline.health())
+            assert (await clarion.pipeline.stats())[f"part.{name}"] == 1
+            await clarion.pipeline.readiness.check()
             provider.otherwise = Accepted()
             for _ in range(4):
-                await house.trigger("hello", "ada")
-                await house.pass_time(60)
-            assert await house.pipeline.warnings() == {}
-            assert (await house.pipeline.health())[name] == "ok"
+                await clarion.trigger("hello", "ada")
+                await clarion.pass_time(60)
+            assert await clarion.pipeline.warnings() == {}
+            assert (await clarion.pipeline.health())[name] == "ok"
     assert name in events(logs, "part_in_trouble") & events(logs, "part_recovered")
 
 
@@ -199,32 +199,32 @@ async def test_an_integration_that_cannot_be_opened_is_a_warning_until_it_can(st
 
     broken = True
     provider.plugin = plugin  # type: ignore[method-assign]
-    async with engine(store, provider=provider) as house:
-        await house.furnish(workflow("hello"))
-        await house.person("ada")
+    async with engine(store, provider=provider) as clarion:
+        await clarion.create_setup(workflow("hello"))
+        await clarion.put_user("ada")
         for _ in range(5):
-            await house.trigger("hello", "ada")
-        await house.quiet()
-        said = (await house.pipeline.warnings())["integration 1/main-sms"]
+            await clarion.trigger("hello", "ada")
+        await clarion.until_idle()
+        said = (await clarion.pipeline.warnings())["integration 1/main-sms"]
         assert "s3cret" not in said
         assert len(opened) == 1
         broken = False
-        await house.pass_time(180)
-        assert await house.pipeline.warnings() == {}
-        assert {m.status for m in (await house.messages()).values()} == {Status.SENT}
+        await clarion.pass_time(180)
+        assert await clarion.pipeline.warnings() == {}
+        assert {m.status for m in (await clarion.messages()).values()} == {Status.SENT}
 
 
 async def test_a_channel_without_integration_is_a_warning_until_it_has_one(store):
     """How many workflows are concerned, without naming them to whoever asks."""
-    async with engine(store, provider=RecordingProvider()) as house:
-        await house.furnish(workflow("hello"))
-        await house.ledger.setup.integrations.delete(house.tenant, "main-sms")
-        assert await trouble(house) == {}
-        said = (await house.pipeline.warnings())["tenant 1"]
+    async with engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.create_setup(workflow("hello"))
+        await clarion.ledger.setup.integrations.delete(clarion.tenant, "main-sms")
+        assert await trouble(clarion) == {}
+        said = (await clarion.pipeline.warnings())["tenant 1"]
         assert said == "no integration serves sms, which 1 workflows use: `clarion check` names them"
         texts = Integration(key="texts", channel=Channel.SMS, provider="recording")
-        await house.ledger.setup.integrations.put(house.tenant, texts)
-        assert await house.pipeline.warnings() == {}
+        await clarion.ledger.setup.integrations.put(clarion.tenant, texts)
+        assert await clarion.pipeline.warnings() == {}
 
 
 async def test_a_mailbox_that_cannot_be_read_is_a_warning_until_it_can():
@@ -248,15 +248,15 @@ async def test_a_mailbox_that_cannot_be_read_is_a_warning_until_it_can():
 
     box = Mailbox()
     reader = MailReader(None, box, Tenants(), ManualClock())  # type: ignore[arg-type]
-    await reader.look()
+    await reader.check()
     assert reader.trouble == "the IMAP server refuses the login"
     box.away = False
-    await reader.look()
+    await reader.check()
     assert reader.trouble == ""
 
 
 async def test_a_process_that_drains_is_not_ready(store):
     """It takes nothing new."""
-    async with engine(store, provider=RecordingProvider()) as house:
-        await house.pipeline.drain(1)
-        assert await trouble(house) == {"engine": "draining"}
+    async with engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.pipeline.drain(1)
+        assert await trouble(clarion) == {"engine": "draining"}

@@ -53,26 +53,26 @@ class Telling(RecordingProvider):
         return [one or Retry() for one in outcomes]
 
 
-async def begun(house: Engine, timeout_s: float = 60) -> None:
+async def begun(clarion: Engine, timeout_s: float = 60) -> None:
     """Three messages in one batch."""
-    await house.furnish(workflow("hello"))
+    await clarion.create_setup(workflow("hello"))
     texts = Integration(
         key="main-sms",
         channel=Channel.SMS,
         provider="recording",
         limits=IntegrationLimits(timeout_s=timeout_s),
     )
-    await house.ledger.setup.integrations.put(house.tenant, texts)
+    await clarion.ledger.setup.integrations.put(clarion.tenant, texts)
     for one in PEOPLE:
-        await house.person(one)
-    await house.trigger("hello", *PEOPLE)
-    await house.quiet()
+        await clarion.put_user(one)
+    await clarion.trigger("hello", *PEOPLE)
+    await clarion.until_idle()
 
 
-async def statuses(house: Engine) -> dict[str, Status]:
+async def statuses(clarion: Engine) -> dict[str, Status]:
     found = {}
-    for message in (await house.messages()).values():
-        users = await house.ledger.users.get([message.user])
+    for message in (await clarion.messages()).values():
+        users = await clarion.ledger.users.get([message.user])
         found[users[message.user].id] = message.status
     return found
 
@@ -80,50 +80,50 @@ async def statuses(house: Engine) -> dict[str, Status]:
 @pytest.mark.parametrize("late", [False, True])
 async def test_what_is_done_is_stored_while_another_of_its_batch_hangs(store, late):
     """One slow receiver does not hold back what the others answered; nothing is stored twice."""
-    async with engine(store, provider=Telling("bob", late=late)) as house:
-        await begun(house)
-        await house.pass_time(1)
+    async with engine(store, provider=Telling("bob", late=late)) as clarion:
+        await begun(clarion)
+        await clarion.pass_time(1)
         expected = Status.QUEUED if late else Status.SENDING
-        assert await statuses(house) == {"ada": Status.SENT, "bob": expected, "eve": Status.SENT}
-        house.provider.open.set()
-        await house.quiet()
-        assert set((await statuses(house)).values()) == {Status.SENT}
-        assert (await house.pipeline.stats())["refused_settlements"] == 0
-        assert not any(queue.held for queue in house.pipeline.queues)
+        assert await statuses(clarion) == {"ada": Status.SENT, "bob": expected, "eve": Status.SENT}
+        clarion.provider.open.set()
+        await clarion.until_idle()
+        assert set((await statuses(clarion)).values()) == {Status.SENT}
+        assert (await clarion.pipeline.stats())["refused_settlements"] == 0
+        assert not any(queue.in_flight for queue in clarion.pipeline.queues)
 
 
 async def test_a_call_that_is_given_up_keeps_what_it_told(store):
     """Only what hangs is in doubt."""
-    async with engine(store, provider=Telling("bob")) as house:
-        await begun(house, timeout_s=5)
-        await house.pass_time(10)
-        found = await statuses(house)
+    async with engine(store, provider=Telling("bob")) as clarion:
+        await begun(clarion, timeout_s=5)
+        await clarion.pass_time(10)
+        found = await statuses(clarion)
         assert found == {"ada": Status.SENT, "bob": Status.FAILED, "eve": Status.SENT}
-        message = next(m for m in (await house.messages()).values() if m.status is Status.FAILED)
+        message = next(m for m in (await clarion.messages()).values() if m.status is Status.FAILED)
         assert message.reason is Reason.OUTCOME_UNKNOWN
 
 
 async def test_what_never_began_is_not_in_doubt(store):
     """A provider that asks before each message leaves only those in doubt that it asked for."""
-    async with engine(store, provider=Telling("bob", late=True)) as house:
-        await begun(house, timeout_s=5)
-        await house.pass_time(6)
-        assert (await statuses(house))["bob"] is Status.DEFERRED
-        house.provider.open.set()
-        await house.pass_time(600)
-        assert (await statuses(house))["bob"] is Status.SENT
-        assert sorted(house.provider.went) == sorted(PEOPLE)
+    async with engine(store, provider=Telling("bob", late=True)) as clarion:
+        await begun(clarion, timeout_s=5)
+        await clarion.pass_time(6)
+        assert (await statuses(clarion))["bob"] is Status.DEFERRED
+        clarion.provider.open.set()
+        await clarion.pass_time(600)
+        assert (await statuses(clarion))["bob"] is Status.SENT
+        assert sorted(clarion.provider.went) == sorted(PEOPLE)
 
 
 async def test_a_crash_leaves_in_doubt_only_what_was_on_its_way(store):
     """Of a batch whose messages go one after another, those that had not begun are sent after the restart."""
-    async with engine(store, provider=Telling("bob", late=True)) as house:
-        await begun(house)
-        assert sorted(house.provider.went) == ["ada", "eve"]
-        await house.pass_time(1)
-        await house.crash()
+    async with engine(store, provider=Telling("bob", late=True)) as clarion:
+        await begun(clarion)
+        assert sorted(clarion.provider.went) == ["ada", "eve"]
+        await clarion.pass_time(1)
+        await clarion.crash()
         provider = Telling(late=True)
-        async with engine(store, provider=provider, clock=house.clock) as again:
+        async with engine(store, provider=provider, clock=clarion.clock) as again:
             await again.pass_time(300)
             assert set((await statuses(again)).values()) == {Status.SENT}
             assert provider.went == ["bob"]
@@ -139,8 +139,8 @@ async def test_notes_that_begin_together_are_written_together(store, monkeypatch
         return await whole(self, worker, messages, at)
 
     monkeypatch.setattr(MemoryMessages, "mark_sending", mark_sending)
-    async with engine(store, provider=Telling(late=True)) as house:
-        await begun(house)
+    async with engine(store, provider=Telling(late=True)) as clarion:
+        await begun(clarion)
         assert sum(written) == 3
         assert len(written) <= 2
 
@@ -150,24 +150,24 @@ async def test_whoever_leaves_at_the_last_moment_gets_nothing(store, monkeypatch
     whole = MemoryMessages.mark_sending
 
     async def mark_sending(self: MemoryMessages, worker: Any, messages: Sequence[Any], at: Any) -> Any:
-        user = (await house.ledger.users.find(house.tenant, ["bob"]))["bob"]
+        user = (await clarion.ledger.users.find(clarion.tenant, ["bob"]))["bob"]
         if any(message.user == user.no for message in messages):
-            await house.ledger.users.delete(house.tenant, "bob")
+            await clarion.ledger.users.delete(clarion.tenant, "bob")
         return await whole(self, worker, messages, at)
 
-    async with engine(store, provider=Telling("bob", late=True)) as house:
-        await begun(house)
+    async with engine(store, provider=Telling("bob", late=True)) as clarion:
+        await begun(clarion)
         monkeypatch.setattr(MemoryMessages, "mark_sending", mark_sending)
-        house.provider.open.set()
-        await house.quiet()
-        assert sorted(house.provider.went) == ["ada", "eve"]
+        clarion.provider.open.set()
+        await clarion.until_idle()
+        assert sorted(clarion.provider.went) == ["ada", "eve"]
 
 
 async def test_of_a_batch_of_mails_only_those_on_their_way_would_be_in_doubt(store):
     """Two for each connection: one whose body may have gone, one that is announced behind it. The others are sent later."""
     relay = Relay(END=lambda _: HANG)
-    async with relay.running(), engine(store, provider=RecordingProvider()) as house:
-        await house.furnish(workflow("mail", channel=Channel.EMAIL))
+    async with relay.running(), engine(store, provider=RecordingProvider()) as clarion:
+        await clarion.create_setup(workflow("mail", channel=Channel.EMAIL))
         config = {
             "host": "127.0.0.1",
             "port": relay.port,
@@ -176,16 +176,16 @@ async def test_of_a_batch_of_mails_only_those_on_their_way_would_be_in_doubt(sto
             "connections": 2,
         }
         post = Integration(key="main-email", channel=Channel.EMAIL, provider="smtp", config=config)
-        await house.ledger.setup.integrations.put(house.tenant, post)
+        await clarion.ledger.setup.integrations.put(clarion.tenant, post)
         people = [f"user-{n}" for n in range(40)]
         for one in people:
-            await house.person(one)
-        await house.trigger("mail", *people)
+            await clarion.put_user(one)
+        await clarion.trigger("mail", *people)
         async with asyncio.timeout(20):
             while len(relay.mails) < 2:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
-        await house.quiet()
-        found = Counter((await statuses(house)).values())
+        await clarion.until_idle()
+        found = Counter((await statuses(clarion)).values())
         assert 2 <= found[Status.SENDING] <= 4
         assert found[Status.QUEUED] == 40 - found[Status.SENDING]
-        await house.crash()
+        await clarion.crash()

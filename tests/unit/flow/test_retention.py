@@ -19,93 +19,93 @@ DAY_S = 86_400
 
 async def test_old_messages_and_events_go_within_the_hour(tmp_path):
     """By the defaults: events after a month, messages after three."""
-    async with engine(tmp_path) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
-        await house.trigger("w", "ada")
-        await house.quiet()
-        await house.pass_time(31 * DAY_S)
-        retention = house.services.retention
-        assert await house.until(lambda: _is(retention.deleted[RetentionKind.EVENTS] == 1))
-        assert len(await house.messages()) == 1
-        await house.pass_time(91 * DAY_S)
-        retention.start([house.tenant])
-        assert await house.until(lambda: _is(retention.deleted[RetentionKind.MESSAGES] == 1))
-        assert await house.messages() == {}
-        assert house.services.stats()["deleted.messages"] == 1
+    async with engine(tmp_path) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        await clarion.trigger("w", "ada")
+        await clarion.until_idle()
+        await clarion.pass_time(31 * DAY_S)
+        retention = clarion.services.retention
+        assert await clarion.until(lambda: _is(retention.deleted[RetentionKind.EVENTS] == 1))
+        assert len(await clarion.messages()) == 1
+        await clarion.pass_time(91 * DAY_S)
+        retention.start([clarion.tenant])
+        assert await clarion.until(lambda: _is(retention.deleted[RetentionKind.MESSAGES] == 1))
+        assert await clarion.messages() == {}
+        assert clarion.services.stats()["deleted.messages"] == 1
 
 
 async def test_a_message_that_waits_can_still_be_rendered(tmp_path):
     """Its event stays although it is old."""
-    async with engine(tmp_path) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
-        later = house.clock.now() + 60 * DAY_S * 1000
-        await house.trigger("w", "ada", send_at=later)
-        await house.quiet()
-        house.clock.advance(45 * DAY_S)
-        await _swept(house)
-        (message,) = (await house.messages()).values()
-        assert (await house.services.message_contents.render(message)).text == "hello"
+    async with engine(tmp_path) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        later = clarion.clock.now() + 60 * DAY_S * 1000
+        await clarion.trigger("w", "ada", send_at=later)
+        await clarion.until_idle()
+        clarion.clock.advance(45 * DAY_S)
+        await _swept(clarion)
+        (message,) = (await clarion.messages()).values()
+        assert (await clarion.services.message_contents.render(message)).text == "hello"
 
 
 async def test_a_tenant_that_keeps_everything_loses_nothing(tmp_path):
     """`null` is for ever."""
-    async with engine(tmp_path) as house:
-        await house.furnish(workflow("w", channel=Channel.IN_APP))
-        await house.person("ada")
-        await house.trigger("w", "ada")
-        await house.quiet()
+    async with engine(tmp_path) as clarion:
+        await clarion.create_setup(workflow("w", channel=Channel.IN_APP))
+        await clarion.put_user("ada")
+        await clarion.trigger("w", "ada")
+        await clarion.until_idle()
         for_ever = dict.fromkeys(RetentionKind)
-        await house.services.setup.change_tenant(house.tenant, lambda one: _keeping(one, for_ever))
-        house.clock.advance(4_000 * DAY_S)
-        assert not any((await _swept(house)).values())
-        assert len(await house.messages()) == 1
+        await clarion.services.setup.change_tenant(clarion.tenant, lambda one: _keeping(one, for_ever))
+        clarion.clock.advance(4_000 * DAY_S)
+        assert not any((await _swept(clarion)).values())
+        assert len(await clarion.messages()) == 1
 
 
 async def test_who_asks_has_only_their_own_deleted(tmp_path):
     """What is old of others waits for the hour."""
-    async with engine(tmp_path) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
-        await house.trigger("w", "ada")
-        await house.quiet()
-        setup, retention = house.services.setup, house.services.retention
+    async with engine(tmp_path) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        await clarion.trigger("w", "ada")
+        await clarion.until_idle()
+        setup, retention = clarion.services.setup, clarion.services.retention
         for_ever = dict.fromkeys(RetentionKind)
-        await setup.change_tenant(house.tenant, lambda one: _keeping(one, for_ever))
-        await house.pass_time(100 * DAY_S)  # the round of the hour
-        await setup.change_tenant(house.tenant, lambda one: _keeping(one, {}))
-        stranger = await house.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
+        await setup.change_tenant(clarion.tenant, lambda one: _keeping(one, for_ever))
+        await clarion.pass_time(100 * DAY_S)  # the round of the hour
+        await setup.change_tenant(clarion.tenant, lambda one: _keeping(one, {}))
+        stranger = await clarion.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
         retention.start([stranger.id])
-        assert await house.until(lambda: _is(not retention.asked))
-        await house.quiet()
-        assert len(await house.messages()) == 1
-        retention.start([house.tenant])
-        assert await house.until(lambda: _is(retention.deleted[RetentionKind.MESSAGES] == 1))
+        assert await clarion.until(lambda: _is(not retention.asked))
+        await clarion.until_idle()
+        assert len(await clarion.messages()) == 1
+        retention.start([clarion.tenant])
+        assert await clarion.until(lambda: _is(retention.deleted[RetentionKind.MESSAGES] == 1))
 
 
 async def test_a_step_is_small(tmp_path):
     """However much is old: a thousand messages go in steps that each change a bounded number of rows."""
-    async with engine(tmp_path) as house:
-        await house.furnish(workflow("w"))
-        await house.person("ada")
+    async with engine(tmp_path) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
         said = Submission(workflow="w", recipients=("ada",), data=msgspec.Raw(b'{"text":"hello"}'))
         for _ in range(12):
-            await house.pipeline.submit(house.tenant, [said] * 100)
-        await house.quiet()
-        assert len(await house.messages()) == 1_200
+            await clarion.pipeline.submit(clarion.tenant, [said] * 100)
+        await clarion.until_idle()
+        assert len(await clarion.messages()) == 1_200
         steps = []
-        whole = house.ledger.retention.sweep
+        whole = clarion.ledger.retention.sweep
 
         async def counted(*asked, dry):
             swept = await whole(*asked, dry=dry)
             steps.append(sum(swept.expired.values()))
             return swept
 
-        house.services.retention._retention = _Counting(counted)
-        house.clock.advance(100 * DAY_S)
-        await _swept(house)
-        deleted = house.services.retention.deleted
+        clarion.services.retention._retention = _Counting(counted)
+        clarion.clock.advance(100 * DAY_S)
+        await _swept(clarion)
+        deleted = clarion.services.retention.deleted
         assert deleted[RetentionKind.MESSAGES] == deleted[RetentionKind.EVENTS] == 1_200
         assert max(steps) <= 500
 
@@ -119,10 +119,10 @@ def _keeping(tenant, days):
     return replace(tenant, retention=days)
 
 
-async def _swept(house):
+async def _swept(clarion):
     """What a round deletes, while time goes on."""
-    round_ = asyncio.ensure_future(house.services.retention.sweep([house.tenant]))
-    assert await house.until(lambda: _is(round_.done()))
+    round_ = asyncio.ensure_future(clarion.services.retention.sweep([clarion.tenant]))
+    assert await clarion.until(lambda: _is(round_.done()))
     return round_.result()
 
 

@@ -44,15 +44,15 @@ async def test_an_event_enters_at_most_eight_rooms_and_does_not_turn_back(store,
         if event == "call" and (entered := room(frame)) is not None and entered not in rooms:
             rooms.append(entered)
 
-    async with engine(store) as house:
-        await house.furnish(workflow("note", channel=channel))
-        await house.person("ada")
-        await house.trigger("note", "ada")  # the first one also opens the provider
-        await house.quiet()
+    async with engine(store) as clarion:
+        await clarion.create_setup(workflow("note", channel=channel))
+        await clarion.put_user("ada")
+        await clarion.trigger("note", "ada")  # the first one also opens the provider
+        await clarion.until_idle()
         sys.setprofile(step)
         try:
-            await house.trigger("note", "ada")
-            await house.quiet()
+            await clarion.trigger("note", "ada")
+            await clarion.until_idle()
         finally:
             sys.setprofile(None)
     assert len(rooms) <= 8, rooms

@@ -94,9 +94,9 @@ async def two(store: Store, **first: Any) -> AsyncIterator[tuple[Engine, Engine]
         assert await ledger.log.take(lane, one.pipeline.lease.worker)
     await other.work_on(shared)
     try:
-        await other.furnish(workflow("hello"), workflow("again", "twice"), categories=(TWICE,))
+        await other.create_setup(workflow("hello"), workflow("again", "twice"), categories=(TWICE,))
         for name in PEOPLE:
-            await other.person(name)
+            await other.put_user(name)
         await one.ledger.setup.catch_up()
         yield one, other
     finally:
@@ -157,7 +157,7 @@ async def test_what_a_killed_worker_held_is_sent_by_another(store):
         await one.pipeline.loops.stop("dispatch-")
         await one.trigger("hello", *PEOPLE)
         await until(one, Status.QUEUED, 3)
-        await one.die()
+        await one.kill()
         assert await until(other, Status.SENT, 3)
         assert set(sent(other).values()) == {1}
 
@@ -168,7 +168,7 @@ async def test_what_a_killed_worker_was_sending_is_in_doubt(store):
         await one.trigger("hello", "ada")
         await one.trigger("again", "bob")
         assert await until(other, Status.SENDING, 2)
-        await one.die()
+        await one.kill()
         assert await until(other, Status.FAILED, 1)
         assert await until(other, Status.SENT, 1)
         doubtful = await other.one(workflow="hello")
@@ -185,7 +185,7 @@ async def test_an_opt_out_in_one_process_stops_what_another_holds(store, leave):
         await until(one, Status.QUEUED, 2)
         (ada,) = (await other.ledger.users.find(other.tenant, ["ada"])).values()
         if leave == "preference":
-            await other.person("ada", Preferences(channels={Channel.SMS: False}))
+            await other.put_user("ada", Preferences(channels={Channel.SMS: False}))
         elif leave == "deletion":
             await other.ledger.users.delete(other.tenant, "ada")
         else:
@@ -258,7 +258,7 @@ async def test_what_a_stopped_worker_had_not_begun_it_does_not_begin(store):
         go_on(one)
         await pass_time(10, other)
         assert one.provider.effects == []
-        assert one.pipeline.queues.of(Lane.NORMAL, Channel.SMS).held == 0
+        assert one.pipeline.queues.of(Lane.NORMAL, Channel.SMS).in_flight == 0
 
 
 async def test_a_plan_of_a_worker_that_was_given_up_is_refused(store):
@@ -303,7 +303,7 @@ async def test_what_nobody_planned_is_planned_by_who_takes_over_the_lane(store):
         await other.trigger("hello", "eve")
         await pass_time(3, one, other)
         assert len(await other.messages()) == 1
-        await one.die()
+        await one.kill()
         assert await until(other, Status.SENT, 3)
         assert other.pipeline.planner.planned == 2
         assert [outgoing.user.id for outgoing in other.provider.effects] == ["bob", "eve"]

@@ -5,28 +5,28 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from clarion.gateway import GatewayLimits
-from tests.gateway import Town
+from tests.gateway import GatewayServer
 
-Build = Callable[..., Town]
+Build = Callable[..., GatewayServer]
 
 
 @pytest.fixture
 async def build() -> AsyncIterator[Build]:
     """Builds running gateways with given limits."""
-    towns: list[Town] = []
+    servers: list[GatewayServer] = []
 
-    def build(limits: GatewayLimits | None = None, origins: tuple[str, ...] = ()) -> Town:
-        town = Town(limits, origins)
-        town.gateway.start()
-        towns.append(town)
-        return town
+    def build(limits: GatewayLimits | None = None, origins: tuple[str, ...] = ()) -> GatewayServer:
+        server = GatewayServer(limits, origins)
+        server.gateway.start()
+        servers.append(server)
+        return server
 
     yield build
-    for town in towns:
-        await town.close()
+    for server in servers:
+        await server.close()
 
 
 @pytest.fixture
-async def town(build: Build) -> Town:
+async def server(build: Build) -> GatewayServer:
     """A running gateway with the usual limits."""
     return build()

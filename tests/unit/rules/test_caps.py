@@ -5,7 +5,7 @@ from clarion.model.ids import MessageId, TenantId, UserNo
 from clarion.model.setup import Category, FrequencyCap, SendAll, Tenant
 from clarion.model.status import Status
 from clarion.rules.caps import charges
-from tests.unit.rules.world import MIDNIGHT, NIGHT, NOON, person, plan, workflow
+from tests.unit.rules.examples import MIDNIGHT, NIGHT, NOON, person, plan, workflow
 
 HOURLY = FrequencyCap(limit=3, window_s=3_600)
 SMS_DAILY = FrequencyCap(limit=1, window_s=86_400, channel=Channel.SMS)

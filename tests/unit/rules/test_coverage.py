@@ -10,7 +10,7 @@ from clarion.model.user import CategoryPreference, Preferences
 from clarion.rules.coverage import missing, served
 from clarion.rules.eligibility import LOOK_AGAIN_MS
 from clarion.rules.explain import explanation
-from tests.unit.rules.world import MIDNIGHT, NIGHT, NOON, event, person, plan, workflow
+from tests.unit.rules.examples import MIDNIGHT, NIGHT, NOON, event, person, plan, workflow
 
 SMS, PUSH, MAIL, INBOX = Channel.SMS, Channel.PUSH, Channel.EMAIL, Channel.IN_APP
 ALL = workflow(SendAll(channels=(INBOX, MAIL, SMS)))

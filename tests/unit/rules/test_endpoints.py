@@ -9,7 +9,7 @@ from clarion.model.ids import Instant, message_id
 from clarion.model.setup import LadderChannel, SendAll, SendFirst, SendLadder
 from clarion.model.status import Reason, Status
 from clarion.rules.endpoints import addresses, endpoint_of, hears
-from tests.unit.rules.world import contact, event, person, plan, workflow
+from tests.unit.rules.examples import contact, event, person, plan, workflow
 
 WEBHOOK = SendAll(channels=(Channel.WEBHOOK,))
 
@@ -49,7 +49,7 @@ def happened(type: str):
 
 def urls(planned):
     """Where the messages go, in order; None for those that stay."""
-    return [gate.contact and gate.contact.address for gate in planned.gates]
+    return [evaluate.contact and evaluate.contact.address for evaluate in planned.decisions]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Day, Preferences, Window
 from clarion.rules.explain import NAMES, VerdictExplanation, explanation, sentence
 from clarion.rules.time_format import rfc3339
-from tests.unit.rules.world import CRITICAL, MIDNIGHT, NIGHT, NOON, contact, event, person, plan, workflow
+from tests.unit.rules.examples import CRITICAL, MIDNIGHT, NIGHT, NOON, contact, event, person, plan, workflow
 
 SMS, PUSH, MAIL, INBOX = Channel.SMS, Channel.PUSH, Channel.EMAIL, Channel.IN_APP
 LADDER = workflow(

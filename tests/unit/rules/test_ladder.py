@@ -6,7 +6,7 @@ from clarion.model.channel import Channel
 from clarion.model.setup import LadderChannel, SendLadder, Success
 from clarion.model.status import Status
 from clarion.rules.ladder import after
-from tests.unit.rules.world import plan, workflow
+from tests.unit.rules.examples import plan, workflow
 
 
 def first_channel(until: Success = Success.DELIVERED):

@@ -21,7 +21,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Preferences, Window
 from clarion.rules.ladder import after
 from clarion.rules.plan import expiry
-from tests.unit.rules.world import (
+from tests.unit.rules.examples import (
     BERLIN,
     CATEGORY,
     EMAIL,
@@ -63,7 +63,7 @@ def skipped(planned) -> list[tuple[Channel, Status, Reason | None]]:
 def test_a_message_that_may_go_is_due_now():
     """Queued, unleased, with everything the engine needs."""
     planned = plan()
-    (message,), (decided,) = planned.messages, planned.gates
+    (message,), (decided,) = planned.messages, planned.decisions
     assert (message.status, message.due_at, message.fence, message.reason) == (Status.QUEUED, NOON, 0, None)
     assert (message.created_at, message.updated_at, message.charged) == (NOON, NOON, False)
     assert (message.template, message.category) == ("order", "orders")
@@ -170,8 +170,8 @@ def test_a_ladder_starts_with_its_first_channel_and_the_next_waits():
     assert (inbox.status, inbox.until, inbox.later_rungs) == (Status.QUEUED, "", ())
     assert (push.until, push.later_rungs) == ("delivered", (sms.id,))
     assert (sms.until, sms.later_rungs, sms.charged) == ("delivered", (), False)
-    assert planned.gates[1].verdict == "defer"
-    assert planned.gates[1].contact == contact(SMS)
+    assert planned.decisions[1].verdict == "defer"
+    assert planned.decisions[1].contact == contact(SMS)
 
 
 @pytest.mark.parametrize("until", [Success.SEEN, Success.READ])

@@ -6,7 +6,7 @@ from clarion.model.channel import CHANNELS, Channel
 from clarion.model.setup import Category, Tenant
 from clarion.model.user import CategoryPreference, Preferences
 from clarion.rules.preferences import SETTINGS, allowed, effective
-from tests.unit.rules.world import CATEGORY, CRITICAL, TENANT
+from tests.unit.rules.examples import CATEGORY, CRITICAL, TENANT
 
 SMS = Channel.SMS
 

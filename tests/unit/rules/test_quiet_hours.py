@@ -14,7 +14,7 @@ from clarion.rules.quiet_hours import (
     window_opening,
 )
 from clarion.rules.time_format import FOREVER, rfc3339
-from tests.unit.rules.world import BERLIN, NIGHT, at
+from tests.unit.rules.examples import BERLIN, NIGHT, at
 
 NEW_YORK = "America/New_York"
 

@@ -5,7 +5,7 @@ import pytest
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.status import Reason
 from clarion.rules.retry import POLICIES, WEBHOOKS, next_attempt, policy
-from tests.unit.rules.world import NOON
+from tests.unit.rules.examples import NOON
 
 NORMAL = POLICIES[Lane.NORMAL]
 

@@ -12,7 +12,19 @@ from clarion.model.submission import Submission
 from clarion.model.user import Preferences
 from clarion.rules import schedule
 from clarion.rules.explain import sentence
-from tests.unit.rules.world import BERLIN, EMAIL, NIGHT, NOON, TENANT, at, event, person, plan, said, workflow
+from tests.unit.rules.examples import (
+    BERLIN,
+    EMAIL,
+    NIGHT,
+    NOON,
+    TENANT,
+    at,
+    event,
+    person,
+    plan,
+    said,
+    workflow,
+)
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -92,10 +92,10 @@ async def test_a_hanging_call_ends_when_cancelled_and_reached_nobody():
 async def test_a_closed_gate_holds_calls_and_counts_them():
     """`most_under_way` shows whether a concurrency budget is kept."""
     provider = RecordingProvider()
-    provider.gate.clear()
+    provider.proceed.clear()
     calls = [asyncio.ensure_future(provider.send([ONE])) for _ in range(3)]
     await asyncio.sleep(0)
-    provider.gate.set()
+    provider.proceed.set()
     await asyncio.gather(*calls)
     assert (provider.most_under_way, provider.under_way) == (3, 0)
 

@@ -30,7 +30,7 @@ class HttpClient:
         self._resolve = resolve
         self._connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
         self._guard = UrlGuard(tools.allowed_networks)
-        self._places = ConnectionLimit(tools.clock, MOST_CALLS)
+        self._permits = ConnectionLimit(tools.clock, MOST_CALLS)
         self._open: Clients | None = None
 
     async def call(self, call: HttpRequest, *, until_s: float, limit: int) -> HttpReply | HttpFailure:
@@ -50,8 +50,8 @@ class HttpClient:
             found = await _way(clients, call.url)
             if isinstance(found, HttpFailure):
                 return found
-            client, url, places = found
-            if not await places.take(max(0.0, self._spare_s(until_s))):
+            client, url, permits = found
+            if not await permits.take(max(0.0, self._spare_s(until_s))):
                 return HttpFailure(kind="unsent", detail=f"too many calls to {shown(url)} are under way")
             answer = await self._exchanged(found, call, until_s, limit)
             if (
@@ -69,7 +69,7 @@ class HttpClient:
     async def _exchanged(
         self, way: Way, call: HttpRequest, until_s: float, limit: int
     ) -> HttpReply | HttpFailure:
-        client, url, places = way
+        client, url, permits = way
         clock = self._tools.clock
         left_s = until_s - clock.monotonic()
         kept_s = left_s
@@ -77,7 +77,7 @@ class HttpClient:
             answer = await exchange(client, url, call, timeout_s=left_s, limit=limit, now=clock.now())
             kept_s = 0.0
         finally:
-            places.leave(kept_s)
+            permits.leave(kept_s)
         return answer
 
     async def refusal(self, url: str) -> str | None:
@@ -93,7 +93,9 @@ class HttpClient:
 
     def _clients(self) -> Clients:
         if self._open is None:
-            self._open = Clients(self._guard, self._tools.clock, self._connect_s, self._places, self._resolve)
+            self._open = Clients(
+                self._guard, self._tools.clock, self._connect_s, self._permits, self._resolve
+            )
         return self._open
 
 

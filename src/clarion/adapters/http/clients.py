@@ -40,7 +40,7 @@ class _Pin(msgspec.Struct, frozen=True, kw_only=True):
 
     addresses: tuple[str, ...]
     client: Client
-    places: ConnectionLimit
+    permits: ConnectionLimit
     until_s: float
     refused_plain: RefusedUrl | None
     """Why `http://` will not do."""
@@ -58,18 +58,18 @@ class Clients:
         guard: UrlGuard,
         clock: Clock,
         connect_s: float,
-        places: ConnectionLimit,
+        permits: ConnectionLimit,
         resolve: Resolve | None = None,
     ) -> None:
-        """`places`: of all hosts together."""
+        """`permits`: of all hosts together."""
         self._guard = guard
         self._clock = clock
         self._connect_s = connect_s
         self._threads = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolve")
         self._resolve = resolve or self._ask_system
-        self._places = places
+        self._permits = permits
         self._addresses = builder(connect_s).pool_max_idle_per_host(IDLE_OF_HOST).build()
-        self._places_of_addresses = ConnectionLimit(clock, CALLS_OF_HOST, places)
+        self._places_of_addresses = ConnectionLimit(clock, CALLS_OF_HOST, permits)
         self._pins: OrderedDict[str, _Pin] = OrderedDict()
         self._asking: dict[str, asyncio.Task[_Pin | HttpFailure]] = {}
 
@@ -80,14 +80,14 @@ class Clients:
             return HttpFailure(kind="refused", detail=goal.detail)
         if goal.address is not None:
             refused = self._guard.vet(goal.host, (str(goal.address),), secure=goal.secure)
-            client, places = self._addresses, self._places_of_addresses
+            client, permits = self._addresses, self._places_of_addresses
         else:
             pin = await self._pin(goal.host)
             if isinstance(pin, HttpFailure):
                 return pin
             refused = None if goal.secure else pin.refused_plain
-            client, places = pin.client, pin.places
-        return HttpFailure(kind="refused", detail=refused.detail) if refused else (client, goal.url, places)
+            client, permits = pin.client, pin.permits
+        return HttpFailure(kind="refused", detail=refused.detail) if refused else (client, goal.url, permits)
 
     def has_another(self, url: Url, client: Client) -> bool:
         """`client` got no connection: whether the next call goes to another address of the host."""
@@ -157,9 +157,9 @@ class Clients:
         pin = self._pins[host] = _Pin(
             addresses=addresses,
             client=client,
-            places=old.places
+            permits=old.permits
             if old is not None
-            else ConnectionLimit(self._clock, CALLS_OF_HOST, self._places),
+            else ConnectionLimit(self._clock, CALLS_OF_HOST, self._permits),
             until_s=until_s,
             refused_plain=self._guard.vet(host, addresses, secure=False),
         )

@@ -22,7 +22,7 @@ class _Trouble(msgspec.Struct):
     """What is remembered of a server since its last answer."""
 
     hung: int = 0
-    rests: int = 0
+    backoffs: int = 0
     rested_s: float = float("-inf")
     """When the last rest was given: what was under way then says nothing new."""
     until_s: float = 0.0
@@ -60,8 +60,8 @@ class HostBackoff:
         self._troubles.move_to_end(server)
         trouble.hung += 1
         if trouble.hung >= HUNG and began_s >= trouble.rested_s:
-            rest_s = min(self._longest_s, FIRST_REST_S * 2.0 ** min(trouble.rests, 10))
-            trouble.rests += 1
+            rest_s = min(self._longest_s, FIRST_REST_S * 2.0 ** min(trouble.backoffs, 10))
+            trouble.backoffs += 1
             trouble.rested_s, trouble.until_s = now_s, now_s + rest_s
         if len(self._troubles) > REMEMBERED:
             self._troubles.popitem(last=False)

@@ -67,7 +67,7 @@ class HttpProvider:
         self._ping = ping
         self._check_pong = check_pong
         self._idempotent = idempotent
-        self._rests = HostBackoff(LONGEST_REST_S)
+        self._backoff = HostBackoff(LONGEST_REST_S)
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
         self._user_call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
@@ -143,11 +143,11 @@ class HttpProvider:
     async def _sent_to_user(self, outgoing: Outgoing, call: HttpRequest, until_s: float) -> Outcome:
         """A server of a user's: what goes wrong there is nobody else's trouble."""
         began, call_s = self._clock.monotonic(), self._user_call_s
-        if wait_s := self._rests.wait_s(call.host, began, call_s):
+        if wait_s := self._backoff.wait_s(call.host, began, call_s):
             return put_off(wait_s)
         answer = await self._answer(call, min(until_s, began + call_s))
         now = self._clock.monotonic()
-        self._rests.ended(
+        self._backoff.ended(
             call.host, answered=isinstance(answer, HttpReply), began_s=began, now_s=now, call_s=call_s
         )
         outcome = self._meant(outgoing, call, answer)

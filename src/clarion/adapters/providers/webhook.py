@@ -123,7 +123,7 @@ class Webhooks:
         self._secret = config.secret
         self._timeout_s = min(config.timeout_s, TIME_SHARE * integration.limits.timeout_s)
         self._caller = HttpClient(tools, timeout_s=self._timeout_s)
-        self._rests = HostBackoff()
+        self._backoff = HostBackoff()
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """A receiver that hangs holds up its batch for the time of one call, and is then left alone for a while."""
@@ -163,11 +163,11 @@ class Webhooks:
         }
         call = HttpRequest(url=contact.address, headers=headers, body=body)
         started = self._tools.clock.monotonic()
-        if wait_s := self._rests.wait_s(contact.hash, started, self._timeout_s):
+        if wait_s := self._backoff.wait_s(contact.hash, started, self._timeout_s):
             return put_off(wait_s)
         answer = await self._caller.call(call, until_s=started + self._timeout_s, limit=KEPT_REPLY)
         ended = self._tools.clock.monotonic()
-        self._rests.ended(
+        self._backoff.ended(
             contact.hash,
             answered=isinstance(answer, HttpReply),
             began_s=started,

@@ -30,7 +30,7 @@ class Remark(NamedTuple):
     detail: str
 
 
-class Look(NamedTuple):
+class TextStyle(NamedTuple):
     """How text looks inside an element; None is not known."""
 
     element: str
@@ -65,8 +65,8 @@ class _Reader:
         self._at = -1
         """Where the tag begins that is read."""
         self._missed = 0
-        self._page = Look("", (0, 0, 0), (255, 255, 255), 16.0, False, True)
-        self._open: Elements[Look] = Elements()
+        self._page = TextStyle("", (0, 0, 0), (255, 255, 255), 16.0, False, True)
+        self._open: Elements[TextStyle] = Elements()
         self._pale: set[tuple[Colour, Colour]] = set()
         for kind, what in events(text.replace("/>", f" {_CLOSED}>")):
             if kind == "start":
@@ -92,7 +92,7 @@ class _Reader:
             if given.get(name, "").strip().lower().startswith("http:"):
                 self._remark(Code.INSECURE_LINK, f"`{name}` of `<{tag}>` starts with http: write https")
         if tag not in VOID and not (_CLOSED in given and tag.startswith("mj")):
-            self._open.begin(tag, _look(self._look, tag, given))
+            self._open.begin(tag, _text_style(self._text_style, tag, given))
 
     def _go_on(self, to: str) -> None:
         """What is read is the next place where this stands; near enough for a line number."""
@@ -102,21 +102,23 @@ class _Reader:
             self._at = max(at, self._at)
 
     @property
-    def _look(self) -> Look:
+    def _text_style(self) -> TextStyle:
         return self._open.inner or self._page
 
     def _words(self, data: str) -> None:
-        look = self._look
-        if not (self._contrast and look.seen and look.ink and look.paper and _WORDS.search(data)):
+        text_style = self._text_style
+        if not (
+            self._contrast and text_style.seen and text_style.ink and text_style.paper and _WORDS.search(data)
+        ):
             return
-        pair, wanted = (look.ink, look.paper), AA
-        if look.size >= 24 or (look.bold and look.size >= 18.66):
+        pair, wanted = (text_style.ink, text_style.paper), AA
+        if text_style.size >= 24 or (text_style.bold and text_style.size >= 18.66):
             wanted = AA_LARGE
         if pair not in self._pale and ratio(*pair) < wanted:
             self._pale.add(pair)
             self._remark(
                 Code.CONTRAST,
-                f"text in {_written(look.ink)} on {_written(look.paper)} has a contrast of "
+                f"text in {_written(text_style.ink)} on {_written(text_style.paper)} has a contrast of "
                 f"{ratio(*pair):.1f}, readers need {wanted}",
             )
 
@@ -129,7 +131,7 @@ def _run(ended: Iterator[object]) -> None:
         pass
 
 
-def _look(outer: Look, element: str, given: dict[str, str]) -> Look:
+def _text_style(outer: TextStyle, element: str, given: dict[str, str]) -> TextStyle:
     style = dict(_declarations(given.get("style", "")))
     ink = style.get("color", given.get("color", ""))
     paper = style.get("background-color") or given.get("background-color") or given.get("bgcolor", "")
@@ -138,7 +140,7 @@ def _look(outer: Look, element: str, given: dict[str, str]) -> Look:
         paper = paper if "url(" not in style["background"] else VALUE
     size = re.match(r"([\d.]+)px", style.get("font-size", "")) if "font-size" in style else None
     hidden = "none" in (style.get("display"), style.get("mso-hide")) or element in _UNSEEN
-    return Look(
+    return TextStyle(
         element,
         colour(ink) if ink else outer.ink,
         outer.paper if paper in ("", "transparent", "none") else colour(paper),

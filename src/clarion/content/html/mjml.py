@@ -54,20 +54,20 @@ class Word(NamedTuple):
     end: int
 
 
-def to_html(woven: ResolvedSource) -> ResolvedSource:
-    """The HTML source that `woven` stands for. Raises Faulty with the line where the MJML is broken."""
-    source = woven.text
+def to_html(resolved: ResolvedSource) -> ResolvedSource:
+    """The HTML source that `resolved` stands for. Raises Faulty with the line where the MJML is broken."""
+    source = resolved.text
     try:
         blank = masked(source)
     except SourceRefused as refused:
-        raise woven.fault(refused.detail, refused.at, refused.code) from None
+        raise resolved.fault(refused.detail, refused.at, refused.code) from None
     root, end = _ROOT.search(blank), _END.search(blank)
     if root is None or end is None:
-        raise woven.fault("MJML starts with `<mjml>` and ends with `</mjml>`", 0, Code.MJML)
+        raise resolved.fault("MJML starts with `<mjml>` and ends with `</mjml>`", 0, Code.MJML)
     words = _words(source, blank, root.start(), end.end())
     stem = _stem(source)
     edits = [(word.start, word.end, f"{stem}{number}z") for number, word in enumerate(words)]
-    given = woven.splice([(0, root.start(), ""), *edits, (end.end(), len(source), "")])
+    given = resolved.splice([(0, root.start(), ""), *edits, (end.end(), len(source), "")])
     given = given.splice((*comment.span(), "") for comment in _COMMENT.finditer(given.text))
     words_left = _there(given.text, stem)
     try:
@@ -75,8 +75,8 @@ def to_html(woven: ResolvedSource) -> ResolvedSource:
         html = _run(given.text)
     except SourceRefused as refused:
         raise given.fault(refused.detail, refused.at, refused.code) from None
-    parts = [(source[: root.start()], 0), *_restored(woven, words, html, stem, words_left)]
-    return woven.pieces(parts)
+    parts = [(source[: root.start()], 0), *_restored(resolved, words, html, stem, words_left)]
+    return resolved.pieces(parts)
 
 
 def _words(source: str, blank: str, start: int, end: int) -> list[Word]:
@@ -167,14 +167,14 @@ def _there(text: str, stem: str) -> set[int]:
 
 
 def _restored(
-    woven: ResolvedSource, words: list[Word], html: str, stem: str, given: set[int]
+    resolved: ResolvedSource, words: list[Word], html: str, stem: str, given: set[int]
 ) -> Iterator[tuple[str, int | None]]:
     """`html` with the words replaced by what they stand for. Raises Faulty when one of `given` with a tag got lost."""
     for number in sorted(given - _there(html, stem)):
         start, end = words[number]
-        if "{" in woven.text[start:end]:
-            raise woven.fault(
-                f"MJML has no place for `{woven.text[start:end][:40]}` here: put it into `<mj-raw>` or `<mj-text>`",
+        if "{" in resolved.text[start:end]:
+            raise resolved.fault(
+                f"MJML has no place for `{resolved.text[start:end][:40]}` here: put it into `<mj-raw>` or `<mj-text>`",
                 start,
                 Code.MJML,
             )
@@ -183,6 +183,6 @@ def _restored(
     for found in re.finditer(rf"{stem}(\d+)z", html):
         start, end = words[int(found[1])]
         yield html[position : found.start()], None
-        yield woven.text[start:end], start
+        yield resolved.text[start:end], start
         position = found.end()
     yield html[position:], None

@@ -12,7 +12,7 @@ from clarion.content.mail.invitations import calendar, method
 from clarion.content.mail.parts import Invited, entity
 from clarion.errors import ConfigError, ContentError
 from clarion.model.lru import Lru
-from clarion.ports.mail import Letter, Mail, ReturnTag, Sender
+from clarion.ports.mail import Mail, OutgoingEmail, ReturnTag, Sender
 
 CACHED_SENDERS = 256
 CACHED_KINDS = 1024
@@ -24,48 +24,48 @@ class MimeBuilder:
 
     def __init__(self, tag: ReturnTag) -> None:
         self._tag = tag
-        self._house = lru_cache(maxsize=CACHED_SENDERS)(_House)
+        self._prepared = lru_cache(maxsize=CACHED_SENDERS)(_PreparedSender)
 
     def check(self, sender: Sender) -> None:
         """Every part of a sender is parsed here, as for a mail."""
-        self._house(sender)
+        self._prepared(sender)
 
-    def make(self, sender: Sender, letter: Letter) -> Mail:
+    def make(self, sender: Sender, email: OutgoingEmail) -> Mail:
         """The mail; its Message-ID and boundaries come from the message's id, its date from the letter."""
-        house = self._house(sender)
-        message = letter.message
+        prepared = self._prepared(sender)
+        message = email.message
         hexadecimal = message.id.hex()
-        to = wire_address(letter.to)
-        second = letter.at // 1000
+        to = wire_address(email.to)
+        second = email.at // 1000
         fields, body = entity(
-            letter.content,
+            email.content,
             "=_" + hexadecimal,
-            seven_bit=house.seven_bit,
-            invitation=house.invited(letter, to),
+            seven_bit=prepared.seven_bit,
+            invitation=prepared.invited(email, to),
         )
-        tag = self._tag(message) if house.return_domain else ""
-        mailto = f"mailto:u+{tag}@{house.return_domain}?subject=unsubscribe" if tag else ""
+        tag = self._tag(message) if prepared.return_domain else ""
+        mailto = f"mailto:u+{tag}@{prepared.return_domain}?subject=unsubscribe" if tag else ""
         head = (
             f"Date: {headers.date(second)}\r\n"
-            f"{house.fields}"
-            f"To: {headers.mailbox(letter.to_name, to)}\r\n"
-            f"Subject: {headers.unstructured(letter.content.subject, 9)}\r\n"
-            f"Message-ID: <{hexadecimal}@{house.domain}>\r\n"
-            f"{house.of_kind(message.workflow, message.category)}"
-            f"{_unsubscribe(letter, mailto)}"
+            f"{prepared.fields}"
+            f"To: {headers.mailbox(email.to_name, to)}\r\n"
+            f"Subject: {headers.unstructured(email.content.subject, 9)}\r\n"
+            f"Message-ID: <{hexadecimal}@{prepared.domain}>\r\n"
+            f"{prepared.of_kind(message.workflow, message.category)}"
+            f"{_unsubscribe(email, mailto)}"
             f"{fields}"
         ).encode()
-        if house.signers:
-            head = signatures(house.signers, head, body, second) + head
+        if prepared.signers:
+            head = signatures(prepared.signers, head, body, second) + head
         return Mail(
-            return_path=f"b+{tag}@{house.return_domain}" if tag else house.address,
+            return_path=f"b+{tag}@{prepared.return_domain}" if tag else prepared.address,
             recipient=to,
             body=b"%b\r\n%b" % (head, body),
-            utf8=house.utf8 or not to.isascii(),
+            utf8=prepared.utf8 or not to.isascii(),
         )
 
 
-class _House:
+class _PreparedSender:
     """What all mails of a sender have in common."""
 
     def __init__(self, sender: Sender) -> None:
@@ -92,19 +92,19 @@ class _House:
         )
         self._kinds: Lru[tuple[str, str], str] = Lru(CACHED_KINDS)
 
-    def invited(self, letter: Letter, to: str) -> Invited | None:
+    def invited(self, email: OutgoingEmail, to: str) -> Invited | None:
         """The invitation of a mail, from whom it names or else the sender."""
-        invitation = letter.content.calendar
+        invitation = email.content.calendar
         if invitation is None:
             return None
         text = calendar(
             invitation,
-            subject=letter.content.subject,
+            subject=email.content.subject,
             organizer=(invitation.organizer_name, wire_address(invitation.organizer))
             if invitation.organizer
             else (self.name, self.address),
-            attendee=(letter.to_name, to),
-            at=letter.at,
+            attendee=(email.to_name, to),
+            at=email.at,
         )
         return Invited(text, method(invitation))
 
@@ -120,15 +120,15 @@ class _House:
         return found
 
 
-def _unsubscribe(letter: Letter, mailto: str) -> str:
+def _unsubscribe(email: OutgoingEmail, mailto: str) -> str:
     """List-Unsubscribe (RFC 2369), one click when there is a web address (RFC 8058)."""
-    if not letter.unsubscribe_url and not letter.unsubscribe_mailto:
+    if not email.unsubscribe_url and not email.unsubscribe_mailto:
         return ""
-    ways = [way for way in (letter.unsubscribe_url, letter.unsubscribe_mailto or mailto) if way]
+    ways = [way for way in (email.unsubscribe_url, email.unsubscribe_mailto or mailto) if way]
     if not all(map(_URL, ways)):
         raise ContentError("the unsubscribe address is not an https: or mailto: URL")
     shown = ",\r\n ".join(f"<{way}>" for way in ways)
     field = f"List-Unsubscribe: {shown}\r\n"
-    if letter.unsubscribe_url:
+    if email.unsubscribe_url:
         field += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     return field

@@ -13,7 +13,7 @@ from clarion.content.templates.builtin_layouts import BUILTIN_LAYOUTS
 from clarion.content.templates.engine import Engine, Overdue
 from clarion.content.templates.errors import Code, TemplateFaulty
 from clarion.content.templates.fields import LAYOUTS, FieldKind, Finish, Layout, finish
-from clarion.content.templates.inheritance import ResolvedSource, weave
+from clarion.content.templates.inheritance import ResolvedSource, resolve
 from clarion.content.templates.overrides import text_of
 from clarion.content.templates.partials import pointer_to
 from clarion.content.templates.sandbox import paths
@@ -128,20 +128,24 @@ class CompiledChannel:
         kind = self.layout.kinds.get(field)
         if kind is None:
             raise TemplateFaulty(self.layout.unknown(field), code=Code.UNKNOWN_FIELD)
-        woven = self.sources[field] = weave(source, self._partials)
+        resolved = self.sources[field] = resolve(source, self._partials)
         if self.sources.keys() >= {"html", "mjml"}:
             raise TemplateFaulty("there are `html` and `mjml`: keep one of the two", code=Code.MJML)
         name = field
         if kind is FieldKind.MJML:
-            name, woven = "html", mjml.to_html(woven)
-        self._put(name, field, woven, finish(kind, source), escape=kind in (FieldKind.HTML, FieldKind.MJML))
+            name, resolved = "html", mjml.to_html(resolved)
+        self._put(
+            name, field, resolved, finish(kind, source), escape=kind in (FieldKind.HTML, FieldKind.MJML)
+        )
 
-    def _put(self, name: str, written: str, woven: ResolvedSource, finish: Finish, *, escape: bool) -> None:
-        if "{" in woven.text:
-            compiled = self._engine.compile(woven, escape=escape)
-            self.fields.append(Field(name, written, finish, woven, compiled))
+    def _put(
+        self, name: str, written: str, resolved: ResolvedSource, finish: Finish, *, escape: bool
+    ) -> None:
+        if "{" in resolved.text:
+            compiled = self._engine.compile(resolved, escape=escape)
+            self.fields.append(Field(name, written, finish, resolved, compiled))
         else:
-            self.constants[name] = _finished(finish, woven.text)
+            self.constants[name] = _finished(finish, resolved.text)
 
     def _derive(self) -> None:
         """Make the plain text from the HTML: now when that goes, else from every mail's."""
@@ -151,8 +155,8 @@ class CompiledChannel:
         for html in [field for field in self.fields if field.name == "html"]:
             self._derives = "each"
             try:
-                if woven := plaintext.derive(html.source):
-                    self._put(DERIVED, html.written, woven, _tidy, escape=False)
+                if resolved := plaintext.derive(html.source):
+                    self._put(DERIVED, html.written, resolved, _tidy, escape=False)
                     self._derives = "once"
             except TemplateFaulty:
                 continue

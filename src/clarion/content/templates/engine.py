@@ -52,7 +52,7 @@ WITHHELD_FILTERS = (
 class CompiledSource(msgspec.Struct, frozen=True, kw_only=True):
     """One source in the engine."""
 
-    woven: ResolvedSource
+    resolved: ResolvedSource
     escape: bool
     unpaced: ResolvedSource
     """Before looks at the time were put in."""
@@ -125,7 +125,7 @@ class Engine:
         except TemplateError as error:
             detail = error.detail or error.message
             raise source.fault(detail, _offset(source.text, error), _code(error)) from None
-        self._sources[name] = CompiledSource(woven=source, escape=escape, unpaced=unpaced)
+        self._sources[name] = CompiledSource(resolved=source, escape=escape, unpaced=unpaced)
         return name
 
     def join(self, names: Sequence[str]) -> str:
@@ -152,11 +152,13 @@ class Engine:
         try:
             return self._render(name, context, FUEL)
         except TemplateError as error:
-            woven = source.woven
-            detail = _explain(woven.text, error)
-            raise woven.fault(detail, _offset(woven.text, error), _code(error)) from None
+            resolved = source.resolved
+            detail = _explain(resolved.text, error)
+            raise resolved.fault(detail, _offset(resolved.text, error), _code(error)) from None
         except FilterError as error:
-            raise source.woven.fault(str(error), self._last_passed(source, context), Code.RENDERING) from None
+            raise source.resolved.fault(
+                str(error), self._last_passed(source, context), Code.RENDERING
+            ) from None
 
     def render_joined(self, name: str, context: dict[str, Any]) -> list[str] | None:
         """The texts of a join; None when one of them fails, is too long, or prints a SEPARATOR: render each alone.
@@ -174,7 +176,7 @@ class Engine:
 
     def is_paced(self, name: str) -> bool:
         """Whether the source `name` may take long, so that `start` must be called before it is rendered."""
-        return self._sources[name].woven is not self._sources[name].unpaced
+        return self._sources[name].resolved is not self._sources[name].unpaced
 
     def start(self) -> None:
         """A message begins: from here its time counts."""
@@ -205,7 +207,7 @@ class Engine:
 
     def _last_passed(self, source: CompiledSource, context: dict[str, Any]) -> int | None:
         """Where the tag starts in which a filter of ours failed: the engine does not tell, so it runs with marks."""
-        text = source.woven.text
+        text = source.resolved.text
         marks = [
             (tag.start, tag.start, f"{{{{ {tag.start}|{MARK} }}}}")
             for tag in tags(text)
@@ -214,7 +216,7 @@ class Engine:
         name = self._name("")
         self._passed = -1
         try:
-            self._environment.add_template(name, source.woven.splice(marks).text)
+            self._environment.add_template(name, source.resolved.splice(marks).text)
             self._render(name, context, FUEL + 4 * len(marks))
         except (TemplateError, FilterError, TemplateFaulty):
             pass
@@ -279,7 +281,7 @@ class Engine:
 
 def _enclosed(source: CompiledSource) -> str:
     """In an escape mode of its own, and in a scope when it sets anything."""
-    text = source.woven.text
+    text = source.resolved.text
     if any(tag.is_statement("set") for tag in tags(text)):
         text = "{% with %}" + text + "{% endwith %}"
     return "{% autoescape 'html' %}" + text + "{% endautoescape %}" if source.escape else text

@@ -212,38 +212,40 @@ class InheritanceResolver:
         self._spans: list[Span] = []
         self._length = 0
 
-    def weave(self) -> ResolvedSource:
+    def resolve(self) -> ResolvedSource:
         """The whole. Raises Faulty where a source names something that is not there, or itself."""
         self._document("", None, ())
         return ResolvedSource("".join(self._pieces), self._spans or [Span(0, "", 0)], self.sources)
 
     def _document(self, key: str, place: tuple[SourceMap, Include] | None, above: tuple[str, ...]) -> None:
         """The source `key` with its layouts."""
-        sheet = self._open(key, place, above)
+        parsed = self._open(key, place, above)
         chain: dict[str, list[Definition]] = {}
         while True:
-            for name, block in sheet.blocks.items():
-                chain.setdefault(name, []).append((sheet, block))
-            above = (*above, sheet.key)
-            if sheet.parent is None:
+            for name, block in parsed.blocks.items():
+                chain.setdefault(name, []).append((parsed, block))
+            above = (*above, parsed.key)
+            if parsed.parent is None:
                 break
-            for node in sheet.sets:
-                self._copy(sheet, node.start, node.end)
-            sheet = self._open(sheet.parent.key, (sheet, sheet.parent), above)
-        self._nodes(sheet, sheet.nodes, chain, (), above)
+            for node in parsed.sets:
+                self._copy(parsed, node.start, node.end)
+            parsed = self._open(parsed.parent.key, (parsed, parsed.parent), above)
+        self._nodes(parsed, parsed.nodes, chain, (), above)
 
     def _open(self, key: str, place: tuple[SourceMap, Include] | None, above: tuple[str, ...]) -> SourceMap:
         if place:
-            sheet, include = place
+            parsed, include = place
             if key in above:
                 path = " -> ".join(f"`{k}`" for k in (*above[above.index(key) :], key) if k)
-                raise self._fault(sheet, f"partials lead in a circle: {path}", include.at, Code.PARTIAL_CYCLE)
+                raise self._fault(
+                    parsed, f"partials lead in a circle: {path}", include.at, Code.PARTIAL_CYCLE
+                )
             if len(above) > MAX_DEPTH:
-                raise self._too_deep(sheet, include.at)
+                raise self._too_deep(parsed, include.at)
             if key not in self._partials:
                 there = nearest(key, self._partials) if self._partials else "there are none"
                 detail = f"there is no partial `{key}`; {there}"
-                raise self._fault(sheet, detail, include.at, Code.UNKNOWN_PARTIAL)
+                raise self._fault(parsed, detail, include.at, Code.UNKNOWN_PARTIAL)
             self.sources[key] = clean(self._partials[key])
         if key not in self._sheets:
             self._sheets[key] = read(key, self.sources[key])
@@ -251,7 +253,7 @@ class InheritanceResolver:
 
     def _nodes(
         self,
-        sheet: SourceMap,
+        parsed: SourceMap,
         nodes: list[Node],
         chain: dict[str, list[Definition]],
         former: tuple[Definition, ...],
@@ -261,30 +263,30 @@ class InheritanceResolver:
         for node in nodes:
             match node:
                 case Plain(start, end):
-                    self._copy(sheet, start, end)
+                    self._copy(parsed, start, end)
                 case Include(key, at, written):
-                    self._write(_scope("with", written, at_end=False), sheet, at)
-                    self._document(key, (sheet, node), above)
-                    self._write(_scope("endwith", written, at_start=False), sheet, at)
+                    self._write(_scope("with", written, at_end=False), parsed, at)
+                    self._document(key, (parsed, node), above)
+                    self._write(_scope("endwith", written, at_start=False), parsed, at)
                 case Super(at, written):
                     if not former:
-                        raise self._fault(sheet, "there is nothing that `super()` could mean here", at)
-                    self._write(_scope("with", written, at_end=False), sheet, at)
-                    self._inside(former, chain, above, (sheet, at))
-                    self._write(_scope("endwith", written, at_start=False), sheet, at)
+                        raise self._fault(parsed, "there is nothing that `super()` could mean here", at)
+                    self._write(_scope("with", written, at_end=False), parsed, at)
+                    self._inside(former, chain, above, (parsed, at))
+                    self._write(_scope("endwith", written, at_start=False), parsed, at)
                 case Block():
-                    self._block(sheet, node, chain, above)
+                    self._block(parsed, node, chain, above)
 
     def _block(
-        self, sheet: SourceMap, block: Block, chain: dict[str, list[Definition]], above: tuple[str, ...]
+        self, parsed: SourceMap, block: Block, chain: dict[str, list[Definition]], above: tuple[str, ...]
     ) -> None:
         """The newest definition of `block`, inside the outer whitespace of its place."""
         definitions = chain[block.name]
-        at = sheet.source.find(block.opening)
+        at = parsed.source.find(block.opening)
         own = definitions[0][1]
-        self._write(_marked("with", block.opening, own.opening), sheet, at)
-        self._inside(tuple(definitions), chain, above, (sheet, at))
-        self._write(_marked("endwith", own.closing, block.closing), sheet, at)
+        self._write(_marked("with", block.opening, own.opening), parsed, at)
+        self._inside(tuple(definitions), chain, above, (parsed, at))
+        self._write(_marked("endwith", own.closing, block.closing), parsed, at)
 
     def _inside(
         self,
@@ -295,28 +297,28 @@ class InheritanceResolver:
     ) -> None:
         if len(above) > MAX_DEPTH:
             raise self._too_deep(*place)
-        sheet, block = definitions[0]
+        parsed, block = definitions[0]
         # Blocks count for the depth; an empty key is never what a partial could lead back to.
-        self._nodes(sheet, block.inside, chain, definitions[1:], (*above, ""))
+        self._nodes(parsed, block.inside, chain, definitions[1:], (*above, ""))
 
-    def _copy(self, sheet: SourceMap, start: int, end: int) -> None:
-        self._write(sheet.source[start:end], sheet, start)
+    def _copy(self, parsed: SourceMap, start: int, end: int) -> None:
+        self._write(parsed.source[start:end], parsed, start)
 
-    def _write(self, text: str, sheet: SourceMap, origin: int) -> None:
-        self._spans.append(Span(self._length, sheet.key, origin))
+    def _write(self, text: str, parsed: SourceMap, origin: int) -> None:
+        self._spans.append(Span(self._length, parsed.key, origin))
         self._pieces.append(text)
         self._length += len(text)
         if self._length > MAX_SOURCE:
             detail = f"with its partials it has more than {MAX_SOURCE} characters"
-            raise self._fault(sheet, detail, origin, Code.LIMIT)
+            raise self._fault(parsed, detail, origin, Code.LIMIT)
 
-    def _too_deep(self, sheet: SourceMap, at: int) -> TemplateFaulty:
+    def _too_deep(self, parsed: SourceMap, at: int) -> TemplateFaulty:
         return self._fault(
-            sheet, f"more than {MAX_DEPTH} partials and blocks inside one another", at, Code.PARTIAL_CYCLE
+            parsed, f"more than {MAX_DEPTH} partials and blocks inside one another", at, Code.PARTIAL_CYCLE
         )
 
-    def _fault(self, sheet: SourceMap, detail: str, at: int, code: Code = Code.SYNTAX) -> TemplateFaulty:
-        return TemplateFaulty(detail, sheet.source.count("\n", 0, at) + 1, code, sheet.key)
+    def _fault(self, parsed: SourceMap, detail: str, at: int, code: Code = Code.SYNTAX) -> TemplateFaulty:
+        return TemplateFaulty(detail, parsed.source.count("\n", 0, at) + 1, code, parsed.key)
 
 
 def read(key: str, source: str) -> SourceMap:
@@ -329,12 +331,12 @@ def read(key: str, source: str) -> SourceMap:
         ) from None
 
 
-def weave(source: str, partials: Mapping[str, str]) -> ResolvedSource:
+def resolve(source: str, partials: Mapping[str, str]) -> ResolvedSource:
     """`source` with everything it extends and includes. Raises Faulty with the line, in the field or the partial."""
     source = clean(source)
     if not any(word in source for word in ("extends", "include", "block", "super")):
         return ResolvedSource(source.removesuffix("\n"), [Span(0, "", 0)], {"": source})
-    return InheritanceResolver(source, partials).weave()
+    return InheritanceResolver(source, partials).resolve()
 
 
 def _is_super(tag: Tag) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from clarion.content.templates.builtin_layouts import BUILTIN_LAYOUTS
 from clarion.content.templates.errors import TemplateFaulty
-from clarion.content.templates.inheritance import weave
+from clarion.content.templates.inheritance import resolve
 from clarion.errors import ContentError
 from clarion.model.setup import Template
 
@@ -24,7 +24,7 @@ def partials_used(template: Template, partials: Mapping[str, str]) -> dict[str, 
         for locale, fields in locales.items():
             for field, source in fields.items():
                 try:
-                    used |= weave(source, there).sources
+                    used |= resolve(source, there).sources
                 except TemplateFaulty as fault:
                     pointer = pointer_to(channel, locale, field, fault)
                     raise ContentError(fault.detail, pointer=pointer, line=fault.line) from None

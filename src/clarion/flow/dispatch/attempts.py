@@ -89,12 +89,12 @@ class Attempts:
         ready, settlements = await self._outgoing.build(route, group)
         going = self._guard.begin(dict.fromkeys(map(_held, ready)))
         ready = [one for one in ready if one[0] in going]
-        late = route.marks_late and not any(held.devices for held, _, _ in ready)
+        late = route.marks_late and not any(in_flight.devices for in_flight, _, _ in ready)
         if ready and not route.idempotent and not late:
             ready = await self._marked(ready, settlements)
         if ready:
             attempt = _Attempt(record)
-            contacts = {held: outgoing.contact for held, _, outgoing in ready}
+            contacts = {in_flight: outgoing.contact for in_flight, _, outgoing in ready}
             attempt.marks = Marks(partial(self._mark_late, attempt.stopped, contacts))
             settlements += self._interpret(await self._called(ready, slots, attempt), attempt)
         return settlements
@@ -105,7 +105,7 @@ class Attempts:
 
     async def _marked(self, ready: Sequence[ReadyCall], stopped: list[Settlement]) -> list[ReadyCall]:
         """Durably note that the calls are about to start, then look once more: the note took time."""
-        messages = list({held: held.message for held, _, _ in ready}.values())
+        messages = list({in_flight: in_flight.message for in_flight, _, _ in ready}.values())
         refused = await retry_until_stored(
             "mark_sending",
             lambda: self._messages.mark_sending(self._lease.worker, messages, self._clock.now()),
@@ -113,14 +113,14 @@ class Attempts:
         )
         stops = await self._recheck.again(list(dict.fromkeys(map(_held, ready))))
         going: list[ReadyCall] = []
-        for held, its in groupby(ready, key=_held):
-            if held.message.id in refused:
+        for in_flight, its in groupby(ready, key=_held):
+            if in_flight.message.id in refused:
                 continue
-            stop = stops.get(held)
+            stop = stops.get(in_flight)
             if stop is None:
-                still = [one for one in its if _is_used(held, one[2].contact)]
+                still = [one for one in its if _is_used(in_flight, one[2].contact)]
                 going += still
-                stop = None if still else self._again(held.message)
+                stop = None if still else self._again(in_flight.message)
             if stop is not None:
                 stopped.append(stop)
         return going
@@ -139,14 +139,14 @@ class Attempts:
             self._clock,
         )
         stops = await self._recheck.again(batch)
-        for held in batch:
-            if held.message.id in refused:
-                stopped[held] = None
-            elif held in stops:
-                stopped[held] = stops[held]
-            elif not _is_used(held, contacts[held]):
-                stopped[held] = self._again(held.message)
-        return [held not in stopped for held in batch]
+        for in_flight in batch:
+            if in_flight.message.id in refused:
+                stopped[in_flight] = None
+            elif in_flight in stops:
+                stopped[in_flight] = stops[in_flight]
+            elif not _is_used(in_flight, contacts[in_flight]):
+                stopped[in_flight] = self._again(in_flight.message)
+        return [in_flight not in stopped for in_flight in batch]
 
     def _again(self, message: Message) -> Settlement:
         """Its contacts are others by now: it goes to them, by the integrations that fit them."""
@@ -187,10 +187,10 @@ class Attempts:
             circumstances = self._circumstances(live, started, its[0][0].message)
             called: Called = its, [outcome for _, outcome in told], circumstances
             settlements = self._interpret([called], attempt)
-            attempt.recorded.update(held for held, _, _ in its)
+            attempt.recorded.update(in_flight for in_flight, _, _ in its)
             attempt.record(settlements)
 
-        report = CallReport([held for held, _, _ in ready], attempt.marks, store, self._clock)
+        report = CallReport([in_flight for in_flight, _, _ in ready], attempt.marks, store, self._clock)
         try:
             outcomes = await self._calls.invoke(live, [outgoing for _, _, outgoing in ready], report)
         finally:
@@ -202,30 +202,30 @@ class Attempts:
         settlements: list[Settlement] = []
         answers: dict[InFlight, list[DeviceAnswer]] = {}
         for ready, outcomes, attempt in called:
-            for (held, _, outgoing), outcome in zip(ready, outcomes, strict=True):
-                answers.setdefault(held, []).append(DeviceAnswer(outgoing, outcome, attempt))
-        for held, its in answers.items():
-            if held in under_way.recorded:
+            for (in_flight, _, outgoing), outcome in zip(ready, outcomes, strict=True):
+                answers.setdefault(in_flight, []).append(DeviceAnswer(outgoing, outcome, attempt))
+        for in_flight, its in answers.items():
+            if in_flight in under_way.recorded:
                 continue
-            if held in under_way.stopped:
-                if (stop := under_way.stopped[held]) is not None:
+            if in_flight in under_way.stopped:
+                if (stop := under_way.stopped[in_flight]) is not None:
                     settlements.append(stop)
                 continue
             try:
-                settlements.append(self._settlement(held, its, now, uniform()))
+                settlements.append(self._settlement(in_flight, its, now, uniform()))
             except Exception as fault:
                 # It was called, and nobody can tell what came of it: in doubt, and nobody else's trouble.
                 log.exception("outcome_not_understood", error=type(fault).__name__)
-                policy, attempt = self._unknown_policy(held.message), its[0].attempt
-                settlements.append(settle_in_doubt(held.message, policy, now, attempt=attempt))
+                policy, attempt = self._unknown_policy(in_flight.message), its[0].attempt
+                settlements.append(settle_in_doubt(in_flight.message, policy, now, attempt=attempt))
         return settlements
 
     def _settlement(
-        self, held: InFlight, answers: Sequence[DeviceAnswer], now: Instant, uniform: float
+        self, in_flight: InFlight, answers: Sequence[DeviceAnswer], now: Instant, uniform: float
     ) -> Settlement:
-        policy = self._unknown_policy(held.message)
-        if held.devices:
-            return settle_devices(answers, _devices(held), on_unknown=policy, now=now, uniform=uniform)
+        policy = self._unknown_policy(in_flight.message)
+        if in_flight.devices:
+            return settle_devices(answers, _devices(in_flight), on_unknown=policy, now=now, uniform=uniform)
         ((outgoing, outcome, attempt),) = answers
         return settle_outcome(outgoing, outcome, attempt, on_unknown=policy, now=now, uniform=uniform)
 
@@ -248,15 +248,19 @@ def _held(ready: ReadyCall) -> InFlight:
     return ready[0]
 
 
-def _is_used(held: InFlight, contact: Contact | None) -> bool:
+def _is_used(in_flight: InFlight, contact: Contact | None) -> bool:
     """Whether the last look still says that the message goes there."""
-    verdict = held.gate
+    verdict = in_flight.decision
     return verdict is None or contact == verdict.contact or contact in verdict.others
 
 
-def _devices(held: InFlight) -> int:
+def _devices(in_flight: InFlight) -> int:
     """How many of the person's devices are meant, reached or not."""
-    return len(held.devices) if held.gate is None else max(len(held.devices), 1 + len(held.gate.others))
+    return (
+        len(in_flight.devices)
+        if in_flight.decision is None
+        else max(len(in_flight.devices), 1 + len(in_flight.decision.others))
+    )
 
 
 def _by_live(ready: Sequence[ReadyCall]) -> dict[LiveIntegration, list[ReadyCall]]:

@@ -30,11 +30,11 @@ class Marks:
         self._waiting: dict[InFlight, asyncio.Future[bool]] = {}
         self._writing: asyncio.Task[None] | None = None
 
-    def begins(self, held: InFlight) -> asyncio.Future[bool]:
+    def begins(self, in_flight: InFlight) -> asyncio.Future[bool]:
         """Done when it is noted."""
-        future = self._waiting.get(held)
+        future = self._waiting.get(in_flight)
         if future is None:
-            future = self._waiting[held] = asyncio.get_running_loop().create_future()
+            future = self._waiting[in_flight] = asyncio.get_running_loop().create_future()
             if self._writing is None:
                 self._writing = asyncio.ensure_future(self._write())
         return future

@@ -86,7 +86,7 @@ class Dispatcher:
         try:
             going, stopped, stale = await self._recheck.batch(batch)
             groups, put_off = self._routing.divide(queue, going)
-            left = {held for _, group in groups for held in group}
+            left = {in_flight for _, group in groups for in_flight in group}
             self._drop(queue, stale)
             self._start_recording(queue, stopped + put_off)
             for route, group in groups:
@@ -149,7 +149,7 @@ class Dispatcher:
     async def _send(
         self, queue: LaneQueue, route: SendTarget, group: Sequence[InFlight], slots: Permits
     ) -> None:
-        silent = {held.message.id: held for held in group}
+        silent = {in_flight.message.id: in_flight for in_flight in group}
 
         def record(settlements: Sequence[Settlement]) -> None:
             _forget(silent, settlements)
@@ -190,7 +190,7 @@ class Dispatcher:
 
     def _drop(self, queue: LaneQueue, group: Collection[InFlight]) -> None:
         """Nothing is stored about these: they come back through a claim."""
-        self._lease.drop(held.message for held in group)
+        self._lease.drop(in_flight.message for in_flight in group)
         queue.release(len(group))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -59,64 +59,68 @@ class OutgoingBuilder:
     async def build(self, route: SendTarget, group: Sequence[InFlight]) -> BuiltBatch:
         """Waits only for template versions that are no longer in memory, and for what callers set themselves."""
         await self._rendering.prepare(group)
-        overridden = await self._overridden([held for held in group if is_overridden(held.event)])
+        overridden = await self._overridden(
+            [in_flight for in_flight in group if is_overridden(in_flight.event)]
+        )
         ready: list[ReadyCall] = []
         failed: list[Settlement] = []
-        for held in group:
-            content = overridden.get(held.message.id)
+        for in_flight in group:
+            content = overridden.get(in_flight.message.id)
             if isinstance(content, Exceeded):
-                failed.append(self._failed(held, Reason.RENDER_LIMIT, content.detail))
+                failed.append(self._failed(in_flight, Reason.RENDER_LIMIT, content.detail))
                 continue
             try:
-                outgoing = self._outgoing(held, content)
+                outgoing = self._outgoing(in_flight, content)
             except ContentError as wrong:
-                failed.append(self._failed(held, Reason.TEMPLATE_ERROR, wrong.detail))
+                failed.append(self._failed(in_flight, Reason.TEMPLATE_ERROR, wrong.detail))
                 continue
             except Exception as fault:
-                log.exception("message_not_made", workflow=held.message.workflow, error=type(fault).__name__)
-                failed.append(self._failed(held, Reason.INTERNAL_ERROR, type(fault).__name__))
+                log.exception(
+                    "message_not_made", workflow=in_flight.message.workflow, error=type(fault).__name__
+                )
+                failed.append(self._failed(in_flight, Reason.INTERNAL_ERROR, type(fault).__name__))
                 continue
-            if held.devices:
-                ready += [(held, live, replace(outgoing, contact=to)) for to, live in held.devices]
+            if in_flight.devices:
+                ready += [(in_flight, live, replace(outgoing, contact=to)) for to, live in in_flight.devices]
             else:
-                ready.append((held, route.first, outgoing))
+                ready.append((in_flight, route.first, outgoing))
         return BuiltBatch(ready, failed)
 
-    def _failed(self, held: InFlight, reason: Reason, detail: str) -> Settlement:
-        return settle_unsent(held.message, Status.FAILED, reason, self._clock.now(), detail=detail)
+    def _failed(self, in_flight: InFlight, reason: Reason, detail: str) -> Settlement:
+        return settle_unsent(in_flight.message, Status.FAILED, reason, self._clock.now(), detail=detail)
 
     async def _overridden(
         self, group: Sequence[InFlight]
     ) -> dict[MessageId, AnyContent | ContentError | Exceeded]:
         if not group:
             return {}
-        batch = [(held, self._unsubscribe_url(held.message)) for held in group]
+        batch = [(in_flight, self._unsubscribe_url(in_flight.message)) for in_flight in group]
         made = await self._rendering.overridden(batch)
-        return {held.message.id: content for held, content in zip(group, made, strict=True)}
+        return {in_flight.message.id: content for in_flight, content in zip(group, made, strict=True)}
 
-    def _outgoing(self, held: InFlight, content: AnyContent | ContentError | None) -> Outgoing:
+    def _outgoing(self, in_flight: InFlight, content: AnyContent | ContentError | None) -> Outgoing:
         """`content`: as it was rendered already, or why it was not."""
-        message = held.message
+        message = in_flight.message
         unsubscribe_url = self._unsubscribe_url(message)
         if isinstance(content, ContentError):
             raise content
         return Outgoing(
             message=message,
-            user=held.user,
-            contact=held.gate.contact if held.gate is not None else None,
-            content=content or self._rendering.content(held, unsubscribe_url),
-            traceparent=held.event.traceparent,
+            user=in_flight.user,
+            contact=in_flight.decision.contact if in_flight.decision is not None else None,
+            content=content or self._rendering.content(in_flight, unsubscribe_url),
+            traceparent=in_flight.event.traceparent,
             unsubscribe_url=unsubscribe_url,
-            collapse_key=self._collapse_key(held),
+            collapse_key=self._collapse_key(in_flight),
         )
 
-    def _collapse_key(self, held: InFlight) -> bytes:
+    def _collapse_key(self, in_flight: InFlight) -> bytes:
         """For providers that replace what has not arrived yet; the planner has replaced what was still here."""
-        message = held.message
+        message = in_flight.message
         workflow = self._workflows.all(message.tenant).get(message.workflow)
         if workflow is None or workflow.collapse_key is None:
             return b""
-        keys = EventKeys(held.event, workflow, message.user, self._hash)
+        keys = EventKeys(in_flight.event, workflow, message.user, self._hash)
         if not keys.found(workflow.collapse_key):
             return b""
         return keys.of_message("collapse", workflow.collapse_key, message.channel, within_workflow=True)

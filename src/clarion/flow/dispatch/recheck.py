@@ -17,7 +17,7 @@ from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.ports.clock import Clock
-from clarion.rules.eligibility import Decision, gate
+from clarion.rules.eligibility import Decision, evaluate
 from clarion.rules.endpoints import addresses
 from clarion.rules.outcomes import settle_unsent
 
@@ -50,53 +50,55 @@ class Recheck:
         going: list[InFlight] = []
         stopped: list[Settlement] = []
         stale: list[InFlight] = []
-        for held in batch:
-            if held.worker != worker or held.since + HELD_MS <= now:
-                stale.append(held)
-            elif (stop := self._stop(held, changed, now)) is not None:
+        for in_flight in batch:
+            if in_flight.worker != worker or in_flight.since + HELD_MS <= now:
+                stale.append(in_flight)
+            elif (stop := self._stop(in_flight, changed, now)) is not None:
                 stopped.append(stop)
             else:
-                going.append(held)
+                going.append(in_flight)
         return Rechecked(going, stopped, stale)
 
     async def again(self, batch: Sequence[InFlight]) -> Mapping[InFlight, Settlement]:
         """Why some of them must not go now."""
         changed = await self._changed(batch)
         now = self._clock.now()
-        stops = {held: self._stop(held, changed, now) for held in batch}
-        return {held: stop for held, stop in stops.items() if stop is not None}
+        stops = {in_flight: self._stop(in_flight, changed, now) for in_flight in batch}
+        return {in_flight: stop for in_flight, stop in stops.items() if stop is not None}
 
     async def same(self, batch: Sequence[InFlight]) -> list[InFlight]:
         """Those of whom nothing has changed since they were planned: the person is the same, and the hour as good."""
         worker = await self._lease.lasting()
         changed, now = await self._changed(batch), self._clock.now()
         return [
-            held
-            for held in batch
-            if held.worker == worker
-            and held.user.no not in changed
-            and held.gate is not None
-            and now < held.gate.valid_until
+            in_flight
+            for in_flight in batch
+            if in_flight.worker == worker
+            and in_flight.user.no not in changed
+            and in_flight.decision is not None
+            and now < in_flight.decision.valid_until
         ]
 
     async def _changed(self, batch: Sequence[InFlight]) -> Mapping[UserNo, User | None]:
-        return await self._users.changed([held.user.seen for held in batch])
+        return await self._users.changed([in_flight.user.seen for in_flight in batch])
 
-    def _stop(self, held: InFlight, changed: Mapping[UserNo, User | None], now: Instant) -> Settlement | None:
+    def _stop(
+        self, in_flight: InFlight, changed: Mapping[UserNo, User | None], now: Instant
+    ) -> Settlement | None:
         try:
-            return self._verdict(held, changed.get(held.user.no, held.user), now)
+            return self._verdict(in_flight, changed.get(in_flight.user.no, in_flight.user), now)
         except Exception as fault:
-            log.exception("decision_failed", workflow=held.message.workflow, error=type(fault).__name__)
-            return settle_unsent(held.message, Status.FAILED, Reason.INTERNAL_ERROR, now)
+            log.exception("decision_failed", workflow=in_flight.message.workflow, error=type(fault).__name__)
+            return settle_unsent(in_flight.message, Status.FAILED, Reason.INTERNAL_ERROR, now)
 
-    def _verdict(self, held: InFlight, user: User | None, now: Instant) -> Settlement | None:
-        message = held.message
+    def _verdict(self, in_flight: InFlight, user: User | None, now: Instant) -> Settlement | None:
+        message = in_flight.message
         if user is None:
             return settle_unsent(message, Status.SUPPRESSED, Reason.USER_DELETED, now)
-        verdict = held.gate
-        if verdict is None or user is not held.user or now >= verdict.valid_until:
+        verdict = in_flight.decision
+        if verdict is None or user is not in_flight.user or now >= verdict.valid_until:
             verdict = self._gate(message, user, now)
-            held.user, held.gate = user, verdict
+            in_flight.user, in_flight.decision = user, verdict
         if verdict is None:
             return settle_unsent(message, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
         if verdict.verdict == "send":
@@ -110,7 +112,7 @@ class Recheck:
         if setup is None:
             return None
         tenant, workflow, category = setup
-        return gate(
+        return evaluate(
             tenant=tenant,
             category=category,
             workflow=workflow,

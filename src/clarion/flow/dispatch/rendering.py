@@ -100,12 +100,12 @@ class Rendering:
     async def prepare(self, batch: Sequence[InFlight]) -> None:
         """Give every message the template it was planned with. Waits only for versions that were replaced since."""
         late = []
-        for held in batch:
-            held.template = self._at_hand(held.message)
-            if held.template is None:
-                late.append(held)
-        for held in late:
-            held.template = await self.template(held.message)
+        for in_flight in batch:
+            in_flight.template = self._at_hand(in_flight.message)
+            if in_flight.template is None:
+                late.append(in_flight)
+        for in_flight in late:
+            in_flight.template = await self.template(in_flight.message)
 
     async def template(self, message: Message) -> Template | None:
         """The template a message was planned with; None when it is nowhere to be found."""
@@ -121,19 +121,26 @@ class Rendering:
         self, batch: Sequence[tuple[InFlight, str]]
     ) -> Sequence[AnyContent | ContentError | Exceeded]:
         """The contents of prepared messages whose callers set some of it, each with its way to unsubscribe."""
-        tasks = [self._task(held, unsubscribe_url) for held, unsubscribe_url in batch]
+        tasks = [self._task(in_flight, unsubscribe_url) for in_flight, unsubscribe_url in batch]
         sent = [task for task in tasks if isinstance(task, MessageTask)]
         made = iter(await all_done(self._limited, sent, Rendered))
         return [task if isinstance(task, ContentError) else _outcome(next(made)) for task in tasks]
 
-    def content(self, held: InFlight, unsubscribe_url: str) -> AnyContent:
+    def content(self, in_flight: InFlight, unsubscribe_url: str) -> AnyContent:
         """The content of a prepared message; its event's data is decoded once.
 
         Raises ContentError, which concerns this message only.
         """
-        if held.data is None:
-            held.data = _decode(held.event.data)
-        return self.render(held.template, held.message, held.user, held.event, held.data, unsubscribe_url)
+        if in_flight.data is None:
+            in_flight.data = _decode(in_flight.event.data)
+        return self.render(
+            in_flight.template,
+            in_flight.message,
+            in_flight.user,
+            in_flight.event,
+            in_flight.data,
+            unsubscribe_url,
+        )
 
     def render(
         self,
@@ -157,16 +164,16 @@ class Rendering:
             now=self._clock.now(),
         )
 
-    def _task(self, held: InFlight, unsubscribe_url: str) -> MessageTask | ContentError:
-        message, event = held.message, held.event
+    def _task(self, in_flight: InFlight, unsubscribe_url: str) -> MessageTask | ContentError:
+        message, event = in_flight.message, in_flight.event
         try:
-            template = _found(held.template, message)
+            template = _found(in_flight.template, message)
         except ContentError as wrong:
             return wrong
         return MessageTask(
             template=template,
             channel=message.channel,
-            user=shown(held.user),
+            user=shown(in_flight.user),
             tenant=self._setup.tenants.all()[message.tenant],
             data=event.data,
             overrides=event.overrides,

@@ -42,18 +42,18 @@ class Routing:
         put_off: list[Settlement] = []
         choices: dict[TenantId, Candidates | NoCandidate] = {}
         closed_s = 0.0
-        for held in batch:
-            tenant = held.message.tenant
+        for in_flight in batch:
+            tenant = in_flight.message.tenant
             usable = choices.get(tenant)
             if usable is None:
                 usable = self._integrations.usable(tenant, queue.channel, queue.lane, now_s)
                 choices[tenant] = usable
-            chosen = _chosen(held, usable)
+            chosen = _chosen(in_flight, usable)
             if isinstance(chosen, NoCandidate):
-                put_off.append(self._put_off(held.message, chosen.reason, chosen.wait_s, now))
+                put_off.append(self._put_off(in_flight.message, chosen.reason, chosen.wait_s, now))
                 closed_s = max(closed_s, chosen.wait_s)
             else:
-                groups.setdefault(chosen, []).append(held)
+                groups.setdefault(chosen, []).append(in_flight)
         if closed_s and not groups:
             queue.rest(now_s, closed_s)
         return Routed([(SendTarget(integrations), group) for integrations, group in groups.items()], put_off)
@@ -71,7 +71,8 @@ class Routing:
         queue.rest(self._clock.monotonic(), wait_s + len(group) * apart_s)
         now = self._clock.now()
         return [
-            self._put_off(held.message, reason, wait_s + n * apart_s, now) for n, held in enumerate(group)
+            self._put_off(in_flight.message, reason, wait_s + n * apart_s, now)
+            for n, in_flight in enumerate(group)
         ]
 
     def _put_off(self, message: Message, reason: Reason, wait_s: float, now: Instant) -> Settlement:
@@ -82,14 +83,14 @@ class Routing:
         return settle_unsent(message, Status.DEFERRED, reason, now, due_at=due)
 
 
-def _chosen(held: InFlight, usable: Candidates | NoCandidate) -> LiveIntegrations | NoCandidate:
+def _chosen(in_flight: InFlight, usable: Candidates | NoCandidate) -> LiveIntegrations | NoCandidate:
     """Whom the message takes; notes on it which device takes whom."""
-    verdict = held.gate
+    verdict = in_flight.decision
     if verdict is None or not verdict.others or verdict.contact is None:
-        one = usable.choose(held.message, None if verdict is None else verdict.contact)
+        one = usable.choose(in_flight.message, None if verdict is None else verdict.contact)
         return one if isinstance(one, NoCandidate) else (one,)
-    each = usable.choose_each(held.message, (verdict.contact, *verdict.others))
+    each = usable.choose_each(in_flight.message, (verdict.contact, *verdict.others))
     if isinstance(each, NoCandidate):
         return each
-    held.devices = each
+    in_flight.devices = each
     return tuple(sorted({live for _, live in each}, key=lambda live: live.key))

@@ -70,7 +70,7 @@ class DeliveryByStoring:
                 await self._priority.turn(lane)
         if not settlements:
             return []
-        return [settlements[held] for held in await self._recheck.same(list(settlements))]
+        return [settlements[in_flight] for in_flight in await self._recheck.same(list(settlements))]
 
     def stored(self, settlements: Sequence[Settlement], inbox: Sequence[InboxChange]) -> None:
         """Count them, and tell whoever watches."""
@@ -80,15 +80,15 @@ class DeliveryByStoring:
     def _groups(self, batch: Sequence[InFlight]) -> list[tuple[LiveIntegration, list[InFlight]]]:
         found: dict[tuple[TenantId, Channel], tuple[LiveIntegration, list[InFlight]] | None] = {}
         now_s = self._clock.monotonic()
-        for held in batch:
-            if not _is_straight(held):
+        for in_flight in batch:
+            if not _is_straight(in_flight):
                 continue
-            route = held.message.tenant, held.message.channel
+            route = in_flight.message.tenant, in_flight.message.channel
             if route not in found:
                 live = self._integrations.storing(*route, now_s)
                 found[route] = None if live is None else (live, [])
             if (group := found[route]) is not None:
-                group[1].append(held)
+                group[1].append(in_flight)
         return [group for group in found.values() if group is not None]
 
     async def _settle(
@@ -109,7 +109,7 @@ class DeliveryByStoring:
             return
         finally:
             await live.end(lane)
-        by_id = {held.message.id: held for held in group}
+        by_id = {in_flight.message.id: in_flight for in_flight in group}
         settlements.update((by_id[one.message.id], one) for one in (*accepted, *failed))
 
     async def _accepted(
@@ -134,13 +134,13 @@ class DeliveryByStoring:
         ]
 
 
-def _is_straight(held: InFlight) -> bool:
+def _is_straight(in_flight: InFlight) -> bool:
     """One message to one contact, of content that is rendered here."""
-    message, gate = held.message, held.gate
+    message, decision = in_flight.message, in_flight.decision
     return (
-        gate is not None
-        and not gate.others
+        decision is not None
+        and not decision.others
         and not message.later_rungs
         and not message.attempt
-        and not is_overridden(held.event)
+        and not is_overridden(in_flight.event)
     )

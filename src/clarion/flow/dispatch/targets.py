@@ -56,8 +56,8 @@ class SendTarget:
         """As many messages at a time as fit into one call; one with more devices than that goes alone."""
         size = min(live.plugin.batch for live in self._integrations)
         begin = calls = 0
-        for at, held in enumerate(group):
-            more = len(held.devices) or 1
+        for at, in_flight in enumerate(group):
+            more = len(in_flight.devices) or 1
             if calls and calls + more > size:
                 yield group[begin:at]
                 begin, calls = at, 0
@@ -73,7 +73,7 @@ class SendTarget:
         granted, wait_s = len(part), 0.0
         for live in self._integrations:
             if live.bucket is not None:
-                calls = [_calls(held, live) for held in part[:granted]]
+                calls = [_calls(in_flight, live) for in_flight in part[:granted]]
                 granted, its_wait_s = live.grant(lane, calls, now_s)
                 wait_s = max(wait_s, its_wait_s)
         return granted, wait_s
@@ -83,5 +83,5 @@ class SendTarget:
         return Permits(queue, self._integrations)
 
 
-def _calls(held: InFlight, live: LiveIntegration) -> int:
-    return sum(1 for _, its in held.devices if its is live) if held.devices else 1
+def _calls(in_flight: InFlight, live: LiveIntegration) -> int:
+    return sum(1 for _, its in in_flight.devices if its is live) if in_flight.devices else 1

@@ -28,7 +28,7 @@ class PlanBatch:
         self.collapses: list[Collapse] = []
         self.turns: list[ThreadSlot] = []
         self.continuations: list[Entry] = []
-        self.held: list[InFlight] = []
+        self.in_flight: list[InFlight] = []
         self.settled: list[Settlement] = []
         """What became already of some that are held."""
         self.consumed: Consumed | None = None

@@ -141,14 +141,14 @@ class Planner:
             except Exception as fault:
                 log.exception("plan_failed", workflow=entry.workflow, error=type(fault).__name__)
                 draft.leftovers.append(entry)
-        if draft.held:
+        if draft.in_flight:
             await self._deliver(lane, draft)
         return draft
 
     async def _deliver(self, lane: Lane, draft: PlanBatch) -> None:
         """What is delivered by being stored. Where that fails, all of it goes the way of the others."""
         try:
-            draft.settled = await self._delivery.settle(lane, draft.held)
+            draft.settled = await self._delivery.settle(lane, draft.in_flight)
         except Exception as fault:
             log.exception("not_delivered_with_plan", lane=lane, error=type(fault).__name__)
 
@@ -223,12 +223,12 @@ class Planner:
             served=self._coverage.served(event.tenant),
         )
         draft.add(planned)
-        for message, gate in zip(planned.messages, planned.gates, strict=True):
+        for message, decision in zip(planned.messages, planned.decisions, strict=True):
             if message.status is not Status.QUEUED:
                 draft.messages.append(message)
             elif self._queues.of(message.lane, message.channel).reserve(message.tenant):
                 draft.messages.append(message)
-                draft.held.append(InFlight(message, event, user, gate, draft.worker, now))
+                draft.in_flight.append(InFlight(message, event, user, decision, draft.worker, now))
             else:
                 draft.messages.append(msgspec.structs.replace(message, fence=0, due_at=now))
 
@@ -267,9 +267,9 @@ class Planner:
         await self._commit(entry.lane, draft)
 
     async def _commit(self, lane: Lane, draft: PlanBatch) -> None:
-        urgent = len(draft.held)
+        urgent = len(draft.in_flight)
         self._priority.begin(lane, urgent)
-        held = self._lease.hold(one.message.id for one in draft.held)
+        in_flight = self._lease.hold(one.message.id for one in draft.in_flight)
         try:
             result = PlanResult()
             if draft.runs or draft.continuations or draft.consumed:
@@ -279,13 +279,13 @@ class Planner:
                 raise GivenUp
             if result.repeated:
                 # Somebody else planned it, or a commit of ours that seemed to fail: nobody knows of what that holds.
-                self._lease.drop(one.message for one in draft.held if one.message.id in held)
+                self._lease.drop(one.message for one in draft.in_flight if one.message.id in in_flight)
                 raise GivenUp
             delivered = self._delivered(draft, result)
-            self._hand_over(draft, result, held, delivered)
+            self._hand_over(draft, result, in_flight, delivered)
         except BaseException:
-            self._lease.let_go(held)
-            for one in draft.held:
+            self._lease.let_go(in_flight)
+            for one in draft.in_flight:
                 self._queues.of(one.message.lane, one.message.channel).give_back(one.message.tenant)
             raise
         finally:
@@ -326,14 +326,14 @@ class Planner:
     ) -> None:
         """`new`: what this process does not hold from an earlier plan. Nothing is left to do with what is `delivered`."""
         untouched = not result.changed and not result.known
-        for held in draft.held:
-            message = held.message
+        for in_flight in draft.in_flight:
+            message = in_flight.message
             queue = self._queues.of(message.lane, message.channel)
             if message.id in delivered:
                 queue.give_back(message.tenant)
                 continue
             if untouched or (message.id not in result.changed and message.id not in result.known):
-                queue.put(held)
+                queue.put(in_flight)
                 continue
             queue.give_back(message.tenant)
             if message.id in new:

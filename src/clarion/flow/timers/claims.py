@@ -107,12 +107,12 @@ class Claimer:
             worker, now = await self._lease.lasting(), self._clock.now()
             claimed = await self._ledger.messages.claim(worker, queue.lane, channel, limit, now, but=but)
             try:
-                held, settlements = await self._prepared(claimed, worker, now)
+                in_flight, settlements = await self._prepared(claimed, worker, now)
             except BaseException:
                 self._lease.drop(claimed)
                 raise
-            unused = limit - len(held)
-            for item in held:
+            unused = limit - len(in_flight)
+            for item in in_flight:
                 queue.put(item)
         finally:
             queue.release(unused)
@@ -131,20 +131,20 @@ class Claimer:
             raise
         except Exception as fault:
             log.exception("claimed_not_prepared", error=type(fault).__name__)
-        held: list[InFlight] = []
+        in_flight: list[InFlight] = []
         settlements: list[Settlement] = []
         for message in claimed:
             try:
-                its_held, its_settlements = await self._prepare([message], worker, now)
+                its_in_flight, its_settlements = await self._prepare([message], worker, now)
             except Unavailable:
                 raise
             except Exception as fault:
                 log.exception("message_failed", workflow=message.workflow, error=type(fault).__name__)
                 settlements.append(_failed(message, fault, now))
             else:
-                held += its_held
+                in_flight += its_in_flight
                 settlements += its_settlements
-        return held, settlements
+        return in_flight, settlements
 
     async def _prepare(
         self, claimed: Sequence[Message], worker: WorkerId, now: Instant
@@ -153,7 +153,7 @@ class Claimer:
         users = await self._ledger.users.get([m.user for m in claimed])
         events, faults = await self._events(claimed, users)
         counted, over_cap = await self._count(claimed, users, now)
-        held: list[InFlight] = []
+        in_flight: list[InFlight] = []
         settlements: list[Settlement] = []
         for message in claimed:
             user = users.get(message.user)
@@ -170,8 +170,8 @@ class Claimer:
                 settlements.append(settle_unsent(message, Status.THROTTLED, Reason.FREQUENCY_CAP, now))
             else:
                 going = replace(message, charged=True) if message.id in counted else message
-                held.append(InFlight(going, event, user, None, worker, now))
-        return held, settlements
+                in_flight.append(InFlight(going, event, user, None, worker, now))
+        return in_flight, settlements
 
     def _unknown_policy(self, message: Message) -> UnknownPolicy:
         category = self._ledger.setup.categories.all(message.tenant).get(message.category)

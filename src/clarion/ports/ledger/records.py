@@ -15,7 +15,7 @@ from clarion.model.status import Status
 class Quarantine(Protocol):
     """Mail kept for manual review: bounded in number and age, the oldest go first."""
 
-    async def keep(self, stray: Quarantined) -> None:
+    async def keep(self, mail: Quarantined) -> None:
         """Durable when this returns. Repeating it changes nothing."""
 
     async def get(self, tenant: TenantId, seq: int) -> Quarantined | None:

@@ -61,7 +61,7 @@ class SetupStore(Protocol):
     drafts: DocumentStore[TemplateDraft]
     learned: DocumentStore[Learned]
     """Of the installation: under tenant 0."""
-    trials: DocumentStore[Template]
+    test_templates: DocumentStore[Template]
     """What authors send to themselves, under keys of its own: never live."""
     partials: DocumentStore[Partial]
     integrations: DocumentStore[Integration]

@@ -15,19 +15,19 @@ from clarion.testing.ledger_contract.leases import LEASES_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
-from clarion.testing.ledger_contract.people import PEOPLE_CONTRACT
 from clarion.testing.ledger_contract.plans import PLANS_CONTRACT
 from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
+from clarion.testing.ledger_contract.subject import LedgerSubject
 from clarion.testing.ledger_contract.terms import TERMS_CONTRACT
-from clarion.testing.ledger_contract.world import World
+from clarion.testing.ledger_contract.users import USERS_CONTRACT
 
 LEDGER_CONTRACT = (
     *LOG_CONTRACT,
     *EVENTS_CONTRACT,
-    *PEOPLE_CONTRACT,
+    *USERS_CONTRACT,
     *ENDPOINTS_CONTRACT,
     *SETUP_CONTRACT,
     *PLANS_CONTRACT,
@@ -41,4 +41,4 @@ LEDGER_CONTRACT = (
     *TERMS_CONTRACT,
 )
 
-__all__ = ["LEDGER_CONTRACT", "World"]
+__all__ = ["LEDGER_CONTRACT", "LedgerSubject"]

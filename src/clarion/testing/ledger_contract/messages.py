@@ -8,118 +8,120 @@ from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
-from clarion.testing.ledger_contract.world import World, later, rungs, together
+from clarion.testing.ledger_contract.subject import LedgerSubject, later, rungs, together
 
 QUEUED, DEFERRED, SENDING, SENT = Status.QUEUED, Status.DEFERRED, Status.SENDING, Status.SENT
 
 
-async def only_what_is_due_is_claimed_oldest_first(world: World) -> None:
+async def only_what_is_due_is_claimed_oldest_first(subject: LedgerSubject) -> None:
     """Of one lane and channel, at most as many as asked for."""
-    soon, sooner, not_yet = (later(world.planned(), seconds) for seconds in (9, 5, 60))
-    elsewhere = [world.planned(channel=Channel.SMS, fence=0), world.planned(lane=Lane.BULK, fence=0)]
-    free = world.planned(fence=0, due_at=Instant(world.now + 7000))
-    await world.plan(soon, sooner, not_yet, free, *elsewhere, world.planned())
-    assert list(await world.claim()) == []
-    world.clock.advance(10)
-    assert [m.id for m in await world.claim(limit=2)] == [sooner.id, free.id]
-    assert [m.id for m in await world.claim()] == [soon.id]
-    assert list(await world.claim()) == []
+    soon, sooner, not_yet = (later(subject.planned(), seconds) for seconds in (9, 5, 60))
+    elsewhere = [subject.planned(channel=Channel.SMS, fence=0), subject.planned(lane=Lane.BULK, fence=0)]
+    free = subject.planned(fence=0, due_at=Instant(subject.now + 7000))
+    await subject.plan(soon, sooner, not_yet, free, *elsewhere, subject.planned())
+    assert list(await subject.claim()) == []
+    subject.clock.advance(10)
+    assert [m.id for m in await subject.claim(limit=2)] == [sooner.id, free.id]
+    assert [m.id for m in await subject.claim()] == [soon.id]
+    assert list(await subject.claim()) == []
 
 
-async def tenants_take_turns_in_what_is_due(world: World) -> None:
+async def tenants_take_turns_in_what_is_due(subject: LedgerSubject) -> None:
     """However much of one is due, and for longer, the others are claimed in the same go, the oldest of each first."""
-    others = [await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key=f"t{n}")) for n in range(3)]
-    people = [await world.person("eve", tenant=other.id) for other in others]
-    flood = [world.planned(fence=0, due_at=Instant(world.now - 1_000)) for _ in range(120)]
+    others = [await subject.ledger.setup.tenants.put(Tenant(id=TenantId(0), key=f"t{n}")) for n in range(3)]
+    people = [await subject.put_user("eve", tenant=other.id) for other in others]
+    flood = [subject.planned(fence=0, due_at=Instant(subject.now - 1_000)) for _ in range(120)]
     due = [
-        world.planned(user, fence=0, due_at=Instant(world.now - 5 + n)) for user in people for n in range(4)
+        subject.planned(user, fence=0, due_at=Instant(subject.now - 5 + n))
+        for user in people
+        for n in range(4)
     ]
-    await world.plan(*flood, *due)
-    claimed = await world.claim(limit=32)
+    await subject.plan(*flood, *due)
+    claimed = await subject.claim(limit=32)
     assert len(claimed) == 32
     for user in people:
         assert [m.id for m in claimed if m.user == user.no] == [m.id for m in due if m.user == user.no]
-    rest = [m.id for _ in range(4) for m in await world.claim(limit=32)]
+    rest = [m.id for _ in range(4) for m in await subject.claim(limit=32)]
     assert sorted([*rest, *(m.id for m in claimed)]) == sorted(m.id for m in (*flood, *due))
 
 
-async def tenants_without_a_turn_are_next(world: World) -> None:
+async def tenants_without_a_turn_are_next(subject: LedgerSubject) -> None:
     """With fewer places than tenants, each has had its turn after as many claims as it takes to go round."""
-    others = [await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key=f"t{n}")) for n in range(7)]
-    people = [await world.person("eve", tenant=other.id) for other in others]
-    await world.plan(*(world.planned(user, fence=0) for user in people for _ in range(10)))
-    turns = [m.tenant for _ in range(3) for m in await world.claim(limit=3)]
+    others = [await subject.ledger.setup.tenants.put(Tenant(id=TenantId(0), key=f"t{n}")) for n in range(7)]
+    people = [await subject.put_user("eve", tenant=other.id) for other in others]
+    await subject.plan(*(subject.planned(user, fence=0) for user in people for _ in range(10)))
+    turns = [m.tenant for _ in range(3) for m in await subject.claim(limit=3)]
     assert len(turns) == 9
     assert set(turns) == {other.id for other in others}
 
 
-async def a_claim_can_leave_tenants_out(world: World) -> None:
+async def a_claim_can_leave_tenants_out(subject: LedgerSubject) -> None:
     """Those that have enough already."""
-    other = await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
-    eve = await world.person("eve", tenant=other.id)
-    mine, theirs = world.planned(fence=0), world.planned(eve, fence=0)
-    await world.plan(mine, theirs)
-    assert [m.id for m in await world.claim(but=frozenset({world.tenant}))] == [theirs.id]
-    assert list(await world.claim(but=frozenset({world.tenant}))) == []
-    assert [m.id for m in await world.claim()] == [mine.id]
+    other = await subject.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="other"))
+    eve = await subject.put_user("eve", tenant=other.id)
+    mine, theirs = subject.planned(fence=0), subject.planned(eve, fence=0)
+    await subject.plan(mine, theirs)
+    assert [m.id for m in await subject.claim(but=frozenset({subject.tenant}))] == [theirs.id]
+    assert list(await subject.claim(but=frozenset({subject.tenant}))) == []
+    assert [m.id for m in await subject.claim()] == [mine.id]
 
 
-async def what_is_claimed_is_held(world: World) -> None:
+async def what_is_claimed_is_held(subject: LedgerSubject) -> None:
     """It comes with a higher fence and the status found, and for nobody else however long it takes."""
-    waiting = later(world.planned(), 0)
-    await world.plan(waiting)
-    (claimed,) = await world.claim()
+    waiting = later(subject.planned(), 0)
+    await subject.plan(waiting)
+    (claimed,) = await subject.claim()
     assert (claimed.status, claimed.reason) == (DEFERRED, Reason.QUIET_HOURS)
     assert claimed == replace(waiting, fence=waiting.fence + 1, due_at=None)
-    stored = await world.stored(claimed)
+    stored = await subject.stored(claimed)
     assert (stored.status, stored.due_at) == (QUEUED, None)
-    world.clock.advance(3_600)
-    assert list(await world.claim()) == []
-    assert (await world.settle(claimed)).refused == frozenset()
+    subject.clock.advance(3_600)
+    assert list(await subject.claim()) == []
+    assert (await subject.settle(claimed)).refused == frozenset()
 
 
-async def claims_at_once_share_nothing(world: World) -> None:
+async def claims_at_once_share_nothing(subject: LedgerSubject) -> None:
     """Every message is claimed by exactly one."""
-    await world.plan(*(world.planned(fence=0) for _ in range(50)))
-    claimed = await together(*(world.claim(limit=7) for _ in range(10)))
+    await subject.plan(*(subject.planned(fence=0) for _ in range(50)))
+    claimed = await together(*(subject.claim(limit=7) for _ in range(10)))
     ids = [m.id for batch in claimed for m in batch]
     assert len(ids) == len(set(ids)) == 50
 
 
-async def one_claim_names_each_message_once(world: World) -> None:
+async def one_claim_names_each_message_once(subject: LedgerSubject) -> None:
     """Also when the lease of whoever claims ends at that very moment, and several tenants take turns."""
-    other = await world.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
-    eve = await world.person("eve", "eve@example.org", other.id)
-    await world.plan(*(world.planned(user, fence=0) for user in (world.ada, eve) for _ in range(20)))
-    ending = await world.ledger.leases.open("node", "worker", world.now)
-    claimed = await world.ledger.messages.claim(ending, Lane.NORMAL, Channel.EMAIL, 100, world.now)
+    other = await subject.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="globex"))
+    eve = await subject.put_user("eve", "eve@example.org", other.id)
+    await subject.plan(*(subject.planned(user, fence=0) for user in (subject.ada, eve) for _ in range(20)))
+    ending = await subject.ledger.leases.open("node", "worker", subject.now)
+    claimed = await subject.ledger.messages.claim(ending, Lane.NORMAL, Channel.EMAIL, 100, subject.now)
     assert len(claimed) == len({m.id for m in claimed}) == 40
-    assert list(await world.claim()) == []
+    assert list(await subject.claim()) == []
 
 
-async def what_was_being_sent_says_so_when_claimed(world: World) -> None:
+async def what_was_being_sent_says_so_when_claimed(subject: LedgerSubject) -> None:
     """The outcome of an earlier holder's call is unknown, whatever happens in between."""
-    message = world.planned()
-    await world.plan(message)
-    assert await world.mark(message) == frozenset()
-    assert await world.timeline(message) == [(QUEUED, None), (SENDING, None)]
-    assert await world.replace_worker() == 1
-    (claimed,) = await world.claim()
+    message = subject.planned()
+    await subject.plan(message)
+    assert await subject.mark(message) == frozenset()
+    assert await subject.timeline(message) == [(QUEUED, None), (SENDING, None)]
+    assert await subject.replace_worker() == 1
+    (claimed,) = await subject.claim()
     assert claimed.status is SENDING
-    assert await world.replace_worker() == 1
-    (claimed,) = await world.claim()
+    assert await subject.replace_worker() == 1
+    (claimed,) = await subject.claim()
     assert claimed.status is SENDING
-    assert await world.mark(message) == {message.id}
-    assert await world.mark(claimed) == frozenset()
-    assert (await world.settle(claimed)).refused == frozenset()
+    assert await subject.mark(message) == {message.id}
+    assert await subject.mark(claimed) == frozenset()
+    assert (await subject.settle(claimed)).refused == frozenset()
 
 
-async def a_settlement_is_stored_whole(world: World) -> None:
+async def a_settlement_is_stored_whole(subject: LedgerSubject) -> None:
     """State, times and one change with everything the attempt said."""
-    message = world.planned()
-    await world.plan(message)
-    world.clock.advance(2)
-    await world.settle(
+    message = subject.planned()
+    await subject.plan(message)
+    subject.clock.advance(2)
+    await subject.settle(
         message,
         SENT,
         provider_id="abc",
@@ -129,197 +131,201 @@ async def a_settlement_is_stored_whole(world: World) -> None:
         traceparent="00-1-2-01",
         integration="main",
     )
-    stored = await world.stored(message)
+    stored = await subject.stored(message)
     assert stored == replace(
         message,
         status=SENT,
         due_at=None,
         attempt=1,
         integration="main",
-        updated_at=world.now,
-        sent_at=world.now,
+        updated_at=subject.now,
+        sent_at=subject.now,
     )
-    _, change = await world.ledger.records.changes(world.tenant, message.id)
-    assert (change.status, change.attempt, change.integration, change.at) == (SENT, 1, "main", world.now)
+    _, change = await subject.ledger.records.changes(subject.tenant, message.id)
+    assert (change.status, change.attempt, change.integration, change.at) == (SENT, 1, "main", subject.now)
     assert (change.outcome, change.provider_id, change.took_ms) == ("accepted", "abc", 12)
     assert (change.detail, change.traceparent) == ("queued as ?, \u00e9", "00-1-2-01")
 
 
-async def a_retry_waits_for_its_time(world: World) -> None:
+async def a_retry_waits_for_its_time(subject: LedgerSubject) -> None:
     """Unheld, with its attempts counted; it comes back when due."""
-    message = world.planned()
-    await world.plan(message)
-    due = Instant(world.now + 5000)
-    await world.settle(message, DEFERRED, reason=Reason.RETRY, due_at=due, attempt=1, unknowns=1)
-    stored = await world.stored(message)
+    message = subject.planned()
+    await subject.plan(message)
+    due = Instant(subject.now + 5000)
+    await subject.settle(message, DEFERRED, reason=Reason.RETRY, due_at=due, attempt=1, unknowns=1)
+    stored = await subject.stored(message)
     assert (stored.status, stored.due_at, stored.attempt, stored.unknowns) == (DEFERRED, due, 1, 1)
-    assert (await world.settle(message)).refused == {message.id}, "nobody holds it"
-    world.clock.advance(5)
-    (claimed,) = await world.claim()
+    assert (await subject.settle(message)).refused == {message.id}, "nobody holds it"
+    subject.clock.advance(5)
+    (claimed,) = await subject.claim()
     assert (claimed.attempt, claimed.reason) == (1, Reason.RETRY)
 
 
-async def the_status_never_goes_back(world: World) -> None:
+async def the_status_never_goes_back(subject: LedgerSubject) -> None:
     """A finished message is not touched, whatever fence the late one holds."""
-    message = world.planned()
-    await world.plan(message)
-    await world.settle(message, Status.DELIVERED)
+    message = subject.planned()
+    await subject.plan(message)
+    await subject.settle(message, Status.DELIVERED)
     for status in (SENT, DEFERRED, Status.FAILED):
         reason = None if status is SENT else Reason.RETRY
-        assert (await world.settle(message, status, reason=reason)).refused == {message.id}
-    assert await world.timeline(message) == [(QUEUED, None), (Status.DELIVERED, None)]
+        assert (await subject.settle(message, status, reason=reason)).refused == {message.id}
+    assert await subject.timeline(message) == [(QUEUED, None), (Status.DELIVERED, None)]
 
 
-async def a_refused_settlement_leaves_nothing_behind(world: World) -> None:
+async def a_refused_settlement_leaves_nothing_behind(subject: LedgerSubject) -> None:
     """No change, no inbox item, no capture, no suppression, no step of the ladder; its neighbours are stored."""
-    ladder = rungs(world, Channel.IN_APP, Channel.SMS, until="delivered")
-    good, stale, captured = ladder[0], world.planned(channel=Channel.IN_APP), world.planned()
-    await world.plan(*ladder, stale, captured)
-    await world.ledger.leases.give_back(world.worker, [good, stale], world.now)
-    await world.claim(channel=Channel.IN_APP)
-    gone = world.gone(world.ada.profile.contacts[0].hash)
-    result = await world.ledger.messages.settle(
-        world.worker,
+    ladder = rungs(subject, Channel.IN_APP, Channel.SMS, until="delivered")
+    good, stale, captured = ladder[0], subject.planned(channel=Channel.IN_APP), subject.planned()
+    await subject.plan(*ladder, stale, captured)
+    await subject.ledger.leases.give_back(subject.worker, [good, stale], subject.now)
+    await subject.claim(channel=Channel.IN_APP)
+    gone = subject.gone(subject.ada.profile.contacts[0].hash)
+    result = await subject.ledger.messages.settle(
+        subject.worker,
         [
-            world.settlement(stale, Status.DELIVERED, record=world.item(stale), suppressions=gone),
-            world.settlement(
-                good, Status.DELIVERED, record=world.item(good), cancels=good.later_rungs, suppressions=gone
+            subject.settlement(stale, Status.DELIVERED, record=subject.item(stale), suppressions=gone),
+            subject.settlement(
+                good, Status.DELIVERED, record=subject.item(good), cancels=good.later_rungs, suppressions=gone
             ),
-            world.settlement(captured, SENT, record=world.captured(captured)),
+            subject.settlement(captured, SENT, record=subject.captured(captured)),
         ],
     )
     assert result.refused == {stale.id, good.id}
     assert result.inbox == ()
-    assert (await world.ledger.inboxes.head(world.ada.no))[0] == 0
-    assert await world.state(ladder[1]) == (DEFERRED, Reason.WAITING_FOR_EARLIER_CHANNEL)
-    assert await world.timeline(good) == [(QUEUED, None)]
-    assert await world.reread(world.ada) == world.ada
-    assert len(await world.ledger.captures.of(world.tenant, captured.id)) == 1
+    assert (await subject.ledger.inboxes.head(subject.ada.no))[0] == 0
+    assert await subject.state(ladder[1]) == (DEFERRED, Reason.WAITING_FOR_EARLIER_CHANNEL)
+    assert await subject.timeline(good) == [(QUEUED, None)]
+    assert await subject.reread(subject.ada) == subject.ada
+    assert len(await subject.ledger.captures.of(subject.tenant, captured.id)) == 1
 
 
-async def a_batch_may_name_a_message_twice(world: World) -> None:
+async def a_batch_may_name_a_message_twice(subject: LedgerSubject) -> None:
     """The first word counts."""
-    message = world.planned()
-    await world.plan(message)
-    await world.ledger.messages.settle(
-        world.worker, [world.settlement(message, SENT), world.settlement(message, Status.DELIVERED)]
+    message = subject.planned()
+    await subject.plan(message)
+    await subject.ledger.messages.settle(
+        subject.worker, [subject.settlement(message, SENT), subject.settlement(message, Status.DELIVERED)]
     )
-    assert await world.timeline(message) == [(QUEUED, None), (SENT, None)]
+    assert await subject.timeline(message) == [(QUEUED, None), (SENT, None)]
 
 
-async def settlements_at_once_are_kept_apart(world: World) -> None:
+async def settlements_at_once_are_kept_apart(subject: LedgerSubject) -> None:
     """Each caller learns only of its own refusals."""
-    messages = [world.planned() for _ in range(30)]
-    await world.plan(*messages)
+    messages = [subject.planned() for _ in range(30)]
+    await subject.plan(*messages)
     stale = replace(messages[11], fence=0)
-    results = await together(*(world.settle(stale if n == 11 else m) for n, m in enumerate(messages)))
+    results = await together(*(subject.settle(stale if n == 11 else m) for n, m in enumerate(messages)))
     assert [bool(result.refused) for result in results] == [n == 11 for n in range(30)]
 
 
-async def the_inbox_item_comes_with_its_offset(world: World) -> None:
+async def the_inbox_item_comes_with_its_offset(subject: LedgerSubject) -> None:
     """Grouped by user, in order, without gaps, also for items of one batch."""
-    messages = [world.planned(user, channel=Channel.IN_APP) for user in (world.ada, world.bob, world.ada)]
-    await world.plan(*messages)
-    result = await world.ledger.messages.settle(
-        world.worker, [world.settlement(m, Status.DELIVERED, record=world.item(m)) for m in messages]
+    messages = [
+        subject.planned(user, channel=Channel.IN_APP) for user in (subject.ada, subject.bob, subject.ada)
+    ]
+    await subject.plan(*messages)
+    result = await subject.ledger.messages.settle(
+        subject.worker, [subject.settlement(m, Status.DELIVERED, record=subject.item(m)) for m in messages]
     )
     offsets = {change.user: [item.offset for item in change.items] for change in result.inbox}
-    assert offsets == {world.ada.no: [1, 2], world.bob.no: [1]}
+    assert offsets == {subject.ada.no: [1, 2], subject.bob.no: [1]}
     by_user = {change.user: change for change in result.inbox}
-    assert list(await world.ledger.inboxes.since(world.ada.no, 0, 10)) == list(by_user[world.ada.no].items)
-    stored = await world.stored(messages[0])
-    assert (stored.sent_at, stored.delivered_at) == (world.now, world.now)
+    assert list(await subject.ledger.inboxes.since(subject.ada.no, 0, 10)) == list(
+        by_user[subject.ada.no].items
+    )
+    stored = await subject.stored(messages[0])
+    assert (stored.sent_at, stored.delivered_at) == (subject.now, subject.now)
 
 
-async def a_satisfied_ladder_stops(world: World) -> None:
+async def a_satisfied_ladder_stops(subject: LedgerSubject) -> None:
     """Later rungs that have not started are cancelled."""
-    ladder = rungs(world, Channel.PUSH, Channel.SMS, Channel.EMAIL, until="sent")
-    await world.plan(*ladder)
-    await world.settle(ladder[0], SENT, cancels=ladder[0].later_rungs)
+    ladder = rungs(subject, Channel.PUSH, Channel.SMS, Channel.EMAIL, until="sent")
+    await subject.plan(*ladder)
+    await subject.settle(ladder[0], SENT, cancels=ladder[0].later_rungs)
     for rung in ladder[1:]:
-        assert await world.state(rung) == (Status.CANCELED, Reason.LADDER_SATISFIED)
-        assert (await world.timeline(rung))[-1] == (Status.CANCELED, Reason.LADDER_SATISFIED)
-    world.clock.advance(100)
-    assert list(await world.claim()) == []
+        assert await subject.state(rung) == (Status.CANCELED, Reason.LADDER_SATISFIED)
+        assert (await subject.timeline(rung))[-1] == (Status.CANCELED, Reason.LADDER_SATISFIED)
+    subject.clock.advance(100)
+    assert list(await subject.claim()) == []
 
 
-async def a_message_knows_when_it_was_tried_first(world: World) -> None:
+async def a_message_knows_when_it_was_tried_first(subject: LedgerSubject) -> None:
     """While it is tried again; waiting is no try."""
-    message = world.planned()
-    await world.plan(message)
-    await world.settle(message, Status.DEFERRED, reason=Reason.QUIET_HOURS, due_at=world.now)
-    assert (await world.stored(message)).tried_at is None
+    message = subject.planned()
+    await subject.plan(message)
+    await subject.settle(message, Status.DEFERRED, reason=Reason.QUIET_HOURS, due_at=subject.now)
+    assert (await subject.stored(message)).tried_at is None
     first = None
     for _ in range(2):
-        (held,) = await world.claim()
-        first = first or world.now
-        await world.settle(held, Status.DEFERRED, reason=Reason.RETRY, due_at=world.now, outcome="retry")
-        assert (await world.stored(message)).tried_at == first
-        world.clock.advance(5)
+        (held,) = await subject.claim()
+        first = first or subject.now
+        await subject.settle(held, Status.DEFERRED, reason=Reason.RETRY, due_at=subject.now, outcome="retry")
+        assert (await subject.stored(message)).tried_at == first
+        subject.clock.advance(5)
 
 
-async def a_failed_rung_calls_the_next(world: World) -> None:
+async def a_failed_rung_calls_the_next(subject: LedgerSubject) -> None:
     """At once instead of at its own time; one that started already is left alone."""
-    ladder = rungs(world, Channel.PUSH, Channel.SMS, until="sent")
-    await world.plan(*ladder)
-    world.clock.advance(1)
-    await world.settle(ladder[0], Status.FAILED, reason=Reason.OUTCOME_UNKNOWN, advances=ladder[1].id)
-    (second,) = await world.claim(channel=Channel.SMS)
+    ladder = rungs(subject, Channel.PUSH, Channel.SMS, until="sent")
+    await subject.plan(*ladder)
+    subject.clock.advance(1)
+    await subject.settle(ladder[0], Status.FAILED, reason=Reason.OUTCOME_UNKNOWN, advances=ladder[1].id)
+    (second,) = await subject.claim(channel=Channel.SMS)
     assert second.id == ladder[1].id
-    other = rungs(world, Channel.PUSH, Channel.SMS, until="sent")
-    await world.plan(*other)
-    world.clock.advance(31)
-    (held,) = await world.claim(channel=Channel.SMS)
-    await world.settle(other[0], SENT, advances=other[1].id)
-    assert (await world.stored(held)).fence == held.fence
+    other = rungs(subject, Channel.PUSH, Channel.SMS, until="sent")
+    await subject.plan(*other)
+    subject.clock.advance(31)
+    (held,) = await subject.claim(channel=Channel.SMS)
+    await subject.settle(other[0], SENT, advances=other[1].id)
+    assert (await subject.stored(held)).fence == held.fence
 
 
-async def an_address_that_is_gone_is_suppressed(world: World) -> None:
+async def an_address_that_is_gone_is_suppressed(subject: LedgerSubject) -> None:
     """For everybody who has it, from the moment the settlement is acknowledged."""
-    message = world.planned()
-    await world.plan(message)
-    gone = world.ada.profile.contacts[0].hash
-    twin = await world.person("twin", "ada@example.org")
-    await world.settle(message, Status.BOUNCED, reason=Reason.ADDRESS_GONE, suppressions=world.gone(gone))
-    for user in (world.ada, twin):
-        now = await world.reread(user)
+    message = subject.planned()
+    await subject.plan(message)
+    gone = subject.ada.profile.contacts[0].hash
+    twin = await subject.put_user("twin", "ada@example.org")
+    await subject.settle(message, Status.BOUNCED, reason=Reason.ADDRESS_GONE, suppressions=subject.gone(gone))
+    for user in (subject.ada, twin):
+        now = await subject.reread(user)
         assert now is not None
         assert now.suppressed == {gone}
-    (row,) = await world.ledger.suppressions.page(world.tenant, None, 10)
+    (row,) = await subject.ledger.suppressions.page(subject.tenant, None, 10)
     assert (row.hash, row.channel, row.reason) == (gone, Channel.EMAIL, "address_gone")
 
 
-async def due_names_the_queues_with_work(world: World) -> None:
+async def due_names_the_queues_with_work(subject: LedgerSubject) -> None:
     """And only those, as of the given moment."""
-    await world.plan(
-        world.planned(fence=0),
-        world.planned(fence=0, lane=Lane.CRITICAL, channel=Channel.SMS),
-        later(world.planned(channel=Channel.PUSH), 10),
+    await subject.plan(
+        subject.planned(fence=0),
+        subject.planned(fence=0, lane=Lane.CRITICAL, channel=Channel.SMS),
+        later(subject.planned(channel=Channel.PUSH), 10),
     )
-    due = world.ledger.messages.due
-    assert set(await due(world.now)) == {(Lane.NORMAL, Channel.EMAIL), (Lane.CRITICAL, Channel.SMS)}
-    assert (Lane.NORMAL, Channel.PUSH) in await due(Instant(world.now + 10_000))
+    due = subject.ledger.messages.due
+    assert set(await due(subject.now)) == {(Lane.NORMAL, Channel.EMAIL), (Lane.CRITICAL, Channel.SMS)}
+    assert (Lane.NORMAL, Channel.PUSH) in await due(Instant(subject.now + 10_000))
     assert set(await due(Instant(0))) == set()
 
 
-async def every_queue_can_be_claimed(world: World) -> None:
+async def every_queue_can_be_claimed(subject: LedgerSubject) -> None:
     """Each lane and channel is a queue of its own."""
     everything = [
-        world.planned(fence=0, lane=lane, channel=channel) for lane in LANES for channel in CHANNELS
+        subject.planned(fence=0, lane=lane, channel=channel) for lane in LANES for channel in CHANNELS
     ]
-    await world.plan(*everything)
+    await subject.plan(*everything)
     for message in everything:
-        (claimed,) = await world.claim(message.lane, message.channel)
+        (claimed,) = await subject.claim(message.lane, message.channel)
         assert claimed.id == message.id
 
 
-async def depth_counts_what_waits(world: World) -> None:
+async def depth_counts_what_waits(subject: LedgerSubject) -> None:
     """Per queue; what somebody holds does not count, and what is finished neither."""
-    done, waiting = world.planned(), [world.planned(fence=0) for _ in range(3)]
-    await world.plan(done, world.planned(), *waiting, later(world.planned(channel=Channel.SMS), 9))
-    await world.settle(done)
-    await world.claim(limit=1)
-    assert await world.ledger.messages.depth() == {
+    done, waiting = subject.planned(), [subject.planned(fence=0) for _ in range(3)]
+    await subject.plan(done, subject.planned(), *waiting, later(subject.planned(channel=Channel.SMS), 9))
+    await subject.settle(done)
+    await subject.claim(limit=1)
+    assert await subject.ledger.messages.depth() == {
         (Lane.NORMAL, Channel.EMAIL): 2,
         (Lane.NORMAL, Channel.SMS): 1,
     }

@@ -11,16 +11,16 @@ from clarion.model.topic import Topic
 from clarion.model.user import Profile, UserPut
 from clarion.ports import terms
 from clarion.ports.terms import Subject, Terms
-from clarion.testing.ledger_contract.world import World
+from clarion.testing.ledger_contract.subject import LedgerSubject
 
 
 def _only(wanted: str | None) -> Conditions:
     return Conditions(match=(f'"{wanted}"',))
 
 
-async def a_resource_has_another_tag_after_every_change(world: World) -> None:
+async def a_resource_has_another_tag_after_every_change(subject: LedgerSubject) -> None:
     """And none when there is none."""
-    ledger, tenant = world.ledger, world.tenant
+    ledger, tenant = subject.ledger, subject.tenant
     news = Subject(tenant=tenant, kind="category", key="news")
     ada = Subject(tenant=tenant, kind="user", key="ada")
     for nothing in (
@@ -33,7 +33,7 @@ async def a_resource_has_another_tag_after_every_change(world: World) -> None:
     await ledger.users.put(tenant, [UserPut(id="ada", profile=Profile(locale="fr"))])
     seen.append(await ledger.tag(ada))
     await ledger.users.delete(tenant, "ada")
-    await world.person("ada", "ada@example.org")
+    await subject.put_user("ada", "ada@example.org")
     seen.append(await ledger.tag(ada))
     assert len({*seen, None}) == 4
     await ledger.setup.categories.put(tenant, Category(key="news"))
@@ -43,57 +43,57 @@ async def a_resource_has_another_tag_after_every_change(world: World) -> None:
     assert await ledger.tag(Subject(tenant=tenant, kind="tenant", key="")) is not None
 
 
-async def of_writes_on_the_same_terms_one_is_done(world: World) -> None:
+async def of_writes_on_the_same_terms_one_is_done(subject: LedgerSubject) -> None:
     """All have seen the same; the store lets the first one through, and what the others would have written is not there."""
-    topics, topic = world.ledger.topics, Subject(tenant=world.tenant, kind="topic", key="news")
-    await topics.put(world.tenant, Topic(key="news"))
-    seen = await world.ledger.tag(topic)
+    topics, topic = subject.ledger.topics, Subject(tenant=subject.tenant, kind="topic", key="news")
+    await topics.put(subject.tenant, Topic(key="news"))
+    seen = await subject.ledger.tag(topic)
 
     async def rename(name: str) -> Terms:
         asked = Terms(topic, _only(seen))
         terms.enter(asked)
-        await topics.put(world.tenant, Topic(key="news", name=name))
+        await topics.put(subject.tenant, Topic(key="news", name=name))
         return asked
 
     done = await asyncio.gather(*map(rename, ("a", "b", "c")), return_exceptions=True)
     (won,) = (one for one in done if isinstance(one, Terms))
     assert won.wrote
-    assert won.tag == (await world.ledger.tag(topic)) != seen
+    assert won.tag == (await subject.ledger.tag(topic)) != seen
     assert sum(isinstance(one, PreconditionFailed) and one.current == won.tag for one in done) == 2
 
 
-async def a_dry_write_answers_and_leaves_nothing(world: World) -> None:
+async def a_dry_write_answers_and_leaves_nothing(subject: LedgerSubject) -> None:
     """It is told what would be, with its tag; and nobody sees it, not even in memory."""
-    setup = world.ledger.setup
+    setup = subject.ledger.setup
 
-    async def rehearse() -> None:
-        asked = Terms(Subject(tenant=world.tenant, kind="category", key="news"), dry=True)
+    async def dry_run() -> None:
+        asked = Terms(Subject(tenant=subject.tenant, kind="category", key="news"), dry=True)
         terms.enter(asked)
-        assert (await setup.categories.put(world.tenant, Category(key="news"))).key == "news"
+        assert (await setup.categories.put(subject.tenant, Category(key="news"))).key == "news"
         assert asked.tag is not None
         changed = await setup.tenants.change(
-            world.tenant, lambda one: Tenant(id=one.id, key=one.key, name="Acme")
+            subject.tenant, lambda one: Tenant(id=one.id, key=one.key, name="Acme")
         )
         assert changed.name == "Acme"
-        await world.person("carla")
+        await subject.put_user("carla")
 
-    await asyncio.create_task(rehearse())
-    assert setup.categories.all(world.tenant) == {}
-    assert setup.tenants.all()[world.tenant].name == ""
-    assert await world.ledger.users.find(world.tenant, ["carla"]) == {}
+    await asyncio.create_task(dry_run())
+    assert setup.categories.all(subject.tenant) == {}
+    assert setup.tenants.all()[subject.tenant].name == ""
+    assert await subject.ledger.users.find(subject.tenant, ["carla"]) == {}
 
 
-async def terms_end_with_their_request(world: World) -> None:
+async def terms_end_with_their_request(subject: LedgerSubject) -> None:
     """What it leaves running writes like everybody else."""
-    asked = Terms(Subject(tenant=world.tenant, kind="category", key="news"), _only("never"), dry=True)
+    asked = Terms(Subject(tenant=subject.tenant, kind="category", key="news"), _only("never"), dry=True)
 
     async def request() -> None:
         terms.enter(asked)
         terms.leave()
-        await world.ledger.setup.categories.put(world.tenant, Category(key="news"))
+        await subject.ledger.setup.categories.put(subject.tenant, Category(key="news"))
 
     await asyncio.create_task(request())
-    assert "news" in world.ledger.setup.categories.all(world.tenant)
+    assert "news" in subject.ledger.setup.categories.all(subject.tenant)
 
 
 TERMS_CONTRACT = (

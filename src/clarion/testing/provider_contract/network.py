@@ -94,9 +94,9 @@ def vendor_of(subject: ProviderSubject) -> Vendor:
 async def answer_of(subject: ProviderSubject, answer: Answer, timeout_s: float = 30.0) -> Outcome:
     """What becomes of a message that is answered like this."""
     async with scripted_server(otherwise=answer) as server:
-        led = at(server, subject)
-        async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(timeout_s):  # noqa: TID251 - real servers
-            outcome = (await provider.send(led.messages(1)))[0]
+        local = at(server, subject)
+        async with local.opened(timeout_s=timeout_s) as provider, asyncio.timeout(timeout_s):  # noqa: TID251 - real servers
+            outcome = (await provider.send(local.messages(1)))[0]
         assert server.requests, f"nothing was sent, but the outcome is {outcome!r}"
         return outcome
 
@@ -128,10 +128,10 @@ async def what_is_said_arrives(subject: ProviderSubject) -> None:
     """On every channel, in the request: a provider that accepts and forgets the words is of no use."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
-        led = at(server, subject)
-        async with led.opened() as provider:
+        local = at(server, subject)
+        async with local.opened() as provider:
             for channel in sorted(subject.plugin.channels):
-                await provider.send(led.messages(1, channel))
+                await provider.send(local.messages(1, channel))
                 said = [request for request in server.requests if WORDS.encode() in request.body]
                 assert said, f"nothing of what is said on {channel} is in a request"
                 server.requests.clear()
@@ -141,17 +141,17 @@ async def a_slash_at_the_end_of_a_url_changes_nothing(subject: ProviderSubject) 
     """People write `https://api.example.com/` as well as without: both are called at the same paths."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
-        led = at(server, subject)
+        local = at(server, subject)
         bases: dict[str, Any] = {
-            name: f"{value}/" for name, value in led.settings().items() if value == server.url
+            name: f"{value}/" for name, value in local.settings().items() if value == server.url
         }
         if not bases:
             raise SkipTest(f"{subject.plugin.name} is led by a whole URL, which is called as it is")
         paths: list[set[str]] = []
         unchanged: dict[str, Any] = {}
         for changes in (unchanged, bases):
-            async with led.opened(**changes) as provider:
-                await provider.send(led.messages(1))
+            async with local.opened(**changes) as provider:
+                await provider.send(local.messages(1))
                 with contextlib.suppress(ConfigError, Unavailable):
                     await provider.ping()
             paths.append({request.path for request in server.requests})
@@ -163,9 +163,9 @@ async def a_slash_at_the_end_of_a_url_changes_nothing(subject: ProviderSubject) 
 async def a_refused_connection_means_retry(subject: ProviderSubject) -> None:
     """Nothing went out, so nothing can double."""
     vendor_of(subject)
-    led = msgspec.structs.replace(subject, url=NOBODY)
-    async with led.opened() as provider:
-        outcome = (await provider.send(led.messages(1)))[0]
+    local = msgspec.structs.replace(subject, url=NOBODY)
+    async with local.opened() as provider:
+        outcome = (await provider.send(local.messages(1)))[0]
         assert isinstance(outcome, Retry), f"{outcome!r}"
 
 
@@ -218,11 +218,11 @@ async def it_takes_whatever_a_template_makes(subject: ProviderSubject) -> None:
     """Content beyond every limit is cut or refused, never an exception, and no request is larger than allowed."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
-        led = at(server, subject)
-        async with led.opened() as provider:
+        local = at(server, subject)
+        async with local.opened() as provider:
             for channel in sorted(subject.plugin.channels):
                 for content in ODD_CONTENTS[channel]:
-                    outcome = (await provider.send(led.messages(1, channel, content)))[0]
+                    outcome = (await provider.send(local.messages(1, channel, content)))[0]
                     assert isinstance(outcome, Accepted | Rejected), f"{outcome!r}"
         largest = max((len(request.body) for request in server.requests), default=0)
         assert largest <= vendor.most_bytes, f"a request has {largest} bytes"
@@ -232,9 +232,9 @@ async def a_hundred_calls_at_once_all_arrive(subject: ProviderSubject) -> None:
     """Once each, none for another."""
     vendor = vendor_of(subject)
     async with scripted_server(otherwise=vendor.accepted) as server:
-        led = at(server, subject)
-        async with led.opened() as provider:
-            answers = await asyncio.gather(*(provider.send(led.messages(1)) for _ in range(100)))
+        local = at(server, subject)
+        async with local.opened() as provider:
+            answers = await asyncio.gather(*(provider.send(local.messages(1)) for _ in range(100)))
         assert [len(answer) for answer in answers] == [1] * 100
         assert all(isinstance(answer[0], Accepted) for answer in answers)
         assert len(server.requests) == 100, f"{len(server.requests)} requests for 100 messages"
@@ -248,9 +248,9 @@ async def a_full_batch_arrives_in_order(subject: ProviderSubject) -> None:
         raise SkipTest(f"{subject.plugin.name} takes one message a call, or never refuses one")
     count = min(subject.plugin.batch, 20)
     async with scripted_server(*[refused] * (count // 2), otherwise=vendor.accepted) as server:
-        led = at(server, subject)
-        async with led.opened() as provider:
-            outcomes = await provider.send(led.messages(count))
+        local = at(server, subject)
+        async with local.opened() as provider:
+            outcomes = await provider.send(local.messages(count))
     kinds = [type(outcome) for outcome in outcomes]
     if len(server.requests) == count:
         assert kinds.count(Rejected) == count // 2, f"{kinds}"
@@ -261,9 +261,9 @@ async def giving_up_leaks_no_connection(subject: ProviderSubject) -> None:
     """Cancelled calls end at once, and their connections at the latest with the integration's time limit."""
     vendor_of(subject)
     async with scripted_server(otherwise=Answer(manner="hang")) as server:
-        led = at(server, subject)
-        async with led.opened(timeout_s=UNDER_WAY_S) as provider:
-            calls = [asyncio.ensure_future(provider.send(led.messages(1))) for _ in range(5)]
+        local = at(server, subject)
+        async with local.opened(timeout_s=UNDER_WAY_S) as provider:
+            calls = [asyncio.ensure_future(provider.send(local.messages(1))) for _ in range(5)]
             await server.until(lambda: len(server.requests) == len(calls), PROMPTLY_S)
             for call in calls:
                 call.cancel()
@@ -277,16 +277,16 @@ async def nothing_secret_is_said_whatever_is_answered(subject: ProviderSubject) 
     vendor = vendor_of(subject)
     for answer in (*TROUBLE, *(recorded.answer for recorded in vendor.replies)):
         async with scripted_server(otherwise=answer) as server:
-            led = at(server, subject)
+            local = at(server, subject)
             with overheard() as said:
-                async with led.opened() as provider:
-                    for outcome in await provider.send(led.messages(1)):
+                async with local.opened() as provider:
+                    for outcome in await provider.send(local.messages(1)):
                         said.hear(getattr(outcome, "detail", ""))
                     try:
                         await provider.ping()
                     except (ConfigError, Unavailable) as error:
                         said.raised(error)
-            shown = said.showing(SECRET, WORDS, *addresses(led), *planted(led))
+            shown = said.showing(SECRET, WORDS, *addresses(local), *planted(local))
             assert not shown, f"after {answer!r}: `{shown}` is shown"
 
 
@@ -301,8 +301,8 @@ async def a_ping_in_trouble_says_what_to_do(subject: ProviderSubject) -> None:
         await _ping(at(server, subject), timeout_s=SHORT_TIMEOUT_S)
 
 
-async def _ping(led: ProviderSubject, timeout_s: float = 30.0) -> None:
-    async with led.opened(timeout_s=timeout_s) as provider, asyncio.timeout(PROMPTLY_S):  # noqa: TID251 - real servers
+async def _ping(local: ProviderSubject, timeout_s: float = 30.0) -> None:
+    async with local.opened(timeout_s=timeout_s) as provider, asyncio.timeout(PROMPTLY_S):  # noqa: TID251 - real servers
         said = ""
         try:
             await provider.ping()

@@ -6,7 +6,7 @@ import pytest
 
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.vaults.local import LocalVault
-from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract import LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
 
@@ -46,6 +46,6 @@ async def ledger(opened):
 
 
 @pytest.fixture
-async def world(ledger, clock, random) -> World:
+async def subject(ledger, clock, random) -> LedgerSubject:
     """The ledger with somebody in it."""
-    return await World(ledger, clock, random).furnish()
+    return await LedgerSubject(ledger, clock, random).create_setup()

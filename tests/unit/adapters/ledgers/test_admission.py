@@ -13,7 +13,7 @@ from clarion.errors import Busy
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Entry
 from clarion.model.ids import TenantId
-from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract import LedgerSubject
 from tests.unit.adapters.ledgers.test_writer import Gate
 
 FLOOD, OTHER, THIRD = TenantId(1), TenantId(2), TenantId(3)
@@ -22,9 +22,9 @@ FLOOD, OTHER, THIRD = TenantId(1), TenantId(2), TenantId(3)
 @pytest.fixture
 async def entry(opened, clock, random):
     """An entry to make others of."""
-    world = await World(opened(), clock, random).furnish()
-    yield world.entry()
-    await world.ledger.close()
+    subject = await LedgerSubject(opened(), clock, random).create_setup()
+    yield subject.entry()
+    await subject.ledger.close()
 
 
 def some(entry: Entry, tenant: TenantId, lane: Lane, count: int) -> list[Entry]:
@@ -97,18 +97,18 @@ def test_a_call_larger_than_everything_is_let_in_alone(entry):
 async def test_a_stalled_disk_and_a_flood_cost_others_nothing(opened, clock, random):
     """While one tenant gets 429, the normal and critical events of another are stored, critical ones first."""
     ledger: SqliteLedger = opened()
-    world = await World(ledger, clock, random).furnish()
+    subject = await LedgerSubject(ledger, clock, random).create_setup()
     gate = Gate()
     held = await gate.close(ledger._writer)
     flooding = [
         asyncio.ensure_future(
-            world.ledger.log.append(some(world.entry(), FLOOD, Lane.BULK, 500), [None] * 500)
+            subject.ledger.log.append(some(subject.entry(), FLOOD, Lane.BULK, 500), [None] * 500)
         )
         for _ in range(40)
     ]
     await asyncio.sleep(0)
     others = [
-        asyncio.ensure_future(world.ledger.log.append(some(world.entry(), OTHER, lane, 1), [None]))
+        asyncio.ensure_future(subject.ledger.log.append(some(subject.entry(), OTHER, lane, 1), [None]))
         for lane in (Lane.NORMAL, Lane.CRITICAL)
         for _ in range(60)
     ]
@@ -117,4 +117,4 @@ async def test_a_stalled_disk_and_a_flood_cost_others_nothing(opened, clock, ran
     await asyncio.gather(*others)
     results = await asyncio.gather(held, *flooding, return_exceptions=True)
     assert sum(isinstance(result, Busy) for result in results) == 20
-    await world.ledger.close()
+    await subject.ledger.close()

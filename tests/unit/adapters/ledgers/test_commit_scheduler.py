@@ -10,7 +10,7 @@ from clarion.adapters.system import SystemClock
 
 
 @pytest.fixture
-def turns():
+def scheduler():
     return CommitScheduler(SystemClock())
 
 
@@ -18,79 +18,79 @@ def job(name: str, rows: int = 1, *, urgent: bool = False) -> Job:
     return Job(lambda *_: (), name, rows, urgent, None, None)  # type: ignore[arg-type]
 
 
-def put(turns: CommitScheduler, *jobs: Job) -> None:
+def put(scheduler: CommitScheduler, *jobs: Job) -> None:
     for one in jobs:
-        turns.put(one, hurry=one.urgent)
+        scheduler.put(one, flush=one.urgent)
 
 
 def names(jobs: list[Job]) -> list[str]:
     return [one.item for one in jobs]
 
 
-def test_what_waits_goes_together_in_its_order(turns):
+def test_what_waits_goes_together_in_its_order(scheduler):
     """Up to what a commit takes; the rest is next."""
-    put(turns, *(job(f"n{n}", 500) for n in range(4)))
-    assert names(turns.next()) == ["n0", "n1", "n2"]
-    assert names(turns.next()) == ["n3"]
-    assert turns.idle
+    put(scheduler, *(job(f"n{n}", 500) for n in range(4)))
+    assert names(scheduler.next()) == ["n0", "n1", "n2"]
+    assert names(scheduler.next()) == ["n3"]
+    assert scheduler.idle
 
 
-def test_a_job_that_is_too_large_for_a_commit_goes_alone(turns):
+def test_a_job_that_is_too_large_for_a_commit_goes_alone(scheduler):
     """Nothing waits for ever."""
-    put(turns, job("large", 10_000), job("small"))
-    assert names(turns.next()) == ["large"]
+    put(scheduler, job("large", 10_000), job("small"))
+    assert names(scheduler.next()) == ["large"]
 
 
-def test_what_is_urgent_goes_first_and_takes_little_along(turns):
+def test_what_is_urgent_goes_first_and_takes_little_along(scheduler):
     """Its commit is short, but nobody starves."""
-    put(turns, job("a", 50), job("b", 50), job("now", urgent=True))
-    assert names(turns.next()) == ["now", "a"]
+    put(scheduler, job("a", 50), job("b", 50), job("now", urgent=True))
+    assert names(scheduler.next()) == ["now", "a"]
 
 
-def test_commits_stay_small_while_something_urgent_may_come(turns, monkeypatch):
+def test_commits_stay_small_while_something_urgent_may_come(scheduler, monkeypatch):
     """And are large again afterwards."""
     monkeypatch.setattr(turns_module, "FOLLOWED_S", 0.0)
     monkeypatch.setattr(turns_module, "URGENT_S", 0.05)
-    put(turns, job("now", urgent=True))
-    turns.committed(turns.next(), 0.0)
-    put(turns, *(job(f"n{n}", 200) for n in range(5)))
-    assert names(turns.next()) == ["n0"]
+    put(scheduler, job("now", urgent=True))
+    scheduler.committed(scheduler.next(), 0.0)
+    put(scheduler, *(job(f"n{n}", 200) for n in range(5)))
+    assert names(scheduler.next()) == ["n0"]
     threading.Event().wait(0.06)
-    assert names(turns.next()) == ["n1", "n2", "n3", "n4"]
+    assert names(scheduler.next()) == ["n1", "n2", "n3", "n4"]
 
 
-def test_nothing_long_is_begun_before_the_next_step_of_what_was_urgent(turns, monkeypatch):
+def test_nothing_long_is_begun_before_the_next_step_of_what_was_urgent(scheduler, monkeypatch):
     """Its append, plan and settlement come one behind the other: none waits for a commit of bulk."""
     monkeypatch.setattr(turns_module, "FOLLOWED_S", 5.0)
-    put(turns, job("append", urgent=True))
-    turns.committed(turns.next(), 0.0)
-    put(turns, job("bulk", 1_000))
-    later = threading.Timer(0.05, put, (turns, job("plan", urgent=True)))
+    put(scheduler, job("append", urgent=True))
+    scheduler.committed(scheduler.next(), 0.0)
+    put(scheduler, job("bulk", 1_000))
+    later = threading.Timer(0.05, put, (scheduler, job("plan", urgent=True)))
     later.start()
-    assert names(turns.next()) == ["plan"]
+    assert names(scheduler.next()) == ["plan"]
 
 
-def test_when_nothing_follows_the_others_go_on(turns):
+def test_when_nothing_follows_the_others_go_on(scheduler):
     """The moment kept free is short."""
-    put(turns, job("append", urgent=True))
-    turns.committed(turns.next(), 0.0)
-    put(turns, job("bulk"))
-    assert names(turns.next()) == ["bulk"]
+    put(scheduler, job("append", urgent=True))
+    scheduler.committed(scheduler.next(), 0.0)
+    put(scheduler, job("bulk"))
+    assert names(scheduler.next()) == ["bulk"]
 
 
-def test_a_rest_ends_when_somebody_hurries(turns, monkeypatch):
+def test_a_rest_ends_when_somebody_hurries(scheduler, monkeypatch):
     """What comes during it shares the commit; an urgent job does not wait for its end."""
     monkeypatch.setattr(turns_module, "LONGEST_REST_S", 60.0)
-    put(turns, job("first"))
-    turns.committed(turns.next(), 60.0)
-    put(turns, job("second"))
-    later = threading.Timer(0.05, put, (turns, job("now", urgent=True)))
+    put(scheduler, job("first"))
+    scheduler.committed(scheduler.next(), 60.0)
+    put(scheduler, job("second"))
+    later = threading.Timer(0.05, put, (scheduler, job("now", urgent=True)))
     later.start()
-    assert names(turns.next()) == ["now", "second"]
+    assert names(scheduler.next()) == ["now", "second"]
 
 
-def test_a_call_to_look_around_wakes_without_a_job(turns):
+def test_a_call_to_look_around_wakes_without_a_job(scheduler):
     """How the writer learns that it is to close."""
-    turns.put(None, hurry=True)
-    assert turns.next() == []
-    assert turns.idle
+    scheduler.put(None, flush=True)
+    assert scheduler.next() == []
+    assert scheduler.idle

@@ -13,7 +13,7 @@ from clarion.model.channel import Channel
 from clarion.model.ids import MessageId
 from clarion.model.message import Message
 from clarion.model.status import Status
-from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract import LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 
 LIVES = 3
@@ -30,18 +30,18 @@ async def live(path: Path, life: int) -> None:
     """Work until killed; every message is told on standard output once its settling was acknowledged."""
     clock = ManualClock()
     clock.advance(life * 1000)
-    world = World(ledger_of(path, clock), clock, SeededRandom(life))
-    await world.ledger.setup.catch_up()
-    world.tenant = next(iter(world.ledger.setup.tenants.all()))
-    world.ada = (await world.ledger.users.find(world.tenant, ["ada"]))["ada"]
-    world.worker = await world.hire()
+    subject = LedgerSubject(ledger_of(path, clock), clock, SeededRandom(life))
+    await subject.ledger.setup.catch_up()
+    subject.tenant = next(iter(subject.ledger.setup.tenants.all()))
+    subject.ada = (await subject.ledger.users.find(subject.tenant, ["ada"]))["ada"]
+    subject.worker = await subject.open_worker()
 
     async def work() -> None:
         while True:
-            message: Message = world.planned(channel=Channel.IN_APP)
-            await world.ledger.log.append([world.entry()], [None])
-            await world.plan(message)
-            await world.settle(message, Status.DELIVERED, record=world.item(message))
+            message: Message = subject.planned(channel=Channel.IN_APP)
+            await subject.ledger.log.append([subject.entry()], [None])
+            await subject.plan(message)
+            await subject.settle(message, Status.DELIVERED, record=subject.item(message))
             os.write(1, message.id.hex().encode() + b"\n")
 
     await asyncio.gather(*(work() for _ in range(20)))
@@ -62,18 +62,18 @@ async def killed(path: Path, life: int) -> list[MessageId]:
 
 async def test_what_was_acknowledged_survives_a_kill(path, clock, random):
     """Again and again: nothing that was awaited is missing or doubled, and the file is whole."""
-    world = await World(ledger_of(path, clock), clock, random).furnish()
-    await world.ledger.close()
+    subject = await LedgerSubject(ledger_of(path, clock), clock, random).create_setup()
+    await subject.ledger.close()
     told = [message_id for life in range(1, LIVES + 1) for message_id in await killed(path, life)]
     assert len(told) == len(set(told)) >= AT_LEAST * LIVES
-    world.ledger = Ledger(ledger_of(path, clock))
-    items = await world.ledger.inboxes.since(world.ada.no, 0, 1_000_000)
+    subject.ledger = Ledger(ledger_of(path, clock))
+    items = await subject.ledger.inboxes.since(subject.ada.no, 0, 1_000_000)
     assert [item.offset for item in items] == list(range(1, len(items) + 1))
     assert set(told) <= {item.message_id for item in items}
     for message_id in told[:: len(told) // 50]:
-        queued, delivered = await world.ledger.records.changes(world.tenant, message_id)
+        queued, delivered = await subject.ledger.records.changes(subject.tenant, message_id)
         assert (queued.status, delivered.status) == (Status.QUEUED, Status.DELIVERED)
-    await world.ledger.close()
+    await subject.ledger.close()
     raw = sqlite3.connect(path)
     assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     raw.close()

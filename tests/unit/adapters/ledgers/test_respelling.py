@@ -7,7 +7,7 @@ from clarion.model.channel import Channel
 from clarion.model.suppression import Suppression
 from clarion.ports import vault as spelling
 from clarion.ports.vault import contact_hash
-from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract import LedgerSubject
 
 TYPED = "kim@bücher.example"
 ON_THE_WIRE = "kim@xn--bcher-kva.example"
@@ -17,25 +17,25 @@ async def earlier(opened, path, clock, random, monkeypatch, *suppressed):
     """A ledger as the version before wrote it, with Kim in it; closed again. The tenant."""
     with monkeypatch.context() as before:
         before.setattr(spelling, "normal_mail_address", lambda address: address.strip().lower())
-        world = await World(opened(), clock, random).furnish()
-        await world.person("kim", TYPED)
+        subject = await LedgerSubject(opened(), clock, random).create_setup()
+        await subject.put_user("kim", TYPED)
         rows = [
             Suppression(
-                tenant=world.tenant,
+                tenant=subject.tenant,
                 channel=Channel.EMAIL,
-                hash=contact_hash(LocalVault(b"k" * 32, random), world.tenant, Channel.EMAIL, address),
+                hash=contact_hash(LocalVault(b"k" * 32, random), subject.tenant, Channel.EMAIL, address),
                 reason="address_gone",
                 at=clock.now(),
             )
             for address in suppressed
         ]
-        await world.ledger.suppressions.add(rows)
-        await world.ledger.close()
+        await subject.ledger.suppressions.add(rows)
+        await subject.ledger.close()
     connection = sqlite3.connect(path)
     with connection:
         connection.execute("DELETE FROM meta WHERE key = 'spelling'")
     connection.close()
-    return world.tenant
+    return subject.tenant
 
 
 async def test_contacts_and_their_suppressions_move_to_the_one_spelling(

@@ -4,7 +4,7 @@ import msgspec
 
 from clarion.adapters.ledgers.sqlite import users
 from clarion.model.user import Day, Preferences, Profile, UserPut, Window
-from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract import LedgerSubject
 
 
 async def test_quiet_hours_of_an_older_profile_keep_their_days(opened, clock, random, monkeypatch):
@@ -20,14 +20,14 @@ async def test_quiet_hours_of_an_older_profile_keep_their_days(opened, clock, ra
         fields[users.PREFERENCES] = {"quiet_hours": hours}
         return msgspec.msgpack.encode(fields)
 
-    world = await World(opened(), clock, random).furnish()
+    subject = await LedgerSubject(opened(), clock, random).create_setup()
     with monkeypatch.context() as before:
         before.setattr(users, "_pack", as_before)
-        await world.ledger.users.put(world.tenant, [UserPut(id="kim", profile=profile)])
-    await world.ledger.close()
+        await subject.ledger.users.put(subject.tenant, [UserPut(id="kim", profile=profile)])
+    await subject.ledger.close()
     ledger = opened()
     try:
-        kim = (await ledger.users.find(world.tenant, ["kim"]))["kim"].profile
+        kim = (await ledger.users.find(subject.tenant, ["kim"]))["kim"].profile
         assert kim.preferences.quiet_hours == (
             Window(start="22:00", end="07:00", days=(Day.MON, Day.SUN)),
             Window(start="12:00", end="13:00"),

@@ -104,11 +104,11 @@ async def test_a_refusal_undoes_its_own_call_and_nothing_else(writer, path):
 async def test_a_rehearsal_leaves_no_trace(writer, path):
     """It sees its own writes; nobody else ever does."""
 
-    def rehearse(connection: sqlite3.Connection) -> int:
+    def dry_run(connection: sqlite3.Connection) -> int:
         connection.execute("INSERT INTO notes VALUES ('only a try')")
         return connection.execute("SELECT count(*) FROM notes").fetchone()[0]
 
-    assert await writer.rehearse(rehearse) == 1
+    assert await writer.dry_run(dry_run) == 1
     assert stored(path) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from clarion.adapters.telemetry.prometheus import MEANINGS, Metrics
-from tests.architecture.house import ROOT
+from tests.architecture.source_tree import ROOT
 
 
 async def page(**parts) -> str:

@@ -9,11 +9,11 @@ import pytest
 
 from clarion.content.mail.media_types import media_type
 from clarion.model.content import Attachment, EmailContent, Invitation
-from tests.mails import SENDER, letter, mailwright
+from tests.mails import SENDER, mime_builder, outgoing_email
 
 
 def sent(content: EmailContent) -> EmailMessage:
-    mail = mailwright().make(SENDER, msgspec.structs.replace(letter(), content=content))
+    mail = mime_builder().make(SENDER, msgspec.structs.replace(outgoing_email(), content=content))
     found = message_from_bytes(mail.body, policy=policy.default)
     assert isinstance(found, EmailMessage)
     assert not found.defects

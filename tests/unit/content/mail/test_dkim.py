@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from clarion.content.mail.dkim import new_key, public_record, relaxed_body
 from clarion.errors import ConfigError
 from clarion.model.content import Attachment
-from clarion.ports.mail import DkimKey, Letter
-from tests.mails import SENDER, letter, made
+from clarion.ports.mail import DkimKey, OutgoingEmail
+from tests.mails import SENDER, made, outgoing_email
 
 
 def pem(key) -> str:
@@ -29,7 +29,7 @@ def pem(key) -> str:
 RSA = DkimKey(domain="example.com", selector="rsa1", private_key=pem(rsa_key(65_537, 2_048)))
 ED = DkimKey(domain="example.com", selector="ed1", private_key=pem(Ed25519PrivateKey.generate()))
 SIGNED = msgspec.structs.replace(SENDER, dkim=(RSA, ED))
-ONE_CLICK = letter(
+ONE_CLICK = outgoing_email(
     "Größe " * 30,
     html="<html><body>" + "<p>Grüße,  mit \t Leerraum \n</p>\n" * 40 + "</body></html>\n\n\n",
     unsubscribe_url="https://x.example/u/token",
@@ -57,7 +57,14 @@ def passes(raw: bytes, signature: int, dns=None) -> bool:
 
 
 @pytest.mark.parametrize(
-    "one", [letter(), ONE_CLICK, letter("", text=""), letter(text="x" * 3_000), letter(text="a  b \n\n\n")]
+    "one",
+    [
+        outgoing_email(),
+        ONE_CLICK,
+        outgoing_email("", text=""),
+        outgoing_email(text="x" * 3_000),
+        outgoing_email(text="a  b \n\n\n"),
+    ],
 )
 def test_both_signatures_pass(one):
     """RSA-2048 and Ed25519 on the same mail, each by itself."""
@@ -70,10 +77,13 @@ def test_both_signatures_pass(one):
 @settings(max_examples=60, deadline=None)
 @given(
     st.builds(
-        letter, st.text(max_size=200), text=st.text(max_size=500), html=st.text("a <>\t\n\r=.", max_size=300)
+        outgoing_email,
+        st.text(max_size=200),
+        text=st.text(max_size=500),
+        html=st.text("a <>\t\n\r=.", max_size=300),
     )
 )
-def test_any_content_is_signed_right(one: Letter):
+def test_any_content_is_signed_right(one: OutgoingEmail):
     """Whatever blanks and line ends it has."""
     assert passes(made(one, msgspec.structs.replace(SENDER, dkim=(ED,))), 0)
 
@@ -93,7 +103,7 @@ def test_any_content_is_signed_right(one: Letter):
 def test_a_changed_mail_does_not_pass(old, new, signature):
     """What people see and what mail programs act on is covered."""
     sender = msgspec.structs.replace(SIGNED, reply_to="help@example.com")
-    raw = made(letter(unsubscribe_url="https://x.example/u/t"), sender)
+    raw = made(outgoing_email(unsubscribe_url="https://x.example/u/t"), sender)
     assert raw.count(old) == 1
     assert passes(raw, signature)
     assert not passes(raw.replace(old, new), signature)
@@ -101,7 +111,7 @@ def test_a_changed_mail_does_not_pass(old, new, signature):
 
 def test_a_second_from_breaks_the_signature():
     """From is signed once more than it stands there."""
-    raw = made(letter(), SIGNED)
+    raw = made(outgoing_email(), SIGNED)
     for forged in (
         b"From: boss@example.com\r\n" + raw,
         raw.replace(b"\r\n\r\n", b"\r\nFrom: b@example.com\r\n\r\n", 1),

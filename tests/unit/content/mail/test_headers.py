@@ -14,8 +14,8 @@ import pytest
 from clarion.content.mail import headers
 from clarion.errors import ConfigError, ContentError
 from clarion.model.content import Attachment
-from clarion.ports.mail import Letter, Sender
-from tests.mails import SENDER, letter, made, mailwright, message
+from clarion.ports.mail import OutgoingEmail, Sender
+from tests.mails import SENDER, made, message, mime_builder, outgoing_email
 
 FIELD = re.compile(r"[!-9;-~]+: ?")
 
@@ -62,7 +62,7 @@ def subject_of(raw: bytes) -> str:
 )
 def test_a_subject_is_read_as_it_was_written(subject):
     """Whatever the script and length, and no line is longer than mail allows."""
-    raw = made(letter(subject))
+    raw = made(outgoing_email(subject))
     parsed = message_from_bytes(raw, policy=SMTP)
     assert parsed["subject"] == subject.strip()
     assert all(len(line) <= 78 for line in raw.partition(b"\r\n\r\n")[0].split(b"\r\n") if b" " in line[1:])
@@ -91,7 +91,7 @@ def test_a_name_is_quoted_where_it_must_be(name, written):
 @pytest.mark.parametrize("name", ["Ünïcode", "=?utf-8?q?x?=", "日本語の長い名前" * 5, "A" * 200])
 def test_a_name_that_is_not_ascii_is_encoded(name):
     """And comes back whole."""
-    words, _, address = field(made(letter(to_name=name)), "To").rpartition(" ")
+    words, _, address = field(made(outgoing_email(to_name=name)), "To").rpartition(" ")
     assert str(make_header(decode_header(words))) == name
     assert address == "<ada@example.org>"
 
@@ -117,10 +117,12 @@ def test_the_same_letter_is_the_same_mail():
 
 def test_one_click_stands_only_with_a_web_address():
     """RFC 8058: the POST goes to https; mailto alone is plain RFC 2369."""
-    both = made(letter(unsubscribe_url="https://x.example/u/t", unsubscribe_mailto="mailto:u@x.example"))
+    both = made(
+        outgoing_email(unsubscribe_url="https://x.example/u/t", unsubscribe_mailto="mailto:u@x.example")
+    )
     assert field(both, "List-Unsubscribe") == "<https://x.example/u/t>, <mailto:u@x.example>"
     assert field(both, "List-Unsubscribe-Post") == "List-Unsubscribe=One-Click"
-    by_mail = dict(head_of(made(letter(unsubscribe_mailto="mailto:u@x.example"))))
+    by_mail = dict(head_of(made(outgoing_email(unsubscribe_mailto="mailto:u@x.example"))))
     assert by_mail["List-Unsubscribe"] == "<mailto:u@x.example>"
     assert "List-Unsubscribe-Post" not in by_mail
     assert "List-Unsubscribe" not in dict(head_of(made()))
@@ -129,15 +131,15 @@ def test_one_click_stands_only_with_a_web_address():
 def test_the_return_path_names_the_message():
     """Bounces and mailed unsubscribes find their message; without a domain for it they go to the sender."""
     sender = msgspec.structs.replace(SENDER, return_domain="bounce.example.com")
-    one = letter(unsubscribe_url="https://x.example/u/t")
-    mail = mailwright().make(sender, one)
+    one = outgoing_email(unsubscribe_url="https://x.example/u/t")
+    mail = mime_builder().make(sender, one)
     tag = message().id.hex()
     assert mail.return_path == f"b+{tag}@bounce.example.com"
     assert (
         field(mail.body, "List-Unsubscribe")
         == f"<https://x.example/u/t>, <mailto:u+{tag}@bounce.example.com?subject=unsubscribe>"
     )
-    assert mailwright().make(SENDER, one).return_path == "news@example.com"
+    assert mime_builder().make(SENDER, one).return_path == "news@example.com"
 
 
 # ── nothing can be smuggled in ────────────────────────────────────────────────────────────────────────────
@@ -159,7 +161,7 @@ AFTER = (
 BEFORE = ("", "hello", "ada@example.org", '"quoted', "<a@b>", "x" * 70)
 PAYLOADS = [b + e + a for b, e, a in itertools.product(BEFORE, ENDS, AFTER)]
 
-NAMES = [name for name, _ in head_of(made(letter(unsubscribe_url="https://x.example/u/t")))]
+NAMES = [name for name, _ in head_of(made(outgoing_email(unsubscribe_url="https://x.example/u/t")))]
 
 
 def test_there_are_enough_payloads():
@@ -167,19 +169,19 @@ def test_there_are_enough_payloads():
     assert len(set(PAYLOADS)) >= 500
 
 
-PLACES: dict[str, Callable[[str], Letter]] = {
-    "subject": letter,
-    "to_name": lambda p: letter(to_name=p),
-    "to": lambda p: letter(to=p),
-    "to, behind a good one": lambda p: letter(to="ada@example.org" + p),
-    "to, quoted": lambda p: letter(to=f'"{p}"@example.org'),
-    "workflow": lambda p: letter(message=message(workflow=p)),
-    "category": lambda p: letter(message=message(category=p)),
-    "unsubscribe_url": lambda p: letter(unsubscribe_url="https://x.example/" + p),
-    "unsubscribe_mailto": lambda p: letter(unsubscribe_mailto="mailto:" + p),
-    "attachment name": lambda p: letter(attachments=(Attachment(name=p, content=b"x"),)),
-    "attachment type": lambda p: letter(attachments=(Attachment(name="x", type=p, content=b"x"),)),
-    "inline id": lambda p: letter(attachments=(Attachment(name="x", inline_id=p, content=b"x"),)),
+PLACES: dict[str, Callable[[str], OutgoingEmail]] = {
+    "subject": outgoing_email,
+    "to_name": lambda p: outgoing_email(to_name=p),
+    "to": lambda p: outgoing_email(to=p),
+    "to, behind a good one": lambda p: outgoing_email(to="ada@example.org" + p),
+    "to, quoted": lambda p: outgoing_email(to=f'"{p}"@example.org'),
+    "workflow": lambda p: outgoing_email(message=message(workflow=p)),
+    "category": lambda p: outgoing_email(message=message(category=p)),
+    "unsubscribe_url": lambda p: outgoing_email(unsubscribe_url="https://x.example/" + p),
+    "unsubscribe_mailto": lambda p: outgoing_email(unsubscribe_mailto="mailto:" + p),
+    "attachment name": lambda p: outgoing_email(attachments=(Attachment(name=p, content=b"x"),)),
+    "attachment type": lambda p: outgoing_email(attachments=(Attachment(name="x", type=p, content=b"x"),)),
+    "inline id": lambda p: outgoing_email(attachments=(Attachment(name="x", inline_id=p, content=b"x"),)),
 }
 SENDERS: dict[str, Callable[[str], Sender]] = {
     name: partial(lambda name, payload: msgspec.structs.replace(SENDER, **{name: payload}), name)
@@ -192,7 +194,7 @@ def test_no_payload_gets_a_field_of_its_own(place):
     """Refused, or written so that the mail has the fields of any other mail, once each, in the same order."""
     for payload in PAYLOADS:
         try:
-            mail = mailwright().make(SENDER, PLACES[place](payload))
+            mail = mime_builder().make(SENDER, PLACES[place](payload))
         except ContentError:
             continue
         known = {"List-Unsubscribe", "List-Unsubscribe-Post", "Content-Transfer-Encoding"}
@@ -209,7 +211,7 @@ def test_no_setting_gets_a_field_of_its_own(place):
     """The same for what an integration's settings say."""
     for payload in PAYLOADS:
         try:
-            mail = mailwright().make(SENDERS[place](payload), letter())
+            mail = mime_builder().make(SENDERS[place](payload), outgoing_email())
         except ConfigError:
             continue
         allowed = {*NAMES, "Content-Transfer-Encoding", "Reply-To", "Feedback-ID"}

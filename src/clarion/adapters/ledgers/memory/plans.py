@@ -64,7 +64,7 @@ class MemoryPlans:
         return await self._transactions.write(commit)
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
-        return await self._transactions.rehearse(lambda: self._commit(plan))
+        return await self._transactions.dry_run(lambda: self._commit(plan))
 
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         return await self._transactions.write(lambda: self._charge(charges))

@@ -22,12 +22,12 @@ class MemoryQuarantine:
         self._tables = tables
         self._transactions = transactions
 
-    async def keep(self, stray: Quarantined) -> None:
+    async def keep(self, mail: Quarantined) -> None:
         def keep() -> None:
-            if all(one.digest != stray.digest for one in self._of(stray.tenant, ANY_QUARANTINED)):
+            if all(one.digest != mail.digest for one in self._of(mail.tenant, ANY_QUARANTINED)):
                 seq = self._tables.next("quarantine")
-                self._tables.quarantine[seq] = replace(stray, seq=seq)
-            for place, one in enumerate(self._of(stray.tenant, ANY_QUARANTINED)):
+                self._tables.quarantine[seq] = replace(mail, seq=seq)
+            for place, one in enumerate(self._of(mail.tenant, ANY_QUARANTINED)):
                 if place >= MOST:
                     del self._tables.quarantine[one.seq]
 

@@ -40,7 +40,7 @@ class MemoryRetention:
     async def sweep(self, kind: RetentionKind, cutoffs: Cutoffs, after: bytes | None, *, dry: bool) -> Swept:
         sweep = self._kinds[kind]
         if dry:
-            return Swept(expired=await self._transactions.rehearse(lambda: sweep(cutoffs)))
+            return Swept(expired=await self._transactions.dry_run(lambda: sweep(cutoffs)))
         expired = await self._transactions.write(lambda: sweep(cutoffs))
         return Swept(expired=expired, following=b"again" if expired.total() >= LOOK else None)
 

@@ -203,7 +203,7 @@ class MemorySetup(SetupStore):
         self.templates = self._templates = MemoryDocuments[Template]("template", *parts, versioned=True)
         self.drafts = self._drafts = MemoryDocuments[TemplateDraft]("draft", *parts)
         self.learned = self._learned = MemoryDocuments[Learned]("learned", *parts)
-        self.trials = self._trials = MemoryDocuments[Template]("trial", *parts)
+        self.test_templates = self._test_templates = MemoryDocuments[Template]("trial", *parts)
         self.partials = self._partials = MemoryDocuments[Partial]("partial", *parts, versioned=True)
         self.integrations = self._integrations = MemoryDocuments[Integration]("integration", *parts)
         self.tenants = self._tenants = MemoryTenants(tables, transactions, self._integrations)
@@ -222,7 +222,7 @@ class MemorySetup(SetupStore):
             templates=self._templates.now(),
             drafts=self._drafts.now(),
             learned=self._learned.now(),
-            trials=self._trials.now(),
+            test_templates=self._test_templates.now(),
             partials=self._partials.now(),
             integrations=self._integrations.now(),
         )

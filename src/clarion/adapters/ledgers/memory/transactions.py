@@ -46,7 +46,7 @@ class Transactions:
         await asyncio.sleep(0)  # As with a store that is further away, others have their turn.
         return result
 
-    async def rehearse(self, change: Callable[[], T]) -> T:
+    async def dry_run(self, change: Callable[[], T]) -> T:
         """What `change` returns; everything it wrote is undone."""
         try:
             return change()

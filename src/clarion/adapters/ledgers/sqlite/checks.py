@@ -42,7 +42,9 @@ def load(
     )
 
 
-def store(connection: sqlite3.Connection, decisions: Decisions, caps: Caps, endings: Terminations) -> None:
+def store(
+    connection: sqlite3.Connection, decisions: Decisions, caps: Caps, terminations: Terminations
+) -> None:
     """Everything that was decided but runs and messages."""
     write = connection.execute
     if claims := decisions.dedupes:
@@ -62,9 +64,9 @@ def store(connection: sqlite3.Connection, decisions: Decisions, caps: Caps, endi
         caps.uncounted(connection, decisions.superseded)
         for at in set(decisions.superseded.values()):
             those = [message for message, when in decisions.superseded.items() if when == at]
-            endings.stop(connection, those, Status.MERGED, Reason.SUPERSEDED, at)
+            terminations.stop(connection, those, Status.MERGED, Reason.SUPERSEDED, at)
     if decisions.waits:
-        endings.anyone_waits = True
+        terminations.anyone_waits = True
 
 
 def _find(connection: sqlite3.Connection, statement: str, wanted: Iterable[bytes]) -> list[Any]:

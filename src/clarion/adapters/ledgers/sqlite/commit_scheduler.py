@@ -62,10 +62,10 @@ class CommitScheduler:
         self._hurry = threading.Event()
         self._small_until = self._rests_until = self._followed_until = 0.0
 
-    def put(self, job: Job | None, *, hurry: bool) -> None:
-        """A job, or None: look around. `hurry` ends a rest."""
+    def put(self, job: Job | None, *, flush: bool) -> None:
+        """A job, or None: look around. `flush` ends a rest."""
         self._come.put(job)
-        if hurry:
+        if flush:
             self._hurry.set()
 
     @property

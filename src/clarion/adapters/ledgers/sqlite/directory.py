@@ -19,16 +19,16 @@ from clarion.model.user import User
 class SqliteDirectory:
     """Implements `ports.ledger.Directory`."""
 
-    def __init__(self, readers: Readers, desk: UserRows) -> None:
+    def __init__(self, readers: Readers, user_rows: UserRows) -> None:
         self._readers = readers
-        self._desk = desk
+        self._user_rows = user_rows
 
     async def with_contact(
         self, tenant: TenantId, channel: Channel, hash: bytes, limit: int
     ) -> Sequence[User]:
         wanted = (encoded([(tenant, channel.value)]), hash)
         return await self._readers.call(
-            lambda connection: self._desk.opened(
+            lambda connection: self._user_rows.opened(
                 connection,
                 sql.USERS_BY_NUMBER,
                 (encoded(sorted(user for _, user in rows(connection, sql.OWNERS, wanted))[:limit]),),

@@ -34,14 +34,14 @@ class SqliteEndpoints:
         self,
         writer: Writer,
         readers: Readers,
-        people: UserCache,
-        desk: UserRows,
+        user_cache: UserCache,
+        user_rows: UserRows,
         suppressions: SqliteSuppressions,
     ) -> None:
         self._writer = writer
         self._readers = readers
-        self._people = people
-        self._desk = desk
+        self._user_cache = user_cache
+        self._user_rows = user_rows
         self._suppressions = suppressions
 
     async def put(
@@ -59,7 +59,7 @@ class SqliteEndpoints:
                 raise Conflict("the endpoint was changed meanwhile: read it again and repeat the change")
             connection.execute(sql.ENDPOINT_ADD, (tenant, endpoint.id, user))
             others = tuple(one for one in owner.profile.endpoints if one.id != endpoint.id)
-            return self._desk.with_endpoints(connection, owner, (*others, endpoint))
+            return self._user_rows.with_endpoints(connection, owner, (*others, endpoint))
 
         await self._writer.call(put, after=self._changed)
         return endpoint
@@ -73,7 +73,7 @@ class SqliteEndpoints:
             connection.execute(sql.ENDPOINT_DROP, (tenant, endpoint_id))
             connection.execute(sql.ENDPOINT_ALLOW, (tenant, endpoint_id))
             left = tuple(one for one in owner.profile.endpoints if one.id != endpoint_id)
-            return self._desk.with_endpoints(connection, owner, left)
+            return self._user_rows.with_endpoints(connection, owner, left)
 
         return await self._writer.call(delete, after=self._changed) is not None
 
@@ -106,7 +106,7 @@ class SqliteEndpoints:
 
         def is_on(done: bool) -> None:
             if owner is not None:
-                self._people.allow(owner.user, endpoint_id)
+                self._user_cache.allow(owner.user, endpoint_id)
 
         return await self._writer.call(on, after=is_on)
 
@@ -120,12 +120,12 @@ class SqliteEndpoints:
         return bool(stored)
 
     def _owner(self, connection: sqlite3.Connection, user: UserNo) -> User | None:
-        found = self._desk.opened(connection, statements.USERS_BY_NUMBER, (encoded([user]),))
+        found = self._user_rows.opened(connection, statements.USERS_BY_NUMBER, (encoded([user]),))
         return found[0] if found else None
 
     def _changed(self, user: User | None) -> None:
         if user is not None:
-            self._people.keep([user])
+            self._user_cache.keep([user])
 
 
 def state(row: list[Any]) -> EndpointState:

@@ -19,10 +19,14 @@ class Eraser:
     """Works in a transaction of the writer, and leaves the person's number in the messages."""
 
     def __init__(
-        self, keyring: Keyring, endings: Terminations, clock: Clock, forget_inbox: Callable[[UserNo], None]
+        self,
+        keyring: Keyring,
+        terminations: Terminations,
+        clock: Clock,
+        forget_inbox: Callable[[UserNo], None],
     ) -> None:
         self._keyring = keyring
-        self._endings = endings
+        self._terminations = terminations
         self._clock = clock
         self._forget_inbox = forget_inbox
 
@@ -54,7 +58,7 @@ class Eraser:
 
     def _drop(self, connection: sqlite3.Connection, no: UserNo) -> None:
         active = [MessageId(bytes.fromhex(row[0])) for row in rows(connection, sql.ACTIVE_OF_USER, (no,))]
-        self._endings.stop(
+        self._terminations.stop(
             connection,
             active,
             Status.SUPPRESSED,

@@ -71,14 +71,14 @@ class SqliteEvents:
         readers: Readers,
         log: SqliteLog,
         records: SqliteRecords,
-        endings: Terminations,
+        terminations: Terminations,
         canceled: CanceledEvents,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._log = log
         self._records = records
-        self._endings = endings
+        self._terminations = terminations
         self._canceled = canceled
 
     async def found(
@@ -86,7 +86,7 @@ class SqliteEvents:
     ) -> EventFound | None:
         lowest, highest = children_range(event_id)
 
-        def look(connection: sqlite3.Connection) -> EventFound | None:
+        def read(connection: sqlite3.Connection) -> EventFound | None:
             waits = any(
                 one(connection, sql.WAITS[lane], (position_of(connection, lane), event_id, tenant))
                 for lane in LANES
@@ -95,7 +95,7 @@ class SqliteEvents:
             search = self._records.search(tenant, MessageFilter(event_id=event_id), before)
             kept = set_aside_of(connection, tenant, event_id)
             first = runs_of(connection, tenant, event_id, None, runs)
-            found, following = self._records.look(connection, search, limit)
+            found, following = self._records.read(connection, search, limit)
             if not (waits or kept or first or found):
                 return None
             active = one(connection, sql.ACTIVE_OF_EVENT, (lowest, highest, event_id)) is not None
@@ -108,7 +108,7 @@ class SqliteEvents:
                 set_aside=kept,
             )
 
-        return await self._readers.call(look)
+        return await self._readers.call(read)
 
     async def bodies(self, wanted: Sequence[EventKey]) -> Mapping[EventKey, Entry]:
         if not wanted:
@@ -119,20 +119,20 @@ class SqliteEvents:
         # First what waits, then what is planned: an event in between is found as planned.
         unplanned = {lane: await self._log.position(lane) for lane in LANES}
 
-        def look(connection: sqlite3.Connection) -> bool:
+        def read(connection: sqlite3.Connection) -> bool:
             return any(
                 one(connection, sql.WAITS[lane], (position, event_id, tenant)) is not None
                 for lane, position in unplanned.items()
             ) or bool(one(connection, sql.EVENT_KNOWN, (event_id, tenant)))
 
-        return await self._readers.call(look)
+        return await self._readers.call(read)
 
     async def page(
         self, tenant: TenantId, since: Instant | None, before: bytes, limit: int
     ) -> tuple[Sequence[EventRecord], bytes | None]:
         lowest = b"" if since is None else first_id_at(since)
 
-        def look(connection: sqlite3.Connection) -> tuple[Sequence[EventRecord], bytes | None]:
+        def read(connection: sqlite3.Connection) -> tuple[Sequence[EventRecord], bytes | None]:
             found: list[EventRecord] = []
             below = before
             for _ in range(SEEN):
@@ -147,7 +147,7 @@ class SqliteEvents:
                     break
             return found, below
 
-        return await self._readers.call(look)
+        return await self._readers.call(read)
 
     async def cancel(self, event_id: EventId, at: Instant, begun: Set[MessageId]) -> int:
         canceled, after = 0, b""
@@ -175,7 +175,7 @@ class SqliteEvents:
         found = rows(connection, sql.STOPPABLE_OF_EVENT, (lowest, highest, event_id, after, _CODES, SLICE))
         ids = [MessageId(bytes.fromhex(row[0])) for row in found]
         going = [one for one in ids if one not in begun]
-        stopped = self._endings.stop(connection, going, Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
+        stopped = self._terminations.stop(connection, going, Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
         return _Slice(len(stopped), ids[-1] if len(ids) == SLICE else None)
 
 

@@ -104,13 +104,13 @@ class SqliteInboxes:
         local: sqlite3.Connection,
         readers: Readers,
         routes: MessageKinds,
-        endings: Terminations,
+        terminations: Terminations,
     ) -> None:
         self._writer = writer
         self._local = local
         self._readers = readers
         self._routes = routes
-        self._endings = endings
+        self._terminations = terminations
         self._heads: OrderedDict[UserNo, _Head] = OrderedDict()
         writer.on_rollback(self._heads.clear)
 
@@ -300,6 +300,6 @@ class SqliteInboxes:
             for rung, route in rows(connection, sql.ROUTES_OF, keys(behind))
             if self._routes[route].until in until
         ]
-        self._endings.stop(
+        self._terminations.stop(
             connection, satisfied, Status.CANCELED, Reason.LADDER_SATISFIED, at, only=(Status.DEFERRED,)
         )

@@ -70,45 +70,47 @@ class SqliteLedger(Store):
         self._local = local = open_reader(path)
         self._readers = readers = Readers(path)
         self._writer = writer = Writer(path, clock)
-        self._people = people = UserCache(user_cache)
+        self._user_cache = cached_users = UserCache(user_cache)
         routes = MessageKinds(local)
         writer.on_rollback(routes.forget)
         caps = Caps(routes)
         writer.on_rollback(caps.forget)
-        endings = Terminations(local, caps)
+        terminations = Terminations(local, caps)
         log = SqliteLog(writer, local, clock)
         self.set_aside = SqliteSetAsides(writer, readers, local, log)
-        inboxes = SqliteInboxes(writer, local, readers, routes, endings)
-        eraser = Eraser(keyring, endings, clock, inboxes.forget)
-        desk = UserRows(vault, keyring, clock, random, eraser)
-        suppressions = SqliteSuppressions(writer, readers, people)
+        inboxes = SqliteInboxes(writer, local, readers, routes, terminations)
+        eraser = Eraser(keyring, terminations, clock, inboxes.forget)
+        user_rows = UserRows(vault, keyring, clock, random, eraser)
+        suppressions = SqliteSuppressions(writer, readers, cached_users)
         self.log = log
         self.claims = log
         self.inboxes = inboxes
         self.suppressions = suppressions
-        self.users = SqliteUsers(writer, local, readers, people, desk)
-        self.endpoints = SqliteEndpoints(writer, readers, people, desk, suppressions)
+        self.users = SqliteUsers(writer, local, readers, cached_users, user_rows)
+        self.endpoints = SqliteEndpoints(writer, readers, cached_users, user_rows, suppressions)
         self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
-        self.directory = SqliteDirectory(readers, desk)
+        self.directory = SqliteDirectory(readers, user_rows)
         self.setup = setup = SqliteSetup(writer, readers, local, vault)
         canceled = CanceledEvents(local)
-        effects = SettlementEffects(caps, endings, inboxes)
+        effects = SettlementEffects(caps, terminations, inboxes)
         self.leases = leases = SqliteLeases(writer)
-        self.plans = SqlitePlans(writer, readers, log, routes, caps, endings, canceled, leases, effects)
-        self.messages = SqliteMessages(writer, local, readers, routes, endings, effects, suppressions, leases)
-        self.receipts = SqliteReceipts(writer, readers, routes, endings, suppressions)
+        self.plans = SqlitePlans(writer, readers, log, routes, caps, terminations, canceled, leases, effects)
+        self.messages = SqliteMessages(
+            writer, local, readers, routes, terminations, effects, suppressions, leases
+        )
+        self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
-        self.records = records = SqliteRecords(writer, readers, routes, endings)
+        self.records = records = SqliteRecords(writer, readers, routes, terminations)
         self.operations = SqliteOperations(writer, readers)
         self.steps = SqliteOperationSteps(writer, readers, records)
-        self.events = SqliteEvents(writer, readers, log, records, endings, canceled)
+        self.events = SqliteEvents(writer, readers, log, records, terminations, canceled)
         self.captures = SqliteCaptures(readers, routes)
         self.retention = SqliteRetention(writer, readers, routes, inboxes)
         with closing(open_writer(path)) as connection:
             setup.give_inboxes(connection)
         self.erased_on_opening = _catch_up(path, eraser)
-        respell(path, desk)
+        respell(path, user_rows)
         """People whose key was destroyed after this copy of the ledger was made, or just before a crash."""
 
     async def tag(self, subject: Subject) -> str | None:
@@ -129,7 +131,7 @@ class SqliteLedger(Store):
             "failures": writer.failures,
             "queued_rows": writer.queued,
             "last_commit_ms": writer.last_ms,
-            "cached_users": len(self._people),
+            "cached_users": len(self._user_cache),
             "file_bytes": _size(self._path),
             "wal_bytes": _size(self._path.with_name(self._path.name + "-wal")),
         }

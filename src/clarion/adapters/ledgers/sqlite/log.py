@@ -21,7 +21,7 @@ from clarion.model.ids import Instant, TenantId, WorkerId
 from clarion.ports.clock import Clock
 
 Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
-Held = dict[tuple[TenantId, bytes], IdempotencyResult]
+Claimed = dict[tuple[TenantId, bytes], IdempotencyResult]
 """Claims that somebody was first on, as anybody later is told."""
 
 
@@ -145,7 +145,7 @@ class SqliteLog:
             for entries, (_, results) in zip(kept, judged, strict=True)
         ]
 
-    def _claim(self, connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> Held:
+    def _claim(self, connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> Claimed:
         """Claims what is free; what somebody else holds."""
         before = one(connection, sql.CLAIMS_END)
         added = _add(connection, claims)
@@ -205,7 +205,7 @@ def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) ->
     return changed(connection, sql.CLAIMS_ADD, (encoded(packed), tail.joined()))
 
 
-def _judge(claims: Sequence[IdempotencyRecord | None], held: Held) -> list[IdempotencyResult | None]:
+def _judge(claims: Sequence[IdempotencyRecord | None], held: Claimed) -> list[IdempotencyResult | None]:
     """Who is first; entries of one submission repeat its claim and share the answer."""
     ours: dict[IdempotencyRecord, IdempotencyResult] = {}
     results: list[IdempotencyResult | None] = []

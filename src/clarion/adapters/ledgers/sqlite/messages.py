@@ -64,7 +64,7 @@ class SqliteMessages:
         local: sqlite3.Connection,
         readers: Readers,
         routes: MessageKinds,
-        endings: Terminations,
+        terminations: Terminations,
         effects: SettlementEffects,
         suppressions: SqliteSuppressions,
         leases: SqliteLeases,
@@ -73,7 +73,7 @@ class SqliteMessages:
         self._local = local
         self._readers = readers
         self._routes = routes
-        self._endings = endings
+        self._terminations = terminations
         self._effects = effects
         self._suppressions = suppressions
         self._leases = leases
@@ -144,7 +144,7 @@ class SqliteMessages:
         """Rows that are no messages end here: they must not be claimed for ever."""
         ids = [MessageId(one) for one in broken]
         why = (Status.DEAD_LETTERED, Reason.UNREADABLE, now)
-        await self._writer.call(lambda c: self._endings.stop(c, ids, *why, only=tuple(ACTIVE)))
+        await self._writer.call(lambda c: self._terminations.stop(c, ids, *why, only=tuple(ACTIVE)))
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 

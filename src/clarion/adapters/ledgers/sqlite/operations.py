@@ -139,7 +139,7 @@ class SqliteOperations:
     async def errors(
         self, tenant: TenantId, operation_id: OperationId, after: int, limit: int
     ) -> Sequence[OperationError]:
-        def look(connection: sqlite3.Connection) -> list[OperationError]:
+        def read(connection: sqlite3.Connection) -> list[OperationError]:
             if _stored(connection, tenant, operation_id) is None:
                 return []
             found = ERRORS.rows(connection, of_id=operation_id, after=after, most=limit)
@@ -148,7 +148,7 @@ class SqliteOperations:
                 for number, message, code, detail in found
             ]
 
-        return await self._readers.call(look)
+        return await self._readers.call(read)
 
     async def cancel(self, tenant: TenantId, operation_id: OperationId, at: Instant) -> Operation | None:
         def cancel(connection: sqlite3.Connection) -> Operation | None:

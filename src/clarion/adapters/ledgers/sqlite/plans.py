@@ -56,7 +56,7 @@ class SqlitePlans:
         log: SqliteLog,
         routes: MessageKinds,
         caps: Caps,
-        endings: Terminations,
+        terminations: Terminations,
         canceled: CanceledEvents,
         leases: SqliteLeases,
         effects: SettlementEffects,
@@ -66,7 +66,7 @@ class SqlitePlans:
         self._log = log
         self._routes = routes
         self._caps = caps
-        self._endings = endings
+        self._terminations = terminations
         self._canceled = canceled
         self._leases = leases
         self._effects = effects
@@ -82,7 +82,7 @@ class SqlitePlans:
         return committed.result
 
     async def preview(self, plan: PlanCommit) -> PlanResult:
-        return await self._writer.rehearse(lambda connection: self._stored(connection, [plan], True)[0])
+        return await self._writer.dry_run(lambda connection: self._stored(connection, [plan], True)[0])
 
     async def charge(self, charges: Sequence[CapCharge]) -> frozenset[MessageId]:
         if not charges:
@@ -136,7 +136,7 @@ class SqlitePlans:
             results = self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
             return self._go_on(connection, plans, results)
         decisions = decide(plans, checks.load(connection, plans, known, canceled, self._caps))
-        checks.store(connection, decisions, self._caps, self._endings)
+        checks.store(connection, decisions, self._caps, self._terminations)
         results = self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
         return self._go_on(connection, plans, results)
 

@@ -72,17 +72,17 @@ class SqliteQuarantine:
         self._writer = writer
         self._readers = readers
 
-    async def keep(self, stray: Quarantined) -> None:
+    async def keep(self, mail: Quarantined) -> None:
         def keep(connection: sqlite3.Connection) -> None:
             ADD(
                 connection,
-                of_tenant=stray.tenant,
-                new_digest=stray.digest,
-                new_why=stray.why,
-                new_sealed=stray.sealed,
-                new_at=stray.at,
+                of_tenant=mail.tenant,
+                new_digest=mail.digest,
+                new_why=mail.why,
+                new_sealed=mail.sealed,
+                new_at=mail.at,
             )
-            PURGE(connection, of_tenant=stray.tenant, kept=MOST)
+            PURGE(connection, of_tenant=mail.tenant, kept=MOST)
 
         await self._writer.call(keep)
 

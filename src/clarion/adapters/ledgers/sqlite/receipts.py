@@ -45,13 +45,13 @@ class SqliteReceipts:
         writer: Writer,
         readers: Readers,
         routes: MessageKinds,
-        endings: Terminations,
+        terminations: Terminations,
         suppressions: SqliteSuppressions,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes
-        self._endings = endings
+        self._terminations = terminations
         self._suppressions = suppressions
 
     async def messages(self, ids: Sequence[MessageId]) -> Mapping[MessageId, Message]:
@@ -115,7 +115,7 @@ class SqliteReceipts:
             if c.advances is not None and c.status and CODES[c.status] == now_at[c.message.id]:
                 connection.execute(statements.ADVANCE_RUNGS, (*keys([c.advances]), c.at))
             if c.cancels:
-                self._endings.stop(
+                self._terminations.stop(
                     connection,
                     c.cancels,
                     Status.CANCELED,
@@ -125,7 +125,7 @@ class SqliteReceipts:
                 )
         finished = [c.message.id for c in taken if now_at[c.message.id] not in _ACTIVE]
         if finished:
-            self._endings.release(connection, finished, taken[-1].at)
+            self._terminations.release(connection, finished, taken[-1].at)
 
     def _received(self, received: _Received) -> None:
         self._suppressions.stored(received.suppressed)

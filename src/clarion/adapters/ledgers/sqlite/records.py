@@ -29,11 +29,13 @@ LOWEST, HIGHEST = b"", b"\xff" * 17
 class SqliteRecords:
     """Implements `ports.ledger.MessageRecords`."""
 
-    def __init__(self, writer: Writer, readers: Readers, routes: MessageKinds, endings: Terminations) -> None:
+    def __init__(
+        self, writer: Writer, readers: Readers, routes: MessageKinds, terminations: Terminations
+    ) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes
-        self._endings = endings
+        self._terminations = terminations
 
     async def get(self, tenant: TenantId, message_id: MessageId) -> Message | None:
         found = await self._readers.rows(sql.MESSAGE_BY_ID, (message_id,))
@@ -44,9 +46,9 @@ class SqliteRecords:
         self, tenant: TenantId, where: MessageFilter, before: MessageId | None, limit: int
     ) -> tuple[Sequence[Message], MessageId | None]:
         search = self.search(tenant, where, before)
-        return await self._readers.call(lambda connection: self.look(connection, search, limit))
+        return await self._readers.call(lambda connection: self.read(connection, search, limit))
 
-    def look(
+    def read(
         self, connection: sqlite3.Connection, search: Search, limit: int
     ) -> tuple[Sequence[Message], MessageId | None]:
         """As `page`."""
@@ -86,7 +88,7 @@ class SqliteRecords:
         """Cancel those that have not begun, with the rungs behind them; all that were. In a transaction."""
         why = (Status.CANCELED, Reason.CANCELED_BY_CALLER, at)
         going = [message for message in messages if message.id not in begun]
-        stopped = set(self._endings.stop(connection, [message.id for message in going], *why))
+        stopped = set(self._terminations.stop(connection, [message.id for message in going], *why))
         later = [
             rung
             for message in going
@@ -95,7 +97,7 @@ class SqliteRecords:
             if rung not in begun
         ]
         if later:
-            stopped.update(self._endings.stop(connection, later, *why))
+            stopped.update(self._terminations.stop(connection, later, *why))
         return frozenset(map(MessageId, stopped))
 
     async def requeue(
@@ -139,7 +141,7 @@ class SqliteRecords:
             routes = [self._routes.with_version(connection, no, versions) for _, no, _ in found]
             moved = encoded(list(zip(routes, positions, strict=True)))
             connection.execute(sql.REQUEUE, (moved, b"".join(chosen), at))
-            self._endings.uncounted(connection, chosen)
+            self._terminations.uncounted(connection, chosen)
         return frozenset(map(MessageId, chosen))
 
     def stored(

@@ -22,7 +22,7 @@ _MOVE = """
 _DROP = "DELETE FROM suppressions WHERE tenant = ? AND hash = ? AND channel = ?"
 
 
-def respell(ledger: Path, desk: UserRows) -> int:
+def respell(ledger: Path, user_rows: UserRows) -> int:
     """Give contacts written before the hash of today's spelling, and their suppressions with them. How many.
 
     A suppression of an address that no user has is known by its hash alone: it stays as it is.
@@ -34,13 +34,13 @@ def respell(ledger: Path, desk: UserRows) -> int:
             connection.execute("BEGIN IMMEDIATE")
             count = 0
             for first in range(1, (one(connection, _LAST) or 0) + 1, AT_ONCE):
-                count += _respelled(connection, desk, range(first, first + AT_ONCE))
+                count += _respelled(connection, user_rows, range(first, first + AT_ONCE))
             connection.execute(_MARK)
         return count
 
 
-def _respelled(connection: sqlite3.Connection, desk: UserRows, numbers: range) -> int:
-    moved = desk.rehash(connection, numbers)
+def _respelled(connection: sqlite3.Connection, user_rows: UserRows, numbers: range) -> int:
+    moved = user_rows.rehash(connection, numbers)
     for tenant, channel, old, new in moved:
         connection.execute(_MOVE, (new, tenant, old, channel.value))
         connection.execute(_DROP, (tenant, old, channel.value))

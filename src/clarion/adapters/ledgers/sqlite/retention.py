@@ -22,7 +22,7 @@ from clarion.model.inbox import InboxItem
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
 from clarion.model.status import ACTIVE, Reason, Status
 
-LOOK = 500
+SLICE = 500
 """Rows that one transaction looks at, and so the most that it deletes."""
 DAY_MS = 86_400_000
 
@@ -86,7 +86,7 @@ class _Found(NamedTuple):
 
 
 Cutoffs = Mapping[TenantId, Instant]
-Look = Callable[[sqlite3.Connection, Cutoffs, bytes], _Found]
+Search = Callable[[sqlite3.Connection, Cutoffs, bytes], _Found]
 
 
 class SqliteRetention:
@@ -100,7 +100,7 @@ class SqliteRetention:
         self._readers = readers
         self._routes = routes
         self._inboxes = inboxes
-        self._parts: Mapping[RetentionKind, Sequence[Look]] = {
+        self._parts: Mapping[RetentionKind, Sequence[Search]] = {
             RetentionKind.EVENTS: [self._events_of(lane) for lane in LANES],
             RetentionKind.MESSAGES: [
                 self._messages,
@@ -118,17 +118,17 @@ class SqliteRetention:
         if not cutoffs:
             return Swept()
         part, place = (after[0], after[1:]) if after else (0, b"")
-        look = self._parts[kind][part]
+        search = self._parts[kind][part]
 
         def sweep(connection: sqlite3.Connection) -> _Found:
-            found = look(connection, cutoffs, place)
+            found = search(connection, cutoffs, place)
             found.delete(connection)
             return found
 
         if dry:
-            found = await self._readers.call(lambda connection: look(connection, cutoffs, place))
+            found = await self._readers.call(lambda connection: search(connection, cutoffs, place))
         else:
-            found = await self._writer.call(sweep, rows=LOOK)
+            found = await self._writer.call(sweep, rows=SLICE)
         following = None if found.following is None else bytes([part]) + found.following
         if following is None and part + 1 < len(self._parts[kind]):
             following = bytes([part + 1])
@@ -166,7 +166,7 @@ class SqliteRetention:
 
     def _messages(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
         """Those that are over. What became of them is counted."""
-        found = connection.execute(MESSAGES_OLD, (place, _newest(cutoffs), LOOK)).fetchall()
+        found = connection.execute(MESSAGES_OLD, (place, _newest(cutoffs), SLICE)).fetchall()
         old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
         totals = Counter(self._total(row) for row in old)
 
@@ -189,7 +189,7 @@ class SqliteRetention:
     def _planned(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
         """What says that an event was planned: no message of it is left."""
         bounds = _whole_before(connection, cutoffs)
-        found = connection.execute(PLANNED_OLD, (place, _newest(bounds), LOOK)).fetchall()
+        found = connection.execute(PLANNED_OLD, (place, _newest(bounds), SLICE)).fetchall()
         old = [row[:1] for row in found if row[0] < _bound(bounds, row[1])]
 
         def delete(connection: sqlite3.Connection) -> None:
@@ -201,14 +201,14 @@ class SqliteRetention:
     def _journal(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
         """Timelines and explanations from before the oldest message that is left."""
         bounds = _whole_before(connection, cutoffs)
-        found = connection.execute(JOURNAL_OLD, (_number(place), LOOK)).fetchall()
+        found = connection.execute(JOURNAL_OLD, (_number(place), SLICE)).fetchall()
         old = [row[:1] for row in found if row[1] < bounds.get(row[2], 0)]
         following = _following_in_time(found, bounds)
         return _Found({}, _deleting("DELETE FROM journal WHERE seq = ?", old), following)
 
     def _items(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
         """Items of inboxes; their messages stay for as long as messages are kept."""
-        found = connection.execute(ITEMS_OLD, (place, _newest(cutoffs), LOOK)).fetchall()
+        found = connection.execute(ITEMS_OLD, (place, _newest(cutoffs), SLICE)).fetchall()
         old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
         items = [
             InboxItem(
@@ -227,13 +227,13 @@ class SqliteRetention:
         expired = Counter(item.tenant for item in items)
         return _Found(expired, lambda connection: self._inboxes.drop(connection, items), _following(found))
 
-    def _events_of(self, lane: Lane) -> Look:
+    def _events_of(self, lane: Lane) -> Search:
         """What was planned from a lane, unless a message still needs it or a person has to look at it."""
         statement = EVENTS_OLD.format(lane=lane.value)
 
-        def look(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
             planned = position_of(connection, lane)
-            found = connection.execute(statement, (_number(place), planned, LOOK)).fetchall()
+            found = connection.execute(statement, (_number(place), planned, SLICE)).fetchall()
             old = [
                 row
                 for row in found
@@ -242,7 +242,7 @@ class SqliteRetention:
                 and one(connection, sql.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1])) is None
             ]
             newest = _newest(cutoffs)
-            following = None if len(found) < LOOK or found[-1][1] >= newest else _place(found[-1][0])
+            following = None if len(found) < SLICE or found[-1][1] >= newest else _place(found[-1][0])
 
             def delete(connection: sqlite3.Connection) -> None:
                 connection.executemany(
@@ -252,11 +252,11 @@ class SqliteRetention:
 
             return _Found(Counter(TenantId(row[2]) for row in old), delete, following)
 
-        return look
+        return search
 
-    def _by_time(self, kind: RetentionKind) -> Look:
-        def look(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
-            found = connection.execute(BY_TIME[kind], (_number(place), LOOK)).fetchall()
+    def _by_time(self, kind: RetentionKind) -> Search:
+        def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+            found = connection.execute(BY_TIME[kind], (_number(place), SLICE)).fetchall()
             if kind is RetentionKind.CAPTURES:
                 found = [(seq, at, self._routes[route].tenant) for seq, at, route in found]
             old = [row for row in found if row[1] < cutoffs.get(row[2], 0)]
@@ -264,15 +264,15 @@ class SqliteRetention:
             expired = Counter(TenantId(row[2]) for row in old)
             return _Found(expired, delete, _following_in_time(found, cutoffs))
 
-        return look
+        return search
 
 
-def _pointers_of(table: str) -> Look:
+def _pointers_of(table: str) -> Search:
     """The newest message of a key, when it is no longer kept."""
     statement = POINTERS_OLD.format(table=table)
 
-    def look(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
-        found = connection.execute(statement, (place, LOOK)).fetchall()
+    def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        found = connection.execute(statement, (place, SLICE)).fetchall()
         newest = _newest(cutoffs)
         old = [
             (key,)
@@ -281,7 +281,7 @@ def _pointers_of(table: str) -> Look:
         ]
         return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found))
 
-    return look
+    return search
 
 
 def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
@@ -289,17 +289,17 @@ def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: b
     operation, number = place[:-8], _number(place[-8:])
     if not place:
         number = -1
-    asked = (operation, number, _newest(cutoffs), LOOK)
+    asked = (operation, number, _newest(cutoffs), SLICE)
     found = connection.execute(OPERATION_ERRORS_OLD, asked).fetchall()
     old = [row[:2] for row in found if _is_finished(row[2:], cutoffs)]
-    following = found[-1][0] + _place(found[-1][1]) if len(found) == LOOK else None
+    following = found[-1][0] + _place(found[-1][1]) if len(found) == SLICE else None
     delete = _deleting("DELETE FROM operation_errors WHERE operation = ? AND number = ?", old)
     return _Found({}, delete, following)
 
 
 def _operations(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
     """Those that finished long ago."""
-    found = connection.execute(OPERATIONS_OLD, (place, _newest(cutoffs), LOOK)).fetchall()
+    found = connection.execute(OPERATIONS_OLD, (place, _newest(cutoffs), SLICE)).fetchall()
     old = [row for row in found if _is_finished(row[1:], cutoffs)]
     delete = _deleting("DELETE FROM operations WHERE id = ?", [row[:1] for row in old])
     return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found))
@@ -349,11 +349,11 @@ def _number(place: bytes) -> int:
 
 def _following(found: Sequence[tuple[Any, ...]]) -> bytes | None:
     """Behind the last row of a look by ids or keys."""
-    return found[-1][0] if len(found) == LOOK else None
+    return found[-1][0] if len(found) == SLICE else None
 
 
 def _following_in_time(found: Sequence[tuple[Any, ...]], cutoffs: Cutoffs) -> bytes | None:
     """Behind the last row of a look by numbers that rise with time: `(seq, at, ...)`."""
-    if len(found) < LOOK or found[-1][1] >= max(cutoffs.values()):
+    if len(found) < SLICE or found[-1][1] >= max(cutoffs.values()):
         return None
     return _place(found[-1][0])

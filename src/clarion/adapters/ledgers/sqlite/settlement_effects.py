@@ -21,9 +21,9 @@ from clarion.model.status import ACTIVE, Reason, Status
 class SettlementEffects:
     """Used by every writer of settlements, inside its transaction, when the messages are stored."""
 
-    def __init__(self, caps: Caps, endings: Terminations, inboxes: SqliteInboxes) -> None:
+    def __init__(self, caps: Caps, terminations: Terminations, inboxes: SqliteInboxes) -> None:
         self._caps = caps
-        self._endings = endings
+        self._terminations = terminations
         self._inboxes = inboxes
 
     def store(
@@ -56,9 +56,9 @@ class SettlementEffects:
         if advanced := [s.advances for s in settlements if s.advances is not None]:
             connection.execute(sql.ADVANCE_RUNGS, (*keys(advanced), now))
         if canceled := [rung for s in settlements for rung in s.cancels]:
-            self._endings.stop(
+            self._terminations.stop(
                 connection, canceled, Status.CANCELED, Reason.LADDER_SATISFIED, now, only=(Status.DEFERRED,)
             )
-        if self._endings.anyone_waits:
+        if self._terminations.anyone_waits:
             finished = [s.message.id for s in settlements if s.status not in ACTIVE]
-            self._endings.release(connection, finished, now)
+            self._terminations.release(connection, finished, now)

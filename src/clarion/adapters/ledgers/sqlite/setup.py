@@ -330,7 +330,7 @@ class SqliteSetup(SetupStore):
         self.templates = self._templates = SqliteDocuments("template", Template, *parts, versioned=True)
         self.drafts = self._drafts = SqliteDocuments("draft", TemplateDraft, *parts)
         self.learned = self._learned = SqliteDocuments("learned", Learned, *parts, sealed=True)
-        self.trials = self._trials = SqliteDocuments("trial", Template, *parts)
+        self.test_templates = self._test_templates = SqliteDocuments("trial", Template, *parts)
         self.partials = self._partials = SqliteDocuments("partial", Partial, *parts, versioned=True)
         self.integrations = self._integrations = SqliteDocuments(
             "integration", Integration, *parts, sealed=True
@@ -360,7 +360,7 @@ class SqliteSetup(SetupStore):
             templates=self._templates.now(rows),
             drafts=self._drafts.now(rows),
             learned=self._learned.now(rows),
-            trials=self._trials.now(rows),
+            test_templates=self._test_templates.now(rows),
             partials=self._partials.now(rows),
             integrations=self._integrations.now(rows),
         )

@@ -25,10 +25,10 @@ Owned = list[tuple[Suppression, Sequence[UserNo]]]
 class SqliteSuppressions:
     """Implements `ports.ledger.Suppressions`."""
 
-    def __init__(self, writer: Writer, readers: Readers, people: UserCache) -> None:
+    def __init__(self, writer: Writer, readers: Readers, user_cache: UserCache) -> None:
         self._writer = writer
         self._readers = readers
-        self._people = people
+        self._user_cache = user_cache
 
     async def add(self, rows: Sequence[Suppression]) -> None:
         if rows:
@@ -43,7 +43,7 @@ class SqliteSuppressions:
 
         def removed(result: tuple[bool, list[UserNo]]) -> None:
             for user in result[1]:
-                self._people.allow(user, hash)
+                self._user_cache.allow(user, hash)
 
         return (await self._writer.call(remove, after=removed))[0]
 
@@ -71,7 +71,7 @@ class SqliteSuppressions:
         """On the event loop, after the commit: whoever has the contact is known to have lost it."""
         for suppression, users in owned:
             for user in users:
-                self._people.suppress(user, suppression.hash)
+                self._user_cache.suppress(user, suppression.hash)
 
 
 def _suppression(tenant: TenantId, row: list[Any]) -> Suppression:

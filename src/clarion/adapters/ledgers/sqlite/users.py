@@ -49,37 +49,37 @@ class SqliteUsers:
         writer: Writer,
         local: sqlite3.Connection,
         readers: Readers,
-        people: UserCache,
-        desk: UserRows,
+        user_cache: UserCache,
+        user_rows: UserRows,
     ) -> None:
         self._writer = writer
         self._local = local
         self._readers = readers
-        self._people = people
-        self._desk = desk
+        self._user_cache = user_cache
+        self._user_rows = user_rows
 
     async def find(self, tenant: TenantId, ids: Sequence[str]) -> Mapping[str, User]:
-        known = {user_id: self._people.find(tenant, user_id) for user_id in ids}
+        known = {user_id: self._user_cache.find(tenant, user_id) for user_id in ids}
         found = {user_id: user for user_id, user in known.items() if user is not None and not user.unreadable}
         if len(found) == len(ids):
             return found
         # SQLite ends a text at a NUL: such an id would find somebody else.
         missing = [user_id for user_id in ids if user_id not in found and "\0" not in user_id]
         if missing:
-            read = self._desk.by_id(self._local, tenant, missing)
-            self._people.keep(read)
+            read = self._user_rows.by_id(self._local, tenant, missing)
+            self._user_cache.keep(read)
             found.update((user.id, user) for user in read)
         return found
 
     async def get(self, numbers: Sequence[UserNo]) -> Mapping[UserNo, User]:
-        known = {no: self._people.get(no) for no in numbers}
+        known = {no: self._user_cache.get(no) for no in numbers}
         found = {no: user for no, user in known.items() if user is not None and not user.unreadable}
         if len(found) == len(numbers):
             return found
         missing = [no for no in numbers if no not in found]
         if missing:
-            read = self._desk.opened(self._local, sql.USERS_BY_NUMBER, (encoded(missing),))
-            self._people.keep(read)
+            read = self._user_rows.opened(self._local, sql.USERS_BY_NUMBER, (encoded(missing),))
+            self._user_cache.keep(read)
             found.update((user.no, user) for user in read)
         return found
 
@@ -87,7 +87,7 @@ class SqliteUsers:
         changed: dict[UserNo, User | None] = {}
         unknown: list[UserSeen] = []
         for before in seen:
-            user = self._people.get(before.no)
+            user = self._user_cache.get(before.no)
             if user is None:
                 unknown.append(before)
             elif user.revision != before.revision or user.suppressed != before.suppressed:
@@ -106,9 +106,9 @@ class SqliteUsers:
         if any("\0" in put.id for put in users):
             raise InvalidInput("a user id must not contain the NUL character", pointer="#/user_id")
         return await self._writer.call(
-            lambda connection: self._desk.put(connection, tenant, users),
+            lambda connection: self._user_rows.put(connection, tenant, users),
             rows=len(users),
-            after=self._people.keep,
+            after=self._user_cache.keep,
         )
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
@@ -124,22 +124,22 @@ class SqliteUsers:
     def _deletions(
         self, connection: sqlite3.Connection, items: Sequence[tuple[TenantId, str, bool]], careful: bool
     ) -> Sequence[UserNo | None]:
-        numbers = [self._desk.number(connection, tenant, user_id) for tenant, user_id, _ in items]
+        numbers = [self._user_rows.number(connection, tenant, user_id) for tenant, user_id, _ in items]
         # Asked for twice at once, somebody is there only once.
         numbers = [None if no in numbers[:place] else no for place, no in enumerate(numbers)]
         # A key that is destroyed is gone for good: a dry run leaves it.
-        self._desk.erase(connection, [no for no in numbers if no is not None], keys=not items[0][2])
+        self._user_rows.erase(connection, [no for no in numbers if no is not None], keys=not items[0][2])
         return numbers
 
     async def page(self, tenant: TenantId, before: UserNo | None, limit: int) -> Sequence[User]:
         wanted = (tenant, LAST if before is None else before, limit)
         return await self._readers.call(
-            lambda connection: self._desk.opened(connection, sql.USERS_PAGE, wanted)
+            lambda connection: self._user_rows.opened(connection, sql.USERS_PAGE, wanted)
         )
 
     def _deleted(self, no: UserNo | None) -> None:
         if no is not None:
-            self._people.drop(no)
+            self._user_cache.drop(no)
             self._writer.scrub()
 
 

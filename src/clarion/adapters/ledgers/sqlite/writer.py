@@ -46,7 +46,7 @@ class Writer:
         self._clock = clock
         self._connection = open_writer(path)
         self._checkpoints = Checkpoints(path)
-        self._turns = CommitScheduler(clock)
+        self._scheduler = CommitScheduler(clock)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._forget: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -133,8 +133,8 @@ class Writer:
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queued += rows
-        hurry = urgent or self._queued >= ROWS_PER_COMMIT
-        self._turns.put(Job(work, item, rows, urgent, future, after, leave), hurry=hurry)
+        flush = urgent or self._queued >= ROWS_PER_COMMIT
+        self._scheduler.put(Job(work, item, rows, urgent, future, after, leave), flush=flush)
         return await future
 
     async def call(
@@ -155,7 +155,7 @@ class Writer:
         result: T = await self._put(self._calls, function, 1, False, None, after)
         return result
 
-    async def rehearse(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def dry_run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """What `function` returns; everything it wrote is undone."""
         result: T = await self.do(self._rehearsals, function)
         return result
@@ -166,7 +166,7 @@ class Writer:
             self._loop = asyncio.get_running_loop()
             self._closed = self._loop.create_future()
             self._closing = True  # last: the thread may see it at once, and then tells the two above
-            self._turns.put(None, hurry=True)
+            self._scheduler.put(None, flush=True)
         await asyncio.shield(self._closed)
 
     def probe(self) -> None:
@@ -183,7 +183,7 @@ class Writer:
     def scrub(self) -> None:
         """Empty the write-ahead log soon: it may still hold what was just destroyed."""
         self._truncate = True
-        self._turns.put(None, hurry=False)
+        self._scheduler.put(None, flush=False)
 
     async def _room(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -212,17 +212,17 @@ class Writer:
     # -- the thread's side ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        turns = self._turns
-        while not (self._closing and turns.idle):
-            if jobs := turns.next():
+        scheduler = self._scheduler
+        while not (self._closing and scheduler.idle):
+            if jobs := scheduler.next():
                 self._began_s = self._clock.monotonic()
                 outcomes = self._transact(jobs)
                 self._began_s = None
                 self._report(self._settle, outcomes)
-                turns.committed(jobs, self.last_ms / 1000)
+                scheduler.committed(jobs, self.last_ms / 1000)
                 busy = self._queued > ROWS_PER_COMMIT
                 self._checkpoints.committed(sum(job.rows for job in jobs), self._connection, busy=busy)
-            if self._truncate and turns.idle:
+            if self._truncate and scheduler.idle:
                 self._scrub()
         self._finish()
 

@@ -361,6 +361,6 @@ def _meaning(stage: Stage, reply: Reply, job: SendJob) -> Outcome:
     try:
         if stage is Stage.END and reply[0] // 100 == 2:
             return accepted(reply)
-        return outcome_of(stage, reply, job.letter.to)
+        return outcome_of(stage, reply, job.email.to)
     except Exception as surprise:  # noqa: BLE001 - servers write what they like
         return surprised(surprise, idempotent=stage is not Stage.END)

@@ -14,7 +14,7 @@ from clarion.adapters.http.hosts import vetted
 from clarion.adapters.oauth import AccessTokens, bearer
 from clarion.adapters.providers.smtp.config import SmtpConfig, port_of, refuse_unsafe, tls_context
 from clarion.adapters.providers.smtp.connection import Crew, SmtpConnection
-from clarion.adapters.providers.smtp.outcomes import told
+from clarion.adapters.providers.smtp.outcomes import detail_of
 from clarion.adapters.providers.smtp.replies import Capabilities, Reply
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.outcome import Misconfigured, Retry
@@ -83,7 +83,7 @@ async def _connect(config: SmtpConfig, crew: Crew, wait_s: float, guard: UrlGuar
 async def _introduce(connection: SmtpConnection, config: SmtpConfig) -> None:
     greeting = await connection.reply()
     if greeting[0] != GREETING:
-        raise NotOpened(Retry(detail=f"the relay does not greet us: {told(greeting)}"))
+        raise NotOpened(Retry(detail=f"the relay does not greet us: {detail_of(greeting)}"))
     await _hello(connection, config)
     if config.security != "starttls":
         return
@@ -166,7 +166,7 @@ def _coded(text: str) -> str:
 
 
 def _refused(what: str, reply: Reply, secrets: Iterable[str] = ()) -> NotOpened:
-    detail = f"{what}: {told(reply, secrets=secrets)}"
+    detail = f"{what}: {detail_of(reply, secrets=secrets)}"
     return _wrong(detail) if reply[0] // 100 == REFUSED else NotOpened(Retry(detail=detail))
 
 

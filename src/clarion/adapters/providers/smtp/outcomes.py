@@ -66,7 +66,7 @@ def accepted(reply: Reply) -> Accepted:
 def outcome_of(stage: Stage, reply: Reply, recipient: str) -> Outcome:
     """What a refusal at `stage` means. `recipient` is kept out of the detail."""
     code, text = reply
-    detail = told(reply, recipient)
+    detail = detail_of(reply, recipient)
     status = enhanced(text)
     if (status is not None and status[1:] == MAILBOX_FULL) or (code // 100 == 5 and _FULL(text)):
         return Retry(of_address=True, after_s=_asked(text), detail=detail)
@@ -84,7 +84,7 @@ def slows_domain(outcome: Outcome) -> bool:
     return isinstance(outcome, Retry) and outcome.reason is Reason.RATE_LIMITED and outcome.of_address is True
 
 
-def told(reply: Reply, recipient: str = "", secrets: Iterable[str] = ()) -> str:
+def detail_of(reply: Reply, recipient: str = "", secrets: Iterable[str] = ()) -> str:
     """The server's words, on one line, bounded, without addresses and secrets."""
     words = " ".join(reply[1].decode("utf-8", "replace").split())
     words = "".join(c for c in words if c.isprintable())

@@ -24,7 +24,7 @@ from clarion.model.content import EmailContent
 from clarion.model.outcome import Misconfigured, Outcome, Rejected
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
-from clarion.ports.mail import Letter, Mail
+from clarion.ports.mail import Mail, OutgoingEmail
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools, Report
 
 BATCH = 100
@@ -73,7 +73,7 @@ class SmtpProvider:
                 continue
             if job is None:
                 call.settle(index, Rejected(detail="this is no email"))
-            elif job.letter.content.attachments and by_url(job.letter.content):
+            elif job.email.content.attachments and by_url(job.email.content):
                 fetching.append(job)
             else:
                 pool.put(job)
@@ -115,7 +115,7 @@ class SmtpProvider:
     def _job(self, call: SendCall, index: int, outgoing: Outgoing) -> SendJob | None:
         if outgoing.contact is None or not isinstance(outgoing.content, EmailContent):
             return None
-        letter = Letter(
+        email = OutgoingEmail(
             message=outgoing.message,
             to=outgoing.contact.address,
             to_name=_name(outgoing),
@@ -123,7 +123,7 @@ class SmtpProvider:
             unsubscribe_url=outgoing.unsubscribe_url,
             at=self._tools.clock.now(),
         )
-        return SendJob(call, index, letter, self._destinations.of(letter.to))
+        return SendJob(call, index, email, self._destinations.of(email.to))
 
     async def _fetch_and_send(self, pool: Pool, jobs: Sequence[SendJob]) -> None:
         """Mails whose attachments are elsewhere: a few at a time, so that memory stays bounded."""
@@ -136,7 +136,7 @@ class SmtpProvider:
     async def _with_attachments(self, pool: Pool, job: SendJob, attachments: Attachments) -> None:
         async with attachments.seats:
             try:
-                content: EmailContent | Outcome = await attachments.into(job.letter.content)
+                content: EmailContent | Outcome = await attachments.into(job.email.content)
             except Exception as surprise:  # noqa: BLE001 - concerns this mail only, and it has not been sent
                 content = surprised(surprise, idempotent=True)
             if not isinstance(content, EmailContent):
@@ -145,8 +145,8 @@ class SmtpProvider:
             report = job.call.report
             only = None if report is None else _Only(report, job.index)
             alone = SendCall(1, asyncio.get_running_loop(), only)
-            letter = msgspec.structs.replace(job.letter, content=content)
-            pool.put(SendJob(alone, 0, letter, job.destination))
+            email = msgspec.structs.replace(job.email, content=content)
+            pool.put(SendJob(alone, 0, email, job.destination))
             pool.feed()
             try:
                 await alone.done
@@ -161,10 +161,10 @@ class SmtpProvider:
             self._pool = Pool(self._config, self._make, self._wait_s, self._guard, self._tokens)
         return self._pool
 
-    def _make(self, letter: Letter, offered: Capabilities) -> Mail | Rejected:
+    def _make(self, email: OutgoingEmail, offered: Capabilities) -> Mail | Rejected:
         """The mail for a relay with these capabilities, or why it cannot go there."""
         try:
-            mail = self._tools.mail.make(self._sender if offered.eight_bit else self._sender_7, letter)
+            mail = self._tools.mail.make(self._sender if offered.eight_bit else self._sender_7, email)
         except ContentError as wrong:
             return Rejected(detail=wrong.detail)
         if mail.utf8 and not offered.utf8:

@@ -20,7 +20,7 @@ from clarion.adapters.providers.smtp.send_jobs import MOST_STARTS, SendCall, Sen
 from clarion.model.channel import LANES, Lane
 from clarion.model.outcome import Accepted, Outcome, Rejected, Retry, Unknown
 from clarion.model.status import Reason
-from clarion.ports.mail import Letter, Mail
+from clarion.ports.mail import Mail, OutgoingEmail
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ BUSY_S = 10.0
 GOODBYE_S = 1.0
 """How long closing waits for goodbyes to leave."""
 
-Make = Callable[[Letter, Capabilities], Mail | Rejected]
+Make = Callable[[OutgoingEmail, Capabilities], Mail | Rejected]
 
 
 class Pool:
@@ -67,7 +67,7 @@ class Pool:
 
     def put(self, job: SendJob) -> None:
         """Let a mail wait for its turn, or put it off when its destination wants less."""
-        if job.letter.message.lane is not Lane.CRITICAL and (
+        if job.email.message.lane is not Lane.CRITICAL and (
             wait_s := job.destination.admit(self._loop.time())
         ):
             job.call.settle(job.index, _put_off(wait_s))
@@ -198,7 +198,7 @@ class Pool:
     def _made(self, job: SendJob, offered: Capabilities) -> Mail | Rejected | Retry:
         """A surprise while one mail is made must not cost the connection, and with it the others."""
         try:
-            made = self._make(job.letter, offered)
+            made = self._make(job.email, offered)
             if isinstance(made, Mail):
                 f"{made.return_path}{made.recipient}".encode()  # What stands in commands can be written.
             return made
@@ -215,7 +215,7 @@ class Pool:
                 return
 
     def _queue(self, job: SendJob, *, first: bool = False) -> None:
-        waiting = self._waiting[job.letter.message.lane]
+        waiting = self._waiting[job.email.message.lane]
         if first:
             waiting.appendleft(job)
         else:

@@ -7,7 +7,7 @@ import asyncio
 from clarion.adapters.providers.smtp.domain_limits import Domain
 from clarion.model.outcome import Outcome, Retry
 from clarion.model.status import Reason
-from clarion.ports.mail import Letter, Mail
+from clarion.ports.mail import Mail, OutgoingEmail
 from clarion.ports.provider import Report
 
 MOST_STARTS = 2
@@ -54,12 +54,14 @@ class SendCall:
 class SendJob:
     """A letter until it has an outcome."""
 
-    __slots__ = ("call", "destination", "index", "letter", "mail", "noted", "refusal", "sent", "starts")
+    __slots__ = ("call", "destination", "email", "index", "mail", "noted", "refusal", "sent", "starts")
 
-    def __init__(self, call: SendCall, index: int, letter: Letter, destination: Domain[SendJob]) -> None:
+    def __init__(
+        self, call: SendCall, index: int, email: OutgoingEmail, destination: Domain[SendJob]
+    ) -> None:
         self.call = call
         self.index = index
-        self.letter = letter
+        self.email = email
         self.destination = destination
         self.mail: Mail | None = None
         """Made when a connection takes it."""

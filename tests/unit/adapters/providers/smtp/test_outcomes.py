@@ -2,7 +2,7 @@
 
 import pytest
 
-from clarion.adapters.providers.smtp.outcomes import Stage, accepted, outcome_of, slows_domain, told
+from clarion.adapters.providers.smtp.outcomes import Stage, accepted, detail_of, outcome_of, slows_domain
 from clarion.model.outcome import Gone, Misconfigured, Rejected, Retry
 
 ADA = "ada.lovelace@example.org"
@@ -150,7 +150,7 @@ def test_a_wait_that_is_named_is_honoured(words, after_s):
 def test_the_words_are_bounded_and_name_nobody():
     """No address, no local part, no control character, one line."""
     text = f"5.1.1 <{ADA}>: ada.lovelace unknown\n\x1b[31mADA.LOVELACE@EXAMPLE.ORG " + "x" * 1_000
-    found = told((550, text.encode()), ADA)
+    found = detail_of((550, text.encode()), ADA)
     assert "lovelace" not in found.lower()
     assert len(found) <= 240
     assert found.isprintable()

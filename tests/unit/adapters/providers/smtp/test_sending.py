@@ -158,10 +158,10 @@ async def test_a_surprise_while_a_mail_is_made_costs_that_mail_only():
         def check(self, sender):
             pass
 
-        def make(self, sender, letter):
-            if "user1@" in letter.to:
+        def make(self, sender, outgoing_email):
+            if "user1@" in outgoing_email.to:
                 raise ZeroDivisionError
-            return SUBJECT.tools.mail.make(sender, letter)
+            return SUBJECT.tools.mail.make(sender, outgoing_email)
 
     tools = msgspec.structs.replace(SUBJECT.tools, mail=Broken())
     async with Relay().running() as relay:

@@ -10,7 +10,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Contact, Day, Preferences, Window
 from clarion.rules.eligibility import DEVICES
 from clarion.rules.time_format import FOREVER, rfc3339
-from tests.unit.rules.world import (
+from tests.unit.rules.examples import (
     BERLIN,
     CATEGORY,
     CRITICAL,

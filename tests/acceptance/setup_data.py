@@ -33,7 +33,7 @@ def _user(user: str, i: int) -> dict[str, Any]:
     }
 
 
-async def furnish(api: Api) -> None:
+async def create_setup(api: Api) -> None:
     """Create categories, a template, the workflows and the users."""
     await api.put("/v1/categories/acc-normal", {"name": "Normal"})
     await api.put("/v1/categories/acc-critical", {"name": "Critical", "critical": True})

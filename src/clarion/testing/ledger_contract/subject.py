@@ -38,8 +38,8 @@ LEASE_MS = 60_000
 """How long the lease of a worker lasts here."""
 
 
-class World:
-    """A ledger with somebody in it. `furnish` it before use."""
+class LedgerSubject:
+    """A ledger with somebody in it. `create_setup` it before use."""
 
     def __init__(self, store: Store, clock: ManualClock, random: SeededRandom) -> None:
         self.ledger = Ledger(store)
@@ -51,22 +51,22 @@ class World:
         self.ada: User
         self.bob: User
 
-    async def furnish(self) -> World:
+    async def create_setup(self) -> LedgerSubject:
         """The tenant, the people, and somebody who works."""
         self.tenant = (await self.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))).id
-        self.ada = await self.person("ada", "ada@example.org")
-        self.bob = await self.person("bob", "bob@example.org")
-        self.worker = await self.hire()
+        self.ada = await self.put_user("ada", "ada@example.org")
+        self.bob = await self.put_user("bob", "bob@example.org")
+        self.worker = await self.open_worker()
         return self
 
-    async def hire(self) -> WorkerId:
+    async def open_worker(self) -> WorkerId:
         """Another worker, with a lease of a minute."""
         return await self.ledger.leases.open("here", "all", Instant(self.now + LEASE_MS))
 
     async def replace_worker(self) -> int:
         """A minute passes, so that the worker is given up, and another one works; how many messages it had."""
         self.clock.advance(LEASE_MS / 1_000 + 1)
-        self.worker = await self.hire()
+        self.worker = await self.open_worker()
         return await self.reap()
 
     async def reap(self) -> int:
@@ -81,7 +81,7 @@ class World:
         changed = await self.ledger.users.changed([user.seen])
         return changed.get(user.no, user)
 
-    async def person(self, user_id: str, email: str = "", tenant: TenantId | None = None) -> User:
+    async def put_user(self, user_id: str, email: str = "", tenant: TenantId | None = None) -> User:
         """A user with an email address."""
         contacts = (Contact(channel=Channel.EMAIL, address=email),) if email else ()
         put = UserPut(id=user_id, profile=Profile(contacts=contacts))
@@ -305,10 +305,10 @@ def later(message: Message, seconds: float) -> Message:
     return replace(message, status=Status.DEFERRED, reason=Reason.QUIET_HOURS, due_at=due, fence=0)
 
 
-def rungs(world: World, *channels: Channel, until: str) -> list[Message]:
+def rungs(subject: LedgerSubject, *channels: Channel, until: str) -> list[Message]:
     """A ladder's messages: the first goes now, the others wait for their rung."""
-    event_id = world.event()
-    messages = [world.planned(event_id=event_id, channel=channel, until=until) for channel in channels]
+    event_id = subject.event()
+    messages = [subject.planned(event_id=event_id, channel=channel, until=until) for channel in channels]
     ids: list[MessageId] = [m.id for m in messages]
     return [
         replace(m, later_rungs=tuple(ids[place + 1 :]))

@@ -13,7 +13,7 @@ from clarion.model.event import Event
 from clarion.model.ids import Instant, TenantId, UserNo, new_event_id
 from clarion.model.setup import Category, SendAll, SendStep, Tenant, Workflow
 from clarion.model.user import Contact, Preferences, Profile, User, Window
-from clarion.rules.eligibility import Decision, gate
+from clarion.rules.eligibility import Decision, evaluate
 from clarion.rules.plan import Planned, plan_run
 
 TENANT = Tenant(id=TenantId(1), key="shop")
@@ -39,12 +39,12 @@ def contact(channel: Channel, name: str = "one") -> Contact:
     return Contact(channel=channel, address=f"{channel}:{name}", hash=f"{channel}:{name}".encode())
 
 
-EVERYWHERE = tuple(contact(channel) for channel in Channel if channel is not Channel.IN_APP)
+ALL_CHANNELS = tuple(contact(channel) for channel in Channel if channel is not Channel.IN_APP)
 
 
 def person(
     *,
-    contacts: tuple[Contact, ...] = EVERYWHERE,
+    contacts: tuple[Contact, ...] = ALL_CHANNELS,
     suppressed: tuple[Contact, ...] = (),
     zone: str = BERLIN,
     preferences: Preferences | None = None,
@@ -137,7 +137,7 @@ def decide(
     expires_at: Instant | None = None,
 ) -> Decision:
     """Decide about one channel."""
-    return gate(
+    return evaluate(
         tenant=tenant,
         category=category,
         workflow=flow,

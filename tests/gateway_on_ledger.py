@@ -15,13 +15,13 @@ from clarion.model.status import Status
 from clarion.model.user import User
 from clarion.services.inbox_actions import InboxActions
 from clarion.services.user_tokens import UserTokens
-from clarion.testing.ledger_contract import World
+from clarion.testing.ledger_contract import LedgerSubject
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.gateway import Screen, screen
 from tests.ledger_files import new_ledger
 
 
-class Post:
+class LedgerGateway:
     """Everything on one event loop, as in `clarion serve`; the ledger commits on its own thread."""
 
     def __init__(self, directory: Path, limits: GatewayLimits | None = None) -> None:
@@ -29,10 +29,10 @@ class Post:
         clock, self.clock, random = ManualClock(), SystemClock(), SystemRandom()
         self.vault = LocalVault(b"k" * 32, random)
         self.ledger = SqliteLedger.open(path, vault=self.vault, clock=clock, random=random)
-        self.world = World(self.ledger, clock, SeededRandom(1))
+        self.subject = LedgerSubject(self.ledger, clock, SeededRandom(1))
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
-        self.engagement = InboxActions(self.ledger.inboxes, self.fanout, self.clock)
+        self.inbox_actions = InboxActions(self.ledger.inboxes, self.fanout, self.clock)
         self.gateway = create(
             GatewayParts(
                 users=self.ledger.users,
@@ -42,14 +42,14 @@ class Post:
                 random=random,
                 fanout=self.fanout,
                 tokens=self.tokens,
-                inbox_actions=self.engagement,
+                inbox_actions=self.inbox_actions,
                 limits=limits or GatewayLimits(),
             )
         )
 
-    async def start(self) -> Post:
+    async def start(self) -> LedgerGateway:
         """With two people, ada and bob."""
-        await self.world.furnish()
+        await self.subject.create_setup()
         self.gateway.start()
         return self
 
@@ -60,16 +60,16 @@ class Post:
 
     async def deliver(self, user: User, *titles: str) -> None:
         """Settle in-app messages in one batch and publish what came of it, as the engine does."""
-        messages = [self.world.planned(user, channel=Channel.IN_APP) for _ in titles]
-        await self.world.plan(*messages)
+        messages = [self.subject.planned(user, channel=Channel.IN_APP) for _ in titles]
+        await self.subject.plan(*messages)
         sealed = [
             self.vault.seal(user.key, json.dumps({"channel": "in_app", "title": t}).encode()) for t in titles
         ]
         settlements = [
-            self.world.settlement(message, Status.DELIVERED, record=self.world.item(message, content))
+            self.subject.settlement(message, Status.DELIVERED, record=self.subject.item(message, content))
             for message, content in zip(messages, sealed, strict=True)
         ]
-        result = await self.ledger.messages.settle(self.world.worker, settlements)
+        result = await self.ledger.messages.settle(self.subject.worker, settlements)
         self.fanout.publish(result.inbox)
 
     async def truth(self, user: User) -> Screen:
