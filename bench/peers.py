@@ -138,7 +138,7 @@ async def _peer(smtp: int, users: int) -> AsyncIterator[Api]:
             ]
             serve = [f"{programs}/uvicorn", "app:app", "--port", str(http_port), "--no-access-log"]
             work = [f"{programs}/dramatiq", "tasks", "--processes", str(PROCESSES), "--threads", str(THREADS)]
-            _furnish(programs, env, users)
+            _create_setup(programs, env, users)
             async with (
                 running(keep, log=home / "redis.log", port=redis_port),
                 running(serve, log=home / "api.log", port=http_port, env=env),
@@ -209,14 +209,14 @@ def _environment() -> Path:
     return HOME / "bin"
 
 
-def _furnish(programs: Path, env: Mapping[str, str], users: int) -> None:
+def _create_setup(programs: Path, env: Mapping[str, str], users: int) -> None:
     """Tables and users like those of `bench/tenant.py`."""
     rows = "\n".join(
         f"{user_id(i)}\t{user_id(i)}@example.com\t{LOCALES[i % len(LOCALES)]}\t{ZONES[i % len(ZONES)]}"
         for i in range(users)
     )
     done = subprocess.run(
-        [f"{programs}/python", str(PEER / "furnish.py")],
+        [f"{programs}/python", str(PEER / "create_setup.py")],
         env=env, input=rows, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

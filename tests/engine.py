@@ -1,4 +1,4 @@
-"""A whole engine, with a clock that moves when told and a scripted provider."""
+"""A complete engine for tests: its clock moves only when a test moves it, and its provider is scripted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ALL_CHANNELS = Template(
 
 
 def sms_text(outgoing: Outgoing) -> str:
-    """The words of a text message."""
+    """The text of an SMS."""
     assert isinstance(outgoing.content, SmsContent)
     return outgoing.content.text
 
@@ -112,7 +112,7 @@ class NetworkCalls:
 
 
 class Engine:
-    """One life of the process. `crash` ends it without a word; open another one on the same store."""
+    """One run of the process. After `crash`, open another one on the same store."""
 
     ledger: Ledger
 
@@ -131,7 +131,7 @@ class Engine:
         return await self.work_on(self.opened())
 
     def opened(self) -> MemoryLedger | SqliteLedger:
-        """The ledger, by the first process that comes."""
+        """Open the ledger; the first process creates it."""
         tools: dict[str, Any] = {"vault": self.vault, "clock": self.clock, "random": self.random}
         if isinstance(self.store, Tables):
             return MemoryLedger(tables=self.store, alone=True, **tools)
@@ -139,7 +139,7 @@ class Engine:
         return SqliteLedger.open(path if path.exists() else new_ledger(path), **tools)
 
     async def work_on(self, ledger: Any) -> Engine:
-        """Start on a ledger that is open, beside others that work on it."""
+        """Start on an open ledger, which other engines may use too."""
         self.ledger = Ledger(ledger)
         self._quiescence = Quiescence(lambda: _queued(ledger), self._awaits_network)
         self.fanout = MemoryFanout()
@@ -174,7 +174,7 @@ class Engine:
         return self
 
     async def create_setup(self, *workflows: Workflow, categories: tuple[Category, ...] = ()) -> None:
-        """A tenant with the note template, integrations for every channel, and the given set-up."""
+        """Create a tenant with the note template, an integration for every channel, and the given workflows and categories."""
         setup = self.ledger.setup
         if not setup.tenants.all():
             await setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
@@ -199,7 +199,7 @@ class Engine:
         *,
         devices: Sequence[str] = (),
     ) -> User:
-        """A user reachable on every channel, for pushes on one device or the given ones; keeps everything else."""
+        """Create or replace a user who can be reached on every channel; `devices` are push addresses."""
         profile = Profile(
             contacts=(
                 Contact(channel=Channel.SMS, address="+4915112345678"),
@@ -217,7 +217,7 @@ class Engine:
         return user
 
     async def trigger(self, key: str, *users: str | Recipient, **more: Any) -> Acceptance:
-        """Submit and insist on acceptance."""
+        """Submit an event, and fail unless it is accepted."""
         fields: dict[str, Any] = {"data": msgspec.Raw(b'{"text":"hello"}'), **more}
         submission = Submission(workflow=key, recipients=users, **fields)
         (answer,) = await self.pipeline.submit(self.tenant, [submission])
@@ -226,12 +226,12 @@ class Engine:
         return answer
 
     async def until_idle(self, network_s: float = 2.0) -> None:
-        """Wait until nothing more happens without the clock moving; for real servers at most `network_s`: some hang."""
+        """Wait until nothing more happens unless the clock moves. Calls to real servers are awaited for at most `network_s`."""
         self._network_until_s = asyncio.get_running_loop().time() + network_s
         await self._quiescence.reached()
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass in steps that wake the sweeps, settling in between."""
+        """Advance the clock so that due work runs, and wait until it is done."""
         await self.until_idle()
         self.clock.advance(seconds)
         for _ in range(3):
@@ -275,7 +275,7 @@ class Engine:
         return False
 
     async def until(self, true: Callable[[], Awaitable[bool]]) -> bool:
-        """Time goes on until it is, faster and faster; the bound is in steps, as many on a slow machine as on a fast one."""
+        """Advance the clock in growing steps until the condition is true. The number of steps is bounded, not the seconds."""
         for step in range(600):
             await self.until_idle(network_s=0.005)
             if await true():
@@ -284,26 +284,26 @@ class Engine:
         return False
 
     async def crash(self) -> None:
-        """End without draining: whatever was not committed is gone."""
+        """End without draining, and close the ledger: what was not committed is lost."""
         await self.kill()
         await self.ledger.close()
 
     async def kill(self) -> None:
-        """The same, while others go on with the ledger."""
+        """End without draining, and leave the ledger open for other engines."""
         await self.pipeline.loops.stop()
         await self._in_time(self.pipeline.dispatcher.drain(0.0))
 
     async def stop(self) -> None:
-        """A graceful stop, while time goes on: what hangs is waited for, but not for ever."""
+        """Stop gracefully while the clock moves, and close the ledger."""
         await self.leave()
         await self.ledger.close()
 
     async def leave(self) -> None:
-        """The same, while others go on with the ledger."""
+        """Stop gracefully, and leave the ledger open for other engines."""
         await self._in_time(self.pipeline.drain(1.0))
 
     async def _in_time(self, work: Coroutine[Any, Any, None]) -> None:
-        """The work, while time goes on whenever it waits for that."""
+        """Await the work, and advance the clock whenever nothing else happens."""
         task = asyncio.ensure_future(work)
         while not task.done():
             await self.until_idle(network_s=0.005)

@@ -1,4 +1,4 @@
-"""A gateway on a reference ledger, and the two ends of a connection to it: an ASGI server's, and a client's."""
+"""A gateway over inboxes in memory, and both ends of a connection to it: the ASGI server's and the client's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOST = "clarion.example"
 
 
 class GatewayServer:
-    """Users with inboxes, and the gateway their devices connect to."""
+    """A gateway with users and inboxes, ready for devices to connect."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class GatewayServer:
         limits: GatewayLimits | None,
         origins: tuple[str, ...],
     ) -> Gateway:
-        """A gateway over these, not started."""
+        """Build the gateway without starting it."""
         self.fanout = MemoryFanout()
         self.tokens = UserTokens(self.vault, self.clock)
         self.inbox_actions = InboxActions(inboxes, self.fanout, self.clock)
@@ -171,7 +171,7 @@ class Connection:
         self._incoming.put_nowait({"type": "websocket.receive", "text": text})
 
     def hang_up(self) -> None:
-        """The network is cut: nothing more comes or goes."""
+        """Cut the connection: nothing more is sent or received."""
         self._lost = True
         self._writable.set()
         self._incoming.put_nowait({"type": "websocket.disconnect" if self.is_ws else "http.disconnect"})
@@ -185,7 +185,7 @@ class Connection:
         self._writable.clear()
 
     def read_on(self) -> None:
-        """There is room again."""
+        """The write buffer is free again."""
         self._writable.set()
 
     @property
@@ -228,7 +228,7 @@ def _field(line: str) -> tuple[str, str]:
 
 
 class InboxClient:
-    """A client that follows the protocol and believes everything it is told, and checks what it can."""
+    """A client that follows the protocol, applies every frame, and checks that frames are consistent."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}
@@ -240,11 +240,11 @@ class InboxClient:
         self.connection: Connection | None = None
 
     def attach(self, connection: Connection) -> None:
-        """Go on over a new connection."""
+        """Use this connection from now on."""
         self.connection, self._applied = connection, 0
 
     def listen(self) -> None:
-        """Apply what has come."""
+        """Apply the frames received since the last call."""
         assert self.connection is not None
         frames = self.connection.frames
         for frame in frames[self._applied :]:
@@ -252,7 +252,7 @@ class InboxClient:
         self._applied = len(frames)
 
     def apply(self, frame: dict[str, Any]) -> None:
-        """One frame."""
+        """Apply one frame."""
         if frame["type"] == "connected":
             self.recovered.append(frame["recovered"])
             if frame["recovered"]:
@@ -276,7 +276,7 @@ class InboxClient:
         assert all(offset < o <= frame["offset"] for o in offsets), "an item from outside the frame's range"
 
     def shown(self) -> dict[str, dict[str, Any]]:
-        """What is on the screen."""
+        """The items that are not archived."""
         return {key: item for key, item in self.items.items() if item["archived_at"] is None}
 
 

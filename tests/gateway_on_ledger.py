@@ -1,4 +1,4 @@
-"""A gateway above a real ledger, and messages for the people in it."""
+"""A gateway over a SQLite ledger, and a way to deliver messages to its users."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.ledger_files import new_ledger
 
 
 class LedgerGateway:
-    """Everything on one event loop, as in `clarion serve`; the ledger commits on its own thread."""
+    """A gateway and a ledger on one event loop, as in `clarion serve`; the ledger commits on its own thread."""
 
     def __init__(self, directory: Path, limits: GatewayLimits | None = None) -> None:
         path = new_ledger(directory / "clarion.db")
@@ -48,18 +48,18 @@ class LedgerGateway:
         )
 
     async def start(self) -> LedgerGateway:
-        """With two people, ada and bob."""
+        """Create two users, ada and bob, and start the gateway."""
         await self.subject.create_setup()
         self.gateway.start()
         return self
 
     async def stop(self) -> None:
-        """Everything down, in order."""
+        """Stop the gateway, then close the ledger."""
         await self.gateway.close(2.0)
         await self.ledger.close()
 
     async def deliver(self, user: User, *titles: str) -> None:
-        """Settle in-app messages in one batch and publish what came of it, as the engine does."""
+        """Settle in-app messages in one batch and publish the inbox changes, as the engine does."""
         messages = [self.subject.planned(user, channel=Channel.IN_APP) for _ in titles]
         await self.subject.plan(*messages)
         sealed = [

@@ -1,4 +1,4 @@
-"""Letters for the tests of mail: ordinary ones, to be changed where it matters."""
+"""Emails for tests: ordinary ones, which a test changes where it matters."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def message(**changes: Any) -> Message:
 
 
 def outgoing_email(subject: str = "Your order", **changes: Any) -> OutgoingEmail:
-    """A letter to Ada; `changes` of the letter, or of its content."""
+    """An email to Ada; `changes` are fields of it or of its content."""
     content = {name: changes.pop(name) for name in EmailContent.__struct_fields__ if name in changes}
     fields: dict[str, Any] = {"message": message(), "to": "ada@example.org", "at": AT, **changes}
     return OutgoingEmail(content=EmailContent(subject=subject, **({"text": "Hello Ada"} | content)), **fields)
 
 
 def mime_builder() -> MimeBuilder:
-    """Its return paths carry the plain message id."""
+    """A builder whose return paths carry the plain message id."""
     return MimeBuilder(lambda one: one.id.hex())
 
 
 def made(one: OutgoingEmail | None = None, sender: Sender = SENDER) -> bytes:
-    """The octets of a letter."""
+    """The bytes of an email."""
     return mime_builder().make(sender, one or outgoing_email()).body

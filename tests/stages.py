@@ -1,4 +1,4 @@
-"""What one stage needs to be tested by itself: a ledger and a broker in memory, and a clock that moves when told."""
+"""What a test of one stage needs: a ledger and a broker in memory, and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NoDelivery:
 
 
 class Stages:
-    """Each stage with the same surroundings. Nothing runs by itself."""
+    """Intake, planner and claimer over one ledger and broker. A test calls each; nothing runs in the background."""
 
     def __init__(self) -> None:
         self.clock = clock = ManualClock()
@@ -80,7 +80,7 @@ class Stages:
         return self
 
     async def put_user(self, user_id: str, preferences: Preferences | None = None) -> User:
-        """Somebody with a phone."""
+        """Create a user with a phone number."""
         profile = Profile(
             contacts=(Contact(channel=Channel.SMS, address="+4915112345678"),),
             timezone="UTC",

@@ -1,4 +1,4 @@
-"""The users and workflows the acceptance tests send to: nothing stops a message but what a test does."""
+"""The users and workflows of acceptance tests. No preference, cap or quiet hour stops their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree as the architecture tests see it: source files and the modules they make."""
+"""The source tree for architecture tests: files, modules and parsed code."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """One mail for one recipient."""
+    """One email for one recipient, ready to be sent."""
 
     return_path: str
     """Envelope sender."""
@@ -53,7 +53,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutgoingEmail(msgspec.Struct, frozen=True, kw_only=True):
-    """What one mail is made of."""
+    """One email for one recipient, before it is written as MIME."""
 
     message: Message
     to: str

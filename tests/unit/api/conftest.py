@@ -1,4 +1,4 @@
-"""The whole API over a real engine on a real SQLite file, called in process."""
+"""The complete API over an engine on a SQLite file, called in process."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def resolve(host: str) -> list[str]:
 
 
 class Api:
-    """A client that speaks for one credential."""
+    """An HTTP client with one credential."""
 
     def __init__(self, edge: Edge, credential: str) -> None:
         self.credential = credential
@@ -110,7 +110,7 @@ class Api:
 
 
 class Installation:
-    """Everything the API stands on, and clients for it."""
+    """One installation of Clarion, and clients for its API."""
 
     def __init__(self, directory: Path) -> None:
         path = directory / "clarion.db"
@@ -197,7 +197,7 @@ class Installation:
         return Api(self.edge, self.tokens.mint(user, ttl_s))
 
     async def create_setup(self) -> None:
-        """Two tenants; the first with a workflow over every channel that capture keeps."""
+        """Create two tenants; the first has one workflow that sends to email, SMS and the inbox."""
         setup = self.ledger.setup
         for key in ("acme", "other"):
             await setup.tenants.put(Tenant(id=TenantId(0), key=key))
@@ -237,7 +237,7 @@ class Installation:
 
 @pytest.fixture
 async def clarion(tmp_path: Path) -> AsyncIterator[Installation]:
-    """A furnished house whose engine runs."""
+    """A running installation with two tenants and one workflow."""
     clarion = Installation(tmp_path)
     await clarion.create_setup()
     await clarion.pipeline.start()
@@ -250,7 +250,7 @@ async def clarion(tmp_path: Path) -> AsyncIterator[Installation]:
 
 @pytest.fixture
 async def admin(clarion: Installation) -> Api:
-    """May do everything."""
+    """A client with an admin key."""
     return await clarion.client(Scope.ADMIN)
 
 

@@ -49,7 +49,7 @@ async def test_every_loop_queue_store_and_integration_is_named(store):
         assert loops <= {task.get_name() for task in asyncio.all_tasks()}
         assert {f"loop {name}" for name in loops} <= parts.keys()
         assert {f"queue {lane}/{channel}" for lane in LANES for channel in Channel} <= parts.keys()
-        assert {"engine", "store ledger", "integration 1/main-sms", "integration 1/inbox"} <= parts.keys()
+        assert {"engine", "store", "integration 1/main-sms", "integration 1/inbox"} <= parts.keys()
         assert await trouble(clarion) == {}
         assert await clarion.pipeline.warnings() == {}
 
@@ -61,7 +61,7 @@ async def test_every_loop_queue_store_and_integration_is_named(store):
         *((f"loop wake-{lane}", Claimer, "sweep") for lane in LANES),
         (NORMAL_SMS, Recheck, "batch"),
         ("loop watch-endpoints", EndpointMonitor, "sweep"),
-        ("loop watch-parts", Readiness, "look"),
+        ("loop watch-parts", Readiness, "check"),
     ],
 )
 async def test_a_loop_that_keeps_failing_is_named_until_it_works(store, monkeypatch, loop, type_, method):
@@ -153,8 +153,8 @@ async def test_a_store_that_cannot_write_is_named(store, monkeypatch):
     async with engine(store, provider=RecordingProvider()) as clarion:
         with monkeypatch.context() as sick:
             sick.setattr(clarion.ledger, "health", said)
-            assert await trouble(clarion) == {"store ledger": "the disk is full"}
-            assert (await clarion.pipeline.stats())["part.store ledger"] == 2
+            assert await trouble(clarion) == {"store": "the disk is full"}
+            assert (await clarion.pipeline.stats())["part.store"] == 2
         assert await trouble(clarion) == {}
 
 

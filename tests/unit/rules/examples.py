@@ -1,4 +1,4 @@
-"""A small world for the rules: a shop, its people, and what happened."""
+"""Example values for tests of rules: a tenant, users, workflows and events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BERLIN = "Europe/Berlin"
 
 
 def at(text: str, zone: str = "UTC", fold: int = 0) -> Instant:
-    """`2026-03-28 22:30` on the clock of `zone`."""
+    """The instant of a local time such as `2026-03-28 22:30` in `zone`."""
     return Instant(
         round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp() * 1000)
     )
@@ -81,7 +81,7 @@ def event(
     send_at: Instant | None = None,
     send_at_local: str | None = None,
 ) -> Event:
-    """Something that happened in the shop."""
+    """An event of the workflow."""
     return Event(
         id=new_event_id(happened, b"0123456789"),
         tenant=TENANT.id,
@@ -149,5 +149,5 @@ def decide(
 
 
 def said(verdicts, rule: str) -> list[tuple[str, str]]:
-    """What one rule said: (result, reason)."""
+    """The result and reason of each verdict of one rule."""
     return [(verdict.result, verdict.reason) for verdict in verdicts if verdict.rule == rule]

@@ -1,11 +1,11 @@
 """What every ledger must do, as checks to run over yours, each on a new and empty one.
 
 import pytest
-from clarion.testing.ledger_contract import LEDGER_CONTRACT, World
+from clarion.testing.ledger_contract import LEDGER_CONTRACT, LedgerSubject
 
 @pytest.mark.parametrize("check", LEDGER_CONTRACT, ids=lambda check: check.__name__)
 async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
-    await check(await World(my_ledger, clock, random).furnish())
+    await check(await LedgerSubject(my_ledger, clock, random).create_setup())
 """
 
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT

@@ -1,4 +1,4 @@
-"""A small world to check a ledger in: one tenant, two people, and messages made with few words."""
+"""The ledger a check runs on: one tenant, two users, one worker, and short ways to make messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LEASE_MS = 60_000
 
 
 class LedgerSubject:
-    """A ledger with somebody in it. `create_setup` it before use."""
+    """A ledger under test. Call `create_setup` before the check."""
 
     def __init__(self, store: Store, clock: ManualClock, random: SeededRandom) -> None:
         self.ledger = Ledger(store)
@@ -52,7 +52,7 @@ class LedgerSubject:
         self.bob: User
 
     async def create_setup(self) -> LedgerSubject:
-        """The tenant, the people, and somebody who works."""
+        """Create the tenant, the users and the worker."""
         self.tenant = (await self.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))).id
         self.ada = await self.put_user("ada", "ada@example.org")
         self.bob = await self.put_user("bob", "bob@example.org")
