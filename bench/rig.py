@@ -81,7 +81,7 @@ async def ended(server: Server, channel: str | None = None) -> int:
     """Messages that have reached their last status since the server started."""
     total = 0.0
     for name, value in (await server.metrics()).items():
-        if name.startswith("clarion_messages_settled_total{"):
+        if name.startswith("clarion_message_status_changes_total{"):
             labels = dict(LABELS.findall(name))
             if labels["status"] in ENDED and channel in {None, labels["channel"]}:
                 total += value

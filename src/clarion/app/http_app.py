@@ -65,7 +65,7 @@ def metrics_of(
 ) -> Metrics:
     """The page that Prometheus reads; the API adds what it counts itself."""
     metrics = Metrics()
-    metrics.add("ledger", resources.ledger.stats)
+    metrics.add("store", resources.ledger.stats)
     metrics.add("pipeline", pipeline.stats)
     metrics.add("pipeline", services.stats)
     metrics.add("gateway", inboxes.stats)

@@ -193,7 +193,7 @@ class Pipeline:
             flat[f"loop_failures.{loop}"] = count
         for queue in self.queues:
             if queue.in_flight:
-                flat[f"held.{queue.lane}.{queue.channel}"] = queue.in_flight
+                flat[f"in_flight.{queue.lane}.{queue.channel}"] = queue.in_flight
         for (channel, status, reason), count in self._settler.settled.items():
             flat[f"settled.{channel}.{status}.{reason}"] = count
         for (kind, new), count in self._receipts.received.items():

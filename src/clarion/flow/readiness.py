@@ -82,7 +82,7 @@ class Readiness:
         return await self._parts(await self.warnings())
 
     async def _parts(self, warned: Mapping[str, str]) -> dict[str, str]:
-        parts = {"store ledger": await self._ledger.health()}
+        parts = {"store": await self._ledger.health()}
         parts.update((f"loop {name}", state) for name, state in self._loops.states().items())
         parts.update((_name(queue), self._state(queue)) for queue in self._queues)
         parts.update((f"integration {name}", OK) for name in self._integrations.troubles())

@@ -164,7 +164,7 @@ class Installation:
     def with_limits(self, limits: ApiLimits, **other: Any) -> Edge:
         """The API with other limits, or other parts."""
         metrics = Metrics()
-        metrics.add("ledger", self.ledger.stats)
+        metrics.add("store", self.ledger.stats)
         metrics.add("pipeline", self.pipeline.stats)
         metrics.add("pipeline", self.services.stats)
         parts: dict[str, Any] = {

@@ -9,7 +9,7 @@ from hashlib import sha256
 import pytest
 from openapi_spec_validator import validate
 
-from clarion.adapters.telemetry.prometheus import MEANINGS
+from clarion.adapters.telemetry.prometheus import METRICS
 from clarion.api import reference
 from tests.architecture.source_tree import ROOT
 from tests.unit.api.conftest import ACME, ROUTES
@@ -129,14 +129,14 @@ async def test_metrics_speak_prometheus_and_openmetrics(clarion, admin):
     assert opened.text.endswith("# EOF\n")
 
 
-async def test_every_number_of_ledger_and_engine_has_a_meaning(clarion, admin, ada):
+async def test_every_number_of_store_and_engine_is_explained(clarion, admin, ada):
     """Nothing is counted that the reference does not explain."""
     await admin.ok("POST", "/v1/workflows/order-paid/trigger", {"recipients": ["ada"], "data": {"id": "1"}})
     for part, stats in (
-        ("ledger", (await clarion.ledger.stats())),
+        ("store", (await clarion.ledger.stats())),
         ("pipeline", (await clarion.pipeline.stats())),
     ):
-        assert {key for key in stats if (part, key.partition(".")[0]) not in MEANINGS} == set()
+        assert {key for key in stats if (part, key.partition(".")[0]) not in METRICS} == set()
 
 
 async def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(clarion):

@@ -36,7 +36,7 @@ async def test_several_processes_share_the_database_of_a_store_process(settings,
             made = await one.ledger.setup.tenants.put(Tenant(id=TenantId(0), key="acme"))
             await other.ledger.setup.catch_up()
             assert other.ledger.setup.tenants.all() == {made.id: made}
-            assert (await other.pipeline.health())["store ledger"] == "ok"
+            assert (await other.pipeline.health())["store"] == "ok"
         with pytest.raises(ConfigError, match="in use by another Clarion process"):
             async with App.open(settings.model_copy(update={"database": "sqlite:clarion.db"})):
                 raise AssertionError("it must not start")

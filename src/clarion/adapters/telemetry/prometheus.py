@@ -1,7 +1,7 @@
-"""The metrics page: what the parts count anyway, read when Prometheus asks. Nothing is done per message.
+"""The metrics page: reads the counters of the parts when Prometheus asks. Messages pay nothing for it.
 
 A part hands over flat numbers. A dotted name carries label values behind its first word: `settled.email.sent.`
-becomes `clarion_messages_settled_total{channel="email",status="sent",reason=""}`.
+becomes `clarion_message_status_changes_total{channel="email",status="sent",reason=""}`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Stats = Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 
 
 class MetricHelp(msgspec.Struct, frozen=True):
-    """How one number of a part is shown."""
+    """How one number of a part is exported."""
 
     name: str
     help: str
@@ -30,60 +30,66 @@ class MetricHelp(msgspec.Struct, frozen=True):
 
     @property
     def counts(self) -> bool:
-        """It only ever grows."""
+        """Whether it is a counter."""
         return self.name.endswith("_total")
 
 
-MEANINGS: dict[tuple[str, str], MetricHelp] = {
+METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "accepted"): MetricHelp("clarion_events_accepted_total", "Events accepted and durable."),
     ("pipeline", "repeated"): MetricHelp(
-        "clarion_events_repeated_total", "Submissions answered from an earlier one with the same key."
+        "clarion_events_repeated_total",
+        "Submissions answered with the result of an earlier one with the same key.",
     ),
     ("pipeline", "planned"): MetricHelp("clarion_runs_planned_total", "Runs planned."),
     ("pipeline", "unplannable"): MetricHelp(
         "clarion_events_unplannable_total", "Events whose workflow or users were gone when they were planned."
     ),
     ("pipeline", "set_aside"): MetricHelp(
-        "clarion_events_set_aside_total", "Events that could not be planned and were set aside for a person."
+        "clarion_events_set_aside_total",
+        "Events that could not be planned and were set aside for manual review.",
     ),
     ("pipeline", "set_aside_waiting"): MetricHelp(
-        "clarion_events_set_aside", "Events set aside that nobody has retried or discarded yet."
+        "clarion_events_set_aside", "Events set aside and not yet retried or discarded."
     ),
-    ("pipeline", "attempts"): MetricHelp("clarion_attempts_total", "Provider calls, counted per message."),
+    ("pipeline", "attempts"): MetricHelp(
+        "clarion_attempts_total", "Attempts to send a message through a provider."
+    ),
     ("pipeline", "unknown_outcomes"): MetricHelp(
-        "clarion_attempts_unknown_total", "Attempts that may or may not have gone through."
+        "clarion_attempts_unknown_total", "Attempts whose result is unknown: the message may have been sent."
     ),
     ("pipeline", "claimed"): MetricHelp(
-        "clarion_messages_claimed_total", "Due messages claimed from the ledger."
+        "clarion_messages_claimed_total", "Due messages taken from the store."
     ),
     ("pipeline", "leases_lost"): MetricHelp(
         "clarion_leases_lost_total",
-        "How often this process was taken for dead although it lived, because it was stopped for too long.",
+        "How often this process lost its lease because it did not renew it in time.",
     ),
     ("pipeline", "refused_settlements"): MetricHelp(
-        "clarion_settlements_refused_total", "Late results of a worker that had lost its lease."
+        "clarion_late_results_refused_total", "Late results of a worker that had lost its lease."
     ),
     ("pipeline", "endpoints_disabled"): MetricHelp(
         "clarion_endpoints_disabled_total", "Webhook endpoints disabled for failing or by their receiver."
     ),
     ("pipeline", "deleted"): MetricHelp(
         "clarion_retention_deleted_total",
-        "Rows deleted because they were older than they are kept.",
+        "Rows deleted because their retention period ended.",
         ("kind",),
     ),
     ("pipeline", "operation_items"): MetricHelp(
-        "clarion_operation_items_total", "Messages that operations went through, by outcome.", ("outcome",)
+        "clarion_operation_items_total", "Messages processed by bulk operations, by outcome.", ("outcome",)
     ),
-    ("pipeline", "held"): MetricHelp(
-        "clarion_messages_held", "Messages in memory waiting for a provider.", ("lane", "channel")
+    ("pipeline", "in_flight"): MetricHelp(
+        "clarion_messages_in_flight",
+        "Messages in memory that wait for a provider or are being sent.",
+        ("lane", "channel"),
     ),
     ("pipeline", "settled"): MetricHelp(
-        "clarion_messages_settled_total",
+        "clarion_message_status_changes_total",
         "Status changes recorded by the engine.",
         ("channel", "status", "reason"),
     ),
     ("pipeline", "mails_read"): MetricHelp(
-        "clarion_mails_read_total", "Returned mails taken from the mailboxes that are read."
+        "clarion_mails_read_total", "Returned emails read from the configured mailboxes."
     ),
     ("pipeline", "callbacks"): MetricHelp(
         "clarion_callbacks_total", "Calls of providers that report about messages, by outcome.", ("outcome",)
@@ -96,7 +102,7 @@ MEANINGS: dict[tuple[str, str], MetricHelp] = {
     ),
     ("pipeline", "receipts"): MetricHelp(
         "clarion_receipts_total",
-        "What came back about sent messages, by kind and effect.",
+        "Receipts about sent messages, by kind and effect.",
         ("kind", "effect"),
     ),
     ("pipeline", "part"): MetricHelp(
@@ -110,29 +116,36 @@ MEANINGS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "circuit"): MetricHelp(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),
-    ("ledger", "commits"): MetricHelp("clarion_ledger_commits_total", "Transactions made durable."),
-    ("ledger", "jobs"): MetricHelp("clarion_ledger_jobs_total", "Writes asked for; many share one commit."),
-    ("ledger", "rows"): MetricHelp("clarion_ledger_rows_total", "Rows written, as far as the writers said."),
-    ("ledger", "redone"): MetricHelp(
-        "clarion_ledger_jobs_redone_total", "Writes done again because another of their commit failed."
+    ("store", "commits"): MetricHelp("clarion_store_commits_total", "Transactions made durable."),
+    ("store", "jobs"): MetricHelp(
+        "clarion_store_writes_total", "Writes requested. Many share one transaction."
     ),
-    ("ledger", "failures"): MetricHelp("clarion_ledger_failures_total", "Commits that failed."),
-    ("ledger", "queued_rows"): MetricHelp("clarion_ledger_queued_rows", "Rows waiting for the next commit."),
-    ("ledger", "last_commit_ms"): MetricHelp(
-        "clarion_ledger_last_commit_seconds", "How long the newest commit took.", scale=0.001
+    ("store", "rows"): MetricHelp("clarion_store_rows_total", "Rows written."),
+    ("store", "redone"): MetricHelp(
+        "clarion_store_writes_redone_total",
+        "Writes repeated because another write in the same transaction failed.",
     ),
-    ("ledger", "cached_users"): MetricHelp("clarion_ledger_cached_users", "People kept opened in memory."),
-    ("ledger", "file_bytes"): MetricHelp("clarion_ledger_file_bytes", "Size of the database."),
-    ("ledger", "wal_bytes"): MetricHelp("clarion_ledger_wal_bytes", "Size of its write-ahead log."),
+    ("store", "failures"): MetricHelp("clarion_store_failures_total", "Commits that failed."),
+    ("store", "queued_rows"): MetricHelp("clarion_store_queued_rows", "Rows waiting for the next commit."),
+    ("store", "last_commit_ms"): MetricHelp(
+        "clarion_store_last_commit_seconds", "How long the newest commit took.", scale=0.001
+    ),
+    ("store", "cached_users"): MetricHelp("clarion_store_cached_users", "Users cached in memory."),
+    ("store", "file_bytes"): MetricHelp("clarion_store_file_bytes", "Size of the database."),
+    ("store", "wal_bytes"): MetricHelp(
+        "clarion_store_wal_bytes", "Size of the write-ahead log of the database."
+    ),
     ("gateway", "connections"): MetricHelp(
         "clarion_gateway_connections", "Open WebSockets and event streams."
     ),
-    ("gateway", "users"): MetricHelp("clarion_gateway_users", "People with at least one device connected."),
+    ("gateway", "users"): MetricHelp("clarion_gateway_users", "Users with at least one device connected."),
     ("gateway", "frames"): MetricHelp("clarion_gateway_frames_total", "Inbox changes pushed to devices."),
     ("gateway", "recovered"): MetricHelp(
-        "clarion_gateway_recovered_total", "Reconnects that were given exactly what they had missed."
+        "clarion_gateway_recovered_total", "Reconnects that received exactly the changes they had missed."
     ),
-    ("gateway", "full"): MetricHelp("clarion_gateway_full_total", "Connects that were given the full state."),
+    ("gateway", "full"): MetricHelp(
+        "clarion_gateway_full_states_total", "Connections that received the full inbox state."
+    ),
     ("gateway", "closed"): MetricHelp(
         "clarion_gateway_closed_total", "Connections ended, by reason.", ("reason",)
     ),
@@ -142,15 +155,15 @@ MEANINGS: dict[tuple[str, str], MetricHelp] = {
         "clarion_http_connections", "HTTP connections that are open, live inboxes not counted."
     ),
     ("connections", "waiting"): MetricHelp(
-        "clarion_http_connections_waiting", "Those of them that wait for their clients."
+        "clarion_http_connections_waiting", "Open HTTP connections that wait for their clients."
     ),
     ("connections", "ended"): MetricHelp(
         "clarion_http_connections_ended_total",
         "Connections ended because of their clients: `slow_head`, `slow_body`, `unread`, `head_too_large`, `crowded_out`.",
-        ("why",),
+        ("reason",),
     ),
 }
-"""What is known about the numbers of the parts. Others are shown under their own names as gauges."""
+"""The metric of each number, by part and name. Numbers without an entry are exported as gauges under their own names."""
 
 
 class Metrics:
@@ -191,7 +204,7 @@ class _Parts(Collector):
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """One family per meaning, gathered over all parts."""
+        """One family per metric, gathered over all parts."""
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for part, numbers in self._asked:
             for key, value in numbers.items():
@@ -204,10 +217,10 @@ def _gather(
     families: dict[str, CounterMetricFamily | GaugeMetricFamily], part: str, key: str, value: float
 ) -> None:
     word, _, rest = key.replace("closed_", "closed.", 1).partition(".")
-    meaning = MEANINGS.get((part, word)) or MetricHelp(f"clarion_{part}_{word}", f"{word} of the {part}.")
-    family = families.get(meaning.name)
+    metric = METRICS.get((part, word)) or MetricHelp(f"clarion_{part}_{word}", f"{word} of the {part}.")
+    family = families.get(metric.name)
     if family is None:
-        kind = CounterMetricFamily if meaning.counts else GaugeMetricFamily
-        family = families[meaning.name] = kind(meaning.name, meaning.help, labels=meaning.labels)
-    values = rest.split(".", len(meaning.labels) - 1) if meaning.labels else []
-    family.add_metric(values, value * meaning.scale)
+        kind = CounterMetricFamily if metric.counts else GaugeMetricFamily
+        family = families[metric.name] = kind(metric.name, metric.help, labels=metric.labels)
+    values = rest.split(".", len(metric.labels) - 1) if metric.labels else []
+    family.add_metric(values, value * metric.scale)

@@ -7,7 +7,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from clarion.adapters.telemetry.prometheus import MEANINGS, Metrics
+from clarion.adapters.telemetry.prometheus import METRICS, Metrics
 from tests.architecture.source_tree import ROOT
 
 
@@ -23,9 +23,10 @@ async def test_dotted_names_become_labels():
     shown = await page(
         pipeline={"settled.email.sent.": 3, "settled.sms.failed.template_error": 1, "accepted": 4}
     )
-    assert 'clarion_messages_settled_total{channel="email",reason="",status="sent"} 3.0' in shown
+    assert 'clarion_message_status_changes_total{channel="email",reason="",status="sent"} 3.0' in shown
     assert (
-        'clarion_messages_settled_total{channel="sms",reason="template_error",status="failed"} 1.0' in shown
+        'clarion_message_status_changes_total{channel="sms",reason="template_error",status="failed"} 1.0'
+        in shown
     )
     assert "clarion_events_accepted_total 4.0" in shown
 
@@ -38,8 +39,8 @@ async def test_a_label_value_may_contain_dots():
 
 async def test_numbers_nobody_described_are_shown_all_the_same():
     """A new counter of a part is never lost; what is not a number is left out."""
-    shown = await page(ledger={"pages": 7, "path": "/x", "none": None})
-    assert "clarion_ledger_pages 7.0" in shown
+    shown = await page(store={"pages": 7, "path": "/x", "none": None})
+    assert "clarion_store_pages 7.0" in shown
     assert "path" not in re.sub(r"python_\w+", "", shown)
 
 
@@ -54,19 +55,19 @@ async def test_the_page_is_read_anew_at_every_scrape():
 
 async def test_prometheus_can_parse_it():
     """Types and help included."""
-    shown = await page(pipeline={"accepted": 1, "held.normal.email": 2}, gateway={"closed_slow": 1})
+    shown = await page(pipeline={"accepted": 1, "in_flight.normal.email": 2}, gateway={"closed_slow": 1})
     families = {family.name: family for family in text_string_to_metric_families(shown)}
     assert families["clarion_events_accepted"].type == "counter"
-    assert families["clarion_messages_held"].type == "gauge"
+    assert families["clarion_messages_in_flight"].type == "gauge"
     assert families["clarion_gateway_closed"].samples[0].labels == {"reason": "slow"}
 
 
-@pytest.mark.parametrize("meaning", MEANINGS.values(), ids=lambda meaning: meaning.name)
-async def test_names_follow_the_conventions_and_are_documented(meaning):
+@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
+async def test_names_follow_the_conventions_and_are_documented(metric):
     """One prefix, plain words, `_total` on what only grows, and a line in the reference."""
-    assert re.fullmatch(r"clarion(_[a-z]+)+", meaning.name)
-    assert meaning.help.endswith(".")
-    assert not {"user", "email", "address", "message_id"} & set(meaning.labels)
+    assert re.fullmatch(r"clarion(_[a-z]+)+", metric.name)
+    assert metric.help.endswith(".")
+    assert not {"user", "email", "address", "message_id"} & set(metric.labels)
     reference = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
-    labels = ", ".join(f"`{label}`" for label in meaning.labels)
-    assert f"| `{meaning.name}` | {labels} | {meaning.help} |" in reference
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    assert f"| `{metric.name}` | {labels} | {metric.help} |" in reference
