@@ -1,4 +1,4 @@
-"""Plug-ins found through entry points, ours and everybody else's alike: providers, databases, brokers, fan-outs."""
+"""Loads plug-ins through entry points: providers, databases, brokers, fan-outs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The messages of a batch kept apart: what goes wrong with one is its own outcome and nobody else's."""
+"""Sends the messages of a batch one by one, so that a failure affects one message only."""
 
 from __future__ import annotations
 

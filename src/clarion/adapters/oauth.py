@@ -1,4 +1,4 @@
-"""Access tokens of OAuth 2.0 (RFC 6749): renewed before they run out, one request at a time, kept in memory."""
+"""OAuth 2.0 access tokens (RFC 6749): cached in memory, renewed before they expire, one request at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do: API keys for programs, user tokens for one person's inbox."""
+"""Authenticates callers: API keys for programs, user tokens for one user's inbox."""
 
 from __future__ import annotations
 

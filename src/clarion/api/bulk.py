@@ -1,4 +1,4 @@
-"""What a bulk call answers, whatever it is about: how many were taken, and what is wrong with each of the others."""
+"""The answer of a bulk call: how many items were accepted, and what is wrong with each of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/captures`: what capture integrations kept instead of sending it."""
+"""`/v1/captures`: messages that were captured instead of sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/users/{user_id}/contacts`: the addresses of a person, one by one."""
+"""`/v1/users/{user_id}/contacts`: the addresses of a user."""
 
 from __future__ import annotations
 

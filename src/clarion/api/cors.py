@@ -1,4 +1,4 @@
-"""Which answers a web page of another origin may read: those of routes that a user's own token opens."""
+"""CORS: lets web pages of allowed origins read the routes that accept user tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/dead-letters`: messages that failed for good, and sending them again."""
+"""`/v1/dead-letters`: messages that failed for good, and retrying them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the HTTP edge is made of: handed in once by the composition root."""
+"""What the API is built from. The composition root passes it once."""
 
 from __future__ import annotations
 

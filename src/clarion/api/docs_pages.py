@@ -1,4 +1,4 @@
-"""`/docs` and `/docs/errors`: the API for people, made from the OpenAPI document. Loads nothing from elsewhere."""
+"""`/docs` and `/docs/errors`: API pages made from the OpenAPI document. They load nothing from other servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the docstrings of values say, as descriptions in the OpenAPI document: written once, read everywhere."""
+"""Puts the docstrings of values into the OpenAPI document."""
 
 from __future__ import annotations
 

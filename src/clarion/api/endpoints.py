@@ -1,4 +1,4 @@
-"""`/v1/endpoints`: URLs that are told what happens, and what became of every call."""
+"""`/v1/endpoints`: webhook endpoints, and the log of calls to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /v1/events`: what happened, newest first."""
+"""`GET /v1/events`: events, newest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/events/{id}`: what came of an event and why, and canceling it."""
+"""`/v1/events/{id}`: an event with its runs, messages and explanations, and canceling it."""
 
 from __future__ import annotations
 

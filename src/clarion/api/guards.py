@@ -1,4 +1,4 @@
-"""What every ordinary route gets handed in, and the guards that stand before it."""
+"""Dependencies and permission guards of the ordinary routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics`: for machines that watch. No credential needed, nothing about tenants shown."""
+"""`/healthz`, `/readyz`, `/metrics`: for monitoring. They need no credential and show nothing about tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/inbound/email`: mail that came back, handed in as it is."""
+"""`/v1/inbound/email`: accepts a returned email in its raw form."""
 
 from __future__ import annotations
 

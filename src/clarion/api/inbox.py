@@ -1,4 +1,4 @@
-"""`/v1/users/{user_id}/inbox`: what a person has received in the app. A user's own token will do."""
+"""`/v1/users/{user_id}/inbox`: the in-app messages of a user. Accepts the user's own token."""
 
 from __future__ import annotations
 

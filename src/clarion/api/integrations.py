@@ -1,4 +1,4 @@
-"""`/v1/integrations`: providers with their settings. Secrets go in and never come out."""
+"""`/v1/integrations`: providers with their settings. Secrets can be written and never read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/messages`: what became of every notification, and moves made by hand."""
+"""`/v1/messages`: the messages, their timeline, and manual actions."""
 
 from __future__ import annotations
 

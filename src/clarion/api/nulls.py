@@ -1,4 +1,4 @@
-"""Nothing is `null` where callers look. Stored documents have empty texts for it: this translates, both ways."""
+"""Translates between `null` in the API and empty texts in stored documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: Litestar describes the ordinary routes, this adds the ingest routes and what all share."""
+"""The OpenAPI document: Litestar describes the ordinary routes; this adds the ingest routes and what all share."""
 
 from __future__ import annotations
 

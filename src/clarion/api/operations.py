@@ -1,4 +1,4 @@
-"""`/v1/operations`: work on many things that one call asked for, how far it is, and what failed."""
+"""`/v1/operations`: bulk operations, their progress and their errors."""
 
 from __future__ import annotations
 

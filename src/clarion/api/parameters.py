@@ -1,4 +1,4 @@
-"""Query parameters: every one is known and can be used, or the request is refused with all that are wrong."""
+"""Checks query parameters: a request with unknown or invalid parameters is refused, and the answer names all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/users/{user_id}/preferences`: what a person chose, and what is in force because of it."""
+"""`/v1/users/{user_id}/preferences`: the preferences of a user, and what follows from them."""
 
 from __future__ import annotations
 

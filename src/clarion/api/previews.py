@@ -1,4 +1,4 @@
-"""`/v1/templates/{key}/preview` and `/test`: what one person would get, shown or really sent to them."""
+"""`/v1/templates/{key}/preview` and `/test`: shows what one user would receive, or sends it to that user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of the reference that are written by the code itself: `python -m clarion.api.reference docs/reference`."""
+"""Generates pages of the reference: `python -m clarion.api.reference docs/reference`."""
 
 from __future__ import annotations
 

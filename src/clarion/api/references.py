@@ -1,4 +1,4 @@
-"""Names in requests that nothing has, and those that were probably meant."""
+"""Checks that names in requests exist, and suggests the nearest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request bodies: read within limits, decode into values, and say exactly what is wrong and where."""
+"""Reads request bodies within limits, decodes them, and says exactly what is wrong and where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers sent straight to the server, for the routes that do without a framework."""
+"""Sends answers directly over ASGI, for routes without the framework."""
 
 from __future__ import annotations
 

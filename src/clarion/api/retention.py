@@ -1,4 +1,4 @@
-"""`/v1/retention`: how long data is kept, and deleting what is older."""
+"""`/v1/retention`: how long data is kept, and deleting older data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What categories, workflows, templates and integrations have in common: keyed documents of a tenant."""
+"""What routes of categories, workflows, templates and integrations share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers send to have people notified, checked and turned into submissions."""
+"""Checks trigger requests and turns them into submissions."""
 
 from __future__ import annotations
 

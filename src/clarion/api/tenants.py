@@ -1,4 +1,4 @@
-"""`/v1/tenants`: the tenants of this installation, for whoever runs it."""
+"""`/v1/tenants`: the tenants of this installation, for operators."""
 
 from __future__ import annotations
 

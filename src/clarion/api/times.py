@@ -1,4 +1,4 @@
-"""RFC 3339 text at the door, milliseconds inside."""
+"""Converts between RFC 3339 text in the API and milliseconds inside."""
 
 from __future__ import annotations
 

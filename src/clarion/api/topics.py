@@ -1,4 +1,4 @@
-"""`/v1/topics`: explicit groups, and who is subscribed to them."""
+"""`/v1/topics`: topics and their subscribers."""
 
 from __future__ import annotations
 

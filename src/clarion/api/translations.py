@@ -1,4 +1,4 @@
-"""`/v1/translations`: templates out to translators and back, and what is not translated yet."""
+"""`/v1/translations`: exports and imports translations, and lists what is missing."""
 
 from __future__ import annotations
 

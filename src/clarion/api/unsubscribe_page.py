@@ -1,4 +1,4 @@
-"""The page behind an unsubscribe link: one sentence, one button, in the reader's language. Loads nothing."""
+"""The page behind an unsubscribe link, in the reader's language. It loads nothing."""
 
 from __future__ import annotations
 

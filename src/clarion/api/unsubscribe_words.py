@@ -1,4 +1,4 @@
-"""What the unsubscribe page says, language by language. `{category}` and `{sender}` are names, already escaped."""
+"""The texts of the unsubscribe page in each language. `{category}` and `{sender}` are names, already escaped."""
 
 from __future__ import annotations
 

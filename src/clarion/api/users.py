@@ -1,4 +1,4 @@
-"""`/v1/users`: people, and tokens for their inbox."""
+"""`/v1/users`: users, and tokens for their inboxes."""
 
 from __future__ import annotations
 

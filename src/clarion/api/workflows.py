@@ -1,4 +1,4 @@
-"""`/v1/workflows`: what to do about events. Triggering one is in `events.py`."""
+"""`/v1/workflows`: workflows. Triggering one is in `events.py`."""
 
 from __future__ import annotations
 

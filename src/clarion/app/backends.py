@@ -1,4 +1,4 @@
-"""The database, the broker and the fan-out of this process: found by the schemes of their URLs."""
+"""Finds the database, the broker and the fan-out of this process by the schemes of their URLs."""
 
 from __future__ import annotations
 

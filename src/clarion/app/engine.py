@@ -1,4 +1,4 @@
-"""The engine and its services, from the settings of the installation."""
+"""Builds the engine and its services from the settings."""
 
 from __future__ import annotations
 

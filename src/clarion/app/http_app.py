@@ -1,4 +1,4 @@
-"""The edges: what each is made of, and which of them answers."""
+"""Builds the edges, and decides which of them answers a request."""
 
 from __future__ import annotations
 

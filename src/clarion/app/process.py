@@ -1,4 +1,4 @@
-"""Everything one process runs: `App.open` is the order in which it comes to life, and whose end follows whose."""
+"""Everything one process runs. `App.open` starts it in order, and it stops in the reverse order."""
 
 from __future__ import annotations
 

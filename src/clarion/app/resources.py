@@ -1,4 +1,4 @@
-"""What everything stands on: the data directory, the store in it, and what reaches the world outside."""
+"""Opens what all parts share: the data directory, the store, and the clients for other servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving an app: its event loop, its port, its signals."""
+"""Serves an app: its event loop, its port, its signals."""
 
 from __future__ import annotations
 

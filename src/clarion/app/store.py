@@ -1,4 +1,4 @@
-"""The store process: has the database alone, and serves it to the other processes of the machine."""
+"""The store process: opens the database alone, and serves it to the other processes of this machine."""
 
 from __future__ import annotations
 

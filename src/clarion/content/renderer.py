@@ -1,4 +1,4 @@
-"""From a template and an event to what one person gets on one channel."""
+"""Renders a template for one user on one channel."""
 
 from __future__ import annotations
 

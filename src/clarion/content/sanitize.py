@@ -1,4 +1,4 @@
-"""Rendered text made fit for where it goes: no control characters, one-line headers, harmless links."""
+"""Makes rendered text safe: no control characters, one-line headers, harmless links."""
 
 from __future__ import annotations
 

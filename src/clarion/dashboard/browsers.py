@@ -1,4 +1,4 @@
-"""The visitor's own browser as a device of one of the people on the page: real notifications through web push."""
+"""Registers the visitor's browser as a device of a demo user, for real notifications through web push."""
 
 from __future__ import annotations
 

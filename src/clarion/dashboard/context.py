@@ -1,4 +1,4 @@
-"""What every page works with: the parts of Clarion behind it, and the demo it shows."""
+"""What every page uses: the services of Clarion, and the demo data."""
 
 from __future__ import annotations
 

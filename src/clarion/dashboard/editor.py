@@ -1,4 +1,4 @@
-"""Templates as authors see them: which there are, what can be written, what is wrong with it, and what has changed."""
+"""Templates as the editor shows them: list, fields, findings and differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statuses, reasons and verdicts in plain words, for people who meet Clarion for the first time."""
+"""Labels for statuses, reasons and verdicts."""
 
 from __future__ import annotations
 

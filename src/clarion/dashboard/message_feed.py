@@ -1,4 +1,4 @@
-"""What arrived, and what became of every message: cards and rows, the first load and what came since."""
+"""The list of messages: cards and rows, first load and updates."""
 
 from __future__ import annotations
 

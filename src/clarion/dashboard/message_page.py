@@ -1,4 +1,4 @@
-"""One message in full: why it was decided so, what happened to it, what it says. And the rehearsal of many."""
+"""The page of one message: explanation, timeline and content. Also the result of a dry run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates and static files, read once."""
+"""Page templates and static files, read once."""
 
 from __future__ import annotations
 

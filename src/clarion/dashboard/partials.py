@@ -1,4 +1,4 @@
-"""What the addresses for layouts and pieces answer: the editor of one, and what a change of it does to templates."""
+"""Routes of layouts and partials: the editor, and the effect of a change on templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one person would get on one channel, as the page shows it."""
+"""Shows what one user would receive on one channel."""
 
 from __future__ import annotations
 

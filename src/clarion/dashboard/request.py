@@ -1,4 +1,4 @@
-"""One HTTP exchange, as far as these pages need it."""
+"""One HTTP request, as far as the pages need it."""
 
 from __future__ import annotations
 

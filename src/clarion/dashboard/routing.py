@@ -1,4 +1,4 @@
-"""Which address is answered by which function, and the answers they make."""
+"""Maps addresses to functions, and builds their answers."""
 
 from __future__ import annotations
 

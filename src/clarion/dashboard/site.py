@@ -1,4 +1,4 @@
-"""The pages as one ASGI application: which address shows what, and what stands before it."""
+"""The pages as one ASGI application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the addresses for authors answer: the list of templates, and the editor of one."""
+"""Routes of templates: the list, and the editor of one."""
 
 from __future__ import annotations
 

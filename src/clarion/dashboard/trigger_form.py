@@ -1,4 +1,4 @@
-"""The form that sends: a demo workflow, people, and data; and what comes of it."""
+"""The form that triggers a demo workflow, and its result."""
 
 from __future__ import annotations
 

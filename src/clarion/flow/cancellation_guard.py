@@ -1,4 +1,4 @@
-"""What callers stop, and what is being called: no message is both canceled and sent."""
+"""Keeps a message from being both canceled and sent: knows which messages are canceled and which are being sent."""
 
 from __future__ import annotations
 

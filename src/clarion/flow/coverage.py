@@ -1,4 +1,4 @@
-"""Which channels of a tenant have an integration, remembered until its integrations change."""
+"""Which channels of a tenant have an integration, cached until its integrations change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages, the services and the edges hold: the store, and the set-up of all tenants in memory."""
+"""The store together with the cached set-up of all tenants, as stages, services and edges use it."""
 
 from __future__ import annotations
 

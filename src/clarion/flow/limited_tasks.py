@@ -1,4 +1,4 @@
-"""Tasks for the limited process, as values that go there and back."""
+"""The tasks of the limited process and their results, as values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding what a workflow key stands for."""
+"""Looks up the tenant, workflow, category and template that keys stand for."""
 
 from __future__ import annotations
 

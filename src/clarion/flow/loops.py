@@ -1,4 +1,4 @@
-"""The loops of one process, supervised: a loop that fails is logged and started again."""
+"""Runs the background loops of one process, and restarts a loop that fails."""
 
 from __future__ import annotations
 

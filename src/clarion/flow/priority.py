@@ -1,4 +1,4 @@
-"""Cooperative priority on the one event loop: lower lanes step aside while critical work is in memory."""
+"""Lets critical work run first on the event loop: lower lanes pause while critical messages are in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealing events for the log, and opening them again."""
+"""Encrypts events for the log, and decrypts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting: as long as it takes for the store, since what is known in memory must not be lost; not too long for tasks."""
+"""Two ways to wait: until the store accepts a write, and until tasks end or the time is over."""
 
 from __future__ import annotations
 

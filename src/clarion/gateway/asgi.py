@@ -1,4 +1,4 @@
-"""A device behind an ASGI server, written to without a task of its own."""
+"""A device connected through an ASGI server. Writing to it needs no task."""
 
 from __future__ import annotations
 

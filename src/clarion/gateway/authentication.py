@@ -1,4 +1,4 @@
-"""Who may come in: origin, token, user. The same for every transport."""
+"""Authenticates a connection by origin, token and user, the same for every transport."""
 
 from __future__ import annotations
 

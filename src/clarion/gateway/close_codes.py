@@ -1,4 +1,4 @@
-"""Why the gateway ends a connection. The range of the code tells the client whether to come back."""
+"""The close codes of the gateway. The range of a code tells the client whether to reconnect."""
 
 from __future__ import annotations
 

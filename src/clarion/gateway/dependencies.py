@@ -1,4 +1,4 @@
-"""What the gateway is made of; the composition root fills it in."""
+"""What the gateway is built from. The composition root passes it once."""
 
 from __future__ import annotations
 

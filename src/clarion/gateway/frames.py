@@ -1,4 +1,4 @@
-"""The words of the inbox protocol: what crosses the wire, in both directions. `docs/reference/realtime.md` says it for people."""
+"""The frames of the inbox protocol, in both directions. `docs/reference/realtime.md` describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusing a connection before it is one."""
+"""Refuses a connection before it is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is connected, and what reaches them: changes in, frames out."""
+"""The hub: knows which devices are connected, and sends them inbox changes."""
 
 from __future__ import annotations
 

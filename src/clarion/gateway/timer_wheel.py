@@ -1,4 +1,4 @@
-"""When to look at which device again: one dict of seconds instead of a timer per connection."""
+"""A timer wheel: one dict of seconds instead of one timer per connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The changes of one user's inbox as all devices of that user follow them."""
+"""The inbox changes of one user, shared by all devices of that user."""
 
 from __future__ import annotations
 

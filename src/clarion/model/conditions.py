@@ -1,4 +1,4 @@
-"""What a request demands of a resource before anything happens to it (RFC 9110, section 13)."""
+"""The conditions a request sets for a resource, such as If-Match (RFC 9110, section 13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider is given to send: rendered, localised content per channel."""
+"""Rendered, localised content, one type per channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhook endpoints: URLs of a user's own that are told what happens, and the record of every call to one."""
+"""Webhook endpoints, and the record of every call to one."""
 
 from __future__ import annotations
 

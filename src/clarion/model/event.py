@@ -1,4 +1,4 @@
-"""Events: what happened, and the entry of it that waits in a lane."""
+"""Events, and their entries in a lane."""
 
 from __future__ import annotations
 

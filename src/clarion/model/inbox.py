@@ -1,4 +1,4 @@
-"""The in-app inbox and the captured messages: what the ledger stores for a person to see."""
+"""Inbox items, inbox changes and captured messages, as the ledger stores them."""
 
 from __future__ import annotations
 

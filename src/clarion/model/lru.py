@@ -1,4 +1,4 @@
-"""A bounded memory: when it is full, what was not asked for longest is forgotten, and only that."""
+"""A bounded cache that drops the least recently used entry when it is full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One spelling for an email address, however it is written: domain in A-labels, all in lower case."""
+"""Normalises the spelling of an email address: domain in A-labels, all lower case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs and messages: the plan, and what became of it."""
+"""Runs and messages: what is planned, and its state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on many things at once, asked for in one call: what it can be, and where it is."""
+"""Bulk operations: work on many things that one call asked for, and its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider can answer, one value per message. Expected failure is a value, not an exception."""
+"""The possible outcomes of an attempt, one per message. Expected failures are values, not exceptions."""
 
 from __future__ import annotations
 

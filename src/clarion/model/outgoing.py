@@ -1,4 +1,4 @@
-"""What a provider gets: one message, rendered, for one contact."""
+"""What a provider is given: one rendered message for one contact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan asks the ledger to check exactly, inside the transaction that stores it."""
+"""A plan as the ledger stores it, with the checks the ledger makes in the same transaction."""
 
 from __future__ import annotations
 

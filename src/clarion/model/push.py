@@ -1,4 +1,4 @@
-"""A push notification as it is sent: what counts against the limit of push services."""
+"""A push notification as it is sent, and how it counts against the size limit of push services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail that a person has to look at."""
+"""Returned emails kept for manual review."""
 
 from __future__ import annotations
 

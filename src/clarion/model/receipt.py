@@ -1,4 +1,4 @@
-"""What comes back after a message was sent: said by a provider, a mail server, or the person."""
+"""Receipts: what a provider, a mail server or the user reports about a sent message."""
 
 from __future__ import annotations
 

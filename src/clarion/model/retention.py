@@ -1,4 +1,4 @@
-"""How long a tenant keeps what, and what is left of it in numbers."""
+"""Retention: how long a tenant keeps each kind of data, and the counts that remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of messages and what receipts mean for them: what a ledger stores in one transaction."""
+"""The results of attempts and receipts, as a ledger stores them in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller hands in, after the edge has checked its form and before intake resolves it."""
+"""What a caller submits: the edge has checked its form, intake resolves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a database, a broker or a fan-out is opened: by a function that an entry point leads to.
+"""How an entry point opens a database, a broker or a fan-out.
 
 Its name is the scheme of the URLs it opens. It raises ConfigError, saying what to do, when it cannot open one.
 """

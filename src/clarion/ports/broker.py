@@ -1,4 +1,4 @@
-"""The lanes: where accepted events wait until they are planned."""
+"""The broker: keeps accepted events in lanes until they are planned."""
 
 from __future__ import annotations
 

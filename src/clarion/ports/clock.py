@@ -1,4 +1,4 @@
-"""Time and randomness come in through here, so that a simulation can replay a seed."""
+"""Time and randomness, injected so that tests can control them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Committed inbox changes on their way to connected devices."""
+"""The fan-out: carries committed inbox changes to the gateways."""
 
 from __future__ import annotations
 

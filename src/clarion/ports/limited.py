@@ -1,4 +1,4 @@
-"""Work on what outsiders wrote, done where it can harm nothing else."""
+"""Work on content of outsiders, done in a process with limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Email as it goes over the wire. The house makes it, so that every provider that takes raw mail sends the same."""
+"""Building MIME emails. Clarion builds them, so every provider that takes raw email sends the same bytes."""
 
 from __future__ import annotations
 

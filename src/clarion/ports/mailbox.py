@@ -1,4 +1,4 @@
-"""Mailboxes that returned mail is read from."""
+"""Mailboxes from which returned email is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers: how a message leaves the house. A plug-in is one file plus one entry-point line."""
+"""Providers: how a message is sent. A plug-in is one file plus one entry-point line."""
 
 from __future__ import annotations
 

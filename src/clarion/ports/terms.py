@@ -1,4 +1,4 @@
-"""What one request asks of everything it writes: that a resource is still as it was seen, or that nothing is kept."""
+"""The terms of one request for all its writes: preconditions, and whether it is a dry run."""
 
 from __future__ import annotations
 

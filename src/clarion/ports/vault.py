@@ -1,4 +1,4 @@
-"""Keys and sealing."""
+"""Keys and encryption."""
 
 from __future__ import annotations
 

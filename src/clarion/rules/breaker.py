@@ -1,4 +1,4 @@
-"""A circuit breaker as a value: stop calling what fails, ask again carefully, and less often the longer it fails.
+"""A circuit breaker as a value: stops calls that keep failing, and probes again at growing intervals.
 
 `closed` until, in the rolling window, the share of failures reaches the limit. Then `open` for a cool-down that
 doubles with every failed comeback. Then `half_open`: a few probes decide.

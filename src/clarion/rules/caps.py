@@ -1,4 +1,4 @@
-"""Which frequency caps count a message. Counting is exact and therefore the ledger's."""
+"""Finds the frequency caps that count a message. The ledger counts, so that the count is exact."""
 
 from __future__ import annotations
 

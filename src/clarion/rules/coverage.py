@@ -1,4 +1,4 @@
-"""Which channels the integrations of a tenant serve, and which of its channels a workflow cannot use."""
+"""Finds the channels that the integrations of a tenant serve, and the channels of a workflow that none serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One push, several devices: what all their answers together mean for the message. Pure."""
+"""Combines the outcomes of one push on several devices into one outcome for the message."""
 
 from __future__ import annotations
 

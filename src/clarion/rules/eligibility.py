@@ -1,4 +1,4 @@
-"""May this message go to this person on this channel now? Asked at planning and again before every attempt.
+"""Decides whether a message may be sent to a user on a channel now, at planning and again before every attempt.
 
 The rules in their order: expiry, whether the profile can be read, contact and suppressions, preferences, quiet hours, send windows. Frequency
 caps are not decided here: they are exact, so the ledger counts them inside its transaction (see `caps`).

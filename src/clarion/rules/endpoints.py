@@ -1,4 +1,4 @@
-"""Which endpoints of a user hear of an event, and which of them a message is for.
+"""Finds the webhook endpoints of a user that receive an event, and the endpoints a message is for.
 
 The id of a message to an endpoint is derived from the endpoint's, so it needs no column to say where it goes: it is
 for the endpoint that gives its id.

@@ -1,4 +1,4 @@
-"""The explanation of a run, in one shape for the dry run, the API, the command line and the pages."""
+"""The explanation of a run, in one form for dry runs, the API, the command line and the pages."""
 
 from __future__ import annotations
 

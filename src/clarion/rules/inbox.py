@@ -1,4 +1,4 @@
-"""An inbox item as people's devices see it: one shape over HTTP, WebSocket and event streams."""
+"""An inbox item as devices see it, in one form for HTTP, WebSocket and event streams."""
 
 from __future__ import annotations
 

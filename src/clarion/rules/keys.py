@@ -1,4 +1,4 @@
-"""Keys from the event's data: what counts as the same order, the same thread, the same thing to replace."""
+"""Derives dedupe, thread and collapse keys from the data of an event."""
 
 from __future__ import annotations
 

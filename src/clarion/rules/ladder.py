@@ -1,4 +1,4 @@
-"""What the end of one rung means for the others: success cancels them, failure starts the next. Never both."""
+"""Decides what the end of a ladder step means for the others: success cancels them, failure starts the next."""
 
 from __future__ import annotations
 

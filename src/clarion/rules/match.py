@@ -1,4 +1,4 @@
-"""Finding things by name and path: event types, JSON pointers, and the name somebody meant."""
+"""Matching of event types, JSON pointers, and the nearest known name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which web pages may read answers that are meant for a person's own device."""
+"""Decides which web origins may read answers meant for a user's own device."""
 
 from __future__ import annotations
 

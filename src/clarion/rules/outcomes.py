@@ -1,4 +1,4 @@
-"""What an outcome means for a message: the decision behind every settlement, pure."""
+"""Decides what an outcome means for a message: its next status, reason and due time."""
 
 from __future__ import annotations
 

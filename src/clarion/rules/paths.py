@@ -1,4 +1,4 @@
-"""The path of a request in its one normal form: what decides on a route never sees another spelling."""
+"""Normalises the path of a request, so that routing sees one spelling only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One workflow for one recipient of one event: the messages that will go, and why the others will not."""
+"""Plans one workflow for one recipient of one event: messages to send, and reasons for those that are not sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""May this category use this channel for this person? The most specific setting decides."""
+"""Decides whether a category may use a channel for a user. The most specific setting wins."""
 
 from __future__ import annotations
 

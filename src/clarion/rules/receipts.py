@@ -1,4 +1,4 @@
-"""What a receipt means for its message: where it goes, which rungs follow, whether its address is done for."""
+"""Decides what a receipt means for its message: status, next ladder steps, and suppression of the address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to try again, and when to stop trying."""
+"""Decides when to try again, and when to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending later: from when on the messages of an event may go, on one clock or on that of each recipient."""
+"""Scheduled sending: the earliest time for the messages of an event, at one instant or in each recipient's local time."""
 
 from __future__ import annotations
 

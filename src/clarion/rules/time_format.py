@@ -1,4 +1,4 @@
-"""Instants as people and programs read them."""
+"""Formats instants for people and programs."""
 
 from __future__ import annotations
 

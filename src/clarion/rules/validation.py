@@ -1,4 +1,4 @@
-"""What may be said about a person: ids, addresses, locales, zones, attributes, windows."""
+"""Validates users: ids, addresses, locales, time zones, attributes, time windows."""
 
 from __future__ import annotations
 

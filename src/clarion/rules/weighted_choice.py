@@ -1,4 +1,4 @@
-"""Which of several integrations a message takes: by weight, and always the same one for the same message."""
+"""Chooses one of several integrations by weight, and always the same one for the same message."""
 
 from __future__ import annotations
 

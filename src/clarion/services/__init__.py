@@ -1,1 +1,1 @@
-"""What people and programs do, the same through whichever edge they come: the only writers besides the flow."""
+"""Application services: what people and programs do, whichever edge they use. Only services and the flow write."""

@@ -1,4 +1,4 @@
-"""Canceling: a message that has not begun to be sent, or all of an event's."""
+"""Cancels one message that is not being sent yet, or all messages of an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dry runs: the plan of a submission, decided by the code that would really plan it, with nothing stored."""
+"""Dry runs: plan a submission with the code of the planner, and store nothing."""
 
 from __future__ import annotations
 

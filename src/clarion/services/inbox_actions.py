@@ -1,4 +1,4 @@
-"""What people do with their inbox items, stored and told to all their devices: the one way to do both."""
+"""Changes inbox items for their user, stores the change, and publishes it to all devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done in the limited process: previews, reviews, and messages whose content a caller brought along."""
+"""Runs previews, reviews and content from callers in the limited process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a mailbox for ever: every mail is taken before it is marked, so a crash repeats mails and loses none."""
+"""Reads returned email from mailboxes. An email is marked after it is stored, so a crash repeats and never loses one."""
 
 from __future__ import annotations
 

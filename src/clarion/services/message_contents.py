@@ -1,4 +1,4 @@
-"""What a stored message says, as its person reads it."""
+"""Decrypts the content of a stored message."""
 
 from __future__ import annotations
 

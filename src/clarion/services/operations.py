@@ -1,4 +1,4 @@
-"""Work on many messages that one call asked for, done slice by slice; tenants take turns, a crash loses nothing."""
+"""Runs bulk operations in slices. Tenants take turns, and a crash loses nothing."""
 
 from __future__ import annotations
 

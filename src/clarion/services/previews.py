@@ -1,4 +1,4 @@
-"""What one person would get, before anybody is sent anything."""
+"""Renders what one user would receive, without sending it."""
 
 from __future__ import annotations
 

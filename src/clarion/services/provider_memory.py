@@ -1,4 +1,4 @@
-"""What providers learned, kept sealed in the ledger."""
+"""Stores what providers have learned, encrypted in the ledger."""
 
 from __future__ import annotations
 

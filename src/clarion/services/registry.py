@@ -1,4 +1,4 @@
-"""All services of one process, built on its pipeline, and the loops that some of them run."""
+"""Builds all services of one process on its pipeline, and runs their loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old data goes: a few rows at a time, whenever nothing urgent is under way."""
+"""Deletes old data, a few rows at a time, while nothing urgent is being done."""
 
 from __future__ import annotations
 

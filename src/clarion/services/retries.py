@@ -1,4 +1,4 @@
-"""Sending again what failed, when a person asks for it."""
+"""Sends failed messages again when a user of the API asks for it."""
 
 from __future__ import annotations
 

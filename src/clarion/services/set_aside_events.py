@@ -1,4 +1,4 @@
-"""Events that could not be planned: planned again or discarded, as a person says."""
+"""Plans events again that could not be planned, or discards them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suppressions made and lifted by people."""
+"""Adds and removes suppressions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates on their way to translators and back. What is worked on is the draft, or the live version without one."""
+"""Exports templates for translators and imports translations. It uses the draft, or the live version without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaving a category by a link or a mail: signed, opaque tokens, and what they change."""
+"""Unsubscribing by a link or an email: signed, opaque tokens, and the preferences they change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short-lived signed tokens that let one user's devices reach that user's inbox, and nothing else."""
+"""Short-lived signed tokens that give one user's devices access to that user's inbox, and to nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People: what is known about them changes here, on top of what is stored at that moment."""
+"""Changes users, on top of what is stored at that moment."""
 
 from __future__ import annotations
 

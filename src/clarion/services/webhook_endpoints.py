@@ -1,4 +1,4 @@
-"""What people do with webhook endpoints: create and change them, replace secrets, and retry what failed."""
+"""Creates and changes webhook endpoints, replaces secrets, and retries failed calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker in memory: lanes that last as long as the test, and as plain as the promise allows."""
+"""A broker in memory, as simple as the contract allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test hands to the engine and to providers: a clock that moves when told, dice that fall the same way, tools."""
+"""Ports for tests: a clock that a test moves, seeded randomness, tools for providers."""
 
 from __future__ import annotations
 

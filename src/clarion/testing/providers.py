@@ -1,4 +1,4 @@
-"""A scripted provider for tests of what stands around one. What providers must do: `clarion.testing.provider_contract`."""
+"""A scripted provider for tests. What providers must do is in `clarion.testing.provider_contract`."""
 
 from __future__ import annotations
 

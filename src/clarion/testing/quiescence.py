@@ -1,4 +1,4 @@
-"""Waiting, without a guess, until nothing more happens by itself: then only the clock or the test can move an engine on."""
+"""Waits until an engine has nothing left to do unless the clock or the test moves it on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP server that answers as a test wants: on real sockets, in every way a server can fail."""
+"""An HTTP server on real sockets that answers as a test says, and fails in every way a server can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fan-out inside one process: publishing is calling."""
+"""The fan-out inside one process: publishing calls the subscribers."""
 
 from __future__ import annotations
 

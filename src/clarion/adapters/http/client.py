@@ -1,4 +1,4 @@
-"""Calls out of the house: to public addresses and to ranges the operator allowed, each with a bound on time and size."""
+"""An HTTP client for public addresses and allowed ranges, with limits on time and size."""
 
 from __future__ import annotations
 

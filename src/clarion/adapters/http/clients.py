@@ -1,4 +1,4 @@
-"""The connections: a pool for each host, whose addresses have been looked at before."""
+"""Connection pools, one per host. Host names are resolved and checked first."""
 
 from __future__ import annotations
 

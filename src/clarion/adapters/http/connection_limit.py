@@ -1,4 +1,4 @@
-"""How many calls may be under way at once, so that sockets are bounded whatever servers do."""
+"""Limits concurrent calls, so that the number of sockets is bounded."""
 
 from __future__ import annotations
 

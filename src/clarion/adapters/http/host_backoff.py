@@ -1,4 +1,4 @@
-"""Servers that hang are left alone for a while, so that waiting for them does not hold up the others."""
+"""Skips servers that hang for a while, so that other calls do not wait for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts that are spoken to in other ways than HTTP, held to the same guard."""
+"""Applies the guard to hosts that are reached by other protocols than HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request and what came back, as values: HTTP providers are two pure functions between them."""
+"""An HTTP request and its reply, as values."""
 
 from __future__ import annotations
 

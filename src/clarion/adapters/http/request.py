@@ -1,4 +1,4 @@
-"""One request over a client: what was answered, or how far it came."""
+"""Makes one request, and says how far it got when it fails."""
 
 from __future__ import annotations
 

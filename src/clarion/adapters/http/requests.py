@@ -1,4 +1,4 @@
-"""The guard for libraries that call by `requests`: what they connect to is looked at when they connect."""
+"""Applies the guard to libraries that use `requests`, when they connect."""
 
 from __future__ import annotations
 

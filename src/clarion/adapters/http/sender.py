@@ -1,4 +1,4 @@
-"""One HTTP client behind every provider that speaks HTTP."""
+"""Sends a batch over HTTP, for every provider that speaks HTTP."""
 
 from __future__ import annotations
 

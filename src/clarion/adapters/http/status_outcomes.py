@@ -1,4 +1,4 @@
-"""What an HTTP status means where the provider says nothing more exact."""
+"""The outcome that an HTTP status means, unless the provider says more."""
 
 from __future__ import annotations
 

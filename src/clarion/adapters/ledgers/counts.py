@@ -1,4 +1,4 @@
-"""How much of everything a ledger file holds, the same before and behind every migration."""
+"""Counts the rows of a database, in the same way before and after a migration."""
 
 from __future__ import annotations
 

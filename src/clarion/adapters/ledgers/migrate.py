@@ -1,4 +1,4 @@
-"""Bringing a ledger file to the schema this code is written for: step by step, verified by counts."""
+"""Migrates a database to the schema of this version, step by step, and verifies it by counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which schema a ledger file has, and what to do when it is not that of this code."""
+"""Reads the schema revision of a database, and says what to do when it differs from that of this version."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The limited process: renders what outsiders wrote; it may crash, and is replaced."""
+"""The limited process: renders content of outsiders with limits on memory and time; it is replaced when it crashes."""

@@ -1,4 +1,4 @@
-"""The limited process as its owner sees it: started by the first task, replaced when it dies."""
+"""Starts the limited process with the first task, and replaces it when it dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limited process from inside: reads tasks, does them, writes what came of them."""
+"""The main loop of the limited process: reads tasks and writes results."""
 
 from __future__ import annotations
 

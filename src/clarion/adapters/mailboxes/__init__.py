@@ -1,1 +1,1 @@
-"""Mailboxes that returned mail is read from: IMAP and Maildir."""
+"""Mailboxes with returned email: IMAP and Maildir."""

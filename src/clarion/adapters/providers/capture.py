@@ -1,4 +1,4 @@
-"""Keeps what a provider would have been given, and rehearses every way a provider can fail."""
+"""Captures messages instead of sending them, and simulates every way a provider can fail."""
 
 from __future__ import annotations
 

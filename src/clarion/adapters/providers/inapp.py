@@ -1,4 +1,4 @@
-"""The in-app inbox as a provider: what it accepts is stored in the inbox, and that is arrival."""
+"""The in-app inbox as a provider: an accepted message is stored in the inbox and thereby delivered."""
 
 from __future__ import annotations
 

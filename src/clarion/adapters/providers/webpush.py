@@ -1,4 +1,4 @@
-"""Notifications in browsers, without a vendor between: web push (RFC 8030) with VAPID keys of one's own."""
+"""Web push (RFC 8030) with the installation's own VAPID keys: notifications in browsers, without a vendor."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Vaults: where the installation's key is kept, and how data is encrypted."""
+"""Vaults: keep the installation's key and encrypt data."""

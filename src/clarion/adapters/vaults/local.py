@@ -1,4 +1,4 @@
-"""A vault whose installation key lies in a file. `docs/explanation/encryption.md` says what it protects."""
+"""A vault whose installation key is in a file. `docs/explanation/encryption.md` says what it protects."""
 
 from __future__ import annotations
 

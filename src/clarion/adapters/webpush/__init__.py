@@ -1,1 +1,1 @@
-"""Web push: message encryption (RFC 8188, 8291) and who is sending (VAPID, RFC 8292)."""
+"""Web push: message encryption (RFC 8188, 8291) and identification of the sender (VAPID, RFC 8292)."""

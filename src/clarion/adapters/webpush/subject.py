@@ -1,4 +1,4 @@
-"""Whom push services may write to (RFC 8292, section 2.1): stricter than the RFC, as the strictest of them are."""
+"""The contact address for push services (RFC 8292, section 2.1). Checked as strictly as the strictest service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is sending: a signed token per push service (RFC 8292)."""
+"""VAPID: identifies the sender to each push service by a signed token (RFC 8292)."""
 
 from __future__ import annotations
 

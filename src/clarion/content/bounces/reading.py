@@ -1,4 +1,4 @@
-"""Reading a mail that came back: what it says about which mail."""
+"""Reads a returned email: which message it is about, and what it says."""
 
 from __future__ import annotations
 

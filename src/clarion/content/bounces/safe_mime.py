@@ -1,4 +1,4 @@
-"""Opening mail from strangers: every size, count and depth is bounded, and nothing in it raises."""
+"""Parses untrusted email: sizes, counts and depth are bounded, and nothing raises."""
 
 from __future__ import annotations
 

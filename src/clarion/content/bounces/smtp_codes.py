@@ -1,4 +1,4 @@
-"""What reply codes (RFC 5321) and enhanced status codes (RFC 3463 and its registry) mean for an address."""
+"""What reply codes (RFC 5321) and enhanced status codes (RFC 3463) mean for an address."""
 
 from __future__ import annotations
 

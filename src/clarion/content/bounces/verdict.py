@@ -1,4 +1,4 @@
-"""What a returned mail says about the mail that was sent."""
+"""The verdict of a returned email about the email that was sent."""
 
 from __future__ import annotations
 

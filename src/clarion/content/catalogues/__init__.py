@@ -1,4 +1,4 @@
-"""Message catalogues: templates out to translators and back, as gettext PO or XLIFF 2.0."""
+"""Message catalogues: exports templates for translators, as gettext PO or XLIFF 2.0, and imports translations."""
 
 from clarion.content.catalogues import po, xliff
 from clarion.content.catalogues.entries import Catalogue, CatalogueEntry, Unreadable

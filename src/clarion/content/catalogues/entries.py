@@ -1,4 +1,4 @@
-"""What a catalogue file says, whatever its format."""
+"""The entries of a catalogue file, independent of its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Translations back into templates: all of a language or none of it, never half a message."""
+"""Merges translations into templates: a whole message in a language, or none of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not translated yet."""
+"""Finds texts that are not translated."""
 
 from __future__ import annotations
 

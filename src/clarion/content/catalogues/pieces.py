@@ -1,4 +1,4 @@
-"""The words of a field, apart from the markup around them: translators get the first and never see the second."""
+"""Splits a field into words for translators and markup that they do not see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tags inside a text: which of them a translation must keep, and which hold words of their own."""
+"""The template tags inside a text: which ones a translation must keep, and which contain words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source taken apart into text, template tags and HTML tags. Linear in its length, whatever it holds."""
+"""Splits a source into text, template tags and HTML tags, in linear time."""
 
 from __future__ import annotations
 

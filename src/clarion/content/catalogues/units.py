@@ -1,4 +1,4 @@
-"""What there is to translate in a template."""
+"""The translatable units of a template."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HTML and MJML of authors: sanitised, reviewed, and made into plain text."""
+"""HTML and MJML from authors: sanitising, review, plain text."""

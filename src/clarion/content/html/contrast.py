@@ -1,4 +1,4 @@
-"""Whether text can be read on its background: WCAG 2.2, success criterion 1.4.3."""
+"""Contrast of text and background: WCAG 2.2, success criterion 1.4.3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML as it is read: a stream of tags and texts, and which elements are open. In linear time, however broken it is.
+"""Reads HTML as a stream of tags and text, and tracks open elements. Linear time, however broken the HTML is.
 
 No tree is made: a tree repeats what is left open, so that 50 KB can mean millions of elements.
 """

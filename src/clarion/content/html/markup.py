@@ -1,4 +1,4 @@
-"""What readers would be sorry about in HTML or MJML: pictures nobody describes, pale text, links without https."""
+"""Reviews HTML and MJML: images without a description, low contrast, links without https."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The preheader of an email: what inboxes show behind the subject, at the top of the HTML and never seen in it."""
+"""Adds the preheader of an email: text that inboxes show behind the subject, hidden in the HTML."""
 
 from __future__ import annotations
 

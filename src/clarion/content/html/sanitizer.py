@@ -1,4 +1,4 @@
-"""HTML that a user wrote, reduced to what text needs: no script, no style, no form, no picture, no surprise."""
+"""Sanitises HTML from users: keeps text formatting, and removes scripts, styles, forms and images."""
 
 from __future__ import annotations
 

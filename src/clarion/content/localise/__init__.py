@@ -1,1 +1,1 @@
-"""Languages: which one a reader gets, and how it writes numbers, dates, lists and plurals."""
+"""Localisation: chooses the language, and formats numbers, dates, lists and plurals."""

@@ -1,4 +1,4 @@
-"""Dates and times as the reader writes them, in the reader's zone, and how far off they are."""
+"""Formats dates, times and relative times in the reader's language and time zone."""
 
 from __future__ import annotations
 

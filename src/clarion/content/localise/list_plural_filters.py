@@ -1,4 +1,4 @@
-"""Lists, plurals and ordinals by the rules of the reader's language, and names inside text of the other direction."""
+"""Formats lists, plurals and ordinals by the rules of the reader's language, and isolates names of the other direction."""
 
 from __future__ import annotations
 

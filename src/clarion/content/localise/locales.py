@@ -1,4 +1,4 @@
-"""Which of a template's languages a reader gets: CLDR's parents, then other regions, never across scripts."""
+"""Chooses the language of a template for a reader: CLDR parents, then other regions, never across scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers, percentages and money as the reader writes them."""
+"""Formats numbers, percentages and money in the reader's language."""
 
 from __future__ import annotations
 

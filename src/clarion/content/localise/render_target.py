@@ -1,4 +1,4 @@
-"""For whom a message is written, and what a filter says when it cannot do what it was asked."""
+"""The reader for whom content is rendered: locale, time zone and direction. And the error of a filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Content as RFC 5322: MIME parts, header fields that nothing can be smuggled into, DKIM signatures. No I/O."""
+"""Builds emails (RFC 5322): MIME parts, safe header fields, DKIM signatures. No I/O."""
 
 from clarion.content.mail.mime_builder import MimeBuilder
 

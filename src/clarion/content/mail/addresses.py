@@ -1,4 +1,4 @@
-"""Email addresses as they may stand in an envelope and in a header field."""
+"""Validates email addresses for envelopes and header fields."""
 
 from __future__ import annotations
 

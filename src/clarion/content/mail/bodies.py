@@ -1,4 +1,4 @@
-"""Text as the body of a MIME part: line ends, and the transfer encoding that fits it."""
+"""Encodes text as the body of a MIME part."""
 
 from __future__ import annotations
 

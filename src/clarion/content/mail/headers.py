@@ -1,4 +1,4 @@
-"""Header field values: cleaned, encoded and folded, so that no value can start a field of its own."""
+"""Encodes and folds header field values, so that no value can start another field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes mails: what a sender's mails have in common is put together once, the rest for each."""
+"""Builds emails. What all emails of a sender share is built once."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Text messages: how many segments, and what they cost."""
+"""SMS: segments and costs."""

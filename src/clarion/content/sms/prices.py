@@ -1,4 +1,4 @@
-"""What a text message is expected to cost, by the tenant's price table."""
+"""Estimates the cost of an SMS from the tenant's price table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many parts a text message is cut into, and so what it costs (GSM 03.38, 3GPP TS 23.038)."""
+"""Counts the segments of an SMS (GSM 03.38, 3GPP TS 23.038)."""
 
 from __future__ import annotations
 

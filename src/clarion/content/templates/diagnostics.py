@@ -1,4 +1,4 @@
-"""What a review says about a template."""
+"""The findings of a template review."""
 
 from __future__ import annotations
 

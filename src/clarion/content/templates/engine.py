@@ -1,4 +1,4 @@
-"""MiniJinja, set up so that a template can neither reach anything nor use much."""
+"""MiniJinja, configured so that a template can access nothing else and use limited resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a template: a closed set of codes, and the exceptions that carry them inside content."""
+"""Errors in templates: a closed set of codes, and the exceptions that carry them."""
 
 from __future__ import annotations
 

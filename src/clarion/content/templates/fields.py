@@ -1,4 +1,4 @@
-"""Which fields the content of each channel has, and what each may hold."""
+"""The fields of content on each channel, and what each may contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every filter that is not MiniJinja's own: what readers see in their own forms, and tame versions of what can grow."""
+"""The template filters that are not MiniJinja's own: localised output, and bounded versions of filters that can grow."""
 
 from __future__ import annotations
 

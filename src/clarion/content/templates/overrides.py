@@ -1,4 +1,4 @@
-"""The fields of an event's content that its caller set: taken as they are, made safe like rendered ones."""
+"""Content fields set by the caller of an event: used as given, sanitised like rendered ones."""
 
 from __future__ import annotations
 

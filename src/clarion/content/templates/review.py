@@ -1,4 +1,4 @@
-"""Everything to be said about a template before anybody is sent it: what is wrong, and what could be better."""
+"""Reviews a template before it is published: errors and advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a template can see: the event's fields by name, and `data`, `user`, `tenant`, `unsubscribe_url`, which win."""
+"""The names a template can use: the event's fields, and `data`, `user`, `tenant`, `unsubscribe_url`, which take precedence."""
 
 from __future__ import annotations
 

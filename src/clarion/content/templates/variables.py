@@ -1,4 +1,4 @@
-"""Names in a source that nothing known has: a typo is found before the first message."""
+"""Finds unknown names in a template, so that a typo is found before the first message."""
 
 from __future__ import annotations
 

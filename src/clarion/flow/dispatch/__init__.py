@@ -1,1 +1,1 @@
-"""Stage 3, dispatch: messages are checked again, rendered, sent in batches, and the outcome decided."""
+"""Stage 3, dispatch: rechecks messages, renders them, sends them in batches, and decides what each outcome means."""

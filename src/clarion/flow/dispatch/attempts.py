@@ -1,4 +1,4 @@
-"""One attempt for a group of messages: compose, note that it starts, call, decide what the outcomes mean."""
+"""One attempt for a group of messages: build the content, record the start, call the provider, decide the outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is heard about a batch while its calls are under way: the note that a message goes, and its outcome.
+"""Handles what a provider reports while a batch is being sent: that a message is about to be sent, and its outcome.
 
 A message is noted as late as its provider can ask, and stored soon after its outcome is known, so that a crash
 leaves in doubt only what was really on its way.

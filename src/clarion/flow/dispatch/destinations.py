@@ -1,4 +1,4 @@
-"""Where the settings of an integration lead: every URL and host in them, for the guard to look at."""
+"""Finds every URL and host in the settings of an integration, so that the guard can check them."""
 
 from __future__ import annotations
 

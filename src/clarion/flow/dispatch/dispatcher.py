@@ -1,4 +1,4 @@
-"""Stage 3, dispatch: check once more, choose the integration, send in batches, record what came of it.
+"""Stage 3, dispatch: recheck, choose the integration, send in batches, record the outcomes.
 
 The order of these and who waits for whom stand here. What they decide is in files of their own: `recheck`, `routing`,
 `attempts` (with `outgoing` and `provider_calls`), and `rules.outcomes`.

@@ -1,4 +1,4 @@
-"""Live integrations: each a bulkhead with its own provider, circuit breaker, rate limit and slots per lane."""
+"""Open integrations, each with its own provider, circuit breaker, rate limit and slots per lane."""
 
 from __future__ import annotations
 

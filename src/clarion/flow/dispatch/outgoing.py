@@ -1,4 +1,4 @@
-"""From messages a worker holds to what a provider gets: rendered late, with everything that goes along."""
+"""Builds what a provider is given from messages in flight: rendered content, contact and links."""
 
 from __future__ import annotations
 

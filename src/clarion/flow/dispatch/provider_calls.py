@@ -1,4 +1,4 @@
-"""Calls of providers: whatever one does, every message gets an outcome, and its integration learns from them."""
+"""Calls providers. Every message gets an outcome whatever a provider does, and its integration records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last look at messages before they go: what has changed since they were planned still counts."""
+"""Checks messages again right before they are sent, so that changes made after planning still count."""
 
 from __future__ import annotations
 

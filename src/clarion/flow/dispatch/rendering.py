@@ -1,4 +1,4 @@
-"""Rendering a message from its tenant's template and its event."""
+"""Renders a message from its template and its event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which integrations each message of a batch takes, and what becomes of those that none can take now."""
+"""Chooses the integrations of each message in a batch, and puts off messages that no integration can take now."""
 
 from __future__ import annotations
 

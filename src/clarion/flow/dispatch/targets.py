@@ -1,4 +1,4 @@
-"""The integrations that one attempt needs, and the slots it holds of them."""
+"""The integrations that one attempt needs, and the slots it has reserved."""
 
 from __future__ import annotations
 

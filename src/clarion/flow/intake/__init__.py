@@ -1,1 +1,1 @@
-"""Stage 1, intake: a submission is resolved to workflows and users, sealed, and appended durably to its lane."""
+"""Stage 1, intake: resolves a submission to workflows and users, encrypts it, and stores it in its lane."""

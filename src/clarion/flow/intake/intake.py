@@ -1,4 +1,4 @@
-"""Stage 1, intake: resolve a submission to workflows and users, seal it, append it durably to its lane."""
+"""Stage 1, intake: resolve a submission to workflows and users, encrypt it, store it in its lane."""
 
 from __future__ import annotations
 

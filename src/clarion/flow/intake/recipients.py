@@ -1,4 +1,4 @@
-"""Finding out what a submission means: its workflows, and who is to hear about it."""
+"""Resolves a submission to its workflows and recipients."""
 
 from __future__ import annotations
 

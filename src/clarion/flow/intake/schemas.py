@@ -1,4 +1,4 @@
-"""The data of an event must be what the templates of its workflow were written for."""
+"""Checks the data of an event against the schemas of the templates its workflow uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan in the making."""
+"""The runs, messages and checks collected for one plan."""
 
 from __future__ import annotations
 

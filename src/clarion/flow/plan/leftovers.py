@@ -1,4 +1,4 @@
-"""Entries that could not be planned with the others: each is tried alone a few times, then set aside for a person."""
+"""Retries entries that could not be planned, each alone, a few times; then sets them aside for manual review."""
 
 from __future__ import annotations
 

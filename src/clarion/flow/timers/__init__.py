@@ -1,1 +1,1 @@
-"""Stage 5, timers: whatever has a due time is claimed and goes back to dispatch."""
+"""Stage 5, timers: claims every message that is due and returns it to dispatch."""

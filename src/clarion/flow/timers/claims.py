@@ -1,4 +1,4 @@
-"""Stage 5, wake: whatever has a due time comes back: retries, quiet hours over, ladder timers, what others held."""
+"""Stage 5, timers: claims due messages: retries, ended quiet hours, ladder timers, messages of a crashed process."""
 
 from __future__ import annotations
 

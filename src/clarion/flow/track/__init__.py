@@ -1,1 +1,1 @@
-"""Stage 4, track: what became of attempts is stored, and whoever watches is told; receipts come in here."""
+"""Stage 4, track: stores the results of attempts and receipts, and publishes the changes."""

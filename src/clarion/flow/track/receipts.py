@@ -1,4 +1,4 @@
-"""What providers, mail servers and people report about messages that were sent."""
+"""Stores what providers, mail servers and users report about sent messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 4, track: store what became of attempts and tell whoever watches."""
+"""Stage 4, track: store the results of attempts and publish the changes."""
 
 from __future__ import annotations
 

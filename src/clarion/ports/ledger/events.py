@@ -1,4 +1,4 @@
-"""Accepted events: the log of each lane, the answers to repeated calls, and what could not be planned."""
+"""Accepted events: the log of each lane, idempotency keys, and events that could not be planned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on their way: claimed, settled, and reported on."""
+"""Messages: claiming, settling, and receipts."""
 
 from __future__ import annotations
 

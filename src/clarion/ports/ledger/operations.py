@@ -1,4 +1,4 @@
-"""Work on many messages that one call asked for."""
+"""Bulk operations."""
 
 from __future__ import annotations
 

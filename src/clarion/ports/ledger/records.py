@@ -1,4 +1,4 @@
-"""Looking things up, and moves made by hand."""
+"""Reading messages for people, and manual changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old rows go, a few at a time."""
+"""Deleting old rows, a few at a time."""
 
 from __future__ import annotations
 

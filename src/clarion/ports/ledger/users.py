@@ -1,4 +1,4 @@
-"""People: users, suppressed addresses, webhook endpoints, topics."""
+"""Users, suppressed addresses, webhook endpoints, topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks that are exact because a store makes them inside the transaction that stores the plan.
+"""The checks that must be exact under concurrency: a store runs them inside the transaction that stores the plan.
 
 Every store does the same three steps in one transaction: it loads what is stored about the keys of the plans
 (`Stored`), calls `decide`, and writes what comes out (`Decisions`). Nothing else may write about these keys meanwhile.

@@ -1,4 +1,4 @@
-"""Dedupe, caps, collapse and thread order, in that order. What is decided about one message, the next one sees."""
+"""Dedupe, caps, collapse and thread order, in this order. Each message sees the decisions about the messages before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into the exact checks and what comes out."""
+"""The inputs and results of the exact checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhook endpoints, how they are doing, and the log of their deliveries."""
+"""Webhook endpoints, their state, and the log of their deliveries."""
 
 from __future__ import annotations
 

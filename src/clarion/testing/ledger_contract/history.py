@@ -1,4 +1,4 @@
-"""What is remembered: timelines, explanations, and which events were planned, whatever shares a commit."""
+"""Timelines, explanations and planned events, whatever shares a commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers: what one holds is its own until it is given up, and then everything it still writes is refused."""
+"""Worker leases: a worker owns its messages until its lease ends; later writes are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event log and its claims."""
+"""The event log and idempotency keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim and settle, with fences, ladders and records."""
+"""Claiming and settling, with fences, ladders and records."""
 
 from __future__ import annotations
 

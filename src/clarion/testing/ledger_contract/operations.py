@@ -1,4 +1,4 @@
-"""Operations: what a step does and what it counts are one, and nobody sees those of somebody else."""
+"""Bulk operations: a step and its counts are stored together, and tenants are kept apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back: forward only, once, and with everything that follows from it."""
+"""Receipts: a status moves forward only, once, with all its effects."""
 
 from __future__ import annotations
 

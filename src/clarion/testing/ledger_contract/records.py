@@ -1,4 +1,4 @@
-"""Looking things up, moves made by hand, inboxes and captures."""
+"""Reading messages, manual changes, inboxes and captures."""
 
 from __future__ import annotations
 

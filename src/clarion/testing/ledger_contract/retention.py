@@ -1,4 +1,4 @@
-"""What is older than its tenant keeps it goes; what is still needed stays, and what is left is whole."""
+"""Retention: old rows are deleted, rows that are still needed stay, and the rest is consistent."""
 
 from __future__ import annotations
 

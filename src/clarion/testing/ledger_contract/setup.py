@@ -1,4 +1,4 @@
-"""What tenants configure."""
+"""The configuration of tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request demands holds inside every write it makes."""
+"""The conditions of a request hold inside every write it makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider that speaks HTTP promises whatever its server does. Each check meets servers on real sockets."""
+"""What a provider that speaks HTTP promises whatever its server does. The checks use servers on real sockets."""
 
 from __future__ import annotations
 

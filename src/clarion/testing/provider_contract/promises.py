@@ -1,4 +1,4 @@
-"""What a provider promises whatever it speaks."""
+"""What a provider promises whatever protocol it uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider under test, what it is given to send, and the server it is led to."""
+"""The provider under test, its inputs, and the server it calls."""
 
 from __future__ import annotations
 

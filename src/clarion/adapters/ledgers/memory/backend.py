@@ -1,4 +1,4 @@
-"""Opens `memory:`: a new and empty ledger, of which nothing is left when the process ends."""
+"""Opens `memory:`: a new, empty ledger that is lost when the process ends."""
 
 from __future__ import annotations
 

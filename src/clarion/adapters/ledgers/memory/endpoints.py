@@ -1,4 +1,4 @@
-"""Webhook endpoints, and the log of their calls."""
+"""Webhook endpoints and the log of their calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers: what one holds is its own while its row is live. All writes of a worker look at the row first."""
+"""Worker leases: only a worker with a live lease may write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger in memory as a whole."""
+"""The ledger in memory: all parts over one set of tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event log, the cursor of what has been planned, and the claims on it."""
+"""The event log, the cursor of what is planned, and the idempotency keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claim and settle: the hot pair."""
+"""Claims due messages and settles attempts."""
 
 from __future__ import annotations
 

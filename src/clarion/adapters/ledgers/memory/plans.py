@@ -1,4 +1,4 @@
-"""The write side of planning."""
+"""Stores plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking messages up, and moves made by hand."""
+"""Reads messages for people, and applies manual changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is older than its tenant keeps it goes."""
+"""Deletes rows whose retention period has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that could not be planned, kept for a person."""
+"""Events that could not be planned, set aside for manual review."""
 
 from __future__ import annotations
 

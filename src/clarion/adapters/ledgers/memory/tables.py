@@ -1,4 +1,4 @@
-"""Everything the ledger in memory keeps: dicts of values that are never changed in place, and can be rolled back."""
+"""The tables of the ledger in memory: dicts of immutable values that can be rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics and who subscribed to them; finding people and topics by half a name."""
+"""Topics, their subscribers, and search for users and topics by part of a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing to the tables: everything or nothing. Nothing else runs in between, because a change never awaits."""
+"""Transactions on the tables: all changes or none. A change never awaits, so nothing runs in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People, as they were put; their keys leave with them, and what was sealed under a key cannot be opened again."""
+"""Users. Deleting one destroys the user's key, so that data encrypted with it can no longer be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Alembic runs: steps, on the connection it was given, in the transaction it has."""
+"""The Alembic environment: runs steps on a given connection, in its transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""A step that converts many rows does so in slices: each is stored by itself, and the step says how far it is."""
+"""Converts many rows in slices: each slice is committed, and its progress is stored with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in another process of this machine, spoken to over a Unix socket."""
+"""A store in another process on this machine, reached over a Unix socket."""
 
 from clarion.adapters.ledgers.remote.client import RemoteStore
 from clarion.adapters.ledgers.remote.server import serve

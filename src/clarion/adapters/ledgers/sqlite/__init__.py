@@ -1,4 +1,4 @@
-"""The default ledger: one SQLite file, one writer thread, one commit for everything that is pending."""
+"""The default ledger: one SQLite file, one writer thread, one commit for all pending writes."""
 
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 

@@ -1,4 +1,4 @@
-"""What frequency caps count, as it is stored; what was asked about lately is kept in memory (`rules.exact.Counts`)."""
+"""Reads and stores the counts of frequency caps; recent counts are cached (`rules.exact.Counts`)."""
 
 from __future__ import annotations
 

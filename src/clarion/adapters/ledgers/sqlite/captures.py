@@ -1,4 +1,4 @@
-"""What capture integrations kept."""
+"""Messages captured instead of sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the exact checks (`rules.exact`) read and write, inside the transaction that stores the plans."""
+"""Reads and writes the rows of the exact checks (`rules.exact`), inside the transaction that stores the plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of calls to endpoints: written with the settlement, read page by page."""
+"""The log of webhook calls: written with the settlement, read page by page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding people and topics otherwise than by a name that is known to be right."""
+"""Search for users and topics by part of a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statements behind `endpoints` and `deliveries`. Their parameters are packed as in `statements`."""
+"""The SQL statements of `endpoints` and `deliveries`. Parameters are packed as in `statements`."""
 
 from __future__ import annotations
 

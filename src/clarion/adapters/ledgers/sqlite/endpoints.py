@@ -1,4 +1,4 @@
-"""Webhook endpoints: what they are lies in their user's profile, how they are doing in a table of its own."""
+"""Webhook endpoints: the definition is in the user's profile, the state in a table of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking a person out of the ledger for good: first their key, then their rows."""
+"""Deletes a user for good: first the key, then the rows."""
 
 from __future__ import annotations
 

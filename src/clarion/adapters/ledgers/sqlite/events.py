@@ -1,4 +1,4 @@
-"""Events after they were accepted."""
+"""Accepted events: their state, canceling them."""
 
 from __future__ import annotations
 

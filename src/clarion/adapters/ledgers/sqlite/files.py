@@ -1,4 +1,4 @@
-"""Connections to the ledger's file, and what each is tuned for."""
+"""Connections to the database file, and their settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The in-app inbox of a user: a stream of changes in which every item stands once, at its latest change."""
+"""The in-app inbox of a user: a stream of changes that keeps each item once, at its latest change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keyring that belongs to a ledger."""
+"""Makes sure that a keyring belongs to its database."""
 
 from __future__ import annotations
 

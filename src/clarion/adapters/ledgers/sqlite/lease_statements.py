@@ -1,4 +1,4 @@
-"""The statements behind `leases`. Their parameters are packed as in `statements`."""
+"""The SQL statements of `leases`. Parameters are packed as in `statements`."""
 
 from __future__ import annotations
 

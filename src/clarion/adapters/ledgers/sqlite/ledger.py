@@ -1,4 +1,4 @@
-"""The ledger in one SQLite file."""
+"""The ledger in one SQLite file: all parts over one writer and its readers."""
 
 from __future__ import annotations
 

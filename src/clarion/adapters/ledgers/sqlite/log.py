@@ -1,4 +1,4 @@
-"""The event log: one table per lane, and the cursor of what has been planned."""
+"""The event log: one table per lane, and the idempotency keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations, and their steps: what a step does to messages and what it counts are one transaction."""
+"""Bulk operations: each step changes messages and counts them in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQLAlchemy Core expressions as statements of the ledger's own connections, each compiled once."""
+"""Runs SQLAlchemy Core expressions on the ledger's own connections. Each is compiled once."""
 
 from __future__ import annotations
 

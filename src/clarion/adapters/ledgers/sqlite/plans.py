@@ -1,4 +1,4 @@
-"""The write side of planning: runs, messages and their first changes, in one transaction."""
+"""Stores plans: runs, messages and their first changes, in one transaction."""
 
 from __future__ import annotations
 

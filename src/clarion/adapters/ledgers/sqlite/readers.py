@@ -1,4 +1,4 @@
-"""Reads that may take a while: a few threads, each with its own connection, none of them able to write."""
+"""Read-only connections for slow queries, each on a thread of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statements behind `receipts`. Their parameters are packed as in `statements`."""
+"""The SQL statements of `receipts`. Parameters are packed as in `statements`."""
 
 from __future__ import annotations
 

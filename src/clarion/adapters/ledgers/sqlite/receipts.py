@@ -1,4 +1,4 @@
-"""Receipts: messages move forward on what is reported about them, and never back."""
+"""Applies receipts to messages. A status only moves forward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses that got another hash when the way they are spelled became one: done once for each ledger."""
+"""Updates the hashes of addresses whose normalised spelling changed. Runs once per database."""
 
 from __future__ import annotations
 

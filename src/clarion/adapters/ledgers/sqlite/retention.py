@@ -1,4 +1,4 @@
-"""What is older than its tenant keeps it goes, a slice at a time, in the order in which it came."""
+"""Deletes rows whose retention period has ended, oldest first, a slice at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The set-up's revision: one number in the file that grows with every change, and what each was about."""
+"""The revision of the set-up: one number that grows with every change, and what each change was about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that came out of the hot statements, as the model's values."""
+"""Converts rows of the hot statements into values of the model."""
 
 from __future__ import annotations
 

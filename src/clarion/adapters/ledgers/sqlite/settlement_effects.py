@@ -1,4 +1,4 @@
-"""What settlements bring along and set off, beside the state of their messages: records, counts, rungs and turns."""
+"""Stores what settlements cause beside the new status: records, counts, next ladder steps, next messages of a thread."""
 
 from __future__ import annotations
 

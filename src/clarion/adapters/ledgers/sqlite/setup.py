@@ -1,4 +1,4 @@
-"""What tenants configure: documents in versions, tenants, API keys."""
+"""The configuration of tenants: versioned documents, tenants, API keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of single resources, each as a short tag that changes whenever the resource does."""
+"""The state of single resources, each as a short tag that changes with the resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that stop before they were sent, and the messages that were waiting for them."""
+"""Stops messages before they are sent, and releases the messages that waited for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics and who subscribed to them."""
+"""Topics and their subscribers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The users somebody asked for lately, opened. Lives on the event loop; every write keeps it true."""
+"""A cache of decrypted users on the event loop. Every write updates it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People: one row each, what is personal sealed in one piece under a key of their own."""
+"""Users: one row each; personal data is encrypted in one piece with the user's own key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attachments that are given by URL: fetched when the mail is sent, guarded, bounded, and kept for the next mail."""
+"""Fetches attachments given by URL when the email is sent, within limits, and caches them."""
 
 from __future__ import annotations
 

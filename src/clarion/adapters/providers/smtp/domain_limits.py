@@ -1,4 +1,4 @@
-"""Destination domains: how much goes to each at once, and how one that asks for less gets less."""
+"""Limits on concurrent emails per destination domain. A domain that asks for less gets less."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an address to a connection that may send: greeting, EHLO, TLS with a verified name, authentication."""
+"""Opens a connection for sending: greeting, EHLO, TLS with a verified name, authentication."""
 
 from __future__ import annotations
 

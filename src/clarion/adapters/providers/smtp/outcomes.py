@@ -1,4 +1,4 @@
-"""What an SMTP reply means for a mail: RFC 5321 codes, RFC 3463 enhanced codes, and what servers do with them."""
+"""The outcome that an SMTP reply means: RFC 5321 codes and RFC 3463 enhanced codes, as servers use them."""
 
 from __future__ import annotations
 

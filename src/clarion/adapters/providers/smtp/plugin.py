@@ -1,4 +1,4 @@
-"""The provider: outgoing messages in, outcomes out."""
+"""The SMTP provider: takes outgoing messages, returns outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connections of an integration, the mails that wait for one, and whose turn it is."""
+"""The connections of an integration, and the emails that wait for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMTP replies (RFC 5321 section 4.2), put together from whatever pieces the network hands over."""
+"""Parses SMTP replies (RFC 5321 section 4.2) from chunks of bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One mail on its way, and the call it belongs to."""
+"""One email to send, and the call it belongs to."""
 
 from __future__ import annotations
 
