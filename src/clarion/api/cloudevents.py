@@ -31,6 +31,7 @@ _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 """What no string of a CloudEvent may contain."""
+_TEXTS = ("id", "source", "type", "subject", "datacontenttype", "dataschema")
 
 
 def no_data() -> msgspec.Raw:
@@ -161,8 +162,9 @@ def checked_data(data: msgspec.Raw, pointer: str) -> msgspec.Raw:
 
 def check(event: CloudEvent) -> None:
     """What its types do not say."""
-    for name in ("id", "source", "type", "subject", "datacontenttype", "dataschema"):
-        if _CONTROL.search(getattr(event, name) or ""):
+    for name in _TEXTS:
+        text = getattr(event, name)
+        if text is not None and not text.isprintable() and _CONTROL.search(text):
             raise InvalidInput(f"{name} must not contain control characters.", pointer=f"#/{name}")
     if event.specversion != SPECVERSION:
         raise InvalidInput(

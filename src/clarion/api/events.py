@@ -133,12 +133,10 @@ class Ingest:
         if isinstance(result, ClarionError):
             await suggest(self._directory, tenant, (result,))
             raise result
-        body = b'{"event_id":"%s","accepted":%d,"created_users":%s,"warnings":%s}' % (
-            id_text(result.event_id).encode(),
-            result.accepted,
-            _created(result),
-            _warnings(result),
-        )
+        body = (
+            f'{{"event_id":"{id_text(result.event_id)}","accepted":{result.accepted},'
+            f'"created_users":{_json(result.created_users)},"warnings":{_json(result.notices)}}}'
+        ).encode()
         headers = [*JSON, (b"content-length", b"%d" % len(body))]
         if result.repeated and submission.idempotency_key:
             headers.append(REPLAYED)
@@ -196,7 +194,7 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
             repeated += result.repeated
             lines.append(
                 f'{{"index":{index},"event_id":"{id_text(result.event_id)}","accepted":{result.accepted},'
-                f'"created_users":{_created(result).decode()},"warnings":{_warnings(result).decode()}}}'
+                f'"created_users":{_json(result.created_users)},"warnings":{_json(result.notices)}}}'
             )
         elif result is not None:
             lines.append(f'{{"index":{index},"error":{msgspec.json.encode(problem(result)).decode()}}}')
@@ -212,12 +210,8 @@ async def _answer_batch(send: Send, results: Results, *, replayable: bool) -> No
         await answer(send, 202, b"{" + items)
 
 
-def _created(result: Acceptance) -> bytes:
-    return msgspec.json.encode(result.created_users) if result.created_users else b"[]"
-
-
-def _warnings(result: Acceptance) -> bytes:
-    return msgspec.json.encode(result.notices) if result.notices else b"[]"
+def _json(values: Sequence[str] | Sequence[Notice]) -> str:
+    return msgspec.json.encode(values).decode() if values else "[]"
 
 
 def _claimed(submission: Submission, claim: str, fingerprint: bytes) -> Submission:

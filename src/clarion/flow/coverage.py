@@ -38,6 +38,8 @@ class Coverage:
     def notices(self, tenant: TenantId, workflow: Workflow) -> tuple[Notice, ...]:
         """What the caller of a workflow should know."""
         channels = missing(workflow, self.served(tenant))
+        if not channels:
+            return ()
         return tuple(
             Notice(
                 code="no_integration",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -23,8 +22,10 @@ class Lru(Generic[K, V]):
         """The value, if it is still kept."""
         value = self._kept.get(key)
         if value is not None:
-            with suppress(KeyError):  # Another thread has just forgotten it.
+            try:
                 self._kept.move_to_end(key)
+            except KeyError:  # Another thread has just forgotten it.
+                pass
         return value
 
     def put(self, key: K, value: V) -> V:

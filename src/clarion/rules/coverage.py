@@ -27,5 +27,6 @@ def missing(workflow: Workflow, served: frozenset[Channel]) -> tuple[Channel, ..
             wanted = () if served.intersection(to.channels) else to.channels
         else:
             wanted = (*(rung.channel for rung in to.channels), *to.always)
-        found.update((channel, None) for channel in wanted if channel not in served)
+        if not served.issuperset(wanted):
+            found.update((channel, None) for channel in wanted if channel not in served)
     return tuple(found)

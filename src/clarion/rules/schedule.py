@@ -28,6 +28,8 @@ def send_at(submission: Submission, now: Instant) -> Instant | None:
 
     Raises InvalidInput: more than one of the three, too far ahead, long past, or behind `expires_at`.
     """
+    if submission.send_at is None and submission.send_at_local is None and submission.delay_s is None:
+        return None
     given = [
         name for name in ("send_at", "send_at_local", "delay_s") if getattr(submission, name) is not None
     ]

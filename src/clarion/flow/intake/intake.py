@@ -34,7 +34,8 @@ from clarion.ports.vault import Vault
 from clarion.rules import schedule
 
 CHUNK = 32
-"""Submissions of one call handled between two looks at more urgent work."""
+"""Submissions of one call handled between two looks at more urgent work: a large batch must not keep the loop."""
+LAST = CHUNK - 1
 MERGE_TRIES = 20
 """How often inline fields are merged again when somebody else changes the same user at the same time."""
 CLAIM_MS = 24 * 3600 * 1000
@@ -106,12 +107,13 @@ class Intake:
                 resolved.append((index, targets))
             except ClarionError as wrong:
                 results[index] = wrong
-            await self._give_way(index)
+            if index % CHUNK == LAST:
+                await self._priority.turn(Lane.NORMAL)
         # What was done under a key is done: a repeat neither changes people nor brings back who was erased since.
         named = dict(resolved)
         doubtful: dict[int, Sequence[WorkflowTrigger]]
         doubtful = {index: () for index, result in enumerate(results) if result is not None}
-        doubtful |= {index: its for index, its in resolved if any(one.inline or one.creates for one in its)}
+        doubtful |= {index: its for index, its in resolved if not _leave_people(its)}
         repeats = await self._answer_repeats(tenant, submissions, doubtful, results, now)
         resolved = [one for one in resolved if one[0] not in repeats]
         resolved, users, created = await self._people(tenant, resolved, results)
@@ -125,8 +127,11 @@ class Intake:
             for index, targets in resolved:
                 submission = submissions[index]
                 event_id = new_event_id(now, self._random.bytes(10))
-                accepted = sum(len(target.users) + len(target.topics) for target in targets)
-                numbers = tuple([users[user_id].no for user_id in created.get(index, ())])
+                accepted = 0
+                for target in targets:
+                    accepted += len(target.users) + len(target.topics)
+                new = created.get(index, ())
+                numbers = tuple([users[user_id].no for user_id in new]) if new else ()
                 claim = self._claim(tenant, submission, _Answer(event_id, accepted, numbers), now)
                 if claim is not None and submission.idempotency_key:
                     key = claim.key
@@ -141,7 +146,8 @@ class Intake:
                 for target in targets or NOBODY:
                     entries.append(self._entry(tenant, submission, target, event_id, users, now))
                     claims.append(claim)
-                await self._give_way(index)
+                if index % CHUNK == LAST:
+                    await self._priority.turn(Lane.NORMAL)
             outcomes = await self._publish(entries, claims) if entries else ()
         finally:
             self._running.difference_update(running)
@@ -196,11 +202,6 @@ class Intake:
             return await self._broker.publish(entries, claims)
         finally:
             self._priority.end(Lane.CRITICAL, urgent)
-
-    async def _give_way(self, index: int) -> None:
-        """A large batch must not keep the event loop from what is urgent."""
-        if index % CHUNK == CHUNK - 1:
-            await self._priority.turn(Lane.NORMAL)
 
     async def _people(
         self, tenant: TenantId, resolved: Resolved, results: list[Acceptance | ClarionError | None]
@@ -291,9 +292,10 @@ class Intake:
         return b""
 
     def _notices(self, tenant: TenantId, targets: Sequence[WorkflowTrigger]) -> tuple[Notice, ...]:
-        return tuple(
-            notice for target in targets for notice in self._coverage.notices(tenant, target.workflow)
-        )
+        notices: tuple[Notice, ...] = ()
+        for target in targets:
+            notices += self._coverage.notices(tenant, target.workflow)
+        return notices
 
     async def _repeated(
         self, submission: Submission, result: IdempotencyResult, notices: tuple[Notice, ...]
@@ -326,10 +328,13 @@ def _sorted_out(
     refused: dict[int, ClarionError] = {}
     known = set(users)
     for index, targets in resolved:
+        if _leave_people(targets) and _all_known(targets, known):
+            going.append((index, targets))
+            continue
         if broken := _unreadable(targets, users):
             refused[index] = UserUnreadable(broken)
             continue
-        if all(not one.topics and known.issuperset(one.users) for one in targets):
+        if _all_known(targets, known):
             going.append((index, targets))
             continue
         if unknown := [one for target in targets for one in target.unknown(known, topics)]:
@@ -341,6 +346,22 @@ def _sorted_out(
             created[index] = list(new)
             known.update(new)
     return going, created, refused
+
+
+def _leave_people(targets: Sequence[WorkflowTrigger]) -> bool:
+    """Whether they neither create nor change anybody."""
+    for one in targets:  # noqa: SIM110 - asked for every event
+        if one.inline or one.creates:
+            return False
+    return True
+
+
+def _all_known(targets: Sequence[WorkflowTrigger], known: set[str]) -> bool:
+    """Whether they name people only, and all of them exist."""
+    for one in targets:  # noqa: SIM110 - asked for every event
+        if one.topics or not known.issuperset(one.users):
+            return False
+    return True
 
 
 def _unreadable(targets: Sequence[WorkflowTrigger], users: Mapping[str, User]) -> str:
