@@ -114,9 +114,9 @@ class IdempotentCalls:
             )
         self._running.add((reservation.tenant, reservation.key))
         scope[HELD] = reservation
-        known = await self._parts.ledger.claims.claimed(
-            reservation.tenant, reservation.key, self._parts.clock.now()
-        )
+        now = self._parts.clock.now()
+        claimed = await self._parts.ledger.claims.claimed(reservation.tenant, [reservation.key], now)
+        known = claimed.get(reservation.key)
         if known is None:
             return None
         if known.fingerprint != reservation.fingerprint:

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0028"
+REVISION = "0029"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -192,10 +192,14 @@ claims = Table(
     _blob("fingerprint"),
     _blob("answer"),
     _number("expires_at"),
-    UniqueConstraint("tenant", "key"),
     sqlite_autoincrement=True,
 )
-"""In order of time, which is the order they expire in; only the keys lie in no order."""
+"""In order of time, which is the order they expire in."""
+
+claim_keys = Table(
+    "claim_keys", metadata, _blob("key", key=True), _key("tenant"), _number("seq"), sqlite_with_rowid=False
+)
+"""Where the claim of a key is, except for the newest ones: see `sqlite/claims.py`. It may be gone."""
 
 canceled_events = Table(
     "canceled_events",

@@ -176,10 +176,10 @@ class Intake:
     ) -> Collection[int]:
         """Those of the submissions that were accepted before: each gets its first answer in `results`."""
         repeats = set()
+        named = {index: self._claim_key(tenant, submissions[index]) for index in doubtful}
+        claimed = await self._ledger.claims.claimed(tenant, [key for key in named.values() if key], now)
         for index, targets in doubtful.items():
-            key = self._claim_key(tenant, submissions[index])
-            first = await self._ledger.claims.claimed(tenant, key, now) if key else None
-            if first is not None:
+            if first := claimed.get(named[index]):
                 results[index] = await self._repeated(
                     submissions[index], first, self._notices(tenant, targets)
                 )

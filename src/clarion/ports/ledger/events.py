@@ -43,8 +43,10 @@ class EventLog(Protocol):
 class IdempotencyStore(Protocol):
     """Answers that are given again to whoever repeats a call under the same key."""
 
-    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
-        """What the first call under the key left, unless it has expired."""
+    async def claimed(
+        self, tenant: TenantId, keys: Sequence[bytes], now: Instant
+    ) -> Mapping[bytes, IdempotencyResult]:
+        """What the first call under each of these keys left, if there was one and it has not expired."""
 
     async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
         """Durable when this returns; `fresh` for the first one under its key."""

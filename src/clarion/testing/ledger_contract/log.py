@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Consumed, IdempotencyRecord
-from clarion.model.ids import Instant
+from clarion.model.ids import Instant, TenantId
 from clarion.testing.ledger_contract.subject import LedgerSubject, together
 
 
@@ -129,15 +129,15 @@ async def the_first_claim_wins(subject: LedgerSubject) -> None:
 async def a_held_answer_is_found_until_it_expires(subject: LedgerSubject) -> None:
     """The first one under its key; another tenant's is another one; entries and held answers share their keys."""
     claims, held = subject.ledger.claims, claim(subject)
-    assert await claims.claimed(held.tenant, held.key, subject.now) is None
+    assert await claims.claimed(held.tenant, [held.key], subject.now) == {}
     assert (await claims.hold(held)).fresh
     again = await claims.hold(claim(subject, b"second", body=b"other"))
     assert (again.fresh, again.answer, again.fingerprint) == (False, held.answer, held.fingerprint)
-    found = await claims.claimed(held.tenant, held.key, subject.now)
-    assert found is not None
+    found = (await claims.claimed(held.tenant, [b"o" * 16, held.key], subject.now))[held.key]
     assert (found.fresh, found.answer, found.fingerprint) == (False, held.answer, held.fingerprint)
-    assert await claims.claimed(held.tenant, b"o" * 16, subject.now) is None
-    assert await claims.claimed(held.tenant, held.key, held.expires_at) is None
+    assert await claims.claimed(held.tenant, [b"o" * 16], subject.now) == {}
+    assert await claims.claimed(held.tenant, [held.key], held.expires_at) == {}
+    assert await claims.claimed(TenantId(subject.tenant + 1), [held.key], subject.now) == {}
     _, (judged,) = await subject.ledger.log.append([subject.entry()], [held])
     assert judged is not None
     assert not judged.fresh

@@ -580,3 +580,43 @@ def test_converting_inboxes_goes_on_where_it_was_cut_off(older_inboxes):
     migrate(older_inboxes)
     with closing(sqlite3.connect(older_inboxes)) as newer:
         assert newer.execute(stored).fetchall() == [(1, 4), (2, 4), (4, 24_999), (5, 5_001)]
+
+
+def test_keys_of_claims_are_converted_slice_by_slice(tmp_path, step):
+    """Cut off, it goes on behind the last slice; every claim keeps its position, and no position is given away twice."""
+    path = tmp_path / "older.db"
+    step("0028", path)
+    with closing(sqlite3.connect(path)) as older:
+        older.execute(
+            """WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 50000)
+            INSERT INTO claims (tenant, key, fingerprint, answer, expires_at)
+            SELECT 1 + n % 2, randomblob(16), x'', x'0c', 99 FROM number"""
+        )
+        older.execute("DELETE FROM claims WHERE seq <= 10 OR seq > 49990")
+        before = older.execute("SELECT * FROM claims ORDER BY seq").fetchall()
+        older.commit()
+    slices = 0
+
+    def cut(connection, cursor, statement, *rest):
+        nonlocal slices
+        slices += statement.startswith("INSERT INTO claims SELECT")
+        if slices == 2:
+            raise OSError("no power")
+
+    event.listen(Engine, "before_cursor_execute", cut)
+    try:
+        with pytest.raises(OSError, match="no power"):
+            migrate(path)
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut)
+    assert revision(path) == "0028"
+    migrate(path)
+    with closing(sqlite3.connect(path)) as newer:
+        assert newer.execute("SELECT * FROM claims ORDER BY seq").fetchall() == before
+        keys = newer.execute("SELECT tenant, key, seq FROM claim_keys ORDER BY seq").fetchall()
+        assert keys == [(tenant, key, seq) for seq, tenant, key, *_ in before]
+        assert newer.execute("SELECT value FROM meta WHERE key = 'claim_keys'").fetchall() == [(49_990,)]
+        newer.execute(
+            "INSERT INTO claims (tenant, key, fingerprint, answer, expires_at) VALUES (1, x'ff', x'', x'', 99)"
+        )
+        assert newer.execute("SELECT max(seq) FROM claims").fetchall() == [(50_001,)]

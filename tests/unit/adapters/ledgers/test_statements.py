@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from clarion.adapters.ledgers.sqlite import (
+    claims,
     endpoint_statements,
     lease_statements,
     receipt_statements,
@@ -46,7 +47,7 @@ class Search(NamedTuple):
 def hot() -> dict[str, str]:
     """All statements of the modules, those in tables and tuples too."""
     found: dict[str, str] = {}
-    files = (endpoint_statements, lease_statements, receipt_statements, statements)
+    files = (claims, endpoint_statements, lease_statements, receipt_statements, statements)
     modules = {name: value for file in files for name, value in vars(file).items()}
     for name, value in modules.items():
         if name.isupper() and not name.startswith("_"):
@@ -89,6 +90,7 @@ def walks(connection: sqlite3.Connection, steps: list[str]) -> list[str]:
 @pytest.fixture
 def connection(path):
     connection = sqlite3.connect(path)
+    claims.prepare(connection)
     yield connection
     connection.close()
 
@@ -143,8 +145,11 @@ def test_an_index_is_used_as_far_as_it_goes(connection, name):
         ("INBOX_NAMED", "user_messages", "its key", "user id"),
         ("SEARCH user", "user_messages", "its key", "user id id"),
         ("USERS_BY_ID", "users", "its key", "tenant user_id"),
-        ("CLAIMS_FIND", "claims", "its key", "tenant key rowid"),
-        ("CLAIMS_PURGE", "claims", "its key", "rowid"),
+        ("FIND", "claims", "its key", "rowid"),
+        ("FIND", "claim_keys", "its key", "key tenant"),
+        ("PURGE", "claims", "its key", "rowid"),
+        ("LOAD", "claims", "its key", "rowid"),
+        ("PURGE_KEYS", "claim_keys", "its key", "key key"),
     ],
 )
 def test_the_hottest_go_the_way_they_were_made_for(connection, name, table, index, columns):

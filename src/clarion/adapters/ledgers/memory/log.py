@@ -47,9 +47,15 @@ class MemoryLog:
     async def end(self, lane: Lane) -> int:
         return self._end(lane)
 
-    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
-        claim = self._tables.claims.get((tenant, key))
-        return None if claim is None or claim.expires_at <= now else _result(claim, fresh=False)
+    async def claimed(
+        self, tenant: TenantId, keys: Sequence[bytes], now: Instant
+    ) -> Mapping[bytes, IdempotencyResult]:
+        found = ((key, self._tables.claims.get((tenant, key))) for key in keys)
+        return {
+            key: _result(claim, fresh=False)
+            for key, claim in found
+            if claim is not None and claim.expires_at > now
+        }
 
     async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
         return await self._transactions.write(lambda: self._claim(claim))

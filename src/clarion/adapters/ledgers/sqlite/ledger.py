@@ -9,6 +9,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
+from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
@@ -76,14 +77,14 @@ class SqliteLedger(Store):
         caps = Caps(routes)
         writer.on_rollback(caps.forget)
         terminations = Terminations(local, caps)
-        log = SqliteLog(writer, local, clock)
+        self.claims = claims = SqliteClaims(writer, clock)
+        log = SqliteLog(writer, local, claims)
         self.set_aside = SqliteSetAsides(writer, readers, local, log)
         inboxes = SqliteInboxes(writer, local, readers, routes, terminations)
         eraser = Eraser(keyring, terminations, clock, inboxes.forget)
         user_rows = UserRows(vault, keyring, clock, random, eraser)
         suppressions = SqliteSuppressions(writer, readers, cached_users)
         self.log = log
-        self.claims = log
         self.inboxes = inboxes
         self.suppressions = suppressions
         self.users = SqliteUsers(writer, local, readers, cached_users, user_rows)

@@ -10,19 +10,17 @@ import msgspec
 
 from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.admission import Admission
+from clarion.adapters.ledgers.sqlite.claims import Claimed, SqliteClaims
 from clarion.adapters.ledgers.sqlite.cursors import Cursors, position_of
-from clarion.adapters.ledgers.sqlite.files import changed, one, rows
+from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
 from clarion.adapters.ledgers.sqlite.row_mappers import entry as entry_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
 from clarion.model.event import Consumed, Entry, EventKey, IdempotencyRecord, IdempotencyResult
-from clarion.model.ids import Instant, TenantId, WorkerId
-from clarion.ports.clock import Clock
+from clarion.model.ids import TenantId, WorkerId
 
 Published = tuple[Sequence[Entry], Sequence[IdempotencyResult | None]]
-Claimed = dict[tuple[TenantId, bytes], IdempotencyResult]
-"""Claims that somebody was first on, as anybody later is told."""
 
 
 class Kept(NamedTuple):
@@ -32,19 +30,14 @@ class Kept(NamedTuple):
     positions: Mapping[Lane, int]
 
 
-PURGE_EVERY = 64
-"""Rounds of claims between two looks for expired ones."""
-
-
 class SqliteLog:
     """Implements `ports.ledger.EventLog`."""
 
-    def __init__(self, writer: Writer, local: sqlite3.Connection, clock: Clock) -> None:
+    def __init__(self, writer: Writer, local: sqlite3.Connection, claims: SqliteClaims) -> None:
         self._writer = writer
         self._local = local
-        self._clock = clock
+        self._claims = claims
         self._admission = Admission()
-        self._rounds = 0
         self.cursors = Cursors()
         """The writer's."""
         writer.on_rollback(self.cursors.forget)
@@ -76,15 +69,6 @@ class SqliteLog:
 
     async def end(self, lane: Lane) -> int:
         return self._end[lane]
-
-    async def claimed(self, tenant: TenantId, key: bytes, now: Instant) -> IdempotencyResult | None:
-        row = self._local.execute(sql.CLAIM_FIND, (tenant, key, now)).fetchone()
-        return None if row is None else IdempotencyResult(fresh=False, fingerprint=row[0], answer=row[1])
-
-    async def hold(self, claim: IdempotencyRecord) -> IdempotencyResult:
-        held = await self._writer.call(lambda connection: self._claim(connection, [claim]))
-        fresh = IdempotencyResult(fresh=True, fingerprint=claim.fingerprint, answer=claim.answer)
-        return held.get((claim.tenant, claim.key), fresh)
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
@@ -133,7 +117,7 @@ class SqliteLog:
         firsts: dict[tuple[TenantId, bytes], IdempotencyRecord] = {}
         for claim in (c for _, claims in items for c in claims if c is not None):
             firsts.setdefault((claim.tenant, claim.key), claim)
-        held = self._claim(connection, list(firsts.values())) if firsts else {}
+        held = self._claims.claim(connection, list(firsts.values())) if firsts else {}
         judged = [(entries, _judge(claims, held)) for entries, claims in items]
         kept = [
             [e for e, result in zip(entries, results, strict=True) if result is None or result.fresh]
@@ -144,25 +128,6 @@ class SqliteLog:
             ([next(added) for _ in entries], results)
             for entries, (_, results) in zip(kept, judged, strict=True)
         ]
-
-    def _claim(self, connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> Claimed:
-        """Claims what is free; what somebody else holds."""
-        before = one(connection, sql.CLAIMS_END)
-        added = _add(connection, claims)
-        self._rounds += 1
-        if self._rounds % PURGE_EVERY == 0:
-            connection.execute(sql.CLAIMS_PURGE, (self._clock.now(),))
-        if added == len(claims):
-            return {}
-        named = encoded([(c.tenant,) for c in claims]), b"".join(c.key for c in claims)
-        if changed(connection, sql.CLAIMS_DROP, (*named, self._clock.now())):
-            _add(connection, claims)
-        return {
-            (tenant, bytes.fromhex(key)): IdempotencyResult(
-                fresh=False, fingerprint=bytes.fromhex(fingerprint), answer=bytes.fromhex(answer)
-            )
-            for tenant, key, fingerprint, answer in rows(connection, sql.CLAIMS_FIND, (*named, before))
-        }
 
     # -- on the event loop, after the commit ------------------------------------------------------------------
 
@@ -187,22 +152,6 @@ def bodies_of(connection: sqlite3.Connection, wanted: Sequence[EventKey]) -> dic
         entry_of(lane, [0, *row[1:]]) for lane in LANES for row in rows(connection, sql.BODIES[lane], asked)
     ]
     return {entry.key: entry for entry in found}
-
-
-def _add(connection: sqlite3.Connection, claims: Sequence[IdempotencyRecord]) -> int:
-    tail = BlobTail([c.key for c in claims])
-    packed = [
-        (
-            c.tenant,
-            tail.add(c.fingerprint),
-            len(c.fingerprint),
-            tail.add(c.answer),
-            len(c.answer),
-            c.expires_at,
-        )
-        for c in claims
-    ]
-    return changed(connection, sql.CLAIMS_ADD, (encoded(packed), tail.joined()))
 
 
 def _judge(claims: Sequence[IdempotencyRecord | None], held: Claimed) -> list[IdempotencyResult | None]:

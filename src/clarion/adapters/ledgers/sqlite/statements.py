@@ -111,43 +111,6 @@ TAKE_LANE = """
     RETURNING lane
 """
 
-CLAIMS_END = "SELECT coalesce(max(seq), 0) FROM claims"
-
-CLAIMS_ADD = (
-    _insert(
-        "claims",
-        {
-            "tenant": field(0),
-            "key": id_at(0, 1),
-            "fingerprint": bytes_at(1, 2),
-            "answer": bytes_at(3, 4),
-            "expires_at": field(5),
-        },
-    )
-    + "WHERE true ON CONFLICT DO NOTHING"
-)
-
-CLAIMS_FIND = f"""
-    SELECT {_array("claims.tenant, hex(claims.key), hex(fingerprint), hex(answer)")}
-    FROM json_each(?1) AS wanted CROSS JOIN claims
-    WHERE claims.tenant = wanted.value ->> 0
-      AND claims.key = substr(?2, wanted.key * 16 + 1, 16) AND claims.seq <= ?3
-"""
-
-CLAIM_FIND = "SELECT fingerprint, answer FROM claims WHERE tenant = ? AND key = ? AND expires_at > ?"
-
-CLAIMS_DROP = """
-    DELETE FROM claims WHERE expires_at <= ?3 AND seq IN (
-        SELECT claims.seq FROM json_each(?1) AS wanted CROSS JOIN claims
-        WHERE claims.tenant = wanted.value ->> 0 AND claims.key = substr(?2, wanted.key * 16 + 1, 16)
-    )
-"""
-"""What has expired among those that are asked for, and is not purged yet."""
-
-CLAIMS_PURGE = """
-    DELETE FROM claims WHERE seq < (SELECT min(seq) FROM claims) + 500 AND expires_at <= ?1
-"""
-
 # ── planning ──────────────────────────────────────────────────────────────────────────────────────────────
 
 EVENTS_ADD = """
