@@ -10,7 +10,7 @@ from clarion.ports.clock import Clock
 
 
 class CancellationGuard:
-    """Looked at when a call begins. Never waits, so that nothing comes in between.
+    """Asked when a call begins. It never awaits, so nothing can happen in between.
 
     The ledger alone cannot tell: it notes the start of a call only for providers that cannot deduplicate, and what
     lies in memory is canceled in the ledger without being told.
@@ -23,18 +23,18 @@ class CancellationGuard:
         """Messages and events, until nothing that was in memory before can be there any more."""
 
     def begin(self, batch: Iterable[InFlight]) -> set[InFlight]:
-        """Those whose call may begin now; they count as begun until `end`."""
+        """Return the messages whose call may begin now. They count as begun until `end`."""
         going = {in_flight for in_flight in batch if not self._is_stopped(in_flight)}
         self._begun.update((in_flight.message.id, in_flight.message.event_id) for in_flight in going)
         return going
 
     def end(self, messages: Iterable[MessageId]) -> None:
-        """What became of these is stored, or their calls never began."""
+        """Forget these messages: their results are stored, or their calls never began."""
         for message in messages:
             self._begun.pop(message, None)
 
     def stop(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
-        """From now on none of these messages and events begins; those that have begun already."""
+        """Let no call for these messages and events begin. Returns those that have begun already."""
         now = self._clock.now()
         self._forget(Instant(now - 2 * HELD_MS))
         wanted = dict.fromkeys(ids, now)
@@ -43,16 +43,16 @@ class CancellationGuard:
         return self._begun_of(wanted)
 
     def begun(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
-        """Those of these messages and events that have begun. Stops nothing."""
+        """Return which of these messages and events have begun. Stops nothing."""
         return self._begun_of(frozenset(ids))
 
     def remembered(self) -> int:
-        """How many are remembered as stopped."""
+        """The number of stopped messages and events."""
         self._forget(Instant(self._clock.now() - 2 * HELD_MS))
         return len(self._stopped)
 
     def undo(self, ids: Iterable[bytes]) -> None:
-        """They could not be canceled after all."""
+        """Allow these again: they could not be canceled."""
         for one in ids:
             self._stopped.pop(one, None)
 

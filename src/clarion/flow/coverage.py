@@ -13,7 +13,7 @@ from clarion.rules.coverage import missing, served
 
 
 class Coverage:
-    """Asked for every event and every run."""
+    """The covered channels of each tenant. It is asked for every event and every run."""
 
     def __init__(self, setup: SetupView) -> None:
         self._setup = setup

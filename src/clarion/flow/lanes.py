@@ -145,7 +145,7 @@ class LaneQueue:
         self._used -= n
 
     def give_back(self, tenant: TenantId) -> None:
-        """A slot that was reserved for a tenant is not used."""
+        """Release a slot that was reserved for a tenant and is not used."""
         self._used -= 1
         self._came(tenant)
 
@@ -216,7 +216,7 @@ class StoredDelivery(Protocol):
         """What became of some of them, final; the others go their way through the queues."""
 
     def stored(self, settlements: Sequence[Settlement], inbox: Sequence[InboxChange]) -> None:
-        """These are stored, in this moment."""
+        """Called when these are stored."""
 
 
 Settle = Callable[[Sequence[Settlement]], Awaitable[frozenset[MessageId]]]

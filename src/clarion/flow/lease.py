@@ -27,7 +27,7 @@ MARGIN_S = 2.0
 
 
 class GivenUp(Exception):
-    """Others have taken over what this process did: nothing of what it wanted to store was stored."""
+    """This process lost its lease to others. Nothing it wanted to write was stored."""
 
 
 class WorkerLease:
@@ -71,7 +71,7 @@ class WorkerLease:
                 await self._rest()
 
     async def lasting(self) -> WorkerId:
-        """The worker, as soon as its lease surely lasts long enough to begin something."""
+        """The worker, once its lease surely lasts long enough to begin new work."""
         while self._clock.monotonic() >= self._lasts_until_s:
             self._renewed.clear()
             self._hurry.set()
@@ -79,14 +79,14 @@ class WorkerLease:
         return self.worker
 
     async def end(self) -> None:
-        """Nothing is done any more: others may have what is still held."""
+        """Give up the lease, so that others can take over what is still held."""
         try:
             await self._leases.beat(self.worker, self._clock.now(), self._oldest())
         except Unavailable:
             log.warning("lease_not_ended")
 
     def refused(self) -> None:
-        """The store refused something: find out now whether this process was given up."""
+        """Check now whether this process lost its lease, because the store refused a write."""
         self._lasts_until_s = float("-inf")
         self._hurry.set()
 
@@ -97,7 +97,7 @@ class WorkerLease:
         return new
 
     def let_go(self, messages: Iterable[MessageId]) -> None:
-        """What became of these is stored."""
+        """Forget these messages: their results are stored."""
         self._planned.difference_update(messages)
 
     def drop(self, messages: Iterable[Message]) -> None:

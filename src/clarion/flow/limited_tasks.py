@@ -15,21 +15,21 @@ T = TypeVar("T")
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="task"):
-    """Something to do there."""
+    """A task for the limited process."""
 
     def done(self) -> Any:
-        """What comes of it, a value again."""
+        """Run the task and return its result."""
         raise NotImplementedError
 
 
 async def done(limited: Limited, task: Task, kind: type[T]) -> T | Exceeded:
-    """What came of one task."""
+    """The result of one task."""
     (made,) = await all_done(limited, [task], kind)
     return made
 
 
 async def all_done(limited: Limited, tasks: Sequence[Task], kind: type[T]) -> list[T | Exceeded]:
-    """What came of each."""
+    """The result of each task."""
     made = await limited.run([encoded(task) for task in tasks])
     return [one if isinstance(one, Exceeded) else msgspec.json.decode(one, type=kind) for one in made]
 
@@ -43,5 +43,5 @@ def encoded(task: Task) -> bytes:
 
 
 def shown(user: User) -> User:
-    """The person without the key of their data: no content needs it."""
+    """The user without the encryption key, which no content needs."""
     return msgspec.structs.replace(user, key=b"")

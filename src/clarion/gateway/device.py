@@ -1,4 +1,4 @@
-"""A connected device. Transports are subclasses of `Device`."""
+"""A connected device, and the stream that all devices of a user share. Transports are subclasses of `Device`."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ AT_ONCE = 200
 
 
 class Hub:
-    """Lives on one event loop. A device joins its feed first and reads its state then: what the feed pushes meanwhile
+    """Lives on one event loop. A device joins its stream first and reads its state then: what the stream pushes meanwhile
     waits in the session, which drops what the state has already. So joining is exact, however long a read takes.
     """
 
@@ -111,12 +111,12 @@ class Hub:
         return Session(self._rules, now, now + lasts_s, 0.5 + self._random.uniform() / 2)
 
     async def stream(self, user: User) -> UserStream | CloseCode:
-        """The feed a new device of `user` may join, or why it may not. Join before the next await."""
+        """The stream a new device of `user` may join, or why it may not. Join before the next await."""
         stream = self._streams.get(user.no)
         if stream is None:
             stream = UserStream(user)
             try:
-                await self._reader.jump(stream)
+                await self._reader.seek_to_head(stream)
             except ClarionError:
                 return STATE_LOST
             stream = self._streams.get(user.no, stream)  # somebody may have been faster
@@ -179,7 +179,7 @@ class Hub:
         return None if missed is None else self._connected(stream, offset, counts, missed, recovered=True)
 
     async def _full(self, stream: UserStream) -> Frame:
-        """The newest unarchived items as they were at one offset of the feed."""
+        """The newest unarchived items as they were at one offset of the stream."""
         before = stream.offset
         page = await self._reader.newest(stream, self._rules.snapshot)
         await self._reader.catch_up(stream, self._push)
@@ -270,7 +270,7 @@ class Hub:
         self._perform(device, effects)
 
     def _lose(self, stream: UserStream, close: CloseCode) -> None:
-        """End all sessions of a feed; whoever comes back starts a new one."""
+        """End all sessions of a stream; whoever comes back starts a new one."""
         if self._streams.get(stream.user) is stream:
             del self._streams[stream.user]
         for device in stream.devices:

@@ -6,7 +6,7 @@
        |                   |                              ^
        +-------------------+------- close(), gone() ------+
 
-While LOADING, changes wait: the state the caller loads must be read *after* the session was added to the user's feed,
+While LOADING, changes wait: the state the caller loads must be read *after* the session was added to the user's stream,
 so it contains whatever was pushed to others before. `loaded` sends it, `meanwhile` gives back what waited, and of that
 and of every later change `push` drops what the client has been told already: `offset` says how far that is.
 """
@@ -150,7 +150,7 @@ class Session:
         early, self._early = self._early, []
         return early
 
-    # ── the feed ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── the stream ──────────────────────────────────────────────────────────────────────────────────────────
 
     def push(self, frame: Frame) -> Effects:
         """A change of the inbox. What is known is dropped; a gap ends the session rather than reach the client."""

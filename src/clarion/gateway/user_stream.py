@@ -24,15 +24,15 @@ log = structlog.get_logger(__name__)
 
 
 class StreamLost(Exception):
-    """The feed cannot go on without leaving something out; its devices have to start over."""
+    """The stream cannot go on without leaving something out; its devices have to start over."""
 
 
 class StreamReader:
-    """Turns what the ledger holds into what a feed sends.
+    """Turns what the ledger holds into what a stream sends.
 
     Ledger reads may see commits that are not published yet. So a state is always `head` first, then the items
     behind some offset *up to that head*: an item that moved beyond the head meanwhile is left out here and comes
-    with its own change, which is behind the head and therefore still to be pushed. While a read is under way the feed
+    with its own change, which is behind the head and therefore still to be pushed. While a read is under way the stream
     may move on by itself: what it has told already is left out then. Nothing is lost or told twice.
     """
 
@@ -42,7 +42,7 @@ class StreamReader:
         self._most = most
 
     async def catch_up(self, stream: UserStream, push: Callable[[UserStream, Frame], None]) -> None:
-        """Move the feed at least to where the ledger stands now, and to everything announced meanwhile. `push` gets the
+        """Move the stream at least to where the ledger stands now, and to everything announced meanwhile. `push` gets the
         frames that take its devices there."""
         async with stream.reading:
             while True:
@@ -68,7 +68,7 @@ class StreamReader:
         counts: InboxCounts,
         offset: int,
     ) -> Frame:
-        """Move the feed over `items` to `offset`; the frame that takes its devices there."""
+        """Move the stream over `items` to `offset`; the frame that takes its devices there."""
         frame = frames.items(
             before=stream.offset, offset=offset, items=self.shown(stream, items, content), counts=counts
         )
@@ -76,8 +76,8 @@ class StreamReader:
         stream.counts = counts
         return frame
 
-    async def jump(self, stream: UserStream) -> None:
-        """Move a feed nobody follows yet to the ledger's head."""
+    async def seek_to_head(self, stream: UserStream) -> None:
+        """Move a stream nobody follows yet to the ledger's head."""
         stream.offset, stream.counts = await self._inboxes.head(stream.user)
 
     async def changed(self, stream: UserStream, after: int, upto: int) -> list[InboxItem] | None:

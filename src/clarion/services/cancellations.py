@@ -12,7 +12,7 @@ from clarion.ports.clock import Clock
 
 
 class Cancellations:
-    """Stops calls first and changes the ledger then: what it says is canceled was not sent."""
+    """Cancels messages. It stops calls before it changes the ledger, so a canceled message is never sent."""
 
     def __init__(self, ledger: Ledger, guard: CancellationGuard, clock: Clock) -> None:
         self._records = ledger.records

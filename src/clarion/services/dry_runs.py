@@ -29,7 +29,7 @@ TOPIC_SAMPLE = 100
 
 
 class DryRuns:
-    """Plans without storing: rules, exact checks and explanations are those of the real thing."""
+    """Plans without storing anything, with the same rules, exact checks and explanations as the planner."""
 
     def __init__(
         self,

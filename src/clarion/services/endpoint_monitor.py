@@ -30,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EndpointMonitor:
-    """Looks once a minute, off the way of messages."""
+    """Checks endpoints once a minute, apart from sending."""
 
     def __init__(self, ledger: Ledger, submit: Submit, clock: Clock, disable_after_s: float) -> None:
         self._ledger = ledger
@@ -49,7 +49,7 @@ class EndpointMonitor:
             await self._clock.sleep(EVERY_S)
 
     async def sweep(self) -> None:
-        """Everything that has failed long enough, or was ended by its receiver."""
+        """Disable endpoints that have failed for too long or were ended by their receiver."""
         disabled = True
         while disabled and (failing := await self._ledger.endpoints.failing(self._disable_after_ms, AT_ONCE)):
             disabled = any([await self._disabled(state) for state in failing])

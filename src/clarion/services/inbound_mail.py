@@ -55,7 +55,7 @@ Receive = Callable[[Sequence[Receipt]], Awaitable[Sequence[bool]]]
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one mail."""
+    """The result of one email."""
 
     verdict: str
     """A `Verdict`."""
@@ -200,7 +200,7 @@ class InboundMail:
         return [contact_hash(self._vault, tenant, Channel.EMAIL, address) for address in named]
 
     async def set_aside(self, raw: bytes, tenant: TenantId) -> None:
-        """Keep a mail that could not even be taken."""
+        """Store an email that could not be processed in quarantine."""
         await self._keep(raw, tenant, Return(verdict=BounceVerdict.UNKNOWN), "not_understood")
 
     async def _keep(self, raw: bytes, tenant: TenantId, found: Return, why: str) -> Taken:

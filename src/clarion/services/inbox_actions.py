@@ -16,7 +16,7 @@ SLICE = 100
 
 
 class InboxActions:
-    """Used by the HTTP API and by the gateway alike, so that no device ever misses what another one did."""
+    """Changes inbox items for the HTTP API and the gateway, so that every device gets every change."""
 
     def __init__(self, inboxes: Inboxes, fanout: Fanout, clock: Clock) -> None:
         self._inboxes = inboxes

@@ -18,5 +18,5 @@ _decode = msgspec.json.Decoder(ReviewTask | PreviewTask | MessageTask).decode
 
 
 def answer(task: bytes) -> bytes:
-    """What came of a task."""
+    """The result of a task."""
     return msgspec.json.encode(_decode(task).done())

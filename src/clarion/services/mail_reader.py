@@ -17,7 +17,7 @@ AT_ONCE = 50
 
 
 class MailReader:
-    """One loop per mailbox."""
+    """Reads one mailbox in a loop."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class MailReader:
             await self._mailbox.close()
 
     async def check(self) -> int:
-        """How many mails were taken in one look."""
+        """Read the mailbox once; returns the number of emails taken."""
         home = self._home()
         if home is None:
             log.warning("mailbox_without_tenant", tenant=self._home_key)

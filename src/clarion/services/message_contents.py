@@ -19,7 +19,7 @@ from clarion.ports.vault import Vault
 
 
 class MessageContents:
-    """Renders messages again, for people who look at them."""
+    """Renders stored messages again, to show their content."""
 
     def __init__(
         self, ledger: Ledger, rendering: Rendering, unsubscribe_url: Callable[[Message], str], vault: Vault

@@ -56,7 +56,7 @@ CAN = {
 
 
 class OperationRunner:
-    """One per process."""
+    """Runs the operations of all tenants. There is one per process."""
 
     def __init__(
         self,
@@ -116,14 +116,14 @@ class OperationRunner:
         return operation
 
     async def cancel(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
-        """Do nothing more of it; what is done stays done. How it is now, None: there is no such operation."""
+        """Stop an operation; finished items stay. Returns its state, or None when it does not exist."""
         found = await self._operations.cancel(tenant, operation_id, self._clock.now())
         self._counts.pop(operation_id, None)
         self._asked.set()
         return found
 
     async def retry_failed(self, tenant: TenantId, operation_id: OperationId) -> Operation | None:
-        """Try what failed once more. How it is now, None: there is no such operation."""
+        """Retry the failed items. Returns the state of the operation, or None when it does not exist."""
         found = await self._operations.retry_failed(tenant, operation_id, self._clock.now())
         self._asked.set()
         return found

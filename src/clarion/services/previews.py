@@ -30,7 +30,7 @@ KEPT = 16
 
 
 class TextMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a text message takes, and costs."""
+    """The segments and costs of an SMS."""
 
     encoding: str
     """`GSM-7`, or `UCS-2` when one character is outside it: then a segment holds less than half."""
@@ -46,7 +46,7 @@ class TextMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
-    """Why there is nothing to show."""
+    """Why a preview failed."""
 
     detail: str
     pointer: str | None = None
@@ -54,7 +54,7 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel as one person would get it."""
+    """The content of one channel for one user."""
 
     channel: Channel
     locale: str | None
@@ -67,7 +67,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PreviewTask(Task, frozen=True, kw_only=True):
-    """Render a template as one person would get it."""
+    """The task to render a template for one user."""
 
     template: Template
     tenant: Tenant
@@ -107,7 +107,7 @@ def _renderer() -> Renderer:
 
 
 class Previews:
-    """Renders whatever an author is looking at, in the limited process."""
+    """Renders previews in the limited process."""
 
     def __init__(self, limited: Limited, clock: Clock) -> None:
         self._limited = limited

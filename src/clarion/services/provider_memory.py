@@ -17,10 +17,10 @@ class ProviderMemory:
         self._learned = setup.learned
 
     def get(self, key: str) -> str:
-        """What is kept, if anything."""
+        """The stored text, if there is one."""
         known = self._learned.all(INSTALLATION).get(key)
         return "" if known is None else known.text
 
     async def put(self, key: str, text: str) -> None:
-        """In place of what was known before."""
+        """Replace the stored text."""
         await self._learned.put(INSTALLATION, Learned(key=key, text=text))

@@ -42,7 +42,7 @@ from clarion.services.webhook_endpoints import WebhookEndpoints
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What the edges call."""
+    """All services, for the edges to call."""
 
     api_keys: ApiKeys
     user_tokens: UserTokens

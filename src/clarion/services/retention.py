@@ -39,7 +39,7 @@ ORDER = (
 
 
 class RetentionService:
-    """Deletes what is older than its tenant keeps it, once an hour and when somebody asks."""
+    """Deletes rows whose retention period ended, once an hour and on request."""
 
     def __init__(self, setup: SetupView, retention: Retention, priority: PriorityGate, clock: Clock) -> None:
         self._setup = setup
@@ -69,11 +69,11 @@ class RetentionService:
 
     @property
     def asked(self) -> Sequence[TenantId]:
-        """Whose data somebody asked to go through, as long as that has not begun."""
+        """Tenants for whom a run was requested and has not begun."""
         return [*self._asked]
 
     def start(self, tenants: Iterable[TenantId]) -> None:
-        """Go through what is theirs now instead of within the hour."""
+        """Delete the old rows of these tenants now instead of within the hour."""
         self._asked.update(dict.fromkeys(tenants))
         self._wake.set()
 
@@ -98,7 +98,7 @@ class RetentionService:
         return await self._retention.totals(tenant, since, until)
 
     async def sweep(self, tenants: Sequence[TenantId]) -> Mapping[RetentionKind, int]:
-        """Delete what these tenants keep no longer; how many of each kind went."""
+        """Delete the old rows of these tenants; returns how many of each kind."""
         deleted = await self._walk(tenants, dry=False)
         if any(deleted.values()):
             log.info("retention_deleted", **{kind.value: count for kind, count in deleted.items() if count})

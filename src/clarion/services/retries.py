@@ -16,7 +16,7 @@ TemplateVersion = Literal["live", "planned"] | int
 
 
 class Retries:
-    """The one way in which people send messages again."""
+    """Retries failed messages on request. There is no other way to send a message again."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._records = ledger.records

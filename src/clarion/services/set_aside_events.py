@@ -11,7 +11,7 @@ from clarion.ports.ledger import Events, SetAsides
 
 
 class SetAsideEvents:
-    """Puts events back into their lanes, or takes them off the list."""
+    """Returns events to their lanes, or discards them."""
 
     def __init__(self, events: Events, set_aside: SetAsides, broker: Broker, clock: Clock) -> None:
         self._events = events

@@ -15,7 +15,7 @@ D = TypeVar("D", Category, Workflow, Template, Integration)
 
 
 class SetupService:
-    """Stores documents. Who calls has checked that they can work."""
+    """Stores documents that the caller has validated."""
 
     def __init__(self, setup: SetupView) -> None:
         self._setup = setup

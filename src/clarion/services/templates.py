@@ -43,14 +43,14 @@ TRIES = 4
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of publishing: the new live version, or None when a finding is an error."""
+    """The result of publishing: the new live version, or None when a finding is an error."""
 
     template: Template | None
     findings: Sequence[Finding]
 
 
 class PartialPublished(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a changed partial."""
+    """The result of changing a partial."""
 
     partial: Partial | None
     """As it is live now; None when it is broken, or would break a template."""
@@ -69,7 +69,7 @@ class PublishConflict(Exception):
 
 
 class ReviewTask(Task, frozen=True, kw_only=True):
-    """Say everything there is to say about a template."""
+    """The task to review a template."""
 
     template: Template
     tenant: Tenant
@@ -82,7 +82,7 @@ class ReviewTask(Task, frozen=True, kw_only=True):
 
 
 class TemplateService:
-    """What authors do. One change at a time per tenant, across processes: what is checked is what goes live."""
+    """Edits and publishes templates. One change at a time per tenant, across processes, so that the reviewed template is the one published."""
 
     def __init__(self, setup: SetupView, limited: Limited, clock: Clock) -> None:
         self._setup = setup
@@ -104,7 +104,7 @@ class TemplateService:
     async def save(
         self, tenant: TenantId, template: Template, revision: int | None, based_on: int | None = None
     ) -> TemplateDraft:
-        """Keep a template in the making, however broken.
+        """Save a draft, even with errors.
 
         `revision` is that of the draft it was made from (0: there was none); Conflict when there is another by now.
         None replaces whatever is there. `based_on`: the version a new draft was begun from, if not from what is live.
@@ -141,7 +141,7 @@ class TemplateService:
         return draft
 
     async def discard(self, tenant: TenantId, key: str, revision: int | None = None) -> None:
-        """Throw the draft away; Conflict when `revision` names an older one. Or NotFound."""
+        """Discard the draft; Conflict when `revision` names an older one. Or NotFound."""
         async with self._turn[tenant]:
             draft = self._draft(tenant, key, revision)
             try:

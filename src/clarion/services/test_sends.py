@@ -33,14 +33,14 @@ Submit = Callable[
 
 
 class TestSend(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to look for what became of it."""
+    """The event and the message of a test send."""
 
     event: EventId
     message: MessageId
 
 
 class TestSends:
-    """Sends what authors want to see in their own hands."""
+    """Sends a template to one user before it is published."""
 
     def __init__(self, setup: SetupView, submit: Submit, clock: Clock) -> None:
         self._setup = setup

@@ -34,7 +34,7 @@ class Format(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """How HTTP calls it."""
+        """Its media type."""
         return po.MEDIA_TYPE if self is Format.PO else xliff.MEDIA_TYPE
 
     def write(self, templates: Sequence[Template], *, source: str, target: str) -> bytes:
@@ -50,7 +50,7 @@ class Format(StrEnum):
 
 
 class Translations:
-    """The words of a tenant's templates."""
+    """Exports and imports the texts of a tenant's templates."""
 
     def __init__(self, setup: SetupView, authoring: TemplateService) -> None:
         self._setup = setup

@@ -31,7 +31,7 @@ _NUMBERS = 4 + 6
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom and what a token is about, as things are now."""
+    """The user, category and channel of a token, and the current preference."""
 
     tenant: Tenant
     category: Category
@@ -48,7 +48,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnsubscribeLinks:
-    """Mints tokens and carries out what people do with them.
+    """Creates unsubscribe links, and unsubscribes users who follow them.
 
     A token never runs out: who finds an old mail can still leave. It says nothing to whoever reads it, and
     changing a bit of it makes it worthless.
@@ -89,12 +89,12 @@ class UnsubscribeLinks:
         return await self._choose(choice, subscribed=False)
 
     async def leave_over(self, message: Message) -> None:
-        """The person said so to somebody else, a provider or a mail server: what `leave` promises."""
+        """Unsubscribe a user who told a provider or a mail server. Same promise as `leave`."""
         if (choice := await self.about(message)) is not None:
             await self.leave(choice)
 
     async def return_to(self, choice: Choice) -> Choice:
-        """Take it back: the category's messages come again."""
+        """Subscribe again to the category."""
         return await self._choose(choice, subscribed=True)
 
     async def _choice(

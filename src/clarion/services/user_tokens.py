@@ -31,7 +31,7 @@ class _Claims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bearer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a genuine token names."""
+    """The user that a valid token names."""
 
     tenant: TenantId
     user_id: str

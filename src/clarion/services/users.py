@@ -15,7 +15,7 @@ TRIES = 5
 
 
 class UserService:
-    """Changes and deletes users; nobody's change is lost under another."""
+    """Changes and deletes users. Concurrent changes do not overwrite each other."""
 
     def __init__(self, users: Users, inbox_actions: InboxActions) -> None:
         self._users = users

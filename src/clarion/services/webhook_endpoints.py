@@ -44,7 +44,7 @@ Refusal = Callable[[str], Awaitable[str | None]]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint shall be."""
+    """The fields of an endpoint, as requested."""
 
     url: str
     events: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Owned(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint, whose it is and how it is doing."""
+    """An endpoint with its owner and state."""
 
     user: User
     endpoint: Endpoint
@@ -67,7 +67,7 @@ class Retried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookEndpoints:
-    """Everything but the sending. Raises NotFound, Conflict and InvalidInput in the caller's words."""
+    """Manages webhook endpoints. Raises NotFound, Conflict and InvalidInput with names the caller knows."""
 
     def __init__(
         self, ledger: Ledger, retries: Retries, refusal: Refusal, clock: Clock, random: Random

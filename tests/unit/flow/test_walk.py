@@ -1,4 +1,4 @@
-"""The walk of one event: few rooms, in one direction."""
+"""The path of one event through the packages: few of them, in one direction."""
 
 import sys
 from types import FrameType
@@ -18,15 +18,15 @@ WAY = (
     "flow/track",
     "adapters/fanouts",
 )
-"""The rooms in their order. `services` signs the unsubscribe link of a message."""
+"""The packages in their order. `services` signs the unsubscribe link of a message."""
 BENEATH = {"adapters", "adapters/ledgers", "adapters/vaults"}
-"""What every room stands on."""
+"""Packages that every other one uses."""
 LIBRARIES = {"content", "model", "ports", "rules", "testing"}
 """Functions without a state of their own, and the test's provider."""
 
 
-def room(frame: FrameType) -> str | None:
-    """The package whose function begins; None for what is shared by all rooms, and outside Clarion."""
+def package(frame: FrameType) -> str | None:
+    """The package whose function begins; None for what is shared by all, and outside Clarion."""
     name = frame.f_globals.get("__name__", "")
     folders = str(name).split(".")[1:-1][:2]
     if not str(name).startswith("clarion.") or not folders or folders[0] in LIBRARIES or folders == ["flow"]:
@@ -36,13 +36,13 @@ def room(frame: FrameType) -> str | None:
 
 
 @pytest.mark.parametrize("channel", [Channel.IN_APP, Channel.SMS])
-async def test_an_event_enters_at_most_eight_rooms_and_does_not_turn_back(store, channel):
+async def test_an_event_enters_at_most_eight_packages_and_does_not_turn_back(store, channel):
     """From the call of a program to the inbox, the order of the first steps is that of the architecture."""
-    rooms: list[str] = []
+    packages: list[str] = []
 
     def step(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and (entered := room(frame)) is not None and entered not in rooms:
-            rooms.append(entered)
+        if event == "call" and (entered := package(frame)) is not None and entered not in packages:
+            packages.append(entered)
 
     async with engine(store) as clarion:
         await clarion.create_setup(workflow("note", channel=channel))
@@ -55,6 +55,6 @@ async def test_an_event_enters_at_most_eight_rooms_and_does_not_turn_back(store,
             await clarion.until_idle()
         finally:
             sys.setprofile(None)
-    assert len(rooms) <= 8, rooms
-    assert rooms == [one for one in WAY if one in rooms]
-    assert {"flow/intake", "flow/plan", "flow/track"} <= set(rooms)
+    assert len(packages) <= 8, packages
+    assert packages == [one for one in WAY if one in packages]
+    assert {"flow/intake", "flow/plan", "flow/track"} <= set(packages)

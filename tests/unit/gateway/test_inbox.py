@@ -311,7 +311,7 @@ async def test_counters_are_read_where_a_change_does_not_carry_them(server: Gate
     assert connection.frames[1]["counts"] == {"unseen": 1, "unread": 1, "total": 1}
 
 
-async def test_a_store_that_went_back_ends_the_feed(server: GatewayServer):
+async def test_a_store_that_went_back_ends_the_stream(server: GatewayServer):
     """The inbox was replaced by an older one: clients come back, and start over."""
     anna = server.users.add("anna")
     server.store(anna, "a", "b")

@@ -71,7 +71,7 @@ def test_a_state_that_comes_too_late_is_not_sent():
     assert session.loaded(Frame("{}", 1)) == ()
 
 
-# ── the feed ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── the stream ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_change_is_sent_and_moves_the_client():
@@ -82,7 +82,7 @@ def test_a_change_is_sent_and_moves_the_client():
 
 
 def test_what_the_client_knows_is_not_told_twice():
-    """Offsets never go back, whatever the feed does."""
+    """Offsets never go back, whatever the stream does."""
     session = live(4)
     assert session.push(change(2, 4)) == ()
     assert session.offset == 4

@@ -56,7 +56,7 @@ class _Attempt:
 
 
 class Attempts:
-    """Makes attempts. Stores nothing but the note that they start."""
+    """Makes attempts. It stores only that they start."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Attempts:
         return settlements
 
     def recorded(self, messages: Iterable[MessageId]) -> None:
-        """What `attempt` said of these is stored, or it said nothing."""
+        """The results of this attempt for these messages are stored, or there are none."""
         self._guard.end(messages)
 
     async def _marked(self, ready: Sequence[ReadyCall], stopped: list[Settlement]) -> list[ReadyCall]:

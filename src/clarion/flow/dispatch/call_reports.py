@@ -23,7 +23,7 @@ Store = Callable[[Sequence[tuple[int, Outcome]]], None]
 
 
 class Marks:
-    """Notes of messages that begin at about the same time are written together."""
+    """Records that messages are being sent. Records of about the same time share one write."""
 
     def __init__(self, mark: Mark) -> None:
         self._mark = mark
@@ -76,14 +76,14 @@ class CallReport:
         return noted
 
     def ended(self, index: int, outcome: Outcome) -> None:
-        """Stored a little later, unless the whole batch is over by then."""
+        """Store the outcome shortly, unless the batch ends first."""
         if len(self._batch) > 1 and not self._batch[index].devices:
             self._new.append((index, outcome))
             if self._storing is None:
                 self._storing = asyncio.ensure_future(self._store_soon())
 
     def close(self) -> None:
-        """The call is over: what was not stored yet is stored with the rest."""
+        """End the call. Outcomes not stored yet are stored with the batch."""
         self._new.clear()
         if self._storing is not None:
             self._storing.cancel()

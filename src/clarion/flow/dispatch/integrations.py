@@ -67,17 +67,17 @@ class LiveIntegration:
         return breaker.probes_left(self.health, now_s, sum(self._busy.values())) != 0
 
     def begin(self, lane: Lane) -> None:
-        """A batch starts."""
+        """Take a slot for a batch."""
         self._busy[lane] += 1
 
     async def end(self, lane: Lane) -> None:
-        """A batch is over; a replaced integration closes with its last one."""
+        """Return the slot of a batch. A replaced integration closes after its last batch."""
         self._busy[lane] -= 1
         if self._retired and not any(self._busy.values()):
             await self.provider.close()
 
     async def retire(self) -> None:
-        """No new batches; close as soon as nothing runs."""
+        """Accept no new batches, and close when nothing runs."""
         self._retired = True
         if not any(self._busy.values()):
             await self.provider.close()
@@ -92,7 +92,7 @@ class LiveIntegration:
         return granted, wait_s
 
     def record(self, now_s: float, *, ok: int, failed: int) -> None:
-        """Feed the breaker with the results of a batch."""
+        """Record the results of a batch in the circuit breaker."""
         before = breaker.state(self.health, now_s)
         self.health = breaker.record(self.health, now_s, ok, failed)
         self._tell(before, now_s)

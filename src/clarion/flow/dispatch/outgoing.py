@@ -40,7 +40,7 @@ class BuiltBatch(NamedTuple):
 
 
 class OutgoingBuilder:
-    """Makes what is sent."""
+    """Builds the outgoing messages of a batch."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class Rechecked(NamedTuple):
-    """A batch after the last look."""
+    """A batch after the recheck."""
 
     going: list[InFlight]
     stopped: list[Settlement]
@@ -35,7 +35,7 @@ class Rechecked(NamedTuple):
 
 
 class Recheck:
-    """Decides again where the person, the set-up or the hour is another one by now."""
+    """Decides again when the user, the set-up or the time has changed since planning."""
 
     def __init__(self, ledger: Ledger, lease: WorkerLease, clock: Clock) -> None:
         self._users = ledger.users
@@ -60,14 +60,14 @@ class Recheck:
         return Rechecked(going, stopped, stale)
 
     async def again(self, batch: Sequence[InFlight]) -> Mapping[InFlight, Settlement]:
-        """Why some of them must not go now."""
+        """The messages that must not be sent now, each with the settlement that says why."""
         changed = await self._changed(batch)
         now = self._clock.now()
         stops = {in_flight: self._stop(in_flight, changed, now) for in_flight in batch}
         return {in_flight: stop for in_flight, stop in stops.items() if stop is not None}
 
     async def same(self, batch: Sequence[InFlight]) -> list[InFlight]:
-        """Those of whom nothing has changed since they were planned: the person is the same, and the hour as good."""
+        """The messages for which nothing has changed since they were planned."""
         worker = await self._lease.lasting()
         changed, now = await self._changed(batch), self._clock.now()
         return [

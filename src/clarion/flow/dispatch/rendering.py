@@ -57,7 +57,7 @@ class MessageTask(Task, frozen=True, kw_only=True):
     now: Instant
 
     def done(self) -> Rendered:
-        """Its content, or why there is none."""
+        """Render it: the content, or why there is none."""
         try:
             content = _renderer().render(
                 template=self.template,
@@ -76,7 +76,7 @@ class MessageTask(Task, frozen=True, kw_only=True):
 
 
 class Rendered(msgspec.Struct, frozen=True):
-    """What came of a MessageTask."""
+    """The result of a MessageTask."""
 
     content: AnyContent | None = None
     failed: Failed | None = None

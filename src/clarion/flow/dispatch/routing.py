@@ -28,7 +28,7 @@ class Routed(NamedTuple):
 
 
 class Routing:
-    """Finds integrations; puts messages off, and lets their queue rest, while there is none."""
+    """Finds integrations. While there is none, it puts messages off and pauses their queue."""
 
     def __init__(self, integrations: Integrations, clock: Clock, random: Random) -> None:
         self._integrations = integrations
@@ -36,7 +36,7 @@ class Routing:
         self._random = random
 
     def divide(self, queue: LaneQueue, batch: Sequence[InFlight]) -> Routed:
-        """What can be sent, by route, and what cannot, put off."""
+        """Divide a batch: messages that can be sent, by route, and messages that are put off."""
         now, now_s = self._clock.now(), self._clock.monotonic()
         groups: dict[LiveIntegrations, list[InFlight]] = {}
         put_off: list[Settlement] = []

@@ -12,7 +12,7 @@ LiveIntegrations = tuple[LiveIntegration, ...]
 
 
 class Permits:
-    """The slots of one batch. Whoever is done gives its own back, so that a slow integration holds none of the others."""
+    """The slots of one batch. Each integration releases its own when it is done, so a slow one does not block the others."""
 
     __slots__ = ("_held", "_queue")
 
@@ -23,13 +23,13 @@ class Permits:
             live.begin(queue.lane)
 
     async def release(self, live: LiveIntegration) -> None:
-        """The calls of this integration are over."""
+        """Release the slot of one integration."""
         self._held.remove(live)
         self._queue.slot_free.set()
         await live.end(self._queue.lane)
 
     async def release_all(self) -> None:
-        """The batch is over."""
+        """Release all slots."""
         for live in self._held[:]:
             await self.release(live)
 

@@ -27,7 +27,7 @@ class Compiled(msgspec.Struct, frozen=True):
 
 
 class Schemas:
-    """Compiles the schema of a template version once, and holds events against it."""
+    """Compiles the schema of each template version once, and checks events against it."""
 
     def __init__(self, setup: SetupView) -> None:
         self._setup = setup
