@@ -198,7 +198,8 @@ class Settings(_Section):
     broker: str = "database:"
     """URL of the broker, where accepted events wait until they are planned; `database:` is the database itself."""
     fanout: str = "memory:"
-    """URL of what carries inbox changes to the live inboxes; `memory:` reaches those of this process."""
+    """URL of what carries inbox changes to the live inboxes; `memory:` reaches those of this process, `unix:` those of
+    all processes on the store behind that socket. What is not set follows `database` where that is `unix:`."""
     key_file: Path = Path("installation.key")
     """The key that wraps all data keys, relative to `data_dir`. Whoever has it and the database reads everything."""
     drain_s: float = Field(default=10.0, ge=0)
@@ -208,6 +209,18 @@ class Settings(_Section):
     gateway: GatewaySettings = GatewaySettings()
     outbound: Outbound = Outbound()
     inbound: Inbound = Inbound()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reaches_every_inbox(cls, given: Any) -> Any:
+        """Whoever shares a store shares its live inboxes."""
+        if (
+            isinstance(given, dict)
+            and "fanout" not in given
+            and str(given.get("database")).startswith("unix:")
+        ):
+            return {**given, "fanout": given["database"]}
+        return given
 
     @field_validator("public_url")
     @classmethod

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
 import msgspec
 import pytest
 
 from clarion.adapters.fanouts.memory import MemoryFanout
+from clarion.adapters.fanouts.unix import opened, relay, relay_path
+from clarion.adapters.vaults.local import LocalVault
 from clarion.model.inbox import InboxChange
+from clarion.ports.backend import BackendTools
 from clarion.testing.fanout_contract import FANOUT_CONTRACT, FanoutSubject
+from clarion.testing.ports import ManualClock, SeededRandom
 
 CHECKS = {check.__name__: check for check in FANOUT_CONTRACT}
 
@@ -50,6 +55,18 @@ async def test_every_fanout_keeps_the_contract(name, check):
     await check(FANOUTS[name]())
 
 
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+async def test_the_fanout_over_a_socket_keeps_the_contract(check, tmp_path):
+    """Of three processes, which the one that has the store connects."""
+    random = SeededRandom()
+    tools = BackendTools(
+        data_dir=tmp_path, clock=ManualClock(), random=random, vault=LocalVault(b"k" * 32, random)
+    )
+    async with relay(relay_path(tmp_path / "store.sock")), AsyncExitStack() as ends:
+        processes = [await ends.enter_async_context(opened("unix:store.sock", tools)) for _ in range(3)]
+        await check(FanoutSubject(*processes))
+
+
 class Raises(MemoryFanout):
     def publish(self, changes):
         for receive in tuple(self._receivers.values()):
@@ -62,12 +79,12 @@ class NewestFirst(MemoryFanout):
 
 
 class OnlyTheFirst(MemoryFanout):
-    def subscribe(self, receive):
+    def subscribe(self, receive, missed=print):
         return super().subscribe(receive) if not self._receivers else lambda: None
 
 
 class NeverUnsubscribes(MemoryFanout):
-    def subscribe(self, receive):
+    def subscribe(self, receive, missed=print):
         super().subscribe(receive)
         return lambda: None
 
@@ -81,7 +98,7 @@ class Remembers(MemoryFanout):
         self.past += changes
         super().publish(changes)
 
-    def subscribe(self, receive):
+    def subscribe(self, receive, missed=print):
         receive(self.past)
         return super().subscribe(receive)
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from clarion.adapters.fanouts.unix import relay, relay_path
 from clarion.adapters.ledgers.remote import serve
 from clarion.app.backends import store_of
 from clarion.app.resources import backend_tools_of, only_process
@@ -31,6 +32,7 @@ async def _run(settings: Settings, socket: str, on_ready: OnReady | None) -> int
         ends.enter_context(only_process(settings.data_dir))
         store = await ends.enter_async_context(store_of(settings, backend_tools_of(settings)))
         await ends.enter_async_context(serve(store, path))
+        await ends.enter_async_context(relay(relay_path(path)))
         if on_ready is not None:
             await on_ready(path)
         await stop.wait()

@@ -69,7 +69,7 @@ class Hub:
 
     def start(self) -> None:
         """Follow the fan-out and the time. Call it on the loop that serves the connections."""
-        self._unsubscribe = self._fanout.subscribe(self.receive)
+        self._unsubscribe = self._fanout.subscribe(self.receive, self.missed)
         self._turning = asyncio.get_running_loop().create_task(self._turn_forever())
 
     async def close(self, timeout_s: float) -> None:
@@ -225,6 +225,14 @@ class Hub:
             except Exception:
                 log.exception("inbox_change_not_followed", tenant=stream.tenant)
                 self._lose(stream, STATE_LOST)
+
+    def missed(self) -> None:
+        """Some changes did not come, nobody knows whose: the ledger does."""
+        self._start(self._catch_up_all())
+
+    async def _catch_up_all(self) -> None:
+        for stream in list(self._streams.values()):
+            await self._catch_up(stream)
 
     def _follow(self, stream: UserStream, change: InboxChange) -> None:
         items = change.items

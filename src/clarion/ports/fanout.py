@@ -14,5 +14,10 @@ class Fanout(Protocol):
     def publish(self, changes: Sequence[InboxChange]) -> None:
         """Hand over changes in commit order; never blocks and never raises."""
 
-    def subscribe(self, receive: Callable[[Sequence[InboxChange]], None]) -> Callable[[], None]:
-        """Call `receive` on the event loop for every publication; returns the unsubscribe function."""
+    def subscribe(
+        self,
+        receive: Callable[[Sequence[InboxChange]], None],
+        missed: Callable[[], None] = lambda: None,
+    ) -> Callable[[], None]:
+        """Call `receive` on the event loop for every publication, and `missed` when some may have been lost on the way;
+        returns the unsubscribe function."""

@@ -259,6 +259,19 @@ async def test_a_publication_that_was_lost_is_made_up_for_by_the_next(server: Ga
     assert screen_of(inbox_client) == truth(server.inboxes, anna)
 
 
+async def test_what_is_said_to_be_lost_is_looked_up_for_everybody_who_is_connected(server: GatewayServer):
+    """Without the next change, and nothing is told twice."""
+    anna, ben = server.users.add("anna"), server.users.add("ben")
+    inbox_client, connection = follow(await server.connect(anna)), await server.connect(ben)
+    server.store(anna, "lost on the way")
+    for _ in range(2):
+        server.fanout.missed()
+        await settled()
+    inbox_client.listen()
+    assert screen_of(inbox_client) == truth(server.inboxes, anna)
+    assert types(connection) == ["connected"]
+
+
 async def test_a_publication_that_is_late_is_in_the_replay_of_a_device_that_comes_back(server: GatewayServer):
     """What is committed is told, whether or not the fan-out has said so already; all devices move together."""
     anna = server.users.add("anna")

@@ -14,6 +14,7 @@ from clarion.ports.fanout import Fanout
 log = structlog.get_logger(__name__)
 
 Receive = Callable[[Sequence[InboxChange]], None]
+Missed = Callable[[], None]
 
 
 class MemoryFanout:
@@ -21,7 +22,8 @@ class MemoryFanout:
 
     def __init__(self) -> None:
         self._receivers: dict[object, Receive] = {}
-        """By subscription."""
+        """By subscription, as the next."""
+        self._missed: dict[object, Missed] = {}
 
     def publish(self, changes: Sequence[InboxChange]) -> None:
         """Calls every receiver before it returns. Call it on the event loop."""
@@ -31,13 +33,20 @@ class MemoryFanout:
             except Exception:
                 log.exception("fanout_receiver_failed", changes=len(changes))
 
-    def subscribe(self, receive: Receive) -> Callable[[], None]:
+    def missed(self) -> None:
+        """Some changes did not come here."""
+        for missed in tuple(self._missed.values()):
+            missed()
+
+    def subscribe(self, receive: Receive, missed: Missed = lambda: None) -> Callable[[], None]:
         """`receive` gets every publication from now on, until the returned function is called."""
         subscription = object()
         self._receivers[subscription] = receive
+        self._missed[subscription] = missed
 
         def unsubscribe() -> None:
             self._receivers.pop(subscription, None)
+            self._missed.pop(subscription, None)
 
         return unsubscribe
 
