@@ -43,6 +43,8 @@ from clarion.model.setup import (
     Workflow,
 )
 from clarion.ports.provider import ProviderPlugin
+from clarion.services.callback_urls import CallbackUrls
+from clarion.services.message_references import MessageReferences
 from clarion.services.registry import Services
 from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.testing.ports import provider_tools
@@ -70,6 +72,9 @@ MAILER = ProviderPlugin(
     open=lambda integration, config, tools: capture.open(integration, capture.config(), tools),
     secrets=frozenset({"password"}),
 )
+
+
+PUBLIC_URL = "https://notify.example"
 
 
 async def resolve(host: str) -> list[str]:
@@ -132,8 +137,13 @@ class Installation:
             provider_tools(self.clock, self.random, self.vault), allowed_networks=("127.0.0.1/32",)
         )
         self.caller = HttpClient(tools, timeout_s=9, resolve=resolve)
-        tools = msgspec.structs.replace(tools, refusal=self.caller.refusal)
-        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, "https://notify.example")
+        tools = msgspec.structs.replace(
+            tools,
+            refusal=self.caller.refusal,
+            reference=MessageReferences(self.vault).of,
+            callback_url=CallbackUrls(self.vault, PUBLIC_URL).of,
+        )
+        unsubscribe = UnsubscribeLinks(self.ledger, self.vault, PUBLIC_URL)
         self.pipeline = Pipeline(
             ledger=self.ledger,
             broker=SqlBroker(self.ledger.log, self.clock),
@@ -152,7 +162,7 @@ class Installation:
             tools=tools,
             limited=InThread(),
             unsubscribe=unsubscribe,
-            base_url="https://notify.example",
+            base_url=PUBLIC_URL,
         )
         self.keys, self.tokens = self.services.api_keys, self.services.user_tokens
         self.health = {"engine": "ok"}

@@ -1,0 +1,120 @@
+"""A text message through Twilio, from its trigger to the report that it arrived."""
+
+import pytest
+
+from clarion.model.channel import Channel
+from clarion.model.setup import Integration, Scope, SendAll, SendStep, Workflow
+from clarion.model.status import Reason, Status
+from clarion.plugins import providers
+from tests.twilio import twilio
+from tests.unit.api.conftest import ACME, PUBLIC_URL
+from tests.vendors.twilio import account
+
+TOKEN = "another-token-of-the-account"
+NUMBER = "+4915112345678"
+
+
+@pytest.fixture
+async def fake():
+    """A Twilio that takes messages."""
+    async with twilio() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def house(house, fake):
+    """The house, with Twilio for text messages."""
+    house.providers["twilio"] = providers()["twilio"]
+    setup = house.ledger.setup
+    config = {**account(fake.server.url), "auth_token": TOKEN}
+    await setup.integrations.delete(ACME, "main-sms")
+    await setup.integrations.put(
+        ACME, Integration(key="texts", channel=Channel.SMS, provider="twilio", config=config)
+    )
+    step = SendStep(key="note", template="paid", to=SendAll(channels=(Channel.SMS,)))
+    await setup.workflows.put(ACME, Workflow(key="text", category="orders", steps=(step,)))
+    return house
+
+
+async def ended(house, admin, *statuses):
+    """The newest message, once its status is one of these."""
+    for _ in range(500):
+        items = (await admin.ok("GET", "/v1/messages?channel=sms"))["items"]
+        if items and items[0]["status"] in statuses:
+            return items[0]
+        await house.clock.sleep(0.01)
+    raise AssertionError("the message did not end so")
+
+
+async def trigger(house, admin):
+    """A message to ada that Twilio took."""
+    await admin.ok("PUT", "/v1/users/ada", {"phone": NUMBER})
+    sender = await house.client(Scope.SEND)
+    await sender.ok("POST", "/v1/workflows/text/trigger", {"recipients": ["ada"], "data": {"id": "C-1"}})
+    return await ended(house, admin, Status.SENT)
+
+
+async def reported(house, fake, state, **more):
+    """The answer to a report of Twilio's about the first message."""
+    request = fake.report(0, TOKEN, state, **more)
+    assert request.url.startswith(f"{PUBLIC_URL}/v1/callbacks/texts/")
+    path = request.url.removeprefix(PUBLIC_URL)
+    return await house.bearer("")("POST", path, content=request.body, headers=dict(request.headers))
+
+
+async def test_a_message_is_sent_and_reported_as_delivered(house, admin, fake):
+    """Its explanation and its timeline tell so."""
+    message = await trigger(house, admin)
+    assert [(one["To"], one["Body"]) for one in fake.messages] == [(NUMBER, "Paid C-1")]
+    for state in ("queued", "sent", "delivered", "sent", "delivered"):
+        assert (await reported(house, fake, state)).status_code == 204
+    shown = await admin.ok("GET", f"/v1/messages/{message['id']}")
+    assert shown["status"] == "delivered"
+    assert shown["delivered_at"] is not None
+    told = [(line["status"], line["outcome"]) for line in shown["timeline"]]
+    assert told[-1] == ("delivered", "delivered")
+    assert told.count(("delivered", "delivered")) == 1
+
+
+async def test_a_number_that_does_not_exist_is_suppressed(house, admin, fake):
+    """Twilio finds out only after it took the message; the next one is not sent."""
+    message = await trigger(house, admin)
+    assert (await reported(house, fake, "undelivered", ErrorCode="30005")).status_code == 204
+    stored = await admin.ok("GET", f"/v1/messages/{message['id']}")
+    assert (stored["status"], stored["reason"]) == ("bounced", "address_gone")
+    sender = await house.client(Scope.SEND)
+    await sender.ok("POST", "/v1/workflows/text/trigger", {"recipients": ["ada"], "data": {"id": "C-2"}})
+    second = await ended(house, admin, Status.SUPPRESSED)
+    assert second["reason"] == Reason.SUPPRESSED_ADDRESS
+    assert len(fake.messages) == 1
+
+
+async def test_an_unregistered_sender_fails_its_message_and_spares_the_number(house, admin, fake):
+    """30034 is about the sender: the timeline says so."""
+    message = await trigger(house, admin)
+    await reported(house, fake, "undelivered", ErrorCode="30034")
+    shown = await admin.ok("GET", f"/v1/messages/{message['id']}")
+    assert (shown["status"], shown["reason"]) == ("undelivered", "misconfigured")
+    assert shown["timeline"][-1]["detail"] == "Twilio 30034: the sender is not registered for A2P 10DLC"
+    assert (await admin.ok("GET", "/v1/suppressions"))["items"] == []
+
+
+async def test_a_number_that_twilio_refuses_at_once_is_suppressed(house, admin, fake):
+    """21211 comes with the answer."""
+    fake.refuses[NUMBER] = 21211
+    await admin.ok("PUT", "/v1/users/ada", {"phone": NUMBER})
+    sender = await house.client(Scope.SEND)
+    await sender.ok("POST", "/v1/workflows/text/trigger", {"recipients": ["ada"], "data": {"id": "C-1"}})
+    message = await ended(house, admin, Status.BOUNCED)
+    assert message["reason"] == "address_gone"
+
+
+async def test_the_message_of_a_person_is_taken_once_it_is_signed(house, admin, fake):
+    """Twilio gets a TwiML answer that says nothing to them."""
+    await trigger(house, admin)
+    request = fake.report(0, TOKEN, "", Body="STOP")
+    path = request.url.removeprefix(PUBLIC_URL)
+    answer = await house.bearer("")("POST", path, content=request.body, headers=dict(request.headers))
+    assert (answer.status_code, answer.text) == (200, "<Response/>")
+    assert answer.headers["content-type"] == "text/xml"
+    assert house.services.stats()["messages_received"] == 1
