@@ -60,11 +60,13 @@ class Rig:
         return BILLION_A_DAY if self.pinned else GOAL
 
     @asynccontextmanager
-    async def server(self, users: int = 0, *, preferences: bool = True) -> AsyncIterator[Server]:
+    async def server(
+        self, users: int = 0, *, preferences: bool = True, module: str = "clarion"
+    ) -> AsyncIterator[Server]:
         """A fresh server with the tenant of `bench/tenant.py`; gone, with its data, afterwards."""
         with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
             server = Server(Path(folder) / "data", core=SERVER_CORE if self.pinned else None)
-            server.python = self.python
+            server.python, server.module = self.python, module
             try:
                 await server.start()
                 if users:

@@ -25,6 +25,7 @@ from bench import (
     latency,
     peers,
     report,
+    retention,
     steps,
     through,
 )
@@ -57,6 +58,7 @@ BOTH_CORES: dict[str, Measure] = {
     "critical": latency.critical,
     "steps": steps.steps,
     "first-minute": first_minute.first_minute,
+    "retention": retention.retention,
     "growth": growth.growth,
 }
 """Server and generator share all cores. What both lists have is measured twice."""

@@ -46,6 +46,8 @@ class Server:
     def __init__(self, data: Path, *, core: int | None = None, env: dict[str, str] | None = None) -> None:
         self.data, self.port, self.core = data, free_port(), core
         self.python = sys.executable
+        self.module = "clarion"
+        """What is run; one that takes the same command line."""
         self.env = env or {}
         self.log = data.with_name(data.name + ".log")
         self.started_in = 0.0
@@ -121,7 +123,7 @@ class Server:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [self.python, "-m", "clarion", *self.words],
+                [self.python, "-m", self.module, *self.words],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

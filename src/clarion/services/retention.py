@@ -13,7 +13,7 @@ from clarion.flow.priority import PriorityGate
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Lane
 from clarion.model.ids import Instant, TenantId
-from clarion.model.retention import DEFAULT_DAYS, Days, MessageTotal, RetentionKind
+from clarion.model.retention import DEFAULT_DAYS, MessageTotal, RetentionKind
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Retention
 
@@ -24,6 +24,9 @@ FIRST_S = 60.0
 """After the start: whoever has just started has other things to do."""
 PAUSE_S = 0.02
 """Between two slices, so that no other writer waits for more than one of them."""
+PAUSES = 4
+"""The pause is at least so many times as long as the slice took, its wait for the writer included: under load it goes slower."""
+LONGEST_PAUSE_S = 1.0
 DAY_MS = 86_400_000
 
 # Inbox items before messages: a message stays as long as its item.
@@ -50,10 +53,6 @@ class RetentionService:
         self._wake = asyncio.Event()
         self.deleted: Counter[RetentionKind] = Counter()
         """By this process; read by metrics."""
-
-    def days(self, tenant: TenantId) -> Days:
-        """How long a tenant keeps each kind."""
-        return {**DEFAULT_DAYS, **self._setup.tenants.all()[tenant].retention}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -108,25 +107,27 @@ class RetentionService:
         counts: dict[RetentionKind, int] = {}
         for kind in ORDER:
             counts[kind] = 0
-            cutoffs = self._cutoffs(kind, tenants)
             after: bytes | None = None
-            while cutoffs:
+            # Anew for each slice: who chooses to keep more, stops what is under way.
+            while cutoffs := self._cutoffs(kind, tenants):
                 await self._priority.turn(Lane.BULK)
+                began_s = self._clock.monotonic()
                 swept = await self._retention.sweep(kind, cutoffs, after, dry=dry)
+                took_s = self._clock.monotonic() - began_s
                 expired = sum(swept.expired.values())
                 counts[kind] += expired
                 if not dry:
                     self.deleted[kind] += expired
-                    await self._clock.sleep(PAUSE_S)
+                    await self._clock.sleep(min(max(PAUSE_S, PAUSES * took_s), LONGEST_PAUSE_S))
                 if (after := swept.following) is None:
                     break
         return counts
 
     def _cutoffs(self, kind: RetentionKind, tenants: Sequence[TenantId]) -> Mapping[TenantId, Instant]:
         """From before when it goes, for each tenant that does not keep it for ever."""
-        now, cutoffs = self._clock.now(), {}
+        now, known, cutoffs = self._clock.now(), self._setup.tenants.all(), {}
         for tenant in tenants:
-            days = self.days(tenant)[kind]
+            days = known[tenant].retention.get(kind, DEFAULT_DAYS[kind])
             if days is not None:
                 cutoffs[tenant] = Instant(max(0, now - days * DAY_MS))
         return cutoffs

@@ -110,6 +110,30 @@ async def test_a_step_is_small(tmp_path):
         assert max(steps) <= 500
 
 
+async def test_who_chooses_to_keep_more_stops_what_is_being_deleted(tmp_path):
+    """With the next slice, not with the next round."""
+    async with engine(tmp_path) as clarion:
+        await clarion.create_setup(workflow("w"))
+        await clarion.put_user("ada")
+        said = Submission(workflow="w", recipients=("ada",), data=msgspec.Raw(b'{"text":"hello"}'))
+        for _ in range(4):
+            await clarion.pipeline.submit(clarion.tenant, [said] * 100)
+        await clarion.until_idle()
+        setup, retention = clarion.services.setup, clarion.services.retention
+        sweep, kept = clarion.ledger.retention.sweep, dict.fromkeys(RetentionKind)
+
+        async def interrupted(kind, cutoffs, after, *, dry):
+            swept = await sweep(kind, cutoffs, after, dry=dry)
+            if swept.expired:
+                await setup.change_tenant(clarion.tenant, lambda one: _keeping(one, kept))
+            return swept
+
+        retention._retention = _Counting(interrupted)
+        clarion.clock.advance(100 * DAY_S)
+        await _swept(clarion)
+        assert 0 < sum(retention.deleted.values()) < 400
+
+
 class _Counting:
     def __init__(self, sweep):
         self.sweep = sweep

@@ -80,8 +80,9 @@ class MemoryLog:
     def _read(self, lane: Lane, after: int, limit: int) -> list[Entry]:
         log = self._tables.log
         ahead = self._tables.ahead
-        seqs = (seq for seq in range(after + 1, self._end(lane) + 1) if (lane, seq) not in ahead)
-        return [log[lane, seq] for seq in islice(seqs, limit)]
+        seqs = range(after + 1, self._end(lane) + 1)
+        left = (seq for seq in seqs if (lane, seq) in log and (lane, seq) not in ahead)
+        return [log[lane, seq] for seq in islice(left, limit)]
 
     def _position(self, lane: Lane) -> int:
         return self._tables.positions.get(lane, 0)

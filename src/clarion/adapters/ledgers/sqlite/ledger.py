@@ -107,7 +107,7 @@ class SqliteLedger(Store):
         self.steps = SqliteOperationSteps(writer, readers, records)
         self.events = SqliteEvents(writer, readers, log, records, terminations, canceled)
         self.captures = SqliteCaptures(readers, routes)
-        self.retention = SqliteRetention(writer, readers, routes, inboxes)
+        self.retention = SqliteRetention(writer, readers, routes, inboxes, clock)
         with closing(open_writer(path)) as connection:
             setup.give_inboxes(connection)
         self.erased_on_opening = _catch_up(path, eraser)

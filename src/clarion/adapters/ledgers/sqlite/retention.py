@@ -15,15 +15,15 @@ from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
+from clarion.adapters.ledgers.sqlite.slice_size import MOST, SliceSize
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, children_range, first_id_at
 from clarion.model.inbox import InboxItem
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.ports.clock import Clock
 
-SLICE = 500
-"""Rows that one transaction looks at, and so the most that it deletes."""
 DAY_MS = 86_400_000
 
 _STATUS = tuple(Status)
@@ -78,7 +78,7 @@ TABLE = {
 
 
 class _Found(NamedTuple):
-    """What one look found: how many rows count for each tenant, how they go, and where to go on."""
+    """What one search found: how many rows count for each tenant, how they go, and where to go on."""
 
     expired: Mapping[TenantId, int]
     delete: Callable[[sqlite3.Connection], None]
@@ -86,7 +86,8 @@ class _Found(NamedTuple):
 
 
 Cutoffs = Mapping[TenantId, Instant]
-Search = Callable[[sqlite3.Connection, Cutoffs, bytes], _Found]
+Search = Callable[[sqlite3.Connection, Cutoffs, bytes, int], _Found]
+"""The last one: how many rows to look at."""
 
 
 class SqliteRetention:
@@ -94,12 +95,19 @@ class SqliteRetention:
     the part and a key in its table."""
 
     def __init__(
-        self, writer: Writer, readers: Readers, routes: MessageKinds, inboxes: SqliteInboxes
+        self,
+        writer: Writer,
+        readers: Readers,
+        routes: MessageKinds,
+        inboxes: SqliteInboxes,
+        clock: Clock,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes
         self._inboxes = inboxes
+        self._clock = clock
+        self._slice = SliceSize()
         self._parts: Mapping[RetentionKind, Sequence[Search]] = {
             RetentionKind.EVENTS: [self._events_of(lane) for lane in LANES],
             RetentionKind.MESSAGES: [
@@ -120,15 +128,19 @@ class SqliteRetention:
         part, place = (after[0], after[1:]) if after else (0, b"")
         search = self._parts[kind][part]
 
+        limit = self._slice.rows
+
         def sweep(connection: sqlite3.Connection) -> _Found:
-            found = search(connection, cutoffs, place)
+            began_s = self._clock.monotonic()
+            found = search(connection, cutoffs, place, limit)
             found.delete(connection)
+            self._slice.took(self._clock.monotonic() - began_s)
             return found
 
         if dry:
-            found = await self._readers.call(lambda connection: search(connection, cutoffs, place))
+            found = await self._readers.call(lambda connection: search(connection, cutoffs, place, MOST))
         else:
-            found = await self._writer.call(sweep, rows=SLICE)
+            found = await self._writer.call(sweep, rows=limit)
         following = None if found.following is None else bytes([part]) + found.following
         if following is None and part + 1 < len(self._parts[kind]):
             following = bytes([part + 1])
@@ -164,9 +176,9 @@ class SqliteRetention:
 
     # -- what goes ------------------------------------------------------------------------------------------------
 
-    def _messages(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    def _messages(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """Those that are over. What became of them is counted."""
-        found = connection.execute(MESSAGES_OLD, (place, _newest(cutoffs), SLICE)).fetchall()
+        found = connection.execute(MESSAGES_OLD, (place, _newest(cutoffs), limit)).fetchall()
         old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
         totals = Counter(self._total(row) for row in old)
 
@@ -178,7 +190,7 @@ class SqliteRetention:
             connection.executemany(TOTALS_ADD, [(*total, count) for total, count in totals.items()])
 
         expired = Counter(self._routes[row[2]].tenant for row in old)
-        return _Found(expired, delete, _following(found))
+        return _Found(expired, delete, _following(found, limit))
 
     def _total(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         message_id, _, number, status, reason = row
@@ -186,29 +198,29 @@ class SqliteRetention:
         day = int.from_bytes(message_id[:6], "big") // DAY_MS
         return route.tenant, day, route.workflow, route.channel.value, status, reason or ""
 
-    def _planned(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    def _planned(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """What says that an event was planned: no message of it is left."""
         bounds = _whole_before(connection, cutoffs)
-        found = connection.execute(PLANNED_OLD, (place, _newest(bounds), SLICE)).fetchall()
+        found = connection.execute(PLANNED_OLD, (place, _newest(bounds), limit)).fetchall()
         old = [row[:1] for row in found if row[0] < _bound(bounds, row[1])]
 
         def delete(connection: sqlite3.Connection) -> None:
             connection.executemany("DELETE FROM events WHERE id = ?", old)
             connection.executemany(sql.CANCELED_EVENT_FORGET, old)
 
-        return _Found({}, delete, _following(found))
+        return _Found({}, delete, _following(found, limit))
 
-    def _journal(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    def _journal(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """Timelines and explanations from before the oldest message that is left."""
         bounds = _whole_before(connection, cutoffs)
-        found = connection.execute(JOURNAL_OLD, (_number(place), SLICE)).fetchall()
+        found = connection.execute(JOURNAL_OLD, (_number(place), limit)).fetchall()
         old = [row[:1] for row in found if row[1] < bounds.get(row[2], 0)]
-        following = _following_in_time(found, bounds)
+        following = _following_in_time(found, bounds, limit)
         return _Found({}, _deleting("DELETE FROM journal WHERE seq = ?", old), following)
 
-    def _items(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+    def _items(self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
         """Items of inboxes; their messages stay for as long as messages are kept."""
-        found = connection.execute(ITEMS_OLD, (place, _newest(cutoffs), SLICE)).fetchall()
+        found = connection.execute(ITEMS_OLD, (place, _newest(cutoffs), limit)).fetchall()
         old = [row for row in found if row[0] < _bound(cutoffs, self._routes[row[2]].tenant)]
         items = [
             InboxItem(
@@ -225,15 +237,17 @@ class SqliteRetention:
             for message_id, user, number, offset, seen_at, read_at, archived_at in old
         ]
         expired = Counter(item.tenant for item in items)
-        return _Found(expired, lambda connection: self._inboxes.drop(connection, items), _following(found))
+        return _Found(
+            expired, lambda connection: self._inboxes.drop(connection, items), _following(found, limit)
+        )
 
     def _events_of(self, lane: Lane) -> Search:
         """What was planned from a lane, unless a message still needs it or a person has to look at it."""
         statement = EVENTS_OLD.format(lane=lane.value)
 
-        def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+        def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
             planned = position_of(connection, lane)
-            found = connection.execute(statement, (_number(place), planned, SLICE)).fetchall()
+            found = connection.execute(statement, (_number(place), planned, limit)).fetchall()
             old = [
                 row
                 for row in found
@@ -242,7 +256,7 @@ class SqliteRetention:
                 and one(connection, sql.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1])) is None
             ]
             newest = _newest(cutoffs)
-            following = None if len(found) < SLICE or found[-1][1] >= newest else _place(found[-1][0])
+            following = None if len(found) < limit or found[-1][1] >= newest else _place(found[-1][0])
 
             def delete(connection: sqlite3.Connection) -> None:
                 connection.executemany(
@@ -255,14 +269,14 @@ class SqliteRetention:
         return search
 
     def _by_time(self, kind: RetentionKind) -> Search:
-        def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
-            found = connection.execute(BY_TIME[kind], (_number(place), SLICE)).fetchall()
+        def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
+            found = connection.execute(BY_TIME[kind], (_number(place), limit)).fetchall()
             if kind is RetentionKind.CAPTURES:
                 found = [(seq, at, self._routes[route].tenant) for seq, at, route in found]
             old = [row for row in found if row[1] < cutoffs.get(row[2], 0)]
             delete = _deleting(f"DELETE FROM {TABLE[kind]} WHERE seq = ?", [row[:1] for row in old])
             expired = Counter(TenantId(row[2]) for row in old)
-            return _Found(expired, delete, _following_in_time(found, cutoffs))
+            return _Found(expired, delete, _following_in_time(found, cutoffs, limit))
 
         return search
 
@@ -271,38 +285,38 @@ def _pointers_of(table: str) -> Search:
     """The newest message of a key, when it is no longer kept."""
     statement = POINTERS_OLD.format(table=table)
 
-    def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
-        found = connection.execute(statement, (place, SLICE)).fetchall()
+    def search(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
+        found = connection.execute(statement, (place, limit)).fetchall()
         newest = _newest(cutoffs)
         old = [
             (key,)
             for key, message_id in found
             if message_id < newest and one(connection, sql.STATUS_OF, (message_id,)) is None
         ]
-        return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found))
+        return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found, limit))
 
     return search
 
 
-def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+def _operation_errors(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
     """What failed in old operations: there may be much of one."""
     operation, number = place[:-8], _number(place[-8:])
     if not place:
         number = -1
-    asked = (operation, number, _newest(cutoffs), SLICE)
+    asked = (operation, number, _newest(cutoffs), limit)
     found = connection.execute(OPERATION_ERRORS_OLD, asked).fetchall()
     old = [row[:2] for row in found if _is_finished(row[2:], cutoffs)]
-    following = found[-1][0] + _place(found[-1][1]) if len(found) == SLICE else None
+    following = found[-1][0] + _place(found[-1][1]) if len(found) == limit else None
     delete = _deleting("DELETE FROM operation_errors WHERE operation = ? AND number = ?", old)
     return _Found({}, delete, following)
 
 
-def _operations(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes) -> _Found:
+def _operations(connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int) -> _Found:
     """Those that finished long ago."""
-    found = connection.execute(OPERATIONS_OLD, (place, _newest(cutoffs), SLICE)).fetchall()
+    found = connection.execute(OPERATIONS_OLD, (place, _newest(cutoffs), limit)).fetchall()
     old = [row for row in found if _is_finished(row[1:], cutoffs)]
     delete = _deleting("DELETE FROM operations WHERE id = ?", [row[:1] for row in old])
-    return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found))
+    return _Found(Counter(TenantId(row[1]) for row in old), delete, _following(found, limit))
 
 
 def _is_finished(row: tuple[Any, ...], cutoffs: Cutoffs) -> bool:
@@ -347,13 +361,13 @@ def _number(place: bytes) -> int:
     return int.from_bytes(place, "big")
 
 
-def _following(found: Sequence[tuple[Any, ...]]) -> bytes | None:
-    """Behind the last row of a look by ids or keys."""
-    return found[-1][0] if len(found) == SLICE else None
+def _following(found: Sequence[tuple[Any, ...]], limit: int) -> bytes | None:
+    """Behind the last row of a search by ids or keys."""
+    return found[-1][0] if len(found) == limit else None
 
 
-def _following_in_time(found: Sequence[tuple[Any, ...]], cutoffs: Cutoffs) -> bytes | None:
-    """Behind the last row of a look by numbers that rise with time: `(seq, at, ...)`."""
-    if len(found) < SLICE or found[-1][1] >= max(cutoffs.values()):
+def _following_in_time(found: Sequence[tuple[Any, ...]], cutoffs: Cutoffs, limit: int) -> bytes | None:
+    """Behind the last row of a search by numbers that rise with time: `(seq, at, ...)`."""
+    if len(found) < limit or found[-1][1] >= max(cutoffs.values()):
         return None
     return _place(found[-1][0])
