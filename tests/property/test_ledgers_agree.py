@@ -54,7 +54,7 @@ STEPS = st.lists(
         st.tuples(st.just("claim"), st.sampled_from(CHANNELS), st.integers(1, 3)),
         st.tuples(st.just("settle"), st.lists(st.tuples(PLACES, st.sampled_from(ENDS)), max_size=3)),
         st.tuples(st.just("settle"), st.lists(st.tuples(PLACES, st.sampled_from(ENDS)), max_size=3)),
-        st.tuples(st.just("mark_sending"), PLACES),
+        st.tuples(st.just("call"), st.lists(PLACES, min_size=1, max_size=3)),
         st.tuples(st.just("charge"), PLACES),
         st.tuples(st.just("receive"), st.lists(st.tuples(PLACES, st.sampled_from(RECEIPTS)), max_size=3)),
         st.tuples(st.just("cancel"), PLACES),
@@ -105,8 +105,9 @@ class Story:
         batch = [self._settlement(self._held(place), end) for place, end in ends if self.held]
         return await self.ledger.messages.settle(self.subject.worker, batch)
 
-    async def mark_sending(self, place: int) -> object:
-        return await self.subject.mark(self._held(place)) if self.held else None
+    async def call(self, places: Sequence[int]) -> object:
+        batch = {m.id: m for m in [self._held(place) for place in places if self.held]}
+        return await self.subject.call(*batch.values())
 
     async def give_back(self, place: int) -> object:
         if self.held:
@@ -273,6 +274,9 @@ class Story:
                 (user.id, user.no, user.revision, user.suppressed)
                 for user in await ledger.users.page(subject.tenant, None, 10)
             ],
+            "sending": await ledger.records.page(
+                subject.tenant, MessageFilter(statuses=frozenset({Status.SENDING})), None, 1_000
+            ),
             "due": set(await ledger.messages.due(subject.now)),
             "depth": await ledger.messages.depth(),
             "events": await ledger.events.page(subject.tenant, None, b"\xff" * 17, 1_000),

@@ -102,7 +102,7 @@ async def test_what_was_being_sent_when_its_worker_died_is_in_doubt(stages, poli
     await stages.plan(stages.entry(await stages.put_user("ada")))
     (item,) = queue(stages).take(1)
     messages = stages.ledger.messages
-    await messages.mark_sending(stages.lease.worker, [item.message], stages.clock.now())
+    await messages.begin_calls(stages.lease.worker, {"main": [item.message]}, stages.clock.now())
     stages.clock.advance(60)
     while (await stages.ledger.leases.reap(stages.clock.now())).more:
         pass

@@ -341,16 +341,16 @@ async def test_a_device_that_goes_while_the_attempt_is_noted_is_left_alone(store
     async with engine(store) as clarion:
         await clarion.create_setup(PING)
         await clarion.put_user("ada", devices=ALL)
-        mark = clarion.ledger.messages.mark_sending
+        begin = clarion.ledger.messages.begin_calls
         devices: list[tuple[str, ...]] = [(TABLET, LAPTOP), ("new",)]
 
-        async def slowly(worker: Any, messages: Any, at: Any) -> Any:
-            refused = await mark(worker, messages, at)
+        async def slowly(worker: Any, batches: Any, at: Any) -> Any:
+            refused = await begin(worker, batches, at)
             if devices:
                 await clarion.put_user("ada", devices=devices.pop(0))
             return refused
 
-        clarion.ledger.messages.mark_sending = slowly  # type: ignore[method-assign]
+        clarion.ledger.messages.begin_calls = slowly  # type: ignore[method-assign]
         await clarion.trigger("ping", "ada")
         await clarion.until_idle()
         assert reached(clarion.provider) == {TABLET: 1, LAPTOP: 1}

@@ -132,13 +132,13 @@ async def test_a_crash_leaves_in_doubt_only_what_was_on_its_way(store):
 async def test_notes_that_begin_together_are_written_together(store, monkeypatch):
     """Not one write per message."""
     written: list[int] = []
-    whole = MemoryMessages.mark_sending
+    whole = MemoryMessages.begin_calls
 
-    async def mark_sending(self: MemoryMessages, worker: Any, messages: Sequence[Any], at: Any) -> Any:
-        written.append(len(messages))
-        return await whole(self, worker, messages, at)
+    async def begin_calls(self: MemoryMessages, worker: Any, batches: Any, at: Any) -> Any:
+        written.append(sum(map(len, batches.values())))
+        return await whole(self, worker, batches, at)
 
-    monkeypatch.setattr(MemoryMessages, "mark_sending", mark_sending)
+    monkeypatch.setattr(MemoryMessages, "begin_calls", begin_calls)
     async with engine(store, provider=Telling(late=True)) as clarion:
         await begun(clarion)
         assert sum(written) == 3
@@ -147,17 +147,17 @@ async def test_notes_that_begin_together_are_written_together(store, monkeypatch
 
 async def test_whoever_leaves_at_the_last_moment_gets_nothing(store, monkeypatch):
     """The look behind the note counts, as for a whole batch."""
-    whole = MemoryMessages.mark_sending
+    whole = MemoryMessages.begin_calls
 
-    async def mark_sending(self: MemoryMessages, worker: Any, messages: Sequence[Any], at: Any) -> Any:
+    async def begin_calls(self: MemoryMessages, worker: Any, batches: Any, at: Any) -> Any:
         user = (await clarion.ledger.users.find(clarion.tenant, ["bob"]))["bob"]
-        if any(message.user == user.no for message in messages):
+        if any(message.user == user.no for batch in batches.values() for message in batch):
             await clarion.ledger.users.delete(clarion.tenant, "bob")
-        return await whole(self, worker, messages, at)
+        return await whole(self, worker, batches, at)
 
     async with engine(store, provider=Telling("bob", late=True)) as clarion:
         await begun(clarion)
-        monkeypatch.setattr(MemoryMessages, "mark_sending", mark_sending)
+        monkeypatch.setattr(MemoryMessages, "begin_calls", begin_calls)
         clarion.provider.open.set()
         await clarion.until_idle()
         assert sorted(clarion.provider.went) == ["ada", "eve"]

@@ -349,9 +349,8 @@ async def test_what_was_under_way_to_somebody_who_cannot_be_read_stays_in_doubt(
         await clarion.trigger("w", "bob")
         await planned(clarion)
         message = await clarion.one()
-        await clarion.ledger.messages.mark_sending(
-            clarion.pipeline.lease.worker, [message], clarion.clock.now()
-        )
+        worker, now = clarion.pipeline.lease.worker, clarion.clock.now()
+        await clarion.ledger.messages.begin_calls(worker, {"main": [message]}, now)
         await clarion.crash()
         damage(tmp_path, "UPDATE users SET profile = x'00'")
         await clarion.open()

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0029"
+REVISION = "0030"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -296,6 +296,20 @@ workers = Table(
 )
 """Processes that hold messages. What a worker holds since it was planned stands in no index: it lies behind
 `oldest_held` (as of its last beat) and `oldest_planned` (since then). A row goes when nothing is held by it any more."""
+
+calls = Table(
+    "calls",
+    metadata,
+    _key("worker"),
+    _key("position"),
+    _text("integration"),
+    _number("since"),
+    _blob("lowest"),
+    _blob("highest"),
+    _blob("ids"),
+    sqlite_with_rowid=False,
+)
+"""Calls of providers that cannot deduplicate, a row for each batch: see `sqlite/calls.py`."""
 
 # ── events that were planned, and messages ─────────────────────────────────────────────────────────────────────────────────────
 

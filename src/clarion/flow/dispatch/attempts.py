@@ -95,7 +95,7 @@ class Attempts:
         if ready:
             attempt = _Attempt(record)
             contacts = {in_flight: outgoing.contact for in_flight, _, outgoing in ready}
-            attempt.marks = Marks(partial(self._mark_late, attempt.stopped, contacts))
+            attempt.marks = Marks(partial(self._mark_late, route.first.key, attempt.stopped, contacts))
             settlements += self._interpret(await self._called(ready, slots, attempt), attempt)
         return settlements
 
@@ -105,12 +105,7 @@ class Attempts:
 
     async def _marked(self, ready: Sequence[ReadyCall], stopped: list[Settlement]) -> list[ReadyCall]:
         """Durably note that the calls are about to start, then look once more: the note took time."""
-        messages = list({in_flight: in_flight.message for in_flight, _, _ in ready}.values())
-        refused = await retry_until_stored(
-            "mark_sending",
-            lambda: self._messages.mark_sending(self._lease.worker, messages, self._clock.now()),
-            self._clock,
-        )
+        refused = await self._begin(_by_first_integration(ready))
         stops = await self._recheck.again(list(dict.fromkeys(map(_held, ready))))
         going: list[ReadyCall] = []
         for in_flight, its in groupby(ready, key=_held):
@@ -127,17 +122,13 @@ class Attempts:
 
     async def _mark_late(
         self,
+        integration: str,
         stopped: dict[InFlight, Settlement | None],
         contacts: Mapping[InFlight, Contact | None],
         batch: Sequence[InFlight],
     ) -> list[bool]:
         """The same for messages whose provider asks right before they go; whether each may."""
-        now = self._clock.now
-        refused = await retry_until_stored(
-            "mark_sending",
-            lambda: self._messages.mark_sending(self._lease.worker, [h.message for h in batch], now()),
-            self._clock,
-        )
+        refused = await self._begin({integration: [in_flight.message for in_flight in batch]})
         stops = await self._recheck.again(batch)
         for in_flight in batch:
             if in_flight.message.id in refused:
@@ -147,6 +138,14 @@ class Attempts:
             elif not _is_used(in_flight, contacts[in_flight]):
                 stopped[in_flight] = self._again(in_flight.message)
         return [in_flight not in stopped for in_flight in batch]
+
+    async def _begin(self, batches: Mapping[str, Sequence[Message]]) -> frozenset[MessageId]:
+        """Durably note which messages are about to be called, by integration; those that somebody else holds."""
+        return await retry_until_stored(
+            "begin_calls",
+            lambda: self._messages.begin_calls(self._lease.worker, batches, self._clock.now()),
+            self._clock,
+        )
 
     def _again(self, message: Message) -> Settlement:
         """Its contacts are others by now: it goes to them, by the integrations that fit them."""
@@ -246,6 +245,15 @@ class Attempts:
 
 def _held(ready: ReadyCall) -> InFlight:
     return ready[0]
+
+
+def _by_first_integration(ready: Sequence[ReadyCall]) -> dict[str, list[Message]]:
+    """Each message once: by the first of the integrations that take it to its devices."""
+    batches: dict[str, list[Message]] = {}
+    for in_flight, its in groupby(ready, key=_held):
+        _, live, _ = next(its)
+        batches.setdefault(live.key, []).append(in_flight.message)
+    return batches
 
 
 def _is_used(in_flight: InFlight, contact: Contact | None) -> bool:

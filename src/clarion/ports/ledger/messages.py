@@ -32,11 +32,15 @@ class Messages(Protocol):
         Nothing when the worker has been given up.
         """
 
-    async def mark_sending(
-        self, worker: WorkerId, messages: Sequence[Message], at: Instant
+    async def begin_calls(
+        self, worker: WorkerId, batches: Mapping[str, Sequence[Message]], at: Instant
     ) -> frozenset[MessageId]:
-        """Durably note that a call is about to start; the ids that were refused (old fence). All of them when the
-        worker has been given up."""
+        """Durably note, in one row for each batch, that its integration (the key) is about to be called; the ids that
+        were refused (old fence). All of them when the worker has been given up.
+
+        They are `sending` until something newer is said about them. What its worker gives back, or leaves behind when it
+        is given up, stays `sending`, with the integration: it is in doubt.
+        """
 
     async def settle(self, worker: WorkerId, settlements: Sequence[Settlement]) -> SettleResult:
         """Attempts and new states in one transaction. All are refused when the worker has been given up."""

@@ -41,7 +41,7 @@ async def canceling_an_event_stops_what_has_not_begun(subject: LedgerSubject) ->
     other = subject.planned()
     await subject.plan(queued, later(waiting, 60), sending, sent, begun, other)
     await subject.settle(sent)
-    await subject.mark(sending)
+    await subject.call(sending)
     cancel = subject.ledger.events.cancel
     assert await cancel(event_id, subject.now, {begun.id}) == 2
     assert await subject.state(queued) == await subject.state(waiting) == CANCELED

@@ -58,7 +58,7 @@ async def a_timeline_tells_all_that_was_said(subject: LedgerSubject) -> None:
     await subject.plan(message)
     start = subject.now
     subject.clock.advance(1)
-    await subject.mark(message)
+    await subject.call(message)
     subject.clock.advance(1)
     failed: dict[str, Any] = {
         "reason": Reason.RETRY,

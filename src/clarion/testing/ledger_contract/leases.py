@@ -100,7 +100,7 @@ async def a_worker_that_was_given_up_writes_nothing(subject: LedgerSubject) -> N
     assert await subject.ledger.leases.beat(dead, Instant(subject.now + LEASE_MS), None) is False
     result = await subject.ledger.messages.settle(dead, [subject.settlement(m) for m in (held, other)])
     assert result.refused == {held.id, other.id}
-    assert await subject.mark(held) == {held.id}
+    assert await subject.call(held) == {held.id}
     late = subject.planned()
     assert (await subject.plan(late)).refused
     assert await subject.ledger.records.get(subject.tenant, late.id) is None
@@ -153,7 +153,7 @@ async def what_is_given_back_is_due_then(subject: LedgerSubject) -> None:
     """If the worker still holds it with the same fence; its status stays, so what was being sent says so."""
     message, sending, moved = subject.planned(), subject.planned(), subject.planned()
     await subject.plan(message, sending, moved)
-    await subject.mark(sending)
+    await subject.call(sending)
     await subject.settle(moved, Status.DEFERRED, reason=Reason.RETRY, due_at=subject.now)
     (again,) = await subject.claim()
     at = Instant(subject.now + 5_000)

@@ -103,7 +103,7 @@ async def what_was_being_sent_says_so_when_claimed(subject: LedgerSubject) -> No
     """The outcome of an earlier holder's call is unknown, whatever happens in between."""
     message = subject.planned()
     await subject.plan(message)
-    assert await subject.mark(message) == frozenset()
+    assert await subject.call(message) == frozenset()
     assert await subject.timeline(message) == [(QUEUED, None), (SENDING, None)]
     assert await subject.replace_worker() == 1
     (claimed,) = await subject.claim()
@@ -111,8 +111,8 @@ async def what_was_being_sent_says_so_when_claimed(subject: LedgerSubject) -> No
     assert await subject.replace_worker() == 1
     (claimed,) = await subject.claim()
     assert claimed.status is SENDING
-    assert await subject.mark(message) == {message.id}
-    assert await subject.mark(claimed) == frozenset()
+    assert await subject.call(message) == {message.id}
+    assert await subject.call(claimed) == frozenset()
     assert (await subject.settle(claimed)).refused == frozenset()
 
 

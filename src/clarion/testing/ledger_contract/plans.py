@@ -414,7 +414,7 @@ async def what_is_sent_or_being_sent_is_not_replaced(subject: LedgerSubject) -> 
     """Only what nobody has started can be taken back."""
     sending, sent, newest = (subject.planned() for _ in range(3))
     await subject.plan(sending, collapses=(subject.collapse(sending),))
-    await subject.mark(sending)
+    await subject.call(sending)
     await subject.plan(sent, collapses=(subject.collapse(sent),))
     await subject.settle(sent)
     await subject.plan(newest, collapses=(subject.collapse(newest),))

@@ -88,7 +88,7 @@ async def a_message_is_cancelled_before_it_starts(subject: LedgerSubject) -> Non
     """And only then: the caller learns where it is."""
     waiting, sending, sent = (subject.planned() for _ in range(3))
     await subject.plan(waiting, sending, sent)
-    await subject.mark(sending)
+    await subject.call(sending)
     await subject.settle(sent)
     cancel = subject.ledger.records.cancel
     assert await cancel(subject.tenant, waiting.id, subject.now, frozenset()) is Status.CANCELED

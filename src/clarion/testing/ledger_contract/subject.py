@@ -236,9 +236,9 @@ class LedgerSubject:
         """Claims what is due now."""
         return await self.ledger.messages.claim(self.worker, lane, channel, limit, self.now, but=but)
 
-    async def mark(self, *messages: Message) -> frozenset[MessageId]:
-        """Notes that calls of these begin."""
-        return await self.ledger.messages.mark_sending(self.worker, messages, self.now)
+    async def call(self, *messages: Message) -> frozenset[MessageId]:
+        """Notes that a call of these begins."""
+        return await self.ledger.messages.begin_calls(self.worker, {"main": messages}, self.now)
 
     def item(self, message: Message, sealed: bytes = b"content") -> InboxItem:
         """What the in-app provider would have stored for a message."""

@@ -96,7 +96,7 @@ async def test_a_new_process_takes_over_what_the_old_one_held(opened, clock, ran
         subject.planned(), status=Status.DEFERRED, reason=Reason.RETRY, fence=0, due_at=subject.now + 9
     )
     await subject.plan(held, sending, waiting)
-    await subject.mark(sending)
+    await subject.call(sending)
     subject = await reopened(subject, opened)
     try:
         assert list(await subject.claim()) == []

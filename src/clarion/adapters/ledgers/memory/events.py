@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 
+from clarion.adapters.ledgers.memory.calls import shown
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.rows import MessageRows
@@ -86,7 +87,7 @@ class MemoryEvents:
         return sorted(found, key=lambda run: run.id)
 
     def _messages(self, event_id: EventId) -> list[Message]:
-        return [m for m in self._tables.messages.values() if m.event_id == event_id]
+        return [shown(self._tables, m) for m in self._tables.messages.values() if m.event_id == event_id]
 
     def _set_aside(self, tenant: TenantId, event_id: EventId) -> SetAside | None:
         found = [

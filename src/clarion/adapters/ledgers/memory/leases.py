@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.calls import call_of, drop_ended, shown
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables, WorkerRow
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -52,6 +53,7 @@ class MemoryLeases:
         def free() -> None:
             held = [one for one in fences if tables.holders.get(one) == worker]
             self._free((one for one in held if tables.messages[one].fence == fences[one]), at)
+            drop_ended(tables)
 
         await self._transactions.write(free)
 
@@ -74,9 +76,17 @@ class MemoryLeases:
         self._free(held, now)
         if len(held) < SLICE:
             workers.pop(dead, None)
+            drop_ended(self._tables)
         return Reaped(workers=len(over), messages=len(held), more=True)
 
     def _free(self, held: Iterable[MessageId], at: Instant) -> None:
+        """What was being called says so from then on."""
         for message in [self._tables.messages[one] for one in held]:
-            freed = replace(message, due_at=at, fence=message.fence + 1)
+            call = call_of(self._tables, message)
+            freed = replace(
+                shown(self._tables, message),
+                integration=message.integration if call is None else call.integration,
+                due_at=at,
+                fence=message.fence + 1,
+            )
             self._rows.save(freed, None, self._rows.counted_at(message))

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.calls import drop_ended
 from clarion.adapters.ledgers.memory.endpoints import record
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.rows import MessageRows, allowed
 from clarion.adapters.ledgers.memory.suppressions import suppress
-from clarion.adapters.ledgers.memory.tables import Tables
+from clarion.adapters.ledgers.memory.tables import CallUnderWay, Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import Delivery
@@ -65,18 +66,19 @@ class MemoryMessages:
 
         return await self._transactions.write(claim)
 
-    async def mark_sending(
-        self, worker: WorkerId, messages: Sequence[Message], at: Instant
+    async def begin_calls(
+        self, worker: WorkerId, batches: Mapping[str, Sequence[Message]], at: Instant
     ) -> frozenset[MessageId]:
-        def mark() -> frozenset[MessageId]:
-            refused = frozenset(m.id for m in messages if not self._holds(worker, m, Status.SENDING))
-            for m in messages:
-                if m.id not in refused:
-                    marked = self._rows.change(m.id, status=Status.SENDING, updated_at=at)
-                    self._rows.note(replace(marked, reason=None), at, attempt=m.attempt)
-            return refused
+        def begin() -> frozenset[MessageId]:
+            refused: set[MessageId] = set()
+            for integration, batch in batches.items():
+                going = [m for m in batch if self._holds(worker, m, Status.SENDING)]
+                refused |= {m.id for m in batch} - {m.id for m in going}
+                if going:
+                    self._begin(worker, integration, going, at)
+            return frozenset(refused)
 
-        return await self._transactions.write(mark)
+        return await self._transactions.write(begin)
 
     async def settle(self, worker: WorkerId, settlements: Sequence[Settlement]) -> SettleResult:
         def settle() -> SettleResult:
@@ -84,6 +86,7 @@ class MemoryMessages:
             batch = [s for s in settlements if first[s.message.id] is s]
             taken = [s for s in batch if self._holds(worker, s.message, s.status)]
             inbox = self.follow(worker, taken)
+            drop_ended(self._tables)
             refused = frozenset(s.message.id for s in batch) - {s.message.id for s in taken}
             return SettleResult(refused=refused, inbox=inbox)
 
@@ -130,6 +133,13 @@ class MemoryMessages:
             self._record(s)
             self._move_on(s)
         return self._inboxes.add(items)
+
+    def _begin(self, worker: WorkerId, integration: str, batch: Sequence[Message], at: Instant) -> None:
+        for m in batch:
+            self._rows.note(replace(m, status=Status.SENDING, reason=None), at, attempt=m.attempt)
+        begun = {m.id: self._tables.timelines[m.id][-1] for m in batch}
+        call = CallUnderWay(worker=worker, integration=integration, since=at, begun=begun)
+        self._tables.calls[self._tables.next("calls")] = call
 
     def _hold(self, message: Message, worker: WorkerId) -> Message:
         """The worker holds it. It is returned as it was found."""

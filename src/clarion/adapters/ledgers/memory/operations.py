@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.calls import found
 from clarion.adapters.ledgers.memory.records import MemoryRecords
 from clarion.adapters.ledgers.memory.tables import ErrorRow, Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -152,15 +153,15 @@ class MemoryOperationSteps:
         )
 
     def _ours(self, operation: Operation, ids: Iterable[MessageId]) -> list[Message]:
-        found = [self._tables.messages[one] for one in ids if one in self._tables.messages]
-        return [m for m in found if m.tenant == operation.tenant]
+        named = [found(self._tables, one) for one in ids]
+        return [m for m in named if m is not None and m.tenant == operation.tenant]
 
     def _error(self, operation: Operation, message_id: MessageId, step: OperationStep) -> Any:
         """Code and detail of why a message was not moved; None when it is where it was to go, by whoever's hand."""
-        found = self._ours(operation, [message_id])
-        if not found:
+        ours = self._ours(operation, [message_id])
+        if not ours:
             return "not_found", "The message does not exist any more."
-        (message,) = found
+        (message,) = ours
         if step.broken:
             return "internal", "It was stopped by an error of ours, which the log tells; retry what failed."
         if operation.kind is OperationKind.RETRY_MESSAGES:

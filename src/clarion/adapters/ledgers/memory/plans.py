@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.calls import shown
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
@@ -123,7 +124,7 @@ class MemoryPlans:
         return counts
 
     def _holder(self, message_id: MessageId) -> KeyHolder:
-        message = self._tables.messages[message_id]
+        message = shown(self._tables, self._tables.messages[message_id])
         counted_at = self._rows.counted_at(message)
         return KeyHolder(message_id, message.status, _counted(message), counted_at, message.waits_for)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.calls import found
 from clarion.adapters.ledgers.memory.messages import advance
 from clarion.adapters.ledgers.memory.rows import MessageRows, allowed
 from clarion.adapters.ledgers.memory.suppressions import suppress
@@ -32,7 +33,7 @@ class MemoryReceipts:
         self._rows = rows
 
     async def messages(self, ids: Sequence[MessageId]) -> Mapping[MessageId, Message]:
-        return {one: self._tables.messages[one] for one in ids if one in self._tables.messages}
+        return {one: m for one in ids if (m := found(self._tables, one)) is not None}
 
     async def known(self, ids: Sequence[MessageId], kind: ReceiptKind) -> frozenset[MessageId]:
         return frozenset(one for one in ids if self._known(one, kind))
@@ -57,7 +58,7 @@ class MemoryReceipts:
 
     def _receive(self, c: ReceiptEffect) -> bool:
         """Whether it was taken."""
-        m = self._tables.messages.get(c.message.id)
+        m = found(self._tables, c.message.id)
         if m is None:
             return False
         moves = c.status is not None and allowed(m.status, c.status)

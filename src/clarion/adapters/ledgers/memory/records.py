@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.calls import found, shown
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -23,14 +24,14 @@ class MemoryRecords:
         self._rows = rows
 
     async def get(self, tenant: TenantId, message_id: MessageId) -> Message | None:
-        message = self._tables.messages.get(message_id)
+        message = found(self._tables, message_id)
         return message if message is not None and message.tenant == tenant else None
 
     async def page(
         self, tenant: TenantId, where: MessageFilter, before: MessageId | None, limit: int
     ) -> tuple[Sequence[Message], MessageId | None]:
-        found = self.matching(tenant, where, before)[:limit]
-        return found, found[-1].id if len(found) == limit else None
+        page = self.matching(tenant, where, before)[:limit]
+        return page, page[-1].id if len(page) == limit else None
 
     async def changes(self, tenant: TenantId, message_id: MessageId) -> Sequence[Change]:
         timeline = [self._tables.changes[seq] for seq in self._tables.timelines.get(message_id, ())]
@@ -47,11 +48,11 @@ class MemoryRecords:
         self, tenant: TenantId, message_id: MessageId, at: Instant, begun: Set[MessageId]
     ) -> Status | None:
         def cancel() -> Status | None:
-            message = self._tables.messages.get(message_id)
+            message = found(self._tables, message_id)
             if message is None or message.tenant != tenant:
                 return None
             self.canceled([message], at, begun)
-            return self._tables.messages[message_id].status
+            return shown(self._tables, self._tables.messages[message_id]).status
 
         return await self._transactions.write(cancel)
 
@@ -71,9 +72,9 @@ class MemoryRecords:
     ) -> list[Message]:
         """All that a filter lets through, newest first."""
         lowest = b"" if where.since is None else first_id_at(where.since)
-        found = [
+        matching = [
             m
-            for m in self._tables.messages.values()
+            for m in (shown(self._tables, one) for one in self._tables.messages.values())
             if m.tenant == tenant and m.id >= lowest
             if before is None or m.id < before
             if where.before is None or m.id < first_id_at(where.before)
@@ -83,7 +84,7 @@ class MemoryRecords:
             if not where.statuses or m.status in where.statuses
             if not where.reasons or m.reason in where.reasons
         ]
-        return sorted(found, key=lambda m: m.id, reverse=True)
+        return sorted(matching, key=lambda m: m.id, reverse=True)
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 
@@ -109,13 +110,13 @@ class MemoryRecords:
     ) -> frozenset[MessageId]:
         """As `requeue`."""
         if ids is None:
-            found = [m for m in self.matching(tenant, where) if m.status in FAILED_FOR_GOOD]
+            failed = [m for m in self.matching(tenant, where) if m.status in FAILED_FOR_GOOD]
         else:
             named = {*ids}
-            found = [
+            failed = [
                 m for m in self.matching(tenant, where) if m.id in named and m.status in RETRYABLE_BY_HAND
             ]
-        for m in found[:limit]:
+        for m in failed[:limit]:
             back = replace(
                 m,
                 status=Status.QUEUED,
@@ -132,4 +133,4 @@ class MemoryRecords:
             )
             self._rows.save(back, None, None)
             self._rows.note(back, at)
-        return frozenset(m.id for m in found[:limit])
+        return frozenset(m.id for m in failed[:limit])

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.memory.calls import found
 from clarion.adapters.ledgers.memory.tables import Tables, having, lacking
 from clarion.model.ids import Instant, MessageId, WorkerId
 from clarion.model.message import Change, Message
@@ -79,8 +80,8 @@ class MessageRows:
         only: Collection[Status] = NOT_STARTED,
     ) -> list[MessageId]:
         """End those of `ids` that are still `only`, with a change each; whoever holds one will be refused."""
-        found = [self._tables.messages[one] for one in dict.fromkeys(ids) if one in self._tables.messages]
-        stopped = [m.id for m in found if m.status in only and may_move(m.status, status)]
+        named = [found(self._tables, one) for one in dict.fromkeys(ids)]
+        stopped = [m.id for m in named if m is not None and m.status in only and may_move(m.status, status)]
         self._give_way(stopped)
         for m in [self._tables.messages[one] for one in stopped]:
             ended = replace(m, status=status, reason=reason, due_at=None, fence=m.fence + 1, updated_at=at)

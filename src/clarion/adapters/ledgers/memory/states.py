@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.ledgers.memory.calls import found
 from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.model.channel import Channel
 from clarion.model.ids import MessageId, TenantId, parse_id
@@ -69,8 +70,8 @@ def _suppression(tables: Tables, tenant: TenantId, key: str) -> Any:
 
 
 def _message(tables: Tables, tenant: TenantId, key: str) -> Any:
-    found = tables.messages.get(MessageId(_id(key)))
-    return None if found is None or found.tenant != tenant else found
+    message = found(tables, MessageId(_id(key)))
+    return None if message is None or message.tenant != tenant else message
 
 
 def _operation(tables: Tables, tenant: TenantId, key: str) -> Any:

@@ -82,6 +82,16 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     reaped: bool = False
 
 
+class CallUnderWay(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a provider that cannot deduplicate; gone when none of its messages is in it any more."""
+
+    worker: WorkerId
+    integration: str
+    since: Instant
+    begun: Mapping[MessageId, int]
+    """Its messages, and the numbers of the changes that they are called."""
+
+
 class ErrorRow(msgspec.Struct, frozen=True, kw_only=True):
     """A message that an operation could not do."""
 
@@ -128,6 +138,7 @@ class Tables:
         self.workers: Table[WorkerId, WorkerRow] = self._table()
         self.holders: Table[MessageId, WorkerId] = self._table()
         """Who holds a message."""
+        self.calls: Table[int, CallUnderWay] = self._table()
         self.waiters: Table[MessageId, MessageId] = self._table()
         """The message that one waits for."""
         self.counted: Table[UserNo, Mapping[MessageId, Instant]] = self._table()

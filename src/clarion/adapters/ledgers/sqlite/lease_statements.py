@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import coded
 from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
+from clarion.adapters.ledgers.sqlite.statements import integration_now, journal_now, status_now, updated_now
 from clarion.model.status import ACTIVE
 
 OPEN = "INSERT INTO workers (node, roles, lease_until) VALUES (?, ?, ?)"
@@ -27,12 +28,14 @@ DEAD = """
 """
 PASSED = "UPDATE workers SET oldest_held = ?2, oldest_planned = NULL WHERE id = ?1"
 """What lies before is not held by the dead one any more."""
-FORGET = "DELETE FROM workers WHERE id = ?"
+FORGET = ("DELETE FROM calls WHERE worker = ?", "DELETE FROM workers WHERE id = ?")
 
 
 def _free(at: str, holder: str, which: str) -> str:
+    """What was being called says so from then on."""
     return f"""
-        UPDATE messages SET due_at = {at}, fence = fence + 1, holder = NULL
+        UPDATE messages SET due_at = {at}, fence = fence + 1, holder = NULL, status = {status_now()},
+            updated_at = {updated_now()}, integration = {integration_now()}, journal = {journal_now()}
         WHERE holder = {holder} AND status IN ({coded(ACTIVE)}) AND {which}
     """
 

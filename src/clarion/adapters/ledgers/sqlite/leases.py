@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from clarion.adapters.ledgers.sqlite import calls
 from clarion.adapters.ledgers.sqlite import lease_statements as sql
 from clarion.adapters.ledgers.sqlite.files import changed, open_writer
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
@@ -40,8 +41,15 @@ class SqliteLeases:
     async def give_back(self, worker: WorkerId, messages: Sequence[Message], at: Instant) -> None:
         if messages:
             fences = encoded([(message.fence,) for message in messages])
-            named = (fences, b"".join([message.id for message in messages]), at, worker)
-            await self._writer.call(lambda c: changed(c, sql.FREE_NAMED, named), rows=len(messages))
+            ids = [message.id for message in messages]
+            named = (fences, b"".join(ids), at, worker)
+
+            def free(connection: sqlite3.Connection) -> None:
+                begun = calls.under_way(connection)
+                connection.execute(sql.FREE_NAMED, named)
+                calls.drop_ended(connection, begun, frozenset(ids))
+
+            await self._writer.call(free, rows=len(messages))
 
     # -- in the writer's thread -------------------------------------------------------------------------------
 
@@ -73,14 +81,20 @@ class SqliteLeases:
     ) -> int:
         """What it held since it was planned, slice by slice from the oldest on; behind the last one it is forgotten."""
         if oldest is None:
-            connection.execute(sql.FORGET, (worker,))
+            _forget(connection, worker)
             return 0
         end = connection.execute(sql.BEHIND, (oldest, SCANNED)).fetchone()
         if end is None:
-            connection.execute(sql.FORGET, (worker,))
-            return changed(connection, sql.FREE_BEHIND, (now, worker, oldest))
+            freed = changed(connection, sql.FREE_BEHIND, (now, worker, oldest))
+            _forget(connection, worker)
+            return freed
         connection.execute(sql.PASSED, (worker, end[0]))
         return changed(connection, sql.FREE_BETWEEN, (now, worker, oldest, end[0]))
+
+
+def _forget(connection: sqlite3.Connection, worker: WorkerId) -> None:
+    for statement in sql.FORGET:
+        connection.execute(statement, (worker,))
 
 
 def end_all(path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import journal
+from clarion.adapters.ledgers.sqlite import calls, journal
 from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite.calls import CallRow
 from clarion.adapters.ledgers.sqlite.files import one, rows, write
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
 from clarion.adapters.ledgers.sqlite.message_kinds import QUEUE_OF, QUEUES, MessageKinds
@@ -46,6 +48,12 @@ class _Claim(NamedTuple):
 class _Batch(NamedTuple):
     worker: WorkerId
     settlements: Sequence[Settlement]
+
+
+class _Calls(NamedTuple):
+    worker: WorkerId
+    batches: Mapping[str, Sequence[Message]]
+    at: Instant
 
 
 class _Settled(NamedTuple):
@@ -104,16 +112,17 @@ class SqliteMessages:
             await self._give_up(broken, now)
         return messages
 
-    async def mark_sending(
-        self, worker: WorkerId, messages: Sequence[Message], at: Instant
+    async def begin_calls(
+        self, worker: WorkerId, batches: Mapping[str, Sequence[Message]], at: Instant
     ) -> frozenset[MessageId]:
-        if not messages:
+        first = next(chain.from_iterable(batches.values()), None)
+        if first is None:
             return frozenset()
         refused: frozenset[MessageId] = await self._writer.do(
-            self._mark_sending,
-            _Batch(worker, [_mark(message, at) for message in messages]),
-            rows=len(messages),
-            urgent=_urgent(messages[0]),
+            self._begin_calls,
+            _Calls(worker, batches, at),
+            rows=sum(map(len, batches.values())),
+            urgent=_urgent(first),
         )
         return refused
 
@@ -184,21 +193,44 @@ class SqliteMessages:
             self._last_turn[wanted.queue] = due[wanted.limit - 1] if cut else seen[-1][0]
         return due
 
-    def _mark_sending(
-        self, connection: sqlite3.Connection, items: Sequence[_Batch], careful: bool
+    def _begin_calls(
+        self, connection: sqlite3.Connection, items: Sequence[_Calls], careful: bool
     ) -> Sequence[frozenset[MessageId]]:
-        held, before = self._held(connection, items)
-        if held:
-            positions = journal.add_settled(connection, held, before)
-            packed = encoded([(position, s.at) for position, s in zip(positions, held, strict=True)])
-            connection.execute(sql.MARK_SENDING, (packed, b"".join([s.message.id for s in held])))
-        taken = frozenset(map(id, held))
-        return [frozenset([s.message.id for s in item.settlements if id(s) not in taken]) for item in items]
+        live = self._leases.live(connection, (item.worker for item in items))
+        asked = {
+            (item.worker, message.id, message.fence): (item, integration, message)
+            for item in items
+            if item.worker in live
+            for integration, batch in item.batches.items()
+            for message in batch
+        }
+        wished = [(item.worker, message, Status.SENDING) for item, _, message in asked.values()]
+        found = dict(self._found(connection, wished, calls.under_way(connection)))
+        together: dict[tuple[WorkerId, str, Instant], list[tuple[Message, int]]] = {}
+        for place, (item, integration, message) in enumerate(asked.values()):
+            if place in found:
+                its = together.setdefault((item.worker, integration, item.at), [])
+                its.append((message, found[place]))
+        for (worker, integration, at), its in together.items():
+            calls.begin(connection, worker, integration, at, its)
+        taken = {key for place, key in enumerate(asked) if place in found}
+        return [
+            frozenset(
+                [
+                    m.id
+                    for batch in item.batches.values()
+                    for m in batch
+                    if (item.worker, m.id, m.fence) not in taken
+                ]
+            )
+            for item in items
+        ]
 
     def _settle(
         self, connection: sqlite3.Connection, items: Sequence[_Batch], careful: bool
     ) -> Sequence[_Settled]:
-        held, before = self._held(connection, items)
+        begun = calls.under_way(connection)
+        held, before = self._held(connection, items, begun)
         batches = [item.settlements for item in items]
         refused: Sequence[frozenset[MessageId]] = [frozenset()] * len(items)
         if len(held) != sum(map(len, batches)):
@@ -210,6 +242,9 @@ class SqliteMessages:
                 for batch, rest in zip(asked, batches, strict=True)
             ]
         self._follow(connection, held, before)
+        if begun:
+            told = frozenset([s.message.id for item in items for s in item.settlements])
+            calls.drop_ended(connection, begun, told, frozenset([s.message.id for s in held]))
         changes = self._effects.store(connection, batches)
         suppressed = [self._suppress(connection, batch) for batch in batches]
         return [
@@ -218,10 +253,9 @@ class SqliteMessages:
         ]
 
     def _held(
-        self, connection: sqlite3.Connection, items: Sequence[_Batch]
+        self, connection: sqlite3.Connection, items: Sequence[_Batch], begun: Sequence[CallRow]
     ) -> tuple[list[Settlement], list[int]]:
-        """Those that are taken, because the worker lives and holds their message as they say, and the newest record
-        of each message."""
+        """Those that are taken, and the newest record of each message."""
         live = self._leases.live(connection, (item.worker for item in items))
         # The first of a double counts.
         first = {
@@ -231,10 +265,25 @@ class SqliteMessages:
             for s in reversed(item.settlements)
         }
         asked = list(first.values())[::-1]
-        packed = encoded([(s.message.fence, CODES[s.status], worker) for worker, s in asked])
-        ids = b"".join([s.message.id for _, s in asked])
-        found = rows(connection, sql.HELD, (packed, ids))
+        found = self._found(connection, [(worker, s.message, s.status) for worker, s in asked], begun)
         return [asked[place][1] for place, _ in found], [before for _, before in found]
+
+    def _found(
+        self,
+        connection: sqlite3.Connection,
+        asked: Sequence[tuple[WorkerId, Message, Status]],
+        begun: Sequence[CallRow],
+    ) -> list[tuple[int, int]]:
+        """The places of those that their worker holds as they say, and that may go there; the newest record of each."""
+        packed = encoded([(message.fence, CODES[status], worker) for worker, message, status in asked])
+        found = rows(connection, sql.HELD, (packed, b"".join([message.id for _, message, _ in asked])))
+        if not begun:
+            return [(place, before) for place, before in found]
+        called = calls.positions(begun)
+        return [
+            (place, max(before, called.get((asked[place][0], asked[place][1].id), 0)))
+            for place, before in found
+        ]
 
     def _follow(
         self, connection: sqlite3.Connection, settlements: Sequence[Settlement], before: Sequence[int]
@@ -259,12 +308,6 @@ def _held(message: Message) -> Message:
 
 def _urgent(message: Message) -> bool:
     return message.lane is Lane.CRITICAL
-
-
-def _mark(message: Message, at: Instant) -> Settlement:
-    return Settlement(
-        message=message, status=Status.SENDING, at=at, attempt=message.attempt, unknowns=message.unknowns
-    )
 
 
 def _row(s: Settlement, position: int) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import CODES, coded
 from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
-from clarion.adapters.ledgers.sqlite.statements import MESSAGE, may_move
+from clarion.adapters.ledgers.sqlite.statements import MESSAGE, journal_now, may_move, status_now, updated_now
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import ACTIVE, Reason, Status
 
@@ -25,7 +25,8 @@ _MOVES = f"(new.value ->> 1 IS NOT NULL AND {may_move('new.value ->> 1')})"
 
 RECEIVABLE = f"""
     SELECT json_group_array(json_array(
-        new.key, {_MOVES}, messages.status, reason, attempt, integration, tenant, journal))
+        new.key, {_MOVES}, {status_now("messages.")}, reason, attempt, integration, tenant,
+        {journal_now("messages.")}))
     FROM json_each(?1) AS new CROSS JOIN messages
     WHERE messages.id = substr(?2, new.key * 16 + 1, 16)
       AND ({_MOVES} OR (new.value ->> 2 AND NOT receipts & (new.value ->> 0)))
@@ -43,8 +44,8 @@ RECEIVE = f"""
         due_at = iif(new.status IN ({coded(ACTIVE)}), messages.due_at, NULL),
         holder = iif(new.status IN ({coded(ACTIVE)}), messages.holder, NULL),
         waits_for = iif(new.status IN ({coded(ACTIVE)}), messages.waits_for, NULL),
-        fence = messages.fence + (new.status <> messages.status),
-        updated_at = max(new.at, coalesce(messages.updated_at, 0)),
+        fence = messages.fence + (new.status <> {status_now("messages.")}),
+        updated_at = max(new.at, coalesce({updated_now("messages.")}, 0)),
         sent_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.sent_at, new.at), messages.sent_at),
         delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, coalesce(messages.delivered_at, new.at), messages.delivered_at),
         seen_at = iif(new.kind IN ({KINDS[ReceiptKind.OPENED]}, {KINDS[ReceiptKind.CLICKED]}), coalesce(messages.seen_at, new.at), messages.seen_at),

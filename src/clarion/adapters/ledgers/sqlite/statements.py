@@ -48,6 +48,49 @@ def _array(columns: str) -> str:
 
 IDS = f"(SELECT {id_at(0, 1)} FROM json_each(?1))"
 
+# ── calls under way ───────────────────────────────────────────────────────────────────────────────────────
+
+CALLS_ADD = """
+    INSERT INTO calls (worker, position, integration, since, lowest, highest, ids) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+CALLS_UNDER_WAY = "SELECT worker, position, ids FROM calls"
+CALL_DROP = "DELETE FROM calls WHERE worker = ? AND position = ?"
+STILL_CALLED = f"""
+    SELECT 1 FROM json_each(?1) AS begun CROSS JOIN messages
+    WHERE messages.id = substr(?2, begun.key * 16 + 1, 16) AND status = {CODES[Status.QUEUED]}
+      AND holder = ?3 AND journal < begun.value LIMIT 1
+"""
+"""Whether one of these is in its call: the values are the positions of the records that they are called."""
+
+_PLACE = "instr(calls.ids, {m}id)"
+_BEGUN = f"calls.position + ({_PLACE} - 1) / 16"
+_CALL = f"""
+    FROM calls WHERE {{m}}holder IS NOT NULL AND {{m}}status = {CODES[Status.QUEUED]} AND calls.worker = {{m}}holder
+        AND {{m}}id BETWEEN calls.lowest AND calls.highest AND {_PLACE} > 0 AND {_BEGUN} > {{m}}journal
+    ORDER BY calls.position DESC LIMIT 1
+"""
+
+
+def status_now(m: str = "") -> str:
+    """SQL: the status of a message `m`, which says `sending` while it is in a call."""
+    return f"iif(EXISTS (SELECT 1 {_CALL.format(m=m)}), {CODES[Status.SENDING]}, {m}status)"
+
+
+def updated_now(m: str = "") -> str:
+    """SQL: when it was changed last, by a call too."""
+    return f"coalesce((SELECT calls.since {_CALL.format(m=m)}), {m}updated_at)"
+
+
+def journal_now(m: str = "") -> str:
+    """SQL: the position of the newest record about it, that it is called too."""
+    return f"coalesce((SELECT {_BEGUN.format(m=m)} {_CALL.format(m=m)}), {m}journal)"
+
+
+def integration_now(m: str = "") -> str:
+    """SQL: through which integration it went last, or is going."""
+    return f"coalesce((SELECT calls.integration {_CALL.format(m=m)}), {m}integration)"
+
+
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
 
 APPEND = {
@@ -159,7 +202,7 @@ USER_MESSAGES_ADD = "INSERT INTO user_messages (id, user, route, counted_at) VAL
 
 JOURNAL_ADD = "INSERT INTO journal (tenant, at, body) VALUES (?, ?, ?)"
 JOURNAL_ROW = "SELECT tenant, body FROM journal WHERE seq = ?"
-JOURNAL_OF = "SELECT journal FROM messages WHERE id = ?"
+JOURNAL_OF = f"SELECT {journal_now()} FROM messages WHERE id = ?"
 JOURNAL_BEHIND = "SELECT seq, body FROM journal WHERE seq >= ? AND tenant = ? ORDER BY seq LIMIT -1"
 JOURNAL_NEWEST = """
     SELECT seq, body FROM journal
@@ -188,7 +231,7 @@ CAPS_USES = f"""
 _COUNTED = """messages CROSS JOIN user_messages
     ON user_messages.user = messages.user AND user_messages.id = messages.id"""
 _HOLDER = _array(
-    "hex(holders.key), hex(messages.id), status, messages.user, messages.route, counted_at, "
+    f"hex(holders.key), hex(messages.id), {status_now('messages.')}, messages.user, messages.route, counted_at, "
     "nullif(hex(messages.waits_for), '')"
 )
 _POINT = """ON CONFLICT (key) DO UPDATE SET message_id = excluded.message_id"""
@@ -233,9 +276,9 @@ COUNTED = f"""
 # ── claim and settle ──────────────────────────────────────────────────────────────────────────────────────
 
 MESSAGE = (
-    "hex(id), user, hex(event_id), route, status, created_at, reason, iif(holder IS NULL, due_at, NULL), expires_at, "
+    f"hex(id), user, hex(event_id), route, {status_now()}, created_at, reason, iif(holder IS NULL, due_at, NULL), expires_at, "
     "attempt, unknowns, fence, hex(later_rungs), nullif(hex(waits_for), ''), threaded, "
-    "charged, coalesce(updated_at, created_at), integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at, tried_at"
+    f"charged, coalesce({updated_now()}, created_at), integration, sent_at, delivered_at, seen_at, read_at, clicked_at, archived_at, tried_at"
 )
 """What `rows.message` reads."""
 
@@ -314,19 +357,11 @@ SETTLE = f"""
     FROM new WHERE messages.id = new.id
 """
 
-MARK_SENDING = f"""
-    WITH new AS MATERIALIZED (
-        SELECT {id_at(0, 1)} AS id, {field(0)} AS journal, {field(1)} AS at FROM json_each(?1)
-    )
-    UPDATE messages SET status = {CODES[Status.SENDING]}, updated_at = new.at, journal = new.journal
-    FROM new WHERE messages.id = new.id
-"""
-
 # ── endings, turns and rungs ──────────────────────────────────────────────────────────────────────────────
 
 STOPPABLE = f"""
-    SELECT {_array("hex(id), tenant, journal")} FROM messages
-    WHERE id IN {IDS} AND status IN (SELECT value FROM json_each(?3)) AND {may_move("?4")}
+    SELECT {_array(f"hex(id), tenant, {journal_now()}")} FROM messages
+    WHERE id IN {IDS} AND {status_now()} IN (SELECT value FROM json_each(?3)) AND {may_move("?4")}
 """
 
 STOP = f"""
@@ -360,13 +395,13 @@ EVENT_PLANNED = """
 """
 """What an event started: one workflow as a rule, with a row for every page of its recipients."""
 COUNTS_OF_EVENT = (
-    "SELECT status, count(*) FROM messages WHERE id BETWEEN ? AND ? AND event_id = ? GROUP BY status"
+    f"SELECT {status_now()}, count(*) FROM messages WHERE id BETWEEN ? AND ? AND event_id = ? GROUP BY 1"
 )
 
 STOPPABLE_OF_EVENT = f"""
     SELECT {_array("hex(id)")} FROM (
         SELECT id FROM messages WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3 AND id > ?4
-            AND status IN (SELECT value FROM json_each(?5))
+            AND {status_now()} IN (SELECT value FROM json_each(?5))
         ORDER BY id LIMIT ?6
     )
 """
@@ -677,7 +712,7 @@ ERASE = (
 # ── looking things up ─────────────────────────────────────────────────────────────────────────────────────
 
 MESSAGE_BY_ID = f"SELECT {_array(MESSAGE)} FROM messages WHERE id = ?"
-STATUS_OF = "SELECT status FROM messages WHERE id = ?"
+STATUS_OF = f"SELECT {status_now()} FROM messages WHERE id = ?"
 
 _FAILED = f"status IN ({coded(FAILED_FOR_GOOD)})"
 _WAYS = {
@@ -690,10 +725,10 @@ _SCANS = {way: f"SELECT * FROM {source} {_RANGE} :scanned" for way, source in _W
 _SCANS["user"] = (
     f"SELECT messages.* FROM ({_SCANS['user']}) AS its CROSS JOIN messages ON messages.id = its.id"
 )
-_MATCHES = """
+_MATCHES = f"""
     route IN (SELECT value FROM json_each(:routes))
     AND (:user IS NULL OR user = :user) AND (:event_id IS NULL OR event_id = :event_id)
-    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))) AND (:reasons IS NULL OR reason IN (SELECT value FROM json_each(:reasons)))
+    AND (:statuses IS NULL OR {status_now()} IN (SELECT value FROM json_each(:statuses))) AND (:reasons IS NULL OR reason IN (SELECT value FROM json_each(:reasons)))
 """
 
 

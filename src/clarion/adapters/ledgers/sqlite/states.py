@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.ledgers.sqlite.statements import status_now, updated_now
 from clarion.model.ids import parse_id
 from clarion.ports.terms import Subject
 
@@ -34,8 +35,8 @@ ENDPOINT = """
     LEFT JOIN suppressions AS s ON s.tenant = e.tenant AND s.hash = e.id AND s.channel = 'webhook'
     WHERE e.tenant = ?1 AND e.id = ?2
 """
-MESSAGE = """
-    SELECT m.status, m.reason, m.attempt, m.due_at, m.updated_at, m.integration, m.sent_at, m.delivered_at,
+MESSAGE = f"""
+    SELECT {status_now("m.")}, m.reason, m.attempt, m.due_at, {updated_now("m.")}, m.integration, m.sent_at, m.delivered_at,
       m.seen_at, m.read_at, m.clicked_at, m.archived_at
     FROM messages AS m JOIN routes AS r ON r.no = m.route WHERE r.tenant = ?1 AND m.id = ?2
 """
