@@ -10,10 +10,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.sqlite import statements as sql
-from clarion.adapters.ledgers.sqlite.files import rows
+from clarion.adapters.ledgers.sqlite.files import rows, write
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
-from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded, keys, split_ids
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys, split_ids
 from clarion.adapters.ledgers.sqlite.row_mappers import item as item_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
@@ -166,8 +166,8 @@ class SqliteInboxes:
             return [()] * len(batches)
         self._load_heads(connection, {s.message.user for batch in found for s in batch})
         heads = self._heads
-        tail = BlobTail([s.message.id for batch in found for s in batch])
-        packed: list[Any] = []
+        stored: list[tuple[Any, ...]] = []
+        contents: list[tuple[bytes, bytes]] = []
         late: list[tuple[bytes, tuple[int, ...]]] = []
         changes = []
         for batch in found:
@@ -184,24 +184,21 @@ class SqliteInboxes:
                     head.newest = item.message_id
                 else:
                     late.append((item.message_id, (item.user, offset, *counters)))
-                packed.append(
-                    (
-                        item.user,
-                        item.at,
-                        offset if rises else None,
-                        None if rises else offset,
-                        *counters,
-                        counts_from(s.status, s.outcome, s.at) if s.message.charged else None,
-                        tail.add(item.sealed),
-                        len(item.sealed),
-                        None if route is None else route(s.message),
-                    )
+                row = (
+                    item.message_id,
+                    item.user,
+                    item.at,
+                    offset if rises else None,
+                    None if rises else offset,
+                    *counters,
+                    counts_from(s.status, s.outcome, s.at) if s.message.charged else None,
                 )
+                stored.append(row if route is None else (*row, route(s.message)))
+                contents.append((item.message_id, item.sealed))
                 by_user.setdefault(item.user, []).append(replace(item, offset=offset))
             changes.append(tuple(heads[user].change(items) for user, items in by_user.items()))
-        parameters = (encoded(packed), tail.joined())
-        connection.execute(sql.INBOX_ADD if route is None else sql.INBOX_ADD_NEW, parameters)
-        connection.execute(sql.INBOX_CONTENT_ADD, parameters)
+        write(connection, sql.INBOX_ADD if route is None else sql.INBOX_ADD_NEW, stored)
+        write(connection, sql.INBOX_CONTENT_ADD, contents)
         if late:
             moves = encoded([row for _, row in late]), b"".join([message_id for message_id, _ in late])
             connection.execute(sql.INBOX_MOVES_ADD, moves)

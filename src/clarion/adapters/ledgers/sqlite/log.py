@@ -12,8 +12,8 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.admission import Admission
 from clarion.adapters.ledgers.sqlite.claims import Claimed, SqliteClaims
 from clarion.adapters.ledgers.sqlite.cursors import Cursors, position_of
-from clarion.adapters.ledgers.sqlite.files import one, rows
-from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
+from clarion.adapters.ledgers.sqlite.files import one, rows, write
+from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.row_mappers import entry as entry_of
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.channel import LANES, Lane
@@ -88,22 +88,11 @@ class SqliteLog:
         added = list(entries)
         for lane, places in lanes.items():
             ours = [entries[place] for place in places]
-            tail = BlobTail([e.event_id for e in ours])
-            packed = encoded(
-                [
-                    (
-                        e.tenant,
-                        e.workflow,
-                        e.sealed_for,
-                        tail.add(e.sealed),
-                        len(e.sealed),
-                        e.setup_revision,
-                    )
-                    for e in ours
-                ]
-            )
-            last = connection.execute(sql.APPEND[lane], (packed, tail.joined())).lastrowid
-            assert last is not None
+            bound = [
+                (e.event_id, e.tenant, e.workflow, e.sealed_for, e.sealed, e.setup_revision) for e in ours
+            ]
+            write(connection, sql.APPEND[lane], bound)
+            last: int = one(connection, sql.LAST_ROW)
             for place, entry, seq in zip(places, ours, range(last - len(ours) + 1, last + 1), strict=True):
                 added[place] = msgspec.structs.replace(entry, seq=seq)
         return added

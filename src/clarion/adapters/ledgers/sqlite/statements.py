@@ -94,19 +94,13 @@ def integration_now(m: str = "") -> str:
 # ── events ────────────────────────────────────────────────────────────────────────────────────────────────
 
 APPEND = {
-    lane: _insert(
-        f"log_{lane.value}",
-        {
-            "event_id": id_at(0, 1),
-            "tenant": field(0),
-            "workflow": field(1),
-            "sealed_for": field(2),
-            "sealed": bytes_at(3, 4),
-            "setup_revision": field(5),
-        },
-    )
+    lane: f"""
+    INSERT INTO log_{lane.value} (event_id, tenant, workflow, sealed_for, sealed, setup_revision)
+    VALUES (?, ?, ?, ?, ?, ?)
+"""
     for lane in LANES
 }
+LAST_ROW = "SELECT last_insert_rowid()"
 
 _ENTRY = _array("seq, hex(event_id), tenant, workflow, sealed_for, hex(sealed), setup_revision")
 
@@ -443,34 +437,19 @@ INBOX_HEADS = f"""
 """
 """Where offsets and counters of some users stand: at whichever is later, the last item that came in or the last move."""
 
-INBOX_ADD = f"""
-    WITH new AS MATERIALIZED (
-        SELECT {id_at(0, 1)} AS id, {field(0)} AS user, {field(1)} AS at, {field(2)} AS offset, {field(3)} AS moved_to,
-            {field(4)} AS unseen, {field(5)} AS unread, {field(6)} AS total, {field(7)} AS counted_at
-        FROM json_each(?1)
-    )
+INBOX_ADD = """
+    WITH new (id, user, at, offset, moved_to, unseen, unread, total, counted_at)
+    AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?))
     UPDATE user_messages SET at = new.at, offset = new.offset, moved_to = new.moved_to,
         unseen = new.unseen, unread = new.unread, total = new.total, counted_at = new.counted_at
     FROM new WHERE user_messages.user = new.user AND user_messages.id = new.id
 """
-INBOX_ADD_NEW = _insert(
-    "user_messages",
-    {
-        "id": id_at(0, 1),
-        "user": field(0),
-        "at": field(1),
-        "offset": field(2),
-        "moved_to": field(3),
-        "unseen": field(4),
-        "unread": field(5),
-        "total": field(6),
-        "counted_at": field(7),
-        "route": field(10),
-    },
-)
+INBOX_ADD_NEW = """
+    INSERT INTO user_messages (id, user, at, offset, moved_to, unseen, unread, total, counted_at, route)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 """For messages that are stored in the same transaction."""
-INBOX_CONTENT_ADD = _insert("inbox_content", {"message_id": id_at(0, 1), "sealed": bytes_at(8, 9)})
-"""From the parameters of `INBOX_ADD`."""
+INBOX_CONTENT_ADD = "INSERT INTO inbox_content (message_id, sealed) VALUES (?, ?)"
 
 ITEM = (
     "user, coalesce(moved_to, offset), hex(id), at, seen_at, read_at, archived_at, route, "
