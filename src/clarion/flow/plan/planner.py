@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import aclosing, suppress
 from functools import partial
@@ -41,8 +42,11 @@ FANOUT_PAGE = 500
 """Members of a topic planned per entry; the rest follows in a continuation."""
 CHUNK = {Lane.CRITICAL: 64, Lane.HIGH: 64, Lane.NORMAL: 48, Lane.BULK: 32}
 """Runs planned between two looks at more urgent work."""
-BATCH = {Lane.CRITICAL: 512, Lane.HIGH: 512, Lane.NORMAL: 512, Lane.BULK: 128}
+BATCH = {Lane.CRITICAL: 128, Lane.HIGH: 128, Lane.NORMAL: 128, Lane.BULK: 128}
 """Entries planned and stored in one go; what is urgent waits for a commit of the lanes below it."""
+UNDER_WAY = 3
+"""Batches of a lane that are being planned and stored at a time. Their order is that of their commits, and the store
+decides about caps and duplicates while it commits: what is planned early decides no earlier."""
 TAKE_S = 1.0
 """Between two tries to be the one who plans a lane."""
 SMALL = 100
@@ -104,21 +108,25 @@ class Planner:
                 await self._closing.wait()
 
     async def _consumed(self, lane: Lane) -> bool:
-        """Plan until the broker closes; False when something was refused, and nothing is under way any more. While one batch commits, the next is being planned."""
-        last: asyncio.Future[bool] | None = None
+        """Plan until the broker closes; False when something was refused, and nothing is under way any more.
+
+        While some batches are being stored, the next is planned.
+        """
+        under_way: deque[asyncio.Future[bool]] = deque()
         going = True
         async with aclosing(self._broker.consume(lane, BATCH[lane])) as batches:
             async for batch in batches:
                 draft = await self._draft(batch.lane, batch.entries)
-                storing = asyncio.ensure_future(self._store(batch, draft, last))
-                if last is not None:
-                    going = await last  # Two commits under way at the most.
-                last = storing
-                if len(batch.entries) < SMALL:
-                    going &= await storing
+                before = under_way[-1] if under_way else None
+                under_way.append(asyncio.ensure_future(self._store(batch, draft, before)))
+                most = UNDER_WAY if len(batch.entries) >= SMALL else 1
+                while going and len(under_way) >= most:
+                    going = await under_way.popleft()
                 if not going:
                     break
-        return (last is None or await last) and going
+        for storing in under_way:
+            going &= await storing
+        return going
 
     async def _draft(self, lane: Lane, entries: Sequence[Entry]) -> PlanBatch:
         """The plan of all entries, but for `leftovers`: an entry that fails must not hold back those beside it."""
