@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from clarion.cli.messages import (
     Channel,
+    Filter,
     Limit,
     Reason,
     Since,
@@ -16,7 +18,7 @@ from clarion.cli.messages import (
     Until,
     User,
     Workflow,
-    chosen_by,
+    filtered,
     version_of,
 )
 from clarion.cli.operations import NoWait, end, several
@@ -72,21 +74,16 @@ def list_(
 
 @program.command()
 @connected
+@partial(filtered, but=frozenset({"event_id"}))
 def retry(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of messages.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Everything that matches the filters; without a filter everything.")
     ] = False,
-    user_id: User = None,
-    workflow: Workflow = None,
-    channel: Channel = None,
-    status: Status = None,
-    reason: Reason = None,
-    since: Since = None,
-    until: Until = None,
     template_version: TemplateVersion = "live",
     no_wait: NoWait = False,
     *,
+    where: Filter,
     connect: Connect,
     json: Json = False,
 ) -> None:
@@ -97,15 +94,14 @@ def retry(
       clarion dead-letters retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
       clarion dead-letters retry --all --channel email --reason template_error
     """
-    chosen = chosen_by(user_id, None, workflow, channel, status, reason, since, until)
-    if bool(ids) == everything or (ids and chosen):
+    if bool(ids) == everything or (ids and where):
         raise typer.BadParameter("give message ids, or --all (filters are optional)")
     client = connect()
     body = version_of(template_version)
     if ids:
         several(client, PATH, {"ids": ids} | body, json=json)
     else:
-        end(client, client.call("POST", PATH, {"filter": chosen} | body), no_wait=no_wait, json=json)
+        end(client, client.call("POST", PATH, {"filter": where} | body), no_wait=no_wait, json=json)
 
 
 @program.command()

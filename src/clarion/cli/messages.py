@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -35,6 +38,45 @@ All = Annotated[
     bool, typer.Option("--all", help="Everything that matches the filters; without a filter everything.")
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most messages to list.")]
+
+
+Filter = dict[str, str]
+"""The filters that were given, as the API takes them."""
+
+_FILTERS: dict[str, Any] = {
+    "user_id": User,
+    "event_id": Event,
+    "workflow": Workflow,
+    "channel": Channel,
+    "status": Status,
+    "reason": Reason,
+    "since": Since,
+    "until": Until,
+}
+
+
+def filtered(command: Callable[..., None], *, but: frozenset[str] = frozenset()) -> Callable[..., None]:
+    """A command on messages that match: whoever types it gets the filters as options, in the place where the command
+    has its keyword `where`."""
+    names = [name for name in _FILTERS if name not in but]
+    hints = get_type_hints(command, include_extras=True)
+    shown: list[Parameter] = []
+    for name, one in signature(command).parameters.items():
+        if name == "where":
+            shown += [
+                Parameter(n, Parameter.KEYWORD_ONLY, default=None, annotation=_FILTERS[n]) for n in names
+            ]
+        else:
+            shown.append(one.replace(annotation=hints[name]))
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in names}
+        command(where={name: value for name, value in chosen.items() if value is not None}, **given)
+
+    run.__annotations__ = {one.name: one.annotation for one in shown}
+    run.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+    return run
 
 
 @program.command("list")
@@ -106,19 +148,13 @@ def show_(
 
 @program.command()
 @connected
+@filtered
 def cancel(
     ids: Ids = None,
     everything: All = False,
-    user_id: User = None,
-    event_id: Event = None,
-    workflow: Workflow = None,
-    channel: Channel = None,
-    status: Status = None,
-    reason: Reason = None,
-    since: Since = None,
-    until: Until = None,
     no_wait: NoWait = False,
     *,
+    where: Filter,
     connect: Connect,
     json: Json = False,
 ) -> None:
@@ -129,26 +165,19 @@ def cancel(
       clarion messages cancel 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
       clarion messages cancel --all --workflow newsletter --since 2030-06-01T18:00:00Z
     """
-    chosen = chosen_by(user_id, event_id, workflow, channel, status, reason, since, until)
-    _act(connect(), "cancel", ids, chosen, {}, everything=everything, no_wait=no_wait, json=json)
+    _act(connect(), "cancel", ids, where, {}, everything=everything, no_wait=no_wait, json=json)
 
 
 @program.command()
 @connected
+@filtered
 def retry(
     ids: Ids = None,
     everything: All = False,
-    user_id: User = None,
-    event_id: Event = None,
-    workflow: Workflow = None,
-    channel: Channel = None,
-    status: Status = None,
-    reason: Reason = None,
-    since: Since = None,
-    until: Until = None,
     template_version: TemplateVersion = "live",
     no_wait: NoWait = False,
     *,
+    where: Filter,
     connect: Connect,
     json: Json = False,
 ) -> None:
@@ -159,9 +188,8 @@ def retry(
       clarion messages retry 0199e0a8-5c1e-8d5f-8a11-3f0b8f1c9d2e
       clarion messages retry --all --workflow newsletter --reason provider_error
     """
-    chosen = chosen_by(user_id, event_id, workflow, channel, status, reason, since, until)
     version = version_of(template_version)
-    _act(connect(), "retry", ids, chosen, version, everything=everything, no_wait=no_wait, json=json)
+    _act(connect(), "retry", ids, where, version, everything=everything, no_wait=no_wait, json=json)
 
 
 @program.command()
@@ -195,24 +223,6 @@ def tail(
 def version_of(text: str) -> dict[str, str | int]:
     """The choice of a template version as the API takes it."""
     return {"template_version": int(text) if text.isdecimal() else text}
-
-
-def chosen_by(
-    user_id: str | None,
-    event_id: str | None,
-    workflow: str | None,
-    channel: str | None,
-    status: str | None,
-    reason: str | None,
-    since: str | None,
-    until: str | None,
-) -> dict[str, str]:
-    """The filters that were given, as the API takes them."""
-    given = {
-        "user_id": user_id, "event_id": event_id, "workflow": workflow, "channel": channel, "status": status,
-        "reason": reason, "since": since, "until": until,
-    }  # fmt: skip
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _act(
