@@ -35,7 +35,18 @@ LONGEST_REST_S = 5.0
 class InFlight:
     """A message this process holds, with what is needed to send it."""
 
-    __slots__ = ("data", "decision", "devices", "event", "message", "since", "template", "user", "worker")
+    __slots__ = (
+        "checked_s",
+        "data",
+        "decision",
+        "devices",
+        "event",
+        "message",
+        "since",
+        "template",
+        "user",
+        "worker",
+    )
 
     def __init__(
         self,
@@ -54,6 +65,8 @@ class InFlight:
         self.worker = worker
         """As whom this process holds it."""
         self.since = since
+        self.checked_s = float("-inf")
+        """Monotonic: when the check was asked for by which it may be sent."""
         self.data: Any = None
         """The event's data, decoded when first rendered."""
         self.template: Template | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from itertools import chain, groupby
 
@@ -90,8 +90,8 @@ class Attempts:
         going = self._guard.begin(dict.fromkeys(map(_held, ready)))
         ready = [one for one in ready if one[0] in going]
         late = route.marks_late and not any(in_flight.devices for in_flight, _, _ in ready)
-        if ready and not route.idempotent and not late:
-            ready = await self._marked(ready, settlements)
+        if ready and not late:
+            ready = await self._checked(route, ready, settlements)
         if ready:
             attempt = _Attempt(record)
             contacts = {in_flight: outgoing.contact for in_flight, _, outgoing in ready}
@@ -103,10 +103,18 @@ class Attempts:
         """The results of this attempt for these messages are stored, or there are none."""
         self._guard.end(messages)
 
-    async def _marked(self, ready: Sequence[ReadyCall], stopped: list[Settlement]) -> list[ReadyCall]:
-        """Durably note that the calls are about to start, then look once more: the note took time."""
-        refused = await self._begin(_by_first_integration(ready))
-        stops = await self._recheck.again(list(dict.fromkeys(map(_held, ready))))
+    async def _checked(
+        self, route: SendTarget, ready: list[ReadyCall], stopped: list[Settlement]
+    ) -> list[ReadyCall]:
+        """Durably note that the calls are about to start, where a repeated one had a second effect. Then check again
+        what was checked too long ago: waiting for a slot, rendering and the note took time."""
+        batch = list(dict.fromkeys(map(_held, ready)))
+        refused: Set[MessageId] = frozenset()
+        if not route.idempotent:
+            refused = await self._begin(_by_first_integration(ready))
+        elif self._recheck.is_fresh(batch):
+            return ready
+        stops = await self._recheck.again(batch)
         going: list[ReadyCall] = []
         for in_flight, its in groupby(ready, key=_held):
             if in_flight.message.id in refused:

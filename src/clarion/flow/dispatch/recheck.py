@@ -23,6 +23,9 @@ from clarion.rules.outcomes import settle_unsent
 
 log = structlog.get_logger(__name__)
 
+CHECK_FRESH_S = 0.05
+"""How old a check may be when a call starts: another process may have changed the user since then."""
+
 
 class Rechecked(NamedTuple):
     """A batch after the recheck."""
@@ -46,6 +49,7 @@ class Recheck:
     async def batch(self, batch: Sequence[InFlight]) -> Rechecked:
         """Which may go. Waits until the lease surely lasts. What was committed before binds whatever was queued (I8)."""
         worker = await self._lease.lasting()
+        checked_s = self._clock.monotonic()
         changed, now = await self._changed(batch), self._clock.now()
         going: list[InFlight] = []
         stopped: list[Settlement] = []
@@ -56,15 +60,25 @@ class Recheck:
             elif (stop := self._stop(in_flight, changed, now)) is not None:
                 stopped.append(stop)
             else:
+                in_flight.checked_s = checked_s
                 going.append(in_flight)
         return Rechecked(going, stopped, stale)
 
     async def again(self, batch: Sequence[InFlight]) -> Mapping[InFlight, Settlement]:
         """The messages that must not be sent now, each with the settlement that says why."""
+        checked_s = self._clock.monotonic()
         changed = await self._changed(batch)
+        if self._clock.monotonic() - checked_s > CHECK_FRESH_S:
+            # Once, so that a store which always takes that long does not stop everything.
+            changed = await self._changed(batch)
         now = self._clock.now()
         stops = {in_flight: self._stop(in_flight, changed, now) for in_flight in batch}
         return {in_flight: stop for in_flight, stop in stops.items() if stop is not None}
+
+    def is_fresh(self, batch: Sequence[InFlight]) -> bool:
+        """Whether all were checked so lately that their call may start."""
+        oldest_s = self._clock.monotonic() - CHECK_FRESH_S
+        return all(in_flight.checked_s >= oldest_s for in_flight in batch)
 
     async def same(self, batch: Sequence[InFlight]) -> list[InFlight]:
         """The messages for which nothing has changed since they were planned."""
