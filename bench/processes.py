@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -23,6 +26,25 @@ def family(pid: int) -> list[int]:
     for one in found:  # grows while it is read
         found += [child for child, parent in parents.items() if parent == one]
     return found
+
+
+def end(pids: list[int]) -> None:
+    """Kill them, and wait until none of them does anything any more."""
+    for one in pids:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    while any(is_alive(one) for one in pids):
+        time.sleep(0.001)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it may still do something."""
+    return _stat(PROC / str(pid))[:1] not in ([], ["Z"], ["X"])
+
+
+def command(pid: int) -> str:
+    """What it was started with; empty when it has ended."""
+    return _read(PROC / str(pid) / "cmdline").replace("\0", " ")
 
 
 def cpu_s(pid: int) -> float:

@@ -40,6 +40,10 @@ def free_port() -> int:
             return port
 
 
+STORE = "clarion.app.store_program"
+"""What the command of a store process contains."""
+
+
 class Server:
     """`clarion dev` on a data directory and a port that stay the same over restarts."""
 
@@ -72,6 +76,12 @@ class Server:
         """The process id."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def store_pid(self) -> int:
+        """The id of its store process."""
+        (found,) = [one for one in processes.family(self.pid) if STORE in processes.command(one)]
+        return found
 
     @property
     def running(self) -> bool:
@@ -138,7 +148,9 @@ class Server:
             os.sched_setaffinity(0, {self.core})
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """End it and its child processes at once, as a crash of the machine would."""
+        if self.running:
+            processes.end([*processes.family(self.pid)[1:], self.pid])
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,6 +1,6 @@
 """What one in-app message costs each step in CPU, without a profiler: edge, engine, store.
 
-The kernel counts CPU by thread. The store has threads of its own; edge and engine share the event loop, whose time is
+The kernel counts CPU by thread. The store has a process or threads of its own; edge and engine share the event loop, whose time is
 split with three loads that differ in one step each:
 
 - `offline`: users without a connection. The loop takes events in (edge) and plans and delivers them (engine).
@@ -80,7 +80,7 @@ async def steps(rig: Rig) -> list[Figure]:
     notes = {
         "edge": f"HTTP and intake {again.loop:.0f} us, a frame to a connected user {online.loop - offline.loop:.0f} us",
         "engine": "plan and deliver",
-        "store": "threads of the store and all others",
+        "store": "the store's process and threads, and all others",
     }
     return [
         Figure(name=f"CPU a message: {step}", value=value, unit="us/message", note=notes[step])

@@ -10,7 +10,7 @@ from pathlib import Path
 from clarion.adapters.ledgers.sqlite.ledger import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
-from clarion.app import App
+from clarion.app.process import App
 from clarion.cli import demo
 from clarion.cli.migrate import prepare
 from clarion.config import Settings

@@ -195,6 +195,8 @@ class Settings(_Section):
     """Directory of the database and the key file."""
     database: str = "sqlite:clarion.db"
     """URL of the database; `sqlite:` and a file, relative to `data_dir`."""
+    store_process: bool | Literal["auto"] = "auto"
+    """Whether a `sqlite:` database gets a process of its own; `auto`: when there is more than one CPU."""
     broker: str = "database:"
     """URL of the broker, where accepted events wait until they are planned; `database:` is the database itself."""
     fanout: str = "memory:"

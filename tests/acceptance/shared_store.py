@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clarion.adapters.ledgers.memory import MemoryLedger
-from clarion.adapters.ledgers.remote import RemoteStore, serve
+from clarion.adapters.ledgers.remote import RemoteStore, at, serve
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
@@ -65,7 +65,7 @@ async def store(kind: str, directory: Path) -> None:
 
 async def work(name: str, directory: Path) -> None:
     """Plan and send whatever there is, until killed."""
-    remote: Any = RemoteStore(directory / SOCKET)
+    remote: Any = RemoteStore(at(directory / SOCKET))
     await engine_of(directory, name).work_on(remote)
     print("ready", flush=True)
     await asyncio.Event().wait()

@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+from bench import processes
 from bench.server import Server
 from tests.acceptance.device import Device, user_token
 from tests.acceptance.history import History, violations
@@ -75,11 +76,12 @@ async def mistreat(server: Server, rounds: int, seed: int) -> None:
 
 
 async def pause(server: Server, dice: random.Random) -> None:
-    """Let it stand still in the middle of whatever it does, and mostly go on for a moment."""
-    server.signal(signal.SIGSTOP)
+    """Let it, or its store process alone, stand still in the middle of whatever it does, and mostly go on for a moment."""
+    one = dice.choice(processes.family(server.pid))
+    os.kill(one, signal.SIGSTOP)
     await asyncio.sleep(dice.uniform(0.02, 0.5))
     if dice.random() >= KILLED_WHILE_PAUSED:
-        server.signal(signal.SIGCONT)
+        os.kill(one, signal.SIGCONT)
         await asyncio.sleep(dice.uniform(0.0, 0.2))
 
 

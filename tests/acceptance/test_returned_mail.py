@@ -11,7 +11,7 @@ import pytest
 from clarion.adapters.ledgers.migrate import migrate
 from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
-from clarion.app import App
+from clarion.app.process import App
 from clarion.config import Inbound, Outbound, Settings
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId

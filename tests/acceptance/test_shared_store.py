@@ -18,7 +18,7 @@ import pytest
 from bench.server import Server
 from bench.wire import Api
 from clarion.adapters.fanouts.unix import relay_path
-from clarion.adapters.ledgers.remote import RemoteStore
+from clarion.adapters.ledgers.remote import RemoteStore, at
 from clarion.model.channel import Channel
 from clarion.model.ids import MessageId
 from clarion.model.message import Message
@@ -70,7 +70,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 async def edge(request: Any, start: Start, tmp_path: Path) -> AsyncIterator[Engine]:
     """What accepts events: a third process on the store, which plans and sends nothing."""
     await start("store", request.param)
-    remote: Any = RemoteStore(tmp_path / SOCKET)
+    remote: Any = RemoteStore(at(tmp_path / SOCKET))
     one = await engine_of(tmp_path, "edge").work_on(remote)
     await one.pipeline.loops.stop()
     await one.pipeline.lease.end()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clarion.adapters.ledgers.remote import RemoteStore, serve
+from clarion.adapters.ledgers.remote import RemoteStore, answer, at, serve
 from clarion.errors import Unavailable
 from clarion.model.setup import Category
 from clarion.testing.ledger_contract import LEDGER_CONTRACT, LedgerSubject
@@ -29,7 +30,7 @@ async def behind_a_socket(
     ledger, path = LEDGERS[name](directory, clock, random), directory / "store.sock"
     try:
         async with serve(ledger, path):
-            remote = RemoteStore(path)
+            remote = RemoteStore(at(path))
             try:
                 yield remote
             finally:
@@ -47,12 +48,43 @@ async def test_every_ledger_keeps_the_contract_behind_a_socket(name, check, tmp_
         await check(await LedgerSubject(remote, clock, random).create_setup())
 
 
+@contextlib.asynccontextmanager
+async def for_one_alone(directory: Path, clock: ManualClock, random: SeededRandom) -> AsyncIterator[Any]:
+    """A ledger that answers one process only, which keeps the users it has read."""
+    ledger: Any = LEDGERS["sqlite"](directory, clock, random)
+    ours, its = socket.socketpair()
+    ours.setblocking(False)
+    its.setblocking(False)
+
+    async def dial(protocol: Any) -> asyncio.BaseTransport:
+        transport, _ = await asyncio.get_running_loop().create_unix_connection(protocol, sock=ours)
+        return transport
+
+    answering = asyncio.create_task(answer(ledger, its))
+    remote: Any = RemoteStore(dial)
+    try:
+        await remote.health()
+        yield remote
+    finally:
+        await remote.close()
+        await answering
+        await ledger.close()
+
+
+@pytest.mark.parametrize("check", LEDGER_CONTRACT, ids=lambda check: check.__name__)
+async def test_whoever_has_a_store_alone_keeps_users_and_the_contract(check, tmp_path):
+    """What is kept is never older than what anybody knows of."""
+    clock, random = ManualClock(), SeededRandom()
+    async with for_one_alone(tmp_path, clock, random) as remote:
+        await check(await LedgerSubject(remote, clock, random).create_setup())
+
+
 async def test_a_store_that_went_away_is_unavailable_until_it_is_back(tmp_path):
     """Calls that wait are told, later ones connect again, and the set-up is caught up with."""
     clock, random = ManualClock(), SeededRandom()
     ledger: Any = LEDGERS["memory"](tmp_path, clock, random)
     path = tmp_path / "store.sock"
-    remote: Any = RemoteStore(path)
+    remote: Any = RemoteStore(at(path))
     with pytest.raises(Unavailable, match="start the store process"):
         await remote.health()
     asked, go_on, health = asyncio.Event(), asyncio.Event(), ledger.health

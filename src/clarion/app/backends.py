@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
-from clarion.config import Settings
 from clarion.flow.ledger import Ledger
 from clarion.plugins import BROKERS, FANOUTS, LEDGERS, backend
 from clarion.ports.backend import BackendTools, OpenBroker, OpenFanout, OpenStore
@@ -14,10 +14,12 @@ from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
 from clarion.ports.ledger import Store
 
+if TYPE_CHECKING:
+    from clarion.config import Settings
 
-def store_of(settings: Settings, tools: BackendTools) -> AbstractAsyncContextManager[Store]:
+
+def store_of(url: str, tools: BackendTools) -> AbstractAsyncContextManager[Store]:
     """The database that `database` names."""
-    url = settings.database
     opened: OpenStore = backend(LEDGERS, "database", url)
     return opened(url, tools)
 
@@ -25,7 +27,7 @@ def store_of(settings: Settings, tools: BackendTools) -> AbstractAsyncContextMan
 @contextlib.asynccontextmanager
 async def ledger_of(settings: Settings, tools: BackendTools) -> AsyncIterator[Ledger]:
     """The same, and what tenants configured read from it."""
-    async with store_of(settings, tools) as store:
+    async with store_of(settings.database, tools) as store:
         ledger = Ledger(store)
         await ledger.setup.catch_up()
         yield ledger

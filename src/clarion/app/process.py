@@ -12,6 +12,7 @@ from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.app.engine import engine_of
 from clarion.app.http_app import Asgi, api_parts, dashboard_parts, gateway_parts, metrics_of, mount
 from clarion.app.resources import open_resources
+from clarion.app.store_process import StoreProcess
 from clarion.config import Settings
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
@@ -38,13 +39,13 @@ class App:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator[App]:
+    async def open(cls, settings: Settings, store: StoreProcess | None = None) -> AsyncIterator[App]:
         """Open the store, run the engine, and on the way out drain and close.
 
-        Raises ConfigError saying what to do; nothing is left open then.
+        `store`: the process that has the database; None: this one opens it. Raises ConfigError saying what to do; nothing is left open then.
         """
         async with contextlib.AsyncExitStack() as ends:
-            resources = await open_resources(settings, ends)
+            resources = await open_resources(settings, ends, store)
             pipeline, services = engine_of(resources, ends)
             stopping = asyncio.Event()
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from msgspec.structs import replace
 
 from clarion import plugins
 from clarion.adapters.http import Fetch, HttpClient
-from clarion.adapters.system import SystemClock, SystemRandom
-from clarion.adapters.vaults.local import LocalVault
-from clarion.app.backends import broker_of, fanout_of, ledger_of
+from clarion.app.backends import broker_of, fanout_of, store_of
+from clarion.app.data_directory import only_process, tools_in
+from clarion.app.store_process import StoreProcess
 from clarion.config import Settings
 from clarion.content.mail import MimeBuilder
-from clarion.errors import ConfigError
 from clarion.flow.ledger import Ledger
 from clarion.ports.backend import BackendTools
 from clarion.ports.broker import Broker
@@ -52,12 +49,23 @@ class Resources:
     fanout: Fanout
 
 
-async def open_resources(settings: Settings, ends: contextlib.AsyncExitStack) -> Resources:
-    """The data directory, for this process alone if the database is in it, and what lies there opened."""
-    if not settings.database.startswith("unix:"):
-        ends.enter_context(only_process(settings.data_dir))
-    given = backend_tools_of(settings)
-    ledger = await ends.enter_async_context(ledger_of(settings, given))
+async def open_resources(
+    settings: Settings, ends: contextlib.AsyncExitStack, process: StoreProcess | None = None
+) -> Resources:
+    """The data directory, for this process alone if the database is in it, and what lies there opened.
+
+    `process`: the store is in it, and whoever started it holds the directory.
+    """
+    if process is not None:
+        store = await ends.enter_async_context(process.store())
+        given = backend_tools_of(settings)
+    else:
+        if not settings.database.startswith("unix:"):
+            ends.enter_context(only_process(settings.data_dir))
+        given = backend_tools_of(settings)
+        store = await ends.enter_async_context(store_of(settings.database, given))
+    ledger = Ledger(store)
+    await ledger.setup.catch_up()
     return Resources(
         settings=settings,
         ledger=ledger,
@@ -73,10 +81,7 @@ async def open_resources(settings: Settings, ends: contextlib.AsyncExitStack) ->
 
 def backend_tools_of(settings: Settings) -> BackendTools:
     """What every backend is opened with. Raises ConfigError without the installation's key."""
-    random = SystemRandom()
-    # A new key beside an old database would read nothing.
-    vault = LocalVault.from_file(settings.key_path, random, create=False)
-    return BackendTools(data_dir=settings.data_dir, clock=SystemClock(), random=random, vault=vault)
+    return tools_in(settings.data_dir, settings.key_path)
 
 
 def tools_of(settings: Settings, ledger: Ledger, given: BackendTools) -> ProviderTools:
@@ -98,23 +103,3 @@ def tools_of(settings: Settings, ledger: Ledger, given: BackendTools) -> Provide
         refusal=HttpClient(tools, timeout_s=URL_CHECK_S).refusal,
         fetch=Fetch(tools, timeout_s=FETCH_S, limit=FETCH_BYTES).whole,
     )
-
-
-@contextlib.contextmanager
-def only_process(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory; ConfigError when another process has it, or it is not ours to write into."""
-    path = data_dir / "clarion.lock"
-    try:
-        lock = path.open("a+")
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written ({error.strerror}): the data directory must belong to the user Clarion runs as."
-        ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(
-                f"{data_dir} is in use by another Clarion process: stop it, or choose another directory with --data-dir."
-            ) from None
-        yield

@@ -1,29 +1,22 @@
-"""Serves an app: its event loop, its port, its signals."""
+"""Serves an app: its port, and when it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gc
-import os
-import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
-import uvloop
 
-from clarion.adapters.telemetry import logs
 from clarion.app.connections import Connections, Patience
+from clarion.app.event_loop import on_a_fast_loop, stop_signal
+from clarion.app.listener import listen
 from clarion.app.process import App
+from clarion.app.store_process import StoreProcess
 from clarion.config import Settings
-from clarion.errors import ConfigError
 
-SWITCH_INTERVAL_S = 0.0002
-"""The writer thread must get the interpreter back soon after each file system call."""
-GC_THRESHOLD = (50_000, 20, 100)
-"""A batch allocates thousands of short-lived values; the default would collect in the middle of every one."""
 PING_S = 25.0
 """A peer that is gone without a word is noticed within two of these."""
 FRAME_BYTES = 16 * 1024
@@ -34,23 +27,18 @@ LAST_ANSWERS_S = 1
 OnReady = Callable[[App], Awaitable[None]]
 
 
-def serve(settings: Settings, *, on_ready: OnReady | None = None) -> int:
+def serve(settings: Settings, *, store: StoreProcess | None = None, on_ready: OnReady | None = None) -> int:
     """`run` on a fast event loop of its own."""
-    return on_a_fast_loop(settings, run(settings, on_ready=on_ready))
+    work = run(settings, store=store, on_ready=on_ready)
+    return on_a_fast_loop(work, log_level=settings.log.level, log_format=settings.log.format)
 
 
-def on_a_fast_loop(settings: Settings, work: Coroutine[None, None, int]) -> int:
-    """What `work` returns, in a process that does nothing else."""
-    logs.set_up(settings.log.level, settings.log.format)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(*GC_THRESHOLD)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
-
-
-async def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
+async def run(
+    settings: Settings, *, store: StoreProcess | None = None, on_ready: OnReady | None = None
+) -> int:
     """Serve until SIGINT or SIGTERM, then drain; the exit code. A second signal ends the process at once.
 
+    `store`: the process that has the database; None: this one.
     `on_ready` is called when the engine runs and the port is taken; requests are answered once it has returned.
     """
     stop = stop_signal()
@@ -58,31 +46,13 @@ async def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
         if settings.port == 0:
             settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        async with App.open(settings) as app:
+        async with App.open(settings, store) as app:
             if on_ready is not None:
                 await on_ready(app)
             gc.collect()
             gc.freeze()
             await _answer_until(stop, app, listener)
     return 0
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; ConfigError when the port is taken or the address is not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as refused:
-        listener.close()
-        raise ConfigError(
-            f"Cannot listen on {host} port {port}: {os.strerror(refused.errno or 0).lower()}. "
-            f"Stop what uses it, or choose another port, e.g. --port {port + 1 if 0 < port < 65_535 else 8081}."
-        ) from None
-    listener.listen(4096)
-    listener.setblocking(False)
-    return listener
 
 
 async def _answer_until(stop: asyncio.Event, app: App, listener: socket.socket) -> None:
@@ -128,18 +98,3 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def stop_signal() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; the second ends the process at once."""
-    stop = asyncio.Event()
-
-    def on_signal() -> None:
-        if stop.is_set():
-            # What was accepted is durable, and what is under way is recovered by its lease.
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    return stop

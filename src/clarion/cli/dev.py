@@ -1,4 +1,4 @@
-"""`clarion dev`: everything in one process on one port, with demo data."""
+"""`clarion dev`: everything on one port, with demo data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from clarion.cli.options import DATA_DIR
 
 if TYPE_CHECKING:
-    from clarion.app import App
+    from clarion.app.process import App
 
 DRAIN_S = 1.0
 """Ctrl-C should feel immediate; what does not finish is picked up at the next start."""
@@ -42,7 +42,9 @@ def dev(
       clarion dev
       clarion dev --port 9000 --data-dir /tmp/clarion --no-open
     """
-    from clarion import app
+    from clarion.app.data_directory import only_process
+    from clarion.app.listener import listen
+    from clarion.app.store_process import StoreProcess
     from clarion.cli.migrate import make_directory, prepare
     from clarion.config import Outbound, Settings
 
@@ -52,10 +54,8 @@ def dev(
     if not settings.outbound.allowed_networks:
         settings = settings.model_copy(update={"outbound": Outbound(allowed_networks=LOOPBACK)})
     began = _monotonic()
-    app.listen(settings.host, port).close()
+    listen(settings.host, port).close()
     make_directory(data)
-    with app.only_process(data):
-        prepare(settings)
 
     async def ready(running: App) -> None:
         dev_file = await _ready(running)
@@ -63,7 +63,13 @@ def dev(
         if open_browser:
             _open(dev_file["url"])
 
-    raise typer.Exit(app.serve(settings, on_ready=ready))
+    with StoreProcess.beside(settings, prepare=True) as store:
+        if store is None:
+            with only_process(data):
+                prepare(settings)
+        from clarion.app.server import serve  # loaded while the store process starts
+
+        raise typer.Exit(serve(settings, store=store, on_ready=ready))
 
 
 async def _ready(app: App) -> dict[str, Any]:
@@ -159,7 +165,7 @@ def _welcome(told: dict[str, Any], data: Path, took_s: float) -> None:
         sep="",
     )
     console.print(
-        "API, engine, live inboxes and pages in this process. Email, SMS, push and chat are captured, not sent; only "
+        "API, engine, live inboxes and pages are on this port. Email, SMS, push and chat are captured, not sent; only "
         "browsers that you subscribe on the page and webhook endpoints that you create are called."
     )
     console.print()

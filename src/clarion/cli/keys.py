@@ -201,7 +201,7 @@ async def _tenant(ledger: Ledger, name: str | None, create: bool, config: Any, d
         raise NotFound(
             f"there is no tenant {name!r}, only {', '.join(sorted(known))}. To create it, add --create-tenant."
         )
-    from clarion.app import only_process
+    from clarion.app.data_directory import only_process
     from clarion.config import Settings
 
     # A running Clarion holds the tenants in memory and would not see this one.

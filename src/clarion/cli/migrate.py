@@ -36,7 +36,7 @@ def migrate(
     """
     from clarion.adapters.ledgers.schema import REVISION
     from clarion.adapters.ledgers.sqlite.keyring_binding import keyring_path
-    from clarion.app import only_process
+    from clarion.app.data_directory import only_process
     from clarion.cli import output
     from clarion.cli.migration_progress import watched
     from clarion.config import Settings
@@ -102,18 +102,7 @@ def make_directory(data_dir: Path) -> None:
 
 
 def prepare(settings: Settings, *, copy: bool = False, progress: Progress | None = None) -> Migration | None:
-    """Key, schema and keyring, each made only if it is missing. The caller holds the data directory.
+    """The data directory of these settings, see `app.preparation`."""
+    from clarion.app import preparation
 
-    What the database was updated from; None when it was up to date.
-    """
-    from clarion.adapters.ledgers.migrate import migrate as upgrade
-    from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
-    from clarion.adapters.system import SystemRandom
-    from clarion.adapters.vaults.local import LocalVault
-
-    # A new key beside an old database would read nothing, so only a new installation gets one.
-    random = SystemRandom()
-    vault = LocalVault.from_file(settings.key_path, random, create=not settings.database_path.exists())
-    done = upgrade(settings.database_path, copy=copy, progress=progress)
-    open_keyring(settings.database_path, vault, random).close()
-    return done
+    return preparation.prepare(settings.database_path, settings.key_path, copy=copy, progress=progress)

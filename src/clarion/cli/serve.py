@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clarion.cli.options import Config, DataDir
+
+if TYPE_CHECKING:
+    from clarion.app.process import App
 
 
 def serve(
@@ -35,9 +38,12 @@ def serve(
         raise ConfigError(
             "\n".join(["refusing to serve with these settings:", *(f"- {said}" for said in reasons)])
         )
-    from clarion import app
+    from clarion.app.store_process import StoreProcess
 
-    async def ready(running: app.App) -> None:
+    async def ready(running: App) -> None:
         output.err().print(f"Clarion serves on {running.settings.host} port {running.settings.port}.")
 
-    raise typer.Exit(app.serve(settings, on_ready=ready))
+    with StoreProcess.beside(settings) as store:
+        from clarion.app.server import serve as run  # loaded while the store process starts
+
+        raise typer.Exit(run(settings, store=store, on_ready=ready))

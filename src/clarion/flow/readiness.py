@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 OK = "ok"
 EVERY_S = 5.0
+ASK_S = 2.0
+"""A store that takes longer to answer does not keep others from being looked at."""
 STUCK_S = 60.0
 """A queue from which nothing was taken for so long, although something waits in it, does not work."""
 
@@ -113,8 +115,9 @@ class Readiness:
 
     async def set_aside_waiting(self) -> int:
         """How many events wait for a person, as of the last time the store could be asked."""
-        with suppress(Unavailable):  # which the store's own part tells
-            self._set_aside = await self._ledger.set_aside.waiting()
+        with suppress(Unavailable, TimeoutError):  # which the store's own part tells
+            async with self._clock.timeout(ASK_S):
+                self._set_aside = await self._ledger.set_aside.waiting()
         return self._set_aside
 
     async def stats(self) -> Mapping[str, float]:

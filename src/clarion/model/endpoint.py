@@ -72,7 +72,7 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing is sent to it (`failing`, `address_gone`, `by_hand`); empty while it is enabled."""
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """One call of an endpoint. Stored by the ledger in the very transaction that settles the attempt."""
 
     tenant: TenantId

@@ -46,7 +46,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str = ""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """An event as it lies in a lane's log: sealed, with what the log needs in the clear."""
 
     event_id: EventId
@@ -69,7 +69,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return self.event_id, self.workflow
 
 
-class Consumed(msgspec.Struct, frozen=True):
+class Consumed(msgspec.Struct, frozen=True, array_like=True):
     """Entries of the ledger's log: whatever is stored with this makes them planned, and they never come again."""
 
     lane: Lane
@@ -92,7 +92,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
-class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """First come, first served on a key: an idempotency key, or a CloudEvent's (source, id)."""
 
     tenant: TenantId
@@ -105,7 +105,7 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Instant
 
 
-class IdempotencyResult(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Whether a claim was first. If not, `fingerprint` and `answer` are those of the first."""
 
     fresh: bool

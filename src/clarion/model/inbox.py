@@ -11,7 +11,7 @@ from clarion.model.content import Action
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo
 
 
-class InboxItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+class InboxItem(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """One item of a user's inbox in its latest state.
 
     `offset` is the item's place in the user's stream of changes: it grows by one with every new item and with
@@ -74,7 +74,7 @@ class InboxFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Only what is unread."""
 
 
-class InboxChange(msgspec.Struct, frozen=True, kw_only=True):
+class InboxChange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A committed change of one user's inbox: fanned out to the user's connected devices."""
 
     tenant: TenantId
@@ -87,7 +87,7 @@ class InboxChange(msgspec.Struct, frozen=True, kw_only=True):
     """Content JSON per item while it is still in memory (fresh deliveries); empty: open `sealed`."""
 
 
-class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
     """What a provider would have received."""
 
     tenant: TenantId

@@ -25,7 +25,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the rule looked at: settings, local time, counts. Never an address or content."""
 
 
-class ChannelDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChannelDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, array_like=True):
     """The plan for one step on one channel, whether or not a message came of it."""
 
     step: str
@@ -39,7 +39,7 @@ class ChannelDecision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     verdicts: tuple[Verdict, ...] = ()
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One workflow for one recipient of one event, with its explanation."""
 
     id: RunId
@@ -53,7 +53,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[ChannelDecision, ...]
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One run's notification on one channel: the row the engine moves."""
 
     id: MessageId

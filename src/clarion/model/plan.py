@@ -15,7 +15,7 @@ from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 
 
-class CapCharge(msgspec.Struct, frozen=True, kw_only=True):
+class CapCharge(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Count this message against a cap; it becomes `throttled` when `limit` others lie inside the window."""
 
     message_id: MessageId
@@ -31,7 +31,7 @@ class CapCharge(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
 
 
-class DedupeClaim(msgspec.Struct, frozen=True, kw_only=True):
+class DedupeClaim(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The run's messages become `merged` (`duplicate`) when another run holds this key and has not expired."""
 
     run_id: RunId
@@ -40,21 +40,21 @@ class DedupeClaim(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
 
 
-class Collapse(msgspec.Struct, frozen=True, kw_only=True):
+class Collapse(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """This message replaces the still undelivered message that holds the key (it becomes `merged`, `superseded`)."""
 
     message_id: MessageId
     key: bytes
 
 
-class ThreadSlot(msgspec.Struct, frozen=True, kw_only=True):
+class ThreadSlot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """This message waits (`deferred`, `waiting_for_turn`) while the last message of the thread is active."""
 
     message_id: MessageId
     key: bytes
 
 
-class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
+class PlanCommit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Everything one planned batch writes, in one transaction. Repeating it changes nothing."""
 
     worker: WorkerId
@@ -79,7 +79,7 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True):
     no address. Stored with them, unless the exact checks let the message go differently, or it was there before."""
 
 
-class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
+class PlanResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What the exact checks inside the transaction changed."""
 
     refused: bool = False

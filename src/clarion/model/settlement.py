@@ -13,7 +13,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What became of one held message. Refused when the fence is old, or the worker does not hold it any more."""
 
     message: Message
@@ -45,7 +45,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses that are gone for good."""
 
 
-class SettleResult(msgspec.Struct, frozen=True, kw_only=True):
+class SettleResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What came of a batch of settlements."""
 
     refused: frozenset[MessageId] = frozenset()

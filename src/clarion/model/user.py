@@ -84,7 +84,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
         return next((one for one in self.endpoints if one.id == id), None)
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
+class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True, array_like=True):
     """A person as the engine sees them: opened, with the suppressions of their contacts."""
 
     no: UserNo
@@ -124,7 +124,7 @@ class UserSeen(NamedTuple):
     suppressed: frozenset[bytes]
 
 
-class UserPut(msgspec.Struct, frozen=True, kw_only=True):
+class UserPut(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Create or replace a user; `profile=None` only makes sure the user exists."""
 
     id: str

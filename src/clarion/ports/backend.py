@@ -25,6 +25,8 @@ class BackendTools(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     random: Random
     vault: Vault
+    again: bool = False
+    """The database was open a moment ago: whoever worked on it lives on, and keeps what it holds."""
 
 
 OpenStore = Callable[[str, BackendTools], AbstractAsyncContextManager[Store]]

@@ -11,7 +11,7 @@ import pytest
 from litestar import Litestar, get
 
 from clarion.api import guards, openapi, routes
-from clarion.app import App
+from clarion.app.process import App
 from clarion.cli.migrate import prepare
 from clarion.config import Settings
 from clarion.dashboard import browsers, partials, site, template_pages

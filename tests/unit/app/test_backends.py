@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from clarion.adapters.fanouts.memory import MemoryFanout
-from clarion.app import App
 from clarion.app.backends import broker_of, fanout_of, ledger_of
+from clarion.app.process import App
 from clarion.app.resources import backend_tools_of
 from clarion.cli.migrate import prepare
 from clarion.config import Settings

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 
 import pytest
 
-from clarion.app import App
+from clarion.app.process import App
 from clarion.cli.migrate import prepare
 from clarion.config import Settings
 from clarion.errors import ConfigError

@@ -17,7 +17,7 @@ from clarion.adapters.ledgers.schema import REVISION
 from clarion.adapters.ledgers.sqlite import SqliteLedger
 from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
-from clarion.app import only_process
+from clarion.app.data_directory import only_process
 from clarion.cli.check import _reach
 from clarion.cli.main import program
 from clarion.flow.ledger import Ledger

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clarion.app import App
+from clarion.app.process import App
 from clarion.config import DEV_FILE
 from tests.demos import new_demo, running
 from tests.unit.dashboard.test_site import Ask, asker

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from clarion.app import App
+from clarion.app.process import App
 from clarion.cli.dev import _ready
 from tests.browsers import Browser
 from tests.demos import new_demo, running

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from clarion.app import App
+from clarion.app.process import App
 from clarion.cli.migrate import prepare
 from clarion.config import Settings
 from clarion.dashboard.guard import COOKIE

@@ -1,6 +1,6 @@
 """The cache of opened users never grows and never lies."""
 
-from clarion.adapters.ledgers.sqlite.user_cache import UserCache
+from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.model.ids import TenantId, UserNo
 from clarion.model.user import Profile, User
 

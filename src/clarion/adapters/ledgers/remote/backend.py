@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from clarion.adapters.ledgers.remote.client import RemoteStore
+from clarion.adapters.ledgers.remote.client import RemoteStore, at
 from clarion.errors import ConfigError, Unavailable
 from clarion.ports.backend import BackendTools
 from clarion.ports.ledger import Store
@@ -15,7 +15,7 @@ from clarion.ports.ledger import Store
 @contextlib.asynccontextmanager
 async def opened(url: str, tools: BackendTools) -> AsyncIterator[Store]:
     """The store behind the socket. See `ports.backend.OpenStore`."""
-    remote: Any = RemoteStore(tools.data_dir / url.removeprefix("unix:"))
+    remote: Any = RemoteStore(at(tools.data_dir / url.removeprefix("unix:")))
     try:
         await remote.connect()
     except Unavailable as missing:

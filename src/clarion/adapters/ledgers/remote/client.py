@@ -7,7 +7,7 @@ is repeated, which all writes of the engine are made for. The next call connects
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +16,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from clarion.adapters.ledgers.remote.users import RemoteUsers
 from clarion.adapters.ledgers.remote.wire import (
     METHODS,
     VERSION,
+    WRITTEN,
     Call,
     Method,
     TermsAsked,
@@ -30,6 +32,7 @@ from clarion.adapters.ledgers.remote.wire import (
 )
 from clarion.errors import Unavailable
 from clarion.model.event import Entry, Event, IdempotencyRecord, IdempotencyResult
+from clarion.model.ids import UserNo
 from clarion.model.plan import PlanCommit, PlanResult
 from clarion.ports import terms
 
@@ -37,38 +40,59 @@ HEALTH_S = 2.0
 """How long the store may take to say how it is."""
 
 _answer = msgspec.msgpack.Decoder(WireAnswer).decode
+_numbers = msgspec.msgpack.Decoder(list[UserNo]).decode
+
+PATIENCE_S = 5.0
+"""How long a call waits for a store that is being started."""
 
 Make = Callable[..., Coroutine[Any, Any, Any]]
+Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[asyncio.BaseTransport]]
+"""Connects a protocol to the store. Raises Unavailable."""
+
+
+def at(path: Path) -> Dial:
+    """The store that is served at this socket."""
+
+    async def dial(protocol: Callable[[], asyncio.Protocol]) -> asyncio.BaseTransport:
+        try:
+            transport, _ = await asyncio.get_running_loop().create_unix_connection(protocol, str(path))
+        except OSError:
+            raise Unavailable(f"nothing answers at {path}: start the store process") from None
+        return transport
+
+    return dial
 
 
 class RemoteStore:
     """Implements `ports.ledger.Store`, all methods of which are made here from its annotations."""
 
+    users: Any
     log: Any
     plans: Any
     health: Make
 
-    def __init__(self, path: Path) -> None:
-        self._line = _Line(path)
+    def __init__(self, dial: Dial) -> None:
+        self._line = line = _Line(dial)
         for method in METHODS:
             part: Any = self
             for name in method.path[:-1]:
                 if not hasattr(part, name):
                     setattr(part, name, SimpleNamespace())
                 part = getattr(part, name)
-            setattr(part, method.path[-1], self._line.method(method))
+            setattr(part, method.path[-1], line.method(method))
+        self.users = line.users = RemoteUsers(self.users)
         self.log.append = _append(self.log.append)
         self.plans.commit = _commit(self.plans.commit)
         self.plans.preview = _commit(self.plans.preview)
         self.health = _health(self.health)
 
     async def connect(self) -> None:
-        """Find out whether the store can be reached. Raises Unavailable."""
-        await self._line.connected()
+        """Find out whether the store can be reached, however long it takes to start. Raises Unavailable."""
+        await self._line.connected(patience_s=None)
 
     async def close(self) -> None:
         """Hang up. The store goes on."""
-        self._line.close()
+        await self._line.close()
 
 
 def _append(append: Make) -> Make:
@@ -119,10 +143,11 @@ def _health(health: Make) -> Make:
 class _Line(asyncio.Protocol):
     """The connection to the store, made when it is needed."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._transport: asyncio.Transport | None = None
-        self._connecting = asyncio.Lock()
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self.users: RemoteUsers | None = None
+        self._transport: Any = None
+        self._connecting: asyncio.Task[None] | None = None
         self._frames = WireFrames()
         self._greeting: asyncio.Future[str] | None = None
         self._numbers = count()
@@ -142,39 +167,57 @@ class _Line(asyncio.Protocol):
 
         return make
 
-    async def connected(self) -> None:
+    async def connected(self, *, patience_s: float | None) -> None:
         """There is a connection when this returns, else it raises Unavailable."""
+        if self._transport is not None and not self._closed:
+            return
         if self._closed:
             raise Unavailable("the connection to the store is closed: nothing was stored")
-        async with self._connecting:
-            if self._transport is not None:
-                return
-            self._frames, self._greeting = WireFrames(), asyncio.get_running_loop().create_future()
-            try:
-                transport, _ = await asyncio.get_running_loop().create_unix_connection(
-                    lambda: self, str(self._path)
-                )
-                version = await self._greeting
-            except (OSError, EOFError):
-                raise Unavailable(f"nothing answers at {self._path}: start the store process") from None
-            if version != VERSION:
-                transport.close()
-                raise Unavailable(
-                    "the store process is another version of Clarion: start both with the same one"
-                )
-            if transport.is_closing():
-                raise Unavailable("the store went away: nothing was stored")
-            self._transport = transport
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._connected)
+        done, _ = await asyncio.wait([self._connecting], timeout=patience_s)
+        if not done:
+            raise Unavailable("the store is still being started: nothing was stored; try again")
+        for task in done:
+            if task.cancelled():
+                raise Unavailable("the connection to the store is closed: nothing was stored")
+            task.result()
 
-    def close(self) -> None:
+    async def _connect(self) -> None:
+        self._frames, self._greeting = WireFrames(), asyncio.get_running_loop().create_future()
+        transport: Any = await self._dial(lambda: self)
+        try:
+            version = await self._greeting
+        except EOFError:
+            raise Unavailable("the store went away: nothing was stored") from None
+        except BaseException:
+            transport.close()
+            raise
+        if version != VERSION:
+            transport.close()
+            raise Unavailable("the store process is another version of Clarion: start both with the same one")
+        if transport.is_closing():
+            raise Unavailable("the store went away: nothing was stored")
+        self._transport = transport
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # those who waited have been told
+
+    async def close(self) -> None:
         """For good."""
         self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
         if self._transport is not None:
             self._transport.close()
 
     async def _ask(self, method: int, arguments: msgspec.Raw) -> msgspec.Raw:
         if self._transport is None or self._closed:
-            await self.connected()
+            await self.connected(patience_s=PATIENCE_S)
         if not self._free.is_set():
             await self._free.wait()
         asked = terms.current()
@@ -212,6 +255,9 @@ class _Line(asyncio.Protocol):
             data = data[len(VERSION) :]
         for frame in self._frames.feed(data):
             answer = _answer(frame)
+            if answer.number == WRITTEN and self.users is not None:
+                self.users.written(_numbers(answer.result))
+                continue
             waiting = self._waiting.pop(answer.number, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)
@@ -231,6 +277,8 @@ class _Line(asyncio.Protocol):
 
     def _lose(self) -> None:
         lost, self._waiting = self._waiting, {}
+        if self.users is not None:
+            self.users.lost()
         for waiting in lost.values():
             if not waiting.done():
                 waiting.set_exception(Unavailable("the store went away: what was asked may be done or not"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from clarion.adapters.ledgers.remote.wire import (
     METHODS,
     VERSION,
+    WRITTEN,
     Call,
     Method,
     TermsKept,
@@ -25,6 +27,7 @@ from clarion.adapters.ledgers.remote.wire import (
     framed,
 )
 from clarion.errors import ClarionError
+from clarion.model.ids import UserNo
 from clarion.ports import terms
 from clarion.ports.ledger import Store
 
@@ -39,10 +42,18 @@ _NOTHING = msgspec.Raw(encode(None))
 Do = Callable[..., Coroutine[Any, Any, Any]]
 
 
+@runtime_checkable
+class TellsUsers(Protocol):
+    """A store that says whenever a user is not as they were, on the event loop and before whoever did it has an answer."""
+
+    def on_user_written(self, written: Callable[[UserNo], None]) -> None:
+        """From now on."""
+
+
 @contextlib.asynccontextmanager
 async def serve(store: Store, path: Path) -> AsyncIterator[None]:
     """Answer at `path` until left. Who holds the store is the only one who may listen there."""
-    methods = [(method, _method_of(store, method)) for method in METHODS]
+    methods = _methods_of(store)
     connections: set[_Connection] = set()
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - as short as opening the socket
     before = os.umask(0o177)  # nobody else may speak to it, not even for a moment
@@ -62,6 +73,25 @@ async def serve(store: Store, path: Path) -> AsyncIterator[None]:
         path.unlink(missing_ok=True)  # noqa: ASYNC240
 
 
+async def answer(store: Store, connected: socket.socket) -> None:
+    """Answer whoever is on the other side, until they hang up and what they asked is done.
+
+    They are the only ones who use the store, so they may keep users they have read: they are told who is written.
+    """
+    methods, connections = _methods_of(store), set[_Connection]()
+    _, one = await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: _Connection(methods, connections), connected
+    )
+    if isinstance(store, TellsUsers):
+        one.tell_users()
+        store.on_user_written(one.user_written)
+    await one.over.wait()
+
+
+def _methods_of(store: Store) -> list[tuple[Method, Do]]:
+    return [(method, _method_of(store, method)) for method in METHODS]
+
+
 def _method_of(store: Any, method: Method) -> Do:
     for name in method.path:
         store = getattr(store, name)
@@ -79,7 +109,10 @@ class _Connection(asyncio.Protocol):
         self._transport: Any = None
         self._greeted = False
         self._answers: list[bytes] = []
+        self._written: list[UserNo] = []
         self.under_way: set[asyncio.Task[None]] = set()
+        self.over = asyncio.Event()
+        """They have hung up, and nothing is under way."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -89,8 +122,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         # What is under way is done all the same, as if whoever asked had been cancelled.
         self._transport = None
-        if not self.under_way:
-            self._connections.discard(self)
+        self._forget()
 
     def end(self) -> None:
         """Say nothing more."""
@@ -111,10 +143,14 @@ class _Connection(asyncio.Protocol):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self.under_way.discard(task)
+        self._forget()
+        if self._transport is not None and len(self.under_way) == AT_ONCE // 2:
+            self._transport.resume_reading()
+
+    def _forget(self) -> None:
         if self._transport is None and not self.under_way:
             self._connections.discard(self)
-        elif self._transport is not None and len(self.under_way) == AT_ONCE // 2:
-            self._transport.resume_reading()
+            self.over.set()
 
     async def _answer(self, call: Call) -> None:
         method, do = self._methods[call.method]
@@ -137,12 +173,30 @@ class _Connection(asyncio.Protocol):
         kept = None if asked is None else TermsKept(asked.wrote, asked.tag)
         self._send(framed(WireAnswer(call.number, result, fault, kept)))
 
+    def user_written(self, no: UserNo) -> None:
+        """Told before the next answer."""
+        self._soon()
+        self._written.append(no)
+
+    def tell_users(self) -> None:
+        """Say who was written, also if nobody was."""
+        self._soon()
+        told, self._written = self._written, []
+        self._answers.append(framed(WireAnswer(WRITTEN, msgspec.Raw(encode(told)))))
+
     def _send(self, answer: bytes) -> None:
-        if not self._answers:
-            asyncio.get_running_loop().call_soon(self._flush)
+        self._soon()
+        if self._written:
+            self.tell_users()
         self._answers.append(answer)
 
+    def _soon(self) -> None:
+        if not (self._answers or self._written):
+            asyncio.get_running_loop().call_soon(self._flush)
+
     def _flush(self) -> None:
+        if self._written:
+            self.tell_users()
         answers, self._answers = self._answers, []
         if self._transport is not None:
             self._transport.write(b"".join(answers))

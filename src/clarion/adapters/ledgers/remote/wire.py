@@ -22,6 +22,9 @@ LENGTH = 4
 LONGEST = 256 * 1024 * 1024
 """Bytes of one call; what is longer is no call."""
 
+WRITTEN = -1
+"""The number of what answers no call: these users are not as they were."""
+
 _encode = msgspec.msgpack.Encoder().encode
 
 

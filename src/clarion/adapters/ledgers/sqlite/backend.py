@@ -18,7 +18,9 @@ log = structlog.get_logger(__name__)
 async def opened(url: str, tools: BackendTools) -> AsyncIterator[Store]:
     """The ledger in the file. See `ports.backend.OpenStore`."""
     path = tools.data_dir / url.removeprefix("sqlite:")
-    ledger = SqliteLedger.open(path, vault=tools.vault, clock=tools.clock, random=tools.random)
+    ledger = SqliteLedger.open(
+        path, vault=tools.vault, clock=tools.clock, random=tools.random, again=tools.again
+    )
     try:
         if ledger.erased_on_opening:
             log.warning("erased_on_opening", users=ledger.erased_on_opening)

@@ -12,9 +12,9 @@ from clarion.adapters.ledgers.sqlite.files import changed, rows
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.suppressions import Owned, SqliteSuppressions
-from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.adapters.ledgers.sqlite.users import UserRows
 from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.errors import Conflict, NotFound
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint, EndpointState
@@ -125,7 +125,7 @@ class SqliteEndpoints:
 
     def _changed(self, user: User | None) -> None:
         if user is not None:
-            self._user_cache.keep([user])
+            self._user_cache.write([user])
 
 
 def state(row: list[Any]) -> EndpointState:

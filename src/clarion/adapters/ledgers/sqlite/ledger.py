@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,10 @@ from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.topics import SqliteTopics
-from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.adapters.ledgers.sqlite.users import SqliteUsers, UserRows
 from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.adapters.ledgers.user_cache import UserCache
+from clarion.model.ids import UserNo
 from clarion.ports.clock import Clock, Random
 from clarion.ports.ledger import Store
 from clarion.ports.terms import Subject
@@ -52,20 +53,30 @@ class SqliteLedger(Store):
 
     @classmethod
     def open(
-        cls, path: Path, *, vault: Vault, clock: Clock, random: Random, user_cache: int = 20_000
+        cls,
+        path: Path,
+        *,
+        vault: Vault,
+        clock: Clock,
+        random: Random,
+        user_cache: int = 20_000,
+        again: bool = False,
     ) -> SqliteLedger:
-        """The ledger at `path`; `user_cache` people are kept opened in memory.
+        """The ledger at `path`; `user_cache` people are kept opened in memory. With `again` the leases of workers go on,
+        else they are over.
 
         Raises ConfigError when the file is missing, its schema is not the current one, or keyring or vault are
         not those it was written with.
         """
         require_current(path)
-        return cls(path, vault, open_keyring(path, vault, random), clock, random, user_cache)
+        keyring = open_keyring(path, vault, random)
+        if not again:
+            end_all(path)
+        return cls(path, vault, keyring, clock, random, user_cache)
 
     def __init__(
         self, path: Path, vault: Vault, keyring: Keyring, clock: Clock, random: Random, user_cache: int
     ) -> None:
-        end_all(path)
         self._path = path
         self._keyring = keyring
         self._local = local = open_reader(path)
@@ -113,6 +124,10 @@ class SqliteLedger(Store):
         self.erased_on_opening = _catch_up(path, eraser)
         respell(path, user_rows)
         """People whose key was destroyed after this copy of the ledger was made, or just before a crash."""
+
+    def on_user_written(self, written: Callable[[UserNo], None]) -> None:
+        """Call `written` on the event loop whenever a user is not as they were, before whoever did it is told."""
+        self._user_cache.changed = written
 
     async def tag(self, subject: Subject) -> str | None:
         return tag_of(self._local, subject)

@@ -10,8 +10,8 @@ from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import changed, rows
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
-from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.suppression import Suppression

@@ -17,8 +17,8 @@ from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.puncturable_prf import SECRET_BYTES
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded
-from clarion.adapters.ledgers.sqlite.user_cache import UserCache
 from clarion.adapters.ledgers.sqlite.writer import Writer
+from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.errors import Conflict, InvalidInput, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
 from clarion.model.endpoint import Endpoint
@@ -108,7 +108,7 @@ class SqliteUsers:
         return await self._writer.call(
             lambda connection: self._user_rows.put(connection, tenant, users),
             rows=len(users),
-            after=self._user_cache.keep,
+            after=self._user_cache.write,
         )
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:

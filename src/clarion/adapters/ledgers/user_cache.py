@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
@@ -17,8 +17,10 @@ class UserCache:
     A user stays the same object until something about them changes.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, changed: Callable[[UserNo], None] = lambda no: None) -> None:
+        """`changed` is told of everybody who was written, whether they are in here or not."""
         self._most = most
+        self.changed = changed
         self._users: OrderedDict[UserNo, User] = OrderedDict()
         self._numbers: dict[tuple[TenantId, str], UserNo] = {}
 
@@ -37,8 +39,15 @@ class UserCache:
         no = self._numbers.get((tenant, id))
         return None if no is None else self.get(no)
 
+    def write(self, users: Iterable[User]) -> None:
+        """As they have just been stored."""
+        written = list(users)
+        self.keep(written)
+        for user in written:
+            self.changed(user.no)
+
     def keep(self, users: Iterable[User]) -> None:
-        """As they are now stored."""
+        """As they were read."""
         for user in users:
             before = self._numbers.get((user.tenant, user.id), user.no)
             if before != user.no:
@@ -52,18 +61,30 @@ class UserCache:
 
     def drop(self, no: UserNo) -> None:
         """Deleted."""
+        self.changed(no)
+        self.forget(no)
+
+    def forget(self, no: UserNo) -> None:
+        """Somebody else knows better."""
         user = self._users.pop(no, None)
         if user is not None:
             del self._numbers[user.tenant, user.id]
 
     def suppress(self, no: UserNo, hash: bytes) -> None:
         """One of the user's contacts must not be used any more."""
+        self.changed(no)
         user = self._users.get(no)
         if user is not None and hash not in user.suppressed:
             self._users[no] = replace(user, suppressed=user.suppressed | {hash})
 
     def allow(self, no: UserNo, hash: bytes) -> None:
         """It may be used again."""
+        self.changed(no)
         user = self._users.get(no)
         if user is not None and hash in user.suppressed:
             self._users[no] = replace(user, suppressed=user.suppressed - {hash})
+
+    def clear(self) -> None:
+        """Nobody is known."""
+        self._users.clear()
+        self._numbers.clear()
