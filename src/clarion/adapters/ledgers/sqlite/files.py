@@ -20,7 +20,7 @@ OLDEST_SQLITE = (3, 38, 0)
 WRITER_CACHE_KIB = 32 * 1024
 READER_CACHE_KIB = 4 * 1024
 """What a reader misses the system's own cache still has; the writer's pages are changed over and over."""
-WAL_KEPT = 64 << 20
+WAL_KEPT = 192 << 20
 """Bytes the write-ahead log may keep on disk after a checkpoint."""
 BUSY_MS = 5_000
 COUNTS = (128, 16, 1)
