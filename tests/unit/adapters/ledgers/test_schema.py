@@ -16,7 +16,7 @@ from clarion.adapters.ledgers import migrations
 from clarion.adapters.ledgers.migrate import PAGE_BYTES, migrate
 from clarion.adapters.ledgers.revision import UNFINISHED, revision
 from clarion.adapters.ledgers.schema import CODES, REVISION, metadata
-from clarion.adapters.ledgers.sqlite import SqliteLedger, statements
+from clarion.adapters.ledgers.sqlite import SqliteLedger, inbox_statements, message_statements
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError
@@ -386,7 +386,7 @@ def test_an_unknown_status_is_refused(raw, number):
 def test_the_guard_of_moves_is_the_table_of_moves(raw, old):
     """Every pair of statuses; what is active may also stay."""
     raw.execute(INSERT, (b"x", CODES[old], "retry", None))
-    guard = f"SELECT 1 FROM messages WHERE {statements.may_move('?1')}"
+    guard = f"SELECT 1 FROM messages WHERE {message_statements.may_move('?1')}"
     allowed = {new for new in Status if raw.execute(guard, (CODES[new],)).fetchone()}
     assert allowed == {new for new in Status if may_move(old, new) or (new is old and old in ACTIVE)}
     assert MOVES[old] <= allowed
@@ -531,7 +531,7 @@ def test_inboxes_of_an_older_file_are_as_they_were(older_inboxes, clock, random)
             FROM user_messages ORDER BY user, id"""
         ).fetchall()
         moves = newer.execute('SELECT user, "offset", hex(message_id) FROM inbox_moves').fetchall()
-        heads = [rows(newer, statements.INBOX_HEADS, (f"[{user}]",)) for user in (1, 2, 3)]
+        heads = [rows(newer, inbox_statements.INBOX_HEADS, (f"[{user}]",)) for user in (1, 2, 3)]
     assert found == [
         (1, "00", 1, None, None, None, None),
         (1, "01", 2, None, None, None, None),

@@ -2,17 +2,14 @@
 
 import re
 import sqlite3
-from typing import NamedTuple
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, NamedTuple
 
 import pytest
 
-from clarion.adapters.ledgers.sqlite import (
-    claims,
-    endpoint_statements,
-    lease_statements,
-    receipt_statements,
-    statements,
-)
+from clarion.adapters.ledgers import sqlite
+from clarion.adapters.ledgers.sqlite import claims
 
 SEARCH = re.compile(
     r"SEARCH (?:TABLE )?(\w+).* USING (?:(?:COVERING )?INDEX (?!sqlite_autoindex)(\w+)|.*PRIMARY KEY|.*sqlite_autoindex_\w+) \((.*)\)"
@@ -48,10 +45,14 @@ class Search(NamedTuple):
 def hot() -> dict[str, str]:
     """All statements of the modules, those in tables and tuples too."""
     found: dict[str, str] = {}
-    files = (claims, endpoint_statements, lease_statements, receipt_statements, statements)
-    modules = {name: value for file in files for name, value in vars(file).items()}
+    names = [one.name for one in iter_modules(sqlite.__path__) if one.name.endswith("_statements")]
+    files = (claims, *[import_module(f"{sqlite.__name__}.{name}") for name in names])
+    modules: dict[str, Any] = {}
+    for file in files:
+        for name, value in vars(file).items():
+            modules[name if modules.get(name, value) is value else f"{name} of {file.__name__}"] = value
     for name, value in modules.items():
-        if name.isupper() and not name.startswith("_"):
+        if name.split()[0].isupper() and not name.startswith("_"):
             several = (
                 value.items()
                 if isinstance(value, dict)

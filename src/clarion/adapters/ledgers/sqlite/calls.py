@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
+from clarion.adapters.ledgers.sqlite import call_statements as sql
 from clarion.adapters.ledgers.sqlite import journal
-from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES, encoded
 from clarion.model.ids import Instant, TenantId, WorkerId

@@ -1,4 +1,4 @@
-"""The SQL statements of `endpoints` and `deliveries`. Parameters are packed as in `statements`."""
+"""The SQL statements of `endpoints` and `deliveries`. How rows become parameters: `row_encoding`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
-from clarion.adapters.ledgers.sqlite import statements
+from clarion.adapters.ledgers.sqlite import user_statements
 from clarion.adapters.ledgers.sqlite.files import changed, rows
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
@@ -120,7 +120,7 @@ class SqliteEndpoints:
         return bool(stored)
 
     def _owner(self, connection: sqlite3.Connection, user: UserNo) -> User | None:
-        found = self._user_rows.opened(connection, statements.USERS_BY_NUMBER, (encoded([user]),))
+        found = self._user_rows.opened(connection, user_statements.USERS_BY_NUMBER, (encoded([user]),))
         return found[0] if found else None
 
     def _changed(self, user: User | None) -> None:

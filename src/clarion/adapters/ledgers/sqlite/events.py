@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import event_statements as sql
 from clarion.adapters.ledgers.sqlite import journal
-from clarion.adapters.ledgers.sqlite import statements as sql
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.log import SqliteLog, bodies_of

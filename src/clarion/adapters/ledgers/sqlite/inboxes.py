@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import inbox_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows, write
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -60,7 +60,7 @@ class _Head:
         moved_to: int | None,
         *counters: int,
     ) -> None:
-        """From a row of `statements.INBOX_HEADS`."""
+        """From a row of `inbox_statements.INBOX_HEADS`."""
         self.newest = bytes.fromhex(newest)
         """The newest message that is in the inbox and came in before all newer ones."""
         self.offset = max(offset or 0, moved_to or 0)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import journal_statements as sql
 from clarion.adapters.ledgers.sqlite.row_encoding import ID_BYTES
 from clarion.model.channel import LANES, Channel
 from clarion.model.ids import EventId, Instant, MessageId, TenantId, run_id

@@ -1,10 +1,15 @@
-"""The SQL statements of `leases`. Parameters are packed as in `statements`."""
+"""The SQL statements of `leases`. How rows become parameters: `row_encoding`."""
 
 from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import coded
+from clarion.adapters.ledgers.sqlite.call_statements import (
+    integration_now,
+    journal_now,
+    status_now,
+    updated_now,
+)
 from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
-from clarion.adapters.ledgers.sqlite.statements import integration_now, journal_now, status_now, updated_now
 from clarion.model.status import ACTIVE
 
 OPEN = "INSERT INTO workers (node, roles, lease_until) VALUES (?, ?, ?)"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import log_statements as sql
 from clarion.adapters.ledgers.sqlite.admission import Admission
 from clarion.adapters.ledgers.sqlite.claims import Claimed, SqliteClaims
 from clarion.adapters.ledgers.sqlite.cursors import Cursors, position_of

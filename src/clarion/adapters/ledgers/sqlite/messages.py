@@ -11,7 +11,7 @@ import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import calls, journal
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import message_statements as sql
 from clarion.adapters.ledgers.sqlite.calls import CallRow
 from clarion.adapters.ledgers.sqlite.files import one, rows, write
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases
@@ -311,6 +311,6 @@ def _urgent(message: Message) -> bool:
 
 
 def _row(s: Settlement, position: int) -> tuple[Any, ...]:
-    """As `statements.SETTLE`."""
+    """As `message_statements.SETTLE`."""
     tried, status, its = s.outcome is not None, CODES[s.status], s.message.id
     return (its, position, status, s.at, s.attempt, s.integration, tried, s.reason, s.due_at, s.unknowns)

@@ -11,7 +11,7 @@ import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import checks, journal
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import plan_statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
 from clarion.adapters.ledgers.sqlite.files import rows, write
@@ -231,7 +231,7 @@ def _known(connection: sqlite3.Connection, plans: Sequence[PlanCommit]) -> Set[b
 
 
 def _events(runs: Sequence[Run], rows: Sequence[int]) -> list[tuple[Any, ...]]:
-    """As `statements.EVENTS_ADD`."""
+    """As `plan_statements.EVENTS_ADD`."""
     found: dict[tuple[int, str, TenantId, int], dict[EventId, list[int]]] = {}
     for run, row in zip(runs, rows, strict=True):
         alike = row, run.workflow, run.tenant, LANES.index(run.lane)
@@ -276,7 +276,7 @@ def _workers(plans: Sequence[PlanCommit]) -> Callable[[MessageId], WorkerId]:
 
 
 def _is_rich(m: Message) -> bool:
-    """Whether it says more than `statements.PLAIN`."""
+    """Whether it says more than `plan_statements.MESSAGES_ADD_PLAIN`."""
     return not (
         m.reason is None
         and m.expires_at is None
@@ -305,7 +305,7 @@ def _row(m: Message, worker: WorkerId, route: int, position: int) -> tuple[Any, 
 
 
 def _final(m: Message, s: Settlement, route: int, position: int) -> tuple[Any, ...]:
-    """As `statements.MESSAGES_ADD_SETTLED`."""
+    """As `plan_statements.MESSAGES_ADD_SETTLED`."""
     return (
         m.id,
         m.event_id,

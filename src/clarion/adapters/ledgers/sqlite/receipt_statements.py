@@ -1,10 +1,11 @@
-"""The SQL statements of `receipts`. Parameters are packed as in `statements`."""
+"""The SQL statements of `receipts`. How rows become parameters: `row_encoding`."""
 
 from __future__ import annotations
 
 from clarion.adapters.ledgers.schema import CODES, coded
+from clarion.adapters.ledgers.sqlite.call_statements import journal_now, status_now, updated_now
+from clarion.adapters.ledgers.sqlite.message_statements import MESSAGE, may_move
 from clarion.adapters.ledgers.sqlite.row_encoding import field, id_at
-from clarion.adapters.ledgers.sqlite.statements import MESSAGE, journal_now, may_move, status_now, updated_now
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import ACTIVE, Reason, Status
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import journal, statements
+from clarion.adapters.ledgers.sqlite import journal, message_statements
 from clarion.adapters.ledgers.sqlite import receipt_statements as sql
 from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
@@ -113,7 +113,7 @@ class SqliteReceipts:
         """Rungs and turns that follow from these."""
         for c in taken:
             if c.advances is not None and c.status and CODES[c.status] == now_at[c.message.id]:
-                connection.execute(statements.ADVANCE_RUNGS, (*keys([c.advances]), c.at))
+                connection.execute(message_statements.ADVANCE_RUNGS, (*keys([c.advances]), c.at))
             if c.cancels:
                 self._terminations.stop(
                     connection,

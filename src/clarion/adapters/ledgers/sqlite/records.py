@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import record_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.readers import Readers

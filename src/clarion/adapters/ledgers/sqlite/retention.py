@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import coded
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import event_statements, record_statements
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
@@ -206,7 +206,7 @@ class SqliteRetention:
 
         def delete(connection: sqlite3.Connection) -> None:
             connection.executemany("DELETE FROM events WHERE id = ?", old)
-            connection.executemany(sql.CANCELED_EVENT_FORGET, old)
+            connection.executemany(event_statements.CANCELED_EVENT_FORGET, old)
 
         return _Found({}, delete, _following(found, limit))
 
@@ -253,7 +253,8 @@ class SqliteRetention:
                 for row in found
                 if row[1] < _bound(cutoffs, row[2])
                 and one(connection, SET_ASIDE, (row[1], row[3])) is None
-                and one(connection, sql.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1])) is None
+                and one(connection, event_statements.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1]))
+                is None
             ]
             newest = _newest(cutoffs)
             following = None if len(found) < limit or found[-1][1] >= newest else _place(found[-1][0])
@@ -262,7 +263,7 @@ class SqliteRetention:
                 connection.executemany(
                     f"DELETE FROM log_{lane.value} WHERE seq = ?", [row[:1] for row in old]
                 )
-                connection.executemany(sql.CANCELED_EVENT_FORGET, [row[1:2] for row in old])
+                connection.executemany(event_statements.CANCELED_EVENT_FORGET, [row[1:2] for row in old])
 
             return _Found(Counter(TenantId(row[2]) for row in old), delete, following)
 
@@ -291,7 +292,7 @@ def _pointers_of(table: str) -> Search:
         old = [
             (key,)
             for key, message_id in found
-            if message_id < newest and one(connection, sql.STATUS_OF, (message_id,)) is None
+            if message_id < newest and one(connection, record_statements.STATUS_OF, (message_id,)) is None
         ]
         return _Found({}, _deleting(f"DELETE FROM {table} WHERE key = ?", old), _following(found, limit))
 

@@ -84,3 +84,19 @@ def split_ids(joined: str | None) -> tuple[bytes, ...]:
         return ()
     step = 2 * ID_BYTES
     return tuple(bytes.fromhex(joined[i : i + step]) for i in range(0, len(joined), step))
+
+
+def insert(table: str, values: dict[str, str], *, source: str = "json_each(?1)", end: str = "") -> str:
+    """SQL that adds a row to `table` for each row of the parameter, with these values by column."""
+    return (
+        f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source} {end}"
+    )
+
+
+def array(columns: str) -> str:
+    """SQL for all rows found as one JSON array, which `files.rows` reads."""
+    return f"json_group_array(json_array({columns}))"
+
+
+IDS = f"(SELECT {id_at(0, 1)} FROM json_each(?1))"
+"""SQL for the ids of a parameter of `keys`."""

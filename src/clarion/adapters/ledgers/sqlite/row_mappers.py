@@ -18,7 +18,7 @@ _REASON: dict[str | None, Reason | None] = {reason.value: reason for reason in R
 
 
 def entry(lane: Lane, row: list[Any]) -> Entry:
-    """A row of `statements.READ` or `statements.BODIES`."""
+    """A row of `log_statements.READ` or `log_statements.BODIES`."""
     seq, event_id, tenant, workflow, sealed_for, sealed, setup_revision = row
     return Entry(
         event_id=EventId(bytes.fromhex(event_id)),
@@ -33,7 +33,7 @@ def entry(lane: Lane, row: list[Any]) -> Entry:
 
 
 def message(routes: MessageKinds, row: list[Any]) -> Message:
-    """A row of `statements.MESSAGE`."""
+    """A row of `message_statements.MESSAGE`."""
     (
         message_id,
         user,
@@ -101,7 +101,7 @@ def message(routes: MessageKinds, row: list[Any]) -> Message:
 
 
 def item(routes: MessageKinds, row: list[Any]) -> InboxItem:
-    """A row of `statements.ITEM`."""
+    """A row of `inbox_statements.ITEM`."""
     user, offset, message_id, at, seen_at, read_at, archived_at, route_no, sealed = row
     route = routes[route_no]
     return InboxItem(

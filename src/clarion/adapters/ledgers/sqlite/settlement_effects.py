@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
-from clarion.adapters.ledgers.sqlite import deliveries
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import capture_statements, deliveries, message_statements
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded, keys
@@ -48,13 +47,13 @@ class SettlementEffects:
         if kept:
             tail = BlobTail([c.message_id for c in kept])
             packed = [(c.user, c.integration, c.at, tail.add(c.sealed), len(c.sealed)) for c in kept]
-            connection.execute(sql.CAPTURES_ADD, (encoded(packed), tail.joined()))
+            connection.execute(capture_statements.CAPTURES_ADD, (encoded(packed), tail.joined()))
 
     def _move_on(self, connection: sqlite3.Connection, settlements: Sequence[Settlement]) -> None:
         """Rungs and turns that follow from these."""
         now = settlements[-1].at if settlements else Instant(0)
         if advanced := [s.advances for s in settlements if s.advances is not None]:
-            connection.execute(sql.ADVANCE_RUNGS, (*keys(advanced), now))
+            connection.execute(message_statements.ADVANCE_RUNGS, (*keys(advanced), now))
         if canceled := [rung for s in settlements for rung in s.cancels]:
             self._terminations.stop(
                 connection, canceled, Status.CANCELED, Reason.LADDER_SATISFIED, now, only=(Status.DEFERRED,)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from clarion.adapters.ledgers import schema
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import setup_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers

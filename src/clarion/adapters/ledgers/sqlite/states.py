@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from clarion.adapters.ledgers.sqlite.statements import status_now, updated_now
+from clarion.adapters.ledgers.sqlite.call_statements import status_now, updated_now
 from clarion.model.ids import parse_id
 from clarion.ports.terms import Subject
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from clarion.adapters.ledgers.schema import CODES
 from clarion.adapters.ledgers.sqlite import journal
-from clarion.adapters.ledgers.sqlite import statements as sql
+from clarion.adapters.ledgers.sqlite import message_statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.files import changed, one, rows
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded, keys
