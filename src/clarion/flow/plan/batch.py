@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from clarion.flow.lanes import InFlight
+from clarion.model.channel import Channel
 from clarion.model.event import Consumed, Entry
-from clarion.model.ids import NO_USER, Instant, UserNo, WorkerId, message_id, run_id
+from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, message_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
 from clarion.model.settlement import Settlement
-from clarion.model.setup import Workflow, channels_of
+from clarion.model.setup import Category, Template, Tenant, Workflow, channels_of
 from clarion.model.status import Reason, Status
 from clarion.rules.plan import Planned
+
+
+class PlanSetup(NamedTuple):
+    """What the events of one workflow are planned by."""
+
+    tenant: Tenant
+    workflow: Workflow
+    category: Category
+    templates: Mapping[str, Template]
+    served: frozenset[Channel]
+    """Channels that have an integration."""
 
 
 class PlanBatch:
@@ -33,6 +46,8 @@ class PlanBatch:
         """What became already of some that are held."""
         self.consumed: Consumed | None = None
         self.bodies: tuple[Entry, ...] = ()
+        self.setups: dict[tuple[TenantId, str], PlanSetup] = {}
+        """By tenant and workflow, as they were when the batch first needed them."""
         self.again = False
         """People may have been planned before."""
         self.leftovers: list[Entry] = []

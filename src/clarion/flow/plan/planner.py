@@ -18,7 +18,7 @@ from clarion.flow.lanes import InFlight, Queues, StoredDelivery
 from clarion.flow.lease import GivenUp, WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import UNMATCHED, last_known, setup_of
-from clarion.flow.plan.batch import PlanBatch
+from clarion.flow.plan.batch import PlanBatch, PlanSetup
 from clarion.flow.plan.leftovers import Leftovers
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import opened, sealed_entry
@@ -27,7 +27,7 @@ from clarion.model.channel import Lane
 from clarion.model.event import Entry, Event
 from clarion.model.ids import NO_USER, Instant, MessageId, UserNo
 from clarion.model.plan import PlanResult
-from clarion.model.setup import Category, Tenant, Workflow
+from clarion.model.setup import Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import User
 from clarion.ports.broker import Batch, Broker
@@ -168,10 +168,10 @@ class Planner:
             draft.nobody(entry, UNMATCHED, now)
             return
         event = opened(entry, users, self._vault)
-        setup = setup_of(self._ledger.setup, entry.tenant, entry.workflow)
+        setup = draft.setups.get((entry.tenant, entry.workflow))
         if setup is None:
-            setup = await self._looked_again(entry)
-        workflow = setup[1] if setup is not None else await self._last_known(entry)
+            setup = await self._setup_of(draft, entry)
+        workflow = setup.workflow if setup is not None else await self._last_known(entry)
         if event is None or setup is None:
             self.unplannable += 1
         if event is None:
@@ -191,7 +191,7 @@ class Planner:
                 draft.end(entry, no, workflow, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
             else:
                 try:
-                    self._plan_one(draft, event, *setup, user, now)
+                    self._plan_one(draft, event, setup, user, now)
                 except Exception as fault:
                     # One recipient's broken set-up must not hold back everybody behind them.
                     log.exception("plan_failed", workflow=event.workflow, error=type(fault).__name__)
@@ -200,10 +200,19 @@ class Planner:
             if len(draft.runs) % chunk == 0:
                 await self._priority.turn(entry.lane)
 
-    async def _looked_again(self, entry: Entry) -> tuple[Tenant, Workflow, Category] | None:
-        """Another process may have made it, so that it is gone only when the store says so."""
-        await self._ledger.setup.catch_up()
-        return setup_of(self._ledger.setup, entry.tenant, entry.workflow)
+    async def _setup_of(self, draft: PlanBatch, entry: Entry) -> PlanSetup | None:
+        """What the entry is planned by, looked up once for all of a batch; None when its workflow is gone."""
+        view = self._ledger.setup
+        found = setup_of(view, entry.tenant, entry.workflow)
+        if found is None:
+            # Another process may have made it, so that it is gone only when the store says so.
+            await view.catch_up()
+            found = setup_of(view, entry.tenant, entry.workflow)
+        if found is None:
+            return None
+        setup = PlanSetup(*found, view.templates.all(entry.tenant), self._coverage.served(entry.tenant))
+        draft.setups[entry.tenant, entry.workflow] = setup
+        return setup
 
     async def _last_known(self, entry: Entry) -> Workflow:
         return await last_known(self._ledger.setup, entry.tenant, entry.workflow)
@@ -212,23 +221,21 @@ class Planner:
         self,
         draft: PlanBatch,
         event: Event,
-        tenant: Tenant,
-        workflow: Workflow,
-        category: Category,
+        setup: PlanSetup,
         user: User,
         now: Instant,
     ) -> None:
         planned = plan_run(
             event=event,
-            workflow=workflow,
-            category=category,
-            tenant=tenant,
+            workflow=setup.workflow,
+            category=setup.category,
+            tenant=setup.tenant,
             user=user,
             now=now,
             hash=self._vault.hash,
             held=True,
-            templates=self._ledger.setup.templates.all(event.tenant),
-            served=self._coverage.served(event.tenant),
+            templates=setup.templates,
+            served=setup.served,
         )
         draft.add(planned)
         for message, decision in zip(planned.messages, planned.decisions, strict=True):
