@@ -14,6 +14,7 @@ from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import InFlight, Queues
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
+from clarion.flow.plan.continuations import ContinuationClaimer
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.sealing import sealed_entry
@@ -63,6 +64,7 @@ class Stages:
         self.planner = Planner(
             ledger, self.lease, broker, self.queues, coverage, NoDelivery(), priority, vault, clock
         )
+        self.continuations = ContinuationClaimer(ledger, self.lease, self.planner, priority, clock)
         self.claimer = Claimer(ledger, self.lease, self.queues, self._settle, priority, vault, clock)
 
     async def open(self, *workflows: Workflow, category: Category | None = None) -> Stages:

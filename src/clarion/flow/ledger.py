@@ -18,6 +18,7 @@ class Ledger:
         self.store = store
         self.log = store.log
         self.events = store.events
+        self.continuations = store.continuations
         self.set_aside = store.set_aside
         self.users = store.users
         self.suppressions = store.suppressions

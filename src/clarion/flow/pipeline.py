@@ -27,6 +27,7 @@ from clarion.flow.lanes import Queues
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.loops import Loops
+from clarion.flow.plan.continuations import ContinuationClaimer
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
 from clarion.flow.readiness import Readiness
@@ -103,6 +104,7 @@ class Pipeline:
         self.planner = Planner(
             ledger, lease, broker, self.queues, self.coverage, delivery, self.priority, vault, clock
         )
+        self._continuations = ContinuationClaimer(ledger, lease, self.planner, self.priority, clock)
         # 3 dispatch
         self.dispatcher = Dispatcher(
             recheck,
@@ -130,6 +132,7 @@ class Pipeline:
         self.loops.start("lease", self.lease.run)
         for lane in LANES:
             self.loops.start(f"plan-{lane}", partial(self.planner.run, lane))
+            self.loops.start(f"continue-{lane}", partial(self._continuations.run, lane))
             self.loops.start(f"wake-{lane}", partial(self._claimer.run, lane))
         self.loops.start("watch-parts", self.readiness.run)
         self.loops.start("follow-setup", partial(self._ledger.setup.follow, self._clock))

@@ -28,7 +28,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     users: tuple[UserNo, ...] = ()
     topics: tuple[str, ...] = ()
     after: UserNo = NO_USER
-    """Fan-out of `topics` continues behind this user; set on continuation entries."""
+    """`topics` are planned behind this user: what a `Continuation` says, and entries of older versions."""
     data: msgspec.Raw = EMPTY_DATA
     """The caller's JSON object, as it came."""
     actor: str | None = None
@@ -67,6 +67,24 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def key(self) -> EventKey:
         """What its body is found by later on."""
         return self.event_id, self.workflow
+
+
+class Continuation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of an event's way to its topics: due like a timer, and planned a page of members at a time."""
+
+    event_id: EventId
+    workflow: str
+    tenant: TenantId
+    lane: Lane
+    topic: str
+    """Where it goes on; the event's topics behind this one follow."""
+    after: UserNo
+    """The last member who is planned."""
+    setup_revision: int
+    """As that of `Entry`."""
+    due_at: Instant
+    fence: int = 0
+    """Grows with every claim; a plan with an older fence is refused."""
 
 
 class Consumed(msgspec.Struct, frozen=True, array_like=True):

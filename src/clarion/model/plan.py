@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from clarion.model.channel import Channel
-from clarion.model.event import Consumed, Entry
+from clarion.model.event import Consumed, Continuation, Entry
 from clarion.model.ids import Instant, MessageId, RunId, UserNo, WorkerId
 from clarion.model.inbox import InboxChange
 from clarion.model.message import Message, Run
@@ -72,8 +72,10 @@ class PlanCommit(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     dedupes: tuple[DedupeClaim, ...] = ()
     collapses: tuple[Collapse, ...] = ()
     turns: tuple[ThreadSlot, ...] = ()
-    continuations: tuple[Entry, ...] = ()
-    """Fan-out that goes on behind these; appended to their lane's log in the same transaction."""
+    continued: Continuation | None = None
+    """What it is the plan of, when that was claimed: gone with the plan, which is refused if another worker has claimed it."""
+    continuations: tuple[Continuation, ...] = ()
+    """What is left of events to topics behind these people."""
     settled: tuple[Settlement, ...] = ()
     """What became already of messages the worker keeps, each with the record that is its delivery: final, and suppressing
     no address. Stored with them, unless the exact checks let the message go differently, or it was there before."""
@@ -85,14 +87,12 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     refused: bool = False
     """Nothing was stored: the worker has been given up."""
     repeated: bool = False
-    """Nothing was stored: some of what it consumes was planned before."""
+    """Nothing was stored: some of what it consumes or continues was planned before, or is another worker's."""
     changed: Mapping[MessageId, tuple[Status, Reason]] = {}
     """Messages that did not go in as planned; do not dispatch them."""
     known: frozenset[MessageId] = frozenset()
     """Messages that were there before (a replay); do not dispatch them."""
     runs: tuple[Run, ...] = ()
     """Runs whose explanation grew by the exact checks."""
-    continued: tuple[Entry, ...] = ()
-    """The continuations with their `seq`."""
     inbox: tuple[InboxChange, ...] = ()
     """The inbox items that were stored with it, with their offsets, ready for the fan-out."""

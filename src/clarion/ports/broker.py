@@ -33,9 +33,6 @@ class Broker(Protocol):
         of the tenant in a lane's buffer is full and Unavailable when the store cannot write; nothing was accepted then.
         """
 
-    def offer(self, entries: Sequence[Entry]) -> None:
-        """Entries that are durable already (a fan-out's continuation, stored with its plan); never blocks."""
-
     def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """Batches of up to `limit` entries, growing with load, never lingering on a short queue.
 

@@ -45,13 +45,9 @@ class MemoryBroker:
         for entry in fresh:
             self._lanes.last += 1
             self._lanes.entries[entry.lane][self._lanes.last] = replace(entry, seq=self._lanes.last)
-        self.offer(fresh)
-        return results
-
-    def offer(self, entries: Sequence[Entry]) -> None:
-        """See `ports.Broker.offer`: the lanes hold them already."""
-        for entry in entries:
+        for entry in fresh:
             self._published[entry.lane].set()
+        return results
 
     async def consume(self, lane: Lane, limit: int) -> AsyncGenerator[Batch]:
         """See `ports.Broker.consume`."""

@@ -202,7 +202,7 @@ async def test_a_workflow_deleted_between_two_pages_of_a_topic_says_so_to_the_re
 
         async def commit(plan):
             result = await committed(plan)
-            if result.continued:
+            if plan.continuations:
                 await clarion.ledger.setup.workflows.delete(clarion.tenant, "w")
             return result
 

@@ -176,7 +176,7 @@ class SqlBroker:
         return results
 
     def offer(self, durable: Sequence[Entry]) -> None:
-        """Entries that somebody else's transaction appended (a fan-out's continuation)."""
+        """Entries that were just appended."""
         lanes = self._lanes
         for entry in durable:
             tail = lanes.get(entry.lane)

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0030"
+REVISION = "0031"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -200,6 +200,26 @@ claim_keys = Table(
     "claim_keys", metadata, _blob("key", key=True), _key("tenant"), _number("seq"), sqlite_with_rowid=False
 )
 """Where the claim of a key is, except for the newest ones: see `sqlite/claims.py`. It may be gone."""
+
+continuations = Table(
+    "continuations",
+    metadata,
+    _blob("event_id", key=True),
+    _text_key("workflow"),
+    _number("tenant"),
+    _text("lane"),
+    _text("topic"),
+    _number("after_user"),
+    _number("setup_revision"),
+    _number("due_at"),
+    _number("holder", null=True),
+    _number("fence", default=0),
+    _one_of("lane", Lane),
+    Index("continuations_due", "lane", "tenant", "due_at"),
+    sqlite_with_rowid=False,
+)
+Index("continuations_held", continuations.c.holder, sqlite_where=continuations.c.holder.is_not(None))
+"""What is left of events to topics."""
 
 canceled_events = Table(
     "canceled_events",

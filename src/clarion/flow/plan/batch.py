@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from clarion.flow.lanes import InFlight
 from clarion.model.channel import Channel
-from clarion.model.event import Consumed, Entry
+from clarion.model.event import Consumed, Continuation, Entry
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo, WorkerId, message_id, run_id
 from clarion.model.message import ChannelDecision, Message, Run
 from clarion.model.plan import CapCharge, Collapse, DedupeClaim, PlanCommit, ThreadSlot
@@ -40,7 +40,8 @@ class PlanBatch:
         self.dedupes: list[DedupeClaim] = []
         self.collapses: list[Collapse] = []
         self.turns: list[ThreadSlot] = []
-        self.continuations: list[Entry] = []
+        self.continued: Continuation | None = None
+        self.continuations: list[Continuation] = []
         self.in_flight: list[InFlight] = []
         self.settled: list[Settlement] = []
         """What became already of some that are held."""
@@ -155,6 +156,7 @@ class PlanBatch:
             dedupes=tuple(self.dedupes),
             collapses=tuple(self.collapses),
             turns=tuple(self.turns),
+            continued=self.continued,
             continuations=tuple(self.continuations),
             settled=tuple(self.settled),
         )

@@ -21,10 +21,10 @@ from clarion.flow.lookups import UNMATCHED, last_known, setup_of
 from clarion.flow.plan.batch import PlanBatch, PlanSetup
 from clarion.flow.plan.leftovers import Leftovers
 from clarion.flow.priority import PriorityGate
-from clarion.flow.sealing import opened, sealed_entry
+from clarion.flow.sealing import opened
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Lane
-from clarion.model.event import Entry, Event
+from clarion.model.event import Continuation, Entry, Event
 from clarion.model.ids import NO_USER, Instant, MessageId, UserNo
 from clarion.model.plan import PlanResult
 from clarion.model.setup import Workflow
@@ -39,7 +39,7 @@ from clarion.rules.plan import plan_run
 log = structlog.get_logger(__name__)
 
 FANOUT_PAGE = 500
-"""Members of a topic planned per entry; the rest follows in a continuation."""
+"""Members of a topic planned at once; the rest is a `Continuation`."""
 CHUNK = {Lane.CRITICAL: 64, Lane.HIGH: 64, Lane.NORMAL: 48, Lane.BULK: 32}
 """Runs planned between two looks at more urgent work."""
 BATCH = {Lane.CRITICAL: 128, Lane.HIGH: 128, Lane.NORMAL: 128, Lane.BULK: 128}
@@ -177,7 +177,7 @@ class Planner:
         if event is None:
             draft.end(entry, entry.sealed_for, workflow, Status.SUPPRESSED, Reason.USER_DELETED, now)
             return
-        members = await self._members(event, entry, draft) if event.topics else {}
+        members = await self._members(event, entry, draft, now) if event.topics else {}
         draft.again |= bool(event.topics)
         targets = _targets(event, members)
         if not targets and event.after == NO_USER:
@@ -281,13 +281,44 @@ class Planner:
         draft.consume([entry], in_ledger=in_ledger)
         await self._commit(entry.lane, draft)
 
+    async def plan_page(self, left: Continuation) -> None:
+        """The next page of a claimed continuation. What cannot be planned is set aside. Raises Unavailable and GivenUp."""
+        key = (left.event_id, left.workflow)
+        entry = (await self._ledger.events.bodies([key])).get(key)
+        if entry is not None:
+            alone = partial(self._plan_rest, left)
+            try:
+                await alone(entry)
+                return
+            except (Unavailable, GivenUp):
+                raise
+            except Exception as fault:
+                log.exception("plan_failed", workflow=left.workflow, error=type(fault).__name__)
+            await self._leftovers.plan([entry], alone, in_ledger=False)
+        draft = PlanBatch(await self._lease.lasting())
+        draft.continued = left
+        with suppress(GivenUp):  # It was planned in the end.
+            await self._commit(left.lane, draft)
+
+    async def _plan_rest(self, left: Continuation, entry: Entry) -> None:
+        draft = PlanBatch(await self._lease.lasting())
+        draft.continued = left
+        await self._ledger.setup.catch_up(left.setup_revision)
+        event = opened(entry, {}, self._vault)
+        if event is not None:
+            topics = event.topics[event.topics.index(left.topic) :]
+            event = msgspec.structs.replace(event, users=(), topics=topics, after=left.after)
+        rest = msgspec.structs.replace(entry, event=event, setup_revision=left.setup_revision)
+        await self._plan_entry(draft, rest, {}, self._clock.now())
+        await self._commit(left.lane, draft)
+
     async def _commit(self, lane: Lane, draft: PlanBatch) -> None:
         urgent = len(draft.in_flight)
         self._priority.begin(lane, urgent)
         in_flight = self._lease.hold(one.message.id for one in draft.in_flight)
         try:
             result = PlanResult()
-            if draft.runs or draft.continuations or draft.consumed:
+            if draft.runs or draft.continuations or draft.consumed or draft.continued:
                 result = await self._committed(draft)
             if result.refused:
                 self._lease.refused()
@@ -354,8 +385,6 @@ class Planner:
             if message.id in new:
                 self._lease.let_go([message.id])
         self._lease.let_go(delivered)
-        if result.continued:
-            self._broker.offer(result.continued)
 
     async def _people(self, entries: Sequence[Entry]) -> dict[UserNo, User]:
         wanted: dict[UserNo, None] = {}
@@ -372,18 +401,31 @@ class Planner:
                         wanted[no] = None
         return dict(await self._ledger.users.get(list(wanted)))
 
-    async def _members(self, event: Event, entry: Entry, draft: PlanBatch) -> dict[UserNo, User]:
-        """One page of the first topic; what is left goes on in a continuation entry."""
+    async def _members(
+        self, event: Event, entry: Entry, draft: PlanBatch, now: Instant
+    ) -> dict[UserNo, User]:
+        """One page of the first topic; what is left is due."""
         topic = event.topics[0]
         page = await self._ledger.topics.members(event.tenant, topic, event.after, FANOUT_PAGE)
         members = dict(await self._ledger.users.get(page))
-        rest: Event | None = None
         if len(page) == FANOUT_PAGE:
-            rest = msgspec.structs.replace(event, users=(), after=page[-1])
+            left = topic, page[-1]
         elif len(event.topics) > 1:
-            rest = msgspec.structs.replace(event, users=(), topics=event.topics[1:], after=NO_USER)
-        if rest is not None:
-            draft.continuations.append(sealed_entry(rest, None, self._vault, entry.setup_revision))
+            left = event.topics[1], NO_USER
+        else:
+            return members
+        draft.continuations.append(
+            Continuation(
+                event_id=entry.event_id,
+                workflow=entry.workflow,
+                tenant=entry.tenant,
+                lane=entry.lane,
+                topic=left[0],
+                after=left[1],
+                setup_revision=entry.setup_revision,
+                due_at=now,
+            )
+        )
         return members
 
 

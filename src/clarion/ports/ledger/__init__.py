@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from clarion.ports.ledger.events import EventLog, Events, IdempotencyStore, SetAsides
+from clarion.ports.ledger.events import Continuations, EventLog, Events, IdempotencyStore, SetAsides
 from clarion.ports.ledger.inboxes import Inboxes
 from clarion.ports.ledger.leases import Leases
 from clarion.ports.ledger.messages import Messages, Receipts
@@ -23,6 +23,7 @@ from clarion.ports.terms import Subject
 __all__ = [
     "ApiKeyStore",
     "Captures",
+    "Continuations",
     "Deliveries",
     "Directory",
     "DocumentStore",
@@ -55,6 +56,7 @@ class Store(Protocol):
 
     log: EventLog
     events: Events
+    continuations: Continuations
     set_aside: SetAsides
     users: Users
     suppressions: Suppressions

@@ -8,6 +8,7 @@ from typing import Protocol
 from clarion.model.channel import Lane
 from clarion.model.event import (
     Consumed,
+    Continuation,
     Entry,
     EventFound,
     EventKey,
@@ -38,6 +39,14 @@ class EventLog(Protocol):
 
     async def end(self, lane: Lane) -> int:
         """The last position ever written."""
+
+
+class Continuations(Protocol):
+    """What is left of events to topics, each planned a page at a time (`PlanCommit.continuations`)."""
+
+    async def claim(self, worker: WorkerId, lane: Lane, limit: int, now: Instant) -> Sequence[Continuation]:
+        """What is due and no other worker holds: the worker holds it now, with a higher fence. Of each tenant the one that has
+        waited longest, of at most `limit` tenants. Nothing when the worker has been given up."""
 
 
 class IdempotencyStore(Protocol):

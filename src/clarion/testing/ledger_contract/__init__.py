@@ -9,6 +9,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
 """
 
 from clarion.testing.ledger_contract.calls import CALLS_CONTRACT
+from clarion.testing.ledger_contract.continuations import CONTINUATIONS_CONTRACT
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.history import HISTORY_CONTRACT
@@ -33,6 +34,7 @@ LEDGER_CONTRACT = (
     *SETUP_CONTRACT,
     *PLANS_CONTRACT,
     *LEASES_CONTRACT,
+    *CONTINUATIONS_CONTRACT,
     *MESSAGES_CONTRACT,
     *CALLS_CONTRACT,
     *RECEIPTS_CONTRACT,

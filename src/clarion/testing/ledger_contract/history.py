@@ -251,18 +251,17 @@ async def whom_two_topics_share_is_planned_once(subject: LedgerSubject) -> None:
     await subject.plan(first)
     renamed = subject.planned(event_id=event_id, step="renamed")
     other = subject.planned(subject.bob, event_id=event_id)
-    rest = replace(subject.entry(lane=Lane.BULK), event_id=event_id)
+    rest = subject.left(replace(subject.entry(), event_id=event_id))
     ((page,), _) = await subject.ledger.log.append([subject.entry()], [None])
     consumed = Consumed(page.lane, (page.seq,))
     plan = subject.plan_of(renamed, other, continuations=(rest,), consumed=consumed, again=True)
     result = await subject.ledger.plans.commit(plan)
     assert result.known == {renamed.id}
-    assert len(result.continued) == 1
     assert await subject.ledger.records.get(subject.tenant, renamed.id) is None
     assert await subject.timeline(other) == [(QUEUED, None)]
     (run,) = await subject.ledger.plans.runs_of(subject.tenant, event_id, subject.ada.no)
     assert run == subject.run(first)
-    assert (await subject.ledger.plans.commit(plan)).continued == ()
+    assert (await subject.ledger.plans.commit(plan)).repeated
 
 
 HISTORY_CONTRACT = (

@@ -7,7 +7,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from clarion.model.channel import Channel, Lane
-from clarion.model.event import Consumed
 from clarion.model.ids import Instant, MessageId
 from clarion.model.inbox import CaptureFilter
 from clarion.model.message import Message, Run
@@ -86,28 +85,12 @@ async def runs_are_found_by_event_and_user(subject: LedgerSubject) -> None:
     assert list(await plans.runs_of(subject.tenant + 1, event_id, None)) == []  # type: ignore[arg-type]
 
 
-async def continuations_join_their_lane(subject: LedgerSubject) -> None:
-    """In the same transaction, and not again when the plan before them is repeated."""
-    message = subject.planned()
-    ((entry,), _) = await subject.ledger.log.append([subject.entry()], [None])
-    rest = replace(subject.entry(lane=Lane.BULK), event_id=message.event_id)
-    consumed = Consumed(Lane.NORMAL, (entry.seq,))
-    plan = subject.plan_of(message, continuations=(rest,), consumed=consumed)
-    result = await subject.ledger.plans.commit(plan)
-    (appended,) = result.continued
-    assert list(await subject.ledger.log.read(Lane.BULK, 0, 10)) == [appended]
-    assert await subject.ledger.log.end(Lane.BULK) == appended.seq
-    again = await subject.ledger.plans.commit(plan)
-    assert (again.repeated, again.continued) == (True, ())
-    assert len(await subject.ledger.log.read(Lane.BULK, 0, 10)) == 1
-
-
 async def a_preview_stores_nothing(subject: LedgerSubject) -> None:
     """It says what a commit would say, and the next commit finds everything as before."""
     first, second = subject.planned(), subject.planned()
     await subject.plan(first, dedupes=(subject.dedupe(first),))
     plan = subject.plan_of(
-        second, dedupes=(subject.dedupe(second),), continuations=(subject.entry(lane=Lane.BULK),)
+        second, dedupes=(subject.dedupe(second),), continuations=(subject.left(subject.entry()),)
     )
     first_look, second_look = [await subject.ledger.plans.preview(plan) for _ in range(2)]
     assert first_look == second_look
@@ -668,7 +651,6 @@ PLANS_CONTRACT = (
     a_repeated_plan_changes_nothing,
     plans_at_once_are_all_stored,
     runs_are_found_by_event_and_user,
-    continuations_join_their_lane,
     a_preview_stores_nothing,
     a_duplicate_is_merged,
     a_dedupe_window_ends,

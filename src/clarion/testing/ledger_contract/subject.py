@@ -10,12 +10,13 @@ from msgspec.structs import replace
 
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel, Lane
-from clarion.model.event import Consumed, Entry
+from clarion.model.event import Consumed, Continuation, Entry
 from clarion.model.ids import (
     EventId,
     Instant,
     MessageId,
     TenantId,
+    UserNo,
     WorkerId,
     message_id,
     new_event_id,
@@ -106,6 +107,18 @@ class LedgerSubject:
             workflow=workflow,
             sealed=sealed,
             sealed_for=self.ada.no,
+        )
+
+    def left(self, entry: Entry, after: int = 1, **fields: Any) -> Continuation:
+        """What is left of an event to a topic."""
+        given: dict[str, Any] = {"tenant": entry.tenant, "lane": entry.lane, "due_at": self.now} | fields
+        return Continuation(
+            event_id=entry.event_id,
+            workflow=entry.workflow,
+            topic="all",
+            after=UserNo(after),
+            setup_revision=3,
+            **given,
         )
 
     def planned(self, user: User | None = None, *, event_id: EventId | None = None, **fields: Any) -> Message:

@@ -67,7 +67,7 @@ async def test_what_does_not_fit_in_memory_is_read_from_the_log(ledger, monkeypa
 
 
 async def test_entries_stored_by_somebody_else_are_offered_without_a_gap(ledger):
-    """A fan-out's continuation is appended with its plan; the consumer sees it in its place."""
+    """By another process, or by another call that is answered later; the consumer sees them in their place."""
     broker = SqlBroker(ledger.log, ManualClock())
     await publish(broker, entries(2))
     stored, _ = await ledger.log.append(entries(2, start=2), [None, None])

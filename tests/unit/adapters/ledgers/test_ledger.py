@@ -136,7 +136,7 @@ async def test_a_full_disk_refuses_and_recovers(ledger, subject):
     assert "disk is full" in await ledger.health()
     message = subject.planned(workflow="never-seen-before")
     with pytest.raises(Unavailable):
-        await ledger.plans.commit(subject.plan_of(message, continuations=tuple(big)))
+        await ledger.plans.commit(subject.plan_of(message, bodies=tuple(big)))
     assert list(await ledger.log.read(Lane.NORMAL, 0, 10)) == []
     assert await ledger.records.get(subject.tenant, message.id) is None
     connection.execute("PRAGMA max_page_count = 1000000")

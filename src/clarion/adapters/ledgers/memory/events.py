@@ -52,7 +52,9 @@ class MemoryEvents:
     async def found(
         self, tenant: TenantId, event_id: EventId, before: MessageId | None, limit: int, runs: int
     ) -> EventFound | None:
-        waits = self._log.waits(tenant, event_id)
+        waits = self._log.waits(tenant, event_id) or any(
+            key[0] == event_id and one.tenant == tenant for key, one in self._tables.continuations.items()
+        )
         kept = self._set_aside(tenant, event_id)
         first = self._runs(tenant, event_id)[:runs]
         where = MessageFilter(event_id=event_id)

@@ -72,6 +72,8 @@ class MemoryLeases:
         dead = next((worker for worker, row in workers.items() if row.reaped), None)
         if dead is None:
             return Reaped(workers=len(over))
+        for key in [key for key, holder in self._tables.continuing.items() if holder == dead]:
+            del self._tables.continuing[key]
         held = [one for one, holder in self._tables.holders.items() if holder == dead][:SLICE]
         self._free(held, now)
         if len(held) < SLICE:

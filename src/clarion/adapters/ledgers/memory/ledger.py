@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clarion.adapters.ledgers.memory.captures import MemoryCaptures
+from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEndpoints
 from clarion.adapters.ledgers.memory.events import MemoryEvents
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
@@ -68,8 +69,9 @@ class MemoryLedger(Store):
         self.directory = MemoryDirectory(tables)
         self.setup = MemorySetup(tables, transactions)
         self.leases = leases = MemoryLeases(tables, transactions, rows)
+        self.continuations = continuations = MemoryContinuations(tables, transactions, leases)
         self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
-        self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases)
+        self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations)
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.records = records

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.calls import shown
+from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
@@ -43,6 +44,7 @@ class MemoryPlans:
         rows: MessageRows,
         messages: MemoryMessages,
         leases: MemoryLeases,
+        continuations: MemoryContinuations,
     ) -> None:
         self._tables = tables
         self._transactions = transactions
@@ -50,11 +52,14 @@ class MemoryPlans:
         self._rows = rows
         self._messages = messages
         self._leases = leases
+        self._continuations = continuations
 
     async def commit(self, plan: PlanCommit) -> PlanResult:
         def commit() -> PlanResult:
             if not self._leases.live(plan.worker):
                 return PlanResult(refused=True)
+            if not self._continuations.holds(plan):
+                return PlanResult(repeated=True)
             if plan.consumed is not None:
                 if self._log.any_planned(plan.consumed):
                     return PlanResult(repeated=True)
@@ -86,9 +91,8 @@ class MemoryPlans:
         self._store(decisions, plan.worker)
         (result,) = decisions.results
         inbox = self._messages.follow(plan.worker, delivered(plan.settled, result))
-        return replace(
-            result, continued=tuple(self._log.add(entry) for entry in plan.continuations), inbox=inbox
-        )
+        self._continuations.follow(plan)
+        return replace(result, inbox=inbox)
 
     def _load(self, plan: PlanCommit, known_runs: Mapping[RunId, Run]) -> Stored:
         tables = self._tables

@@ -74,7 +74,9 @@ class MemoryRetention:
             for place, entry in tables.log.items()
             if entry.event_id < _bound(cutoffs, entry.tenant)
             if place[1] <= tables.positions.get(place[0], 0)
-            if entry.key not in asked and entry.event_id not in needed
+            if entry.key not in asked
+            and entry.key not in tables.continuations
+            and entry.event_id not in needed
         ]
         gone = [tables.log[place].event_id for place, _ in old[:LOOK]]
         expired = _dropped(tables.log, old)

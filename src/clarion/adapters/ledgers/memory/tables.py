@@ -9,7 +9,7 @@ import msgspec
 
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import Delivery
-from clarion.model.event import Entry, IdempotencyRecord, SetAside
+from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.message import Change, Message, Run
@@ -114,6 +114,9 @@ class Tables:
         self.planners: Table[Lane, WorkerId] = self._table()
         """Who plans a lane."""
         self.claims: Table[tuple[TenantId, bytes], IdempotencyRecord] = self._table()
+        self.continuations: Table[EventKey, Continuation] = self._table()
+        self.continuing: Table[EventKey, WorkerId] = self._table()
+        """Who holds one."""
         self.canceled: Table[EventId, Instant] = self._table()
         self.set_aside: Table[int, SetAside] = self._table()
         self.users: Table[UserNo, User] = self._table()

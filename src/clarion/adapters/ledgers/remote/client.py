@@ -107,13 +107,9 @@ def _append(append: Make) -> Make:
 
 def _commit(commit: Make) -> Make:
     async def call(plan: PlanCommit) -> PlanResult:
-        closed = plan
-        if plan.continuations or plan.bodies:
-            closed = replace(plan, continuations=_closed(plan.continuations), bodies=_closed(plan.bodies))
+        closed = replace(plan, bodies=_closed(plan.bodies)) if plan.bodies else plan
         result: PlanResult = await commit(closed)
-        if not result.continued:
-            return result
-        return replace(result, continued=_opened(result.continued, plan.continuations))
+        return result
 
     return call
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from clarion.adapters.ledgers.schema import CODES
+from clarion.adapters.ledgers.sqlite import continuations, journal
 from clarion.adapters.ledgers.sqlite import event_statements as sql
-from clarion.adapters.ledgers.sqlite import journal
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.log import SqliteLog, bodies_of
@@ -91,6 +91,7 @@ class SqliteEvents:
                 one(connection, sql.WAITS[lane], (position_of(connection, lane), event_id, tenant))
                 for lane in LANES
             )
+            waits |= continuations.left(connection, event_id, tenant)
             # Only now: every route that is in what is being read is in memory by then.
             search = self._records.search(tenant, MessageFilter(event_id=event_id), before)
             kept = set_aside_of(connection, tenant, event_id)

@@ -36,6 +36,9 @@ PASSED = "UPDATE workers SET oldest_held = ?2, oldest_planned = NULL WHERE id = 
 FORGET = ("DELETE FROM calls WHERE worker = ?", "DELETE FROM workers WHERE id = ?")
 
 
+FREE_CONTINUATIONS = "UPDATE continuations SET holder = NULL, fence = fence + 1 WHERE holder = ?"
+
+
 def _free(at: str, holder: str, which: str) -> str:
     """What was being called says so from then on."""
     return f"""

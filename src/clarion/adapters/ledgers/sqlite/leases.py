@@ -71,6 +71,7 @@ class SqliteLeases:
         if dead is None:
             return Reaped(workers=workers)
         worker, oldest = dead
+        connection.execute(sql.FREE_CONTINUATIONS, (worker,))
         freed = changed(connection, sql.FREE_CLAIMED, (now, worker, SLICE))
         if freed < SLICE:
             freed += self._free_planned(connection, now, worker, oldest)

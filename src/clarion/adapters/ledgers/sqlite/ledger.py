@@ -10,6 +10,7 @@ from typing import Any
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
+from clarion.adapters.ledgers.sqlite.continuations import SqliteContinuations
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
@@ -107,6 +108,7 @@ class SqliteLedger(Store):
         canceled = CanceledEvents(local)
         effects = SettlementEffects(caps, terminations, inboxes)
         self.leases = leases = SqliteLeases(writer)
+        self.continuations = SqliteContinuations(writer, leases)
         self.plans = SqlitePlans(writer, readers, log, routes, caps, terminations, canceled, leases, effects)
         self.messages = SqliteMessages(
             writer, local, readers, routes, terminations, effects, suppressions, leases

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from clarion.adapters.ledgers.schema import CODES
-from clarion.adapters.ledgers.sqlite import checks, journal
+from clarion.adapters.ledgers.sqlite import checks, continuations, journal
 from clarion.adapters.ledgers.sqlite import plan_statements as sql
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, runs_of
@@ -107,12 +107,15 @@ class SqlitePlans:
         for plan in plans:
             if plan.worker not in live:
                 results.append(REFUSED)
-            elif plan.consumed and cursors.any_planned(connection, plan.consumed):
+            elif (
+                plan.consumed and cursors.any_planned(connection, plan.consumed)
+            ) or not continuations.ended(connection, plan):
                 results.append(REPEATED)
             else:
                 results.append(None)
                 if plan.consumed:
                     positions.update(cursors.advance(connection, [plan.consumed]))
+                continuations.add(connection, plan.continuations)
                 if plan.bodies:
                     kept = self._log.keep(connection, plan.bodies)
                     positions.update(kept.positions)
@@ -133,12 +136,10 @@ class SqlitePlans:
         if not canceled and not known and not any(map(needed, plans)):
             messages = [m for plan in plans for m in plan.messages]
             runs = [run for plan in plans for run in plan.runs]
-            results = self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
-            return self._go_on(connection, plans, results)
+            return self._add(connection, plans, runs, messages, [NOTHING] * len(plans))
         decisions = decide(plans, checks.load(connection, plans, known, canceled, self._caps))
         checks.store(connection, decisions, self._caps, self._terminations)
-        results = self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
-        return self._go_on(connection, plans, results)
+        return self._add(connection, plans, decisions.runs, decisions.messages, decisions.results)
 
     def _add(
         self,
@@ -189,23 +190,8 @@ class SqlitePlans:
             for result, its in zip(results, changes, strict=True)
         ]
 
-    def _go_on(
-        self,
-        connection: sqlite3.Connection,
-        plans: Sequence[PlanCommit],
-        results: Sequence[PlanResult],
-    ) -> Sequence[PlanResult]:
-        """Appends continuations."""
-        if not any(plan.continuations for plan in plans):
-            return results
-        added = iter(self._log.add(connection, [entry for plan in plans for entry in plan.continuations]))
-        return [
-            msgspec.structs.replace(result, continued=tuple(next(added) for _ in plan.continuations))
-            for result, plan in zip(results, plans, strict=True)
-        ]
-
     def _committed(self, committed: _Committed) -> None:
-        self._log.noted((*committed.brought, *committed.result.continued))
+        self._log.noted(committed.brought)
         self._log.advanced(committed.positions)
 
 

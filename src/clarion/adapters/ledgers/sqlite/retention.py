@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import coded
-from clarion.adapters.ledgers.sqlite import event_statements, record_statements
+from clarion.adapters.ledgers.sqlite import continuations, event_statements, record_statements
 from clarion.adapters.ledgers.sqlite.cursors import position_of
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
@@ -253,6 +253,7 @@ class SqliteRetention:
                 for row in found
                 if row[1] < _bound(cutoffs, row[2])
                 and one(connection, SET_ASIDE, (row[1], row[3])) is None
+                and not continuations.left(connection, row[1], row[2])
                 and one(connection, event_statements.ACTIVE_OF_EVENT, (*children_range(row[1]), row[1]))
                 is None
             ]
