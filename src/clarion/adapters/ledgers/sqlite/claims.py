@@ -23,8 +23,8 @@ Claimed = dict[tuple[TenantId, bytes], IdempotencyResult]
 
 RANGES = 1_024
 """Into which all keys are divided."""
-CLAIMS_A_RANGE = 256
-"""So many new ones, and the keys of the next range are stored: memory has 262,144 at most, of about 40 bytes each."""
+CLAIMS_A_RANGE = 128
+"""So many new ones, and the keys of the next range are stored: memory has 131,072 at most, of about 40 bytes each."""
 BEHIND_ALL = b"\xff" * 17
 
 IN_MEMORY = """CREATE TEMP TABLE IF NOT EXISTS new_keys (
