@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -66,6 +67,7 @@ async def _run(order: StoreOrder) -> int:
                 return 1
             parent.sendall(_first_word(None))
             parent.setblocking(False)
+            gc.freeze()
             await answer(store, parent)
         return 0
     return 1  # the parent was gone before it was open
