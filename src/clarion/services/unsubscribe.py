@@ -9,7 +9,8 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import replace
 
-from clarion.errors import Conflict, SealBroken
+from clarion.errors import SealBroken
+from clarion.flow.conflicts import repeat_on_conflict
 from clarion.flow.ledger import Ledger
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId, UserNo
@@ -108,14 +109,13 @@ class UnsubscribeLinks:
         return Choice(tenant=tenant, category=category, user=user, channel=channel)
 
     async def _choose(self, choice: Choice, *, subscribed: bool) -> Choice:
-        for _ in range(TRIES - 1):
-            try:
-                return await self._put(choice, subscribed)
-            except Conflict:
-                if choice.user is not None:
-                    now = await self._ledger.users.get([choice.user.no])
-                    choice = replace(choice, user=now.get(choice.user.no))
-        return await self._put(choice, subscribed)
+        async def choose() -> Choice:
+            if choice.user is None:
+                return choice
+            now = await self._ledger.users.get([choice.user.no])
+            return await self._put(replace(choice, user=now.get(choice.user.no)), subscribed)
+
+        return await repeat_on_conflict(choose, TRIES)
 
     async def _put(self, choice: Choice, subscribed: bool) -> Choice:
         user = choice.user

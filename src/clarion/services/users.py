@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from clarion.errors import Conflict, NotFound, UserUnreadable
+from clarion.errors import NotFound, UserUnreadable
+from clarion.flow.conflicts import repeat_on_conflict
 from clarion.model.ids import TenantId
 from clarion.model.user import Profile, User, UserPut
 from clarion.ports.ledger import Users
@@ -35,7 +36,8 @@ class UserService:
         self, tenant: TenantId, changes: Mapping[str, Callable[[Profile | None], Profile]]
     ) -> Sequence[User]:
         """Store `to(profile)` for each, in one transaction. Creates who is missing."""
-        for _ in range(TRIES):
+
+        async def change() -> Sequence[User]:
             found = await self._users.find(tenant, list(changes))
             puts = [
                 UserPut(
@@ -45,11 +47,9 @@ class UserService:
                 )
                 for user_id, to in changes.items()
             ]
-            try:
-                return await self._users.put(tenant, puts) if puts else []
-            except Conflict:
-                continue
-        raise Conflict("The user is being changed by others all the time: try again in a moment.")
+            return await self._users.put(tenant, puts) if puts else []
+
+        return await repeat_on_conflict(change, TRIES)
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
         """Create or replace, in one transaction. Conflict when one was changed since its `revision`."""

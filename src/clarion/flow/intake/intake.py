@@ -15,6 +15,7 @@ from clarion.errors import (
     UnknownReference,
     UserUnreadable,
 )
+from clarion.flow.conflicts import repeat_on_conflict
 from clarion.flow.coverage import Coverage
 from clarion.flow.intake.recipients import WorkflowIndex, WorkflowTrigger, merged_profile, resolve
 from clarion.flow.intake.schemas import Schemas
@@ -214,19 +215,21 @@ class Intake:
             dict.fromkeys([user_id for _, targets in resolved for one in targets for user_id in one.users])
         )
         topics = await self._topics(tenant, resolved)
-        for _ in range(MERGE_TRIES):
+
+        async def merge() -> tuple[Resolved, Mapping[str, User], Mapping[int, Sequence[str]]]:
             users = dict(await self._ledger.users.find(tenant, wanted))
             going, created, refused = _sorted_out(resolved, users, topics)
             puts = _puts([target for _, targets in going for target in targets], users)
-            try:
-                for user in await self._ledger.users.put(tenant, puts) if puts else ():
-                    users[user.id] = user
-            except Conflict:
-                continue  # Somebody changed one of them meanwhile: merge into what they stored.
+            for user in await self._ledger.users.put(tenant, puts) if puts else ():
+                users[user.id] = user
             for index, error in refused.items():
                 results[index] = error
             return going, users, created
-        raise Busy("The same users are being changed by many calls at once.")
+
+        try:
+            return await repeat_on_conflict(merge, MERGE_TRIES)
+        except Conflict:
+            raise Busy("The same users are being changed by many calls at once.") from None
 
     async def _topics(self, tenant: TenantId, resolved: Resolved) -> Collection[str]:
         """Those of the named topics that exist."""
