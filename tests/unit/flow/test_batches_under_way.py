@@ -16,7 +16,8 @@ from clarion.model.setup import Category, FrequencyCap
 from clarion.model.status import Status
 from tests.stages import TENANT, NoDelivery, Stages
 
-SIZE = BATCH[Lane.NORMAL]
+SIZE = 120
+"""Entries of a batch in these tests."""
 
 
 class SlowStore:
@@ -98,8 +99,9 @@ class House:
 
 
 @pytest.fixture
-async def house():
+async def house(monkeypatch):
     """With one workflow and nobody planning yet."""
+    monkeypatch.setitem(BATCH, Lane.NORMAL, SIZE)
     made = House(await Stages().open())
     yield made
     if not made.planning.done():
