@@ -41,6 +41,7 @@ NOT_YET: dict[str, dict[str, str]] = {
         "POST /v1/events/{event_id}/cancel": _DONE,
         "POST /v1/inbound/email": _DONE,
         "POST /v1/quarantine/{quarantine_id}/resolve": _DONE,
+        "POST /v1/quarantine/{quarantine_id}/retry": _DONE,
         "POST /v1/templates/{key}/test": "it sends a message; its preview is the dry run",
         "POST /v1/users/{user_id}/tokens": "a token is not stored: to make one is all there is to it",
     },

@@ -171,7 +171,7 @@ CATALOGUE: dict[str, ProblemKind] = {
     "callback_unreadable": ProblemKind(
         422,
         "The callback makes no sense",
-        "The provider's signature is right, but what it reports was not understood. Update the provider's plug-in, or report the format.",
+        "The provider's signature is right, but what it reports was not understood. Update the provider's plug-in, then retry; or delete the callback.",
     ),
     "content_error": ProblemKind(
         422,

@@ -1,4 +1,4 @@
-"""`/v1/quarantine`: mail that could not be matched or verified, kept for manual review."""
+"""`/v1/quarantine`: mail that could not be matched or verified, and callbacks that made no sense, kept for manual review."""
 
 from __future__ import annotations
 
@@ -19,26 +19,32 @@ from clarion.api.times import instant_of
 from clarion.content.bounces import BounceVerdict
 from clarion.content.bounces.safe_mime import headers_of
 from clarion.errors import InvalidInput, NotFound
-from clarion.model.quarantine import Quarantined, QuarantineFilter
+from clarion.model.quarantine import Quarantined, QuarantineFilter, QuarantineKind
 from clarion.model.user import Value
 from clarion.rules.time_format import rfc3339
 
-Kind = Literal["email", "reply", "callback"]
+Kind = Literal["email", "callback"]
 Why = Literal["not_understood", "no_message", "no_proof"]
 SHOWN = 200
 """Characters of a header field."""
 
 
 class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A quarantined mail that needs a manual review."""
+    """A mail or a callback that needs a manual review."""
 
     id: str
     kind: Kind
-    """What it is: so far always `email`."""
+    """`email`: returned mail. `callback`: a genuine report of a provider that made no sense, wholly or in part."""
     why: Why
     """`not_understood`; `no_message`: about none that is known; `no_proof`: a complaint that anybody could have written."""
     sender: str | None
+    """Of a mail."""
     subject: str | None
+    """Of a mail."""
+    integration: str | None
+    """Of a callback: whose provider called."""
+    error: str | None
+    """Of a callback: what made no sense."""
     size_bytes: int
     created_at: str
 
@@ -63,11 +69,15 @@ async def list_quarantine(
     limit: Limit = PAGE,
     cursor: Cursor = START,
 ) -> Page[QuarantinedView]:
-    """Mail kept for manual review, newest first. At most 1,000 are kept, as long as `/v1/retention` says."""
-    where = QuarantineFilter(why=why, since=instant_of(since, "since"), before=instant_of(until, "until"))
+    """Mail and callbacks kept for manual review, newest first. At most 1,000 of each kind are kept, as long as
+    `/v1/retention` says."""
+    where = QuarantineFilter(
+        kind=None if kind is None else QuarantineKind(kind),
+        why=why,
+        since=instant_of(since, "since"),
+        before=instant_of(until, "until"),
+    )
     before = cursor.after(0) or None
-    if kind not in (None, "email"):
-        return Page(items=[])
     found = await parts.ledger.quarantine.page(caller.tenant, where, before, limit)
     return Page(
         # Headers of strangers take time to read: not on the event loop.
@@ -78,18 +88,19 @@ async def list_quarantine(
 
 @get("/{quarantine_id:str}", opt=READ | RECORD)
 async def get_quarantined(quarantine_id: str, caller: Caller, parts: Parts) -> QuarantinedView:
-    """One mail: why it is kept, its sender and its subject."""
+    """One mail or callback: why it is kept."""
     return await asyncio.to_thread(_view, await _the(quarantine_id, caller, parts), parts)
 
 
 @get("/{quarantine_id:str}/raw", opt=READ | RECORD)
 async def get_quarantined_raw(quarantine_id: str, caller: Caller, parts: Parts) -> Response[bytes]:
-    """The original mail."""
+    """The original mail, or the body of the callback."""
     found = await _the(quarantine_id, caller, parts)
+    ending = "eml" if found.kind is QuarantineKind.EMAIL else "bin"
     # Never to be shown by a browser: it is a stranger's HTML.
     headers = {
         "content-type": "application/octet-stream",
-        "content-disposition": f'attachment; filename="{found.seq}.eml"',
+        "content-disposition": f'attachment; filename="{found.seq}.{ending}"',
         "x-content-type-options": "nosniff",
     }
     return Response(_raw(found, parts), headers=headers)
@@ -101,6 +112,8 @@ async def resolve_quarantined(
 ) -> MailTaken:
     """Resolve a mail: its message and address are updated as for a verified report, and the mail is deleted."""
     found = await _the(quarantine_id, caller, parts)
+    if found.kind is not QuarantineKind.EMAIL:
+        raise InvalidInput("This is a callback, which has no verdict: retry it, or delete it.")
     about = None if data.message_id is None else a_message_id(data.message_id)
     taken = await parts.services.inbound_mail.resolve(found, BounceVerdict(data.verdict), about)
     if taken is None:
@@ -113,9 +126,19 @@ async def resolve_quarantined(
     return shown(taken)
 
 
+@post("/{quarantine_id:str}/retry", opt=ADMIN | FOR_GOOD, status_code=204)
+async def retry_quarantined(quarantine_id: str, caller: Caller, parts: Parts) -> None:
+    """Read a callback again, as the provider's plug-in understands it now: what it reports is stored, and it is no longer
+    kept. If it still makes no sense, 422 `callback_unreadable` says why."""
+    found = await _the(quarantine_id, caller, parts)
+    if found.kind is not QuarantineKind.CALLBACK:
+        raise InvalidInput("This is a mail: resolve it with a verdict.")
+    await parts.services.callbacks.retry(found)
+
+
 @delete("/{quarantine_id:str}", opt=ADMIN)
 async def delete_quarantined(quarantine_id: str, caller: Caller, parts: Parts) -> None:
-    """Delete a mail from quarantine. Nothing else changes."""
+    """Delete a mail or a callback from quarantine. Nothing else changes."""
     if not await parts.services.inbound_mail.discard(caller.tenant, _number(quarantine_id)):
         raise _missing(quarantine_id)
 
@@ -129,14 +152,17 @@ async def _the(text: str, caller: Caller, parts: ApiParts) -> Quarantined:
 
 def _view(one: Quarantined, parts: ApiParts) -> QuarantinedView:
     raw = _raw(one, parts)
-    head = headers_of(raw)
+    is_mail = one.kind is QuarantineKind.EMAIL
+    head = headers_of(raw if is_mail else b"")
     return msgspec.convert(
         {
             "id": str(one.seq),
-            "kind": "email",
+            "kind": one.kind.value,
             "why": one.why,
             "sender": head.header("from")[:SHOWN] or None,
             "subject": head.header("subject")[:SHOWN] or None,
+            "integration": one.integration or None,
+            "error": None if is_mail else parts.services.callbacks.opened(one).error,
             "size_bytes": len(raw),
             "created_at": rfc3339(one.at),
         },
@@ -145,6 +171,8 @@ def _view(one: Quarantined, parts: ApiParts) -> QuarantinedView:
 
 
 def _raw(one: Quarantined, parts: ApiParts) -> bytes:
+    if one.kind is QuarantineKind.CALLBACK:
+        return parts.services.callbacks.opened(one).body
     return parts.vault.open(parts.vault.tenant_key(one.tenant), one.sealed)
 
 
@@ -156,7 +184,7 @@ def _number(text: str) -> int:
 
 def _missing(text: str) -> NotFound:
     return NotFound(
-        f"Nothing in quarantine has the id {text!r}: it was resolved or deleted, or is older than such mail is kept."
+        f"Nothing in quarantine has the id {text!r}: it was resolved or deleted, or is older than it is kept."
     )
 
 
@@ -167,6 +195,7 @@ router = Router(
         get_quarantined,
         get_quarantined_raw,
         resolve_quarantined,
+        retry_quarantined,
         delete_quarantined,
     ],
     tags=["Messages"],

@@ -43,7 +43,7 @@ class RetentionDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     deliveries: Keep | None = None
     """Calls of webhook endpoints."""
     quarantine: Keep | None = None
-    """Mail kept for manual review."""
+    """Mail and callbacks kept for manual review."""
     operations: Keep | None = None
     """Finished operations, with what failed."""
 

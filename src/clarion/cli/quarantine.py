@@ -1,4 +1,4 @@
-"""`clarion quarantine`: mail that could not be matched or verified, kept for manual review."""
+"""`clarion quarantine`: mail that could not be matched or verified, and callbacks that made no sense."""
 
 from __future__ import annotations
 
@@ -9,43 +9,51 @@ import typer
 from clarion.cli.messages import Limit
 from clarion.cli.options import Connect, Json, connected
 
-program = typer.Typer(no_args_is_help=True, help="Review mail that could not be matched or verified.")
+program = typer.Typer(
+    no_args_is_help=True,
+    help="Review mail that could not be matched or verified, and callbacks that made no sense.",
+)
 
 PATH = "/v1/quarantine"
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the mail, from `clarion quarantine list`.")]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the mail or callback, from `clarion quarantine list`.")
+]
 
 
 @program.command("list")
 @connected
 def list_(
     why: Annotated[str | None, typer.Option("--why", help="not_understood, no_message or no_proof.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="email or callback.")] = None,
     limit: Limit = 20,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """List quarantined mail, newest first.
+    """List what is kept, newest first.
 
     \b
-    Example:
+    Examples:
       clarion quarantine list --why no_message
+      clarion quarantine list --kind callback
     """
     from clarion.cli import output
 
-    found = list(connect().pages(PATH, limit, why=why))
+    found = list(connect().pages(PATH, limit, why=why, kind=kind))
     if json:
         output.as_json(found)
         return
     output.table(
-        ["id", "created", "why", "from", "subject", "bytes"],
+        ["id", "created", "kind", "why", "from", "about", "bytes"],
         (
             (
                 o["id"],
                 output.clock(o["created_at"]),
+                o["kind"],
                 o["why"],
-                o["sender"] or "",
-                o["subject"] or "",
+                o["sender"] or o["integration"] or "",
+                o["subject"] or o["error"] or "",
                 o["size_bytes"],
             )
             for o in found
@@ -57,12 +65,14 @@ def list_(
 @connected
 def show_(
     id: Id,
-    raw: Annotated[bool, typer.Option("--raw", help="Print the original mail.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the original mail, or the body of the callback.")
+    ] = False,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Show one mail.
+    """Show one mail or callback.
 
     \b
     Examples:
@@ -123,8 +133,28 @@ def resolve(
 
 @program.command()
 @connected
-def delete(ids: Annotated[list[str], typer.Argument(help="Ids of mails.")], *, connect: Connect) -> None:
-    """Delete mails from quarantine. Nothing else changes.
+def retry(ids: Annotated[list[str], typer.Argument(help="Ids of callbacks.")], *, connect: Connect) -> None:
+    """Read callbacks again, as their providers' plug-ins understand them now.
+
+    \b
+    Example:
+      clarion quarantine retry 9 10
+    """
+    from clarion.cli import output
+    from clarion.cli.client import segment
+
+    client = connect()
+    for one in ids:
+        client.call("POST", f"{PATH}/{segment(one)}/retry")
+        output.out().print(f"Read {one}: what it reports is stored.", markup=False)
+
+
+@program.command()
+@connected
+def delete(
+    ids: Annotated[list[str], typer.Argument(help="Ids of mails or callbacks.")], *, connect: Connect
+) -> None:
+    """Delete mails or callbacks from quarantine. Nothing else changes.
 
     \b
     Example:

@@ -26,7 +26,7 @@ class RetentionKind(StrEnum):
     DELIVERIES = "deliveries"
     """Calls of webhook endpoints."""
     QUARANTINE = "quarantine"
-    """Mail kept for manual review."""
+    """Mail and callbacks kept for manual review."""
     OPERATIONS = "operations"
     """Finished operations on many messages, with what failed."""
 

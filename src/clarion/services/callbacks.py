@@ -6,14 +6,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
 from clarion.errors import CallbackForged, CallbackUnreadable, NotFound, Unavailable
 from clarion.flow.ledger import Ledger
+from clarion.flow.waiting import retry_until_stored
 from clarion.model.ids import TenantId
 from clarion.model.lru import Lru
+from clarion.model.quarantine import KeptCallback, Quarantined, QuarantineKind
 from clarion.model.receipt import Receipt
 from clarion.model.setup import Integration
 from clarion.ports.callback import (
@@ -39,6 +42,9 @@ MOST_BYTES = 10 * 1024 * 1024
 """Of one request."""
 QUICK_BYTES = 64 * 1024
 """A larger body is read in a thread: it would keep everybody else waiting."""
+MOST_KEPT = 256 * 1024
+"""Bytes kept of a callback that waits for a person."""
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 MOST_DOCUMENTS = 32
 """Certificates kept in memory."""
 
@@ -71,6 +77,7 @@ class CallbackService:
     ) -> None:
         """`plugin(name)`: the provider of that name. `fetch(url)` GETs something small; raises Unavailable."""
         self._integrations = ledger.setup.integrations
+        self._quarantine = ledger.quarantine
         self._plugin = plugin
         self.urls = urls
         self._store = store
@@ -129,12 +136,71 @@ class CallbackService:
             raise
         try:
             callback = await self._read(target, request, documents)
-        except CallbackUnreadable:
-            self.taken["unreadable"] += 1
-            raise
+        except CallbackUnreadable as wrong:
+            callback = Callback(unread=wrong.detail or "it makes no sense")
         await self._carry_out(target, callback)
-        self.taken["taken"] += 1
+        if callback.unread:
+            await self._keep(target, request, callback.unread)
+        self.taken["unreadable" if callback.unread else "taken"] += 1
         return callback.answer
+
+    async def retry(self, kept: Quarantined) -> bool:
+        """Read a kept callback once more, with what the plug-in understands by now; whether all of it made sense: then
+        it is no longer kept. Raises CallbackUnreadable, and it stays."""
+        target = self._kept_target(kept)
+        callback = self.opened(kept)
+        if callback.cut:
+            raise CallbackUnreadable("its body was too large to be kept whole: only its beginning is there")
+        url = self.urls.of(target.tenant, target.integration.key)
+        request = CallbackRequest(
+            method=callback.method,
+            url=f"{url}?{callback.query}" if callback.query else url,
+            headers=callback.headers,
+            body=callback.body,
+        )
+        read = await self._read(target, request, {})
+        await self._carry_out(target, read)
+        if read.unread:
+            raise CallbackUnreadable(read.unread)
+        return await self._quarantine.drop(kept.tenant, kept.seq)
+
+    def opened(self, kept: Quarantined) -> KeptCallback:
+        """What is kept of a callback."""
+        plain = self._vault.open(self._vault.tenant_key(kept.tenant), kept.sealed)
+        return msgspec.msgpack.decode(plain, type=KeptCallback)
+
+    def _kept_target(self, kept: Quarantined) -> CallbackTarget:
+        integration = self._integrations.all(kept.tenant).get(kept.integration)
+        plugin = None if integration is None else self._plugin(integration.provider)
+        if integration is None or plugin is None or plugin.callbacks is None:
+            raise NotFound(
+                f"The integration {kept.integration!r} is gone, or its provider reads no callbacks."
+            )
+        return CallbackTarget(
+            kept.tenant, integration, plugin.callbacks, self._config(kept.tenant, integration, plugin)
+        )
+
+    async def _keep(self, target: CallbackTarget, request: CallbackRequest, error: str) -> None:
+        tenant = target.tenant
+        log.warning("callback_kept", tenant=tenant, integration=target.integration.key, detail=error)
+        callback = KeptCallback(
+            error=error,
+            method=request.method,
+            query=urlsplit(request.url).query,
+            headers={name: value for name, value in request.headers.items() if name not in _CREDENTIALS},
+            body=request.body[:MOST_KEPT],
+            cut=len(request.body) > MOST_KEPT,
+        )
+        kept = Quarantined(
+            tenant=tenant,
+            kind=QuarantineKind.CALLBACK,
+            why="not_understood",
+            integration=target.integration.key,
+            sealed=self._vault.seal(self._vault.tenant_key(tenant), msgspec.msgpack.encode(callback)),
+            digest=self._vault.hash("callback", request.url.encode() + b"\n" + request.body),
+            at=self._clock.now(),
+        )
+        await retry_until_stored("quarantine", lambda: self._quarantine.keep(kept), self._clock)
 
     # -- verify and read ------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ INTEGRATIONS = "/v1/integrations/texts"
 
 @pytest.fixture
 async def clarion(clarion):
-    """The house, with the carrier for text messages."""
+    """Clarion, with the carrier for text messages."""
     clarion.providers["carrier"] = carrier()
     integration = Integration(key="texts", channel=Channel.SMS, provider="carrier", config={"token": TOKEN})
     await clarion.ledger.setup.integrations.delete(ACME, "main-sms")
@@ -226,3 +226,77 @@ async def test_messages_of_people_are_passed_on(clarion, url):
     """As values, before the provider is answered."""
     assert (await reported(clarion, url, b'[{"text": "hello"}]')).status_code == 200
     assert clarion.services.stats()["messages_received"] == 1
+
+
+QUARANTINE = "/v1/quarantine"
+
+
+async def test_a_callback_that_makes_no_sense_is_kept(clarion, url, admin):
+    """Once, and answered, as repeating it would help nobody; it is shown with its integration and the reason."""
+    raw = b'{"unexpected": true}'
+    for _ in range(2):
+        assert (await reported(clarion, url, raw)).status_code == 200
+    (kept,) = (await admin.ok("GET", f"{QUARANTINE}?kind=callback"))["items"]
+    assert (kept["kind"], kept["why"], kept["integration"]) == ("callback", "not_understood", "texts")
+    assert kept["error"] == "the body is no list of reports"
+    assert (await admin.ok("GET", f"{QUARANTINE}?kind=email"))["items"] == []
+    assert (await admin("GET", f"{QUARANTINE}/{kept['id']}/raw")).content == raw
+    assert 'clarion_callbacks_total{outcome="unreadable"} 2' in (await admin("GET", "/metrics")).text
+
+
+async def test_the_rest_of_a_callback_is_taken(clarion, url, admin):
+    """What made sense is stored at once; the whole is kept for a person."""
+    (message,) = await sent(clarion)
+    raw = body("exploded")[:-1] + b"," + body("delivered")[1:]
+    assert (await reported(clarion, url, raw, message)).status_code == 200
+    assert (await now(clarion, message)).status is Status.DELIVERED
+    (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
+    assert kept["error"] == "an event is not known"
+
+
+async def test_a_kept_callback_is_read_again_when_somebody_asks(clarion, url, admin, monkeypatch):
+    """With a plug-in that understands it by now; until then it stays, and the answer says why."""
+    (message,) = await sent(clarion)
+    await reported(clarion, url, body("arrived"), message)
+    (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
+    problem = await admin.problem("POST", f"{QUARANTINE}/{kept['id']}/retry")
+    assert (problem["code"], problem["detail"]) == ("callback_unreadable", "an event is not known")
+    plugin = clarion.providers["carrier"]
+
+    def newer(request, config, tools):
+        return plugin.callbacks.read(
+            replace(request, body=request.body.replace(b"arrived", b"delivered")), config, tools
+        )
+
+    clarion.providers["carrier"] = replace(plugin, callbacks=replace(plugin.callbacks, read=newer))
+    await admin.ok("POST", f"{QUARANTINE}/{kept['id']}/retry")
+    assert (await now(clarion, message)).status is Status.DELIVERED
+    assert (await admin.ok("GET", QUARANTINE))["items"] == []
+
+
+async def test_a_callback_has_no_verdict_and_a_mail_no_retry(clarion, url, admin):
+    """Each is told what else there is."""
+    await reported(clarion, url, b"{}")
+    await admin.ok("POST", "/v1/inbound/email", content=b"From: bob@example.org\r\n\r\nhello")
+    mail, callback = sorted((await admin.ok("GET", QUARANTINE))["items"], key=lambda one: one["kind"])[::-1]
+    problem = await admin.problem("POST", f"{QUARANTINE}/{callback['id']}/resolve", {"verdict": "hard"})
+    assert "retry it" in problem["detail"]
+    assert "resolve it" in (await admin.problem("POST", f"{QUARANTINE}/{mail['id']}/retry"))["detail"]
+    await admin.ok("DELETE", f"{QUARANTINE}/{callback['id']}")
+
+
+async def test_of_a_large_callback_only_the_beginning_is_kept(clarion, url, admin):
+    """A person can look at it, and it cannot be read again."""
+    await reported(clarion, url, b"{" + b" " * 1_000_000)
+    (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
+    assert kept["size_bytes"] == 256 * 1024
+    problem = await admin.problem("POST", f"{QUARANTINE}/{kept['id']}/retry")
+    assert "too large" in problem["detail"]
+
+
+async def test_what_a_gone_integration_kept_is_not_read(clarion, url, admin):
+    """It can still be looked at and deleted."""
+    await reported(clarion, url, b"{}")
+    await admin.ok("DELETE", INTEGRATIONS)
+    (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
+    assert (await admin.problem("POST", f"{QUARANTINE}/{kept['id']}/retry"))["code"] == "not_found"

@@ -236,6 +236,8 @@ async def test_what_is_unclear_waits_for_a_person(clarion, sender, admin):
         "why": "not_understood",
         "sender": "Bob <bob@example.org>",
         "subject": "Re: Hello",
+        "integration": None,
+        "error": None,
         "size_bytes": len(raw),
     }
     path = f"{QUARANTINE}/{listed['id']}"
@@ -244,7 +246,7 @@ async def test_what_is_unclear_waits_for_a_person(clarion, sender, admin):
     assert answer.content == raw
     assert answer.headers["content-disposition"].startswith("attachment")
     for query, count in (
-        ("kind=email", 1), ("kind=reply", 0), ("why=not_understood", 1), ("why=no_proof", 0),
+        ("kind=email", 1), ("kind=callback", 0), ("why=not_understood", 1), ("why=no_proof", 0),
         (f"since={created_at}", 1), (f"until={created_at}", 0),
     ):  # fmt: skip
         assert len((await sender.ok("GET", f"{QUARANTINE}?{query}"))["items"]) == count

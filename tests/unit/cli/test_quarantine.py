@@ -8,7 +8,7 @@ from clarion.cli.main import program
 
 MAIL = {
     "id": "7", "kind": "email", "why": "no_message", "sender": "Bob <bob@example.org>", "subject": "Re: [x]",
-    "size_bytes": 812, "created_at": "2026-06-01T10:00:00.000Z",
+    "integration": None, "error": None, "size_bytes": 812, "created_at": "2026-06-01T10:00:00.000Z",
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_mails_are_listed_and_shown(asked):
     assert "size_bytes: 812" in run("show", "7").output
     assert run("show", "7", "--raw").stdout_bytes == b"From: bob\r\n\r\n\xff"
     assert asked == [
-        ("GET", "/v1/quarantine", {"why": "no_message"}),
+        ("GET", "/v1/quarantine", {"why": "no_message", "kind": None}),
         ("GET", "/v1/quarantine/7"),
         ("GET", "/v1/quarantine/7/raw"),
     ]

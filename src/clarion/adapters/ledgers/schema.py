@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0031"
+REVISION = "0032"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -596,6 +596,8 @@ strays = Table(
     _text("why"),
     _blob("sealed"),
     _number("at"),
+    _text("kind", default="email"),
+    _text("integration", default=""),
     UniqueConstraint("tenant", "digest"),
     Index("strays_tenant", "tenant", "seq"),
     sqlite_autoincrement=True,

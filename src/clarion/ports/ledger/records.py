@@ -13,7 +13,7 @@ from clarion.model.status import Status
 
 
 class Quarantine(Protocol):
-    """Mail kept for manual review: bounded in number and age, the oldest go first."""
+    """Mail and callbacks kept for manual review: each kind bounded in number and age, the oldest go first."""
 
     async def keep(self, mail: Quarantined) -> None:
         """Durable when this returns. Repeating it changes nothing."""

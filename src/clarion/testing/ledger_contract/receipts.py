@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
 from clarion.model.message import Message
-from clarion.model.quarantine import Quarantined, QuarantineFilter
+from clarion.model.quarantine import Quarantined, QuarantineFilter, QuarantineKind
 from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import Reason, Status
@@ -235,8 +237,30 @@ async def a_mail_is_kept_once_for_its_tenant(subject: LedgerSubject) -> None:
     assert [s.seq for s in await kept.page(subject.tenant, QuarantineFilter(), None, 10)] == [second.seq]
 
 
+async def callbacks_are_kept_beside_mail(subject: LedgerSubject) -> None:
+    """Each with its integration, and found by kind."""
+    kept = subject.ledger.quarantine
+    mail = Quarantined(tenant=subject.tenant, why="no_proof", sealed=b"m", digest=b"m" * 16, at=subject.now)
+    callback = Quarantined(
+        tenant=subject.tenant,
+        kind=QuarantineKind.CALLBACK,
+        why="not_understood",
+        integration="texts",
+        sealed=b"c",
+        digest=b"c" * 16,
+        at=subject.now,
+    )
+    for one in (mail, callback, callback):
+        await kept.keep(one)
+    for kind, expected in ((QuarantineKind.EMAIL, mail), (QuarantineKind.CALLBACK, callback)):
+        (found,) = await kept.page(subject.tenant, QuarantineFilter(kind=kind), None, 10)
+        assert found == replace(expected, seq=found.seq)
+    assert len(await kept.page(subject.tenant, QuarantineFilter(), None, 10)) == 2
+
+
 RECEIPTS_CONTRACT = (
     a_mail_is_kept_once_for_its_tenant,
+    callbacks_are_kept_beside_mail,
     messages_are_found_by_their_ids,
     a_receipt_moves_its_message_once,
     a_late_receipt_changes_nothing,

@@ -1,4 +1,4 @@
-"""Mail kept for manual review."""
+"""Mail and callbacks kept for manual review."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clarion.model.ids import TenantId
 from clarion.model.quarantine import ANY_QUARANTINED, Quarantined, QuarantineFilter
 
 MOST = 1_000
-"""Of one tenant."""
+"""Of one kind and tenant."""
 
 
 class MemoryQuarantine:
@@ -27,7 +27,7 @@ class MemoryQuarantine:
             if all(one.digest != mail.digest for one in self._of(mail.tenant, ANY_QUARANTINED)):
                 seq = self._tables.next("quarantine")
                 self._tables.quarantine[seq] = replace(mail, seq=seq)
-            for place, one in enumerate(self._of(mail.tenant, ANY_QUARANTINED)):
+            for place, one in enumerate(self._of(mail.tenant, QuarantineFilter(kind=mail.kind))):
                 if place >= MOST:
                     del self._tables.quarantine[one.seq]
 
@@ -56,7 +56,7 @@ class MemoryQuarantine:
         found = [
             one
             for one in self._tables.quarantine.values()
-            if one.tenant == tenant and where.why in (None, one.why)
+            if one.tenant == tenant and where.kind in (None, one.kind) and where.why in (None, one.why)
             if where.since is None or one.at >= where.since
             if where.before is None or one.at < where.before
         ]

@@ -1,4 +1,4 @@
-"""Mail kept for manual review."""
+"""Mail and callbacks kept for manual review."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from clarion.adapters.ledgers.sqlite.ordinary import Command, Query
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import TenantId
-from clarion.model.quarantine import Quarantined, QuarantineFilter
+from clarion.model.quarantine import Quarantined, QuarantineFilter, QuarantineKind
 
 MOST = 1_000
-"""Of one tenant."""
+"""Of one kind and tenant."""
 
 _columns = schema.strays.c
 _tenant: Any = bindparam("of_tenant")
 _mine = _columns.tenant == _tenant
+_of_kind = _columns.kind == bindparam("of_kind")
 
 ADD = Command(
     insert(schema.strays)
@@ -31,15 +32,18 @@ ADD = Command(
         why=bindparam("new_why"),
         sealed=bindparam("new_sealed"),
         at=bindparam("new_at"),
+        kind=bindparam("new_kind"),
+        integration=bindparam("new_integration"),
     )
     .on_conflict_do_nothing()
 )
 PURGE = Command(
     delete(schema.strays).where(
         _mine,
+        _of_kind,
         _columns.seq
         <= select(_columns.seq)
-        .where(_mine)
+        .where(_mine, _of_kind)
         .order_by(_columns.seq.desc())
         .limit(1)
         .offset(bindparam("kept"))
@@ -47,14 +51,24 @@ PURGE = Command(
     )
 )
 DROP = Command(delete(schema.strays).where(_mine, _columns.seq == bindparam("of_seq")))
-_all = (_columns.seq, _columns.why, _columns.digest, _columns.sealed, _columns.at)
+_all = (
+    _columns.seq,
+    _columns.kind,
+    _columns.why,
+    _columns.integration,
+    _columns.digest,
+    _columns.sealed,
+    _columns.at,
+)
 GET = Query(select(*_all).where(_mine, _columns.seq == bindparam("of_seq")))
 _why: Any = bindparam("of_why")
+_kind: Any = bindparam("of_kind")
 PAGE = Query(
     select(*_all)
     .where(
         _mine,
         _columns.seq < bindparam("before"),
+        or_(_kind.is_(None), _columns.kind == _kind),
         or_(_why.is_(None), _columns.why == _why),
         _columns.at >= bindparam("since"),
         _columns.at < bindparam("until"),
@@ -81,8 +95,10 @@ class SqliteQuarantine:
                 new_why=mail.why,
                 new_sealed=mail.sealed,
                 new_at=mail.at,
+                new_kind=mail.kind.value,
+                new_integration=mail.integration,
             )
-            PURGE(connection, of_tenant=mail.tenant, kept=MOST)
+            PURGE(connection, of_tenant=mail.tenant, of_kind=mail.kind.value, kept=MOST)
 
         await self._writer.call(keep)
 
@@ -90,7 +106,7 @@ class SqliteQuarantine:
         found = await self._readers.call(
             lambda connection: GET.rows(connection, of_tenant=tenant, of_seq=seq)
         )
-        return next((_mail(tenant, row) for row in found), None)
+        return next((_quarantined(tenant, row) for row in found), None)
 
     async def page(
         self, tenant: TenantId, where: QuarantineFilter, before: int | None, limit: int
@@ -100,13 +116,14 @@ class SqliteQuarantine:
                 connection,
                 of_tenant=tenant,
                 before=_NEWEST if before is None else before,
+                of_kind=None if where.kind is None else where.kind.value,
                 of_why=where.why,
                 since=where.since or 0,
                 until=_NEWEST if where.before is None else where.before,
                 most=limit,
             )
         )
-        return [_mail(tenant, row) for row in found]
+        return [_quarantined(tenant, row) for row in found]
 
     async def drop(self, tenant: TenantId, seq: int) -> bool:
         return bool(
@@ -114,6 +131,15 @@ class SqliteQuarantine:
         )
 
 
-def _mail(tenant: TenantId, row: Sequence[Any]) -> Quarantined:
-    seq, why, digest, sealed, at = row
-    return Quarantined(tenant=tenant, seq=seq, why=why, digest=digest, sealed=sealed, at=at)
+def _quarantined(tenant: TenantId, row: Sequence[Any]) -> Quarantined:
+    seq, kind, why, integration, digest, sealed, at = row
+    return Quarantined(
+        tenant=tenant,
+        kind=QuarantineKind(kind),
+        why=why,
+        integration=integration,
+        sealed=sealed,
+        digest=digest,
+        at=at,
+        seq=seq,
+    )
