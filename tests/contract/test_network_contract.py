@@ -72,8 +72,8 @@ class Deaf(Careful):
 
 
 class Hasty(Careful):
-    async def send(self, batch):
-        return [Retry() if isinstance(one, Unknown) else one for one in await super().send(batch)]
+    async def send(self, batch, **more):
+        return [Retry() if isinstance(one, Unknown) else one for one in await super().send(batch, **more)]
 
 
 class Sleepy(Careful):
@@ -83,8 +83,8 @@ class Sleepy(Careful):
 
 
 class Doubtful(Careful):
-    async def send(self, batch):
-        return [Unknown() if isinstance(one, Retry) else one for one in await super().send(batch)]
+    async def send(self, batch, **more):
+        return [Unknown() if isinstance(one, Retry) else one for one in await super().send(batch, **more)]
 
 
 class Forgetful(Careful):
@@ -103,14 +103,14 @@ class Wordy(Careful):
 
 
 class Twice(Careful):
-    async def send(self, batch):
-        await super().send(batch)
-        return await super().send(batch)
+    async def send(self, batch, **more):
+        await super().send(batch, **more)
+        return await super().send(batch, **more)
 
 
 class Backwards(Careful):
-    async def send(self, batch):
-        outcomes = await super().send(batch)
+    async def send(self, batch, **more):
+        outcomes = await super().send(batch, **more)
         return [Accepted() for _ in outcomes]
 
 
@@ -133,7 +133,7 @@ class Mumbling(Careful):
 
 
 class Trusting(Careful):
-    async def send(self, batch):
+    async def send(self, batch, **more):
         async with ClientBuilder().follow_redirects(True).build() as client:
             return [outcome_of(await self.reply(client)) for _ in batch]
 
@@ -143,7 +143,7 @@ class Trusting(Careful):
 
 
 class Leaky(Careful):
-    async def send(self, batch):
+    async def send(self, batch, **more):
         client = ClientBuilder().build()  # With no time limit of its own, a request goes on without us.
         await client.post(self.config.url).build().send()
         return [Accepted()]

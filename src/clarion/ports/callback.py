@@ -32,12 +32,28 @@ class CallbackRequest(msgspec.Struct, frozen=True, kw_only=True):
         return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
 
 
+class RefusedEmail(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mail server's refusal of an email means."""
+
+    cause: Literal["address", "moment", "sender", "unknown"]
+    """`address`: it will never work. `moment`: it may work another time. `sender`: policy, authentication, reputation or
+    content, so nothing is wrong with the address. `unknown`: the words do not say."""
+    detail: str = ""
+    """The server's words without addresses."""
+
+
+def _not_classified(status: str, said: str) -> RefusedEmail:
+    return RefusedEmail(cause="unknown")
+
+
 class CallbackTools(msgspec.Struct, frozen=True, kw_only=True):
     """What a plug-in may need to judge a callback."""
 
     now: Instant
     documents: Mapping[str, bytes] = {}
     """What was asked for with `DocumentNeeded`, by URL."""
+    refused_email: Callable[[str, str], RefusedEmail] = _not_classified
+    """`refused_email(status, said)`: what a refusal means, by its enhanced status code (or none) and the server's words."""
 
 
 class DocumentNeeded(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from clarion.content.bounces import refused_email
 from clarion.errors import CallbackForged, CallbackUnreadable, NotFound, Unavailable
 from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
@@ -249,7 +250,7 @@ class CallbackService:
         request: CallbackRequest,
         documents: Mapping[str, bytes],
     ) -> T:
-        tools = CallbackTools(now=self._clock.now(), documents=documents)
+        tools = CallbackTools(now=self._clock.now(), documents=documents, refused_email=refused_email)
         if len(request.body) <= QUICK_BYTES:
             return what(request, target.config, tools)
         return await asyncio.to_thread(what, request, target.config, tools)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 import structlog
@@ -14,13 +14,14 @@ from clarion.adapters.http.host_backoff import HostBackoff, put_off
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
-from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.ports.provider import ProviderTools, Report
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+"""What one request is made of: a message, or a group of them."""
 Urls = Literal["operator", "user"]
 """Who says where to: the settings of the integration, or a user."""
 AT_ONCE = 64
@@ -34,8 +35,8 @@ LONGEST_REST_S = 30.0
 """Of a host of users' URLs that hangs. Short, as others may have theirs at the same host."""
 
 
-class HttpProvider:
-    """Implements `ports.provider.Provider` from two pure functions.
+class HttpProvider(Generic[T]):
+    """Implements `ports.provider.Provider` from two pure functions; its messages may be of any type that they know.
 
     `build(outgoing)` makes the request, or an outcome when there is nothing to send; `read(outgoing, reply)` says what
     the answer means. A request that never left is `Retry`; one that got no answer is `Unknown`, or `Retry` when
@@ -47,8 +48,8 @@ class HttpProvider:
         integration: Integration,
         tools: ProviderTools,
         *,
-        build: Callable[[Outgoing], HttpRequest | Outcome],
-        read: Callable[[Outgoing, HttpReply], Outcome],
+        build: Callable[[T], HttpRequest | Outcome],
+        read: Callable[[T, HttpReply], Outcome],
         ping: HttpRequest | None = None,
         check_pong: Callable[[HttpReply], None] | None = None,
         urls: Urls = "operator",
@@ -75,13 +76,16 @@ class HttpProvider:
         self._urls = urls
         self._caller = HttpClient(tools, timeout_s=longest_s)
 
-    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
-        """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`."""
-        return await self.send_reporting(batch, None)
+    async def send(self, batch: Sequence[T], *, within_s: float | None = None) -> Sequence[Outcome]:
+        """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`. `within_s`: where less time is left
+        than the integration has."""
+        return await self.send_reporting(batch, None, within_s=within_s)
 
-    async def send_reporting(self, batch: Sequence[Outgoing], report: Report | None) -> Sequence[Outcome]:
+    async def send_reporting(
+        self, batch: Sequence[T], report: Report | None, *, within_s: float | None = None
+    ) -> Sequence[Outcome]:
         """The same; each outcome is told as it comes."""
-        until_s = self._clock.monotonic() + self._timeout_s
+        until_s = self._clock.monotonic() + min(self._timeout_s, within_s or self._timeout_s)
         if len(batch) == 1:
             return [await self._sent(batch[0], self._built(batch[0]), until_s)]
         outcomes: dict[int, Outcome] = {}
@@ -118,13 +122,13 @@ class HttpProvider:
         """Release the connections."""
         await self._caller.close()
 
-    def _ahead(self, batch: Sequence[Outgoing]) -> Iterator[tuple[int, Outgoing, HttpRequest | Outcome]]:
+    def _ahead(self, batch: Sequence[T]) -> Iterator[tuple[int, T, HttpRequest | Outcome]]:
         """As many built calls as go out at once: built one by one between answers, each costs the client a wake-up."""
         for start in range(0, len(batch), AT_ONCE):
             part = batch[start : start + AT_ONCE]
             yield from [(at, outgoing, self._built(outgoing)) for at, outgoing in enumerate(part, start)]
 
-    def _built(self, outgoing: Outgoing) -> HttpRequest | Outcome:
+    def _built(self, outgoing: T) -> HttpRequest | Outcome:
         try:
             return self._build(outgoing)
         except ContentError as wrong:
@@ -133,14 +137,14 @@ class HttpProvider:
             self._tell("request_not_built", surprise)
             return Retry(reason=Reason.INTERNAL_ERROR, detail=type(surprise).__name__)
 
-    async def _sent(self, outgoing: Outgoing, call: HttpRequest | Outcome, until_s: float) -> Outcome:
+    async def _sent(self, outgoing: T, call: HttpRequest | Outcome, until_s: float) -> Outcome:
         if not isinstance(call, HttpRequest):
             return call
         if not self._is_of_user(call):
             return self._meant(outgoing, call, await self._answer(call, until_s))
         return await self._sent_to_user(outgoing, call, until_s)
 
-    async def _sent_to_user(self, outgoing: Outgoing, call: HttpRequest, until_s: float) -> Outcome:
+    async def _sent_to_user(self, outgoing: T, call: HttpRequest, until_s: float) -> Outcome:
         """A server of a user's: what goes wrong there is nobody else's trouble."""
         began, call_s = self._clock.monotonic(), self._user_call_s
         if wait_s := self._backoff.wait_s(call.host, began, call_s):
@@ -160,7 +164,7 @@ class HttpProvider:
     async def _answer(self, call: HttpRequest, until_s: float) -> HttpReply | HttpFailure:
         return await self._caller.call(call, until_s=until_s, limit=REPLY_BYTES)
 
-    def _meant(self, outgoing: Outgoing, call: HttpRequest, answer: HttpReply | HttpFailure) -> Outcome:
+    def _meant(self, outgoing: T, call: HttpRequest, answer: HttpReply | HttpFailure) -> Outcome:
         if isinstance(answer, HttpFailure):
             return self._unanswered(call, answer)
         if 300 <= answer.status < 400:

@@ -1,6 +1,7 @@
 """Returned mail: bounces, complaints, automatic replies. Pure: bytes in, a verdict out."""
 
 from clarion.content.bounces.reading import Return, read
+from clarion.content.bounces.refusals import refused_email
 from clarion.content.bounces.verdict import BounceVerdict
 
-__all__ = ["BounceVerdict", "Return", "read"]
+__all__ = ["BounceVerdict", "Return", "read", "refused_email"]

@@ -136,6 +136,15 @@ def read(raw: bytes) -> Return:
     )
 
 
+def read_reply(status: str, said: str) -> Return:
+    """The verdict on a refusal that a service passes on: the enhanced status code, and what the mail server said."""
+    said = said[: 4 * DETAIL]
+    verdict = (
+        _judged(said, status) if said else smtp_codes.exactly(status) or smtp_codes.roughly(status, "")
+    ) or (BounceVerdict.UNKNOWN)
+    return Return(verdict=verdict, status=status, detail=_redacted(said))
+
+
 def _verdict(mail: ParsedMail) -> Return:
     if (complained := complaint(mail)) is not None:
         return Return(verdict=complained, recipients=_addresses(_reported(mail)))

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 from msgspec.structs import replace
 
+from clarion.content.bounces import refused_email
 from clarion.errors import CallbackForged, CallbackUnreadable
 from clarion.model.ids import Instant
 from clarion.model.message import Message
@@ -80,7 +81,7 @@ class _Reporter:
 
     def taken(self, request: CallbackRequest) -> Callback:
         """What it says, once it is verified."""
-        tools = CallbackTools(now=self.now)
+        tools = CallbackTools(now=self.now, refused_email=refused_email)
         needed = self.callbacks.verify(request, self._config, tools)
         if isinstance(needed, DocumentNeeded):
             tools = replace(tools, documents={needed.url: self.vendor.documents[needed.url]})

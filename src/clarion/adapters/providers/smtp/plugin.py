@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from clarion.adapters.attachments import Attachments, by_url
+from clarion.adapters.email import email_of
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.isolation import surprised
 from clarion.adapters.oauth import AccessTokens
-from clarion.adapters.providers.smtp.attachments import Attachments, by_url
 from clarion.adapters.providers.smtp.config import SmtpConfig, grant_of, refuse_unsafe, sender_of, tls_context
 from clarion.adapters.providers.smtp.domain_limits import Domains
 from clarion.adapters.providers.smtp.handshake import NotOpened, open_connection
@@ -115,14 +116,7 @@ class SmtpProvider:
     def _job(self, call: SendCall, index: int, outgoing: Outgoing) -> SendJob | None:
         if outgoing.contact is None or not isinstance(outgoing.content, EmailContent):
             return None
-        email = OutgoingEmail(
-            message=outgoing.message,
-            to=outgoing.contact.address,
-            to_name=_name(outgoing),
-            content=outgoing.content,
-            unsubscribe_url=outgoing.unsubscribe_url,
-            at=self._tools.clock.now(),
-        )
+        email = email_of(outgoing, self._tools.clock.now())
         return SendJob(call, index, email, self._destinations.of(email.to))
 
     async def _fetch_and_send(self, pool: Pool, jobs: Sequence[SendJob]) -> None:
@@ -189,12 +183,6 @@ class _Only:
 
     def ended(self, index: int, outcome: Outcome) -> None:
         """Told by the call it belongs to."""
-
-
-def _name(outgoing: Outgoing) -> str:
-    """The person's name, when the application keeps it as the attribute `name`."""
-    name = outgoing.user.profile.attributes.get("name")
-    return name if isinstance(name, str) else ""
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from clarion.adapters.attachments import AT_ONCE, LIMIT, Attachments
 from clarion.adapters.providers.smtp import plugin
-from clarion.adapters.providers.smtp.attachments import AT_ONCE, LIMIT, Attachments
 from clarion.model.content import Attachment
 from clarion.model.outcome import Accepted, Rejected, Retry
 from clarion.model.status import Reason
