@@ -47,12 +47,12 @@ def _fields(kind: type) -> dict[str, str]:
     words: dict[str, str] = {}
     for owner in reversed(kind.__mro__):
         if owner.__module__.startswith(OURS):
-            words |= _said_in(owner.__module__).get(owner.__name__, {})
+            words |= said_in(owner.__module__).get(owner.__name__, {})
     return words
 
 
 @cache
-def _said_in(module: str) -> dict[str, dict[str, str]]:
+def said_in(module: str) -> dict[str, dict[str, str]]:
     """Class to field to what stands below it, of one module."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {
