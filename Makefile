@@ -88,8 +88,8 @@ $(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
 
 # What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
 # failed when CI=true.
-.PHONY: servers chromium postfix dovecot gettext postgresql redis
-servers: chromium postfix dovecot gettext npm
+.PHONY: servers chromium postfix dovecot gettext java nghttpd postgresql redis
+servers: chromium postfix dovecot gettext java nghttpd npm
 
 chromium: # a real browser reads the pages and takes web push
 	@$(call apt,chromium chromium-browser google-chrome google-chrome-stable,chromium)
@@ -102,6 +102,13 @@ dovecot: # a real IMAP server holds mail for us to read
 
 gettext: # msgfmt checks and compiles the catalogues we write
 	@$(call apt,msgfmt,gettext)
+
+java: # a mock of APNs that others wrote runs on it, and Maven fetches it
+	@$(call apt,javac,default-jdk-headless)
+	@$(call apt,mvn,maven)
+
+nghttpd: # an HTTP/2 server takes our push notifications
+	@$(call apt,nghttpd,nghttp2-server)
 
 postgresql: # the peer that is measured beside Clarion stores its data there
 	@$(call apt,$(or $(wildcard /usr/lib/postgresql/*/bin/postgres),postgres),postgresql)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import NoReturn
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ import structlog
 
 from clarion.adapters.http import HttpClient, HttpFailure, HttpReply, HttpRequest
 from clarion.errors import ConfigError, Unavailable
+from clarion.model.ids import Instant
 from clarion.ports.provider import ProviderTools
 
 TIMEOUT_S = 15.0
@@ -45,13 +47,16 @@ _TOKEN = re.compile(r"[!-~]{1,8192}").fullmatch
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """By what right tokens are asked for: a refresh token (section 6), or without one the client's own (4.4)."""
+    """By what right tokens are asked for: what the client signs (RFC 7523), a refresh token (RFC 6749, section 6), or
+    without either the client's own (4.4)."""
 
     token_url: str
     client_id: str
     client_secret: str = ""
     refresh_token: str = ""
     scope: str = ""
+    assertion: Callable[[Instant], str] | None = None
+    """Signs the JWT that is exchanged for a token; it says client and scope."""
 
     def __repr__(self) -> str:
         """Without secrets."""
@@ -173,13 +178,20 @@ class AccessTokens:
 
     def _call(self) -> HttpRequest:
         grant = self._grant
-        fields = {
-            "grant_type": "refresh_token" if self._refresh_token else "client_credentials",
-            "refresh_token": self._refresh_token,
-            "client_id": grant.client_id,
-            "client_secret": grant.client_secret,
-            "scope": grant.scope,
-        }
+        fields = (
+            {
+                "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                "assertion": grant.assertion(self._clock.now()),
+            }
+            if grant.assertion is not None
+            else {
+                "grant_type": "refresh_token" if self._refresh_token else "client_credentials",
+                "refresh_token": self._refresh_token,
+                "client_id": grant.client_id,
+                "client_secret": grant.client_secret,
+                "scope": grant.scope,
+            }
+        )
         return HttpRequest(
             url=grant.token_url,
             headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -53,6 +53,34 @@ class Invitation(Value, frozen=True, kw_only=True):
     """Greater with every change."""
 
 
+class DeviceOptions(Value, frozen=True, kw_only=True):
+    """How a phone shows a notification, or that it shows none. Names are those of APNs, written with underscores."""
+
+    subtitle: str = ""
+    title_loc_key: str = ""
+    """Name of a text in the app, shown in place of `title`; `title_loc_args` fill its places."""
+    title_loc_args: tuple[str, ...] = ()
+    loc_key: str = ""
+    """Name of a text in the app, shown in place of `body`; `loc_args` fill its places."""
+    loc_args: tuple[str, ...] = ()
+    badge: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
+    """The number at the app's icon; 0 removes it."""
+    sound: str = ""
+    """`default`, or a file in the app."""
+    category: str = ""
+    """Which buttons of the app are shown (APNs), or what a tap opens (`click_action` of Android)."""
+    thread_id: str = ""
+    """Notifications with the same one are shown together."""
+    interruption_level: Literal["passive", "active", "time-sensitive", "critical"] | None = None
+    relevance_score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    mutable_content: bool = False
+    """The app may change it before it is shown, for example to fetch the image."""
+    background: bool = False
+    """Nothing is shown: the app is woken with `data`."""
+    channel_id: str = ""
+    """The notification channel of the app on Android."""
+
+
 class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
     """An email before MIME."""
 
@@ -80,6 +108,8 @@ class PushContent(Content, frozen=True, kw_only=True, tag="push"):
     image: str = ""
     actions: tuple[Action, ...] = ()
     data: dict[str, Any] = {}
+    device: DeviceOptions | None = None
+    """Of phones only: browsers show the rest."""
 
 
 class InAppContent(Content, frozen=True, kw_only=True, tag="in_app"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from clarion.model.endpoint import Delivery
+from clarion.model.ids import Instant
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.status import Reason
 
@@ -46,6 +47,8 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
     """This address, never again: it becomes a suppression."""
 
     reason: Reason = Reason.ADDRESS_GONE
+    since: Instant | None = None
+    """When the provider saw that it is gone, where it says so: an address registered again later is not meant."""
     detail: str | None = None
     record: Delivery | None = None
 

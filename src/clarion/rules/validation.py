@@ -13,6 +13,7 @@ import msgspec
 
 from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import Channel
+from clarion.model.device_address import plain_device_address, service_of
 from clarion.model.submission import Recipient
 from clarion.model.subscription import is_subscription, plain_subscription
 from clarion.model.user import Contact, Preferences, Window
@@ -80,8 +81,15 @@ def check_address(channel: Channel, address: str, pointer: str) -> None:
 
 
 def plain_address(channel: Channel, address: str, pointer: str) -> str:
-    """The one spelling in which an address is stored: a browser's push subscription has many."""
-    if channel is not Channel.PUSH or not is_subscription(address):
+    """The one spelling in which an address is stored: a browser's push subscription and a device token have many."""
+    if channel is not Channel.PUSH:
+        return address
+    if service_of(address):
+        try:
+            return plain_device_address(address)
+        except ValueError as wrong:
+            raise InvalidInput(f"this is not the address of a phone: {wrong}.", pointer=pointer) from None
+    if not is_subscription(address):
         return address
     try:
         return plain_subscription(address)

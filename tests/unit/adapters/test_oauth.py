@@ -1,6 +1,7 @@
 """Access tokens: asked for when needed, by one request, kept until they run out, and never shown."""
 
 import asyncio
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -212,7 +213,7 @@ async def test_the_url_must_lead_to_a_public_address():
 @pytest.mark.parametrize("missing", [{"client_id": ""}, {"client_secret": "", "refresh_token": ""}])
 def test_a_grant_that_can_never_work_is_refused(missing):
     """Before anybody is asked."""
-    fields = {
+    fields: dict[str, Any] = {
         "token_url": "https://a.example/t",
         "client_id": "c",
         "client_secret": "s",

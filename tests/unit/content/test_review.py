@@ -217,6 +217,36 @@ def test_a_push_may_not_be_bigger_than_push_services_take():
     )
 
 
+def test_how_a_phone_shows_a_push_is_checked_with_the_example():
+    """Names, values and size: nothing of it is found out only when it is sent."""
+    example = {"n": 3, "long": "x" * 3900}
+    good = '{"badge": {{ n|tojson }}, "sound": "default", "interruption_level": "passive"}'
+    assert findings({"title": "T", "device": good}, Channel.PUSH, example_data=example) == []
+    for wrong, said in (
+        ('{"badge": -1}', ">= 0"),
+        ('{"colour": "red"}', "colour"),
+        ('{"interruption_level": "loud"}', "loud"),
+        ("{{ n }}", "object"),
+        ("badge", "JSON object like"),
+    ):
+        (found,) = findings({"title": "T", "device": wrong}, Channel.PUSH, example_data=example)
+        assert found.severity is Severity.ERROR
+        assert said in found.detail
+    big = '{"subtitle": {{ long|tojson }}, "thread_id": {{ long|tojson }}}'
+    assert [
+        one.code for one in findings({"title": "T", "device": big}, Channel.PUSH, example_data=example)
+    ] == [Code.PUSH_SIZE]
+
+
+def test_names_that_push_services_keep_are_refused_in_data():
+    """FCM refuses the whole message, and `aps` is what APNs shows."""
+    for name in ("aps", "from", "google.x"):
+        fields = {"title": "T", "data": '{"NAME": {{ v|tojson }}}'.replace("NAME", name)}
+        (found,) = findings(fields, Channel.PUSH, example_data={"v": "1"})
+        assert (found.code, found.pointer) == (Code.PUSH_DATA, "#/channels/push/en/data")
+        assert f"`{name}`" in found.detail
+
+
 MJML = "<mjml>\n<mj-body>\n<mj-section>\n<mj-column>\n{}\n</mj-column></mj-section></mj-body></mjml>"
 
 

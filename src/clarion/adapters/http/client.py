@@ -24,8 +24,12 @@ ADDRESSES_TRIED = 3
 class HttpClient:
     """Makes calls over pooled connections, HTTP/2 where offered. Redirects are answers like any other."""
 
-    def __init__(self, tools: ProviderTools, *, timeout_s: float, resolve: Resolve | None = None) -> None:
-        """`timeout_s` is the longest a call may take, and tells how long a connection may take."""
+    def __init__(
+        self, tools: ProviderTools, *, timeout_s: float, resolve: Resolve | None = None, identity: bytes = b""
+    ) -> None:
+        """`timeout_s` is the longest a call may take, and tells how long a connection may take. `identity`: a
+        certificate and its private key as PEM, for servers that know their clients by it."""
+        self._identity = identity
         self._tools = tools
         self._resolve = resolve
         self._connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
@@ -94,7 +98,12 @@ class HttpClient:
     def _clients(self) -> Clients:
         if self._open is None:
             self._open = Clients(
-                self._guard, self._tools.clock, self._connect_s, self._permits, self._resolve
+                self._guard,
+                self._tools.clock,
+                self._connect_s,
+                self._permits,
+                self._resolve,
+                self._identity,
             )
         return self._open
 

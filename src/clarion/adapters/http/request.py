@@ -21,13 +21,15 @@ _NEVER_CONNECTED = "client error (Connect)"
 """The library's class of an error does not tell a connection that failed from one that broke later; its causes do."""
 
 
-def builder(connect_s: float) -> ClientBuilder:
+def builder(connect_s: float, identity: bytes = b"") -> ClientBuilder:
     """Settings of every client: no redirects, no proxy that would resolve names for us, nothing unpacked.
 
-    An odd header in an answer says nothing about the answer, so it is passed over.
+    An odd header in an answer says nothing about the answer, so it is passed over. `identity`: a certificate and its
+    private key as PEM, shown to servers that ask for one.
     """
+    settings = ClientBuilder()
     return (
-        ClientBuilder()
+        (settings.identity_pem(identity) if identity else settings)
         .user_agent("Clarion")
         .http2(True)
         .follow_redirects(False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, Literal, TypeVar
 
 import msgspec
@@ -50,17 +50,22 @@ class HttpProvider(Generic[T]):
         *,
         build: Callable[[T], HttpRequest | Outcome],
         read: Callable[[T, HttpReply], Outcome],
-        ping: HttpRequest | None = None,
+        ping: HttpRequest | Callable[[], HttpRequest] | None = None,
         check_pong: Callable[[HttpReply], None] | None = None,
         urls: Urls = "operator",
         idempotent: bool = False,
+        identity: bytes = b"",
+        prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`urls="user"`: the URLs come from users, each leads to a server of its own whose trouble says nothing about
         the others: it opens no circuit, and where a host hangs it alone gets a rest.
         So with single calls that are `from_user`. Where `read` knows better, it says `Retry(of_address=False)`.
 
         `check_pong(reply)` judges the answer to `ping` where its status does not: it raises ConfigError or
-        Unavailable saying what to do.
+        Unavailable saying what to do. `identity`: a certificate and its private key as PEM, shown to the server.
+
+        `prepare()` is awaited before every batch and ping, within their time, such as for an access token: it raises
+        ConfigError or Unavailable, and then nothing is sent.
         """
         self._integration = integration.key
         self._build = build
@@ -68,13 +73,14 @@ class HttpProvider(Generic[T]):
         self._ping = ping
         self._check_pong = check_pong
         self._idempotent = idempotent
+        self._prepare = prepare
         self._backoff = HostBackoff(LONGEST_REST_S)
         self._clock = tools.clock
         self._timeout_s = TIME_SHARE * integration.limits.timeout_s
         self._user_call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
         longest_s = self._user_call_s if urls == "user" else self._timeout_s
         self._urls = urls
-        self._caller = HttpClient(tools, timeout_s=longest_s)
+        self._caller = HttpClient(tools, timeout_s=longest_s, identity=identity)
 
     async def send(self, batch: Sequence[T], *, within_s: float | None = None) -> Sequence[Outcome]:
         """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`. `within_s`: where less time is left
@@ -86,6 +92,8 @@ class HttpProvider(Generic[T]):
     ) -> Sequence[Outcome]:
         """The same; each outcome is told as it comes."""
         until_s = self._clock.monotonic() + min(self._timeout_s, within_s or self._timeout_s)
+        if self._prepare is not None and (unprepared := await self._prepared(self._prepare, until_s)):
+            return [unprepared] * len(batch)
         if len(batch) == 1:
             return [await self._sent(batch[0], self._built(batch[0]), until_s)]
         outcomes: dict[int, Outcome] = {}
@@ -107,7 +115,10 @@ class HttpProvider(Generic[T]):
         if self._ping is None:
             return
         until_s = self._clock.monotonic() + self._timeout_s
-        answer = await self._caller.call(self._ping, until_s=until_s, limit=REPLY_BYTES)
+        if self._prepare is not None:
+            await self._prepare()
+        ping = self._ping if isinstance(self._ping, HttpRequest) else self._ping()
+        answer = await self._caller.call(ping, until_s=until_s, limit=REPLY_BYTES)
         if isinstance(answer, HttpFailure):
             raise Unavailable(answer.detail)
         if self._check_pong is not None:
@@ -121,6 +132,19 @@ class HttpProvider(Generic[T]):
     async def close(self) -> None:
         """Release the connections."""
         await self._caller.close()
+
+    async def _prepared(self, prepare: Callable[[], Awaitable[None]], until_s: float) -> Outcome | None:
+        """What becomes of a batch that cannot be sent; None when it can."""
+        try:
+            async with self._clock.timeout(until_s - self._clock.monotonic()):
+                await prepare()
+        except ConfigError as wrong:
+            return Misconfigured(detail=wrong.detail)
+        except Unavailable as trouble:
+            return Retry(detail=trouble.detail)
+        except TimeoutError:
+            return Retry(reason=Reason.PROVIDER_TIMEOUT, detail="no time was left to begin")
+        return None
 
     def _ahead(self, batch: Sequence[T]) -> Iterator[tuple[int, T, HttpRequest | Outcome]]:
         """As many built calls as go out at once: built one by one between answers, each costs the client a wake-up."""

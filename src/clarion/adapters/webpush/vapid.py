@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
     SECP256R1,
     EllipticCurvePrivateKey,
     derive_private_key,
 )
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from clarion.adapters.es256 import signed_es256
 from clarion.adapters.webpush.encryption import new_key
 from clarion.model.ids import Instant
 from clarion.model.lru import Lru
@@ -23,9 +21,6 @@ LIFETIME_S = 12 * 3600
 RENEW_S = 3600
 ORIGINS = 256
 """Tokens kept. Endpoints come from users, so their origins could be without end."""
-
-_encode = msgspec.json.Encoder().encode
-_HEADER = text_of(_encode({"typ": "JWT", "alg": "ES256"}))
 
 
 class VapidKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +72,6 @@ class Vapid:
         return kept[1]
 
     def _signed(self, origin: str, expires: int) -> str:
-        claims = _encode({"aud": origin, "exp": expires, "sub": self._subject})
-        said = f"{_HEADER}.{text_of(claims)}"
-        r, s = decode_dss_signature(self._key.sign(said.encode(), ECDSA(SHA256())))
-        token = f"{said}.{text_of(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+        claims = {"aud": origin, "exp": expires, "sub": self._subject}
+        token = signed_es256(self._key, {"typ": "JWT", "alg": "ES256"}, claims)
         return f"vapid t={token}, k={self._public}"

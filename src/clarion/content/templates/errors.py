@@ -52,6 +52,8 @@ class Code(StrEnum):
     """The example takes more segments than the tenant allows."""
     PUSH_SIZE = "push_size"
     """The example is bigger than push services take."""
+    PUSH_DATA = "push_data"
+    """`data` of the example has a name that push services keep for themselves."""
     IMAGE_ALT = "image_alt"
     """An image without alternative text."""
     CONTRAST = "contrast"

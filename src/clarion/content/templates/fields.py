@@ -23,6 +23,7 @@ from clarion.model.content import (
     AnyContent,
     Attachment,
     ChatContent,
+    DeviceOptions,
     EmailContent,
     InAppContent,
     Invitation,
@@ -48,6 +49,7 @@ class FieldKind(Enum):
     ACTIONS = "a JSON list of buttons: label and url"
     ATTACHMENTS = "a JSON list of attachments: name, type, and url or content"
     CALENDAR = "a JSON object, an invitation: uid, start, end"
+    DEVICE = "a JSON object, how a phone shows it: badge, sound, category, thread_id"
     DOCUMENT = "a JSON document, as text"
 
 
@@ -158,6 +160,22 @@ def _invitation(text: str) -> Invitation | None:
     )
 
 
+def _device(text: str) -> DeviceOptions | None:
+    """None where a condition leaves nothing."""
+    if not text.strip():
+        return None
+    try:
+        options = msgspec.json.decode(text, type=DeviceOptions)
+    except msgspec.ValidationError as wrong:
+        raise ValueError(f"{wrong}; there are {', '.join(DeviceOptions.__struct_fields__)}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(
+            'must render to a JSON object like `{"badge": 1, "sound": "default"}`: '
+            "write values as `{{ value|tojson }}`"
+        ) from None
+    return structs.replace(options, subtitle=one_line(options.subtitle))
+
+
 def _moment(name: str, text: str) -> date | datetime:
     try:
         return moment(text)
@@ -185,6 +203,7 @@ _FINISH: Mapping[FieldKind, Finish] = {
     FieldKind.FACTS: _facts,
     FieldKind.ATTACHMENTS: _attachments,
     FieldKind.CALENDAR: _invitation,
+    FieldKind.DEVICE: _device,
 }
 
 LAYOUTS: Mapping[Channel, Layout] = {
@@ -212,6 +231,7 @@ LAYOUTS: Mapping[Channel, Layout] = {
             "image": FieldKind.LINK,
             "actions": FieldKind.ACTIONS,
             "data": FieldKind.OBJECT,
+            "device": FieldKind.DEVICE,
         },
         needs="title",
     ),

@@ -22,6 +22,7 @@ _JSON_KINDS = frozenset(
         FieldKind.ACTIONS,
         FieldKind.ATTACHMENTS,
         FieldKind.CALENDAR,
+        FieldKind.DEVICE,
     }
 )
 

@@ -21,7 +21,7 @@ from clarion.content.templates.variables import Shape, unknown
 from clarion.model.channel import Channel
 from clarion.model.content import AnyContent, EmailContent, PushContent, SmsContent
 from clarion.model.ids import Instant, TenantId, UserNo
-from clarion.model.push import MOST_BYTES, push_bytes
+from clarion.model.push import MOST_BYTES, push_bytes, reserved_names
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import Profile, User
 
@@ -203,6 +203,9 @@ class Inspection:
                 f"the example takes {size:,} bytes of JSON, push services take {MOST_BYTES:,}: shorten it"
             )
             yield self._said(Severity.ERROR, Code.PUSH_SIZE, "", detail)
+        for name in reserved_names(content.data):
+            detail = f"`{name}` is a name that push services keep for themselves: give it another one"
+            yield self._said(Severity.ERROR, Code.PUSH_DATA, "data", detail)
 
     def _unsubscribe(self) -> Iterator[Finding]:
         if not any(("unsubscribe_url", "") in paths(source.text) for _, source in self._sound()):

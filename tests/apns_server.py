@@ -1,0 +1,149 @@
+"""Pushy's mock of APNs, a Java program, behind TLS that negotiates HTTP/2 (ALPN), which the mock alone does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from tests.needs import missing, require
+
+SOURCES = Path(__file__).parent / "java" / "apns"
+BUILT = Path(__file__).parent.parent / ".cache" / "java" / "apns"
+KEY_ID, TEAM_ID, TOPIC = "KEYID12345", "TEAMID1234", "com.example.app"
+TOKEN, GONE_TOKEN = "ab" * 32, "cd" * 32
+GONE_SINCE = 1_700_000_000_000
+WHY = "the mock of APNs runs on it"
+START_S = 60.0
+
+
+class ApnsServer(NamedTuple):
+    """The mock, and what it takes to talk to it."""
+
+    port: int
+    """Of the mock itself: HTTP/2 with prior knowledge."""
+    folder: Path
+    """Holds `ca.pem` and what the mock says, in `log`."""
+    private_key: str
+    """What tokens are signed with."""
+
+    def accepted(self) -> list[list[str]]:
+        """Push type, id and payload of what it took, in order."""
+        lines = (self.folder / "log").read_text().splitlines()
+        return [line.split("\t")[1:] for line in lines if line.startswith("ACCEPTED\t")]
+
+
+def _built() -> str:
+    """The class path of the mock; built when it is not there yet."""
+    java, maven = require("javac", WHY), require("mvn", WHY)
+    libraries = BUILT / "libraries"
+    if not (BUILT / "ApnsMock.class").exists():
+        BUILT.mkdir(parents=True, exist_ok=True)
+        get = (maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={libraries}")
+        compiling = (java, "-cp", f"{libraries}/*", "-d", str(BUILT), str(SOURCES / "ApnsMock.java"))
+        for command in (get, compiling):
+            done = subprocess.run(
+                command, cwd=SOURCES, capture_output=True, text=True, timeout=100, check=False
+            )
+            if done.returncode:
+                missing(f"the mock of APNs could not be built: {(done.stdout + done.stderr)[-400:]}")
+    return f"{BUILT}:{libraries}/*"
+
+
+@contextlib.contextmanager
+def apns_server() -> Iterator[ApnsServer]:
+    """The mock, running."""
+    classes = _built()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        key = _written(folder)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [
+            *(require("java", WHY), "-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+            *("-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", classes, "ApnsMock", str(port)),
+            *(str(folder / file) for file in ("chain.pem", "key.pem", "public.pem")),
+            *(KEY_ID, TEAM_ID, TOPIC, TOKEN, GONE_TOKEN),
+        ]
+        with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+            try:
+                _until_ready(folder / "log", process)
+                yield ApnsServer(port, folder, key)
+            finally:
+                process.terminate()
+                process.wait(10)
+
+
+def _written(folder: Path) -> str:
+    """Certificates and keys; returns the key that signs tokens."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    (folder / "chain.pem").write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+    served = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    (folder / "key.pem").write_bytes(served.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    own = ec.generate_private_key(ec.SECP256R1())
+    public = own.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (folder / "public.pem").write_bytes(public)
+    return own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _until_ready(log: Path, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(int(START_S / 0.05)):
+        if "READY" in log.read_text():
+            return
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+    raise AssertionError(f"the mock of APNs did not start: {log.read_text()[-400:]}")
+
+
+@contextlib.asynccontextmanager
+async def negotiating(server: ApnsServer) -> AsyncIterator[str]:
+    """The URL of a TLS server that offers only `h2` and passes all bytes on to the mock."""
+    outside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    outside.load_cert_chain(server.folder / "chain.pem", server.folder / "key.pem")
+    outside.set_alpn_protocols(["h2"])
+    inside = ssl.create_default_context(cafile=str(server.folder / "ca.pem"))
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                while some := await reader.read(65_536):
+                    writer.write(some)
+                    await writer.drain()
+        finally:
+            writer.transport.abort()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("localhost", server.port, ssl=inside)
+        for task in (copied(reader, there[1]), copied(there[0], writer)):
+            tasks.add(asyncio.ensure_future(task))
+
+    front = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=outside)
+    try:
+        yield f"https://localhost:{front.sockets[0].getsockname()[1]}"
+    finally:
+        front.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # Where the transports end.
