@@ -55,7 +55,7 @@ STATUS_DOC: dict[Status, str] = {
     Status.BOUNCED: "Accepted, then permanently refused by the receiving server.",
     Status.REJECTED: "The provider permanently refused this message.",
     Status.UNDELIVERED: "The provider could not deliver it and gave up.",
-    Status.FAILED: "Its content could not be rendered, or the outcome of its attempt is unknown.",
+    Status.FAILED: "Its content could not be rendered, or the outcome of its attempt is unknown. A delivery receipt settles an unknown outcome.",
     Status.DEAD_LETTERED: "Every attempt failed. It is kept for inspection and retry.",
     Status.SUPPRESSED: "Not sent: the user opted out, the address is suppressed, or the user has no address.",
     Status.THROTTLED: "A frequency cap was reached.",
@@ -75,7 +75,8 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.DELIVERED: frozenset({Status.BOUNCED}),
     # A person may retry what failed, and what was suppressed when the cause is gone; nothing else leaves these.
     Status.DEAD_LETTERED: frozenset({Status.QUEUED}),
-    Status.FAILED: frozenset({Status.QUEUED}),
+    # A provider reports about a message whose outcome was unknown: it had taken it after all.
+    Status.FAILED: frozenset({Status.QUEUED, Status.DELIVERED, Status.BOUNCED, Status.UNDELIVERED}),
     Status.REJECTED: frozenset({Status.QUEUED}),
     Status.UNDELIVERED: frozenset({Status.QUEUED}),
     Status.BOUNCED: frozenset({Status.QUEUED}),

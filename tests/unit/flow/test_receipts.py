@@ -5,10 +5,12 @@ from msgspec.structs import replace
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.outcome import Unknown
 from clarion.model.receipt import Receipt, ReceiptKind
-from clarion.model.setup import LadderChannel, SendLadder, SendStep, Success
+from clarion.model.setup import Category, LadderChannel, SendLadder, SendStep, Success, UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.rules.receipts import SOFT_BOUNCES, SOFT_WINDOW_MS
+from clarion.testing.providers import RecordingProvider
 from tests.engine import engine, workflow
 
 EMAIL, SMS = Channel.EMAIL, Channel.SMS
@@ -89,6 +91,28 @@ async def test_only_the_provider_that_sent_it_last_can_end_it_badly(store):
         assert (await clarion.one()).status is Status.SENT
         await clarion.pipeline.receive([receipt(message, ReceiptKind.DELIVERED, integration="another")])
         assert (await clarion.one()).status is Status.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "reason"),
+    [
+        (ReceiptKind.DELIVERED, Status.DELIVERED, None),
+        (ReceiptKind.BLOCKED, Status.UNDELIVERED, Reason.BLOCKED),
+    ],
+)
+async def test_a_report_settles_an_unknown_outcome(store, kind, status, reason):
+    """The provider did not answer in time, but it had taken the message: what it reports later is right."""
+    provider = RecordingProvider(otherwise=Unknown(), batch=10)
+    async with engine(store, provider=provider) as clarion:
+        category = Category(key="news", on_unknown=UnknownPolicy.DO_NOT_SEND)
+        await clarion.create_setup(workflow("mail", channel=EMAIL), categories=(category,))
+        await clarion.put_user("ada")
+        message = await sent(clarion)
+        assert (message.status, message.reason) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
+        assert await clarion.pipeline.receive([receipt(message, kind)]) == [True]
+        stored = await clarion.one()
+        assert (stored.status, stored.reason) == (status, reason)
+        assert await clarion.pipeline.receive([receipt(message, kind)]) == [False]
 
 
 async def test_after_a_bounce_the_address_is_left_alone(store):

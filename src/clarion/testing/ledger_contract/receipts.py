@@ -130,14 +130,14 @@ async def a_bounce_suppresses_its_address(subject: LedgerSubject) -> None:
     assert list(await subject.ledger.suppressions.page(subject.tenant, None, 10)) == []
 
 
-async def a_bounce_of_a_failed_message_still_suppresses(subject: LedgerSubject) -> None:
-    """It had gone out after all: the status stays, the address does not."""
+async def a_bounce_settles_an_unknown_outcome(subject: LedgerSubject) -> None:
+    """It had gone out after all, and its address is suppressed."""
     message = subject.planned()
     await subject.plan(message)
     await subject.settle(message, Status.FAILED, reason=Reason.OUTCOME_UNKNOWN)
     bounce = _said(subject, message, ReceiptKind.BOUNCED, suppression=_gone(subject, message))
     assert await _receive(subject, bounce, bounce) == [True, False]
-    assert await subject.state(message) == (Status.FAILED, Reason.OUTCOME_UNKNOWN)
+    assert await subject.state(message) == (Status.BOUNCED, Reason.ADDRESS_GONE)
     assert len(await subject.ledger.suppressions.page(subject.tenant, None, 10)) == 1
 
 
@@ -267,7 +267,7 @@ RECEIPTS_CONTRACT = (
     two_receipts_of_one_batch_keep_their_order,
     a_receipt_that_moves_nothing_is_kept_once,
     a_bounce_suppresses_its_address,
-    a_bounce_of_a_failed_message_still_suppresses,
+    a_bounce_settles_an_unknown_outcome,
     a_failure_starts_the_next_rung,
     a_delivery_cancels_the_later_rungs,
     a_receipt_overtakes_a_retry,
