@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,16 @@ _TEXTS = {
     "push": {"title": "{{ data.text }}"},
     "in_app": {"title": "{{ data.text }}"},
 }
+
+
+def packed_explanation(channels: Sequence[ChannelDecision]) -> bytes:
+    """Pack the decisions of a run as those versions did: maps, without what is not set."""
+    return msgspec.msgpack.encode(
+        [
+            {k: v for k, v in msgspec.structs.asdict(one).items() if v is not None and v != ()}
+            for one in channels
+        ]
+    )
 
 
 class Item(msgspec.Struct):
@@ -257,7 +267,7 @@ class Older:
         fate, run, user = self.fate(n), self.run(n), self.user(n)
         self._accept(file, vault, keys, n, run.workflow)
         planned = (run.id, TENANT, user, run.event_id, "normal", n + 1, run.workflow, 1, run.at)
-        explanation = msgspec.msgpack.encode(run.channels)
+        explanation = packed_explanation(run.channels)
         file.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*planned, explanation))
         ids = self.message_ids(n)
         timelines = self.changes(n)

@@ -571,7 +571,7 @@ async def test_somebody_who_cannot_be_read_spoils_no_list_and_no_bulk_call(admin
     with closing(sqlite3.connect(tmp_path / "clarion.db")) as file:
         file.execute("UPDATE users SET profile = x'00', wrapped_key = zeroblob(32) WHERE no = ?", (bob.no,))
         file.commit()
-    clarion.ledger.users._people.drop(bob.no)
+    clarion.ledger.users._user_cache.drop(bob.no)
     assert {u["user_id"]: (u["unreadable"], u["email"]) for u in (await admin.ok("GET", "/v1/users"))["items"]} == {
         "ada": (False, "ada@example.com"), "bob": (True, None),
     }  # fmt: skip

@@ -13,10 +13,11 @@ _NAME = re.compile(r"</?\s*([A-Za-z][\w:-]*)")
 _STATEMENT = re.compile(r"\{%[-+]?\s*(\w*)")
 _STRING = r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'"""
 _END = {
-    "{{": re.compile(rf"(?:{_STRING}|[^\"'}}]|\}}(?!\}}))*+\}}\}}", re.DOTALL),
-    "{%": re.compile(rf"(?:{_STRING}|[^\"'%]|%(?!\}}))*+%\}}", re.DOTALL),
-    "{#": re.compile(r"(?:[^#]|#(?!\}))*+#\}"),
+    "{{": re.compile(rf"(?>(?:{_STRING}|[^\"'}}]|\}}(?!\}}))*)\}}\}}", re.DOTALL),
+    "{%": re.compile(rf"(?>(?:{_STRING}|[^\"'%]|%(?!\}}))*)%\}}", re.DOTALL),
+    "{#": re.compile(r"(?>(?:[^#]|#(?!\}))*)#\}"),
 }
+"""Atomic groups, not possessive repeats: with a look-ahead inside, those match nothing in Python 3.11.2."""
 _IN_TAG = re.compile(r"[\"'>]|\{[{%#]")
 _RAW = frozenset({"style", "script", "mj-style"})
 """Elements whose inside is not text."""

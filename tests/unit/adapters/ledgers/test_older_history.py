@@ -28,6 +28,7 @@ from clarion.model.message import Change, ChannelDecision, Run, Verdict
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import Reason, Status
 from clarion.testing.ports import SeededRandom
+from tests.older_installation import packed_explanation
 
 COUNT = 2_500
 """More than two slices."""
@@ -106,7 +107,7 @@ def path(tmp_path, runs, told) -> Path:
                 1,
                 run.at,
             )
-            packed = msgspec.msgpack.encode(run.channels)
+            packed = packed_explanation(run.channels)
             older.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (run.id, *values, packed))
             older.execute(
                 """INSERT INTO messages

@@ -23,7 +23,6 @@ from clarion.errors import ConfigError
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
-from clarion.model.message import ChannelDecision
 from clarion.model.setup import INBOX, Integration, Money, SendLadder, Tenant, Workflow
 from clarion.model.status import ACTIVE, MOVES, Reason, Status, may_move
 from clarion.model.user import Day, Window
@@ -286,10 +285,11 @@ def test_ladders_of_an_older_file_are_read_by_their_new_words(tmp_path, step):
     to = msgspec.json.decode(body, type=Workflow).steps[0].to
     assert isinstance(to, SendLadder)
     assert [(one.channel, one.wait_s) for one in to.channels] == [(Channel.PUSH, 30), (Channel.SMS, 30)]
-    push, sms = msgspec.msgpack.decode(packed, type=tuple[ChannelDecision, ...])
-    assert (push.message_id, push.verdicts[0].reason) == (bytes(16), "first_channel")
-    assert sms.reason is Reason.WAITING_FOR_EARLIER_CHANNEL
-    assert (sms.verdicts[0].reason, sms.verdicts[0].inputs) == (
+    push, sms = msgspec.msgpack.decode(packed)
+    assert (push["message_id"], push["verdicts"][0]["reason"]) == (bytes(16), "first_channel")
+    assert sms["reason"] == Reason.WAITING_FOR_EARLIER_CHANNEL
+    waits = sms["verdicts"][0]
+    assert (waits["reason"], waits["inputs"]) == (
         "waiting_for_earlier_channel",
         {"place": 2, "after": "push"},
     )
