@@ -1,0 +1,222 @@
+"""Amazon Web Services: credentials, signatures of requests (SigV4), and notifications (SNS) with their signatures."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
+from cryptography.x509 import load_pem_x509_certificate
+from msgspec.structs import replace
+
+from clarion.adapters.http import HttpRequest
+from clarion.errors import CallbackForged, ConfigError
+from clarion.model.ids import Instant
+from clarion.ports.callback import CallbackRequest, CallbackTools, DocumentNeeded
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+SNS_WINDOW_S = 25 * 3600
+"""SNS repeats a notification for hours, always with the time of the first."""
+
+_DEFAULT_PORTS = {"https": ":443", "http": ":80"}
+_UNRESERVED = "-_.~"
+_CERTIFICATE = re.compile(
+    r"https://sns\.[a-z0-9-]{1,40}\.amazonaws\.com(?:\.cn)?/SimpleNotificationService-[0-9a-f]{1,64}\.pem"
+).fullmatch
+_CONFIRMATION = re.compile(r"https://sns\.[a-z0-9-]{1,40}\.amazonaws\.com(?:\.cn)?/\?[!-~]{1,2000}").fullmatch
+_SIGNED = {
+    "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    "SubscriptionConfirmation": (
+        "Message",
+        "MessageId",
+        "SubscribeURL",
+        "Timestamp",
+        "Token",
+        "TopicArn",
+        "Type",
+    ),
+    "UnsubscribeConfirmation": (
+        "Message",
+        "MessageId",
+        "SubscribeURL",
+        "Timestamp",
+        "Token",
+        "TopicArn",
+        "Type",
+    ),
+}
+"""Fields under the signature, by type, in their order."""
+_HASHES: dict[str, Callable[[], HashAlgorithm]] = {"1": SHA1, "2": SHA256}
+
+
+class AwsKey(NamedTuple):
+    """Who signs."""
+
+    id: str
+    secret: str
+    session_token: str = ""
+    """Of credentials that end."""
+
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"AwsKey({self.id})"
+
+
+class AwsChain:
+    """Credentials as all tools of AWS find them: environment, files, web identity, container, instance."""
+
+    def __init__(self) -> None:
+        """Raises ConfigError without the library that finds them."""
+        try:
+            from botocore.session import Session
+        except ImportError:
+            raise ConfigError(
+                "set `access_key_id` and `secret_access_key`; or run `pip install 'clarion[aws]'` to have them found in "
+                "the environment, in files or by the role of this machine",
+                pointer="#/access_key_id",
+            ) from None
+        self._session: Any = Session()
+        self._found: Any = None
+
+    async def key(self) -> AwsKey | None:
+        """The credentials of now, renewed where they end; None when there are none."""
+        return await asyncio.to_thread(self._key)
+
+    def _key(self) -> AwsKey | None:
+        self._found = self._found or self._session.get_credentials()
+        if self._found is None:
+            return None
+        frozen = self._found.get_frozen_credentials()
+        return AwsKey(frozen.access_key, frozen.secret_key, frozen.token or "")
+
+
+def signed(request: HttpRequest, key: AwsKey, *, region: str, service: str, now: Instant) -> HttpRequest:
+    """The request with a SigV4 signature.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    """
+    at = datetime.fromtimestamp(now // 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    place = urlsplit(request.url)
+    headers = {
+        **request.headers,
+        "host": request.host.removesuffix(_DEFAULT_PORTS[place.scheme]),
+        "x-amz-date": at,
+    }
+    if key.session_token:
+        headers["x-amz-security-token"] = key.session_token
+    names = sorted(headers)
+    query = sorted(
+        (quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED))
+        for name, value in parse_qsl(place.query, keep_blank_values=True)
+    )
+    canonical = "\n".join(
+        (
+            request.method,
+            quote(place.path or "/", safe="/" + _UNRESERVED),
+            "&".join(f"{name}={value}" for name, value in query),
+            *(f"{name}:{' '.join(headers[name].split())}" for name in names),
+            "",
+            ";".join(names),
+            hashlib.sha256(request.body).hexdigest(),
+        )
+    )
+    scope = f"{at[:8]}/{region}/{service}/aws4_request"
+    to_sign = "\n".join((ALGORITHM, at, scope, hashlib.sha256(canonical.encode()).hexdigest()))
+    secret = f"AWS4{key.secret}".encode()
+    for part in scope.split("/"):
+        secret = hmac.digest(secret, part.encode(), "sha256")
+    signature = hmac.digest(secret, to_sign.encode(), "sha256").hex()
+    headers["authorization"] = (
+        f"{ALGORITHM} Credential={key.id}/{scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    )
+    del headers["host"]  # the client writes it
+    return replace(request, headers=headers)
+
+
+# ── notifications ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """What SNS sends; the names are its own."""
+
+    Type: str
+    MessageId: str
+    TopicArn: str
+    Message: str
+    Timestamp: str
+    SignatureVersion: str
+    Signature: str
+    SigningCertURL: str
+    Subject: str | None = None
+    Token: str = ""
+    SubscribeURL: str = ""
+
+    @property
+    def confirmation_url(self) -> str:
+        """What to GET so that the topic reports to us; empty: nothing is to be confirmed."""
+        return self.SubscribeURL if self.Type == "SubscriptionConfirmation" else ""
+
+
+def notification_of(request: CallbackRequest) -> Notification:
+    """The notification in a request. Raises CallbackForged when there is none: it cannot be verified."""
+    try:
+        return msgspec.json.decode(request.body, type=Notification)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise CallbackForged("the body is no notification of SNS") from None
+
+
+def verify_notification(
+    request: CallbackRequest, tools: CallbackTools, topic_arn: str
+) -> DocumentNeeded | None:
+    """Raises CallbackForged unless SNS sent it for this topic: anybody may have a topic of their own.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
+    """
+    found = notification_of(request)
+    if not topic_arn or not hmac.compare_digest(
+        found.TopicArn.encode("utf-8", "replace"), topic_arn.encode()
+    ):
+        raise CallbackForged("it comes from another topic than `topic_arn`")
+    if found.Type not in _SIGNED or found.SignatureVersion not in _HASHES:
+        raise CallbackForged("its type or the version of its signature is not known")
+    if _CERTIFICATE(found.SigningCertURL) is None:
+        raise CallbackForged("its certificate is not at a URL of SNS")
+    if found.confirmation_url and _CONFIRMATION(found.confirmation_url) is None:
+        raise CallbackForged("its confirmation is not at a URL of SNS")
+    if found.SigningCertURL not in tools.documents:
+        return DocumentNeeded(url=found.SigningCertURL)
+    _check_signature(found, tools.documents[found.SigningCertURL])
+    if abs(tools.now - _instant(found.Timestamp)) > SNS_WINDOW_S * 1000:
+        raise CallbackForged("its time is too old")
+    return None
+
+
+def _check_signature(found: Notification, certificate: bytes) -> None:
+    fields = ((name, getattr(found, name)) for name in _SIGNED[found.Type])
+    text = "".join(f"{name}\n{value}\n" for name, value in fields if value is not None)
+    try:
+        key = load_pem_x509_certificate(certificate).public_key()
+        if not isinstance(key, RSAPublicKey):
+            raise CallbackForged("its certificate is not one of SNS")
+        signature = b64decode(found.Signature, validate=True)
+        key.verify(signature, text.encode("utf-8", "replace"), PKCS1v15(), _HASHES[found.SignatureVersion]())
+    except (ValueError, InvalidSignature):
+        raise CallbackForged("its signature is wrong") from None
+
+
+def _instant(text: str) -> int:
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise CallbackForged("its time is missing") from None
