@@ -1,14 +1,12 @@
-"""Pushy's mock of APNs, a Java program, behind TLS that negotiates HTTP/2 (ALPN), which the mock alone does not."""
+"""Pushy's mock of APNs, a Java program. It speaks HTTP/2 without negotiating it (ALPN)."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
-import ssl
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,11 +35,15 @@ class ApnsServer(NamedTuple):
     """The mock, and what it takes to talk to it."""
 
     port: int
-    """Of the mock itself: HTTP/2 with prior knowledge."""
     folder: Path
     """Holds `ca.pem` and what the mock says, in `log`."""
     private_key: str
     """What tokens are signed with."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"https://localhost:{self.port}"
 
     def accepted(self) -> list[list[str]]:
         """Push type, id and payload of what it took, in order."""
@@ -113,37 +115,3 @@ def _until_ready(log: Path, process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
     raise AssertionError(f"the mock of APNs did not start: {log.read_text()[-400:]}")
-
-
-@contextlib.asynccontextmanager
-async def negotiating(server: ApnsServer) -> AsyncIterator[str]:
-    """The URL of a TLS server that offers only `h2` and passes all bytes on to the mock."""
-    outside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    outside.load_cert_chain(server.folder / "chain.pem", server.folder / "key.pem")
-    outside.set_alpn_protocols(["h2"])
-    inside = ssl.create_default_context(cafile=str(server.folder / "ca.pem"))
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(OSError):
-                while some := await reader.read(65_536):
-                    writer.write(some)
-                    await writer.drain()
-        finally:
-            writer.transport.abort()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection("localhost", server.port, ssl=inside)
-        for task in (copied(reader, there[1]), copied(there[0], writer)):
-            tasks.add(asyncio.ensure_future(task))
-
-    front = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=outside)
-    try:
-        yield f"https://localhost:{front.sockets[0].getsockname()[1]}"
-    finally:
-        front.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # Where the transports end.

@@ -34,7 +34,6 @@ from tests.apns_server import (
     TOPIC,
     ApnsServer,
     apns_server,
-    negotiating,
 )
 from tests.needs import require
 
@@ -81,7 +80,7 @@ async def opened(url: str, key: str, **settings: Any) -> AsyncIterator[Provider]
 async def test_apns_takes_what_we_send(server):
     """Hundreds at once over one connection that takes 20 at a time, each once, with its own id and payload."""
     batch = [push(number, data={"number": number}) for number in range(1, 301)]
-    async with negotiating(server) as url, opened(url, server.private_key) as provider:
+    async with opened(server.url, server.private_key) as provider:
         outcomes = await provider.send(batch)
         assert all(isinstance(outcome, Accepted) for outcome in outcomes), set(map(repr, outcomes))
         await provider.ping()
@@ -92,7 +91,7 @@ async def test_apns_takes_what_we_send(server):
 
 async def test_its_refusals_are_understood(server):
     """Each means the outcome that the table of the provider says."""
-    async with negotiating(server) as url, opened(url, server.private_key) as provider:
+    async with opened(server.url, server.private_key) as provider:
         unknown, gone, taken, background, lost = await asyncio.gather(
             *(
                 provider.send([one])
@@ -116,7 +115,7 @@ async def test_its_refusals_are_understood(server):
 async def test_a_key_that_apns_does_not_know_opens_the_circuit(server):
     """Nobody can be reached with it. (Of a check the mock looks at the device first, other than APNs.)"""
     stranger = plugin.example["private_key"]
-    async with negotiating(server) as url, opened(url, stranger) as provider:
+    async with opened(server.url, stranger) as provider:
         (outcome,) = await provider.send([push()])
         assert isinstance(outcome, Misconfigured)
 

@@ -2,7 +2,17 @@
 
 from clarion.adapters.http.client import Fetch, HttpClient
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
+from clarion.adapters.http.request import Transport
 from clarion.adapters.http.sender import HttpProvider
 from clarion.adapters.http.status_outcomes import outcome_of
 
-__all__ = ["Fetch", "HttpClient", "HttpFailure", "HttpProvider", "HttpReply", "HttpRequest", "outcome_of"]
+__all__ = [
+    "Fetch",
+    "HttpClient",
+    "HttpFailure",
+    "HttpProvider",
+    "HttpReply",
+    "HttpRequest",
+    "Transport",
+    "outcome_of",
+]

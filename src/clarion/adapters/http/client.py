@@ -8,7 +8,7 @@ from clarion.adapters.http.clients import Clients, Resolve, Way
 from clarion.adapters.http.connection_limit import ConnectionLimit
 from clarion.adapters.http.guard import UrlGuard
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
-from clarion.adapters.http.request import exchange, shown
+from clarion.adapters.http.request import USUAL, Transport, exchange, shown
 from clarion.errors import Unavailable
 from clarion.ports.provider import ProviderTools
 
@@ -25,11 +25,15 @@ class HttpClient:
     """Makes calls over pooled connections, HTTP/2 where offered. Redirects are answers like any other."""
 
     def __init__(
-        self, tools: ProviderTools, *, timeout_s: float, resolve: Resolve | None = None, identity: bytes = b""
+        self,
+        tools: ProviderTools,
+        *,
+        timeout_s: float,
+        resolve: Resolve | None = None,
+        transport: Transport = USUAL,
     ) -> None:
-        """`timeout_s` is the longest a call may take, and tells how long a connection may take. `identity`: a
-        certificate and its private key as PEM, for servers that know their clients by it."""
-        self._identity = identity
+        """`timeout_s` is the longest a call may take, and tells how long a connection may take."""
+        self._transport = transport
         self._tools = tools
         self._resolve = resolve
         self._connect_s = min(LONGEST_CONNECT_S, timeout_s / 3)
@@ -103,7 +107,7 @@ class HttpClient:
                 self._connect_s,
                 self._permits,
                 self._resolve,
-                self._identity,
+                self._transport,
             )
         return self._open
 

@@ -15,7 +15,7 @@ from pyreqwest.http import Url
 from clarion.adapters.http.connection_limit import ConnectionLimit
 from clarion.adapters.http.guard import RefusedUrl, UrlGuard, target
 from clarion.adapters.http.messages import HttpFailure
-from clarion.adapters.http.request import builder
+from clarion.adapters.http.request import USUAL, Transport, builder
 from clarion.ports.clock import Clock
 
 HOSTS = 128
@@ -60,17 +60,17 @@ class Clients:
         connect_s: float,
         permits: ConnectionLimit,
         resolve: Resolve | None = None,
-        identity: bytes = b"",
+        transport: Transport = USUAL,
     ) -> None:
-        """`permits`: of all hosts together. `identity`: the certificate and key that are shown to them."""
-        self._identity = identity
+        """`permits`: of all hosts together."""
+        self._transport = transport
         self._guard = guard
         self._clock = clock
         self._connect_s = connect_s
         self._threads = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="resolve")
         self._resolve = resolve or self._ask_system
         self._permits = permits
-        self._addresses = builder(connect_s, identity).pool_max_idle_per_host(IDLE_OF_HOST).build()
+        self._addresses = builder(connect_s, transport).pool_max_idle_per_host(IDLE_OF_HOST).build()
         self._places_of_addresses = ConnectionLimit(clock, CALLS_OF_HOST, permits)
         self._pins: OrderedDict[str, _Pin] = OrderedDict()
         self._asking: dict[str, asyncio.Task[_Pin | HttpFailure]] = {}
@@ -151,7 +151,7 @@ class Clients:
             client = old.client  # Keeps its open connections.
         else:
             client = (
-                builder(self._connect_s, self._identity)
+                builder(self._connect_s, self._transport)
                 .pool_max_idle_per_host(IDLE_OF_HOST)
                 .resolve(host, addresses[0], 0)
                 .build()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
+import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError
 from pyreqwest.http import HeaderMap, Url
@@ -17,20 +18,47 @@ LONGEST_WAIT_S = 7 * 86_400
 """A server cannot put us off for longer."""
 IDLE_S = 30.0
 """Idle connections are closed before most servers do it: a request must not meet a closing door."""
+KEPT_S = 900.0
+"""The same where only HTTP/2 is spoken: such services want few connections, kept."""
+PING_S, PONG_S = 30.0, 10.0
 _NEVER_CONNECTED = "client error (Connect)"
 """The library's class of an error does not tell a connection that failed from one that broke later; its causes do."""
 
 
-def builder(connect_s: float, identity: bytes = b"") -> ClientBuilder:
+class Transport(msgspec.Struct, frozen=True, kw_only=True):
+    """What is special about the connections of a provider."""
+
+    identity: bytes = b""
+    """A certificate and its private key as PEM, shown to servers that ask for one."""
+    http2_only: bool = False
+    """Nothing else is spoken, so the first calls share one connection, too: where it is negotiated, each of them begins
+    one of its own. It is kept open, and pinged, so that one that is dead is noticed."""
+
+    def __repr__(self) -> str:
+        return f"Transport(http2_only={self.http2_only})"
+
+
+USUAL = Transport()
+
+
+def builder(connect_s: float, transport: Transport = USUAL) -> ClientBuilder:
     """Settings of every client: no redirects, no proxy that would resolve names for us, nothing unpacked.
 
-    An odd header in an answer says nothing about the answer, so it is passed over. `identity`: a certificate and its
-    private key as PEM, shown to servers that ask for one.
+    An odd header in an answer says nothing about the answer, so it is passed over.
     """
-    settings = ClientBuilder()
+    settings = ClientBuilder().pool_idle_timeout(timedelta(seconds=IDLE_S))
+    if transport.identity:
+        settings = settings.identity_pem(transport.identity)
+    if transport.http2_only:
+        settings = (
+            settings.http2_prior_knowledge()
+            .pool_idle_timeout(timedelta(seconds=KEPT_S))
+            .http2_keep_alive_interval(timedelta(seconds=PING_S))
+            .http2_keep_alive_timeout(timedelta(seconds=PONG_S))
+            .http2_keep_alive_while_idle(True)
+        )
     return (
-        (settings.identity_pem(identity) if identity else settings)
-        .user_agent("Clarion")
+        settings.user_agent("Clarion")
         .http2(True)
         .follow_redirects(False)
         .referer(False)
@@ -43,7 +71,6 @@ def builder(connect_s: float, identity: bytes = b"") -> ClientBuilder:
         .http1_allow_spaces_after_header_name_in_responses(True)
         .http1_allow_obsolete_multiline_headers_in_responses(True)
         .connect_timeout(timedelta(seconds=connect_s))
-        .pool_idle_timeout(timedelta(seconds=IDLE_S))
     )
 
 

@@ -12,6 +12,7 @@ import structlog
 from clarion.adapters.http.client import HttpClient
 from clarion.adapters.http.host_backoff import HostBackoff, put_off
 from clarion.adapters.http.messages import HttpFailure, HttpReply, HttpRequest
+from clarion.adapters.http.request import USUAL, Transport
 from clarion.errors import ConfigError, ContentError, Unavailable
 from clarion.model.outcome import Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.setup import Integration
@@ -54,7 +55,7 @@ class HttpProvider(Generic[T]):
         check_pong: Callable[[HttpReply], None] | None = None,
         urls: Urls = "operator",
         idempotent: bool = False,
-        identity: bytes = b"",
+        transport: Transport = USUAL,
         prepare: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`urls="user"`: the URLs come from users, each leads to a server of its own whose trouble says nothing about
@@ -62,7 +63,7 @@ class HttpProvider(Generic[T]):
         So with single calls that are `from_user`. Where `read` knows better, it says `Retry(of_address=False)`.
 
         `check_pong(reply)` judges the answer to `ping` where its status does not: it raises ConfigError or
-        Unavailable saying what to do. `identity`: a certificate and its private key as PEM, shown to the server.
+        Unavailable saying what to do.
 
         `prepare()` is awaited before every batch and ping, within their time, such as for an access token: it raises
         ConfigError or Unavailable, and then nothing is sent.
@@ -80,7 +81,7 @@ class HttpProvider(Generic[T]):
         self._user_call_s = min(self._timeout_s, LONGEST_USER_CALL_S)
         longest_s = self._user_call_s if urls == "user" else self._timeout_s
         self._urls = urls
-        self._caller = HttpClient(tools, timeout_s=longest_s, identity=identity)
+        self._caller = HttpClient(tools, timeout_s=longest_s, transport=transport)
 
     async def send(self, batch: Sequence[T], *, within_s: float | None = None) -> Sequence[Outcome]:
         """All of the batch, `AT_ONCE` at a time; what cannot begin in time is `Retry`. `within_s`: where less time is left

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from clarion.adapters.apns_credentials import ApnsToken, certificate_pem
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, Transport, outcome_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
@@ -112,9 +112,13 @@ class Apns:
         self._config = config
         self._clock = tools.clock
         self._token = ApnsToken(*given) if config.private_key else None
-        self.identity = (
-            certificate_pem(config.certificate, config.certificate_password) if config.certificate else b""
+        self.transport = Transport(
+            identity=certificate_pem(config.certificate, config.certificate_password)
+            if config.certificate
+            else b"",
+            http2_only=not config.url.lower().startswith("http:"),
         )
+        """APNs speaks nothing but HTTP/2, and wants few connections; a proxy without TLS may do otherwise."""
         self._proven: set[tuple[str, str]] = set()
         """Environments and apps in which a device of ours was known: elsewhere the settings are doubted first."""
 
@@ -298,7 +302,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         read=ends.read,
         ping=ends.ping,
         check_pong=check_pong,
-        identity=ends.identity,
+        transport=ends.transport,
     )
 
 

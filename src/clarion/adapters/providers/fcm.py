@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, Transport, outcome_of
 from clarion.adapters.oauth import AccessTokens
 from clarion.adapters.service_account import grant, read_service_account
 from clarion.errors import ConfigError, Unavailable
@@ -35,6 +35,7 @@ from clarion.ports.provider import (
 )
 
 TARGETS: Mapping[str, str] = {"fcm": "token", "fcm-topic": "topic", "fcm-condition": "condition"}
+GOOGLE: Final = "https://fcm.googleapis.com"
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 PRIORITY: Mapping[Lane, str] = {
     Lane.CRITICAL: "HIGH",
@@ -76,7 +77,7 @@ class FcmConfig(ProviderSettings, frozen=True, kw_only=True):
     """The contents of the JSON key file (Firebase console, project settings, service accounts)."""
     ttl_s: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_TTL_S)] = 86_400
     """How long FCM keeps a message without `expires_at` for a device that is off. 0: now or never."""
-    url: WebUrl = "https://fcm.googleapis.com"
+    url: WebUrl = GOOGLE
 
 
 class _Violation(msgspec.Struct, frozen=True):
@@ -127,6 +128,7 @@ class Fcm:
         self._url = f"{config.url.rstrip('/')}/v1/projects/{account.project_id}/messages:send"
         self._ttl_s = config.ttl_s
         self._clock = tools.clock
+        self.transport = Transport(http2_only=config.url == GOOGLE)
         self._token = ""
         self._proven = False
         """Whether the project has known a device: before, the settings are doubted first."""
@@ -350,6 +352,7 @@ class FcmProvider(HttpProvider[Outgoing]):
             ping=ends.ping,
             check_pong=ends.check_pong,
             prepare=ends.authorize,
+            transport=ends.transport,
         )
 
     async def close(self) -> None:
