@@ -11,7 +11,7 @@ from clarion.model.message import MessageFilter
 from clarion.model.setup import Integration, Scope, SendAll, SendStep, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, Profile, UserPut
-from clarion.ports.callback import CallbackRequest
+from clarion.ports.callback import Callback, CallbackRequest, DocumentNeeded
 from clarion.services.message_references import MessageReferences
 from clarion.testing.provider_contract import REFERENCE
 from tests.carrier import MARK, body, carrier, signature
@@ -300,3 +300,89 @@ async def test_what_a_gone_integration_kept_is_not_read(clarion, url, admin):
     await admin.ok("DELETE", INTEGRATIONS)
     (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
     assert (await admin.problem("POST", f"{QUARANTINE}/{kept['id']}/retry"))["code"] == "not_found"
+
+
+CERTIFICATE = "https://carrier.example/certificate.pem"
+
+
+@pytest.fixture
+def fetched(clarion, monkeypatch):
+    """The URLs that were called; each answers with the carrier's certificate."""
+    urls = []
+
+    async def fetch(url):
+        urls.append(url)
+        return b"certificate"
+
+    monkeypatch.setattr(clarion.services.callbacks, "_fetch", fetch)
+    return urls
+
+
+def certified(clarion, **changes):
+    """The carrier, as if its signatures needed a certificate."""
+
+    def verify(request, config, tools):
+        if tools.documents.get(CERTIFICATE) != b"certificate":
+            return DocumentNeeded(url=CERTIFICATE)
+        return None
+
+    plugin = clarion.providers["carrier"]
+    callbacks = replace(plugin.callbacks, verify=verify, **changes)
+    clarion.providers["carrier"] = replace(plugin, callbacks=callbacks)
+
+
+async def test_a_certificate_is_fetched_once(clarion, url, fetched):
+    """Then it is known; the plug-in is asked again with it."""
+    certified(clarion)
+    (message,) = await sent(clarion)
+    for _ in range(3):
+        assert (await reported(clarion, url, body("delivered"), message)).status_code == 200
+    assert fetched == [CERTIFICATE]
+    assert (await now(clarion, message)).status is Status.DELIVERED
+
+
+async def test_without_its_certificate_nothing_is_taken(clarion, url, monkeypatch):
+    """The provider is told to come again."""
+
+    async def fetch(url):
+        raise Unavailable("carrier.example did not answer")
+
+    certified(clarion)
+    monkeypatch.setattr(clarion.services.callbacks, "_fetch", fetch)
+    (message,) = await sent(clarion)
+    assert (await reported(clarion, url, body("delivered"), message)).status_code == 503
+    assert (await now(clarion, message)).status is Status.SENT
+
+
+async def test_a_subscription_is_confirmed_by_a_visit(clarion, url, fetched):
+    """Before the provider is answered."""
+    visit = "https://carrier.example/confirm"
+    certified(clarion, read=lambda *_: Callback(visits=(visit,)))
+    assert (await reported(clarion, url, b"[]")).status_code == 200
+    assert fetched == [CERTIFICATE, visit]
+
+
+async def test_a_plugin_that_fails_to_verify_lets_nothing_in(clarion, url):
+    """What it raises may hold secrets: only its kind is told."""
+
+    def verify(request, config, tools):
+        raise KeyError(config.token)
+
+    plugin = clarion.providers["carrier"]
+    clarion.providers["carrier"] = replace(plugin, callbacks=replace(plugin.callbacks, verify=verify))
+    answer = await reported(clarion, url, body("delivered"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "callback_forged")
+    assert TOKEN not in answer.text
+
+
+async def test_a_plugin_that_fails_to_read_loses_nothing(clarion, url, admin):
+    """The callback is genuine: it is kept until the plug-in is mended."""
+
+    def read(request, config, tools):
+        raise KeyError(config.token)
+
+    plugin = clarion.providers["carrier"]
+    clarion.providers["carrier"] = replace(plugin, callbacks=replace(plugin.callbacks, read=read))
+    assert (await reported(clarion, url, body("delivered"))).status_code == 200
+    (kept,) = (await admin.ok("GET", QUARANTINE))["items"]
+    assert kept["error"] == "the provider's plug-in failed (KeyError)"
