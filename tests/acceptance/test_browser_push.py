@@ -157,12 +157,13 @@ async def test_a_visitor_is_notified_in_their_own_browser(server, context, servi
     push = await pusher(context, page, f"{url(server)}/")
     (worker,) = context.service_workers
     (notification,) = await shown(worker, push(said))
-    assert notification["title"] == said["title"]
-    assert notification["body"] == said["body"]
-    assert notification["tag"] == said["message_id"]
+    sent = said["notification"]
+    assert [notification[name] for name in ("title", "body", "tag")] == [
+        sent[name] for name in ("title", "body", "tag")
+    ]
 
     clicked = await worker.evaluate(CLICK)
-    assert clicked == {"opened": [said["url"]], "left": 0}
+    assert clicked == {"opened": [sent["navigate"]], "left": 0}
 
     await place.get_by_role("button", name="Stop").click()
     await expect(place.get_by_role("button", name="Notify this browser")).to_be_visible()
@@ -182,7 +183,7 @@ async def test_a_push_that_cannot_be_read_still_shows_something(server, context,
     (notification,) = await shown(worker, push("not JSON"))
     assert notification["title"] == "Notification"
     assert (await worker.evaluate(CLICK))["opened"] == [f"{url(server)}/"]
-    again = await shown(worker, push({"title": "x", "url": "javascript:alert(1)"}))
+    again = await shown(worker, push({"notification": {"title": "x", "navigate": "javascript:alert(1)"}}))
     assert [one["title"] for one in again] == ["x"]
     assert (await worker.evaluate(CLICK))["opened"] == [f"{url(server)}/"]
 

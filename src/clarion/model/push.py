@@ -22,29 +22,49 @@ FCM_RESERVED_PREFIXES: Final = ("google.", "gcm.")
 _encode = msgspec.json.Encoder().encode
 
 
-class _Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the service worker gets."""
+DECLARATIVE: Final = 8030
+"""Says that browsers may show it without a service worker (W3C Push API, declarative push messages)."""
 
+
+class _Button(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    action: str
+    title: str
+    navigate: str = ""
+
+
+class _Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str
     body: str = ""
-    url: str = ""
+    navigate: str = ""
+    tag: str = ""
     image: str = ""
-    actions: tuple[Any, ...] = ()
+    actions: tuple[_Button, ...] = ()
     data: dict[str, Any] = {}
-    message_id: str = ""
+
+
+class _Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """What the browser shows, or its service worker gets."""
+
+    web_push: int = DECLARATIVE
+    notification: _Notification
 
 
 def push_payload(content: PushContent, message: MessageId) -> bytes:
-    """The notification as a service worker reads it; what is empty is left out."""
+    """The notification for browsers; what is empty is left out. One that comes twice replaces itself, by its `tag`."""
+    buttons = enumerate(content.actions)
     return _encode(
         _Payload(
-            title=content.title,
-            body=content.body,
-            url=content.url,
-            image=content.image,
-            actions=content.actions,
-            data=content.data,
-            message_id=id_text(message),
+            notification=_Notification(
+                title=content.title,
+                body=content.body,
+                navigate=content.url,
+                tag=id_text(message),
+                image=content.image,
+                actions=tuple(
+                    _Button(action=str(n), title=one.label, navigate=one.url) for n, one in buttons
+                ),
+                data=content.data,
+            )
         )
     )
 

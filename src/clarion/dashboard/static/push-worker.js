@@ -1,11 +1,12 @@
 // The service worker: shows what is pushed to this browser, and opens it on a click. docs/how-to/web-push.md
+// Browsers that know declarative web push show it themselves, and do not ask.
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 
 self.addEventListener("push", (event) => {
   let said = {};
   try {
-    said = event.data.json();
+    said = event.data.json().notification ?? {};
   } catch {
     // A browser wants to see a notification for every push: better a bare one than none.
   }
@@ -15,9 +16,9 @@ self.addEventListener("push", (event) => {
       body: said.body ?? "",
       image: said.image || undefined,
       // A message that comes twice replaces itself.
-      tag: said.message_id,
-      data: { url: said.url ?? "", actions: actions.map((action) => action.url ?? "") },
-      actions: actions.map((action, at) => ({ action: String(at), title: action.label })),
+      tag: said.tag,
+      data: { url: said.navigate ?? "", actions: actions.map((action) => action.navigate ?? "") },
+      actions: actions.map((action, at) => ({ action: String(at), title: action.title })),
     }),
   );
 });

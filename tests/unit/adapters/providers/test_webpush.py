@@ -61,7 +61,7 @@ async def sent(answer: Answer) -> Outcome:
 
 
 def test_the_browser_reads_the_notification():
-    """Everything the service worker needs, and nothing that is empty."""
+    """Everything that it or its service worker needs, and nothing that is empty."""
     browser = Browser()
     content = PushContent(
         title="Parcel",
@@ -70,10 +70,13 @@ def test_the_browser_reads_the_notification():
     )
     said = json.loads(browser.read(built(push(browser, content)).body))
     assert said == {
-        "title": "Parcel",
-        "url": "https://shop.example/1",
-        "actions": [{"label": "Track", "url": "https://x.example/"}],
-        "message_id": "00000000-0000-0000-0000-000000000001",
+        "web_push": 8030,
+        "notification": {
+            "title": "Parcel",
+            "navigate": "https://shop.example/1",
+            "tag": "00000000-0000-0000-0000-000000000001",
+            "actions": [{"action": "0", "title": "Track", "navigate": "https://x.example/"}],
+        },
     }
 
 
