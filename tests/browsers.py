@@ -9,6 +9,7 @@ import socket
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import http_ece  # type: ignore[import-untyped]
 import msgspec
@@ -73,7 +74,7 @@ class PushService:
         found: dict[str, object] = msgspec.json.decode(reply.body)["data"]
         return found
 
-    async def messages(self, subscription: dict[str, object]) -> list[dict[str, object]]:
+    async def messages(self, subscription: dict[str, object]) -> list[dict[str, Any]]:
         """Everything it was sent, decrypted."""
         reply = await self._post("/get-notifications", {"clientHash": subscription["clientHash"]})
         return [msgspec.json.decode(said) for said in msgspec.json.decode(reply.body)["data"]["messages"]]

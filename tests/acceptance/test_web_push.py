@@ -78,7 +78,10 @@ async def test_a_push_service_that_is_not_ours_takes_and_reads_our_pushes():
         assert outcomes == [Accepted()] * 10
         for n, subscription in enumerate(subscribed):
             (said,) = await service.messages(subscription)
-            assert (said["title"], said["data"]) == (f"Grüße {n} 👋", {"n": n})
+            assert (said["notification"]["title"], said["notification"]["data"]) == (
+                f"Grüße {n} 👋",
+                {"n": n},
+            )
         await service.expire(subscribed[0])
         gone = outgoing(PushContent(title="x"), channel=Channel.PUSH, address=json.dumps(subscribed[0]))
         assert isinstance((await provider.send([gone]))[0], Gone)
@@ -106,7 +109,7 @@ async def test_keys_go_both_ways():
         provider = opened(keys)
         message = outgoing(PushContent(title="hi"), channel=Channel.PUSH, address=json.dumps(subscription))
         assert await provider.send([message]) == [Accepted()]
-        assert [said["title"] for said in await service.messages(subscription)] == ["hi"]
+        assert [said["notification"]["title"] for said in await service.messages(subscription)] == ["hi"]
         await provider.close()
     ours, browser = new_keys(), Browser()
     made = await web_push(
@@ -143,7 +146,7 @@ async def test_one_push_reaches_every_browser_of_a_person_and_none_twice(tmp_pat
             return (await clarion.ledger.records.changes(clarion.tenant, message.id))[-1].detail
 
         assert await ping() == "2 of 2 devices took it"
-        assert [said["title"] for said in await service.messages(laptop)] == ["hello"]
+        assert [said["notification"]["title"] for said in await service.messages(laptop)] == ["hello"]
         assert await service.messages(phone) == await service.messages(laptop)
         await service.expire(phone)
         assert await ping() == "1 of 2 devices took it (1 gone)"
