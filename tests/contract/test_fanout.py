@@ -1,8 +1,9 @@
 """Every fan-out keeps the contract, and the contract finds one that does not."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -36,35 +37,44 @@ class OverAWire:
         self._here.publish(msgspec.msgpack.decode(sent, type=list[InboxChange]))
 
 
-def three_processes() -> FanoutSubject:
+@asynccontextmanager
+async def one_process(_: Path) -> AsyncIterator[FanoutSubject]:
+    """A process alone."""
+    yield FanoutSubject(MemoryFanout())
+
+
+@asynccontextmanager
+async def three_processes(_: Path) -> AsyncIterator[FanoutSubject]:
     """What a fan-out of several processes is, without the processes."""
     wire: list[OverAWire] = []
-    return FanoutSubject(*(OverAWire(wire) for _ in range(3)))
+    yield FanoutSubject(*(OverAWire(wire) for _ in range(3)))
 
 
-FANOUTS: dict[str, Callable[[], FanoutSubject]] = {
-    "memory": lambda: FanoutSubject(MemoryFanout()),
+@asynccontextmanager
+async def over_a_socket(folder: Path) -> AsyncIterator[FanoutSubject]:
+    """Three processes, connected by the one that has the store."""
+    random = SeededRandom()
+    tools = BackendTools(
+        data_dir=folder, clock=ManualClock(), random=random, vault=LocalVault(b"k" * 32, random)
+    )
+    async with relay(relay_path(folder / "store.sock")), AsyncExitStack() as ends:
+        processes = [await ends.enter_async_context(opened("unix:store.sock", tools)) for _ in range(3)]
+        yield FanoutSubject(*processes)
+
+
+FANOUTS: dict[str, Callable[[Path], AbstractAsyncContextManager[FanoutSubject]]] = {
+    "memory": one_process,
     "three processes": three_processes,
+    "unix": over_a_socket,
 }
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("name", FANOUTS)
-async def test_every_fanout_keeps_the_contract(name, check):
+async def test_every_fanout_keeps_the_contract(name, check, tmp_path):
     """A new one for every check."""
-    await check(FANOUTS[name]())
-
-
-@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-async def test_the_fanout_over_a_socket_keeps_the_contract(check, tmp_path):
-    """Of three processes, which the one that has the store connects."""
-    random = SeededRandom()
-    tools = BackendTools(
-        data_dir=tmp_path, clock=ManualClock(), random=random, vault=LocalVault(b"k" * 32, random)
-    )
-    async with relay(relay_path(tmp_path / "store.sock")), AsyncExitStack() as ends:
-        processes = [await ends.enter_async_context(opened("unix:store.sock", tools)) for _ in range(3)]
-        await check(FanoutSubject(*processes))
+    async with FANOUTS[name](tmp_path) as subject:
+        await check(subject)
 
 
 class Raises(MemoryFanout):

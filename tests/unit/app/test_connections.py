@@ -283,7 +283,7 @@ async def test_the_metrics_tell_who_waits_and_why_some_were_ended(server):
     shown = (await page.render("text/plain"))[0].decode()
     assert "clarion_http_connections 5.0" in shown
     assert "clarion_http_connections_waiting 4.0" in shown
-    assert 'clarion_http_connections_ended_total{why="crowded_out"} 1.0' in shown
+    assert 'clarion_http_connections_ended_total{reason="crowded_out"} 1.0' in shown
     for connection, _ in accepted:
         connection.connection_lost(None)
     assert (server.all.stats()["open"], server.all.stats()["waiting"]) == (0, 0)
