@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email import message_from_bytes
@@ -13,8 +15,9 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.adapters.attachments import Attachments, by_url
+from clarion.adapters.http import HttpReply
 from clarion.adapters.isolation import surprised
-from clarion.errors import CallbackUnreadable
+from clarion.errors import CallbackForged, CallbackUnreadable
 from clarion.model.content import Attachment, EmailContent
 from clarion.model.ids import Instant
 from clarion.model.outcome import Outcome, Retry
@@ -22,7 +25,7 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.receipt import ReceiptKind
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.callback import CallbackTools, ReportedReceipt
+from clarion.ports.callback import CallbackRequest, CallbackTools, ReportedReceipt
 from clarion.ports.mail import Mail, OutgoingEmail, Sender
 from clarion.ports.provider import ProviderSettings, ProviderTools
 
@@ -219,7 +222,46 @@ class EmailProvider:
             return surprised(surprise, idempotent=True)
 
 
+def mailbox(name: str, address: str) -> str:
+    """`"Name" <address>`, or the address alone, for services that read both from one text."""
+    if not name:
+        return address
+    quoted = _line(name).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}" <{address}>'
+
+
+def encoded(file: Attachment) -> str:
+    """The file as services want it in JSON."""
+    return b64encode(file.content).decode()
+
+
+def answer_of(reply: HttpReply) -> dict[str, Any]:
+    """The answer as a JSON object; empty when it is none."""
+    try:
+        return msgspec.json.decode(reply.body, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return {}
+
+
+def basic(user: str, password: str) -> str:
+    """The value of `Authorization` (RFC 7617)."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
 # ── reports ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+WEBHOOK_USER = "clarion"
+"""User name that services without a signature show with `webhook_password`."""
+
+
+def check_password(request: CallbackRequest, password: str) -> None:
+    """Raises CallbackForged unless the request shows the password, for services that sign nothing."""
+    if not password:
+        raise CallbackForged("webhook_password is not set: choose one, and enter it at the service, too")
+    shown = request.headers.get("authorization", "").encode("utf-8", "replace")
+    if not hmac.compare_digest(shown, basic(WEBHOOK_USER, password).encode()):
+        raise CallbackForged("the user name or the password is wrong")
 
 
 class EmailReport(msgspec.Struct, frozen=True, kw_only=True):
