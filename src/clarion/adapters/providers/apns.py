@@ -158,7 +158,7 @@ class Apns:
         assert to is not None
         if reply.status == 200:
             self._proven.add(self._place(to))
-            return Accepted(provider_id=apns_id(outgoing))
+            return Accepted(provider_id=reply.headers.get("apns-id"))
         refusal = _refusal(reply)
         said = f"APNs said {refusal.reason} ({reply.status})"
         match refusal.reason:
