@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.message import Message
@@ -25,7 +25,7 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.receipt import ReceiptKind
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
-from clarion.ports.callback import CallbackRequest, CallbackTools, ReportedReceipt
+from clarion.ports.callback import Callback, CallbackRequest, CallbackTools, ReportedReceipt
 from clarion.ports.mail import Mail, OutgoingEmail, Sender
 from clarion.ports.provider import ProviderSettings, ProviderTools
 
@@ -342,6 +342,19 @@ def moment(text: str) -> Instant | None:
     except ValueError:
         return None
     return second(at.timestamp()) if at.tzinfo is not None else None
+
+
+def callback_of(body: bytes, receipt: Callable[[Mapping[str, Any]], ReportedReceipt | None]) -> Callback:
+    """What `receipt` says of each event in the body: a JSON object, or an array of them. Raises CallbackUnreadable."""
+    documents = list_of(body) if body.lstrip()[:1] == b"[" else [object_of(body)]
+    receipts: list[ReportedReceipt] = []
+    odd = 0
+    for document in documents:
+        if not isinstance(document, dict):
+            odd += 1
+        elif (found := receipt(document)) is not None:
+            receipts.append(found)
+    return Callback(receipts=tuple(receipts), unread=f"{odd} events are no JSON objects" if odd else "")
 
 
 def object_of(body: bytes) -> dict[str, Any]:

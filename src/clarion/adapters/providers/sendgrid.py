@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -24,8 +24,8 @@ from clarion.adapters.email import (
     EmailSettings,
     RenderedEmail,
     address_in,
+    callback_of,
     content_of,
-    list_of,
     render,
     second,
     sender_of,
@@ -303,14 +303,7 @@ def verify(request: CallbackRequest, config: Any, tools: CallbackTools) -> None:
 
 def read_events(request: CallbackRequest, config: Any, tools: CallbackTools) -> Callback:
     """A receipt for each event that says something new about one of our emails."""
-    receipts: list[ReportedReceipt] = []
-    odd = 0
-    for document in list_of(request.body):
-        if not isinstance(document, dict):
-            odd += 1
-        elif (receipt := _receipt(document, tools)) is not None:
-            receipts.append(receipt)
-    return Callback(receipts=tuple(receipts), unread=f"{odd} events are no JSON objects" if odd else "")
+    return callback_of(request.body, lambda document: _receipt(document, tools))
 
 
 _PLAIN = {
@@ -322,7 +315,7 @@ _PLAIN = {
 }
 
 
-def _receipt(document: dict[str, Any], tools: CallbackTools) -> ReportedReceipt | None:
+def _receipt(document: Mapping[str, Any], tools: CallbackTools) -> ReportedReceipt | None:
     reference, kind = text_in(document, REFERENCE), text_in(document, "event")
     if not reference:
         return None  # somebody else's email

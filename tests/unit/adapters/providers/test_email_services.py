@@ -25,7 +25,7 @@ from clarion.testing.ports import MONDAY_NOON, provider_tools
 from clarion.testing.provider_contract import ProviderSubject
 from clarion.testing.provider_contract.recorded_callbacks import OURS
 from clarion.testing.scripted_server import Answer, scripted_server
-from tests.vendors import mailgun, postmark, resend
+from tests.vendors import brevo, mailgun, mailjet, postmark, resend
 
 RANDOM = SystemRandom()
 TOOLS = replace(
@@ -46,7 +46,7 @@ ONE_CLICK = {
     "List-Unsubscribe": f"<{UNSUBSCRIBE}>",
     "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
 }
-SERVICES = ("mailgun", "postmark", "resend")
+SERVICES = ("brevo", "mailgun", "mailjet", "postmark", "resend")
 
 
 def plugin_of(name):
@@ -134,6 +134,46 @@ async def test_mailgun_is_given_the_email_that_we_build():
     assert kinds == ["text/plain", "text/html", "image/png", "application/pdf"]
 
 
+async def test_mailjet_is_given_every_part():
+    """Inline images in a list of their own, and our reference as the custom id."""
+    request, _ = await request_of("mailjet", reply_to="help@shop.example")
+    (document,) = json.loads(request.body)["Messages"]
+    assert request.path == "/v3.1/send"
+    assert document["From"] == {"Email": "news@shop.example", "Name": "The Shop"}
+    assert document["ReplyTo"] == {"Email": "help@shop.example"}
+    assert (document["TextPart"], document["HTMLPart"]) == (FULL.text, FULL.html)
+    assert contains(document["Headers"])
+    assert document["CustomID"] == "ab12"
+    (bill,), (logo,) = document["Attachments"], document["InlinedAttachments"]
+    assert (bill["Filename"], b64decode(bill["Base64Content"])) == ("bill.pdf", b"%PDF")
+    assert logo["ContentID"] == "logo"
+
+
+async def test_a_mailjet_check_sends_to_nobody():
+    """In sandbox mode, so that key and sender are checked as with any email."""
+    async with scripted_server(otherwise=mailjet.SENT) as server:
+        async with subject("mailjet", server.url).opened() as provider:
+            await provider.ping()
+        (request,) = server.requests
+    assert json.loads(request.body)["SandboxMode"] is True
+
+
+async def test_brevo_is_given_every_part():
+    """With our reference in the header field that its webhooks repeat."""
+    request, _ = await request_of("brevo", reply_to="help@shop.example")
+    document = json.loads(request.body)
+    assert request.path == "/v3/smtp/email"
+    assert document["sender"] == {"email": "news@shop.example", "name": "The Shop"}
+    assert document["replyTo"] == {"email": "help@shop.example"}
+    assert (document["textContent"], document["htmlContent"]) == (FULL.text, FULL.html)
+    assert contains(document["headers"])
+    assert document["headers"]["X-Mailin-custom"] == "ab12"
+    assert document["tags"] == ["checks"]
+    bill, logo = document["attachment"]
+    assert (bill["name"], b64decode(bill["content"])) == ("bill.pdf", b"%PDF")
+    assert logo["name"] == "logo.png"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 async def test_an_email_without_words_is_sent(name):
     """Some services want a body that is not empty."""
@@ -214,7 +254,13 @@ def test_the_signature_that_svix_publishes_is_right():
 
 @pytest.mark.parametrize(
     ("name", "setting"),
-    [("resend", "webhook_secret"), ("mailgun", "webhook_key"), ("postmark", "webhook_password")],
+    [
+        ("resend", "webhook_secret"),
+        ("mailgun", "webhook_key"),
+        ("postmark", "webhook_password"),
+        ("mailjet", "webhook_password"),
+        ("brevo", "webhook_password"),
+    ],
 )
 def test_without_a_secret_nothing_is_accepted(name, setting):
     """Nothing could be told from a forgery; the reason names what to set."""
@@ -226,18 +272,17 @@ def test_without_a_secret_nothing_is_accepted(name, setting):
         plugin_of(name).callbacks.verify(request, config, CallbackTools(now=MONDAY_NOON))
 
 
+UNKNOWN_USER = "550 5.1.1 <ada@contact.example> no such user"
+
+
 @pytest.mark.parametrize(
     ("name", "recorded"),
     [
-        ("resend", resend.bounce("Permanent", "550 5.1.1 <ada@contact.example> no such user")),
-        (
-            "postmark",
-            postmark.bounce("HardBounce", details="smtp;550 5.1.1 <ada@contact.example> no such user"),
-        ),
-        (
-            "mailgun",
-            mailgun.failed("permanent", "bounce", message="550 5.1.1 <ada@contact.example> no such user"),
-        ),
+        ("resend", resend.bounce("Permanent", UNKNOWN_USER)),
+        ("postmark", postmark.bounce("HardBounce", details=f"smtp;{UNKNOWN_USER}")),
+        ("mailgun", mailgun.failed("permanent", "bounce", message=UNKNOWN_USER)),
+        ("mailjet", mailjet.event("bounce", hard_bounce=True, comment=UNKNOWN_USER)),
+        ("brevo", brevo.event("hard_bounce", reason=UNKNOWN_USER)),
     ],
 )
 def test_a_receipt_says_when_who_and_why(name, recorded):
@@ -265,6 +310,8 @@ def test_a_receipt_says_when_who_and_why(name, recorded):
     [
         ("resend", lambda said: resend.bounce("Permanent", said)),
         ("postmark", lambda said: postmark.bounce("HardBounce", details=said)),
+        ("mailjet", lambda said: mailjet.event("bounce", hard_bounce=True, comment=said)),
+        ("brevo", lambda said: brevo.event("hard_bounce", reason=said)),
         ("mailgun", lambda said: mailgun.failed("permanent", "bounce", message=said)),
     ],
 )
