@@ -107,7 +107,11 @@ async def test_a_backend_that_cannot_be_opened_leaves_nothing_open(settings, ins
             "kafka://u:hunter2@b.example",
             r"broker: .* `kafka:` URLs, only `database:`\. Otherwise install",
         ),
-        ("fanout", "redis://h.example/1", r"fanout: .* `redis:` URLs, only `memory:`\. Otherwise install"),
+        (
+            "fanout",
+            "redis://h.example/1",
+            r"fanout: .* `redis:` URLs, only `memory:`, `unix:`\. Otherwise install",
+        ),
     ],
 )
 async def test_an_unknown_scheme_stops_the_start(settings, setting, url, said):
