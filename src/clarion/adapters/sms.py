@@ -1,0 +1,80 @@
+"""Text-message services: what an error of theirs means, when a message is sent and when it is reported later."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from clarion.model.outcome import Gone, Misconfigured, Outcome, Rejected, Retry
+from clarion.model.receipt import ReceiptKind
+from clarion.model.status import Reason
+
+
+class SmsEffect(Enum):
+    """What follows from an error."""
+
+    GONE = "gone"
+    """The number never gets text messages: it is suppressed."""
+    OPTED_OUT = "opted_out"
+    """The person answered STOP: the number is suppressed until they answer START."""
+    UNREACHABLE = "unreachable"
+    """The phone was off or out of reach; the number may work another time."""
+    BLOCKED = "blocked"
+    """A carrier or the service refused the sender or the content. The number is fine."""
+    REFUSED = "refused"
+    """This message, never. The number is fine."""
+    LATER = "later"
+    """Too much at once."""
+    EXPIRED = "expired"
+    """It waited longer than it was of use."""
+    SET_UP = "set_up"
+    """The account, the sender or their registration is wrong."""
+    UNCLEAR = "unclear"
+    """Nobody says why."""
+
+
+class SmsError(NamedTuple):
+    """One error of a service."""
+
+    words: str
+    effect: SmsEffect
+
+
+class Reported(NamedTuple):
+    """What an error means when it is reported after the message was taken."""
+
+    kind: ReceiptKind
+    permanent: bool = False
+    reason: Reason | None = None
+
+
+REPORTED: dict[SmsEffect, Reported] = {
+    SmsEffect.GONE: Reported(ReceiptKind.BOUNCED, permanent=True),
+    SmsEffect.OPTED_OUT: Reported(ReceiptKind.BOUNCED, permanent=True, reason=Reason.OPTED_OUT),
+    SmsEffect.UNREACHABLE: Reported(ReceiptKind.BOUNCED),
+    SmsEffect.BLOCKED: Reported(ReceiptKind.BLOCKED),
+    SmsEffect.REFUSED: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_REJECTED),
+    SmsEffect.LATER: Reported(ReceiptKind.FAILED, reason=Reason.RATE_LIMITED),
+    SmsEffect.EXPIRED: Reported(ReceiptKind.FAILED, reason=Reason.EXPIRED),
+    SmsEffect.SET_UP: Reported(ReceiptKind.FAILED, reason=Reason.MISCONFIGURED),
+    SmsEffect.UNCLEAR: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_ERROR),
+}
+
+
+def outcome_of_effect(effect: SmsEffect, detail: str, after_s: float | None = None) -> Outcome:
+    """What an error means when a message is sent."""
+    match effect:
+        case SmsEffect.GONE:
+            return Gone(detail=detail)
+        case SmsEffect.OPTED_OUT:
+            return Gone(reason=Reason.OPTED_OUT, detail=detail)
+        case SmsEffect.SET_UP:
+            return Misconfigured(detail=detail)
+        case SmsEffect.LATER:
+            return Retry(reason=Reason.RATE_LIMITED, after_s=after_s, detail=detail)
+        case SmsEffect.UNREACHABLE | SmsEffect.UNCLEAR:
+            return Retry(detail=detail)
+        case SmsEffect.BLOCKED:
+            return Rejected(reason=Reason.BLOCKED, detail=detail)
+        case SmsEffect.REFUSED | SmsEffect.EXPIRED:
+            return Rejected(detail=detail)
