@@ -12,6 +12,7 @@ from clarion.cli import (
     dead_letters,
     dev,
     dkim,
+    doctor,
     endpoints,
     events,
     explain,
@@ -126,3 +127,4 @@ program.add_typer(quarantine.program, name="quarantine")
 program.add_typer(keys.program, name="keys")
 program.add_typer(vapid.program, name="vapid")
 program.add_typer(dkim.program, name="dkim")
+program.add_typer(doctor.program, name="doctor")
