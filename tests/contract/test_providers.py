@@ -23,6 +23,7 @@ from clarion.testing.provider_contract.promises import (
     it_refuses_settings_it_does_not_know,
     it_serves_a_hundred_calls_at_once,
     it_shows_neither_secrets_nor_contacts_nor_content,
+    it_waits_for_nobody_if_it_only_stores,
     its_ping_says_what_to_do,
 )
 from clarion.testing.providers import RecordingProvider
@@ -161,6 +162,16 @@ class Narrow(Remembering):
         return [Accepted() for _ in batch]
 
 
+class Slow(Remembering):
+    async def send(self, batch):
+        await asyncio.sleep(0)
+        return await super().send(batch)
+
+
+def storing(kind: type[RecordingProvider]) -> ProviderPlugin:
+    return msgspec.structs.replace(plugin_of(kind), stores=lambda settings: True)
+
+
 class Careless(msgspec.Struct):
     """Takes any setting."""
 
@@ -179,6 +190,12 @@ def plugin_of(kind: type[RecordingProvider]) -> ProviderPlugin:
         (plugin_of(Rude), its_ping_says_what_to_do),
         (plugin_of(Stubborn), it_lets_go_when_cancelled),
         (plugin_of(Narrow), it_serves_a_hundred_calls_at_once),
+        (storing(Slow), it_waits_for_nobody_if_it_only_stores),
+        (storing(Remembering), it_waits_for_nobody_if_it_only_stores),
+        (
+            msgspec.structs.replace(storing(Remembering), idempotent=False),
+            it_waits_for_nobody_if_it_only_stores,
+        ),
         (
             msgspec.structs.replace(plugin_of(Remembering), config=Careless),
             it_refuses_settings_it_does_not_know,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final, get_args
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, get_args
 from unittest import SkipTest
 
 import msgspec
@@ -129,6 +130,33 @@ async def a_repeat_has_no_second_effect_if_it_says_so(subject: ProviderSubject) 
             assert (first.record is None) == (second.record is None)
 
 
+async def it_waits_for_nobody_if_it_only_stores(subject: ProviderSubject) -> None:
+    """Where all it does is make a record to store, every message is accepted with its record, and `send` never waits."""
+    plugin = subject.plugin
+    settings = msgspec.convert(subject.settings(), plugin.config)
+    if plugin.stores is None or not plugin.stores(settings):
+        raise SkipTest(f"{plugin.name} reaches somebody")
+    assert plugin.idempotent, "what is stored with its plan may be planned again: `idempotent` must be True"
+    async with subject.opened() as provider:
+        batch = subject.messages(plugin.batch)
+        outcomes = _without_waiting(provider.send(batch))
+        assert len(outcomes) == len(batch), f"{len(outcomes)} outcomes for {len(batch)} messages"
+        for outgoing, outcome in zip(batch, outcomes, strict=True):
+            record = outcome.record if isinstance(outcome, Accepted) else None
+            assert record is not None, f"{outcome!r} brings no record to store"
+            assert record.message_id == outgoing.message.id, "outcomes are out of order"
+
+
+def _without_waiting(sending: Coroutine[Any, Any, Sequence[Outcome]]) -> Sequence[Outcome]:
+    try:
+        sending.send(None)
+    except StopIteration as done:
+        answers: Sequence[Outcome] = done.value
+        return answers
+    sending.close()
+    raise AssertionError("`send` waits for something: then `stores` must be False")
+
+
 async def its_settings_do_not_show_their_values(subject: ProviderSubject) -> None:
     """Settings end up in logs and tracebacks: their `repr` must not give away what they hold."""
     hidden = subject.planted()
@@ -194,6 +222,7 @@ PROMISES = (
     it_answers_every_message_in_order,
     it_answers_an_empty_batch_with_nothing,
     a_repeat_has_no_second_effect_if_it_says_so,
+    it_waits_for_nobody_if_it_only_stores,
     it_shows_neither_secrets_nor_contacts_nor_content,
     its_ping_says_what_to_do,
     it_lets_go_when_cancelled,
