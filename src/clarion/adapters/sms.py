@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -78,3 +79,35 @@ def outcome_of_effect(effect: SmsEffect, detail: str, after_s: float | None = No
             return Rejected(reason=Reason.BLOCKED, detail=detail)
         case SmsEffect.REFUSED | SmsEffect.EXPIRED:
             return Rejected(detail=detail)
+
+
+class SmsErrors:
+    """The error codes of one service."""
+
+    def __init__(self, service: str, codes: Mapping[str, SmsError]) -> None:
+        self.service = service
+        self.codes = codes
+
+    def said(self, code: str) -> str:
+        """The error in words of ours: a service may quote the number. A code that is not known is not repeated."""
+        known = self.codes.get(code)
+        return (
+            f"{self.service} {code}: {known.words}"
+            if known is not None
+            else f"{self.service}: an unknown error"
+        )
+
+    def outcome(self, code: str, after_s: float | None = None) -> Outcome | None:
+        """What a code means when a message is sent; None: it is not known."""
+        known = self.codes.get(code)
+        return None if known is None else outcome_of_effect(known.effect, self.said(code), after_s)
+
+    def reported(self, code: str) -> Reported:
+        """What a code means when it is reported later."""
+        known = self.codes.get(code)
+        return REPORTED[SmsEffect.UNCLEAR if known is None else known.effect]
+
+    @property
+    def kinds(self) -> frozenset[ReceiptKind]:
+        """What can be reported."""
+        return frozenset({self.reported(code).kind for code in self.codes})
