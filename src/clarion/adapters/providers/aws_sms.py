@@ -1,0 +1,347 @@
+"""AWS End User Messaging: text messages, with its events through SNS.
+
+https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from clarion.adapters.aws import SNS_WINDOW_S, AwsChain, AwsKey, notification_of, signed, verify_notification
+from clarion.adapters.email import object_in, object_of, second, text_in
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
+from clarion.errors import ConfigError, Unavailable
+from clarion.model.channel import Channel
+from clarion.model.content import SmsContent
+from clarion.model.ids import Instant
+from clarion.model.outcome import Accepted, Outcome, Rejected, Unknown
+from clarion.model.outgoing import Outgoing
+from clarion.model.receipt import ReceiptKind
+from clarion.model.setup import Integration
+from clarion.ports.callback import (
+    Callback,
+    CallbackRequest,
+    Callbacks,
+    CallbackTools,
+    DocumentNeeded,
+    ReportedReceipt,
+)
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, Token, WebUrl
+from clarion.ports.vault import normal_address
+
+SERVICE = "sms-voice"
+TARGET = "PinpointSMSVoiceV2"
+TEXT_CHARS = 1600
+SHORTEST_TTL_S, LONGEST_TTL_S = 5, 259_200
+REFERENCE = "clarion"
+"""Our name in the context, which events repeat."""
+NO_CREDENTIALS = (
+    "no AWS credentials were found: set `access_key_id` and `secret_access_key`, or give this machine a role"
+)
+ANSWERS = SmsErrors(
+    "AWS",
+    {
+        "UnrecognizedClientException": SmsError("the credentials are wrong", SmsEffect.SET_UP),
+        "InvalidSignatureException": SmsError(
+            "the credentials are wrong, or the clock of this machine is", SmsEffect.SET_UP
+        ),
+        "ExpiredTokenException": SmsError("the credentials have ended", SmsEffect.SET_UP),
+        "AccessDeniedException": SmsError(
+            "the credentials lack a permission, or the account is disabled", SmsEffect.SET_UP
+        ),
+        "ResourceNotFoundException": SmsError(
+            "the sender or the configuration set does not exist in this region", SmsEffect.SET_UP
+        ),
+        "ThrottlingException": SmsError("too many requests at once", SmsEffect.LATER),
+        "ServiceQuotaExceededException": SmsError(
+            "a quota or the spending limit is used up", SmsEffect.LATER
+        ),
+        "InternalServerException": SmsError("an error inside AWS", SmsEffect.UNCLEAR),
+        "ValidationException": SmsError("a parameter is not valid", SmsEffect.REFUSED),
+        "ConflictException": SmsError("the sender, the number and the account do not fit", SmsEffect.REFUSED),
+        "DESTINATION_PHONE_NUMBER_OPTED_OUT": SmsError("the recipient answered STOP", SmsEffect.OPTED_OUT),
+        "DESTINATION_PHONE_NUMBER_NOT_VERIFIED": SmsError(
+            "the account is in the sandbox, and the number is not verified", SmsEffect.REFUSED
+        ),
+        "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION": SmsError(
+            "a protect configuration blocks this country", SmsEffect.BLOCKED
+        ),
+        "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE": SmsError(
+            "a protect configuration blocks this number", SmsEffect.BLOCKED
+        ),
+        "NO_ORIGINATION_IDENTITIES_FOUND": SmsError(
+            "the account has no sender for this number", SmsEffect.SET_UP
+        ),
+        "SENDER_ID_NOT_REGISTERED": SmsError(
+            "the sender is not registered in this country", SmsEffect.SET_UP
+        ),
+        "SENDER_ID_REQUIRES_REGISTRATION": SmsError(
+            "the sender must be registered in this country", SmsEffect.SET_UP
+        ),
+    },
+)
+"""When sending: names of errors, and the reasons of some, which say more."""
+ERRORS = SmsErrors(
+    "AWS",
+    {
+        "TEXT_INVALID": SmsError("the number is not valid", SmsEffect.GONE),
+        "TEXT_INVALID_MESSAGE": SmsError("the message is not valid", SmsEffect.REFUSED),
+        "TEXT_UNREACHABLE": SmsError("the phone is off or out of reach", SmsEffect.UNREACHABLE),
+        "TEXT_CARRIER_UNREACHABLE": SmsError("the carrier was out of reach", SmsEffect.UNCLEAR),
+        "TEXT_BLOCKED": SmsError("the recipient blocks messages", SmsEffect.BLOCKED),
+        "TEXT_CARRIER_BLOCKED": SmsError("a carrier blocks messages to this number", SmsEffect.BLOCKED),
+        "TEXT_SPAM": SmsError("a carrier filtered the message as spam", SmsEffect.BLOCKED),
+        "TEXT_UNKNOWN": SmsError("nobody gave a reason", SmsEffect.UNCLEAR),
+        "TEXT_TTL_EXPIRED": SmsError("the time to live of the message is over", SmsEffect.EXPIRED),
+        "TEXT_PROTECT_BLOCKED": SmsError(
+            "a protect configuration blocks this country or number", SmsEffect.BLOCKED
+        ),
+    },
+)
+"""Types of events.
+https://docs.aws.amazon.com/sms-voice/latest/userguide/configuration-sets-event-types.html"""
+
+
+class AwsSmsConfig(ProviderSettings, frozen=True, kw_only=True):
+    """A region of an AWS account, and who sends."""
+
+    region: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A[a-z]{2}(-[a-z]+)+-\d\Z", description="a region of AWS, such as eu-central-1"
+        ),
+    ]
+    """Where the sender is, such as `eu-central-1`."""
+    sender: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A[A-Za-z0-9_:/+-]{1,256}\Z",
+            description="a number, a name, the ID of a phone number or a pool, or the ARN of one",
+        ),
+    ]
+    """Who sends: a number, a name, a phone number or pool by its ID, or the ARN of one."""
+    message_type: Annotated[
+        str,
+        msgspec.Meta(pattern=r"\A(TRANSACTIONAL|PROMOTIONAL)\Z", description="TRANSACTIONAL or PROMOTIONAL"),
+    ] = "TRANSACTIONAL"
+    """What its messages are: `TRANSACTIONAL` or `PROMOTIONAL`."""
+    access_key_id: Token = ""
+    """Of a user who may `sms-voice:SendTextMessage` and `sms-voice:DescribeAccountAttributes`; empty: credentials are found as AWS tools do."""
+    secret_access_key: Token = ""
+    """Its secret."""
+    configuration_set: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A[A-Za-z0-9_:/-]{0,256}\Z", description="the name or ARN of a configuration set"
+        ),
+    ] = ""
+    """Says where events go; empty: the default of the sender."""
+    topic_arn: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]{1,256})?\Z",
+            description="the ARN of an SNS topic: arn:aws:sns:...",
+        ),
+    ] = ""
+    """The SNS topic that events come from; empty: no reports are accepted."""
+    api_url: WebUrl = ""
+    """Where the API is; empty: `https://sms-voice.<region>.amazonaws.com`."""
+
+    def __post_init__(self) -> None:
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise ValueError("set `access_key_id` and `secret_access_key` together, or neither")
+
+
+class AwsAnswer(msgspec.Struct):
+    """What we read of the JSON."""
+
+    MessageId: str = ""
+    Reason: str = ""
+    type_: str = msgspec.field(default="", name="__type")
+
+
+class AwsTexts:
+    """Makes requests for one integration, and signs them."""
+
+    def __init__(self, integration: Integration, config: AwsSmsConfig, tools: ProviderTools) -> None:
+        self._config = config
+        self._tools = tools
+        self._url = (config.api_url or f"https://sms-voice.{config.region}.amazonaws.com").rstrip("/")
+        self._chain = None if config.access_key_id else AwsChain()
+        self._key: AwsKey | None = AwsKey(config.access_key_id, config.secret_access_key)
+
+    async def find_key(self) -> None:
+        """Before every batch: credentials may end. Raises ConfigError when there are none."""
+        if self._chain is not None:
+            self._key = await self._chain.key()
+        if self._key is None:
+            raise ConfigError(NO_CREDENTIALS, pointer="#/access_key_id")
+
+    def ping(self) -> HttpRequest:
+        """Asks for the account."""
+        return self._request("DescribeAccountAttributes", {})
+
+    def build(self, outgoing: Outgoing) -> HttpRequest | Outcome:
+        """The request for one message."""
+        assert isinstance(outgoing.content, SmsContent), "each channel has its own content"
+        assert outgoing.contact is not None, "text messages go to a number"
+        text = outgoing.content.text.encode("utf-8", "replace").decode()
+        if len(text) > TEXT_CHARS:
+            return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that AWS takes")
+        document: dict[str, Any] = {
+            "DestinationPhoneNumber": normal_address(Channel.SMS, outgoing.contact.address),
+            "OriginationIdentity": self._config.sender,
+            "MessageBody": text,
+            "MessageType": self._config.message_type,
+            "Context": {REFERENCE: self._tools.reference(outgoing.message)},
+            **self._ttl(outgoing.message.expires_at),
+        }
+        if self._config.configuration_set:
+            document["ConfigurationSetName"] = self._config.configuration_set
+        return self._request("SendTextMessage", document)
+
+    def _ttl(self, expires_at: Instant | None) -> dict[str, int]:
+        """AWS gives up what waits longer."""
+        if expires_at is None:
+            return {}
+        left_s = (expires_at - self._tools.clock.now()) // 1000
+        return {"TimeToLive": max(SHORTEST_TTL_S, left_s)} if left_s < LONGEST_TTL_S else {}
+
+    def _request(self, action: str, document: dict[str, Any]) -> HttpRequest:
+        assert self._key is not None, "it was found before"
+        request = HttpRequest(
+            url=f"{self._url}/",
+            headers={"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{TARGET}.{action}"},
+            body=msgspec.json.encode(document),
+        )
+        now = self._tools.clock.now()
+        return signed(request, self._key, region=self._config.region, service=SERVICE, now=now)
+
+
+def answer_of(reply: HttpReply) -> AwsAnswer:
+    """The JSON of an answer; empty when there is none."""
+    try:
+        return msgspec.json.decode(reply.body, type=AwsAnswer)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return AwsAnswer()
+
+
+def error_of(reply: HttpReply) -> str:
+    """The name of an error, such as `ConflictException`."""
+    name = reply.headers.get("x-amzn-errortype") or answer_of(reply).type_
+    return name.partition(":")[0].rpartition("#")[2]
+
+
+def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:
+    """What AWS's answer means."""
+    answer = answer_of(reply)
+    if 200 <= reply.status < 300:
+        return (
+            Accepted(provider_id=answer.MessageId)
+            if answer.MessageId
+            else Unknown(detail="an answer that is not AWS's")
+        )
+    if reply.status == 504:
+        return Unknown(detail="status 504: AWS may have taken it")
+    return (
+        ANSWERS.outcome(answer.Reason, reply.retry_after_s)
+        or ANSWERS.outcome(error_of(reply), reply.retry_after_s)
+        or outcome_of(reply)
+    )
+
+
+def check_pong(reply: HttpReply) -> None:
+    """What to do about the answer to a ping."""
+    if reply.status == 200:
+        return
+    if error_of(reply) == "AccessDeniedException":
+        raise ConfigError(
+            "the AWS credentials need the permissions sms-voice:SendTextMessage and sms-voice:DescribeAccountAttributes"
+        )
+    known = ANSWERS.codes.get(error_of(reply))
+    if reply.status in {401, 403} or (known is not None and known.effect is SmsEffect.SET_UP):
+        raise ConfigError(
+            "AWS refuses the credentials: check `access_key_id`, `secret_access_key` and the clock"
+        )
+    if reply.status == 404:
+        raise ConfigError("End User Messaging is not at this URL: check `region` and `api_url`")
+    raise Unavailable(
+        f"AWS answered {reply.status}: try again later, or look at https://health.aws.amazon.com"
+    )
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────────────────
+
+ON_THE_WAY = frozenset({"TEXT_PENDING", "TEXT_QUEUED", "TEXT_SENT", "TEXT_SUCCESSFUL"})
+"""`TEXT_SUCCESSFUL`: the carrier has it; where it does not say more, the message stays `sent`."""
+DELIVERED = "TEXT_DELIVERED"
+
+
+def verify(request: CallbackRequest, config: Any, tools: CallbackTools) -> DocumentNeeded | None:
+    """The signature of SNS, for the topic of the settings."""
+    return verify_notification(request, tools, config.topic_arn)
+
+
+def read_event(request: CallbackRequest, config: Any, tools: CallbackTools) -> Callback:
+    """A receipt; or the subscription, which is confirmed."""
+    notification = notification_of(request)
+    if notification.confirmation_url:
+        return Callback(visits=(notification.confirmation_url,))
+    if notification.Type != "Notification":
+        return Callback()
+    document = object_of(notification.Message.encode("utf-8", "replace"))
+    kind, reference = text_in(document, "eventType"), text_in(object_in(document, "context"), REFERENCE)
+    if not reference or kind in ON_THE_WAY or (kind != DELIVERED and kind not in ERRORS.codes):
+        return Callback()  # somebody else's message, or not the end of one
+    at = document.get("eventTimestamp")
+    receipt = ReportedReceipt(
+        reference=reference,
+        kind=ReceiptKind.DELIVERED,
+        at=second(at / 1000) if isinstance(at, int) and not isinstance(at, bool) and at < 10**15 else None,
+        provider_id=text_in(document, "messageId") or None,
+    )
+    if kind != DELIVERED:
+        reported, permanent, reason = ERRORS.reported(kind)
+        receipt = msgspec.structs.replace(
+            receipt, kind=reported, permanent=permanent, reason=reason, detail=ERRORS.said(kind)
+        )
+    return Callback(receipts=(receipt,))
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    texts = AwsTexts(integration, config, tools)
+    return HttpProvider(
+        integration,
+        tools,
+        build=texts.build,
+        read=read,
+        ping=texts.ping,
+        check_pong=check_pong,
+        prepare=texts.find_key,
+    )
+
+
+plugin = ProviderPlugin(
+    name="aws_sms",
+    title="AWS End User Messaging",
+    channels=frozenset({Channel.SMS}),
+    config=AwsSmsConfig,
+    open=_open,
+    callbacks=Callbacks(
+        verify=verify,
+        read=read_event,
+        kinds=frozenset({ReceiptKind.DELIVERED, *ERRORS.kinds}),
+        replay_window_s=SNS_WINDOW_S,
+    ),
+    batch=50,
+    secrets=frozenset({"secret_access_key"}),
+    example={
+        "region": "eu-central-1",
+        "sender": "+15005550006",
+        "access_key_id": "AKIA...",
+        "secret_access_key": "...",
+    },
+)
