@@ -46,6 +46,10 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+"""Whether slow proofs take as long as they like: more rounds, more rows, more examples."""
+
+
 def in_ci() -> bool:
     """Whether this machine promised to have everything."""
     return os.environ.get("CI", "").lower() in {"1", "true"}

@@ -18,8 +18,9 @@ from tests.acceptance.power import ForgetfulDisk, build_shim
 from tests.acceptance.reader import settled
 from tests.acceptance.setup_data import create_setup
 from tests.acceptance.traffic import Traffic
+from tests.needs import DEEP
 
-ROUNDS = 15
+ROUNDS = 15 if DEEP else 8
 
 WRITER = """
 import sqlite3, sys

@@ -18,8 +18,9 @@ from tests.acceptance.history import History, violations
 from tests.acceptance.reader import settled
 from tests.acceptance.setup_data import USERS, create_setup
 from tests.acceptance.traffic import Traffic
+from tests.needs import DEEP
 
-KILLS = 8
+KILLS = 8 if DEEP else 4
 WITHIN_S = 60.0
 
 

@@ -3,7 +3,6 @@
 The profile `deep` takes one with 200,000 messages.
 """
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -23,9 +22,9 @@ from clarion.model.status import Status
 from clarion.testing.ports import ManualClock
 from clarion.testing.providers import RecordingProvider
 from tests.engine import Engine
+from tests.needs import DEEP
 from tests.older_installation import TENANT, UNPLANNED, Older
 
-DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 EVENTS = 200_000 if DEEP else 2_000
 pytestmark = pytest.mark.timeout(3_600 if DEEP else 300)
 LOOKED_AT = 2_000
