@@ -186,8 +186,10 @@ async def test_killed_at_any_moment_of_an_erasure_it_is_finished_or_was_never_be
         server.kill()
         for user, outcome in zip(victims, await asyncio.gather(*calls, return_exceptions=True), strict=True):
             if not isinstance(outcome, BaseException):
-                assert outcome.status == 204
-                answered.add(user)
+                assert outcome.status in (204, 503), (
+                    outcome.body
+                )  # 503: its store was killed a moment earlier.
+                answered |= {user} if outcome.status == 204 else set()
         for api in apis:
             api.close()
         if number % 2:

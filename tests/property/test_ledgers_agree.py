@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -311,6 +311,13 @@ async def _both(folder: Path, steps: list[tuple[Any, ...]]) -> None:
 
 
 @given(STEPS)
+@example(
+    [
+        ("plan", [(False, Channel.EMAIL, None, None, None, None, None)]),
+        ("ladder", "delivered"),
+        ("receive", [(1, ReceiptKind.DELIVERED), (0, ReceiptKind.OPENED)]),
+    ]
+)  # The first receipt cancels the message of the second.
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_ledgers_agree(steps):
     """After every step, in everything that can be asked."""

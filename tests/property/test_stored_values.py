@@ -78,6 +78,8 @@ def bounded(kind: Any) -> st.SearchStrategy[Any]:
     (bounds,) = kind.__metadata__
     if kind.__origin__ is int:
         return st.integers(bounds.ge, bounds.le)
+    if kind.__origin__ is float:
+        return st.floats(bounds.ge, bounds.le)
     if kind.__origin__ is str:
         return st.text(LETTERS, min_size=bounds.min_length or 0, max_size=bounds.max_length or 12)
     return values(kind.__origin__)

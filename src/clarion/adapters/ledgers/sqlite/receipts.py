@@ -132,16 +132,19 @@ class SqliteReceipts:
 
 
 def _rounds(consequences: Sequence[ReceiptEffect]) -> Iterator[list[int]]:
-    """Places, in order, so that no message comes twice in one round: a later receipt builds on the earlier."""
+    """Places, in order, so that no round has a receipt about a message that an earlier one of it is about, cancels or
+    advances: a later receipt builds on what the earlier did."""
     left = list(range(len(consequences)))
     while left:
-        seen: set[bytes] = set()
+        touched: set[bytes] = set()
         now: list[int] = []
         later: list[int] = []
         for place in left:
-            message_id = consequences[place].message.id
-            (later if message_id in seen else now).append(place)
-            seen.add(message_id)
+            c = consequences[place]
+            (later if c.message.id in touched else now).append(place)
+            touched.update((c.message.id, *c.cancels))
+            if c.advances is not None:
+                touched.add(c.advances)
         yield now
         left = later
 
