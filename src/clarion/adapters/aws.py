@@ -9,7 +9,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
@@ -20,12 +20,16 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.x509 import load_pem_x509_certificate
 from msgspec.structs import replace
 
-from clarion.adapters.http import HttpRequest
+from clarion.adapters.http import HttpReply, HttpRequest
 from clarion.errors import CallbackForged, ConfigError
 from clarion.model.ids import Instant
 from clarion.ports.callback import CallbackRequest, CallbackTools, DocumentNeeded
+from clarion.ports.clock import Clock
 
 ALGORITHM = "AWS4-HMAC-SHA256"
+NO_CREDENTIALS = (
+    "no AWS credentials were found: set `access_key_id` and `secret_access_key`, or give this machine a role"
+)
 SNS_WINDOW_S = 25 * 3600
 """SNS repeats a notification for hours, always with the time of the first."""
 
@@ -58,6 +62,25 @@ _SIGNED = {
 }
 """Fields under the signature, by type, in their order."""
 _HASHES: dict[str, Callable[[], HashAlgorithm]] = {"1": SHA1, "2": SHA256}
+
+
+Region = Annotated[
+    str,
+    msgspec.Meta(pattern=r"\A[a-z]{2}(-[a-z]+)+-\d\Z", description="a region of AWS, such as eu-central-1"),
+]
+TopicArn = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]{1,256})?\Z",
+        description="the ARN of an SNS topic: arn:aws:sns:...",
+    ),
+]
+
+
+def check_key_pair(key_id: str, secret: str) -> None:
+    """Raises ValueError for half a pair in settings."""
+    if bool(key_id) != bool(secret):
+        raise ValueError("set `access_key_id` and `secret_access_key` together, or neither")
 
 
 class AwsKey(NamedTuple):
@@ -142,6 +165,36 @@ def signed(request: HttpRequest, key: AwsKey, *, region: str, service: str, now:
     )
     del headers["host"]  # the client writes it
     return replace(request, headers=headers)
+
+
+class AwsSigner:
+    """Signs the requests of one integration, with the credentials of its settings or those of this machine."""
+
+    def __init__(self, service: str, region: str, key_id: str, secret: str, clock: Clock) -> None:
+        """Raises ConfigError when credentials must be found and the library for that is missing."""
+        self._service = service
+        self._region = region
+        self._clock = clock
+        self._chain = None if key_id else AwsChain()
+        self._key: AwsKey | None = AwsKey(key_id, secret)
+
+    async def find_key(self) -> None:
+        """Before every batch: credentials may end. Raises ConfigError when there are none."""
+        if self._chain is not None:
+            self._key = await self._chain.key()
+        if self._key is None:
+            raise ConfigError(NO_CREDENTIALS, pointer="#/access_key_id")
+
+    def signed(self, request: HttpRequest) -> HttpRequest:
+        """The request with a signature."""
+        assert self._key is not None, "it was found before"
+        return signed(request, self._key, region=self._region, service=self._service, now=self._clock.now())
+
+
+def error_name(reply: HttpReply, type_: str) -> str:
+    """The name of an error, such as `ConflictException`: what its header says, else the `__type` of its JSON."""
+    name = reply.headers.get("x-amzn-errortype") or type_
+    return name.partition(":")[0].rpartition("#")[2]
 
 
 # ── notifications ─────────────────────────────────────────────────────────────────────────────────────────

@@ -131,14 +131,6 @@ def webhook_outcome(reply: HttpReply, own: bool, *, known: bool = True) -> Outco
     return outcome
 
 
-def json_of(reply: HttpReply) -> dict[str, object]:
-    """The answer as a JSON object; empty when it is none."""
-    try:
-        return msgspec.json.decode(reply.body, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-
-
 def wait_s(wish: object, reply: HttpReply) -> float | None:
     """How long the service wants us to wait: what its JSON says in seconds, else `Retry-After`."""
     if isinstance(wish, int | float) and 0 <= wish <= LONGEST_WAIT_S:

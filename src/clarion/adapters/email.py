@@ -6,7 +6,6 @@ import asyncio
 import hmac
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from email import message_from_bytes
 from email.message import Message
 from typing import Any, Protocol
@@ -15,9 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from clarion.adapters.attachments import Attachments, by_url
-from clarion.adapters.http import HttpReply
+from clarion.adapters.http.basic import basic
 from clarion.adapters.isolation import surprised
-from clarion.errors import CallbackForged, CallbackUnreadable
+from clarion.adapters.service_json import list_of, object_of, text_in
+from clarion.errors import CallbackForged
 from clarion.model.content import Attachment, EmailContent
 from clarion.model.ids import Instant
 from clarion.model.outcome import Outcome, Retry
@@ -36,7 +36,6 @@ TIME_SHARE = 0.9
 CARRIED = ("List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "Feedback-ID", "Auto-Submitted")
 """Header fields that services take from us; they write the others themselves."""
 LONGEST_ADDRESS = 320
-LAST_SECOND = 4_000_000_000
 
 
 class EmailSettings(ProviderSettings, frozen=True, kw_only=True):
@@ -235,19 +234,6 @@ def encoded(file: Attachment) -> str:
     return b64encode(file.content).decode()
 
 
-def answer_of(reply: HttpReply) -> dict[str, Any]:
-    """The answer as a JSON object; empty when it is none."""
-    try:
-        return msgspec.json.decode(reply.body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return {}
-
-
-def basic(user: str, password: str) -> str:
-    """The value of `Authorization` (RFC 7617)."""
-    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
-
-
 # ── reports ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -310,38 +296,10 @@ class EmailReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.receipt(ReceiptKind.BOUNCED, permanent=True, reason=Reason.OPTED_OUT, detail=detail)
 
 
-def text_in(document: Mapping[str, Any], name: str) -> str:
-    """A text of the object; empty when it is none."""
-    value = document.get(name)
-    return value if isinstance(value, str) else ""
-
-
 def address_in(document: Mapping[str, Any], name: str) -> str:
     """An address; empty when there is none."""
     value = text_in(document, name)
     return value if len(value) <= LONGEST_ADDRESS else ""
-
-
-def object_in(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """An object inside; empty when there is none."""
-    value = document.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def second(value: object) -> Instant | None:
-    """A time in seconds since 1970; None when it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LAST_SECOND:
-        return None
-    return Instant(int(value * 1000))
-
-
-def moment(text: str) -> Instant | None:
-    """A time in ISO 8601 (RFC 3339); None when it is none."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return second(at.timestamp()) if at.tzinfo is not None else None
 
 
 def callback_of(body: bytes, receipt: Callable[[Mapping[str, Any]], ReportedReceipt | None]) -> Callback:
@@ -355,22 +313,6 @@ def callback_of(body: bytes, receipt: Callable[[Mapping[str, Any]], ReportedRece
         elif (found := receipt(document)) is not None:
             receipts.append(found)
     return Callback(receipts=tuple(receipts), unread=f"{odd} events are no JSON objects" if odd else "")
-
-
-def object_of(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object. Raises CallbackUnreadable."""
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise CallbackUnreadable("the body is not a JSON object") from None
-
-
-def list_of(body: bytes) -> list[Any]:
-    """The body as a JSON array. Raises CallbackUnreadable."""
-    try:
-        return msgspec.json.decode(body, type=list[Any])
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise CallbackUnreadable("the body is not a JSON array") from None
 
 
 def _decoded(part: Message) -> bytes:

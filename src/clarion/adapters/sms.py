@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from clarion.model.outcome import Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import Reason
+from clarion.ports.callback import ReportedReceipt
 
 
 class SmsEffect(Enum):
@@ -107,7 +110,17 @@ class SmsErrors:
         known = self.codes.get(code)
         return REPORTED[SmsEffect.UNCLEAR if known is None else known.effect]
 
+    def failed(self, receipt: ReportedReceipt, code: str) -> ReportedReceipt:
+        """The receipt, saying that the message failed with this code."""
+        kind, permanent, reason = self.reported(code)
+        return replace(receipt, kind=kind, permanent=permanent, reason=reason, detail=self.said(code))
+
     @property
     def kinds(self) -> frozenset[ReceiptKind]:
         """What can be reported."""
         return frozenset({self.reported(code).kind for code in self.codes})
+
+
+def with_plus(digits: str) -> str:
+    """A number of a service that writes them without a plus; names and short codes have none."""
+    return f"+{digits}" if digits.isdecimal() and len(digits) > 6 else digits

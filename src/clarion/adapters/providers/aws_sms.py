@@ -9,9 +9,18 @@ from typing import Annotated, Any
 
 import msgspec
 
-from clarion.adapters.aws import SNS_WINDOW_S, AwsChain, AwsKey, notification_of, signed, verify_notification
-from clarion.adapters.email import object_in, object_of, second, text_in
+from clarion.adapters.aws import (
+    SNS_WINDOW_S,
+    AwsSigner,
+    Region,
+    TopicArn,
+    check_key_pair,
+    error_name,
+    notification_of,
+    verify_notification,
+)
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import object_in, object_of, second, text_in
 from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
@@ -38,9 +47,6 @@ TEXT_CHARS = 1600
 SHORTEST_TTL_S, LONGEST_TTL_S = 5, 259_200
 REFERENCE = "clarion"
 """Our name in the context, which events repeat."""
-NO_CREDENTIALS = (
-    "no AWS credentials were found: set `access_key_id` and `secret_access_key`, or give this machine a role"
-)
 ANSWERS = SmsErrors(
     "AWS",
     {
@@ -108,12 +114,7 @@ https://docs.aws.amazon.com/sms-voice/latest/userguide/configuration-sets-event-
 class AwsSmsConfig(ProviderSettings, frozen=True, kw_only=True):
     """A region of an AWS account, and who sends."""
 
-    region: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=r"\A[a-z]{2}(-[a-z]+)+-\d\Z", description="a region of AWS, such as eu-central-1"
-        ),
-    ]
+    region: Region
     """Where the sender is, such as `eu-central-1`."""
     sender: Annotated[
         str,
@@ -139,20 +140,13 @@ class AwsSmsConfig(ProviderSettings, frozen=True, kw_only=True):
         ),
     ] = ""
     """Says where events go; empty: the default of the sender."""
-    topic_arn: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=r"\A(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]{1,256})?\Z",
-            description="the ARN of an SNS topic: arn:aws:sns:...",
-        ),
-    ] = ""
+    topic_arn: TopicArn = ""
     """The SNS topic that events come from; empty: no reports are accepted."""
     api_url: WebUrl = ""
     """Where the API is; empty: `https://sms-voice.<region>.amazonaws.com`."""
 
     def __post_init__(self) -> None:
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise ValueError("set `access_key_id` and `secret_access_key` together, or neither")
+        check_key_pair(self.access_key_id, self.secret_access_key)
 
 
 class AwsAnswer(msgspec.Struct):
@@ -170,15 +164,9 @@ class AwsTexts:
         self._config = config
         self._tools = tools
         self._url = (config.api_url or f"https://sms-voice.{config.region}.amazonaws.com").rstrip("/")
-        self._chain = None if config.access_key_id else AwsChain()
-        self._key: AwsKey | None = AwsKey(config.access_key_id, config.secret_access_key)
-
-    async def find_key(self) -> None:
-        """Before every batch: credentials may end. Raises ConfigError when there are none."""
-        if self._chain is not None:
-            self._key = await self._chain.key()
-        if self._key is None:
-            raise ConfigError(NO_CREDENTIALS, pointer="#/access_key_id")
+        self.signer = AwsSigner(
+            SERVICE, config.region, config.access_key_id, config.secret_access_key, tools.clock
+        )
 
     def ping(self) -> HttpRequest:
         """Asks for the account."""
@@ -211,14 +199,12 @@ class AwsTexts:
         return {"TimeToLive": max(SHORTEST_TTL_S, left_s)} if left_s < LONGEST_TTL_S else {}
 
     def _request(self, action: str, document: dict[str, Any]) -> HttpRequest:
-        assert self._key is not None, "it was found before"
         request = HttpRequest(
             url=f"{self._url}/",
             headers={"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{TARGET}.{action}"},
             body=msgspec.json.encode(document),
         )
-        now = self._tools.clock.now()
-        return signed(request, self._key, region=self._config.region, service=SERVICE, now=now)
+        return self.signer.signed(request)
 
 
 def answer_of(reply: HttpReply) -> AwsAnswer:
@@ -231,8 +217,7 @@ def answer_of(reply: HttpReply) -> AwsAnswer:
 
 def error_of(reply: HttpReply) -> str:
     """The name of an error, such as `ConflictException`."""
-    name = reply.headers.get("x-amzn-errortype") or answer_of(reply).type_
-    return name.partition(":")[0].rpartition("#")[2]
+    return error_name(reply, answer_of(reply).type_)
 
 
 def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:
@@ -304,10 +289,7 @@ def read_event(request: CallbackRequest, config: Any, tools: CallbackTools) -> C
         provider_id=text_in(document, "messageId") or None,
     )
     if kind != DELIVERED:
-        reported, permanent, reason = ERRORS.reported(kind)
-        receipt = msgspec.structs.replace(
-            receipt, kind=reported, permanent=permanent, reason=reason, detail=ERRORS.said(kind)
-        )
+        receipt = ERRORS.failed(receipt, kind)
     return Callback(receipts=(receipt,))
 
 
@@ -320,7 +302,7 @@ def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provid
         read=read,
         ping=texts.ping,
         check_pong=check_pong,
-        prepare=texts.find_key,
+        prepare=texts.signer.find_key,
     )
 
 

@@ -15,16 +15,14 @@ from clarion.adapters.email import (
     EmailReport,
     EmailSettings,
     address_in,
-    answer_of,
     callback_of,
     check_password,
     encoded,
     render,
-    second,
     sender_of,
-    text_in,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import answer_of, second, text_in
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Unknown

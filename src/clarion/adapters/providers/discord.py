@@ -15,7 +15,6 @@ from clarion.adapters.chat import (
     Room,
     content_of,
     is_webhook,
-    json_of,
     links,
     lost,
     markdown,
@@ -26,6 +25,7 @@ from clarion.adapters.chat import (
     webhook_outcome,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
+from clarion.adapters.service_json import answer_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
@@ -111,7 +111,7 @@ def read(config: DiscordConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome
     """What Discord's answer means: the message, or `{"code": ..., "message": ...}`."""
     goal = webhook_of(outgoing, config.url, config.hosts)
     own = goal is not None and goal.from_user
-    answer = json_of(reply)
+    answer = answer_of(reply)
     if 200 <= reply.status < 300 and (sent := str(answer.get("id", ""))):
         return Accepted(provider_id=sent)
     if reply.status == 429:

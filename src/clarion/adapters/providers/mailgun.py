@@ -15,16 +15,12 @@ from clarion.adapters.email import (
     EmailReport,
     EmailSettings,
     address_in,
-    answer_of,
-    basic,
     mail_of,
-    object_in,
-    object_of,
-    second,
     sender_of,
-    text_in,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http.basic import basic
+from clarion.adapters.service_json import answer_of, object_in, object_of, second, text_in
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Unknown

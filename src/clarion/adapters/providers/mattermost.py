@@ -20,7 +20,6 @@ from clarion.adapters.chat import (
     closed,
     content_of,
     is_web,
-    json_of,
     links,
     lost,
     markdown,
@@ -28,6 +27,7 @@ from clarion.adapters.chat import (
     webhook_outcome,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
+from clarion.adapters.service_json import answer_of
 from clarion.errors import Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
@@ -120,7 +120,7 @@ def read(config: MattermostConfig, outgoing: Outgoing, reply: HttpReply) -> Outc
     """What the server's answer means: `ok`, or `{"id": ..., "message": ..., "status_code": ...}`."""
     goal = destination(config, outgoing)
     own, brought = (goal.own, goal.from_user) if goal is not None else (False, False)
-    error = str(json_of(reply).get("id", ""))
+    error = str(answer_of(reply).get("id", ""))
     said = f"Mattermost said {error}" if _ERROR.fullmatch(error) else f"status {reply.status}"
     if error in PLACE_ERRORS:
         return lost(own, said)

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from clarion.adapters.email import moment
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import moment
 from clarion.adapters.signed_jwt import check_digest, check_times, claims_of
 from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
@@ -217,11 +217,7 @@ def read_report(request: CallbackRequest, config: Any, tools: CallbackTools) -> 
         raise CallbackUnreadable("its status is not known")
     given = fields.get("statusErrorCode", "")
     code = given if given in ERRORS.codes else status
-    kind, permanent, reason = ERRORS.reported(code)
-    failed = msgspec.structs.replace(
-        receipt, kind=kind, permanent=permanent, reason=reason, detail=ERRORS.said(code)
-    )
-    return Callback(receipts=(failed,))
+    return Callback(receipts=(ERRORS.failed(receipt, code),))
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:

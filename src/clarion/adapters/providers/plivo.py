@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
+from clarion.adapters.http.basic import basic
+from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -106,8 +107,7 @@ class PlivoMessages:
         self._key = integration.key
         self._tools = tools
         self._url = f"{config.api_url.rstrip('/')}/v1/Account/{config.auth_id}/"
-        basic = b64encode(f"{config.auth_id}:{config.auth_token}".encode()).decode()
-        self._headers = {"authorization": f"Basic {basic}"}
+        self._headers = {"authorization": basic(config.auth_id, config.auth_token)}
         self._sender = {"powerpack_uuid" if _POWERPACK(config.sender) else "src": config.sender}
 
     @property
@@ -235,26 +235,17 @@ def read_callback(request: CallbackRequest, config: Any, tools: CallbackTools) -
         provider_id=fields["MessageUUID"],
     )
     if status in FAILED:
-        code = fields.get("ErrorCode", "")
-        kind, permanent, reason = ERRORS.reported(code)
-        receipt = msgspec.structs.replace(
-            receipt, kind=kind, permanent=permanent, reason=reason, detail=ERRORS.said(code)
-        )
+        receipt = ERRORS.failed(receipt, fields.get("ErrorCode", ""))
     return Callback(receipts=(receipt,))
 
 
 def _message(fields: Mapping[str, str]) -> InboundMessage:
     return InboundMessage(
         provider_id=fields["MessageUUID"],
-        sender=_number(fields.get("From", "")),
-        recipient=_number(fields.get("To", "")),
+        sender=with_plus(fields.get("From", "")),
+        recipient=with_plus(fields.get("To", "")),
         text=fields["Text"],
     )
-
-
-def _number(digits: str) -> str:
-    """Plivo writes numbers without a plus; short codes have none."""
-    return f"+{digits}" if digits.isdecimal() and len(digits) > 6 else digits
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:

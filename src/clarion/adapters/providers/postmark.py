@@ -15,18 +15,14 @@ from clarion.adapters.email import (
     EmailReport,
     EmailSettings,
     address_in,
-    answer_of,
     check_password,
     encoded,
     mailbox,
-    moment,
-    object_in,
-    object_of,
     render,
     sender_of,
-    text_in,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import answer_of, moment, object_in, object_of, text_in
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Unknown

@@ -17,17 +17,13 @@ from clarion.adapters.email import (
     EmailProvider,
     EmailReport,
     EmailSettings,
-    answer_of,
     encoded,
     mailbox,
-    moment,
-    object_in,
-    object_of,
     render,
     sender_of,
-    text_in,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import answer_of, moment, object_in, object_of, text_in
 from clarion.errors import CallbackForged, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown

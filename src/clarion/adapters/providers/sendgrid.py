@@ -27,11 +27,10 @@ from clarion.adapters.email import (
     callback_of,
     content_of,
     render,
-    second,
     sender_of,
-    text_in,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import second, text_in
 from clarion.errors import CallbackForged, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -15,10 +14,12 @@ from msgspec.structs import replace
 
 from clarion.adapters.aws import (
     SNS_WINDOW_S,
-    AwsChain,
-    AwsKey,
+    AwsSigner,
+    Region,
+    TopicArn,
+    check_key_pair,
+    error_name,
     notification_of,
-    signed,
     verify_notification,
 )
 from clarion.adapters.email import (
@@ -27,13 +28,10 @@ from clarion.adapters.email import (
     EmailSettings,
     address_in,
     mail_of,
-    moment,
-    object_in,
-    object_of,
     sender_of,
-    text_in,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import moment, object_in, object_of, text_in
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
@@ -58,9 +56,6 @@ REFERENCE = "clarion"
 """Our name among the tags, which events repeat."""
 QUOTA_WAIT_S = 600.0
 """The daily quota is a window of 24 hours that moves: some of it is free again soon."""
-NO_CREDENTIALS = (
-    "no AWS credentials were found: set `access_key_id` and `secret_access_key`, or give this machine a role"
-)
 
 _NOT_IN_TAG = re.compile(r"[^A-Za-z0-9_-]+")
 SET_UP = {
@@ -83,12 +78,7 @@ LATER = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttlin
 class SesConfig(EmailSettings, frozen=True, kw_only=True):
     """A region of an AWS account."""
 
-    region: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=r"\A[a-z]{2}(-[a-z]+)+-\d\Z", description="a region of AWS, such as eu-central-1"
-        ),
-    ]
+    region: Region
     """Where the sender is verified, such as `eu-central-1`."""
     access_key_id: Token = ""
     """Of a user who may `ses:SendEmail` and `ses:GetAccount`; empty: credentials are found as AWS tools do."""
@@ -99,20 +89,13 @@ class SesConfig(EmailSettings, frozen=True, kw_only=True):
         msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{0,64}\Z", description="the name of a configuration set"),
     ] = ""
     """Says where events go; empty: the default of the sender's identity."""
-    topic_arn: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=r"\A(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]{1,256})?\Z",
-            description="the ARN of an SNS topic: arn:aws:sns:...",
-        ),
-    ] = ""
+    topic_arn: TopicArn = ""
     """The SNS topic that events come from; empty: no reports are accepted."""
     api_url: WebUrl = ""
     """Where the API is; empty: `https://email.<region>.amazonaws.com`."""
 
     def __post_init__(self) -> None:
-        if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise ValueError("set `access_key_id` and `secret_access_key` together, or neither")
+        check_key_pair(self.access_key_id, self.secret_access_key)
 
 
 class SesAnswer(msgspec.Struct):
@@ -125,48 +108,23 @@ class SesAnswer(msgspec.Struct):
 
 
 class SesMails:
-    """Makes requests for one integration, signs and sends them, and reads their answers."""
+    """Makes requests for one integration, and signs them."""
 
-    def __init__(self, integration: Integration, config: SesConfig, tools: ProviderTools) -> None:
+    def __init__(self, config: SesConfig, tools: ProviderTools) -> None:
         self._config = config
         self._tools = tools
         self._sender = replace(sender_of(config, tools), seven_bit=True)
         self._url = (config.api_url or f"https://email.{config.region}.amazonaws.com").rstrip("/")
-        self._chain = None if config.access_key_id else AwsChain()
-        self._key: AwsKey | None = AwsKey(config.access_key_id, config.secret_access_key)
-        self._http: HttpProvider[Outgoing] = HttpProvider(integration, tools, build=self._build, read=read)
-        self._integration = integration
-
-    async def send(self, batch: Sequence[Outgoing], *, within_s: float | None = None) -> Sequence[Outcome]:
-        """Each in a request of its own: SES shares requests among templates of its own only."""
-        await self._find_key()
-        return await self._http.send(batch, within_s=within_s)
-
-    async def ping(self) -> None:
-        """Ask for the account."""
-        await self._find_key()
-        if self._key is None:
-            raise ConfigError(NO_CREDENTIALS, pointer="#/access_key_id")
-        question = self._signed(HttpRequest(method="GET", url=f"{self._url}/v2/email/account"), self._key)
-        asking: HttpProvider[Outgoing] = HttpProvider(
-            self._integration, self._tools, build=self._build, read=read, ping=question, check_pong=check_pong
+        self.signer = AwsSigner(
+            "ses", config.region, config.access_key_id, config.secret_access_key, tools.clock
         )
-        try:
-            await asking.ping()
-        finally:
-            await asking.close()
 
-    async def close(self) -> None:
-        """Release the connections."""
-        await self._http.close()
+    def ping(self) -> HttpRequest:
+        """Asks for the account."""
+        return self.signer.signed(HttpRequest(method="GET", url=f"{self._url}/v2/email/account"))
 
-    async def _find_key(self) -> None:
-        if self._chain is not None:
-            self._key = await self._chain.key()
-
-    def _build(self, outgoing: Outgoing) -> HttpRequest | Outcome:
-        if self._key is None:
-            return Misconfigured(detail=NO_CREDENTIALS)
+    def build(self, outgoing: Outgoing) -> HttpRequest | Outcome:
+        """The request for one email: SES shares requests among templates of its own only."""
         mail = mail_of(outgoing, self._sender, self._tools)
         if mail.utf8:
             return Rejected(detail="SES takes no address whose first part is not ASCII")
@@ -192,10 +150,7 @@ class SesMails:
             headers={"content-type": "application/json"},
             body=msgspec.json.encode(document),
         )
-        return self._signed(request, self._key)
-
-    def _signed(self, request: HttpRequest, key: AwsKey) -> HttpRequest:
-        return signed(request, key, region=self._config.region, service="ses", now=self._tools.clock.now())
+        return self.signer.signed(request)
 
 
 def answer_of(reply: HttpReply) -> SesAnswer:
@@ -208,8 +163,7 @@ def answer_of(reply: HttpReply) -> SesAnswer:
 
 def error_of(reply: HttpReply) -> str:
     """The name of an error, such as `MessageRejected`."""
-    name = reply.headers.get("x-amzn-errortype") or answer_of(reply).type_
-    return name.partition(":")[0].rpartition("#")[2]
+    return error_name(reply, answer_of(reply).type_)
 
 
 def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:
@@ -352,7 +306,17 @@ def _first(values: Any) -> Any:
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
-    return EmailProvider(integration, tools, SesMails(integration, config, tools))
+    mails = SesMails(config, tools)
+    http = HttpProvider(
+        integration,
+        tools,
+        build=mails.build,
+        read=read,
+        ping=mails.ping,
+        check_pong=check_pong,
+        prepare=mails.signer.find_key,
+    )
+    return EmailProvider(integration, tools, http)
 
 
 plugin = ProviderPlugin(

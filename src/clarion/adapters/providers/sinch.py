@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from clarion.adapters.email import moment, object_of, text_in
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
+from clarion.adapters.service_json import moment, object_of, text_in
+from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -213,27 +213,18 @@ def read_callback(request: CallbackRequest, config: Any, tools: CallbackTools) -
         raise CallbackUnreadable("its status is not known")
     number = document.get("code")
     code = str(number) if isinstance(number, int) and str(number) in ERRORS.codes else status
-    reported, permanent, reason = ERRORS.reported(code)
-    failed = msgspec.structs.replace(
-        receipt, kind=reported, permanent=permanent, reason=reason, detail=ERRORS.said(code)
-    )
-    return Callback(receipts=(failed,))
+    return Callback(receipts=(ERRORS.failed(receipt, code),))
 
 
 def _message(document: dict[str, Any]) -> InboundMessage:
     return InboundMessage(
         provider_id=text_in(document, "id"),
-        sender=_number(text_in(document, "from")),
-        recipient=_number(text_in(document, "to")),
+        sender=with_plus(text_in(document, "from")),
+        recipient=with_plus(text_in(document, "to")),
         text=text_in(document, "body"),
         at=moment(text_in(document, "received_at")),
         reference=text_in(document, "client_reference"),
     )
-
-
-def _number(digits: str) -> str:
-    """Sinch writes numbers without a plus; short codes have none."""
-    return f"+{digits}" if digits.isdecimal() and len(digits) > 6 else digits
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:

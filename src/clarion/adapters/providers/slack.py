@@ -19,7 +19,6 @@ from clarion.adapters.chat import (
     buttons,
     content_of,
     is_webhook,
-    json_of,
     lost,
     web_url,
     webhook_of,
@@ -27,6 +26,7 @@ from clarion.adapters.chat import (
     words,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import answer_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
@@ -203,7 +203,7 @@ def read(config: SlackConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
     """What Slack's answer means: JSON from the API, one word of plain text from a webhook."""
     goal = destination(config, outgoing)
     own = goal is not None and goal.own
-    answer = json_of(reply)
+    answer = answer_of(reply)
     if answer.get("ok") is True:
         return Accepted(provider_id=str(answer.get("ts", "")) or None)
     code = str(answer.get("error", "")) or reply.body.decode("utf-8", "replace").strip()
@@ -233,7 +233,7 @@ def _said(code: str, reply: HttpReply) -> str:
 
 def check_pong(reply: HttpReply) -> None:
     """`auth.test` answers 200 also to a token that is refused."""
-    answer = json_of(reply)
+    answer = answer_of(reply)
     if answer.get("ok") is True:
         return
     said = _said(str(answer.get("error", "")), reply)

@@ -20,11 +20,11 @@ from clarion.adapters.chat import (
     content_of,
     is_webhook,
     json_bytes,
-    json_of,
     webhook_of,
     webhook_outcome,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest
+from clarion.adapters.service_json import answer_of
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
 from clarion.model.outcome import Outcome, Rejected, Unknown
@@ -141,7 +141,7 @@ def read(config: TeamsConfig, outgoing: Outgoing, reply: HttpReply) -> Outcome:
     """What the flow's answer means: nothing, or `{"error": {"code": ..., "message": ...}}`."""
     goal = webhook_of(outgoing, config.url, config.hosts)
     own = goal is not None and goal.from_user
-    error = json_of(reply).get("error")
+    error = answer_of(reply).get("error")
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
     if code == "WorkflowTriggerIsNotEnabled":
         return closed(own, "the flow is turned off")

@@ -19,13 +19,13 @@ from clarion.adapters.chat import (
     address_of,
     buttons,
     content_of,
-    json_of,
     lost,
     unmentioning,
     wait_s,
     web_url,
 )
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import answer_of
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import ChatContent
@@ -164,7 +164,7 @@ def read(config: TelegramConfig, outgoing: Outgoing, reply: HttpReply, moves: Mo
     """What Telegram's answer means: `{"ok": ..., "result" or "error_code", "description", "parameters"}`."""
     goal = destination(config, outgoing)
     own = goal is not None and goal.own
-    answer = json_of(reply)
+    answer = answer_of(reply)
     if answer.get("ok") is True:
         result = answer.get("result")
         sent = result.get("message_id") if isinstance(result, dict) else None
@@ -194,7 +194,7 @@ def check_pong(reply: HttpReply) -> None:
     """`getMe` describes the bot."""
     if reply.status in (401, 404):
         raise ConfigError("Telegram does not know this token: get a new one from @BotFather and set `token`")
-    if json_of(reply).get("ok") is not True:
+    if answer_of(reply).get("ok") is not True:
         raise Unavailable(f"Telegram answered {reply.status}: try again later")
 
 

@@ -6,15 +6,15 @@ https://developer.vonage.com/en/api/messages
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
 from typing import Annotated, Any
 
 import msgspec
 
-from clarion.adapters.email import moment, object_in, object_of, text_in
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http.basic import basic
+from clarion.adapters.service_json import moment, object_in, object_of, text_in
 from clarion.adapters.signed_jwt import check_digest, check_times, claims_of
-from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors
+from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
 from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
 from clarion.model.channel import Channel
 from clarion.model.content import SmsContent
@@ -116,8 +116,10 @@ class VonageMessages:
         self._config = config
         self._tools = tools
         self._url = f"{config.api_url.rstrip('/')}/v1/messages"
-        basic = b64encode(f"{config.api_key}:{config.api_secret}".encode()).decode()
-        self._headers = {"authorization": f"Basic {basic}", "content-type": "application/json"}
+        self._headers = {
+            "authorization": basic(config.api_key, config.api_secret),
+            "content-type": "application/json",
+        }
 
     @property
     def ping(self) -> HttpRequest:
@@ -231,11 +233,7 @@ def read_report(request: CallbackRequest, config: Any, tools: CallbackTools) -> 
     if status not in FAILED:
         raise CallbackUnreadable("its status is not known")
     code = _code(document)
-    kind, permanent, reason = ERRORS.reported(code)
-    failed = msgspec.structs.replace(
-        receipt, kind=kind, permanent=permanent, reason=reason, detail=ERRORS.said(code)
-    )
-    return Callback(receipts=(failed,))
+    return Callback(receipts=(ERRORS.failed(receipt, code),))
 
 
 def _code(document: dict[str, Any]) -> str:
@@ -251,16 +249,11 @@ def _code(document: dict[str, Any]) -> str:
 def _message(document: dict[str, Any], uuid: str) -> InboundMessage:
     return InboundMessage(
         provider_id=uuid,
-        sender=_number(text_in(document, "from")),
-        recipient=_number(text_in(document, "to")),
+        sender=with_plus(text_in(document, "from")),
+        recipient=with_plus(text_in(document, "to")),
         text=document["text"],
         at=moment(text_in(document, "timestamp")),
     )
-
-
-def _number(digits: str) -> str:
-    """Vonage writes numbers without a plus; names and short codes have none."""
-    return f"+{digits}" if digits.isdecimal() and len(digits) > 6 else digits
 
 
 def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:

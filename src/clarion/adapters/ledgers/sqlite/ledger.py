@@ -108,7 +108,7 @@ class SqliteLedger(Store):
         canceled = CanceledEvents(local)
         effects = SettlementEffects(caps, terminations, inboxes)
         self.leases = leases = SqliteLeases(writer)
-        self.continuations = SqliteContinuations(writer, leases)
+        self.continuations = SqliteContinuations(writer, local, leases)
         self.plans = SqlitePlans(writer, readers, log, routes, caps, terminations, canceled, leases, effects)
         self.messages = SqliteMessages(
             writer, local, readers, routes, terminations, effects, suppressions, leases

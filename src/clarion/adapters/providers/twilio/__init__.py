@@ -5,13 +5,13 @@ https://www.twilio.com/docs/messaging/api/message-resource
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.http.basic import basic
 from clarion.adapters.providers.twilio.error_codes import outcome_of_code, said
 from clarion.adapters.providers.twilio.status_callbacks import REFERENCE, callbacks
 from clarion.errors import ConfigError, Unavailable
@@ -85,7 +85,7 @@ class TwilioMessages:
         self._tools = tools
         self._url = f"{config.api_url.rstrip('/')}/2010-04-01/Accounts/{config.account_sid}"
         user, password = config.api_key_sid or config.account_sid, config.api_key_secret or config.auth_token
-        self._headers = {"authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
+        self._headers = {"authorization": basic(user, password)}
         is_service = config.sender.startswith("MG") and len(config.sender) == SID_CHARS
         self._sender = {"MessagingServiceSid" if is_service else "From": config.sender}
 
