@@ -32,14 +32,15 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s
 _PRE = re.compile(r"white-space\s*:\s*(?:pre|break-spaces)", re.IGNORECASE)
 _BLANK_ENDS = re.compile(r"(?<![ \t])[ \t]+\n")
 _EMPTY_LINES = re.compile(r"\n{3,}")
-_WORD = re.compile(r"\ue000(\d+)([oce])\ue001")
-"""Stands for a tag of the template: an opening statement, another one, or an expression."""
-_STATEMENT = re.compile(r"(\ue000\d+[oc]\ue001)")
+_WORD = re.compile(r"\ue000(\d+)([oxce])\ue001")
+"""Stands for a tag of the template: a statement that opens or closes a part, another one, or an expression."""
+_STATEMENT = re.compile(r"(\ue000\d+[oxc]\ue001)")
 _LINE = "\ue002"
 """Stands for a line break that is kept wherever it stands."""
 _LAST_LINES = re.compile("(?<!\ue002)\ue002+\n")
 _MARKS = re.compile("[\ue000-\ue002]")
 _OPENING = ("if", "for")
+_CLOSING = ("endif", "endfor")
 DEEPEST = 16
 """Lists inside one another that are still moved to the right."""
 LOOKED_AT = 64
@@ -54,7 +55,7 @@ _RAISED_SIGN = {"sup": "^", "sub": "_"}
 
 
 def derive(html: ResolvedSource) -> ResolvedSource | None:
-    """The source of the plain text for an HTML source; None when it depends on tags inside HTML tags."""
+    """The source of the plain text for an HTML source; None when only a rendered mail tells."""
     source = html.text
     if _MARKS.search(source):
         return None
@@ -84,7 +85,8 @@ def _words(source: str, found: Sequence[Tag]) -> Iterator[tuple[int, int, str]]:
         if tag.opening == "{#":
             word = ""
         elif tag.opening == "{%":
-            word = f"\ue000{number}{'o' if tag.is_statement(*_OPENING) else 'c'}\ue001"
+            kind = "o" if tag.is_statement(*_OPENING) else "x" if tag.is_statement(*_CLOSING) else "c"
+            word = f"\ue000{number}{kind}\ue001"
         else:
             word = f"\ue000{first.setdefault(source[tag.start : tag.end], number)}e\ue001"
         yield tag.start, tag.end, word
@@ -114,10 +116,12 @@ def _read(html: str) -> _Writer:
 class _Element:
     """What is to be remembered of an open element."""
 
-    __slots__ = ("address", "before", "has_image", "hides", "keeps_lines", "label", "number")
+    __slots__ = ("address", "before", "depth", "has_image", "hides", "keeps_lines", "label", "number")
 
-    def __init__(self, number: int, before: int) -> None:
+    def __init__(self, number: int, before: int, depth: int) -> None:
         self.number = number
+        self.depth = depth
+        """Loops and conditions around its start."""
         self.before = before
         """How much had been written before it."""
         self.hides = False
@@ -134,7 +138,8 @@ class _Writer:
     def __init__(self, shown: frozenset[int]) -> None:
         """`shown`: numbers of elements that hide nothing, whatever they say."""
         self.tangled = False
-        """A statement stands inside an HTML tag."""
+        """A statement stands inside an HTML tag, or decides what ends an element, what a link says, or what is first
+        behind a bullet."""
         self.left_open: list[int] = []
         """Numbers of the elements that nothing ends before the document does."""
         self.shows_nothing_behind = False
@@ -158,6 +163,8 @@ class _Writer:
         self._lists: list[int] = []
         """Of each list around: the next number, 0 for bullets."""
         self._links: list[_Element] = []
+        self._depth = 0
+        """Loops and conditions around."""
         self._raised = 0
         """`sup` and `sub` inside one another."""
         self._cells = 0
@@ -189,7 +196,7 @@ class _Writer:
         for name, ended in self._open.make_room(tag):
             self._end(name, ended)
         self._count += 1
-        element = _Element(self._count, len(self._out))
+        element = _Element(self._count, len(self._out), self._depth)
         style = given.get("style", "")
         hides = tag in _SKIPPED or "hidden" in given or _HIDDEN.search(style) is not None
         element.hides = hides and self._count not in self._shown
@@ -216,6 +223,7 @@ class _Writer:
         if is_over:
             self.left_open.append(element.number)
             self.shows_nothing_behind = self.shows_nothing_behind or (element.hides and tag not in _SKIPPED)
+        self.tangled = self.tangled or element.depth != self._depth
         self._hiding -= element.hides
         self._keeping -= element.keeps_lines
         if self._hiding or element.hides:
@@ -243,10 +251,7 @@ class _Writer:
                 self._words(part)
 
     def _start(self, tag: str, given: dict[str, str], element: _Element) -> None:
-        if not (
-            self._is_marked and (tag in _APART or (tag in _BLOCKS and tag not in _LISTS and tag != "table"))
-        ):
-            self._break_for(tag)
+        self._break_before(tag)
         match tag:
             case "a":
                 element.address = given.get("href", "").strip()
@@ -283,6 +288,12 @@ class _Writer:
             self._space = False
         self._cells += 1
 
+    def _break_before(self, tag: str) -> None:
+        if not (self._is_marked and tag in _STAY):
+            self._break_for(tag)
+        elif _STATEMENT.fullmatch(self._out[-1]):
+            self.tangled = True
+
     def _break_for(self, tag: str) -> None:
         if tag == "br":
             self._breaks += 1
@@ -304,11 +315,13 @@ class _Writer:
         address = link.address.removeprefix("mailto:").removeprefix("tel:")
         if not address or address.startswith("#") or address == written:
             return
-        said = _STATEMENT.sub("", written).strip()
-        if not said and link.has_image:
+        shown = _STATEMENT.sub("", written).strip()
+        if shown != written and address in shown:
+            self.tangled = True
+        if not shown and link.has_image:
             self._words(link.label or address)
-            said = link.label
-        if said:
+            shown = link.label
+        if shown:
             self._out.append(f" ({address})")
 
     def _raise(self, tag: str, before: int) -> None:
@@ -353,6 +366,7 @@ class _Writer:
         for number, kind in _WORD.findall(data):
             if kind == "e":
                 continue
+            self._depth += (kind == "o") - (kind == "x")
             due = self._is_written or kind == "o" if self._breaks else self._space
             if self._out and due:
                 self._write("")
