@@ -313,3 +313,17 @@ async def test_a_template_is_sent_to_oneself(server: Server, tmp_path: Path):
     assert shown.json["user_id"] == "ada"
     assert (await run("templates", "test", "nothing", *to_me)).code == 4
     assert (await run("templates", "test", "otp", "--to", "nobody", "--channel", "sms")).code == 6
+
+
+async def test_an_integration_is_tested_and_its_message_followed_to_its_end(server: Server, tmp_path: Path):
+    """Every step on a line with its time; what keeps messages instead of sending them reports nothing."""
+    await server.start()
+    where = ("--data-dir", server.data)
+    done = await clarion(
+        "integrations", "test", "capture-sms", "--to", "+4915112345678", *where, cwd=tmp_path
+    )
+    assert (done.code, "reports nothing more" in done.err) == (0, True), done
+    steps = [line.split()[1] for line in done.out.splitlines()]
+    assert steps == ["accepted", "planned", "called", "outcome"]
+    missing = await clarion("integrations", "test", "nope", "--user-id", "ada", *where, cwd=tmp_path)
+    assert missing.code == 4

@@ -40,6 +40,7 @@ NOT_YET: dict[str, dict[str, str]] = {
         "POST /v1/dead-letters/events/retry": _DONE,
         "POST /v1/events/{event_id}/cancel": _DONE,
         "POST /v1/inbound/email": _DONE,
+        "POST /v1/integrations/{key}/test": "it sends a message: that is all there is to it",
         "POST /v1/quarantine/{quarantine_id}/resolve": _DONE,
         "POST /v1/quarantine/{quarantine_id}/retry": _DONE,
         "POST /v1/templates/{key}/test": "it sends a message; its preview is the dry run",

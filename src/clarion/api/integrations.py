@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Router, delete, get, patch, put
+from litestar import Router, delete, get, patch, post, put
 
 from clarion.api import request_bodies
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
-from clarion.api.guards import ADMIN, Caller, Parts
+from clarion.api.guards import ADMIN, FOR_GOOD, Caller, Parts, the_user
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import below
 from clarion.api.references import unknown_in
 from clarion.api.stored_documents import found, named, patched, shown
-from clarion.errors import ConfigError, InvalidInput, UnknownReference
+from clarion.errors import ConfigError, Conflict, InvalidInput, UnknownReference
 from clarion.flow.lanes import HELD_MS
-from clarion.model.setup import Integration
+from clarion.model.channel import Channel
+from clarion.model.ids import id_text
+from clarion.model.setup import Integration, Template
+from clarion.model.user import Contact, User, Value
 from clarion.ports.provider import ProviderPlugin
+from clarion.rules import validation
 
 LONGEST_CALL_S = HELD_MS // 2_000
 """Half of what a message may wait in memory before its call."""
@@ -34,6 +38,30 @@ class IntegrationDocument(Integration, frozen=True, kw_only=True, omit_defaults=
     key: str = ""
     callback_url: str | None = None
     """Where the provider reports to; null when it does not call. Made by Clarion; whoever knows it can call it."""
+
+
+class IntegrationTestBody(Value, frozen=True, kw_only=True):
+    """Whom to send the test message, and which: exactly one of `to` and `user_id`."""
+
+    to: str | None = None
+    """An address of the integration's channel. It is kept as a user of its own until 50 later tests were made."""
+    user_id: str | None = None
+    """A user, who receives the test at their own contacts of the integration's channel."""
+    template: str | None = None
+    """Send this template, live version. Default: a sentence that names the integration."""
+    data: dict[str, Any] | None = None
+    """Data for the template. Default: its `example_data`."""
+
+
+class IntegrationTested(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids to follow the test with."""
+
+    event_id: str
+    message_id: str
+    user_id: str
+    """Whose message it is. For an address, a user made for the test."""
+    callback_url: str | None
+    """Where the provider reports what became of it; null: it reports nothing, and `sent` is the last news."""
 
 
 @get("/", opt=ADMIN)
@@ -123,6 +151,73 @@ async def delete_integration(key: str, caller: Caller, parts: Parts) -> None:
     await parts.services.setup.delete(caller.tenant, Integration, key)
 
 
+@post("/{key:str}/test", opt=ADMIN | FOR_GOOD, status_code=202)
+async def test_integration(
+    key: str, data: IntegrationTestBody, caller: Caller, parts: Parts
+) -> IntegrationTested:
+    """Send one real message through this integration and no other. `GET /v1/messages/{message_id}` says what becomes of it.
+
+    The test ignores preferences, quiet hours and caps. It is not sent to a suppressed address.
+    """
+    integration = found(parts.ledger.setup.integrations, caller.tenant, key, "integration")
+    if not integration.enabled:
+        raise Conflict(
+            f"The integration {key!r} is disabled: enable it first. With `weight` 0 it gets no other messages."
+        )
+    template = _template_of(data, integration, caller, parts)
+    values = data.data if data.data is not None else (template.example_data if template else {})
+    to = await _recipient_of(data, integration, caller, parts)
+    sent = await parts.services.test_sends.send_through(caller.tenant, integration, to, template, values)
+    return IntegrationTested(
+        event_id=id_text(sent.event),
+        message_id=id_text(sent.message),
+        user_id=sent.user_id,
+        callback_url=parts.services.callbacks.url(caller.tenant, integration) or None,
+    )
+
+
+def _template_of(
+    asked: IntegrationTestBody, integration: Integration, caller: Identity, parts: ApiParts
+) -> Template | None:
+    """The template of a test that names one."""
+    if asked.template is None:
+        return None
+    templates = parts.ledger.setup.templates.all(caller.tenant)
+    if asked.template not in templates:
+        there = "Create it first: PUT /v1/templates/{key}."
+        raise UnknownReference(unknown_in("template", [(asked.template, "#/template")], templates, there))
+    template = templates[asked.template]
+    if integration.channel not in template.channels:
+        able = ", ".join(sorted(template.channels))
+        raise InvalidInput(
+            f"the template has no content for {integration.channel}, but for {able}.", pointer="#/template"
+        )
+    return template
+
+
+async def _recipient_of(
+    asked: IntegrationTestBody, integration: Integration, caller: Identity, parts: ApiParts
+) -> User | str:
+    """The user of a test, or the address in the spelling in which it is stored."""
+    if (asked.to is None) == (asked.user_id is None):
+        raise InvalidInput("send one of `to` and `user_id`.", pointer="#")
+    if asked.user_id is not None:
+        return await the_user(parts, caller, asked.user_id, "#/user_id")
+    assert asked.to is not None
+    if integration.channel is Channel.IN_APP:
+        raise InvalidInput("an inbox belongs to a user: send `user_id`.", pointer="#/to")
+    validation.check_address(integration.channel, asked.to, "#/to")
+    contact = Contact(
+        channel=integration.channel,
+        address=validation.plain_address(integration.channel, asked.to, "#/to"),
+    )
+    accepts = parts.providers[integration.provider].accepts
+    if accepts is not None and not accepts(contact):
+        title = parts.providers[integration.provider].title
+        raise InvalidInput(f"{title} does not reach addresses of this kind.", pointer="#/to")
+    return contact.address
+
+
 def masked(integration: Integration, caller: Identity, parts: ApiParts) -> IntegrationDocument:
     """The integration with every secret replaced. Of an unknown provider nothing is shown."""
     plugin = parts.providers.get(integration.provider)
@@ -174,6 +269,7 @@ router = Router(
         put_integration,
         patch_integration,
         delete_integration,
+        test_integration,
     ],
     opt=one("integration"),
     tags=["Set-up"],

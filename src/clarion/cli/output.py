@@ -99,6 +99,11 @@ def clock(value: str | None) -> str:
     return datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def clock_ms(value: str) -> str:
+    """The time of day of an RFC 3339 time in this machine's zone, to the millisecond."""
+    return datetime.fromisoformat(value).astimezone().isoformat(timespec="milliseconds")[11:23]
+
+
 def explained(told: Mapping[str, Any]) -> None:
     """An explanation: one line a channel, then every rule that spoke."""
     from rich.text import Text

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from clarion.cli.documents import Noun, add
+from clarion.cli.integration_test import send_test
 from clarion.cli.trigger import trigger
 
 workflows = typer.Typer(no_args_is_help=True, help="Manage workflows: what to send for an event.")
@@ -73,3 +74,4 @@ add(
         change="enabled=false",
     ),
 )
+integrations.command("test")(send_test)

@@ -133,7 +133,7 @@ def workflow_name(workflow: Workflow | None, key: str) -> str:
     if workflow is not None and workflow.name:
         return workflow.name
     if key.startswith(TEST_SEND):
-        return f"Test of {key.removeprefix(TEST_SEND).rsplit(':', 2)[0]}"
+        return f"Test of {key.removeprefix(TEST_SEND).partition('/')[0].rsplit(':', 2)[0]}"
     return key
 
 

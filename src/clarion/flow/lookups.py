@@ -37,8 +37,8 @@ def setup_of(setup: SetupView, tenant_id: TenantId, key: str) -> tuple[Tenant, W
 async def last_known(setup: SetupView, tenant_id: TenantId, key: str) -> Workflow:
     """The workflow as it was before it was deleted, so that what it was to send can still be named."""
     if key.startswith(TEST_SEND):
-        template_key, _, channel = key.rpartition(":")
-        return workflow_of_test_send(template_key, Channel(channel), "test")
+        template_key, channel, integration = _parts(key)
+        return workflow_of_test_send(template_key, Channel(channel), "test", integration)
     for version in await setup.workflows.versions(tenant_id, key, None, 1):
         return version
     step = SendStep(key="", template="", to=SendAll(channels=(Channel.IN_APP,)))
@@ -53,14 +53,29 @@ def template_of(setup: SetupView, tenant_id: TenantId, key: str) -> Template | N
     return template
 
 
-def workflow_of_test_send(template_key: str, channel: Channel, category: str) -> Workflow:
-    """Sends what is tried out under the key `template_key` on one channel."""
+def workflow_of_test_send(
+    template_key: str, channel: Channel, category: str, integration: str = ""
+) -> Workflow:
+    """Sends what is tried out under the key `template_key` on one channel, or through one integration of it."""
+    key = f"{template_key}:{channel}"
     return Workflow(
-        key=f"{template_key}:{channel}",
+        key=f"{key}/{integration}" if integration else key,
         category=category,
         lane=Lane.HIGH,
         steps=(SendStep(key="test", template=template_key, to=SendAll(channels=(channel,))),),
     )
+
+
+def integration_under_test(workflow: str) -> str:
+    """The only integration that messages of this workflow may take; empty: any of their channel."""
+    return _parts(workflow)[2] if workflow.startswith(TEST_SEND) else ""
+
+
+def _parts(key: str) -> tuple[str, str, str]:
+    """Template, channel and integration in the key of a test's workflow. No other key has a `/`."""
+    test, _, integration = key.partition("/")
+    template_key, _, channel = test.rpartition(":")
+    return template_key, channel, integration
 
 
 def category_of_test_send(setup: SetupView, tenant_id: TenantId, template: str) -> str:
@@ -71,13 +86,12 @@ def category_of_test_send(setup: SetupView, tenant_id: TenantId, template: str) 
 
 
 def _test_workflow(setup: SetupView, tenant_id: TenantId, key: str) -> Workflow | None:
-    template_key, _, channel = key.rpartition(":")
+    template_key, channel, integration = _parts(key)
     if template_key not in setup.test_templates.all(tenant_id) or channel not in list(Channel):
         return None
     template = template_key.removeprefix(TEST_SEND).rpartition(":")[0]
-    return workflow_of_test_send(
-        template_key, Channel(channel), category_of_test_send(setup, tenant_id, template)
-    )
+    category = category_of_test_send(setup, tenant_id, template)
+    return workflow_of_test_send(template_key, Channel(channel), category, integration)
 
 
 def reason_of(fault: Exception) -> Reason:

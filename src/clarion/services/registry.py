@@ -110,7 +110,7 @@ class Services:
             ),
             templates=TemplateService(setup, limited, clock),
             previews=Previews(limited, clock),
-            test_sends=TestSends(setup, pipeline.intake.submit, clock),
+            test_sends=TestSends(setup, ledger.users, pipeline.intake.submit, vault, clock),
             dry_runs=DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
             unsubscribe=unsubscribe,

@@ -115,3 +115,106 @@ async def test_tests_do_not_pile_up(clarion, admin, monkeypatch):
         assert (await came(admin, sent))["status"] == "sent"
     kept = clarion.ledger.setup.test_templates.all(1).values()
     assert sorted(one.channels["sms"]["en"]["text"] for one in kept) == ["three", "two"]
+
+
+THROUGH = "/v1/integrations/{}/test"
+
+
+async def test_an_integration_is_tested_with_the_address_that_was_typed_in(clarion, admin):
+    """Through this integration and no other, whatever the weights say; the address belongs to a user of the test's own."""
+    body = {"channel": "sms", "provider": "capture", "weight": 0}
+    await admin.ok("PUT", "/v1/integrations/spare", body)
+    sent = message = {}
+    for _ in range(8):
+        sent = await admin.ok("POST", THROUGH.format("spare"), {"to": "+491511234567"})
+        message = await came(admin, sent)
+        assert (message["status"], message["integration"], message["user_id"]) == (
+            "sent",
+            "spare",
+            sent["user_id"],
+        )
+    assert sent["user_id"].startswith("$test:spare:")
+    assert sent["callback_url"] is None
+    kept = (await admin.ok("GET", "/v1/captures?limit=1"))["items"][0]
+    assert (kept["integration"], kept["to"]) == ("spare", "+491511234567")
+    assert kept["content"]["text"].endswith("through the integration spare.")
+    assert "+49" not in message["workflow"] + message["template"] + sent["user_id"]
+
+
+@pytest.mark.usefixtures("hello", "ada")
+async def test_an_integration_is_tested_with_a_template_and_a_user(admin):
+    """The user's own contacts, the template's words and example."""
+    body: dict = {"user_id": "ada", "template": "hello"}
+    message = await came(admin, await admin.ok("POST", THROUGH.format("main-email"), body))
+    assert (message["content"]["subject"], message["integration"]) == ("Hello Ada", "main-email")
+    body |= {"data": {"name": "Grace"}}
+    message = await came(admin, await admin.ok("POST", THROUGH.format("main-sms"), body))
+    assert message["content"]["text"] == "Hello Grace"
+
+
+async def test_every_channel_has_a_test_message(admin):
+    """One that can be rendered as it is."""
+    for channel, to in (
+        ("email", "ada@example.com"),
+        ("push", "token"),
+        ("chat", "https://chat.example/hook"),
+        ("webhook", "https://shop.example/hook"),
+        ("voice", "+4915112345678"),
+    ):
+        await admin.ok("PUT", f"/v1/integrations/new-{channel}", {"channel": channel, "provider": "capture"})
+        sent = await admin.ok("POST", THROUGH.format(f"new-{channel}"), {"to": to})
+        assert (await came(admin, sent))["status"] == "sent", channel
+
+
+@pytest.mark.usefixtures("ada")
+async def test_an_inbox_is_tested_with_a_user(admin):
+    """An inbox has no address."""
+    sent = await admin.ok("POST", THROUGH.format("main-in_app"), {"user_id": "ada"})
+    assert (await came(admin, sent))["status"] == "delivered"
+    refused = await admin.problem("POST", THROUGH.format("main-in_app"), {"to": "ada"})
+    assert refused["errors"][0]["pointer"] == "#/to"
+
+
+@pytest.mark.usefixtures("hello", "ada")
+async def test_a_test_of_an_integration_that_cannot_work_is_refused(admin):
+    """With the place and what to do; nothing is sent."""
+    off = {"channel": "sms", "provider": "capture", "enabled": False}
+    await admin.ok("PUT", "/v1/integrations/off", off)
+    await admin.ok("PUT", "/v1/integrations/chat", {"channel": "chat", "provider": "capture"})
+    phone = "+4915112345678"
+    for key, body, code, pointer in (
+        ("off", {"to": phone}, "conflict", None),
+        ("main-smss", {"to": phone}, "not_found", None),
+        ("main-sms", {}, "invalid_request", "#"),
+        ("main-sms", {"to": phone, "user_id": "ada"}, "invalid_request", "#"),
+        ("main-sms", {"to": "0151"}, "invalid_request", "#/to"),
+        ("main-sms", {"user_id": "adda"}, "unknown_reference", "#/user_id"),
+        ("main-sms", {"to": phone, "template": "helo"}, "unknown_reference", "#/template"),
+        ("chat", {"to": "x", "template": "hello"}, "invalid_request", "#/template"),
+    ):
+        refused = await admin.problem("POST", THROUGH.format(key), body)
+        assert refused["code"] == code, refused
+        if pointer is not None:
+            assert refused["errors"][0]["pointer"] == pointer
+    assert (await admin.ok("GET", "/v1/messages"))["items"] == []
+
+
+async def test_an_address_that_was_typed_in_is_forgotten_with_its_test(admin, monkeypatch):
+    """Only the newest tests are kept; the users made for older ones are deleted."""
+    monkeypatch.setattr("clarion.services.test_sends.KEPT", 2)
+    made = []
+    for number in range(4):
+        body = {"to": f"+49151123456{number:02}"}
+        sent = await admin.ok("POST", THROUGH.format("main-sms"), body)
+        await came(admin, sent)
+        made.append(sent["user_id"])
+    there = [one["user_id"] for one in (await admin.ok("GET", "/v1/users"))["items"]]
+    assert there == made[:1:-1]
+
+
+async def test_a_suppressed_address_gets_no_test(admin):
+    """The reason stands at the message."""
+    await admin.ok("POST", "/v1/suppressions", {"channel": "sms", "address": "+4915112345678"})
+    sent = await admin.ok("POST", THROUGH.format("main-sms"), {"to": "+4915112345678"})
+    message = await came(admin, sent)
+    assert (message["status"], message["reason"]) == ("suppressed", "suppressed_address")

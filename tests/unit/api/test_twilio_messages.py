@@ -2,6 +2,7 @@
 
 import pytest
 
+from clarion.cli.integration_test import steps
 from clarion.model.channel import Channel
 from clarion.model.setup import Integration, Scope, SendAll, SendStep, Workflow
 from clarion.model.status import Reason, Status
@@ -74,6 +75,21 @@ async def test_a_message_is_sent_and_reported_as_delivered(clarion, admin, fake)
     told = [(line["status"], line["outcome"]) for line in shown["timeline"]]
     assert told[-1] == ("delivered", "delivered")
     assert told.count(("delivered", "delivered")) == 1
+
+
+async def test_a_test_of_the_integration_is_followed_to_its_receipt(clarion, admin, fake):
+    """The command line makes these lines of the timeline."""
+    sent = await admin.ok("POST", "/v1/integrations/texts/test", {"to": NUMBER})
+    await ended(clarion, admin, Status.SENT)
+    assert sent["callback_url"].startswith(f"{PUBLIC_URL}/v1/callbacks/texts/")
+    assert (await reported(clarion, fake, "delivered")).status_code == 204
+    shown = await admin.ok("GET", f"/v1/messages/{sent['message_id']}")
+    before, told = None, []
+    for change in shown["timeline"]:
+        told += steps(change, before)
+        before = change["status"]
+    assert [name for _, name, _ in told] == ["planned", "called", "outcome", "receipt"]
+    assert (fake.messages[0]["To"], told[1][2], told[-1][2]) == (NUMBER, "attempt 1", "delivered")
 
 
 async def test_a_number_that_does_not_exist_is_suppressed(clarion, admin, fake):

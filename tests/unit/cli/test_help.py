@@ -35,7 +35,14 @@ def test_the_commands_are_the_promised_ones():
         )
         .replace(" " * 8, "")
         .split("|")
-        + ["preferences show", "preferences update", "users import", "users search", "workflows trigger"]
+        + [
+            "integrations test",
+            "preferences show",
+            "preferences update",
+            "users import",
+            "users search",
+            "workflows trigger",
+        ]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
         + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]

@@ -214,15 +214,18 @@ class Integrations:
         return self._plugins.get(provider)
 
     def usable(
-        self, tenant: TenantId, channel: Channel, lane: Lane, now_s: float
+        self, tenant: TenantId, channel: Channel, lane: Lane, now_s: float, only: str = ""
     ) -> Candidates | NoCandidate:
-        """The healthy integrations of a channel; those with a free slot, unless none has one."""
+        """The healthy integrations of a channel; those with a free slot, unless none has one. `only`: no other than
+        this one."""
         wait_s = NO_INTEGRATION_WAIT_S
         healthy: list[LiveIntegration] = []
         tripped: list[LiveIntegration] = []
         found = False
         for integration in self._shelf.all(tenant).values():
             if integration.channel is not channel or not integration.enabled:
+                continue
+            if only and integration.key != only:
                 continue
             found = True
             live = self._current(tenant, integration)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from clarion.flow.dispatch.integrations import Candidates, Integrations, NoCandidate
 from clarion.flow.dispatch.targets import LiveIntegrations, SendTarget
 from clarion.flow.lanes import InFlight, LaneQueue
+from clarion.flow.lookups import integration_under_test
 from clarion.model.ids import Instant, TenantId
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
@@ -40,14 +41,14 @@ class Routing:
         now, now_s = self._clock.now(), self._clock.monotonic()
         groups: dict[LiveIntegrations, list[InFlight]] = {}
         put_off: list[Settlement] = []
-        choices: dict[TenantId, Candidates | NoCandidate] = {}
+        choices: dict[tuple[TenantId, str], Candidates | NoCandidate] = {}
         closed_s = 0.0
         for in_flight in batch:
-            tenant = in_flight.message.tenant
-            usable = choices.get(tenant)
+            tenant, only = in_flight.message.tenant, integration_under_test(in_flight.message.workflow)
+            usable = choices.get((tenant, only))
             if usable is None:
-                usable = self._integrations.usable(tenant, queue.channel, queue.lane, now_s)
-                choices[tenant] = usable
+                usable = self._integrations.usable(tenant, queue.channel, queue.lane, now_s, only)
+                choices[tenant, only] = usable
             chosen = _chosen(in_flight, usable)
             if isinstance(chosen, NoCandidate):
                 put_off.append(self._put_off(in_flight.message, chosen.reason, chosen.wait_s, now))
