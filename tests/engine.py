@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -111,12 +111,19 @@ class NetworkCalls:
             self.under_way -= 1
 
 
+class Scripted(Protocol):
+    """What sends in an engine."""
+
+    def plugin(self) -> ProviderPlugin:
+        """The plug-in `recording`."""
+
+
 class Engine:
     """One run of the process. After `crash`, open another one on the same store."""
 
     ledger: Ledger
 
-    def __init__(self, store: Store, clock: ManualClock, provider: RecordingProvider, seed: int) -> None:
+    def __init__(self, store: Store, clock: ManualClock, provider: Scripted, seed: int) -> None:
         self.store = store
         self.clock = clock
         self.provider: Any = provider
@@ -319,7 +326,7 @@ class Engine:
 async def engine(
     store: Store,
     *,
-    provider: RecordingProvider | None = None,
+    provider: Scripted | None = None,
     clock: ManualClock | None = None,
     seed: int = 1,
 ) -> AsyncIterator[Engine]:

@@ -12,6 +12,7 @@ from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
 from clarion.api.guards import ADMIN, FOR_GOOD, Caller, Parts, the_user
+from clarion.api.integration_health import get_integration_health
 from clarion.api.pages import PAGE, START, Cursor, Limit, Page, page_of_documents
 from clarion.api.problems import below
 from clarion.api.references import unknown_in
@@ -266,6 +267,7 @@ router = Router(
     route_handlers=[
         list_integrations,
         get_integration,
+        get_integration_health,
         put_integration,
         patch_integration,
         delete_integration,

@@ -136,6 +136,8 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None
     due_at: str | None
     traceparent: str | None
+    choice: str | None
+    """Why this integration, when there were several: the scores, and what ruled others out."""
 
 
 class MessageDetail(MessageView, frozen=True, kw_only=True):
@@ -386,6 +388,7 @@ def change_view(change: Change) -> ChangeView:
         detail=change.detail,
         due_at=text_or_none(change.due_at),
         traceparent=change.traceparent,
+        choice=change.choice,
     )
 
 

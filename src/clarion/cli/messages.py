@@ -329,6 +329,7 @@ def _change(change: Any) -> None:
     if change["due_at"] and change["status"] == "deferred":
         more.append(f"until {output.clock(change['due_at'])}")
     more.append(change["detail"] or "")
+    more.append(change["choice"] or "")
     output.out().print(
         Text(f"{output.clock(change['at'])}  {change['message_id']}  ", style=output.SILENT),
         output.status(f"{change['status']:<13}"),

@@ -133,6 +133,8 @@ def _step(change: Change, first: Change) -> dict[str, Any]:
         more.append(f"attempt {change.attempt} by {change.integration}: {change.outcome}{took}")
     if change.detail:
         more.append(change.detail)
+    if change.choice:
+        more.append(change.choice)
     planned = change is first and change.status is Status.QUEUED
     return {
         "title": "Planned" if planned else status_name(change.status),

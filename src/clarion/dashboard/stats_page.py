@@ -1,4 +1,4 @@
-"""The page with numbers: how many messages of the last days ended how."""
+"""The page with numbers: how many messages of the last days ended how, and how each integration does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from clarion.dashboard.labels import status_name, tone
 from clarion.dashboard.request import PageRequest, Response
 from clarion.dashboard.routing import PageRoutes
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
+from clarion.flow.dispatch.integrations import IntegrationHealth
 from clarion.model.channel import Channel
 from clarion.model.retention import MessageTotal
 from clarion.model.status import Status
@@ -35,8 +36,26 @@ async def stats(site: Site, request: PageRequest, _: str) -> Response:
         statuses=[{"name": status_name(status), "tone": tone(status)} for status in shown],
         by_day=_table(totals, ("day",), shown),
         by_workflow=_table(totals, ("workflow", "channel"), shown),
+        integrations=[_integration(one) for one in site.parts.pipeline.integrations.health(site.tenant())],
     )
     return Response(body=body)
+
+
+def _integration(one: IntegrationHealth) -> dict[str, Any]:
+    """One row of the table of integrations."""
+    standing, used = one.standing, one.integration.enabled and not one.trouble
+    return {
+        "key": one.integration.key,
+        "channel": CHANNEL_NAMES[one.integration.channel],
+        "state": "Works" if used else "Off" if not one.integration.enabled else "Not used",
+        "tone": "good" if used else "bad" if one.integration.enabled else "",
+        "trouble": one.trouble,
+        "share": f"{one.share:.0%}",
+        "messages": f"{standing.calls:,}",
+        "success": f"{standing.success:.1%}",
+        "latency": "" if standing.latency_ms is None else f"{standing.latency_ms:,.0f} ms",
+        "receipts": "" if standing.reported is None else f"{standing.receipts:.0%}",
+    }
 
 
 def _table(

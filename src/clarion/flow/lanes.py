@@ -37,6 +37,7 @@ class InFlight:
 
     __slots__ = (
         "checked_s",
+        "choice",
         "data",
         "decision",
         "devices",
@@ -71,6 +72,8 @@ class InFlight:
         """The event's data, decoded when first rendered."""
         self.template: Template | None = None
         """What it is rendered from, found right before."""
+        self.choice = ""
+        """Why it goes through its integration, when there were several."""
         self.devices: tuple[tuple[Contact, Any], ...] = ()
         """A push to somebody who has several: which of them, each by which integration."""
 

@@ -14,7 +14,7 @@ from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.attempts import Attempts
 from clarion.flow.dispatch.dispatcher import Dispatcher
-from clarion.flow.dispatch.integrations import Integrations
+from clarion.flow.dispatch.integrations import IntegrationHealth, Integrations
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
@@ -30,6 +30,7 @@ from clarion.flow.loops import Loops
 from clarion.flow.plan.continuations import ContinuationClaimer
 from clarion.flow.plan.planner import Planner
 from clarion.flow.priority import PriorityGate
+from clarion.flow.provider_scores import ProviderScores
 from clarion.flow.readiness import Readiness
 from clarion.flow.timers.claims import Claimer
 from clarion.flow.track.receipts import ReceiptTracker
@@ -80,16 +81,17 @@ class Pipeline:
         self.schemas = Schemas(setup)
         self.coverage = Coverage(setup)
         self.rendering = Rendering(setup, renderer, limited, clock)
-        self.integrations = Integrations(setup, plugins, tools)
         self.queues = Queues()
         self.lease = lease = WorkerLease(ledger.leases, clock, node=node, roles="all")
+        self.scores = ProviderScores(setup.learned, lambda: lease.worker, clock)
+        self.integrations = Integrations(setup, plugins, tools, self.scores)
 
         # 1 intake
         self.intake = Intake(ledger, broker, self.schemas, self.coverage, self.priority, vault, clock, random)
         # 2 plan, with the delivery of what is delivered by being stored
         recheck = Recheck(ledger, lease, clock)
         outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, vault.hash, clock)
-        self._calls = ProviderCalls(clock)
+        self._calls = ProviderCalls(self.scores, clock)
         self._settler = Settler(ledger, lease, fanout, clock)
         delivery = DeliveryByStoring(
             self.integrations,
@@ -118,7 +120,7 @@ class Pipeline:
             clock,
         )
         # 4 track
-        self._receipts = ReceiptTracker(ledger, opt_out, clock)
+        self._receipts = ReceiptTracker(ledger, opt_out, self.scores, clock)
         # 5 timers
         self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)
 
@@ -136,6 +138,7 @@ class Pipeline:
             self.loops.start(f"wake-{lane}", partial(self._claimer.run, lane))
         self.loops.start("watch-parts", self.readiness.run)
         self.loops.start("follow-setup", partial(self._ledger.setup.follow, self._clock))
+        self.loops.start("share-scores", self.scores.run)
         for queue in self.queues:
             name = f"dispatch-{queue.lane}-{queue.channel}"
             self.loops.start(name, partial(self.dispatcher.run, queue))
@@ -201,6 +204,21 @@ class Pipeline:
             flat[f"settled.{channel}.{status}.{reason}"] = count
         for (kind, new), count in self._receipts.received.items():
             flat[f"receipts.{kind}.{'taken' if new else 'ignored'}"] = count
-        for name, state in self.integrations.states(self._clock.monotonic()).items():
-            flat[f"circuit.{name}"] = {"closed": 0, "half_open": 1, "open": 2}[state]
+        for tenant in self._ledger.setup.tenants.all():
+            for one in self.integrations.health(tenant):
+                if one.integration.enabled:
+                    flat.update(_health_stats(f"{tenant}/{one.integration.key}", one))
         return flat
+
+
+def _health_stats(name: str, one: IntegrationHealth) -> Mapping[str, float]:
+    standing = one.standing
+    stats = {
+        f"circuit.{name}": {"closed": 0.0, "half_open": 1.0, "open": 2.0}[one.circuit],
+        f"integration_share.{name}": one.share,
+        f"integration_success.{name}": standing.success,
+        f"integration_receipts.{name}": standing.receipts,
+    }
+    if standing.latency_ms is not None:
+        stats[f"integration_latency_ms.{name}"] = standing.latency_ms
+    return stats

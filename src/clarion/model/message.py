@@ -123,6 +123,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Provider's own words, bounded and redacted."""
     due_at: Instant | None = None
     traceparent: str | None = None
+    choice: str | None = None
+    """Why this integration, when there were several: scores, and what ruled the others out."""
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):

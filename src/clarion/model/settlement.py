@@ -43,6 +43,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The next rung: due now if it is still waiting."""
     suppressions: tuple[Suppression, ...] = ()
     """Addresses that are gone for good."""
+    choice: str | None = None
+    """Why it went through its integration, when there were several."""
 
 
 class SettleResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

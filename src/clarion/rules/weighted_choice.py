@@ -1,4 +1,4 @@
-"""Chooses one of several integrations by weight, and always the same one for the same message."""
+"""Chooses one of several integrations by weight, and always the same one for the same seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import blake2b
 _SCALE = 2.0**64
 
 
-def choose(candidates: Sequence[tuple[str, int]], seed: bytes, exclude: frozenset[str]) -> str | None:
+def choose(candidates: Sequence[tuple[str, float]], seed: bytes, exclude: frozenset[str]) -> str | None:
     """The key among `(key, weight)` that `seed` prefers and `exclude` does not name; None when none is left.
 
     Weighted rendezvous hashing: shares follow the weights exactly, and when a candidate drops out only its own
@@ -21,7 +21,7 @@ def choose(candidates: Sequence[tuple[str, int]], seed: bytes, exclude: frozense
     return max(open_to, key=lambda candidate: (_score(candidate, seed), candidate[0]))[0]
 
 
-def _score(candidate: tuple[str, int], seed: bytes) -> float:
+def _score(candidate: tuple[str, float], seed: bytes) -> float:
     """The larger, the more wanted. -weight/ln(u) with u uniform in (0, 1) makes the maximum fall by weight."""
     key, weight = candidate
     drawn = int.from_bytes(blake2b(key.encode(), key=seed[:64], digest_size=8).digest(), "big")

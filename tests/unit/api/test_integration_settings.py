@@ -109,3 +109,16 @@ async def test_public_and_allowed_addresses_are_taken(admin):
     for url in ("https://hooks.example/a", "http://127.0.0.1:9/a"):
         body = {"channel": "chat", "provider": "discord", "config": {"url": url}}
         await admin.ok("PUT", "/v1/integrations/x", body)
+
+
+async def test_the_health_of_an_integration_says_what_share_it_gets_and_why(admin):
+    """Also before anything was sent; one that is turned off gets nothing."""
+    for key, more in (("a", {"weight": 30}), ("b", {"weight": 90}), ("c", {"enabled": False})):
+        body = {"channel": "push", "provider": "capture", "config": {}, **more}
+        await admin.ok("PUT", f"/v1/integrations/{key}", body)
+    shown = {key: await admin.ok("GET", f"/v1/integrations/{key}/health") for key in "abc"}
+    assert {key: one["share"] for key, one in shown.items()} == {"a": 0.25, "b": 0.75, "c": 0}
+    assert shown["a"]["score"] == {"weight": 30, "success": 1, "speed": 1, "receipts": 1, "price": 1}
+    assert (shown["a"]["circuit"], shown["a"]["trouble"], shown["a"]["messages"]) == ("closed", None, 0)
+    assert shown["c"]["trouble"] == "it is turned off"
+    assert (await admin.problem("GET", "/v1/integrations/d/health"))["code"] == "not_found"

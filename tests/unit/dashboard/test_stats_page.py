@@ -50,3 +50,11 @@ async def test_the_other_pages_lead_to_it(ask):
     """From the navigation."""
     for path in ("/", "/ui/templates"):
         assert 'href="/ui/stats"' in (await ask(path)).body
+
+
+async def test_it_shows_how_each_integration_does(ask):
+    """Its state, and the share of the messages that it gets."""
+    page = (await ask("/ui/stats")).body
+    assert '<h2 id="integrations-title">Integrations</h2>' in page
+    assert ">inbox</th>" in page
+    assert "100%" in page

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from clarion.flow.dispatch.integrations import Candidates, Integrations, NoCandidate
+from clarion.flow.provider_scores import ProviderScores
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
-from clarion.model.ids import TenantId
+from clarion.model.ids import TenantId, WorkerId
 from clarion.model.message import Message
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
@@ -65,7 +66,9 @@ def integrations(**providers: str) -> Integrations:
     setup = SimpleNamespace(
         integrations=Documents(**providers), tenants=SimpleNamespace(all=lambda: {TENANT: None})
     )
-    return Integrations(setup, PLUGINS, SimpleNamespace(clock=ManualClock(), refusal=None))  # type: ignore[arg-type]
+    clock = ManualClock()
+    scores = ProviderScores(SimpleNamespace(all=lambda tenant: {}), lambda: WorkerId(1), clock)  # type: ignore[arg-type]
+    return Integrations(setup, PLUGINS, SimpleNamespace(clock=clock, refusal=None), scores)  # type: ignore[arg-type]
 
 
 def usable(clarion: Integrations, now_s: float = 0.0) -> Candidates:

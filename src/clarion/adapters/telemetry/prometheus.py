@@ -116,6 +116,27 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "circuit"): MetricHelp(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),
+    ("pipeline", "integration_share"): MetricHelp(
+        "clarion_integration_share",
+        "Part of its channel's messages that goes through the integration, by its score.",
+        ("integration",),
+    ),
+    ("pipeline", "integration_success"): MetricHelp(
+        "clarion_integration_success",
+        "Part of the calls of the last minutes that succeeded.",
+        ("integration",),
+    ),
+    ("pipeline", "integration_receipts"): MetricHelp(
+        "clarion_integration_receipts",
+        "Share that its receipts leave the integration: 1 until they stay away.",
+        ("integration",),
+    ),
+    ("pipeline", "integration_latency_ms"): MetricHelp(
+        "clarion_integration_latency_seconds",
+        "How long calls of the last minutes took.",
+        ("integration",),
+        scale=0.001,
+    ),
     ("store", "commits"): MetricHelp("clarion_store_commits_total", "Transactions made durable."),
     ("store", "jobs"): MetricHelp(
         "clarion_store_writes_total", "Writes requested. Many share one transaction."

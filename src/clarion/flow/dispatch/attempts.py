@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain, groupby
 
 import structlog
+from msgspec.structs import replace
 
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.dispatch.call_reports import CallReport, Marks
@@ -219,7 +220,8 @@ class Attempts:
                     settlements.append(stop)
                 continue
             try:
-                settlements.append(self._settlement(in_flight, its, now, uniform()))
+                settled = self._settlement(in_flight, its, now, uniform())
+                settlements.append(replace(settled, choice=in_flight.choice) if in_flight.choice else settled)
             except Exception as fault:
                 # It was called, and nobody can tell what came of it: in doubt, and nobody else's trouble.
                 log.exception("outcome_not_understood", error=type(fault).__name__)

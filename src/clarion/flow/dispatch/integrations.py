@@ -11,6 +11,7 @@ import structlog
 
 from clarion.errors import ConfigError
 from clarion.flow.dispatch.destinations import destinations
+from clarion.flow.provider_scores import Place, ProviderScores
 from clarion.flow.setup_view import SetupView
 from clarion.model.channel import LANES, Channel, Lane
 from clarion.model.ids import TenantId
@@ -20,6 +21,7 @@ from clarion.model.status import Reason
 from clarion.model.user import Contact
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 from clarion.rules import breaker, limiter
+from clarion.rules.provider_score import Score, Standing, explained, scores
 from clarion.rules.weighted_choice import choose
 
 log = structlog.get_logger(__name__)
@@ -28,15 +30,24 @@ _NONE: frozenset[str] = frozenset()
 URGENT_SHARE = 0.2
 """Part of a rate limit that only the critical lane may use up."""
 NO_INTEGRATION_WAIT_S = 30.0
+CONVERSATIONS = frozenset({Channel.SMS, Channel.CHAT, Channel.VOICE})
+"""Channels on which people know who writes to them: a person stays with one integration, as long as the scores allow it."""
 
 
 class LiveIntegration:
     """An integration in use. One per tenant and key; replaced when its configuration changes."""
 
     def __init__(
-        self, integration: Integration, plugin: ProviderPlugin, provider: Provider, *, stores: bool = False
+        self,
+        tenant: TenantId,
+        integration: Integration,
+        plugin: ProviderPlugin,
+        provider: Provider,
+        *,
+        stores: bool = False,
     ) -> None:
         """`stores`: all its provider does is make what is stored (`ProviderPlugin.stores`)."""
+        self.place: Place = tenant, integration.key
         self.integration = integration
         self.stores = stores
         self.plugin = plugin
@@ -115,14 +126,6 @@ class NoCandidate(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     wait_s: float
 
-    def choose(self, message: Message, contact: Contact | None) -> NoCandidate:
-        """None: it stays closed for every message."""
-        return self
-
-    def choose_each(self, message: Message, contacts: Sequence[Contact]) -> NoCandidate:
-        """None for any device."""
-        return self
-
 
 DeviceTargets = tuple[tuple[Contact, LiveIntegration], ...]
 """Devices, each with the integration that takes it."""
@@ -131,7 +134,7 @@ DeviceTargets = tuple[tuple[Contact, LiveIntegration], ...]
 class Candidates:
     """Integrations that can take messages of one channel now."""
 
-    __slots__ = ("_free", "_healthy", "_particular", "_tripped", "_wait_s", "_weights")
+    __slots__ = ("_free", "_healthy", "_particular", "_scores", "_tripped", "_wait_s", "_weights", "_why")
 
     def __init__(
         self,
@@ -139,17 +142,22 @@ class Candidates:
         free: Sequence[LiveIntegration],
         tripped: Sequence[LiveIntegration],
         wait_s: float,
+        scores: Mapping[str, Score],
     ) -> None:
-        """`free`: the healthy ones with a slot. `tripped`: those whose circuit is open, for `wait_s` at least."""
+        """`free`: the healthy ones with a slot. `tripped`: those whose circuit is open, for `wait_s` at least. `scores`
+        of the healthy ones."""
         self._healthy = {one.key: one for one in healthy}
         self._free = free or healthy
         self._tripped = tripped
         self._wait_s = wait_s
-        self._weights = [(one.key, one.integration.weight) for one in self._free]
+        self._scores = scores
+        self._weights = [(one.key, scores[one.key].total) for one in self._free]
         self._particular = any(one.plugin.accepts is not None for one in (*healthy, *tripped))
+        self._why: dict[tuple[str, frozenset[str], frozenset[str]], str] = {}
 
     def choose(self, message: Message, contact: Contact | None) -> LiveIntegration | NoCandidate:
-        """The one this message prefers by weight, stable for the same message; not the one that just failed."""
+        """The one this message prefers by score, stable for the same message or conversation; not the one that just
+        failed."""
         weights = self._weights
         if self._particular and contact is not None:
             weights = self._fitting(contact)
@@ -157,9 +165,39 @@ class Candidates:
                 return NoCandidate(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
         if len(weights) == 1:
             return self._healthy[weights[0][0]]
-        failed = frozenset((message.integration,)) if message.integration and message.attempt else _NONE
-        key = choose(weights, message.id, failed) or choose(weights, message.id, _NONE)
+        seed, failed = _seed(message), _failed(message)
+        key = choose(weights, seed, failed) or choose(weights, seed, _NONE)
         return self._healthy[key or weights[0][0]]
+
+    def why(self, chosen: LiveIntegration, message: Message, contact: Contact | None) -> str:
+        """Why it was chosen, in one line; empty when there was no choice."""
+        known = (*self._healthy.values(), *self._tripped)
+        if len(known) == 1:
+            return ""
+        takers = frozenset(
+            [one.key for one in (self._takers(contact) if self._particular and contact else known)]
+        )
+        if len(takers) < 2:
+            return ""
+        failed = _failed(message)
+        said = self._why.get((chosen.key, failed, takers))
+        if said is None:
+            said = self._why[chosen.key, failed, takers] = self._explained(chosen.key, failed, takers)
+        return said
+
+    def _explained(self, chosen: str, failed: frozenset[str], takers: frozenset[str]) -> str:
+        free = {one.key for one in self._free}
+        tripped = {one.key for one in self._tripped}
+        ruled_out: dict[str, str] = {}
+        for key in takers - {chosen}:
+            if key in tripped:
+                ruled_out[key] = "its circuit is open"
+            elif key not in free:
+                ruled_out[key] = "all its slots are taken"
+            elif key in failed:
+                ruled_out[key] = "the call before went through it"
+        compared = {key: self._scores[key] for key in takers if key not in ruled_out}
+        return explained(chosen, compared, ruled_out)
 
     def choose_each(self, message: Message, contacts: Sequence[Contact]) -> DeviceTargets | NoCandidate:
         """Who takes each of a person's devices, of those that somebody can reach now.
@@ -179,12 +217,35 @@ class Candidates:
             one for one in known if one.plugin.accepts is None
         ]
 
-    def _fitting(self, contact: Contact) -> list[tuple[str, int]]:
+    def _fitting(self, contact: Contact) -> list[tuple[str, float]]:
         """Of those that take the contact, else of all: one of them says what is wrong."""
         fitting = self._takers(contact) or (*self._healthy.values(), *self._tripped)
         free = [one for one in fitting if one in self._free]
         usable = free or [one for one in fitting if one.key in self._healthy]
-        return [(one.key, one.integration.weight) for one in usable]
+        return [(one.key, self._scores[one.key].total) for one in usable]
+
+
+def _seed(message: Message) -> bytes:
+    """What the choice depends on beside the scores."""
+    return message.user.to_bytes(8) if message.channel in CONVERSATIONS else message.id
+
+
+def _failed(message: Message) -> frozenset[str]:
+    """Where the call before went."""
+    return frozenset((message.integration,)) if message.integration and message.attempt else _NONE
+
+
+class IntegrationHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How an integration does, as of now."""
+
+    integration: Integration
+    circuit: breaker.State
+    trouble: str
+    """Why it cannot be used now; empty: it can."""
+    score: Score
+    share: float
+    """Part of the channel's messages that goes through it, by the scores of those that can be used."""
+    standing: Standing
 
 
 class _Broken(NamedTuple):
@@ -198,7 +259,13 @@ class _Broken(NamedTuple):
 class Integrations:
     """Finds the integration for a message; opens, replaces and closes them as the configuration changes."""
 
-    def __init__(self, setup: SetupView, plugins: Mapping[str, ProviderPlugin], tools: ProviderTools) -> None:
+    def __init__(
+        self,
+        setup: SetupView,
+        plugins: Mapping[str, ProviderPlugin],
+        tools: ProviderTools,
+        scores: ProviderScores,
+    ) -> None:
         self._tenants = setup.tenants
         self._shelf = setup.integrations
         self._clock = tools.clock
@@ -206,6 +273,7 @@ class Integrations:
         self._broken: dict[tuple[TenantId, str], _Broken] = {}
         self._plugins = plugins
         self._tools = tools
+        self._scores = scores
         self._live: dict[tuple[TenantId, str], LiveIntegration] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -238,7 +306,18 @@ class Integrations:
                 healthy.append(live)
         if not healthy:
             return NoCandidate(reason=Reason.CIRCUIT_OPEN if found else Reason.NO_INTEGRATION, wait_s=wait_s)
-        return Candidates(healthy, [live for live in healthy if live.has_slot(lane, now_s)], tripped, wait_s)
+        free = [live for live in healthy if live.has_slot(lane, now_s)]
+        return Candidates(healthy, free, tripped, wait_s, self._scored(healthy, len(healthy) + len(tripped)))
+
+    def _scored(self, healthy: Sequence[LiveIntegration], of: int) -> Mapping[str, Score]:
+        """`of`: how many there are with those that are not healthy now."""
+        if of == 1:
+            return {live.key: Score(weight=live.integration.weight) for live in healthy}
+        standings: dict[str, tuple[int, Standing]] = {}
+        for live in healthy:
+            self._scores.compare(live.place)
+            standings[live.key] = live.integration.weight, self._scores.standing(live.place)
+        return scores(standings)
 
     def storing(self, tenant: TenantId, channel: Channel, now_s: float) -> LiveIntegration | None:
         """The integration that all messages of a channel take, if delivering them means to store them: the only one, in
@@ -262,11 +341,45 @@ class Integrations:
             and plugin.accepts is accepts
         )
 
-    def states(self, now_s: float) -> Mapping[str, str]:
-        """Breaker state by `tenant/key`, for health and metrics."""
-        return {
-            f"{tenant}/{key}": breaker.state(live.health, now_s) for (tenant, key), live in self._live.items()
+    def health(self, tenant: TenantId) -> Sequence[IntegrationHealth]:
+        """All integrations of a tenant, by channel and key, those that are off too."""
+        now_s = self._clock.monotonic()
+        found: list[IntegrationHealth] = []
+        by_channel: dict[Channel, list[Integration]] = {}
+        for integration in self._shelf.all(tenant).values():
+            by_channel.setdefault(integration.channel, []).append(integration)
+        for channel in sorted(by_channel):
+            found += self._healths(tenant, sorted(by_channel[channel], key=lambda one: one.key), now_s)
+        return found
+
+    def _healths(
+        self, tenant: TenantId, integrations: Sequence[Integration], now_s: float
+    ) -> list[IntegrationHealth]:
+        """Those of one channel."""
+        standings = {one.key: self._scores.standing((tenant, one.key)) for one in integrations}
+        troubles = {one.key: self._trouble(tenant, one, now_s) for one in integrations}
+        compared = scores({one.key: (one.weight, standings[one.key]) for one in integrations})
+        usable = {
+            one.key: compared[one.key].total for one in integrations if one.enabled and not troubles[one.key]
         }
+        if not any(usable.values()):  # standbys take turns
+            usable = dict.fromkeys(usable, 1.0)
+        whole = sum(usable.values())
+        return [
+            IntegrationHealth(
+                integration=one,
+                circuit=self._circuit(tenant, one.key, now_s),
+                trouble=troubles[one.key] if one.enabled else "it is turned off",
+                score=compared[one.key],
+                share=usable.get(one.key, 0.0) / whole if whole else 0.0,
+                standing=standings[one.key],
+            )
+            for one in integrations
+        ]
+
+    def _circuit(self, tenant: TenantId, key: str, now_s: float) -> breaker.State:
+        live = self._live.get((tenant, key))
+        return "closed" if live is None else breaker.state(live.health, now_s)
 
     def troubles(self) -> Mapping[str, str]:
         """Every enabled integration by `tenant/key`: empty, or why it cannot be used now."""
@@ -352,7 +465,7 @@ class Integrations:
             log.error("integration_unusable", integration=integration.key, error=type(surprise).__name__)
             self._give_up(tenant, integration, f"its provider failed to start ({type(surprise).__name__})")
             return None
-        return LiveIntegration(integration, plugin, provider, stores=stores)
+        return LiveIntegration(tenant, integration, plugin, provider, stores=stores)
 
     def _give_up(self, tenant: TenantId, integration: Integration, detail: str) -> None:
         again_s = self._clock.monotonic() + NO_INTEGRATION_WAIT_S

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from clarion.flow.dispatch.integrations import LiveIntegration
+from clarion.flow.provider_scores import ProviderScores
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.outgoing import Outgoing
 from clarion.model.status import Reason
@@ -52,7 +53,8 @@ class _Heard:
 class ProviderCalls:
     """Makes calls within the time limit of their integration."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, scores: ProviderScores, clock: Clock) -> None:
+        self._scores = scores
         self._clock = clock
         self.attempts = 0
         self.unknown_outcomes = 0
@@ -61,15 +63,16 @@ class ProviderCalls:
     async def invoke(
         self, live: LiveIntegration, batch: Sequence[Outgoing], report: Report
     ) -> Sequence[Outcome]:
-        """One outcome per message; feeds the circuit breaker."""
+        """One outcome per message; feeds the circuit breaker and the score."""
         heard = _Heard(report)
+        began_s = self._clock.monotonic()
         outcomes = await self._answers(live, batch, heard)
         outcomes = [heard.outcomes.get(index, one) for index, one in enumerate(outcomes)]
         kinds = Counter(map(type, outcomes))
         self.attempts += len(batch)
         if not live.plugin.idempotent:
             self.unknown_outcomes += kinds[Unknown]
-        self._judge(live, outcomes, kinds)
+        self._judge(live, outcomes, kinds, began_s)
         return outcomes
 
     async def _answers(
@@ -103,7 +106,11 @@ class ProviderCalls:
         return outcomes if len(outcomes) == len(batch) else [_NOT_REPORTED] * len(batch)
 
     def _judge(
-        self, live: LiveIntegration, outcomes: Sequence[Outcome], kinds: Counter[type[Outcome]]
+        self,
+        live: LiveIntegration,
+        outcomes: Sequence[Outcome],
+        kinds: Counter[type[Outcome]],
+        began_s: float,
     ) -> None:
         """Rejections are the message's fault, trouble of one address is not the provider's."""
         now_s = self._clock.monotonic()
@@ -115,3 +122,7 @@ class ProviderCalls:
             live.trip(now_s)
         elif ok or failed:
             live.record(now_s, ok=ok, failed=failed)
+        failed += kinds[Misconfigured]
+        if ok or failed:
+            took_ms = round((now_s - began_s) * 1_000) * (ok + failed)
+            self._scores.called(live.place, ok=ok, failed=failed, took_ms=took_ms, accepted=kinds[Accepted])

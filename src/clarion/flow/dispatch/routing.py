@@ -85,11 +85,17 @@ class Routing:
 
 
 def _chosen(in_flight: InFlight, usable: Candidates | NoCandidate) -> LiveIntegrations | NoCandidate:
-    """Whom the message takes; notes on it which device takes whom."""
+    """Whom the message takes; notes on it why, and which device takes whom."""
     verdict = in_flight.decision
+    if isinstance(usable, NoCandidate):
+        return usable
     if verdict is None or not verdict.others or verdict.contact is None:
-        one = usable.choose(in_flight.message, None if verdict is None else verdict.contact)
-        return one if isinstance(one, NoCandidate) else (one,)
+        contact = None if verdict is None else verdict.contact
+        one = usable.choose(in_flight.message, contact)
+        if isinstance(one, NoCandidate):
+            return one
+        in_flight.choice = usable.why(one, in_flight.message, contact)
+        return (one,)
     each = usable.choose_each(in_flight.message, (verdict.contact, *verdict.others))
     if isinstance(each, NoCandidate):
         return each

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from clarion.errors import UserUnreadable
 from clarion.flow.ledger import Ledger
+from clarion.flow.provider_scores import ProviderScores
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, UserNo
@@ -27,15 +28,24 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 """Stored in one transaction."""
+_REPORTED = frozenset({ReceiptKind.DELIVERED, ReceiptKind.BOUNCED})
+"""What shows that a provider did its part: it brought the message there, or the address was at fault."""
 
 
 class ReceiptTracker:
     """Stores receipts, however long the store is unavailable; opt-outs are obeyed first and recorded after."""
 
-    def __init__(self, ledger: Ledger, opt_out: Callable[[Message], Awaitable[None]], clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        opt_out: Callable[[Message], Awaitable[None]],
+        scores: ProviderScores,
+        clock: Clock,
+    ) -> None:
         """`opt_out(message)` opts its person out of its category on its channel; harmless to repeat."""
         self._ledger = ledger
         self._opt_out = opt_out
+        self._scores = scores
         self._clock = clock
         self.received: Counter[tuple[str, bool]] = Counter()
         """(kind, whether it changed anything) to how many receipts; read by metrics."""
@@ -87,6 +97,13 @@ class ReceiptTracker:
         taken = [False] * len(receipts)
         for place, new in zip(places, stored, strict=True):
             taken[place] = new
+        self._scores.reported(
+            [
+                ((message.tenant, receipt.integration), message.updated_at)
+                for place, receipt, message in known
+                if taken[place] and _is_report(receipt, message)
+            ]
+        )
         return taken
 
     async def _opt_out_first(self, messages: Sequence[Message]) -> set[MessageId]:
@@ -144,6 +161,14 @@ def _effect(receipt: Receipt, message: Message, means: Interpretation, user: Use
         cancels=means.cancels,
         advances=means.advances,
         suppression=suppression if means.suppress and contact else None,
+    )
+
+
+def _is_report(receipt: Receipt, message: Message) -> bool:
+    """Whether a provider says what became of a message it had taken, and that has not gone another way since."""
+    return (
+        receipt.kind in _REPORTED
+        and receipt.integration == (message.integration or receipt.integration) != ""
     )
 
 

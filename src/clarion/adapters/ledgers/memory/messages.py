@@ -193,6 +193,7 @@ class MemoryMessages:
             took_ms=s.took_ms,
             detail=None if s.detail is None else s.detail.encode(errors="replace").decode(),
             traceparent=s.traceparent,
+            choice=s.choice,
         )
 
     def _record(self, s: Settlement) -> None:

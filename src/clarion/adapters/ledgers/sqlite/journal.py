@@ -80,6 +80,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     due_at: Column = None
     traceparent: Column = None
     runs: _Runs | None = None
+    choice: Column = None
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -129,6 +130,7 @@ def _add(
                 detail=_column([_whole(s.detail) for s in what]),
                 due_at=_column([_shown(s.status, s.due_at) for s in what]),
                 traceparent=_column([s.traceparent for s in what]),
+                choice=_column([s.choice for s in what]),
             )
             first = _write(connection, tenant, what[0].at, body)
             for place, position in zip(some, range(first, first + len(some)), strict=True):
@@ -301,6 +303,7 @@ class JournalRow:
             detail=_one(body.detail, place),
             due_at=_one(body.due_at, place),
             traceparent=_one(body.traceparent, place),
+            choice=_one(body.choice, place),
         )
 
     def places(self, behind: int = -1) -> range:
