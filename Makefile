@@ -88,8 +88,8 @@ $(DEV_READY): pyproject.toml $(DEV) | $(VENV)/bin/python
 
 # What tests start themselves, never as a service. Where we may not install a package, its tests say so: skipped here,
 # failed when CI=true.
-.PHONY: servers chromium postfix dovecot gettext java nghttpd postgresql redis
-servers: chromium postfix dovecot gettext java nghttpd npm
+.PHONY: servers chromium postfix dovecot gettext java nghttpd espeak postgresql redis
+servers: chromium postfix dovecot gettext java nghttpd espeak npm
 
 chromium: # a real browser reads the pages and takes web push
 	@$(call apt,chromium chromium-browser google-chrome google-chrome-stable,chromium)
@@ -109,6 +109,9 @@ java: # a mock of APNs that others wrote runs on it, and Maven fetches it
 
 nghttpd: # an HTTP/2 server takes our push notifications
 	@$(call apt,nghttpd,nghttp2-server)
+
+espeak: # speaks the calls of the demo
+	@$(call apt,espeak-ng,espeak-ng)
 
 postgresql: # the peer that is measured beside Clarion stores its data there
 	@$(call apt,$(or $(wildcard /usr/lib/postgresql/*/bin/postgres),postgres),postgresql)

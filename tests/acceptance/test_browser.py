@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import Browser, Page, Request, expect
 
 from bench.server import Server
+from tests.needs import require
 
 pytestmark = pytest.mark.browser
 
@@ -103,6 +104,42 @@ async def test_what_is_sent_arrives_on_every_channel_in_every_language(open_page
     await expect(text.locator(".meter")).to_have_text(re.compile(r"1 segment · GSM-7 · \d+ characters"))
     await expect(page.locator("#pushes").get_by_text("Welcome aboard")).to_be_visible()
     await expect(page.locator("#activity .row")).to_have_count(15)
+
+
+async def test_a_push_is_shown_on_a_lock_screen_and_a_call_as_what_is_said(open_page):
+    """The clock is that of the newest notification, where its person is; filtered, that of the newest one shown."""
+    page = await open_page()
+    await expect(page.locator("#calls")).to_be_hidden()
+    await send(page, "Ready to collect", "misaki")
+    await expect(page.locator("#pushes .push")).to_have_count(1)
+    await send(page, "Ready to collect", "ada")
+    pushes = page.locator("#pushes .push")
+    await expect(pushes).to_have_count(2)
+    clocks = page.locator("#pushes .lock-clock:visible")
+    await expect(clocks).to_have_count(1)
+    here = await clocks.inner_text()
+    await page.locator(".pill", has_text="美咲").click()
+    await expect(clocks).to_contain_text("曜日")
+    assert here != await clocks.inner_text()
+    await page.locator(".pill", has_text="Everyone").click()
+    call = page.locator("#calls .call", has_text="+447700900123")
+    await expect(call.locator(".transcript")).to_contain_text("Hello Ada, this is Northwind Books.")
+    await call.get_by_role("button").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("voice")
+
+
+async def test_a_call_can_be_listened_to(open_page):
+    """The machine speaks what the call would say, in the language of the person."""
+    require("espeak-ng", "a captured call is spoken by it")
+    page = await open_page()
+    await send(page, "Ready to collect", "ada", "juergen")
+    for name in ("Ada Lovelace", "Jürgen Vogt"):
+        sound = page.get_by_label(f"Call to {name}")
+        await expect(sound).to_be_visible()
+        lasts_s = await sound.evaluate(
+            "e => new Promise((done) => { e.onloadedmetadata = () => done(e.duration); e.load(); })"
+        )
+        assert 2 < lasts_s < 60
 
 
 async def test_each_message_opens_its_timeline_and_its_reasons(open_page):
@@ -206,7 +243,10 @@ async def test_it_can_be_read_on_a_phone_and_on_a_desk_by_day_and_by_night(open_
     for width, height in ((375, 812), (1440, 900)):
         page = await open_page(width=width, height=height, scheme=scheme)
         await send(page, "Flash sale")
-        await expect(page.locator("#activity .row")).not_to_have_count(0)
+        await send(page, "Welcome")
+        await send(page, "Ready to collect")
+        await expect(page.locator("#calls .call")).not_to_have_count(0)
+        await expect(page.locator("#chats .chat")).not_to_have_count(0)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert await page.evaluate(CONTRAST) == []
         await page.locator("#activity .row button").first.click()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from clarion import __version__, api, dashboard, gateway
+from clarion.adapters.espeak import Espeak
 from clarion.adapters.telemetry.prometheus import Metrics
 from clarion.app.resources import Resources
 from clarion.config import DEV_FILE, Settings
@@ -56,6 +57,7 @@ def dashboard_parts(resources: Resources, pipeline: Pipeline, services: Services
         vault=resources.vault,
         clock=resources.clock,
         services=services,
+        speech=Espeak.found(resources.clock) if resources.settings.mode == "dev" else None,
         dev_file=resources.settings.data_dir / DEV_FILE,
     )
 

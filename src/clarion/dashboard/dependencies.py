@@ -9,6 +9,7 @@ from typing import Literal
 from clarion.flow.ledger import Ledger
 from clarion.flow.pipeline import Pipeline
 from clarion.ports.clock import Clock
+from clarion.ports.speech import Speech
 from clarion.ports.vault import Vault
 from clarion.services.registry import Services
 
@@ -24,5 +25,7 @@ class DashboardParts:
     vault: Vault
     clock: Clock
     services: Services
+    speech: Speech | None = None
+    """Speaks captured calls; None: this machine cannot."""
     dev_file: Path
     """`dev.json` of `clarion dev`: address, API key and tenant the page acts for. Not read in `serve` mode."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from clarion.content.sms.segmentation import segments
+from clarion.dashboard.captures import KIND_OF, KINDS, card
 from clarion.dashboard.dependencies import DashboardParts
 from clarion.dashboard.labels import because, status_name, tone, workflow_name
 from clarion.dashboard.pages import render
 from clarion.dashboard.trigger_form import CHANNEL_NAMES
-from clarion.dashboard.user_list import NOBODY, Person, people
+from clarion.dashboard.user_list import NOBODY, Person, people, person
 from clarion.errors import SealBroken
-from clarion.model.content import AnyContent, ChatContent, EmailContent, PushContent, SmsContent
+from clarion.model.content import AnyContent, EmailContent, VoiceContent
 from clarion.model.ids import Instant, MessageId, TenantId, UserNo, id_text
 from clarion.model.inbox import Captured, CaptureFilter
 from clarion.model.message import Message, MessageFilter
@@ -40,10 +40,9 @@ _caught = msgspec.json.Decoder(Caught)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """One capture, ready for the template of its list."""
+    """One capture, ready for the template of its kind."""
 
-    into: str
-    template: str
+    kind: str
     values: Mapping[str, Any]
 
 
@@ -61,14 +60,16 @@ class Board:
         messages, _ = await ledger.records.page(self._tenant, MessageFilter(), None, SHOWN)
         captured = await ledger.captures.page(self._tenant, CaptureFilter(), None, SHOWN)
         cards = await self._cards(captured)
-        shown: dict[str, Any] = {name: [] for name in ("emails", "texts", "pushes", "chats")}
-        for card in cards:
-            values = {**card.values, "open": card.into == "emails" and not shown["emails"]}
-            shown[card.into].append(values)
+        shown: dict[str, list[dict[str, Any]]] = {kind.name: [] for kind in KINDS}
+        for one in cards:
+            shown[one.kind].append({**one.values, "open": not shown[one.kind]})
+        columns: list[list[dict[str, Any]]] = [[], [], []]
+        for kind in KINDS:
+            columns[kind.column].append({**kind._asdict(), "cards": shown[kind.name]})
         return {
             "seq": newest[-1].seq if newest else 0,
             "activity": await self._rows(messages),
-            **shown,
+            "columns": columns,
         }
 
     async def since(self, after: int) -> tuple[int, bytes] | None:
@@ -84,18 +85,29 @@ class Board:
         rows = [render("activity.html", row=row) for row in await self._rows(messages)]
         tried = dict.fromkeys(change.message_id for change in changes if change.outcome is not None)
         cards = await self._cards([c for i in tried for c in await self._captures(i)])
-        last = max((at for at, card in enumerate(cards) if card.into == "emails"), default=-1)
+        last = max((at for at, one in enumerate(cards) if one.kind == "email"), default=-1)
         html = [
-            render(card.template, card={**card.values, "open": at == last}) for at, card in enumerate(cards)
+            render(f"{one.kind}.html", card={**one.values, "open": at == last})
+            for at, one in enumerate(cards)
         ]
         return changes[-1].seq, b"".join(html + rows)
 
     async def email(self, message_id: MessageId) -> EmailContent | None:
         """The newest captured email of a message."""
+        found = await self._newest(message_id)
+        return found[0] if found is not None and isinstance(found[0], EmailContent) else None
+
+    async def call(self, message_id: MessageId) -> tuple[VoiceContent, Person] | None:
+        """The newest captured call of a message, and who is called."""
+        found = await self._newest(message_id)
+        return (found[0], found[1]) if found is not None and isinstance(found[0], VoiceContent) else None
+
+    async def _newest(self, message_id: MessageId) -> tuple[AnyContent, Person] | None:
         for captured in reversed(await self._captures(message_id)):
-            opened = self.opened(captured, await self._user(captured.user))
-            if opened is not None and isinstance(opened.content, EmailContent):
-                return opened.content
+            user = await self._user(captured.user)
+            opened = self.opened(captured, user)
+            if user is not None and opened is not None:
+                return opened.content, person(user)
         return None
 
     def opened(self, captured: Captured, user: User | None) -> Caught | None:
@@ -120,10 +132,23 @@ class Board:
         cards = []
         for capture in found:
             opened = self.opened(capture, users.get(capture.user))
-            card = opened and _card(capture, opened, faces.get(capture.user, NOBODY))
-            if card:
-                cards.append(card)
+            if opened is not None and type(opened.content) in KIND_OF:
+                cards.append(self._card(capture, opened, faces.get(capture.user, NOBODY)))
         return cards
+
+    def _card(self, captured: Captured, opened: Caught, face: Person) -> Card:
+        tenant = self._parts.ledger.setup.tenants.all()[self._tenant]
+        values = {
+            "seq": captured.seq,
+            "message": id_text(captured.message_id),
+            "person": face,
+            "to": opened.to or "",
+            "sender": tenant.name or tenant.key,
+            "playable": self._parts.speech is not None,
+            **when(captured.at),
+            **card(opened.content, face, captured.at),
+        }
+        return Card(kind=KIND_OF[type(opened.content)].name, values=values)
 
     async def _rows(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         faces = await people(self._parts.ledger.users, [m.user for m in messages])
@@ -143,32 +168,6 @@ class Board:
             }
             for message in messages
         ]
-
-
-def _card(captured: Captured, opened: Caught, face: Person) -> Card | None:
-    values: dict[str, Any] = {
-        "seq": captured.seq,
-        "message": id_text(captured.message_id),
-        "person": face,
-        "to": opened.to or "",
-        **when(captured.at),
-    }
-    match opened.content:
-        case EmailContent() as email:
-            values |= {"subject": email.subject, "text": email.text, "html": email.html}
-            return Card(into="emails", template="email.html", values=values)
-        case SmsContent(text=text):
-            cut = segments(text)
-            values |= {"text": text, "segments": cut.count, "encoding": cut.encoding, "length": len(text)}
-            return Card(into="texts", template="sms.html", values=values)
-        case PushContent() as push:
-            values |= {"title": push.title, "body": push.body}
-            return Card(into="pushes", template="push.html", values=values)
-        case ChatContent() as chat:
-            values |= {"title": chat.title, "text": chat.text}
-            return Card(into="chats", template="chat.html", values=values)
-        case _:
-            return None
 
 
 def moment(at: Instant | None) -> str:

@@ -36,7 +36,7 @@ PEOPLE = 6
 TOKEN_S = 900
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
@@ -206,6 +206,18 @@ async def email(site: Site, request: PageRequest, id: str) -> Response:
         raise NotFound("This email can no longer be opened: its user was deleted.")
     body = content.html.encode() or pages.render("text.html", text=content.text)
     return Response(body=body, headers={"content-security-policy": EMAIL_POLICY})
+
+
+@route("GET", "/ui/calls/*")
+async def call(site: Site, request: PageRequest, id: str) -> Response:
+    """A captured call as a sound, in the language of the person who is called."""
+    found = await Board(site.parts, site.tenant()).call(_message_id(id))
+    if found is None:
+        raise NotFound("This call can no longer be heard: its user was deleted.")
+    if site.parts.speech is None:
+        raise NotFound("Nothing on this machine speaks: install espeak-ng, then start again.")
+    content, who = found
+    return Response(body=await site.parts.speech.spoken(content.text, who.locale), type="audio/wav")
 
 
 @route("POST", "/ui/tokens/*")
