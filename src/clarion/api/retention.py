@@ -42,6 +42,8 @@ class RetentionDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """What capture integrations kept."""
     deliveries: Keep | None = None
     """Calls of webhook endpoints."""
+    devices: Keep | None = None
+    """Devices that were not registered again: an app registers whenever it starts."""
     quarantine: Keep | None = None
     """Mail and callbacks kept for manual review."""
     operations: Keep | None = None
@@ -56,6 +58,7 @@ class Expired(msgspec.Struct, frozen=True, kw_only=True):
     inbox: int
     captures: int
     deliveries: int
+    devices: int
     quarantine: int
     operations: int
 

@@ -11,6 +11,7 @@ from clarion.cli import (
     check,
     dead_letters,
     dev,
+    devices,
     dkim,
     doctor,
     endpoints,
@@ -107,6 +108,7 @@ program.command("trigger", short_help="Send an event: start a workflow.")(trigge
 program.command("explain", short_help="Explain why a user was or was not notified.")(explain.explain)
 program.command("stats", short_help="Show how many messages ended how.")(stats.stats)
 program.add_typer(users.program, name="users")
+program.add_typer(devices.program, name="devices")
 program.add_typer(preferences.program, name="preferences")
 program.add_typer(topics.program, name="topics")
 program.add_typer(suppressions.program, name="suppressions")

@@ -9,7 +9,7 @@ from types import coroutine
 from typing import Any
 
 from clarion.gateway.close_codes import CloseCode
-from clarion.gateway.device import Device, UserStream
+from clarion.gateway.device import ConnectedDevice, UserStream
 from clarion.gateway.frames import Frame
 from clarion.gateway.session import Session
 
@@ -36,7 +36,7 @@ def forget_handshake(scope: Scope, send: Send) -> None:
             setattr(protocol, name, None)
 
 
-class AsgiDevice(Device):
+class AsgiDevice(ConnectedDevice):
     """Steps the server's `send` itself: while the write buffer has room it never suspends, so a push costs no task
     and no turn of the loop. The one time it suspends, the step already taken is handed to a task and the session
     keeps what comes meanwhile, within its bounds.

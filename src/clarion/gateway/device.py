@@ -1,4 +1,4 @@
-"""A connected device, and the stream that all devices of a user share. Transports are subclasses of `Device`."""
+"""A connected device, and the stream that all devices of a user share. Transports are subclasses of `ConnectedDevice`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clarion.model.user import User
 NOTHING = InboxCounts(unseen=0, unread=0, total=0)
 
 
-class Device(ABC):
+class ConnectedDevice(ABC):
     """Carries out what its session says. A line that blocks must say so to the session and drain it later."""
 
     __slots__ = ("session", "slot", "stream")
@@ -73,12 +73,12 @@ class UserStream:
         """The newest offset somebody has told of; the ledger has it."""
         self.reading = asyncio.Lock()
         """Held while the ledger is asked where the inbox stands."""
-        self.devices: tuple[Device, ...] = ()
+        self.devices: tuple[ConnectedDevice, ...] = ()
 
-    def add(self, device: Device) -> None:
+    def add(self, device: ConnectedDevice) -> None:
         """From now on it gets every change."""
         self.devices = (*self.devices, device)
 
-    def remove(self, device: Device) -> None:
+    def remove(self, device: ConnectedDevice) -> None:
         """It has gone."""
         self.devices = tuple(other for other in self.devices if other is not device)

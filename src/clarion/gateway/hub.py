@@ -20,7 +20,7 @@ from clarion.gateway.close_codes import (
     CloseCode,
 )
 from clarion.gateway.dependencies import GatewayParts
-from clarion.gateway.device import Device, UserStream
+from clarion.gateway.device import ConnectedDevice, UserStream
 from clarion.gateway.frames import Frame
 from clarion.gateway.session import Effects, Mark, Resume, Session, SessionState
 from clarion.gateway.timer_wheel import TimerWheel
@@ -54,7 +54,7 @@ class Hub:
         self._reader = StreamReader(parts.inboxes, parts.vault, parts.limits.session.replay)
         self._streams: dict[UserNo, UserStream] = {}
         self._per_tenant: Counter[TenantId] = Counter()
-        self._devices: set[Device] = set()
+        self._devices: set[ConnectedDevice] = set()
         self._wheel = TimerWheel()
         self._turning: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,7 +129,7 @@ class Hub:
         full = len(stream.devices) >= self._limits.connections_per_user
         return TOO_MANY_CONNECTIONS if full else stream
 
-    def join(self, device: Device) -> None:
+    def join(self, device: ConnectedDevice) -> None:
         """The device gets every change from here on, once it has loaded its state."""
         stream = device.stream
         self._streams[stream.user] = stream
@@ -138,7 +138,7 @@ class Hub:
         self._per_tenant[stream.tenant] += 1
         self._wheel.put(device, device.session.due())
 
-    def leave(self, device: Device) -> None:
+    def leave(self, device: ConnectedDevice) -> None:
         """The connection has ended, whoever ended it."""
         stream = device.stream
         device.leave()
@@ -151,7 +151,7 @@ class Hub:
         ended = device.session.ended
         self.counted[f"closed_{ended.reason}" if ended else "closed_by_client"] += 1
 
-    async def load(self, device: Device, asked: Resume | None) -> None:
+    async def load(self, device: ConnectedDevice, asked: Resume | None) -> None:
         """Send the first frame: what `asked` missed, or the full state, never a part of either."""
         stream, session = device.stream, device.session
         try:
@@ -267,7 +267,7 @@ class Hub:
             self._perform(device, device.session.push(frame))
         self.counted["frames"] += len(stream.devices)
 
-    async def mark(self, device: Device, mark: Mark) -> None:
+    async def mark(self, device: ConnectedDevice, mark: Mark) -> None:
         """Carry out a client's command and answer it."""
         try:
             await self._engagement.mark(device.stream.user, mark.action, mark.which)
@@ -310,7 +310,7 @@ class Hub:
                     device.abort()
             await self._clock.sleep(0)
 
-    def _look_at(self, device: Device, now: float, deleted: set[UserNo]) -> None:
+    def _look_at(self, device: ConnectedDevice, now: float, deleted: set[UserNo]) -> None:
         if device not in device.stream.devices:
             return
         session = device.session
@@ -324,9 +324,9 @@ class Hub:
 
     # ── carrying out ──────────────────────────────────────────────────────────────────────────────────────
 
-    def perform(self, device: Device, data: str | bytes) -> Mark | None:
+    def perform(self, device: ConnectedDevice, data: str | bytes) -> Mark | None:
         """Hand a client's frame to its session; what only `mark` can do is returned."""
         return self._perform(device, device.session.receive(data, self._clock.monotonic()))
 
-    def _perform(self, device: Device, effects: Effects) -> Mark | None:
+    def _perform(self, device: ConnectedDevice, effects: Effects) -> Mark | None:
         return device.perform(effects) if effects else None

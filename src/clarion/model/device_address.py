@@ -7,9 +7,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+
+from clarion.model.device import Device, Platform
+from clarion.model.subscription import is_subscription, plain_subscription
 
 
 class DeviceAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,3 +67,47 @@ def plain_device_address(address: str) -> str:
     """The one spelling in which it is stored. ValueError saying what is wrong."""
     read = read_device_address(address)
     return f"{read.service}:{read.app + '/' if read.app else ''}{read.token}"
+
+
+ENVIRONMENTS: Final[Mapping[str, str]] = {"production": "apns", "sandbox": "apns-sandbox"}
+OWN_SERVICE: Final[Mapping[Platform, str]] = {Platform.IOS: "apns", Platform.ANDROID: "fcm"}
+"""Whose tokens a platform hands out; browsers have subscriptions instead."""
+_DEVICE_SERVICES: Final = frozenset({"apns", "apns-sandbox", "fcm"})
+
+
+def registered_address(platform: Platform, token: str, app: str, push_environment: str) -> str:
+    """The address of a device that registers a token: of its platform's own service, unless the token begins with
+    another one (`fcm:...`). ValueError saying what is wrong."""
+    if is_subscription(token):
+        if push_environment:
+            raise ValueError("a browser has no push_environment: leave it out")
+        return plain_subscription(token)
+    service = service_of(token)
+    if not service:
+        service = OWN_SERVICE.get(platform, "")
+        if not service:
+            raise ValueError("the token of a browser is its subscription: JSON.stringify(subscription)")
+        token = f"{ENVIRONMENTS.get(push_environment, service) if service == 'apns' else service}:{token}"
+    if service_of(token) not in _DEVICE_SERVICES:
+        raise ValueError("it names no single device")
+    read = read_device_address(token)
+    environment = next((name for name, of in ENVIRONMENTS.items() if of == read.service), "")
+    if push_environment not in ("", environment):
+        raise ValueError(f"push_environment {push_environment} does not fit a token of {read.service}")
+    if not environment:
+        return f"{read.service}:{read.token}"
+    if app and read.app not in ("", app):
+        raise ValueError(f"it is of the app {read.app}, not of {app}")
+    named = read.app or app
+    return plain_device_address(f"{read.service}:{named + '/' if named else ''}{read.token}")
+
+
+def registered_token(device: Device) -> tuple[str, str]:
+    """The token and push environment that the device registered; empty where it has none."""
+    if not device.address or is_subscription(device.address):
+        return device.address, ""
+    read = read_device_address(device.address)
+    environment = next((name for name, of in ENVIRONMENTS.items() if of == read.service), "")
+    own = OWN_SERVICE.get(device.platform)
+    is_own = own == ("apns" if environment else read.service)
+    return read.token if is_own else f"{read.service}:{read.token}", environment

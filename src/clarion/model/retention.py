@@ -25,6 +25,8 @@ class RetentionKind(StrEnum):
     """What capture integrations kept instead of sending it."""
     DELIVERIES = "deliveries"
     """Calls of webhook endpoints."""
+    DEVICES = "devices"
+    """Devices that were not registered again."""
     QUARANTINE = "quarantine"
     """Mail and callbacks kept for manual review."""
     OPERATIONS = "operations"
@@ -40,6 +42,7 @@ DEFAULT_DAYS: Days = {
     RetentionKind.INBOX: 365,
     RetentionKind.CAPTURES: 30,
     RetentionKind.DELIVERIES: 30,
+    RetentionKind.DEVICES: 270,
     RetentionKind.QUARANTINE: 30,
     RetentionKind.OPERATIONS: 30,
 }

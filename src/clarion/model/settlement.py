@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from clarion.model.device import DeviceRefusal
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant, MessageId
 from clarion.model.inbox import Captured, InboxChange, InboxItem
@@ -45,6 +46,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Addresses that are gone for good."""
     choice: str | None = None
     """Why it went through its integration, when there were several."""
+    device_refusals: tuple[DeviceRefusal, ...] = ()
+    """Devices whose push service did not take it."""
 
 
 class SettleResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

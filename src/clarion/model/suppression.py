@@ -16,3 +16,6 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     hash: bytes
     reason: str
     at: Instant
+    registered_before: Instant | None = None
+    """Where the address is a device's: stored only if it was not registered again since. None: whatever was
+    registered. Not stored."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from clarion.model.channel import Channel
+from clarion.model.device import Device
 from clarion.model.endpoint import Endpoint
 from clarion.model.ids import TenantId, UserNo
 
@@ -29,6 +32,8 @@ class Day(StrEnum):
 
 
 WEEK = tuple(Day)
+DEVICES = 50
+"""Of one user; whoever registers more loses the one that was registered first."""
 
 
 class Window(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -78,10 +83,65 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
     preferences: Preferences = Preferences()
     endpoints: tuple[Endpoint, ...] = ()
     """Set through `ports.ledger.Endpoints` only: whoever replaces a profile leaves them as they are."""
+    devices: tuple[Device, ...] = ()
+    """Set through `ports.ledger.Devices` only, as endpoints. Those registered first come first."""
 
     def endpoint(self, id: bytes) -> Endpoint | None:
         """The endpoint with this id."""
         return next((one for one in self.endpoints if one.id == id), None)
+
+    def device(self, id: str) -> Device | None:
+        """The device with this id."""
+        return next((one for one in self.devices if one.id == id), None)
+
+    def contacts_on(self, channel: Channel) -> list[Contact]:
+        """The contacts of a channel in their order. Devices are push contacts behind the others, each address once."""
+        contacts = [contact for contact in self.contacts if contact.channel is channel]
+        if channel is Channel.PUSH and self.devices:
+            known = {contact.hash for contact in contacts}
+            contacts += [
+                Contact(channel=channel, address=device.address, hash=device.hash)
+                for device in self.devices
+                if device.address and device.hash not in known
+            ]
+        return contacts
+
+    def addresses(self) -> Iterator[tuple[Channel, bytes]]:
+        """What each of the user's addresses is recognised by."""
+        yield from ((contact.channel, contact.hash) for contact in self.contacts)
+        yield from ((Channel.WEBHOOK, endpoint.id) for endpoint in self.endpoints)
+        yield from ((Channel.PUSH, device.hash) for device in self.devices if device.address)
+
+    def with_device(self, device: Device) -> Profile:
+        """With a device that was registered, and its token nowhere else; the same object when that is no news."""
+        left = self.without_device(device)
+        if device in self.devices and (len(left.devices), len(left.contacts)) == (
+            len(self.devices) - 1,
+            len(self.contacts),
+        ):
+            return self
+        return replace(left, devices=(*left.devices, device)[-DEVICES:])
+
+    def without_device(self, device: Device) -> Profile:
+        """Without this installation, and without whatever else has its token."""
+        return replace(
+            self,
+            devices=tuple(
+                one
+                for one in self.devices
+                if one.id != device.id and (not device.address or one.hash != device.hash)
+            ),
+            contacts=tuple(
+                one
+                for one in self.contacts
+                if not device.address or (one.channel, one.hash) != (Channel.PUSH, device.hash)
+            ),
+        )
+
+    def without_devices(self, ids: Iterable[str]) -> Profile:
+        """Without these installations."""
+        gone = frozenset(ids)
+        return replace(self, devices=tuple(one for one in self.devices if one.id not in gone))
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True, array_like=True):
@@ -109,11 +169,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True, weakref=True, array_like=T
 
     def usable(self, channel: Channel) -> list[Contact]:
         """The contacts of a channel that may be used, in their order."""
-        return [
-            contact
-            for contact in self.profile.contacts
-            if contact.channel is channel and contact.hash not in self.suppressed
-        ]
+        return [one for one in self.profile.contacts_on(channel) if one.hash not in self.suppressed]
 
 
 class UserSeen(NamedTuple):

@@ -14,7 +14,13 @@ from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Reject
 from clarion.model.outgoing import Outgoing
 from clarion.model.settlement import Settlement
 from clarion.model.setup import UnknownPolicy
-from clarion.rules.outcomes import AttemptContext, bounded_detail, settle_outcome, suppressions_of
+from clarion.rules.outcomes import (
+    AttemptContext,
+    bounded_detail,
+    device_refusals_of,
+    settle_outcome,
+    suppressions_of,
+)
 
 
 class DeviceAnswer(NamedTuple):
@@ -68,7 +74,13 @@ def settle_devices(
             gone
             for one in answers
             if isinstance(one.outcome, Gone)
-            for gone in suppressions_of(one.outgoing, one.outcome, now)
+            for gone in suppressions_of(one.outgoing, one.outcome, one.attempt, now)
+        ),
+        device_refusals=tuple(
+            refusal
+            for one in answers
+            if isinstance(one.outcome, Gone | Rejected)
+            for refusal in device_refusals_of(one.outgoing, one.outcome)
         ),
     )
 

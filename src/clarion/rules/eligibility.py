@@ -206,8 +206,8 @@ def reach(
 
 def _devices(user: User) -> tuple[tuple[Contact, ...], int]:
     """The devices a push goes to, those that were added last before the others, and how many are suppressed."""
-    push, suppressed = Channel.PUSH, user.suppressed
-    devices = [contact for contact in user.profile.contacts[::-1] if contact.channel is push]
+    suppressed = user.suppressed
+    devices = user.profile.contacts_on(Channel.PUSH)[::-1]
     usable = [one for one in devices if one.hash not in suppressed] if suppressed else devices
     return tuple(usable[:DEVICES]), len(devices) - len(usable)
 

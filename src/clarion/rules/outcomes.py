@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from clarion.model.channel import Channel
+from clarion.model.device import DeviceRefusal
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant
 from clarion.model.inbox import Captured, InboxItem
@@ -73,7 +75,15 @@ def _of_outcome(
     if isinstance(outcome, Unknown) and not attempt.idempotent:
         return settle_in_doubt(message, on_unknown, now, attempt=attempt, outcome=outcome)
     if isinstance(outcome, Rejected):
-        return _settle(message, Status.REJECTED, outcome.reason, attempt, outcome, now)
+        return _settle(
+            message,
+            Status.REJECTED,
+            outcome.reason,
+            attempt,
+            outcome,
+            now,
+            device_refusals=device_refusals_of(outgoing, outcome),
+        )
     if isinstance(outcome, Gone):
         return _settle(
             message,
@@ -82,26 +92,41 @@ def _of_outcome(
             attempt,
             outcome,
             now,
-            suppressions=suppressions_of(outgoing, outcome, now),
+            suppressions=suppressions_of(outgoing, outcome, attempt, now),
+            device_refusals=device_refusals_of(outgoing, outcome),
         )
     if isinstance(outcome, Misconfigured):
         return _wait_for_repair(message, outcome, attempt, now)
     return _try_again(message, outcome, attempt, now, uniform)
 
 
-def suppressions_of(outgoing: Outgoing, outcome: Gone, now: Instant) -> tuple[Suppression, ...]:
-    """The address is not used again."""
+def suppressions_of(
+    outgoing: Outgoing, outcome: Gone, attempt: AttemptContext, now: Instant
+) -> tuple[Suppression, ...]:
+    """The address is not used again, unless its device registers it again after its service saw it gone."""
     if outgoing.contact is None:
         return ()
     message = outgoing.message
+    began_at = Instant(now - attempt.took_ms)
     gone = Suppression(
         tenant=message.tenant,
         channel=message.channel,
         hash=outgoing.contact.hash,
         reason=outcome.reason.value,
         at=now,
+        registered_before=began_at if outcome.since is None else min(outcome.since, began_at),
     )
     return (gone,)
+
+
+def device_refusals_of(outgoing: Outgoing, outcome: Gone | Rejected) -> tuple[DeviceRefusal, ...]:
+    """What the page of the device says about it."""
+    if outgoing.contact is None or outgoing.message.channel is not Channel.PUSH:
+        return ()
+    refused = DeviceRefusal(
+        hash=outgoing.contact.hash, reason=outcome.reason.value, detail=bounded_detail(outcome.detail)
+    )
+    return (refused,)
 
 
 def settle_in_doubt(
@@ -195,6 +220,7 @@ def _settle(
     calls: int | None = None,
     provider_id: str | None = None,
     suppressions: tuple[Suppression, ...] = (),
+    device_refusals: tuple[DeviceRefusal, ...] = (),
 ) -> Settlement:
     cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
     detail = getattr(outcome, "detail", None)
@@ -217,6 +243,7 @@ def _settle(
         cancels=cancels,
         advances=advances,
         suppressions=suppressions,
+        device_refusals=device_refusals,
     )
 
 
@@ -228,6 +255,7 @@ def without_extras(settlement: Settlement) -> Settlement:
         detail="what the provider said could not be stored",
         record=None,
         copies=(),
+        device_refusals=(),
         traceparent=None,
     )
 

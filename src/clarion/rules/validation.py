@@ -20,7 +20,8 @@ from clarion.model.user import Contact, Preferences, Window
 from clarion.rules.match import closest
 from clarion.rules.quiet_hours import check_window, check_zone
 
-USER_ID_CHARS = 255
+OWN_ID_CHARS = 255
+"""Of an id that comes from the caller's own system."""
 KEY_CHARS = 128
 ADDRESS_CHARS = 4096
 """Enough for a web-push subscription."""
@@ -43,13 +44,21 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 def check_user_id(user_id: str, pointer: str) -> None:
     """1 to 255 printable characters, no space around."""
-    if not (0 < len(user_id) <= USER_ID_CHARS and user_id.isprintable() and user_id == user_id.strip()):
+    _check_own_id("user_id", user_id, pointer)
+
+
+def check_device_id(device_id: str, pointer: str) -> None:
+    """The same for what an app calls its installation."""
+    _check_own_id("device_id", device_id, pointer)
+
+
+def _check_own_id(name: str, value: str, pointer: str) -> None:
+    if not (0 < len(value) <= OWN_ID_CHARS and value.isprintable() and value == value.strip()):
         raise InvalidInput(
-            f"a user_id has 1 to {USER_ID_CHARS} printable characters and no space around it.",
-            pointer=pointer,
+            f"a {name} has 1 to {OWN_ID_CHARS} printable characters and no space around it.", pointer=pointer
         )
-    if user_id in (".", ".."):
-        raise InvalidInput("a user_id must not be `.` or `..`: URLs use them for folders.", pointer=pointer)
+    if value in (".", ".."):
+        raise InvalidInput(f"a {name} must not be `.` or `..`: URLs use them for folders.", pointer=pointer)
 
 
 def check_key(key: str, pointer: str) -> None:

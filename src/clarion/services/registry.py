@@ -16,6 +16,7 @@ from clarion.services.api_keys import ApiKeys
 from clarion.services.callback_urls import CallbackUrls
 from clarion.services.callbacks import CallbackService
 from clarion.services.cancellations import Cancellations
+from clarion.services.devices import DeviceService
 from clarion.services.dry_runs import DryRuns
 from clarion.services.endpoint_monitor import EndpointMonitor
 from clarion.services.inbound_mail import InboundMail
@@ -49,6 +50,7 @@ class Services:
     inbox_actions: InboxActions
     webhook_endpoints: WebhookEndpoints
     users: UserService
+    devices: DeviceService
     topics: TopicService
     suppressions: SuppressionService
     setup: SetupService
@@ -97,6 +99,7 @@ class Services:
             user_tokens=UserTokens(vault, clock),
             inbox_actions=inbox_actions,
             users=UserService(ledger.users, inbox_actions),
+            devices=DeviceService(ledger, clock),
             topics=TopicService(ledger.topics),
             suppressions=SuppressionService(ledger.suppressions, vault, clock),
             setup=SetupService(setup),

@@ -36,6 +36,7 @@ ORDER = (
     RetentionKind.EVENTS,
     RetentionKind.CAPTURES,
     RetentionKind.DELIVERIES,
+    RetentionKind.DEVICES,
     RetentionKind.QUARANTINE,
     RetentionKind.OPERATIONS,
 )

@@ -43,6 +43,7 @@ def test_the_commands_are_the_promised_ones():
             "users search",
             "workflows trigger",
         ]
+        + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
         + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]

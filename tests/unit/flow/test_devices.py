@@ -10,6 +10,7 @@ import pytest
 
 from clarion.model.channel import Channel
 from clarion.model.content import PushContent
+from clarion.model.device import Platform
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Category, Integration, IntegrationLimits, UnknownPolicy
@@ -17,6 +18,7 @@ from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, UserPut
 from clarion.rules.devices import DeviceAnswer, settle_devices
 from clarion.rules.outcomes import AttemptContext
+from clarion.services.devices import Registration
 from clarion.testing.ports import MONDAY_NOON
 from clarion.testing.providers import HANG, RecordingProvider
 from clarion.testing.providers import Answer as Scripted
@@ -403,3 +405,61 @@ async def test_what_went_to_each_device_is_captured(store):
         users = await clarion.ledger.users.get([message.user])
         opened = [clarion.vault.open(users[message.user].key, one.sealed) for one in kept]
         assert sorted(msgspec.json.decode(one)["to"] for one in opened) == sorted(ALL)
+
+
+# -- registered devices -------------------------------------------------------------------------------------
+
+
+async def registered(clarion: Engine, user_id: str, device_id: str, token: str) -> Any:
+    """A device that is logged in for somebody who exists."""
+    await clarion.ledger.users.put(clarion.tenant, [UserPut(id=user_id)])
+    person = (await clarion.ledger.users.find(clarion.tenant, [user_id]))[user_id]
+    said = Registration(platform=Platform.ANDROID, token=token)
+    return await clarion.services.devices.log_in(person, device_id, said)
+
+
+async def test_what_a_push_service_refuses_is_noted_at_its_device(store):
+    """At this one only, while the message is sent by the other."""
+    provider = RecordingProvider({"fcm:token-gone": Gone(detail="Unregistered")}, batch=50)
+    async with engine(store, provider=provider) as clarion:
+        await clarion.create_setup(PING, categories=(Category(key="news"),))
+        await registered(clarion, "ada", "old phone", "token-gone")
+        await registered(clarion, "ada", "new phone", "token-good")
+        clarion.clock.advance(1)
+        await clarion.trigger("ping", "ada")
+        await clarion.until_idle()
+        assert reached(provider) == {"fcm:token-good": 1}
+        person = (await clarion.ledger.users.find(clarion.tenant, ["ada"]))["ada"]
+        old = await clarion.services.devices.get(person, "old phone")
+        new = await clarion.services.devices.get(person, "new phone")
+        assert (old.suppressed, new.suppressed) == (True, False)
+        assert new.state.last_error is None
+        assert (old.state.last_error.reason, old.state.last_error.detail) == ("address_gone", "Unregistered")
+
+
+async def test_what_waits_for_somebody_does_not_go_to_a_device_that_has_moved(store):
+    """Not even if it was tried before: it goes where they are logged in now, or nowhere."""
+    provider = RecordingProvider(otherwise=Retry(), batch=50)
+    async with engine(store, provider=provider) as clarion:
+        await clarion.create_setup(PING, categories=(Category(key="news"),))
+        await registered(clarion, "ada", "phone", "token-of-phone")
+        await clarion.trigger("ping", "ada")
+        await clarion.until_idle()
+        await registered(clarion, "bob", "phone", "token-of-phone")
+        provider.otherwise = Accepted()
+        await clarion.pass_time(3_600)
+        assert reached(provider) == {}
+        message = await clarion.one()
+        assert (message.status, message.reason) == (Status.SUPPRESSED, Reason.NO_CONTACT)
+
+
+async def test_a_device_and_a_contact_with_one_token_get_it_once(store):
+    """A contact that was added behind the log-in is the same phone."""
+    async with engine(store) as clarion:
+        await clarion.create_setup(PING, categories=(Category(key="news"),))
+        await clarion.put_user("ada", devices=["fcm:other-phone"])
+        await registered(clarion, "ada", "phone", "token-of-phone")
+        await clarion.put_user("ada", devices=["fcm:other-phone", "fcm:token-of-phone"])
+        await clarion.trigger("ping", "ada")
+        await clarion.until_idle()
+        assert reached(clarion.provider) == {"fcm:other-phone": 1, "fcm:token-of-phone": 1}

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0032"
+REVISION = "0033"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -273,6 +273,27 @@ suppressions = Table(
     Index("suppressions_at", "tenant", "at", "hash"),
     sqlite_with_rowid=False,
 )
+
+devices = Table(
+    "devices",
+    metadata,
+    _counted("no"),
+    _number("tenant"),
+    _text("device_id"),
+    _number("user"),
+    _blob("hash", null=True),
+    _number("seen_at"),
+    _text("error", null=True),
+    _text("error_detail", null=True),
+    _number("error_at", null=True),
+    UniqueConstraint("tenant", "device_id"),
+    Index("devices_user", "user", "no"),
+    Index("devices_seen", "seen_at", "no"),
+    sqlite_autoincrement=True,
+)
+Index("devices_hash", devices.c.tenant, devices.c.hash, sqlite_where=devices.c.hash.is_not(None))
+"""Whose they are and how they are doing; what they are (token, app) is sealed in their user's profile. `hash` is that of
+the address."""
 
 endpoints = Table(
     "endpoints",

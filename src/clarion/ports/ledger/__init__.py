@@ -17,7 +17,15 @@ from clarion.ports.ledger.plans import Plans
 from clarion.ports.ledger.records import Captures, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
-from clarion.ports.ledger.users import Deliveries, Directory, Endpoints, Suppressions, Topics, Users
+from clarion.ports.ledger.users import (
+    Deliveries,
+    Devices,
+    Directory,
+    Endpoints,
+    Suppressions,
+    Topics,
+    Users,
+)
 from clarion.ports.terms import Subject
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "Captures",
     "Continuations",
     "Deliveries",
+    "Devices",
     "Directory",
     "DocumentStore",
     "Endpoints",
@@ -60,6 +69,7 @@ class Store(Protocol):
     set_aside: SetAsides
     users: Users
     suppressions: Suppressions
+    devices: Devices
     endpoints: Endpoints
     deliveries: Deliveries
     topics: Topics

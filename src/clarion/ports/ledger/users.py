@@ -1,4 +1,4 @@
-"""Users, suppressed addresses, webhook endpoints, topics."""
+"""Users, suppressed addresses, devices, webhook endpoints, topics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from clarion.model.channel import Channel
+from clarion.model.device import Device, DeviceState
 from clarion.model.endpoint import Delivery, DeliveryFilter, Endpoint, EndpointState
 from clarion.model.ids import Instant, TenantId, UserNo
 from clarion.model.suppression import Suppression
@@ -27,7 +28,7 @@ class Users(Protocol):
         look before a call: what was committed before it is asked counts."""
 
     async def put(self, tenant: TenantId, users: Sequence[UserPut]) -> Sequence[User]:
-        """Create or replace; contacts get their `hash`, endpoints stay as they are. One transaction."""
+        """Create or replace; contacts get their `hash`, endpoints and devices stay as they are. One transaction."""
 
     async def delete(self, tenant: TenantId, user_id: str) -> bool:
         """Destroy the user's key, profile, inbox, captures and subscriptions; cancel what is active
@@ -41,7 +42,8 @@ class Suppressions(Protocol):
     """Addresses never to be contacted."""
 
     async def add(self, rows: Sequence[Suppression]) -> None:
-        """Effective for every attempt that starts after this returns."""
+        """Effective for every attempt that starts after this returns. One with `registered_before` is passed over when
+        a device has registered the address later."""
 
     async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
         """Whether it was there."""
@@ -53,6 +55,28 @@ class Suppressions(Protocol):
         self, tenant: TenantId, before: tuple[Instant, bytes] | None, limit: int
     ) -> Sequence[Suppression]:
         """Newest first, those behind this time and hash."""
+
+
+class Devices(Protocol):
+    """Installations of apps. Each belongs to one user at a time, and each token to one device."""
+
+    async def put(
+        self, tenant: TenantId, user: UserNo, device: Device, at: Instant, *, before: Device | None = None
+    ) -> DeviceState:
+        """Log in: one transaction makes it this user's and nobody else's, takes its token from every other device and
+        contact, forgets that the token was gone, and notes `at` as when it was seen. Raises Conflict when `before` is
+        given and the user has another device by then."""
+
+    async def delete(self, tenant: TenantId, user: UserNo, device_id: str) -> bool:
+        """Log out. Whether it was this user's."""
+
+    async def find(self, tenant: TenantId, device_id: str) -> DeviceState | None:
+        """Whose it is, and how it is doing."""
+
+    async def page(
+        self, tenant: TenantId, user: UserNo | None, before: int | None, limit: int
+    ) -> Sequence[DeviceState]:
+        """Newest first, those with a lower number."""
 
 
 class Endpoints(Protocol):

@@ -10,6 +10,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
 
 from clarion.testing.ledger_contract.calls import CALLS_CONTRACT
 from clarion.testing.ledger_contract.continuations import CONTINUATIONS_CONTRACT
+from clarion.testing.ledger_contract.devices import DEVICES_CONTRACT
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.history import HISTORY_CONTRACT
@@ -30,6 +31,7 @@ LEDGER_CONTRACT = (
     *LOG_CONTRACT,
     *EVENTS_CONTRACT,
     *USERS_CONTRACT,
+    *DEVICES_CONTRACT,
     *ENDPOINTS_CONTRACT,
     *SETUP_CONTRACT,
     *PLANS_CONTRACT,

@@ -133,6 +133,7 @@ async def test_what_an_earlier_version_was_sending_is_in_doubt(opened, clock, ra
         connection.execute("UPDATE messages SET status = ? WHERE id = ?", (CODES[Status.SENDING], message.id))
         connection.execute("DROP TABLE calls")
         connection.execute("DROP TABLE continuations")
+        connection.execute("DROP TABLE devices")
         for column in ("kind", "integration"):
             connection.execute(f"ALTER TABLE strays DROP COLUMN {column}")
         connection.execute("UPDATE alembic_version SET version_num = '0029'")

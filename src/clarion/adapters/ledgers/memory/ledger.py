@@ -7,6 +7,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.memory.captures import MemoryCaptures
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
+from clarion.adapters.ledgers.memory.devices import MemoryDevices
 from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEndpoints
 from clarion.adapters.ledgers.memory.events import MemoryEvents
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
@@ -63,6 +64,7 @@ class MemoryLedger(Store):
         self.set_aside = MemorySetAsides(tables, transactions, log)
         self.users = MemoryUsers(tables, transactions, rows, vault, clock, random)
         self.suppressions = MemorySuppressions(tables, transactions)
+        self.devices = MemoryDevices(tables, transactions, vault, clock)
         self.endpoints = MemoryEndpoints(tables, transactions, clock)
         self.deliveries = MemoryDeliveries(tables)
         self.topics = MemoryTopics(tables, transactions)
@@ -79,7 +81,7 @@ class MemoryLedger(Store):
         self.steps = MemoryOperationSteps(tables, transactions, records)
         self.inboxes = inboxes
         self.captures = MemoryCaptures(tables)
-        self.retention = MemoryRetention(tables, transactions)
+        self.retention = MemoryRetention(tables, transactions, clock)
 
     async def tag(self, subject: Subject) -> str | None:
         return tag_of(self._tables, subject)

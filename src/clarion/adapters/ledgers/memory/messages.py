@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from msgspec.structs import replace
 
 from clarion.adapters.ledgers.memory.calls import drop_ended
+from clarion.adapters.ledgers.memory.devices import refused
 from clarion.adapters.ledgers.memory.endpoints import record
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
@@ -204,6 +205,7 @@ class MemoryMessages:
             elif isinstance(kept, Delivery):
                 record(self._tables, [kept])
         suppress(self._tables, s.suppressions)
+        refused(self._tables, s)
 
     def _move_on(self, s: Settlement) -> None:
         """Rungs and turns that follow."""

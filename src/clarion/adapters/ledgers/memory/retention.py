@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from clarion.adapters.ledgers.memory.devices import drop
 from clarion.adapters.ledgers.memory.tables import Table, Tables, lacking
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import Channel
@@ -13,6 +14,7 @@ from clarion.model.ids import Instant, TenantId, first_id_at
 from clarion.model.message import Message
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.ports.clock import Clock
 
 LOOK = 500
 DAY_MS = 86_400_000
@@ -24,15 +26,17 @@ Cutoffs = Mapping[TenantId, Instant]
 class MemoryRetention:
     """Implements `ports.ledger.Retention`. A slice is the first rows that are old; there are no places to go on from."""
 
-    def __init__(self, tables: Tables, transactions: Transactions) -> None:
+    def __init__(self, tables: Tables, transactions: Transactions, clock: Clock) -> None:
         self._tables = tables
         self._transactions = transactions
+        self._clock = clock
         self._kinds: Mapping[RetentionKind, Callable[[Cutoffs], Counter[TenantId]]] = {
             RetentionKind.EVENTS: self._events,
             RetentionKind.MESSAGES: self._messages,
             RetentionKind.INBOX: self._items,
             RetentionKind.CAPTURES: lambda cutoffs: _by_time(self._tables.captures, cutoffs),
             RetentionKind.DELIVERIES: lambda cutoffs: _by_time(self._tables.deliveries, cutoffs),
+            RetentionKind.DEVICES: self._old_devices,
             RetentionKind.OPERATIONS: self._operations,
             RetentionKind.QUARANTINE: lambda cutoffs: _by_time(self._tables.quarantine, cutoffs),
         }
@@ -122,6 +126,14 @@ class MemoryRetention:
         for operation_id, _ in old[:LOOK]:
             tables.errors.pop(operation_id, None)
         return _dropped(tables.operations, old)
+
+    def _old_devices(self, cutoffs: Cutoffs) -> Counter[TenantId]:
+        old = [
+            state for state in self._tables.devices.values() if state.seen_at < cutoffs.get(state.tenant, 0)
+        ]
+        for state in old[:LOOK]:
+            drop(self._tables, state, self._clock.now())
+        return Counter(state.tenant for state in old[:LOOK])
 
     def _items(self, cutoffs: Cutoffs) -> Counter[TenantId]:
         tables = self._tables

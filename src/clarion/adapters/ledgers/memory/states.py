@@ -62,6 +62,23 @@ def _endpoint(tables: Tables, tenant: TenantId, key: str) -> Any:
     return row.user, row.failing_since, tables.users[row.user].revision, why
 
 
+def _device(tables: Tables, tenant: TenantId, key: str) -> Any:
+    state = tables.devices.get((tenant, key))
+    if state is None:
+        return None
+    user = tables.users[state.user]
+    device = user.profile.device(key)
+    gone = None if device is None else tables.suppressions.get((tenant, Channel.PUSH, device.hash))
+    error = state.last_error
+    return (
+        user.no,
+        state.seen_at,
+        None if error is None else error.at,
+        user.revision,
+        None if gone is None else gone.at,
+    )
+
+
 def _suppression(tables: Tables, tenant: TenantId, key: str) -> Any:
     return next(
         (s.at for (of, _, hash_), s in tables.suppressions.items() if of == tenant and hash_.hex() == key),
@@ -98,6 +115,7 @@ KINDS: Mapping[str, Find] = {
     "user": _user,
     "topic": _topic,
     "key": _key,
+    "device": _device,
     "endpoint": _endpoint,
     "suppression": _suppression,
     "message": _message,

@@ -44,8 +44,20 @@ class MemorySuppressions:
 def suppress(tables: Tables, rows: Iterable[Suppression]) -> None:
     """Whoever has one of these addresses has lost it. What is suppressed already keeps its reason."""
     for one in rows:
+        if one.registered_before is not None and registered_since(tables, one):
+            continue
         tables.suppressions.setdefault((one.tenant, one.channel, one.hash), one)
         _tell(tables, one.tenant, one.channel, one.hash)
+
+
+def registered_since(tables: Tables, gone: Suppression) -> bool:
+    """Whether a device has registered the address again since it was gone."""
+    return any(
+        device.address and device.hash == gone.hash and state.seen_at > (gone.registered_before or 0)
+        for (tenant, device_id), state in tables.devices.items()
+        if tenant == gone.tenant
+        and (device := tables.users[state.user].profile.device(device_id)) is not None
+    )
 
 
 def allow(tables: Tables, tenant: TenantId, channel: Channel, hash_: bytes) -> bool:

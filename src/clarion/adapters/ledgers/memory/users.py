@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -116,7 +116,8 @@ class MemoryUsers:
             replace(one, hash=contact_hash(self._vault, user.tenant, one.channel, one.address))
             for one in profile.contacts
         )
-        return replace(profile, contacts=contacts, endpoints=user.profile.endpoints)
+        kept = user.profile
+        return replace(profile, contacts=contacts, endpoints=kept.endpoints, devices=kept.devices)
 
     def _erase(self, user: User) -> None:
         tables, no = self._tables, user.no
@@ -134,6 +135,8 @@ class MemoryUsers:
                 del table[seq]
         for endpoint in [place for place, row in tables.endpoints.items() if row.user == no]:
             del tables.endpoints[endpoint]
+        for device in [place for place, row in tables.devices.items() if row.user == no]:
+            del tables.devices[device]
 
 
 def store(tables: Tables, user: User, profile: Profile, now: Instant) -> None:
@@ -145,15 +148,11 @@ def store(tables: Tables, user: User, profile: Profile, now: Instant) -> None:
 def with_suppressions(tables: Tables, user: User) -> User:
     """The user with what must not be used of their addresses; the same object if that is no news."""
     suppressed = frozenset(
-        hash_ for channel, hash_ in addresses(user) if (user.tenant, channel, hash_) in tables.suppressions
+        hash_
+        for channel, hash_ in user.profile.addresses()
+        if (user.tenant, channel, hash_) in tables.suppressions
     )
     return user if suppressed == user.suppressed else replace(user, suppressed=suppressed)
-
-
-def addresses(user: User) -> Iterable[tuple[Channel, bytes]]:
-    """What each of a user's addresses is recognised by."""
-    yield from ((contact.channel, contact.hash) for contact in user.profile.contacts)
-    yield from ((Channel.WEBHOOK, endpoint.id) for endpoint in user.profile.endpoints)
 
 
 def owners(tables: Tables, tenant: TenantId, channel: Channel, hash_: bytes) -> list[User]:
@@ -161,6 +160,6 @@ def owners(tables: Tables, tenant: TenantId, channel: Channel, hash_: bytes) -> 
     found = [
         user
         for user in tables.users.values()
-        if user.tenant == tenant and (channel, hash_) in addresses(user)
+        if user.tenant == tenant and (channel, hash_) in user.profile.addresses()
     ]
     return sorted(found, key=lambda user: user.no)

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from clarion.adapters.ledgers.sqlite import endpoint_statements as sql
 from clarion.adapters.ledgers.sqlite import user_statements
 from clarion.adapters.ledgers.sqlite.files import changed, rows
@@ -59,7 +61,7 @@ class SqliteEndpoints:
                 raise Conflict("the endpoint was changed meanwhile: read it again and repeat the change")
             connection.execute(sql.ENDPOINT_ADD, (tenant, endpoint.id, user))
             others = tuple(one for one in owner.profile.endpoints if one.id != endpoint.id)
-            return self._user_rows.with_endpoints(connection, owner, (*others, endpoint))
+            return self._with_endpoints(connection, owner, (*others, endpoint))
 
         await self._writer.call(put, after=self._changed)
         return endpoint
@@ -73,7 +75,7 @@ class SqliteEndpoints:
             connection.execute(sql.ENDPOINT_DROP, (tenant, endpoint_id))
             connection.execute(sql.ENDPOINT_ALLOW, (tenant, endpoint_id))
             left = tuple(one for one in owner.profile.endpoints if one.id != endpoint_id)
-            return self._user_rows.with_endpoints(connection, owner, left)
+            return self._with_endpoints(connection, owner, left)
 
         return await self._writer.call(delete, after=self._changed) is not None
 
@@ -122,6 +124,12 @@ class SqliteEndpoints:
     def _owner(self, connection: sqlite3.Connection, user: UserNo) -> User | None:
         found = self._user_rows.opened(connection, user_statements.USERS_BY_NUMBER, (encoded([user]),))
         return found[0] if found else None
+
+    def _with_endpoints(
+        self, connection: sqlite3.Connection, user: User, endpoints: tuple[Endpoint, ...]
+    ) -> User:
+        profile = replace(user.profile, endpoints=endpoints)
+        return self._user_rows.with_profiles(connection, [(user, profile)])[0]
 
     def _changed(self, user: User | None) -> None:
         if user is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from clarion.adapters.ledgers.sqlite import endpoint_statements
+from clarion.adapters.ledgers.sqlite import device_statements, endpoint_statements
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.files import one, rows
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
@@ -66,6 +66,6 @@ class Eraser:
             self._clock.now(),
             only=tuple(ACTIVE),
         )
-        for statement in (*endpoint_statements.ERASE, *sql.ERASE):
+        for statement in (*endpoint_statements.ERASE, *device_statements.ERASE, *sql.ERASE):
             connection.execute(statement, (no,))
         self._forget_inbox(no)

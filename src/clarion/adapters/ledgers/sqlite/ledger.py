@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
 from clarion.adapters.ledgers.sqlite.continuations import SqliteContinuations
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
+from clarion.adapters.ledgers.sqlite.devices import SqliteDevices
 from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
 from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
@@ -100,6 +101,7 @@ class SqliteLedger(Store):
         self.inboxes = inboxes
         self.suppressions = suppressions
         self.users = SqliteUsers(writer, local, readers, cached_users, user_rows)
+        self.devices = devices = SqliteDevices(writer, readers, cached_users, user_rows)
         self.endpoints = SqliteEndpoints(writer, readers, cached_users, user_rows, suppressions)
         self.deliveries = SqliteDeliveries(readers)
         self.topics = SqliteTopics(writer, readers)
@@ -120,7 +122,7 @@ class SqliteLedger(Store):
         self.steps = SqliteOperationSteps(writer, readers, records)
         self.events = SqliteEvents(writer, readers, log, records, terminations, canceled)
         self.captures = SqliteCaptures(readers, routes)
-        self.retention = SqliteRetention(writer, readers, routes, inboxes, clock)
+        self.retention = SqliteRetention(writer, readers, routes, inboxes, devices, clock)
         with closing(open_writer(path)) as connection:
             setup.give_inboxes(connection)
         self.erased_on_opening = _catch_up(path, eraser)

@@ -9,8 +9,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from clarion.adapters.ledgers.schema import coded
-from clarion.adapters.ledgers.sqlite import continuations, event_statements, record_statements
+from clarion.adapters.ledgers.sqlite import (
+    continuations,
+    device_statements,
+    event_statements,
+    record_statements,
+)
 from clarion.adapters.ledgers.sqlite.cursors import position_of
+from clarion.adapters.ledgers.sqlite.devices import SqliteDevices
 from clarion.adapters.ledgers.sqlite.files import one
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
@@ -22,6 +28,7 @@ from clarion.model.ids import Instant, MessageId, TenantId, UserNo, children_ran
 from clarion.model.inbox import InboxItem
 from clarion.model.retention import MessageTotal, RetentionKind, Swept
 from clarion.model.status import ACTIVE, Reason, Status
+from clarion.model.user import User
 from clarion.ports.clock import Clock
 
 DAY_MS = 86_400_000
@@ -83,6 +90,8 @@ class _Found(NamedTuple):
     expired: Mapping[TenantId, int]
     delete: Callable[[sqlite3.Connection], None]
     following: bytes | None
+    after: Callable[[], None] = lambda: None
+    """On the event loop, after the commit."""
 
 
 Cutoffs = Mapping[TenantId, Instant]
@@ -100,12 +109,14 @@ class SqliteRetention:
         readers: Readers,
         routes: MessageKinds,
         inboxes: SqliteInboxes,
+        devices: SqliteDevices,
         clock: Clock,
     ) -> None:
         self._writer = writer
         self._readers = readers
         self._routes = routes
         self._inboxes = inboxes
+        self._devices = devices
         self._clock = clock
         self._slice = SliceSize()
         self._parts: Mapping[RetentionKind, Sequence[Search]] = {
@@ -118,6 +129,7 @@ class SqliteRetention:
                 _pointers_of("threads"),
             ],
             RetentionKind.INBOX: [self._items],
+            RetentionKind.DEVICES: [self._old_devices],
             RetentionKind.OPERATIONS: [_operation_errors, _operations],
             **{kind: [self._by_time(kind)] for kind in BY_TIME},
         }
@@ -140,7 +152,7 @@ class SqliteRetention:
         if dry:
             found = await self._readers.call(lambda connection: search(connection, cutoffs, place, MOST))
         else:
-            found = await self._writer.call(sweep, rows=limit)
+            found = await self._writer.call(sweep, rows=limit, after=lambda found: found.after())
         following = None if found.following is None else bytes([part]) + found.following
         if following is None and part + 1 < len(self._parts[kind]):
             following = bytes([part + 1])
@@ -240,6 +252,27 @@ class SqliteRetention:
         return _Found(
             expired, lambda connection: self._inboxes.drop(connection, items), _following(found, limit)
         )
+
+    def _old_devices(
+        self, connection: sqlite3.Connection, cutoffs: Cutoffs, place: bytes, limit: int
+    ) -> _Found:
+        """Those that were not registered for long."""
+        asked = (_number(place[:8]), _number(place[8:]), max(cutoffs.values()), limit)
+        found = connection.execute(device_statements.DEVICES_OLD, asked).fetchall()
+        old: dict[TenantId, dict[UserNo, list[str]]] = {}
+        expired: Counter[TenantId] = Counter()
+        for seen_at, _, tenant, user, device_id in found:
+            if seen_at < cutoffs.get(tenant, 0):
+                old.setdefault(tenant, {}).setdefault(user, []).append(device_id)
+                expired[tenant] += 1
+        written: list[User] = []
+
+        def delete(connection: sqlite3.Connection) -> None:
+            for tenant, of in old.items():
+                written.extend(self._devices.drop(connection, tenant, of))
+
+        following = _place(found[-1][0]) + _place(found[-1][1]) if len(found) == limit else None
+        return _Found(expired, delete, following, lambda: self._devices.dropped(written))
 
     def _events_of(self, lane: Lane) -> Search:
         """What was planned from a lane, unless a message still needs it or a person has to look at it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
-from clarion.adapters.ledgers.sqlite import capture_statements, deliveries, message_statements
+from clarion.adapters.ledgers.sqlite import capture_statements, deliveries, devices, message_statements
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded, keys
@@ -38,6 +38,7 @@ class SettlementEffects:
         self._caps.settle(connection, settlements, stored=route is not None)
         self._store_captures(connection, settlements)
         deliveries.store(connection, settlements)
+        devices.refused(connection, settlements)
         changes = self._inboxes.add(connection, batches, route=route)
         self._move_on(connection, settlements)
         return changes

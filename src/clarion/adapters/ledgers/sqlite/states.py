@@ -35,6 +35,12 @@ ENDPOINT = """
     LEFT JOIN suppressions AS s ON s.tenant = e.tenant AND s.hash = e.id AND s.channel = 'webhook'
     WHERE e.tenant = ?1 AND e.id = ?2
 """
+DEVICE = """
+    SELECT d.user, d.seen_at, d.error_at, u.revision, s.at
+    FROM devices AS d JOIN users AS u ON u.no = d.user
+    LEFT JOIN suppressions AS s ON s.tenant = d.tenant AND s.hash = d.hash AND s.channel = 'push'
+    WHERE d.tenant = ?1 AND d.device_id = ?2
+"""
 MESSAGE = f"""
     SELECT {status_now("m.")}, m.reason, m.attempt, m.due_at, {updated_now("m.")}, m.integration, m.sent_at, m.delivered_at,
       m.seen_at, m.read_at, m.clicked_at, m.archived_at
@@ -86,6 +92,7 @@ KINDS: Mapping[str, ResourceKind] = {
     "user": ResourceKind(USER),
     "topic": ResourceKind(TOPIC),
     "key": ResourceKind(KEY),
+    "device": ResourceKind(DEVICE),
     "endpoint": ResourceKind(ENDPOINT, _uuid),
     "suppression": ResourceKind(SUPPRESSION, _hash),
     "message": ResourceKind(MESSAGE, _uuid),

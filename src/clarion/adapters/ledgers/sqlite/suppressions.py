@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from clarion.adapters.ledgers.sqlite import device_statements
 from clarion.adapters.ledgers.sqlite import user_statements as sql
 from clarion.adapters.ledgers.sqlite.files import changed, rows
 from clarion.adapters.ledgers.sqlite.readers import Readers
@@ -39,7 +40,7 @@ class SqliteSuppressions:
     async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
         def remove(connection: sqlite3.Connection) -> tuple[bool, list[UserNo]]:
             found = changed(connection, sql.ALLOW, (tenant, hash, channel.value))
-            return bool(found), [user for _, user in _owners(connection, [(tenant, channel, hash)])]
+            return bool(found), [user for _, user in owners(connection, [(tenant, channel, hash)])]
 
         def removed(result: tuple[bool, list[UserNo]]) -> None:
             for user in result[1]:
@@ -60,12 +61,13 @@ class SqliteSuppressions:
 
     def store(self, connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Owned:
         """Writes them, in a transaction of the writer. Hand what it returns to `stored` after the commit."""
+        gone = _meant(connection, gone)
         rows_ = encoded([(s.tenant, s.channel, s.reason, s.at) for s in gone])
         connection.execute(sql.SUPPRESS, (rows_, b"".join(s.hash for s in gone)))
-        owners: dict[int, list[UserNo]] = {}
-        for place, user in _owners(connection, [(s.tenant, s.channel, s.hash) for s in gone]):
-            owners.setdefault(place, []).append(user)
-        return [(s, owners.get(place, ())) for place, s in enumerate(gone)]
+        users: dict[int, list[UserNo]] = {}
+        for place, user in owners(connection, [(s.tenant, s.channel, s.hash) for s in gone]):
+            users.setdefault(place, []).append(user)
+        return [(s, users.get(place, ())) for place, s in enumerate(gone)]
 
     def stored(self, owned: Owned) -> None:
         """On the event loop, after the commit: whoever has the contact is known to have lost it."""
@@ -81,9 +83,23 @@ def _suppression(tenant: TenantId, row: list[Any]) -> Suppression:
     )
 
 
-def _owners(
+def _meant(connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Sequence[Suppression]:
+    """Without tokens that a device has registered again since they were gone."""
+    tokens = [s for s in gone if s.registered_before is not None]
+    if not tokens:
+        return gone
+    wanted = encoded([(s.tenant, s.registered_before) for s in tokens])
+    hashes = b"".join(s.hash for s in tokens)
+    registered = [
+        tokens[place] for (place,) in rows(connection, device_statements.REGISTERED_SINCE, (wanted, hashes))
+    ]
+    return [s for s in gone if s not in registered] if registered else gone
+
+
+def owners(
     connection: sqlite3.Connection, contacts: Sequence[tuple[TenantId, Channel, bytes]]
 ) -> list[tuple[int, Any]]:
+    """Who has each of these addresses: its place, and the number of a user."""
     wanted = encoded([(tenant, channel) for tenant, channel, _ in contacts])
     found = rows(connection, sql.OWNERS, (wanted, b"".join(contact[2] for contact in contacts)))
     return [(place, user) for place, user in found]

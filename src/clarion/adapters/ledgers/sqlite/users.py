@@ -21,7 +21,6 @@ from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.adapters.ledgers.user_cache import UserCache
 from clarion.errors import Conflict, InvalidInput, SealBroken, UserUnreadable
 from clarion.model.channel import Channel
-from clarion.model.endpoint import Endpoint
 from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
 from clarion.model.user import WEEK, Profile, User, UserPut, UserSeen
 from clarion.ports import terms
@@ -192,17 +191,23 @@ class UserRows:
         users.update((user.id, user) for user in written)
         return [users[put.id] for put in puts]
 
-    def with_endpoints(
-        self, connection: sqlite3.Connection, user: User, endpoints: tuple[Endpoint, ...]
-    ) -> User:
-        """The user with other endpoints, in a transaction of the writer."""
-        _require_readable(user)
-        profile = replace(user.profile, endpoints=endpoints)
-        user = replace(user, profile=profile, revision=user.revision + 1, updated_at=self._clock.now())
-        self._change(connection, [user])
-        written = self._with_suppressions(connection, [user])
+    def with_profiles(
+        self, connection: sqlite3.Connection, profiles: Sequence[tuple[User, Profile]]
+    ) -> list[User]:
+        """The users with other profiles, in a transaction of the writer."""
+        now = self._clock.now()
+        users = []
+        for user, profile in profiles:
+            _require_readable(user)
+            users.append(replace(user, profile=profile, revision=user.revision + 1, updated_at=now))
+        self._change(connection, users)
+        written = self._with_suppressions(connection, users)
         _replace_contacts(connection, written, written)
-        return written[0]
+        return written
+
+    def hash_of(self, tenant: TenantId, channel: Channel, address: str) -> bytes:
+        """What an address is recognised by."""
+        return contact_hash(self._vault, tenant, channel, address)
 
     def rehash(
         self, connection: sqlite3.Connection, numbers: Iterable[int]
@@ -238,7 +243,8 @@ class UserRows:
         if profile is None:
             return user
         _require_readable(user)
-        profile = replace(self._hashed(user.tenant, profile), endpoints=user.profile.endpoints)
+        kept = user.profile
+        profile = replace(self._hashed(user.tenant, profile), endpoints=kept.endpoints, devices=kept.devices)
         if profile == user.profile:
             return user
         revision = user.revision + 1 if user.no else 1
@@ -248,7 +254,7 @@ class UserRows:
         return replace(
             profile,
             contacts=tuple(
-                replace(contact, hash=contact_hash(self._vault, tenant, contact.channel, contact.address))
+                replace(contact, hash=self.hash_of(tenant, contact.channel, contact.address))
                 for contact in profile.contacts
             ),
         )
@@ -321,7 +327,7 @@ class UserRows:
         )
 
     def _with_suppressions(self, connection: sqlite3.Connection, users: list[User]) -> list[User]:
-        contacts = [(user.tenant, digest) for user in users for _, digest in _addresses(user)]
+        contacts = [(user.tenant, digest) for user in users for _, digest in user.profile.addresses()]
         if not contacts:
             return users
         wanted = (encoded([tenant for tenant, _ in contacts]), b"".join(digest for _, digest in contacts))
@@ -346,16 +352,8 @@ def _require_readable(user: User) -> None:
         raise UserUnreadable(user.id)
 
 
-def _addresses(user: User) -> list[tuple[Channel, bytes]]:
-    """What each of a user's addresses is recognised by."""
-    found = [(contact.channel, contact.hash) for contact in user.profile.contacts]
-    if user.profile.endpoints:
-        found += [(Channel.WEBHOOK, endpoint.id) for endpoint in user.profile.endpoints]
-    return found
-
-
 def _hashes(user: User) -> frozenset[bytes]:
-    return frozenset(digest for _, digest in _addresses(user))
+    return frozenset(digest for _, digest in user.profile.addresses())
 
 
 def _require_revisions(stored: Mapping[str, User], puts: Iterable[UserPut]) -> None:
@@ -374,7 +372,9 @@ def _replace_contacts(connection: sqlite3.Connection, users: Iterable[User], cha
     if changed:
         connection.execute(sql.CONTACTS_DROP, (encoded([user.no for user in changed]),))
     contacts = {
-        (user.tenant, channel, user.no, digest) for user in users for channel, digest in _addresses(user)
+        (user.tenant, channel, user.no, digest)
+        for user in users
+        for channel, digest in user.profile.addresses()
     }
     if contacts:
         ordered = sorted(contacts)
