@@ -55,6 +55,8 @@ READS = frozenset(
         "waiting",
         "with_contact",
         "again",
+        "costs",
+        "spent",
         "count",
     ]
 )

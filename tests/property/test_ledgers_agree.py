@@ -24,6 +24,7 @@ from clarion.model.receipt import ReceiptKind
 from clarion.model.settlement import ReceiptEffect
 from clarion.model.status import Reason, Status
 from clarion.testing.ledger_contract import LedgerSubject
+from clarion.testing.ledger_contract.spending import charge as payment
 from clarion.testing.ledger_contract.subject import later, rungs
 from clarion.testing.ports import ManualClock, SeededRandom
 from tests.ledger_files import new_ledger
@@ -56,6 +57,7 @@ STEPS = st.lists(
         st.tuples(st.just("settle"), st.lists(st.tuples(PLACES, st.sampled_from(ENDS)), max_size=3)),
         st.tuples(st.just("call"), st.lists(PLACES, min_size=1, max_size=3)),
         st.tuples(st.just("charge"), PLACES),
+        st.tuples(st.just("pay"), st.lists(PLACES, min_size=1, max_size=3)),
         st.tuples(st.just("receive"), st.lists(st.tuples(PLACES, st.sampled_from(RECEIPTS)), max_size=3)),
         st.tuples(st.just("cancel"), PLACES),
         st.tuples(st.just("cancel_event"), PLACES),
@@ -128,6 +130,11 @@ class Story:
         over = await self.ledger.plans.charge([self.subject.charge(message, 2)])
         self.held = [replace(m, charged=True) if m is message and not over else m for m in self.held]
         return over
+
+    async def pay(self, places: Sequence[int]) -> object:
+        """For the next calls of these, out of a budget for three."""
+        held = [self._held(place) for place in places if self.held]
+        return await self.ledger.spending.charge([payment(self.subject, m, attempt=m.attempt) for m in held])
 
     async def receive(self, reports: Sequence[tuple[int, ReceiptKind]]) -> object:
         found = await self.ledger.receipts.messages(self.messages)
@@ -237,7 +244,7 @@ class Story:
             },
         }
         fields = said[end]
-        return subject.settlement(message, fields.pop("status"), **fields)
+        return subject.settlement(message, fields.pop("status"), paid=True, **fields)
 
     def _effect(self, message: Message, kind: ReceiptKind) -> ReceiptEffect:
         status = {ReceiptKind.DELIVERED: Status.DELIVERED, ReceiptKind.BOUNCED: Status.BOUNCED}.get(kind)
@@ -269,6 +276,10 @@ class Story:
                 replace(one, seq=0)
                 for one in await ledger.captures.page(subject.tenant, CaptureFilter(), None, 1_000)
             ],
+            "spending": list(await ledger.spending.spent(subject.tenant, "0000", "9999")),
+            "costs": sorted(
+                await ledger.spending.costs([m.id for m in messages]), key=lambda one: one.message_id
+            ),
             "suppressions": list(await ledger.suppressions.page(subject.tenant, None, 1_000)),
             "users": [
                 (user.id, user.no, user.revision, user.suppressed)

@@ -9,6 +9,7 @@ from litestar import Router, get, post
 from litestar.params import Parameter
 
 from clarion.api.conditions import RECORD
+from clarion.api.explanations import explained
 from clarion.api.guards import FOR_GOOD, READ, SEND, Caller, Parts, names_of, the_user
 from clarion.api.messages import MessageView, an_event_id, views_of
 from clarion.api.pages import PAGE, START, Cursor, Limit
@@ -16,7 +17,7 @@ from clarion.errors import NotFound
 from clarion.model.event import EventFound
 from clarion.model.ids import NO_USER, MessageId
 from clarion.model.status import Reason
-from clarion.rules.explain import RunExplanation, explanation
+from clarion.rules.explain import RunExplanation
 
 SHOWN_RUNS = 200
 """Explanations in one answer; of a wider event ask person by person for its explanation."""
@@ -73,7 +74,7 @@ async def get_event(
         event_id=event_id,
         status=_status(found),
         reason=None if found.set_aside is None else found.set_aside.reason,
-        runs=[explanation(run, names.get(run.user)) for run in runs],
+        runs=await explained(parts, runs, names),
         messages=await views_of(parts, found.messages),
         next_cursor=cursor.to(found.following),
     )
@@ -119,7 +120,7 @@ async def explain(
             "a moment)."
         )
     names = await names_of(parts, {run.user for run in runs})
-    shown = [explanation(run, names.get(run.user)) for run in runs if run.user != NO_USER]
+    shown = await explained(parts, [run for run in runs if run.user != NO_USER], names)
     text = " ".join(
         one.text if user_id else f"{one.user_id or 'A deleted user'}: {one.text}" for one in shown
     )

@@ -172,6 +172,8 @@ def check_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         return
     given = connection.headers.get("content-type")
     if reads := handler.opt.get("reads"):
+        if given is None and "application/json" in reads:
+            return
         if given is None or given.partition(";")[0].strip().lower() not in reads:
             raise refuse("unsupported_media_type", f"Send `Content-Type: {' or '.join(reads)}`.")
         return

@@ -12,6 +12,7 @@ from litestar.params import Parameter
 from clarion.api.auth import Identity
 from clarion.api.conditions import one
 from clarion.api.dependencies import ApiParts
+from clarion.api.explanations import explained
 from clarion.api.guards import READ, SEND, Caller, Parts, a_message_id, names_of
 from clarion.api.pages import PAGE, START, At, Cursor, Limit, Page
 from clarion.api.parameters import AnyOf, several
@@ -23,6 +24,8 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import AnyContent
 from clarion.model.ids import EventId, MessageId, id_text, parse_id
 from clarion.model.message import Change, Message, MessageFilter
+from clarion.model.setup import Money
+from clarion.model.spending import MessageCost
 from clarion.model.status import (
     ACTIVE,
     FAILED_FOR_GOOD,
@@ -33,8 +36,9 @@ from clarion.model.status import (
     Status,
 )
 from clarion.model.user import Value
-from clarion.rules.explain import RunExplanation, explanation
+from clarion.rules.explain import RunExplanation
 from clarion.rules.match import closest, nearest
+from clarion.rules.prices import PRICED
 from clarion.rules.time_format import rfc3339
 
 LOOK_EVERY_S = 0.25
@@ -101,6 +105,10 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """Provider calls so far."""
     integration: str | None
+    country: str | None
+    """Where its number is (ISO 3166), once it was paid for."""
+    cost: Money | None
+    """What it has cost so far by the price list; null: nothing that is counted."""
     created_at: str
     updated_at: str
     due_at: str | None
@@ -296,7 +304,9 @@ async def page_of(
 async def views_of(parts: ApiParts, messages: Sequence[Message]) -> list[MessageView]:
     """Messages as callers see them."""
     names = await names_of(parts, {message.user for message in messages})
-    return [view(message, names.get(message.user)) for message in messages]
+    paid = [message.id for message in messages if message.channel in PRICED]
+    costs = {one.message_id: one for one in await parts.ledger.spending.costs(paid)}
+    return [view(message, names.get(message.user), costs.get(message.id)) for message in messages]
 
 
 async def the_message(parts: ApiParts, caller: Identity, text: str) -> Message:
@@ -328,7 +338,7 @@ async def detail_of(parts: ApiParts, caller: Identity, message: Message) -> Mess
         **msgspec.structs.asdict(shown),
         timeline=timeline,
         attempts=[change for change in timeline if change.outcome is not None],
-        explanation=None if run is None else explanation(run, shown.user_id),
+        explanation=None if run is None else (await explained(parts, [run], {run.user: shown.user_id}))[0],
         content=content,
         content_problem=problem,
     )
@@ -342,7 +352,7 @@ def an_event_id(text: str) -> EventId:
         raise wrong_parameter("event_id", "an event id is a UUID, as the 202 answer gave it.") from None
 
 
-def view(message: Message, user_id: str | None) -> MessageView:
+def view(message: Message, user_id: str | None, paid: MessageCost | None) -> MessageView:
     """A message as callers see it."""
     return MessageView(
         id=id_text(message.id),
@@ -360,6 +370,8 @@ def view(message: Message, user_id: str | None) -> MessageView:
         reason=message.reason,
         attempt=message.attempt,
         integration=message.integration,
+        country=paid.country or None if paid is not None else None,
+        cost=paid.cost if paid is not None else None,
         created_at=rfc3339(message.created_at),
         updated_at=rfc3339(message.updated_at or message.created_at),
         due_at=text_or_none(message.due_at),

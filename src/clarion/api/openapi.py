@@ -21,6 +21,7 @@ from clarion.api.guards import about_one
 from clarion.api.idempotency import KEY_CHARS
 from clarion.api.inbound import MailTaken
 from clarion.api.parameters import can_count, can_dry_run, fields_shown
+from clarion.api.prices import PriceList
 from clarion.api.problems import Problem
 from clarion.api.submissions import BATCHED, STRUCTURED, Trigger, TriggerLine
 from clarion.api.translations import READS
@@ -138,6 +139,8 @@ def whole(app: Litestar) -> dict[str, Any]:
             _say_what_follows(operation, handler)
     file = {"type": "string", "format": "binary"}
     paths["/v1/translations/{locale}"]["put"]["requestBody"] = _body(dict.fromkeys(READS, file))
+    for method, schema in (("put", _ref(PriceList)), ("patch", {"type": "object"})):
+        paths["/v1/prices"][method]["requestBody"] = _body({"application/json": schema, "text/csv": file})
     paths["/v1/users/bulk"]["post"]["requestBody"] = _body({"application/x-ndjson": _ref(UserBody)})
     document = {
         **described,
@@ -188,7 +191,18 @@ def _say_what_all_share(operation: dict[str, Any], scope: Scope | None) -> None:
 def _schemas() -> dict[str, Any]:
     """The types only the ingest routes know."""
     _, found = msgspec.json.schema_components(
-        (Trigger, TriggerLine, CloudEvent, EventsAccepted, BatchAccepted, MailTaken, Plan, Problem, UserBody),
+        (
+            Trigger,
+            TriggerLine,
+            CloudEvent,
+            EventsAccepted,
+            BatchAccepted,
+            MailTaken,
+            Plan,
+            PriceList,
+            Problem,
+            UserBody,
+        ),
         ref_template=REF,
     )
     return dict(found)

@@ -18,6 +18,7 @@ from litestar.exceptions import (
 from litestar.routes import HTTPRoute
 
 from clarion.api import (
+    budgets,
     captures,
     categories,
     contacts,
@@ -70,6 +71,7 @@ from clarion.rules.paths import sent_path
 _ABSENT = re.compile(r"Missing required \w+ parameter '([^']+)'")
 
 ROUTERS = (
+    budgets.router,
     captures.router,
     translations.router,
     categories.router,

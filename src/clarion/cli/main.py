@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from clarion.cli import (
+    budgets,
     check,
     dead_letters,
     dev,
@@ -118,6 +119,7 @@ program.add_typer(setup.integrations, name="integrations")
 program.add_typer(templates.program, name="templates")
 program.add_typer(translations.program, name="translations")
 program.add_typer(prices.program, name="prices")
+program.add_typer(budgets.program, name="budgets")
 program.add_typer(retention.program, name="retention")
 program.add_typer(tenants.program, name="tenants")
 program.add_typer(events.program, name="events")

@@ -17,7 +17,7 @@ PRICES = "/v1/prices"
 @program.command("list")
 @connected
 def list_(*, connect: Connect, json: Json = False) -> None:
-    """List what a segment of a text message costs, by country or beginning of numbers.
+    """List what messages cost, by channel, provider and place.
 
     \b
     Example:
@@ -39,23 +39,35 @@ def import_(
         ),
     ],
     currency: Annotated[str, typer.Option("--currency", help="Currency of the prices (ISO 4217), like EUR.")],
+    channel: Annotated[str, typer.Option("--channel", help="Channel: sms or voice.")] = "sms",
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider", help="Only for messages through this provider, like twilio. Default: any."
+        ),
+    ] = None,
     *,
     connect: Connect,
     json: Json = False,
 ) -> None:
-    """Replace the price list of text messages with the list in a file.
+    """Replace the price list of a channel, or of one provider, with the list in a file.
 
-    A line is `DE,0.075` for a country, or `+1787,0.02` for all numbers with this prefix. Previews then show the cost.
+    A line is `DE,0.075` for a country, `+1787,0.02` for all numbers with this prefix, or `*,0.1` for everywhere else.
 
     \b
     Example:
       clarion prices import sms-prices.csv --currency EUR
+      clarion prices import twilio.csv --currency USD --provider twilio
     """
     client = connect()
     table = {row: {"amount": amount, "currency": currency} for row, amount in _table(file).items()}
     # A merge patch: what the list no longer names is taken out by null.
-    gone = dict.fromkeys(client.get(PRICES).get("sms", {}))
-    _show(client.call("PATCH", PRICES, {"sms": {**gone, **table}}), json=json)
+    stored = client.get(PRICES)
+    of = stored if provider is None else stored["providers"].get(provider, {})
+    wanted: dict[str, Any] = {channel: {**dict.fromkeys(of.get(channel, {})), **table}}
+    if provider is not None:
+        wanted = {"providers": {provider: wanted}}
+    _show(client.call("PATCH", PRICES, wanted), json=json)
 
 
 def _show(prices: dict[str, Any], *, json: bool) -> None:
@@ -65,17 +77,19 @@ def _show(prices: dict[str, Any], *, json: bool) -> None:
         output.as_json(prices)
         return
     output.table(
-        ["channel", "country or prefix", "price"],
+        ["channel", "provider", "place", "price"],
         (
-            (channel, row, f"{money['amount']} {money['currency']}")
-            for channel, rows in sorted(prices.items())
-            for row, money in sorted(rows.items())
+            (channel, provider, place, f"{money['amount']} {money['currency']}")
+            for provider, lists in (("", prices), *sorted(prices["providers"].items()))
+            for channel, rows in sorted(lists.items())
+            if channel != "providers"
+            for place, money in sorted(rows.items())
         ),
     )
 
 
 def _table(file: Path) -> dict[str, str]:
-    """The price list of a file; a first line without a number is its heading."""
+    """The prices of a file by place; a first line without a number is its heading."""
     import csv
 
     from clarion.cli.textfile import encoding_of, lines_of, open_text

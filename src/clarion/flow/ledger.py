@@ -31,6 +31,7 @@ class Ledger:
         self.plans = store.plans
         self.leases = store.leases
         self.messages = store.messages
+        self.spending = store.spending
         self.receipts = store.receipts
         self.quarantine = store.quarantine
         self.records = store.records

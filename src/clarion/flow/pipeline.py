@@ -16,6 +16,7 @@ from clarion.flow.dispatch.attempts import Attempts
 from clarion.flow.dispatch.dispatcher import Dispatcher
 from clarion.flow.dispatch.integrations import IntegrationHealth, Integrations
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
+from clarion.flow.dispatch.payments import Payments
 from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.rendering import Rendering
@@ -45,6 +46,7 @@ from clarion.ports.broker import Broker
 from clarion.ports.fanout import Fanout
 from clarion.ports.limited import Limited
 from clarion.ports.provider import ProviderPlugin, ProviderTools
+from clarion.rules import budgets
 
 
 class Pipeline:
@@ -92,11 +94,13 @@ class Pipeline:
         recheck = Recheck(ledger, lease, clock)
         outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, vault.hash, clock)
         self._calls = ProviderCalls(self.scores, clock)
+        self.payments = Payments(ledger, clock)
         self._settler = Settler(ledger, lease, fanout, clock)
         delivery = DeliveryByStoring(
             self.integrations,
             outgoing,
             recheck,
+            self.payments,
             self._calls,
             self.priority,
             self._settler.stored,
@@ -112,7 +116,16 @@ class Pipeline:
             recheck,
             Routing(self.integrations, clock, random),
             Attempts(
-                ledger, lease, self.integrations, recheck, outgoing, self._calls, self.guard, clock, random
+                ledger,
+                lease,
+                self.integrations,
+                recheck,
+                outgoing,
+                self.payments,
+                self._calls,
+                self.guard,
+                clock,
+                random,
             ),
             self._settle,
             lease,
@@ -208,6 +221,8 @@ class Pipeline:
             for one in self.integrations.health(tenant):
                 if one.integration.enabled:
                     flat.update(_health_stats(f"{tenant}/{one.integration.key}", one))
+        for (tenant, key), budget in self.payments.budgets.items():
+            flat[f"budget_share.{tenant}/{key}"] = budgets.share(budget)
         return flat
 
 

@@ -48,6 +48,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Why it went through its integration, when there were several."""
     device_refusals: tuple[DeviceRefusal, ...] = ()
     """Devices whose push service did not take it."""
+    paid: bool = False
+    """Its call was paid for; given back unless it may have been sent."""
 
 
 class SettleResult(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -39,6 +39,19 @@ class Money(Value, frozen=True, kw_only=True):
 
 
 Prices = dict[Channel, dict[str, Money]]
+"""By channel, then by place: an ISO 3166 country (`DE`), the beginning of numbers (`+1787`), or `*` for everywhere."""
+
+
+class Budget(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What may be spent on a day of the tenant's time zone. It holds for all messages, critical ones too."""
+
+    limit: Money
+    channel: Channel | None = None
+    """Only messages on this channel; null: on every channel that has a price."""
+    country: str | None = None
+    """Only messages to this country (ISO 3166); null: to all together."""
+    warn_share: float = 0.8
+    """The share of the limit from which on a warning is given."""
 
 
 class Tenant(Value, frozen=True, kw_only=True):
@@ -60,8 +73,11 @@ class Tenant(Value, frozen=True, kw_only=True):
     sms_smart: bool = False
     """Text messages are written in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
     prices: Prices = {}
-    """What messages cost, by channel, then by ISO 3166 country code or by the beginning of numbers (`+1787`), which
-    goes first."""
+    """What messages cost through any provider that has no prices of its own."""
+    provider_prices: dict[str, Prices] = {}
+    """What they cost through a provider, by its name."""
+    budgets: dict[str, Budget] = {}
+    """What may be spent on a day, by key."""
     require_if_match: bool = False
     """Every change of one resource must name what it was made from (`If-Match`)."""
     retention: dict[RetentionKind, int | None] = {}

@@ -58,7 +58,7 @@ STATUS_DOC: dict[Status, str] = {
     Status.FAILED: "Its content could not be rendered, or the outcome of its attempt is unknown. A delivery receipt settles an unknown outcome.",
     Status.DEAD_LETTERED: "Every attempt failed. It is kept for inspection and retry.",
     Status.SUPPRESSED: "Not sent: the user opted out, the address is suppressed, or the user has no address.",
-    Status.THROTTLED: "A frequency cap was reached.",
+    Status.THROTTLED: "Not sent: a frequency cap or a budget was reached.",
     Status.MERGED: "A duplicate, or replaced by a newer message.",
     Status.CANCELED: "Canceled by a caller, or not needed because another channel succeeded.",
     Status.EXPIRED: "Its `expires_at` passed before it could be sent.",
@@ -116,6 +116,8 @@ class Reason(StrEnum):
     USER_DELETED = "user_deleted"
     # throttled, merged, canceled, expired
     FREQUENCY_CAP = "frequency_cap"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    NO_PRICE = "no_price"
     DUPLICATE = "duplicate"
     SUPERSEDED = "superseded"
     NOT_CHOSEN = "not_chosen"

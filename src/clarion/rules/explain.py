@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from clarion.model.channel import Channel
-from clarion.model.ids import id_text
+from clarion.model.ids import MessageId, id_text
 from clarion.model.message import ChannelDecision, Run, Verdict
+from clarion.model.setup import Money
 from clarion.model.status import Reason, Status
 from clarion.rules.time_format import rfc3339
 
@@ -44,6 +46,10 @@ class ChannelExplanation(msgspec.Struct, frozen=True, kw_only=True):
     due_at: str | None
     message_id: str | None
     """Null if there is no message on this channel."""
+    stopped: Reason | None
+    """Why it was stopped right before it was sent, after it was planned."""
+    cost: Money | None
+    """What it has cost so far; null: nothing that is counted."""
     text: str
     """The decision in one sentence."""
     verdicts: list[VerdictExplanation]
@@ -63,20 +69,31 @@ class RunExplanation(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[ChannelExplanation]
 
 
-def explanation(run: Run, user_id: str | None) -> RunExplanation:
-    """Everything that was decided about a run, ready for JSON."""
+def explanation(
+    run: Run,
+    user_id: str | None,
+    reasons: Mapping[MessageId, Reason | None] = {},
+    costs: Mapping[MessageId, Money] = {},
+) -> RunExplanation:
+    """Everything that was decided about a run, ready for JSON. `reasons` and `costs`: those of its messages by now."""
+    channels = [_channel(plan, reasons, costs) for plan in run.channels]
+    later = [channel.text for channel in channels if channel.stopped is not None]
     return RunExplanation(
         event_id=id_text(run.event_id),
         user_id=user_id,
         workflow=run.workflow,
         workflow_version=run.workflow_version,
         decided_at=rfc3339(run.at),
-        text=_summary(run.channels),
-        channels=[_channel(plan) for plan in run.channels],
+        text=" ".join([_summary(run.channels), *later]),
+        channels=channels,
     )
 
 
-def _channel(plan: ChannelDecision) -> ChannelExplanation:
+def _channel(
+    plan: ChannelDecision, reasons: Mapping[MessageId, Reason | None], costs: Mapping[MessageId, Money]
+) -> ChannelExplanation:
+    now = reasons.get(plan.message_id) if plan.message_id is not None else None
+    stopped = now if now in _STOPPED and now is not plan.reason else None
     return ChannelExplanation(
         step=plan.step,
         channel=plan.channel,
@@ -84,7 +101,9 @@ def _channel(plan: ChannelDecision) -> ChannelExplanation:
         reason=plan.reason,
         due_at=None if plan.due_at is None else rfc3339(plan.due_at),
         message_id=None if plan.message_id is None else id_text(plan.message_id),
-        text=sentence(plan),
+        stopped=stopped,
+        cost=None if plan.message_id is None else costs.get(plan.message_id),
+        text=sentence(plan) if stopped is None else _stopped(plan, stopped),
         verdicts=[
             VerdictExplanation(rule=v.rule, result=v.result, reason=v.reason, inputs=v.inputs)
             for v in plan.verdicts
@@ -129,6 +148,18 @@ _OBSTACLES = {
     Reason.WORKFLOW_DELETED: "its workflow was deleted",
     Reason.LADDER_SATISFIED: "an earlier channel of the ladder succeeded",
 }
+
+
+_STOPPED = {
+    Reason.BUDGET_EXCEEDED: "a budget that covers it had too little left",
+    Reason.NO_PRICE: "a budget covers it and there is no price to count",
+}
+"""What is only known when a message is about to be sent."""
+
+
+def _stopped(plan: ChannelDecision, reason: Reason) -> str:
+    name = NAMES[plan.channel]
+    return f"{name[0].upper() + name[1:]}: stopped before it was sent because {_STOPPED[reason]}."
 
 
 def _devices(plan: ChannelDecision) -> str:

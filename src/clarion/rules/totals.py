@@ -1,17 +1,22 @@
-"""Numbers of messages, added up by what somebody wants to tell apart."""
+"""Numbers and costs of messages, added up by what somebody wants to tell apart."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Literal, get_args
 
 from clarion.model.ids import Instant
 from clarion.model.retention import MessageTotal
+from clarion.model.setup import Money
+from clarion.model.spending import Spent
 
 Key = Literal["day", "workflow", "channel", "status", "reason"]
 KEYS: tuple[Key, ...] = get_args(Key)
+SpentKey = Literal["day", "channel", "country", "integration"]
+SPENT_KEYS: tuple[SpentKey, ...] = get_args(SpentKey)
 DAY_MS = 86_400_000
 _FIRST = date(1970, 1, 1)
 
@@ -28,6 +33,29 @@ def added_up(
         place = by.index("day")
         rows.sort(key=lambda row: row[0][place] or "", reverse=True)
     return [(dict(zip(by, values, strict=True)), count) for values, count in rows]
+
+
+def spent_up(
+    spent: Iterable[Spent], by: Sequence[SpentKey]
+) -> Sequence[tuple[Mapping[SpentKey, str | None], Money, int]]:
+    """Costs and calls, one row for each combination of the keys and each currency, the newest day first."""
+    sums: dict[tuple[tuple[str, ...], str], tuple[Decimal, int]] = {}
+    for one in spent:
+        key = tuple([str(getattr(one, name)) for name in by]), one.cost.currency
+        amount, calls = sums.get(key, (Decimal(0), 0))
+        sums[key] = amount + Decimal(one.cost.amount), calls + one.calls
+    rows = sorted(sums.items())
+    if "day" in by:
+        place = by.index("day")
+        rows.sort(key=lambda row: row[0][0][place], reverse=True)
+    return [
+        (
+            {name: value or None for name, value in zip(by, values, strict=True)},
+            Money(amount=f"{amount:f}", currency=currency),
+            calls,
+        )
+        for (values, currency), (amount, calls) in rows
+    ]
 
 
 def day_of(at: Instant) -> int:

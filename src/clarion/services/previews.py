@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from clarion.content import Renderer, Segments, segments
 from clarion.content.localise.locales import choose
-from clarion.content.sms import prices
 from clarion.errors import ContentError
 from clarion.flow.limited_tasks import Task, done, shown
 from clarion.model.channel import Channel
@@ -22,6 +21,7 @@ from clarion.model.setup import Money, Template, Tenant
 from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.limited import Exceeded, Limited
+from clarion.rules import prices
 
 EXAMPLE_LINK = "https://example.com/unsubscribe"
 """Stands for the link that leaves a category."""

@@ -31,6 +31,7 @@ from clarion.services.retention import RetentionService
 from clarion.services.retries import Retries
 from clarion.services.set_aside_events import SetAsideEvents
 from clarion.services.setup import SetupService
+from clarion.services.spending_alerts import SpendingAlerts
 from clarion.services.suppressions import SuppressionService
 from clarion.services.templates import TemplateService
 from clarion.services.test_sends import TestSends
@@ -70,6 +71,7 @@ class Services:
     callbacks: CallbackService
     mail_readers: Sequence[MailReader] = ()
     endpoint_monitor: EndpointMonitor
+    spending_alerts: SpendingAlerts
 
     @classmethod
     def on(
@@ -134,6 +136,7 @@ class Services:
                 for one in mailboxes
             ],
             endpoint_monitor=EndpointMonitor(ledger, pipeline.submit, clock, disable_endpoints_after_s),
+            spending_alerts=SpendingAlerts(pipeline.payments, pipeline.submit, clock),
         )
 
     def start(self, pipeline: Pipeline) -> None:
@@ -141,6 +144,7 @@ class Services:
         pipeline.loops.start("operations", self.operations.run)
         pipeline.loops.start("retention", self.retention.run)
         pipeline.loops.start("watch-endpoints", self.endpoint_monitor.run)
+        pipeline.loops.start("spending-alerts", self.spending_alerts.run)
         for number, reader in enumerate(self.mail_readers):
             pipeline.loops.start(f"mail-{number}", reader.run)
             pipeline.readiness.watch(f"mailbox {number}", lambda reader=reader: reader.trouble)  # type: ignore[misc]

@@ -25,7 +25,12 @@ from clarion.services.retries import Retries, TemplateVersion
 MOST = 50
 """Endpoints of one user: each gets a message of its own."""
 MOST_EVENTS = 50
-OWN_TYPES = ("clarion.endpoint.disabled", "clarion.operation.finished")
+OWN_TYPES = (
+    "clarion.endpoint.disabled",
+    "clarion.operation.finished",
+    "clarion.budget.warned",
+    "clarion.budget.exhausted",
+)
 """Types of events that Clarion itself raises."""
 HEARD = (
     "An endpoint hears of workflows by their key when they are triggered, and of CloudEvents that a workflow listens "

@@ -39,7 +39,7 @@ def run(*words: str) -> str:
 def test_numbers_are_a_table_with_a_column_for_each_key(asked):
     """What has no reason leaves its cell empty."""
     shown = run("--by", "day,reason")
-    assert asked == [{"by": "day,reason", "since": None, "until": None}]
+    assert asked == [{"metrics": "messages", "by": "day,reason", "since": None, "until": None}]
     assert "reason" in shown
     assert "1,200" in shown
     assert "None" not in shown
@@ -53,3 +53,19 @@ def test_a_script_gets_the_answer(asked):
 def test_where_nothing_was_counted_that_is_said(asked):
     """Instead of an empty table."""
     assert "Nothing found." in run("--since", "2030-01-01T00:00:00Z")
+
+
+def test_costs_are_a_table_of_calls_and_money(asked):
+    """Each currency has its own row."""
+    costs = [
+        {
+            "keys": {"country": "LV"},
+            "values": {"messages": None, "calls": 1200, "cost": {"amount": "90.00", "currency": "EUR"}},
+        }
+    ]
+    asked.clear()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(STATS, "rows", costs)
+        shown = run("--metrics", "cost", "--by", "country")
+    assert asked == [{"metrics": "cost", "by": "country", "since": None, "until": None}]
+    assert all(text in shown for text in ("LV", "1,200", "90.00 EUR"))

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from clarion.content import Segments, segments
-from clarion.content.sms.prices import cost, country, is_currency, is_row, row
 from clarion.content.sms.segmentation import BASIC, EXTENDED, GSM, advice, smart
 from clarion.model.content import SmsContent
 from clarion.model.setup import Money
+from clarion.rules.phone_numbers import country
+from clarion.rules.prices import cost, is_currency, is_place, row
 from tests.unit.content.people import TENANT, render, sms
 
 
@@ -159,6 +160,8 @@ def test_the_cost_is_what_people_reckon():
 
 def test_what_a_price_table_may_name_is_known():
     """Countries with telephones, beginnings of numbers, and real currencies."""
-    assert [name for name in ("DE", "+1", "+1787") if not is_row(name)] == []
-    assert [name for name in ("de", "XX", "Germany", "+0", "+", "1787", "+12345678901") if is_row(name)] == []
+    assert [name for name in ("DE", "+1", "+1787") if not is_place(name)] == []
+    assert [
+        name for name in ("de", "XX", "Germany", "+0", "+", "1787", "+12345678901") if is_place(name)
+    ] == []
     assert (is_currency("EUR"), is_currency("eur"), is_currency("XYZ")) == (True, False, False)

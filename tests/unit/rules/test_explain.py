@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
 from clarion.model.message import ChannelDecision, Verdict
-from clarion.model.setup import Category, LadderChannel, SendAll, SendFirst, SendLadder, Success
+from clarion.model.setup import Category, LadderChannel, Money, SendAll, SendFirst, SendLadder, Success
 from clarion.model.status import Reason, Status
 from clarion.model.user import CategoryPreference, Day, Preferences, Window
 from clarion.rules.explain import NAMES, VerdictExplanation, explanation, sentence
@@ -49,6 +49,8 @@ def test_the_shape_is_stable_and_ready_for_json():
         "reason",
         "due_at",
         "message_id",
+        "stopped",
+        "cost",
         "text",
         "verdicts",
     ]
@@ -233,3 +235,19 @@ def test_a_push_to_several_devices_says_how_many():
     devices = tuple(contact(Channel.PUSH, name) for name in ("phone", "laptop", "tablet"))
     planned = plan(workflow(SendAll(channels=(Channel.PUSH,))), user=person(contacts=devices))
     assert texts(planned) == ["Push: sent at once to 3 devices."]
+
+
+def test_what_stopped_a_message_right_before_it_was_sent_is_said():
+    """Behind the plan, with what the message has cost. What the plan knew already is not said twice."""
+    planned = plan(user=person())
+    (channel,) = planned.run.channels
+    assert channel.message_id is not None
+    reasons = {channel.message_id: Reason.BUDGET_EXCEEDED}
+    cost = Money(amount="0.07", currency="EUR")
+    told = explanation(planned.run, "user-7", reasons, {channel.message_id: cost})
+    assert told.text.endswith(
+        "stopped before it was sent because a budget that covers it had too little left."
+    )
+    assert (told.channels[0].stopped, told.channels[0].cost) == (Reason.BUDGET_EXCEEDED, cost)
+    plain = explanation(planned.run, "user-7", {channel.message_id: Reason.RETRY})
+    assert (plain.channels[0].stopped, plain.channels[0].cost) == (None, None)

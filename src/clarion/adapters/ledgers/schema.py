@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0033"
+REVISION = "0034"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -549,6 +549,37 @@ dedupes = Table(
 collapses = Table("collapses", metadata, _blob("key", key=True), _blob("message_id"), sqlite_with_rowid=False)
 
 threads = Table("threads", metadata, _blob("key", key=True), _blob("message_id"), sqlite_with_rowid=False)
+
+charges = Table(
+    "charges",
+    metadata,
+    _blob("message_id", key=True),
+    _key("attempt"),
+    _number("tenant"),
+    _text("day"),
+    _text("channel"),
+    _text("country"),
+    _text("integration"),
+    _text("amount"),
+    _text("currency"),
+    sqlite_with_rowid=False,
+)
+"""The calls that are paid for, by message."""
+
+spending = Table(
+    "spending",
+    metadata,
+    _key("tenant"),
+    _text_key("day"),
+    _text_key("channel"),
+    _text_key("country"),
+    _text_key("integration"),
+    _text_key("currency"),
+    _text("amount"),
+    _number("calls"),
+    sqlite_with_rowid=False,
+)
+"""The sums of all charges. Amounts are decimal numbers as text, so that sums are exact."""
 
 # ── what people see ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -113,6 +113,11 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
     ("pipeline", "loop_failures"): MetricHelp(
         "clarion_loop_failures_total", "How often a loop failed and was restarted.", ("loop",)
     ),
+    ("pipeline", "budget_share"): MetricHelp(
+        "clarion_budget_spent_ratio",
+        "How much of a budget is spent today, 0 to 1, as this process saw it last.",
+        ("budget",),
+    ),
     ("pipeline", "circuit"): MetricHelp(
         "clarion_integration_circuit", "Circuit breaker: 0 closed, 1 half open, 2 open.", ("integration",)
     ),

@@ -1,1 +1,1 @@
-"""SMS: segments and costs."""
+"""SMS: segments."""

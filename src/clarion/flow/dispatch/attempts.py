@@ -14,6 +14,7 @@ from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.dispatch.call_reports import CallReport, Marks
 from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
 from clarion.flow.dispatch.outgoing import OutgoingBuilder, ReadyCall
+from clarion.flow.dispatch.payments import Payments
 from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.targets import Permits, SendTarget
@@ -66,6 +67,7 @@ class Attempts:
         integrations: Integrations,
         recheck: Recheck,
         outgoing: OutgoingBuilder,
+        payments: Payments,
         calls: ProviderCalls,
         guard: CancellationGuard,
         clock: Clock,
@@ -77,6 +79,7 @@ class Attempts:
         self._integrations = integrations
         self._recheck = recheck
         self._outgoing = outgoing
+        self._payments = payments
         self._calls = calls
         self._guard = guard
         self._clock = clock
@@ -89,16 +92,17 @@ class Attempts:
         while others of the batch still took their time."""
         ready, settlements = await self._outgoing.build(route, group)
         going = self._guard.begin(dict.fromkeys(map(_held, ready)))
-        ready = [one for one in ready if one[0] in going]
+        ready, stopped, paid = await self._payments.pay([one for one in ready if one[0] in going])
+        settlements += stopped
         late = route.marks_late and not any(in_flight.devices for in_flight, _, _ in ready)
         if ready and not late:
             ready = await self._checked(route, ready, settlements)
         if ready:
-            attempt = _Attempt(record)
+            attempt = _Attempt(lambda told: record(_paid(told, paid)))
             contacts = {in_flight: outgoing.contact for in_flight, _, outgoing in ready}
             attempt.marks = Marks(partial(self._mark_late, route.first.key, attempt.stopped, contacts))
             settlements += self._interpret(await self._called(ready, slots, attempt), attempt)
-        return settlements
+        return _paid(settlements, paid)
 
     def recorded(self, messages: Iterable[MessageId]) -> None:
         """The results of this attempt for these messages are stored, or there are none."""
@@ -251,6 +255,11 @@ class Attempts:
     def _unknown_policy(self, message: Message) -> UnknownPolicy:
         category = self._categories.all(message.tenant).get(message.category)
         return category.unknown_policy if category is not None else UnknownPolicy.DO_NOT_SEND
+
+
+def _paid(settlements: Sequence[Settlement], paid: Set[MessageId]) -> list[Settlement]:
+    """They say which of their calls were paid for."""
+    return [replace(one, paid=True) if one.message.id in paid else one for one in settlements]
 
 
 def _held(ready: ReadyCall) -> InFlight:

@@ -12,6 +12,7 @@ import structlog
 
 from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
 from clarion.flow.dispatch.outgoing import OutgoingBuilder, ReadyCall
+from clarion.flow.dispatch.payments import Payments
 from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.rendering import is_overridden
@@ -43,6 +44,7 @@ class DeliveryByStoring:
         integrations: Integrations,
         outgoing: OutgoingBuilder,
         recheck: Recheck,
+        payments: Payments,
         calls: ProviderCalls,
         priority: PriorityGate,
         stored: Stored,
@@ -53,6 +55,7 @@ class DeliveryByStoring:
         self._integrations = integrations
         self._outgoing = outgoing
         self._recheck = recheck
+        self._payments = payments
         self._calls = calls
         self._priority = priority
         self._tell = stored
@@ -85,7 +88,7 @@ class DeliveryByStoring:
                 continue
             route = in_flight.message.tenant, in_flight.message.channel
             if route not in found:
-                live = self._integrations.storing(*route, now_s)
+                live = self._integrations.storing(*route, now_s) if self._payments.is_free(*route) else None
                 found[route] = None if live is None else (live, [])
             if (group := found[route]) is not None:
                 group[1].append(in_flight)

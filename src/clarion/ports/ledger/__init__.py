@@ -17,6 +17,7 @@ from clarion.ports.ledger.plans import Plans
 from clarion.ports.ledger.records import Captures, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
+from clarion.ports.ledger.spending import Spending
 from clarion.ports.ledger.users import (
     Deliveries,
     Devices,
@@ -52,6 +53,7 @@ __all__ = [
     "Retention",
     "SetAsides",
     "SetupStore",
+    "Spending",
     "Store",
     "Suppressions",
     "Tenants",
@@ -78,6 +80,7 @@ class Store(Protocol):
     plans: Plans
     leases: Leases
     messages: Messages
+    spending: Spending
     receipts: Receipts
     quarantine: Quarantine
     records: MessageRecords

@@ -6,6 +6,7 @@ Every store does the same three steps in one transaction: it loads what is store
 
 from clarion.rules.exact.checks import decide, delivered, needed
 from clarion.rules.exact.counts import ON_ITS_WAY, Counted, Counts, Waiting, counts_from, recount
+from clarion.rules.exact.spending import StoredSpending, charge, given_back
 from clarion.rules.exact.values import Decisions, DedupeHolder, KeyHolder, Stored
 
 __all__ = [
@@ -16,10 +17,13 @@ __all__ = [
     "DedupeHolder",
     "KeyHolder",
     "Stored",
+    "StoredSpending",
     "Waiting",
+    "charge",
     "counts_from",
     "decide",
     "delivered",
+    "given_back",
     "needed",
     "recount",
 ]

@@ -23,6 +23,7 @@ from clarion.testing.ledger_contract.receipts import RECEIPTS_CONTRACT
 from clarion.testing.ledger_contract.records import RECORDS_CONTRACT
 from clarion.testing.ledger_contract.retention import RETENTION_CONTRACT
 from clarion.testing.ledger_contract.setup import SETUP_CONTRACT
+from clarion.testing.ledger_contract.spending import SPENDING_CONTRACT
 from clarion.testing.ledger_contract.subject import LedgerSubject
 from clarion.testing.ledger_contract.terms import TERMS_CONTRACT
 from clarion.testing.ledger_contract.users import USERS_CONTRACT
@@ -39,6 +40,7 @@ LEDGER_CONTRACT = (
     *CONTINUATIONS_CONTRACT,
     *MESSAGES_CONTRACT,
     *CALLS_CONTRACT,
+    *SPENDING_CONTRACT,
     *RECEIPTS_CONTRACT,
     *RECORDS_CONTRACT,
     *HISTORY_CONTRACT,

@@ -19,6 +19,7 @@ from clarion.model.quarantine import ANY_QUARANTINED, Quarantined
 from clarion.model.retention import MessageTotal, RetentionKind
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
+from clarion.testing.ledger_contract.spending import charge as payment
 from clarion.testing.ledger_contract.subject import LedgerSubject, later
 
 DAY_S = 86_400
@@ -47,6 +48,19 @@ async def _totals(subject: LedgerSubject) -> list[MessageTotal]:
 
 async def _messages(subject: LedgerSubject) -> list[Message]:
     return list((await subject.ledger.records.page(subject.tenant, ALL, None, 100))[0])
+
+
+async def what_old_messages_cost_stays_in_the_sums(subject: LedgerSubject) -> None:
+    """Their charges go with them."""
+    old = subject.planned()
+    await subject.plan(old)
+    await subject.ledger.spending.charge([payment(subject, old)])
+    await subject.settle(old, paid=True)
+    before = list(await subject.ledger.spending.spent(subject.tenant, "0000", "9999"))
+    subject.clock.advance(2 * DAY_S)
+    assert await _sweep(subject, RetentionKind.MESSAGES) == {subject.tenant: 1}
+    assert list(await subject.ledger.spending.costs([old.id])) == []
+    assert list(await subject.ledger.spending.spent(subject.tenant, "0000", "9999")) == before != []
 
 
 async def old_messages_go_with_their_history(subject: LedgerSubject) -> None:
@@ -288,6 +302,7 @@ async def erased_people_stay_erased(subject: LedgerSubject) -> None:
 
 RETENTION_CONTRACT = (
     old_messages_go_with_their_history,
+    what_old_messages_cost_stays_in_the_sums,
     what_is_not_over_stays,
     numbers_of_what_went_stay,
     a_dry_look_adds_no_numbers,

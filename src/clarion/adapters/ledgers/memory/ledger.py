@@ -23,6 +23,7 @@ from clarion.adapters.ledgers.memory.retention import MemoryRetention
 from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.set_aside import MemorySetAsides
 from clarion.adapters.ledgers.memory.setup import MemorySetup
+from clarion.adapters.ledgers.memory.spending import MemorySpending
 from clarion.adapters.ledgers.memory.states import tag_of
 from clarion.adapters.ledgers.memory.suppressions import MemorySuppressions
 from clarion.adapters.ledgers.memory.tables import Tables
@@ -74,6 +75,7 @@ class MemoryLedger(Store):
         self.continuations = continuations = MemoryContinuations(tables, transactions, leases)
         self.messages = messages = MemoryMessages(tables, transactions, rows, inboxes, leases)
         self.plans = MemoryPlans(tables, transactions, log, rows, messages, leases, continuations)
+        self.spending = MemorySpending(tables, transactions)
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.records = records

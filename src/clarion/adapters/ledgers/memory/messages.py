@@ -12,6 +12,7 @@ from clarion.adapters.ledgers.memory.endpoints import record
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.rows import MessageRows, allowed
+from clarion.adapters.ledgers.memory.spending import give_back
 from clarion.adapters.ledgers.memory.suppressions import suppress
 from clarion.adapters.ledgers.memory.tables import CallUnderWay, Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
@@ -129,6 +130,7 @@ class MemoryMessages:
         """The messages go where their settlements say, with everything these bring along; what to fan out."""
         for s in settlements:
             self._follow(worker, s)
+        give_back(self._tables, settlements)
         items = [s.record for s in settlements if isinstance(s.record, InboxItem)]
         for s in settlements:
             self._record(s)

@@ -114,6 +114,8 @@ class MemoryRetention:
         for pointers in (tables.collapses, tables.threads):
             for key in [key for key, newest in pointers.items() if newest == message_id]:
                 del pointers[key]
+        for call in [call for call in tables.charges if call[0] == message_id]:
+            del tables.charges[call]
         del tables.messages[message_id]
 
     def _operations(self, cutoffs: Cutoffs) -> Counter[TenantId]:

@@ -17,6 +17,7 @@ from clarion.model.message import Change, Message, Run
 from clarion.model.operation import Operation, OperationError, OperationId
 from clarion.model.quarantine import Quarantined
 from clarion.model.setup import ApiKey, Tenant
+from clarion.model.spending import Charge, Spent
 from clarion.model.suppression import Suppression
 from clarion.model.user import User
 from clarion.rules.exact import DedupeHolder
@@ -151,6 +152,10 @@ class Tables:
         self.dedupes: Table[bytes, DedupeHolder] = self._table()
         self.collapses: Table[bytes, MessageId] = self._table()
         self.threads: Table[bytes, MessageId] = self._table()
+        self.charges: Table[tuple[MessageId, int], Charge] = self._table()
+        """The calls that are paid for."""
+        self.spending: Table[tuple[TenantId, str, str, str, str, str], Spent] = self._table()
+        """The sums of all charges, by what is added up together."""
         self.changes: Table[int, Change] = self._table()
         self.timelines: Table[MessageId, tuple[int, ...]] = self._table()
         """The numbers of a message's changes."""

@@ -36,6 +36,7 @@ from clarion.adapters.ledgers.sqlite.retention import SqliteRetention
 from clarion.adapters.ledgers.sqlite.set_aside import SqliteSetAsides
 from clarion.adapters.ledgers.sqlite.settlement_effects import SettlementEffects
 from clarion.adapters.ledgers.sqlite.setup import SqliteSetup
+from clarion.adapters.ledgers.sqlite.spending import SqliteSpending
 from clarion.adapters.ledgers.sqlite.states import tag_of
 from clarion.adapters.ledgers.sqlite.suppressions import SqliteSuppressions
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
@@ -115,6 +116,7 @@ class SqliteLedger(Store):
         self.messages = SqliteMessages(
             writer, local, readers, routes, terminations, effects, suppressions, leases
         )
+        self.spending = SqliteSpending(writer, readers)
         self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.records = records = SqliteRecords(writer, readers, routes, terminations)

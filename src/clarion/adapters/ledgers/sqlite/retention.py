@@ -196,6 +196,7 @@ class SqliteRetention:
 
         def delete(connection: sqlite3.Connection) -> None:
             connection.executemany("DELETE FROM messages WHERE id = ?", [row[:1] for row in old])
+            connection.executemany("DELETE FROM charges WHERE message_id = ?", [row[:1] for row in old])
             connection.executemany(
                 "DELETE FROM user_messages WHERE user = ? AND id = ?", [(row[1], row[0]) for row in old]
             )

@@ -5,7 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
-from clarion.adapters.ledgers.sqlite import capture_statements, deliveries, devices, message_statements
+from clarion.adapters.ledgers.sqlite import (
+    capture_statements,
+    deliveries,
+    devices,
+    message_statements,
+    spending,
+)
 from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.row_encoding import BlobTail, encoded, keys
@@ -36,6 +42,7 @@ class SettlementEffects:
         inbox items have no row in `user_messages` yet; the others say there already when they count."""
         settlements = [s for batch in batches for s in batch]
         self._caps.settle(connection, settlements, stored=route is not None)
+        spending.give_back(connection, settlements)
         self._store_captures(connection, settlements)
         deliveries.store(connection, settlements)
         devices.refused(connection, settlements)
