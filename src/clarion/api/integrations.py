@@ -120,7 +120,7 @@ async def _store(
     if sent.channel not in plugin.channels:
         able = ", ".join(sorted(plugin.channels))
         raise InvalidInput(f"{plugin.title} does not serve {sent.channel}, but {able}.", pointer="#/channel")
-    _check_bounds(sent)
+    _check_bounds(sent, plugin)
     stored = made_from or parts.ledger.setup.integrations.all(caller.tenant).get(sent.key)
     config = unmasked(sent.config, stored, plugin)
     check_config(config, plugin)
@@ -132,10 +132,15 @@ async def _store(
     return masked(await parts.services.setup.put(caller.tenant, whole, before), caller, parts)
 
 
-def _check_bounds(integration: Integration) -> None:
+def _check_bounds(integration: Integration, plugin: ProviderPlugin) -> None:
     limits = integration.limits
     if integration.weight < 0:
         raise InvalidInput("weight must not be negative.", pointer="#/weight")
+    if integration.receipt_within_s is not None and plugin.callbacks is None:
+        raise InvalidInput(
+            f"{plugin.title} reports nothing, so every message would go twice: leave receipt_within_s out.",
+            pointer="#/receipt_within_s",
+        )
     if limits.concurrency < 1:
         raise InvalidInput("concurrency must be at least 1.", pointer="#/limits/concurrency")
     if not 0 < limits.timeout_s <= LONGEST_CALL_S:

@@ -34,6 +34,7 @@ BECAUSE = {
     Reason.RATE_LIMITED: "the provider's rate limit",
     Reason.CIRCUIT_OPEN: "the provider keeps failing, so calls to it are paused",
     Reason.INTEGRATION_BUSY: "the provider is busy",
+    Reason.WAITING_FOR_RECEIPT: "goes once more unless its provider reports it",
     Reason.WAITING_FOR_EARLIER_CHANNEL: "sent only if the earlier channel does not succeed",
     Reason.WAITING_FOR_TURN: "waiting for an earlier message of the same thread",
     Reason.NO_INTEGRATION: "no provider is set up for this channel",

@@ -42,6 +42,11 @@ class CancellationGuard:
         self._stopped.update(wanted)
         return self._begun_of(wanted)
 
+    def stoppable(self, rungs: Iterable[MessageId]) -> frozenset[MessageId]:
+        """Let no call for these begin, because their ladder succeeded. Returns those that had not begun."""
+        wanted = frozenset(rungs)
+        return wanted - self.stop(wanted) if wanted else wanted
+
     def begun(self, ids: Iterable[bytes]) -> frozenset[MessageId]:
         """Return which of these messages and events have begun. Stops nothing."""
         return self._begun_of(frozenset(ids))

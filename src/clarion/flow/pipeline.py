@@ -95,7 +95,7 @@ class Pipeline:
         outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, vault.hash, clock)
         self._calls = ProviderCalls(self.scores, clock)
         self.payments = Payments(ledger, clock)
-        self._settler = Settler(ledger, lease, fanout, clock)
+        self._settler = Settler(ledger, lease, self.guard, fanout, clock)
         delivery = DeliveryByStoring(
             self.integrations,
             outgoing,
@@ -133,7 +133,7 @@ class Pipeline:
             clock,
         )
         # 4 track
-        self._receipts = ReceiptTracker(ledger, opt_out, self.scores, clock)
+        self._receipts = ReceiptTracker(ledger, opt_out, self.guard, self.scores, clock)
         # 5 timers
         self._claimer = Claimer(ledger, lease, self.queues, self._settle, self.priority, vault, clock)
 

@@ -39,7 +39,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     content: bytes = b""
     """Of an inbox item, as JSON; not stored."""
     cancels: tuple[MessageId, ...] = ()
-    """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
+    """Later rungs to cancel (`ladder_satisfied`) whose calls have not begun."""
     advances: MessageId | None = None
     """The next rung: due now if it is still waiting."""
     suppressions: tuple[Suppression, ...] = ()
@@ -72,7 +72,7 @@ class ReceiptEffect(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
     provider_id: str | None = None
     cancels: tuple[MessageId, ...] = ()
-    """Later rungs to cancel (`ladder_satisfied`) if they have not started."""
+    """Later rungs to cancel (`ladder_satisfied`) whose calls have not begun."""
     advances: MessageId | None = None
     """The next rung: due now if it is still waiting."""
     suppression: Suppression | None = None

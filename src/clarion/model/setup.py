@@ -288,6 +288,9 @@ class Integration(Value, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     """Provider settings. Secret fields are encrypted at rest and never returned by the API."""
     limits: IntegrationLimits = IntegrationLimits()
+    receipt_within_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] | None = None
+    """A message that its provider took, and reports nothing about within this time, goes once more, through another
+    integration. null: it does not."""
 
 
 INBOX = Integration(key="inbox", channel=Channel.IN_APP, provider="inapp")

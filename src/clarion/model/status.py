@@ -48,7 +48,7 @@ NOT_SENT = frozenset({Status.SUPPRESSED, Status.THROTTLED, Status.MERGED, Status
 
 STATUS_DOC: dict[Status, str] = {
     Status.QUEUED: "Planned and due: it will be sent next.",
-    Status.DEFERRED: "Waiting until `due_at`: for the end of quiet hours, a retry, the wait time of a ladder, or an earlier message.",
+    Status.DEFERRED: "Waiting until `due_at`: for the end of quiet hours, a retry, the wait time of a ladder, a receipt, or an earlier message.",
     Status.SENDING: "Handed to a provider that cannot deduplicate; no answer recorded yet.",
     Status.SENT: "The provider accepted it. Final unless a delivery receipt follows.",
     Status.DELIVERED: "A receipt confirms the delivery (in-app: stored in the inbox).",
@@ -106,6 +106,7 @@ class Reason(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     INTEGRATION_BUSY = "integration_busy"
     WAITING_FOR_EARLIER_CHANNEL = "waiting_for_earlier_channel"
+    WAITING_FOR_RECEIPT = "waiting_for_receipt"
     WAITING_FOR_TURN = "waiting_for_turn"
     NO_INTEGRATION = "no_integration"
     # suppressed

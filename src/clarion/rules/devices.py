@@ -54,11 +54,11 @@ def settle_devices(
     be), refused, gone. `devices`: how many the person has, also those that could not be tried.
     """
     decisive = min(answers, key=_hopelessness)
-    outcome = decisive.outcome
+    outcome, attempt = decisive.outcome, replace(decisive.attempt, receipt_within_s=None)
     if isinstance(outcome, Retry):
         outcome = replace(outcome, after_s=_longest_wait(answers))
     found = settle_outcome(
-        decisive.outgoing, outcome, decisive.attempt, on_unknown=on_unknown, now=now, uniform=uniform
+        decisive.outgoing, outcome, attempt, on_unknown=on_unknown, now=now, uniform=uniform
     )
     return replace(
         found,

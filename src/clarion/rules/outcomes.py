@@ -14,7 +14,7 @@ from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Reject
 from clarion.model.outgoing import Outgoing
 from clarion.model.settlement import Settlement
 from clarion.model.setup import UnknownPolicy
-from clarion.model.status import Reason, Status
+from clarion.model.status import NOT_SENT, Reason, Status
 from clarion.model.suppression import Suppression
 from clarion.rules import ladder, retry
 
@@ -35,6 +35,8 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     took_ms: int
     wait_s: float = 0.0
     """Misconfigured: how long the circuit stays open."""
+    receipt_within_s: int | None = None
+    """Accepted: when a receipt is missed, and another integration takes over."""
 
 
 def settle_outcome(
@@ -63,6 +65,19 @@ def _of_outcome(
 ) -> Settlement:
     message = outgoing.message
     if type(outcome) is Accepted:
+        missed_at = None if outcome.delivered else _receipt_missed_at(message, attempt, now)
+        if missed_at is not None:
+            return _settle(
+                message,
+                Status.DEFERRED,
+                Reason.WAITING_FOR_RECEIPT,
+                attempt,
+                outcome,
+                now,
+                due_at=missed_at,
+                provider_id=outcome.provider_id,
+                means=Status.SENT,
+            )
         return _settle(
             message,
             Status.DELIVERED if outcome.delivered else Status.SENT,
@@ -98,6 +113,24 @@ def _of_outcome(
     if isinstance(outcome, Misconfigured):
         return _wait_for_repair(message, outcome, attempt, now)
     return _try_again(message, outcome, attempt, now, uniform)
+
+
+def _receipt_missed_at(message: Message, attempt: AttemptContext, now: Instant) -> Instant | None:
+    """When it goes once more unless a receipt comes; None: it does not. Nothing goes a third time."""
+    if attempt.receipt_within_s is None or not attempt.alternatives or message.sent_at is not None:
+        return None
+    at = Instant(now + attempt.receipt_within_s * 1_000)
+    too_late = message.expires_at is not None and at >= message.expires_at
+    last = message.attempt + 1 >= retry.policy(message.lane, message.channel).max_attempts
+    return None if too_late or last else at
+
+
+_NOT_AGAIN = NOT_SENT | {Status.REJECTED, Status.FAILED, Status.DEAD_LETTERED}
+
+
+def _after_acceptance(message: Message, status: Status) -> bool:
+    """Whether it was sent, whatever kept it from being sent once more when its receipt was missed."""
+    return message.sent_at is not None and status in _NOT_AGAIN
 
 
 def suppressions_of(
@@ -221,9 +254,14 @@ def _settle(
     provider_id: str | None = None,
     suppressions: tuple[Suppression, ...] = (),
     device_refusals: tuple[DeviceRefusal, ...] = (),
+    means: Status | None = None,
 ) -> Settlement:
-    cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
+    """`means`: what a ladder makes of it, where that is another status."""
     detail = getattr(outcome, "detail", None)
+    if _after_acceptance(message, status):
+        detail = f"{_not_again(status, reason)}: {detail}" if detail else _not_again(status, reason)
+        status, reason = Status.SENT, None
+    cancels, advances = ladder.after(message, means or status) if message.later_rungs else ((), None)
     record: InboxItem | Captured | Delivery | None = getattr(outcome, "record", None)
     return Settlement(
         message=message,
@@ -247,6 +285,10 @@ def _settle(
     )
 
 
+def _not_again(status: Status, reason: Reason | None) -> str:
+    return f"not sent once more ({reason or status})"
+
+
 def without_extras(settlement: Settlement) -> Settlement:
     """The same without what was brought along: for one that cannot be stored as it is."""
     return msgspec.structs.replace(
@@ -263,13 +305,15 @@ def without_extras(settlement: Settlement) -> Settlement:
 def settle_unsent(
     message: Message,
     status: Status,
-    reason: Reason,
+    reason: Reason | None,
     now: Instant,
     *,
     due_at: Instant | None = None,
     detail: str = "",
 ) -> Settlement:
     """A settlement without a provider call: put off, suppressed, expired, not renderable."""
+    if _after_acceptance(message, status):
+        return settle_unsent(message, Status.SENT, None, now, detail=_not_again(status, reason))
     cancels, advances = ladder.after(message, status) if message.later_rungs else ((), None)
     return Settlement(
         message=message,

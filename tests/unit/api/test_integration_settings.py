@@ -62,6 +62,8 @@ async def test_a_provider_that_falls_over_its_settings_is_refused_too(clarion, a
         ({"limits": {"concurrency": 0}}, "#/limits/concurrency", "at least 1"),
         ({"limits": {"timeout_s": 0}}, "#/limits/timeout_s", "above 0"),
         ({"limits": {"timeout_s": 61}}, "#/limits/timeout_s", "at most 60"),
+        ({"receipt_within_s": 0}, "#/receipt_within_s", ">= 1"),
+        ({"receipt_within_s": 30}, "#/receipt_within_s", "reports nothing"),
     ],
 )
 async def test_a_bound_that_cannot_work_is_refused_where_it_stands(admin, fields, pointer, said):

@@ -250,6 +250,7 @@ class Attempts:
             alternatives=self._integrations.alternatives(one.tenant, live),
             took_ms=round((ended - started) * 1000),
             wait_s=live.closed_for_s(ended),
+            receipt_within_s=live.integration.receipt_within_s,
         )
 
     def _unknown_policy(self, message: Message) -> UnknownPolicy:

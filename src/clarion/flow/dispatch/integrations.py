@@ -21,7 +21,7 @@ from clarion.model.status import Reason
 from clarion.model.user import Contact
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderTools
 from clarion.rules import breaker, limiter
-from clarion.rules.provider_score import Score, Standing, explained, scores
+from clarion.rules.provider_score import PATIENCE_S, Score, Standing, explained, scores
 from clarion.rules.weighted_choice import choose
 
 log = structlog.get_logger(__name__)
@@ -163,6 +163,11 @@ class Candidates:
             weights = self._fitting(contact)
             if not weights:
                 return NoCandidate(reason=Reason.CIRCUIT_OPEN, wait_s=self._wait_s)
+        if message.sent_at is not None:
+            weights = self._others(message, contact)
+            if not weights:
+                reason = Reason.CIRCUIT_OPEN if self._tripped else Reason.NO_INTEGRATION
+                return NoCandidate(reason=reason, wait_s=self._wait_s)
         if len(weights) == 1:
             return self._healthy[weights[0][0]]
         seed, failed = _seed(message), _failed(message)
@@ -185,6 +190,13 @@ class Candidates:
             said = self._why[chosen.key, failed, takers] = self._explained(chosen.key, failed, takers)
         return said
 
+    def _others(self, message: Message, contact: Contact | None) -> list[tuple[str, float]]:
+        """Those that a message may take whose receipt was missed: whoever took it is not given it again."""
+        takers = self._takers(contact) if self._particular and contact else self._healthy.values()
+        usable = [one for one in takers if one.key in self._healthy and one.key != message.integration]
+        free = [one for one in usable if one in self._free]
+        return [(one.key, self._scores[one.key].total) for one in free or usable]
+
     def _explained(self, chosen: str, failed: frozenset[str], takers: frozenset[str]) -> str:
         free = {one.key for one in self._free}
         tripped = {one.key for one in self._tripped}
@@ -195,7 +207,7 @@ class Candidates:
             elif key not in free:
                 ruled_out[key] = "all its slots are taken"
             elif key in failed:
-                ruled_out[key] = "the call before went through it"
+                ruled_out[key] = "the attempt before went through it"
         compared = {key: self._scores[key] for key in takers if key not in ruled_out}
         return explained(chosen, compared, ruled_out)
 
@@ -316,7 +328,7 @@ class Integrations:
         standings: dict[str, tuple[int, Standing]] = {}
         for live in healthy:
             self._scores.compare(live.place)
-            standings[live.key] = live.integration.weight, self._scores.standing(live.place)
+            standings[live.key] = live.integration.weight, self._standing(live.place[0], live.integration)
         return scores(standings)
 
     def storing(self, tenant: TenantId, channel: Channel, now_s: float) -> LiveIntegration | None:
@@ -356,7 +368,7 @@ class Integrations:
         self, tenant: TenantId, integrations: Sequence[Integration], now_s: float
     ) -> list[IntegrationHealth]:
         """Those of one channel."""
-        standings = {one.key: self._scores.standing((tenant, one.key)) for one in integrations}
+        standings = {one.key: self._standing(tenant, one) for one in integrations}
         troubles = {one.key: self._trouble(tenant, one, now_s) for one in integrations}
         compared = scores({one.key: (one.weight, standings[one.key]) for one in integrations})
         usable = {
@@ -376,6 +388,10 @@ class Integrations:
             )
             for one in integrations
         ]
+
+    def _standing(self, tenant: TenantId, integration: Integration) -> Standing:
+        patience_s = integration.receipt_within_s or PATIENCE_S
+        return self._scores.standing((tenant, integration.key), patience_s)
 
     def _circuit(self, tenant: TenantId, key: str, now_s: float) -> breaker.State:
         live = self._live.get((tenant, key))

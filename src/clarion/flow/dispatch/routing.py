@@ -50,7 +50,13 @@ class Routing:
                 usable = self._integrations.usable(tenant, queue.channel, queue.lane, now_s, only)
                 choices[tenant, only] = usable
             chosen = _chosen(in_flight, usable)
-            if isinstance(chosen, NoCandidate):
+            if (
+                isinstance(chosen, NoCandidate)
+                and chosen.reason is Reason.NO_INTEGRATION
+                and in_flight.message.sent_at is not None
+            ):
+                put_off.append(_sent_once(in_flight.message, now))
+            elif isinstance(chosen, NoCandidate):
                 put_off.append(self._put_off(in_flight.message, chosen.reason, chosen.wait_s, now))
                 closed_s = max(closed_s, chosen.wait_s)
             else:
@@ -82,6 +88,10 @@ class Routing:
         if message.expires_at is not None and due >= message.expires_at:
             return settle_unsent(message, Status.EXPIRED, Reason.EXPIRED, now)
         return settle_unsent(message, Status.DEFERRED, reason, now, due_at=due)
+
+
+def _sent_once(message: Message, now: Instant) -> Settlement:
+    return settle_unsent(message, Status.SENT, None, now, detail="no other integration takes it")
 
 
 def _chosen(in_flight: InFlight, usable: Candidates | NoCandidate) -> LiveIntegrations | NoCandidate:

@@ -10,6 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.errors import UserUnreadable
+from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.ledger import Ledger
 from clarion.flow.provider_scores import ProviderScores
 from clarion.flow.waiting import retry_until_stored
@@ -39,12 +40,14 @@ class ReceiptTracker:
         self,
         ledger: Ledger,
         opt_out: Callable[[Message], Awaitable[None]],
+        guard: CancellationGuard,
         scores: ProviderScores,
         clock: Clock,
     ) -> None:
         """`opt_out(message)` opts its person out of its category on its channel; harmless to repeat."""
         self._ledger = ledger
         self._opt_out = opt_out
+        self._guard = guard
         self._scores = scores
         self._clock = clock
         self.received: Counter[tuple[str, bool]] = Counter()
@@ -86,6 +89,9 @@ class ReceiptTracker:
             try:
                 came_back = soft.get((message.user, message.channel), 0)
                 means = interpret(message, receipt, came_back, ladders.get(message.id, ""))
+                if means.cancels:
+                    going = self._guard.stoppable(means.cancels)
+                    means = means._replace(cancels=tuple([rung for rung in means.cancels if rung in going]))
                 said = replace(receipt, at=min(max(receipt.at, message.created_at), now))
                 effects.append(_effect(said, message, means, users.get(message.user)))
                 places.append(place)
@@ -95,8 +101,10 @@ class ReceiptTracker:
             "receive", lambda: self._ledger.receipts.receive(effects), self._clock
         )
         taken = [False] * len(receipts)
-        for place, new in zip(places, stored, strict=True):
+        for place, effect, new in zip(places, effects, stored, strict=True):
             taken[place] = new
+            if not new:
+                self._guard.undo(effect.cancels)
         self._scores.reported(
             [
                 ((message.tenant, receipt.integration), message.updated_at)

@@ -10,6 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.errors import ClarionError
+from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
@@ -26,8 +27,11 @@ log = structlog.get_logger(__name__)
 class Settler:
     """Stores settlements, however long the store is unavailable, and publishes what they changed."""
 
-    def __init__(self, ledger: Ledger, lease: WorkerLease, fanout: Fanout, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, lease: WorkerLease, guard: CancellationGuard, fanout: Fanout, clock: Clock
+    ) -> None:
         self._messages = ledger.messages
+        self._guard = guard
         self._lease = lease
         self._fanout = fanout
         self._clock = clock
@@ -40,12 +44,25 @@ class Settler:
         """Returns when stored; the ids that were refused."""
         if not settlements:
             return frozenset()
+        if any(s.cancels for s in settlements):
+            settlements = self._without_begun(settlements)
         result = await self._stored(settlements)
         self.stored(settlements, result.inbox)
         if result.refused:
             self.refused += len(result.refused)
             self._lease.refused()
+            self._guard.undo(
+                [rung for s in settlements if s.message.id in result.refused for rung in s.cancels]
+            )
         return result.refused
+
+    def _without_begun(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """The same, canceling only rungs whose call has not begun; from now on none of these can begin."""
+        going = self._guard.stoppable([rung for s in settlements for rung in s.cancels])
+        return [
+            replace(s, cancels=tuple([rung for rung in s.cancels if rung in going])) if s.cancels else s
+            for s in settlements
+        ]
 
     def stored(self, settlements: Sequence[Settlement], inbox: Sequence[InboxChange]) -> None:
         """Publish what these changed. At once when they are stored, so that it goes out in the order of the commits."""

@@ -160,7 +160,7 @@ def recount(
 
 def counts_from(status: Status, outcome: str | None, at: Instant) -> Instant | None:
     """When a message counts that was settled like this: from then on if its person may have got it, else not at all."""
-    return at if status in SUCCEEDED or outcome == "unknown" else None
+    return at if status in SUCCEEDED or outcome in ("accepted", "unknown") else None
 
 
 def counted(message: Message) -> Counted:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.ids import Instant, TenantId
+from clarion.model.message import MessageFilter
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
 from clarion.testing.ledger_contract.subject import LedgerSubject, later, rungs, together
@@ -249,6 +250,44 @@ async def a_satisfied_ladder_stops(subject: LedgerSubject) -> None:
     assert list(await subject.claim()) == []
 
 
+async def a_satisfied_ladder_stops_a_rung_that_is_claimed(subject: LedgerSubject) -> None:
+    """Whoever holds it is refused. One whose call has begun is left alone."""
+    ladder = rungs(subject, Channel.PUSH, Channel.SMS, Channel.EMAIL, until="sent")
+    await subject.plan(*ladder)
+    subject.clock.advance(61)
+    (text,) = await subject.claim(channel=Channel.SMS)
+    (mail,) = await subject.claim(channel=Channel.EMAIL)
+    await subject.call(mail)
+    await subject.settle(ladder[0], SENT, cancels=ladder[0].later_rungs)
+    assert await subject.state(text) == (Status.CANCELED, Reason.LADDER_SATISFIED)
+    assert (await subject.settle(text, SENT)).refused == {text.id}
+    assert (await subject.state(mail))[0] is Status.SENDING
+    assert (await subject.settle(mail, SENT)).refused == frozenset()
+
+
+async def what_waits_for_its_receipt_was_sent(subject: LedgerSubject) -> None:
+    """Since its provider took it; a retry by hand begins anew. Why it went that way is kept with the attempt."""
+    message = subject.planned()
+    await subject.plan(message)
+    due = subject.now
+    waits = {
+        "reason": Reason.WAITING_FOR_RECEIPT,
+        "due_at": due,
+        "outcome": "accepted",
+        "choice": "a 100; b 50",
+    }
+    await subject.settle(message, Status.DEFERRED, **waits)
+    changes = await subject.ledger.records.changes(message.tenant, message.id)
+    assert [change.choice for change in changes] == [None, "a 100; b 50"]
+    subject.clock.advance(5)
+    (held,) = await subject.claim()
+    assert held.sent_at == due
+    await subject.settle(held, Status.FAILED, reason=Reason.OUTCOME_UNKNOWN)
+    everything, ids = MessageFilter(), [message.id]
+    await subject.ledger.records.requeue(subject.tenant, everything, ids, subject.now, 1, {})
+    assert (await subject.stored(message)).sent_at is None
+
+
 async def a_message_knows_when_it_was_tried_first(subject: LedgerSubject) -> None:
     """While it is tried again; waiting is no try."""
     message = subject.planned()
@@ -348,6 +387,8 @@ MESSAGES_CONTRACT = (
     settlements_at_once_are_kept_apart,
     the_inbox_item_comes_with_its_offset,
     a_satisfied_ladder_stops,
+    a_satisfied_ladder_stops_a_rung_that_is_claimed,
+    what_waits_for_its_receipt_was_sent,
     a_message_knows_when_it_was_tried_first,
     a_failed_rung_calls_the_next,
     an_address_that_is_gone_is_suppressed,

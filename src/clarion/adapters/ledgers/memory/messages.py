@@ -180,7 +180,7 @@ class MemoryMessages:
             integration=s.integration or m.integration,
             updated_at=s.at,
             tried_at=m.tried_at or s.at if active and s.outcome is not None else m.tried_at,
-            sent_at=m.sent_at or s.at if succeeded else m.sent_at,
+            sent_at=m.sent_at or s.at if succeeded or s.reason is Reason.WAITING_FOR_RECEIPT else m.sent_at,
             delivered_at=s.at if s.status is Status.DELIVERED else m.delivered_at,
             charged=m.charged and not s.message.charged,
         )
@@ -213,7 +213,7 @@ class MemoryMessages:
         """Rungs and turns that follow."""
         if s.advances is not None:
             advance(self._rows, self._tables, s.advances, s.at)
-        self._rows.stop(s.cancels, Status.CANCELED, Reason.LADDER_SATISFIED, s.at, only=(Status.DEFERRED,))
+        self._rows.stop(s.cancels, Status.CANCELED, Reason.LADDER_SATISFIED, s.at)
         if s.status not in ACTIVE:
             self._rows.release([s.message.id], s.at)
 

@@ -104,8 +104,7 @@ class MemoryReceipts:
         """Rungs and turns that follow."""
         if c.advances is not None and c.status is now.status:
             advance(self._rows, self._tables, c.advances, c.at)
-        why = (Status.CANCELED, Reason.LADDER_SATISFIED, c.at)
-        self._rows.stop(c.cancels, *why, only=(Status.DEFERRED,))
+        self._rows.stop(c.cancels, Status.CANCELED, Reason.LADDER_SATISFIED, c.at)
         if now.status not in ACTIVE:
             self._rows.release([now.id], c.at)
         if c.suppression is not None:

@@ -127,6 +127,7 @@ class MemoryRecords:
                 fence=m.fence + 1,
                 updated_at=at,
                 tried_at=None,
+                sent_at=None,
                 waits_for=None,
                 template_version=versions.get(m.template, m.template_version),
                 charged=False,

@@ -108,7 +108,8 @@ SETTLE = f"""
         updated_at = new.at,
         tried_at = iif(new.tried AND new.status IN ({coded(ACTIVE)}), coalesce(messages.tried_at, new.at), messages.tried_at),
         holder = iif(new.status IN ({coded([Status.QUEUED, Status.SENDING])}), messages.holder, NULL),
-        sent_at = iif(new.status IN ({coded(SUCCEEDED)}), coalesce(messages.sent_at, new.at), messages.sent_at),
+        sent_at = iif(new.status IN ({coded(SUCCEEDED)}) OR new.reason = '{Reason.WAITING_FOR_RECEIPT}',
+            coalesce(messages.sent_at, new.at), messages.sent_at),
         delivered_at = iif(new.status = {CODES[Status.DELIVERED]}, new.at, messages.delivered_at),
         journal = new.journal
     FROM new WHERE messages.id = new.id

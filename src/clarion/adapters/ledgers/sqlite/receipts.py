@@ -115,14 +115,7 @@ class SqliteReceipts:
             if c.advances is not None and c.status and CODES[c.status] == now_at[c.message.id]:
                 connection.execute(message_statements.ADVANCE_RUNGS, (*keys([c.advances]), c.at))
             if c.cancels:
-                self._terminations.stop(
-                    connection,
-                    c.cancels,
-                    Status.CANCELED,
-                    Reason.LADDER_SATISFIED,
-                    c.at,
-                    only=(Status.DEFERRED,),
-                )
+                self._terminations.stop(connection, c.cancels, Status.CANCELED, Reason.LADDER_SATISFIED, c.at)
         finished = [c.message.id for c in taken if now_at[c.message.id] not in _ACTIVE]
         if finished:
             self._terminations.release(connection, finished, taken[-1].at)

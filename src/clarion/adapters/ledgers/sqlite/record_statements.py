@@ -82,6 +82,6 @@ REQUEUE = f"""
         SELECT {id_at(0, 1)} AS id, {field(0)} AS route, {field(1)} AS journal FROM json_each(?1)
     )
     UPDATE messages SET journal = new.journal, status = {CODES[Status.QUEUED]}, reason = '{Reason.RETRIED}', attempt = 0, unknowns = 0, due_at = ?3,
-        fence = fence + 1, holder = NULL, waits_for = NULL, updated_at = ?3, tried_at = NULL, route = new.route
+        fence = fence + 1, holder = NULL, waits_for = NULL, updated_at = ?3, tried_at = NULL, sent_at = NULL, route = new.route
     FROM new WHERE messages.id = new.id
 """

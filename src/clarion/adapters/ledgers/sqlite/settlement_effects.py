@@ -63,9 +63,7 @@ class SettlementEffects:
         if advanced := [s.advances for s in settlements if s.advances is not None]:
             connection.execute(message_statements.ADVANCE_RUNGS, (*keys(advanced), now))
         if canceled := [rung for s in settlements for rung in s.cancels]:
-            self._terminations.stop(
-                connection, canceled, Status.CANCELED, Reason.LADDER_SATISFIED, now, only=(Status.DEFERRED,)
-            )
+            self._terminations.stop(connection, canceled, Status.CANCELED, Reason.LADDER_SATISFIED, now)
         if self._terminations.anyone_waits:
             finished = [s.message.id for s in settlements if s.status not in ACTIVE]
             self._terminations.release(connection, finished, now)
