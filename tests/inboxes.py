@@ -55,6 +55,9 @@ class MemoryInboxes:
             tenant=moved[0].tenant, user=user, items=moved, content=content, counts=self.now(user)[1]
         )
 
+    async def unread(self, users: Sequence[UserNo]) -> Mapping[UserNo, int]:
+        return {user: self.now(user)[1].unread for user in users}
+
     def forget(self, user: UserNo) -> None:
         """The user was deleted."""
         self._items.pop(user, None)

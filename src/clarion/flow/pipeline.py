@@ -92,7 +92,7 @@ class Pipeline:
         self.intake = Intake(ledger, broker, self.schemas, self.coverage, self.priority, vault, clock, random)
         # 2 plan, with the delivery of what is delivered by being stored
         recheck = Recheck(ledger, lease, clock)
-        outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, vault.hash, clock)
+        outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, ledger.inboxes, vault.hash, clock)
         self._calls = ProviderCalls(self.scores, clock)
         self.payments = Payments(ledger, clock)
         self._settler = Settler(ledger, lease, self.guard, fanout, clock)

@@ -53,6 +53,9 @@ class Invitation(Value, frozen=True, kw_only=True):
     """Greater with every change."""
 
 
+MOST_BADGE = 2**31 - 1
+
+
 class DeviceOptions(Value, frozen=True, kw_only=True):
     """How a phone shows a notification, or that it shows none. Names are those of APNs, written with underscores."""
 
@@ -63,8 +66,8 @@ class DeviceOptions(Value, frozen=True, kw_only=True):
     loc_key: str = ""
     """Name of a text in the app, shown in place of `body`; `loc_args` fill its places."""
     loc_args: tuple[str, ...] = ()
-    badge: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
-    """The number at the app's icon; 0 removes it."""
+    badge: Annotated[int, msgspec.Meta(ge=0, le=MOST_BADGE)] | Literal["unread"] | None = None
+    """The number at the app's icon; 0 removes it. `unread`: how many items of the inbox are unread when it is sent."""
     sound: str = ""
     """`default`, or a file in the app."""
     category: str = ""

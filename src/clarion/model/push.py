@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from clarion.model.content import DeviceOptions, PushContent
+from clarion.model.content import MOST_BADGE, DeviceOptions, PushContent
 from clarion.model.ids import MessageId, id_text
 
 MOST_BYTES = 3_993
@@ -47,6 +48,17 @@ class _Payload(msgspec.Struct, frozen=True, kw_only=True):
 
     web_push: int = DECLARATIVE
     notification: _Notification
+
+
+def counts_unread(content: PushContent) -> bool:
+    """Whether its badge is the number of unread inbox items."""
+    return content.device is not None and content.device.badge == "unread"
+
+
+def with_unread(content: PushContent, unread: int) -> PushContent:
+    """With the number in the place of `unread`."""
+    assert content.device is not None
+    return replace(content, device=replace(content.device, badge=min(unread, MOST_BADGE)))
 
 
 def push_payload(content: PushContent, message: MessageId) -> bytes:
@@ -126,6 +138,8 @@ def reserved_names(data: Mapping[str, Any]) -> Iterator[str]:
 def push_bytes(content: PushContent) -> int:
     """How much of `MOST_BYTES` it takes at the service that leaves it least room; ids of messages are of one length."""
     message = MessageId(bytes(16))
+    if counts_unread(content):
+        content = with_unread(content, MOST_BADGE)
     return max(
         len(push_payload(content, message)), len(apns_payload(content, message)) - (APNS_BYTES - MOST_BYTES)
     )

@@ -224,6 +224,7 @@ def test_how_a_phone_shows_a_push_is_checked_with_the_example():
     assert findings({"title": "T", "device": good}, Channel.PUSH, example_data=example) == []
     for wrong, said in (
         ('{"badge": -1}', ">= 0"),
+        ('{"badge": "all"}', "Invalid enum value"),
         ('{"colour": "red"}', "colour"),
         ('{"interruption_level": "loud"}', "loud"),
         ("{{ n }}", "object"),

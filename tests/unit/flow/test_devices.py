@@ -13,7 +13,7 @@ from clarion.model.content import PushContent
 from clarion.model.device import Platform
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.settlement import Settlement
-from clarion.model.setup import Category, Integration, IntegrationLimits, UnknownPolicy
+from clarion.model.setup import Category, Integration, IntegrationLimits, Template, UnknownPolicy
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, UserPut
 from clarion.rules.devices import DeviceAnswer, settle_devices
@@ -463,3 +463,33 @@ async def test_a_device_and_a_contact_with_one_token_get_it_once(store):
         await clarion.trigger("ping", "ada")
         await clarion.until_idle()
         assert reached(clarion.provider) == {"fcm:other-phone": 1, "fcm:token-of-phone": 1}
+
+
+async def test_a_badge_is_the_number_of_unread_items_when_it_is_asked_for(store):
+    """Of each person as the push is sent, whatever was planned before; a badge that is a number stays."""
+    async with engine(store) as clarion:
+        await clarion.create_setup(
+            PING, workflow("bell", channel=Channel.IN_APP), categories=(Category(key="news"),)
+        )
+        badge = "{{ data.badge|tojson }}"
+        fields = {"title": "New", "device": '{"sound": "default", "badge": ' + badge + "}"}
+        await clarion.ledger.setup.templates.put(
+            clarion.tenant,
+            Template(
+                key="note",
+                channels={Channel.PUSH: {"en": fields}, Channel.IN_APP: {"en": {"title": "New"}}},
+                example_data={"badge": 1},
+            ),
+        )
+        for name in ("ada", "bob"):
+            await clarion.put_user(name)
+        await clarion.trigger("bell", "ada", data=msgspec.Raw(b"{}"))
+        await clarion.trigger("bell", "ada", data=msgspec.Raw(b"{}"))
+        await clarion.until_idle()
+        await clarion.trigger("ping", "ada", "bob", data=msgspec.Raw(b'{"badge": "unread"}'))
+        await clarion.trigger("ping", "ada", data=msgspec.Raw(b'{"badge": 7}'))
+        await clarion.until_idle()
+        sent = [one for one in clarion.provider.effects if isinstance(one.content, PushContent)]
+        badges = {(one.user.id, one.content.device.badge) for one in sent}
+        assert badges == {("ada", 2), ("bob", 0), ("ada", 7)}
+        assert {one.content.device.sound for one in sent} == {"default"}

@@ -14,13 +14,15 @@ from clarion.flow.dispatch.rendering import Rendering, is_overridden
 from clarion.flow.dispatch.targets import SendTarget
 from clarion.flow.lanes import InFlight
 from clarion.flow.setup_view import SetupView
-from clarion.model.content import AnyContent
+from clarion.model.content import AnyContent, PushContent
 from clarion.model.ids import MessageId
 from clarion.model.message import Message
 from clarion.model.outgoing import Outgoing
+from clarion.model.push import counts_unread, with_unread
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.ports.clock import Clock
+from clarion.ports.ledger import Inboxes
 from clarion.ports.limited import Exceeded
 from clarion.rules.keys import EventKeys, KeyedHash
 from clarion.rules.outcomes import settle_unsent
@@ -47,12 +49,14 @@ class OutgoingBuilder:
         setup: SetupView,
         rendering: Rendering,
         unsubscribe_url: Callable[[Message], str],
+        inboxes: Inboxes,
         hash: KeyedHash,
         clock: Clock,
     ) -> None:
         self._workflows = setup.workflows
         self._rendering = rendering
         self._unsubscribe_url = unsubscribe_url
+        self._inboxes = inboxes
         self._hash = hash
         self._clock = clock
 
@@ -84,7 +88,24 @@ class OutgoingBuilder:
                 ready += [(in_flight, live, replace(outgoing, contact=to)) for to, live in in_flight.devices]
             else:
                 ready.append((in_flight, route.first, outgoing))
-        return BuiltBatch(ready, failed)
+        return BuiltBatch(await self._with_badges(ready), failed)
+
+    async def _with_badges(self, ready: list[ReadyCall]) -> list[ReadyCall]:
+        """Pushes whose badge counts what is unread get the number, all in one look."""
+        users = {
+            one.message.user
+            for _, _, one in ready
+            if type(one.content) is PushContent and counts_unread(one.content)
+        }
+        if not users:
+            return ready
+        unread = await self._inboxes.unread(list(users))
+        return [
+            (in_flight, live, replace(one, content=with_unread(one.content, unread.get(one.message.user, 0))))
+            if type(one.content) is PushContent and counts_unread(one.content)
+            else (in_flight, live, one)
+            for in_flight, live, one in ready
+        ]
 
     def _failed(self, in_flight: InFlight, reason: Reason, detail: str) -> Settlement:
         return settle_unsent(in_flight.message, Status.FAILED, reason, self._clock.now(), detail=detail)

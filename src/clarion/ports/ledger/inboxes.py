@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from clarion.model.ids import Instant, MessageId, UserNo
@@ -28,6 +28,9 @@ class Inboxes(Protocol):
 
     async def head(self, user: UserNo) -> tuple[int, InboxCounts]:
         """The newest offset and the counters at that offset."""
+
+    async def unread(self, users: Sequence[UserNo]) -> Mapping[UserNo, int]:
+        """How many items each of them has not read."""
 
     async def matching(
         self, user: UserNo, *, archived: bool = False, unread: bool = False

@@ -182,6 +182,8 @@ async def the_counters_are_exact(subject: LedgerSubject) -> None:
     await subject.delivered()
     assert await counts() == (1, 3, 3)
     assert await inboxes.head(subject.bob.no) == (0, InboxCounts(unseen=0, unread=0, total=0))
+    unread = await inboxes.unread([subject.ada.no, subject.bob.no])
+    assert unread == {subject.ada.no: 3, subject.bob.no: 0}
 
 
 async def a_change_carries_the_counters_if_any(subject: LedgerSubject) -> None:

@@ -61,6 +61,9 @@ class MemoryInboxes:
     async def head(self, user: UserNo) -> tuple[int, InboxCounts]:
         return self._tables.offsets.get(user, 0), self._counts(user)
 
+    async def unread(self, users: Sequence[UserNo]) -> Mapping[UserNo, int]:
+        return {user: self._counts(user).unread for user in users}
+
     async def mark(
         self, user: UserNo, action: InboxAction, ids: Sequence[MessageId], at: Instant
     ) -> InboxChange | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -126,6 +126,10 @@ class SqliteInboxes:
         wanted = (user, archived, unread, HIGHEST if before is None else before, limit)
         found = await self._readers.rows(sql.INBOX_PAGE, wanted)
         return [item_of(self._routes, row) for row in found]
+
+    async def unread(self, users: Sequence[UserNo]) -> Mapping[UserNo, int]:
+        found = await self._readers.rows(sql.INBOX_HEADS, (encoded(list(users)),))
+        return {user: _Head(*state).unread for user, *state in found}
 
     async def matching(
         self, user: UserNo, *, archived: bool = False, unread: bool = False
