@@ -26,7 +26,7 @@ class DeviceBody(Value, frozen=True, kw_only=True):
     """What an app registers."""
 
     platform: Platform
-    """`ios` is any system of Apple, `web` a browser."""
+    """`ios` is any system of Apple, `huawei` a phone without Google's services, `web` a browser."""
     app: Short | None = None
     """Bundle id or package name. Needed on Apple's systems for an app other than the `topic` of the integration."""
     push_environment: Literal["production", "sandbox"] | None = None

@@ -14,6 +14,7 @@ class Platform(StrEnum):
 
     IOS = "ios"
     ANDROID = "android"
+    HUAWEI = "huawei"
     WEB = "web"
 
 

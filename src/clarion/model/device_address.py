@@ -1,7 +1,8 @@
 """Addresses of phones: the name of the push service, a colon, and what the service calls the device.
 
 `apns:TOKEN`, `apns-sandbox:TOKEN`, each also with the app before the token (`apns:com.example.app/TOKEN`);
-`fcm:TOKEN`, `fcm-topic:NAME`, `fcm-condition:'a' in topics && 'b' in topics`.
+`fcm:TOKEN`, `fcm-topic:NAME`, `fcm-condition:'a' in topics && 'b' in topics`; `hms:TOKEN`; `expo:ExponentPushToken[...]`;
+`ntfy:TOPIC`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class DeviceAddress(msgspec.Struct, frozen=True, kw_only=True):
     """An address in its parts."""
 
     service: str
-    """The scheme: `apns`, `apns-sandbox`, `fcm`, `fcm-topic`, `fcm-condition`."""
+    """The scheme: `apns`, `apns-sandbox`, `fcm`, `fcm-topic`, `fcm-condition`, `hms`, `expo`, `ntfy`."""
     token: str
     app: str = ""
     """Bundle id; empty: the one app of the integration."""
@@ -31,6 +32,9 @@ _FORMS: Final = {
     "fcm": re.compile(r"(?P<token>[A-Za-z0-9_:-]{10,4096})"),
     "fcm-topic": re.compile(r"(?P<token>[A-Za-z0-9_.~%-]{1,900})"),
     "fcm-condition": re.compile(r"(?P<token>[ -~]{1,1000})"),
+    "hms": re.compile(r"(?P<token>[!-~]{10,4000})"),
+    "expo": re.compile(r"(?P<token>Expo(?:nent)?PushToken\[[!-Z^-~]{1,200}\])"),
+    "ntfy": re.compile(r"(?P<token>[A-Za-z0-9_-]{1,64})"),
 }
 _FORMS["apns-sandbox"] = _FORMS["apns"]
 _WANTED: Final = {
@@ -38,6 +42,9 @@ _WANTED: Final = {
     "fcm": "a registration token",
     "fcm-topic": "the name of a topic, without /topics/",
     "fcm-condition": "a condition such as 'news' in topics && 'sport' in topics",
+    "hms": "a push token of Huawei",
+    "expo": "an Expo push token, ExponentPushToken[...]",
+    "ntfy": "a topic: up to 64 letters, digits, _ and -",
 }
 _WANTED["apns-sandbox"] = _WANTED["apns"]
 
@@ -63,6 +70,15 @@ def read_device_address(address: str) -> DeviceAddress:
     )
 
 
+def token_at(service: str, address: str) -> str:
+    """What the service calls the device; empty when it is no address of this service."""
+    try:
+        read = read_device_address(address)
+    except ValueError:
+        return ""
+    return read.token if read.service == service else ""
+
+
 def plain_device_address(address: str) -> str:
     """The one spelling in which it is stored. ValueError saying what is wrong."""
     read = read_device_address(address)
@@ -70,9 +86,15 @@ def plain_device_address(address: str) -> str:
 
 
 ENVIRONMENTS: Final[Mapping[str, str]] = {"production": "apns", "sandbox": "apns-sandbox"}
-OWN_SERVICE: Final[Mapping[Platform, str]] = {Platform.IOS: "apns", Platform.ANDROID: "fcm"}
+OWN_SERVICE: Final[Mapping[Platform, str]] = {
+    Platform.IOS: "apns",
+    Platform.ANDROID: "fcm",
+    Platform.HUAWEI: "hms",
+}
 """Whose tokens a platform hands out; browsers have subscriptions instead."""
-_DEVICE_SERVICES: Final = frozenset({"apns", "apns-sandbox", "fcm"})
+_DEVICE_SERVICES: Final = frozenset({"apns", "apns-sandbox", "fcm", "hms", "expo"})
+_EXPO: Final = ("ExponentPushToken[", "ExpoPushToken[")
+"""Tokens that begin like this say themselves whose they are."""
 
 
 def registered_address(platform: Platform, token: str, app: str, push_environment: str) -> str:
@@ -84,7 +106,7 @@ def registered_address(platform: Platform, token: str, app: str, push_environmen
         return plain_subscription(token)
     service = service_of(token)
     if not service:
-        service = OWN_SERVICE.get(platform, "")
+        service = "expo" if token.startswith(_EXPO) else OWN_SERVICE.get(platform, "")
         if not service:
             raise ValueError("the token of a browser is its subscription: JSON.stringify(subscription)")
         token = f"{ENVIRONMENTS.get(push_environment, service) if service == 'apns' else service}:{token}"

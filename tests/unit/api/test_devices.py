@@ -106,7 +106,14 @@ async def test_devices_are_listed_newest_first_and_by_user(admin, ada, bob):
             "fcm:token-12345",
             ("token-12345", None, None),
         ),
+        ({"platform": "huawei", "token": "IQAAAACy0p~x"}, "hms:IQAAAACy0p~x", ("IQAAAACy0p~x", None, None)),
+        (
+            {"platform": "ios", "token": "ExponentPushToken[x]"},
+            "expo:ExponentPushToken[x]",
+            ("expo:ExponentPushToken[x]", None, None),
+        ),
         ({"platform": "web", "token": SUBSCRIPTION}, SUBSCRIPTION, (SUBSCRIPTION, None, None)),
+        ({"platform": "android", "token": SUBSCRIPTION}, SUBSCRIPTION, (SUBSCRIPTION, None, None)),
         ({"platform": "ios"}, "", (None, None, None)),
     ],
 )
@@ -128,6 +135,7 @@ async def test_a_token_becomes_the_address_of_its_push_service(clarion, admin, a
         ({"platform": "ios", "token": "not hexadecimal"}, "#/token", "hexadecimal"),
         ({"platform": "web", "token": "abc"}, "#/token", "subscription"),
         ({"platform": "android", "token": "fcm-topic:news"}, "#/token", "single device"),
+        ({"platform": "android", "token": "ntfy:news"}, "#/token", "single device"),
         ({**ANDROID, "push_environment": "sandbox"}, "#/token", "push_environment"),
         ({"platform": "ios", "push_environment": "sandbox"}, "#/push_environment", "token"),
         ({"platform": "ios", "token": f"apns:a.b/{APNS}", "app": "c.d"}, "#/token", "a.b"),

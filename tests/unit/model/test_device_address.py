@@ -19,6 +19,10 @@ TOKEN = "ab" * 32
         ("fcm:bk3RNwTe3H0:CI2k_HHw-gIpo", "fcm", "", "bk3RNwTe3H0:CI2k_HHw-gIpo"),
         ("fcm-topic:news", "fcm-topic", "", "news"),
         ("fcm-condition:'a' in topics", "fcm-condition", "", "'a' in topics"),
+        ("hms:IQAAAACy0p2tAABd1h~x.y|z", "hms", "", "IQAAAACy0p2tAABd1h~x.y|z"),
+        ("expo:ExponentPushToken[a-B_1]", "expo", "", "ExponentPushToken[a-B_1]"),
+        ("expo:ExpoPushToken[a]", "expo", "", "ExpoPushToken[a]"),
+        ("ntfy:orders_of-ada", "ntfy", "", "orders_of-ada"),
     ],
 )
 def test_an_address_has_a_service_and_a_token(address, service, app, token):
@@ -29,7 +33,8 @@ def test_an_address_has_a_service_and_a_token(address, service, app, token):
 
 
 @pytest.mark.parametrize(
-    "address", ["", "device-of-ada", '{"endpoint": "x"}', "https://a.example", "sms:1", "apns"]
+    "address",
+    ["", "device-of-ada", "hmss:token-12345", '{"endpoint": "x"}', "https://a.example", "sms:1", "apns"],
 )
 def test_other_addresses_name_no_service(address):
     """They are for other providers, as before."""
@@ -48,6 +53,10 @@ def test_other_addresses_name_no_service(address):
         "fcm:short",
         "fcm-topic:/topics/news",
         "fcm: x" * 3,
+        "hms:short",
+        "expo:PushToken[a]",
+        "expo:ExponentPushToken[a]]",
+        "ntfy:a/b",
     ],
 )
 def test_a_broken_one_is_refused_where_addresses_come_in(address):

@@ -1,0 +1,149 @@
+"""Expo as a provider: what is asked of it, and what is not said by its status."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from clarion.adapters.http import HttpReply, HttpRequest
+from clarion.adapters.providers.expo import ExpoConfig, build, check_pong, plugin, read
+from clarion.errors import ConfigError, Unavailable
+from clarion.model.channel import Channel, Lane
+from clarion.model.content import DeviceOptions, PushContent
+from clarion.model.ids import Instant
+from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
+from clarion.model.outgoing import Outgoing
+from clarion.model.user import Contact
+from clarion.testing.ports import MONDAY_NOON, ManualClock
+from tests import outgoing as made
+from tests.vendors.expo import SENT, TOKEN, refused, ticket
+
+HELLO = PushContent(title="Hello", body="World", url="https://a.example/", data={"order": 7})
+
+
+def push(content: PushContent = HELLO, address: str = f"expo:{TOKEN}", **more: Any) -> Outgoing:
+    return made.outgoing(content, channel=Channel.PUSH, address=address, **more)
+
+
+def asked(outgoing: Outgoing, **settings: Any) -> HttpRequest | Outcome:
+    return build(msgspec.convert(settings, ExpoConfig), ManualClock(), outgoing)
+
+
+def sent(outgoing: Outgoing, **settings: Any) -> dict[str, Any]:
+    """The body of the request."""
+    built = asked(outgoing, **settings)
+    assert isinstance(built, HttpRequest), built
+    assert built.url == "https://exp.host/--/api/v2/push/send"
+    body: dict[str, Any] = json.loads(built.body)
+    return body
+
+
+def answered(answer: Any) -> HttpReply:
+    return HttpReply(status=answer.status, headers=answer.headers, body=answer.body)
+
+
+def test_the_whole_message_is_in_fields_that_expo_documents():
+    """https://docs.expo.dev/push-notifications/sending-notifications/#message-request-format"""
+    options = DeviceOptions(
+        subtitle="Sub",
+        badge=0,
+        sound="default",
+        category="ORDER",
+        channel_id="orders",
+        interruption_level="time-sensitive",
+    )
+    content = msgspec.structs.replace(HELLO, device=options, image="https://a.example/i.png")
+    assert sent(push(content, lane=Lane.CRITICAL)) == {
+        "to": TOKEN,
+        "title": "Hello",
+        "body": "World",
+        "subtitle": "Sub",
+        "badge": 0,
+        "sound": "default",
+        "categoryId": "ORDER",
+        "channelId": "orders",
+        "interruptionLevel": "time-sensitive",
+        "mutableContent": True,
+        "richContent": {"image": "https://a.example/i.png"},
+        "data": {
+            "order": 7,
+            "message_id": "00000000-0000-0000-0000-000000000001",
+            "url": "https://a.example/",
+            "image": "https://a.example/i.png",
+        },
+        "priority": "high",
+        "ttl": 86_400,
+    }
+
+
+def test_a_push_in_the_background_shows_nothing():
+    """The app is woken with its data."""
+    body = sent(push(msgspec.structs.replace(HELLO, device=DeviceOptions(background=True))))
+    assert body["_contentAvailable"] is True
+    assert {"title", "body"}.isdisjoint(body)
+
+
+def test_a_message_is_kept_until_it_expires():
+    """Never after; without a time as long as the setting says."""
+    assert sent(push(expires_at=Instant(MONDAY_NOON + 90_500)))["ttl"] == 90
+    assert sent(push(expires_at=Instant(MONDAY_NOON - 1)))["ttl"] == 0
+    assert sent(push(), ttl_s=5)["ttl"] == 5
+
+
+def test_an_access_token_is_sent_where_there_is_one():
+    """Projects with enhanced push security want it."""
+    built, without = asked(push(), access_token="t0ken"), asked(push())
+    assert isinstance(built, HttpRequest)
+    assert isinstance(without, HttpRequest)
+    assert built.headers["authorization"] == "Bearer t0ken"
+    assert "authorization" not in without.headers
+
+
+@pytest.mark.parametrize(
+    "outgoing",
+    [
+        push(PushContent(title="x" * 4_100)),
+        push(address="fcm:token-12345"),
+        push(address="expo:ExponentPushToken[]"),
+    ],
+)
+def test_what_expo_cannot_take_is_not_sent(outgoing):
+    """Too large, or not to a device of Expo's."""
+    assert isinstance(asked(outgoing), Rejected)
+
+
+def test_only_expo_tokens_are_its_own():
+    """All other devices go to other integrations."""
+    assert plugin.accepts is not None
+    found = [
+        address
+        for address in (f"expo:{TOKEN}", "fcm:token-12345", TOKEN, "ntfy:orders")
+        if plugin.accepts(Contact(channel=Channel.PUSH, address=address))
+    ]
+    assert found == [f"expo:{TOKEN}"]
+
+
+def test_trouble_of_one_platform_is_no_trouble_of_the_other():
+    """Keys for Android may be wrong while iPhones are served: the circuit stays closed."""
+    for error in ("InvalidCredentials", "MismatchSenderId", "MessageRateExceeded"):
+        outcome = read(push(), answered(ticket(error)))
+        assert isinstance(outcome, Retry)
+        assert outcome.of_address is True
+
+
+def test_the_id_of_the_ticket_is_kept():
+    """Support at Expo asks for it."""
+    outcome = read(push(), answered(SENT))
+    assert outcome == Accepted(provider_id="019a1b2c-0000-7000-8000-000000000001")
+
+
+def test_a_check_says_what_is_wrong():
+    """The token, or the service."""
+    check_pong(HttpReply(status=200, headers={}, body=b'{"data":{}}'))
+    with pytest.raises(ConfigError, match="access_token"):
+        check_pong(answered(refused(400, "UNAUTHORIZED")))
+    with pytest.raises(Unavailable, match="503"):
+        check_pong(HttpReply(status=503, headers={}, body=b""))
