@@ -45,6 +45,8 @@ class Report(msgspec.Struct):
     event: str = ""
     gone: bool = False
     text: str | None = None
+    id: str = "m1"
+    sender: str = "+1"
 
 
 def signature(token: str, seconds: int, request: CallbackRequest) -> str:
@@ -81,7 +83,9 @@ def read(request: CallbackRequest, config: Any, tools: CallbackTools) -> Callbac
     unread = ""
     for one in reports:
         if one.text is not None:
-            messages.append(InboundMessage(provider_id="m1", sender="+1", recipient="+2", text=one.text))
+            messages.append(
+                InboundMessage(provider_id=one.id, sender=one.sender, recipient="+2", text=one.text)
+            )
         elif (kind := kinds.get(one.event)) is not None and one.ref:
             permanent = one.gone and kind is ReceiptKind.BOUNCED
             receipts.append(ReportedReceipt(reference=one.ref, kind=kind, permanent=permanent))

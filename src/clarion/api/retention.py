@@ -44,6 +44,8 @@ class RetentionDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Calls of webhook endpoints."""
     devices: Keep | None = None
     """Devices that were not registered again: an app registers whenever it starts."""
+    inbound: Keep | None = None
+    """What people wrote to us: text messages, chats, answers to emails."""
     quarantine: Keep | None = None
     """Mail and callbacks kept for manual review."""
     operations: Keep | None = None
@@ -59,6 +61,7 @@ class Expired(msgspec.Struct, frozen=True, kw_only=True):
     captures: int
     deliveries: int
     devices: int
+    inbound: int
     quarantine: int
     operations: int
 

@@ -16,7 +16,7 @@ from clarion.api.guards import ADMIN, READ, Caller, Parts
 from clarion.api.merging import merge
 from clarion.errors import InvalidInput, check_all
 from clarion.model.channel import Channel
-from clarion.model.setup import FrequencyCap, Tenant
+from clarion.model.setup import FrequencyCap, Replies, Tenant
 from clarion.model.user import Value
 from clarion.rules import validation
 
@@ -43,6 +43,8 @@ class TenantDocument(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Most segments of a text message; 0: no limit of the tenant's own."""
     sms_smart: bool = False
     """Write text messages in GSM-7 where that looks the same: straight quotes, plain dashes and spaces."""
+    replies: Replies = msgspec.field(default_factory=Replies)
+    """What people are answered who write STOP, START or HELP: `{"help": {"en": "...", "de": "..."}}`."""
     require_if_match: bool = False
     """Refuse a change of a resource without `If-Match`."""
 
@@ -83,6 +85,11 @@ def check(wanted: TenantDocument) -> None:
             *(
                 partial(validation.check_locale, locale, f"#/required_locales/{index}")
                 for index, locale in enumerate(wanted.required_locales)
+            ),
+            *(
+                partial(validation.check_locale, locale, f"#/replies/{reply}/{locale}")
+                for reply in Replies.__struct_fields__
+                for locale in getattr(wanted.replies, reply)
             ),
             partial(_check_segments, wanted),
         ]

@@ -18,6 +18,7 @@ from clarion.cli import (
     endpoints,
     events,
     explain,
+    inbound,
     keys,
     messages,
     migrate,
@@ -127,6 +128,7 @@ program.add_typer(endpoints.program, name="endpoints")
 program.add_typer(messages.program, name="messages")
 program.add_typer(dead_letters.program, name="dead-letters")
 program.add_typer(operations.program, name="operations")
+program.add_typer(inbound.program, name="inbound")
 program.add_typer(quarantine.program, name="quarantine")
 program.add_typer(keys.program, name="keys")
 program.add_typer(vapid.program, name="vapid")

@@ -34,6 +34,7 @@ class Ledger:
         self.spending = store.spending
         self.receipts = store.receipts
         self.quarantine = store.quarantine
+        self.inbound = store.inbound
         self.records = store.records
         self.operations = store.operations
         self.steps = store.steps

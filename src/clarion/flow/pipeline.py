@@ -13,6 +13,7 @@ from clarion.errors import ClarionError
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.coverage import Coverage
 from clarion.flow.dispatch.attempts import Attempts
+from clarion.flow.dispatch.direct_calls import DirectCalls
 from clarion.flow.dispatch.dispatcher import Dispatcher
 from clarion.flow.dispatch.integrations import IntegrationHealth, Integrations
 from clarion.flow.dispatch.outgoing import OutgoingBuilder
@@ -132,6 +133,7 @@ class Pipeline:
             self.priority,
             clock,
         )
+        self.direct_calls = DirectCalls(self.integrations, self._calls, clock)
         # 4 track
         self._receipts = ReceiptTracker(ledger, opt_out, self.guard, self.scores, clock)
         # 5 timers

@@ -27,6 +27,8 @@ class RetentionKind(StrEnum):
     """Calls of webhook endpoints."""
     DEVICES = "devices"
     """Devices that were not registered again."""
+    INBOUND = "inbound"
+    """What people wrote to us: text messages, chats, answers to emails."""
     QUARANTINE = "quarantine"
     """Mail and callbacks kept for manual review."""
     OPERATIONS = "operations"
@@ -43,6 +45,7 @@ DEFAULT_DAYS: Days = {
     RetentionKind.CAPTURES: 30,
     RetentionKind.DELIVERIES: 30,
     RetentionKind.DEVICES: 270,
+    RetentionKind.INBOUND: 90,
     RetentionKind.QUARANTINE: 30,
     RetentionKind.OPERATIONS: 30,
 }

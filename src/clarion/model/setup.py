@@ -54,6 +54,18 @@ class Budget(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The share of the limit from which on a warning is given."""
 
 
+class Replies(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What people are answered who write STOP, START or HELP, or the same in other words: a text for each language.
+    An empty text is not sent; without any, a text of Clarion's own in English is."""
+
+    opted_out: dict[str, str] = {}
+    """The one confirmation that they get no more messages."""
+    opted_in: dict[str, str] = {}
+    """That they get messages again."""
+    help: dict[str, str] = {}
+    """Who writes, how to reach you, and that STOP ends it."""
+
+
 class Tenant(Value, frozen=True, kw_only=True):
     """An isolated customer of the installation, with its defaults."""
 
@@ -78,6 +90,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     """What they cost through a provider, by its name."""
     budgets: dict[str, Budget] = {}
     """What may be spent on a day, by key."""
+    replies: Replies = Replies()
     require_if_match: bool = False
     """Every change of one resource must name what it was made from (`If-Match`)."""
     retention: dict[RetentionKind, int | None] = {}

@@ -21,6 +21,7 @@ from clarion.services.dry_runs import DryRuns
 from clarion.services.endpoint_monitor import EndpointMonitor
 from clarion.services.inbound_mail import InboundMail
 from clarion.services.inbound_messages import InboundMessages
+from clarion.services.inbound_replies import InboundReplies
 from clarion.services.inbox_actions import InboxActions
 from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
@@ -68,6 +69,7 @@ class Services:
     unsubscribe: UnsubscribeLinks
     inbound_mail: InboundMail
     inbound_messages: InboundMessages
+    inbound_replies: InboundReplies
     callbacks: CallbackService
     mail_readers: Sequence[MailReader] = ()
     endpoint_monitor: EndpointMonitor
@@ -94,7 +96,8 @@ class Services:
         setup, vault, clock, random = ledger.setup, tools.vault, tools.clock, tools.random
         inbox_actions = InboxActions(ledger.inboxes, fanout, clock)
         retries = Retries(ledger, clock)
-        inbound_messages = InboundMessages()
+        replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
+        inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
@@ -121,6 +124,7 @@ class Services:
             unsubscribe=unsubscribe,
             inbound_mail=inbound,
             inbound_messages=inbound_messages,
+            inbound_replies=replies,
             callbacks=CallbackService(
                 ledger,
                 pipeline.integrations.plugin,
@@ -145,6 +149,7 @@ class Services:
         pipeline.loops.start("retention", self.retention.run)
         pipeline.loops.start("watch-endpoints", self.endpoint_monitor.run)
         pipeline.loops.start("spending-alerts", self.spending_alerts.run)
+        pipeline.loops.start("reply", self.inbound_replies.run)
         for number, reader in enumerate(self.mail_readers):
             pipeline.loops.start(f"mail-{number}", reader.run)
             pipeline.readiness.watch(f"mailbox {number}", lambda reader=reader: reader.trouble)  # type: ignore[misc]
@@ -154,7 +159,8 @@ class Services:
         return {
             **{f"callbacks.{outcome}": count for outcome, count in self.callbacks.taken.items()},
             "callback_references_unknown": self.callbacks.unknown_references,
-            "messages_received": self.inbound_messages.taken,
+            **{f"messages_received.{verdict}": n for verdict, n in self.inbound_messages.taken.items()},
+            **{f"replies.{status}": count for status, count in self.inbound_replies.ended.items()},
             "mails_read": sum(reader.read for reader in self.mail_readers),
             "endpoints_disabled": self.endpoint_monitor.disabled,
             "operation_items.done": self.operations.done,

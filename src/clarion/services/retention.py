@@ -37,6 +37,7 @@ ORDER = (
     RetentionKind.CAPTURES,
     RetentionKind.DELIVERIES,
     RetentionKind.DEVICES,
+    RetentionKind.INBOUND,
     RetentionKind.QUARANTINE,
     RetentionKind.OPERATIONS,
 )

@@ -225,7 +225,7 @@ async def test_the_url_is_part_of_the_integration(admin, url):
 async def test_messages_of_people_are_passed_on(clarion, url):
     """As values, before the provider is answered."""
     assert (await reported(clarion, url, b'[{"text": "hello"}]')).status_code == 200
-    assert clarion.services.stats()["messages_received"] == 1
+    assert clarion.services.stats()["messages_received.other"] == 1
 
 
 QUARANTINE = "/v1/quarantine"

@@ -16,6 +16,8 @@ DEFAULTS = {
     "inbox": {"keep": "P365D"},
     "captures": {"keep": "P30D"},
     "deliveries": {"keep": "P30D"},
+    "devices": {"keep": "P270D"},
+    "inbound": {"keep": "P90D"},
     "quarantine": {"keep": "P30D"},
     "operations": {"keep": "P30D"},
 }

@@ -133,4 +133,4 @@ async def test_the_message_of_a_person_is_taken_once_it_is_signed(clarion, admin
     answer = await clarion.bearer("")("POST", path, content=request.body, headers=dict(request.headers))
     assert (answer.status_code, answer.text) == (200, "<Response/>")
     assert answer.headers["content-type"] == "text/xml"
-    assert clarion.services.stats()["messages_received"] == 1
+    assert clarion.services.stats()["messages_received.opt_out"] == 1

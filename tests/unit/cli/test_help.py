@@ -45,6 +45,7 @@ def test_the_commands_are_the_promised_ones():
         ]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
+        + [f"inbound {verb}" for verb in ("list", "show", "resolve")]
         + [f"operations {verb}" for verb in ("cancel", "list", "retry-failed", "show", "watch")]
         + [f"topics {verb}" for verb in ("subscribe", "subscribers", "unsubscribe")]
         + [

@@ -22,6 +22,7 @@ _TABLES = {
     "captures": "captures",
     "deliveries": "deliveries",
     "quarantined mail": "strays",
+    "inbound messages": "inbound",
     "operations": "operations",
 }
 """What a table has a row for each of."""

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0034"
+REVISION = "0035"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -654,6 +654,32 @@ strays = Table(
     Index("strays_tenant", "tenant", "seq"),
     sqlite_autoincrement=True,
 )
+
+inbound = Table(
+    "inbound",
+    metadata,
+    _counted("seq"),
+    _number("tenant"),
+    _blob("digest"),
+    _text("channel"),
+    _text("integration"),
+    _blob("sender"),
+    _number("user"),
+    _blob("message_id", null=True),
+    _text("verdict"),
+    _number("at"),
+    _number("reviewed_at", null=True),
+    _text("reply", null=True),
+    _number("reply_due_at", null=True),
+    _blob("sealed"),
+    UniqueConstraint("tenant", "digest"),
+    Index("inbound_tenant", "tenant", "seq"),
+    Index("inbound_sender", "tenant", "sender", "at"),
+    Index("inbound_user", "user"),
+    sqlite_autoincrement=True,
+)
+Index("inbound_replies", inbound.c.reply_due_at, sqlite_where=inbound.c.reply_due_at.is_not(None))
+"""What people wrote to us."""
 
 captures = Table(
     "captures",

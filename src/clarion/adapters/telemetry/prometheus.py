@@ -98,7 +98,12 @@ METRICS: dict[tuple[str, str], MetricHelp] = {
         "clarion_callback_references_unknown_total", "Reports about messages that are not ours."
     ),
     ("pipeline", "messages_received"): MetricHelp(
-        "clarion_messages_received_total", "Messages of people that providers passed on."
+        "clarion_messages_received_total",
+        "Messages of people that came in, by what they ask for.",
+        ("verdict",),
+    ),
+    ("pipeline", "replies"): MetricHelp(
+        "clarion_replies_total", "Automatic replies to STOP, START and HELP, by outcome.", ("outcome",)
     ),
     ("pipeline", "receipts"): MetricHelp(
         "clarion_receipts_total",

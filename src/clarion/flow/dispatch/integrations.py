@@ -331,6 +331,11 @@ class Integrations:
             standings[live.key] = live.integration.weight, self._standing(live.place[0], live.integration)
         return scores(standings)
 
+    def enabled(self, tenant: TenantId, key: str) -> LiveIntegration | None:
+        """The integration with this key; None when it is switched off, gone, or cannot be opened."""
+        integration = self._shelf.all(tenant).get(key)
+        return self._current(tenant, integration) if integration is not None and integration.enabled else None
+
     def storing(self, tenant: TenantId, channel: Channel, now_s: float) -> LiveIntegration | None:
         """The integration that all messages of a channel take, if delivering them means to store them: the only one, in
         order, and without a rate limit."""

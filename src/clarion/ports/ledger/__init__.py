@@ -14,7 +14,7 @@ from clarion.ports.ledger.leases import Leases
 from clarion.ports.ledger.messages import Messages, Receipts
 from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
-from clarion.ports.ledger.records import Captures, MessageRecords, Quarantine
+from clarion.ports.ledger.records import Captures, InboundStore, MessageRecords, Quarantine
 from clarion.ports.ledger.retention import Retention
 from clarion.ports.ledger.setup import ApiKeyStore, DocumentStore, SetupStore, Tenants
 from clarion.ports.ledger.spending import Spending
@@ -41,6 +41,7 @@ __all__ = [
     "EventLog",
     "Events",
     "IdempotencyStore",
+    "InboundStore",
     "Inboxes",
     "Leases",
     "MessageRecords",
@@ -83,6 +84,7 @@ class Store(Protocol):
     spending: Spending
     receipts: Receipts
     quarantine: Quarantine
+    inbound: InboundStore
     records: MessageRecords
     operations: Operations
     steps: OperationSteps

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.inbound import InboundFilter, InboundStored, InboundVerdict, ReceivedMessage, ReplyStatus
 from clarion.model.inbox import Captured, CaptureFilter
 from clarion.model.message import Change, Message, MessageFilter
 from clarion.model.quarantine import Quarantined, QuarantineFilter
@@ -28,6 +29,39 @@ class Quarantine(Protocol):
 
     async def drop(self, tenant: TenantId, seq: int) -> bool:
         """Whether it was there."""
+
+
+class InboundStore(Protocol):
+    """What people wrote to us, and the automatic replies to it."""
+
+    async def take(self, messages: Sequence[ReceivedMessage]) -> Sequence[InboundStored]:
+        """Keep them, one after the other, in one transaction with what follows from their verdicts.
+
+        An opt-out suppresses its sender on its channel, for every attempt that starts after this returns. An opt-in lifts a
+        suppression that an earlier opt-out made. A reply that is due stays so only where `rules.exact.needs_reply`
+        says so. Repeating it changes nothing.
+        """
+
+    async def get(self, tenant: TenantId, seq: int) -> ReceivedMessage | None:
+        """One of them."""
+
+    async def page(
+        self, tenant: TenantId, where: InboundFilter, before: int | None, limit: int
+    ) -> Sequence[ReceivedMessage]:
+        """Newest first, cursor is `seq`."""
+
+    async def review(
+        self, tenant: TenantId, seq: int, verdict: InboundVerdict, at: Instant
+    ) -> ReceivedMessage | None:
+        """Give one the verdict of a person, with what follows from it. None: there is no such message."""
+
+    async def claim_replies(self, now: Instant, limit: int) -> Sequence[ReceivedMessage]:
+        """Begin with replies that are due: each is handed out once. Those whose time is over have failed."""
+
+    async def end_reply(
+        self, tenant: TenantId, seq: int, status: ReplyStatus, due_at: Instant | None = None
+    ) -> None:
+        """What became of a reply; `DUE` with a time: it certainly did not go out, and is tried again then."""
 
 
 class MessageRecords(Protocol):

@@ -14,6 +14,7 @@ from clarion.testing.ledger_contract.devices import DEVICES_CONTRACT
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.history import HISTORY_CONTRACT
+from clarion.testing.ledger_contract.inbound import INBOUND_CONTRACT
 from clarion.testing.ledger_contract.leases import LEASES_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
@@ -42,6 +43,7 @@ LEDGER_CONTRACT = (
     *CALLS_CONTRACT,
     *SPENDING_CONTRACT,
     *RECEIPTS_CONTRACT,
+    *INBOUND_CONTRACT,
     *RECORDS_CONTRACT,
     *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,

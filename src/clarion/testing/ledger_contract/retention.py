@@ -6,6 +6,7 @@ from collections import Counter
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant, MessageId, TenantId
+from clarion.model.inbound import ANY_INBOUND
 from clarion.model.inbox import CaptureFilter, InboxCounts
 from clarion.model.message import Message, MessageFilter
 from clarion.model.operation import (
@@ -19,6 +20,7 @@ from clarion.model.quarantine import ANY_QUARANTINED, Quarantined
 from clarion.model.retention import MessageTotal, RetentionKind
 from clarion.model.setup import Tenant
 from clarion.model.status import Reason, Status
+from clarion.testing.ledger_contract.inbound import message as inbound_message
 from clarion.testing.ledger_contract.spending import charge as payment
 from clarion.testing.ledger_contract.subject import LedgerSubject, later
 
@@ -203,7 +205,7 @@ async def events_go_when_nothing_needs_them(subject: LedgerSubject) -> None:
     assert {*left} == {entries[1].key}
 
 
-async def captures_and_quarantined_mail_go_by_age(subject: LedgerSubject) -> None:
+async def captures_inbound_messages_and_quarantined_mail_go_by_age(subject: LedgerSubject) -> None:
     """The younger ones stay."""
 
     async def keep(number: int) -> None:
@@ -215,15 +217,18 @@ async def captures_and_quarantined_mail_go_by_age(subject: LedgerSubject) -> Non
             tenant=subject.tenant, why="no_message", sealed=b"sealed", digest=digest, at=subject.now
         )
         await subject.ledger.quarantine.keep(mail)
+        await subject.ledger.inbound.take([inbound_message(subject, digest=digest)])
 
     await keep(1)
     subject.clock.advance(2 * DAY_S)
     await keep(2)
-    for kind in (RetentionKind.CAPTURES, RetentionKind.QUARANTINE):
+    for kind in (RetentionKind.CAPTURES, RetentionKind.INBOUND, RetentionKind.QUARANTINE):
         assert await _sweep(subject, kind) == {subject.tenant: 1}
     assert len(await subject.ledger.captures.page(subject.tenant, CaptureFilter(), None, 10)) == 1
     left = await subject.ledger.quarantine.page(subject.tenant, ANY_QUARANTINED, None, 10)
     assert [mail.digest for mail in left] == [bytes([2]) * 16]
+    inbound = await subject.ledger.inbound.page(subject.tenant, ANY_INBOUND, None, 10)
+    assert [one.digest for one in inbound] == [bytes([2]) * 16]
 
 
 async def finished_operations_go_with_what_failed(subject: LedgerSubject) -> None:
@@ -311,7 +316,7 @@ RETENTION_CONTRACT = (
     counters_of_an_inbox_stay_exact,
     younger_items_and_their_changes_stay,
     events_go_when_nothing_needs_them,
-    captures_and_quarantined_mail_go_by_age,
+    captures_inbound_messages_and_quarantined_mail_go_by_age,
     finished_operations_go_with_what_failed,
     that_an_event_was_canceled_is_known_as_long_as_the_event,
     a_key_whose_message_went_begins_anew,

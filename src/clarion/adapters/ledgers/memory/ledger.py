@@ -10,6 +10,7 @@ from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
 from clarion.adapters.ledgers.memory.devices import MemoryDevices
 from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEndpoints
 from clarion.adapters.ledgers.memory.events import MemoryEvents
+from clarion.adapters.ledgers.memory.inbound import MemoryInbound
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
 from clarion.adapters.ledgers.memory.log import MemoryLog
@@ -78,6 +79,7 @@ class MemoryLedger(Store):
         self.spending = MemorySpending(tables, transactions)
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
+        self.inbound = MemoryInbound(tables, transactions)
         self.records = records
         self.operations = MemoryOperations(tables, transactions)
         self.steps = MemoryOperationSteps(tables, transactions, records)

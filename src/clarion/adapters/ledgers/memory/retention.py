@@ -38,6 +38,7 @@ class MemoryRetention:
             RetentionKind.DELIVERIES: lambda cutoffs: _by_time(self._tables.deliveries, cutoffs),
             RetentionKind.DEVICES: self._old_devices,
             RetentionKind.OPERATIONS: self._operations,
+            RetentionKind.INBOUND: lambda cutoffs: _by_time(self._tables.inbound, cutoffs),
             RetentionKind.QUARANTINE: lambda cutoffs: _by_time(self._tables.quarantine, cutoffs),
         }
 

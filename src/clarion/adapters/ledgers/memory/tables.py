@@ -12,6 +12,7 @@ from clarion.model.device import DeviceState
 from clarion.model.endpoint import Delivery
 from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord, SetAside
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
+from clarion.model.inbound import ReceivedMessage
 from clarion.model.inbox import Captured, InboxItem
 from clarion.model.message import Change, Message, Run
 from clarion.model.operation import Operation, OperationError, OperationId
@@ -165,6 +166,7 @@ class Tables:
         self.offsets: Table[UserNo, int] = self._table()
         """The newest offset of an inbox."""
         self.captures: Table[int, Captured] = self._table()
+        self.inbound: Table[int, ReceivedMessage] = self._table()
         self.quarantine: Table[int, Quarantined] = self._table()
         self.operations: Table[OperationId, Operation] = self._table()
         self.errors: Table[OperationId, Mapping[int, ErrorRow]] = self._table()

@@ -11,7 +11,7 @@ from clarion.adapters.ledgers.memory.tables import Tables
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.errors import Conflict
 from clarion.model.channel import Channel
-from clarion.model.ids import Instant, TenantId, UserNo
+from clarion.model.ids import NO_USER, Instant, TenantId, UserNo
 from clarion.model.status import ACTIVE, Reason, Status
 from clarion.model.user import Profile, User, UserPut, UserSeen
 from clarion.ports.clock import Clock, Random
@@ -133,6 +133,10 @@ class MemoryUsers:
         for table in (tables.captures, tables.deliveries):
             for seq in [seq for seq, row in table.items() if row.user == no]:
                 del table[seq]
+        mine = {(user.tenant, one.hash) for one in user.profile.contacts}
+        for seq, row in list(tables.inbound.items()):
+            if row.user == no or (row.user == NO_USER and (row.tenant, row.sender) in mine):
+                del tables.inbound[seq]
         for endpoint in [place for place, row in tables.endpoints.items() if row.user == no]:
             del tables.endpoints[endpoint]
         for device in [place for place, row in tables.devices.items() if row.user == no]:

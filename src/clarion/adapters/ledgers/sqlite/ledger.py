@@ -18,6 +18,7 @@ from clarion.adapters.ledgers.sqlite.endpoints import SqliteEndpoints
 from clarion.adapters.ledgers.sqlite.erasure import Eraser
 from clarion.adapters.ledgers.sqlite.events import CanceledEvents, SqliteEvents
 from clarion.adapters.ledgers.sqlite.files import open_reader, open_writer, require_current
+from clarion.adapters.ledgers.sqlite.inbound import SqliteInbound
 from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
@@ -119,6 +120,7 @@ class SqliteLedger(Store):
         self.spending = SqliteSpending(writer, readers)
         self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
+        self.inbound = SqliteInbound(writer, readers, suppressions)
         self.records = records = SqliteRecords(writer, readers, routes, terminations)
         self.operations = SqliteOperations(writer, readers)
         self.steps = SqliteOperationSteps(writer, readers, records)

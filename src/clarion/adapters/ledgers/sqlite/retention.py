@@ -75,11 +75,13 @@ POINTERS_OLD = "SELECT key, message_id FROM {table} WHERE key > ?1 ORDER BY key 
 BY_TIME = {
     RetentionKind.CAPTURES: "SELECT seq, at, route FROM captures WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     RetentionKind.DELIVERIES: "SELECT seq, at, tenant FROM deliveries WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    RetentionKind.INBOUND: "SELECT seq, at, tenant FROM inbound WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     RetentionKind.QUARANTINE: "SELECT seq, at, tenant FROM strays WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 }
 TABLE = {
     RetentionKind.CAPTURES: "captures",
     RetentionKind.DELIVERIES: "deliveries",
+    RetentionKind.INBOUND: "inbound",
     RetentionKind.QUARANTINE: "strays",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.sqlite import device_statements
 from clarion.adapters.ledgers.sqlite import user_statements as sql
-from clarion.adapters.ledgers.sqlite.files import changed, rows
+from clarion.adapters.ledgers.sqlite.files import rows
 from clarion.adapters.ledgers.sqlite.readers import Readers
 from clarion.adapters.ledgers.sqlite.row_encoding import encoded
 from clarion.adapters.ledgers.sqlite.writer import Writer
@@ -38,15 +38,13 @@ class SqliteSuppressions:
             )
 
     async def remove(self, tenant: TenantId, channel: Channel, hash: bytes) -> bool:
-        def remove(connection: sqlite3.Connection) -> tuple[bool, list[UserNo]]:
-            found = changed(connection, sql.ALLOW, (tenant, hash, channel.value))
-            return bool(found), [user for _, user in owners(connection, [(tenant, channel, hash)])]
+        def remove(connection: sqlite3.Connection) -> tuple[bool, Owned]:
+            suppression = self.of(connection, tenant, hash)
+            if suppression is None or suppression.channel is not channel:
+                return False, []
+            return True, self.lift(connection, suppression)
 
-        def removed(result: tuple[bool, list[UserNo]]) -> None:
-            for user in result[1]:
-                self._user_cache.allow(user, hash)
-
-        return (await self._writer.call(remove, after=removed))[0]
+        return (await self._writer.call(remove, after=lambda removed: self.lifted(removed[1])))[0]
 
     async def find(self, tenant: TenantId, hash: bytes) -> Suppression | None:
         found = await self._readers.rows(sql.SUPPRESSION, (tenant, hash))
@@ -58,6 +56,22 @@ class SqliteSuppressions:
         at, digest = before or (FOREVER, b"")
         found = await self._readers.rows(sql.SUPPRESSIONS_PAGE, (tenant, at, digest, limit))
         return [_suppression(tenant, row) for row in found]
+
+    def of(self, connection: sqlite3.Connection, tenant: TenantId, hash: bytes) -> Suppression | None:
+        """That of one address, in a transaction of the writer."""
+        found = rows(connection, sql.SUPPRESSION, (tenant, hash))
+        return _suppression(tenant, found[0]) if found else None
+
+    def lift(self, connection: sqlite3.Connection, gone: Suppression) -> Owned:
+        """Removes one, in a transaction of the writer. Hand what it returns to `lifted` after the commit."""
+        connection.execute(sql.ALLOW, (gone.tenant, gone.hash, gone.channel.value))
+        return [(gone, [user for _, user in owners(connection, [(gone.tenant, gone.channel, gone.hash)])])]
+
+    def lifted(self, owned: Owned) -> None:
+        """On the event loop, after the commit: whoever has the contact may be contacted there."""
+        for suppression, users in owned:
+            for user in users:
+                self._user_cache.allow(user, suppression.hash)
 
     def store(self, connection: sqlite3.Connection, gone: Sequence[Suppression]) -> Owned:
         """Writes them, in a transaction of the writer. Hand what it returns to `stored` after the commit."""

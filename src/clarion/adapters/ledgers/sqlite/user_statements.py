@@ -127,6 +127,9 @@ ERASE = (
     "DELETE FROM inbox_moves WHERE user = ?1",
     "DELETE FROM user_messages WHERE user = ?1",
     "DELETE FROM subscriptions WHERE user = ?1",
+    "DELETE FROM inbound WHERE user = ?1",
+    """DELETE FROM inbound WHERE user = 0
+        AND (tenant, sender) IN (SELECT tenant, hash FROM contact_hashes WHERE contact_hashes.user = ?1)""",
     "DELETE FROM contact_hashes WHERE user = ?1",
     "DELETE FROM users WHERE no = ?1",
     "INSERT OR IGNORE INTO erased (user) VALUES (?1)",

@@ -87,6 +87,7 @@ def _receipt(request: CallbackRequest, fields: Mapping[str, str], status: str) -
 
 
 def _message(fields: Mapping[str, str]) -> InboundMessage:
+    """`OptOutType` says that Advanced Opt-Out of a messaging service has answered it."""
     media = (fields.get(f"MediaUrl{number}", "") for number in range(MOST_MEDIA))
     return InboundMessage(
         provider_id=fields["MessageSid"],
@@ -94,6 +95,7 @@ def _message(fields: Mapping[str, str]) -> InboundMessage:
         recipient=fields.get("To", ""),
         text=fields["Body"],
         media=tuple(url for url in media if url),
+        answered=bool(fields.get("OptOutType")),
     )
 
 
