@@ -48,7 +48,7 @@ fmt: $(DEV_READY) ## format and repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV_READY) postfix postgresql redis ## measure this machine: ARGS='--json FILE --compare EARLIER'
+bench: $(DEV_READY) postfix nghttpd postgresql redis ## measure this machine: ARGS='--json FILE --compare EARLIER'
 	@$(BIN)/python -m bench.run $(ARGS)
 
 # The three lists are of one resolution: what runs in production is what the tests ran on.

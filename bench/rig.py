@@ -61,11 +61,16 @@ class Rig:
 
     @asynccontextmanager
     async def server(
-        self, users: int = 0, *, preferences: bool = True, module: str = "clarion"
+        self,
+        users: int = 0,
+        *,
+        preferences: bool = True,
+        module: str = "clarion",
+        env: dict[str, str] | None = None,
     ) -> AsyncIterator[Server]:
-        """A fresh server with the tenant of `bench/tenant.py`; gone, with its data, afterwards."""
+        """A fresh server with the tenant of `bench/tenant.py`; gone, with its data, afterwards. `env`: its variables."""
         with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
-            server = Server(Path(folder) / "data", core=SERVER_CORE if self.pinned else None)
+            server = Server(Path(folder) / "data", core=SERVER_CORE if self.pinned else None, env=env)
             server.python, server.module = self.python, module
             try:
                 await server.start()

@@ -1,9 +1,10 @@
-"""A mail server that takes everything and keeps nothing: Postfix's `smtp-sink`, on the generator's cores."""
+"""Servers that take everything and keep nothing, on the generator's cores: a mail server, and an HTTP service."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 
 from bench.children import program, running
@@ -12,7 +13,16 @@ from bench.server import free_port
 
 @contextlib.asynccontextmanager
 async def mail_sink() -> AsyncIterator[int]:
-    """Its port. Raises Missing when it is not installed."""
+    """The port of Postfix's `smtp-sink`. Raises Missing when it is not installed."""
     port, user = free_port(), "nobody" if os.geteuid() == 0 else None
     async with running([program("smtp-sink", "postfix"), f"127.0.0.1:{port}", "1000"], port=port, user=user):
         yield port
+
+
+@contextlib.asynccontextmanager
+async def http_sink(status: int, body: str) -> AsyncIterator[str]:
+    """The URL of an HTTP/1.1 server that gives every request this answer."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.http_sink", str(port), str(status), body]
+    async with running(command, port=port):
+        yield f"http://127.0.0.1:{port}"

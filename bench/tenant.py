@@ -18,9 +18,11 @@ LOCALES = ("en", "de", "fr")
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC", "America/Sao_Paulo", "Asia/Kolkata")
 UPDATES, ALERTS = "bench-updates", "bench-alerts"
 
-IN_APP, EMAIL, ALERT, BULK_PUSH, BULK_EMAIL = (
+IN_APP, EMAIL, SMS, PUSH, ALERT, BULK_PUSH, BULK_EMAIL = (
     "bench-in-app",
     "bench-email",
+    "bench-sms",
+    "bench-push",
     "bench-alert",
     "bench-bulk-push",
     "bench-bulk-email",
@@ -40,6 +42,11 @@ def user_id(i: int) -> str:
     return f"bench-{i}"
 
 
+def device_token(i: int) -> str:
+    """Of the phone of the i-th user."""
+    return f"{i:064x}"
+
+
 def _template() -> dict[str, Any]:
     def say(text: str) -> str:
         values = {"n": "{{ data.n }}", "name": "{{ user.id }}", "place": "{{ data.place }}"}
@@ -57,6 +64,7 @@ def _template() -> dict[str, Any]:
         "channels": {
             "in_app": {k: {"title": f"{number} {t}", "body": b} for k, (t, b) in texts.items()},
             "push": {k: {"title": f"{number} {t}", "body": b} for k, (t, b) in texts.items()},
+            "sms": {k: {"text": f"{t}. {b}"} for k, (t, b) in texts.items()},
             "email": {
                 k: {"subject": f"{number} {t}", "text": b, "html": html.format(t, b)}
                 for k, (t, b) in texts.items()
@@ -73,6 +81,8 @@ def event_type(workflow: str) -> str:
 WORKFLOWS = {
     IN_APP: (UPDATES, "normal", "in_app"),
     EMAIL: (UPDATES, "normal", "email"),
+    SMS: (UPDATES, "normal", "sms"),
+    PUSH: (UPDATES, "normal", "push"),
     ALERT: (ALERTS, "critical", "in_app"),
     BULK_PUSH: (UPDATES, "bulk", "push"),
     BULK_EMAIL: (UPDATES, "bulk", "email"),
@@ -97,7 +107,7 @@ def _user(i: int) -> dict[str, Any]:
         "contacts": [
             {"channel": "email", "address": f"bench-{i}@example.com"},
             {"channel": "sms", "address": f"+1202555{i % 10_000:04}"},
-            {"channel": "push", "address": f"token-{i:08}"},
+            {"channel": "push", "address": f"apns:{device_token(i)}"},
         ],
         "attributes": {"plan": "free" if i % 3 else "pro"},
     }

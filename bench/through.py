@@ -28,7 +28,7 @@ async def in_app(rig: Rig) -> list[Figure]:
     arrivals = Arrivals()
     async with rig.server(2 * sockets) as server:
         opened = await open_inboxes(server, range(sockets), arrivals.received)
-        figures = await _measure(rig, server, "in-app", IN_APP, half_connected(sockets), target=rig.rate)
+        figures = await measure(rig, server, "in-app", IN_APP, half_connected(sockets), target=rig.rate)
         expected = await ended(server, "in_app") // 2  # every second event is for a connected user
         await eventually(lambda: len(arrivals.at) >= expected, 10, f"{expected} arrivals at sockets")
         close_inboxes(opened)
@@ -41,7 +41,7 @@ async def email(rig: Rig) -> list[Figure]:
     """Email into capture: rendered, sealed and stored as a provider would have been given it."""
     users = rig.much(4_000, 100)
     async with rig.server(users) as server:
-        return await _measure(rig, server, "email to capture", EMAIL, range(users), target=rig.rate)
+        return await measure(rig, server, "email to capture", EMAIL, range(users), target=rig.rate)
 
 
 async def email_smtp(rig: Rig) -> list[Figure]:
@@ -59,12 +59,12 @@ async def email_smtp(rig: Rig) -> list[Figure]:
         }
         whole = {"channel": "email", "provider": "smtp", "config": relay, "limits": {"concurrency": 16}}
         await server.api.put("/v1/integrations/capture-email", whole)
-        return await _measure(
+        return await measure(
             rig, server, "email over SMTP", EMAIL, range(users), target=EMAILS if rig.pinned else EMAILS_GOAL
         )
 
 
-async def _measure(
+async def measure(
     rig: Rig,
     server: Server,
     title: str,
@@ -73,6 +73,7 @@ async def _measure(
     *,
     target: int,
 ) -> list[Figure]:
+    """Messages of one workflow: all at once, then at the target rate for a while."""
     events = Events(server.dev["api_key"], users, "through")
     pool = await Pool.to(server.port, 4)
     await submit(pool, events, workflow, rig.much(10_000, 500))

@@ -9,6 +9,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -156,15 +157,21 @@ def signed(request: HttpRequest, key: AwsKey, *, region: str, service: str, now:
     )
     scope = f"{at[:8]}/{region}/{service}/aws4_request"
     to_sign = "\n".join((ALGORITHM, at, scope, hashlib.sha256(canonical.encode()).hexdigest()))
-    secret = f"AWS4{key.secret}".encode()
-    for part in scope.split("/"):
-        secret = hmac.digest(secret, part.encode(), "sha256")
-    signature = hmac.digest(secret, to_sign.encode(), "sha256").hex()
+    signature = hmac.digest(_signing_key(key.secret, scope), to_sign.encode(), "sha256").hex()
     headers["authorization"] = (
         f"{ALGORITHM} Credential={key.id}/{scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
     )
     del headers["host"]  # the client writes it
     return replace(request, headers=headers)
+
+
+@lru_cache(maxsize=64)
+def _signing_key(secret: str, scope: str) -> bytes:
+    """The key of a day, region and service."""
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 class AwsSigner:

@@ -23,7 +23,11 @@ class MessageReferences:
 
     def of(self, message: Message) -> str:
         """The reference to a message, always the same: 56 characters."""
-        named = message.tenant.to_bytes(_TENANT, "big") + message.id
+        return self.about(message.tenant, message.id)
+
+    def about(self, tenant: TenantId, message_id: MessageId) -> str:
+        """The reference to the message with this id."""
+        named = tenant.to_bytes(_TENANT, "big") + message_id
         return (named + self._vault.hash(_PURPOSE, named)[:_MAC]).hex()
 
     def read(self, reference: str) -> tuple[TenantId, MessageId] | None:

@@ -134,3 +134,11 @@ def test_only_what_was_asked_for_is_measured(monkeypatch: pytest.MonkeyPatch):
     assert asked(monkeypatch, "--only", "in-app") == [("in-app", True), ("in-app", False)]
     assert asked(monkeypatch, "--only", "in-app", "--unpinned") == [("in-app", False)]
     assert asked(monkeypatch, "--only", "idle", "--only", "growth") == [("idle", True), ("growth", False)]
+
+
+def test_names_may_stand_in_one_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """With commas between them; one that is not there is refused with those that are."""
+    assert asked(monkeypatch, "--only", "sms,ses", "--unpinned") == [("sms", False), ("ses", False)]
+    with pytest.raises(SystemExit):
+        asked(monkeypatch, "--only", "sms,nope")
+    assert "there is no 'nope'" in capsys.readouterr().err
