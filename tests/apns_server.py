@@ -52,13 +52,14 @@ class ApnsServer(NamedTuple):
 
 
 def _built() -> str:
-    """The class path of the mock; built when it is not there yet."""
+    """The class path of the mock; built when it is not there yet, or was changed."""
     java, maven = require("javac", WHY), require("mvn", WHY)
     libraries = BUILT / "libraries"
-    if not (BUILT / "ApnsMock.class").exists():
+    source, built = SOURCES / "ApnsMock.java", BUILT / "ApnsMock.class"
+    if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
         BUILT.mkdir(parents=True, exist_ok=True)
         get = (maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={libraries}")
-        compiling = (java, "-cp", f"{libraries}/*", "-d", str(BUILT), str(SOURCES / "ApnsMock.java"))
+        compiling = (java, "-cp", f"{libraries}/*", "-d", str(BUILT), str(source))
         for command in (get, compiling):
             done = subprocess.run(
                 command, cwd=SOURCES, capture_output=True, text=True, timeout=100, check=False

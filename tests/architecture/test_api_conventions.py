@@ -69,6 +69,8 @@ NOT_YET: dict[str, dict[str, str]] = {
                 "DeviceOptions.subtitle",
                 "DeviceOptions.thread_id",
                 "DeviceOptions.title_loc_key",
+                "LiveOptions.attributes_type",
+                "LiveOptions.short_text",
                 "EmailContent.html",
                 "EmailContent.preheader",
                 "EmailContent.text",

@@ -119,6 +119,16 @@ CATALOGUE: dict[str, ProblemKind] = {
         "The request conflicts with the stored state",
         "Read the current state, then decide whether the request still makes sense.",
     ),
+    "older_sequence": ProblemKind(
+        409,
+        "The live resource has a newer state",
+        "Nothing: the newer state is shown. To replace it as well, send a greater `sequence`.",
+    ),
+    "live_ended": ProblemKind(
+        409,
+        "The live resource has ended",
+        "Start another one under a new key, or delete this one first.",
+    ),
     "precondition_failed": ProblemKind(
         412,
         "The resource has changed since you read it",

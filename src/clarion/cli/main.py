@@ -20,6 +20,7 @@ from clarion.cli import (
     explain,
     inbound,
     keys,
+    live,
     messages,
     migrate,
     operations,
@@ -113,6 +114,7 @@ program.add_typer(users.program, name="users")
 program.add_typer(devices.program, name="devices")
 program.add_typer(preferences.program, name="preferences")
 program.add_typer(topics.program, name="topics")
+program.add_typer(live.program, name="live")
 program.add_typer(suppressions.program, name="suppressions")
 program.add_typer(setup.workflows, name="workflows")
 program.add_typer(setup.categories, name="categories")

@@ -16,8 +16,9 @@ from clarion.content.templates.overrides import overridden, text_of
 from clarion.content.templates.scope import Voice, voice
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent, SmsContent, WebhookContent
+from clarion.model.content import AnyContent, PushContent, SmsContent, WebhookContent
 from clarion.model.ids import Instant, TenantId
+from clarion.model.push import fitted
 from clarion.model.setup import Template, Tenant
 from clarion.model.user import User
 
@@ -90,6 +91,8 @@ class Renderer:
         kind = content.__class__
         if kind is WebhookContent and not content.type:  # type: ignore[union-attr]
             return msgspec.structs.replace(content, type=workflow)
+        if kind is PushContent:
+            return fitted(content)  # type: ignore[arg-type]
         if kind is SmsContent:
             return text_message(content, tenant)  # type: ignore[arg-type]
         return content

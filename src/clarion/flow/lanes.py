@@ -15,6 +15,7 @@ from clarion.model.channel import CHANNELS, LANES, Channel, Lane
 from clarion.model.event import Event
 from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
 from clarion.model.inbox import InboxChange
+from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Template
@@ -42,6 +43,7 @@ class InFlight:
         "decision",
         "devices",
         "event",
+        "live",
         "message",
         "since",
         "template",
@@ -70,6 +72,8 @@ class InFlight:
         """Monotonic: when the check was asked for by which it may be sent."""
         self.data: Any = None
         """The event's data, decoded when first rendered."""
+        self.live: LiveUpdate | None = event.live
+        """Which state of a live resource it shows: the newest when it is made."""
         self.template: Template | None = None
         """What it is rendered from, found right before."""
         self.choice = ""

@@ -35,6 +35,7 @@ class Ledger:
         self.receipts = store.receipts
         self.quarantine = store.quarantine
         self.inbound = store.inbound
+        self.lives = store.lives
         self.records = store.records
         self.operations = store.operations
         self.steps = store.steps

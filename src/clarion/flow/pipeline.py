@@ -28,6 +28,7 @@ from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import Queues
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
+from clarion.flow.live_states import LiveStates
 from clarion.flow.loops import Loops
 from clarion.flow.plan.continuations import ContinuationClaimer
 from clarion.flow.plan.planner import Planner
@@ -93,7 +94,10 @@ class Pipeline:
         self.intake = Intake(ledger, broker, self.schemas, self.coverage, self.priority, vault, clock, random)
         # 2 plan, with the delivery of what is delivered by being stored
         recheck = Recheck(ledger, lease, clock)
-        outgoing = OutgoingBuilder(setup, self.rendering, unsubscribe_url, ledger.inboxes, vault.hash, clock)
+        self.live_states = LiveStates(ledger, vault)
+        outgoing = OutgoingBuilder(
+            setup, self.rendering, unsubscribe_url, ledger.inboxes, vault.hash, clock, self.live_states
+        )
         self._calls = ProviderCalls(self.scores, clock)
         self.payments = Payments(ledger, clock)
         self._settler = Settler(ledger, lease, self.guard, fanout, clock)

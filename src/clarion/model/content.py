@@ -84,6 +84,27 @@ class DeviceOptions(Value, frozen=True, kw_only=True):
     """The notification channel of the app on Android."""
 
 
+class LiveOptions(Value, frozen=True, kw_only=True):
+    """How phones show a live resource, beside `title` and `body`."""
+
+    attributes_type: str = ""
+    """Name of the app's `ActivityAttributes`: a Live Activity can be started with it."""
+    attributes: dict[str, Any] = {}
+    """What does not change while the Live Activity lasts."""
+    content_state: dict[str, Any] | None = None
+    """What the Live Activity shows; null: the state of the live resource."""
+    alert: bool = False
+    """An update or the end of a Live Activity also lights up the screen, with `title` and `body`; its start always does."""
+    progress: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    """How far it is. With it, the app on Android shows the notification itself, as a progress notification."""
+    segments: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = ()
+    """Lengths of the parts of the progress bar."""
+    points: tuple[Annotated[int, msgspec.Meta(ge=0)], ...] = ()
+    """Places on the progress bar, in the unit of `segments`."""
+    short_text: str = ""
+    """A few characters for the status bar of Android."""
+
+
 class EmailContent(Content, frozen=True, kw_only=True, tag="email"):
     """An email before MIME."""
 
@@ -113,6 +134,8 @@ class PushContent(Content, frozen=True, kw_only=True, tag="push"):
     data: dict[str, Any] = {}
     device: DeviceOptions | None = None
     """Of phones only: browsers show the rest."""
+    live: LiveOptions | None = None
+    """Of live resources only: other messages do without."""
 
 
 class InAppContent(Content, frozen=True, kw_only=True, tag="in_app"):

@@ -3,6 +3,10 @@
 `apns:TOKEN`, `apns-sandbox:TOKEN`, each also with the app before the token (`apns:com.example.app/TOKEN`);
 `fcm:TOKEN`, `fcm-topic:NAME`, `fcm-condition:'a' in topics && 'b' in topics`; `hms:TOKEN`; `expo:ExponentPushToken[...]`;
 `ntfy:TOPIC`.
+
+Live Activities have tokens of their own. One starts any activity of an app: `apns-start:TOKEN`, `fcm-start:TOKEN/START`.
+The others belong to one activity, and name the live resource that it shows: `apns-activity:KEY/TOKEN`,
+`apns-channel:KEY/CHANNEL` (a broadcast channel), `fcm-activity:KEY/TOKEN/ACTIVITY`.
 """
 
 from __future__ import annotations
@@ -21,32 +25,104 @@ class DeviceAddress(msgspec.Struct, frozen=True, kw_only=True):
     """An address in its parts."""
 
     service: str
-    """The scheme: `apns`, `apns-sandbox`, `fcm`, `fcm-topic`, `fcm-condition`, `hms`, `expo`, `ntfy`."""
+    """The scheme, such as `apns`, `apns-sandbox`, `fcm`, `fcm-topic`, `hms`, `expo`, `ntfy`."""
     token: str
     app: str = ""
     """Bundle id; empty: the one app of the integration."""
+    live: str = ""
+    """Key of the live resource that a Live Activity shows."""
+    activity: str = ""
+    """FCM only: the token of Apple's that starts or updates the activity."""
+
+    @property
+    def starts(self) -> bool:
+        """Whether it starts Live Activities, and does nothing else."""
+        return self.service.endswith("-start")
+
+    @property
+    def is_of_activity(self) -> bool:
+        """Whether it reaches Live Activities and nothing else."""
+        return self.service in ACTIVITY_SERVICES
+
+    @property
+    def is_channel(self) -> bool:
+        """Whether it is a broadcast channel of APNs."""
+        return self.service.endswith("-channel")
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether APNs knows it in the sandbox only."""
+        return self.service.startswith("apns-sandbox")
 
 
+_KEY: Final = r"(?P<live>[A-Za-z0-9][A-Za-z0-9._:-]*)/"
+_APP: Final = r"(?:(?P<app>[A-Za-z0-9][A-Za-z0-9.-]{0,254})/)?"
+_APP_BEFORE_CHANNEL: Final = r"(?:(?P<app>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)/)?"
+"""A channel is base64, which has slashes but no dots."""
+_HEXADECIMAL: Final = "[0-9A-Fa-f]{64,512}"
+_TOKEN: Final = f"(?P<token>{_HEXADECIMAL})"
+_REGISTRATION: Final = "(?P<token>[A-Za-z0-9_:-]{10,4096})"
+_ACTIVITY: Final = f"/(?P<activity>{_HEXADECIMAL})"
+_APNS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
+    "": (f"{_APP}{_TOKEN}", "a device token in hexadecimal", ("token",)),
+    "-start": (f"{_APP}{_TOKEN}", "a push-to-start token in hexadecimal", ("token",)),
+    "-activity": (
+        f"{_KEY}{_APP}{_TOKEN}",
+        "the key of the live resource, a slash and the activity's push token in hexadecimal",
+        ("token",),
+    ),
+    "-channel": (
+        f"{_KEY}{_APP_BEFORE_CHANNEL}(?P<token>[A-Za-z0-9+/]{{4,128}}={{0,2}})",
+        "the key of the live resource, a slash and the id of the channel in base64",
+        (),
+    ),
+}
+"""By what follows `apns`: the form, the form in words, and which parts are hexadecimal."""
+_FCM: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
+    "": (_REGISTRATION, "a registration token", ()),
+    "-topic": ("(?P<token>[A-Za-z0-9_.~%-]{1,900})", "the name of a topic, without /topics/", ()),
+    "-condition": (
+        "(?P<token>[ -~]{1,1000})",
+        "a condition such as 'news' in topics && 'sport' in topics",
+        (),
+    ),
+    "-start": (
+        f"{_REGISTRATION}{_ACTIVITY}",
+        "a registration token, a slash and a push-to-start token in hexadecimal",
+        ("activity",),
+    ),
+    "-activity": (
+        f"{_KEY}{_REGISTRATION}{_ACTIVITY}",
+        "the key of the live resource, a registration token and the activity's push token, with slashes between",
+        ("activity",),
+    ),
+}
+_OTHERS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
+    "hms": ("(?P<token>[!-~]{10,4000})", "a push token of Huawei", ()),
+    "expo": (
+        r"(?P<token>Expo(?:nent)?PushToken\[[!-Z^-~]{1,200}\])",
+        "an Expo push token, ExponentPushToken[...]",
+        (),
+    ),
+    "ntfy": ("(?P<token>[A-Za-z0-9_-]{1,64})", "a topic: up to 64 letters, digits, _ and -", ()),
+}
+_OTHER_APP: Final = ", with the app before it where there are several: com.example.app/…"
 _FORMS: Final = {
-    "apns": re.compile(r"(?:(?P<app>[A-Za-z0-9][A-Za-z0-9.-]{0,254})/)?(?P<token>[0-9A-Fa-f]{64,512})"),
-    "fcm": re.compile(r"(?P<token>[A-Za-z0-9_:-]{10,4096})"),
-    "fcm-topic": re.compile(r"(?P<token>[A-Za-z0-9_.~%-]{1,900})"),
-    "fcm-condition": re.compile(r"(?P<token>[ -~]{1,1000})"),
-    "hms": re.compile(r"(?P<token>[!-~]{10,4000})"),
-    "expo": re.compile(r"(?P<token>Expo(?:nent)?PushToken\[[!-Z^-~]{1,200}\])"),
-    "ntfy": re.compile(r"(?P<token>[A-Za-z0-9_-]{1,64})"),
+    f"{service}{kind}": (re.compile(form), wanted + more, hexadecimal)
+    for service, kinds, more in (
+        ("apns", _APNS, _OTHER_APP),
+        ("apns-sandbox", _APNS, _OTHER_APP),
+        ("fcm", _FCM, ""),
+        ("", _OTHERS, ""),
+    )
+    for kind, (form, wanted, hexadecimal) in kinds.items()
 }
-_FORMS["apns-sandbox"] = _FORMS["apns"]
-_WANTED: Final = {
-    "apns": "a device token in hexadecimal, with the app before it where there are several: com.example.app/…",
-    "fcm": "a registration token",
-    "fcm-topic": "the name of a topic, without /topics/",
-    "fcm-condition": "a condition such as 'news' in topics && 'sport' in topics",
-    "hms": "a push token of Huawei",
-    "expo": "an Expo push token, ExponentPushToken[...]",
-    "ntfy": "a topic: up to 64 letters, digits, _ and -",
-}
-_WANTED["apns-sandbox"] = _WANTED["apns"]
+SERVICES: Final = frozenset(_FORMS)
+APNS_SERVICES: Final = frozenset(service for service in SERVICES if service.startswith("apns"))
+ACTIVITY_SERVICES: Final = frozenset(
+    service for service in SERVICES if service.endswith(("-start", "-activity", "-channel"))
+)
+"""Those that reach Live Activities and nothing else."""
 
 
 def service_of(address: str) -> str:
@@ -60,14 +136,14 @@ def read_device_address(address: str) -> DeviceAddress:
     service = service_of(address)
     if not service:
         raise ValueError("it names no push service: write apns:TOKEN or fcm:TOKEN")
-    found = _FORMS[service].fullmatch(address[len(service) + 1 :])
+    form, wanted, hexadecimal = _FORMS[service]
+    found = form.fullmatch(address[len(service) + 1 :])
     if found is None:
-        raise ValueError(f"behind {service}: comes {_WANTED[service]}")
-    parts = found.groupdict()
-    token = parts["token"]
-    return DeviceAddress(
-        service=service, token=token.lower() if "app" in parts else token, app=parts.get("app") or ""
-    )
+        raise ValueError(f"behind {service}: comes {wanted}")
+    parts = {name: part or "" for name, part in found.groupdict().items()}
+    for name in hexadecimal:
+        parts[name] = parts[name].lower()
+    return DeviceAddress(service=service, **parts)
 
 
 def token_at(service: str, address: str) -> str:
@@ -82,7 +158,8 @@ def token_at(service: str, address: str) -> str:
 def plain_device_address(address: str) -> str:
     """The one spelling in which it is stored. ValueError saying what is wrong."""
     read = read_device_address(address)
-    return f"{read.service}:{read.app + '/' if read.app else ''}{read.token}"
+    parts = (read.live, read.app, read.token, read.activity)
+    return f"{read.service}:{'/'.join(filter(None, parts))}"
 
 
 ENVIRONMENTS: Final[Mapping[str, str]] = {"production": "apns", "sandbox": "apns-sandbox"}

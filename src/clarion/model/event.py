@@ -8,6 +8,7 @@ import msgspec
 
 from clarion.model.channel import Lane
 from clarion.model.ids import NO_USER, EventId, Instant, MessageId, TenantId, UserNo
+from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message, Run
 from clarion.model.status import Reason, Status
 
@@ -44,6 +45,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str = ""
     time: Instant | None = None
     traceparent: str = ""
+    live: LiveUpdate | None = None
+    """It tells of this state of a live resource."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

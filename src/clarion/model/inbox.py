@@ -33,6 +33,22 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=
     category: str = ""
 
 
+class InboxCard(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
+    """An inbox item that shows a live resource: there is one for each person, and every newer state takes its place."""
+
+    item: InboxItem
+    """It comes in when there is none yet; else the content of the one that is there is replaced."""
+    live: bytes
+    """What it shows, as a keyed hash."""
+    sequence: int
+    """Of the state. An older one than that which is there changes nothing."""
+
+    @property
+    def message_id(self) -> MessageId:
+        """The message that brings it."""
+        return self.item.message_id
+
+
 class ShownItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of an inbox, the same over HTTP, WebSocket and event streams."""
 

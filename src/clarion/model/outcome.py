@@ -6,7 +6,7 @@ import msgspec
 
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant
-from clarion.model.inbox import Captured, InboxItem
+from clarion.model.inbox import Captured, InboxCard, InboxItem
 from clarion.model.status import Reason
 
 
@@ -17,7 +17,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     delivered: bool = False
     content: bytes = b""
     """Of an inbox item as JSON, for devices that are connected: they need not wait for the seal to be opened again."""
-    record: InboxItem | Captured | Delivery | None = None
+    record: InboxItem | InboxCard | Captured | Delivery | None = None
     """Stored by the ledger in the very transaction that settles the message: exactly once. So are those of failures."""
 
 

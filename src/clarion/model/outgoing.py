@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from clarion.model.content import AnyContent
+from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message
 from clarion.model.user import Contact, User
 
@@ -23,3 +24,5 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
     collapse_key: bytes = b""
     """The same for messages of which only the newest matters; empty: each matters."""
+    live: LiveUpdate | None = None
+    """Which state of a live resource it shows; None: it is a message like any other."""

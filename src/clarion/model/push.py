@@ -8,8 +8,10 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from clarion.model.content import MOST_BADGE, DeviceOptions, PushContent
-from clarion.model.ids import MessageId, id_text
+from clarion.model.content import MOST_BADGE, DeviceOptions, LiveOptions, PushContent
+from clarion.model.graphemes import cuts
+from clarion.model.ids import Instant, MessageId, id_text
+from clarion.model.live_update import LiveEvent, LiveUpdate
 
 MOST_BYTES = 3_993
 """Bytes of JSON. Push services take 4,096 (RFC 8030, APNs, FCM); for browsers header, padding and tag of the encrypted
@@ -17,6 +19,11 @@ record are counted too (RFC 8188, RFC 8291)."""
 
 APNS_BYTES = 4_096
 """Bytes of JSON that APNs takes."""
+CHANNEL_BYTES = 5_120
+"""The same on a broadcast channel."""
+FCM_BYTES, FCM_TOPIC_BYTES = 4_096, 2_048
+"""Of what is shown and of `data`, names and values."""
+ELLIPSIS: Final = "…"
 FCM_RESERVED: Final = ("from", "message_type")
 FCM_RESERVED_PREFIXES: Final = ("google.", "gcm.")
 
@@ -61,8 +68,11 @@ def with_unread(content: PushContent, unread: int) -> PushContent:
     return replace(content, device=replace(content.device, badge=min(unread, MOST_BADGE)))
 
 
-def push_payload(content: PushContent, message: MessageId) -> bytes:
-    """The notification for browsers; what is empty is left out. One that comes twice replaces itself, by its `tag`."""
+def push_payload(
+    content: PushContent, message: MessageId, tag: str = "", live: LiveUpdate | None = None
+) -> bytes:
+    """The notification for browsers; what is empty is left out. It replaces what has the same `tag`; without one, what
+    comes twice replaces itself."""
     buttons = enumerate(content.actions)
     return _encode(
         _Payload(
@@ -70,25 +80,27 @@ def push_payload(content: PushContent, message: MessageId) -> bytes:
                 title=content.title,
                 body=content.body,
                 navigate=content.url,
-                tag=id_text(message),
+                tag=tag or id_text(message),
                 image=content.image,
                 actions=tuple(
                     _Button(action=str(n), title=one.label, navigate=one.url) for n, one in buttons
                 ),
-                data=content.data,
+                data=content.data if live is None else {**content.data, "live": live_data(content, live)},
             )
         )
     )
 
 
-def apns_payload(content: PushContent, message: MessageId) -> bytes:
+def apns_payload(content: PushContent, message: MessageId, live: LiveUpdate | None = None) -> bytes:
     """The notification as APNs takes it: `aps`, and beside it what the app gets."""
-    return _encode({"aps": aps(content), **app_data(content, message)})
+    return _encode({"aps": aps(content, live), **app_data(content, message, live)})
 
 
-def aps(content: PushContent) -> dict[str, Any]:
-    """What the system shows (Apple: "Generating a remote notification")."""
+def aps(content: PushContent, live: LiveUpdate | None = None) -> dict[str, Any]:
+    """What the system shows (Apple: "Generating a remote notification"). Updates of a live resource disturb nobody."""
     options = content.device or _NO_OPTIONS
+    if live is not None and live.event is LiveEvent.UPDATE:
+        options = replace(options, sound="", interruption_level="passive")
     if options.background:
         return {"content-available": 1}
     alert: dict[str, Any] = {
@@ -118,13 +130,14 @@ def aps(content: PushContent) -> dict[str, Any]:
     }
 
 
-def app_data(content: PushContent, message: MessageId) -> dict[str, Any]:
-    """What the app gets beside what is shown: `data`, then `message_id`, `url` and `image`, whose names are taken."""
+def app_data(content: PushContent, message: MessageId, live: LiveUpdate | None = None) -> dict[str, Any]:
+    """What the app gets beside what is shown: `data`, then `message_id`, `url`, `image` and `live`, whose names are taken."""
     links = {"url": content.url, "image": content.image}
     return {
         **content.data,
         "message_id": id_text(message),
         **{name: value for name, value in links.items() if value},
+        **({} if live is None else {"live": live_data(content, live)}),
     }
 
 
@@ -135,14 +148,128 @@ def reserved_names(data: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
+def activity_payload(content: PushContent, live: LiveUpdate, *, starts: bool, message: MessageId) -> bytes:
+    """A Live Activity as APNs takes it."""
+    return _encode({"aps": activity_aps(content, live, starts=starts), "message_id": id_text(message)})
+
+
+def activity_aps(content: PushContent, live: LiveUpdate, *, starts: bool) -> dict[str, Any]:
+    """The same without what the app gets. `starts`: it goes to a push-to-start token (Apple: "Starting and updating Live
+    Activities with ActivityKit push notifications")."""
+    options, device = content.live or _NO_LIVE_OPTIONS, content.device or _NO_OPTIONS
+    shown: dict[str, Any] = {
+        "timestamp": live.at // 1000,
+        "event": _activity_event(live.event, starts=starts),
+        "content-state": options.content_state or {},
+    }
+    if live.stale_at is not None:
+        shown["stale-date"] = live.stale_at // 1000
+    if live.event is LiveEvent.END and live.dismiss_at is not None:
+        shown["dismissal-date"] = live.dismiss_at // 1000
+    if device.relevance_score is not None:
+        shown["relevance-score"] = device.relevance_score
+    if starts:
+        shown |= {
+            "attributes-type": options.attributes_type,
+            "attributes": options.attributes,
+            "input-push-token": 1,
+        }
+    if starts or options.alert:
+        alert = {"title": content.title, "body": content.body, "sound": device.sound}
+        shown["alert"] = {name: text for name, text in alert.items() if text}
+    return shown
+
+
+def _activity_event(event: LiveEvent, *, starts: bool) -> LiveEvent:
+    """What runs already is not started, but updated."""
+    if starts:
+        return LiveEvent.START
+    return LiveEvent.END if event is LiveEvent.END else LiveEvent.UPDATE
+
+
+def live_data(content: PushContent, live: LiveUpdate) -> dict[str, Any]:
+    """What an app needs to show a live resource itself; it shows no state whose `sequence` is below that of another."""
+    options = content.live or _NO_LIVE_OPTIONS
+    progress: dict[str, Any] = {
+        "progress": options.progress,
+        "segments": options.segments,
+        "points": options.points,
+        "short_text": options.short_text,
+        "stale_at": live.stale_at,
+    }
+    return {
+        "key": live.key,
+        "event": live.event.value,
+        "sequence": live.sequence,
+        "at": live.at,
+        "state": options.content_state or {},
+        **{name: value for name, value in progress.items() if value not in (None, (), "")},
+    }
+
+
+def fcm_data(content: PushContent, message: MessageId, live: LiveUpdate | None = None) -> dict[str, str]:
+    """What the app gets through FCM, which takes texts only: anything else is written as JSON."""
+    return {name: _text(value) for name, value in app_data(content, message, live).items()}
+
+
+def fcm_notification(content: PushContent) -> dict[str, str]:
+    """What FCM shows."""
+    shown = {"title": content.title, "body": content.body, "image": content.image}
+    return {name: value for name, value in shown.items() if value}
+
+
+def fcm_bytes(*texts: Mapping[str, str]) -> int:
+    """How FCM counts: names and values."""
+    return sum(len(name.encode()) + len(value.encode()) for each in texts for name, value in each.items())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
 def push_bytes(content: PushContent) -> int:
     """How much of `MOST_BYTES` it takes at the service that leaves it least room; ids of messages are of one length."""
     message = MessageId(bytes(16))
     if counts_unread(content):
         content = with_unread(content, MOST_BADGE)
-    return max(
-        len(push_payload(content, message)), len(apns_payload(content, message)) - (APNS_BYTES - MOST_BYTES)
-    )
+    live = None if content.live is None else _LONGEST
+    sizes = [
+        len(push_payload(content, message, live=live)),
+        len(apns_payload(content, message, live)) - (APNS_BYTES - MOST_BYTES),
+        fcm_bytes(fcm_data(content, message, live), fcm_notification(content)) - (FCM_BYTES - MOST_BYTES),
+    ]
+    if live is not None:
+        activity = activity_payload(content, live, starts=True, message=message)
+        sizes.append(len(activity) - (APNS_BYTES - MOST_BYTES))
+    return max(sizes)
+
+
+def fitted(content: PushContent) -> PushContent:
+    """The notification, its body cut where it would be too large for a push service. What is too large without a body
+    stays as it is: it is refused."""
+    if push_bytes(content) <= MOST_BYTES:
+        return content
+    body = content.body
+    places = cuts(body, len(body))
+    found, low, high = content, 0, len(places) - 1
+    while low <= high:
+        middle = (low + high) // 2
+        shorter = replace(content, body=body[: places[middle]].rstrip() + ELLIPSIS)
+        if push_bytes(shorter) <= MOST_BYTES:
+            found, low = shorter, middle + 1
+        else:
+            high = middle - 1
+    return found
 
 
 _NO_OPTIONS = DeviceOptions()
+_NO_LIVE_OPTIONS = LiveOptions()
+_LONGEST = LiveUpdate(
+    id=bytes(16),
+    key="k" * 64,
+    event=LiveEvent.UPDATE,
+    sequence=2**53,
+    at=Instant(10**13),
+    stale_at=Instant(10**13),
+)
+"""An update whose numbers take most room."""

@@ -7,7 +7,7 @@ import msgspec
 from clarion.model.device import DeviceRefusal
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant, MessageId
-from clarion.model.inbox import Captured, InboxChange, InboxItem
+from clarion.model.inbox import Captured, InboxCard, InboxChange, InboxItem
 from clarion.model.message import Message
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import Reason, Status
@@ -32,7 +32,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     took_ms: int | None = None
     detail: str | None = None
     traceparent: str | None = None
-    record: InboxItem | Captured | Delivery | None = None
+    record: InboxItem | InboxCard | Captured | Delivery | None = None
     """Stored in the same transaction."""
     copies: tuple[Captured, ...] = ()
     """What was kept for the other devices of the person, stored with it."""

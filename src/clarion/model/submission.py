@@ -9,6 +9,7 @@ import msgspec
 from clarion.model.channel import Lane
 from clarion.model.event import EMPTY_DATA
 from clarion.model.ids import EventId, Instant
+from clarion.model.live_update import LiveUpdate
 from clarion.model.user import Value
 
 
@@ -51,6 +52,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: bytes = b""
     """Hash of the request body, compared on a repeat of `idempotency_key`."""
     traceparent: str = ""
+    live: LiveUpdate | None = None
+    """It tells of this state of a live resource; set by Clarion."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,10 +14,12 @@ import msgspec
 
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
+from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Verdict
 from clarion.model.setup import Category, Tenant, Workflow
 from clarion.model.status import Reason, Status
 from clarion.model.user import WEEK, Contact, User, Window
+from clarion.rules.live import devices_for
 from clarion.rules.preferences import SETTINGS, allowed
 from clarion.rules.quiet_hours import check_zone, local_clock, state
 from clarion.rules.time_format import FOREVER, rfc3339
@@ -60,13 +62,15 @@ def evaluate(
     now: Instant,
     expires_at: Instant | None,
     addresses: Sequence[Contact] | None = None,
+    live: LiveUpdate | None = None,
 ) -> Decision:
-    """Decide about one channel of one user at `now`. `addresses`: where it may go, if not to any of their contacts."""
+    """Decide about one channel of one user at `now`. `addresses`: where it may go, if not to any of their contacts;
+    `live`: which state of a live resource it shows."""
     if expires_at is not None and now >= expires_at:
         return expired(expires_at)
     if user.unreadable:
         return _UNREADABLE
-    contacts, verdicts, reason = reach(tenant, category, user, channel, addresses)
+    contacts, verdicts, reason = reach(tenant, category, user, channel, addresses, live)
     contact = contacts[0] if contacts else None
     others = contacts[1:] if len(contacts) > 1 else ()
     if reason is not None:
@@ -171,6 +175,7 @@ def reach(
     user: User,
     channel: Channel,
     addresses: Sequence[Contact] | None = None,
+    live: LiveUpdate | None = None,
 ) -> tuple[tuple[Contact, ...], Verdicts, Reason | None]:
     """The contacts to use and why they may be used, or the reason why there are none. Time plays no part.
 
@@ -179,7 +184,7 @@ def reach(
     contacts: tuple[Contact, ...] = ()
     skipped, blocked = 0, Reason.SUPPRESSED_ADDRESS
     if channel is Channel.PUSH:
-        contacts, skipped = _devices(user)
+        contacts, skipped = _devices(user, live)
     elif channel is not Channel.IN_APP:
         for candidate in user.profile.contacts if addresses is None else addresses:
             if candidate.channel is channel:
@@ -204,10 +209,10 @@ def reach(
     return (), (*seen, _OFF[setting]), Reason.OPTED_OUT
 
 
-def _devices(user: User) -> tuple[tuple[Contact, ...], int]:
+def _devices(user: User, live: LiveUpdate | None) -> tuple[tuple[Contact, ...], int]:
     """The devices a push goes to, those that were added last before the others, and how many are suppressed."""
     suppressed = user.suppressed
-    devices = user.profile.contacts_on(Channel.PUSH)[::-1]
+    devices = devices_for(user.profile.contacts_on(Channel.PUSH)[::-1], live)
     usable = [one for one in devices if one.hash not in suppressed] if suppressed else devices
     return tuple(usable[:DEVICES]), len(devices) - len(usable)
 

@@ -8,7 +8,7 @@ from clarion.model.channel import Channel
 from clarion.model.device import DeviceRefusal
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant
-from clarion.model.inbox import Captured, InboxItem
+from clarion.model.inbox import Captured, InboxCard, InboxItem
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry, Unknown
 from clarion.model.outgoing import Outgoing
@@ -262,7 +262,7 @@ def _settle(
         detail = f"{_not_again(status, reason)}: {detail}" if detail else _not_again(status, reason)
         status, reason = Status.SENT, None
     cancels, advances = ladder.after(message, means or status) if message.later_rungs else ((), None)
-    record: InboxItem | Captured | Delivery | None = getattr(outcome, "record", None)
+    record: InboxItem | InboxCard | Captured | Delivery | None = getattr(outcome, "record", None)
     return Settlement(
         message=message,
         status=status,

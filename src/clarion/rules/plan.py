@@ -26,7 +26,7 @@ from clarion.model.setup import (
 )
 from clarion.model.status import Reason, Status
 from clarion.model.user import Contact, User
-from clarion.rules import caps, endpoints, schedule
+from clarion.rules import caps, endpoints, live, schedule
 from clarion.rules.eligibility import Decision, Verdicts, evaluate, unserved
 from clarion.rules.keys import EventKeys, KeyedHash
 from clarion.rules.time_format import rfc3339
@@ -94,6 +94,7 @@ class _Draft:
         "_decisions",
         "_event",
         "_expires_at",
+        "_hash",
         "_held",
         "_keys",
         "_messages",
@@ -137,6 +138,7 @@ class _Draft:
         self._scheduled = _scheduled(event, self._start, user, tenant) if self._start > now else ()
         self._expires_at = expiry(event, workflow, scheduled)
         self._run = run_id(event.id, workflow.key, user.no)
+        self._hash = hash
         self._keys = None if _keyless(workflow) else EventKeys(event, workflow, user.no, hash)
         self._remarks: Verdicts = () if self._keys is None else _remarks(workflow, self._keys)
         self._channels: list[ChannelDecision] = []
@@ -296,6 +298,7 @@ class _Draft:
             now=at,
             expires_at=self._expires_at,
             addresses=addresses,
+            live=self._event.live,
         )
 
     def _serves(self, channel: Channel) -> bool:
@@ -331,7 +334,7 @@ class _Draft:
         threaded = decided.verdict != "stop" and workflow.thread is not None and _takes_turns(decided)
         template = self._templates.get(step.template)
         charges: Sequence[CapCharge] = ()
-        if due and (self._tenant.caps or self._category.caps):
+        if due and (self._tenant.caps or self._category.caps) and live.is_counted(event.live):
             charges = caps.charges(
                 tenant=self._tenant,
                 category=self._category,
@@ -430,9 +433,9 @@ class _Draft:
             channels=tuple(self._channels),
         )
         messages, decisions = tuple(self._messages), tuple(self._decisions)
-        if self._keys is None:
+        if self._keys is None and event.live is None:
             return Planned(run=run, messages=messages, decisions=decisions, charges=tuple(self._charges))
-        live = [
+        going = [
             message for message, decided in zip(messages, decisions, strict=True) if decided.verdict != "stop"
         ]
         return Planned(
@@ -440,9 +443,11 @@ class _Draft:
             messages=messages,
             decisions=decisions,
             charges=tuple(self._charges),
-            dedupe=self._dedupe(self._keys) if live else None,
-            collapses=self._collapses(self._keys, live),
-            turns=self._turns(self._keys, live),
+            dedupe=self._dedupe(self._keys)
+            if self._keys is not None and going and event.live is None
+            else None,
+            collapses=self._collapses(going),
+            turns=self._turns(self._keys, going) if self._keys is not None else (),
         )
 
     def _dedupe(self, keys: EventKeys) -> DedupeClaim | None:
@@ -457,19 +462,30 @@ class _Draft:
             at=at,
         )
 
-    def _collapses(self, keys: EventKeys, live: list[Message]) -> tuple[Collapse, ...]:
-        pointer = self._workflow.collapse_key
-        if pointer is None:
+    def _collapses(self, going: list[Message]) -> tuple[Collapse, ...]:
+        """A state of a live resource replaces the one before; what else replaces what, the workflow says."""
+        shown, pointer, keys = self._event.live, self._workflow.collapse_key, self._keys
+        if shown is not None:
+            return tuple(
+                Collapse(
+                    message_id=message.id,
+                    key=live.replacement_key(
+                        self._hash, message, shown, self._place_of(message), waiting=True
+                    ),
+                )
+                for message in going
+            )
+        if pointer is None or keys is None:
             return ()
         return tuple(
             Collapse(
                 message_id=message.id,
                 key=keys.of_message("collapse", pointer, self._place_of(message), within_workflow=True),
             )
-            for message in live
+            for message in going
         )
 
-    def _turns(self, keys: EventKeys, live: list[Message]) -> tuple[ThreadSlot, ...]:
+    def _turns(self, keys: EventKeys, going: list[Message]) -> tuple[ThreadSlot, ...]:
         pointer = self._workflow.thread
         if pointer is None:
             return ()
@@ -478,7 +494,7 @@ class _Draft:
                 message_id=message.id,
                 key=keys.of_message("thread", pointer, self._place_of(message), within_workflow=False),
             )
-            for message in live
+            for message in going
             if message.threaded
         )
 

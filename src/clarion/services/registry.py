@@ -23,6 +23,7 @@ from clarion.services.inbound_mail import InboundMail
 from clarion.services.inbound_messages import InboundMessages
 from clarion.services.inbound_replies import InboundReplies
 from clarion.services.inbox_actions import InboxActions
+from clarion.services.lives import LiveService
 from clarion.services.mail_reader import MailReader
 from clarion.services.message_contents import MessageContents
 from clarion.services.operations import OperationRunner
@@ -66,6 +67,7 @@ class Services:
     test_sends: TestSends
     dry_runs: DryRuns
     message_contents: MessageContents
+    lives: LiveService
     unsubscribe: UnsubscribeLinks
     inbound_mail: InboundMail
     inbound_messages: InboundMessages
@@ -121,6 +123,7 @@ class Services:
             test_sends=TestSends(setup, ledger.users, pipeline.intake.submit, vault, clock),
             dry_runs=DryRuns(ledger, pipeline.schemas, pipeline.coverage, vault, clock, random),
             message_contents=MessageContents(ledger, pipeline.rendering, unsubscribe.url, vault),
+            lives=LiveService(ledger, pipeline.live_states, pipeline.schemas, pipeline.submit, clock, random),
             unsubscribe=unsubscribe,
             inbound_mail=inbound,
             inbound_messages=inbound_messages,
@@ -146,6 +149,7 @@ class Services:
     def start(self, pipeline: Pipeline) -> None:
         """Run the loops of the services beside those of the pipeline, until that is drained."""
         pipeline.loops.start("operations", self.operations.run)
+        pipeline.loops.start("live", self.lives.run)
         pipeline.loops.start("retention", self.retention.run)
         pipeline.loops.start("watch-endpoints", self.endpoint_monitor.run)
         pipeline.loops.start("spending-alerts", self.spending_alerts.run)

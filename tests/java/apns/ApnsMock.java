@@ -35,9 +35,11 @@ public class ApnsMock {
   public static void main(String[] args) throws Exception {
     String topic = args[6];
     ApnsVerificationKey key = ApnsVerificationKey.loadFromInputStream(new FileInputStream(args[3]), args[5], args[4]);
+    String activities = topic + ".push-type.liveactivity";
+    Set<String> tokens = Set.of(args[7], args[8]);
     ValidatingPushNotificationHandlerFactory factory = new ValidatingPushNotificationHandlerFactory(
-        Map.of(topic, Set.of(args[7], args[8])), Map.of(args[8], Instant.ofEpochSecond(1_700_000_000L)),
-        Map.of(args[4], key), Map.of(key, Set.of(topic)));
+        Map.of(topic, tokens, activities, tokens), Map.of(args[8], Instant.ofEpochSecond(1_700_000_000L)),
+        Map.of(args[4], key), Map.of(key, Set.of(topic, activities)));
     MockApnsServerListener listener = new MockApnsServerListener() {
       public void handlePushNotificationAccepted(Http2Headers headers, ByteBuf payload) {
         System.out.println("ACCEPTED\t" + headers.get("apns-push-type") + "\t" + headers.get("apns-id") + "\t"

@@ -43,6 +43,7 @@ def test_the_commands_are_the_promised_ones():
             "users search",
             "workflows trigger",
         ]
+        + [f"live {verb}" for verb in ("delete", "end", "list", "set", "show")]
         + [f"devices {verb}" for verb in ("delete", "list", "set", "show", "update")]
         + [f"suppressions {verb}" for verb in ("create", "delete", "list", "search")]
         + [f"inbound {verb}" for verb in ("list", "show", "resolve")]

@@ -15,6 +15,7 @@ from clarion.model.content import (
     VoiceContent,
     WebhookContent,
 )
+from clarion.model.push import MOST_BYTES, push_bytes
 from clarion.model.setup import Template
 from tests.unit.content.people import TENANT, reader, render, sms, template, text
 
@@ -93,6 +94,18 @@ def test_null_prints_nothing_truth_prints_as_json_and_so_do_lists_and_objects():
 def test_every_channel_gets_its_own_content(channel, fields, content):
     """The fields of the template are the fields of the content."""
     assert render(template(channel, **fields), {"n": 1}, channel=channel) == content
+
+
+def test_the_body_of_a_push_is_cut_to_what_push_services_take():
+    """An example that fits says nothing of all data; the title and the data of the app stay whole."""
+    push = template(Channel.PUSH, title="T", body="{{ text }}", data='{"n": 1}')
+    short, long = (render(push, {"text": "x" * count}, channel=Channel.PUSH) for count in (100, 9_000))
+    assert isinstance(short, PushContent)
+    assert isinstance(long, PushContent)
+    assert short.body == "x" * 100
+    assert long.body.endswith("x…")
+    assert MOST_BYTES - 10 < push_bytes(long) <= MOST_BYTES
+    assert (long.title, long.data) == ("T", {"n": 1})
 
 
 def test_a_channel_the_template_does_not_have_is_an_error():

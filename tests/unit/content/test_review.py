@@ -239,6 +239,24 @@ def test_how_a_phone_shows_a_push_is_checked_with_the_example():
     ] == [Code.PUSH_SIZE]
 
 
+def test_how_a_phone_shows_a_live_resource_is_checked_with_the_example():
+    """Names and values, and the size of a Live Activity that shows the state itself."""
+    good = '{"attributes_type": "Order", "attributes": {"n": {{ n|tojson }}}, "progress": 0.5, "segments": [1, 2]}'
+    fields, example = {"title": "T", "live": good}, {"n": 3}
+    assert findings(fields, Channel.PUSH, example_data=example) == []
+    for wrong, said in (
+        ('{"progress": 2}', "<= 1"),
+        ('{"attribute_type": "Order"}', "attribute_type"),
+        ('{"segments": [0]}', ">= 1"),
+        ("{{ n }}", "object"),
+    ):
+        (found,) = findings({"title": "T", "live": wrong}, Channel.PUSH, example_data=example)
+        assert found.severity is Severity.ERROR
+        assert said in found.detail
+    (found,) = findings(fields, Channel.PUSH, example_data={"n": 3, "unused": "x" * 4_000})
+    assert found.code is Code.PUSH_SIZE
+
+
 def test_names_that_push_services_keep_are_refused_in_data():
     """FCM refuses the whole message, and `aps` is what APNs shows."""
     for name in ("aps", "from", "google.x"):

@@ -33,6 +33,28 @@ def test_an_address_has_a_service_and_a_token(address, service, app, token):
 
 
 @pytest.mark.parametrize(
+    ("address", "live", "app", "token", "activity"),
+    [
+        (f"apns-start:{TOKEN}", "", "", TOKEN, ""),
+        (f"apns-sandbox-start:com.example.app/{TOKEN}", "", "com.example.app", TOKEN, ""),
+        (f"apns-activity:order-1/{TOKEN.upper()}", "order-1", "", TOKEN, ""),
+        (f"apns-activity:o.1:2/com.example.app/{TOKEN}", "o.1:2", "com.example.app", TOKEN, ""),
+        ("apns-channel:game-1/dHN0/LXNy+Y2g==", "game-1", "", "dHN0/LXNy+Y2g==", ""),
+        ("apns-channel:game-1/com.example.app/dHN0LXNyY2g=", "game-1", "com.example.app", "dHN0LXNyY2g=", ""),
+        (f"fcm-start:bk3RNwTe3H0:CI2k/{TOKEN}", "", "", "bk3RNwTe3H0:CI2k", TOKEN),
+        (f"fcm-activity:order-1/bk3RNwTe3H0:CI2k/{TOKEN}", "order-1", "", "bk3RNwTe3H0:CI2k", TOKEN),
+    ],
+)
+def test_a_live_activity_has_addresses_of_its_own(address, live, app, token, activity):
+    """Those that belong to one activity name the live resource it shows."""
+    read = read_device_address(address)
+    assert (read.live, read.app, read.token, read.activity) == (live, app, token, activity)
+    assert read.is_of_activity
+    assert read.starts is (live == "")
+    assert plain_device_address(address).lower() == address.lower()
+
+
+@pytest.mark.parametrize(
     "address",
     ["", "device-of-ada", "hmss:token-12345", '{"endpoint": "x"}', "https://a.example", "sms:1", "apns"],
 )
@@ -57,6 +79,10 @@ def test_other_addresses_name_no_service(address):
         "expo:PushToken[a]",
         "expo:ExponentPushToken[a]]",
         "ntfy:a/b",
+        f"apns-activity:{TOKEN}",
+        "apns-channel:game-1",
+        f"fcm-start:{TOKEN}",
+        "fcm-activity:order-1/bk3RNwTe3H0:CI2k",
     ],
 )
 def test_a_broken_one_is_refused_where_addresses_come_in(address):

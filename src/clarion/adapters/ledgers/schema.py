@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0035"
+REVISION = "0036"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -625,6 +625,17 @@ inbox_content = Table(
     "inbox_content", metadata, _blob("message_id", key=True), _blob("sealed"), sqlite_with_rowid=False
 )
 
+inbox_cards = Table(
+    "inbox_cards",
+    metadata,
+    _key("user"),
+    _blob("live", key=True),
+    _blob("message_id"),
+    _number("sequence"),
+    sqlite_with_rowid=False,
+)
+"""The inbox item that shows a live resource to a user, and the sequence of the state it shows."""
+
 message_totals = Table(
     "message_totals",
     metadata,
@@ -680,6 +691,21 @@ inbound = Table(
 )
 Index("inbound_replies", inbound.c.reply_due_at, sqlite_where=inbound.c.reply_due_at.is_not(None))
 """What people wrote to us."""
+
+lives = Table(
+    "lives",
+    metadata,
+    _key("tenant"),
+    _text_key("key"),
+    _blob("id"),
+    _number("sequence"),
+    _blob("sealed"),
+    _number("sealed_for"),
+    _number("ended_at", null=True),
+    _number("due_at", null=True),
+    Index("lives_due", "due_at", sqlite_where=text("due_at IS NOT NULL")),
+    sqlite_with_rowid=False,
+)
 
 captures = Table(
     "captures",

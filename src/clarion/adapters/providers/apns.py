@@ -16,25 +16,29 @@ from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, Transpor
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import PushContent
-from clarion.model.device_address import DeviceAddress, read_device_address, service_of
+from clarion.model.device_address import APNS_SERVICES, DeviceAddress, read_device_address, service_of
 from clarion.model.ids import Instant
+from clarion.model.live_update import LiveEvent
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
-from clarion.model.push import APNS_BYTES, apns_payload
+from clarion.model.push import APNS_BYTES, CHANNEL_BYTES, activity_payload, apns_payload
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import text_of
 from clarion.model.user import Contact
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
 
-SERVICES: Final = ("apns", "apns-sandbox")
 PRODUCTION: Final = "https://api.push.apple.com"
 SANDBOX: Final = "https://api.sandbox.push.apple.com"
 PRIORITY: Mapping[Lane, str] = {Lane.CRITICAL: "10", Lane.HIGH: "10", Lane.NORMAL: "5", Lane.BULK: "1"}
 """10: at once. 5: with regard to the battery. 1: it does not wake the device."""
 PRIORITY_IN_BACKGROUND: Final = "5"
 """APNs refuses any higher one for what shows nothing."""
+ACTIVITY: Final = "liveactivity"
+ACTIVITY_TOPIC: Final = ".push-type.liveactivity"
+"""Behind the bundle id."""
+LOWEST_OF_ACTIVITY: Final = "5"
 LONGEST_TTL_S: Final = 30 * 86_400
 """What APNs keeps at most."""
 COLLAPSE_ID_BYTES: Final = 64
@@ -58,7 +62,13 @@ MESSAGE_REASONS = frozenset(
     {
         *("BadCollapseId", "BadExpirationDate", "BadMessageId", "BadPriority", "DuplicateHeaders"),
         *("InvalidPushType", "MissingDeviceToken", "PayloadEmpty", "PayloadTooLarge", "BadPath"),
-        "MethodNotAllowed",
+        *(
+            "MethodNotAllowed",
+            "BadChannelId",
+            "MissingChannelId",
+            "ChannelNotRegistered",
+            "FeatureNotEnabled",
+        ),
     }
 )
 PASSING_REASONS = frozenset({"IdleTimeout", "InternalServerError", "ServiceUnavailable", "Shutdown"})
@@ -129,25 +139,63 @@ class Apns:
             return Rejected(detail="this push contact is no APNs device (apns:TOKEN)")
         content = outgoing.content
         assert isinstance(content, PushContent)
-        body = apns_payload(content, outgoing.message.id)
-        if len(body) > APNS_BYTES:
-            return Rejected(
-                detail=f"the notification takes {len(body):,} bytes of JSON, APNs {APNS_BYTES:,} at most: shorten it"
-            )
-        now = self._clock.now()
+        if to.is_of_activity:
+            return self._to_activity(outgoing, to, content)
+        body = apns_payload(content, outgoing.message.id, outgoing.live)
         background = content.device is not None and content.device.background
         own_id = apns_id(outgoing)
+        collapse_id = text_of(outgoing.collapse_key)[:COLLAPSE_ID_BYTES] or own_id
+        headers = {
+            "apns-topic": to.app or self._config.topic,
+            "apns-push-type": "background" if background else "alert",
+            "apns-priority": PRIORITY_IN_BACKGROUND if background else PRIORITY[outgoing.message.lane],
+            "apns-collapse-id": collapse_id,
+            "apns-id": own_id,
+        }
+        return self._request(outgoing, f"{self._server(to)}/3/device/{to.token}", headers, body)
+
+    def _to_activity(
+        self, outgoing: Outgoing, to: DeviceAddress, content: PushContent
+    ) -> HttpRequest | Outcome:
+        """Starts, updates or ends a Live Activity: that of one device, or those that listen to a broadcast channel."""
+        live = outgoing.live
+        if live is None:
+            return Rejected(detail="only live resources go to Live Activities")
+        if to.starts and live.event is LiveEvent.END:
+            return Rejected(detail="the live resource has ended: there is nothing to start")
+        if to.starts and not (content.live and content.live.attributes_type):
+            return Rejected(
+                detail="a Live Activity cannot be started without `attributes_type` in `live` of the template"
+            )
+        body = activity_payload(content, live, starts=to.starts, message=outgoing.message.id)
+        app, own_id = to.app or self._config.topic, apns_id(outgoing)
+        headers = {
+            "apns-push-type": ACTIVITY,
+            "apns-priority": max(PRIORITY[outgoing.message.lane], LOWEST_OF_ACTIVITY, key=int),
+        }
+        if to.is_channel:
+            headers |= {"apns-channel-id": to.token, "apns-request-id": own_id}
+            return self._request(
+                outgoing, f"{self._server(to)}/4/broadcasts/apps/{app}", headers, body, CHANNEL_BYTES
+            )
+        headers |= {"apns-topic": app + ACTIVITY_TOPIC, "apns-id": own_id}
+        return self._request(outgoing, f"{self._server(to)}/3/device/{to.token}", headers, body)
+
+    def _request(
+        self, outgoing: Outgoing, url: str, headers: dict[str, str], body: bytes, most: int = APNS_BYTES
+    ) -> HttpRequest | Outcome:
+        if len(body) > most:
+            return Rejected(
+                detail=f"the notification takes {len(body):,} bytes of JSON, APNs {most:,} at most: shorten it"
+            )
+        now = self._clock.now()
         return HttpRequest(
-            url=f"{self._server(to)}/3/device/{to.token}",
+            url=url,
             headers={
                 **self._authorization(now),
                 "content-type": "application/json",
-                "apns-topic": to.app or self._config.topic,
-                "apns-push-type": "background" if background else "alert",
-                "apns-priority": PRIORITY_IN_BACKGROUND if background else PRIORITY[outgoing.message.lane],
                 "apns-expiration": str(self._expiration(outgoing.message, now)),
-                "apns-collapse-id": text_of(outgoing.collapse_key)[:COLLAPSE_ID_BYTES] or own_id,
-                "apns-id": own_id,
+                **headers,
             },
             body=body,
         )
@@ -158,7 +206,7 @@ class Apns:
         assert to is not None
         if reply.status == 200:
             self._proven.add(self._place(to))
-            return Accepted(provider_id=reply.headers.get("apns-id"))
+            return Accepted(provider_id=reply.headers.get("apns-request-id" if to.is_channel else "apns-id"))
         refusal = _refusal(reply)
         said = f"APNs said {refusal.reason} ({reply.status})"
         match refusal.reason:
@@ -208,7 +256,7 @@ class Apns:
         return SANDBOX if self._place(to)[0] == "sandbox" else PRODUCTION
 
     def _place(self, to: DeviceAddress) -> tuple[str, str]:
-        environment = "sandbox" if to.service == "apns-sandbox" else self._config.environment
+        environment = "sandbox" if to.is_sandbox else self._config.environment
         return environment, to.app or self._config.topic
 
     def _authorization(self, now: Instant) -> dict[str, str]:
@@ -266,7 +314,7 @@ def check_pong(reply: HttpReply) -> None:
 
 def accepts(contact: Contact) -> bool:
     """Devices whose address says that APNs knows them."""
-    return service_of(contact.address) in SERVICES
+    return service_of(contact.address) in APNS_SERVICES
 
 
 _KNOWN = frozenset().union(

@@ -18,10 +18,20 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.content import DeviceOptions, PushContent
 from clarion.model.device_address import DeviceAddress, read_device_address, service_of
 from clarion.model.ids import Instant
+from clarion.model.live_update import LiveEvent
 from clarion.model.message import Message
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
-from clarion.model.push import app_data, aps, reserved_names
+from clarion.model.push import (
+    FCM_BYTES,
+    FCM_TOPIC_BYTES,
+    activity_aps,
+    aps,
+    fcm_bytes,
+    fcm_data,
+    fcm_notification,
+    reserved_names,
+)
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
 from clarion.model.subscription import text_of
@@ -34,7 +44,15 @@ from clarion.ports.provider import (
     WebUrl,
 )
 
-TARGETS: Mapping[str, str] = {"fcm": "token", "fcm-topic": "topic", "fcm-condition": "condition"}
+TARGETS: Mapping[str, str] = {
+    "fcm": "token",
+    "fcm-topic": "topic",
+    "fcm-condition": "condition",
+    "fcm-start": "token",
+    "fcm-activity": "token",
+}
+MANY: Final = frozenset({"fcm-topic", "fcm-condition"})
+"""Addresses of more than one device."""
 GOOGLE: Final = "https://fcm.googleapis.com"
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 PRIORITY: Mapping[Lane, str] = {
@@ -51,8 +69,6 @@ URGENCY: Mapping[Lane, str] = {
 }
 LONGEST_TTL_S: Final = 28 * 86_400
 """What FCM keeps at most."""
-DEVICE_BYTES, TOPIC_BYTES = 4_096, 2_048
-"""Of what is shown and of `data`, names and values."""
 QUOTA_S: Final = 60.0
 """Rest where FCM names no time, as it asks for."""
 COLLAPSE_KEY_CHARS: Final = 64
@@ -146,11 +162,39 @@ class Fcm:
         assert isinstance(content, PushContent)
         if names := ", ".join(reserved_names(content.data)):
             return Rejected(detail=f"FCM keeps names in `data` for itself: {names}")
+        if to.is_of_activity:
+            return self._to_activity(to, outgoing, content)
         message = self._message(to, outgoing, content)
-        most = DEVICE_BYTES if to.service == "fcm" else TOPIC_BYTES
-        if (size := _counted(message)) > most:
+        most = FCM_TOPIC_BYTES if to.service in MANY else FCM_BYTES
+        if (size := fcm_bytes(message["data"], message.get("notification", {}))) > most:
             return Rejected(detail=f"the notification takes {size:,} bytes, FCM {most:,} at most: shorten it")
         return self._request({"message": message})
+
+    def _to_activity(
+        self, to: DeviceAddress, outgoing: Outgoing, content: PushContent
+    ) -> HttpRequest | Outcome:
+        """Starts, updates or ends the Live Activity of a device of Apple's."""
+        live = outgoing.live
+        if live is None:
+            return Rejected(detail="only live resources go to Live Activities")
+        if to.starts and live.event is LiveEvent.END:
+            return Rejected(detail="the live resource has ended: there is nothing to start")
+        if to.starts and not (content.live and content.live.attributes_type):
+            return Rejected(
+                detail="a Live Activity cannot be started without `attributes_type` in `live` of the template"
+            )
+        payload = {"aps": activity_aps(content, live, starts=to.starts)}
+        if (size := len(_encode(payload))) > FCM_BYTES:
+            return Rejected(
+                detail=f"the Live Activity takes {size:,} bytes, FCM {FCM_BYTES:,} at most: shorten it"
+            )
+        ttl_s = self._ttl(outgoing.message, self._clock.now())
+        headers = {
+            "apns-priority": "10" if PRIORITY[outgoing.message.lane] == "HIGH" else "5",
+            "apns-expiration": self._apns_expiration(ttl_s),
+        }
+        apple = {"headers": headers, "payload": payload, "liveActivityToken": to.activity}
+        return self._request({"message": {"token": to.token, "apns": apple}})
 
     def read(self, outgoing: Outgoing, reply: HttpReply) -> Outcome:
         """What FCM said; a 502 comes as HTML."""
@@ -200,7 +244,7 @@ class Fcm:
         return Misconfigured(detail=f"{said}, although the access token is new: check service_account")
 
     def _message(self, to: DeviceAddress, outgoing: Outgoing, content: PushContent) -> dict[str, Any]:
-        options = content.device or DeviceOptions()
+        options, live = content.device or DeviceOptions(), outgoing.live
         ttl_s = self._ttl(outgoing.message, self._clock.now())
         collapse = text_of(outgoing.collapse_key)[:COLLAPSE_KEY_CHARS] if outgoing.collapse_key else ""
         lane = outgoing.message.lane
@@ -209,16 +253,20 @@ class Fcm:
             android["collapseKey"] = collapse
         message: dict[str, Any] = {
             TARGETS[to.service]: to.token,
-            "data": _texts(app_data(content, outgoing.message.id)),
+            "data": fcm_data(content, outgoing.message.id, live),
             "android": android,
             "apns": {
                 "headers": self._apns_headers(ttl_s, lane, collapse, options),
-                "payload": {"aps": aps(content)},
+                "payload": {"aps": aps(content, live)},
             },
             "webpush": _webpush(content, ttl_s, lane, collapse),
         }
-        if not options.background:
-            message["notification"] = _filled(title=content.title, body=content.body, image=content.image)
+        if live is not None and content.live is not None and content.live.progress is not None:
+            # FCM shows no progress: the app does, with what Apple's devices and browsers are shown beside its data.
+            message["data"] |= {"title": content.title, "body": content.body}
+            message["webpush"]["notification"] = {**fcm_notification(content), "tag": collapse}
+        elif not options.background:
+            message["notification"] = fcm_notification(content)
             if shown := _android_notification(options, collapse):
                 android["notification"] = shown
         return message
@@ -228,9 +276,12 @@ class Fcm:
         return {
             "apns-push-type": "background" if options.background else "alert",
             "apns-priority": "10" if at_once else "5",
-            "apns-expiration": str(self._clock.now() // 1000 + ttl_s if ttl_s else 0),
+            "apns-expiration": self._apns_expiration(ttl_s),
             **({"apns-collapse-id": collapse} if collapse else {}),
         }
+
+    def _apns_expiration(self, ttl_s: int) -> str:
+        return str(self._clock.now() // 1000 + ttl_s if ttl_s else 0)
 
     def _ttl(self, message: Message, now: Instant) -> int:
         if message.expires_at is None:
@@ -291,7 +342,7 @@ def _address_of(outgoing: Outgoing) -> DeviceAddress | None:
 
 def _is_device(outgoing: Outgoing) -> bool:
     to = _address_of(outgoing)
-    return to is not None and to.service == "fcm"
+    return to is not None and to.service not in MANY
 
 
 def _accepted(reply: HttpReply) -> Outcome:
@@ -301,13 +352,6 @@ def _accepted(reply: HttpReply) -> Outcome:
     except (msgspec.DecodeError, RecursionError):
         # What is cut off says nothing against the 200; what is whole and reads otherwise is not from FCM.
         return Accepted() if reply.cut else Misconfigured(detail="this is no answer of FCM: check `url`")
-
-
-def _texts(data: Mapping[str, Any]) -> dict[str, str]:
-    """FCM takes texts only: anything else is written as JSON."""
-    return {
-        name: value if isinstance(value, str) else _encode(value).decode() for name, value in data.items()
-    }
 
 
 def _android_notification(options: DeviceOptions, collapse: str) -> dict[str, Any]:
@@ -332,11 +376,6 @@ def _webpush(content: PushContent, ttl_s: int, lane: Lane, collapse: str) -> dic
 
 def _filled(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
-
-
-def _counted(message: Mapping[str, Any]) -> int:
-    texts = {**message["data"], **message.get("notification", {})}
-    return sum(len(name.encode()) + len(value.encode()) for name, value in texts.items())
 
 
 class FcmProvider(HttpProvider[Outgoing]):

@@ -162,7 +162,7 @@ class Hms:
 
     def _message(self, outgoing: Outgoing, content: PushContent) -> dict[str, Any]:
         options = content.device or DeviceOptions()
-        data = _encode(app_data(content, outgoing.message.id)).decode()
+        data = _encode(app_data(content, outgoing.message.id, outgoing.live)).decode()
         ttl_s = _ttl(self._config.ttl_s, outgoing.message, self._clock.now())
         android: dict[str, Any] = {"ttl": f"{ttl_s}s"}
         if self._config.category:

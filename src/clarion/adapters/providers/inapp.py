@@ -11,7 +11,7 @@ import msgspec
 from clarion.adapters.isolation import each
 from clarion.model.channel import Channel
 from clarion.model.ids import Instant
-from clarion.model.inbox import InboxItem
+from clarion.model.inbox import InboxCard, InboxItem
 from clarion.model.outcome import Accepted, Outcome
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
@@ -51,7 +51,11 @@ class InApp:
             workflow=message.workflow,
             category=message.category,
         )
-        return Accepted(delivered=True, record=item, content=content)
+        live = outgoing.live
+        if live is None:
+            return Accepted(delivered=True, record=item, content=content)
+        card = InboxCard(item=item, live=outgoing.collapse_key, sequence=live.sequence)
+        return Accepted(delivered=True, record=card, content=content)
 
     async def ping(self) -> None:
         """The inbox is where the ledger is."""

@@ -34,6 +34,8 @@ URGENCY: Mapping[Lane, str] = {
 """RFC 8030, 5.3: a device on battery is woken for what is urgent only."""
 LONGEST_TTL_S = 28 * 86_400
 """What the large push services keep at most."""
+TOPIC_CHARS = 32
+"""Longest name of what a message replaces while a push service still has it (RFC 8030, 5.4)."""
 MOST_PROVEN = 1_024
 """Origins remembered. There are few push services, but endpoints come from users."""
 
@@ -86,7 +88,8 @@ class WebPush:
             )
         content = outgoing.content
         assert isinstance(content, PushContent)
-        plain = push_payload(content, outgoing.message.id)
+        topic = text_of(outgoing.collapse_key)[:TOPIC_CHARS] if outgoing.collapse_key else ""
+        plain = push_payload(content, outgoing.message.id, topic, outgoing.live)
         if len(plain) > MOST_BYTES:
             return Rejected(
                 detail=f"the notification takes {len(plain):,} bytes of JSON, web push {MOST_BYTES:,} at most: shorten it"
@@ -105,8 +108,8 @@ class WebPush:
             "Content-Type": "application/octet-stream",
             "Authorization": self._vapid.authorization(origin[0] if origin else "", now),
         }
-        if outgoing.collapse_key:
-            headers["Topic"] = text_of(outgoing.collapse_key)[:32]
+        if topic:
+            headers["Topic"] = topic
         return HttpRequest(url=subscription.endpoint, headers=headers, body=body)
 
     def read(self, outgoing: Outgoing, reply: HttpReply) -> Outcome:

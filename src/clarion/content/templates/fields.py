@@ -7,7 +7,7 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -27,6 +27,7 @@ from clarion.model.content import (
     EmailContent,
     InAppContent,
     Invitation,
+    LiveOptions,
     PushContent,
     SmsContent,
     VoiceContent,
@@ -34,6 +35,8 @@ from clarion.model.content import (
 )
 
 LONGEST_UID = 255
+
+Options = TypeVar("Options", DeviceOptions, LiveOptions)
 
 
 class FieldKind(Enum):
@@ -50,6 +53,7 @@ class FieldKind(Enum):
     ATTACHMENTS = "a JSON list of attachments: name, type, and url or content"
     CALENDAR = "a JSON object, an invitation: uid, start, end"
     DEVICE = "a JSON object, how a phone shows it: badge, sound, category, thread_id"
+    LIVE = "a JSON object, how a phone shows a live resource: attributes_type, attributes, progress"
     DOCUMENT = "a JSON document, as text"
 
 
@@ -164,16 +168,27 @@ def _device(text: str) -> DeviceOptions | None:
     """None where a condition leaves nothing."""
     if not text.strip():
         return None
+    options = _options(text, DeviceOptions, '{"badge": 1, "sound": "default"}')
+    return structs.replace(options, subtitle=one_line(options.subtitle))
+
+
+def _live(text: str) -> LiveOptions | None:
+    """None where a condition leaves nothing."""
+    if not text.strip():
+        return None
+    options = _options(text, LiveOptions, '{"attributes_type": "OrderAttributes", "progress": 0.5}')
+    return structs.replace(options, short_text=one_line(options.short_text))
+
+
+def _options(text: str, type: type[Options], example: str) -> Options:
     try:
-        options = msgspec.json.decode(text, type=DeviceOptions)
+        return msgspec.json.decode(text, type=type)
     except msgspec.ValidationError as wrong:
-        raise ValueError(f"{wrong}; there are {', '.join(DeviceOptions.__struct_fields__)}") from None
+        raise ValueError(f"{wrong}; there are {', '.join(type.__struct_fields__)}") from None
     except (ValueError, RecursionError):
         raise ValueError(
-            'must render to a JSON object like `{"badge": 1, "sound": "default"}`: '
-            "write values as `{{ value|tojson }}`"
+            f"must render to a JSON object like `{example}`: write values as `{{{{ value|tojson }}}}`"
         ) from None
-    return structs.replace(options, subtitle=one_line(options.subtitle))
 
 
 def _moment(name: str, text: str) -> date | datetime:
@@ -204,6 +219,7 @@ _FINISH: Mapping[FieldKind, Finish] = {
     FieldKind.ATTACHMENTS: _attachments,
     FieldKind.CALENDAR: _invitation,
     FieldKind.DEVICE: _device,
+    FieldKind.LIVE: _live,
 }
 
 LAYOUTS: Mapping[Channel, Layout] = {
@@ -232,6 +248,7 @@ LAYOUTS: Mapping[Channel, Layout] = {
             "actions": FieldKind.ACTIONS,
             "data": FieldKind.OBJECT,
             "device": FieldKind.DEVICE,
+            "live": FieldKind.LIVE,
         },
         needs="title",
     ),

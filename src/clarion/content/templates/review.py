@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from clarion.content.html.markup import remarks
 from clarion.content.localise.locales import canonical
 from clarion.content.renderer import text_message
@@ -198,6 +200,8 @@ class Inspection:
             yield self._fault("text", fault, Severity.WARNING)
 
     def _push(self, content: PushContent) -> Iterator[Finding]:
+        if content.live is not None and content.live.content_state is None:
+            content = replace(content, live=replace(content.live, content_state=self._template.example_data))
         if (size := push_bytes(content)) > MOST_BYTES:
             detail = (
                 f"the example takes {size:,} bytes of JSON, push services take {MOST_BYTES:,}: shorten it"

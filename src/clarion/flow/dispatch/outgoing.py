@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -13,19 +14,23 @@ from clarion.flow.dispatch.integrations import LiveIntegration
 from clarion.flow.dispatch.rendering import Rendering, is_overridden
 from clarion.flow.dispatch.targets import SendTarget
 from clarion.flow.lanes import InFlight
+from clarion.flow.live_states import LiveStates, update_of
 from clarion.flow.setup_view import SetupView
-from clarion.model.content import AnyContent, PushContent
-from clarion.model.ids import MessageId
+from clarion.model.content import AnyContent, LiveOptions, PushContent
+from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Message
 from clarion.model.outgoing import Outgoing
-from clarion.model.push import counts_unread, with_unread
+from clarion.model.push import counts_unread, fitted, with_unread
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import Inboxes
 from clarion.ports.limited import Exceeded
 from clarion.rules.keys import EventKeys, KeyedHash
+from clarion.rules.live import replacement_key
 from clarion.rules.outcomes import settle_unsent
+
+_decode = msgspec.json.Decoder().decode
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +57,7 @@ class OutgoingBuilder:
         inboxes: Inboxes,
         hash: KeyedHash,
         clock: Clock,
+        lives: LiveStates,
     ) -> None:
         self._workflows = setup.workflows
         self._rendering = rendering
@@ -59,10 +65,12 @@ class OutgoingBuilder:
         self._inboxes = inboxes
         self._hash = hash
         self._clock = clock
+        self._lives = lives
 
     async def build(self, route: SendTarget, group: Sequence[InFlight]) -> BuiltBatch:
         """Waits only for template versions that are no longer in memory, and for what callers set themselves."""
         await self._rendering.prepare(group)
+        await self._show_newest([in_flight for in_flight in group if in_flight.event.live is not None])
         overridden = await self._overridden(
             [in_flight for in_flight in group if is_overridden(in_flight.event)]
         )
@@ -107,6 +115,22 @@ class OutgoingBuilder:
             for in_flight, live, one in ready
         ]
 
+    async def _show_newest(self, group: Sequence[InFlight]) -> None:
+        """A message shows the newest state of its live resource, whichever it was planned for: so a state that is sent
+        late never takes the place of a newer one."""
+        keys: dict[TenantId, dict[str, None]] = {}
+        for in_flight in group:
+            if (live := in_flight.event.live) is not None:
+                keys.setdefault(in_flight.message.tenant, {})[live.key] = None
+        for tenant, named in keys.items():
+            newest = await self._lives.newest(tenant, list(named))
+            for in_flight in group:
+                live = in_flight.event.live
+                now = None if live is None else newest.get(live.id)
+                if live is not None and now is not None and now.sequence > live.sequence:
+                    in_flight.live = update_of(now, live.event)
+                    in_flight.data = _decode(now.state)
+
     def _failed(self, in_flight: InFlight, reason: Reason, detail: str) -> Settlement:
         return settle_unsent(in_flight.message, Status.FAILED, reason, self._clock.now(), detail=detail)
 
@@ -129,15 +153,18 @@ class OutgoingBuilder:
             message=message,
             user=in_flight.user,
             contact=in_flight.decision.contact if in_flight.decision is not None else None,
-            content=content or self._rendering.content(in_flight, unsubscribe_url),
+            content=_with_state(content or self._rendering.content(in_flight, unsubscribe_url), in_flight),
             traceparent=in_flight.event.traceparent,
             unsubscribe_url=unsubscribe_url,
             collapse_key=self._collapse_key(in_flight),
+            live=in_flight.live,
         )
 
     def _collapse_key(self, in_flight: InFlight) -> bytes:
         """For providers that replace what has not arrived yet; the planner has replaced what was still here."""
         message = in_flight.message
+        if in_flight.live is not None:
+            return replacement_key(self._hash, message, in_flight.live, message.channel)
         workflow = self._workflows.all(message.tenant).get(message.workflow)
         if workflow is None or workflow.collapse_key is None:
             return b""
@@ -145,3 +172,13 @@ class OutgoingBuilder:
         if not keys.found(workflow.collapse_key):
             return b""
         return keys.of_message("collapse", workflow.collapse_key, message.channel, within_workflow=True)
+
+
+def _with_state(content: AnyContent, in_flight: InFlight) -> AnyContent:
+    """A Live Activity shows the state itself where the template says nothing else."""
+    if in_flight.live is None or not isinstance(content, PushContent):
+        return content
+    options = content.live or LiveOptions()
+    if options.content_state is None:
+        options = replace(options, content_state=in_flight.data)
+    return fitted(replace(content, live=options))

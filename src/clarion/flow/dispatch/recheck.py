@@ -12,6 +12,7 @@ from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger
 from clarion.flow.lookups import setup_of
 from clarion.model.ids import Instant, UserNo
+from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.status import Reason, Status
@@ -111,7 +112,7 @@ class Recheck:
             return settle_unsent(message, Status.SUPPRESSED, Reason.USER_DELETED, now)
         verdict = in_flight.decision
         if verdict is None or user is not in_flight.user or now >= verdict.valid_until:
-            verdict = self._gate(message, user, now)
+            verdict = self._gate(message, user, in_flight.event.live, now)
             in_flight.user, in_flight.decision = user, verdict
         if verdict is None:
             return settle_unsent(message, Status.CANCELED, Reason.WORKFLOW_DELETED, now)
@@ -121,7 +122,7 @@ class Recheck:
             message, verdict.status, verdict.reason or Reason.INTERNAL_ERROR, now, due_at=verdict.due_at
         )
 
-    def _gate(self, message: Message, user: User, now: Instant) -> Decision | None:
+    def _gate(self, message: Message, user: User, live: LiveUpdate | None, now: Instant) -> Decision | None:
         setup = setup_of(self._setup, message.tenant, message.workflow)
         if setup is None:
             return None
@@ -135,4 +136,5 @@ class Recheck:
             now=now,
             expires_at=message.expires_at,
             addresses=addresses(message, user),
+            live=live,
         )

@@ -265,6 +265,7 @@ class Intake:
             subject=submission.subject,
             time=submission.time,
             traceparent=submission.traceparent,
+            live=submission.live,
         )
         sole = users[target.users[0]] if len(target.users) == 1 and not target.topics else None
         if sole is not None and sole.unreadable:

@@ -27,6 +27,7 @@ from clarion.model.user import User
 from clarion.ports.clock import Clock
 from clarion.ports.vault import Vault
 from clarion.rules import caps
+from clarion.rules.live import is_counted
 from clarion.rules.outcomes import settle_in_doubt, settle_unsent
 
 log = structlog.get_logger(__name__)
@@ -152,7 +153,9 @@ class Claimer:
         """What can be sent, and what is settled without a call."""
         users = await self._ledger.users.get([m.user for m in claimed])
         events, faults = await self._events(claimed, users)
-        counted, over_cap = await self._count(claimed, users, now)
+        counted, over_cap = await self._count(
+            [one for one in claimed if _is_counted(events.get((one.event_id, one.workflow)))], users, now
+        )
         in_flight: list[InFlight] = []
         settlements: list[Settlement] = []
         for message in claimed:
@@ -216,6 +219,10 @@ class Claimer:
                 )
         over = await self._ledger.plans.charge(charges) if charges else frozenset()
         return {charge.message_id for charge in charges} - over, over
+
+
+def _is_counted(event: Event | None) -> bool:
+    return event is None or is_counted(event.live)
 
 
 def _failed(message: Message, fault: Exception, now: Instant) -> Settlement:

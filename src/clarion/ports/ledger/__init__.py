@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from clarion.ports.ledger.events import Continuations, EventLog, Events, IdempotencyStore, SetAsides
 from clarion.ports.ledger.inboxes import Inboxes
 from clarion.ports.ledger.leases import Leases
+from clarion.ports.ledger.lives import Lives
 from clarion.ports.ledger.messages import Messages, Receipts
 from clarion.ports.ledger.operations import Operations, OperationSteps
 from clarion.ports.ledger.plans import Plans
@@ -44,6 +45,7 @@ __all__ = [
     "InboundStore",
     "Inboxes",
     "Leases",
+    "Lives",
     "MessageRecords",
     "Messages",
     "OperationSteps",
@@ -85,6 +87,7 @@ class Store(Protocol):
     receipts: Receipts
     quarantine: Quarantine
     inbound: InboundStore
+    lives: Lives
     records: MessageRecords
     operations: Operations
     steps: OperationSteps

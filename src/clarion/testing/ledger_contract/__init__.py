@@ -16,6 +16,7 @@ from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
 from clarion.testing.ledger_contract.history import HISTORY_CONTRACT
 from clarion.testing.ledger_contract.inbound import INBOUND_CONTRACT
 from clarion.testing.ledger_contract.leases import LEASES_CONTRACT
+from clarion.testing.ledger_contract.lives import LIVES_CONTRACT
 from clarion.testing.ledger_contract.log import LOG_CONTRACT
 from clarion.testing.ledger_contract.messages import MESSAGES_CONTRACT
 from clarion.testing.ledger_contract.operations import OPERATIONS_CONTRACT
@@ -47,6 +48,7 @@ LEDGER_CONTRACT = (
     *RECORDS_CONTRACT,
     *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,
+    *LIVES_CONTRACT,
     *RETENTION_CONTRACT,
     *TERMS_CONTRACT,
 )

@@ -26,8 +26,9 @@ from clarion.adapters.system import SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel, Lane
-from clarion.model.content import DeviceOptions, PushContent
+from clarion.model.content import DeviceOptions, LiveOptions, PushContent
 from clarion.model.ids import Instant
+from clarion.model.live_update import LiveEvent, LiveUpdate
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
 from clarion.model.status import Reason
@@ -145,6 +146,119 @@ def test_it_expires_when_the_message_does():
     assert request(push(expires_at=later)).headers["apns-expiration"] == str(now + 60)
     assert request(push()).headers["apns-expiration"] == str(now + 86_400)
     assert request(push(), ttl_s=0).headers["apns-expiration"] == "0"
+
+
+def live(event: LiveEvent = LiveEvent.UPDATE, **more: Any) -> LiveUpdate:
+    at = Instant(MONDAY_NOON + 5_400)
+    return LiveUpdate(id=bytes(16), key="order-1", event=event, sequence=3, at=at, **more)
+
+
+ACTIVITY = PushContent(
+    title="Order",
+    body="On its way",
+    device=DeviceOptions(sound="bell", relevance_score=0.5),
+    live=LiveOptions(attributes_type="Order", attributes={"n": 1}, content_state={"text": "on its way"}),
+)
+
+
+def to_activity(
+    address: str, shown: LiveUpdate | None, content: PushContent = ACTIVITY, **more: Any
+) -> HttpRequest:
+    return request(push(content, address, live=shown, **more))
+
+
+def test_a_live_activity_is_updated_by_its_own_token():
+    """With the topic and the push type of Live Activities; quietly, and at no lower priority than they may have."""
+    stale = Instant(MONDAY_NOON + 60_000)
+    built = to_activity(f"apns-activity:order-1/{TOKEN}", live(stale_at=stale), lane=Lane.BULK)
+    assert built.url == f"{PRODUCTION}/3/device/{TOKEN}"
+    assert built.headers["apns-topic"] == "com.example.app.push-type.liveactivity"
+    assert built.headers["apns-push-type"] == "liveactivity"
+    assert built.headers["apns-priority"] == "5"
+    assert "apns-collapse-id" not in built.headers
+    assert json.loads(built.body)["aps"] == {
+        "timestamp": MONDAY_NOON // 1000 + 5,
+        "event": "update",
+        "content-state": {"text": "on its way"},
+        "stale-date": MONDAY_NOON // 1000 + 60,
+        "relevance-score": 0.5,
+    }
+
+
+def test_a_push_to_start_token_starts_it():
+    """With its attributes, and an alert, without which the system starts nothing."""
+    built = to_activity(f"apns-sandbox-start:com.example.other/{TOKEN}", live(LiveEvent.START))
+    assert built.url.startswith(SANDBOX)
+    assert built.headers["apns-topic"] == "com.example.other.push-type.liveactivity"
+    started = json.loads(built.body)["aps"]
+    assert (started["event"], started["attributes-type"], started["attributes"]) == (
+        "start",
+        "Order",
+        {"n": 1},
+    )
+    assert started["alert"] == {"title": "Order", "body": "On its way", "sound": "bell"}
+    assert started["input-push-token"] == 1
+
+
+def test_what_runs_already_is_updated_by_the_first_state():
+    """An app may have started it before we knew of it."""
+    built = to_activity(f"apns-activity:order-1/{TOKEN}", live(LiveEvent.START))
+    assert json.loads(built.body)["aps"]["event"] == "update"
+
+
+def test_a_broadcast_channel_is_told_once_for_all_its_listeners():
+    """The app stands in the path, the channel in a header; there is no topic."""
+    gone = Instant(MONDAY_NOON + 90_000)
+    built = to_activity("apns-channel:order-1/dHN0LXNyY2g=", live(LiveEvent.END, dismiss_at=gone))
+    assert built.url == f"{PRODUCTION}/4/broadcasts/apps/com.example.app"
+    assert built.headers["apns-channel-id"] == "dHN0LXNyY2g="
+    assert built.headers["apns-push-type"] == "liveactivity"
+    assert {"apns-topic", "apns-id", "apns-collapse-id"}.isdisjoint(built.headers)
+    ended = json.loads(built.body)["aps"]
+    assert (ended["event"], ended["dismissal-date"]) == ("end", MONDAY_NOON // 1000 + 90)
+    taken = HttpReply(status=200, headers={"apns-request-id": "r-1"}, body=b"")
+    to_channel = push(ACTIVITY, "apns-channel:order-1/dHN0LXNyY2g=", live=live())
+    assert apns().read(to_channel, taken) == Accepted(provider_id="r-1")
+    refused = apns().read(to_channel, answer("BadChannelId"))
+    assert isinstance(refused, Rejected)
+
+
+@pytest.mark.parametrize(
+    ("address", "content", "shown"),
+    [
+        (f"apns-activity:order-1/{TOKEN}", ACTIVITY, None),
+        (f"apns-start:{TOKEN}", HELLO, live(LiveEvent.START)),
+        (f"apns-start:{TOKEN}", ACTIVITY, live(LiveEvent.END)),
+        (
+            f"apns-activity:order-1/{TOKEN}",
+            PushContent(title="x", live=LiveOptions(content_state={"x": "y" * 4_096})),
+            live(),
+        ),
+    ],
+)
+def test_what_is_no_live_activity_does_not_go_to_one(address, content, shown):
+    """A message like any other; a start without `attributes_type`, or after the end; what is too large."""
+    assert isinstance(apns().build(push(content, address, live=shown)), Rejected)
+
+
+def test_a_phone_without_live_activities_shows_the_state_as_a_notification():
+    """It replaces the one before, and makes no sound while it only changes."""
+    first, second = (
+        request(push(ACTIVITY, live=live(event), collapse_key=b"order"))
+        for event in (LiveEvent.START, LiveEvent.UPDATE)
+    )
+    assert first.headers["apns-collapse-id"] == second.headers["apns-collapse-id"]
+    assert json.loads(first.body)["aps"]["sound"] == "bell"
+    updated = json.loads(second.body)
+    assert "sound" not in updated["aps"]
+    assert updated["aps"]["interruption-level"] == "passive"
+    assert updated["live"] == {
+        "key": "order-1",
+        "event": "update",
+        "sequence": 3,
+        "at": MONDAY_NOON + 5_400,
+        "state": {"text": "on its way"},
+    }
 
 
 def test_everything_a_template_says_is_shown():

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 import pytest
 from google.auth.transport.requests import Request
@@ -19,8 +17,9 @@ from clarion.adapters.system import SystemClock, SystemRandom
 from clarion.adapters.vaults.local import LocalVault
 from clarion.errors import ConfigError, Unavailable
 from clarion.model.channel import Channel, Lane
-from clarion.model.content import DeviceOptions, PushContent
+from clarion.model.content import DeviceOptions, LiveOptions, PushContent
 from clarion.model.ids import Instant
+from clarion.model.live_update import LiveEvent, LiveUpdate
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
@@ -30,40 +29,12 @@ from clarion.ports.provider import ProviderTools
 from clarion.testing.ports import MONDAY_NOON, ManualClock, provider_tools
 from clarion.testing.scripted_server import scripted_server
 from tests import outgoing as made
+from tests.fcm_description import DISCOVERY, SCHEMA
 from tests.google import ACCESS_TOKEN, SCOPE, TokenServer, service_account
 from tests.vendors.fcm import HTML_502, TAKEN, TOKEN, refused, violation
 
-DISCOVERY = json.loads(
-    (Path(__file__).parents[3] / "vendors" / "fcm-v1.discovery.json").read_text(encoding="utf-8")
-)
 HELLO = PushContent(title="Hello", body="World", url="https://a.example/", image="https://a.example/i.png")
 PROJECT_URL = "https://fcm.googleapis.com/v1/projects/example-project/messages:send"
-
-
-def strict(schema: Any) -> Any:
-    """A schema of a discovery document as JSON Schema that refuses names it does not know."""
-    if isinstance(schema, list):
-        return [strict(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = {name: strict(value) for name, value in schema.items() if name in {"type", "enum", "items"}}
-    if "$ref" in schema:
-        return {"$ref": f"#/$defs/{schema['$ref']}"}
-    if "properties" in schema:
-        kept["properties"] = {name: strict(value) for name, value in schema["properties"].items()}
-        kept["additionalProperties"] = False
-    elif "additionalProperties" in schema:
-        kept["additionalProperties"] = strict(schema["additionalProperties"])
-    return {"type": "object"} if kept.get("type") == "any" else kept
-
-
-SCHEMA = jsonschema_rs.validator_for(
-    {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$ref": "#/$defs/SendMessageRequest",
-        "$defs": {name: strict(schema) for name, schema in DISCOVERY["schemas"].items()},
-    }
-)
 
 
 def tools(clock: Clock | None = None) -> ProviderTools:
@@ -166,6 +137,78 @@ def test_each_platform_gets_its_block():
         "headers": {"TTL": "90", "Urgency": "high", "Topic": "a2V5"},
         "fcmOptions": {"link": "https://a.example/"},
     }
+
+
+LIVE = LiveUpdate(id=bytes(16), key="order-1", event=LiveEvent.UPDATE, sequence=3, at=MONDAY_NOON)
+ORDER = PushContent(
+    title="Order",
+    body="On its way",
+    live=LiveOptions(
+        attributes_type="Order",
+        content_state={"text": "x"},
+        progress=0.5,
+        segments=(3, 7),
+        short_text="5 min",
+    ),
+)
+
+
+def test_android_shows_the_progress_of_a_live_resource_itself():
+    """FCM has no notification with progress: the app gets all it needs as data, Apple's devices and browsers are shown it."""
+    message = sent(push(ORDER, live=LIVE, collapse_key=b"key"))
+    assert "notification" not in message
+    assert "notification" not in message["android"]
+    assert message["android"]["collapseKey"] == "a2V5"
+    assert (message["data"]["title"], message["data"]["body"]) == ("Order", "On its way")
+    assert json.loads(message["data"]["live"]) == {
+        "key": "order-1",
+        "event": "update",
+        "sequence": 3,
+        "at": MONDAY_NOON,
+        "state": {"text": "x"},
+        "progress": 0.5,
+        "segments": [3, 7],
+        "short_text": "5 min",
+    }
+    assert message["apns"]["payload"]["aps"]["alert"] == {"title": "Order", "body": "On its way"}
+    assert message["webpush"]["notification"] == {"title": "Order", "body": "On its way", "tag": "a2V5"}
+
+
+def test_without_progress_a_live_resource_is_a_notification_that_replaces_itself():
+    """By its tag, on every platform."""
+    message = sent(push(PushContent(title="Order"), live=LIVE, collapse_key=b"key"))
+    assert message["notification"] == {"title": "Order"}
+    assert message["android"]["notification"]["tag"] == "a2V5"
+    assert json.loads(message["data"]["live"])["sequence"] == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "event", "said"),
+    [
+        (f"fcm-start:{TOKEN}/{'AB' * 32}", LiveEvent.START, "start"),
+        (f"fcm-activity:order-1/{TOKEN}/{'AB' * 32}", LiveEvent.START, "update"),
+        (f"fcm-activity:order-1/{TOKEN}/{'AB' * 32}", LiveEvent.END, "end"),
+    ],
+)
+def test_a_live_activity_is_reached_through_fcm(address, event, said):
+    """The registration token says which app, Apple's token which activity."""
+    message = sent(push(ORDER, address, live=msgspec.structs.replace(LIVE, event=event)))
+    assert message.keys() == {"token", "apns"}
+    assert message["token"] == TOKEN
+    assert message["apns"]["liveActivityToken"] == "ab" * 32
+    shown = message["apns"]["payload"]["aps"]
+    assert (shown["event"], shown["content-state"]) == (said, {"text": "x"})
+    assert ("attributes-type" in shown) is (said == "start")
+
+
+def test_only_live_resources_go_to_live_activities_through_fcm():
+    """And what is too large goes nowhere."""
+    large = PushContent(title="x", live=LiveOptions(content_state={"x": "y" * 4_096}))
+    address = f"fcm-activity:order-1/{TOKEN}/{'ab' * 32}"
+    assert isinstance(fcm().build(push(ORDER, address)), Rejected)
+    assert isinstance(fcm().build(push(large, address, live=LIVE)), Rejected)
+    assert isinstance(fcm().build(push(HELLO, f"fcm-start:{TOKEN}/{'ab' * 32}", live=LIVE)), Rejected)
+    assert isinstance(read(refused(404, "NOT_FOUND", "UNREGISTERED"), address), Gone)
 
 
 def test_in_the_background_only_data_is_sent():

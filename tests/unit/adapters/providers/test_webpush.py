@@ -17,6 +17,7 @@ from clarion.errors import ConfigError
 from clarion.model.channel import Channel, Lane
 from clarion.model.content import Action, PushContent
 from clarion.model.ids import Instant
+from clarion.model.live_update import LiveEvent, LiveUpdate
 from clarion.model.outcome import Accepted, Gone, Outcome, Rejected, Retry, Unknown
 from clarion.model.outgoing import Outgoing
 from clarion.model.push import MOST_BYTES, push_bytes
@@ -116,6 +117,16 @@ def test_messages_that_replace_one_another_have_a_topic():
     assert one == same != other
     assert 0 < len(one) <= 32
     assert one.replace("-", "").replace("_", "").isalnum()
+
+
+def test_a_notification_that_is_shown_is_replaced_like_one_that_waits():
+    """Its tag is the topic; what it shows of a live resource, a service worker can put in order."""
+    browser = Browser()
+    live = LiveUpdate(id=bytes(16), key="order-1", event=LiveEvent.UPDATE, sequence=3, at=MONDAY_NOON)
+    call = built(push(browser, PushContent(title="Order"), collapse_key=b"k" * 16, live=live))
+    shown = json.loads(browser.read(call.body))["notification"]
+    assert shown["tag"] == call.headers["Topic"]
+    assert (shown["data"]["live"]["key"], shown["data"]["live"]["sequence"]) == ("order-1", 3)
 
 
 def test_the_largest_notification_goes_and_a_larger_one_does_not():

@@ -10,7 +10,7 @@ from clarion.adapters.ledgers.memory.rows import MessageRows
 from clarion.adapters.ledgers.memory.tables import Tables, having
 from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.ids import Instant, MessageId, UserNo
-from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
+from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
 from clarion.model.setup import Success
 from clarion.model.status import Reason, Status
 
@@ -90,12 +90,26 @@ class MemoryInboxes:
 
     # -- inside a transaction ---------------------------------------------------------------------------------
 
-    def add(self, items: Sequence[InboxItem]) -> tuple[InboxChange, ...]:
-        """Stores new items; what to fan out."""
+    def add(self, records: Sequence[InboxItem | InboxCard]) -> tuple[InboxChange, ...]:
+        """Stores new items, and what is new about cards; what to fan out."""
         users: dict[UserNo, list[InboxItem]] = {}
-        for item in items:
-            users.setdefault(item.user, []).append(self._place(item))
+        for record in records:
+            item = record if isinstance(record, InboxItem) else self._newer(record)
+            if item is not None:
+                users.setdefault(item.user, []).append(self._place(item))
         return tuple(self._change(placed) for placed in users.values())
+
+    def _newer(self, card: InboxCard) -> InboxItem | None:
+        """The item of a card as it is from now on; None: it shows something newer already."""
+        item, cards = card.item, self._tables.cards
+        shown, sequence = cards.get((item.user, card.live), (item.message_id, -1))
+        there = self._items(item.user).get(shown)
+        if there is not None and card.sequence <= sequence:
+            return None
+        if there is not None:
+            item = replace(there, sealed=item.sealed)
+        cards[item.user, card.live] = item.message_id, card.sequence
+        return item
 
     def _place(self, item: InboxItem) -> InboxItem:
         """At the end of its user's stream."""

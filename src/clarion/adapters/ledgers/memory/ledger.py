@@ -13,6 +13,7 @@ from clarion.adapters.ledgers.memory.events import MemoryEvents
 from clarion.adapters.ledgers.memory.inbound import MemoryInbound
 from clarion.adapters.ledgers.memory.inboxes import MemoryInboxes
 from clarion.adapters.ledgers.memory.leases import MemoryLeases
+from clarion.adapters.ledgers.memory.lives import MemoryLives
 from clarion.adapters.ledgers.memory.log import MemoryLog
 from clarion.adapters.ledgers.memory.messages import MemoryMessages
 from clarion.adapters.ledgers.memory.operations import MemoryOperations, MemoryOperationSteps
@@ -80,6 +81,7 @@ class MemoryLedger(Store):
         self.receipts = MemoryReceipts(tables, transactions, rows)
         self.quarantine = MemoryQuarantine(tables, transactions)
         self.inbound = MemoryInbound(tables, transactions)
+        self.lives = MemoryLives(tables, transactions)
         self.records = records
         self.operations = MemoryOperations(tables, transactions)
         self.steps = MemoryOperationSteps(tables, transactions, records)

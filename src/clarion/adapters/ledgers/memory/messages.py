@@ -19,7 +19,7 @@ from clarion.adapters.ledgers.memory.transactions import Transactions
 from clarion.model.channel import Channel, Lane
 from clarion.model.endpoint import Delivery
 from clarion.model.ids import Instant, MessageId, TenantId, WorkerId
-from clarion.model.inbox import Captured, InboxChange, InboxItem
+from clarion.model.inbox import Captured, InboxCard, InboxChange, InboxItem
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement, SettleResult
 from clarion.model.status import ACTIVE, SUCCEEDED, Reason, Status
@@ -131,7 +131,7 @@ class MemoryMessages:
         for s in settlements:
             self._follow(worker, s)
         give_back(self._tables, settlements)
-        items = [s.record for s in settlements if isinstance(s.record, InboxItem)]
+        items = [s.record for s in settlements if isinstance(s.record, InboxItem | InboxCard)]
         for s in settlements:
             self._record(s)
             self._move_on(s)

@@ -98,6 +98,11 @@ def _operation(tables: Tables, tenant: TenantId, key: str) -> Any:
     return found.status, found.total, found.done, found.failed, found.updated_at
 
 
+def _live_resource(tables: Tables, tenant: TenantId, key: str) -> Any:
+    found = tables.lives.get((tenant, key))
+    return None if found is None else (found.id, found.sequence)
+
+
 def _id(key: str) -> bytes:
     try:
         return parse_id(key)
@@ -120,6 +125,7 @@ KINDS: Mapping[str, Find] = {
     "suppression": _suppression,
     "message": _message,
     "operation": _operation,
+    "live": _live_resource,
     **{kind: _live(kind) for kind in ("category", "integration", "draft", "workflow", "template", "partial")},
 }
 

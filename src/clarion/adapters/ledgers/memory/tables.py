@@ -14,6 +14,7 @@ from clarion.model.event import Continuation, Entry, EventKey, IdempotencyRecord
 from clarion.model.ids import EventId, Instant, MessageId, RunId, TenantId, UserNo, WorkerId
 from clarion.model.inbound import ReceivedMessage
 from clarion.model.inbox import Captured, InboxItem
+from clarion.model.live import LiveRow
 from clarion.model.message import Change, Message, Run
 from clarion.model.operation import Operation, OperationError, OperationId
 from clarion.model.quarantine import Quarantined
@@ -165,6 +166,9 @@ class Tables:
         """How many messages that are no longer kept ended how."""
         self.offsets: Table[UserNo, int] = self._table()
         """The newest offset of an inbox."""
+        self.cards: Table[tuple[UserNo, bytes], tuple[MessageId, int]] = self._table()
+        """The inbox item that shows a live resource, and the sequence of what it shows."""
+        self.lives: Table[tuple[TenantId, str], LiveRow] = self._table()
         self.captures: Table[int, Captured] = self._table()
         self.inbound: Table[int, ReceivedMessage] = self._table()
         self.quarantine: Table[int, Quarantined] = self._table()

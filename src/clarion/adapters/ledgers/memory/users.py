@@ -128,6 +128,8 @@ class MemoryUsers:
         del tables.user_numbers[user.tenant, user.id]
         tables.inboxes.pop(no, None)
         tables.offsets.pop(no, None)
+        for card in [card for card in tables.cards if card[0] == no]:
+            del tables.cards[card]
         for place, members in list(tables.subscriptions.items()):
             tables.subscriptions[place] = members - {no}
         for table in (tables.captures, tables.deliveries):

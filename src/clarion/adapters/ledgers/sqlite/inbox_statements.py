@@ -124,6 +124,14 @@ INBOX_TAKE_OUT = """
     WHERE user = ? AND id = ?
 """
 
+INBOX_CONTENT_REPLACE = "UPDATE inbox_content SET sealed = ? WHERE message_id = ?"
+
+CARD = "SELECT hex(message_id), sequence FROM inbox_cards WHERE user = ? AND live = ?"
+
+CARD_PUT = "INSERT OR REPLACE INTO inbox_cards (user, live, message_id, sequence) VALUES (?, ?, ?, ?)"
+
+CARDS_DROP = "DELETE FROM inbox_cards WHERE user = ? AND message_id = ?"
+
 INBOX_CONTENT_DROP = "DELETE FROM inbox_content WHERE message_id = ?"
 
 INBOX_RECOUNT = (

@@ -18,7 +18,7 @@ from clarion.adapters.ledgers.sqlite.row_mappers import item as item_of
 from clarion.adapters.ledgers.sqlite.terminations import Terminations
 from clarion.adapters.ledgers.sqlite.writer import Writer
 from clarion.model.ids import Instant, MessageId, UserNo
-from clarion.model.inbox import InboxAction, InboxChange, InboxCounts, InboxItem
+from clarion.model.inbox import InboxAction, InboxCard, InboxChange, InboxCounts, InboxItem
 from clarion.model.message import Message
 from clarion.model.settlement import Settlement
 from clarion.model.setup import Success
@@ -163,8 +163,19 @@ class SqliteInboxes:
         *,
         route: Callable[[Message], int] | None = None,
     ) -> list[tuple[InboxChange, ...]]:
-        """Stores the inbox items among the settlements' records; per batch what to fan out. `route`: the messages are
-        new, and have no row yet."""
+        """Stores the inbox items and cards among the settlements' records; per batch what to fan out. `route`: the
+        messages that become items are new, and have no row yet."""
+        return [
+            (*items, *self._put_cards(connection, batch))
+            for items, batch in zip(self._add_items(connection, batches, route), batches, strict=True)
+        ]
+
+    def _add_items(
+        self,
+        connection: sqlite3.Connection,
+        batches: Sequence[Sequence[Settlement]],
+        route: Callable[[Message], int] | None,
+    ) -> Sequence[tuple[InboxChange, ...]]:
         found = [[s for s in batch if type(s.record) is InboxItem] for batch in batches]
         if not any(found):
             return [()] * len(batches)
@@ -208,6 +219,34 @@ class SqliteInboxes:
             connection.execute(sql.INBOX_MOVES_ADD, moves)
         return changes
 
+    def _put_cards(self, connection: sqlite3.Connection, batch: Sequence[Settlement]) -> list[InboxChange]:
+        """A card that is there is moved, with what it shows now; the others come in like any item."""
+        changes: list[InboxChange] = []
+        for s in batch:
+            card = s.record
+            if type(card) is not InboxCard:
+                continue
+            item = card.item
+            place = item.user, card.live
+            shown, sequence = connection.execute(sql.CARD, place).fetchone() or ("", -1)
+            named = (*keys([bytes.fromhex(shown)]), item.user)
+            there = [item_of(self._routes, row) for row in rows(connection, sql.INBOX_NAMED, named) if shown]
+            if there and card.sequence <= sequence:
+                continue
+            if there:
+                (old,) = there
+                new = replace(old, sealed=item.sealed)
+                self._load_heads(connection, (item.user,))
+                changes.append(self._moved(connection, item.user, [(old, new)]))
+                connection.execute(sql.INBOX_CONTENT_REPLACE, (item.sealed, old.message_id))
+            else:
+                ((change,),) = self._add_items(connection, [[replace(s, record=item)]], None)
+                changes.append(change)
+            connection.execute(
+                sql.CARD_PUT, (*place, (there[0] if there else item).message_id, card.sequence)
+            )
+        return changes
+
     def drop(self, connection: sqlite3.Connection, items: Sequence[InboxItem]) -> None:
         """Take old items out. Counters stay exact and no offset is given away twice: where the newest change of a user
         goes, a move without an item stands for it."""
@@ -221,6 +260,7 @@ class SqliteInboxes:
                 head.count(item, -1)
             place = (user, head.offset)
             connection.executemany(sql.INBOX_UNMOVE, [(user, item.offset) for item in its])
+            connection.executemany(sql.CARDS_DROP, [(user, item.message_id) for item in its])
             connection.executemany(sql.INBOX_TAKE_OUT, [(user, item.message_id) for item in its])
             connection.executemany(sql.INBOX_CONTENT_DROP, [(item.message_id,) for item in its])
             counters = head.counters()
@@ -261,13 +301,28 @@ class SqliteInboxes:
         if not moved:
             return None
         self._load_heads(connection, (user,))
+        moves = self._moved(connection, user, moved)
+        marked = [item.message_id for item in moves.items]
+        connection.execute(
+            sql.MESSAGES_STAMP,
+            (
+                encoded([(0, 0, item.seen_at, item.read_at, item.archived_at) for item in moves.items]),
+                b"".join(marked),
+            ),
+        )
+        self._satisfy(connection, action, marked, at)
+        return moves
+
+    def _moved(
+        self, connection: sqlite3.Connection, user: UserNo, moved: Sequence[tuple[InboxItem, InboxItem]]
+    ) -> InboxChange:
+        """Items as they were and are; they go to the end of their user's stream, whose head is loaded."""
         head = self._heads[user]
         items = [replace(new, offset=head.next()) for _, new in moved]
         for old, new in moved:
             head.count(old, -1)
             head.count(new, 1)
-        marked = [item.message_id for item in items]
-        joined = b"".join(marked)
+        joined = b"".join([item.message_id for item in items])
         packed = encoded(
             [
                 (old.offset, item.offset, item.seen_at, item.read_at, item.archived_at)
@@ -280,8 +335,6 @@ class SqliteInboxes:
         connection.execute(
             sql.INBOX_MOVES_ADD, (encoded([(user, item.offset, *counters) for item in items]), joined)
         )
-        connection.execute(sql.MESSAGES_STAMP, (packed, joined))
-        self._satisfy(connection, action, marked, at)
         return head.change(items)
 
     def _satisfy(

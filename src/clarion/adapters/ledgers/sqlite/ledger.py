@@ -23,6 +23,7 @@ from clarion.adapters.ledgers.sqlite.inboxes import SqliteInboxes
 from clarion.adapters.ledgers.sqlite.keyring import Keyring
 from clarion.adapters.ledgers.sqlite.keyring_binding import open_keyring
 from clarion.adapters.ledgers.sqlite.leases import SqliteLeases, end_all
+from clarion.adapters.ledgers.sqlite.lives import SqliteLives
 from clarion.adapters.ledgers.sqlite.log import SqliteLog
 from clarion.adapters.ledgers.sqlite.message_kinds import MessageKinds
 from clarion.adapters.ledgers.sqlite.messages import SqliteMessages
@@ -121,6 +122,7 @@ class SqliteLedger(Store):
         self.receipts = SqliteReceipts(writer, readers, routes, terminations, suppressions)
         self.quarantine = SqliteQuarantine(writer, readers)
         self.inbound = SqliteInbound(writer, readers, suppressions)
+        self.lives = SqliteLives(writer, readers)
         self.records = records = SqliteRecords(writer, readers, routes, terminations)
         self.operations = SqliteOperations(writer, readers)
         self.steps = SqliteOperationSteps(writer, readers, records)

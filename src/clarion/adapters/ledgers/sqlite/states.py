@@ -47,6 +47,8 @@ MESSAGE = f"""
     FROM messages AS m JOIN routes AS r ON r.no = m.route WHERE r.tenant = ?1 AND m.id = ?2
 """
 
+LIVE = "SELECT hex(id), sequence FROM lives WHERE tenant = ?1 AND key = ?2"
+
 OPERATION = """
     SELECT status, total, done, failed, updated_at FROM operations WHERE tenant = ?1 AND id = ?2
 """
@@ -97,6 +99,7 @@ KINDS: Mapping[str, ResourceKind] = {
     "suppression": ResourceKind(SUPPRESSION, _hash),
     "message": ResourceKind(MESSAGE, _uuid),
     "operation": ResourceKind(OPERATION, _uuid),
+    "live": ResourceKind(LIVE),
     "category": ResourceKind(DOCUMENT.format(shelf="category")),
     "integration": ResourceKind(DOCUMENT.format(shelf="integration")),
     "draft": ResourceKind(DRAFT, tag=lambda row: f"d{row[0]}"),
