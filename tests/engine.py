@@ -98,7 +98,7 @@ class NetworkCalls:
 
     def _open(self, plugin: ProviderPlugin, *given: Any) -> Any:
         provider: Any = plugin.open(*given)
-        for name in ("send", "send_reporting"):
+        for name in ("send", "send_reporting", "whatsapp_templates"):
             if hasattr(provider, name):
                 setattr(provider, name, partial(self._call, getattr(provider, name)))
         return provider

@@ -1,4 +1,4 @@
-"""Text-message services: what an error of theirs means, when a message is sent and when it is reported later."""
+"""Services for messages to phone numbers: what an error means, when a message is sent and when it is reported later."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ class SmsEffect(Enum):
     """This message, never. The number is fine."""
     LATER = "later"
     """Too much at once."""
+    WINDOW_CLOSED = "window_closed"
+    """WhatsApp: it is no template, and the person has not written within a day."""
+    TEMPLATE = "template"
+    """WhatsApp: the template is not approved, or no longer."""
     EXPIRED = "expired"
     """It waited longer than it was of use."""
     SET_UP = "set_up"
@@ -59,6 +63,8 @@ REPORTED: dict[SmsEffect, Reported] = {
     SmsEffect.BLOCKED: Reported(ReceiptKind.BLOCKED),
     SmsEffect.REFUSED: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_REJECTED),
     SmsEffect.LATER: Reported(ReceiptKind.FAILED, reason=Reason.RATE_LIMITED),
+    SmsEffect.WINDOW_CLOSED: Reported(ReceiptKind.FAILED, reason=Reason.WINDOW_CLOSED),
+    SmsEffect.TEMPLATE: Reported(ReceiptKind.FAILED, reason=Reason.TEMPLATE_NOT_APPROVED),
     SmsEffect.EXPIRED: Reported(ReceiptKind.FAILED, reason=Reason.EXPIRED),
     SmsEffect.SET_UP: Reported(ReceiptKind.FAILED, reason=Reason.MISCONFIGURED),
     SmsEffect.UNCLEAR: Reported(ReceiptKind.FAILED, reason=Reason.PROVIDER_ERROR),
@@ -80,6 +86,10 @@ def outcome_of_effect(effect: SmsEffect, detail: str, after_s: float | None = No
             return Retry(detail=detail)
         case SmsEffect.BLOCKED:
             return Rejected(reason=Reason.BLOCKED, detail=detail)
+        case SmsEffect.WINDOW_CLOSED:
+            return Rejected(reason=Reason.WINDOW_CLOSED, detail=detail)
+        case SmsEffect.TEMPLATE:
+            return Rejected(reason=Reason.TEMPLATE_NOT_APPROVED, detail=detail)
         case SmsEffect.REFUSED | SmsEffect.EXPIRED:
             return Rejected(detail=detail)
 

@@ -23,8 +23,10 @@ from clarion.model.channel import Channel
 from clarion.model.ids import id_text
 from clarion.model.setup import Integration, Template
 from clarion.model.user import Contact, User, Value
+from clarion.model.whatsapp import Approval, WhatsAppTemplate
 from clarion.ports.provider import ProviderPlugin
 from clarion.rules import validation
+from clarion.rules.time_format import rfc3339
 
 LONGEST_CALL_S = HELD_MS // 2_000
 """Half of what a message may wait in memory before its call."""
@@ -96,6 +98,55 @@ async def patch_integration(
     live = found(parts.ledger.setup.integrations, caller.tenant, key, "integration")
     return await _store(
         _sent(patched(masked(live, caller, parts), data), key, caller, parts), live, caller, parts
+    )
+
+
+class ListedTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """A template at WhatsApp."""
+
+    name: str
+    language: str
+    approval: Approval
+    category: str | None
+    """`utility`, `marketing` or `authentication`; null: not known yet."""
+    id: str | None
+    """What the service calls it, where that is not its name."""
+    header: str | None
+    """What its header takes: `text`, `image`, `video` or `document`; null: nothing."""
+    parameters: tuple[str, ...]
+    """The names of the texts that its body takes, in order."""
+    buttons: tuple[str | None, ...]
+    """What each of its buttons takes: `url`, `quick_reply` or `copy_code`; null: nothing."""
+
+
+class ListedTemplates(msgspec.Struct, frozen=True, kw_only=True):
+    """The templates of an integration, as its service listed them last."""
+
+    synced_at: str | None
+    """Null: they have not been listed yet."""
+    templates: tuple[ListedTemplate, ...]
+
+
+@get("/{key:str}/whatsapp-templates", opt=ADMIN)
+async def get_whatsapp_templates(key: str, caller: Caller, parts: Parts) -> ListedTemplates:
+    """What WhatsApp has approved: listed every ten minutes, and changed as it is reported."""
+    integration = found(parts.ledger.setup.integrations, caller.tenant, key, "integration")
+    known = parts.ledger.setup.whatsapp_templates.all(caller.tenant).get(integration.key)
+    if known is None:
+        return ListedTemplates(synced_at=None, templates=())
+    return ListedTemplates(synced_at=rfc3339(known.synced_at), templates=tuple(map(_listed, known.templates)))
+
+
+def _listed(template: WhatsAppTemplate) -> ListedTemplate:
+    return ListedTemplate(
+        name=template.name,
+        language=template.language,
+        approval=template.approval,
+        category=template.category or None,
+        id=template.id or None,
+        header=template.header or None,
+        parameters=template.parameters,
+        buttons=tuple(one or None for one in template.buttons),
     )
 
 
@@ -277,6 +328,7 @@ router = Router(
         patch_integration,
         delete_integration,
         test_integration,
+        get_whatsapp_templates,
     ],
     opt=one("integration"),
     tags=["Set-up"],

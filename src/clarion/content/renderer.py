@@ -16,7 +16,7 @@ from clarion.content.templates.overrides import overridden, text_of
 from clarion.content.templates.scope import Voice, voice
 from clarion.errors import ContentError
 from clarion.model.channel import Channel
-from clarion.model.content import AnyContent, PushContent, SmsContent, WebhookContent
+from clarion.model.content import AnyContent, PushContent, SmsContent, WebhookContent, WhatsAppContent
 from clarion.model.ids import Instant, TenantId
 from clarion.model.push import fitted
 from clarion.model.setup import Template, Tenant
@@ -93,6 +93,8 @@ class Renderer:
             return msgspec.structs.replace(content, type=workflow)
         if kind is PushContent:
             return fitted(content)  # type: ignore[arg-type]
+        if kind is WhatsAppContent and content.template and not content.language:  # type: ignore[union-attr]
+            return msgspec.structs.replace(content, language=variant.locale.replace("-", "_"))
         if kind is SmsContent:
             return text_message(content, tenant)  # type: ignore[arg-type]
         return content

@@ -41,6 +41,8 @@ BECAUSE = {
     Reason.OPTED_OUT: "the user opted out",
     Reason.SUPPRESSED_ADDRESS: "the address is suppressed",
     Reason.ENDPOINT_DISABLED: "the endpoint is disabled",
+    Reason.WINDOW_CLOSED: "the person has not written within 24 hours",
+    Reason.TEMPLATE_NOT_APPROVED: "WhatsApp has not approved the template",
     Reason.NO_CONTACT: "no address on this channel",
     Reason.USER_DELETED: "the user was deleted",
     Reason.NOT_CHOSEN: "another channel was chosen",

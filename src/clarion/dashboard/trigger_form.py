@@ -22,6 +22,7 @@ CHANNEL_NAMES = {
     Channel.CHAT: "chat",
     Channel.WEBHOOK: "webhook",
     Channel.VOICE: "voice",
+    Channel.WHATSAPP: "WhatsApp",
 }
 KINDS: Mapping[type, str] = {bool: "boolean", int: "number", float: "number", str: "string"}
 

@@ -41,6 +41,7 @@ class Ledger:
         self.steps = store.steps
         self.inboxes = store.inboxes
         self.captures = store.captures
+        self.conversations = store.conversations
         self.claims = store.claims
         self.retention = store.retention
 

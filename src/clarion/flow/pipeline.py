@@ -23,6 +23,7 @@ from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.rendering import Rendering
 from clarion.flow.dispatch.routing import Routing
 from clarion.flow.dispatch.stored_delivery import DeliveryByStoring
+from clarion.flow.dispatch.whatsapp import WhatsAppCheck
 from clarion.flow.intake.intake import Intake
 from clarion.flow.intake.schemas import Schemas
 from clarion.flow.lanes import Queues
@@ -95,12 +96,20 @@ class Pipeline:
         # 2 plan, with the delivery of what is delivered by being stored
         recheck = Recheck(ledger, lease, clock)
         self.live_states = LiveStates(ledger, vault)
-        outgoing = OutgoingBuilder(
-            setup, self.rendering, unsubscribe_url, ledger.inboxes, vault.hash, clock, self.live_states
-        )
         self._calls = ProviderCalls(self.scores, clock)
         self.payments = Payments(ledger, clock)
         self._settler = Settler(ledger, lease, self.guard, fanout, clock)
+        whatsapp = WhatsAppCheck(ledger, clock)
+        outgoing = OutgoingBuilder(
+            setup,
+            self.rendering,
+            whatsapp,
+            unsubscribe_url,
+            ledger.inboxes,
+            vault.hash,
+            clock,
+            self.live_states,
+        )
         delivery = DeliveryByStoring(
             self.integrations,
             outgoing,

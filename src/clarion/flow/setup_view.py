@@ -27,6 +27,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.whatsapp import WhatsAppTemplates
 from clarion.ports import terms
 from clarion.ports.clock import Clock
 from clarion.ports.ledger import ApiKeyStore, DocumentStore, SetupStore, Tenants
@@ -63,6 +64,10 @@ class SetupView:
         """What authors send to themselves, under keys of its own: never live."""
         self.partials: DocumentsView[Partial] = DocumentsView(store.partials, self)
         self.integrations: DocumentsView[Integration] = DocumentsView(store.integrations, self)
+        self.whatsapp_templates: DocumentsView[WhatsAppTemplates] = DocumentsView(
+            store.whatsapp_templates, self
+        )
+        """By the key of their integration."""
         self.keys: ApiKeyStore = store.keys
 
     async def catch_up(self, revision: int | None = None) -> None:
@@ -108,6 +113,7 @@ class SetupView:
         self.test_templates.show(delta.test_templates, whole=whole)
         self.partials.show(delta.partials, whole=whole)
         self.integrations.show(delta.integrations, whole=whole)
+        self.whatsapp_templates.show(delta.whatsapp_templates, whole=whole)
         self.revision = delta.revision
 
 

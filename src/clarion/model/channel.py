@@ -15,6 +15,7 @@ class Channel(StrEnum):
     CHAT = "chat"
     WEBHOOK = "webhook"
     VOICE = "voice"
+    WHATSAPP = "whatsapp"
 
 
 class Lane(StrEnum):
@@ -28,3 +29,5 @@ class Lane(StrEnum):
 
 LANES: tuple[Lane, ...] = tuple(Lane)
 CHANNELS: tuple[Channel, ...] = tuple(Channel)
+PHONES = frozenset({Channel.SMS, Channel.VOICE, Channel.WHATSAPP})
+"""Whose addresses are phone numbers."""

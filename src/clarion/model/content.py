@@ -173,6 +173,29 @@ class VoiceContent(Content, frozen=True, kw_only=True, tag="voice"):
     text: str
 
 
+class WhatsAppContent(Content, frozen=True, kw_only=True, tag="whatsapp"):
+    """A WhatsApp message: free text for whoever wrote within a day, an approved template for everybody else."""
+
+    text: str = ""
+    template: str = ""
+    """Name of the template at WhatsApp."""
+    language: str = ""
+    """Of the template, as WhatsApp writes it: `en`, `pt_BR`."""
+    header: str = ""
+    """What stands in the template's header: a text, or the link of an image, a video or a document."""
+    parameters: tuple[str, ...] = ()
+    """What stands in its body for `{{1}}`, `{{2}}`, in order."""
+    buttons: tuple[str, ...] = ()
+    """For each of its buttons that takes one, in order: the end of the link, the code to copy, what a reply sends back."""
+
+
 AnyContent = (
-    EmailContent | SmsContent | PushContent | InAppContent | ChatContent | WebhookContent | VoiceContent
+    EmailContent
+    | SmsContent
+    | PushContent
+    | InAppContent
+    | ChatContent
+    | WebhookContent
+    | VoiceContent
+    | WhatsAppContent
 )

@@ -8,6 +8,7 @@ from clarion.model.content import AnyContent
 from clarion.model.live_update import LiveUpdate
 from clarion.model.message import Message
 from clarion.model.user import Contact, User
+from clarion.model.whatsapp import WhatsAppTemplate
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     unsubscribe_url: str = ""
     """Where this person leaves the message's category with one click (RFC 8058); empty: it cannot be left."""
+    whatsapp_template: WhatsAppTemplate | None = None
+    """The approved template it is sent as; None: it is none, or its service has not listed any yet."""
     collapse_key: bytes = b""
     """The same for messages of which only the newest matters; empty: each matters."""
     live: LiveUpdate | None = None

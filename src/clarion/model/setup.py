@@ -12,6 +12,7 @@ from clarion.model.channel import Channel, Lane
 from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
 from clarion.model.user import Value, Window
+from clarion.model.whatsapp import WhatsAppTemplates
 
 T = TypeVar("T")
 
@@ -369,6 +370,7 @@ class SetupDelta(msgspec.Struct, frozen=True, kw_only=True):
     test_templates: tuple[DocumentNow[Template], ...] = ()
     partials: tuple[DocumentNow[Partial], ...] = ()
     integrations: tuple[DocumentNow[Integration], ...] = ()
+    whatsapp_templates: tuple[DocumentNow[WhatsAppTemplates], ...] = ()
 
 
 def channels_of(step: SendStep) -> tuple[Channel, ...]:

@@ -12,6 +12,7 @@ from clarion.model.ids import Instant
 from clarion.model.inbound import InboundMessage
 from clarion.model.receipt import ReceiptKind
 from clarion.model.status import Reason
+from clarion.model.whatsapp import TemplateChange
 
 Method = Literal["GET", "POST"]
 
@@ -95,6 +96,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 
     receipts: tuple[ReportedReceipt, ...] = ()
     messages: tuple[InboundMessage, ...] = ()
+    templates: tuple[TemplateChange, ...] = ()
+    """What WhatsApp decided about templates."""
     answer: CallbackAnswer = CallbackAnswer()
     """Given once everything is stored."""
     visits: tuple[str, ...] = ()

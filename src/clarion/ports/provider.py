@@ -16,6 +16,7 @@ from clarion.model.outcome import Outcome
 from clarion.model.outgoing import Outgoing
 from clarion.model.setup import Integration
 from clarion.model.user import Contact
+from clarion.model.whatsapp import WhatsAppTemplate
 from clarion.ports.callback import Callbacks
 from clarion.ports.clock import Clock, Random
 from clarion.ports.mail import MailBuilder
@@ -57,6 +58,13 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Release connections; called once, after the last send has returned."""
+
+
+class TemplateSource(Protocol):
+    """Implemented by providers whose service keeps WhatsApp templates."""
+
+    async def whatsapp_templates(self) -> Sequence[WhatsAppTemplate]:
+        """All of them, in any state. Raises ConfigError or Unavailable."""
 
 
 async def _not_refused(url: str) -> str | None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Protocol
 
-from clarion.model.channel import Channel
+from clarion.model.channel import PHONES, Channel
 from clarion.model.ids import TenantId
 from clarion.model.mail_address import normal_mail_address
 from clarion.model.subscription import is_subscription, read_subscription
-
-_PHONES = frozenset({Channel.SMS, Channel.VOICE})
 
 
 class Vault(Protocol):
@@ -46,7 +44,7 @@ def normal_address(channel: Channel, address: str) -> str:
     """One spelling for the addresses that reach the same place."""
     if channel is Channel.EMAIL:
         return normal_mail_address(address)
-    if channel in _PHONES:
+    if channel in PHONES:
         plus = "+" if address.strip().startswith("+") else ""
         return plus + "".join(c for c in address if c.isdecimal())
     if channel is Channel.PUSH and is_subscription(address):

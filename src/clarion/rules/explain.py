@@ -22,6 +22,7 @@ NAMES: dict[Channel, str] = {
     Channel.CHAT: "chat",
     Channel.WEBHOOK: "webhook",
     Channel.VOICE: "voice",
+    Channel.WHATSAPP: "WhatsApp",
 }
 """Channels inside a sentence."""
 

@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 import msgspec
 
 from clarion.errors import InvalidInput, check_all
-from clarion.model.channel import Channel
+from clarion.model.channel import PHONES, Channel
 from clarion.model.device_address import plain_device_address, service_of
 from clarion.model.submission import Recipient
 from clarion.model.subscription import is_subscription, plain_subscription
@@ -78,7 +78,7 @@ def check_address(channel: Channel, address: str, pointer: str) -> None:
         )
     if channel is Channel.EMAIL and (len(address) > 254 or not _EMAIL.fullmatch(address)):
         raise InvalidInput("this is not an email address like ada@example.com.", pointer=pointer)
-    if channel in (Channel.SMS, Channel.VOICE) and not _PHONE.fullmatch(address):
+    if channel in PHONES and not _PHONE.fullmatch(address):
         raise InvalidInput(
             "this is not a phone number in E.164 form: + country code number, like +4915112345678.",
             pointer=pointer,

@@ -15,6 +15,7 @@ from clarion.content.bounces import refused_email
 from clarion.errors import CallbackForged, CallbackUnreadable, NotFound, Unavailable
 from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
+from clarion.model.channel import Channel
 from clarion.model.ids import TenantId
 from clarion.model.lru import Lru
 from clarion.model.quarantine import KeptCallback, Quarantined, QuarantineKind
@@ -36,6 +37,7 @@ from clarion.services.callback_urls import CallbackUrls
 from clarion.services.inbound_messages import InboundMessages
 from clarion.services.message_references import MessageReferences
 from clarion.services.receipt_groups import ReceiptGroups
+from clarion.services.whatsapp import WhatsAppService
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +74,7 @@ class CallbackService:
         urls: CallbackUrls,
         store: ReceiptGroups,
         inbound: InboundMessages,
+        whatsapp: WhatsAppService,
         fetch: Fetch,
         vault: Vault,
         clock: Clock,
@@ -83,6 +86,7 @@ class CallbackService:
         self.urls = urls
         self._store = store
         self._inbound = inbound
+        self._whatsapp = whatsapp
         self._fetch = fetch
         self._vault = vault
         self._clock = clock
@@ -272,7 +276,11 @@ class CallbackService:
     # -- carry out ------------------------------------------------------------------------------------------------
 
     async def _carry_out(self, target: CallbackTarget, callback: Callback) -> None:
+        if callback.templates:
+            await self._whatsapp.change(target.tenant, target.integration, callback.templates)
         if callback.messages:
+            if target.integration.channel is Channel.WHATSAPP:
+                await self._whatsapp.hear(target.tenant, target.integration, callback.messages)
             await self._inbound.take(target.tenant, target.integration, callback.messages)
         if receipts := self._receipts(target, callback):
             await self._store.store(receipts)

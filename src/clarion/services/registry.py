@@ -42,6 +42,7 @@ from clarion.services.unsubscribe import UnsubscribeLinks
 from clarion.services.user_tokens import UserTokens
 from clarion.services.users import UserService
 from clarion.services.webhook_endpoints import WebhookEndpoints
+from clarion.services.whatsapp import WhatsAppService
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,7 @@ class Services:
     inbound_mail: InboundMail
     inbound_messages: InboundMessages
     inbound_replies: InboundReplies
+    whatsapp: WhatsAppService
     callbacks: CallbackService
     mail_readers: Sequence[MailReader] = ()
     endpoint_monitor: EndpointMonitor
@@ -100,6 +102,7 @@ class Services:
         retries = Retries(ledger, clock)
         replies = InboundReplies(ledger, pipeline.direct_calls, vault, clock)
         inbound_messages = InboundMessages(ledger, vault, pipeline.submit, replies, clock)
+        whatsapp = WhatsAppService(ledger, pipeline.integrations, vault, clock)
         inbound = InboundMail(ledger, vault, pipeline.receive, unsubscribe, clock)
         return cls(
             api_keys=ApiKeys(setup.keys, vault, clock, random),
@@ -128,12 +131,14 @@ class Services:
             inbound_mail=inbound,
             inbound_messages=inbound_messages,
             inbound_replies=replies,
+            whatsapp=whatsapp,
             callbacks=CallbackService(
                 ledger,
                 pipeline.integrations.plugin,
                 CallbackUrls(vault, base_url),
                 ReceiptGroups(pipeline.receive),
                 inbound_messages,
+                whatsapp,
                 tools.fetch,
                 vault,
                 clock,
@@ -151,6 +156,7 @@ class Services:
         pipeline.loops.start("operations", self.operations.run)
         pipeline.loops.start("live", self.lives.run)
         pipeline.loops.start("retention", self.retention.run)
+        pipeline.loops.start("whatsapp-templates", self.whatsapp.run)
         pipeline.loops.start("watch-endpoints", self.endpoint_monitor.run)
         pipeline.loops.start("spending-alerts", self.spending_alerts.run)
         pipeline.loops.start("reply", self.inbound_replies.run)

@@ -115,13 +115,9 @@ class HttpProvider(Generic[T]):
         """Reach the server without sending anything."""
         if self._ping is None:
             return
-        until_s = self._clock.monotonic() + self._timeout_s
         if self._prepare is not None:
             await self._prepare()
-        ping = self._ping if isinstance(self._ping, HttpRequest) else self._ping()
-        answer = await self._caller.call(ping, until_s=until_s, limit=REPLY_BYTES)
-        if isinstance(answer, HttpFailure):
-            raise Unavailable(answer.detail)
+        answer = await self.ask(self._ping if isinstance(self._ping, HttpRequest) else self._ping())
         if self._check_pong is not None:
             self._check_pong(answer)
             return
@@ -129,6 +125,16 @@ class HttpProvider(Generic[T]):
             raise ConfigError(f"the server refuses the credentials ({answer.status}): check them")
         if not 200 <= answer.status < 300:
             raise Unavailable(f"the server answered {answer.status}")
+
+    async def ask(
+        self, request: HttpRequest, *, limit: int = REPLY_BYTES, within_s: float | None = None
+    ) -> HttpReply:
+        """What the server answers to something that is no message, at most `limit` bytes. Raises Unavailable."""
+        until_s = self._clock.monotonic() + min(self._timeout_s, within_s or self._timeout_s)
+        answer = await self._caller.call(request, until_s=until_s, limit=limit)
+        if isinstance(answer, HttpFailure):
+            raise Unavailable(answer.detail)
+        return answer
 
     async def close(self) -> None:
         """Release the connections."""

@@ -28,7 +28,7 @@ from clarion.model.operation import OperationKind, OperationStatus
 from clarion.model.setup import Scope
 from clarion.model.status import ACTIVE, FAILED_FOR_GOOD, NOT_SENT, Status
 
-REVISION = "0036"
+REVISION = "0037"
 """The migration this code is written for; a file at any other one is refused at start."""
 
 metadata = MetaData()
@@ -720,6 +720,18 @@ captures = Table(
     Index("captures_message", "message_id"),
     sqlite_autoincrement=True,
 )
+
+conversations = Table(
+    "conversations",
+    metadata,
+    _key("tenant"),
+    _text_key("integration"),
+    _blob("contact", key=True),
+    _number("heard_at"),
+    Index("conversations_heard", "heard_at"),
+    sqlite_with_rowid=False,
+)
+"""When people wrote to an integration last, for a day."""
 
 deliveries = Table(
     "deliveries",

@@ -32,6 +32,7 @@ from clarion.model.content import (
     SmsContent,
     VoiceContent,
     WebhookContent,
+    WhatsAppContent,
 )
 
 LONGEST_UID = 255
@@ -43,6 +44,7 @@ class FieldKind(Enum):
     """What a field holds, and so how it is made safe."""
 
     LINE = "one line of text"
+    NAME = "a name"
     TEXT = "text"
     HTML = "HTML: every value is escaped"
     LINK = "a link"
@@ -50,6 +52,7 @@ class FieldKind(Enum):
     OBJECT = "a JSON object"
     FACTS = "a JSON object of short texts"
     ACTIONS = "a JSON list of buttons: label and url"
+    PARAMETERS = "a JSON list of texts"
     ATTACHMENTS = "a JSON list of attachments: name, type, and url or content"
     CALENDAR = "a JSON object, an invitation: uid, start, end"
     DEVICE = "a JSON object, how a phone shows it: badge, sound, category, thread_id"
@@ -117,6 +120,14 @@ def _actions(text: str, schemes: Collection[str]) -> tuple[Action, ...]:
     wanted = 'a JSON list of buttons like `[{"label": "Open", "url": "https://..."}]`'
     actions = _json(text, tuple[Action, ...], wanted)
     return tuple(Action(label=one_line(a.label), url=link(a.url, schemes)) for a in actions)
+
+
+def _parameters(text: str) -> tuple[str, ...]:
+    """WhatsApp refuses line breaks and rows of spaces. None where a condition leaves nothing."""
+    if not text.strip():
+        return ()
+    values = _json(text, tuple[str | int | float, ...], 'a JSON list of texts like `["Ada", "A-1042"]`')
+    return tuple(" ".join(clean(str(value)).split()) for value in values)
 
 
 def _attachments(text: str) -> tuple[Attachment, ...]:
@@ -210,12 +221,14 @@ def _json(text: str, type: Any, wanted: str) -> Any:
 
 _FINISH: Mapping[FieldKind, Finish] = {
     FieldKind.LINE: one_line,
+    FieldKind.NAME: one_line,
     FieldKind.TEXT: clean,
     FieldKind.HTML: clean,
     FieldKind.MJML: clean,
     FieldKind.OBJECT: _object,
     FieldKind.DOCUMENT: _document,
     FieldKind.FACTS: _facts,
+    FieldKind.PARAMETERS: _parameters,
     FieldKind.ATTACHMENTS: _attachments,
     FieldKind.CALENDAR: _invitation,
     FieldKind.DEVICE: _device,
@@ -279,4 +292,16 @@ LAYOUTS: Mapping[Channel, Layout] = {
         content=WebhookContent, kinds={"type": FieldKind.LINE, "body": FieldKind.DOCUMENT}
     ),
     Channel.VOICE: Layout(content=VoiceContent, kinds={"text": FieldKind.TEXT}, needs="text"),
+    Channel.WHATSAPP: Layout(
+        content=WhatsAppContent,
+        kinds={
+            "text": FieldKind.TEXT,
+            "template": FieldKind.NAME,
+            "language": FieldKind.NAME,
+            "header": FieldKind.LINE,
+            "parameters": FieldKind.PARAMETERS,
+            "buttons": FieldKind.PARAMETERS,
+        },
+        needs_one_of=("template", "text"),
+    ),
 }

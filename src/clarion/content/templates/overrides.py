@@ -23,6 +23,7 @@ _JSON_KINDS = frozenset(
         FieldKind.ATTACHMENTS,
         FieldKind.CALENDAR,
         FieldKind.DEVICE,
+        FieldKind.PARAMETERS,
     }
 )
 

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from clarion.flow.cancellation_guard import CancellationGuard
 from clarion.flow.dispatch.call_reports import CallReport, Marks
 from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
-from clarion.flow.dispatch.outgoing import OutgoingBuilder, ReadyCall
+from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.flow.dispatch.payments import Payments
 from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
-from clarion.flow.dispatch.targets import Permits, SendTarget
+from clarion.flow.dispatch.targets import Permits, ReadyCall, SendTarget
 from clarion.flow.lanes import InFlight
 from clarion.flow.lease import WorkerLease
 from clarion.flow.ledger import Ledger

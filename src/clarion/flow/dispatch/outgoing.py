@@ -10,13 +10,13 @@ import structlog
 from msgspec.structs import replace
 
 from clarion.errors import ContentError
-from clarion.flow.dispatch.integrations import LiveIntegration
 from clarion.flow.dispatch.rendering import Rendering, is_overridden
-from clarion.flow.dispatch.targets import SendTarget
+from clarion.flow.dispatch.targets import ReadyCall, SendTarget
+from clarion.flow.dispatch.whatsapp import WhatsAppCheck
 from clarion.flow.lanes import InFlight
 from clarion.flow.live_states import LiveStates, update_of
 from clarion.flow.setup_view import SetupView
-from clarion.model.content import AnyContent, LiveOptions, PushContent
+from clarion.model.content import AnyContent, LiveOptions, PushContent, WhatsAppContent
 from clarion.model.ids import MessageId, TenantId
 from clarion.model.message import Message
 from clarion.model.outgoing import Outgoing
@@ -34,16 +34,13 @@ _decode = msgspec.json.Decoder().decode
 
 log = structlog.get_logger(__name__)
 
-ReadyCall = tuple[InFlight, LiveIntegration, Outgoing]
-"""One message to one contact, and who takes it there. Those of one message stand together."""
-
 
 class BuiltBatch(NamedTuple):
     """A group of messages after rendering."""
 
     ready: list[ReadyCall]
     failed: list[Settlement]
-    """Those that cannot be made, mostly because their template does not fit their data."""
+    """Those that cannot be made, mostly because their template does not fit their data, or may not go."""
 
 
 class OutgoingBuilder:
@@ -53,6 +50,7 @@ class OutgoingBuilder:
         self,
         setup: SetupView,
         rendering: Rendering,
+        whatsapp: WhatsAppCheck,
         unsubscribe_url: Callable[[Message], str],
         inboxes: Inboxes,
         hash: KeyedHash,
@@ -61,6 +59,7 @@ class OutgoingBuilder:
     ) -> None:
         self._workflows = setup.workflows
         self._rendering = rendering
+        self._whatsapp = whatsapp
         self._unsubscribe_url = unsubscribe_url
         self._inboxes = inboxes
         self._hash = hash
@@ -68,7 +67,8 @@ class OutgoingBuilder:
         self._lives = lives
 
     async def build(self, route: SendTarget, group: Sequence[InFlight]) -> BuiltBatch:
-        """Waits only for template versions that are no longer in memory, and for what callers set themselves."""
+        """Waits only for template versions that are no longer in memory, for what callers set themselves, and on
+        WhatsApp for when people wrote."""
         await self._rendering.prepare(group)
         await self._show_newest([in_flight for in_flight in group if in_flight.event.live is not None])
         overridden = await self._overridden(
@@ -96,6 +96,9 @@ class OutgoingBuilder:
                 ready += [(in_flight, live, replace(outgoing, contact=to)) for to, live in in_flight.devices]
             else:
                 ready.append((in_flight, route.first, outgoing))
+        if ready and isinstance(ready[0][2].content, WhatsAppContent):
+            ready, stopped = await self._whatsapp.check(ready)
+            failed += stopped
         return BuiltBatch(await self._with_badges(ready), failed)
 
     async def _with_badges(self, ready: list[ReadyCall]) -> list[ReadyCall]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from clarion.content import segments
-from clarion.flow.dispatch.outgoing import ReadyCall
+from clarion.flow.dispatch.targets import ReadyCall
 from clarion.flow.ledger import Ledger
 from clarion.flow.waiting import retry_until_stored
 from clarion.model.channel import Channel

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from clarion.flow.dispatch.integrations import Integrations, LiveIntegration
-from clarion.flow.dispatch.outgoing import OutgoingBuilder, ReadyCall
+from clarion.flow.dispatch.outgoing import OutgoingBuilder
 from clarion.flow.dispatch.payments import Payments
 from clarion.flow.dispatch.provider_calls import ProviderCalls
 from clarion.flow.dispatch.recheck import Recheck
 from clarion.flow.dispatch.rendering import is_overridden
-from clarion.flow.dispatch.targets import SendTarget
+from clarion.flow.dispatch.targets import ReadyCall, SendTarget
 from clarion.flow.lanes import InFlight
 from clarion.flow.priority import PriorityGate
 from clarion.model.channel import Channel, Lane

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from clarion.flow.dispatch.integrations import LiveIntegration
 from clarion.flow.lanes import InFlight, LaneQueue
 from clarion.model.channel import Lane
+from clarion.model.outgoing import Outgoing
 
 LiveIntegrations = tuple[LiveIntegration, ...]
+ReadyCall = tuple[InFlight, LiveIntegration, Outgoing]
+"""One message to one contact, and who takes it there. Those of one message stand together."""
 
 
 class Permits:

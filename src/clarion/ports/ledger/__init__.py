@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from clarion.ports.ledger.conversations import Conversations
 from clarion.ports.ledger.events import Continuations, EventLog, Events, IdempotencyStore, SetAsides
 from clarion.ports.ledger.inboxes import Inboxes
 from clarion.ports.ledger.leases import Leases
@@ -34,6 +35,7 @@ __all__ = [
     "ApiKeyStore",
     "Captures",
     "Continuations",
+    "Conversations",
     "Deliveries",
     "Devices",
     "Directory",
@@ -93,6 +95,7 @@ class Store(Protocol):
     steps: OperationSteps
     inboxes: Inboxes
     captures: Captures
+    conversations: Conversations
     retention: Retention
     claims: IdempotencyStore
 

@@ -19,6 +19,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.whatsapp import WhatsAppTemplates
 
 T = TypeVar("T")
 
@@ -65,6 +66,8 @@ class SetupStore(Protocol):
     """What authors send to themselves, under keys of its own: never live."""
     partials: DocumentStore[Partial]
     integrations: DocumentStore[Integration]
+    whatsapp_templates: DocumentStore[WhatsAppTemplates]
+    """By the key of their integration."""
     keys: ApiKeyStore
 
     async def delta(self, after: int) -> SetupDelta:

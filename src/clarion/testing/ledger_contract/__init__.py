@@ -10,6 +10,7 @@ async def test_my_ledger_keeps_the_contract(check, my_ledger, clock, random):
 
 from clarion.testing.ledger_contract.calls import CALLS_CONTRACT
 from clarion.testing.ledger_contract.continuations import CONTINUATIONS_CONTRACT
+from clarion.testing.ledger_contract.conversations import CONVERSATIONS_CONTRACT
 from clarion.testing.ledger_contract.devices import DEVICES_CONTRACT
 from clarion.testing.ledger_contract.endpoints import ENDPOINTS_CONTRACT
 from clarion.testing.ledger_contract.events import EVENTS_CONTRACT
@@ -45,6 +46,7 @@ LEDGER_CONTRACT = (
     *SPENDING_CONTRACT,
     *RECEIPTS_CONTRACT,
     *INBOUND_CONTRACT,
+    *CONVERSATIONS_CONTRACT,
     *RECORDS_CONTRACT,
     *HISTORY_CONTRACT,
     *OPERATIONS_CONTRACT,

@@ -22,6 +22,7 @@ from clarion.model.content import (
     SmsContent,
     VoiceContent,
     WebhookContent,
+    WhatsAppContent,
 )
 from clarion.model.ids import EventId, MessageId, TenantId, UserNo
 from clarion.model.message import Message
@@ -45,6 +46,7 @@ CONTENTS: Mapping[Channel, AnyContent] = {
     Channel.CHAT: ChatContent(text=WORDS),
     Channel.WEBHOOK: WebhookContent(type="check", body=f'{{"words": "{WORDS}"}}'),
     Channel.VOICE: VoiceContent(text=WORDS),
+    Channel.WHATSAPP: WhatsAppContent(text=WORDS),
 }
 _ODD: Final = "\u0600\u202e𝔄👩‍👩‍👧 <b>&amp;</b> @everyone <!channel> [x](http://x) \"'`{{}}\\ \t\n% "
 _LONG: Final = _ODD * 2_000
@@ -72,6 +74,14 @@ ODD_CONTENTS: Mapping[Channel, tuple[AnyContent, ...]] = {
     ),
     Channel.WEBHOOK: (WebhookContent(type="x", body=msgspec.json.encode({"x": _LONG}).decode()),),
     Channel.VOICE: (VoiceContent(text=_LONG), VoiceContent(text=_ODD)),
+    Channel.WHATSAPP: (
+        WhatsAppContent(text=_LONG),
+        WhatsAppContent(text=_ODD),
+        WhatsAppContent(
+            template=_LONG, language=_LONG, header=_LINK, parameters=(_LONG,) * 60, buttons=(_ODD,) * 60
+        ),
+        WhatsAppContent(template="x"),
+    ),
 }
 """Longer than any limit and stranger than any user; shorter than any layout expects."""
 ADDRESSES: Mapping[Channel, str] = {
@@ -81,6 +91,7 @@ ADDRESSES: Mapping[Channel, str] = {
     Channel.CHAT: "chat-of-ada",
     Channel.WEBHOOK: "https://contact.example/hook",
     Channel.VOICE: "+4915550000001",
+    Channel.WHATSAPP: "+4915550000001",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from clarion.adapters.ledgers.memory.captures import MemoryCaptures
 from clarion.adapters.ledgers.memory.continuations import MemoryContinuations
+from clarion.adapters.ledgers.memory.conversations import MemoryConversations
 from clarion.adapters.ledgers.memory.devices import MemoryDevices
 from clarion.adapters.ledgers.memory.endpoints import MemoryDeliveries, MemoryEndpoints
 from clarion.adapters.ledgers.memory.events import MemoryEvents
@@ -88,6 +89,7 @@ class MemoryLedger(Store):
         self.inboxes = inboxes
         self.captures = MemoryCaptures(tables)
         self.retention = MemoryRetention(tables, transactions, clock)
+        self.conversations = MemoryConversations(tables, transactions)
 
     async def tag(self, subject: Subject) -> str | None:
         return tag_of(self._tables, subject)

@@ -26,6 +26,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.whatsapp import WhatsAppTemplates
 from clarion.ports.ledger import SetupStore
 from clarion.ports.ledger.setup import Document
 
@@ -206,6 +207,9 @@ class MemorySetup(SetupStore):
         self.test_templates = self._test_templates = MemoryDocuments[Template]("trial", *parts)
         self.partials = self._partials = MemoryDocuments[Partial]("partial", *parts, versioned=True)
         self.integrations = self._integrations = MemoryDocuments[Integration]("integration", *parts)
+        self.whatsapp_templates = self._whatsapp_templates = MemoryDocuments[WhatsAppTemplates](
+            "whatsapp", *parts
+        )
         self.tenants = self._tenants = MemoryTenants(tables, transactions, self._integrations)
         self.keys = MemoryKeys(tables, transactions)
 
@@ -225,6 +229,7 @@ class MemorySetup(SetupStore):
             test_templates=self._test_templates.now(),
             partials=self._partials.now(),
             integrations=self._integrations.now(),
+            whatsapp_templates=self._whatsapp_templates.now(),
         )
 
     async def release(

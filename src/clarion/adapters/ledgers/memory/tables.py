@@ -171,6 +171,7 @@ class Tables:
         self.lives: Table[tuple[TenantId, str], LiveRow] = self._table()
         self.captures: Table[int, Captured] = self._table()
         self.inbound: Table[int, ReceivedMessage] = self._table()
+        self.conversations: Table[tuple[TenantId, str, bytes], Instant] = self._table()
         self.quarantine: Table[int, Quarantined] = self._table()
         self.operations: Table[OperationId, Operation] = self._table()
         self.errors: Table[OperationId, Mapping[int, ErrorRow]] = self._table()

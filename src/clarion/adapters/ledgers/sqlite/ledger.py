@@ -11,6 +11,7 @@ from clarion.adapters.ledgers.sqlite.caps import Caps
 from clarion.adapters.ledgers.sqlite.captures import SqliteCaptures
 from clarion.adapters.ledgers.sqlite.claims import SqliteClaims
 from clarion.adapters.ledgers.sqlite.continuations import SqliteContinuations
+from clarion.adapters.ledgers.sqlite.conversations import SqliteConversations
 from clarion.adapters.ledgers.sqlite.deliveries import SqliteDeliveries
 from clarion.adapters.ledgers.sqlite.devices import SqliteDevices
 from clarion.adapters.ledgers.sqlite.directory import SqliteDirectory
@@ -129,6 +130,7 @@ class SqliteLedger(Store):
         self.events = SqliteEvents(writer, readers, log, records, terminations, canceled)
         self.captures = SqliteCaptures(readers, routes)
         self.retention = SqliteRetention(writer, readers, routes, inboxes, devices, clock)
+        self.conversations = SqliteConversations(writer, readers)
         with closing(open_writer(path)) as connection:
             setup.give_inboxes(connection)
         self.erased_on_opening = _catch_up(path, eraser)

@@ -35,6 +35,7 @@ from clarion.model.setup import (
     Tenant,
     Workflow,
 )
+from clarion.model.whatsapp import WhatsAppTemplates
 from clarion.ports.ledger import SetupStore
 from clarion.ports.ledger.setup import Document
 from clarion.ports.vault import Vault
@@ -335,6 +336,9 @@ class SqliteSetup(SetupStore):
         self.integrations = self._integrations = SqliteDocuments(
             "integration", Integration, *parts, sealed=True
         )
+        self.whatsapp_templates = self._whatsapp_templates = SqliteDocuments(
+            "whatsapp", WhatsAppTemplates, *parts
+        )
         self.tenants = SqliteTenants(revisions, self._integrations)
         self.keys = SqliteKeys(writer, readers, local)
 
@@ -363,6 +367,7 @@ class SqliteSetup(SetupStore):
             test_templates=self._test_templates.now(rows),
             partials=self._partials.now(rows),
             integrations=self._integrations.now(rows),
+            whatsapp_templates=self._whatsapp_templates.now(rows),
         )
 
     def give_inboxes(self, connection: sqlite3.Connection) -> None:

@@ -1,0 +1,518 @@
+"""WhatsApp over Meta's Cloud API, with its reports, what people write, and its templates.
+
+https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec.structs import replace
+
+from clarion.adapters.http import HttpProvider, HttpReply, HttpRequest, outcome_of
+from clarion.adapters.service_json import answer_of, object_in, object_of, second, text_in
+from clarion.adapters.sms import SmsEffect, SmsError, SmsErrors, with_plus
+from clarion.errors import CallbackForged, CallbackUnreadable, ConfigError, Unavailable
+from clarion.model.channel import Channel
+from clarion.model.content import WhatsAppContent
+from clarion.model.inbound import InboundMessage
+from clarion.model.outcome import Accepted, Outcome, Rejected, Unknown
+from clarion.model.outgoing import Outgoing
+from clarion.model.receipt import ReceiptKind
+from clarion.model.setup import Integration
+from clarion.model.whatsapp import Approval, TemplateChange, WhatsAppTemplate
+from clarion.ports.callback import (
+    Callback,
+    CallbackAnswer,
+    CallbackRequest,
+    Callbacks,
+    CallbackTools,
+    ReportedReceipt,
+)
+from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, Token, WebUrl
+from clarion.ports.vault import normal_address
+
+TEXT_CHARS = 4096
+VALUE_CHARS = 1024
+"""Of what a template is filled with."""
+STOPPED_MARKETING = "131050"
+ERRORS = SmsErrors(
+    "WhatsApp",
+    {
+        "0": SmsError("the access token is not valid", SmsEffect.SET_UP),
+        "1": SmsError("an error inside WhatsApp", SmsEffect.UNCLEAR),
+        "2": SmsError("WhatsApp is down for a moment", SmsEffect.UNCLEAR),
+        "3": SmsError("the app may not send messages", SmsEffect.SET_UP),
+        "4": SmsError("the app makes too many calls", SmsEffect.LATER),
+        "10": SmsError("the access token may not send messages", SmsEffect.SET_UP),
+        "100": SmsError("a parameter is not valid", SmsEffect.REFUSED),
+        "100/33": SmsError(
+            "the phone number id does not exist, or the token may not use it", SmsEffect.SET_UP
+        ),
+        "190": SmsError("the access token has expired or was withdrawn", SmsEffect.SET_UP),
+        "200": SmsError("the access token may not send messages", SmsEffect.SET_UP),
+        "368": SmsError("the account is blocked for a while, for breaking a policy", SmsEffect.SET_UP),
+        "80007": SmsError("the account sends too much at once", SmsEffect.LATER),
+        "130429": SmsError("the number sends too much at once", SmsEffect.LATER),
+        "130472": SmsError("the person is in an experiment of Meta and gets no marketing", SmsEffect.BLOCKED),
+        "130497": SmsError("the account may not send to this country", SmsEffect.REFUSED),
+        "131000": SmsError("an error inside WhatsApp", SmsEffect.UNCLEAR),
+        "131005": SmsError("the access token may not send messages", SmsEffect.SET_UP),
+        "131008": SmsError("a parameter is missing", SmsEffect.REFUSED),
+        "131009": SmsError("a parameter is not valid", SmsEffect.REFUSED),
+        "131016": SmsError("WhatsApp is down for a moment", SmsEffect.UNCLEAR),
+        "131021": SmsError("the number is the sender's own", SmsEffect.REFUSED),
+        "131026": SmsError("the number has no WhatsApp, or cannot get this message", SmsEffect.UNREACHABLE),
+        "131030": SmsError("the number is not on the list of the test number", SmsEffect.REFUSED),
+        "131031": SmsError("the account is locked", SmsEffect.SET_UP),
+        "131037": SmsError("the display name of the number is not approved", SmsEffect.SET_UP),
+        "131042": SmsError("the account has no valid way to pay", SmsEffect.SET_UP),
+        "131045": SmsError("the number is not registered", SmsEffect.SET_UP),
+        "131047": SmsError("the person has not written within 24 hours", SmsEffect.WINDOW_CLOSED),
+        "131048": SmsError("too many people blocked or reported this number lately", SmsEffect.BLOCKED),
+        "131049": SmsError("Meta holds it back, because the person gets much marketing", SmsEffect.BLOCKED),
+        STOPPED_MARKETING: SmsError("the person wants no marketing from this business", SmsEffect.BLOCKED),
+        "131051": SmsError("WhatsApp does not know this type of message", SmsEffect.REFUSED),
+        "131052": SmsError("the media file could not be fetched", SmsEffect.REFUSED),
+        "131053": SmsError("the media file could not be used", SmsEffect.REFUSED),
+        "131056": SmsError("too many messages to this person at once", SmsEffect.LATER),
+        "131064": SmsError("the number sends the same templates too often", SmsEffect.LATER),
+        "131057": SmsError("the account is being maintained", SmsEffect.LATER),
+        "132000": SmsError("the template takes another number of parameters", SmsEffect.REFUSED),
+        "132001": SmsError("the template does not exist in this language", SmsEffect.TEMPLATE),
+        "132005": SmsError("the template is too long once it is filled", SmsEffect.REFUSED),
+        "132007": SmsError("the template breaks a policy", SmsEffect.TEMPLATE),
+        "132012": SmsError("a parameter is not of the form that the template takes", SmsEffect.REFUSED),
+        "132015": SmsError("the template is paused for its quality", SmsEffect.TEMPLATE),
+        "132016": SmsError("the template is disabled for its quality", SmsEffect.TEMPLATE),
+        "133004": SmsError("WhatsApp is down for a moment", SmsEffect.UNCLEAR),
+        "133016": SmsError("the number was registered too often", SmsEffect.LATER),
+        "133010": SmsError("the number is not registered", SmsEffect.SET_UP),
+        "135000": SmsError("WhatsApp does not say why", SmsEffect.REFUSED),
+    },
+)
+"""https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes"""
+
+Digits = Annotated[
+    str, msgspec.Meta(pattern=r"\A[0-9]{5,20}\Z", description="an id as Meta shows it: digits only")
+]
+
+
+class WhatsAppCloudConfig(ProviderSettings, frozen=True, kw_only=True):
+    """A number of a WhatsApp Business account, and the app that uses it."""
+
+    phone_number_id: Digits
+    """Id of the sending number (not the number itself)."""
+    business_account_id: Digits
+    """Id of the WhatsApp Business account, whose templates are used."""
+    access_token: Token
+    """A permanent token of a system user who may send messages and manage the account."""
+    app_secret: Token
+    """Meta signs its callbacks with it."""
+    verify_token: Token
+    """Any words of yours: Meta shows them when you enter the callback URL."""
+    api_url: WebUrl = "https://graph.facebook.com/v26.0"
+    """Where the API is, with its version."""
+
+
+class WhatsAppCloudMessages:
+    """Makes requests for one integration, and reads their answers."""
+
+    def __init__(self, config: WhatsAppCloudConfig, tools: ProviderTools) -> None:
+        self._tools = tools
+        self._url = config.api_url.rstrip("/")
+        self._number = f"{self._url}/{config.phone_number_id}"
+        self._account = f"{self._url}/{config.business_account_id}"
+        self._headers = {"authorization": f"Bearer {config.access_token}"}
+
+    @property
+    def ping(self) -> HttpRequest:
+        """Asks for the number."""
+        return HttpRequest(method="GET", url=f"{self._number}?fields=id", headers=self._headers)
+
+    def templates(self, after: str) -> HttpRequest:
+        """Asks for a page of templates."""
+        page = {"fields": "name,language,status,category,components", "limit": str(PAGE)}
+        query = urlencode({**page, "after": after} if after else page)
+        return HttpRequest(
+            method="GET", url=f"{self._account}/message_templates?{query}", headers=self._headers
+        )
+
+    def build(self, outgoing: Outgoing) -> HttpRequest | Outcome:
+        """The request for one message."""
+        content = outgoing.content
+        assert isinstance(content, WhatsAppContent), "each channel has its own content"
+        assert outgoing.contact is not None, "WhatsApp messages go to a number"
+        if len(content.text) > TEXT_CHARS:
+            return Rejected(detail=f"the text is longer than the {TEXT_CHARS} characters that WhatsApp takes")
+        values = (content.template, content.language, content.header, *content.parameters, *content.buttons)
+        if max(map(len, values)) > VALUE_CHARS:
+            return Rejected(
+                detail=f"a parameter is longer than the {VALUE_CHARS} characters that WhatsApp takes"
+            )
+        document = {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": normal_address(Channel.WHATSAPP, outgoing.contact.address).removeprefix("+"),
+            "biz_opaque_callback_data": self._tools.reference(outgoing.message),
+            **_body(content, outgoing.whatsapp_template),
+        }
+        return HttpRequest(
+            url=f"{self._number}/messages",
+            headers={**self._headers, "content-type": "application/json"},
+            body=msgspec.json.encode(document),
+        )
+
+
+def _body(content: WhatsAppContent, template: WhatsAppTemplate | None) -> dict[str, Any]:
+    """Of a text, or of a template: as it is listed, or as is usual where nothing is known of it."""
+    if not content.template:
+        text = _plain(content.text)
+        return {"type": "text", "text": {"body": text, "preview_url": "https://" in text}}
+    return {
+        "type": "template",
+        "template": {
+            "name": _plain(template.name if template is not None else content.template),
+            "language": {"code": _plain(content.language)},
+            "components": list(_components(content, template)),
+        },
+    }
+
+
+def _components(content: WhatsAppContent, template: WhatsAppTemplate | None) -> Iterator[dict[str, Any]]:
+    if content.header:
+        usual = "image" if content.header.startswith("https://") else "text"
+        kind = usual if template is None else template.header or usual
+        header = _plain(content.header)
+        value: Any = header if kind == "text" else {"link": header}
+        yield {"type": "header", "parameters": [{"type": kind, kind: value}]}
+    if content.parameters:
+        names = () if template is None else template.parameters
+        texts = zip_longest(content.parameters, names[: len(content.parameters)], fillvalue="")
+        yield {"type": "body", "parameters": [_text(name, _plain(one)) for one, name in texts]}
+    taking = [] if template is None else [(at, kind) for at, kind in enumerate(template.buttons) if kind]
+    usual_place = enumerate(content.buttons)
+    for given, listed, (at, _) in zip_longest(content.buttons, taking[: len(content.buttons)], usual_place):
+        index, kind = listed or (at, "url")
+        yield {
+            "type": "button",
+            "sub_type": kind,
+            "index": str(index),
+            "parameters": [_button(kind, _plain(given))],
+        }
+
+
+def _text(name: str, text: str) -> dict[str, str]:
+    """Some templates name their texts."""
+    named = {"parameter_name": name} if name and not name.isdecimal() else {}
+    return {"type": "text", **named, "text": text}
+
+
+def _button(kind: str, given: str) -> dict[str, str]:
+    match kind:
+        case "quick_reply":
+            return {"type": "payload", "payload": given}
+        case "copy_code":
+            return {"type": "coupon_code", "coupon_code": given}
+        case _:
+            return {"type": "text", "text": given}
+
+
+def _plain(text: str) -> str:
+    """Without halves of surrogate pairs."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def read(outgoing: Outgoing, reply: HttpReply) -> Outcome:
+    """What the answer means."""
+    answer = answer_of(reply)
+    if 200 <= reply.status < 300:
+        messages = answer.get("messages")
+        first = messages[0] if isinstance(messages, list) and messages else None
+        number = text_in(first, "id") if isinstance(first, dict) else ""
+        return Accepted(provider_id=number) if number else Unknown(detail="an answer that is not WhatsApp's")
+    if reply.status == 504:
+        return Unknown(detail="status 504: WhatsApp may have taken it")
+    code = _code(object_in(answer, "error"))
+    return ERRORS.outcome(code, reply.retry_after_s) or outcome_of(reply)
+
+
+def _code(error: Mapping[str, Any]) -> str:
+    """Of an error, with its subcode where that says more."""
+    code = str(error.get("code", ""))
+    exact = f"{code}/{error.get('error_subcode', '')}"
+    if exact in ERRORS.codes:
+        return exact
+    return "200" if code.isdecimal() and 200 <= int(code[:4]) < 300 else code
+
+
+def check_pong(reply: HttpReply) -> None:
+    """What to do about the answer to a ping."""
+    if reply.status == 200:
+        return
+    code = _code(object_in(answer_of(reply), "error"))
+    known = ERRORS.codes.get(code)
+    if known is not None and known.effect is SmsEffect.SET_UP:
+        raise ConfigError(
+            f"WhatsApp {code}: {known.words}: compare the settings with Meta's business settings"
+        )
+    if reply.status in {400, 401, 403, 404}:
+        raise ConfigError(
+            f"WhatsApp answered {reply.status}: compare `phone_number_id` and `access_token` with Meta's app dashboard"
+        )
+    raise Unavailable(f"WhatsApp answered {reply.status}: try again later, or look at https://metastatus.com")
+
+
+# ── templates ─────────────────────────────────────────────────────────────────────────────────────────────
+
+PAGE = 50
+MOST_PAGES = 40
+PAGE_BYTES = 2 * 1024 * 1024
+APPROVALS = {
+    "APPROVED": Approval.APPROVED,
+    "REINSTATED": Approval.APPROVED,
+    "FLAGGED": Approval.APPROVED,
+    "UNARCHIVED": Approval.APPROVED,
+    "LOCKED": Approval.APPROVED,
+    "LIMIT_EXCEEDED": Approval.APPROVED,
+    "PENDING": Approval.PENDING,
+    "IN_APPEAL": Approval.PENDING,
+    "REJECTED": Approval.REJECTED,
+    "PAUSED": Approval.PAUSED,
+    "DISABLED": Approval.DISABLED,
+    "ARCHIVED": Approval.DISABLED,
+    "DELETED": Approval.DISABLED,
+    "PENDING_DELETION": Approval.DISABLED,
+}
+"""A state that is not here cannot be used. One that is flagged still can."""
+NO_DECISION = frozenset({"LOCKED", "UNLOCKED", "LIMIT_EXCEEDED"})
+"""Reported about who may edit it, or add another one."""
+HEADERS = {"IMAGE": "image", "VIDEO": "video", "DOCUMENT": "document"}
+
+
+class WhatsAppCloud(HttpProvider[Outgoing]):
+    """Implements `ports.provider.Provider` and `TemplateSource`."""
+
+    def __init__(self, integration: Integration, config: WhatsAppCloudConfig, tools: ProviderTools) -> None:
+        self._messages = messages = WhatsAppCloudMessages(config, tools)
+        super().__init__(
+            integration, tools, build=messages.build, read=read, ping=messages.ping, check_pong=check_pong
+        )
+
+    async def whatsapp_templates(self) -> Sequence[WhatsAppTemplate]:
+        """All pages of them."""
+        found: list[WhatsAppTemplate] = []
+        after = ""
+        for _ in range(MOST_PAGES):
+            reply = await self.ask(self._messages.templates(after), limit=PAGE_BYTES)
+            check_pong(reply)
+            answer = answer_of(reply)
+            listed = answer.get("data")
+            if not isinstance(listed, list):
+                raise Unavailable("WhatsApp's list of templates could not be read")
+            found += [template_of(one) for one in listed if isinstance(one, dict)]
+            paging = object_in(answer, "paging")
+            after = text_in(object_in(paging, "cursors"), "after") if "next" in paging else ""
+            if not after:
+                break
+        return found
+
+
+def template_of(listed: Mapping[str, Any]) -> WhatsAppTemplate:
+    """One template of the list."""
+    given = listed.get("components")
+    components = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    by_type = {text_in(one, "type"): one for one in components}
+    buttons = by_type.get("BUTTONS", {}).get("buttons")
+    return WhatsAppTemplate(
+        name=text_in(listed, "name"),
+        language=text_in(listed, "language"),
+        approval=APPROVALS.get(text_in(listed, "status"), Approval.DISABLED),
+        category=text_in(listed, "category").lower(),
+        header=_header(by_type.get("HEADER", {})),  # type: ignore[arg-type]
+        parameters=_places(text_in(by_type.get("BODY", {}), "text")),
+        buttons=tuple(_takes(one) for one in buttons if isinstance(one, dict))
+        if isinstance(buttons, list)
+        else (),
+    )
+
+
+def _header(header: Mapping[str, Any]) -> str:
+    kind = HEADERS.get(text_in(header, "format"), "")
+    return kind or ("text" if "{{" in text_in(header, "text") else "")
+
+
+def _places(text: str) -> tuple[str, ...]:
+    """The names of `{{1}}`, `{{name}}`, each once, in order."""
+    names = [part.partition("}}")[0].strip() for part in text.split("{{")[1:]]
+    return tuple(
+        sorted(set(names), key=lambda name: (int(name) if name.isdecimal() else 0, names.index(name)))
+    )
+
+
+def _takes(button: Mapping[str, Any]) -> str:
+    kind = text_in(button, "type")
+    if kind in {"URL", "OTP"}:
+        return "url" if kind == "OTP" or "{{" in text_in(button, "url") else ""
+    return {"QUICK_REPLY": "quick_reply", "COPY_CODE": "copy_code"}.get(kind, "")
+
+
+# ── callbacks ─────────────────────────────────────────────────────────────────────────────────────────────
+
+SIGNATURE = "x-hub-signature-256"
+ARRIVED = {"delivered": ReceiptKind.DELIVERED, "read": ReceiptKind.OPENED}
+ON_THE_WAY = frozenset({"accepted", "held_for_quality_assessment", "sent", "played", "deleted", "warning"})
+
+
+def verify(request: CallbackRequest, config: Any, tools: CallbackTools) -> None:
+    """The signature over the body; of the handshake, the words that both know.
+
+    https://developers.facebook.com/docs/graph-api/webhooks/getting-started
+    """
+    if request.method == "GET":
+        given = request.query.get("hub.verify_token", "")
+        if not _same(given, config.verify_token):
+            raise CallbackForged("hub.verify_token is another than `verify_token`")
+        return
+    right = "sha256=" + hmac.new(config.app_secret.encode(), request.body, hashlib.sha256).hexdigest()
+    if not _same(request.headers.get(SIGNATURE, ""), right):
+        raise CallbackForged("X-Hub-Signature-256 is wrong or missing")
+
+
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), right.encode())
+
+
+def read_callback(request: CallbackRequest, config: Any, tools: CallbackTools) -> Callback:
+    """Receipts, what people write, and what was decided about templates; the challenge of the handshake."""
+    if request.method == "GET":
+        challenge = request.query.get("hub.challenge", "")
+        return Callback(answer=CallbackAnswer(body=challenge.encode("utf-8", "replace")))
+    document = object_of(request.body)
+    if document.get("object") != "whatsapp_business_account":
+        raise CallbackUnreadable("it is not about a WhatsApp Business account")
+    receipts: list[ReportedReceipt] = []
+    messages: list[InboundMessage] = []
+    templates: list[TemplateChange] = []
+    unread = ""
+    for field, value in _changes(document):
+        if field == "message_template_status_update" and text_in(value, "event") not in NO_DECISION:
+            templates.append(_decided(value))
+        if field != "messages" or not _is_ours(value, config):
+            continue
+        for status in _objects(value, "statuses"):
+            its = list(_receipts(status))
+            receipts += its
+            if not its and text_in(status, "status") not in ON_THE_WAY:
+                unread = "the status of a message is not known"
+        messages += [_message(one, value) for one in _objects(value, "messages")]
+    return Callback(
+        receipts=tuple(receipts), messages=tuple(messages), templates=tuple(templates), unread=unread
+    )
+
+
+def _changes(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for entry in _objects(document, "entry"):
+        for change in _objects(entry, "changes"):
+            yield text_in(change, "field"), object_in(change, "value")
+
+
+def _objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    inside = document.get(name)
+    return [one for one in inside if isinstance(one, dict)] if isinstance(inside, list) else []
+
+
+def _is_ours(value: Mapping[str, Any], config: Any) -> bool:
+    """An app may serve several numbers, and sends everything to one URL."""
+    number = text_in(object_in(value, "metadata"), "phone_number_id")
+    return number in ("", config.phone_number_id)
+
+
+def _receipts(status: Mapping[str, Any]) -> Iterator[ReportedReceipt]:
+    """None for what is on its way."""
+    said = text_in(status, "status")
+    receipt = ReportedReceipt(
+        reference=text_in(status, "biz_opaque_callback_data"),
+        kind=ARRIVED.get(said, ReceiptKind.FAILED),
+        at=_at(status),
+        address=with_plus(text_in(status, "recipient_id")),
+        provider_id=text_in(status, "id") or None,
+    )
+    if said in ARRIVED:
+        yield receipt
+    if said == "failed":
+        errors = _objects(status, "errors")
+        code = _code(errors[0]) if errors else ""
+        yield ERRORS.failed(receipt, code)
+        if code == STOPPED_MARKETING:
+            yield replace(receipt, kind=ReceiptKind.UNSUBSCRIBED)
+
+
+def _message(message: Mapping[str, Any], value: Mapping[str, Any]) -> InboundMessage:
+    """Whatever they sent; a tap on a button is its words."""
+    kind = text_in(message, "type")
+    said = object_in(message, kind)
+    replied = object_in(said, text_in(said, "type"))
+    words = (
+        text_in(said, "body"),
+        text_in(said, "text"),
+        text_in(said, "caption"),
+        text_in(replied, "title"),
+    )
+    return InboundMessage(
+        provider_id=text_in(message, "id"),
+        sender=with_plus(text_in(message, "from")),
+        recipient=with_plus(
+            "".join(c for c in text_in(object_in(value, "metadata"), "display_phone_number") if c.isdecimal())
+        ),
+        text=next(filter(None, words), ""),
+        at=_at(message),
+    )
+
+
+def _at(document: Mapping[str, Any]) -> Any:
+    text = text_in(document, "timestamp")
+    return second(int(text)) if text.isascii() and text.isdecimal() and len(text) < 12 else None
+
+
+def _decided(value: Mapping[str, Any]) -> TemplateChange:
+    return TemplateChange(
+        name=text_in(value, "message_template_name"),
+        language=text_in(value, "message_template_language"),
+        approval=APPROVALS.get(text_in(value, "event"), Approval.DISABLED),
+    )
+
+
+def _open(integration: Integration, config: Any, tools: ProviderTools) -> Provider:
+    return WhatsAppCloud(integration, config, tools)
+
+
+plugin = ProviderPlugin(
+    name="whatsapp_cloud",
+    title="WhatsApp (Meta Cloud API)",
+    channels=frozenset({Channel.WHATSAPP}),
+    config=WhatsAppCloudConfig,
+    open=_open,
+    callbacks=Callbacks(
+        verify=verify,
+        read=read_callback,
+        kinds=frozenset({*ARRIVED.values(), *ERRORS.kinds, ReceiptKind.UNSUBSCRIBED}),
+        inbound=True,
+        methods=frozenset({"GET", "POST"}),
+    ),
+    batch=50,
+    secrets=frozenset({"access_token", "app_secret", "verify_token"}),
+    example={
+        "phone_number_id": "106540352242922",
+        "business_account_id": "102290129340398",
+        "access_token": "EAA...",
+        "app_secret": "...",
+        "verify_token": "...",
+    },
+)
