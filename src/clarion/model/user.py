@@ -32,7 +32,7 @@ class Day(StrEnum):
 
 
 WEEK = tuple(Day)
-DEVICES = 50
+MOST_DEVICES = 50
 """Of one user; whoever registers more loses the one that was registered first."""
 
 
@@ -120,7 +120,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arr
             len(self.contacts),
         ):
             return self
-        return replace(left, devices=(*left.devices, device)[-DEVICES:])
+        return replace(left, devices=(*left.devices, device)[-MOST_DEVICES:])
 
     def without_device(self, device: Device) -> Profile:
         """Without this installation, and without whatever else has its token."""

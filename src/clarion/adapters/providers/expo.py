@@ -24,6 +24,7 @@ from clarion.model.outgoing import Outgoing
 from clarion.model.push import app_data
 from clarion.model.setup import Integration
 from clarion.model.status import Reason
+from clarion.model.subscription import text_of
 from clarion.model.user import Contact
 from clarion.ports.clock import Clock
 from clarion.ports.provider import Provider, ProviderPlugin, ProviderSettings, ProviderTools, WebUrl
@@ -33,6 +34,7 @@ EXPO: Final = "https://exp.host"
 MOST_BYTES: Final = 4_096
 """Of what is shown and of `data`: what Apple and Google take."""
 LONGEST_TTL_S: Final = 28 * 86_400
+COLLAPSE_CHARS: Final = 64
 RATE_S: Final = 60.0
 """Rest of a device that gets too many."""
 PRIORITY: Mapping[Lane, str] = {
@@ -67,7 +69,7 @@ def build(config: ExpoConfig, clock: Clock, outgoing: Outgoing) -> HttpRequest |
         return Rejected(detail="this push contact is no Expo push token (expo:ExponentPushToken[...])")
     content = outgoing.content
     assert isinstance(content, PushContent)
-    message = _message(content, outgoing.message)
+    message = _message(content, outgoing)
     if (size := len(_encode(message))) > MOST_BYTES:
         return Rejected(
             detail=f"the notification takes {size:,} bytes of JSON, Expo {MOST_BYTES:,} at most: shorten it"
@@ -115,12 +117,13 @@ def _refused(error: str) -> Outcome:
     return Rejected(detail=f"Expo said {error}" if error == "MessageTooBig" else "Expo refused the message")
 
 
-def _message(content: PushContent, message: Message) -> dict[str, Any]:
+def _message(content: PushContent, outgoing: Outgoing) -> dict[str, Any]:
     """What is shown, and what the app gets."""
     options = content.device or DeviceOptions()
-    data = app_data(content, message.id)
+    data = app_data(content, outgoing.message.id)
     if options.background:
-        return {"data": data, "_contentAvailable": True}
+        return {"data": data, "contentAvailable": True}
+    collapse = text_of(outgoing.collapse_key)[:COLLAPSE_CHARS] if outgoing.collapse_key else ""
     shown = {
         "title": content.title,
         "subtitle": options.subtitle,
@@ -130,10 +133,17 @@ def _message(content: PushContent, message: Message) -> dict[str, Any]:
         "categoryId": options.category,
         "mutableContent": options.mutable_content or bool(content.image),
         "interruptionLevel": options.interruption_level,
+        "threadId": options.thread_id,
+        "collapseId": collapse,
+        "tag": collapse,
         "richContent": {"image": content.image} if content.image else None,
     }
-    badge = {} if options.badge is None else {"badge": options.badge}
-    return {name: value for name, value in shown.items() if value} | badge | {"data": data}
+    numbers = {"badge": options.badge, "relevanceScore": options.relevance_score}
+    return (
+        {name: value for name, value in shown.items() if value}
+        | {name: value for name, value in numbers.items() if value is not None}
+        | {"data": data}
+    )
 
 
 def _ttl(usual_s: int, message: Message, now: Instant) -> int:

@@ -13,7 +13,7 @@ from clarion.model.ids import Instant, TenantId
 from clarion.model.retention import RetentionKind
 from clarion.model.status import Reason, Status
 from clarion.model.suppression import Suppression
-from clarion.model.user import DEVICES, Contact, Profile, User, UserPut
+from clarion.model.user import MOST_DEVICES, Contact, Profile, User, UserPut
 from clarion.testing.ledger_contract.subject import LedgerSubject
 
 DAY_MS = 24 * 3_600_000
@@ -184,10 +184,10 @@ async def replacing_a_user_keeps_their_devices(subject: LedgerSubject) -> None:
 
 async def a_user_has_so_many_devices(subject: LedgerSubject) -> None:
     """Who registers more loses the one that was registered first."""
-    for n in range(DEVICES + 1):
+    for n in range(MOST_DEVICES + 1):
         await log_in(subject, subject.ada, phone(f"install-{n}", f"token-{n}"))
     assert [one.id for one in await devices_of(subject, subject.ada)] == [
-        f"install-{n}" for n in range(1, DEVICES + 1)
+        f"install-{n}" for n in range(1, MOST_DEVICES + 1)
     ]
     assert await subject.ledger.devices.find(subject.tenant, "install-0") is None
 

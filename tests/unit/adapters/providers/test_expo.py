@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,9 +22,12 @@ from clarion.model.outcome import Accepted, Outcome, Rejected, Retry
 from clarion.model.outgoing import Outgoing
 from clarion.model.user import Contact
 from clarion.testing.ports import MONDAY_NOON, ManualClock
+from clarion.testing.scripted_server import Answer, scripted_server
 from tests import outgoing as made
+from tests.needs import require, require_npm
 from tests.vendors.expo import SENT, TOKEN, refused, ticket
 
+SCRIPT = Path(__file__).parents[3] / "npm" / "expo-push.mjs"
 HELLO = PushContent(title="Hello", body="World", url="https://a.example/", data={"order": 7})
 
 
@@ -54,9 +61,12 @@ def test_the_whole_message_is_in_fields_that_expo_documents():
         category="ORDER",
         channel_id="orders",
         interruption_level="time-sensitive",
+        thread_id="orders",
+        relevance_score=0.5,
     )
     content = msgspec.structs.replace(HELLO, device=options, image="https://a.example/i.png")
-    assert sent(push(content, lane=Lane.CRITICAL)) == {
+    body = sent(push(content, lane=Lane.CRITICAL, collapse_key=b"12345678"))
+    assert body == {
         "to": TOKEN,
         "title": "Hello",
         "body": "World",
@@ -67,6 +77,10 @@ def test_the_whole_message_is_in_fields_that_expo_documents():
         "channelId": "orders",
         "interruptionLevel": "time-sensitive",
         "mutableContent": True,
+        "threadId": "orders",
+        "relevanceScore": 0.5,
+        "collapseId": "MTIzNDU2Nzg",
+        "tag": "MTIzNDU2Nzg",
         "richContent": {"image": "https://a.example/i.png"},
         "data": {
             "order": 7,
@@ -77,12 +91,17 @@ def test_the_whole_message_is_in_fields_that_expo_documents():
         "priority": "high",
         "ttl": 86_400,
     }
+    types = (
+        require_npm("expo-server-sdk", "the fields that Expo's own SDK knows") / "build/ExpoClient.d.ts"
+    ).read_text()
+    (known,) = re.findall(r"^export type ExpoPushMessage = \{\n(.*?)^\};", types, re.DOTALL | re.MULTILINE)
+    assert {name for name in body if f"    {name}?: " not in known} == {"to"}
 
 
 def test_a_push_in_the_background_shows_nothing():
     """The app is woken with its data."""
     body = sent(push(msgspec.structs.replace(HELLO, device=DeviceOptions(background=True))))
-    assert body["_contentAvailable"] is True
+    assert body["contentAvailable"] is True
     assert {"title", "body"}.isdisjoint(body)
 
 
@@ -147,3 +166,36 @@ def test_a_check_says_what_is_wrong():
         check_pong(answered(refused(400, "UNAUTHORIZED")))
     with pytest.raises(Unavailable, match="503"):
         check_pong(HttpReply(status=503, headers={}, body=b""))
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (SENT, {"status": "ok", "id": "019a1b2c-0000-7000-8000-000000000001"}),
+        (ticket("DeviceNotRegistered"), {"status": "error", "error": "DeviceNotRegistered"}),
+        (refused(401, "UNAUTHORIZED"), {"status": "refused", "error": "UNAUTHORIZED"}),
+    ],
+)
+async def test_expos_own_sdk_asks_as_we_do_and_reads_the_recorded_answers(answer, told):
+    """The same path, method and credential; tokens that we take are tokens for it. It sends an array, we one message."""
+    sdk = require_npm("expo-server-sdk", "Expo's own client against the same server")
+    document = json.loads(answer.body)
+    several = {"data": [document["data"]]} if "data" in document else document
+    async with scripted_server(otherwise=Answer.json(answer.status, several)) as site:
+        built = asked(push(), access_token="t0ken", url=site.url)
+        assert isinstance(built, HttpRequest)
+        words = [str(require("node", "npm packages")), str(SCRIPT), str(sdk), TOKEN, "t0ken"]
+        done = await asyncio.to_thread(
+            lambda: subprocess.run(
+                words,
+                env={"EXPO_BASE_URL": site.url},
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=60,
+            )
+        )
+        (request,) = site.requests
+    assert json.loads(done.stdout) == {"token": True, **told}
+    assert f"{site.url}{request.path}" == built.url
+    assert (request.method, request.headers["authorization"]) == ("POST", built.headers["authorization"])

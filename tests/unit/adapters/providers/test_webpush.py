@@ -279,3 +279,25 @@ def test_it_claims_browsers_and_no_devices():
     assert contact is not None
     assert plugin.accepts(contact)
     assert not plugin.accepts(msgspec.structs.replace(contact, address="demo-phone-ada"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer.json(200, {"id": "xE73Iyuabi", "event": "message"}), Accepted),
+        (Answer.json(507, {"code": 50701, "http": 507, "error": "no subscriber"}), Retry),
+    ],
+)
+async def test_a_distributor_of_unifiedpush_is_a_push_service(answer, expected):
+    """Its endpoint may have a query; what it says in JSON is its own affair, and trouble there is nobody else's."""
+    integration = Integration(key="apps", channel=Channel.PUSH, provider="webpush")
+    async with scripted_server(otherwise=answer) as site:
+        app = Browser(f"{site.url}/upDGVUHd2ZxXqk?up=1")
+        provider = plugin.open(integration, CONFIG, tools())
+        (outcome,) = await provider.send([push(app)])
+        await provider.close()
+        (request,) = site.requests
+    assert isinstance(outcome, expected)
+    assert getattr(outcome, "of_address", None) in (None, True)
+    assert request.path == "/upDGVUHd2ZxXqk?up=1"
+    assert json.loads(app.read(request.body))["notification"]["title"] == "Hello"
